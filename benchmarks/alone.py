@@ -41,7 +41,7 @@ def writing() -> Graph[Page]:
 
 
 async def alone(settings: Settings) -> Outcome:
-    """Call `run_node(graph, "write", task=…)` 1,000 times, one after the other, and divide the time.
+    """Call `run_node(graph, "write", {"task": …})` 1,000 times, one after the other, and divide the time.
 
     The node is an async function that reads one field of a pydantic state of three and writes another: its update is
     validated, recorded and folded as in a run, and the conditions of its two outgoing edges are evaluated. For
@@ -54,7 +54,7 @@ async def alone(settings: Settings) -> Outcome:
     async def ours() -> float:
         began = time.perf_counter()
         for _ in range(count):
-            await run_node(graph, "write", task="bread")
+            await run_node(graph, "write", {"task": "bread"})
         return (time.perf_counter() - began) / count * MICRO
 
     async def function() -> float:

@@ -25,7 +25,7 @@ from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
 
 from msgspec import structs
 from pydantic_core import to_json
@@ -252,7 +252,7 @@ async def _pages(store: object, size: Size) -> dict[str, Figure]:
     """Measure pages of the list of runs, and the list of due runs."""
     assert isinstance(store, SQLiteStore)  # noqa: S101 - opened above
     middle = run_name(size.runs // 2)
-    wanted: dict[str, dict[str, str]] = {
+    wanted: dict[str, dict[str, Any]] = {
         "all": {},
         "of a status": {"status": "finished"},
         "of a rare status": {"status": "failed"},

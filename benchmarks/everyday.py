@@ -98,7 +98,7 @@ async def _record(runner: Runner, run_id: str, count: int) -> None:
         info = await memory.store.info(run_id)
         graph_spec = await memory.store.graph_spec(info.fingerprint)
     store = runner.store
-    await runner.due()  # opens the store
+    await runner.runs()  # opens the store
     fence = await store.create(info, [], graph_spec or {})
     snapshot = Snapshot()
     for first in range(0, len(steps), _AT_ONCE):
@@ -140,7 +140,7 @@ async def _asleep(count: int, seconds: float) -> dict[str, tuple[str, tuple[floa
         path = Path(name) / "runs.db"
         runner = Runner(SQLiteStore(path, synchronous="NORMAL"))
         async with runner:
-            await runner.due()
+            await runner.runs()
             gc.collect()
             empty, began = resident_bytes(), time.perf_counter()
             for first in range(0, count, _AT_ONCE):
@@ -156,7 +156,7 @@ async def _asleep(count: int, seconds: float) -> dict[str, tuple[str, tuple[floa
             await asyncio.sleep(seconds)
             busy, slept = time.process_time() - busy, time.perf_counter() - began
             began = time.perf_counter()
-            await runner.due([graph.name])
+            await runner.store.due(time.time(), graphs=[graph.name])
             due = time.perf_counter() - began
             began = time.perf_counter()
         closed = time.perf_counter() - began

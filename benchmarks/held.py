@@ -99,7 +99,7 @@ async def _held_bytes(graph: Graph[Asked], runs: int) -> float:
     graph.compile()
     with tempfile.TemporaryDirectory() as folder:
         async with Runner(Path(folder) / "runs.db") as runner:
-            await runner.due()  # opens the store
+            await runner.runs()  # opens the store
             with _traced():
                 before, _ = tracemalloc.get_traced_memory()
                 for number in range(runs):

@@ -15,6 +15,7 @@ import asyncio
 import inspect
 import operator
 import platform
+import re
 import textwrap
 import threading
 import time
@@ -148,8 +149,8 @@ class Nodes:
 class Unequal(Nodes):
     """Arms of unequal length: a → b → c and a → d, both to e.
 
-    In LangGraph an edge starts its target whenever its source has run, so a join at unequal depth runs once for each
-    arrival unless it is written as one waiting edge or deferred; a fork names its join, which runs once.
+    In LangGraph a join at unequal depth runs once for each arrival, unless it is one waiting edge or deferred; a fork
+    names its join, which runs once.
     """
 
     join = "e"
@@ -191,8 +192,8 @@ class Unequal(Nodes):
 class Skipped(Nodes):
     """An arm that is not taken: a → b, and a → c unless `quick` is true in the state, which it is; both to d.
 
-    A waiting edge waits for every node it lists, so where one was never started the join never runs and the run ends
-    as if all were well; a deferred join runs with what arrived, and a fork waits for the arms it has started.
+    A waiting edge waits for every node it lists: where one was never started, the join never runs and the run ends as
+    if all were well. A deferred join runs with what arrived, and a fork waits for the arms it has started.
     """
 
     join = "d"
@@ -237,8 +238,8 @@ class Skipped(Nodes):
 class Nested(Nodes):
     """A fan-out inside an arm: a → b → (d, e) → f and a → c, both to g.
 
-    In LangGraph plain edges run the outer join twice, and so does deferring both joins, which then start together; a
-    waiting edge for each join is right; forks nest, and each has a join of its own.
+    Plain edges run the outer join twice, and so does deferring both joins; a waiting edge for each join is right.
+    Forks nest, each with a join of its own.
     """
 
     join = "g"
@@ -295,8 +296,8 @@ class Nested(Nodes):
 class Loop(Nodes):
     """A loop inside an arm: a → b, three times → e, and a → d → e.
 
-    A waiting edge takes the first visit of a looping node for its arrival and starts the join amid the loop, so let it
-    wait for a node after the loop, or defer the join; an arm of a fork arrives when it leaves its loop.
+    A waiting edge takes the first visit of a looping node for its arrival, so let it wait for a node after the loop, or
+    defer the join; an arm of a fork arrives when it leaves its loop.
     """
 
     join = "e"
@@ -339,8 +340,8 @@ class Loop(Nodes):
 class Conflict(Nodes):
     """Two arms that write one key without a reducer: b and c write `answer`, then d.
 
-    LangGraph finds this when both write in the same superstep, and where they write in different ones the later write
-    wins in silence; graphengine finds it before anything runs, however long the arms are.
+    LangGraph finds this in the same superstep; in different ones the later write wins in silence. graphengine finds it
+    before anything runs.
     """
 
     join = "d"
@@ -372,9 +373,9 @@ class Conflict(Nodes):
 class Failing(Nodes):
     """An arm that fails: c raises while b is running and q has ended; then the run is resumed; the join is d.
 
-    LangGraph keeps what had ended, gives up a sibling that is running and starts it anew on resume, whatever the
-    durability (except for plain functions under `invoke`, unless it is exit); graphengine lets siblings run on to the
-    join, so that a resume runs only what failed.
+    LangGraph gives up a sibling that is running and starts it anew on resume (except for plain functions under
+    `invoke`, unless the durability is exit); graphengine lets siblings run on to the join, so that a resume runs only
+    what failed.
     """
 
     join = "d"
@@ -396,10 +397,6 @@ class Failing(Nodes):
         graph.set_entry_point("b").set_entry_point("c")
         graph.add_edge(["b", "c"], "d")
         return graph
-
-    def in_threads_async(self) -> StateGraph:
-        """The same, and `ainvoke`: the abandoned thread continues."""
-        return self.in_threads()
 
     def error_handler(self) -> StateGraph:
         """Async nodes, and a handler that sends the failed arm to the join."""
@@ -438,8 +435,8 @@ class Failing(Nodes):
 class First(Nodes):
     """The first of several: b is quick, c is slow, and d wants whichever comes first.
 
-    LangGraph has no join for this, since a superstep lasts until its slowest node has ended: one node has to race the
-    work itself; a fork with `need=1` continues at the first arrival and cancels the rest.
+    In LangGraph a superstep lasts until its slowest node has ended, so one node has to race the work itself; a fork
+    with `need=1` continues at the first arrival and cancels the rest.
     """
 
     join = "d"
@@ -478,8 +475,8 @@ class First(Nodes):
 class Crossing(Nodes):
     """Joins that do not nest: a → b → x and a → c; d waits for x and c, e only for c, and f for d and e.
 
-    LangGraph's waiting edges make any such graph; graphengine refuses arms that share a node, and in what it takes
-    instead, two forks in a row, e waits for b and x as well.
+    LangGraph's waiting edges make any such graph; graphengine refuses arms that share a node, and with two forks in a
+    row instead, e waits for b and x as well.
     """
 
     join = "f"
@@ -587,8 +584,9 @@ async def run_case(case: type[Nodes]) -> Mapping[str, Outcome]:
 
 def row(program: str, outcome: Outcome, join: str) -> str:
     """Return a program's line in its case's table."""
-    happened = " · ".join(outcome.happened).replace(f" · {RESUMED} · ", f"; {RESUMED} ") or "nothing"
-    return f"| {program} | {happened} | {outcome.joined(join)} | {outcome.end} |"
+    happened = ", ".join(outcome.happened).replace(f", {RESUMED}, ", f"; {RESUMED} ") or "nothing"
+    end = re.sub(r"^log: [^;]*(; )?", "", outcome.end).partition("; ")[0]  # the starts are listed already; no repairs
+    return f"| {program} | {happened} | {'; '.join(filter(None, (outcome.joined(join), end)))} |"
 
 
 def section(number: int, case: type[Nodes], found: Mapping[str, Outcome]) -> str:
@@ -597,7 +595,7 @@ def section(number: int, case: type[Nodes], found: Mapping[str, Outcome]) -> str
     title, _, shape = about.partition(": ")
     learned = textwrap.fill(f"**{' '.join(lesson.split())}**", 120)
     lines = [f"## {number}. {title}", "", shape, "", learned, ""]
-    lines += [f"| program | what happened | {case.join} ran | at the end |", "| --- | --- | --- | --- |"]
+    lines += [f"| program | what happened | {case.join} ran |", "|---|---|---|"]
     lines += [row(program, outcome, case.join) for program, outcome in found.items()]
     return "\n".join(lines) + "\n"
 

@@ -74,13 +74,11 @@ async def peers(settings: Settings) -> Outcome:
     A node is an async function that adds one to a field of a state of three. The workloads are nodes in a row, a loop
     of one node under a condition, and a node with ten after it in parallel and their join. Graphs are built once.
 
-    The libraries do not do the same work. Ours validates each update, records each step in its in-memory store and
-    checks that nodes do not change their input; the others record nothing here. LangGraph, without a checkpointer,
-    validates the pydantic state that it passes to a node, not the update. Burr, without a persister or a tracker,
-    validates what an action reads and writes (`action.pydantic`); each run builds an `Application` of the graph, as
-    Burr requires; the fork is `MapActions` over a plain `State`. pydantic-graph's nodes change one state in place, a
-    pydantic model that validates assignments; its loop is a step and a decision. Variants of the loop: LangGraph with a
-    `TypedDict` and Burr with a plain `State` validate nothing; pydantic-graph with a class as a node needs no decision.
+    The libraries do not do the same work. Ours validates each update and records each step in its in-memory store; the
+    others record nothing here. LangGraph, without a checkpointer, validates the state that it passes to a node. Burr,
+    without a persister, validates what an action reads and writes; each run builds an `Application`, as Burr requires.
+    pydantic-graph's nodes change one state in place. Variants: LangGraph with a `TypedDict` and Burr with a plain
+    `State` validate nothing; pydantic-graph with a class as a node needs no decision.
     """
     nodes, visits, arms = settings.count(100, 4), settings.count(200, 5), settings.count(10, 3)
     workloads = [
@@ -99,17 +97,13 @@ async def durable_peers(settings: Settings) -> Outcome:
 
     Each library has an open database in WAL mode at `synchronous = NORMAL`, and for the last workload at FULL, our
     default. What it commits before the next node starts: ours the validated update, LangGraph a checkpoint of the whole
-    state (`durability="sync"`), Burr the whole state (`AsyncSQLitePersister`), DBOS what the step returned. The state
-    is that of `peers`. DBOS has none: a step takes the number and returns the next, the condition is a line of the
-    workflow, and the fork is `asyncio.gather` over steps. Each action of Burr's fork is an application with rows of its
-    own. Runs at once are started together in one process (DBOS: `start_workflow`); their time is divided by all steps.
+    state (`durability="sync"`), Burr the whole state (`AsyncSQLitePersister`), DBOS what the step returned. Runs at
+    once are started together in one process; their time is divided by all steps.
 
-    LangGraph and Burr write in aiosqlite's thread, DBOS in a pool of threads, and ours in a thread of its own, but
-    short steps at NORMAL on the event loop. "Without async" are plain functions and the library's synchronous calls,
-    which block the thread that calls them. DBOS has no settings for WAL mode and `synchronous`; the program sets them,
-    since with SQLite's defaults each commit waits for the disk several times. For production, DBOS recommends Postgres,
-    where `python -m benchmarks.postgres` measures it, and Burr a database other than SQLite. DBOS's own threads take
-    less than 1 % of a core, which is in all figures. pydantic-graph 2.68 stores nothing and does not take part.
+    "Without async" are plain functions and the library's synchronous calls, which block the thread that calls them.
+    DBOS has no settings for WAL mode and `synchronous`: the program sets them. For production, DBOS recommends
+    Postgres, which `python -m benchmarks.postgres` measures, and Burr a database other than SQLite. pydantic-graph
+    stores nothing.
     """
     nodes, visits = settings.count(10, 3), settings.count(100, 5)
     arms, runs = settings.count(10, 3), settings.count(100, 3)

@@ -234,7 +234,7 @@ def _work(address: str, poll_seconds: float, ready: Event) -> None:
             graph.compile()
         async with Runner(address) as runner:
             queues = ("bench", DEFAULT_QUEUE)
-            worker = Worker(runner, graphs, queues=queues, concurrency=50, poll_seconds=poll_seconds)
+            worker = Worker(runner, *graphs.values(), queues=queues, concurrency=50, poll_seconds=poll_seconds)
             working = asyncio.create_task(worker.run())
             while worker.standing.polled_at is None and not worker.standing.driven:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
@@ -400,7 +400,7 @@ async def _drive(runner: Runner, graph: Graph[Counter], count: int) -> float:
         if ended == count:
             worker.stop()
 
-    worker = Worker(runner, {graph.name: graph}, concurrency=50, on_event=note)
+    worker = Worker(runner, graph, concurrency=50, on_event=note)
     began = time.perf_counter()
     await worker.run()
     return count / (time.perf_counter() - began)

@@ -33,23 +33,27 @@ _LIBRARIES: Final = (
 )
 _HEAD: Final = """# Benchmarks
 
-The cost of a step, a run and a start, and how that compares with other libraries. The sides of a comparison run in one
-process and take turns, round by round. A figure is the median of its rounds, shown with the smallest and the largest; a
-ratio is the median of the ratios of neighbouring rounds.
+The cost of a step, a run and a start, and how that compares with other libraries. Their sides run in one process and
+take turns. A figure is the median of its rounds, a ratio the median of the ratios of neighbouring rounds.
 
 - `make bench` measures everything; `make bench ARGS="step short"` runs some programs, by the names below. It prints
-  what each program does and the figures of each side. The programs are in `benchmarks/`.
+  what each does, and all figures with their range. The programs are in `benchmarks/`.
 - `make bench ARGS="--write docs/explain/benchmarks.md"` writes this page.
+"""
+_TARGETS: Final = """
+## Targets
+
+The first target of each program, comparisons with LangGraph, and every target that is missed; `make bench` prints all.
 """
 
 
 def page(outcomes: Mapping[str, Outcome]) -> str:
-    """Return the results in Markdown: all targets, and the figures of the programs that compare libraries."""
-    parts = [_HEAD, machine(), "\n## Targets\n", targets(outcomes)]
+    """Return the results in Markdown: ratios to other libraries, and the targets that say most."""
+    parts = [_HEAD, machine()]
     for name, outcome in outcomes.items():
         if outcome.compared:
-            parts += _section(name, outcome)
-    return "\n".join(parts) + "\n"
+            parts += [f"\n## {outcome.title}\n", f"`{name}`. {method(name)}\n", ratios(outcome)]
+    return "\n".join([*parts, _TARGETS, targets(outcomes, brief=True)]) + "\n"
 
 
 def report(outcomes: Mapping[str, Outcome]) -> str:
@@ -76,19 +80,34 @@ def machine() -> str:
     return _table(("measured on", ""), list(rows.items()))
 
 
-def targets(outcomes: Mapping[str, Outcome]) -> str:
-    """Return every target with its measurement."""
+def targets(outcomes: Mapping[str, Outcome], *, brief: bool = False) -> str:
+    """Return every target with its measurement, or only those that the page shows."""
     rows = [
         (
             f"`{name}`: {target.claim}",
             f"{target.bound} {amount(target.limit, target.unit)}",
-            amount(target.measured, target.unit),
-            "reached" if target.reached else "missed",
+            amount(target.measured, target.unit) + ("" if target.reached else ": missed"),
         )
         for name, outcome in outcomes.items()
-        for target in outcome.targets
+        for number, target in enumerate(outcome.targets)
+        if not brief or number == 0 or "LangGraph" in target.claim or not target.reached
     ]
-    return _table(("what", "target", "measured", ""), rows)
+    return _table(("what", "target", "measured"), rows)
+
+
+def ratios(outcome: Outcome) -> str:
+    """Return a row for each workload: our figure, and each library's ratio to it, with its variants in brackets."""
+    rows: dict[str, dict[str, str]] = {}
+    for side, figure in outcome.figures.items():
+        workload, _, names = side.partition(": ")
+        library, _, variant = names.partition(", ")
+        row = rows.setdefault(workload, {})
+        ours = outcome.compared.get(side)
+        said = amount(figure.median, figure.unit) if ours is None else amount(figure.against(outcome.figures[ours]))
+        row[library] = f"{row[library]} ({variant}: {said})" if variant else said
+    libraries = list(dict.fromkeys(library for row in rows.values() for library in row))
+    cells = [(workload, *(row.get(library, "") for library in libraries)) for workload, row in rows.items()]
+    return _table(("others: times our figure", *libraries), cells)
 
 
 def figures(outcome: Outcome) -> str:

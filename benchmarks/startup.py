@@ -23,7 +23,7 @@ _ROOT: Final = Path(__file__).resolve().parents[1]
 _READS: Final = ("completion bash", "runs", "show r", "show r --json", "diff r r --at 1", "doctor", "export r")
 """Commands that read a database, or nothing: neither a graph's file nor the runner is loaded."""
 _TAB: Final = "Tab after `graphengine show`"
-_LOADS: Final = ("list", "check")
+_LOADS: Final = ("graphs", "check")
 """Commands that run the files of a project's graphs, which import pydantic and graphengine themselves."""
 _DRIVES: Final = ("prune --keep-last 999 --dry-run", "run count --json")
 """Commands that write, for which the runner is loaded."""

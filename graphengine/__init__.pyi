@@ -3,6 +3,7 @@ from .api.graph import Graph as Graph
 from .api.runner import Runner as Runner
 from .api.sync import SyncRun as SyncRun, SyncRunner as SyncRunner
 from .cli.progress import show as show
+from .engine.steps import Step as Step
 from .errors import CompileError as CompileError, GraphEngineError as GraphEngineError
 from .graph.conditions import (
     Condition as Condition,

@@ -302,7 +302,8 @@ class LeaseLost(StoreError):
 class NodeError(GraphEngineError):
     """A node's work failed for a reason that the engine names. The code is recorded as the failure's kind.
 
-    `retryable` is false if running the node again cannot help.
+    Attributes:
+        retryable: Whether running the node again can help.
     """
 
     code = "node_error"
@@ -453,7 +454,9 @@ class ModelError(NodeError):
     """A model call failed for a reason that its provider named. A retry helps only if `retryable` is true.
 
     Args:
-        message, where, repair: As for every error.
+        message: What happened.
+        where: The place.
+        repair: What the user can do about it.
         retry_after_seconds: How long the provider asks to wait; no attempt is made before that.
 
     Attributes:

@@ -22,13 +22,17 @@ N = TypeVar("N", int, float)
 class Replace(Generic[T]):
     """An update that sets the field and bypasses its reducer: `return {"history": Replace([])}`.
 
-    >>> class Notes(BaseModel):
-    ...     lines: Annotated[list[str], append] = ["old"]
-    >>> graph = Graph("g", Notes)
-    >>> graph.add_node("clear", lambda: Replace(["new"]), writes="lines")
-    >>> graph.add_path(START, "clear", END)
-    >>> graph.run_sync().state.lines
-    ['new']
+    Attributes:
+        value: The new value of the field.
+
+    Example:
+        >>> class Notes(BaseModel):
+        ...     lines: Annotated[list[str], append] = ["old"]
+        >>> graph = Graph("g", Notes)
+        >>> graph.add_node("clear", lambda: Replace(["new"]), writes="lines")
+        >>> graph.add_path(START, "clear", END)
+        >>> graph.run_sync().state.lines
+        ['new']
     """
 
     value: T

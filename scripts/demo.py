@@ -78,7 +78,7 @@ def main(folder: Path, *names: str) -> int:
     print(f"$ cd {folder}")
     shown: list[Shown] = []
     failed: list[str] = []
-    for listed in json.loads(graphengine(ROOT, "list", "--json"))["graphs"]:
+    for listed in json.loads(graphengine(ROOT, "graphs", "--json"))["graphs"]:
         if names and listed["name"] not in names:
             continue
         try:

@@ -1,6 +1,7 @@
-"""An extension of griffe for the API reference: put each doctest of a docstring into a code block.
+"""An extension of griffe for the API reference, which puts each doctest of a docstring into a code block.
 
-Without it, Markdown takes `>>>` for three nested quotations.
+Without it, Markdown takes `>>>` for three nested quotations. It also gives the methods of SyncRunner and SyncRun, which
+are made while the package is imported, the docstrings that they have then.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ from typing import Any
 
 import griffe
 
+from graphengine.api import sync
+
 
 class Doctests(griffe.Extension):  # type: ignore[misc, unused-ignore]  # griffe is not in every environment
     """Fence the doctests of every docstring that is rendered."""
 
     def on_object(self, *, obj: griffe.Object, **_kwargs: Any) -> None:  # noqa: ANN401 - as griffe declares it
         """Rewrite the docstring of one object."""
+        if obj.docstring is None and obj.parent is not None and obj.parent.name in {"SyncRunner", "SyncRun"}:
+            made = getattr(getattr(sync, obj.parent.name), obj.name, None)
+            obj.docstring = griffe.Docstring(inspect.getdoc(made) or "", parent=obj) if callable(made) else None
         if obj.docstring is not None:
             obj.docstring.value = fenced(inspect.cleandoc(obj.docstring.value))
 

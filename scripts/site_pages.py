@@ -1,104 +1,261 @@
 """Write the sources of the documentation site into build/pages; `make docs` builds the site from them.
 
 The pages of the repository are copied to the same relative paths, so that their links hold unchanged, together with the
-other files that they link to. The pages of the API reference are written here: one for each public module, with a
-directive for each public name, which mkdocstrings replaces by the signature and the docstring. `llms.txt` lists the
-pages for language models, and `llms-full.txt` has the texts of all of them.
+other files that they link to. The pages of the API reference are written here: one for each public class or group of
+functions, with a directive for each name, which mkdocstrings replaces by the signature and the docstring. `llms.txt`
+lists the pages for language models, and `llms-full.txt` has the texts of all of them.
+
+mkdocs imports this file too, as a hook that puts the reference into the navigation.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
+import json
 import re
 import shutil
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, MutableMapping
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGES: Final = ROOT / "build" / "pages"
 TOP: Final = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 
-API: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = MappingProxyType(
+API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
-        "graphengine": ("Graphs, conditions, runners, agents: the names of every day.", ()),
-        "graphengine.runner": (
-            "Events of runs, and less frequent names around a Runner.",
-            (
-                "event_document",
-                "StepRecorded",
-                "StatusChanged",
-                "RunEnded",
-                "NodeBegan",
-                "Emitted",
-                "LiveEvent",
-                "Extension",
-                "Follower",
-                "OpenRun",
-                "Vacuumed",
-            ),
-        ),
-        "graphengine.worker": ("Runs at given times; `graphengine.Worker` drives them.", ("Schedule",)),
-        "graphengine.agents": (
-            "What an agent shows while it works.",
-            ("TextDelta", "ThinkingDelta", "PartialAnswer", "ToolCalled", "ToolReturned", "AnswerReset"),
-        ),
-        "graphengine.testing": ("Run one node, or walk a graph.", ()),
-        "graphengine.testing.evaluation": ("Run a graph on a data set, and compare two versions.", ()),
-        "graphengine.patterns": ("Functions that return a graph.", ()),
-        "graphengine.models": ("Models of providers, and models for tests.", ()),
-        "graphengine.reducers": (
-            "How updates of one field are combined.",
-            ("Replace", "append", "extend", "merge", "add", "maximum"),
-        ),
-        "graphengine.agents.sources": ("Files and folders as texts for agents.", ()),
-        "graphengine.agents.toolbox": ("Ready tools of agents.", ()),
-        "graphengine.stores": (
-            "Where runs are recorded.",
-            (
-                "base.Store",
-                "base.RunStore",
-                "base.QueueStore",
-                "base.RunInfo",
-                "base.Append",
-                "base.Loaded",
-                "base.Message",
-                "memory.MemoryStore",
-                "sqlite.store.SQLiteStore",
-            ),
-        ),
+        "Graphs": {
+            "Graph": "Graph",
+            "Start and end": "START END FAIL",
+            "Node": "Node Runnable",
+            "Conditions": "value changed plateau iterations elapsed_seconds usage failed ended_with Condition",
+            "Questions and choices": "ask choose",
+            "Retry": "Retry",
+            "Limits": "Limits",
+            "Sizes": "Sizes",
+            "Reducers": "reducers.append reducers.extend reducers.merge reducers.add reducers.maximum Replace",
+            "Secret": "Secret",
+            "Migration": "Migration",
+        },
+        "Runs": {
+            "Runner": "Runner",
+            "Run": "Run",
+            "Context": "Context",
+            "Result": "Result",
+            "Ending": "Ending",
+            "Wait": "Wait runner.RunWait",
+            "Usage": "Usage",
+            "Failures": "Failure FailedPart RunFailed",
+            "Events": "runner.StepRecorded runner.StatusChanged runner.RunEnded runner.NodeBegan runner.Emitted "
+            "runner.LiveEvent runner.event_document",
+            "Step": "Step",
+            "RunInfo": "stores.base.RunInfo runner.Page",
+            "PastRun": "PastRun",
+            "Pruned": "Pruned runner.Vacuumed",
+            "SyncRunner": "SyncRunner",
+            "SyncRun": "SyncRun",
+            "show": "show",
+            "Exported runs": "history.export.export_run history.export.to_json_text history.export.Exported",
+        },
+        "Agents": {
+            "Agent": "Agent",
+            "Answer": "agents.Answer",
+            "block": "agents.block",
+            "Tools": "tool agents.Tool agents.ToolSource mcp agents.toolbox.calculate agents.toolbox.sql_reader "
+            "agents.toolbox.run_python",
+            "Approval": "agents.Approval agents.Edit agents.Refuse agents.file_diff",
+            "Guards and hooks": "agents.guard agents.Guard agents.Hooks",
+            "Window": "Window agents.effective agents.without_tools",
+            "Live text": "agents.TextDelta agents.ThinkingDelta agents.PartialAnswer agents.ToolCalled "
+            "agents.ToolReturned agents.AnswerReset",
+            "TextFile": "TextFile",
+            "Media": "Media",
+            "Cited": "Cited models.Citation",
+            "Sources": "agents.sources.read_source agents.sources.read_sources agents.sources.source_from_bytes "
+            "agents.sources.web.read_page agents.sources.web.read_media agents.sources.web.PageRefused "
+            "agents.sources.Sources agents.sources.MAX_FILE_BYTES agents.sources.MAX_TEXT_CHARACTERS",
+            "pydantic_ai_node": "agents.pydantic_ai_node",
+        },
+        "Models": {
+            "Settings": "Settings",
+            "RateLimiter": "RateLimiter",
+            "Router": "Router",
+            "ScriptedModel": "ScriptedModel models.calls models.cited models.OffScript",
+            "RecordedModel": "models.RecordedModel models.NotRecorded models.BadRecording",
+            "RulesModel": "models.RulesModel",
+            "AnthropicModel": "models.AnthropicModel",
+            "BedrockModel": "models.BedrockModel",
+            "VertexModel": "models.VertexModel",
+            "OpenAIModel": "models.OpenAIModel",
+            "OpenAIChatModel": "models.OpenAIChatModel",
+            "AzureModel": "models.AzureModel",
+            "PydanticAIModel": "models.PydanticAIModel",
+            "Hosted tools": "web_search web_fetch code_execution models.HostedTool",
+            "Names of models": "models.model_of models.as_model",
+            "Model": "Model models.Closes models.KnowsPrices models.HostsTools",
+            "Message": "Message models.ToolCall models.ToolSpec",
+            "Request": "models.Request",
+            "Response": "models.Response",
+            "Price": "models.Price",
+        },
+        "Workers and stores": {
+            "Worker": "Worker",
+            "Schedule": "worker.Schedule",
+            "QueueLimits": "stores.base.QueueLimits",
+            "ProcessExecutor": "executors.ProcessExecutor",
+            "RayExecutor": "executors.RayExecutor",
+            "NodeExecutor": "executors.NodeExecutor",
+            "Telemetry": "telemetry.Telemetry",
+            "MemoryStore": "stores.memory.MemoryStore",
+            "SQLiteStore": "stores.sqlite.SQLiteStore",
+            "PostgresStore": "stores.postgres.PostgresStore",
+            "Store": "stores.base.Store stores.base.RunStore stores.base.QueueStore",
+            "Records of a store": "stores.base.Append stores.base.Loaded stores.base.Message",
+            "Extension": "runner.Extension runner.OpenRun runner.Follower",
+            "write_file": "output_file.write_file",
+        },
+        "Testing": {
+            "run_node": "testing.run_node testing.NO_ANSWER",
+            "Done": "testing.Done testing.Asked testing.EdgeTaken testing.RecordedCall",
+            "walk": "testing.walk testing.Visits testing.Items testing.Ended",
+            "Walked": "testing.Walked testing.Visit",
+            "EdgeCoverage": "testing.EdgeCoverage",
+            "replay": "testing.replay",
+            "FakeClock": "testing.FakeClock",
+            "OpenRunner": "testing.OpenRunner",
+            "Recordings": "testing.Recordings",
+            "evaluate": "testing.evaluation.evaluate testing.evaluation.evaluation testing.evaluation.EvaluationState "
+            "testing.evaluation.Trial",
+            "Cases": "testing.evaluation.Case testing.evaluation.read_cases testing.evaluation.check_cases",
+            "Scores": "testing.evaluation.Score testing.evaluation.judge",
+            "Report": "testing.evaluation.Report testing.evaluation.VersionReport testing.evaluation.TrialReport "
+            "testing.evaluation.report_of testing.evaluation.picture",
+        },
+        "Patterns": {
+            "advisor": "patterns.advisor patterns.Advised patterns.Attempt patterns.Advice",
+            "blackboard": "patterns.blackboard patterns.Board patterns.Entry patterns.Subscriber",
+            "circuit_breaker": "patterns.circuit_breaker patterns.Guarded patterns.Circuit",
+            "cross_reflection": "patterns.cross_reflection patterns.CrossReflection patterns.Critique",
+            "debate": "patterns.debate patterns.Debate patterns.Position",
+            "escalation": "patterns.escalation",
+            "evaluator_optimizer": "patterns.evaluator_optimizer patterns.Attempts patterns.Evaluation",
+            "fan_out_fan_in": "patterns.fan_out_fan_in patterns.FanOut patterns.Outcome",
+            "hierarchical": "patterns.hierarchical patterns.Company patterns.Assignment patterns.TeamReport",
+            "human_in_the_loop": "patterns.human_in_the_loop patterns.Desk patterns.Decision",
+            "layered": "patterns.layered patterns.Layers",
+            "orchestrator_workers": "patterns.orchestrator_workers patterns.Job patterns.Step",
+            "pipeline": "patterns.pipeline patterns.Passage",
+            "react": "patterns.react patterns.Reasoning patterns.Thought patterns.Observation",
+            "role_based": "patterns.role_based patterns.Room patterns.View",
+            "self_reflection": "patterns.self_reflection patterns.SelfReflection",
+            "supervisor": "patterns.supervisor patterns.Supervised patterns.Route patterns.Report",
+            "swarm": "patterns.swarm patterns.Swarm patterns.Turn patterns.Handed",
+            "talker_reasoner": "patterns.talker_reasoner patterns.Talk patterns.Reply",
+            "topology": "patterns.topology patterns.Network",
+            "voting": "patterns.voting patterns.Poll",
+            "with_limits": "patterns.with_limits",
+        },
+        "Errors": {
+            "GraphEngineError": "GraphEngineError",
+            "CompileError": "CompileError errors.Problem",
+            "All errors": "errors.* render.RenderError",
+        },
     }
 )
-"""The public modules: what each is for, and its names if it has no `__all__`."""
+"""The API reference: tasks, their pages, and the public names on each page, without `graphengine.` before them.
+
+These names are public, and so are their members with a docstring; no other name is. `errors.*` are the other errors.
+"""
+
+BRIEF: Final = ("MemoryStore", "SQLiteStore", "PostgresStore", "All errors")
+"""Pages without members: those of a store are `Store`'s, those of an error `GraphEngineError`'s."""
 
 
-def public_names(module: str) -> list[str]:
-    """Return the public names of a module, each with its path from the module."""
-    return list(API[module][1]) or list(importlib.import_module(module).__all__)
+ABOUT: Final = """\
+# API reference
+
+Each public name by task, with the path from which it is imported. What is not here can change in any release: see
+[what is public](../docs/README.md#what-is-public). The codes of errors have [a page](../docs/use/errors.md)."""
 
 
-def reference(module: str) -> str:
-    """Return the page of the API reference on one module."""
-    directives = "\n\n".join(f"::: {module}.{name}" for name in public_names(module))
-    return f"# {module}\n\n{API[module][0]}\n\n{directives}\n"
+def pages() -> list[str]:
+    """Return the titles of the pages of the API reference."""
+    return [page for pages_of_task in API.values() for page in pages_of_task]
+
+
+def names_on(page: str) -> list[str]:
+    """Return the public names on a page of the API reference, each as it is imported: `graphengine.Graph`."""
+    (names,) = (pages_of_task[page] for pages_of_task in API.values() if page in pages_of_task)
+    return [path for name in names.split() for path in ([f"graphengine.{name}"] if name != "errors.*" else _errors())]
+
+
+def _errors() -> list[str]:
+    others = {"GraphEngineError", "CompileError"}
+    made = vars(importlib.import_module("graphengine.errors"))
+    return [
+        f"graphengine.errors.{name}"
+        for name in made
+        if isinstance(made[name], type) and issubclass(made[name], made["GraphEngineError"]) and name not in others
+    ]
+
+
+def public() -> dict[str, Any]:
+    """Return every public name with what it names, in the order of the reference."""
+    paths = [path for page in pages() for path in names_on(page)]
+    return {path: getattr(importlib.import_module(path.rpartition(".")[0]), path.rpartition(".")[2]) for path in paths}
+
+
+def public_classes() -> dict[str, type[Any]]:
+    """Return the public classes by the names under which they are imported."""
+    return {path: made for path, made in public().items() if isinstance(made, type)}
+
+
+def reference(page: str) -> str:
+    """Return a page of the API reference, with a directive for each name, which mkdocstrings replaces."""
+    names = names_on(page)
+    options = {"heading_level": 2 if len(names) > 1 else 1, **({"members": False} if page in BRIEF else {})}
+    title = f"# {page}\n\n" if len(names) > 1 else ""
+    return title + "\n\n".join(f"::: {name}\n    options: {json.dumps(options)}" for name in names) + "\n"
+
+
+def file_of(page: str) -> str:
+    """Return the name of the file of a page of the API reference."""
+    return f"{page.replace(' ', '_')}.md"
 
 
 def overview() -> str:
-    """Return the first page of the API reference."""
-    rows = "\n".join(f"- [`{module}`]({module}.md): {about}" for module, (about, _) in API.items())
-    text = "Generated from the docstrings. Errors have [a page of their own](../docs/use/errors.md)."
-    return f"# API reference\n\n{text}\n\n{rows}\n"
+    """Return the first page of the API reference: what is public, and each page with a line, by task."""
+    sections = (f"## {task}\n\n" + "\n".join(map(_line, pages)) for task, pages in API.items())
+    return "\n\n".join([ABOUT, *sections]) + "\n"
+
+
+def _line(page: str) -> str:
+    names = [name.rpartition(".")[2] for name in names_on(page)]
+    if page != names[0]:
+        return f"- [{page}]({file_of(page)}): " + ", ".join(f"`{name}`" for name in names)
+    about = " ".join((inspect.getdoc(public()[names_on(page)[0]]) or "").partition("\n\n")[0].split())
+    return f"- [`{page}`]({file_of(page)}): {about}"
+
+
+def on_config(config: MutableMapping[str, Any]) -> None:
+    """Put the pages of the API reference into the navigation, as a hook of mkdocs."""
+    tasks = [{task: [{page: f"api/{file_of(page)}"} for page in pages]} for task, pages in API.items()]
+    (section,) = (section for section in config["nav"] if "API reference" in section)
+    section["API reference"] = [{"Overview": "api/index.md"}, *tasks]
 
 
 def index_for_models() -> str:
-    """Return `llms.txt`: what the project is, and each page of docs/README.md with its address on the site."""
+    """Return `llms.txt`: what the project is, and each page of docs/README.md and of the API reference on the site."""
     about = (ROOT / "README.md").read_text(encoding="utf-8").split("\n\n")[1]
     pages = (ROOT / "docs" / "README.md").read_text(encoding="utf-8").partition("\n\n")[2]
     address = re.sub(r"\]\((?:\.\./([A-Z]+)|([\w/]+?))(?:/README)?\.md\)", _address, pages)
-    return f"# graphengine\n\n> {' '.join(about.split())}\n\n[All pages in one text](llms-full.txt)\n\n{address}"
+    names = re.sub(r"\]\((\w+)\.md\)", r"](api/\1/)", overview().partition("\n\n## ")[2])
+    head = f"# graphengine\n\n> {' '.join(about.split())}\n\n[All pages in one text](llms-full.txt)"
+    return f"{head}\n\n{address}\n## API reference: {names}"
 
 
 def _address(link: re.Match[str]) -> str:
@@ -106,10 +263,13 @@ def _address(link: re.Match[str]) -> str:
 
 
 def text_for_models() -> str:
-    """Return `llms-full.txt`: the texts of the pages that docs/README.md links to, in its order."""
+    """Return `llms-full.txt`: the texts of the pages that docs/README.md links to, in its order, and all public names.
+
+    The names are as on the first page of the reference.
+    """
     pages = [ROOT / "README.md", *(page for page in linked(ROOT / "docs" / "README.md") if page.suffix == ".md")]
     texts = (f"<!-- {page.relative_to(ROOT).as_posix()} -->\n\n{page.read_text(encoding='utf-8')}" for page in pages)
-    return "\n\n".join(texts)
+    return "\n\n".join([*texts, f"<!-- api/index.md -->\n\n{overview()}"])
 
 
 def linked(page: Path) -> Iterator[Path]:
@@ -130,9 +290,9 @@ def for_site(page: str) -> str:
 def write(folder: Path = PAGES) -> None:
     """Replace the sources in the folder by new ones."""
     shutil.rmtree(folder, ignore_errors=True)
-    pages = [*(ROOT / name for name in TOP), *(ROOT / "docs").rglob("*.md")]
-    files = {*pages, *(path for path in (ROOT / "docs").rglob("*") if path.is_file())}
-    files |= {path for page in pages for path in linked(page)}
+    texts = [*(ROOT / name for name in TOP), *(ROOT / "docs").rglob("*.md")]
+    files = {*texts, *(path for path in (ROOT / "docs").rglob("*") if path.is_file())}
+    files |= {path for text in texts for path in linked(text)}
     for path in sorted(files):
         copy = folder / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -144,8 +304,8 @@ def write(folder: Path = PAGES) -> None:
     (folder / "llms-full.txt").write_text(text_for_models(), encoding="utf-8")
     (folder / "api").mkdir()
     (folder / "api" / "index.md").write_text(overview(), encoding="utf-8")
-    for module in API:
-        (folder / "api" / f"{module}.md").write_text(reference(module), encoding="utf-8")
+    for page in pages():
+        (folder / "api" / file_of(page)).write_text(reference(page), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from graphengine.api.sync import LEFT_OUT, without_loop
+from graphengine.api.sync import without_loop
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "graphengine" / "api" / "sync.pyi"
@@ -43,8 +43,6 @@ class SyncRun(Generic[S]):
     @property
     def id(self) -> str: ...
 {run}
-
-LEFT_OUT: Final[frozenset[str]]
 
 def without_loop(annotation: str) -> str: ...
 """
@@ -88,6 +86,7 @@ def _imports(trees: list[ast.Module]) -> set[str]:
         "from typing import Final, Generic, Self",
         "from collections.abc import Iterator",
         "from graphengine.api.portal import Portal",
+        "from graphengine.runner.records import Page",
         "from graphengine.runner.run import Run",
     }
     for tree in trees:
@@ -101,7 +100,7 @@ def _imports(trees: list[ast.Module]) -> set[str]:
 def _methods(tree: ast.Module, name: str) -> list[str]:
     public = [each for each in _functions(tree, name) if not each.name.startswith("_")]
     overloaded = {each.name for each in public if _is_overload(each)}
-    kept = [each for each in public if _is_overload(each) or each.name not in LEFT_OUT | overloaded | {"close"}]
+    kept = [each for each in public if _is_overload(each) or each.name not in overloaded | {"close"}]
     return [_method(each) for each in kept]
 
 

@@ -21,7 +21,7 @@ for module in pkgutil.walk_packages(graphengine.__path__, "graphengine."):
 from pydantic import BaseModel
 from graphengine.graph.conditions import value
 from graphengine.graph.definition import END, START, GraphDefinition, Limits
-from graphengine.runner import Runner
+from graphengine.runner.runner import Runner
 
 class Count(BaseModel):
     n: int = 0

@@ -192,7 +192,11 @@ class Agent(Generic[T]):
     @overload
     def but(self, **changes: Any) -> Agent[T]: ...  # noqa: ANN401 - as above
     def but(self, **changes: Any) -> Agent[Any]:
-        """Return a copy with changes."""
+        """Return a copy with changes.
+
+        Args:
+            changes: Arguments of `Agent`, by name, with their new values.
+        """
         return replace(self, **changes)
 
     async def run(self, **inputs: object) -> T:
@@ -210,6 +214,9 @@ class Agent(Generic[T]):
 
     def run_sync(self, **inputs: object) -> T:
         """Answer once, as `run` does, where there is no event loop: in a script, or in a sync node.
+
+        Args:
+            inputs: As for `run`.
 
         Raises:
             DefinitionError: There is an event loop, which this would block.
@@ -272,7 +279,7 @@ class Agent(Generic[T]):
         """
         return await self._called(inputs)
 
-    def body(self) -> AgentBody[T]:
+    def __body__(self) -> AgentBody[T]:
         """Return the agent as a node's body."""
         return AgentBody(self)
 
@@ -359,7 +366,7 @@ class Agent(Generic[T]):
     def _reads(self) -> tuple[Parameter, ...]:
         """Return what its node reads, worked out once."""
         if self._read is None:
-            object.__setattr__(self, "_read", tuple(self.body().parameters))
+            object.__setattr__(self, "_read", tuple(self.__body__().parameters))
         return self._read or ()
 
     def _stand_in(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> Callable[[], Any]:

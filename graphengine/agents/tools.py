@@ -58,6 +58,7 @@ from graphengine.state.path import did_you_mean, is_path
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
     from concurrent.futures import Executor
+    from types import EllipsisType
 
     from pydantic import JsonValue
 
@@ -377,12 +378,28 @@ def tool(function: Callable[P, R_co], **options: Unpack[ToolOptions]) -> Tool[P,
 def tool(**options: Unpack[ToolOptions]) -> Callable[[Callable[P, R_co]], Tool[P, R_co]]: ...
 
 
-def tool(function: Callable[..., object] | None = None, **options: Unpack[ToolOptions]) -> object:
+def tool(  # noqa: PLR0913 - the options of Tool
+    function: Callable[..., object] | None = None,
+    *,
+    name: str | EllipsisType = ...,
+    description: str | EllipsisType = ...,
+    approve: Approve | EllipsisType = ...,
+    timeout_seconds: float | EllipsisType | None = ...,
+    serial: bool | EllipsisType = ...,
+    on_error: OnError | EllipsisType = ...,
+    inputs: Mapping[str, str] | Sequence[str] | EllipsisType = ...,
+) -> object:
     """Make a tool from a function, as a decorator or by a call. Plain functions need it only for these options.
 
     Args:
-        function: Does the work, sync or async; see `Tool`. For a Tool, a changed copy is returned.
-        options: As for `Tool`: `name`, `description`, `approve`, `timeout_seconds`, `serial`, `on_error`, `inputs`.
+        function: Does the work, sync or async; see `Tool`. For a Tool, a copy is returned that has what is given.
+        name: As for `Tool`, as are the others.
+        description: Its purpose.
+        approve: Whether a person has to approve each call.
+        timeout_seconds: How long a call may take.
+        serial: Whether a call never runs at the same time as another of its turn.
+        on_error: What an exception does.
+        inputs: The parameters that are read from the state.
 
     Returns:
         A Tool, or a decorator.
@@ -400,6 +417,7 @@ def tool(function: Callable[..., object] | None = None, **options: Unpack[ToolOp
         >>> add.spec().schema["required"]
         ['a']
     """
+    options = {option: given for option, given in locals().items() if given is not ... and option != "function"}
     if function is None:
         return functools.partial(tool, **options)
     return replace(function, **options) if isinstance(function, Tool) else Tool(function, **options)

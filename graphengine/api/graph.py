@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphengine.graph.definition import GraphDefinition
-from graphengine.graph.elsewhere import check_options, with_our_keywords
+from graphengine.graph.elsewhere import with_our_keywords
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
+    from concurrent.futures import Executor
     from os import PathLike
 
     from networkx import MultiDiGraph
-    from typing_extensions import Unpack
 
     from graphengine.agents.agent import Agent
-    from graphengine.api.once import RunOptions
+    from graphengine.agents.model_routing import GivenModels
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Step
     from graphengine.errors import Problem
+    from graphengine.graph.definition import Limits
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
     from graphengine.render.scopes import Fold
     from graphengine.runner.result import Result
+    from graphengine.stores.base import Store
 
 S = TypeVar("S")
 
@@ -112,15 +115,28 @@ class Graph(GraphDefinition[S]):
         return problems_of(self)
 
     @with_our_keywords
-    def run(
-        self, state: S | Mapping[str, object] | None = None, **options: Unpack[RunOptions]
-    ) -> Coroutine[Any, Any, Result[S]]:
+    async def run(  # noqa: PLR0913 - the options of a Runner and of its run
+        self,
+        state: S | Mapping[str, object] | None = None,
+        *,
+        limits: Limits | None = None,
+        store: str | PathLike[str] | Store | None = None,
+        run_id: str | None = None,
+        models: GivenModels | None = None,
+        resources: Mapping[str, object] | None = None,
+        executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
+    ) -> Result[S]:
         """Run it once, in memory if no store is given. Use `Runner` for several runs, or to answer questions.
 
         Args:
             state: The initial state, or a mapping of its fields.
-            options: `limits=` in place of the graph's own, `store=` (the path of a SQLite database, or a Store),
-                `run_id=`, `models=`, `resources=` and `executors=` as in `Runner`.
+            limits: Limits in place of the graph's own.
+            store: The path of a SQLite database, the address of a PostgreSQL database, or a Store: the run can be
+                inspected, resumed and branched later.
+            run_id: The run's id; generated if not given.
+            models: Models that replace agents' own, as in `Runner`.
+            resources: Ready-made resources that replace the graph's own, by name.
+            executors: Where nodes with `on=` run, as in `Runner`.
 
         Returns:
             The result: `finished`, `stopped` at a limit, or `waiting` for an answer or a message, which can no longer
@@ -132,13 +148,25 @@ class Graph(GraphDefinition[S]):
             RunExists: A run with this id is recorded.
             RunFailed: The run failed; the error has the result up to the failure.
         """
-        from graphengine.api.once import RunOptions, run_once  # noqa: PLC0415 - declaring a graph needs no runner
+        from graphengine.api.once import warn  # noqa: PLC0415 - declaring a graph needs no runner
+        from graphengine.api.runner import Runner  # noqa: PLC0415 - the same
 
-        check_options(options, RunOptions.__annotations__, getattr(self.state, "model_fields", ()), "run")
-        return run_once(self, state, **options)
+        warn(self.compile().warnings, self.name)
+        async with Runner(store, models=models, resources=resources, executors=executors) as runner:
+            return await runner.start(self, state, run_id=run_id, limits=limits).result()
 
     @with_our_keywords
-    def run_sync(self, state: S | Mapping[str, object] | None = None, **options: Unpack[RunOptions]) -> Result[S]:
+    def run_sync(  # noqa: PLR0913 - the same
+        self,
+        state: S | Mapping[str, object] | None = None,
+        *,
+        limits: Limits | None = None,
+        store: str | PathLike[str] | Store | None = None,
+        run_id: str | None = None,
+        models: GivenModels | None = None,
+        resources: Mapping[str, object] | None = None,
+        executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
+    ) -> Result[S]:
         """Run it as `run` does, in a script without an event loop. `SyncRunner` has the methods of a Runner for that.
 
         Ctrl-C cancels async nodes at once and waits for a sync node's thread, which cannot be cancelled.
@@ -146,11 +174,20 @@ class Graph(GraphDefinition[S]):
         Raises:
             DefinitionError: An event loop is running here, as in a notebook. Also what `run` raises.
         """
-        from graphengine.api.once import RunOptions, run_alone, run_once  # noqa: PLC0415 - the same
+        from graphengine.api.once import run_alone  # noqa: PLC0415 - the same
 
-        check_options(options, RunOptions.__annotations__, getattr(self.state, "model_fields", ()), "run_sync")
         self.compile()
-        return run_alone(lambda: run_once(self, state, **options), f"graph {self.name}")
+        run = functools.partial(
+            self.run,
+            state,
+            limits=limits,
+            store=store,
+            run_id=run_id,
+            models=models,
+            resources=resources,
+            executors=executors,
+        )
+        return run_alone(run, f"graph {self.name}")
 
     def render(
         self, path: str | PathLike[str], *, fold: Fold = None, theme: Theme = "auto", detail: Detail = "full"

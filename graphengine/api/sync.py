@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="type[Any]")
 S = TypeVar("S")
 
-LEFT_OUT: Final = frozenset({"check_graph", "hand_over", "live", "resume_taken", "take", "tell_polled"})
-"""Public methods for workers, the command line and the inspector."""
-
 _HINTS: Final = dict.fromkeys(elsewhere.OF_A_RESULT, "its result has it: result = run.result()")
 
 
@@ -43,15 +40,11 @@ def _forwards_to(source: type) -> Callable[[C], C]:
 
     def decorated(target: C) -> C:
         for name, member in inspect.getmembers(source):
-            if not (name.startswith("_") or name in LEFT_OUT or hasattr(target, name)):
-                setattr(target, name, _property(name, member) if isinstance(member, property) else _forwarding(member))
+            if not (name.startswith("_") or hasattr(target, name)):
+                setattr(target, name, _forwarding(member))
         return target
 
     return decorated
-
-
-def _property(name: str, member: property) -> property:
-    return property(lambda self: self._portal.call(lambda: getattr(self._async, name)), doc=member.__doc__)
 
 
 def _forwarding(method: Callable[..., object]) -> Callable[..., Any]:
@@ -81,7 +74,7 @@ def _given(portal: Portal, result: Any) -> Any:
         return SyncRun(portal, result)
     if isinstance(result, AsyncGenerator):
         return portal.iterated(result)
-    return [_given(portal, each) for each in result] if isinstance(result, list) else result
+    return [_given(portal, each) for each in result] if type(result) is list else result
 
 
 @_forwards_to(Runner)

@@ -7,7 +7,6 @@ reported, and a worker or a later `resume` continues the run.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +86,7 @@ def answer(  # noqa: PLR0913 - one for each option
     cls=options.ValueCommand,
     examples="""
         graphengine send desk tips "Ants swim"
-        graphengine send desk-2 tips @tip.txt --key tip-1 --no-resume
+        graphengine send desk-2 tips @tip.txt --idempotency-key tip-1 --no-resume
     """,
     exits={
         **options.DRIVES,
@@ -99,7 +98,9 @@ def answer(  # noqa: PLR0913 - one for each option
 @click.argument("topic", metavar="TOPIC")
 @click.argument("value", metavar="VALUE|@FILE|-")
 @click.option(
-    "--key", metavar="KEY", help="Send at most one message with this key, so that the command can be retried."
+    "--idempotency-key",
+    metavar="KEY",
+    help="Send at most one message with this key, so that the command can be retried.",
 )
 @options.no_resume
 @options.graph
@@ -108,7 +109,7 @@ def send(  # noqa: PLR0913 - one for each option
     run_id: str,
     topic: str,
     value: str,
-    key: str | None,
+    idempotency_key: str | None,
     no_resume: bool,  # noqa: FBT001 - as click gives it
     reference: str | None,
 ) -> int:
@@ -126,7 +127,7 @@ def send(  # noqa: PLR0913 - one for each option
     payload = value_from(value, None)
 
     async def post_it(runner: Runner) -> None:
-        await runner.send(info.id, topic, payload, key=key)
+        await runner.send(info.id, topic, payload, idempotency_key=idempotency_key)
 
     note = _not_awaited(snapshot, topic) if info.status == "waiting" else ""
     post = _Post(context, info.id, reference, post_it, "message", "sent", note)
@@ -207,20 +208,13 @@ def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
 
 
 def _text(raw: str) -> str:
-    from graphengine.cli.inputs import read_text
-    from graphengine.errors import InputError
+    from graphengine.cli.inputs import read_stdin, read_text
 
     if raw.startswith("@@"):
         return raw[1:]
     if raw.startswith("@"):
         return _without_last_break(read_text(raw[1:], f"VALUE {raw}"))
-    if raw != "-":
-        return raw
-    try:
-        return _without_last_break(sys.stdin.read())
-    except UnicodeDecodeError as error:
-        message = f"stdin is not UTF-8 text: {error.reason} at byte {error.start}"
-        raise InputError(message, where="VALUE -", repair="give UTF-8") from error
+    return _without_last_break(read_stdin("VALUE -")) if raw == "-" else raw
 
 
 def _without_last_break(text: str) -> str:

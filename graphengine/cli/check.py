@@ -1,4 +1,4 @@
-"""`graphengine check` and `graphengine list`: the graphs of a project, with their problems, or in a line each."""
+"""`graphengine check` and `graphengine graphs`: the graphs of a project, with their problems, or in a line each."""
 
 from __future__ import annotations
 
@@ -199,18 +199,18 @@ def _show_broken(context: CommandContext, error: GraphFileBroken) -> None:
         context.out.prose(("  repair: ", "bold"), error.repair)
 
 
-# --- list ---
+# --- graphs ---
 
 
 @options.command(
-    "list",
+    "graphs",
     examples="""
-        graphengine list
-        graphengine list --json
+        graphengine graphs
+        graphengine graphs --json
     """,
     exits={0: "listed", 2: "a file cannot be run, or there is no project; or wrong usage"},
 )
-def list_(context: CommandContext) -> int:
+def graphs(context: CommandContext) -> int:
     """List the graphs of the project, which `graphengine run NAME` finds by name.
 
     They are the graphs in the folders listed in pyproject.toml under [tool.graphengine] graphs, except those that are

@@ -50,10 +50,11 @@ def completion(context: CommandContext, shell: str) -> int:
     examples="""
         graphengine schema              # all documents
         graphengine schema runs
+        graphengine schema queues set
     """,
 )
-@click.argument("name", metavar="[COMMAND]", required=False, shell_complete=lambda *given: _names(given[-1]))
-def schema(context: CommandContext, name: str | None) -> int:
+@click.argument("name", metavar="[COMMAND]", nargs=-1, shell_complete=lambda *given: _names(given[-1]))
+def schema(context: CommandContext, name: tuple[str, ...]) -> int:
     """Print the JSON Schema of a command's --json output, or of the output of all commands.
 
     If a command writes different documents, depending on its options or on failure, the schema accepts any of them.
@@ -61,11 +62,11 @@ def schema(context: CommandContext, name: str | None) -> int:
     """
     from graphengine.cli.schemas import schema_of
 
-    context.document(schema_of(name))
+    context.document(schema_of(" ".join(name) or None))
     return 0
 
 
 def _names(incomplete: str) -> list[str]:
     from graphengine.cli.main import COMMANDS
 
-    return [name for name in COMMANDS if name.startswith(incomplete)]
+    return [name for name in COMMANDS if name.startswith(incomplete) and " " not in name]

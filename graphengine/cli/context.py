@@ -245,15 +245,13 @@ async def _find(store: Store, given: str, database: str) -> RunInfo:
     try:
         return await store.info(given)
     except UnknownRun:
-        begin = await store.ids(given, limit=_COUNTED) if len(given) >= _SHORTEST else []
-    if len(begin) == 1:
+        begin = await store.ids(given, limit=_COUNTED) if given else []
+    if len(begin) == 1 and len(given) >= _SHORTEST:
         return await store.info(begin[0])
     repair = "`graphengine runs` lists the runs of a database; choose another database with --store PATH"
-    if len(given) < _SHORTEST:
-        repair = f"give the first {_SHORTEST} characters of its id or more; {repair}"
     if begin:
         count = f"{len(begin)} or more" if len(begin) == _COUNTED else str(len(begin))
-        message = f"{count} runs in {database} begin with {given!r}"
+        message = f"{given!r} names no run; {count} in {database} begin with it"
         listed = ", ".join(begin[:_LISTED]) + (", …" if len(begin) > _LISTED else "")
         raise UnknownRun(message, where=f"run {given!r}", repair=f"give more of the id: {listed}")
     from difflib import get_close_matches

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.terminal import Channel
     from graphengine.engine.steps import Step
-    from graphengine.history.load import Difference, RunDiff, Side
+    from graphengine.history.load import At, Difference, RunDiff, Side
 
 _PIPE_COLUMNS: Final = 80
 _ROWS: Final = 40
@@ -31,6 +31,7 @@ _GAP: Final = 2
     examples="""
         graphengine diff tides tides-2
         graphengine diff tides tides --at 2 --at 4
+        graphengine diff tides tides-2 --at review:1
         graphengine diff tides tides-2 --json
     """,
 )
@@ -39,15 +40,18 @@ _GAP: Final = 2
 @click.option(
     "--at",
     "at",
-    type=int,
-    metavar="SEQ",
+    type=options.At(),
+    metavar="STEP",
     multiple=True,
-    help="Compare the runs as of this step; given twice, the first run as of one and the second as of the other.",
+    help="Compare the runs as of this step, e.g. 12 or review:2; given twice, the first run as of one and the second "
+    "as of the other.",
 )
-def diff(context: CommandContext, first: str, second: str, at: tuple[int, ...]) -> int:
+def diff(context: CommandContext, first: str, second: str, at: tuple[At, ...]) -> int:
     """Show where two runs diverge: the last step they share, the paths from there side by side, and how they differ.
 
-    Runs that share no step are compared from their beginnings. A run can be compared with itself, at two steps.
+    Runs that share no step are compared from their beginnings. A run can be compared with itself, at two steps. Graphs,
+    prompts, limits and the models that answered are compared as far as they are recorded: of a prompt that a function
+    makes, only the name of the function is.
     """
     from graphengine.history.json_document import diff_document
     from graphengine.history.load import diff as compare
@@ -56,7 +60,7 @@ def diff(context: CommandContext, first: str, second: str, at: tuple[int, ...]) 
         raise click.UsageError("give --at once for both runs, or twice, once for each")
     ids = context.find(first).id, context.find(second).id
     one, other = (*at, at[0]) if len(at) == 1 else at or (None, None)
-    found = context.read(lambda store: compare(store, *ids, first_seq=one, second_seq=other))
+    found = context.read(lambda store: compare(store, *ids, first_at=one, second_at=other))
     if context.json:
         context.document(diff_document(found))
     else:
@@ -79,6 +83,11 @@ def _show(out: Channel, found: RunDiff) -> None:
     _show_paths(out, found, columns)
     out.line("")
     _show_differences(out, found.differences, columns)
+    if found.setup:
+        out.line("")
+        out.line("they were run differently:")
+        for line in found.setup:
+            out.line(fitted(line, columns))
     out.line("")
     for name, side in (("a", found.first), ("b", found.second)):
         first, *more = wrapped(_cost(side, is_whole=found.shared is None), columns - 3)

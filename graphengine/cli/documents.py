@@ -278,7 +278,7 @@ class Queued(Document):
         graph: The name of its graph.
         queue: Its queue.
         priority: Its priority.
-        key: Its key.
+        tenant: For whom it runs.
         status: No process has driven it yet.
     """
 
@@ -286,7 +286,7 @@ class Queued(Document):
     graph: str
     queue: str
     priority: int
-    key: str | None
+    tenant: str | None
     status: Literal["queued"] = "queued"
 
 
@@ -388,6 +388,18 @@ class Stopped(Document):
 
     run_id: str
     stop: Literal["asked", "done"]
+
+
+class Tagged(Document):
+    """A run whose tags were changed.
+
+    Attributes:
+        run_id: The run.
+        tags: The tags that it has now.
+    """
+
+    run_id: str
+    tags: Sequence[str]
 
 
 class Made(Document):

@@ -25,6 +25,9 @@ from graphengine.history.load import load_snapshot
 from graphengine.history.step_document import error_document
 from graphengine.history.visits import Visits
 from graphengine.runner import RunFailed, StepRecorded
+from graphengine.runner.cached_snapshots import CachedSnapshot
+from graphengine.runner.records import lives_of
+from graphengine.runner.run import life_of
 from graphengine.state.amounts import allows_unknown_cost
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
     from graphengine.cli.models import Chosen
     from graphengine.cli.project import Found
     from graphengine.engine.snapshot import Snapshot
+    from graphengine.history.load import At
     from graphengine.runner import Run
     from graphengine.runner.run_events import Event
     from graphengine.telemetry import Telemetry
@@ -54,7 +58,7 @@ _LOOK: Final = "check with `graphengine runs` whether it was recorded"
 _LEAVING: Final = "leaving the run waiting"
 
 
-def recorded_job(context: CommandContext, run_id: str, reference: str | None, at: int | None = None) -> DriveJob:
+def recorded_job(context: CommandContext, run_id: str, reference: str | None, at: At | None = None) -> DriveJob:
     """Return the job that continues a recorded run.
 
     If the run cannot be read to its end, its record up to step `at` is used, if that is given.
@@ -97,7 +101,7 @@ def resume(job: DriveJob) -> int:
     async def begin(runner: Runner) -> Run[Any]:
         pauses = job.context.pauses or None  # else it keeps its own
         if job.snapshot is not None:  # shown from here on, so the Runner gets a copy
-            runner.hand_over(copy_of(job.snapshot))
+            lives_of(runner).shared.kept.hand_over(CachedSnapshot(copy_of(job.snapshot)))
         return runner.resume(job.run_id, job.found.graph, limits=job.limits, pause_before=pauses, wait_out=job.sleeps)
 
     return drive(job, begin)
@@ -200,7 +204,7 @@ async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telem
     executors = executors_of(job.found.file)
     async with Runner(job.context.store, models=job.chosen, executors=executors, telemetry=telemetry) as runner:
         run = await begin(runner)
-        events = run.live()  # before its first step, so that no event is missed and no past one is read
+        events = life_of(run).audience.joined()  # before its first step: none is missed
         watch = _Watch(job, stopper, runner, run)
         watching = asyncio.create_task(watch.show(events))
         try:
@@ -289,7 +293,7 @@ class _Watch:
 
     async def _asleep_until(self) -> float | None:
         """Return when the run wakes up here if all of it sleeps; otherwise None."""
-        if not self._job.sleeps or not self._run.is_going or await self._status() != "waiting":
+        if not self._job.sleeps or life_of(self._run).task.done() or await self._status() != "waiting":
             return None
         waits = await self._runner.waits(self._run.id)
         dues = [wait.due_at for wait in waits if wait.due_at is not None and wait.kind == "sleep"]
@@ -297,7 +301,7 @@ class _Watch:
 
     async def _stop(self) -> None:
         """Stop the run after the node in flight; release it on SIGTERM, or if it waits with nothing in flight."""
-        is_waiting = not self._runner.drives(self._run.id) and await self._status() == "waiting"
+        is_waiting = self._run.id not in lives_of(self._runner).shared.driven and await self._status() == "waiting"
         if is_waiting or self._stopper.asked_by == "SIGTERM":
             cutting = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._cut)
             await self._runner.release(self._run.id)

@@ -6,11 +6,13 @@ JSON array, which begins with `[`, or one item each time its key is given. `@fil
 type, read by its kind (`graphengine.agents.sources`), the file's text for a text field, and JSON read from the file for
 any other; `@folder` adds a `TextFile` for each of its files to a list. `@photo.png` is a `Media` for such a field.
 An address, `https://…`, is a `TextFile` of that page, or the `Media` there, for such a field. A leading `@@` means a
-literal `@`. `key:=value` is JSON for every field, so that a text can be None: `name:=null`.
+literal `@`. `key:=value` is JSON for every field, so that a text can be None: `name:=null`. Without a key,
+`@state.json`, or `-` for stdin, is a JSON object of fields.
 """
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -120,7 +122,10 @@ def parse_pairs(
 
 
 def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], option: str, notes: list[str]) -> None:
-    """Add the value of a pair."""
+    """Add the value of a pair, or those of a JSON file of fields."""
+    if pair == "-" or pair.startswith("@"):
+        _add_file(values, pair, forms, f"{option} {clipped(pair, _SHOWN)}")
+        return
     key, equals, raw = pair.partition("=")
     is_json = key.endswith(":")
     key = key.removesuffix(":")
@@ -141,6 +146,25 @@ def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], o
         raise InputError(f"{key!r} is given twice", where=where, repair="give it once")
     else:
         values[key] = _json(raw, where) if is_json else _value(raw, form, where)
+
+
+def _add_file(values: dict[str, object], given: str, forms: Mapping[str, Form], where: str) -> None:
+    """Add the fields of a JSON object from `@FILE`, or from stdin for `-`."""
+    text = read_stdin(where) if given == "-" else read_text(given[1:], where)
+    try:
+        found = from_json(text, allow_inf_nan=False)
+    except (ValueError, TypeError) as error:
+        repair = """write a JSON object of fields, such as {"text": "…"}"""
+        raise InputError(f"it is invalid JSON: {error}", where=where, repair=repair) from error
+    if not isinstance(found, dict):
+        message = f"it is a {type(found).__name__}, not an object of fields"
+        raise InputError(message, where=where, repair="write a JSON object of fields; for one field, key=@file")
+    for key, value in found.items():
+        if key not in forms:
+            raise InputError(f"unknown input {key!r}", where=where, repair=did_you_mean(key, forms))
+        if key in values:
+            raise InputError(f"{key!r} is given twice", where=where, repair="give it once")
+        values[key] = value
 
 
 def state_from(state: type[S], values: Mapping[str, object]) -> S:
@@ -196,6 +220,19 @@ def read_text(name: str, where: str) -> str:
             where=where,
             repair="name a file that exists; a text that begins with @ is written with @@",
         ) from error
+
+
+def read_stdin(where: str) -> str:
+    """Return the text of stdin.
+
+    Raises:
+        InputError: It is not UTF-8 text.
+    """
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        message = f"stdin is not UTF-8 text: {error.reason} at byte {error.start}"
+        raise InputError(message, where=where, repair="give UTF-8") from error
 
 
 def _items(raw: str, item: Form, where: str, notes: list[str]) -> list[object]:

@@ -76,7 +76,7 @@ def inspect(  # noqa: PLR0913 - one for each option
     from graphengine import __version__
     from graphengine.api.places import store_at
     from graphengine.cli.observing import observed
-    from graphengine.cli.places import shown
+    from graphengine.cli.places import lock_options, shown
     from graphengine.errors import InputError, install_command
     from graphengine.stores import addresses
 
@@ -106,9 +106,8 @@ def inspect(  # noqa: PLR0913 - one for each option
     with suppress(KeyboardInterrupt), observed(context) as telemetry:
         drives = replace(drives, telemetry=telemetry) if drives is not None else None
         place.check_exists()
-        settings = Settings(
-            place.database, store_at(place.database, read_only=True), paste, __version__, port, read_only, drives
-        )
+        reader = store_at(place.database, read_only=True, **lock_options())
+        settings = Settings(place.database, reader, paste, __version__, port, read_only, drives, **lock_options())
         for info in serve(settings, opened):
             context.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
     return 0
@@ -153,12 +152,13 @@ def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
     """
     from graphengine.api.places import store_at
     from graphengine.cli.driving import fleet_of
+    from graphengine.cli.places import lock_options
     from graphengine.serve.inspector.driving import Drives
 
     fleet = fleet_of(context, references)
 
     async def create() -> None:
-        store = store_at(context.place.database)
+        store = store_at(context.place.database, **lock_options())
         await store.open()
         await store.close()
 

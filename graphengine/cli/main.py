@@ -24,46 +24,68 @@ from graphengine.cli.terminal import Channel, reserved_stdout
 from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from click.shell_completion import CompletionItem
 
-COMMANDS: Final = {
-    "new": ("new", "Create a project that runs and passes its tests."),
-    "list": ("check", "List the graphs of the project."),
-    "run": ("run", "Run a graph and record every step."),
-    "resume": ("run", "Resume a run after a crash, a stop, a failure, a reached limit or an answer."),
-    "answer": ("answer", "Answer a run's question, and resume the run."),
-    "send": ("answer", "Send a message to a run, and resume the run if it waits."),
-    "branch": ("run", "Start a new run from a step of another run."),
-    "watch": ("watch", "Follow a run live while another process drives it."),
-    "worker": ("worker", "Continue the due runs of a database until stopped."),
-    "serve": ("serve", "Start, answer and follow runs over HTTP, until stopped."),
-    "workers": ("worker", "List the processes that drive runs, and what they drive."),
-    "queues": ("worker", "List the queues, and set their limits."),
-    "schedule": ("schedule", "List, add, remove, pause and resume schedules."),
-    "stop": ("run", "Stop a run that waits, or that another process drives, at its next safe point."),
-    "runs": ("runs", "List the recorded runs."),
-    "show": ("show", "Show a run: its steps, state and cost."),
-    "inspect": ("inspect", "Show the runs of a database live in a browser."),
-    "doctor": ("doctor", "Check a database for faults, and repair it."),
-    "replay": ("replay", "Replay recorded runs on the current graph, and show the differences."),
-    "export": ("export", "Export a run to a JSON file."),
-    "import": ("export", "Import exported runs into a database."),
-    "prune": ("prune", "Remove old runs, and free disk space."),
-    "diff": ("diff", "Show where two runs diverge, and how they differ."),
-    "eval": ("evaluating", "Run a graph on a data set, and score and compare the results."),
-    "check": ("check", "List the errors and warnings of graphs, by file and line."),
-    "render": ("render", "Draw a graph or a run."),
-    "schema": ("completion", "Print the JSON Schema of a command's --json output."),
-    "completion": ("completion", "Print a shell completion script."),
+SECTIONS: Final = {
+    "Define": {
+        "new": ("new", "Create a project that runs and passes its tests."),
+        "graphs": ("check", "List the graphs of the project."),
+        "check": ("check", "List the errors and warnings of graphs, by file and line."),
+        "render": ("render", "Draw a graph or a run."),
+        "eval": ("evaluating", "Run a graph on a data set, and score and compare the results."),
+    },
+    "Run": {
+        "run": ("run", "Run a graph and record every step."),
+        "resume": ("run", "Resume a run after a crash, a stop, a failure, a reached limit or an answer."),
+        "answer": ("answer", "Answer a run's question, and resume the run."),
+        "send": ("answer", "Send a message to a run, and resume the run if it waits."),
+        "branch": ("run", "Start a new run from a step of another run."),
+        "stop": ("run", "Stop a run that waits, or that another process drives, at its next safe point."),
+    },
+    "Look": {
+        "runs": ("runs", "List the recorded runs."),
+        "show": ("show", "Show a run: its steps, state and cost."),
+        "watch": ("watch", "Follow a run live while another process drives it."),
+        "inspect": ("inspect", "Show the runs of a database live in a browser."),
+        "diff": ("diff", "Show where two runs diverge, and how they differ."),
+        "replay": ("replay", "Replay recorded runs on the current graph, and show the differences."),
+    },
+    "Operate": {
+        "worker": ("worker", "Continue the due runs of a database until stopped."),
+        "serve": ("serve", "Start, answer and follow runs over HTTP, until stopped."),
+        "workers": ("worker", "List the processes that drive runs, and what they drive."),
+        "queues list": ("worker", "List the queues with runs that are queued or driven."),
+        "queues set": ("worker", "Set the limits of a queue."),
+        "schedule list": ("schedule", "List the schedules."),
+        "schedule add": ("schedule", "Start runs at given times."),
+        "schedule pause": ("schedule", "Pause a schedule."),
+        "schedule resume": ("schedule", "Resume a schedule at its next time."),
+        "schedule remove": ("schedule", "Remove a schedule."),
+        "tag": ("runs", "Tag a run, or remove tags of it."),
+        "export": ("export", "Export a run to a JSON file."),
+        "import": ("export", "Import exported runs into a database."),
+        "prune": ("prune", "Remove old runs, and free disk space."),
+        "doctor": ("doctor", "Check a database for faults, and repair it."),
+        "schema": ("completion", "Print the JSON Schema of a command's --json output."),
+        "completion": ("completion", "Print a shell completion script."),
+    },
 }
-"""Each command: its module, which has a function of its name, and what it does."""
+"""Each command: its module, which has a function of its name, and what it does; in the sections of `--help`."""
+
+COMMANDS: Final = {name: found for section in SECTIONS.values() for name, found in section.items()}
+
+GROUPS: Final = {
+    "queues": "List the queues, and set their limits.",
+    "schedule": "Start runs at given times.",
+}
+"""The words before commands of two words, and what these do."""
 
 DRIVING: Final = ("run", "resume", "branch", "eval")
 """The commands that drive a run."""
 
-_TAKEN: Final = ("eval", "import", "list")
+_TAKEN: Final = ("eval", "import")
 """Names that a function cannot have, or that Python has; it has an underscore more."""
 
 COMPLETES: Final = "_GRAPHENGINE_COMPLETE"
@@ -75,44 +97,64 @@ _NOTHING_YET: Final = "interrupted before the run began; nothing was recorded"
 class Program(click.Group):
     """The group of commands; each is imported when it is used."""
 
+    prefix = ""
+
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands, in the order of a run's life."""
+        """Return the names of the commands, as `--help` orders them."""
         del ctx
-        return list(COMMANDS)
+        return list(self._texts(COMMANDS))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command; return None if it does not exist."""
         del ctx
-        if cmd_name not in COMMANDS:
+        name = self.prefix + cmd_name
+        if name in GROUPS:
+            group = Program(cmd_name, help=GROUPS[name])
+            group.prefix = f"{name} "
+            return group
+        if name not in COMMANDS:
             return None
-        module = import_module(f"graphengine.cli.{COMMANDS[cmd_name][0]}")
-        function = f"{cmd_name}_" if cmd_name in _TAKEN else cmd_name
+        module = import_module(f"graphengine.cli.{COMMANDS[name][0]}")
+        function = f"{name}_" if name in _TAKEN else name.replace(" ", "_")
         return cast("click.Command", getattr(module, function))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or fail with the name of a similar one."""
-        name = args[0]
-        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            near = get_close_matches(name, COMMANDS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(COMMANDS)}"
+        name, known = args[0], self.list_commands(ctx)
+        if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
             ctx.fail(f"No such command {name!r}; {hint}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+        for heading, section in SECTIONS.items():
+            texts = self._texts(section)
+            if texts:
+                with formatter.section("Commands" if self.prefix else heading):
+                    formatter.write_dl(list(texts.items()))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return completions for the first word, without importing a command."""
+        """Return completions for the next word, without importing a command."""
         if incomplete.startswith("-"):
             return super().shell_complete(ctx, incomplete)
         from click.shell_completion import CompletionItem
 
-        return [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        found = self._texts(COMMANDS).items()
+        return [CompletionItem(name, help=text) for name, text in found if name.startswith(incomplete)]
+
+    def _texts(self, among: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+        """Return the next words of those that begin with the words before, with what they do."""
+        found: dict[str, str] = {}
+        for name, (_, text) in among.items():
+            if name.startswith(self.prefix):
+                word, _, more = name.removeprefix(self.prefix).partition(" ")
+                found[word] = GROUPS[word] if more else text
+        return found
 
     def main(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - click's own
         """Run the command line and exit with its code."""

@@ -33,6 +33,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 _NEGATIVE: Final = re.compile(r"-\.?[0-9]")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LIMITS: Final = ("visits", "tokens", "cost_usd", "seconds")
+_DIGITS: Final = 18
 _UNKNOWN_COST: Final = "unknown_cost"
 _ANSWERS: Final = {"yes": True, "true": True, "no": False, "false": False, "none": False}
 
@@ -353,6 +354,19 @@ class Age(click.ParamType[float]):
         return seconds
 
 
+class At(click.ParamType["int | tuple[str, int]"]):
+    """A step: its seq, or a node's path and visit, such as review:2, as (path, visit)."""
+
+    name = "step"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | tuple[str, int]:  # noqa: ANN401
+        """Return the seq, or the path and the visit."""
+        node, _, number = str(value).rpartition(":")
+        if not number.isdecimal() or len(number) > _DIGITS:
+            self.fail(f"{value!r}: give the number of a step, or a node and its visit, e.g. review:2", param, ctx)
+        return (node, int(number)) if node else int(number)
+
+
 class ValueCommand(Command):
     """A command whose VALUE can be a negative number, which is not an option."""
 
@@ -444,7 +458,7 @@ def limits_from(given: Sequence[str], base: Limits) -> Limits:
 def _known(name: str) -> str:
     """Return a hint for an unknown limit: a similar name, or all names."""
     names = (*_LIMITS, _UNKNOWN_COST)
-    near = get_close_matches(name, names, n=1)
+    near = ["visits"] if name == "steps" else get_close_matches(name, names, n=1)
     return f"did you mean {near[0]}=…?" if near else f"use one of {', '.join(names)}, e.g. visits=50"
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from graphengine.cli.project import Found
     from graphengine.cli.report import DriveJob
     from graphengine.engine.plan import Plan
+    from graphengine.history.load import At
     from graphengine.runner import Run
     from graphengine.stores.base import RunInfo
 
@@ -36,10 +37,11 @@ if TYPE_CHECKING:
 @click.option(
     "--input",
     "pairs",
-    metavar="KEY=VALUE",
+    metavar="KEY=VALUE|@FILE",
     multiple=True,
     help="A field of the state: plain text, JSON for other types, @file for a file or @folder for its files, https://… "
-    "for a page as a source; KEY:=JSON is JSON for any field, e.g. name:=null. Repeat the key to add items to a list.",
+    "for a page as a source; KEY:=JSON is JSON for any field, e.g. name:=null. Repeat the key to add items to a list. "
+    "Without KEY, @state.json, or - for stdin, is a JSON object of fields.",
 )
 @click.option("--run-id", metavar="ID", help="The run's id; generated if not given.")
 @click.option(
@@ -58,9 +60,9 @@ if TYPE_CHECKING:
 @click.option("--queue", metavar="NAME", help="Put the run into this queue and exit: a worker drives it.")
 @click.option("--priority", type=int, default=0, help="With --queue: the higher, the sooner it is taken.  [default: 0]")
 @click.option(
-    "--key",
+    "--tenant",
     metavar="NAME",
-    help="With --queue: the tenant of the run, or any other name; the keys of a queue take turns.",
+    help="With --queue: for whom the run is; the tenants of a queue take turns.",
 )
 @options.no_wait
 def run(  # noqa: PLR0913 - one for each option
@@ -72,7 +74,7 @@ def run(  # noqa: PLR0913 - one for each option
     tags: tuple[str, ...],
     queue: str | None,
     priority: int,
-    key: str | None,
+    tenant: str | None,
     no_wait: bool,  # noqa: FBT001 - as click gives it
     estimate: bool,  # noqa: FBT001
 ) -> int:
@@ -109,7 +111,7 @@ def run(  # noqa: PLR0913 - one for each option
     if after is not None and context.place.exists:
         after = context.find(after).id
     more: dict[str, Any] = {"limits": limits, "after": after, "pause_before": context.pauses, "tags": tags}
-    more |= {"queue": queue, "priority": priority, "key": key}
+    more |= {"queue": queue, "priority": priority, "tenant": tenant}
 
     async def begin(runner: Runner) -> Run[Any]:
         return runner.start(graph, state, run_id=run_id, wait_out=job.sleeps, **more)
@@ -153,12 +155,18 @@ def resume(
     *options.DRIVING,
     examples="""
         graphengine branch tides --at 1 --set "draft=Tides come twice a day."
-        graphengine branch tides --at 2 --run-id tides-3 --tag tried
+        graphengine branch tides --at review:1 --run-id tides-3 --tag tried
     """,
     exits=options.DRIVES,
 )
 @options.run_id
-@click.option("--at", type=int, metavar="SEQ", required=True, help="The last step that the branch shares with the run.")
+@click.option(
+    "--at",
+    type=options.At(),
+    metavar="STEP",
+    required=True,
+    help="The last step that the branch shares with the run: its number, or a node and its visit, e.g. review:2.",
+)
 @click.option(
     "--set",
     "pairs",
@@ -178,7 +186,7 @@ def resume(
 def branch(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     run_id: str,
-    at: int,
+    at: At,
     pairs: tuple[str, ...],
     path: str | None,
     branch_id: str | None,
@@ -283,7 +291,7 @@ def _enqueue(job: DriveJob, begin: Begin) -> int:
     if context.json:
         from graphengine.cli.documents import Queued
 
-        place = info.queue, info.priority, info.key
+        place = info.queue, info.priority, info.tenant
         context.document(Queued(info.id, info.graph, *place))
         return 0
     context.out.line("queued run ", (info.id, "bold"), f" of {info.graph} in {info.queue}")

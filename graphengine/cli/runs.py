@@ -1,4 +1,4 @@
-"""`graphengine runs`: list the recorded runs."""
+"""`graphengine runs` and `graphengine tag`: the recorded runs, and their tags."""
 
 from __future__ import annotations
 
@@ -294,3 +294,37 @@ async def _tree_of(store: Store, found: Sequence[RunInfo]) -> _Tree:
             spent[run_id] = await own_usage(store, info, await load_snapshot(store, run_id, None))
     ordered = sorted(runs.values(), key=lambda info: (info.created_at, info.id), reverse=True)
     return _Tree(ordered, frozenset(info.id for info in found), after, spent)
+
+
+@options.command(
+    "tag",
+    options.DATABASE,
+    examples="""
+        graphengine tag tides --add kept --remove nightly
+        graphengine tag tides --add kept --json
+    """,
+)
+@options.run_id
+@click.option("--add", metavar="NAME", multiple=True, help="A tag to add. May be repeated.")
+@click.option(
+    "--remove",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=options.complete_tags,
+    help="A tag to remove, if the run has it. May be repeated.",
+)
+def tag(context: CommandContext, run_id: str, add: tuple[str, ...], remove: tuple[str, ...]) -> int:
+    """Tag a run, or remove tags of it, in any status."""
+    from graphengine.api.runner import Runner
+    from graphengine.cli.documents import Tagged
+
+    if not add and not remove:
+        raise click.UsageError("give --add NAME, --remove NAME, or both")
+    context.use(writes=True)
+    info = context.find(run_id)
+    tags = context.run(Runner(context.store).tag(info.id, add=add, remove=remove))
+    if context.json:
+        context.document(Tagged(run_id=info.id, tags=tags))
+    else:
+        context.out.line("run ", (info.id, "bold"), f" has {', '.join(tags) or 'no tags'}")
+    return 0

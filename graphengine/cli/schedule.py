@@ -1,4 +1,4 @@
-"""`graphengine schedule`: list, add, remove, pause and resume the schedules of a database."""
+"""`graphengine schedule`: the schedules of a database, which start runs at given times."""
 
 from __future__ import annotations
 
@@ -9,75 +9,133 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
+    from graphengine.api.runner import Runner
     from graphengine.cli.context import CommandContext
     from graphengine.stores.base import QueueStore
     from graphengine.worker import Schedule
 
-_ACTIONS: Final = ("list", "add", "remove", "pause", "resume")
 _MISSED: Final = ("skip", "one", "all")
+_NAME: Final = click.argument("name", metavar="NAME")
 
 
 @options.command(
-    "schedule",
+    "list",
     options.DATABASE,
     examples="""
-        graphengine schedule
-        graphengine schedule add daily --cron "0 7 * * *" --graph review
-        graphengine schedule add tea --cron "0 16 * * *" --graph desk --missed one
+        graphengine schedule list
         graphengine schedule list --json
     """,
 )
-@click.argument("action", metavar="[list|add|remove|pause|resume]", type=options.Choice(_ACTIONS), default="list")
-@click.argument("name", metavar="[NAME]", required=False)
-@click.option("--cron", metavar="TIMES", help='add: minute, hour, day, month, day of the week, e.g. "0 7 * * *".')
-@click.option("--zone", metavar="NAME", default="UTC", show_default=True, help="add: The time zone of the times.")
+def schedule_list(context: CommandContext) -> int:
+    """List the schedules, each with its next time."""
+    return _listed(context)
+
+
+@options.command(
+    "add",
+    options.DATABASE,
+    examples="""
+        graphengine schedule add daily --cron "0 7 * * *" --graph review
+        graphengine schedule add tea --cron "0 16 * * *" --graph desk --missed one
+    """,
+)
+@_NAME
+@click.option(
+    "--cron",
+    metavar="TIMES",
+    required=True,
+    help='Minute, hour, day of the month, month, day of the week, e.g. "0 7 * * *".',
+)
+@click.option("--zone", metavar="NAME", default="UTC", show_default=True, help="The time zone of the times.")
 @click.option(
     "--graph",
     "reference",
     metavar="FILE[:NAME]|NAME",
+    required=True,
     shell_complete=options.complete_graphs,
-    help="add: The graph to start.",
+    help="The graph to start.",
 )
-@click.option("--input", "pairs", metavar="KEY=VALUE", multiple=True, help="add: A field of the state, as for `run`.")
+@click.option("--input", "pairs", metavar="KEY=VALUE", multiple=True, help="A field of the state, as for `run`.")
 @click.option(
     "--missed",
     type=options.Choice(_MISSED),
     default="skip",
     show_default=True,
-    help="add: What to do with times at which no worker was there: skip them, start the last one, or all.",
+    help="What to do with times at which no worker was there: skip them, start the last one, or all.",
 )
-@click.option("--queue", metavar="NAME", default="default", show_default=True, help="add: The queue of the runs.")
-@click.option("--priority", type=int, default=0, help="add: The higher, the sooner a run is taken.  [default: 0]")
-@click.option(
-    "--key", metavar="NAME", help="add: The tenant of the runs, or any other name; the keys of a queue take turns."
-)
+@click.option("--queue", metavar="NAME", default="default", show_default=True, help="The queue of the runs.")
+@click.option("--priority", type=int, default=0, help="The higher, the sooner a run is taken.  [default: 0]")
+@click.option("--tenant", metavar="NAME", help="For whom the runs are; the tenants of a queue take turns.")
 @options.tags
-def schedule(
+def schedule_add(
     context: CommandContext,
     /,
     *,
-    action: str,
-    name: str | None,
-    **given: Any,  # noqa: ANN401 - options
+    name: str,
+    reference: str,
+    pairs: tuple[str, ...],
+    **given: Any,  # noqa: ANN401 - the fields of a Schedule
 ) -> int:
-    """List, add, remove, pause and resume schedules.
+    """Start runs at given times, or change the schedule of this name.
 
-    A schedule starts runs at given times: workers that have the graph start and drive them, each time once. `add` adds
-    one, or replaces the one of its name; its runs have ids such as daily@20261121T060000Z, with the time in UTC. A
-    paused schedule starts nothing, and what it missed is not started when it is resumed.
+    Workers that have the graph start and drive the runs, each time once; their ids are such as daily@20261121T060000Z,
+    with the time in UTC.
     """
+    from graphengine.api.runner import Runner
+    from graphengine.cli.inputs import forms_of, parse_pairs
+    from graphengine.cli.project import find
+    from graphengine.worker import Schedule
+
+    found = find(reference)
+    notes: list[str] = []
+    state = parse_pairs(pairs, forms_of(found.graph.state), "--input", notes)
+    for note in notes:
+        context.err.prose(note)
+    added = Schedule(name=name, graph=found.graph.name, **given)
+
+    async def add() -> None:
+        await Runner(context.store).schedule(added, found.graph, state)
+
+    context.use(found.file, writes=True)
+    context.run(add())
+    return _listed(context, name)
+
+
+@options.command("pause", options.DATABASE, examples="graphengine schedule pause nightly")
+@_NAME
+def schedule_pause(context: CommandContext, name: str) -> int:
+    """Pause a schedule: it starts nothing."""
+    return _changed(context, name, lambda runner: runner.pause_schedule(name))
+
+
+@options.command("resume", options.DATABASE, examples="graphengine schedule resume nightly")
+@_NAME
+def schedule_resume(context: CommandContext, name: str) -> int:
+    """Resume a schedule at its next time; what it missed is not started."""
+    return _changed(context, name, lambda runner: runner.pause_schedule(name, paused=False))
+
+
+@options.command("remove", options.DATABASE, examples="graphengine schedule remove nightly")
+@_NAME
+def schedule_remove(context: CommandContext, name: str) -> int:
+    """Remove a schedule; the runs that it started stay."""
+    return _changed(context, name, lambda runner: runner.unschedule(name))
+
+
+def _changed(context: CommandContext, name: str, change: Callable[[Runner], Coroutine[Any, Any, object]]) -> int:
+    from graphengine.api.runner import Runner
+
+    context.use(writes=True)
+    context.run(change(Runner(context.store)))
+    return _listed(context, name)
+
+
+def _listed(context: CommandContext, name: str | None = None) -> int:
+    """Show the schedules, or the one that was changed."""
     from graphengine.cli.documents import Schedules
     from graphengine.worker.schedules import as_schedule
-
-    if action != "list" and name is None:
-        raise click.UsageError(f"name the schedule: graphengine schedule {action} NAME")
-    if action == "add":
-        _add(context, str(name), given)
-    elif action != "list":
-        context.use(writes=True)
-        context.run(_change(context, action, str(name)))
 
     async def kept(store: QueueStore) -> Sequence[Schedule]:
         return [as_schedule(each) for each in await store.schedules()]
@@ -88,41 +146,8 @@ def schedule(
     elif found:
         _show(context, found)
     else:
-        context.err.line(f"removed schedule {name}" if action == "remove" else "there is no schedule")
+        context.err.line("there is no schedule" if name is None else f"removed schedule {name}")
     return 0
-
-
-def _add(context: CommandContext, name: str, given: Mapping[str, Any]) -> None:
-    from graphengine.api.runner import Runner
-    from graphengine.cli.inputs import forms_of, parse_pairs
-    from graphengine.cli.project import find
-    from graphengine.worker import Schedule
-
-    if given["cron"] is None or given["reference"] is None:
-        raise click.UsageError('give the times and the graph: --cron "0 7 * * *" --graph NAME')
-    found = find(given["reference"])
-    notes: list[str] = []
-    state = parse_pairs(given["pairs"], forms_of(found.graph.state), "--input", notes)
-    for note in notes:
-        context.err.prose(note)
-    facts = {each: given[each] for each in ("cron", "zone", "missed", "queue", "priority", "key", "tags")}
-    added = Schedule(name=name, graph=found.graph.name, **facts)
-
-    async def add() -> None:
-        await Runner(context.store).schedule(added, found.graph, state)
-
-    context.use(found.file, writes=True)
-    context.run(add())
-
-
-async def _change(context: CommandContext, action: str, name: str) -> None:
-    from graphengine.api.runner import Runner
-
-    runner = Runner(context.store)
-    if action == "remove":
-        await runner.unschedule(name)
-    else:
-        await runner.pause_schedule(name, paused=action == "pause")
 
 
 def _show(context: CommandContext, found: Sequence[Schedule]) -> None:

@@ -28,6 +28,7 @@ from graphengine.cli.documents import (
     Sent,
     Serving,
     Stopped,
+    Tagged,
     WorkerEnded,
     Workers,
 )
@@ -86,7 +87,7 @@ _POSTED: Final = "if it does not"
 
 DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "new": [Kind(Made)],
-    "list": [Kind(Graphs)],
+    "graphs": [Kind(Graphs)],
     "run": [
         Kind(Run, "without the options below"),
         Kind(Estimated, "with `--estimate`"),
@@ -106,8 +107,9 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "worker": _WORKER,
     "serve": [Kind(Serving, "when it accepts requests", lines=True), *_WORKER],
     "workers": [Kind(Workers)],
-    "queues": [Kind(Queues)],
-    "schedule": [Kind(Schedules)],
+    "queues list": [Kind(Queues)],
+    "queues set": [Kind(Queues)],
+    **{f"schedule {each}": [Kind(Schedules)] for each in ("list", "add", "pause", "resume", "remove")},
     "stop": [Kind(Stopped)],
     "runs": [Kind(Runs, "without `--tree`"), Kind(Tree, "with `--tree`")],
     "show": [
@@ -118,6 +120,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "inspect": [Kind(Inspected)],
     "doctor": [Kind(Examined)],
     "replay": [Kind(Replays)],
+    "tag": [Kind(Tagged)],
     "export": [
         Kind(Exported, "with `-o FILE`"),
         Kind(RunFile, "without `-o`; this is the file itself, with its own version"),

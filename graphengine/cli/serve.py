@@ -85,6 +85,7 @@ def serve(
     """
     from graphengine import __version__
     from graphengine.cli.driving import fleet_of, until_stopped
+    from graphengine.cli.places import lock_options
     from graphengine.cli.worker import show_event
     from graphengine.errors import InputError, install_command
 
@@ -100,7 +101,8 @@ def serve(
     given |= {"models": fleet.models, "executors": fleet.executors}
     given["on_event"] = lambda event: show_event(context, event)
     with until_stopped(context, "start it again, or a worker") as (stopper, telemetry):
-        settings = Settings(context.place.database, fleet.graphs, access, __version__, **given, telemetry=telemetry)
+        given |= {**lock_options(), "telemetry": telemetry}
+        settings = Settings(context.place.database, fleet.graphs, access, __version__, **given)
         serving = Serving(settings)
 
         async def run() -> None:

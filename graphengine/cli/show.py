@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from graphengine.cli.terminal import Channel, Part
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
+    from graphengine.history.load import At
     from graphengine.history.step_document import Document
     from graphengine.history.usage import Spent
     from graphengine.history.visit_tree import DrivenTime, Entry
@@ -39,13 +40,14 @@ _ITEMS: Final = 5
         graphengine show tides
         graphengine show tides --state           # all of the state
         graphengine show tides --at 2            # as of that step
+        graphengine show tides --at review:1     # as of the end of that visit
         graphengine show tides --step 3 --json
         graphengine show tides --usage
     """,
 )
 @options.run_id
-@click.option("--at", type=int, metavar="SEQ", help="Show the run as of this step.")
-@click.option("--step", type=int, metavar="SEQ", help="Show this step with everything recorded.")
+@click.option("--at", type=options.At(), metavar="STEP", help="Show the run as of this step, e.g. 12 or review:2.")
+@click.option("--step", type=options.At(), metavar="STEP", help="Show this step with everything recorded.")
 @click.option("--all", "is_whole", is_flag=True, help="Show every step of a long run.")
 @click.option("--state", "is_state", is_flag=True, help="Show the state with every value uncut, and no steps.")
 @click.option("--usage", "is_usage", is_flag=True, help="Show what it spent on models, by agent, by model and by node.")
@@ -53,8 +55,8 @@ def show(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     *,
     run_id: str,
-    at: int | None,
-    step: int | None,
+    at: At | None,
+    step: At | None,
     is_usage: bool,
     is_whole: bool,
     is_state: bool,
@@ -112,7 +114,7 @@ def _document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document
     return run_document(recorded.info, recorded.snapshot, recorded.steps)
 
 
-def _read(context: CommandContext, run_id: str, at: int | None, count: int | None) -> _Recorded:
+def _read(context: CommandContext, run_id: str, at: At | None, count: int | None) -> _Recorded:
     """Return a run as of a step, or as of its last one, with all steps, or with that many before it and some more.
 
     The cost of a count does not depend on the length of the run. The steps before supply when the wanted ones began.

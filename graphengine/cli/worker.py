@@ -127,7 +127,7 @@ async def _work(  # noqa: PLR0913 - how a worker works
     async with Runner(context.store, **of_runner) as runner:
         worker = Worker(
             runner,
-            graphs,
+            *graphs.values(),
             queues=queues or None,
             concurrency=concurrency,
             poll_seconds=poll_seconds,
@@ -290,45 +290,59 @@ class _Rate(click.ParamType[tuple[int, float]]):
 
 
 @options.command(
-    "queues",
+    "list",
     options.DATABASE,
     examples="""
-        graphengine queues
-        graphengine queues mail --concurrency 20 --rate 100/60s
-        graphengine queues mail --key-concurrency 2 --key-rate 10/1m
-        graphengine queues mail --no-limits
+        graphengine queues list
+        graphengine queues list --json
     """,
 )
-@click.argument("queue", metavar="[QUEUE]", required=False)
+def queues_list(context: CommandContext) -> int:
+    """List the queues with runs that are queued or driven, and the limits of queues.
+
+    `graphengine run --queue` and `start(…, queue=)` put runs into a queue, and workers take them from there.
+    """
+    return _list_queues(context)
+
+
+@options.command(
+    "set",
+    options.DATABASE,
+    examples="""
+        graphengine queues set mail --concurrency 20 --rate 100/60s
+        graphengine queues set mail --tenant-concurrency 2 --tenant-rate 10/1m
+        graphengine queues set mail --no-limits
+    """,
+)
+@click.argument("queue", metavar="QUEUE")
 @click.option("--concurrency", type=click.IntRange(min=1), help="How many of its runs may be driven at a time.")
 @click.option("--rate", type=_Rate(), metavar="N/TIME", help="At most N of its runs begin in this time, e.g. 100/60s.")
-@click.option("--key-concurrency", type=click.IntRange(min=1), help="The same as --concurrency for each key.")
-@click.option("--key-rate", type=_Rate(), metavar="N/TIME", help="The same as --rate for each key.")
+@click.option("--tenant-concurrency", type=click.IntRange(min=1), help="The same as --concurrency for each tenant.")
+@click.option("--tenant-rate", type=_Rate(), metavar="N/TIME", help="The same as --rate for each tenant.")
 @click.option("--no-limits", is_flag=True, help="Remove the limits of the queue.")
-def queues(
+def queues_set(
     context: CommandContext,
     /,
     *,
-    queue: str | None,
+    queue: str,
     no_limits: bool,
     **given: Any,  # noqa: ANN401 - the limits
 ) -> int:
-    """List the queues with runs that are queued or driven, and the limits of queues.
-
-    `graphengine run --queue` and `start(…, queue=)` put runs into a queue, and workers take them from there. With a
-    QUEUE and limits, these replace the limits it had; they hold over all workers.
-    """
+    """Set the limits of a queue, which replace those it had, and hold over all workers."""
     from graphengine.api.runner import Runner
-    from graphengine.cli.documents import OneQueue, Queues
     from graphengine.stores.base import QueueLimits
 
-    is_set = no_limits or any(value is not None for value in given.values())
-    if is_set and queue is None:
-        raise click.UsageError("name the queue: graphengine queues QUEUE --concurrency 20")
-    if is_set:
-        context.use(writes=True)
-        limits_given = None if no_limits else QueueLimits(**given)
-        context.run(Runner(context.store).limit_queue(str(queue), limits_given))
+    if not no_limits and all(value is None for value in given.values()):
+        raise click.UsageError(f"give a limit, such as --concurrency 20, or --no-limits: queues set {queue}")
+    context.use(writes=True)
+    context.run(Runner(context.store).limit_queue(queue, None if no_limits else QueueLimits(**given)))
+    return _list_queues(context, queue)
+
+
+def _list_queues(context: CommandContext, queue: str | None = None) -> int:
+    """Show the queues, or the one that was changed."""
+    from graphengine.cli.documents import OneQueue, Queues
+
     counts, limits = context.read(_counted)
     here = {count.queue: (count.queued, count.driven) for count in counts}
     names = sorted({*here, *limits})
@@ -353,7 +367,7 @@ def _words(limits: QueueLimits | None) -> str:
     found: list[str] = []
     for of, concurrency, rate in (
         ("", limits.concurrency, limits.rate),
-        (" of a key", limits.key_concurrency, limits.key_rate),
+        (" of a tenant", limits.tenant_concurrency, limits.tenant_rate),
     ):
         found += [f"{concurrency} at a time{of}"] if concurrency is not None else []
         found += [f"{rate[0]} in {rate[1]:g} s{of}"] if rate is not None else []

@@ -18,7 +18,7 @@ from graphengine.compile.type_fit import can_write, fits, is_mapping
 from graphengine.engine.plan import Argument, Call, Each, Fallback, Target, Writer
 from graphengine.errors import DefinitionError, Problem
 from graphengine.graph.definition import UNSET, Choose, Declared, GraphBody, Node, Options, choose
-from graphengine.graph.elsewhere import PARAMETERS
+from graphengine.graph.elsewhere import PARAMETERS, RESULTS
 from graphengine.graph.question import ask
 from graphengine.graph.runnable import FunctionBody, HasBody, is_async
 from graphengine.state.declared import declared_of
@@ -266,7 +266,7 @@ class Binder:
             self.report("not_runnable", where, f"{name} itself cannot be run", f"call it: {name}(…)")
             return None
         if isinstance(runnable, HasBody):
-            return runnable.body()
+            return runnable.__body__()
         if callable(runnable):
             return FunctionBody.of(runnable, thread=options.thread)
         repair = "give a function, an Agent, a Graph, ask(…) or choose(…)"
@@ -375,11 +375,11 @@ class Binder:
         if options.fallback is UNSET:
             return None
         given = options.fallback
-        if isinstance(given, HasBody) and given.body().kind == "agent":
-            if getattr(given.body(), "memory", ""):
-                text = f"the fallback {given.body().name} has a memory, which its node would not record"
+        if isinstance(given, HasBody) and given.__body__().kind == "agent":
+            if getattr(given.__body__(), "memory", ""):
+                text = f"the fallback {given.__body__().name} has a memory, which its node would not record"
                 self.report("bad_memory", f"{where}, fallback", text, "remove it: agent.but(memory='')")
-            return Fallback(call=self.call(given.body(), None, f"{where}, fallback"))
+            return Fallback(call=self.call(given.__body__(), None, f"{where}, fallback"))
         if isinstance(given, (HasBody, Node, Choose)):
             text = f"{given!r} cannot be a fallback"
             self.report(
@@ -501,7 +501,10 @@ class Binder:
             self.report("returns_state", where, text, "return only the changes: a mapping of fields", warning=True)
         if not any(_has_keys(kind) for kind in kinds):
             text = f"{call.body.name} returns {type_name(call.body.returns)}, but no field is named for it"
-            self.report("no_writes", where, text, "give the node writes='field', or return a mapping of fields")
+            ours = "give the node writes='field', or return a mapping of fields"
+            named = [getattr(get_origin(kind) or kind, "__name__", "") for kind in kinds]
+            repair = next((RESULTS[name] for name in named if name in RESULTS), ours)
+            self.report("no_writes", where, text, repair)
 
     def target(self, text: str, where: str) -> Target:
         """Return the target of a write: a field, or one key of a dict field."""
@@ -517,13 +520,15 @@ class Binder:
         if found is None:
             near = did_you_mean(path.root, self.state.fields)
             self._unknown_field(path, where, f"writes unknown field {path.root!r}", near)
-        if not path.parts:
+        if found is None or not path.parts:
             return Target(path.root)
         kind, key = path.parts[0]
         if len(path.parts) > 1 or kind != "item":
-            message = f"writes {text!r}, which is neither a field nor one key of it"
-            self.report("bad_write", where, message, "write a field, or one key of it: 'field[key]'")
-        elif found is not None and not is_mapping(found.info.annotation):
+            message = f"writes {text!r}, but a node writes a whole field, or one key of a dict"
+            whole = f"write {path.root!r} and return all of it: {path.root}.model_copy(update={{{key!r}: …}})"
+            of_dict = len(path.parts) == 1 and is_mapping(found.info.annotation)
+            self.report("bad_write", where, message, f"write '{path.root}[{key}]'" if of_dict else whole)
+        elif not is_mapping(found.info.annotation):
             message = f"writes {text!r}, but {path.root} is not a dict"
             self.report("bad_write", where, message, "make the field dict[str, …]")
         return Target(path.root, str(key))

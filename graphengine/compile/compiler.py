@@ -45,6 +45,7 @@ from graphengine.graph.definition import (
     GraphDefinition,
     Options,
     Switch,
+    size,
 )
 from graphengine.graph.elsewhere import NODES
 from graphengine.graph.endings import EndedWith
@@ -80,13 +81,13 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
     Raises:
         CompileError: With all problems, if any of them is more than a warning.
     """
-    known = graph.compiled
-    if known is None or any(inner.edits != edits for inner, edits in known.inner):
+    known = graph._compiled  # noqa: SLF001 - kept there, where it lives as long as the graph
+    if known is None or any(size(each) != by_then for each, by_then in known.sizes):
         compiler = _Compiler(graph)
         plan = compiler.plan()
         if plan is None:
             raise CompileError(graph.name, compiler.problems)
-        graph.compiled = known = Compiled(plan, [(inner, inner.edits) for inner in compiler.inner])
+        graph._compiled = known = Compiled(plan, [(each, size(each)) for each in (graph, *compiler.inner)])  # noqa: SLF001
     return cast("Plan[S]", known.plan)
 
 
@@ -136,7 +137,8 @@ class _Compiler:
         self.problems.append(Problem(code, where, message, repair, warning))
 
     def _unknown_node(self, name: str, where: str, *also: str) -> None:
-        repair = f"write {NODES[name]}" if name in NODES else did_you_mean(name, [*self.names, *also])
+        end = name.strip("_").upper()  # "__end__", "End"
+        repair = f"write {end}" if end in (START, END, FAIL) else did_you_mean(name, [*self.names, *also])
         self.binder.unknown("node", name, Problem("unknown_node", where, f"unknown node {name!r}", repair))
 
     def plan(self) -> Plan[Any] | None:

@@ -16,7 +16,7 @@ from graphengine.engine.steps import FailureRecord
 from graphengine.engine.user_frames import has_user_code, user_traceback
 from graphengine.errors import GraphEngineError, InvalidUpdate, NodeError, NotAwaited, is_repeating
 from graphengine.graph.conditions import exception_name
-from graphengine.graph.elsewhere import RESULTS
+from graphengine.graph.elsewhere import RESULTS, repair_of
 from graphengine.graph.options import is_seconds
 from graphengine.state.ending import Ending
 from graphengine.state.interrupts import reraise_interrupt
@@ -70,7 +70,7 @@ def failure_record(error: BaseException, path: str, attempt: int) -> FailureReco
         failure.where, failure.repair = _utf8(error.where), _utf8(error.repair)
     else:
         failure.message = text_of(error) or names[0]
-        failure.repair = "" if isinstance(error, Exception) else _NO_EXIT
+        failure.repair = repair_of(kind.__name__, failure.message) if isinstance(error, Exception) else _NO_EXIT
     return failure
 
 

@@ -79,6 +79,17 @@ def failed_items(frame: Frame, map_: Collecting) -> list[LostItem]:
     return [LostItem(failed[index].error, _values(frame, map_, int(index))) for index in sorted(failed, key=int)]
 
 
+def lost_parts(snapshot: Snapshot) -> list[LostItem]:
+    """Return every item of a map, and every arm of a fork, that failed for good and was not repeated since."""
+    lost = list(snapshot.failures)
+    for frame in snapshot.frames.values():
+        if isinstance(frame.phase, Collecting):
+            lost += failed_items(frame, frame.phase)
+        elif frame.kind == "arm" and frame.failing is not None:
+            lost.append(LostItem(frame.failing.error, {}))
+    return lost
+
+
 def keep_failures(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
     """Remember the failed items of a map that is left; their tracebacks stay in the log only."""
     for item in failed_items(frame, map_):

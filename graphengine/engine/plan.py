@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeAlias, TypeVar, ca
 from pydantic import BaseModel
 
 from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
-from graphengine.graph.elsewhere import missing
+from graphengine.graph.elsewhere import NAMES, OF_A_GRAPH, missing
 from graphengine.graph.options import MODEL_RETRY
 from graphengine.state.declared import values_of
 from graphengine.state.injection import Injected
@@ -422,7 +422,8 @@ class Plan(Generic[S]):
     if not TYPE_CHECKING:  # type checkers know what it has
 
         def __getattr__(self, name: str) -> NoReturn:
-            missing(self, name)
+            of_graph = {name: f"compile only checks: graph.{name}(…)"} if name in OF_A_GRAPH else NAMES
+            missing(self, name, of_graph)
 
     @property
     def nest(self) -> Sequence[Plan[Any]]:

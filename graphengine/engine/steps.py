@@ -514,13 +514,13 @@ AnyFacts: TypeAlias = (
 
 
 class Step(Struct, gc=False):
-    """One row of the log.
+    """A step of a run: one row of its log.
 
     Attributes:
         seq: 1, 2, 3, … without gaps, within a run and the parents it branched from.
         at: When it was decided, epoch seconds.
         data: The facts, in the record of its kind.
-        frame: The id of the frame it belongs to, see `graphengine.engine.snapshot.Frame`; "" for the run's own.
+        frame: The id of the frame (subgraph, item or arm) it belongs to; "" for the run's own.
         node: The node's name, "" for rows of the run itself.
         visit: Which visit of the node in its frame, from 1.
         attempt: Which attempt of the visit, from 1.

@@ -81,7 +81,13 @@ class ThreadedExecutor(NodeExecutor, Generic[C]):
         """Run a call in another process, from its thread, and return its result."""
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Call a function in another process, as `Executor.submit` does."""
+        """Call a function in another process, as `Executor.submit` does.
+
+        Args:
+            function: The function.
+            args: Its arguments.
+            kwargs: Its named arguments.
+        """
         return self._begin(partial(partial, function, *args, **kwargs), None)
 
     def begin(self, packed: bytes, timeout_seconds: float | None) -> Future[bytes]:

@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 
 from graphengine.errors import DefinitionError, mark_repeating
 
-_OF_NODES: Final = ("step", "ask", "receive", "sleep", "sleep_until", "send", "runs", "emit", "usage")
+_OF_NODES: Final = ("call", "ask", "receive", "sleep", "sleep_until", "send", "runs", "emit", "usage")
 """What only a Context has. Anything else that is asked of it is asked by an agent."""
 
 

@@ -554,6 +554,9 @@ def as_condition(given: object) -> Condition:
         return given
     if isinstance(given, Quantity):
         raise DefinitionError(f"{given} is not compared with anything", repair="compare it, or use .is_true()")
+    if getattr(given, "__module__", "") == __name__ and callable(given):
+        name = getattr(given, "__name__", given)
+        raise DefinitionError(f"{name} itself is no condition", repair=f"call it: {name}(…)")
     if callable(given):
         return Function(Injected.of(given))
     raise DefinitionError(

@@ -6,6 +6,7 @@ Declarations stay in order, since the outgoing edges of a node are tried in the 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from itertools import pairwise
 from types import EllipsisType
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAl
 
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
-from graphengine.graph.elsewhere import check_cases, missing, named_node, with_our_keywords
+from graphengine.graph.elsewhere import check_cases, missing, name_of, named_node, with_our_keywords
 from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retry, none_for_ever
 from graphengine.graph.source_location import Origin, origin_of_call
 from graphengine.state.declared import declared_of, model_of
@@ -95,6 +96,7 @@ class Choose:
 
 
 Runnable: TypeAlias = "Callable[..., Any] | HasBody | Node | Choose"
+"""What a node runs: a function, an agent, a graph, a question, `choose(…)`, or one of these in a `Node`."""
 
 
 def choose(source: str | Callable[..., object], cases: Mapping[Any, Runnable]) -> Choose:
@@ -181,27 +183,26 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The plan of a graph, with the graphs inside it and how often each of them had been changed by then."""
+    """The plan of a graph, with it and the graphs inside it, and the `size` of each by then."""
 
     plan: object
-    inner: Sequence[tuple[GraphDefinition[Any], int]]
+    sizes: Sequence[tuple[GraphDefinition[Any], int]]
+
+
+def size(graph: GraphDefinition[Any]) -> int:
+    """Return how many nodes and edges were added to a graph."""
+    return len(graph.nodes) + len(graph.edges)
 
 
 class GraphDefinition(Generic[S]):
     """The nodes and edges of a graph, as they are declared. `Graph` describes the arguments.
 
     Attributes:
-        compiled: Its plan, if it was compiled and has not changed since; kept here by the compiler.
+        nodes: Its nodes, in the order in which they were added.
+        edges: Its edges, switches and forks, likewise.
+        own_limits: The limits that it was given; None if `limits` are the defaults.
+        origin: Where it was made; None if unknown.
     """
-
-    if not TYPE_CHECKING:  # type checkers know what it has
-
-        def __new__(cls, *args: object, **_: object) -> Self:
-            """Refuse a state without a name before it: Python would report the state as missing."""
-            if len(args) == 1 and isinstance(args[0], type):
-                name = args[0].__name__
-                raise DefinitionError(f"Graph({name}) has no name", repair=f"Graph('a_name', {name})")
-            return super().__new__(cls)
 
     @with_our_keywords
     def __init__(  # noqa: PLR0913 - each is an option of the whole graph
@@ -218,7 +219,7 @@ class GraphDefinition(Generic[S]):
         migrate: Mapping[int, Migrate] | None = None,
         secret_key: Keys | None = None,
     ) -> None:
-        if not is_name(name):
+        if not is_name(name) or not name:
             raise DefinitionError(f"{name!r} cannot be the name of a graph", repair=WITHOUT_NUL)
         self.name = name
         self.state: type[Any] = _model(state)
@@ -234,8 +235,20 @@ class GraphDefinition(Generic[S]):
         self.origin = origin_of_call()
         self.nodes: list[Declared] = []
         self.edges: list[AnyEdge] = []
-        self.compiled: Compiled | None = None
-        self._edits = 0
+        self._compiled: Compiled | None = None
+
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        @functools.wraps(__init__)  # so that help() shows its parameters
+        def __new__(cls, *args: object, **options: object) -> Self:
+            """Refuse a state without a name before it, and a name without a state."""
+            if len(args) == 1 and isinstance(args[0], type):
+                name = args[0].__name__
+                raise DefinitionError(f"Graph({name}) has no name", repair=f"Graph('a_name', {name})")
+            if len(args) == 1 and "state" not in options:
+                repair = f"Graph({args[0]!r}, State), with class State(BaseModel)"
+                raise DefinitionError(f"Graph({args[0]!r}) has no state", repair=repair)
+            return super().__new__(cls)
 
     def __repr__(self) -> str:
         state = getattr(self.state, "__name__", self.state)
@@ -324,13 +337,13 @@ class GraphDefinition(Generic[S]):
             on_item_error=on_item_error,
             on_resume=on_resume,
         )
-        self._edited()
         self.nodes.append(Declared(name, node.runnable, node, origin_of_call()))
 
+    @with_our_keywords
     def add_edge(
         self,
-        source: str,
-        target: str,
+        source: str | Runnable,
+        target: str | Runnable,
         *,
         when: Condition | Callable[..., object] | None = None,
         label: str | None = None,
@@ -338,8 +351,8 @@ class GraphDefinition(Generic[S]):
         """Add an edge from one node to another (or from START, or to END or FAIL).
 
         Args:
-            source: The node it leaves.
-            target: The node it enters.
+            source: The node it leaves: its name, or the function, Agent or Graph that `add_node` took without one.
+            target: The node it enters, likewise.
             when: Its condition. Without one, the edge is taken if no edge before it was.
             label: The label in the picture. For an edge to END or FAIL, also the label with which the run ends.
 
@@ -352,14 +365,13 @@ class GraphDefinition(Generic[S]):
             >>> graph.run_sync().label
             'enough'
         """
-        named_node(source, "source", str(target))
-        named_node(target, "target", str(source))
-        self._edited()
+        left = named_node(source, "source", target)
+        entered = named_node(target, "target", left)
         condition = None if when is None else as_condition(when)
-        self.edges.append(Edge(source, target, condition, label or "", origin_of_call()))
+        self.edges.append(Edge(left, entered, condition, label or "", origin_of_call()))
 
-    def add_path(self, *nodes: str) -> None:
-        """Add an edge without a condition from each node to the next.
+    def add_path(self, *nodes: str | Runnable) -> None:
+        """Add an edge without a condition from each node to the next, given as in `add_edge`.
 
         >>> graph = Graph("g", Count)
         >>> graph.add_path(START, END)
@@ -368,21 +380,23 @@ class GraphDefinition(Generic[S]):
         [('START', 'END'), ('a', 'b'), ('b', 'c')]
         """
         if len(nodes) < 2:  # noqa: PLR2004 - a path joins at least two
-            raise DefinitionError(f"add_path{nodes!r} adds no edge", repair="give two nodes or more")
+            repair = "give two nodes or more, each as an argument: add_path('a', 'b')"
+            raise DefinitionError(f"add_path{nodes!r} adds no edge", repair=repair)
         for source, target in pairwise(nodes):
             self.add_edge(source, target)
 
+    @with_our_keywords
     def add_switch(
         self,
-        source: str,
+        source: str | Runnable,
         on: str | Callable[..., object],
-        cases: Mapping[Any, str],
-        otherwise: str | None = None,
+        cases: Mapping[Any, str | Runnable],
+        otherwise: str | Runnable | None = None,
     ) -> None:
         """Add several edges, one of which a value selects.
 
         Args:
-            source: The node it leaves.
+            source: The node it leaves, given as in `add_edge`; the targets too.
             on: The path, or function of fields, whose value selects the target.
             cases: The target for each value; the value is the label. A Literal or Enum needs a target for every value,
                 unless `otherwise` is given.
@@ -397,15 +411,18 @@ class GraphDefinition(Generic[S]):
             (10, 2)
         """
         check_cases(cases, f"add_switch({source!r}, {on!r}, …)", "'target'")
-        self._edited()
-        self.edges.append(Switch(source, Reading.of(on), dict(cases), otherwise, origin_of_call()))
+        left = named_node(source, "source", "…")
+        targets = {value: named_node(target, "target", left) for value, target in cases.items()}
+        other = None if otherwise is None else named_node(otherwise, "target", left)
+        self.edges.append(Switch(left, Reading.of(on), targets, other, origin_of_call()))
 
+    @with_our_keywords
     def add_fork(  # noqa: PLR0913 - an edge with several targets
         self,
-        source: str,
-        targets: Sequence[str | tuple[str, Condition | Callable[..., object]]],
+        source: str | Runnable,
+        targets: Sequence[str | Runnable | tuple[str | Runnable, Condition | Callable[..., object]]],
         *,
-        join: str,
+        join: str | Runnable,
         when: Condition | Callable[..., object] | None = None,
         label: str | None = None,
         need: int | None = None,
@@ -413,7 +430,7 @@ class GraphDefinition(Generic[S]):
         """Add a fork: several arms run in parallel, and the run continues at one node when all have arrived there.
 
         Args:
-            source: The node it leaves, or START.
+            source: The node it leaves, or START, given as in `add_edge`; the targets and the join too.
             targets: The first node of each arm; with a condition, `("counter", condition)`, the arm runs only if it
                 holds. If no arm's condition holds, the run goes straight to the join. A target can be the join itself.
             join: The node where the arms meet, or END. It is visited once.
@@ -434,12 +451,20 @@ class GraphDefinition(Generic[S]):
             >>> graph.run_sync().state
             Sides(left=1, right=2)
         """
-        self._edited()
-        arms = [(t, None) if isinstance(t, str) else (t[0], as_condition(t[1])) for t in targets]
+        left, joined = named_node(source, "source", join), named_node(join, "join", source)
+        if isinstance(targets, str):
+            message = f"the targets of a fork are a list, not {targets!r}"
+            raise DefinitionError(message, where="add_fork", repair=f"[{targets!r}]")
+        arms = [
+            (named_node(t[0], "target", left), as_condition(t[1]))
+            if isinstance(t, tuple)
+            else (named_node(t, "target", left), None)
+            for t in targets
+        ]
         condition = None if when is None else as_condition(when)
-        self.edges.append(Fork(source, tuple(arms), join, condition, label or "", need, origin_of_call()))
+        self.edges.append(Fork(left, tuple(arms), joined, condition, label or "", need, origin_of_call()))
 
-    def body(self) -> Body:
+    def __body__(self) -> Body:
         """Return the graph as the body of a node in another one: its parameters are the fields of its state."""
         fields = getattr(self.state, "model_fields", {})  # none if it is no state, which compiling it reports
         parameters = [Parameter(name, info.annotation, _default(info)) for name, info in fields.items()]
@@ -483,15 +508,6 @@ class GraphDefinition(Generic[S]):
         other.nodes, other.edges = [*self.nodes], [*self.edges]
         return other
 
-    @property
-    def edits(self) -> int:
-        """The number of changes since it was created."""
-        return self._edits
-
-    def _edited(self) -> None:
-        self.compiled = None
-        self._edits += 1
-
 
 def _not_called(**_: object) -> object:
     message = "a graph cannot be called as a function; run it, or add it as a node"
@@ -521,12 +537,17 @@ def _named(runnable: Runnable, second: object) -> tuple[str, Runnable]:
     Raises:
         DefinitionError: It has no name, or two arguments were given and the first is not a name.
     """
-    inner = runnable.runnable if isinstance(runnable, Node) else runnable
-    name = getattr(inner, "__name__", None) or getattr(inner, "name", None)
-    if second is not None or not isinstance(name, str) or name == "<lambda>":
+    name = name_of(runnable)
+    if second is not None or name is None:
         what = "a node's name is a text" if second is not None else "it has no name of its own"
-        raise DefinitionError(f"add_node({runnable!r}): {what}", repair="add_node('a_name', runnable)")
+        repair = f"add_node({second!r}, {name})" if isinstance(second, str) else "add_node('a_name', runnable)"
+        raise DefinitionError(f"add_node({runnable!r}): {what}", repair=repair)
     return name, runnable
+
+
+if not TYPE_CHECKING:  # type checkers know what they have
+    Limits.__init__ = with_our_keywords(Limits.__init__)
+    Retry.__init__ = with_our_keywords(Retry.__init__)
 
 
 def _model(state: type[Any]) -> type[Any]:

@@ -1,12 +1,14 @@
 """LangGraph's names, each with the graphengine equivalent.
 
-An unknown name found in these tables raises an error with that equivalent; any other raises Python's own.
+An unknown name found in these tables raises an error with that equivalent. Of other unknown names, a keyword gets the
+nearest of ours, and an attribute Python's own error.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
@@ -14,7 +16,7 @@ from graphengine.errors import DefinitionError
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -73,8 +75,17 @@ _SIMILAR: Final[Mapping[str, str]] = {
     "response_format": "output=…, a type",
     "max_turns": "turns=…",
     "max_iterations": "turns=… of an Agent, iterations('node') of an edge",
+    "condition": "when=…",
+    "default": "otherwise='node'",
+    "output": "writes='field'",
+    "outputs": "writes='field'",
+    "options": "output=Literal['a', 'b']",
+    "choices": "output=Literal['a', 'b']",
+    "delay": "initial_seconds=…",
+    "steps": "visits=…",
+    "max_steps": "limits=Limits(visits=…)",
 }
-"""Other keywords that one tries: of the command line, and of other libraries' agents."""
+"""Other keywords that one tries: of the command line, and of other libraries."""
 _REPAIRS: Final = {**KEYWORDS, **_SIMILAR}
 
 NODES: Final[Mapping[str, str]] = {"__start__": "START", "__end__": "END"}
@@ -95,6 +106,18 @@ RESULTS: Final[Mapping[str, str]] = {
     "Interrupt": "add_node('approve', ask('…', bool)), or answer = await ctx.ask('…', bool)",
 }
 """What nodes return elsewhere, by the name of its class."""
+
+RAISED: Final[Mapping[str, str]] = {
+    "GraphInterrupt": RESULTS["Interrupt"],
+    "Called get_config outside of a runnable context": f"for interrupt: {RESULTS['Interrupt']}",
+    "object is not subscriptable": "a state that is a model has attributes: state.text, or a parameter named text",
+}
+"""What nodes written for elsewhere raise, by the name of its class or the end of its text."""
+
+
+def repair_of(kind: str, message: str) -> str:
+    """Return the repair for what a node raises that was written for elsewhere, else ""."""
+    return next((repair for end, repair in RAISED.items() if end == kind or message.endswith(end)), "")
 
 
 class NotCalledSo(DefinitionError, AttributeError):
@@ -117,48 +140,63 @@ def missing(owner: object, name: str, hints: Mapping[str, str] = NAMES) -> NoRet
     """
     text = f"{type(owner).__name__!r} object has no attribute {name!r}"
     if name in hints:
-        raise NotCalledSo(text, where=repr(owner), repair=hints[name])
+        raise NotCalledSo(text, where=textwrap.shorten(repr(owner), 80, placeholder=" …"), repair=hints[name])
     raise AttributeError(text, name=name, obj=owner)
 
 
 def with_our_keywords(function: F, more: Mapping[str, str] | None = None) -> F:
-    """Let a method refuse a keyword that has another name here with our name for it.
+    """Let a method refuse an unknown keyword with what to write here: our name for it, or the nearest one.
 
     Args:
         function: The method.
         more: What to write in place of further keywords.
     """
     repairs = {**_REPAIRS, **(more or {})}
-    own = frozenset(inspect.signature(function).parameters)
-    foreign = repairs.keys() - own
+    names = list(inspect.signature(function).parameters)
+    own = {*names} - {"self"}
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
-        for name in foreign & kwargs.keys() if kwargs else ():
+        for name in kwargs.keys() - own if kwargs else ():
             is_made = function.__name__ != "__init__"  # until then an object has no repr
-            called, where = (function.__name__, repr(args[0])) if is_made else (type(args[0]).__name__, "")
-            raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=repairs[name])
+            called = function.__name__ if is_made else type(args[0]).__name__
+            where = repr(args[0]) if args and is_made and names[0] in ("self", "graph") else ""
+            state = getattr(args[0], "state", None) if where and "state" in own else None
+            if name in getattr(state, "model_fields", ()):
+                repair = f"the state is one argument: {{{name!r}: …}}"
+            else:
+                repair = repairs.get(name) or did_you_mean(name, own)
+            raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=repair)
         return function(*args, **kwargs)
 
     return call  # type: ignore[return-value]
 
 
-def named_node(given: object, what: str, other: str) -> None:
-    """Check one end of an edge.
+def name_of(runnable: object) -> str | None:
+    """Return the name of a function, an Agent, a Graph, or a Node of one; None if it has none, as a lambda."""
+    inner = getattr(runnable, "runnable", runnable)
+    name = getattr(inner, "__name__", None) or getattr(inner, "name", None)
+    return name if isinstance(name, str) and name != "<lambda>" else None
+
+
+def named_node(given: object, what: str, other: object) -> str:
+    """Return the name of the node at one end of an edge, given by its name or as what `add_node` takes without one.
 
     Raises:
-        DefinitionError: It is not a name. For a list, the repair is a fork.
+        DefinitionError: It has no name. For a list, the repair is a fork.
     """
     if isinstance(given, str):
-        return
+        return given
     if isinstance(given, (list, tuple, set)):
-        names = [str(each) for each in given]
-        fork = f"add_fork(…, {names}, join={other!r})" if what == "source" else f"add_fork({other!r}, {names}, join=…)"
+        names, end = [name_of(each) or str(each) for each in given], name_of(other) or str(other)
+        fork = f"add_fork(…, {names}, join={end!r})" if what == "source" else f"add_fork({end!r}, {names}, join=…)"
         repair = f"{fork}: the arms run in parallel, and the join is visited once"
         raise DefinitionError(f"the {what} of an edge is one node, not {given!r}", where="add_edge", repair=repair)
-    name = getattr(given, "__name__", None)
-    repair = f"its name: {name!r}" if name else "the name of a node"
-    raise DefinitionError(f"the {what} of an edge is a node's name, not {given!r}", where="add_edge", repair=repair)
+    name = name_of(given)
+    if name is None:
+        text = f"the {what} of an edge is a node, not {given!r}"
+        raise DefinitionError(text, where="add_edge", repair="the name of a node, or its function")
+    return name
 
 
 def check_cases(given: object, where: str, target: str) -> None:
@@ -169,30 +207,14 @@ def check_cases(given: object, where: str, target: str) -> None:
     """
     if isinstance(given, Mapping):
         return
-    names = [repr(each) for each in given] if isinstance(given, (list, tuple)) else ["value"]
+    items = given if isinstance(given, (list, tuple)) else ()
+    names = [repr(each) for each in items if not callable(each)] or ["value"]
     repair = "a mapping of values to what follows: {" + ", ".join(f"{name}: {target}" for name in names) + "}"
     raise DefinitionError(f"the cases are {given!r}, not a mapping", where=where, repair=repair)
 
 
-def check_options(given: Mapping[str, object], known: Iterable[str], fields: Iterable[str], called: str) -> None:
-    """Check the keywords of a call that passes them on.
-
-    Args:
-        given: The keywords.
-        known: The options that it has.
-        fields: The fields of the graph's state, which are not keywords.
-        called: The method, as `run_sync`.
-
-    Raises:
-        DefinitionError: It has no such option.
-    """
-    for name in given.keys() - known:
-        is_field = name in fields
-        repair = (
-            f"{called}({{{name!r}: …}}): the state is the first argument" if is_field else did_you_mean(name, known)
-        )
-        raise DefinitionError(f"{called} has no option {name!r}", repair=_REPAIRS.get(name, repair))
-
+OF_A_GRAPH: Final = ("check", "render", "run", "run_sync", "to_dot", "to_mermaid")
+"""Methods of graphs, which plans do not have."""
 
 OF_A_RESULT: Final = frozenset({"ending", "error", "label", "output", "run_id", "state", "status", "usage", "waits"})
 """Attributes of results, which runs do not have."""

@@ -54,6 +54,18 @@ def is_tag(given: object) -> bool:
     return isinstance(given, str) and bool(given.strip()) and given.isprintable() and len(given) <= LONGEST_TAG
 
 
+MISTAKES: Final = (
+    AssertionError,
+    AttributeError,
+    ImportError,
+    NameError,
+    NotImplementedError,
+    SyntaxError,
+    TypeError,
+)
+"""Exceptions of mistakes in the code, which are the same at the next attempt."""
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """How often a node is tried again, and how long to wait between attempts.
@@ -64,8 +76,10 @@ class Retry:
         multiplier: The factor by which each further wait grows.
         max_seconds: The longest wait; `math.inf` for no maximum.
         jitter: The share of a wait that is added or removed at random, 0 to 1.
-        on: The exceptions after which to try again. If an agent's rule-based stand-in computed the error, the node is
-            not tried again, since the stand-in would raise it again.
+        on: The exceptions after which to try again. A mistake in the code (AssertionError, AttributeError, ImportError,
+            NameError, NotImplementedError, SyntaxError, TypeError) is the same at the next attempt, and is repeated
+            only if one of these is listed, not for Exception. If an agent's rule-based stand-in computed the error, the
+            node is not tried again, since the stand-in would raise it again.
         afresh: Whether an attempt after a failure, by this retry or a resume, repeats the node's recorded work too:
             every `ctx.call`, turn of an agent and call of a tool. By default, it makes only the calls that have no
             record, and those whose answers caused the failure.

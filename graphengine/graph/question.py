@@ -13,6 +13,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerati
 from pydantic_core import PydanticSerializationError, to_json
 
 from graphengine.errors import DefinitionError
+from graphengine.graph.elsewhere import with_our_keywords
 from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.state.field import explain
 from graphengine.state.injection import Injected, Parameter
@@ -45,6 +46,9 @@ class Answers:
             choices = ", ".join(map(repr, output))
             repair = f"of these answers one: Literal[{choices}], with `from typing import Literal`"
             raise DefinitionError(f"{output!r} cannot be the type of an answer: it is a value", repair=repair)
+        if isinstance(output, str):
+            message = f"{output!r} cannot be the type of an answer: it is a text"
+            raise DefinitionError(message, repair="the type itself, as bool, str or Literal['a', 'b']")
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(output)
             self.schema: dict[str, JsonValue] = self._adapter.json_schema()
@@ -87,7 +91,7 @@ class Ask:
     timeout_seconds: float | None
     default: object
 
-    def body(self) -> AskBody:
+    def __body__(self) -> AskBody:
         """Return the body that the engine runs: called with the values that it reads, it returns the question."""
         if isinstance(self.question, str):
             parameters = [Parameter(hole, shown=True) for hole in holes(self.question) if is_path(hole)]
@@ -95,6 +99,7 @@ class Ask:
         return AskBody(self, Injected.of(self.question).parameters, self.answers.type, self.question)
 
 
+@with_our_keywords
 def ask(
     question: str | Callable[..., str],
     output: Any = str,  # noqa: ANN401 - a type

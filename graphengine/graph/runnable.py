@@ -66,7 +66,7 @@ class Body(Protocol):
 class HasBody(Protocol):
     """A runnable other than a plain function: an Agent, a Graph, a question."""
 
-    def body(self) -> Body:
+    def __body__(self) -> Body:
         """Return the body that the engine calls."""
         ...
 

@@ -77,13 +77,13 @@ class FileQueue(FilePart):
     Attributes:
         name: The queue.
         priority: The higher, the sooner.
-        key: Its key, such as a tenant.
+        tenant: For whom it runs.
         queued: Whether no process has driven it yet.
     """
 
     name: str = DEFAULT_QUEUE
     priority: Annotated[int, Meta(ge=-LARGEST_PRIORITY, le=LARGEST_PRIORITY)] = 0
-    key: str | None = None
+    tenant: str | None = None
     queued: bool = False
 
 
@@ -248,7 +248,7 @@ def to_json_text(run: Exported, version: str) -> str:
 def _facts(run: Exported) -> dict[str, Any]:
     """Return all members of a file about a run but its steps."""
     info = run.info
-    place = FileQueue(name=info.queue, priority=info.priority, key=info.key, queued=info.queued)
+    place = FileQueue(name=info.queue, priority=info.priority, tenant=info.tenant, queued=info.queued)
     facts = FileRun(
         id=info.id,
         graph=info.graph,
@@ -353,7 +353,7 @@ def parse(body: bytes | str, where: str) -> Exported:
     )
     queue = run.queue or FileQueue()
     _check_queue(queue, made, where)
-    info = replace(info, queue=queue.name, priority=queue.priority, key=queue.key, queued=queue.queued)
+    info = replace(info, queue=queue.name, priority=queue.priority, tenant=queue.tenant, queued=queue.queued)
     info = replace(info, due_at=run.due_at, tags=tuple(run.tags))
     _check_fold(info, steps, where)
     if info.fingerprint not in made.graph_specs:
@@ -369,8 +369,8 @@ def _check_queue(queue: FileQueue, made: RunFile, where: str) -> None:
     Raises:
         BadExport: It is none.
     """
-    if not is_tag(queue.name) or not (queue.key is None or is_tag(queue.key)):
-        _refuse("its queue or key is not made of printable characters", where)
+    if not is_tag(queue.name) or not (queue.tenant is None or is_tag(queue.tenant)):
+        _refuse("its queue or tenant is not made of printable characters", where)
     if queue.queued and (made.run.status != "running" or len(made.graph_specs) > 1):
         _refuse("it is queued, so that no process has driven it, and yet it was driven", where)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from msgspec import UNSET
 
+from graphengine.engine.map_items import lost_parts
 from graphengine.engine.steps import RunStatus
 from graphengine.history.load import Difference, Shared, Wait, waits_of
 from graphengine.history.step_document import (
@@ -26,6 +27,7 @@ from graphengine.history.step_document import (
     step_document,
 )
 from graphengine.history.usage import Usage, figures_of, spending, usage_from
+from graphengine.state.encoded import opened
 from graphengine.state.ending import Ending
 from graphengine.stores.base import Summary
 
@@ -114,17 +116,31 @@ class RunHead(Document):
     deaths: int
 
 
+class FailedPart(Part):
+    """An item of a map, or an arm of a fork, that failed for good.
+
+    Attributes:
+        item: The item's value, by its name in `each`; empty for an arm.
+        error: The failure; `path` has the item's position, as in `research[3]`.
+    """
+
+    item: Mapping[str, Any]
+    error: Failure
+
+
 class Run(RunHead, kw_only=True):
     """A run.
 
     Attributes:
         state: Its fields.
+        failures: The parts of maps and forks that failed and were not repeated since.
         output: The value of the graph's `result=`; omitted without one, and always in `show`.
         spending: Its usage by agent, model and node.
         steps: Its steps, those shared with its parents included.
     """
 
     state: Mapping[str, Any]
+    failures: Sequence[FailedPart]
     output: Any = UNSET
     spending: Sequence[Spending]
     steps: Sequence[Step]
@@ -167,6 +183,7 @@ def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Ste
     return Run(
         **head_facts(info, snapshot),
         state=snapshot.root.values,
+        failures=[FailedPart(opened(lost.values), failure_document(lost.error)) for lost in lost_parts(snapshot)],
         output=output,
         spending=spending_document(spending(taken, info.parent_seq)),
         steps=[step_document(step) for step in taken],
@@ -214,7 +231,7 @@ class ListedRun(Part):
         due_at: When its first timer is due.
         queue: The queue from which workers take it.
         priority: The higher, the sooner it is taken.
-        key: Its key in the queue, such as a tenant; keys take turns.
+        tenant: For whom it runs; the tenants of a queue take turns.
         queued: Whether no process has driven it yet.
         summary: What a list shows of it; null before its status first changed.
         waits: What it waits for.
@@ -232,7 +249,7 @@ class ListedRun(Part):
     due_at: float | None
     queue: str
     priority: int
-    key: str | None
+    tenant: str | None
     queued: bool
     summary: Summary | None
     waits: Sequence[Wait]
@@ -252,6 +269,7 @@ class RunNow(ListedRun, tag_field="schema", tag=1, kw_only=True):
     ending: Ending | None
     error: Failure | None
     state: Mapping[str, Any]
+    failures: Sequence[FailedPart]
     output: Any = UNSET
     usage: Usage
 
@@ -295,7 +313,7 @@ def _listed(info: RunInfo, snapshot: Snapshot | None) -> dict[str, Any]:
     names = ("graph", "status", "seq", "created_at", "updated_at", "tags", "driver", "due_at", "queue", "priority")
     return {
         "run_id": info.id,
-        **{name: getattr(info, name) for name in (*names, "key", "queued", "summary")},
+        **{name: getattr(info, name) for name in (*names, "tenant", "queued", "summary")},
         "parent": _parent(info),
         "waits": [] if snapshot is None else waits_of(snapshot),
     }
@@ -395,6 +413,7 @@ class Compared(Document):
         first: The first run.
         second: The second run.
         differences: All differences of their states, however large.
+        setup: How their graphs (with prompts), limits and models differ, a line each.
     """
 
     shared: Shared | None
@@ -402,6 +421,7 @@ class Compared(Document):
     first: Side
     second: Side
     differences: Sequence[Difference]
+    setup: Sequence[str]
 
 
 def diff_document(found: load.RunDiff) -> Compared:
@@ -412,6 +432,7 @@ def diff_document(found: load.RunDiff) -> Compared:
         first=_side(found.first),
         second=_side(found.second),
         differences=found.differences,
+        setup=found.setup,
     )
 
 

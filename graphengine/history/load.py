@@ -6,21 +6,23 @@ Nothing here advances a run or calls the user's code.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine.engine.fold import evolve, fold
 from graphengine.engine.graph_spec import check_graph_spec
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import outcome_of
 from graphengine.engine.stored import check_sound, copy_of, decode_snapshot
-from graphengine.errors import StoreCorrupt, UnknownRun
+from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
+from graphengine.history.graph_spec_diff import differences as graph_differences
 from graphengine.history.usage import spending, spent_since, summed
 from graphengine.history.visits import Visits
 from graphengine.state.amounts import is_cost_unknown
 from graphengine.state.json_values import JsonValue
+from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
@@ -29,9 +31,15 @@ if TYPE_CHECKING:
     from graphengine.state.amounts import Usage
     from graphengine.stores.base import Loaded, RunInfo, RunStore
 
+At: TypeAlias = "int | tuple[str, int]"
+"""A step of a run: its seq, or a node's path and visit, as `("review", 2)`: the step that completed that visit."""
+
 _POLL_SECONDS: Final = 0.2
 _ASIDE: Final = ("resumed", "stopped", "branched", "begun", "recorded", "waiting", "answered", "refused", "message")
 """Steps that decide no edge: two runs that differ only in these took the same path."""
+
+_LISTED: Final = 20
+"""How many visits an error lists."""
 
 LET_GO_LATER: Final = ("waiting", "failed")
 """Statuses that a run's log can have while its row has `running`: it is released once its work in flight has ended."""
@@ -65,6 +73,21 @@ class Wait:
         return self.kind in ("ask", "pause", "crash")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWait(Wait):
+    """Something that one of many runs waits for.
+
+    Attributes:
+        run_id: The run.
+        graph: The name of its graph.
+        since: When it began to wait for it, epoch seconds.
+    """
+
+    run_id: str
+    graph: str
+    since: float
+
+
 def wait_of(name: str, record: WaitRecord) -> Wait:
     """Return a wait as it is recorded under a name."""
     return Wait(name, record.kind, record.question, record.schema, record.topic, record.due)
@@ -73,6 +96,16 @@ def wait_of(name: str, record: WaitRecord) -> Wait:
 def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
     """Return all waits of a run."""
     return [wait_of(name, wait) for frame in snapshot.frames.values() for name, wait in frame.waits.items()]
+
+
+def run_waits_of(snapshot: Snapshot) -> Sequence[RunWait]:
+    """Return all waits of a run, with the run."""
+    of_run = {"run_id": snapshot.run_id, "graph": snapshot.graph}
+    return [
+        RunWait(name, each.kind, each.question, each.schema, each.topic, each.due, since=frame.since, **of_run)
+        for frame in snapshot.frames.values()
+        for name, each in frame.waits.items()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +174,8 @@ class RunDiff:
         shared: The last step that both share; None if they are not in one tree of branches.
         alike: How many steps after it are the same in both before they diverge.
         differences: What differs between their states at the compared steps.
+        setup: What differs in how they were run, a line each: their graphs, with prompts and declared models, their
+            limits, and the models that answered at a node of both since they diverged.
     """
 
     first: Side
@@ -148,10 +183,11 @@ class RunDiff:
     shared: Shared | None
     alike: int
     differences: Sequence[Difference]
+    setup: Sequence[str]
 
 
 async def diff(
-    store: RunStore, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
+    store: RunStore, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
 ) -> RunDiff:
     """Compare two runs: the last step they share, the path each took from there, how their states differ.
 
@@ -162,13 +198,13 @@ async def diff(
         store: The store that has both.
         first: One run.
         second: The other; it can be the same run at another step.
-        first_seq: The step at which to compare the first; its last one by default.
-        second_seq: The same for the second.
+        first_at: The step at which to compare the first; its last one by default.
+        second_at: The same for the second.
 
     Raises:
         UnknownRun, UnknownStep, StoreCorrupt.
     """
-    ends = await load_snapshot(store, first, first_seq), await load_snapshot(store, second, second_seq)
+    ends = await load_snapshot(store, first, first_at), await load_snapshot(store, second, second_at)
     shared = await _shared(store, (first, ends[0].seq), (second, ends[1].seq))
     after = 0 if shared is None else shared.seq
     own = [await store.steps(run_id, after, end.seq) for run_id, end in zip((first, second), ends, strict=True)]
@@ -189,7 +225,30 @@ async def diff(
         )
         for run_id, end, steps, path in zip((first, second), ends, own, paths, strict=True)
     ]
-    return RunDiff(sides[0], sides[1], shared, alike, differences(ends[0].root.values, ends[1].root.values))
+    changed = differences(ends[0].root.values, ends[1].root.values)
+    return RunDiff(sides[0], sides[1], shared, alike, changed, await _setup(store, ends, own))
+
+
+async def _setup(store: RunStore, ends: Sequence[Snapshot], own: Sequence[Sequence[Step]]) -> list[str]:
+    """Return what differs in how two runs were run, a line each."""
+    specs = [await graph_spec_of(store, end.fingerprint) for end in ends]
+    lines = graph_differences(specs[0], specs[1]) if specs[0] and specs[1] else []
+    for name in {**ends[0].limits, **ends[1].limits}:
+        one, other = (end.limits.get(name, "none") for end in ends)
+        lines += [f"limit {name}: {one} → {other}"] if one != other else []
+    before, after = map(_models_of, own)
+    for node, models in before.items():
+        if node in after and after[node] != models:
+            lines.append(f"node {node}: answered by {', '.join(sorted(models))} → {', '.join(sorted(after[node]))}")
+    return lines
+
+
+def _models_of(steps: Iterable[Step]) -> dict[str, set[str]]:
+    """Return the models that answered, by the path of the node."""
+    found: dict[str, set[str]] = {}
+    for each in spending(steps):
+        found.setdefault(each.node, set()).add(each.model)
+    return found
 
 
 async def _shared(store: RunStore, first: tuple[str, int], second: tuple[str, int]) -> Shared | None:
@@ -235,13 +294,41 @@ async def graph_spec_of(store: RunStore, fingerprint: str) -> GraphSpec | None:
     return graph_spec
 
 
-async def load_snapshot(store: RunStore, run_id: str, seq: int | None) -> Snapshot:
+async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot:
     """Load a run's snapshot after a step, by default the last one.
 
     Raises:
         UnknownRun, UnknownStep; StoreCorrupt: The log does not fold.
     """
+    seq = await seq_of_visit(store, run_id, *at) if isinstance(at, tuple) else at
     return snapshot_of(await store.load(run_id, seq), run_id)
+
+
+async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> int:
+    """Return the seq of the step that completed a visit of a node.
+
+    Args:
+        store: The store that has the run.
+        run_id: The run.
+        node: The node's path, as `review`, `article/review` or `research[3]`.
+        visit: Which visit of the node, from 1, as `show` and steps number them.
+
+    Raises:
+        UnknownRun, StoreCorrupt; UnknownStep: No such visit has completed, or several have, since the graph around the
+            node was entered again.
+    """
+    done = [each for each in (await load_visits(store, run_id)).visits if each.completed]
+    here = [(each.number, each.entries[-1].step.seq) for each in done if each.path == node]
+    found = [seq for number, seq in here if number == visit]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(f"{number} (step {seq})" for number, seq in here[-_LISTED:])
+    repair = f"give the step; its visits: {'… ' if len(here) > _LISTED else ''}{listed}"
+    text = f"{len(found) or 'no'} completed visits of {node!r} in run {run_id} have the number {visit}"
+    if not here:
+        text = f"run {run_id} has no completed visit of {node!r}"
+        repair = did_you_mean(node, sorted({each.path for each in done}))
+    raise UnknownStep(text, where=f"run {run_id}", repair=repair)
 
 
 def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:

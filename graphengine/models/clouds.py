@@ -6,7 +6,7 @@ Credentials are the cloud's own: the SDK finds those of AWS and Google as their 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from graphengine.errors import ModelUnavailable
 from graphengine.models.anthropic import PATH, AnthropicModel
@@ -18,7 +18,6 @@ from graphengine.models.sdk import Key, http_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Unpack
 
     from graphengine.models.anthropic_forms import Gathered
     from graphengine.models.base import Request
@@ -32,12 +31,6 @@ if TYPE_CHECKING:
 _OWN: Final = "credentials-of-the-cloud"
 API_VERSION: Final = "2025-04-01-preview"
 """The version of Azure's API if `OPENAI_API_VERSION` is not set."""
-
-
-class _Others(TypedDict, total=False):
-    timeout_seconds: float
-    price: Price | None
-    limiter: RateLimiter | None
 
 
 def _needed(model: str, given: str | None, *variables: str) -> str:
@@ -73,11 +66,9 @@ class _CloudModel(_NoBatches, AnthropicModel):
     _module: ClassVar[str]
     _hosted: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, model: str, key: Key, base_url: str, place: dict[str, str | None], others: _Others) -> None:
+    def __init__(self, model: str, place: dict[str, str | None]) -> None:
         self._model = model
         self._place = place
-        seconds, limiter = others.get("timeout_seconds", 600.0), others.get("limiter")
-        self._set_up(http_address(base_url), key, seconds, others.get("price"), limiter)
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
         """Return the repair for each setting that the cloud does not have, by name."""
@@ -107,7 +98,9 @@ class BedrockModel(_CloudModel):
         region: The region; None for the environment's AWS_REGION.
         api_key: A Bedrock API key; None for AWS_BEARER_TOKEN_BEDROCK, else AWS's credentials as its tools find them.
         base_url: The server's address; None for the region's.
-        others: `timeout_seconds`, `price` and `limiter`, as for `AnthropicModel`.
+        timeout_seconds: As for `AnthropicModel`.
+        price: As for `AnthropicModel`.
+        limiter: As for `AnthropicModel`.
 
     Raises:
         ModelUnavailable: The region is missing.
@@ -117,20 +110,23 @@ class BedrockModel(_CloudModel):
     _client = "AsyncAnthropicBedrock"
     _module = "botocore.eventstream"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an option of the client
         self,
         model: str,
         *,
         region: str | None = None,
         api_key: str | None = None,
         base_url: str | None = None,
-        **others: Unpack[_Others],
+        timeout_seconds: float = 600.0,
+        price: Price | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         region = _needed(f"bedrock:{model}", region, "AWS_REGION", "AWS_DEFAULT_REGION")
         address = base_url or f"https://bedrock-runtime.{region}.amazonaws.com"
         key = Key(api_key, "AWS_BEARER_TOKEN_BEDROCK", unless=_OWN)
-        super().__init__(model, key, address, {"aws_region": region, "api_key": api_key}, others)
-        self._prices = Prices("aws", model, given=others.get("price"), address=self._server.address)
+        super().__init__(model, {"aws_region": region, "api_key": api_key})
+        self._set_up(http_address(address), key, timeout_seconds, price, limiter)
+        self._prices = Prices("aws", model, given=price, address=self._server.address)
 
     async def _streamed(
         self, sent: JsonObject, named: Mapping[str, str], request: Request, gathered: Gathered
@@ -163,7 +159,9 @@ class VertexModel(_CloudModel):
         region: The region; None for the environment's CLOUD_ML_REGION.
         access_token: A token; None for Google's default credentials.
         base_url: The server's address; None for the region's.
-        others: `timeout_seconds`, `price` and `limiter`, as for `AnthropicModel`. The price is unknown without one.
+        timeout_seconds: As for `AnthropicModel`.
+        price: The price, which is unknown without one.
+        limiter: As for `AnthropicModel`.
 
     Raises:
         ModelUnavailable: The project or the region is missing.
@@ -174,7 +172,7 @@ class VertexModel(_CloudModel):
     _module = "google.auth"
     _hosted = ("web_search",)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is an option of the client
         self,
         model: str,
         *,
@@ -182,15 +180,18 @@ class VertexModel(_CloudModel):
         region: str | None = None,
         access_token: str | None = None,
         base_url: str | None = None,
-        **others: Unpack[_Others],
+        timeout_seconds: float = 600.0,
+        price: Price | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         project = _needed(f"vertex:{model}", project, "ANTHROPIC_VERTEX_PROJECT_ID", "GOOGLE_CLOUD_PROJECT")
         region = _needed(f"vertex:{model}", region, "CLOUD_ML_REGION", "GOOGLE_CLOUD_LOCATION")
         host = "aiplatform" if region == "global" else f"{region}-aiplatform"
         address = base_url or f"https://{host}.googleapis.com/v1"
         place = {"project_id": project, "region": region, "access_token": access_token}
-        super().__init__(model, Key(access_token, "", unless=_OWN), address, place, others)
-        self._prices = Prices("", model, given=others.get("price"))
+        super().__init__(model, place)
+        self._set_up(http_address(address), Key(access_token, "", unless=_OWN), timeout_seconds, price, limiter)
+        self._prices = Prices("", model, given=price)
 
 
 class _AzureServer(OpenAIServer):

@@ -113,7 +113,11 @@ class Settings:
         return hidden(found)
 
     def but(self, **changes: Any) -> Settings:  # noqa: ANN401 - the arguments of Settings
-        """Return a copy with changes."""
+        """Return a copy with changes.
+
+        Args:
+            changes: Arguments of `Settings`, by name, with their new values.
+        """
         return replace(self, **changes)
 
 

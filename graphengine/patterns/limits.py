@@ -62,7 +62,7 @@ def with_limits(
 def _timed(node: Node, seconds: float | None) -> Node:
     """Give a function or agent a timeout; graphs and questions have none, their limits apply between steps."""
     inner = node.runnable
-    plain = not isinstance(inner, Choose) and (not isinstance(inner, HasBody) or inner.body().kind == "agent")
+    plain = not isinstance(inner, Choose) and (not isinstance(inner, HasBody) or inner.__body__().kind == "agent")
     if seconds is None or not plain or node.timeout_seconds is not None:
         return node
     return Node(node, timeout_seconds=seconds)

@@ -131,7 +131,7 @@ def _takes(runnable: Runnable, name: str) -> bool:
         return _takes(runnable.runnable, name)
     if isinstance(runnable, Choose):
         return any(_takes(case, name) for case in runnable.cases.values())
-    body = runnable.body() if isinstance(runnable, HasBody) else FunctionBody.of(runnable, thread=None)
+    body = runnable.__body__() if isinstance(runnable, HasBody) else FunctionBody.of(runnable, thread=None)
     roots = {parameter.name.split(".")[0].split("[")[0] for parameter in body.parameters}
     return name in roots or bool(getattr(body, "takes_all", False))
 

@@ -35,8 +35,11 @@ if hasattr(os, "register_at_fork"):
 
 
 def new_id(now: float) -> str:
-    """Return a new, unique run id that sorts by time of creation, to the millisecond."""
-    return f"{int(now * 1000):011x}-{_RANDOM.getrandbits(32):08x}"
+    """Return a new, unique run id. It begins with what differs, for people who type the first characters.
+
+    The time of its creation, to the millisecond, follows.
+    """
+    return f"{_RANDOM.getrandbits(32):08x}-{int(now * 1000):011x}"
 
 
 def checked_id(run_id: str) -> str:
@@ -50,23 +53,23 @@ def checked_id(run_id: str) -> str:
     return run_id
 
 
-def place_in(queue: str | None, priority: int, key: str | None) -> InQueue | None:
+def place_in(queue: str | None, priority: int, tenant: str | None) -> InQueue | None:
     """Return the place in a queue; None without a queue.
 
     Raises:
         InputError: A part of it is invalid.
     """
     if queue is None:
-        if priority or key is not None:
-            raise InputError("priority= and key= need a queue", where="start", repair='give queue="default"')
+        if priority or tenant is not None:
+            raise InputError("priority= and tenant= need a queue", where="start", repair='give queue="default"')
         return None
-    for name, given in (("queue", queue), ("key", key)):
+    for name, given in (("queue", queue), ("tenant", tenant)):
         if given is not None and not is_tag(given):
             repair = "use 1 to 100 printable characters, not only blanks"
             raise InputError(f"{name}={given!r} cannot be the name of a {name}", where="start", repair=repair)
     if type(priority) is not int or abs(priority) > LARGEST_PRIORITY:
         raise InputError(f"priority={priority!r}", where="start", repair="give an integer, such as 10 or -10")
-    return InQueue(queue, priority, key)
+    return InQueue(queue, priority, tenant)
 
 
 def store_of(given: str | PathLike[str] | Store | None) -> Store:
@@ -123,6 +126,24 @@ def plan_of(graph: GraphDefinition[S]) -> Plan[S]:
     if not isinstance(given, GraphDefinition):
         raise DefinitionError(f"{given!r} is not a Graph", repair="give the Graph itself; the CLI finds graphs by name")
     return compiled(graph)
+
+
+def by_name(graphs: Sequence[GraphDefinition[Any]], call: str) -> dict[str, GraphDefinition[Any]]:
+    """Return the graphs that a call was given one by one, by name.
+
+    Raises:
+        DefinitionError: One is not a graph, such as a list of graphs, or two have one name.
+    """
+    for each in graphs:
+        given: object = each
+        if not isinstance(given, GraphDefinition):
+            repair = f"give the graphs one by one: {call}graph, other), or {call}*graphs)"
+            raise DefinitionError(f"{given!r} is not a Graph", where=f"{call}…)", repair=repair)
+    found = {graph.name: graph for graph in graphs}
+    if len(found) < len(graphs):
+        repair = "name each graph differently"
+        raise DefinitionError("two graphs have the same name", where=f"{call}…)", repair=repair)
+    return found
 
 
 def as_limits(limits: Limits) -> LimitsRecord:

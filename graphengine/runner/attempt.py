@@ -7,6 +7,7 @@ of a changed field is dropped, so that it is built again from the record.
 Each step of a node's coroutine is timed: while it blocks the event loop, nothing else in its process moves: no other
 run, no timer, no stop. Nothing is lost, since the lease is renewed from a thread, but the user should know.
 """
+# ruff: noqa: SLF001 - it makes the Context of each attempt, and ends it
 
 from __future__ import annotations
 
@@ -149,16 +150,21 @@ class TaskRunner:
             result = self._begin(call, view, frame, context, node.timeout_seconds)
             if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the faster check first
                 result = await result
-            if context.work is not None and not context.work.ending:
-                context.work.check_awaited()
+            if context._journal is not None and not context._journal.ending:
+                context._journal.check_awaited()
             if not plain and isinstance(call.body, AskBody):
                 return self._asks(task, call.body, result, choice, began)
         except asyncio.CancelledError as error:
             current = asyncio.current_task()
-            if context.work is not None and context.work.ending and current is not None and not current.uncancel():
+            if (
+                context._journal is not None
+                and context._journal.ending
+                and current is not None
+                and not current.uncancel()
+            ):
                 return self._waits(task, began, context)
             cancelled = current is not None and current.cancelling()
-            if cancelled and services.host.note_cut_off(task.frame, context.path, context.usage):
+            if cancelled and services.host.note_cut_off(task.frame, context.path, context._usage):
                 raise
             if cancelled:
                 text = f"the code of {task.node} cancelled the asyncio task in which it ran"
@@ -166,23 +172,23 @@ class TaskRunner:
             return self._failed(task, began, error, context, choice)
         except BaseException as error:  # noqa: BLE001 - a node may raise anything
             reraise_interrupt(error)
-            if context.work is not None and context.work.ending and _uncancelled():
+            if context._journal is not None and context._journal.ending and _uncancelled():
                 return self._waits(task, began, context)  # it raised its own error instead of the cancellation
             return self._failed(task, began, error, context, choice)
         finally:
-            context.over = True
-            if context.work is not None:
-                await context.end()
+            context._over = True
+            if context._journal is not None:
+                await context._end()
         more, answer = None, ""
-        if context.work is not None or context.outputs is not None or frame.recorded_results:
-            if context.work is not None and context.work.ending and _uncancelled():
+        if context._journal is not None or context._outputs is not None or frame.recorded_results:
+            if context._journal is not None and context._journal.ending and _uncancelled():
                 return self._waits(task, began, context)
-            more = context.more()
-            answer = _answer_in(result, context.work)
+            more = context._more()
+            answer = _answer_in(result, context._journal)
         chance = random.random()  # noqa: S311 - jitter, should the update not fit
         ended = now()
         visit = (task.frame, task.node, task.visit, task.attempt)
-        return NodeFinished(*visit, began, ended, result, context.usage, choice, chance, more, answer)
+        return NodeFinished(*visit, began, ended, result, context._usage, choice, chance, more, answer)
 
     def move(self, task: Task) -> Event | None:
         """Return the event of a task that runs no code of the graph, so that it needs no asyncio task; else None."""
@@ -234,11 +240,11 @@ class TaskRunner:
         return NodeWaits(task.frame, task.node, task.visit, task.attempt, began, now, {name: wait})
 
     def _waits(self, task: Task, began: float, context: Context) -> NodeWaits | None:
-        waits = context.work.waits if context.work is not None else {}
+        waits = context._journal.waits if context._journal is not None else {}
         if not waits:
             return None
         visit = (task.frame, task.node, task.visit, task.attempt)
-        return NodeWaits(*visit, began, self._services.now(), waits, context.usage)
+        return NodeWaits(*visit, began, self._services.now(), waits, context._usage)
 
     def _changed_by_items(self, task: Task) -> FailureRecord | None:
         """Return the error if an item of a map changed an input in place that all items share; None otherwise."""
@@ -260,9 +266,9 @@ class TaskRunner:
         chance = random.random()  # noqa: S311 - jitter
         ended = self._services.now()
         raised = failure_record(error, path_of(task.frame, task.node), task.attempt)
-        refused = context.work.refused(error) if context.work is not None else ()
+        refused = context._journal.refused(error) if context._journal is not None else ()
         visit = (task.frame, task.node, task.visit, task.attempt)
-        return NodeFailed(*visit, began, ended, raised, context.usage, choice, chance, refused)
+        return NodeFailed(*visit, began, ended, raised, context._usage, choice, chance, refused)
 
     def _begin(self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None) -> object:
         """Call the body, and return its result or an awaitable of it."""
@@ -339,7 +345,7 @@ class TaskRunner:
 
     def _extra(self, frame: Frame, context: Context, view: View, name: str) -> object:
         if name == "ctx":
-            context.own()
+            context._own()
             return context
         if name == "error":
             failure = frame.cause or frame.error

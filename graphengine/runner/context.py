@@ -163,12 +163,6 @@ class NodeServices(Struct, kw_only=True):
 class Context:
     """One attempt of one visit of a node; declare a parameter `ctx: Context` to get it.
 
-    Attributes:
-        usage: What this attempt has spent on models so far, apart from recorded work.
-        work: Its recorded work and waits, created when first needed.
-        over: Whether the attempt has ended.
-        outputs: Messages (`sent`) and kept live data (`emitted`), for the node's step.
-
     Example:
         >>> async def draw(ctx: Context, n: int) -> int:
         ...     await ctx.call(print, "once, whatever happens")
@@ -186,17 +180,19 @@ class Context:
         7
     """
 
-    __slots__ = ("_frame", "_random", "_services", "_task", "outputs", "over", "usage", "work")
+    # For the runner: the recorded work and waits; messages and kept live data for the node's step; whether the attempt
+    # has ended; what it has spent on models, apart from recorded work.
+    __slots__ = ("_frame", "_journal", "_outputs", "_over", "_random", "_services", "_task", "_usage")
 
     def __init__(self, task: Task, frame: Frame, services: NodeServices) -> None:
-        self.usage: Usage | None = None
-        self.work: StepJournal | None = None
-        self.over = False
+        self._usage: Usage | None = None
+        self._journal: StepJournal | None = None
+        self._over = False
         self._task = task
         self._frame = frame
         self._services = services
         self._random: random.Random | None = None
-        self.outputs: Outputs | None = None
+        self._outputs: Outputs | None = None
 
     @property
     def run_id(self) -> str:
@@ -258,7 +254,7 @@ class Context:
         A node that runs again sees the same times, so recorded work whose key depends on them is found again. To
         measure durations, use `time.monotonic`.
         """
-        return self.work.time if self.work is not None else self._frame.arrived
+        return self._journal.time if self._journal is not None else self._frame.arrived
 
     @overload
     def call(
@@ -472,40 +468,41 @@ class Context:
     def _say(self, what: OutputKind, record: JsonValue) -> None:
         if self._services.guard is not None:
             self._services.guard.refuse(record, f"what is {what}", f"node {self.path}")
-        self.outputs = self.outputs or {}
-        self.outputs.setdefault(what, []).append(record)
-        if self.work is not None:
-            self.work.note_output(what, record)
+        self._outputs = self._outputs or {}
+        self._outputs.setdefault(what, []).append(record)
+        if self._journal is not None:
+            self._journal.note_output(what, record)
 
-    def more(self) -> Node | None:
+    def _more(self) -> Node | None:
         """Return what the node's step records in addition to its result; None for nothing. Called by the runner."""
-        outputs = self.outputs or {}
+        outputs = self._outputs or {}
         found = Node(sent=outputs.get("sent", ()), emitted=outputs.get("emitted", ()))
         unused = self._work("").unused if self._frame.recorded_results else ()
         found.unused = list(unused) or ()
-        if self.work is not None and (self.work.waits or self.work.cut_short):  # begun, but not awaited to the end
-            found.unawaited = sorted((*self.work.waits, *self.work.cut_short))
+        journal = self._journal
+        if journal is not None and (journal.waits or journal.cut_short):  # begun, but not awaited to the end
+            found.unawaited = sorted((*journal.waits, *journal.cut_short))
         return found if outputs or found.unused or found.unawaited else None
 
-    async def end(self) -> None:
+    async def _end(self) -> None:
         """End the attempt: cancel what it left in flight, and wait for it. Called by the runner."""
-        self.over = True
-        if self.work is not None:
-            self.work.over = True
-            if self.work.is_left:
-                await self.work.end()
+        self._over = True
+        if self._journal is not None:
+            self._journal.over = True
+            if self._journal.is_left:
+                await self._journal.end()
             for ended in self._services.following.ended:
                 ended(self._frame)
 
     def _count(self, usage: Usage) -> None:
         """Count with the attempt what a call of a model used that is not recorded as a piece of work."""
-        self.usage = add_usage(self.usage or {}, usage)
+        self._usage = add_usage(self._usage or {}, usage)
 
-    def own(self) -> StepJournal:
+    def _own(self) -> StepJournal:
         """Create the attempt's work, bound to the node's asyncio task, which its waits cancel. Called by the runner."""
-        self.work = StepJournal(self._task, self._frame, self._services, self._say, self._count)
-        self.work.over = self.over
-        return self.work
+        self._journal = StepJournal(self._task, self._frame, self._services, self._say, self._count)
+        self._journal.over = self._over
+        return self._journal
 
     def _work(self, what: str) -> StepJournal:
         if what:
@@ -519,7 +516,7 @@ class Context:
                     where=f"node {self.path}",
                     repair=f"make the node async, and await ctx.{what}(…)",
                 )
-        return self.work if self.work is not None else self.own()
+        return self._journal if self._journal is not None else self._own()
 
     def _limit(self, wait: WaitRecord, timeout_seconds: float | None, answers: Answers, default: object) -> None:
         where = f"node {self.path}"
@@ -554,7 +551,7 @@ class NodeScope:
     @property
     def work(self) -> StepJournal:
         """The attempt's recorded work."""
-        return self.context.work or self.context.own()
+        return self.context._journal or self.context._own()  # noqa: SLF001 - this is a part of it
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Decided
+    from graphengine.history.load import At
     from graphengine.runner.driving import Driving
     from graphengine.runner.life import Life
     from graphengine.runner.shared import Shared
@@ -59,11 +60,11 @@ S = TypeVar("S")
 
 
 class InQueue(NamedTuple):
-    """Where a run is queued: its queue, its priority, and its key."""
+    """Where a run is queued: its queue, its priority, and its tenant."""
 
     queue: str
     priority: int
-    key: str | None
+    tenant: str | None
 
 
 # --- a new run ----------------------------------------------------------------------------------------------------
@@ -130,7 +131,7 @@ async def _create(
     if isinstance(first.data, Branched):
         info = replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
     if place is not None:
-        info = replace(info, queue=place.queue, priority=place.priority, key=place.key, queued=True)
+        info = replace(info, queue=place.queue, priority=place.priority, tenant=place.tenant, queued=True)
     driving.fence = await life.shared.store.create(info, steps, plan.graph_spec)
 
 
@@ -161,7 +162,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     life: Life[S],
     *,
     parent: str,
-    at: int,
+    at: At,
     update: Mapping[str, object],
     path: str | None,
     limits: LimitsRecord | None,
@@ -176,24 +177,25 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     store, plan = life.shared.store, life.plan
     await store.open()
     snapshot = await load_snapshot(store, parent, at)
+    seq = snapshot.seq
     _check_name(plan, snapshot.graph, parent)
     check_secrets(plan, snapshot)
     if snapshot.status == "finished":
         raise RunNotResumable(
-            f"run {parent} had finished at step {at}, so nothing is left to run there",
-            where=f"run {parent}, step {at}",
-            repair=f"branch at step {at - 1} or before",
+            f"run {parent} had finished at step {seq}, so nothing is left to run there",
+            where=f"run {parent}, step {seq}",
+            repair=f"branch at step {seq - 1} or before",
         )
     shift, after = await _fitted(store, plan, snapshot)
     driving = await life.claimed(snapshot, parent=parent)
-    where = f"branch of {parent} at step {at}"
+    where = f"branch of {parent} at step {seq}"
     frame = _frame_at(after, path if update else "", where)
     _check_fields(plan_of(plan, frame), update, where)
     event = BranchedOff(
         now=driving.time.now(),
         run_id=life.id,
         parent=parent,
-        seq=at,
+        seq=seq,
         updates=list(update.items()),
         fingerprint=plan.fingerprint,
         limits=limits if limits is not None else await _limits_of(store, parent, snapshot),

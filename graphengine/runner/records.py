@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import weakref
+from contextlib import suppress
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from graphengine.errors import DefinitionError, InputError, RunnerClosed
-from graphengine.history.load import Difference, Wait, differences, load_snapshot, waits_of
+from graphengine.errors import InputError, UnknownRun
+from graphengine.history.load import At, Difference, RunWait, differences, load_snapshot, run_waits_of
 from graphengine.history.selection import STATUSES, Wanted, newest
 from graphengine.history.usage import spending
 from graphengine.runner import retention as pruning
 from graphengine.runner.arguments import checked_tags, plan_of
-from graphengine.runner.import_guard import IS_IMPORTING, RunAtImport
-from graphengine.runner.run import Reading, Run
+from graphengine.runner.run import Run, handle_on
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
@@ -25,13 +22,22 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.graph.definition import GraphDefinition
     from graphengine.history.usage import Spent
-    from graphengine.runner.clock import Clock
-    from graphengine.runner.life import Life
+    from graphengine.runner.lives import Lives
     from graphengine.runner.run_events import Event
-    from graphengine.runner.shared import Shared
     from graphengine.stores.base import RunInfo, Store
 
 S = TypeVar("S")
+T = TypeVar("T")
+
+
+class Page(list[T]):
+    """A page of a list.
+
+    Attributes:
+        more: Whether the list has others after these; `before=` the last run's id returns them.
+    """
+
+    more: bool = False
 
 
 class Records:
@@ -42,58 +48,7 @@ class Records:
     """
 
     store: Store
-    _clock: Clock
-    _shared: Shared[Life[Any]]
-    _pid: int
-    _loop: asyncio.AbstractEventLoop | None
-
-    def _usable(self) -> None:
-        if IS_IMPORTING.get():
-            raise RunAtImport
-        if self._shared.closed or self._pid != os.getpid():
-            forked = "" if self._shared.closed else ", in a process that was forked from the one that created it"
-            raise RunnerClosed(f"this Runner is closed{forked}", repair="create a new one: async with Runner(path)")
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            loop = None
-        if loop is None:
-            raise DefinitionError(
-                "a Runner was used where no event loop is running",
-                repair="in a script: SyncRunner(path) or graph.run_sync(state); in async code: async with Runner(path)",
-            )
-        if self._loop is not None and self._loop is not loop:
-            raise RunnerClosed(
-                "this Runner belongs to another event loop", repair="create one in each: async with Runner(path)"
-            )
-        self._loop = loop
-
-    async def _known(self, run_id: str) -> None:
-        """Wait until a run that was just started here is recorded, so that the store can be queried for it."""
-        self._usable()
-        await self.store.open()
-        while (life := self._life_of(run_id)) is not None and not (life.seq or life.is_held_back):
-            await life.begun.wait()
-            self._usable()
-
-    def _life_of(self, run_id: str) -> Life[Any] | None:
-        driven = self._shared.driven.get(run_id)
-        if driven is not None:
-            return driven
-        lives = (life for life in self._shared.lives if life.id == run_id and not life.task.done())
-        return min(lives, key=lambda life: (life.is_parked, not life.seq), default=None)
-
-    @property
-    def _reading(self) -> Reading:
-        return Reading(self.store, self._life_of, self._shared.plans.get, self._known)  # not kept: no reference cycle
-
-    def _handle(self, life: Life[S]) -> Run[S]:
-        """Return the one handle on a life."""
-        run: Run[S] | None = None if life.handle is None else life.handle()
-        if run is None:
-            run = Run(life.id, self._reading, life)
-            life.handle = weakref.ref(run)
-        return run
+    _lives: Lives
 
     @overload
     def get(self, run_id: str, graph: None = None) -> Run[Any]: ...
@@ -104,14 +59,14 @@ class Records:
     def get(self, run_id: str, graph: GraphDefinition[Any] | None = None) -> Run[Any]:
         """Return a handle on a run: the same one that `start` or `resume` returned if it is driven here.
 
-        For any other run it is a handle that only reads: `events()` follows the run, and `result()` waits until no
-        process drives it, and it is not queued. To drive it here, call `resume`. A start or resume that is about to
+        For any other run `events()` follows it, and `result()` waits until no process drives it, and it is not queued.
+        To drive it here, call `resume`. A start or resume that is about to
         fail is not distinguished: its handle raises its error, as `RunExists`.
 
         Args:
             run_id: The run.
-            graph: The run's graph, for the types of the result's state. Without it, and if no run of it is driven here,
-                the state of the result has the recorded JSON values.
+            graph: The run's graph, for the types of the result's state, and for `Run.branch`. Without it, and if no run
+                of it is driven here, the state of the result has the recorded JSON values.
 
         Raises:
             CompileError: At once. `UnknownRun` by the handle's methods.
@@ -126,10 +81,10 @@ class Records:
             True 3
             n=3
         """
-        self._usable()
+        self._lives.check_usable()
         plan = None if graph is None else plan_of(graph)
-        life = self._life_of(run_id)
-        return Run(run_id, self._reading, plan=plan) if life is None else self._handle(life)
+        life = self._lives.of(run_id)
+        return Run(run_id, self._lives, plan=plan) if life is None else handle_on(life, self._lives)
 
     def watch(
         self, run_id: str, graph: GraphDefinition[Any] | None = None, *, after: int = 0, wait_out: bool = True
@@ -174,7 +129,7 @@ class Records:
         tag: str | None = None,
         limit: int = 100,
         before: str | None = None,
-    ) -> Sequence[RunInfo]:
+    ) -> Page[RunInfo]:
         """Return the recorded runs, the newest first, whichever process drives them.
 
         Args:
@@ -183,7 +138,7 @@ class Records:
                 `running` then are those that one drives.
             graph: Only runs of this graph, by name.
             tag: Only runs with this tag.
-            limit: The maximum number.
+            limit: The maximum number; `more` of the result says whether there are others.
             before: The id of the last run of a page, for the next page.
 
         Raises:
@@ -198,45 +153,90 @@ class Records:
             >>> asyncio.run(main())
             [('first', 'finished')]
         """
-        self._usable()
+        self._lives.check_usable()
         if status is not None and status not in STATUSES:
             raise InputError(f"no run has the status {status!r}", where="runs", repair=did_you_mean(status, STATUSES))
         if limit < 1:
             raise InputError(f"runs(limit={limit})", repair="give 1 or more")
         await self.store.open()
-        return await newest(self.store, Wanted(limit, status, graph, tag, before=before))
+        found = await newest(self.store, Wanted(limit + 1, status, graph, tag, before=before))
+        page = Page(found[:limit])
+        page.more = len(found) > limit
+        return page
 
     async def info(self, run_id: str) -> RunInfo:
         """Return the facts about a run: its graph, status, last seq, driver, times, tags. Raises: UnknownRun."""
-        await self._known(run_id)
+        await self._lives.known(run_id)
         return await self.store.info(run_id)
 
-    async def due(self, graphs: Sequence[str] | None = None, *, limit: int = 100) -> Sequence[RunInfo]:
-        """Return the runs that are due to be resumed, those that are due for longest first; see `Store.due`."""
-        self._usable()
-        await self.store.open()
-        return await self.store.due(self._clock.now(), limit=limit, graphs=graphs)
+    async def waits(
+        self, run_id: str | None = None, *, graph: str | None = None, limit: int = 100, before: str | None = None
+    ) -> Page[RunWait]:
+        """Return what a run waits for, or what all waiting runs wait for, those of the newest run first.
 
-    async def waits(self, run_id: str) -> Sequence[Wait]:
-        """Return what a run waits for. Raises: UnknownRun."""
-        await self._known(run_id)
-        return waits_of(await load_snapshot(self.store, run_id, None))
+        A run that still does something else is not among the waiting runs. The last step of each is read, which takes
+        about a millisecond.
 
-    async def history(self, run_id: str) -> Sequence[Step]:
-        """Return every step of a run, including those it shares with its parents. Raises: UnknownRun."""
-        await self._known(run_id)
-        return await self.store.steps(run_id)
+        Args:
+            run_id: The run; all waiting runs if not given.
+            graph: Only runs of this graph, by name.
+            limit: The maximum number of runs; `more` of the result says whether there are others.
+            before: The id of the last run of a page, for the next page.
 
-    async def state_at(self, run_id: str, seq: int | None = None) -> Mapping[str, Any]:
-        """Return the recorded state after a step (the last one if not given). Raises: UnknownRun, UnknownStep."""
-        await self._known(run_id)
-        return deepcopy((await load_snapshot(self.store, run_id, seq)).root.values)
+        Raises:
+            UnknownRun; InputError: The limit is below 1.
+
+        Example:
+            >>> graph = Graph("asks", Count)
+            >>> graph.add_node("number", ask("Which number?", int), writes="n")
+            >>> graph.add_path(START, "number", END)
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         for run_id in ("first", "second"):
+            ...             await runner.start(graph, run_id=run_id).result()
+            ...         for wait in await runner.waits(graph="asks"):
+            ...             print(wait.run_id, wait.name, wait.kind, wait.question)
+            >>> asyncio.run(main())
+            second number ask Which number?
+            first number ask Which number?
+        """
+        if run_id is not None:
+            await self._lives.known(run_id)
+            return Page(run_waits_of(await load_snapshot(self.store, run_id, None)))
+        runs = await self.runs(status="waiting", graph=graph, limit=limit, before=before)
+        found: Page[RunWait] = Page()
+        found.more = runs.more
+        for info in runs:
+            with suppress(UnknownRun):  # it was removed meanwhile
+                found += run_waits_of(await load_snapshot(self.store, info.id, None))
+        return found
+
+    async def history(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
+        """Return the steps of a run after seq `after`, at most `limit`, including those it shares with its parents.
+
+        Raises:
+            UnknownRun: No run with this id is recorded.
+        """
+        return await Run(run_id, self._lives).history(after=after, limit=limit)
+
+    async def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]:
+        """Return the recorded state after a step: a seq, or a node's path and visit; by default after the last step.
+
+        Raises:
+            UnknownRun; UnknownStep: There is no such step or visit.
+        """
+        await self._lives.known(run_id)
+        return deepcopy((await load_snapshot(self.store, run_id, at)).root.values)
 
     async def diff(
-        self, first: str, second: str, *, first_seq: int | None = None, second_seq: int | None = None
+        self, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
     ) -> Sequence[Difference]:
-        """Compare the states of two runs, or of one run at two steps. Raises: UnknownRun, UnknownStep."""
-        return differences(await self.state_at(first, first_seq), await self.state_at(second, second_seq))
+        """Compare the states of two runs, or of one run at two steps, each given as for `state_at`.
+
+        Raises:
+            UnknownRun; UnknownStep: There is no such step or visit.
+        """
+        return differences(await self.state_at(first, first_at), await self.state_at(second, second_at))
 
     async def tag(self, run_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Sequence[str]:
         """Change a run's tags, in any status and whichever process drives it, and return them sorted.
@@ -250,7 +250,7 @@ class Records:
             UnknownRun; InputError: A text that cannot be a tag.
         """
         added, removed = checked_tags(add, "add="), checked_tags(remove, "remove=")
-        await self._known(run_id)
+        await self._lives.known(run_id)
         return await self.store.tag(run_id, added, removed)
 
     async def prune(  # noqa: PLR0913 - one parameter for each reason to keep a run
@@ -285,10 +285,10 @@ class Records:
         Raises:
             InputError: Neither keep_last nor older_than is given, or a value is invalid.
         """
-        self._usable()
+        self._lives.check_usable()
         wanted = pruning.rule(keep_last, older_than, keep_tags, graph, statuses)
         await self.store.open()
-        return await pruning.prune(self.store, wanted, self._clock.now(), dry_run=dry_run)
+        return await pruning.prune(self.store, wanted, self._lives.shared.clock.now(), dry_run=dry_run)
 
     async def vacuum(self) -> pruning.Vacuumed:
         """Return the space of pruned runs to the disk.
@@ -302,7 +302,7 @@ class Records:
             StoreLocked: Another process was writing all the time.
             StoreFull: The disk has no space for the copy; nothing has changed.
         """
-        self._usable()
+        self._lives.check_usable()
         await self.store.open()
         return pruning.Vacuumed(*await self.store.vacuum())
 
@@ -320,5 +320,13 @@ class Records:
             >>> asyncio.run(main())
             []
         """
-        await self._known(run_id)
+        await self._lives.known(run_id)
         return spending(await self.store.steps(run_id), (await self.store.info(run_id)).parent_seq)
+
+
+def lives_of(runner: Records) -> Lives:
+    """Return the runs that are alive in a Runner: for workers, the command line and the inspector."""
+    return runner._lives  # noqa: SLF001 - of this module
+
+
+__all__ = ["Page", "Records", "RunWait", "lives_of"]

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, Type
 
 from pydantic import BaseModel, ConfigDict
 
-from graphengine.engine.map_items import failed_items
-from graphengine.engine.phases import Collecting, LostItem
+from graphengine.engine.map_items import lost_parts
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, StoreError
 from graphengine.graph.elsewhere import missing
@@ -23,6 +22,7 @@ from graphengine.state.view import Held, View
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
+    from graphengine.engine.phases import LostItem
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import RunStatus
@@ -190,12 +190,6 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         if frame.failing is not None:  # a failed part is reported while others still wait
             failure = frame.failing.error
             break
-    lost = list(snapshot.failures)
-    for frame in snapshot.frames.values():
-        if isinstance(frame.phase, Collecting):
-            lost += failed_items(frame, frame.phase)
-        elif frame.kind == "arm" and frame.failing is not None:
-            lost.append(LostItem(frame.failing.error, {}))
     return Result(
         run_id=snapshot.run_id,
         status=snapshot.status,
@@ -210,7 +204,7 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         seq=snapshot.seq,
         elapsed_seconds=snapshot.elapsed_seconds,
         repair=failure.repair if failure else "",
-        failures=list(map(_failed_part, lost)),
+        failures=list(map(_failed_part, lost_parts(snapshot))),
         waits=waits_of(snapshot) if snapshot.waiting else [],
         cause=cause,
         recorded=snapshot.root.values,

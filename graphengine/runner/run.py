@@ -1,71 +1,73 @@
-"""A Run: the read-only handle on a run, and how a run is followed, whichever process drives it.
+"""A Run: the handle on a run, and how a run is followed, whichever process drives it.
 
 A run that lives here is followed live. Any other one is polled: its row a few times a second and, when its seq has
-changed, its new steps. Nothing here writes.
+changed, its new steps.
 """
 
 from __future__ import annotations
 
+import secrets
 import weakref
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, NoReturn, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from graphengine.engine.steps import OVER
-from graphengine.errors import GraphEngineError, RunnerClosed, UnknownRun, WatcherTooSlow
+from graphengine.errors import (
+    DefinitionError,
+    GraphEngineError,
+    InputError,
+    RunnerClosed,
+    UnknownRun,
+    WatcherTooSlow,
+)
 from graphengine.graph.elsewhere import OF_A_RESULT, missing
 from graphengine.history.load import load_snapshot, polled, waits_of
+from graphengine.history.selection import status_of
 from graphengine.history.visits import Visits
+from graphengine.runner import opening
+from graphengine.runner.answers import asked, check_against, fitting
+from graphengine.runner.arguments import as_limits, checked_id, checked_tags, new_id, pauses_of
+from graphengine.runner.context import Context
 from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
+from graphengine.runner.scope import CURRENT
+from graphengine.state.json_values import as_record, checked_name, utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Step
+    from graphengine.graph.definition import Limits
+    from graphengine.history.load import At
+    from graphengine.runner.driving import Driving
     from graphengine.runner.life import Life
+    from graphengine.runner.lives import Lives
     from graphengine.runner.result import Result
     from graphengine.runner.run_events import Event, Watcher
-    from graphengine.stores.base import Store
 
 S = TypeVar("S")
 
 _HINTS: Final = dict.fromkeys(OF_A_RESULT, "its result has it: result = await run.result()")
 
 
-class Reading(NamedTuple):
-    """How the handles of one Runner read runs.
-
-    Attributes:
-        store: The store.
-        life_of: Returns the life of a run that lives here, by its id.
-        plan_by: Returns the plan with a fingerprint, if its graph is in use here.
-        known: Opens the store, and waits until a run that was just started here is recorded.
-    """
-
-    store: Store
-    life_of: Callable[[str], Life[Any] | None]
-    plan_by: Callable[[str], Plan[Any] | None]
-    known: Callable[[str], Awaitable[None]]
-
-
 class Run(Generic[S]):
-    """A run: driven in the background here or by another process, waiting, or over. A handle only reads.
+    """A handle on a run: it is driven in the background here or by another process, waits, or is over.
 
-    If the handle that started or resumed a run is dropped, and nobody got its error by `result()`, or by its events to
-    the end, the logger `graphengine.runner` gets the error, once.
+    `Runner.start`, `resume`, `branch`, `get` and `recover` return it. If the handle that started or resumed a run is
+    dropped, and nobody got its error by `result()`, or by its events to the end, the logger `graphengine.runner` gets
+    the error, once.
 
     Attributes:
         id: Its id.
     """
 
-    def __init__(
-        self, run_id: str, reading: Reading, life: Life[S] | None = None, plan: Plan[Any] | None = None
-    ) -> None:
+    def __init__(self, run_id: str, lives: Lives, life: Life[S] | None = None, plan: Plan[S] | None = None) -> None:
         self.id = run_id
-        self._reading = reading
+        self._lives = lives
         self._life = life
-        self._plan = plan
+        self._plan = plan if life is None else life.plan
 
     def __repr__(self) -> str:
         return f"Run({self.id!r})"
@@ -83,19 +85,6 @@ class Run(Generic[S]):
             return html_of(result_of(life.plan, snapshot), snapshot)
         return None if life is None or life.result is None else life.result._repr_html_()
 
-    @property
-    def is_going(self) -> bool:
-        """Whether it is alive here: driven, about to be, or asleep."""
-        return self._life is not None and not self._life.task.done()
-
-    async def ended(self) -> None:
-        """Return when it is no longer driven, for whatever reason. Raises: UnknownRun."""
-        if self._life is not None:
-            await self._life.over.wait()
-            return
-        with suppress(RunFailed):
-            await self.result()
-
     async def result(self) -> Result[S]:
         """Wait until it is no longer driven, and return its result: finished, waiting, stopped, or running if released.
 
@@ -108,7 +97,7 @@ class Run(Generic[S]):
             GraphEngineError: It could not be started, recorded or claimed.
         """
         result: Result[S] | None = None
-        life = self._life or self._reading.life_of(self.id)  # it can have been resumed here after `get`
+        life = self._life or self._lives.of(self.id)  # it can have been resumed here after `get`
         if life is not None:
             try:
                 result = await life.outcome()
@@ -132,14 +121,136 @@ class Run(Generic[S]):
         if self._life is not None:
             await self._life.begun.wait()
 
-    def live(self) -> Watcher:
-        """Return a queue of what happens from now on to a run that lives here; None is the end.
+    async def status(self) -> str:
+        """Return its status, as `Runner.runs` selects by it, whichever process drives it. Raises: UnknownRun."""
+        await self._lives.known(self.id)
+        return status_of(await self._lives.shared.store.info(self.id))
 
-        For the command line and the inspector.
+    async def history(self, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
+        """Return its steps after seq `after`, at most `limit`, including those it shares with its parents.
+
+        Raises:
+            UnknownRun: It is not recorded.
         """
-        if self._life is None:
-            raise UnknownRun(f"run {self.id} does not live here", where=f"run {self.id}")
-        return self._life.audience.joined()
+        await self._lives.known(self.id)
+        return await self._lives.shared.store.steps(self.id, after, None if limit is None else after + limit)
+
+    async def answer(self, value: object, *, question: str | None = None) -> None:
+        """Answer a question of the run; see `Runner.answer`. If no process drives the run, `resume` it then.
+
+        Raises:
+            UnknownRun; InputError: The run has no such question, or the answer does not fit it.
+        """
+        shared, run_id = self._lives.shared, self.id
+        await self._lives.known(run_id)
+        wait = await asked(shared.store, shared.kept, run_id, question)
+        record = as_record(fitting(value, wait.facts.schema), "the answer", shared.sizes.message_bytes)
+        check_against(wait, record)
+        payload = {"wait": wait.name, "id": wait.facts.id, "value": record}
+        if not await shared.store.post(run_id, "answer", payload, key=f"answer {wait.facts.id}"):
+            text = f"{wait.name!r} of run {run_id} was answered already"
+            raise InputError(text, where=f"run {run_id}", repair="resume it, or start `graphengine worker`")
+        await self._look()
+
+    async def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
+        """Send a message to the run; it is kept until a node receives its topic.
+
+        Args:
+            topic: The topic.
+            payload: A JSON value or a pydantic model.
+            idempotency_key: A second message with the same one is not sent: for callers that may retry.
+
+        Raises:
+            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or the key has a
+                NUL or a lone surrogate.
+        """
+        shared, where = self._lives.shared, f"run {self.id}"
+        checked_name(topic, "a topic", where)
+        checked_name(idempotency_key or "", "the key of a message", where)
+        await self._lives.known(self.id)
+        info = await shared.store.info(self.id)
+        if info.status == "finished":
+            raise InputError(f"run {self.id} is over", where=where, repair="send to a run that is not over")
+        message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes)}
+        key = idempotency_key or secrets.token_hex(8)
+        await shared.store.post(self.id, "message", message, key=f"message {topic} {key}")
+        await self._look()
+
+    async def _look(self) -> None:
+        """Read its inbox now, if it is driven here, or wake it, if it sleeps here."""
+        shared = self._lives.shared
+        life = shared.driven.get(self.id)
+        if life is not None:
+            life.deliver(await shared.store.inbox([self.id]))
+        shared.wake(self.id)
+
+    async def stop(self, why: str = "asked", *, now: bool = False) -> None:
+        """Stop it cleanly at its next safe point. If another process drives it, return without waiting for that.
+
+        Args:
+            why: The reason to record, for people. The run's secrets are hidden in it; without its graph it is withheld.
+            now: Whether to cancel what is in flight, which a resume repeats. A function in a thread ends first.
+
+        Raises:
+            UnknownRun: It is not recorded.
+        """
+        shared = self._lives.shared
+        await self._lives.known(self.id)
+        why = utf8_text(why)
+        life = shared.driven.get(self.id)
+        if life is None or life.driving is None:
+            await opening.stop(shared, self.id, why, now=now)
+            shared.wake(self.id)
+            return
+        life.driving.stop(why, now=now)
+        if not is_inside(self.id):
+            await life.over.wait()
+
+    def branch(  # noqa: PLR0913 - a place and what differs
+        self,
+        at: At,
+        *,
+        update: Mapping[str, object] | None = None,
+        path: str | None = None,
+        run_id: str | None = None,
+        limits: Limits | None = None,
+        pause_before: Sequence[str] | None = None,
+        tags: Iterable[str] = (),
+    ) -> Run[S]:
+        """Start a child run after one of its steps; see `Runner.branch`. The run itself is not changed.
+
+        Raises:
+            DefinitionError: The handle does not know its graph: `get(run_id, graph)` returns one that does.
+        """
+        lives, plan = self._lives, self._plan
+        if plan is None:
+            repair = f"runner.get({self.id!r}, graph).branch(…)"
+            raise DefinitionError("this handle does not know the run's graph", where=f"run {self.id}", repair=repair)
+        lives.check_usable()
+        lives.checked(plan)
+        if run_id == self.id:
+            text = f"a branch of run {self.id!r} cannot have the same id"
+            raise InputError(text, where=f"run {self.id}", repair="choose another run_id, or omit it")
+        branch_off = partial(
+            opening.branch_off,
+            parent=self.id,
+            at=at,
+            update=update or {},
+            path=path,
+            limits=None if limits is None else as_limits(limits),
+            pause=None if pause_before is None else pauses_of(plan, pause_before),
+            tags=checked_tags(tags, "tags=") if tags != () else (),
+        )
+        # Not runs that are started later: two branches of each other would wait for each other for ever.
+        earlier = [life for life in lives.shared.lives if life.id == self.id and not life.is_held_back]
+
+        async def when_recorded(life: Life[S]) -> Driving | Result[S]:
+            for each in earlier:
+                await each.begun.wait()
+            return await branch_off(life)
+
+        child = checked_id(run_id) if run_id else new_id(lives.shared.clock.now())
+        return handle_on(lives.begin(plan, child, when_recorded), lives)
 
     def events(self, after: int = 0, *, wait_out: bool = False) -> AsyncGenerator[Event, None]:
         """Iterate over what happens: recorded steps after seq `after`, live events, changes of the status, and the end.
@@ -165,7 +276,7 @@ class Run(Generic[S]):
             GraphEngineError: When iterated, if the run could not be begun or claimed, as `RunIsDriven`, or recorded;
                 with `wait_out` what is recorded is followed then.
         """
-        life = self._life or self._reading.life_of(self.id)
+        life = self._life or self._lives.of(self.id)
         if life is None:
             return self._events(after, None, wait_out=wait_out)
         queue = life.audience.joined()
@@ -178,11 +289,11 @@ class Run(Generic[S]):
     ) -> AsyncGenerator[Event, None]:
         """Yield the events after a seq, or only new ones; live ones first if it lives here."""
         if after is None:
-            await self._reading.known(self.id)
-            after = (await self._reading.store.info(self.id)).seq
+            await self._lives.known(self.id)
+            after = (await self._lives.shared.store.info(self.id)).seq
         while True:
             if living is None:
-                await self._reading.known(self.id)
+                await self._lives.known(self.id)
             source = (
                 self._polled(after, wait_out=wait_out) if living is None else _lived(*living, after, wait_out=wait_out)
             )
@@ -195,12 +306,12 @@ class Run(Generic[S]):
                         return
             if living is not None and not wait_out:
                 return
-            life = self._reading.life_of(self.id) if living is None else None
+            life = self._lives.of(self.id) if living is None else None
             living = None if life is None else (life, life.audience.joined())
 
     async def _polled(self, after: int, *, wait_out: bool) -> AsyncGenerator[Event, None]:
         """Yield what another process records after a seq, until the run is over, or lives here."""
-        store = self._reading.store
+        store = self._lives.shared.store
         info = await store.info(self.id)
         visits = Visits(await load_snapshot(store, self.id, info.seq), keeps=False)  # not at a later step
         snapshot = visits.snapshot
@@ -213,7 +324,7 @@ class Run(Generic[S]):
                     yield StepRecorded(step.seq, step)
                 is_idle = row.status != "running" or (row.driver is None and not row.queued)
                 if row.status in OVER or (is_idle and not wait_out):
-                    plan = self._plan or self._reading.plan_by(row.fingerprint)
+                    plan = self._plan or self._lives.shared.plans.get(row.fingerprint)
                     yield RunEnded(result_of(plan, snapshot))
                     return
                 waits = tuple(waits_of(snapshot))
@@ -221,8 +332,31 @@ class Run(Generic[S]):
                 if standing != reported:
                     reported = standing
                     yield StatusChanged(row.status, row.driver, waits)
-                if self._reading.life_of(self.id) is not None:
+                if self._lives.of(self.id) is not None:
                     return
+
+
+def handle_on(life: Life[S], lives: Lives) -> Run[S]:
+    """Return the one handle on a life."""
+    run: Run[S] | None = None if life.handle is None else life.handle()
+    if run is None:
+        run = Run(life.id, lives, life)
+        life.handle = weakref.ref(run)
+    return run
+
+
+def life_of(run: Run[S]) -> Life[S]:
+    """Return the life that a handle began: for the command line and the inspector. Raises: UnknownRun."""
+    life = run._life  # noqa: SLF001 - of this module
+    if life is None:
+        raise UnknownRun(f"run {run.id} does not live here", where=f"run {run.id}")
+    return life
+
+
+def is_inside(run_id: str) -> bool:
+    """Return whether the caller is a node of this run, which would wait for itself if it waited for the run."""
+    here = CURRENT.get()
+    return isinstance(here, Context) and here.run_id == run_id
 
 
 async def _lived(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) -> AsyncGenerator[Event, None]:
@@ -277,4 +411,4 @@ async def _steps(life: Life[Any], after: int, upto: int) -> Sequence[Step]:
     return await life.shared.store.steps(life.id, after, upto) if upto > after else ()
 
 
-__all__ = ["Reading", "Run"]
+__all__ = ["Run", "handle_on", "is_inside", "life_of"]

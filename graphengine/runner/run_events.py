@@ -75,6 +75,7 @@ class NodeBegan:
     """An attempt of a node began.
 
     Attributes:
+        event: Its name in JSON documents.
         path: The node's path.
         node: Its name.
         visit: Which visit of the node, from 1.
@@ -97,6 +98,7 @@ class Emitted:
     """A node showed something with `ctx.emit`.
 
     Attributes:
+        event: Its name in JSON documents.
         path: The node's path.
         data: What it showed.
     """
@@ -108,7 +110,12 @@ class Emitted:
 
 @dataclass(frozen=True, slots=True)
 class StepRecorded:
-    """A step is durable. Each subscriber gets all of them, in order of seq."""
+    """A step is durable. Each subscriber gets all of them, in order of seq.
+
+    Attributes:
+        seq: Its number in the run's log.
+        step: The step.
+    """
 
     seq: int
     step: Step
@@ -137,7 +144,11 @@ class StatusChanged:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """The run is over, waits, or is released: the last event, with the result. A failed run has its error there."""
+    """The run is over, waits, or is released: the last event.
+
+    Attributes:
+        result: The result. A failed run has its error there.
+    """
 
     result: Result[Any]
 

@@ -6,17 +6,15 @@ import asyncio
 import contextlib
 import logging
 import math
-import os
-import secrets
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from graphengine.errors import DefinitionError, InputError, RunExists, RunIsDriven
+from graphengine.errors import DefinitionError, RunExists, RunIsDriven
 from graphengine.graph.options import is_seconds
 from graphengine.runner import opening
-from graphengine.runner.answers import asked, check_against, fitting
 from graphengine.runner.arguments import (
     as_limits,
+    by_name,
     checked_id,
     checked_tags,
     new_id,
@@ -26,17 +24,15 @@ from graphengine.runner.arguments import (
     sizes_of,
     store_of,
 )
-from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.clock import Clock, SystemClock
-from graphengine.runner.context import Context
-from graphengine.runner.life import Life
+from graphengine.runner.lives import Lives
 from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import RunFailed
-from graphengine.runner.scope import CURRENT
+from graphengine.runner.run import Run, handle_on, is_inside, life_of
 from graphengine.runner.shared import Shared
 from graphengine.runner.threads import Threads
-from graphengine.state.json_values import as_record, checked_name, utf8_text
+from graphengine.state.json_values import as_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,16 +40,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Snapshot
     from graphengine.graph.definition import GraphDefinition, Limits
     from graphengine.graph.options import Sizes
+    from graphengine.history.load import At
     from graphengine.runner.driving import Driving
     from graphengine.runner.extensions import Extension
-    from graphengine.runner.life import Opening
+    from graphengine.runner.life import Life
     from graphengine.runner.result import Result
-    from graphengine.runner.run import Run
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import RunInfo, Store
 
 S = TypeVar("S")
 
@@ -99,24 +93,21 @@ class Runner(Records):
             raise DefinitionError(f"Runner(grace_seconds={grace_seconds!r})", repair="give seconds, 0 or more")
         self.store: Store = store_of(store)
         self._in_memory = store is None
-        self._clock = clock or SystemClock()
         self._grace_seconds = grace_seconds
-        self._sizes = sizes_of(sizes)
         self._shared: Shared[Life[Any]] = Shared(
             self.store,
-            self._clock,
+            clock or SystemClock(),
             Resources(resources or {}),
             Threads(threads),
             tuple(extensions),
             checks=check,
-            sizes=self._sizes,
+            sizes=sizes_of(sizes),
         )
-        self._pid = os.getpid()
+        self._lives = Lives(self._shared)
         self._closing: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __aenter__(self) -> Self:
-        self._usable()
+        self._lives.check_usable()
         await self.store.open()
         return self
 
@@ -124,11 +115,6 @@ class Runner(Records):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-    @property
-    def clock(self) -> Clock:
-        """The clock."""
-        return self._clock
 
     async def close(self) -> None:
         """Release the runs that are driven, and close resources and the store.
@@ -174,7 +160,8 @@ class Runner(Records):
             if life.driving is not None:
                 life.driving.release()
         if driven and self._grace_seconds:
-            grace = asyncio.ensure_future(self._clock.sleep_until(self._clock.now() + self._grace_seconds))
+            clock = self._shared.clock
+            grace = asyncio.ensure_future(clock.sleep_until(clock.now() + self._grace_seconds))
             ended = asyncio.gather(*(life.over.wait() for life in driven), return_exceptions=True)
             await asyncio.wait((ended, grace), return_when=asyncio.FIRST_COMPLETED)
             for each in (ended, grace):
@@ -193,7 +180,7 @@ class Runner(Records):
         tags: Iterable[str] = (),
         queue: str | None = None,
         priority: int = 0,
-        key: str | None = None,
+        tenant: str | None = None,
         wait_out: bool = True,
     ) -> Run[S]:
         """Start a run; it is driven in the background, or by a worker if a queue is given.
@@ -214,7 +201,7 @@ class Runner(Records):
             tags: Tags of the run, for `runs` and `prune`.
             queue: The queue from which a worker takes the run.
             priority: The higher, the sooner it is taken from its queue.
-            key: A name, such as that of a tenant: the keys of a queue take turns, and can have limits.
+            tenant: For whom the run is, such as a customer: the tenants of a queue take turns, and can have limits.
             wait_out: Whether to wait if the run waits only for a time; else `result()` then returns at once.
 
         Raises:
@@ -229,8 +216,8 @@ class Runner(Records):
             >>> asyncio.run(main())
             3 3
         """
-        place = place_in(queue, priority, key) if queue is not None or priority or key is not None else None
-        plan = self._usable_plan(graph, is_queued=queue is not None)
+        place = place_in(queue, priority, tenant) if queue is not None or priority or tenant is not None else None
+        plan = self._lives.plan_of(graph, is_queued=queue is not None)
         begin = partial(
             opening.begin,
             initial=None if after else plan.state.initial({} if state is None else state, f"graph {graph.name}"),
@@ -241,8 +228,8 @@ class Runner(Records):
             tags=checked_tags(tags, "tags=") if tags != () else (),
             place=place,
         )
-        run_id = checked_id(run_id) if run_id else new_id(self._clock.now())
-        return self._handle(self._live(plan, run_id, begin, waits_out=wait_out))
+        run_id = checked_id(run_id) if run_id else new_id(self._shared.clock.now())
+        return handle_on(self._lives.begin(plan, run_id, begin, waits_out=wait_out), self._lives)
 
     def resume(
         self,
@@ -278,25 +265,19 @@ class Runner(Records):
             >>> asyncio.run(main())
             stopped finished 3
         """
-        plan = self._usable_plan(graph)
-        if self.drives(checked_id(run_id)):
+        plan = self._lives.plan_of(graph)
+        if checked_id(run_id) in self._shared.driven:
             raise RunIsDriven(run_id, "this Runner", math.inf)
         pause = None if pause_before is None else pauses_of(plan, pause_before)
         wanted = opening.Wanted(None if limits is None else as_limits(limits), pause)
-        return self._handle(self._live(plan, run_id, partial(opening.resume, wanted=wanted), waits_out=wait_out))
-
-    def hand_over(self, snapshot: Snapshot) -> None:
-        """Use the last snapshot of a run that the caller has read, to resume the run without reading it again.
-
-        The steps that others have recorded since are read. The caller must not use the snapshot any more.
-        """
-        self._shared.kept.hand_over(CachedSnapshot(snapshot))
+        resume = partial(opening.resume, wanted=wanted)
+        return handle_on(self._lives.begin(plan, run_id, resume, waits_out=wait_out), self._lives)
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
         parent: str,
         graph: GraphDefinition[S],
-        at: int,
+        at: At,
         *,
         update: Mapping[str, object] | None = None,
         path: str | None = None,
@@ -310,7 +291,8 @@ class Runner(Records):
         Args:
             parent: The id of the run to branch from.
             graph: Its graph.
-            at: The seq of the last step that the child shares with the parent.
+            at: The last step that the child shares with the parent: its seq, or a node's path and visit, as
+                `("review", 2)`: the step that completed that visit.
             update: Fields to write first, through their reducers.
             path: The state to write to, if several are open at that step: "" for the run's, `article` for that of the
                 graph at that path, `~facts` for the view of the arm to `facts`, `article/~facts` for an arm in a graph.
@@ -326,35 +308,14 @@ class Runner(Records):
             >>> async def main() -> None:
             ...     async with Runner() as runner:
             ...         first = await runner.start(count).result()
-            ...         other = await runner.branch(first.run_id, count, at=2, update={"n": 7}).result()
+            ...         other = await runner.branch(first.run_id, count, at=("more", 1), update={"n": 7}).result()
             ...         print(first.state.n, other.state.n)
             >>> asyncio.run(main())
             3 8
         """
-        plan = self._usable_plan(graph)
-        if run_id == parent:
-            text = f"a branch of run {parent!r} cannot have the same id"
-            raise InputError(text, where=f"run {parent}", repair="choose another run_id, or omit it")
-        branch_off = partial(
-            opening.branch_off,
-            parent=parent,
-            at=at,
-            update=update or {},
-            path=path,
-            limits=None if limits is None else as_limits(limits),
-            pause=None if pause_before is None else pauses_of(plan, pause_before),
-            tags=checked_tags(tags, "tags=") if tags != () else (),
-        )
-        # Not runs that are started later: two branches of each other would wait for each other for ever.
-        earlier = [life for life in self._shared.lives if life.id == parent and not life.is_held_back]
-
-        async def when_recorded(life: Life[S]) -> Driving | Result[S]:
-            for each in earlier:
-                await each.begun.wait()
-            return await branch_off(life)
-
-        return self._handle(
-            self._live(plan, checked_id(run_id) if run_id else new_id(self._clock.now()), when_recorded)
+        self._lives.check_usable()
+        return Run(parent, self._lives, plan=plan_of(graph)).branch(
+            at, update=update, path=path, run_id=run_id, limits=limits, pause_before=pause_before, tags=tags
         )
 
     async def stop(self, run_id: str, why: str = "asked", *, now: bool = False) -> None:
@@ -368,21 +329,7 @@ class Runner(Records):
         Raises:
             UnknownRun: No run with this id is recorded.
         """
-        self._usable()
-        await self._known(run_id)
-        why = utf8_text(why)
-        life = self._shared.driven.get(run_id)
-        if life is None or life.driving is None:
-            await opening.stop(self._shared, run_id, why, now=now)
-            self._shared.wake(run_id)
-            return
-        life.driving.stop(why, now=now)
-        if not _is_inside(run_id):
-            await life.over.wait()
-
-    def drives(self, run_id: str) -> bool:
-        """Return whether a run is being driven here now; a run that sleeps or waits is not."""
-        return run_id in self._shared.driven
+        await Run(run_id, self._lives).stop(why, now=now)
 
     async def release(self, run_id: str, *, now: bool = False) -> None:
         """Release a run that is driven here, or sleeps here, without ending it, and return when it is released.
@@ -395,11 +342,11 @@ class Runner(Records):
             run_id: The run.
             now: Whether to cancel what is in flight, which a resume repeats. A function in a thread ends first.
         """
-        self._usable()
+        self._lives.check_usable()
         lives = [life for life in self._shared.lives if life.id == run_id]
         for life in lives:
             life.release(now=now)
-        if not _is_inside(run_id):
+        if not is_inside(run_id):
             for life in lives:
                 await life.over.wait()
 
@@ -428,20 +375,20 @@ class Runner(Records):
             ...             await run.result()
             >>> asyncio.run(main())
         """
-        self._usable()
-        known = {plan_of(graph).graph: graph for graph in graphs}
-        if len(known) < len(graphs):
-            raise DefinitionError(
-                "two graphs have the same name", where="recover", repair="name each graph differently"
-            )
-        found, limit = await self.due(list(known), limit=_PAGE), _PAGE
-        while len(found) == limit:  # there may be more
+        self._lives.check_usable()
+        known = by_name(graphs, "recover(")
+        for graph in graphs:
+            plan_of(graph)
+        await self.store.open()
+        limit = _PAGE
+        while len(found := await self._due(known, limit)) == limit:  # there may be more
             limit *= 4
-            found = await self.due(list(known), limit=limit)
         left = [info for info in found if info.status == "running"]
         alone = [await opening.is_better_alone(self.store, info) for info in left]
         lives = [self._recovered(known[info.graph], info.id, alone=a) for info, a in zip(left, alone, strict=True)]
-        runs = [self._handle(life) for life in lives]  # else an error before they are returned would be logged
+        runs = [
+            handle_on(life, self._lives) for life in lives
+        ]  # else an error before they are returned would be logged
         taken = await asyncio.gather(*(each.is_taken() for each, a in zip(lives, alone, strict=True) if not a))
         are_taken = iter(taken)
         kept: list[Run[Any]] = []
@@ -452,8 +399,11 @@ class Runner(Records):
                 life.is_retrieved = True  # another process has it
         return kept
 
+    async def _due(self, graphs: Iterable[str], limit: int) -> Sequence[RunInfo]:
+        return await self.store.due(self._shared.clock.now(), limit=limit, graphs=list(graphs))
+
     def _recovered(self, graph: GraphDefinition[S], run_id: str, *, alone: bool) -> Life[S]:
-        plan, shared = self._usable_plan(graph), self._shared
+        plan, shared = self._lives.plan_of(graph), self._shared
 
         async def when_idle(life: Life[S]) -> Driving | Result[S]:
             async with shared.one_at_a_time:
@@ -462,7 +412,8 @@ class Runner(Records):
                 return await opening.resume(life)
 
         # Not asked: if another process was faster and the run ended there, it is not retried.
-        return self._live(plan, run_id, when_idle if alone else opening.resume, is_asked=False, held_back=alone)
+        open_ = when_idle if alone else opening.resume
+        return self._lives.begin(plan, run_id, open_, is_asked=False, held_back=alone)
 
     async def answer(self, run_id: str, value: object, *, question: str | None = None) -> None:
         """Answer a question of a run. If no process drives the run, `resume` it then.
@@ -490,38 +441,22 @@ class Runner(Records):
             waiting ['Which number?']
             5
         """
-        await self._known(run_id)
-        wait = await asked(self.store, self._shared.kept, run_id, question)
-        record = as_record(fitting(value, wait.facts.schema), "the answer", self._sizes.message_bytes)
-        check_against(wait, record)
-        payload = {"wait": wait.name, "id": wait.facts.id, "value": record}
-        if not await self.store.post(run_id, "answer", payload, key=f"answer {wait.facts.id}"):
-            text = f"{wait.name!r} of run {run_id} was answered already"
-            raise InputError(text, where=f"run {run_id}", repair="resume it, or start `graphengine worker`")
-        await self._look(run_id)
+        await Run(run_id, self._lives).answer(value, question=question)
 
-    async def send(self, run_id: str, topic: str, payload: object, *, key: str | None = None) -> None:
+    async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to a run; it is kept until a node receives its topic.
 
         Args:
             run_id: The run.
             topic: The topic.
             payload: A JSON value or a pydantic model.
-            key: A second message with the same key is not sent: for callers that may retry.
+            idempotency_key: A second message with the same one is not sent: for callers that may retry.
 
         Raises:
-            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or key has a NUL or
-                a lone surrogate.
+            UnknownRun; InputError: The run is over, JSON cannot represent the payload, or the topic or the key has a
+                NUL or a lone surrogate.
         """
-        checked_name(topic, "a topic", f"run {run_id}")
-        checked_name(key or "", "the key of a message", f"run {run_id}")
-        await self._known(run_id)
-        info = await self.store.info(run_id)
-        if info.status == "finished":
-            raise InputError(f"run {run_id} is over", where=f"run {run_id}", repair="send to a run that is not over")
-        message = {"topic": topic, "payload": as_record(payload, "the message", self._sizes.message_bytes)}
-        await self.store.post(run_id, "message", message, key=f"message {topic} {key or secrets.token_hex(8)}")
-        await self._look(run_id)
+        await Run(run_id, self._lives).send(topic, payload, idempotency_key=idempotency_key)
 
     async def start_or_send(  # noqa: PLR0913 - what a run begins with, and a message
         self,
@@ -531,14 +466,15 @@ class Runner(Records):
         payload: object,
         *,
         state: S | Mapping[str, object] | None = None,
-        key: str | None = None,
+        idempotency_key: str | None = None,
         limits: Limits | None = None,
         tags: Iterable[str] = (),
     ) -> Run[S]:
         """Send a message to a run that is driven here from then on; start the run first if there is none.
 
         For a chat, or an account, that has one run: its first message starts it, and every further one continues it.
-        Any number of processes can call it at the same time. After a crash in between, call it again, with a `key`.
+        Any number of processes can call it at the same time. After a crash in between, call it again, with an
+        `idempotency_key`.
 
         Args:
             graph: The run's graph.
@@ -546,7 +482,7 @@ class Runner(Records):
             topic: The topic of the message.
             payload: A JSON value or a pydantic model.
             state: The initial state if the run is started, as for `start`.
-            key: A second message with the same key is not sent.
+            idempotency_key: A second message with the same one is not sent.
             limits: Limits that replace the graph's own if the run is started.
             tags: Tags of the run if it is started.
 
@@ -557,47 +493,20 @@ class Runner(Records):
         Raises:
             CompileError, StoreError; InputError: The run is over, or JSON cannot represent the payload.
         """
-        record = as_record(payload, "the message", self._sizes.message_bytes)
-        await self._known(run_id)
+        lives = self._lives
+        record = as_record(payload, "the message", self._shared.sizes.message_bytes)
+        await lives.known(run_id)
         if not await self.store.infos([run_id]):
-            await self._known(run_id)  # another caller may have started it here meanwhile
-            if self._life_of(run_id) is None:
+            await lives.known(run_id)  # another caller may have started it here meanwhile
+            if lives.of(run_id) is None:
                 run = self.start(graph, state, run_id=run_id, limits=limits, tags=tags)
                 await run.begun()
-                if not run.is_going:
+                if life_of(run).task.done():
                     with contextlib.suppress(RunExists, RunFailed):  # another process has just started it
                         await run.result()
-        await self.send(run_id, topic, record, key=key)
-        await self._known(run_id)  # another caller's start may be about to find that the run exists
-        here = self._life_of(run_id)
+        await self.send(run_id, topic, record, idempotency_key=idempotency_key)
+        await lives.known(run_id)  # another caller's start may be about to find that the run exists
+        here = lives.of(run_id)
         if here is None or here.is_parked:
-            here = self._live(self._usable_plan(graph), run_id, opening.resume, follows=True)
-        return self._handle(here)
-
-    async def _look(self, run_id: str) -> None:
-        """Read a run's inbox now, if it is driven here, or wake it, if it sleeps here."""
-        life = self._shared.driven.get(run_id)
-        if life is not None:
-            life.deliver(await self.store.inbox([run_id]))
-        self._shared.wake(run_id)
-
-    def _live(self, plan: Plan[S], run_id: str, open_: Opening[S], **how: bool) -> Life[S]:
-        """Let a run live here, from its opening to its result."""
-        return Life(self._shared, run_id, plan, open_, **how)
-
-    def _usable_plan(self, graph: GraphDefinition[S], *, is_queued: bool = False) -> Plan[S]:
-        """Return the plan of a graph that is about to be run, if it has what it needs here. Raises: as `start`."""
-        self._usable()
-        plan = plan_of(graph)
-        resources = self._shared.resources
-        if resources.replaced:
-            resources.check({name: make for here in plan.nest for name, make in here.resources.items()})
-        for each in self._shared.extensions:
-            each.checked(plan, is_queued=is_queued)
-        return plan
-
-
-def _is_inside(run_id: str) -> bool:
-    """Return whether the caller is a node of this run, which would wait for itself if it waited for the run."""
-    here = CURRENT.get()
-    return isinstance(here, Context) and here.run_id == run_id
+            here = lives.begin(lives.plan_of(graph), run_id, opening.resume, follows=True)
+        return handle_on(here, lives)

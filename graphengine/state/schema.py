@@ -28,9 +28,10 @@ from pydantic import (
     create_model,
 )
 from pydantic_core import PydanticSerializationError
+from typing_extensions import is_typeddict
 
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
-from graphengine.state.declared import given_in, is_state
+from graphengine.state.declared import declared_of, given_in, is_state
 from graphengine.state.encoded import encode, keys_of, record_of
 from graphengine.state.field import LONG, FieldType, explain, holding, is_plain, weight_of, why
 from graphengine.state.field_from_model import field_type
@@ -177,7 +178,7 @@ class StateType(Generic[S]):
                 where=where,
                 repair=f"pass {self.model.__name__}(…) or a mapping of its fields",
             )
-        if not hasattr(given, "keys"):
+        if isinstance(given, type) or not hasattr(given, "keys"):
             is_class = isinstance(given, type)
             what = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
             repair = f"pass an instance: {self.model.__name__}({'' if is_class else '…'}), or a mapping of its fields"
@@ -192,7 +193,18 @@ class StateType(Generic[S]):
         except ValidationError as error:
             problem = explain(error, hide=bool(self.secrets))
             cause = None if self.secrets else error
-            raise InputError(f"the state does not fit {self.model.__name__}: {problem}", where=where) from cause
+            message = f"the state does not fit {self.model.__name__}: {problem}"
+            raise InputError(message, where=where, repair=self._give(error)) from cause
+
+    def _give(self, error: ValidationError) -> str:
+        """Return the repair for missing fields: give them, or let the state begin without them; "" if none is."""
+        found = [each["loc"] for each in error.errors() if each["type"] == "missing"]
+        missing = [str(place[0]) for place in found if len(place) == 1]
+        if not missing:
+            return ""
+        is_keyed = is_typeddict(declared_of(self.model))
+        other = f"declare {missing[0]}: NotRequired[…]" if is_keyed else f"declare {missing[0]} with a default"
+        return f"give {', '.join(missing[:LISTED])}, or {other} in {self.model.__name__}"
 
     def _of_unknown(self, given: Any, unknown: Sequence[object], where: str) -> InputError:  # noqa: ANN401 - has keys
         """Return the error for unknown fields, with the problems of the values of the others."""

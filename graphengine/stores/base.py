@@ -6,20 +6,19 @@ the steps; that is the engine's part. `tests/conformance` tests any store agains
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypedDict
 
 import msgspec
 from msgspec import Struct
 
+from graphengine.engine.graph_spec import GraphSpec
+from graphengine.engine.steps import Step
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection
+    from collections.abc import Awaitable, Collection
 
-    from typing_extensions import Unpack
-
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
 
 Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]
@@ -90,7 +89,7 @@ class RunInfo:
         tags: Its tags, sorted.
         queue: The queue from which workers take it.
         priority: The higher, the sooner it is taken from its queue.
-        key: Its key in the queue, such as a tenant: keys take turns. None for no key.
+        tenant: For whom it runs: the tenants of a queue take turns. None for no tenant.
         queued: Whether no process has driven it yet.
         summary: Why it ended or what it waits for, and its costs; None before the first change of its status.
     """
@@ -110,7 +109,7 @@ class RunInfo:
     tags: tuple[str, ...] = ()
     queue: str = DEFAULT_QUEUE
     priority: int = 0
-    key: str | None = None
+    tenant: str | None = None
     queued: bool = False
     summary: Summary | None = None
 
@@ -147,7 +146,13 @@ class Append(Struct):
 
 
 class Loaded(NamedTuple):
-    """The parts of a run that must be read: a snapshot (None: fold from the first step) and the steps after it."""
+    """The parts of a run that must be read.
+
+    Attributes:
+        info: Its row.
+        snapshot: The record of a snapshot; None to fold from the first step.
+        steps: The steps after it.
+    """
 
     info: RunInfo
     snapshot: bytes | None
@@ -155,12 +160,19 @@ class Loaded(NamedTuple):
 
 
 class Message(NamedTuple):
-    """One message in a run's inbox."""
+    """One message in a run's inbox.
+
+    Attributes:
+        id: Its number, in the order of arrival.
+        run_id: The run.
+        kind: `answer`, `message` or `stop`.
+        payload: What it says, in JSON values; its shape depends on the kind.
+    """
 
     id: int
     run_id: str
     kind: str
-    payload: Any  # its shape depends on the kind
+    payload: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,14 +222,14 @@ class QueueLimits:
     Attributes:
         concurrency: How many of its runs may be driven at the same time.
         rate: How many of its runs may begin in any span of how many seconds, as (count, seconds).
-        key_concurrency: The same as `concurrency` for the runs of each key.
-        key_rate: The same as `rate` for the runs of each key.
+        tenant_concurrency: The same as `concurrency` for the runs of each tenant.
+        tenant_rate: The same as `rate` for the runs of each tenant.
     """
 
     concurrency: int | None = None
     rate: tuple[int, float] | None = None
-    key_concurrency: int | None = None
-    key_rate: tuple[int, float] | None = None
+    tenant_concurrency: int | None = None
+    tenant_rate: tuple[int, float] | None = None
 
 
 class QueueCount(NamedTuple):
@@ -267,18 +279,7 @@ class Count(NamedTuple):
 
 
 class Page(TypedDict, total=False):
-    """What `Store.runs` returns a page of; without a key, all runs are meant.
-
-    Attributes:
-        limit: At most how many; 50 unless given.
-        status: Only those with this status.
-        graph: Only those of this graph.
-        tag: Only those with this tag.
-        before: The id of the last one seen, for paging.
-        text: Only those whose id contains this text.
-        begun_after: Only those that began at this time or later, epoch seconds.
-        begun_before: Only those that began before this time.
-    """
+    """The words of `Store.runs`, for stores."""
 
     limit: int
     status: Status | None
@@ -330,7 +331,7 @@ class RunStore(Protocol):
 
         For a run with a parent the log before `parent_seq + 1` is the parent's; nothing is copied.
         `graph_spec` describes the graph and is kept once per `info.fingerprint`. A run created as `waiting` keeps
-        `info.due_at`; every run keeps `info.tags`, `queue`, `priority`, `key` and `summary`.
+        `info.due_at`; every run keeps `info.tags`, `queue`, `priority`, `tenant` and `summary`.
 
         With `info.queued` it has no driver, and the fence is 0: it is due since `info.created_at`.
 
@@ -417,12 +418,12 @@ class QueueStore(Protocol):
         """Become the driver of due runs that no process drives, and return them; of several callers one gets a run.
 
         In each queue, the higher `priority` comes first, then runs that have been driven before, longest due first,
-        then queued runs, whose keys take turns. Queues take turns. The limits of the queues hold over all owners. Runs
-        of dead owners that are due come first, and are returned without being claimed; limits do not hold them back,
-        and count them as driven, unless they are of other graphs or `refused`.
+        then queued runs, whose tenants take turns. Queues take turns. The limits of the queues hold over all owners.
+        Runs of dead owners that are due come first, and are returned without being claimed; limits do not hold them
+        back, and count them as driven, unless they are of other graphs or `refused`.
 
-        Its cost does not depend on how many runs are queued or have ended; with limits for keys it depends on the
-        number of keys that have queued runs.
+        Its cost does not depend on how many runs are queued or have ended; with limits for tenants it depends on
+        the number of tenants that have queued runs.
         """
         ...
 
@@ -491,8 +492,33 @@ class Store(RunStore, QueueStore, Protocol):
         """
         ...
 
-    async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
-        """Return a page of the list of runs, newest first by `created_at` then id."""
+    async def runs(  # noqa: PLR0913 - each selects runs
+        self,
+        *,
+        limit: int = PAGE_LIMIT,
+        status: Status | None = None,
+        graph: str | None = None,
+        tag: str | None = None,
+        before: str | None = None,
+        text: str | None = None,
+        begun_after: float | None = None,
+        begun_before: float | None = None,
+    ) -> Sequence[RunInfo]:
+        """Return a page of the list of runs, newest first by `created_at` then id.
+
+        Args:
+            limit: At most how many.
+            status: Only those with this status.
+            graph: Only those of this graph.
+            tag: Only those with this tag.
+            before: The id of the last one seen, for paging.
+            text: Only those whose id contains this text.
+            begun_after: Only those that began at this time or later, epoch seconds.
+            begun_before: Only those that began before this time.
+
+        Raises:
+            UnknownRun: There is no run `before`.
+        """
         ...
 
     async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """Which runs a worker takes from the queues: one decision for all stores.
 
 A store finds candidates, the first of each queue in the order in which they are to be taken, and counts what is driven.
-`choose` applies the limits and lets queues take turns. Keys take turns because of `RunInfo.queued` runs' turns: a new
-run gets the turn after the last run of its key, but not before those whose turn it is.
+`choose` applies the limits and lets queues take turns. Tenants take turns because of `RunInfo.queued` runs' turns: a
+new run gets the turn after the last run of its tenant, but not before those whose turn it is.
 
 1. Tenant A queues runs with the turns 0, 1, 2, …, 99,999. 2. Tenant B queues three: they get the turns 0, 1, 2, and are
 taken after the first, second and third of A. 3. When A's turn 40,000 is the first one, C's first run gets 40,000 too.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 WHOLE: Final = ""
-"""The key of runs without one, and of the limits of a whole queue."""
+"""The tenant of runs without one, and the word for the limits of a whole queue."""
 
 
 class Candidate(NamedTuple):
@@ -34,7 +34,7 @@ class Candidate(NamedTuple):
     Attributes:
         id: What the store knows it by.
         queue: Its queue.
-        key: Its key; "" for none.
+        tenant: Its tenant; "" for none.
         priority: Its priority.
         is_queued: Whether it was never driven: it comes after runs that were begun, and counts for rates.
         place: Its turn if it is queued, else since when it is due.
@@ -42,7 +42,7 @@ class Candidate(NamedTuple):
 
     id: int | str
     queue: str
-    key: str
+    tenant: str
     priority: int
     is_queued: bool
     place: float
@@ -58,8 +58,8 @@ class Load(NamedTuple):
 
     Attributes:
         limits: The limits by queue.
-        driven: How many runs are driven, by queue and key.
-        rates: When a whole rate is free again, by queue and key, epoch seconds; see `_left`.
+        driven: How many runs are driven, by queue and tenant.
+        rates: When a whole rate is free again, by queue and tenant, epoch seconds; see `_left`.
     """
 
     limits: Mapping[str, QueueLimits]
@@ -73,21 +73,21 @@ class Load(NamedTuple):
             return False
         return sum(count for (name, _), count in self.driven.items() if name == queue) >= limits.concurrency
 
-    def full_keys(self, queue: str) -> list[str]:
-        """Return the keys of a queue that have as many driven runs as they may have."""
+    def full_tenants(self, queue: str) -> list[str]:
+        """Return the tenants of a queue that have as many driven runs as they may have."""
         limits = self.limits.get(queue)
-        if limits is None or limits.key_concurrency is None:
+        if limits is None or limits.tenant_concurrency is None:
             return []
-        driven = ((key, count) for (name, key), count in self.driven.items() if name == queue and key)
-        return sorted(key for key, count in driven if count >= limits.key_concurrency)
+        driven = ((tenant, count) for (name, tenant), count in self.driven.items() if name == queue and tenant)
+        return sorted(tenant for tenant, count in driven if count >= limits.tenant_concurrency)
 
-    def spent_keys(self, queue: str, now: float) -> list[str]:
-        """Return the keys of a queue whose runs may not begin now."""
+    def spent_tenants(self, queue: str, now: float) -> list[str]:
+        """Return the tenants of a queue whose runs may not begin now."""
         limits = self.limits.get(queue)
-        if limits is None or limits.key_rate is None:
+        if limits is None or limits.tenant_rate is None:
             return []
-        rates = ((key, until) for (name, key), until in self.rates.items() if name == queue and key)
-        return sorted(key for key, until in rates if _left(until, limits.key_rate, now) < 1)
+        rates = ((tenant, until) for (name, tenant), until in self.rates.items() if name == queue and tenant)
+        return sorted(tenant for tenant, until in rates if _left(until, limits.tenant_rate, now) < 1)
 
 
 _SKEW_SECONDS: Final = 60.0
@@ -121,8 +121,8 @@ def choose(candidates: Iterable[Candidate], limit: int, load: Load, now: float) 
     in_turn = [each for each in chain.from_iterable(zip_longest(*allowed)) if each is not None][: max(limit, 0)]
     rates: dict[tuple[str, str], float] = {}
     for each in in_turn:
-        for key, rate in _rates(each, load.limits.get(each.queue)):
-            place = each.queue, key
+        for tenant, rate in _rates(each, load.limits.get(each.queue)):
+            place = each.queue, tenant
             rates[place] = rates[place] + rate[1] / rate[0] if place in rates else now + rate[1]
     return Chosen([each.id for each in in_turn], rates)
 
@@ -132,34 +132,34 @@ def _allowed(found: Sequence[Candidate], load: Load, queue: str, now: float) -> 
     limits = load.limits.get(queue)
     if limits is None:
         return list(found)
-    driven = defaultdict(int, {key: count for (name, key), count in load.driven.items() if name == queue})
+    driven = defaultdict(int, {tenant: count for (name, tenant), count in load.driven.items() if name == queue})
     total = sum(driven.values())
     left: dict[str, int] = {}
     allowed: list[Candidate] = []
     for each in found:
         if limits.concurrency is not None and total >= limits.concurrency:
             break
-        if each.key and limits.key_concurrency is not None and driven[each.key] >= limits.key_concurrency:
+        if each.tenant and limits.tenant_concurrency is not None and driven[each.tenant] >= limits.tenant_concurrency:
             continue
         rates = _rates(each, limits)
-        for key, rate in rates:
-            left.setdefault(key, _left(load.rates.get((queue, key), 0.0), rate, now))
-        if any(left[key] < 1 for key, _ in rates):
+        for tenant, rate in rates:
+            left.setdefault(tenant, _left(load.rates.get((queue, tenant), 0.0), rate, now))
+        if any(left[tenant] < 1 for tenant, _ in rates):
             continue
-        for key, _ in rates:
-            left[key] -= 1
+        for tenant, _ in rates:
+            left[tenant] -= 1
         total += 1
-        driven[each.key] += 1
+        driven[each.tenant] += 1
         allowed.append(each)
     return allowed
 
 
 def _rates(run: Candidate, limits: QueueLimits | None) -> list[tuple[str, tuple[int, float]]]:
-    """Return the limits on rates that hold for a run, by key; only beginning counts."""
+    """Return the limits on rates that hold for a run, by tenant; only beginning counts."""
     if limits is None or not run.is_queued:
         return []
     found = [(WHOLE, limits.rate)] if limits.rate is not None else []
-    return found + ([(run.key, limits.key_rate)] if limits.key_rate is not None and run.key else [])
+    return found + ([(run.tenant, limits.tenant_rate)] if limits.tenant_rate is not None and run.tenant else [])
 
 
 def _left(whole_at: float, rate: tuple[int, float], now: float) -> int:
@@ -176,11 +176,11 @@ def _left(whole_at: float, rate: tuple[int, float], now: float) -> int:
     return count - max(0, math.ceil((whole_at - now) * count / seconds - 1e-6))
 
 
-def each_key(limits: QueueLimits | None, room: int) -> int | None:
-    """Return how many runs of each key at most begin at once; None if there are no limits for keys."""
-    if limits is None or (limits.key_concurrency is None and limits.key_rate is None):
+def each_tenant(limits: QueueLimits | None, room: int) -> int | None:
+    """Return how many runs of each tenant at most begin at once; None if there are no limits for tenants."""
+    if limits is None or (limits.tenant_concurrency is None and limits.tenant_rate is None):
         return None
-    counts = limits.key_concurrency, limits.key_rate and limits.key_rate[0]
+    counts = limits.tenant_concurrency, limits.tenant_rate and limits.tenant_rate[0]
     return min(room, *(count for count in counts if count is not None))
 
 
@@ -193,11 +193,11 @@ def check_limits(queue: str, limits: QueueLimits | None) -> None:
     where = f"queue {queue!r}"
     if not is_tag(queue):
         raise InputError(f"{queue!r} cannot be the name of a queue", where=where, repair="use printable characters")
-    for name in ("concurrency", "key_concurrency") if limits is not None else ():
+    for name in ("concurrency", "tenant_concurrency") if limits is not None else ():
         count = getattr(limits, name)
         if count is not None and (type(count) is not int or count < 1):
             raise InputError(f"{name}={count!r}", where=where, repair="give 1 or more, or None")
-    for name in ("rate", "key_rate") if limits is not None else ():
+    for name in ("rate", "tenant_rate") if limits is not None else ():
         rate = getattr(limits, name)
         if rate is not None and not (len(rate) == 2 and type(rate[0]) is int and rate[0] > 0 and is_seconds(rate[1])):  # noqa: PLR2004 - a pair
             raise InputError(f"{name}={rate!r}", where=where, repair=f"give a count and seconds: {name}=(100, 60.0)")

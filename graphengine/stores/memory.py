@@ -291,13 +291,13 @@ class MemoryStore:
         return [self._info(log) for _, log in found[: max(limit, 0)]]
 
     def _next_turn(self, info: RunInfo) -> int:
-        """Return one after the last turn of the run's key, but not before those whose turn it is."""
+        """Return one after the last turn of the run's tenant, but not before those whose turn it is."""
         others = [
-            (log.info.key, log.turn)
+            (log.info.tenant, log.turn)
             for log in self._going.values()
             if log.fence == 0 and (log.info.queue, log.info.priority) == (info.queue, info.priority)
         ]
-        own = max((turn + 1 for key, turn in others if key == info.key), default=0)
+        own = max((turn + 1 for tenant, turn in others if tenant == info.tenant), default=0)
         return max(own, min((turn for _, turn in others), default=0))
 
     async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
@@ -310,8 +310,8 @@ class MemoryStore:
             since = log.due_since(pick.now)
             if fits and since is not None and run_id not in pick.aside:
                 place = log.turn if log.fence == 0 else since
-                found.append(Candidate(run_id, info.queue, info.key or "", info.priority, log.fence == 0, place))
-        driven = Counter((log.info.queue, log.info.key or "") for log in self._going.values() if log.driver_fence)
+                found.append(Candidate(run_id, info.queue, info.tenant or "", info.priority, log.fence == 0, place))
+        driven = Counter((log.info.queue, log.info.tenant or "") for log in self._going.values() if log.driver_fence)
         chosen = choose(found, pick.limit, Load(self._limits, driven, self._rates), pick.now)
         self._rates.update(chosen.rates)
         taken: list[ClaimedRun] = []

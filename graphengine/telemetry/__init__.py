@@ -19,6 +19,6 @@ except ImportError as error:
         "graphengine.telemetry needs the package opentelemetry-api", repair=install_command("otel")
     ) from error
 
-from graphengine.telemetry.trace import RunTrace, Telemetry
+from graphengine.telemetry.trace import Telemetry
 
-__all__ = ["RunTrace", "Telemetry"]
+__all__ = ["Telemetry"]

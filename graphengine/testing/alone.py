@@ -18,19 +18,20 @@ from graphengine.engine.events import AnswerArrived, MessageCame, NodeFinished, 
 from graphengine.engine.session import Session, in_memory
 from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
 from graphengine.errors import InputError
+from graphengine.graph.elsewhere import with_our_keywords
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
 from graphengine.history.load import waits_of
 from graphengine.history.usage import usage_from
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
+from graphengine.runner.arguments import plan_of
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.context import NodeServices
 from graphengine.runner.followers import Audience, Following
 from graphengine.runner.resources import Resources
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.threads import Threads
-from graphengine.state.declared import given_in
 from graphengine.state.json_values import as_record
 from graphengine.state.view import View
 from graphengine.testing.clock import FakeClock
@@ -64,12 +65,12 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
+@with_our_keywords
 async def run_node(  # noqa: PLR0913 - a node's possible inputs
     graph: Graph[S],
     node: str,
-    /,
-    *,
     state: S | BaseModel | Mapping[str, object] | None = None,
+    *,
     item: object = NO_ITEM,
     models: GivenModels | None = None,
     resources: Mapping[str, object] | None = None,
@@ -78,7 +79,6 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
     recorded: Mapping[str, JsonValue] | None = None,
     clock: Clock | None = None,
     check: bool = True,
-    **fields: object,
 ) -> Done[S]:
     """Run one node alone, and return its result.
 
@@ -103,8 +103,6 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         recorded: Work that was recorded already and is not done again, by its key in a log.
         clock: The clock; by default a `FakeClock`, so that sleeping takes no time.
         check: Whether a node fails if it mutates its input.
-        fields: Fields of the state by name, over those of `state`. Pass a field with the name of an option here in
-            `state={…}`.
 
     Raises:
         InputError: There is no such node; a field that it reads is missing, unknown or does not fit; an answer is
@@ -120,29 +118,18 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         >>> graph = Graph("count", Count)
         >>> graph.add_node("more", more, writes="n")
         >>> graph.add_path(START, "more", END)
-        >>> done = asyncio.run(run_node(graph, "more", n=2))
+        >>> done = asyncio.run(run_node(graph, "more", {"n": 2}))
         >>> done.update, done.edge.to
         ({'n': 3}, ('END',))
     """
-    passed: dict[str, object] = {"models": models, "resources": resources, "answers": answers}
-    passed |= {"messages": messages, "recorded": recorded, "clock": clock, "item": None if item is NO_ITEM else True}
     clock = clock or FakeClock()
-    options = [] if state is not None else [name for name, given in passed.items() if given is not None]
-    plan = graph.compile()
-    stage = staged(plan, node, Given(_merged(state, fields), item, clock.now(), options))
+    stage = staged(plan_of(graph), node, Given({} if state is None else state, item, clock.now()))
     alone = _Alone(stage, clock, WatchedModels(models), answers, messages or {}, check=check)
     try:
         alone.known = recorded or {}
         return await alone.run(Resources(resources or {}))
     finally:
         await alone.close()
-
-
-def _merged(state: object, fields: Mapping[str, object]) -> object:
-    """Merge the given state with the fields given by name."""
-    if state is None or not fields:
-        return fields if state is None else state
-    return {**given_in(state), **fields}
 
 
 class _Alone:

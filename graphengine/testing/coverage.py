@@ -23,6 +23,7 @@ from typing_extensions import override
 
 from graphengine.api.graph import Graph
 from graphengine.engine.session import Session
+from graphengine.errors import InputError
 from graphengine.graph.conditions import Composed, Condition, Negated
 from graphengine.graph.definition import Edge, Switch
 from graphengine.testing.coverage_units import WHOLE, Shape, Unit, shape_of
@@ -68,6 +69,8 @@ class EdgeCoverage:
         self._wanted: set[str] = set()
         self._seen: dict[Shape, Counter[tuple[Place, bool]]] = {}
         for graph in graphs:
+            if not isinstance(graph, (Graph, str)):
+                raise InputError(f"{graph!r} is not a graph", where="EdgeCoverage", repair="EdgeCoverage(one, another)")
             self._wanted.add(graph if isinstance(graph, str) else graph.name)
             for plan in graph.compile().nest if isinstance(graph, Graph) else ():
                 self._wanted.add(plan.graph)

@@ -10,6 +10,7 @@ from graphengine.agents.model_routing import by_agent
 from graphengine.api.runner import Runner
 from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
+from graphengine.runner.lives import Lives
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
     from graphengine.runner.life import Life, Opening
+    from graphengine.runner.shared import Shared
     from graphengine.stores.base import Store
 
 S = TypeVar("S")
@@ -45,6 +47,7 @@ class OpenRunner(Runner):
         self._driven: list[str] = []
         self._guard: asyncio.Task[None] | None = None
         super().__init__(store, clock=clock)
+        self._lives = _NotedLives(self._shared, self)
         self._run_in_place()
 
     def use(
@@ -64,7 +67,7 @@ class OpenRunner(Runner):
         Raises:
             DefinitionError: A run was started already.
         """
-        if self._loop is not None:
+        if self._lives.loop is not None:
             raise DefinitionError(
                 "use is too late: the runner of this test was used already",
                 where="the fixture runner",
@@ -74,13 +77,14 @@ class OpenRunner(Runner):
         self._resources_given |= resources or {}
         self._executors_used |= executors or {}
         given: dict[str, Any] = {"models": self._models_given, "resources": self._resources_given}
-        super().__init__(self.store, **given, executors=self._executors_used, clock=self.clock)
+        super().__init__(self.store, **given, executors=self._executors_used, clock=self._shared.clock)
+        self._lives = _NotedLives(self._shared, self)
         if not self._executors_used:
             self._run_in_place()
 
     async def settle(self) -> None:
         """Close it at the end of a test, in the test's own event loop, and note what was still in progress."""
-        if self._shared.closed or self._loop is None:
+        if self._shared.closed or self._lives.loop is None:
             return
         await self.__aexit__(None, None, None)
 
@@ -113,18 +117,17 @@ class OpenRunner(Runner):
 
     def abandon(self) -> None:
         """Close the store and the threads if the event loop is gone and they are still open."""
-        if self._shared.closed or self._loop is None:
+        if self._shared.closed or self._lives.loop is None:
             return
         self._shared.closed = True
         self._shared.threads.shutdown()
         close_leftover(self.store)
 
-    def _live(self, plan: Plan[S], run_id: str, open_: Opening[S], **how: bool) -> Life[S]:
+    def note(self, life: Life[Any]) -> None:
+        """Note a run that begins to live here, and close with the event loop."""
         if self._guard is None:
             self._guard = asyncio.create_task(self._close_with_loop(), name="closes the fixture runner")
-        life = super()._live(plan, run_id, open_, **how)
         self._started.append(life)
-        return life
 
     async def _close_with_loop(self) -> None:
         """Close it in its event loop if nothing else does: `asyncio.run` cancels what is left, and waits for it."""
@@ -138,6 +141,19 @@ class OpenRunner(Runner):
         shared = self._shared
         shared.extensions = [each for each in shared.extensions if not isinstance(each, ExecutorsByName)]
         shared.executors = None
+
+
+class _NotedLives(Lives):
+    """The lives of the runs of a test, which its runner notes."""
+
+    def __init__(self, shared: Shared[Life[Any]], runner: OpenRunner) -> None:
+        super().__init__(shared)
+        self._runner = runner
+
+    def begin(self, plan: Plan[S], run_id: str, open_: Opening[S], **how: bool) -> Life[S]:
+        life = super().begin(plan, run_id, open_, **how)
+        self._runner.note(life)
+        return life
 
 
 def close_leftover(store: Store) -> None:

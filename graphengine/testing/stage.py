@@ -82,13 +82,11 @@ class Given:
         state: The fields of its graph's state, or some of them.
         item: The item, for a node with `each`; a mapping by name if an item has several parts.
         now: The current time, epoch seconds.
-        options: The names of the options that were passed; a field can have the same name.
     """
 
     state: object
     item: object
     now: float
-    options: Sequence[str] = ()
 
 
 def staged(plan: Plan[Any], path: str, given: Given) -> Stage:
@@ -206,10 +204,6 @@ def _initial(plan: Plan[Any], node: NodePlan, given: Given, where: str) -> Initi
         InputError: A field that it reads is missing; a field is unknown or does not fit.
     """
     state = plan.state
-    clashes = [name for name in given.options if name in state.fields]
-    if clashes:
-        message = f"{_listed(clashes)} {_is(clashes)} a field of {state.model.__name__} and an option of run_node"
-        raise InputError(message, where=where, repair=f"pass the fields in state=: state={{{clashes[0]!r}: …}}")
     have = _as_mapping(given.state, state)
     if have is None:
         return state.initial(given.state, where)
@@ -225,7 +219,7 @@ def _initial(plan: Plan[Any], node: NodePlan, given: Given, where: str) -> Initi
         message = f"{node.name} reads {_listed(missing)}, which {'was' if len(missing) == 1 else 'were'} not given"
         if state.whole:
             message = f"{state.model.__name__} is validated as a whole, and {_listed(missing)} {_is(missing)} missing"
-        example = ", ".join(f"{name}=…" for name in missing)
+        example = "{" + ", ".join(f"{name!r}: …" for name in missing) + "}"
         raise InputError(message, where=where, repair=f"give {'it' if len(missing) == 1 else 'them'}: {example}")
     return partial(state, have, where)
 
@@ -257,7 +251,7 @@ def _as_mapping(given: object, state: StateType[Any]) -> Mapping[str, object] | 
     if not isinstance(given, Mapping):
         raise InputError(
             f"the state is a {type(given).__name__}, not a {state.model.__name__}",
-            where="run_node(state=…)",
+            where="run_node",
             repair=f"pass {state.model.__name__}(…) or a mapping of its fields",
         )
     return given

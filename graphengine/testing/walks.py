@@ -18,6 +18,7 @@ from graphengine.graph.definition import Compiled
 from graphengine.history.visits import Visits as Run
 from graphengine.models.scripted import shortened
 from graphengine.runner import RunFailed
+from graphengine.runner.arguments import plan_of
 from graphengine.state.declared import given_in
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce
@@ -110,6 +111,8 @@ class Walked(Generic[S]):
             AssertionError: They were not; the text shows where the paths diverge, and why that edge was taken.
         """
         __tracebackhide__ = True
+        if not isinstance(expected, str):
+            raise InputError(f"{expected!r} is not a text", where="assert_path", repair="assert_path('one two END')")
         wanted, walked = words_of(expected), [word.text for word in self._words]
         if wanted == walked:
             return
@@ -192,7 +195,7 @@ async def walk(
         >>> walked.path, walked.label
         ('more more END', 'enough')
     """
-    original = graph.compile()
+    original = plan_of(graph)
     introduce(original)
     plan, scripts = with_stand_ins(original, nodes)
     given = state if not fields else {**given_in(state or {}), **fields}
@@ -224,7 +227,7 @@ class _NoModel:
 def _with_plan(graph: Graph[S], plan: Plan[S]) -> Graph[S]:
     """Return a graph with the name and limits of another that has a plan already."""
     copy = Graph(graph.name, graph.state, limits=graph.own_limits)
-    copy.compiled = Compiled(plan, ())
+    copy._compiled = Compiled(plan, ())  # noqa: SLF001 - as the compiler does
     return copy
 
 

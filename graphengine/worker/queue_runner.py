@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from graphengine.runner import opening
 from graphengine.runner import runner as core
 from graphengine.runner.arguments import plan_of
 from graphengine.stores.dispatch import check_limits
 from graphengine.worker.schedules import Schedule, as_kept, as_schedule, checked, find, next_tick
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Sequence
 
     from graphengine.graph.definition import GraphDefinition
-    from graphengine.runner.run import Run
-    from graphengine.stores.base import ClaimedRun, ClaimQuery, QueueLimits
+    from graphengine.stores.base import QueueLimits
 
 S = TypeVar("S")
 
@@ -48,16 +45,16 @@ class QueueRunner(core.Runner):
             >>> asyncio.run(main())
             {'n': 1}
         """
-        self._usable()
+        self._lives.check_usable()
         plan = plan_of(graph)
-        found = checked(replace(schedule, graph=plan.graph), plan, state, self._clock.now())
+        found = checked(replace(schedule, graph=plan.graph), plan, state, self._lives.shared.clock.now())
         await self.store.open()
         await self.store.keep_schedule(as_kept(found))
         return found
 
     async def schedules(self) -> Sequence[Schedule]:
         """Return the schedules, by name."""
-        self._usable()
+        self._lives.check_usable()
         await self.store.open()
         return [as_schedule(kept) for kept in await self.store.schedules()]
 
@@ -67,7 +64,7 @@ class QueueRunner(core.Runner):
         Raises:
             InputError: There is no schedule of this name.
         """
-        self._usable()
+        self._lives.check_usable()
         await self.store.open()
         await find(self.store, name)
         await self.store.drop_schedule(name)
@@ -78,10 +75,10 @@ class QueueRunner(core.Runner):
         Raises:
             InputError: There is no schedule of this name.
         """
-        self._usable()
+        self._lives.check_usable()
         await self.store.open()
         found = replace(await find(self.store, name), paused=paused)
-        found = replace(found, next_at=None if paused else next_tick(found, self._clock.now()))
+        found = replace(found, next_at=None if paused else next_tick(found, self._lives.shared.clock.now()))
         await self.store.keep_schedule(as_kept(found))
         return found
 
@@ -92,42 +89,13 @@ class QueueRunner(core.Runner):
             >>> from graphengine.stores.base import QueueLimits
             >>> async def main() -> None:
             ...     async with Runner() as runner:
-            ...         await runner.limit_queue("mail", QueueLimits(concurrency=20, key_rate=(10, 60.0)))
+            ...         await runner.limit_queue("mail", QueueLimits(concurrency=20, tenant_rate=(10, 60.0)))
             >>> asyncio.run(main())
         """
-        self._usable()
+        self._lives.check_usable()
         check_limits(queue, limits)
         await self.store.open()
         await self.store.limit_queue(queue, limits)
-
-    def check_graph(self, graph: GraphDefinition[Any]) -> None:
-        """Check that this Runner has what a graph needs, for a worker. Raises: as `start`."""
-        self._usable_plan(graph)
-
-    async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
-        """Take due runs from the queues, for a worker, which drives them with `resume_taken`; see `Store.take`."""
-        self._usable()
-        await self.store.open()
-        return await self.store.take(replace(pick, kept=self._shared.kept.ids))
-
-    def resume_taken(
-        self, graph: GraphDefinition[S], taken: ClaimedRun
-    ) -> tuple[Run[S], Coroutine[object, object, bool]]:
-        """Resume a run that was taken from a queue, for a worker; a run of a dead process is claimed here.
-
-        Returns:
-            Its handle, and whether it is driven here, once that is clear.
-        """
-        plan = self._usable_plan(graph)
-        resume = partial(opening.resume, taken=taken)
-        # Not asked: if another worker was faster and the run failed there, it is not retried.
-        life = self._live(plan, taken.info.id, resume, is_asked=False, of_worker=True)
-        return self._handle(life), life.is_taken()
-
-    async def tell_polled(self) -> None:
-        """Tell extensions that a worker has looked at the queues."""
-        for each in self._shared.extensions:
-            await each.polled(self.store)
 
 
 __all__ = ["QueueRunner"]

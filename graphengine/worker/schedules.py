@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from graphengine.errors import InputError, RunExists
 from graphengine.graph.options import is_tag
+from graphengine.runner.records import lives_of
 from graphengine.state.declared import given_in
 from graphengine.stores.base import DEFAULT_QUEUE, StoredSchedule
 
@@ -49,7 +50,7 @@ class Schedule:
         missed: What happens to ticks at which no worker was there: `skip` them, start the last `one`, or `all`.
         queue: The queue of the runs.
         priority: Their priority in it.
-        key: Their key in it.
+        tenant: For whom they run.
         tags: Their tags.
         paused: Whether it starts nothing until it is resumed.
         next_at: The next tick, epoch seconds; None while it is paused.
@@ -63,7 +64,7 @@ class Schedule:
     missed: Missed = "skip"
     queue: str = DEFAULT_QUEUE
     priority: int = 0
-    key: str | None = None
+    tenant: str | None = None
     tags: Sequence[str] = ()
     paused: bool = False
     next_at: float | None = None
@@ -173,7 +174,7 @@ async def find(store: QueueStore, name: str) -> Schedule:
     found = [kept for kept in await store.schedules() if kept.name == name]
     if not found:
         raise InputError(
-            f"there is no schedule {name!r}", where="schedules", repair="`graphengine schedule` lists them"
+            f"there is no schedule {name!r}", where="schedules", repair="`graphengine schedule list` lists them"
         )
     return as_schedule(found[0])
 
@@ -202,7 +203,7 @@ class Ticker:
         Raises:
             StoreError: The store failed.
         """
-        now, store = self._runner.clock.now(), self._runner.store
+        now, store = lives_of(self._runner).shared.clock.now(), self._runner.store
         is_back, self._seen_at = now < self._seen_at, now  # also the first time
         trouble: InputError | None = None
         for kept in await store.schedules():
@@ -240,7 +241,7 @@ class Ticker:
         await self._runner.store.move_schedule(kept.name, kept.next_at, after)
 
     async def _begin(self, schedule: Schedule, tick: float) -> None:
-        place = {"queue": schedule.queue, "priority": schedule.priority, "key": schedule.key}
+        place = {"queue": schedule.queue, "priority": schedule.priority, "tenant": schedule.tenant}
         run = self._runner.start(
             self._graphs[schedule.graph],
             schedule.input,

@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError
 from graphengine.graph.options import is_seconds
-from graphengine.runner.opening import is_better_alone, release
+from graphengine.runner import opening
+from graphengine.runner.arguments import by_name
+from graphengine.runner.records import lives_of
 from graphengine.runner.result import RunFailed
+from graphengine.runner.run import handle_on
 from graphengine.stores.base import ClaimQuery
 from graphengine.worker.schedules import Ticker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.result import Result
@@ -101,7 +104,7 @@ class Worker:
 
     Args:
         runner: The runner that drives them. It must stay open while the worker works.
-        graphs: The graphs by name. Runs of other graphs are left alone.
+        graphs: The graphs, with distinct names. Runs of other graphs are left alone.
         queues: The queues to take from, in turn; None for all.
         concurrency: The maximum number of runs at the same time.
         poll_seconds: How long to wait, by the runner's clock, after a poll that found nothing. New queued runs,
@@ -111,17 +114,16 @@ class Worker:
     Example:
         >>> async def main() -> None:
         ...     async with Runner("runs.db") as runner:
-        ...         worker = Worker(runner, {count.name: count})
+        ...         worker = Worker(runner, count)
         ...         worker.stop()  # from another task, when it is to end
         ...         await worker.run()
         >>> asyncio.run(main())
     """
 
-    def __init__(  # noqa: PLR0913 - keyword options of a call that people write once
+    def __init__(
         self,
         runner: QueueRunner,
-        graphs: Mapping[str, GraphDefinition[Any]],
-        *,
+        *graphs: GraphDefinition[Any],
         queues: Sequence[str] | None = None,
         concurrency: int = 4,
         poll_seconds: float = 1.0,
@@ -131,10 +133,10 @@ class Worker:
             raise DefinitionError(f"Worker(concurrency={concurrency})", repair="give 1 or more")
         if not is_seconds(poll_seconds):
             raise DefinitionError(f"Worker(poll_seconds={poll_seconds!r})", repair="give seconds above 0")
-        if not isinstance(graphs, Mapping):
-            raise DefinitionError(f"the graphs are {graphs!r}, not a mapping", where="Worker", repair="{name: graph}")
         self._runner = runner
-        self._graphs = dict(graphs)
+        self._lives = lives_of(runner)
+        self._clock = self._lives.shared.clock
+        self._graphs = by_name(graphs, "Worker(runner, ")
         self._queues = None if queues is None else tuple(queues)
         self._concurrency = concurrency
         self._poll_seconds = poll_seconds
@@ -160,7 +162,7 @@ class Worker:
             RunnerClosed: The runner was closed.
         """
         for graph in self._graphs.values():
-            self._runner.check_graph(graph)
+            self._lives.plan_of(graph)
         is_first = True
         try:
             await self._introduce()
@@ -171,7 +173,7 @@ class Worker:
                         self._on_event(Refused(None, trouble))
                     await self._take()
                     await self._measure()
-                    self._polled_at, self._trouble = self._runner.clock.now(), None
+                    self._polled_at, self._trouble = self._clock.now(), None
                 except StoreError as error:
                     if is_first:
                         raise
@@ -188,12 +190,12 @@ class Worker:
         driven = sorted(run_id for run_id, task in self._driven.items() if not task.done())
         idle: float | None = None
         if self._polled_at is not None and len(driven) < self._concurrency and not self._is_alone:
-            idle = max(0.0, self._runner.clock.now() - self._polled_at - self._poll_seconds)
+            idle = max(0.0, self._clock.now() - self._polled_at - self._poll_seconds)
         return Standing(self._stopping.is_set(), driven, self._concurrency, self._polled_at, idle, self._trouble)
 
     async def _introduce(self) -> None:
         """Record what this worker takes, for `graphengine workers`."""
-        facts = {"graphs": sorted(self._graphs), "concurrency": self._concurrency, "since": self._runner.clock.now()}
+        facts = {"graphs": sorted(self._graphs), "concurrency": self._concurrency, "since": self._clock.now()}
         queues = None if self._queues is None else list(self._queues)
         await self._runner.store.open()
         await self._runner.store.set_role({**facts, "queues": queues})
@@ -204,10 +206,11 @@ class Worker:
 
     async def _measure(self) -> None:
         """Let extensions measure the queues now and then."""
-        now = self._runner.clock.now()
+        now = self._clock.now()
         if now >= self._measured_at + _MEASURE_SECONDS:
             self._measured_at = now
-            await self._runner.tell_polled()
+            for each in self._lives.shared.extensions:
+                await each.polled(self._runner.store)
 
     async def _take(self) -> None:
         """Start to drive due runs, up to the concurrency."""
@@ -215,12 +218,14 @@ class Worker:
             room = self._concurrency - len(self._driven)
             if room <= 0 or (self._driven and (self._is_alone or self._awaits_idle)):
                 return
-            now = self._runner.clock.now()
+            now = self._clock.now()
             self._aside, self._elsewhere = _later(self._aside, now), _later(self._elsewhere, now)
             aside = {*self._aside, *self._elsewhere, *self._driven}
             count = 1 if self._awaits_idle else room
-            pick = ClaimQuery(now, count, list(self._graphs), self._queues, aside, refused=self._aside)
-            taken = await self._runner.take(pick)
+            kept = self._lives.shared.kept.ids
+            pick = ClaimQuery(now, count, list(self._graphs), self._queues, aside, refused=self._aside, kept=kept)
+            self._lives.check_usable()
+            taken = await self._runner.store.take(pick)
             self._is_alone = self._awaits_idle = False
             for each in taken:
                 if each.fence is not None:
@@ -237,7 +242,7 @@ class Worker:
 
     async def _begin_orphan(self, taken: ClaimedRun) -> None:
         """Claim and drive the run of a dead process; if it must be alone, only once no other run is driven."""
-        if await is_better_alone(self._runner.store, taken.info):
+        if await opening.is_better_alone(self._runner.store, taken.info):
             if self._driven:
                 self._awaits_idle = True
                 return
@@ -247,7 +252,7 @@ class Worker:
 
     async def _wait_for_poll(self) -> None:
         """Wait until the next poll: a run has ended, the poll's time is over or cut short, or the worker must stop."""
-        clock = self._runner.clock
+        clock = self._clock
         waker = asyncio.ensure_future(self._stopping.wait())
         waiting: list[asyncio.Future[Any]] = [waker, *self._driven.values()]
         if len(self._driven) < self._concurrency:
@@ -277,7 +282,7 @@ class Worker:
 
     async def _drive(self, taken: ClaimedRun) -> None:
         """Resume a run, and drive it until it ends, waits, or is released."""
-        info, now = taken.info, self._runner.clock.now()
+        info, now = taken.info, self._clock.now()
         try:
             run, taking = await self._resumed(taken)
             is_taken = await taking
@@ -295,20 +300,29 @@ class Worker:
             self._stopping.set()
             raise
         except LeaseLost as error:  # this process was suspended, and another one has the run
-            self._elsewhere[info.id] = self._runner.clock.now() + self._poll_seconds
+            self._elsewhere[info.id] = self._clock.now() + self._poll_seconds
             self._on_event(Refused(info, error))
         except Exception as error:  # noqa: BLE001 - a fault of one run must not end the others
-            self._aside[info.id] = self._runner.clock.now() + _AGAIN_SECONDS
+            self._aside[info.id] = self._clock.now() + _AGAIN_SECONDS
             self._on_event(Refused(info, error))
 
     async def _resumed(self, taken: ClaimedRun) -> tuple[Run[Any], Coroutine[object, object, bool]]:
-        """Resume a run that was taken; if that is refused at once, release it for the other workers."""
+        """Resume a run that was taken, or claim that of a dead process; if that is refused at once, release it.
+
+        Returns:
+            Its handle, and whether it is driven here, once that is clear.
+        """
+        lives, info = self._lives, taken.info
         try:
-            return self._runner.resume_taken(self._graphs[taken.info.graph], taken)
+            plan = lives.plan_of(self._graphs[info.graph])
+            resume = partial(opening.resume, taken=taken)
+            # Not asked: if another worker was faster and the run failed there, it is not retried.
+            life = lives.begin(plan, info.id, resume, is_asked=False, of_worker=True)
         except BaseException:
             if taken.fence is not None:
-                await release(self._runner.store, taken.info.id, taken.fence)
+                await opening.release(self._runner.store, info.id, taken.fence)
             raise
+        return handle_on(life, lives), life.is_taken()
 
 
 def _later(until: Mapping[str, float], now: float) -> dict[str, float]:

@@ -59,7 +59,7 @@ def test_every_agent_without_a_model_is_listed() -> None:
         outer.run_sync()
     assert [problem.where for problem in caught.value.problems] == ["node plan", "node inner/write"]
     models = {"inner/write": "placeholder", "plan": "rules", "writer": "placeholder"}
-    assert outer.run_sync(models=models).state.draft
+    assert outer.run_sync(models=models).status == "finished"
 
 
 @pytest.mark.parametrize("models", [{"writer": "placeholder"}, {"write": "placeholder"}, "placeholder"])
@@ -87,8 +87,8 @@ async def test_one_node_alone_needs_only_its_own_models() -> None:
     graph.add_node("shout", upper, writes="draft")
     graph.add_node("write", BARE, writes="draft")
     graph.add_path(START, "shout", "write", END)
-    assert (await run_node(graph, "shout", task="x")).update == {"draft": "X"}
-    assert (await run_node(graph, "write", task="x", models=ScriptedModel(["said"]))).update == {"draft": "said"}
+    assert (await run_node(graph, "shout", {"task": "x"})).update == {"draft": "X"}
+    assert (await run_node(graph, "write", {"task": "x"}, models=ScriptedModel(["said"]))).update == {"draft": "said"}
 
 
 @pytest.mark.parametrize("models", [5, ScriptedModel, {"writer": 5}])

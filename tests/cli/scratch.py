@@ -1,5 +1,6 @@
 """A project for trying commands: the graphs and runs that the examples of `--help` name."""
 
+import shlex
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -86,6 +87,7 @@ RUNS = (
     ("run desk --run-id desk", 3),
     ("run desk --run-id desk-2", 3),
     ("export tides -o tides.json", 0),
+    ('schedule add nightly --cron "0 3 * * *" --graph review', 0),
 )
 """Commands that record the runs, with their exit codes."""
 
@@ -122,5 +124,5 @@ def scratch(folder: Path) -> None:
     (folder / "tip.txt").write_text("Ants swim\n")
     (folder / "answer.txt").write_text("yes\n")
     for line, code in RUNS:
-        done = CliRunner().invoke(main, line.split())
+        done = CliRunner().invoke(main, shlex.split(line))
         assert done.exit_code == code, (line, done.output)

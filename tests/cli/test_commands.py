@@ -12,7 +12,7 @@ from graphengine.stores.sqlite.store import SQLiteStore
 from tests.cli.programs import COUNTER, Invoke, document
 
 KEYS = ["schema", "run_id", "graph", "status", "parent", "tags", "ending", "error", "waits", "usage", "inherited"]
-KEYS += ["deaths", "state", "spending", "steps"]
+KEYS += ["deaths", "state", "failures", "spending", "steps"]
 ERROR_KEYS = {"code", "message", "where", "repair"}
 STEP_KEYS = ["seq", "path", "kind", "node", "visit", "attempt", "edge", "targets", "update"]
 STEP_KEYS += ["explanation", "error", "detail", "usage", "started_at", "finished_at"]
@@ -325,10 +325,10 @@ def test_an_unknown_graph_can_be_a_misspelt_run(invoke: Invoke) -> None:
     assert "no run" not in invoke("render", "nope.py", "-o", "x.svg").stderr
 
 
-def test_too_short_a_beginning_of_an_id_says_how_much_is_needed(invoke: Invoke) -> None:
-    """Three characters of an id match no run."""
+def test_too_short_a_beginning_of_an_id_lists_what_begins_so(invoke: Invoke) -> None:
+    """Three characters of an id are too few; the ids that begin with them are listed."""
     invoke("run", "counter", "--run-id", "abcdef")
-    assert "give the first 4 characters" in invoke("show", "abc").stderr
+    assert "give more of the id: abcdef" in invoke("show", "abc").stderr
     assert invoke("show", "abcd").exit_code == 0
 
 

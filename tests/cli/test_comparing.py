@@ -49,7 +49,7 @@ def test_a_diff_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
     """The keys that are documented, of runs that share steps."""
     begin(invoke)
     made = document(invoke("diff", "three", "four", "--json").stdout)
-    assert list(made) == ["schema", "shared", "alike", "first", "second", "differences"]
+    assert list(made) == ["schema", "shared", "alike", "first", "second", "differences", "setup"]
     assert made["shared"] == {"run_id": "one", "seq": 2}
     side = ["run_id", "graph", "status", "seq", "parted_at", "begins", "way", "usage", "spent"]
     assert list(made["first"]) == list(made["second"]) == side
@@ -62,6 +62,38 @@ def test_a_diff_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
     assert (made["alike"], made["first"]["parted_at"], made["second"]["parted_at"]) == (1, 6, 5)
 
 
+AGENT = """
+from pydantic import BaseModel
+from graphengine import END, START, Agent, Graph
+
+class State(BaseModel):
+    task: str = "Tides"
+    text: str = ""
+
+def shout(task: str) -> str:
+    return task.upper()
+
+graph = Graph("asked", State)
+graph.add_node("write", Agent("writer", model="rules", prompt="Write: {task}", by_rules=shout), writes="text")
+graph.add_path(START, "write", END)
+"""
+
+
+def test_diff_shows_prompts_and_limits_that_differ(project: Path, invoke: Invoke) -> None:
+    """As far as they are recorded: the graph's prompts, and the limits of the run."""
+    (project / "asked.py").write_text(AGENT)
+    assert invoke("run", "asked.py", "--run-id", "one").exit_code == 0
+    (project / "asked.py").write_text(AGENT.replace("Write:", "Explain:"))
+    assert invoke("run", "asked.py", "--run-id", "two", "--limit", "visits=9").exit_code == 0
+    setup = document(invoke("diff", "one", "two", "--json").stdout)["setup"]
+    assert setup == [
+        "node write: prompt 'Write: {task}' → 'Explain: {task}'",
+        "limit visits: 1000 → 9",
+    ]
+    shown = invoke("diff", "one", "two").stdout.splitlines()
+    assert shown[shown.index("they were run differently:") + 1 :][:2] == setup
+
+
 def test_one_run_is_compared_with_itself_at_two_steps(invoke: Invoke) -> None:
     """One `--at` applies to both runs, two to one each."""
     begin(invoke)
@@ -70,6 +102,8 @@ def test_one_run_is_compared_with_itself_at_two_steps(invoke: Invoke) -> None:
     assert "n: 1 -> 3" in found
     assert "their states are the same" in invoke("diff", "one", "two", "--at", "2").stdout
     assert "they are the same up to step 2" in invoke("diff", "one", "two", "--at", "2").stdout
+    assert "as of step 2 of 4" in invoke("diff", "one", "two", "--at", "more:1").stdout
+    assert "its visits: 1 (step 2), 2 (step 3), 3 (step 4)" in invoke("diff", "one", "two", "--at", "more:4").stderr
 
 
 def test_diff_refuses_what_it_cannot_compare(invoke: Invoke) -> None:

@@ -12,6 +12,8 @@ from tests.cli.programs import GATED, call, document, read_until, start
 
 MISSPELT = [
     ("sho tides", "'show'"),
+    ("schedule ad tea", "'add'"),
+    ("queus list", "'queues'"),
     ("show tides --stpe 1", "'--step'"),
     ("--hlp", "'--help'"),
     ("runs --status finishd", "'finished'"),
@@ -33,6 +35,7 @@ MISSPELT = [
     ("branch tides --at 1 --set drat=1", "'draft'"),
     ("run review --pause-before wrte", "'write'"),
     ("run review --limit vists=1", "visits=…"),
+    ("run review --limit steps=1", "visits=…"),
     ("run review --model ruls", "'rules'"),
     ("run review --model writer=rules", "'write'"),
     ("answer post yes --question approv", "'approve'"),

@@ -1,5 +1,6 @@
 import datetime
 import enum
+import io
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -109,6 +110,23 @@ def test_a_file_is_read_by_the_type_of_its_field(tmp_path: Path) -> None:
     whole = TextFile(path=str(note), text="hello\n")
     found = parsed(f"text=@{note}", f"file=@{note}", f"files=@{note}", f"words=@{note}", f"numbers=@{data}")
     assert found == {"text": "hello\n", "file": whole, "files": [whole], "words": ["hello\n"], "numbers": [1, 2]}
+
+
+def test_a_whole_state_comes_from_a_file_or_stdin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`@FILE`, or `-`, without a key is a JSON object of fields; further fields can be given, none twice."""
+    state = tmp_path / "state=1.json"
+    state.write_text('{"text": "@ann", "numbers": [1]}')
+    assert parsed(f"@{state}", "words=b") == {"text": "@ann", "numbers": [1], "words": ["b"]}
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"number": 2}'))
+    assert parsed("-") == {"number": 2}
+    for text, message in (('{"numbr": 1}', "unknown input 'numbr'"), ("[1]", "not an object"), ("{", "invalid JSON")):
+        state.write_text(text)
+        with pytest.raises(InputError, match=message) as caught:
+            parsed(f"@{state}")
+        assert caught.value.repair
+    state.write_text('{"text": "a"}')
+    with pytest.raises(InputError, match="'text' is given twice"):
+        parsed("text=b", f"@{state}")
 
 
 def test_json_can_be_given_to_any_field(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def assert_clean(folder: Path, scratch: Path) -> None:
 
 def test_a_new_project_lists_checks_runs_draws_and_resumes(made: Path) -> None:
     """Every command that its README names works."""
-    (listed,) = document(call(made, "list", "--json").stdout)["graphs"]
+    (listed,) = document(call(made, "graphs", "--json").stdout)["graphs"]
     assert (listed["name"], listed["example"]) == ("review_loop", True)
     checked = document(call(made, "check", "--json").stdout)
     assert (checked["errors"], checked["warnings"], len(checked["graphs"])) == (0, 0, 1)

@@ -1,11 +1,15 @@
 import sqlite3
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from graphengine.cli.places import graph_words
 from graphengine.cli.project import find, find_named, load
+from graphengine.serve.inspector import server as inspector
+from graphengine.serve.service import server as service
 from tests.cli.programs import COUNTER, Invoke, document
 
 
@@ -194,3 +198,27 @@ def test_the_project_says_how_long_to_wait_for_a_locked_database(project: Path, 
     locked = invoke("run", "counter", "--store", "runs.db")
     connection.close()
     assert (locked.exit_code, "busy_timeout_seconds = 60 in [tool.graphengine]" in locked.stderr) == (5, True)
+
+
+def test_inspect_and_serve_wait_for_a_locked_database_as_long(
+    project: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`busy_timeout_seconds` is a setting of both servers."""
+    given: list[float] = []
+
+    def serve(settings: inspector.Settings, opened: object) -> Sequence[object]:
+        given.append(settings.busy_timeout_seconds)
+        return ()
+
+    def serving(settings: service.Settings) -> NoReturn:
+        given.append(settings.busy_timeout_seconds)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inspector, "serve", serve)
+    monkeypatch.setattr(service, "Serving", serving)
+    invoke("run", "counter")
+    with (project / "pyproject.toml").open("a") as settings:
+        settings.write("busy_timeout_seconds = 0.01\n")
+    invoke("inspect", "--no-open")
+    invoke("serve", "counter")
+    assert given == [0.01, 0.01]

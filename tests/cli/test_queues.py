@@ -49,8 +49,8 @@ def ran(*words: str, code: int = 0) -> str:
 
 
 def test_the_printed_command_of_a_worker_drives_a_queued_run(project: Path) -> None:
-    """The printed command drives a queued run after `run --queue`, and after an import, which keeps queue and key."""
-    queued = CliRunner().invoke(main, ["run", "flow.py", "--run-id", "r", "--queue", "-q", "--key", "acme"])
+    """The printed command drives a queued run after `run --queue`, and after an import, which keeps its place."""
+    queued = CliRunner().invoke(main, ["run", "flow.py", "--run-id", "r", "--queue", "-q", "--tenant", "acme"])
     assert queued.exit_code == 0
     assert " worker --queue -q --graph flow.py\n" in queued.stderr
     ran("export", "r", "-o", "r.json")
@@ -59,7 +59,7 @@ def test_the_printed_command_of_a_worker_drives_a_queued_run(project: Path) -> N
     line = next(line for line in done.stderr.splitlines() if line.startswith("worker: "))
     assert line.endswith(" worker --queue -q --graph FILE --store other.db")
     (listed,) = json.loads(ran("runs", "--status", "queued", "--store", "other.db", "--json"))["runs"]
-    assert (listed["queue"], listed["key"]) == ("-q", "acme")
+    assert (listed["queue"], listed["tenant"]) == ("-q", "acme")
     words = shlex.split(line.partition(" ")[2].replace("FILE", "flow.py"))
     words = words[words.index("worker") :]
     worker = start(project, *words, "--json")
@@ -74,11 +74,11 @@ def test_a_run_is_queued_listed_and_driven(project: Path) -> None:
     assert (queued["run_id"], queued["queue"], queued["priority"], queued["status"]) == ("r", "mail", 3, "queued")
     assert "queued" in ran("runs")
     (listed,) = json.loads(ran("runs", "--status", "queued", "--json"))["runs"]
-    assert (listed["queued"], listed["queue"], listed["key"]) == (True, "mail", None)
-    limits = json.loads(ran("queues", "mail", "--concurrency", "2", "--key-rate", "5/1m", "--json"))
+    assert (listed["queued"], listed["queue"], listed["tenant"]) == (True, "mail", None)
+    limits = json.loads(ran("queues", "set", "mail", "--concurrency", "2", "--tenant-rate", "5/1m", "--json"))
     (queue,) = limits["queues"]
-    assert (queue["queued"], queue["driven"], queue["limits"]["key_rate"]) == (1, 0, [5, 60.0])
-    assert "2 at a time, 5 in 60 s of a key" in ran("queues")
+    assert (queue["queued"], queue["driven"], queue["limits"]["tenant_rate"]) == (1, 0, [5, 60.0])
+    assert "2 at a time, 5 in 60 s of a tenant" in ran("queues", "list")
     assert json.loads(ran("workers", "--json"))["workers"] == []
     worker = start(project, "worker", "--graph", "flow.py", "--queue", "mail", "--json", "--health", "0")
     lines = [json.loads(worker.stdout.readline()) for _ in range(2)]
@@ -95,23 +95,23 @@ def test_a_run_is_queued_listed_and_driven(project: Path) -> None:
     os.kill(worker.pid, signal.SIGTERM)
     assert worker.wait(20) == 0
     assert "finished" in ran("runs")
-    assert "queue" not in json.loads(ran("queues", "mail", "--no-limits", "--json"))["queues"]
+    assert "queue" not in json.loads(ran("queues", "set", "mail", "--no-limits", "--json"))["queues"]
 
 
 def test_a_queued_run_is_stopped_at_once(project: Path) -> None:
     """No process has to be asked."""
     del project
-    ran("run", "flow.py", "--run-id", "r", "--queue", "mail", "--key", "ann")
+    ran("run", "flow.py", "--run-id", "r", "--queue", "mail", "--tenant", "ann")
     assert "which was queued" in ran("stop", "r")
 
 
 @pytest.mark.parametrize(
     "words",
     [
-        ["queues", "--concurrency", "2"],
-        ["queues", "mail", "--rate", "fast"],
-        ["queues", "mail", "--rate", "5/0s"],
-        ["run", "flow.py", "--key", "ann"],
+        ["queues", "set", "--concurrency", "2"],
+        ["queues", "set", "mail", "--rate", "fast"],
+        ["queues", "set", "mail", "--rate", "5/0s"],
+        ["run", "flow.py", "--tenant", "ann"],
         ["worker", "--graph", "flow.py", "--health", "here:there"],
     ],
 )

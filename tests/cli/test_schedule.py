@@ -23,24 +23,26 @@ def test_a_schedule_from_its_beginning_to_its_end() -> None:
     """Each command shows what has become of a schedule."""
     more = ["--zone", "Europe/Berlin", "--input", "n=4", "--missed", "one", "--queue", "mail", "--tag", "nightly"]
     document = ran(*DAILY, *more, "--json")
-    check_document("schedule", json.loads(document))
+    check_document("schedule add", json.loads(document))
     (added,) = json.loads(document)["schedules"]
     assert (added["name"], added["graph"], added["input"], added["missed"]) == ("daily", "flow", {"n": 4}, "one")
     assert added["next_at"] % 3600 == 0
-    listed = ran("schedule").splitlines()
+    listed = ran("schedule", "list").splitlines()
     assert listed[0].split() == ["schedule", "times", "zone", "graph", "queue", "missed", "next"]
     assert "Europe/Berlin" in listed[1]
     assert "paused" in ran("schedule", "pause", "daily")
     assert json.loads(ran("schedule", "list", "--json"))["schedules"][0]["next_at"] is None
     assert "paused" not in ran("schedule", "resume", "daily")
     ran("schedule", "remove", "daily")
-    assert json.loads(ran("schedule", "--json"))["schedules"] == []
+    assert json.loads(ran("schedule", "list", "--json"))["schedules"] == []
 
 
 @pytest.mark.parametrize(
     "words",
     [
+        ["schedule"],
         ["schedule", "add"],
+        ["schedule", "ad", "daily"],
         ["schedule", "add", "daily", "--graph", "flow.py"],
         ["schedule", "remove", "daily"],
         [*DAILY, "--zone", "Mars/Phobos"],
@@ -52,4 +54,4 @@ def test_wrong_options_are_refused(words: list[str]) -> None:
     ran("run", "flow.py")
     found = CliRunner().invoke(main, words)
     assert found.exit_code == 2, found.output
-    assert json.loads(ran("schedule", "--json"))["schedules"] == []
+    assert json.loads(ran("schedule", "list", "--json"))["schedules"] == []

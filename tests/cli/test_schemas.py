@@ -1,4 +1,5 @@
 import json
+import shlex
 from pathlib import Path
 
 import jsonschema
@@ -12,12 +13,12 @@ from tests.kit.documents import check_document
 
 CALLS: dict[str, list[tuple[str, str]]] = {
     "new": [("new my_flows", "Made")],
-    "list": [("list", "Graphs")],
+    "graphs": [("graphs", "Graphs")],
     "run": [
         ("run review --pause-before review", "Run"),
         ("run review --after tides --run-id p", "Run"),
         ("run review --estimate", "Estimated"),
-        ("run review --queue mail --key ann", "Queued"),
+        ("run review --queue mail --tenant ann", "Queued"),
     ],
     "eval": [
         ("eval review --data cases.jsonl --against flows/review.py", "Report"),
@@ -29,8 +30,14 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "branch": [("branch tides --at 2 --set score=9", "Run")],
     "stop": [("stop post", "Stopped")],
     "workers": [("workers", "Workers")],
-    "queues": [("queues", "Queues"), ("queues mail --concurrency 2 --key-rate 5/1m", "Queues")],
-    "schedule": [("schedule", "Schedules")],
+    "tag": [("tag tides --add kept", "Tagged")],
+    "queues list": [("queues list", "Queues")],
+    "queues set": [("queues set mail --concurrency 2 --tenant-rate 5/1m", "Queues")],
+    "schedule list": [("schedule list", "Schedules")],
+    "schedule add": [('schedule add tea --cron "0 7 * * *" --graph review', "Schedules")],
+    "schedule pause": [("schedule pause nightly", "Schedules")],
+    "schedule resume": [("schedule resume nightly", "Schedules")],
+    "schedule remove": [("schedule remove nightly", "Schedules")],
     "runs": [("runs", "Runs"), ("runs --tree", "Tree")],
     "show": [
         ("show tides", "Run"),
@@ -108,7 +115,7 @@ def test_every_command_has_a_document_and_a_call_here() -> None:
 def test_a_commands_output_matches_its_model(tried: Path, command: str, line: str, name: str) -> None:
     """Every key is known, every type is correct, and the published JSON Schema accepts it."""
     failing(tried)
-    done = CliRunner().invoke(main, [*line.split(), "--json"])
+    done = CliRunner().invoke(main, [*shlex.split(line), "--json"])
     assert done.exit_code in (0, 1, 2, 3, 4), done.output
     matches(command, name, done.stdout)
 
@@ -118,7 +125,7 @@ def test_a_commands_output_matches_its_model(tried: Path, command: str, line: st
 )
 def test_every_failure_has_the_same_document(tried: Path, line: str) -> None:
     """Every failure of every command has the same document."""
-    done = CliRunner().invoke(main, [*line.split(), "--json"])
+    done = CliRunner().invoke(main, [*shlex.split(line), "--json"])
     matches("run", "Failed", done.stdout)
 
 

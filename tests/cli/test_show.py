@@ -58,6 +58,9 @@ def test_items_that_record_work_are_one_line(project: Path, invoke: Invoke) -> N
     assert "3-122" in lines[0]
     assert "work[…] 30 items, 10 failed" in lines[0]
     assert len(lines) == 6
+    failures = document(invoke("show", "r", "--json").stdout)["failures"]
+    assert [failed["item"]["n"] for failed in failures] == list(range(1, 40, 4))
+    assert (failures[0]["error"]["path"], failures[0]["error"]["message"]) == ("work[1]", "not 1")
     assert all("failed" in line for line in lines[1:])
 
 
@@ -174,7 +177,7 @@ def test_a_run_can_be_named_by_a_prefix_of_its_id(invoke: Invoke) -> None:
     invoke("run", "counter", "--run-id", "tides-2")
     refused = invoke("show", "tides")
     assert refused.exit_code == 2
-    assert "2 runs in checkpoints/runs.db begin with 'tides'" in refused.stderr
+    assert "'tides' names no run; 2 in checkpoints/runs.db begin with it" in refused.stderr
     assert "give more of the id: tides-1, tides-2" in refused.stderr
 
 

@@ -70,7 +70,7 @@ def test_commands_that_read_records_import_neither_runner_nor_models(tried: Path
 
 
 @pytest.mark.parametrize(
-    "line", ["list", "check", "replay tides", "prune --keep-last 9 --dry-run", "stop post", "run review"]
+    "line", ["graphs", "check", "replay tides", "prune --keep-last 9 --dry-run", "stop post", "run review"]
 )
 def test_running_a_graphs_file_imports_no_unused_library(tried: Path, line: str) -> None:
     """Running a graph's file imports no unused library, except for the imports of the file itself."""

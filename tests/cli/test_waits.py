@@ -379,7 +379,7 @@ def test_a_message_is_kept_until_it_is_received(waiting: Invoke) -> None:
     """One of another topic changes only the log; the same key again sends nothing."""
     assert waiting("send", "r", "other", "x").exit_code == 3
     for _ in range(2):
-        assert waiting("send", "r", "tips", '{"a": [1]}', "--key", "once").exit_code == 3
+        assert waiting("send", "r", "tips", '{"a": [1]}', "--idempotency-key", "once").exit_code == 3
     made = document(waiting("show", "r", "--json").stdout)
     messages = [step["detail"] for step in made["steps"] if step["kind"] == "message"]
     assert messages == [{"topic": "other", "payload": "x"}, {"topic": "tips", "payload": {"a": [1]}}]

@@ -64,7 +64,7 @@ def add(a: int) -> int:
         lambda number: circuit_breaker(Guarded, add, add, answer="circuit", pause_seconds=number),
         lambda number: SQLiteStore("runs.db", lease_seconds=number),
         lambda number: SQLiteStore("runs.db", busy_timeout_seconds=number),
-        lambda number: Worker(Runner(), {}, poll_seconds=number),
+        lambda number: Worker(Runner(), poll_seconds=number),
     ],
     ids=["wait", "multiplier", "jitter", "mcp", "anthropic", "openai", "limiter", "circuit", "lease", "busy", "poll"],
 )
@@ -92,7 +92,7 @@ def test_limits_of_time_are_numbers(made: Callable[[float], object], number: flo
 
 
 @pytest.mark.parametrize("number", NONE)
-@pytest.mark.parametrize("name", ["steps", "tokens", "cost_usd", "seconds"])
+@pytest.mark.parametrize("name", ["visits", "tokens", "cost_usd", "seconds"])
 def test_limits_of_runs_are_numbers(name: str, number: float) -> None:
     """A limit that is not a number, or below 0, is refused."""
     with pytest.raises(DefinitionError, match=name):

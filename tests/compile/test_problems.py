@@ -175,6 +175,7 @@ CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
     ("writes wrong type", node("b", words, writes="score"), "type_disagrees", "returns str", "score"),
     ("writes wrong item", node("b", words, writes="history"), "type_disagrees", "returns str", ""),
     ("key of no dict", node("b", words, writes="task[x]"), "bad_write", "not a dict", "dict"),
+    ("part of a field", node("b", words, writes="task.text"), "bad_write", "a whole field", "task.model_copy(update={"),
     ("writes in a tuple", node("b", noop, writes=("task", "scor")), "unknown_field", "scor", "'score'"),
     ("writes in a mapping", node("b", noop, writes={"scor": "."}), "unknown_field", "scor", ""),
     ("zero timeout", node("b", words, writes="task", timeout_seconds=0), "bad_option", "timeout_seconds", ""),
@@ -186,8 +187,8 @@ CASES: list[tuple[str, Callable[[Graph[State]], object], str, str, str]] = [
     ("plateau of text", when(plateau("task")), "not_a_number", "'task'", "numeric field"),
     ("retry as a number", node("b", words, writes="task", retry=3), "bad_option", "retry=3", "Retry(attempts=3)"),
     ("retry as a flag", node("b", words, writes="task", retry=True), "bad_option", "retry=True", "Retry(attempts=3)"),
-    ("a constant input", node("b", words, writes="task", inputs={"k": 3}), "bad_option", "{'k': 3}", "function"),
-    ("a constant item", node("b", words, writes="task", each={"x": 3}), "bad_option", "{'x': 3}", "function"),
+    ("a constant input", node("b", words, writes="task", inputs={"k": 3}), "bad_option", "{'k': 3}", "lambda: 3"),
+    ("a constant item", node("b", words, writes="task", each={"x": 3}), "bad_option", "{'x': 3}", "lambda: 3"),
     (
         "timeout as text",
         node("b", words, writes="task", timeout_seconds="5"),

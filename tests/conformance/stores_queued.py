@@ -79,12 +79,12 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_run_has_the_queue_it_was_created_in(self, store: Store) -> None:
-        """Queue, priority and key are kept; without any it is the default queue."""
-        await store.create(replace(run_info(), queue="mail", priority=-3, key="tenant"), [step(1)], {"nodes": []})
+        """Queue, priority and tenant are kept; without any it is the default queue."""
+        await store.create(replace(run_info(), queue="mail", priority=-3, tenant="tenant"), [step(1)], {"nodes": []})
         await new_run(store, "other")
         info, other = await store.info("r"), await store.info("other")
-        assert (info.queue, info.priority, info.key, info.queued) == ("mail", -3, "tenant", False)
-        assert (other.queue, other.priority, other.key, other.queued) == ("default", 0, None, False)
+        assert (info.queue, info.priority, info.tenant, info.queued) == ("mail", -3, "tenant", False)
+        assert (other.queue, other.priority, other.tenant, other.queued) == ("default", 0, None, False)
         assert info.driver is not None
 
     @scenario
@@ -169,15 +169,15 @@ class QueuedRuns(StoreSuite):
         assert await ids(store, pick()) == ["r2", "lazy"]
 
     @scenario
-    async def test_keys_take_turns(self, store: Store) -> None:
-        """A key with few runs does not wait for all runs of another one; a late key begins with the present turn."""
+    async def test_tenants_take_turns(self, store: Store) -> None:
+        """A tenant with few runs does not wait for all of another; a late one begins with the present turn."""
         for number in range(4):
-            await queue_run(store, f"a{number}", key="a")
+            await queue_run(store, f"a{number}", tenant="a")
         for number in range(2):
-            await queue_run(store, f"b{number}", key="b")
+            await queue_run(store, f"b{number}", tenant="b")
         assert await ids(store, pick(limit=4)) == ["a0", "b0", "a1", "b1"]
-        await queue_run(store, "c0", key="c")
-        await queue_run(store, "c1", key="c")
+        await queue_run(store, "c0", tenant="c")
+        await queue_run(store, "c1", tenant="c")
         assert await ids(store, pick()) == ["a2", "c0", "a3", "c1"]
 
     @scenario
@@ -207,13 +207,13 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_key_has_no_more_than_its_concurrency(self, store: Store) -> None:
-        """The other runs of its queue continue, and runs without a key are not limited."""
-        limits = QueueLimits(key_concurrency=1)
+        """The other runs of its queue continue, and runs without a tenant are not limited."""
+        limits = QueueLimits(tenant_concurrency=1)
         await store.limit_queue("mail", limits)
         assert await store.queue_limits() == {"mail": limits}
         for number in range(3):
-            await queue_run(store, f"a{number}", queue="mail", key="a")
-        await queue_run(store, "b0", queue="mail", key="b")
+            await queue_run(store, f"a{number}", queue="mail", tenant="a")
+        await queue_run(store, "b0", queue="mail", tenant="b")
         await queue_run(store, "n0", queue="mail")
         await queue_run(store, "n1", queue="mail")
         taken = await store.take(pick())
@@ -242,11 +242,11 @@ class QueuedRuns(StoreSuite):
 
     @scenario
     async def test_a_rate_of_a_key_leaves_other_keys_alone(self, store: Store) -> None:
-        """Each key has a rate of its own."""
-        await store.limit_queue("mail", QueueLimits(key_rate=(1, 10.0)))
+        """Each tenant has a rate of its own."""
+        await store.limit_queue("mail", QueueLimits(tenant_rate=(1, 10.0)))
         for number in range(2):
-            for key in "ab":
-                await queue_run(store, f"{key}{number}", queue="mail", key=key)
+            for tenant in "ab":
+                await queue_run(store, f"{tenant}{number}", queue="mail", tenant=tenant)
         assert await ids(store, pick(now=1000.0)) == ["a0", "b0"]
         assert await ids(store, pick(now=1001.0)) == []
         assert await ids(store, pick(now=1010.0, limit=1)) == ["a1"]
@@ -272,7 +272,7 @@ class QueuedRuns(StoreSuite):
         second = await self.open_second(store)
         try:
             for number in range(40):
-                await queue_run(store, f"r{number:02}", key=f"{number % 3}")
+                await queue_run(store, f"r{number:02}", tenant=f"{number % 3}")
             found: list[str] = []
             for _ in range(30):
                 both = await asyncio.gather(store.take(pick(limit=3)), second.take(pick(limit=3)))
@@ -287,9 +287,9 @@ class QueuedRuns(StoreSuite):
         most = 3
         second = await self.open_second(store)
         try:
-            await store.limit_queue("mail", QueueLimits(concurrency=most, key_concurrency=2))
+            await store.limit_queue("mail", QueueLimits(concurrency=most, tenant_concurrency=2))
             for number in range(12):
-                await queue_run(store, f"r{number:02}", queue="mail", key=f"{number % 2}")
+                await queue_run(store, f"r{number:02}", queue="mail", tenant=f"{number % 2}")
             both = await asyncio.gather(*(each.take(pick(limit=2)) for each in (store, second) for _ in range(3)))
             assert len([each for taken in both for each in taken]) == most
         finally:
@@ -349,13 +349,13 @@ async def queue_run(  # noqa: PLR0913 - what a run is queued with
     *,
     queue: str = "default",
     priority: int = 0,
-    key: str | None = None,
+    tenant: str | None = None,
     graph: str = "g",
     created_at: float = 100.0,
 ) -> None:
     """Create a queued run of one step."""
     info = replace(run_info(run_id, graph=graph, created_at=created_at), queued=True)
-    await store.create(replace(info, queue=queue, priority=priority, key=key), [step(1)], {"nodes": []})
+    await store.create(replace(info, queue=queue, priority=priority, tenant=tenant), [step(1)], {"nodes": []})
 
 
 def pick(now: float = 1e9, limit: int = 100, **only: Any) -> ClaimQuery:

@@ -282,7 +282,7 @@ class Trial:
                         await self.runner.answer(RUN, ANSWERS[wait.name], question=wait.name)
                     elif wait.topic == "news":
                         number = sum(awaits_news(step) for step in await self.steps())
-                        await self.runner.send(RUN, "news", f"news {number}", key=str(number))
+                        await self.runner.send(RUN, "news", f"news {number}", idempotency_key=str(number))
 
     async def process(self, death: Death, spare: Sequence[tuple[str, str, int]] = ()) -> bool:
         """Let one process continue the run until it dies, ends or waits. Check the record. Return whether it died."""

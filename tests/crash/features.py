@@ -326,7 +326,7 @@ async def to_the_end(runner: Runner, graph: Graph[State], run_id: str, begin: Ca
         run = runner.resume(run_id, graph, limits=limits) if status else begin()
         if run_id == "main":
             with contextlib.suppress(InputError):  # only its last step was missing
-                await runner.send(run_id, "news", "good", key="1")  # while it is driven; each key counts once
+                await runner.send(run_id, "news", "good", idempotency_key="1")  # while it is driven; it counts once
         await run.result()
 
 

@@ -117,7 +117,7 @@ async def main() -> None:
     if not await asyncio.to_thread(sys.stdin.readline):
         return
     async with Runner(await store_at(DATABASE)) as runner:
-        worker = Worker(runner, {graph.name: graph}, concurrency=CONCURRENCY, poll_seconds=POLL_SECONDS)
+        worker = Worker(runner, graph, concurrency=CONCURRENCY, poll_seconds=POLL_SECONDS)
         await worker.run()
 
 

@@ -74,7 +74,7 @@ async def work(how: str, database: str) -> None:
                 except RunFailed:
                     continue
             return
-        worker = Worker(runner, GRAPHS, concurrency=4, poll_seconds=0.01)
+        worker = Worker(runner, *GRAPHS.values(), concurrency=4, poll_seconds=0.01)
         WORKERS.append(worker)
 
         async def watch() -> None:

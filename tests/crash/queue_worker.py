@@ -51,7 +51,7 @@ async def main(database: str, file: str) -> None:
     graph = flow(Path(file))
     async with Runner(database) as runner:
         print("ready", flush=True)  # noqa: T201 - the test waits for it
-        await Worker(runner, {graph.name: graph}, concurrency=5, poll_seconds=0.05).run()
+        await Worker(runner, graph, concurrency=5, poll_seconds=0.05).run()
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ async def test_killed_workers_lose_no_queued_run(database: str, tmp_path: Path) 
         await runner.limit_queue("work", QueueLimits(concurrency=MOST))
         for number in range(RUNS):
             await runner.start(
-                flow(), {"name": f"r{number}"}, run_id=f"r{number}", queue="work", key=f"k{number % 3}"
+                flow(), {"name": f"r{number}"}, run_id=f"r{number}", queue="work", tenant=f"k{number % 3}"
             ).result()
         workers = [await asyncio.to_thread(worker, database, notes) for _ in range(2)]
         deaths: dict[int, float] = {}

@@ -92,7 +92,7 @@ async def test_cut_connections_lose_and_repeat_nothing(proxy: Proxy, postgres: s
             await at_rest(runner, name, "finished")
 
     async with Runner(PostgresStore(proxy.address(schema), patience_seconds=PATIENCE_SECONDS)) as runner:
-        worker = Worker(runner, graphs, concurrency=4, poll_seconds=0.05)
+        worker = Worker(runner, *graphs.values(), concurrency=4, poll_seconds=0.05)
         working = asyncio.create_task(worker.run())
         living = [asyncio.create_task(lives(runner)) for _ in range(AT_ONCE)]
         async with asyncio.timeout(PATIENCE_SECONDS + ROUNDS):
@@ -161,7 +161,7 @@ async def test_a_frozen_connection_costs_the_lease(proxy: Proxy, postgres: str) 
         run = cut_off.start(graph, run_id="r")
         await there.wait()
         proxy.freeze()
-        worker = Worker(other, {graph.name: graph}, poll_seconds=0.05)
+        worker = Worker(other, graph, poll_seconds=0.05)
         working = asyncio.create_task(worker.run())
         await at_rest(other, "r", "finished")
         log = await other.history("r")

@@ -63,7 +63,7 @@ async def test_a_synchronous_standby_that_is_promoted_has_every_step(
         runs = [runner.start(graph, run_id=name) for name in names[::2]]
         for name in names[1::2]:
             await runner.start(graph, run_id=name, queue="q").result()
-        worker = Worker(runner, {graph.name: graph}, poll_seconds=0.05)
+        worker = Worker(runner, graph, poll_seconds=0.05)
         working = asyncio.create_task(worker.run())
         await reach(effects, RUNS * EFFECTS // 3)
         primary.kill()

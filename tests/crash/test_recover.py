@@ -1,6 +1,7 @@
 """`Runner.recover`: a restarted program continues the runs of its dead process."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ async def test_an_orphan_that_another_process_takes_first_is_no_suspect(database
     held.add_node("work", never, writes="done")
     held.add_path(START, "work", END)
     async with Runner(database) as first, Runner(database) as second:
-        (info,) = await second.due(["b"])
+        (info,) = await second.store.due(time.time(), graphs=["b"])
         assert not await is_better_alone(second.store, info)
         assert [run.id for run in await first.recover(held)] == ["b1"]
         assert not await is_better_alone(second.store, info)
@@ -89,7 +90,7 @@ async def test_a_worker_takes_the_same_orphans(database: Path) -> None:
 
     async with Runner(database) as runner:
         graphs = {name: graph(name) for name in ("a", "b")}
-        worker = Worker(runner, graphs, poll_seconds=0.01, on_event=note)
+        worker = Worker(runner, *graphs.values(), poll_seconds=0.01, on_event=note)
         await worker.run()
     taken = {event.info.id: event.why for event in events if isinstance(event, Took)}
     assert taken == dict.fromkeys(ORPHANS, "orphan")

@@ -50,7 +50,7 @@ async def drive(database: str) -> None:
     """Let a worker drive all runs to their end."""
     graph = small()
     async with Runner(database) as runner, asyncio.timeout(PATIENCE_SECONDS):
-        worker = Worker(runner, {graph.name: graph}, poll_seconds=0.05)
+        worker = Worker(runner, graph, poll_seconds=0.05)
         working = asyncio.create_task(worker.run())
         while {each.status for each in await runner.store.counts()} != {"finished"}:  # noqa: ASYNC110
             await asyncio.sleep(0.02)

@@ -13,7 +13,7 @@ from typing import Any
 import click
 import pytest
 
-from graphengine.cli.main import COMMANDS, main
+from graphengine.cli.main import COMMANDS, GROUPS, main
 from graphengine.cli.options import Command
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +83,16 @@ def test_the_readme_is_typed() -> None:
     assert copy == "\n\n".join(blocks(ROOT / "README.md", "python"))
 
 
+def test_the_first_graph_prints_what_the_readme_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The block below the code is its output."""
+    monkeypatch.chdir(tmp_path)
+    run_blocks(ROOT / "README.md", monkeypatch)
+    (shown,) = blocks(ROOT / "README.md", "text")
+    assert capsys.readouterr().out == shown
+
+
 def test_the_pages_were_found() -> None:
     """Those that run here, and those that other tests run."""
     assert {"README.md", "docs/use/guide.md", "docs/use/agents.md"} <= {named(page) for page in HERE}
@@ -123,6 +133,8 @@ def test_a_command_on_a_page_can_be_typed(page: Path) -> None:
     context = click.Context(main, info_name="graphengine")
     for line in commands(page):
         _, name, *words = shlex.split(line.partition(" > ")[0], comments=True)
+        if name in GROUPS:
+            name = f"{name} {words.pop(0)}"
         if name.startswith(("-", "COMMAND")) or (page.name == "cli.md" and "[OPTIONS]" in words):
             continue
         assert name in COMMANDS, line
@@ -135,7 +147,9 @@ def test_a_command_named_in_a_sentence_exists() -> None:
     """A command named in a sentence exists, with its options."""
     context = click.Context(main, info_name="graphengine")
     for page in PAGES:
-        for name, rest in re.findall(r"`graphengine ([a-z]+)([^`]*)`", page.read_text(encoding="utf-8")):
+        for name, rest in re.findall(
+            r"`graphengine ((?:(?:queues|schedule) )?[a-z]+)([^`]*)`", page.read_text(encoding="utf-8")
+        ):
             where = f"{named(page)}: `graphengine {name}{rest}`"
             assert name in COMMANDS, where
             command = main.get_command(context, name)

@@ -87,9 +87,9 @@ def test_two_runs_next_to_each_other_have_the_same_text(charts: Mapping[str, Cha
 
 
 def test_the_page_shows_every_workflow_with_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page has the line of `graphengine list` and both pictures of each; no picture is left over."""
+    """The page has the line of `graphengine graphs` and both pictures of each; no picture is left over."""
     monkeypatch.chdir(DOCS.parent)
-    listed = json.loads(CliRunner().invoke(main, ["list", "--json"]).stdout)["graphs"]
+    listed = json.loads(CliRunner().invoke(main, ["graphs", "--json"]).stdout)["graphs"]
     text = " ".join(page().split())
     found = {graph["name"]: graph["about"] for graph in listed}
     assert sorted(found) == sorted(NAMES)

@@ -1,5 +1,6 @@
 """The pictures of the docs can be read where they are shown: in a column of 830 px, as GitHub shows a README."""
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -34,3 +35,22 @@ def test_no_text_is_too_small(picture: Path) -> None:
     root = read_xml(picture.read_bytes())
     shrunk = min(1.0, COLUMN / pixels(root.get("width", "0")))
     assert min(sizes(root, 16.0, 1.0)) * shrunk >= LEAST
+
+
+def test_the_picture_at_the_top_of_the_readme_is_low() -> None:
+    """It takes at most 320 px of the first screen."""
+    root = read_xml((ROOT / "docs" / "pictures" / "review_loop.svg").read_bytes())
+    assert pixels(root.get("height", "0")) <= 320
+    assert pixels(root.get("width", "0")) <= COLUMN
+
+
+def test_the_film_of_the_inspector_is_short_and_small() -> None:
+    """It is an animation of 6 to 10 seconds, a little wider than the column, and at most 400 kB."""
+    film = (ROOT / "docs" / "pictures" / "inspector.webp").read_bytes()
+    frames = [found.end() for found in re.finditer(rb"ANMF.{4}", film, re.DOTALL)]
+    milliseconds = [int.from_bytes(film[at + 12 : at + 15], "little") for at in frames]
+    assert (film[:4], film[8:16]) == (b"RIFF", b"WEBPVP8X")
+    assert COLUMN <= int.from_bytes(film[24:27], "little") + 1 <= 1.1 * COLUMN
+    assert len(frames) > 10
+    assert 6_000 <= sum(milliseconds) <= 10_000
+    assert len(film) <= 400_000

@@ -16,6 +16,17 @@ from tests.kit import forks
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "use" / "web.md").read_text(encoding="utf-8")
 (SOURCE,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+PRINTED = """"approve", "press", END)
+
+
+async def press(text: str) -> str:
+    while not __import__("pathlib").Path("quick").exists():
+        await asyncio.sleep(0.01)
+    return text
+
+
+posts.add_node("press", press, writes="text")
+"""
 SLOW = 'if not __import__("pathlib").Path("quick").exists():\n        await asyncio.sleep(60)\n    return f"All'
 
 
@@ -32,10 +43,10 @@ class Service:
                 return
         raise AssertionError("the service did not start: " + "".join(lines))
 
-    def call(self, path: str, body: object = None) -> tuple[int, str]:
+    def call(self, path: str, body: object = None, **more: str) -> tuple[int, str]:
         """Return the status and the text of an answer."""
         data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", **more}
         request = urllib.request.Request(self.address + path, data, headers)  # noqa: S310 - loopback
         try:
             with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310 - loopback
@@ -44,9 +55,9 @@ class Service:
             with error:
                 return error.code, error.read().decode()
 
-    def events(self, run_id: str) -> list[dict[str, Any]]:
-        """Return the events of a run until it waits or is over."""
-        _, text = self.call(f"/posts/{run_id}/events")
+    def events(self, run_id: str, last: int = 0) -> list[dict[str, Any]]:
+        """Return the events of a run after a step, until it waits or is over."""
+        _, text = self.call(f"/posts/{run_id}/events", **{"Last-Event-ID": str(last)})
         return [json.loads(line.removeprefix("data: ")) for line in text.splitlines() if line.startswith("data: ")]
 
     def end(self, signum: signal.Signals) -> None:
@@ -81,10 +92,23 @@ def test_a_run_is_started_streamed_and_answered(serve: Callable[[str], Service])
     assert (last["event"], last["status"], last["waits"][0]["question"]) == ("ended", "waiting", "Publish Tides?")
     assert service.call("/posts", {"title": 5})[0] == 422
     assert service.call(f"/posts/{run_id}/answer", "perhaps")[0] == 422
-    status, text = service.call(f"/posts/{run_id}/answer", body=True)
-    assert (status, json.loads(text)["status"]) == (200, "finished")
+    assert service.call(f"/posts/{run_id}/answer", body=True) == (
+        202,
+        json.dumps({"id": run_id}, separators=(",", ":")),
+    )
     assert service.events(run_id)[-1]["state"]["approved"] is True
     assert service.call("/posts/none/events")[0] == 404
+
+
+def test_an_answer_does_not_wait_for_the_rest_of_the_run(serve: Callable[[str], Service], tmp_path: Path) -> None:
+    """It returns once it is recorded, while the next node is at work; the events continue after the last id."""
+    service = serve(SOURCE.replace('"approve", END)', PRINTED))
+    run_id = json.loads(service.call("/posts", {"title": "Tides"})[1])["id"]
+    service.events(run_id)
+    assert service.call(f"/posts/{run_id}/answer", body=True)[0] == 202
+    assert not (tmp_path / "quick").exists()
+    (tmp_path / "quick").touch()
+    assert (service.events(run_id)[-1]["status"], len(service.events(run_id, 4))) == ("finished", 3)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])

@@ -64,7 +64,7 @@ async def test_names_are_checked_before_anything_is_recorded(tmp_path: Path) -> 
         assert await runner.runs() == []
         await runner.start(heavy_graph, queue="nights", run_id="queued").result()  # its worker needs the executor
         with pytest.raises(InputError, match="unknown executor"):
-            await Worker(runner, {"heavy": heavy_graph}).run()
+            await Worker(runner, heavy_graph).run()
         assert (await runner.info("queued")).queued
     with ThreadPoolExecutor(1) as threads, ProcessExecutor(1) as processes:
         async with Runner(executors={"gpus": threads}) as runner:
@@ -120,7 +120,7 @@ async def test_threads_of_a_given_pool_have_the_whole_context() -> None:
 
 async def test_tests_need_no_executor(runner: OpenRunner) -> None:
     """`run_node` and the fixture `runner` run heavy nodes in place, with a whole Context."""
-    made = graph(heavy.steps_there)
+    made = graph(heavy.calls_there)
     assert (await run_node(made, "work")).result == 4
     assert (await runner.start(made).result()).state.out == 4
 

@@ -153,7 +153,7 @@ async def test_what_needs_the_run_is_refused_with_the_repair(pool: Executor) -> 
         errors = (await runner.start(graph(heavy.refused_there, "facts", on="cpu")).result()).state.facts
         assert len(errors) == 8
         assert all("needs the run, and work runs on 'cpu'" in error and repair in error for error in errors)
-        for function, text in ((heavy.steps_there, r"ctx\.step needs the run"), (heavy.asks_an_agent, "an agent ")):
+        for function, text in ((heavy.calls_there, r"ctx\.call needs the run"), (heavy.asks_an_agent, "an agent ")):
             run = runner.start(graph(function, "out", on="cpu", retry=Retry(attempts=3)))
             with pytest.raises(RunFailed, match=text) as caught:
                 await run.result()

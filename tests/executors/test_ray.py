@@ -79,8 +79,8 @@ async def test_nodes_run_on_the_cluster(runner: Runner) -> None:
         await runner.start(graph(heavy.fail, "out")).result()
     assert caught.value.result.error is not None
     assert 'deeper["missing"]' in caught.value.result.error.traceback
-    with pytest.raises(RunFailed, match=r"ctx\.step needs the run, and work runs on 'gpu'"):
-        await runner.start(graph(heavy.steps_there, "out")).result()
+    with pytest.raises(RunFailed, match=r"ctx\.call needs the run, and work runs on 'gpu'"):
+        await runner.start(graph(heavy.calls_there, "out")).result()
 
 
 async def test_a_dead_worker_and_a_timeout_are_failures_to_retry(runner: Runner, tmp_path: Path) -> None:

@@ -1,18 +1,20 @@
 """LangGraph's names: each raises an error with the graphengine equivalent."""
 
 import asyncio
+import inspect
 import operator
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypedDict, cast
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Graph, RunFailed, Runner, ScriptedModel, ask, choose
-from graphengine.errors import DefinitionError, GraphEngineError
+from graphengine import END, START, Agent, Graph, Limits, Retry, RunFailed, Runner, ask, choose, failed
+from graphengine.errors import DefinitionError, GraphEngineError, InputError
 from graphengine.graph import elsewhere
 from graphengine.graph.elsewhere import KEYWORDS, NAMES, NotCalledSo
+from graphengine.testing import EdgeCoverage, walk
 from graphengine.worker.worker import Worker
 from graphs import blackboard, content_queue, event_bus, orchestrator, review_loop, writers_room
 
@@ -20,6 +22,16 @@ from graphs import blackboard, content_queue, event_bus, orchestrator, review_lo
 class State(BaseModel):
     text: str = ""
     items: Annotated[list[str], operator.add] = []
+
+
+class Strict(BaseModel):
+    text: str
+    score: int
+
+
+class Keys(TypedDict):
+    text: str
+    score: int
 
 
 def work(text: str) -> str:
@@ -41,6 +53,13 @@ def one(node: object, **options: Any) -> Any:
     graph: Any = Graph("one", State)
     graph.add_node("a", node, **options)
     graph.add_path(START, "a", END)
+    return graph
+
+
+def passing(state: type[Any]) -> Any:
+    """A graph without nodes over this state."""
+    graph: Any = Graph("passing", state)
+    graph.add_path(START, END)
     return graph
 
 
@@ -93,22 +112,44 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("a graph without a name", lambda: Graph(State), "Graph('a_name', State)"),  # type: ignore[call-arg, arg-type]
     ("edges from a list", lambda: three().add_edge(["b", "c"], "d"), "add_fork(…, ['b', 'c'], join='d')"),
     ("edges to a list", lambda: three().add_edge("a", ["b", "c"]), "add_fork('a', ['b', 'c'], join=…)"),
-    ("a function as a node's name", lambda: three().add_edge(work, END), "its name: 'work'"),
+    ("an edge from a lambda", lambda: three().add_edge(lambda text: text, END), "the name of a node, or its function"),
+    ("an edge to nothing", lambda: three().add_edge("a", None), "the name of a node, or its function"),
+    ("a case that is a list", lambda: three().add_switch("a", "text", {"x": ["b", "c"]}), "add_fork('a', ['b', 'c']"),
+    ("a fork to one name", lambda: three().add_fork("a", "bc", join=END), "['bc']"),
     ("a result as a mapping", lambda: one(work, writes="text").run_sync({})["text"], "result.state.text"),
     ("a field of the state as of a result", lambda: one(work, writes="text").run_sync({}).text, "result.state.text"),
-    ("one model", lambda: made_with(models="anthropic:x"), "models={'*': 'anthropic:x'}"),
-    ("one model of a runner", lambda: made_with(models=ScriptedModel([])), "models={'*': model}"),
     ("a switch of a list", lambda: three().add_switch("a", "text", ["x"]), "{'x': 'target'}"),
     ("a choice of a list", lambda: choose("text", cast("Any", [work])), "mapping of values"),
-    ("a field as an option", lambda: three().run_sync(text="x"), "run_sync({'text': …})"),
-    ("a field as an option of run", lambda: three().run(text="x"), "run({'text': …})"),
+    ("a field as an option", lambda: three().run_sync(text="x"), "the state is one argument: {'text': …}"),
+    ("a field as an option of run", lambda: three().run(text="x"), "the state is one argument: {'text': …}"),
+    ("a part of a TypedDict", lambda: passing(Keys).run_sync({"text": "x"}), "declare score: NotRequired[…] in Keys"),
+    ("a part of a model", lambda: passing(Strict).run_sync({"text": "x"}), "give score, or declare score with"),
+    ("a class for a state", lambda: passing(Keys).run_sync(Keys), "pass an instance: Keys()"),
     ("a misspelt option", lambda: three().run_sync(run_idd="x"), "did you mean 'run_id'?"),
     ("a database", lambda: three().run_sync(db="runs.db"), "store='runs.db'"),
+    ("a run of a plan", lambda: one(work, writes="text").compile().run_sync(), "graph.run_sync(…)"),
+    ("a graph without a state", lambda: Graph("g"), "Graph('g', State)"),  # type: ignore[call-arg]
+    ("a graph of no name", lambda: Graph("", State), "NUL"),
+    ("a node before its name", lambda: three().add_node(work, "d"), "add_node('d', work)"),
+    ("a path of a list", lambda: three().add_path(["a", "b"]), "each as an argument"),
+    ("a condition by another name", lambda: three().add_edge("a", "b", condition=None), "when=…"),
+    ("an edge with a condition that is not called", lambda: three().add_edge("a", "b", when=failed), "failed(…)"),
+    ("a default of a switch", lambda: three().add_switch("a", "text", {}, default="b"), "otherwise='node'"),
+    ("arms of a fork", lambda: three().add_fork("a", arms=["b"], join=END), "known: join"),
+    ("a limit by another name", lambda: cast("Any", Limits)(steps=3), "visits=…"),
+    ("a retry by another name", lambda: cast("Any", Retry)(max_attempts=3), "did you mean 'attempts'?"),
+    ("options of a question", lambda: cast("Any", ask)("Which?", options=["a"]), "Literal['a', 'b']"),
+    ("a text as the type of an answer", lambda: ask("Sure?", "bool"), "the type itself"),
+    ("a coverage of a list", lambda: EdgeCoverage(cast("Any", [three()])), "EdgeCoverage(one, another)"),
+    ("a walk of no graph", lambda: asyncio.run(walk(cast("Any", "g"), {})), "give the Graph itself"),
+    ("a misspelt option of a node", lambda: three().add_node("d", work, write="text"), "did you mean 'writes'?"),
+    ("a misspelt option of a graph", lambda: configured(results="text"), "did you mean 'result'?"),
     ("instructions", lambda: agent(instructions="Be brief."), "system='…'"),
     ("a dict as the type of answers", lambda: agent(output={"a": int}), "give a type"),
     ("a memory without a field", lambda: agent(memory=True), "memory='messages'"),
     ("choices as the type of an answer", lambda: ask("Which?", ["a", "b"]), "Literal['a', 'b']"),
-    ("a worker of a list", lambda: Worker(made_with(), cast("Any", [three()])), "{name: graph}"),
+    ("a worker of a list", lambda: Worker(made_with(), cast("Any", [three()])), "Worker(runner, *graphs)"),
+    ("a worker of a mapping", lambda: Worker(made_with(), cast("Any", {"three": three()})), "Worker(runner, *graphs)"),
     ("a runner without a loop", lambda: enter(made_with()), "async with Runner(…) as runner"),
 ]
 
@@ -116,9 +157,29 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
 @pytest.mark.parametrize(("call", "repair"), [case[1:] for case in CALLS], ids=[case[0] for case in CALLS])
 def test_a_call_as_elsewhere_names_our_way(call: Callable[[], object], repair: str) -> None:
     """It raises one error, whose repair is what to write here."""
-    with pytest.raises(DefinitionError) as caught:
+    with pytest.raises((DefinitionError, InputError)) as caught:
         call()
     assert repair in caught.value.repair
+
+
+def test_the_signatures_of_runs_show_their_options() -> None:
+    """Of `run` and `run_sync` editors and `help` show the same options by name."""
+    of_run, of_run_sync = inspect.signature(Graph.run), inspect.signature(Graph.run_sync)
+    assert of_run == of_run_sync
+    assert list(of_run.parameters)[:5] == ["self", "state", "limits", "store", "run_id"]
+
+
+def test_what_completion_shows_of_a_graph_is_documented() -> None:
+    """A graph shows its methods, and the attributes that its docstrings name."""
+    graph = one(work, writes="text")
+    shown = {name for name in dir(graph) if not name.startswith("_")}
+    assert shown - vars(graph).keys() == {
+        *("add_node", "add_edge", "add_path", "add_switch", "add_fork"),
+        *("but", "check", "compile", "run", "run_sync"),
+        *("render", "to_dot", "to_mermaid", "to_networkx"),
+    }
+    text = f"{Graph.__doc__}{Graph.__base__.__doc__}"
+    assert not [name for name in shown & vars(graph).keys() if f" {name}: " not in text]
 
 
 def route(text: str) -> Literal["b", "c"]:
@@ -151,6 +212,8 @@ PROBLEMS: list[tuple[str, Callable[[], Any], str, str]] = [
     ),
     ("a route as a condition", routed, "wrong_comparison", "add_switch('a', route, {…})"),
     ("the name of the end", lambda: edges(("a", "b"), ("b", "c"), ("c", "__end__")), "unknown_node", "write END"),
+    ("a command", lambda: one(commanding), "no_writes", "edges choose the next node"),
+    ("the end in small letters", lambda: edges(("a", "b"), ("b", "c"), ("c", "end")), "unknown_node", "write END"),
     ("the config", lambda: one(lambda config: {}), "unknown_parameter", "ctx: Context has the run's id"),
     ("a parameter of any name", lambda: one(lambda s: {}), "unknown_parameter", "known: ctx, error, items, state"),
 ]
@@ -164,6 +227,16 @@ def test_a_graph_as_elsewhere_has_one_problem(made: Callable[[], Any], code: str
     assert repair in problem.repair
 
 
+def interrupted(question: str) -> str:
+    """Raise as LangGraph's interrupt does outside its own graphs."""
+    raise RuntimeError(f"Called get_config outside of a runnable context{question[:0]}")
+
+
+def commanding(text: str) -> Command:
+    """A node that says what it returns."""
+    return Command(goto=text)
+
+
 async def unawaited() -> str:
     """Return what a node forgets to await."""
     return "x"
@@ -174,6 +247,13 @@ RESULTS: list[tuple[str, object, dict[str, object], str]] = [
     ("a mapping under writes", lambda: {"text": "x"}, {"writes": "text"}, "remove writes='text'"),
     ("a value without writes", lambda: "x", {}, "writes='field'"),
     ("a command", lambda: Command(goto="b"), {}, "add_switch(…)"),
+    ("an interrupt", lambda: interrupted("Publish?"), {"writes": "text"}, "await ctx.ask('…', bool)"),
+    (
+        "a state read as a dict",
+        lambda state: state["text"],
+        {"writes": "text"},
+        "state.text, or a parameter named text",
+    ),
     ("a list of sends", lambda: [Send()], {"writes": "text"}, "each={'item': 'items'}"),
     ("a coroutine", lambda: {"text": unawaited()}, {}, "write await before the call of unawaited"),
     ("a change in place", lambda state: state.items.append("x"), {}, "return the new value"),

@@ -133,7 +133,7 @@ async def test_a_worker_processes_orders_of_any_process(tmp_path: Path) -> None:
             await other.send("r", "research", {"task": task, "sources": [SOURCE.model_dump()]})
         await other.send("r", "research", "close")
     async with Runner(tmp_path / "runs.db", models={"*": always()}) as runner:
-        worker = Worker(runner, {graph.name: graph}, poll_seconds=0.01, on_event=lambda _: worker.stop())
+        worker = Worker(runner, graph, poll_seconds=0.01, on_event=lambda _: worker.stop())
         async with asyncio.timeout(30):
             await worker.run()
             result = await runner.resume("r", graph).result()

@@ -112,7 +112,7 @@ async def test_a_kept_database_is_read_unchanged(dump: Path, tmp_path: Path) -> 
         infos = await runner.store.runs()
         assert {info.id for info in infos} >= {*RUNS, "long", "long_branch", "queued"} - {"review_loop"}
         queued, long = await runner.store.info("queued"), await runner.store.info("long")
-        assert (queued.queue, queued.priority, queued.key, queued.queued) == ("slow", 2, "tenant", True)
+        assert (queued.queue, queued.priority, queued.tenant, queued.queued) == ("slow", 2, "tenant", True)
         assert (long.tags, long.summary and long.summary.reason) == (("kept",), "no longer improving")
         for info in infos:
             snapshot = await load_snapshot(runner.store, info.id, None)

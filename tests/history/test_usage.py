@@ -2,9 +2,11 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Graph, Runner
 from graphengine.engine.frame_tree import add_usage
+from graphengine.history.load import diff
 from graphengine.history.usage import Spent, spending, spent_since, summed
 from graphengine.models.base import Request, Response
 from graphengine.state.amounts import Usage
+from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import made_step
 
 
@@ -55,6 +57,17 @@ async def test_spending_adds_up_to_the_usage_of_the_run() -> None:
         at = next(step.seq for step in steps if step.kind == "node" and step.node == "each")
         await runner.branch("r", shouting(), at, run_id="b").result()
         assert [(s.node, s.inherited) for s in await runner.spending("b")] == [("each", True), ("join", False)]
+
+
+async def test_a_comparison_shows_the_models_that_answered() -> None:
+    """Only those of nodes that both runs visited, if they differ."""
+    store = MemoryStore()
+    async with Runner(store, models={"shout": Shouts("dear", 0.5)}) as runner:
+        await runner.start(shouting(), run_id="a").result()
+    async with Runner(store, models={"shout": Shouts("cheap", 0.1)}) as runner:
+        await runner.start(shouting(), run_id="b").result()
+        assert (await diff(store, "a", "b")).setup == ["node each: answered by dear → cheap"]
+        assert (await diff(store, "a", "a")).setup == []
 
 
 def test_an_unknown_cost_stays_unknown_and_the_known_part_is_kept() -> None:

@@ -45,7 +45,7 @@ NAMES: Final = (
     "review_loop",
     "writers_room",
 )
-"""The bundled workflows, as `graphengine list` names them."""
+"""The bundled workflows, as `graphengine graphs` names them."""
 
 
 class Unhurried(RulesModel):

@@ -51,7 +51,7 @@ def facts_of(ctx: Context) -> list[str]:
     return [*map(str, numbers), str(ctx.random.random())]
 
 
-async def steps_there(ctx: Context) -> int:
+async def calls_there(ctx: Context) -> int:
     """Use the functions of the context that need the run."""
     return await ctx.call(double, 2)
 

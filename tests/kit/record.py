@@ -102,7 +102,7 @@ async def worked() -> Exported:
     store, graph = MemoryStore(), GRAPHS["work"]
     async with runner(store) as made:
         await made.start(graph, Text(), run_id="work").result()
-        await made.send("work", "tips", "look closer", key="1")
+        await made.send("work", "tips", "look closer", idempotency_key="1")
         await made.resume("work", graph).result()
         return await export_run(store, "work")
 
@@ -238,7 +238,9 @@ async def database(runs: Mapping[str, Exported]) -> str:
                     await import_run(store, run)
             await made.start(GRAPHS["loop"], Text(title="Ants" * 2000), run_id="long", tags=["kept"]).result()
             await made.branch("long", GRAPHS["loop"], 4, run_id="long_branch").result()
-            await made.start(GRAPHS["loop"], Text(), run_id="queued", queue="slow", priority=2, key="tenant").result()
+            await made.start(
+                GRAPHS["loop"], Text(), run_id="queued", queue="slow", priority=2, tenant="tenant"
+            ).result()
         with closing(sqlite3.connect(path)) as connection:
             lines = connection.iterdump()
             title = f"-- A database of format {latest_format()}; no process drives its runs."

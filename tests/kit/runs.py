@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph
 from graphengine.runner import Emitted, NodeBegan, StepRecorded
-from graphengine.runner.run import Run
+from graphengine.runner.run import Run, life_of
 
 SOON = 60  # seconds that a test can hang before it fails
 WEEK = 7 * 86_400  # seconds
@@ -36,6 +36,11 @@ def row(state: type[StateT], *nodes: tuple[str, Any, Any], name: str = "g") -> G
         graph.add_node(node, runnable, writes=writes)
     graph.add_path(START, *(node for node, _, _ in nodes), END)
     return graph
+
+
+async def over(run: Run[Any]) -> None:
+    """Return when a run that was begun by this handle is over here, without asking for its result."""
+    await life_of(run).over.wait()
 
 
 class Seen(NamedTuple):

@@ -415,7 +415,7 @@ class Speaker:
     memory: str
     message_type: type = int
 
-    def body(self) -> Any:
+    def __body__(self) -> Any:
         """Return the body, in place of an agent's."""
         return self
 

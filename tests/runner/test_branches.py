@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Context, Graph, Runner, ask, value
-from graphengine.errors import InputError, RunNotResumable
+from graphengine import END, START, Context, Graph, Runner, ask, iterations, value
+from graphengine.errors import InputError, RunNotResumable, UnknownStep
 from graphengine.reducers import append
 from tests.kit.runs import SOON, alone
 
@@ -52,6 +52,48 @@ async def test_branches_of_branches_share_the_steps_of_their_parents(runner: Run
     info = await runner.store.info("early")
     assert (info.parent, info.parent_seq) == ("4", 2)
     assert (await runner.state_at("0"))["log"] == []
+
+
+async def test_a_step_is_also_named_by_a_node_and_its_visit(runner: Runner) -> None:
+    """A branch, a state and a comparison begin after the step that completed that visit."""
+    graph = counting()
+    await runner.start(graph, run_id="r").result()
+    assert (await runner.state_at("r", ("more", 2)))["n"] == 2
+    assert [str(each) for each in await runner.diff("r", "r", first_at=("more", 1), second_at=3)] == ["n: 1 → 2"]
+    await runner.branch("r", graph, at=("more", 2), update={"n": 3}, run_id="other").result()
+    assert (await runner.info("other")).parent_seq == 3
+
+
+@pytest.mark.parametrize(
+    ("at", "message", "repair"),
+    [
+        (("more", 7), "no completed visits of 'more' in run r have the number 7", "1 (step 2), 2 (step 3), 3 (step 4)"),
+        (("mor", 1), "run r has no completed visit of 'mor'", "did you mean 'more'?"),
+    ],
+)
+async def test_an_unknown_visit_is_refused_with_those_that_exist(
+    runner: Runner, at: tuple[str, int], message: str, repair: str
+) -> None:
+    """So is an unknown node, with a similar one."""
+    await runner.start(counting(), run_id="r").result()
+    with pytest.raises(UnknownStep) as caught:
+        await runner.branch("r", counting(), at=at).result()
+    assert caught.value.message == message
+    assert repair in caught.value.repair
+
+
+async def test_a_visit_that_several_have_is_refused(runner: Runner) -> None:
+    """A graph that is entered again numbers its visits from 1 again; the error lists their steps."""
+    graph = Graph("twice", State)
+    graph.add_node("count", counting(), writes={"n": "n"})
+    graph.add_edge(START, "count")
+    graph.add_edge("count", END, when=iterations("count") >= 2)
+    graph.add_edge("count", "count")
+    await runner.start(graph, run_id="r").result()
+    with pytest.raises(UnknownStep, match=r"2 completed visits of 'count/more' in run r have the number 1") as caught:
+        await runner.state_at("r", ("count/more", 1))
+    assert "1 (step 3)" in caught.value.repair
+    assert (await runner.state_at("r", ("count", 2)))["n"] > (await runner.state_at("r", ("count", 1)))["n"]
 
 
 # -- amid forks

@@ -58,7 +58,7 @@ async def test_answers_load_nothing(tmp_path: Path) -> None:
                 await runner.answer("r", "sun", question="label[7]")
             await runner.resume("r", graph).result()
             await runner.answer("r", "sun", question="label[8]")
-            worker = Worker(runner, {graph.name: graph})
+            worker = Worker(runner, graph)
             working = asyncio.create_task(worker.run())
             while waits(await runner.info("r")) > COUNT - 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)

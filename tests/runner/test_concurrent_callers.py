@@ -20,6 +20,7 @@ from graphengine.stores.postgres import owners as postgres
 from graphengine.stores.sqlite import SQLiteStore
 from graphengine.stores.sqlite import owners as sqlite
 from tests.kit.facts import said
+from tests.kit.runs import over
 from tests.runner.test_handles import State, asking, chat, one
 
 
@@ -205,7 +206,7 @@ async def test_get_returns_the_run_that_sleeps_and_not_a_start_that_is_about_to_
     await asleep(runner, "r")
     others = [runner.start(sleeping(), run_id="r") for _ in range(30)]
     assert runner.get("r") is run
-    await asyncio.wait([asyncio.ensure_future(other.ended()) for other in others])
+    await asyncio.wait([asyncio.ensure_future(over(other)) for other in others])
     await runner.stop("r")
     assert (await run.result()).status == "stopped"
 

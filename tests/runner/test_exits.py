@@ -270,7 +270,7 @@ async def test_a_worker_survives_an_exit(database: Path | str) -> None:
             if len(ended) == 2:
                 worker.stop()
 
-        worker = Worker(runner, {"bad": bad, "good": good}, concurrency=1, poll_seconds=0.01, on_event=tell)
+        worker = Worker(runner, bad, good, concurrency=1, poll_seconds=0.01, on_event=tell)
         await worker.run()
     assert ended == {"bad": "failed", "good": "finished"}
 

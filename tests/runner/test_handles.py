@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Context, Graph, Limits, RunFailed, Runner, ScriptedModel, ask
 from graphengine.agents import TextDelta
-from graphengine.errors import InputError, RunIsDriven, StoreError, UnknownRun
+from graphengine.errors import DefinitionError, InputError, RunIsDriven, StoreError, UnknownRun
 from graphengine.history.json_document import ended_document
 from graphengine.history.load import load_snapshot
 from graphengine.history.step_document import plain
@@ -27,10 +27,12 @@ from graphengine.runner import (
     Usage,
     event_document,
 )
+from graphengine.runner.records import lives_of
 from graphengine.runner.run_events import Event
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from tests.kit.documents import check_document
+from tests.kit.runs import over
 
 KEY = "a-key-for-tests-0123456789-abcdefghijklmnop"
 
@@ -148,14 +150,12 @@ async def test_a_handle_waits_for_a_run_that_is_resumed_here_later() -> None:
         handle = runner.get("r", one("sleeps", a))
         resumed = runner.resume("r", one("sleeps", a))
         waiting = asyncio.create_task(handle.result())
-        ended = asyncio.create_task(handle.ended())
         await resumed.begun()
         for _ in range(20):
             await asyncio.sleep(0)
-        assert (asleep.status, waiting.done(), ended.done()) == ("waiting", False, False)
+        assert (asleep.status, waiting.done()) == ("waiting", False)
         clock.move(61.0)
         assert (await waiting).state == State(n=1)
-        await ended
 
 
 async def test_the_result_of_a_handle_is_that_of_any_status(runner: Runner) -> None:
@@ -175,12 +175,52 @@ async def test_the_result_of_a_handle_is_that_of_any_status(runner: Runner) -> N
     assert (error.message, "in breaks" in error.traceback) == ("broken", True)
 
 
+async def test_a_handle_does_what_the_runner_does_with_its_run(database: Path | str) -> None:
+    """It sends, answers, stops, reads and branches, also if another process began the run."""
+    async with Runner(database) as ours, Runner(database) as theirs:
+        graph = asking()
+        run = ours.start(graph, run_id="r")
+        assert [wait.name for wait in (await run.result()).waits] == ["a"]
+        for handle in (run, theirs.get("r", graph)):
+            assert await handle.status() == "waiting"
+            assert [step.seq for step in await handle.history(after=1, limit=1)] == [2]
+            assert await handle.history() == await ours.history("r")
+        theirs_child = theirs.get("r", graph).branch(1, run_id="child")
+        assert (await theirs_child.result()).status == "waiting"
+        await theirs.get("child").stop("enough")
+        assert await theirs_child.status() == "stopped"
+        await theirs.get("r").send("said", "hello")
+        await theirs.get("r").answer(5, question="a")
+        assert (await ours.resume("r", graph).result()).state.n == 5
+        assert await run.status() == "finished"
+        with pytest.raises(DefinitionError, match="does not know the run's graph") as caught:
+            theirs.get("r").branch(1)
+        assert "runner.get('r', graph)" in caught.value.repair
+
+
+async def test_a_handle_stops_a_run_that_is_driven_here(runner: Runner) -> None:
+    """It returns when the run is stopped."""
+    gate = Gate()
+    run = runner.start(gate.graph())
+    await gate.entered.wait()
+    stopping = asyncio.create_task(run.stop())
+    await asyncio.sleep(0)
+    assert await run.status() == "running"
+    gate.leave.set()
+    await stopping
+    assert await run.status() in ("stopped", "finished")
+
+
 async def test_an_unknown_run_is_reported_by_every_method_of_its_handle(runner: Runner) -> None:
     """`get` asks the store only when the handle is used."""
     run = runner.get("missing")
     for call in (
         run.result(),
-        run.ended(),
+        run.status(),
+        run.history(),
+        run.answer(1),
+        run.send("topic", 1),
+        run.stop(),
         anext(run.events()),
         anext(runner.watch("missing")),
         runner.info("missing"),
@@ -388,7 +428,7 @@ async def test_the_last_document_is_that_of_the_command_line(runner: Runner) -> 
 
     told = Agent("told", prompt="?", model=ScriptedModel(["Once"]))
     for name, graph in {"finished": one("tells", told, "text"), "waiting": asking(), "failed": one("f", fails)}.items():
-        await runner.start(graph, run_id=name).ended()
+        await over(runner.start(graph, run_id=name))
         info = await runner.info(name)
         expected = plain(ended_document(info, await load_snapshot(runner.store, name, None)))
         for known in (graph, None):
@@ -478,10 +518,10 @@ async def test_an_answer_that_no_parsing_makes_fit_is_refused(runner: Runner) ->
 
 async def test_start_or_send_starts_a_run_with_its_first_message(runner: Runner) -> None:
     """Every further message continues the same run; one with a key that was sent already does nothing."""
-    run = await runner.start_or_send(chat(), "c", "said", "hello", key="1", tags=["talk"])
+    run = await runner.start_or_send(chat(), "c", "said", "hello", idempotency_key="1", tags=["talk"])
     await run.result()
     for text, key in (("again", "2"), ("again", "2"), ("bye", "3")):
-        run = await runner.start_or_send(chat(), "c", "said", text, key=key, tags=["talk"])
+        run = await runner.start_or_send(chat(), "c", "said", text, idempotency_key=key, tags=["talk"])
         await run.result()
     result = await run.result()
     assert (result.status, result.state.heard) == ("finished", ["hello", "again", "bye"])
@@ -551,7 +591,7 @@ async def test_start_or_send_to_a_run_of_another_process_follows_it_there(databa
             result = await each.result()
             assert (result.status, result.state.heard) == ("waiting", ["hello", "again"])
         assert (await seen).count("node") == 2
-        assert not other.drives("r")
+        assert "r" not in lives_of(other).shared.driven
         last = await other.start_or_send(graph, "r", "said", "bye")
         assert (await last.result()).state.heard == ["hello", "again", "bye"]
         assert (await run.result()).state.heard[:1] == ["hello"]
@@ -594,10 +634,10 @@ async def test_start_or_send_continues_a_run_that_another_process_leaves(databas
             runner.start(graph, run_id="r")
             await gate.entered.wait()
             async with Runner(database) as third:
-                left = await third.start_or_send(graph, "r", "said", 0, key="1")
+                left = await third.start_or_send(graph, "r", "said", 0, idempotency_key="1")
                 await left.begun()
             assert (await left.result()).status == "running"
-            theirs = await other.start_or_send(graph, "r", "said", 7, key="1")
+            theirs = await other.start_or_send(graph, "r", "said", 7, idempotency_key="1")
             await theirs.begun()
         gate.leave.set()
         assert (await theirs.result()).state.n == 0

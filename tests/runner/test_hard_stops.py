@@ -11,6 +11,7 @@ import pytest
 
 from graphengine import END, START, Agent, Graph, Limits, Runner
 from graphengine.models import Request, Response
+from graphengine.runner.records import lives_of
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import ADD, Stuck, Work, add, one, paid, within
 from tests.kit.runs import SOON, pass_time
@@ -103,7 +104,7 @@ async def test_the_clock_of_the_run_decides_when_its_limit_of_seconds_is_reached
         async with asyncio.timeout(SOON):
             await began.wait()
         for moved in (0, 2 * HOUR):
-            assert runner.drives(run.id)
+            assert run.id in lives_of(runner).shared.driven
             clock.move(moved)
             pass_time(2 * HOUR)  # on the clock of the machine the limit is over
             for _ in range(3):  # turns of the event loop, in which timers that are due are called

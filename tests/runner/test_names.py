@@ -44,7 +44,7 @@ def in_node(call: Callable[[Context, str], Awaitable[Any] | None]) -> Callable[[
 
 def sent(runner: Runner, run_id: str = "new", topic: str = "t", key: str | None = None) -> Awaitable[object]:
     """Start a run, or send it a message, with one argument of the test."""
-    return runner.start_or_send(path_of(asks), run_id, topic, 1, key=key)
+    return runner.start_or_send(path_of(asks), run_id, topic, 1, idempotency_key=key)
 
 
 async def named(runner: Runner, text: str) -> object:
@@ -56,13 +56,13 @@ REFUSED: dict[str, Callable[[Runner, str], Awaitable[object]]] = {
     "start(run_id)": lambda runner, text: runner.start(path_of(asks), run_id=text).result(),
     "start(tags)": lambda runner, text: runner.start(path_of(asks), tags=[text]).result(),
     "start(queue)": lambda runner, text: runner.start(path_of(asks), queue=text).result(),
-    "start(key)": lambda runner, text: runner.start(path_of(asks), queue="q", key=text).result(),
+    "start(tenant)": lambda runner, text: runner.start(path_of(asks), queue="q", tenant=text).result(),
     "branch(run_id)": lambda runner, text: runner.branch("r", path_of(asks), 1, run_id=text).result(),
     "send(topic)": lambda runner, text: runner.send("r", text, 1),
-    "send(key)": lambda runner, text: runner.send("r", "topic", 1, key=text),
+    "send(idempotency_key)": lambda runner, text: runner.send("r", "topic", 1, idempotency_key=text),
     "start_or_send(run_id)": lambda runner, text: sent(runner, run_id=text),
     "start_or_send(topic)": lambda runner, text: sent(runner, topic=text),
-    "start_or_send(key)": lambda runner, text: sent(runner, key=text),
+    "start_or_send(idempotency_key)": lambda runner, text: sent(runner, key=text),
     "answer(question)": lambda runner, text: runner.answer("r", "yes", question=text),
     "tag(add)": lambda runner, text: runner.tag("r", add=[text]),
     "tag(remove)": lambda runner, text: runner.tag("r", remove=[text]),
@@ -87,7 +87,7 @@ UNKNOWN: dict[str, Callable[[Runner, str], Awaitable[object]]] = {
 EMPTY: dict[str, Callable[[Runner, str], Awaitable[Any]]] = {
     "runs(tag)": lambda runner, text: runner.runs(tag=text),
     "runs(graph)": lambda runner, text: runner.runs(graph=text),
-    "due(graphs)": lambda runner, text: runner.due([text]),
+    "due(graphs)": lambda runner, text: runner.store.due(0.0, graphs=[text]),
     "ids": lambda runner, text: runner.store.ids(text),
     "counts(tag)": lambda runner, text: runner.store.counts(tag=text),
     "counts(text)": lambda runner, text: runner.store.counts(text=text),

@@ -57,7 +57,7 @@ async def work(runner: Runner, ends: int, *graphs: Graph[State], **options: Any)
         if sum(isinstance(each, RunOutcome) for each in events) >= ends:
             worker.stop()
 
-    worker = Worker(runner, {graph.name: graph for graph in graphs}, on_event=note, **options)
+    worker = Worker(runner, *graphs, on_event=note, **options)
     await asyncio.wait_for(worker.run(), 30)
     return events
 
@@ -65,10 +65,10 @@ async def work(runner: Runner, ends: int, *graphs: Graph[State], **options: Any)
 async def test_a_queued_run_is_recorded_and_driven_by_a_worker(runner: Runner) -> None:
     """Its handle returns once it is recorded; a handle that `get` returns waits for its end."""
     graph = counting()
-    result = await runner.start(graph, {"n": 4}, run_id="r", queue="mail", priority=2, key="ann").result()
+    result = await runner.start(graph, {"n": 4}, run_id="r", queue="mail", priority=2, tenant="ann").result()
     assert (result.status, result.state.n) == ("running", 4)
     info = await runner.info("r")
-    assert (status_of(info), info.queue, info.priority, info.key) == ("queued", "mail", 2, "ann")
+    assert (status_of(info), info.queue, info.priority, info.tenant) == ("queued", "mail", 2, "ann")
     assert [each.id for each in await runner.runs(status="queued")] == ["r"]
     assert await runner.runs(status="interrupted") == []
     waiting = asyncio.ensure_future(runner.get("r", graph).result())
@@ -87,7 +87,7 @@ async def test_a_run_that_waited_returns_to_its_queue(runner: Runner) -> None:
     await work(runner, 1, graph)
     assert (await runner.info("r")).status == "waiting"
     await runner.answer("r", value=True)
-    other = Worker(runner, {graph.name: graph}, queues=["reports"])
+    other = Worker(runner, graph, queues=["reports"])
     working = asyncio.create_task(other.run())
     await asyncio.sleep(0.05)
     other.stop()
@@ -123,8 +123,8 @@ async def test_keys_take_turns(runner: Runner) -> None:
     order: list[int] = []
     graph = counting(order)
     for number in range(6):
-        await runner.start(graph, {"n": number}, queue="mail", key="ann").result()
-    await runner.start(graph, {"n": 100}, queue="mail", key="bob").result()
+        await runner.start(graph, {"n": number}, queue="mail", tenant="ann").result()
+    await runner.start(graph, {"n": 100}, queue="mail", tenant="bob").result()
     await work(runner, 7, graph, concurrency=1)
     assert order == [0, 100, 1, 2, 3, 4, 5]
 
@@ -145,11 +145,11 @@ async def test_a_rate_by_the_clock(timed: Runner, clock: FakeClock) -> None:
     "given",
     [
         {"priority": 1},
-        {"key": "ann"},
+        {"tenant": "ann"},
         {"queue": ""},
         {"queue": "a\nb"},
         {"queue": "a", "priority": 1.5},
-        {"queue": "a", "key": " "},
+        {"queue": "a", "tenant": " "},
     ],
 )
 async def test_invalid_places_are_refused(given: dict[str, Any]) -> None:
@@ -161,7 +161,7 @@ async def test_invalid_places_are_refused(given: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "limits", [{"concurrency": 0}, {"rate": (0, 1.0)}, {"key_rate": (1, 0.0)}, {"rate": (1, 2, 3)}]
+    "limits", [{"concurrency": 0}, {"rate": (0, 1.0)}, {"tenant_rate": (1, 0.0)}, {"rate": (1, 2, 3)}]
 )
 async def test_invalid_limits_are_refused(limits: dict[str, Any]) -> None:
     """Invalid limits are refused before anything is changed."""
@@ -176,7 +176,7 @@ async def test_the_doctor_finds_no_fault_in_queued_runs(tmp_path: Path, postgres
     """The doctor finds no fault in queued runs, limits and schedules."""
     for place in (tmp_path / "runs.db", postgres):
         async with Runner(place) as runner:
-            await runner.start(counting(), run_id="r", queue="mail", key="ann").result()
+            await runner.start(counting(), run_id="r", queue="mail", tenant="ann").result()
             await runner.limit_queue("mail", QueueLimits(concurrency=1, rate=(1, 9.0)))
             await runner.schedule(Schedule("daily", "0 7 * * *", "counting"), counting())
             await work(runner, 1, counting())
@@ -193,7 +193,7 @@ def test_without_an_event_loop(tmp_path: Path) -> None:
 
 async def test_the_health_of_a_worker(runner: Runner) -> None:
     """200 while it works; 503 once it stops."""
-    worker = Worker(runner, {})
+    worker = Worker(runner)
     working = asyncio.create_task(worker.run())
     while worker.standing.polled_at is None:  # noqa: ASYNC110 - nothing announces a poll
         await asyncio.sleep(0.01)
@@ -212,7 +212,7 @@ async def test_clients_that_send_no_request_keep_nobody_from_the_health(
     """The one that has waited longest is closed, so they take few file descriptors from the runs."""
     monkeypatch.setattr(health, "_REQUEST_SECONDS", 3600.0)
     async with AsyncExitStack() as stack, asyncio.timeout(SOON):
-        port = await stack.enter_async_context(serving_health(Worker(runner, {}), "127.0.0.1", 0))
+        port = await stack.enter_async_context(serving_health(Worker(runner), "127.0.0.1", 0))
         clients = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
         for _, writer in clients:
             stack.callback(writer.close)
@@ -231,7 +231,7 @@ async def ask_health(port: int, method: str = "GET") -> tuple[int, dict[str, Any
 
 async def test_a_queued_run_is_exported_with_its_queue(runner: Runner) -> None:
     """A worker of another database takes it, as one here would; its place in the queue is kept."""
-    for name, more in (("a", {"priority": 3, "key": "acme"}), ("b", {}), ("c", {"priority": 9})):
+    for name, more in (("a", {"priority": 3, "tenant": "acme"}), ("b", {}), ("c", {"priority": 9})):
         await runner.start(counting(), run_id=name, queue="mail", **more).result()
     texts = [to_json_text(await export_run(runner.store, name), "1") for name in "abc"]
     async with Runner() as other:
@@ -239,7 +239,7 @@ async def test_a_queued_run_is_exported_with_its_queue(runner: Runner) -> None:
             assert await import_run(other.store, parse(text.encode(), "file"))
             assert not await import_run(other.store, parse(text.encode(), "file"))
         info = await other.info("a")
-        assert (info.queue, info.priority, info.key, info.queued) == ("mail", 3, "acme", True)
+        assert (info.queue, info.priority, info.tenant, info.queued) == ("mail", 3, "acme", True)
         events = await work(other, 3, counting(), concurrency=1, queues=["mail"])
     assert [event.info.id for event in events if isinstance(event, Took)] == ["c", "a", "b"]
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, Limits, Pruned, RunFailed, Runner, ask, iterations
 from graphengine.errors import InputError, RunnerClosed, UnknownRun
 from graphengine.runner import retention
+from graphengine.runner.records import lives_of
 from graphengine.testing import FakeClock
 
 
@@ -38,8 +39,9 @@ async def finish(runner: Runner, *run_ids: str, **options: Any) -> None:
     """Finish runs one after another, a second apart on a fake clock."""
     for run_id in run_ids:
         await runner.start(counting(), run_id=run_id, **options).result()
-        if isinstance(runner.clock, FakeClock):
-            runner.clock.move(1)
+        clock = lives_of(runner).shared.clock
+        if isinstance(clock, FakeClock):
+            clock.move(1)
 
 
 async def listed(runner: Runner) -> list[str]:
@@ -112,7 +114,7 @@ async def test_the_newest_runs_of_each_graph_are_kept(timed: Runner) -> None:
     """`keep_last` counts runs of any status, graph by graph; with an age given too, both conditions must hold."""
     await finish(timed, "a", "b", "c")
     await timed.start(counting("other"), run_id="lonely").result()
-    timed.clock.move(100)  # type: ignore[attr-defined]  # a FakeClock
+    lives_of(timed).shared.clock.move(100)  # type: ignore[attr-defined]  # a FakeClock
     with pytest.raises(RunFailed):
         await timed.start(counting(fails=True), run_id="failed").result()
     newest = {"c": "among the newest 2 of counting", "lonely": "among the newest 2 of other"}

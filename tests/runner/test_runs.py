@@ -17,6 +17,7 @@ from graphengine import (
     Retry,
     RunFailed,
     Runner,
+    ask,
     value,
 )
 from graphengine.errors import (
@@ -161,8 +162,46 @@ async def test_states_can_be_read_and_compared_at_any_step(runner: Runner) -> No
     await runner.start(counting(), Count(), run_id="r").result()
     assert await runner.state_at("r", 3) == {"n": 1, "seen": [1]}
     assert await runner.state_at("r") == {"n": 3, "seen": [1, 2, 3]}
-    found = await runner.diff("r", "r", first_seq=3, second_seq=5)
+    found = await runner.diff("r", "r", first_at=3, second_at=5)
     assert [str(d) for d in found] == ["n: 1 → 2", "seen[1]: None → 2"]
+
+
+async def test_generated_ids_begin_with_different_characters(runner: Runner) -> None:
+    """Whoever types the first characters of an id names one run."""
+    ids = [runner.start(counting(), Count()).id for _ in range(20)]
+    assert len({each[:6] for each in ids}) == 20
+    await asyncio.gather(*(runner.get(each).result() for each in ids))
+
+
+async def test_a_page_of_runs_says_whether_there_are_more(runner: Runner) -> None:
+    """So does one of waits, which come from all waiting runs; the next page begins after the last run of this one."""
+    graph = Graph("asks", Count)
+    graph.add_node("number", ask("Which?", int), writes="n")
+    graph.add_path(START, "number", END)
+    for run_id in ("a", "b", "c"):
+        await runner.start(graph, run_id=run_id).result()
+    await runner.start(counting(), Count(), run_id="d").result()
+    first = await runner.runs(graph="asks", limit=2)
+    assert ([info.id for info in first], first.more) == (["c", "b"], True)
+    last = await runner.runs(graph="asks", limit=2, before=first[-1].id)
+    assert ([info.id for info in last], last.more) == (["a"], False)
+    waits = await runner.waits(limit=2)
+    assert [(wait.run_id, wait.graph, wait.name, wait.kind) for wait in waits] == [
+        ("c", "asks", "number", "ask"),
+        ("b", "asks", "number", "ask"),
+    ]
+    assert waits.more
+    assert all(wait.since == info.updated_at for wait, info in zip(waits, first, strict=True))
+    assert [wait.run_id for wait in await runner.waits(graph="asks", before="b")] == ["a"]
+    assert await runner.waits(graph="count") == []
+    assert [wait.run_id for wait in await runner.waits("a")] == ["a"]
+
+
+async def test_a_part_of_the_history_can_be_read(runner: Runner) -> None:
+    """The steps after a seq, at most so many."""
+    await runner.start(counting(), Count(), run_id="r").result()
+    assert [step.seq for step in await runner.history("r", after=2, limit=3)] == [3, 4, 5]
+    assert [step.seq for step in await runner.history("r", after=5)] == [6, 7]
 
 
 async def test_a_closed_runner_refuses_to_start_runs(database: Path | str) -> None:
@@ -232,6 +271,31 @@ async def test_a_sync_node_runs_in_a_thread_and_a_timeout_waits_for_it() -> None
     result = await graph.run()
     assert result.state.done == "gave up"
     assert most == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "on", "attempts"),
+    [
+        (ValueError("odd"), (Exception,), 3),
+        (TypeError("odd"), (Exception,), 1),
+        (ModuleNotFoundError("odd"), (BaseException,), 1),
+        (TypeError("odd"), (Exception, TypeError), 3),
+        (ModuleNotFoundError("odd"), (ImportError,), 3),
+    ],
+)
+async def test_a_mistake_in_the_code_is_repeated_only_if_it_is_listed(
+    error: Exception, on: tuple[type[BaseException], ...], attempts: int
+) -> None:
+    """`on=Exception` repeats what another attempt can help with; a mistake is repeated if its class is listed."""
+
+    def fail() -> int:
+        raise error
+
+    graph = alone(Count, fail, "n", retry=Retry(attempts=3, initial_seconds=0, on=on), thread=False)
+    with pytest.raises(RunFailed) as caught:
+        await graph.run()
+    assert caught.value.result.error is not None
+    assert caught.value.result.error.attempt == attempts
 
 
 async def test_a_node_that_changes_its_input_fails() -> None:

@@ -78,7 +78,7 @@ def ticker(runner: Runner) -> Ticker:
 
 async def test_a_tick_starts_a_queued_run(still: Runner, noon: FakeClock) -> None:
     """A tick starts a queued run with the schedule's input, queue and tags, at its time and once."""
-    made = await still.schedule(hourly(queue="mail", priority=2, key="ann", tags=("nightly",)), report(), {"day": 3})
+    made = await still.schedule(hourly(queue="mail", priority=2, tenant="ann", tags=("nightly",)), report(), {"day": 3})
     assert made.next_at == NOON + HOUR
     assert await still.schedules() == [made]
     ticking = ticker(still)
@@ -88,7 +88,7 @@ async def test_a_tick_starts_a_queued_run(still: Runner, noon: FakeClock) -> Non
     await ticking.tick()
     await ticking.tick()
     (info,) = await still.runs()
-    assert (info.id, info.queued, info.queue, info.priority, info.key) == (
+    assert (info.id, info.queued, info.queue, info.priority, info.tenant) == (
         "hourly@20260601T130000Z",
         True,
         "mail",
@@ -202,7 +202,7 @@ async def test_a_worker_starts_and_drives_them(timed: Runner) -> None:
         if len(events) >= 4:
             worker.stop()
 
-    worker = Worker(timed, {"report": report()}, on_event=note)
+    worker = Worker(timed, report(), on_event=note)
     await asyncio.wait_for(worker.run(), 30)
     ended = [info for info in await timed.runs() if info.status == "finished"]
     assert len(ended) >= 2

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ async def test_a_runner_that_closes_releases_its_runs(database: Path | str, capl
     for _ in range(4):  # more often than a node is allowed to crash
         gate.entered.clear()
         async with Runner(database) as runner:
-            assert [info.id for info in await runner.due()] == ["r"]
+            assert [info.id for info in await runner.store.due(time.time())] == ["r"]
             [run] = await runner.recover(graph)
             await gate.entered.wait()
     gate.leave.set()
@@ -239,7 +240,7 @@ async def test_a_worker_finds_what_a_closed_runner_released(database: Path | str
                 if len(seen) == 4:
                     worker.stop()
 
-        worker = Worker(runner, {"gated": gate.graph(), "asleep": asleep}, concurrency=1, on_event=tell)
+        worker = Worker(runner, gate.graph(), asleep, concurrency=1, on_event=tell)
         clock.move(10**10)  # after every wait
         await worker.run()
     assert sorted(seen) == [("asleep", "due"), ("asleep", "finished"), ("flight", "finished"), ("flight", "orphan")]
@@ -268,7 +269,7 @@ async def test_a_stop_that_its_process_did_not_see_is_not_lost(database: Path | 
             if isinstance(event, RunOutcome):
                 worker.stop()
 
-        worker = Worker(runner, {"gated": gate.graph()}, on_event=tell)
+        worker = Worker(runner, gate.graph(), on_event=tell)
         await asyncio.wait_for(worker.run(), 20)
         info = await runner.info("r")
         assert (info.status, info.summary and info.summary.reason) == ("stopped", "not needed")
@@ -287,7 +288,7 @@ async def test_an_explicit_stop_remains_a_stop(database: Path | str) -> None:
         gate.leave.set()
         await stopping
         assert (await run.result()).status == "stopped"
-        assert await runner.due() == []
+        assert await runner.store.due(time.time()) == []
 
 
 async def test_a_node_whose_task_is_cancelled_by_code_fails_alone() -> None:

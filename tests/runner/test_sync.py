@@ -28,7 +28,6 @@ from graphengine import (
     value,
 )
 from graphengine.api.portal import Portal
-from graphengine.api.sync import LEFT_OUT
 from graphengine.errors import DefinitionError, RunExists, RunnerClosed, UnknownRun
 from graphengine.runner import Emitted, Run, RunEnded, StepRecorded
 from scripts import sync_runner
@@ -62,7 +61,7 @@ def test_every_method_has_the_signature_and_the_text_of_the_async_one() -> None:
     """Only what workers, the command line and the inspector use is left out."""
     for made, given in ((SyncRunner, Runner), (SyncRun, Run)):
         for name, member in inspect.getmembers(given, inspect.isfunction):
-            if name.startswith("_") or name in LEFT_OUT:
+            if name.startswith("_"):
                 continue
             method = getattr(made, name)
             assert inspect.signature(method).parameters == inspect.signature(member).parameters
@@ -105,11 +104,15 @@ def test_a_script_starts_answers_and_lists_runs(database: Path | str) -> None:
         assert runner.start(adds(), {"n": 1}, run_id="first").result().state.n == 2
         run = runner.start(asking, run_id="second")
         assert [wait.question for wait in run.result().waits] == ["Which?"]
-        runner.answer("second", "5")
+        assert run.status() == "waiting"
+        run.answer("5")
         assert runner.resume("second", asking).result().state.n == 5
         assert [info.id for info in runner.runs()] == ["second", "first"]
         assert runner.get("first", adds()).result().state == State(n=2)
         assert runner.history("first")[-1].kind == "node"
+        child = runner.get("first", adds()).branch(1, update={"n": 7})
+        assert isinstance(child, SyncRun)
+        assert child.result().state.n == 8
         assert [each.id for each in runner.recover(asking)] == []
 
 

@@ -28,7 +28,7 @@ from graphengine.runner import Emitted
 from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import said
 from tests.kit.record import Dying
-from tests.kit.runs import SOON, alone, outlast, pass_time
+from tests.kit.runs import SOON, alone, outlast, over, pass_time
 
 
 class State(BaseModel):
@@ -407,17 +407,17 @@ async def test_closing_waits_for_every_thread_however_often_it_is_cancelled(data
         runs = [runner.start(graph, {"n": n}) for n in range(3)]
         await begun.wait()
         closing = asyncio.create_task(runner.close())
-        await asyncio.gather(*(run.ended() for n, run in enumerate(runs) if n != began[0]))
+        await asyncio.gather(*(over(run) for n, run in enumerate(runs) if n != began[0]))
         pass_time(3600)
         assert not (await asyncio.wait([closing], timeout=0.2))[0]
         release.set()
         await closing
     assert began == ended
     assert len(began) == 1
-    assert all([(await run.result()).status == "running" for run in runs if await over(run)])
+    assert all([(await run.result()).status == "running" for run in runs if await succeeded(run)])
 
 
-async def over(run: Any) -> bool:
+async def succeeded(run: Any) -> bool:
     """Return whether a run ended with a result other than a failure."""
     try:
         await run.result()

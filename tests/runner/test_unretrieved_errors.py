@@ -21,7 +21,7 @@ from graphengine import (
     ask,
 )
 from graphengine.errors import UnknownRun
-from tests.kit.runs import SOON
+from tests.kit.runs import SOON, over
 
 
 class State(BaseModel):
@@ -76,7 +76,7 @@ async def test_the_error_of_a_run_that_nobody_awaits_is_logged(
 async def test_an_error_is_logged_when_its_handle_is_gone(runner: Runner, caplog: pytest.LogCaptureFixture) -> None:
     """Whoever has the handle can still ask."""
     run = runner.start(one(broken, writes="n"), run_id="r")
-    await run.ended()
+    await over(run)
     assert reports(caplog) == []
     del run
     (record,) = reports(caplog)
@@ -100,7 +100,7 @@ async def test_an_error_of_a_graph_with_secrets_is_logged_with_its_recorded_trac
     graph.add_path(START, "a", END)
     async with Runner() as runner:
         run = runner.start(graph)
-        await run.ended()
+        await over(run)
         del run
     (record,) = reports(caplog)
     text = logging.Formatter().format(record)
@@ -117,11 +117,11 @@ async def test_nothing_is_logged_of_an_error_that_somebody_got(
     async with Runner(tmp_path / "runs.db") as runner:
         run = runner.start(graph, run_id="r")
         if how == "late":
-            await run.ended()
+            await over(run)
         if how == "recover":
             await runner.release("r")
             (run,) = await runner.recover(graph)
-            await run.ended()
+            await over(run)
         if how == "get":
             del run
             run = runner.get("r")
@@ -173,9 +173,10 @@ graph.add_node("a", broken, writes="n")
 graph.add_path(START, "a", END)
 with SyncRunner("runs.db") as runner:
     run = runner.start(graph, run_id="r")
-    run.ended()
+    while run.status() != "failed":
+        pass
     again = runner.start(graph, run_id="r")
-    again.ended()
+    again.begun()
 """
 
 

@@ -14,6 +14,7 @@ from graphengine.agents import TextDelta
 from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.runner import Emitted, StepRecorded
 from graphengine.stores.memory import MemoryStore
+from tests.kit.runs import over
 
 
 class State(BaseModel):
@@ -154,7 +155,7 @@ async def test_cancelling_a_sleeping_run_anywhere_leaves_no_task() -> None:
             store.run = run = runner.start(one(nap))
             async for _ in run.events():
                 pass
-            await run.ended()
+            await over(run)
             left = asyncio.all_tasks() - before
             names = {task.get_name() for task in left}
             assert names <= {"graphengine inbox", "graphengine sleepers"}, stop_at

@@ -13,6 +13,7 @@ from graphengine import END, START, Context, Graph, Runner
 from graphengine.engine.steps import Decided
 from graphengine.errors import RunnerClosed
 from graphengine.runner import NodeBegan
+from graphengine.runner.run import life_of
 from graphengine.stores.base import Loaded
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
@@ -132,10 +133,10 @@ async def test_one_asyncio_task_waits_for_all_sleeping_runs() -> None:
         assert names.count("graphengine alarms") == 1
         clock.move(10)
         assert (await early.result()).status == "finished"
-        assert all(run.is_going for run in late)
+        assert not any(life_of(run).task.done() for run in late)
         clock.move(51)
         assert [(await run.result()).status for run in late[:2]] == ["finished", "finished"]
-        assert late[2].is_going
+        assert not life_of(late[2]).task.done()
         await runner.stop(late[2].id)
         assert (await late[2].result()).status == "stopped"
         await asyncio.sleep(0)

@@ -13,6 +13,7 @@ from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Ru
 from graphengine.errors import DefinitionError, LeaseLost, RunnerClosed, StoreMissing
 from graphengine.reducers import append
 from graphengine.runner import StepRecorded
+from graphengine.runner.records import lives_of
 from graphengine.stores.base import ClaimedRun, ClaimQuery, Message
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
@@ -91,7 +92,7 @@ async def still(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 @contextmanager
 def passing(runner: Runner) -> Iterator[None]:
     """Let the time of such a runner pass, an hour at each turn of the event loop."""
-    clock = runner.clock
+    clock = lives_of(runner).shared.clock
     assert isinstance(clock, FakeClock)
 
     async def move() -> None:
@@ -127,7 +128,7 @@ async def work(runner: Runner, *graphs: Graph[Any], enough: int = 1, **options: 
         if sum(not isinstance(each, Took) for each in events) >= enough:
             worker.stop()
 
-    worker = Worker(runner, {graph.name: graph for graph in graphs}, on_event=tell, **{"poll_seconds": HOUR, **options})
+    worker = Worker(runner, *graphs, on_event=tell, **{"poll_seconds": HOUR, **options})
     await asyncio.wait_for(worker.run(), SOON)
     return events
 
@@ -158,9 +159,9 @@ async def test_a_sleeper_is_woken_when_its_time_has_come(still: Runner) -> None:
     """A run that sleeps for a week without a driver is finished by a worker a week later."""
     await left_asleep(still, napping(), "r")
     with passing(still):
-        began = still.clock.now()
+        began = lives_of(still).shared.clock.now()
         events = await work(still, napping())
-        passed = still.clock.now() - began
+        passed = lives_of(still).shared.clock.now() - began
     assert [type(each) for each in events] == [Took, RunOutcome]
     assert isinstance(events[0], Took)
     assert events[0].why == "due"
@@ -285,37 +286,38 @@ async def test_a_run_that_another_worker_took_over_is_left_to_it_only_while_it_l
     steps.gate.set()
     await orphan(timed, steps.graph, "r")
     lost = [LeaseLost("the run is no longer driven from here")]
-    resume = timed.resume_taken
+    lives = lives_of(timed)
+    begin = lives.begin
 
-    def resume_taken(graph: Graph[Log], taken: ClaimedRun) -> Any:
+    def begin_late(*given: Any, **how: bool) -> Any:
         if lost:
             raise lost.pop()
-        return resume(graph, taken)
+        return begin(*given, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(timed, "resume_taken", resume_taken)
-    began = timed.clock.now()
+    monkeypatch.setattr(lives, "begin", begin_late)
+    began = lives_of(timed).shared.clock.now()
     events = await work(timed, steps.graph, enough=2, poll_seconds=1.0)
     assert [type(each).__name__ for each in events] == ["Refused", "Took", "RunOutcome"]
-    assert timed.clock.now() - began < 5
+    assert lives_of(timed).shared.clock.now() - began < 5
 
 
 async def test_a_run_that_is_refused_at_once_is_released(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If `resume_taken` raises, another process can claim the run while this worker continues."""
+    """If its life cannot begin, another process can claim the run while this worker continues."""
     steps = Steps()
     await runner.start(steps.graph, queue="nights", run_id="r").result()
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: bool) -> None:
         text = "its executor is gone"
         raise DefinitionError(text)
 
-    monkeypatch.setattr(runner, "resume_taken", refuse)
+    monkeypatch.setattr(lives_of(runner), "begin", refuse)
     claimed: list[asyncio.Task[int]] = []
 
     def tell(event: WorkerEvent) -> None:
         if isinstance(event, Refused):
             claimed.append(asyncio.ensure_future(runner.store.claim("r")))
 
-    worker = Worker(runner, {"steps": steps.graph}, poll_seconds=HOUR, on_event=tell)
+    worker = Worker(runner, steps.graph, poll_seconds=HOUR, on_event=tell)
     working = asyncio.create_task(worker.run())
     await until(lambda: bool(claimed))
     await runner.store.release("r", await claimed[0])
@@ -328,7 +330,7 @@ async def test_a_worker_that_stops_releases_its_runs(runner: Runner) -> None:
     steps = Steps()
     await orphan(runner, steps.graph, "r")
     events: list[WorkerEvent] = []
-    worker = Worker(runner, {"steps": steps.graph}, on_event=events.append)
+    worker = Worker(runner, steps.graph, on_event=events.append)
     working = asyncio.create_task(worker.run())
     await steps.begun.wait()
     worker.stop()
@@ -357,7 +359,7 @@ async def test_a_cancelled_worker_releases_its_runs_too(runner: Runner, monkeypa
 
     await orphan(runner, steps.graph, "r")
     monkeypatch.setattr(runner, "release", noted)
-    working = asyncio.create_task(Worker(runner, {"steps": steps.graph}).run())
+    working = asyncio.create_task(Worker(runner, steps.graph).run())
     await steps.begun.wait()
     working.cancel()
     await until(lambda: released == ["r"])
@@ -399,7 +401,7 @@ async def test_two_workers_share_a_database(database: Path | str) -> None:
                 for worker in workers:
                     worker.stop()
 
-        workers = [Worker(each, {"steps": steps.graph}, poll_seconds=0.01, on_event=tell) for each in (one, two)]
+        workers = [Worker(each, steps.graph, poll_seconds=0.01, on_event=tell) for each in (one, two)]
         await asyncio.wait_for(asyncio.gather(*(worker.run() for worker in workers)), SOON)
     assert sorted(ends(events)) == sorted((f"r{n}", "finished") for n in range(12))
     assert steps.ran.count("first") == 12
@@ -411,7 +413,7 @@ async def test_at_most_concurrency_runs_are_driven_at_once(runner: Runner) -> No
     for n in range(3):
         await orphan(runner, steps.graph, f"r{n}")
     events: list[WorkerEvent] = []
-    worker = Worker(runner, {"steps": steps.graph}, concurrency=2, on_event=events.append)
+    worker = Worker(runner, steps.graph, concurrency=2, on_event=events.append)
     working = asyncio.create_task(worker.run())
     await until(lambda: len(steps.ran) >= 2)
     await turns()
@@ -439,7 +441,7 @@ async def test_a_store_that_fails_for_a_while_is_polled_again(clock: FakeClock) 
     failing = {1}
     async with Runner(Failing(), clock=clock) as runner:
         with pytest.raises(StoreMissing):
-            await Worker(runner, {"steps": steps.graph}).run()
+            await Worker(runner, steps.graph).run()
         failing = {3}
         events: list[WorkerEvent] = []
 
@@ -451,7 +453,7 @@ async def test_a_store_that_fails_for_a_while_is_polled_again(clock: FakeClock) 
                 worker.stop()
 
         adding: list[asyncio.Future[None]] = []
-        worker = Worker(runner, {"steps": steps.graph}, on_event=tell)
+        worker = Worker(runner, steps.graph, on_event=tell)
         await asyncio.wait_for(worker.run(), SOON)
     assert [type(each) for each in events] == [Refused, Took, RunOutcome]
 
@@ -461,11 +463,11 @@ async def test_a_worker_of_a_closed_runner_ends() -> None:
     steps = Steps()
     async with Runner() as runner:
         await orphan(runner, steps.graph, "r")
-        working = asyncio.create_task(Worker(runner, {"steps": steps.graph}).run())
+        working = asyncio.create_task(Worker(runner, steps.graph).run())
         await steps.begun.wait()
         await runner.store.info("r")
     with pytest.raises(RunnerClosed):
-        await asyncio.wait_for(Worker(runner, {"steps": steps.graph}).run(), SOON)
+        await asyncio.wait_for(Worker(runner, steps.graph).run(), SOON)
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
 
@@ -474,7 +476,7 @@ async def test_a_worker_of_a_closed_runner_ends() -> None:
 async def test_invalid_numbers_are_refused(runner: Runner, options: dict[str, Any]) -> None:
     """The worker is refused when it is made, with the repair."""
     with pytest.raises(DefinitionError, match=r"above 0|or more"):
-        Worker(runner, {}, **options)
+        Worker(runner, **options)
 
 
 # -- Runner.release
@@ -568,7 +570,7 @@ async def test_a_run_that_failed_elsewhere_meanwhile_is_not_retried(
     broken = alone(Log, breaks, "seen", name="broken", node="breaks")
     await orphan(still, broken, "r")
     await orphan(still, Steps("other").graph, "s")
-    found = await still.due()
+    found = await still.store.due(lives_of(still).shared.clock.now())
     with pytest.raises(RunFailed):
         await still.resume("r", broken).result()
     polls = [found]
@@ -576,7 +578,7 @@ async def test_a_run_that_failed_elsewhere_meanwhile_is_not_retried(
     async def take(pick: ClaimQuery) -> Sequence[ClaimedRun]:
         return [ClaimedRun(info, None) for info in polls.pop()] if polls else ()
 
-    monkeypatch.setattr(still, "take", take)
+    monkeypatch.setattr(still.store, "take", take)
     other = Steps("other")
     other.gate.set()
     assert ends(await work(still, broken, other.graph)) == [("s", "finished")]

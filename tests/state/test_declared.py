@@ -98,11 +98,11 @@ async def test_runs_are_resumed_branched_and_continued(tmp_path: Path, made: Any
 async def test_nodes_and_paths_are_tested_alone() -> None:
     """`run_node` and `walk` take an instance, or fields by name."""
     graph = of_values()
-    assert (await run_node(graph, "louder", state=Values("a"))).update == {"text": "a!", "items": "a!"}
-    assert (await run_node(graph, "louder", text="b")).state == Values("b!", items=["b!"])
+    assert (await run_node(graph, "louder", Values("a"))).update == {"text": "a!", "items": "a!"}
+    assert (await run_node(graph, "louder", {"text": "b"})).state == Values("b!", items=["b!"])
     walked = await walk(graph, {"louder": [{"text": "x"}, {"text": "y"}]}, Values("a"))
     walked.assert_path("seen louder seen louder END")
-    assert (await run_node(of_keys(), "louder", text="b")).update == {"text": "b!"}
+    assert (await run_node(of_keys(), "louder", {"text": "b"})).update == {"text": "b!"}
 
 
 async def test_a_graph_of_one_is_a_node_of_another() -> None:

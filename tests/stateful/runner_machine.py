@@ -25,7 +25,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from graphengine import Limits, Runner
 from graphengine.errors import GraphEngineError, InputError, LeaseLost, RunIsDriven, StoreError
-from graphengine.runner.run import Run
+from graphengine.runner.records import lives_of
+from graphengine.runner.run import Run, life_of
 from graphengine.stores.base import Append, RunInfo
 from graphengine.testing import FakeClock
 from tests.conformance.store_kit import same
@@ -259,12 +260,12 @@ class RunnerMachine(RuleBasedStateMachine):
     def resume_as(self, process: Process, run_id: str, given: Limits | None) -> None:
         """Resume a run."""
         known, info = self.runs[run_id], self.info(process, run_id)
-        is_driven = info.driver is not None or run_id in process.runner._shared.driven  # noqa: SLF001
+        is_driven = info.driver is not None or run_id in lives_of(process.runner).shared.driven
         has_mail = bool(self.do(process.store.store.inbox([run_id])))
         length = len(known.log)
 
         async def go_on() -> Run[Book] | None:
-            if process.runner.drives(run_id):
+            if run_id in lives_of(process.runner).shared.driven:
                 with pytest.raises(RunIsDriven):
                     process.runner.resume(run_id, process.graph, limits=given, wait_out=False)
                 return None
@@ -279,7 +280,7 @@ class RunnerMachine(RuleBasedStateMachine):
             event("resumed where it is driven")
             return
         has_gone_on = len(known.log) > length and known.log[length].kind == "resumed"
-        error = None if run.is_going else self.error_of(run)
+        error = None if not life_of(run).task.done() else self.error_of(run)
         assert error is None or error.code in ("run_failed", "run_is_driven"), error
         is_due = info.due_at is not None and info.due_at <= self.clock.now()
         has_failed = bool(known.stories[length].failed)  # arms or items, which are tried again
@@ -399,7 +400,7 @@ class RunnerMachine(RuleBasedStateMachine):
         own = [word for word in known.sent if word.endswith(f"@{run_id}")]
         word = own[-1] if again and own else f"m{self.new_word()}@{run_id}"
         try:
-            self.do(process.runner.send(run_id, "news", word, key=word))
+            self.do(process.runner.send(run_id, "news", word, idempotency_key=word))
         except InputError:
             assert known.story.at == "end"
         else:
@@ -417,7 +418,7 @@ class RunnerMachine(RuleBasedStateMachine):
     def stop_as(self, process: Process, run_id: str, pick: int, ends: int) -> None:
         """Stop a run, and then end this many of its nodes in flight."""
         known, driver = self.runs[run_id], self.driver(run_id)
-        is_here = run_id in process.runner._shared.driven  # noqa: SLF001
+        is_here = run_id in lives_of(process.runner).shared.driven
         if driver is not None and (driver is process or not is_here):
             known.halting = True
         self.let_land(process.runner.stop(run_id), run_id, driver)
@@ -493,8 +494,8 @@ class RunnerMachine(RuleBasedStateMachine):
         async def poll() -> None:
             await self.settle()
             for process in list(self.processes.values()):
-                for run_id in list(process.runner._shared.driven):  # noqa: SLF001 - what it does twice a second
-                    await process.runner._look(run_id)  # noqa: SLF001
+                for run_id in list(lives_of(process.runner).shared.driven):
+                    await process.runner.get(run_id)._look()  # noqa: SLF001 - what it does twice a second
             await self.settle()
 
         self.do(poll())

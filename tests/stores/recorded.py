@@ -159,7 +159,7 @@ Facts = dict[str, Any]
 
 def _proved(info: RunInfo) -> RunInfo:
     """Return the facts that a checksum or the log proves: the queue, and what lists show of a run, are not."""
-    return replace(info, queue="", priority=0, key=None, queued=False, summary=None)
+    return replace(info, queue="", priority=0, tenant=None, queued=False, summary=None)
 
 
 async def _one(reading: Awaitable[RunInfo]) -> RunInfo:

@@ -162,7 +162,7 @@ async def test_a_worker_does_not_wait_for_its_next_poll(database: str) -> None:
             (asked if event.result.status == "waiting" else ended).set()
 
     async with Runner(database) as here, Runner(database) as there, asyncio.timeout(PATIENCE_SECONDS):
-        worker = Worker(there, {graph.name: graph}, poll_seconds=LONG_SECONDS, on_event=on_event)
+        worker = Worker(there, graph, poll_seconds=LONG_SECONDS, on_event=on_event)
         working = asyncio.create_task(worker.run())
         await settled_worker(worker)
         await here.start(graph, run_id="r", queue="q").result()

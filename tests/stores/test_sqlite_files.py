@@ -385,7 +385,7 @@ async def test_an_empty_file_has_no_runs(path: Path) -> None:
 
 
 SCANNING = {"inbox", "lineage", "spare_graph_specs", "drop_graph_specs", "counts", "counts_of_tag", "queue_counts"}
-SCANNING |= {"queues_with_work", "keys_of_queue"}
+SCANNING |= {"queues_with_work", "tenants_of_queue"}
 """Statements that scan their parameters or, once per prune, all runs; those that count scan an index, and the last two
 have a row for each queue or key, which they find by an index."""
 SORTING = {"driven_of", "driven_by"}

@@ -15,7 +15,8 @@ from graphengine.engine.steps import Step
 from graphengine.history.export import read_file
 from graphengine.runner.extensions import OpenRun
 from graphengine.stores.base import RunInfo, Store
-from graphengine.telemetry import RunTrace, Telemetry
+from graphengine.telemetry import Telemetry
+from graphengine.telemetry.trace import RunTrace
 from tests.kit.scenario import Scenario, played
 from tests.telemetry.kit import Spans, id_around, id_of
 

@@ -339,7 +339,7 @@ async def test_workers_measure_queues(
             return await counts()
 
         monkeypatch.setattr(runner.store, "queue_counts", counted)
-        worker = Worker(runner, {"other": graph})
+        worker = Worker(runner, graph)
         work = asyncio.create_task(worker.run())
         await measured.wait()
         worker.stop()

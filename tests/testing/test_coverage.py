@@ -117,7 +117,7 @@ async def test_a_node_alone_in_another_thread_does_not_stop_recording() -> None:
     graph = talk("talk", (END, {"when": looked}), ("think", {}))
 
     def aside() -> None:
-        asyncio.run(run_node(graph, "speak", n=7))
+        asyncio.run(run_node(graph, "speak", {"n": 7}))
 
     with EdgeCoverage(graph) as coverage:
         thread = threading.Thread(target=aside)

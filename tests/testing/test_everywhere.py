@@ -36,7 +36,7 @@ async def both() -> None:
     """A node that parks twice, and a walk."""
     graph = counting()
     with EdgeCoverage(graph) as coverage:
-        done = await run_node(graph, "more", n=1, answers=[2])
+        done = await run_node(graph, "more", {"n": 1}, answers=[2])
         assert done.update == {"n": 3}
         (await walk(graph, {"more": [{"n": 1}, {"n": 3}]})).assert_path("more more END")
     assert coverage.percent == 100.0
@@ -80,7 +80,7 @@ async def test_a_node_can_use_a_cancel_scope() -> None:
 
 async def test_nodes_can_run_concurrently() -> None:
     """Each has its own state, models and clock."""
-    calls: list[Coroutine[Any, Any, Any]] = [run_node(counting(), "more", n=n, answers=[1]) for n in range(20)]
+    calls: list[Coroutine[Any, Any, Any]] = [run_node(counting(), "more", {"n": n}, answers=[1]) for n in range(20)]
     found = await asyncio.gather(*calls)
 
     assert [done.update["n"] for done in found] == [*range(1, 21)]

@@ -125,7 +125,7 @@ async def test_it(runner, clock):
     run = runner.start(napping, {})
     while not await runner.waits(run.id):
         await asyncio.sleep(0)
-    while runner.drives(run.id) or run.id not in runner._shared.asleep:
+    while run.id in runner._shared.driven or run.id not in runner._shared.asleep:
         await asyncio.sleep(0)
 """,
     )

@@ -28,7 +28,7 @@ from tests.kit.alone import Article, Review, graph_of, write
 
 async def test_the_result_has_the_update_the_state_and_the_edge() -> None:
     """Running one node returns its update, the state and the edge; fields that it does not read can be left out."""
-    done = await run_node(graph_of(write), "work", task="bread")
+    done = await run_node(graph_of(write), "work", {"task": "bread"})
 
     assert (done.path, done.result, done.update) == ("work", "on bread", {"draft": "on bread"})
     assert (done.state.task, done.state.draft, done.state.reviews) == ("bread", "on bread", [])
@@ -44,19 +44,18 @@ async def test_the_update_is_the_addition_and_the_state_the_result() -> None:
         return {"total": 2, "notes": {"b": "B"}, "scores": [2, 3], "reviews": Review(score=4)}
 
     graph = graph_of(work, ("total", "notes", "scores", "reviews"))
-    done = await run_node(graph, "work", task="", source="", total=40, notes={"a": "A"}, scores=[1])
+    done = await run_node(graph, "work", {"task": "", "source": "", "total": 40, "notes": {"a": "A"}, "scores": [1]})
 
     assert done.update == {"total": 2, "notes": {"b": "B"}, "scores": [2, 3], "reviews": Review(score=4)}
     assert (done.state.total, done.state.notes, done.state.scores) == (42, {"a": "A", "b": "B"}, [1, 2, 3])
 
 
-async def test_fields_by_name_override_the_state() -> None:
-    """`state=` takes an instance or a mapping; fields by name take precedence."""
+async def test_the_state_is_an_instance_or_a_mapping() -> None:
+    """The state is an instance or a mapping of some fields, and is not changed."""
     graph, state = graph_of(write), Article(task="a", source="s", draft="old")
 
-    assert (await run_node(graph, "work", state=state)).update == {"draft": "on a"}
-    assert (await run_node(graph, "work", state=state, task="b")).update == {"draft": "on b"}
-    assert (await run_node(graph, "work", state={"task": "c"})).update == {"draft": "on c"}
+    assert (await run_node(graph, "work", state)).update == {"draft": "on a"}
+    assert (await run_node(graph, "work", {"task": "c"})).update == {"draft": "on c"}
     assert state.draft == "old"
 
 
@@ -90,7 +89,7 @@ async def test_an_agents_prompt_is_made_from_the_given_fields() -> None:
 
     critic = Agent("critic", prompt="Task: {task}", output=Review, tools=[look_up])
     with ScriptedModel([calls(("look_up", {"word": "x"})), {"score": 7}]) as model:
-        done = await run_node(graph_of(critic, "reviews"), "work", task="bread", models=model)
+        done = await run_node(graph_of(critic, "reviews"), "work", {"task": "bread"}, models=model)
 
     assert done.update == {"reviews": Review(score=7)}
     assert done.prompts[0] == "Task: <task>bread</task>"
@@ -102,8 +101,8 @@ async def test_an_agents_prompt_is_made_from_the_given_fields() -> None:
 async def test_models_can_be_given_by_agent() -> None:
     """`models=` works as in a Runner; calls of an offline agent are returned too."""
     writer = Agent("writer", prompt="Write {task}", by_rules=lambda task: f"rules on {task}")
-    named = await run_node(graph_of(writer), "work", task="t", models={"writer": ScriptedModel(["said"])})
-    offline = await run_node(graph_of(writer), "work", task="t")
+    named = await run_node(graph_of(writer), "work", {"task": "t"}, models={"writer": ScriptedModel(["said"])})
+    offline = await run_node(graph_of(writer), "work", {"task": "t"})
 
     assert (named.update["draft"], offline.update["draft"]) == ("said", "rules on t")
     assert offline.prompts == ["Write <task>t</task>"]
@@ -112,7 +111,7 @@ async def test_models_can_be_given_by_agent() -> None:
 async def test_a_node_alone_resets_the_current_scope() -> None:
     """Work after it, such as an agent run directly, belongs to no node."""
     shout = Agent("shout", prompt="{word}", by_rules=lambda word: word.upper())
-    await run_node(graph_of(shout, inputs={"word": "task"}), "work", task="a")
+    await run_node(graph_of(shout, inputs={"word": "task"}), "work", {"task": "a"})
 
     assert await shout.run(word="b") == "B"
 
@@ -152,10 +151,10 @@ async def test_the_choice_is_returned() -> None:
 
     graph = graph_of(choose("task", {"a": short, "b": write}))
 
-    assert (await run_node(graph, "work", task="a")).choice == "a"
-    assert (await run_node(graph, "work", task="b")).update == {"draft": "on b"}
+    assert (await run_node(graph, "work", {"task": "a"})).choice == "a"
+    assert (await run_node(graph, "work", {"task": "b"})).update == {"draft": "on b"}
     with pytest.raises(NoChoice, match="task is 'c'"):
-        await run_node(graph, "work", task="c")
+        await run_node(graph, "work", {"task": "c"})
 
 
 def mapped(concurrency: int = 4) -> Graph[Article]:
@@ -171,8 +170,8 @@ def mapped(concurrency: int = 4) -> Graph[Article]:
 
 async def test_a_map_runs_all_items_or_one() -> None:
     """Without `item=` the whole map is run, otherwise only this item."""
-    whole = await run_node(mapped(1), "work", task="", source="", scores=[1, 2, 3], draft="d")
-    one = await run_node(mapped(), "work", item=7, draft="d")
+    whole = await run_node(mapped(1), "work", {"task": "", "source": "", "scores": [1, 2, 3], "draft": "d"})
+    one = await run_node(mapped(), "work", {"draft": "d"}, item=7)
 
     assert whole.update == {"notes": {"1": "d1", "2": "d2", "3": "d3"}}
     assert (one.update, one.edge) == ({"notes": {"7": "d7"}}, None)
@@ -191,7 +190,7 @@ async def test_items_with_several_parts_are_passed_by_name() -> None:
     with pytest.raises(InputError, match="an item of work consists of left and right"):
         await run_node(graph, "work", item=3)
     with pytest.raises(InputError, match="runs once, not for items"):
-        await run_node(graph_of(write), "work", task="", item=1)
+        await run_node(graph_of(write), "work", {"task": ""}, item=1)
     with pytest.raises(InputError, match="item right of node work"):
         await run_node(graph, "work", item={"left": 2, "right": {"score": 40}})
 
@@ -199,9 +198,9 @@ async def test_items_with_several_parts_are_passed_by_name() -> None:
 async def test_an_item_that_fails_raises_its_exception() -> None:
     """Alone, and as the first of the map."""
     with pytest.raises(ValueError, match="9"):
-        await run_node(mapped(), "work", item=9, draft="")
+        await run_node(mapped(), "work", {"draft": ""}, item=9)
     with pytest.raises(ValueError, match="12"):
-        await run_node(mapped(1), "work", task="", source="", scores=[1, 12, 9])
+        await run_node(mapped(1), "work", {"task": "", "source": "", "scores": [1, 12, 9]})
 
 
 def nested(each: bool = False) -> Graph[Article]:  # noqa: FBT001, FBT002
@@ -231,7 +230,7 @@ def nested(each: bool = False) -> Graph[Article]:  # noqa: FBT001, FBT002
 
 async def test_a_nested_graph_runs_as_a_whole() -> None:
     """It ends with its label, which the edges of its node can read."""
-    done = await run_node(nested(), "drafting", task="rye")
+    done = await run_node(nested(), "drafting", {"task": "rye"})
 
     assert done.update == {"draft": "draft of rye"}
     assert done.edge is not None
@@ -241,7 +240,7 @@ async def test_a_nested_graph_runs_as_a_whole() -> None:
 @pytest.mark.parametrize("each", [False, True])
 async def test_a_node_of_a_nested_graph_is_named_by_its_path(*, each: bool) -> None:
     """It is addressed by a path, and the fields are those of its graph."""
-    done = await run_node(nested(each), "drafting/compose", topic="rye")
+    done = await run_node(nested(each), "drafting/compose", {"topic": "rye"})
 
     assert (done.path, done.update) == ("drafting/compose", {"text": "draft of rye"})
     assert done.edge is not None
@@ -252,7 +251,9 @@ async def test_a_node_of_a_nested_graph_is_named_by_its_path(*, each: bool) -> N
 
 async def test_one_item_can_be_a_graph() -> None:
     """It is run to its end."""
-    assert (await run_node(nested(each=True), "drafting", item=3, task="t")).update == {"notes": {"3": "draft of t"}}
+    assert (await run_node(nested(each=True), "drafting", {"task": "t"}, item=3)).update == {
+        "notes": {"3": "draft of t"}
+    }
 
 
 async def test_a_node_in_a_case_is_named_by_its_path() -> None:
@@ -269,8 +270,8 @@ async def test_a_node_in_a_case_is_named_by_its_path() -> None:
     inner.add_path(START, "compose", END)
     graph = graph_of(choose("task", {"a": write, "b": inner}))
 
-    assert (await run_node(graph, "work/compose", text="x")).update == {"text": "x!"}
-    assert (await run_node(graph, "work", task="b")).choice == "b"
+    assert (await run_node(graph, "work/compose", {"text": "x"})).update == {"text": "x!"}
+    assert (await run_node(graph, "work", {"task": "b"})).choice == "b"
 
 
 # -- waits
@@ -280,9 +281,9 @@ async def test_a_question_is_answered_or_returned() -> None:
     """A question is answered by the wait's name, in order, or not at all."""
     graph = graph_of(ask("Publish {task}?", bool), "approved")
 
-    assert (await run_node(graph, "work", task="t", answers={"work": True})).update == {"approved": True}
-    assert (await run_node(graph, "work", task="t", answers=[False])).result is False
-    waits = (await run_node(graph, "work", task="t")).waits
+    assert (await run_node(graph, "work", {"task": "t"}, answers={"work": True})).update == {"approved": True}
+    assert (await run_node(graph, "work", {"task": "t"}, answers=[False])).result is False
+    waits = (await run_node(graph, "work", {"task": "t"})).waits
     assert [(wait.name, wait.question) for wait in waits] == [("work", "Publish t?")]
 
 

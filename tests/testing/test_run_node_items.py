@@ -54,7 +54,7 @@ async def test_updates_of_items_that_are_reduced_one_by_one_are_listed() -> None
         return {"added": x, "mine": x * 10}
 
     graph = alone(Sums, both, ("added", "mine"), each={"x": "xs"}, thread=False, name="sums", node="both")
-    done = await run_node(graph, "both", xs=[1, 2])
+    done = await run_node(graph, "both", {"xs": [1, 2]})
     assert done.update == {"added": [1, 2], "mine": [10, 20]}
     assert (done.state.added, done.state.mine) == (3, 30)
-    assert (await run_node(graph, "both", xs=[7])).update == {"added": [7], "mine": [70]}
+    assert (await run_node(graph, "both", {"xs": [7]})).update == {"added": [7], "mine": [70]}

@@ -1,6 +1,6 @@
 import asyncio
 import secrets
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
@@ -18,6 +18,7 @@ from graphengine import (
     value,
 )
 from graphengine.errors import (
+    DefinitionError,
     InputError,
     InvalidUpdate,
     MutatedInput,
@@ -42,7 +43,7 @@ async def test_all_missing_inputs_are_reported_at_once() -> None:
 
     with pytest.raises(InputError, match="work reads task and source, which were not given") as caught:
         await run_node(graph_of(work), "work")
-    assert "task=…, source=…" in str(caught.value)
+    assert "{'task': …, 'source': …}" in str(caught.value)
 
 
 async def test_a_node_that_takes_the_whole_state_needs_all_required_fields() -> None:
@@ -71,7 +72,7 @@ async def test_a_node_that_takes_the_whole_state_needs_all_required_fields() -> 
     with pytest.raises(InputError, match="Whole is validated as a whole, and low is missing"):
         await run_node(graph, "work")
     with pytest.raises(InvalidUpdate, match="low above high"):
-        await run_node(graph, "work", low=1)
+        await run_node(graph, "work", {"low": 1})
 
 
 @pytest.mark.parametrize(
@@ -81,18 +82,30 @@ async def test_a_node_that_takes_the_whole_state_needs_all_required_fields() -> 
         ("work/deep", {}, "work is not a graph, so there is no 'deep' in it"),
         ("work", {"taks": 1}, "unknown field 'taks': did you mean 'task'"),
         ("work", {"task": 1}, "task: Input should be a valid string"),
-        ("work", {"task": "", "models": {"wrter": "rules"}}, "unknown agent 'wrter'"),
-        ("work", {"state": Review(score=1)}, "the state is a Review, not a Article"),
+        ("work", Review(score=1), "the state is a Review, not a Article"),
     ],
 )
-async def test_a_misspelt_name_is_an_error(path: str, fields: dict[str, Any], message: str) -> None:
+async def test_a_misspelt_name_is_an_error(path: str, fields: Any, message: str) -> None:
     """A misspelt name is an error with the repair."""
     with pytest.raises(InputError, match=message):
-        await run_node(graph_of(write), path, **fields)
+        await run_node(graph_of(write), path, fields)
+
+
+async def test_a_misspelt_agent_is_an_error() -> None:
+    """A misspelt agent of `models=` is an error too."""
+    with pytest.raises(InputError, match="unknown agent 'wrter'"):
+        await run_node(graph_of(write), "work", {"task": ""}, models={"wrter": "rules"})
+
+
+async def test_a_field_given_by_keyword_is_an_error() -> None:
+    """Fields are in the one argument that is the state."""
+    with pytest.raises(DefinitionError, match="run_node has no option 'task'") as caught:
+        await cast("Any", run_node)(graph_of(write), "work", task="bread")
+    assert caught.value.repair == "the state is one argument: {'task': …}"
 
 
 async def test_a_field_can_have_the_name_of_an_option() -> None:
-    """The field is given in `state=`, and the name is the option's."""
+    """The state is one argument, so its fields are apart from the options."""
 
     class Made(BaseModel):
         models: str
@@ -101,9 +114,7 @@ async def test_a_field_can_have_the_name_of_an_option() -> None:
     writer = Agent("writer", prompt="{models}")
     graph = alone(Made, writer, "text", name="made")
 
-    with pytest.raises(InputError, match="models is a field of Made and an option of run_node"):
-        await run_node(graph, "work", models="T")
-    done = await run_node(graph, "work", state={"models": "T"}, models=ScriptedModel(["said"]))
+    done = await run_node(graph, "work", {"models": "T"}, models=ScriptedModel(["said"]))
     assert done.update == {"text": "said"}
 
 
@@ -124,7 +135,7 @@ async def test_fields_have_validators_and_aliases() -> None:
 
     graph = alone(Named, work, "name", name="named")
 
-    assert (await run_node(graph, "work", state={"Name": " x "})).update == {"name": "x"}
+    assert (await run_node(graph, "work", {"Name": " x "})).update == {"name": "x"}
 
 
 # -- failing
@@ -150,7 +161,7 @@ async def test_the_nodes_exception_has_a_note_on_what_a_run_would_do() -> None:
         ({}, "the run fails"),
     ):
         with pytest.raises(TimeoutError, match="slow") as caught:
-            await run_node(graph_of(work, **options), "work", task="t")
+            await run_node(graph_of(work, **options), "work", {"task": "t"})
         assert notes(caught.value).endswith(f"then, in a run: {then}")
         assert "state: task='t', draft=''" in notes(caught.value)
     assert calls == ["t"] * 4
@@ -173,7 +184,7 @@ async def test_an_invalid_update_shows_node_update_field_and_state() -> None:
         return {"score": 80}
 
     with pytest.raises(InvalidUpdate, match="less than or equal to 10") as caught:
-        await run_node(graph_of(work, "reviews"), "work", draft="d")
+        await run_node(graph_of(work, "reviews"), "work", {"draft": "d"})
     message = notes(caught.value)
     assert "node: work of graph article" in message
     assert "update: {'score': 80}" in message
@@ -206,7 +217,7 @@ async def test_an_exception_of_a_writes_function_is_reported_by_name() -> None:
         raise LookupError(result)
 
     with pytest.raises(NodeError, match="LookupError: on t"):
-        await run_node(graph_of(write, {"draft": pick}), "work", task="t")
+        await run_node(graph_of(write, {"draft": pick}), "work", {"task": "t"})
 
 
 async def test_a_bad_fallback_does_not_hide_the_failure() -> None:
@@ -231,7 +242,7 @@ async def test_a_model_without_answers_shows_the_request() -> None:
     """The state that led to the request is shown too."""
     critic = Agent("critic", prompt="Task: {task}", output=Review)
     with pytest.raises(OffScript, match="Task: <task>bread</task>") as caught:
-        await run_node(graph_of(critic, "reviews"), "work", task="bread", models=ScriptedModel([]))
+        await run_node(graph_of(critic, "reviews"), "work", {"task": "bread"}, models=ScriptedModel([]))
     assert "task='bread'" in notes(caught.value)
 
 
@@ -251,7 +262,7 @@ async def test_a_secret_is_not_shown() -> None:
     graph.add_path(START, "work", END)
 
     with pytest.raises(InvalidUpdate) as caught:
-        await run_node(graph, "work", state={"token": "hush-hush"})
+        await run_node(graph, "work", {"token": "hush-hush"})
     assert "hush-hush" not in notes(caught.value)
     assert "token=…" in notes(caught.value)
 
@@ -288,8 +299,8 @@ def improving() -> Graph[Article]:
 
 async def test_conditions_with_history_see_the_given_state() -> None:
     """A plateau's first sample is the given state."""
-    fresh = await run_node(improving(), "work", task="", source="x")
-    given = await run_node(improving(), "work", task="", source="x", total=5)
+    fresh = await run_node(improving(), "work", {"task": "", "source": "x"})
+    given = await run_node(improving(), "work", {"task": "", "source": "x", "total": 5})
 
     assert fresh.edge is not None
     assert (fresh.edge.label, fresh.edge.to) == ("x", ("END",))
@@ -309,7 +320,7 @@ async def test_an_edge_that_reads_a_missing_field_is_no_failure() -> None:
 async def test_a_node_alone_does_not_count_for_coverage() -> None:
     """Edge coverage does not count it."""
     with EdgeCoverage() as coverage:
-        await run_node(graph_of(write), "work", task="t")
+        await run_node(graph_of(write), "work", {"task": "t"})
     assert coverage.percent == 100.0
     assert coverage.report() == "no graph was run"
 
@@ -323,7 +334,7 @@ async def test_options_of_the_node_apply() -> None:
 
     with pytest.raises(NodeTimeout, match="ran longer than"):
         await run_node(graph_of(hang, timeout_seconds=0.01), "work")
-    done = await run_node(graph_of(write, on_resume="ask"), "work", task="t")
+    done = await run_node(graph_of(write, on_resume="ask"), "work", {"task": "t"})
     assert done.update == {"draft": "on t"}
 
 
@@ -340,7 +351,7 @@ async def test_the_items_of_a_whole_map_have_their_retries_and_fallbacks() -> No
     options: dict[str, Any] = {"each": {"word": "scores"}, "retry": Retry(attempts=2, initial_seconds=3600)}
     graph = graph_of(note, "notes[{word}]", fallback="?", **options)
 
-    done = await run_node(graph, "work", task="", source="", scores=[1, 9])
+    done = await run_node(graph, "work", {"task": "", "source": "", "scores": [1, 9]})
     assert (done.update, attempts) == ({"notes": {"1": "1", "9": "?"}}, [1, 9, 9])
     with pytest.raises(OSError, match="9") as caught:
         await run_node(graph, "work", item=9)

@@ -214,7 +214,7 @@ async def test_types_of_what_a_node_may_do() -> None:
     }
     async with Runner() as runner:
         run = runner.start(published, {"task": "abc"}, pause_before=["edit"])
-        await runner.send(run.id, "news", Review(score=2), key="1")
+        await runner.send(run.id, "news", Review(score=2), idempotency_key="1")
         await runner.send(run.id, "news", "any")
         result = await run.result()
         while result.status == "waiting":

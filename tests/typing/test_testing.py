@@ -48,7 +48,7 @@ def graph() -> Graph[Article]:
 
 async def test_types_of_a_node_run_alone() -> None:
     """Its state is the graph's; its writes can have any type."""
-    done = await run_node(graph(), "review", task="bread", models=ScriptedModel([]), clock=FakeClock())
+    done = await run_node(graph(), "review", {"task": "bread"}, models=ScriptedModel([]), clock=FakeClock())
 
     assert_type(done, Done[Article])
     assert_type(done.state, Article)
@@ -58,7 +58,7 @@ async def test_types_of_a_node_run_alone() -> None:
     assert_type(done.edge, EdgeTaken | None)
     assert_type(done.prompts, Sequence[str])
     assert done.update["review"].score == 5
-    again = await run_node(graph(), "review", state=Article(task="b"), answers={"review": NO_ANSWER})
+    again = await run_node(graph(), "review", Article(task="b"), answers={"review": NO_ANSWER})
     assert again.result == Review(score=1)
 
 

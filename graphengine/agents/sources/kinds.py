@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 _Reader: TypeAlias = "Callable[[str, bytes], str]"
 
 MAX_FILE_BYTES: Final = 50_000_000
-MAX_TEXT_CHARACTERS: Final = 4_000_000  # about ten books; a state with it can still be recorded
+"""The largest file that is read."""
+MAX_TEXT_CHARACTERS: Final = 4_000_000
+"""The longest text that is read: about ten books; a state with it can still be recorded."""
 
 _KINDS: Final = {".pdf": "PDF", ".docx": "DOCX", ".html": "HTML", ".htm": "HTML", ".xhtml": "HTML"}
 _PROGRAMS: Final = {  # common kinds that cannot be read, and how to get a text from them

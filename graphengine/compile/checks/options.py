@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from graphengine.errors import Problem
 from graphengine.graph.definition import Choose
 from graphengine.graph.options import START, Limits, Migration, Retry, is_seconds
-from graphengine.graph.runnable import is_async
+from graphengine.graph.runnable import HasBody, is_async
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
     seconds = options.timeout_seconds
     if seconds is not None and not is_seconds(seconds):
         yield f"timeout_seconds={seconds!r} is not a duration", "give seconds above 0, or None for no limit"
-    plain = callable(runnable) and not hasattr(runnable, "body") and not isinstance(runnable, Choose)
+    is_other = isinstance(runnable, (HasBody, Choose))
+    plain = callable(runnable) and not is_other
     named = getattr(runnable, "__name__", "") != "<lambda>"  # a lambda may return a coroutine
     if seconds is not None and options.thread is False and plain and named and not is_async(runnable):
         yield (
@@ -44,7 +45,7 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
     yield from _map_problems(declared)
     if options.on_resume not in (None, "rerun", "ask"):
         yield f"on_resume={options.on_resume!r} is unknown", "give 'rerun' or 'ask'"
-    if options.thread is not None and hasattr(runnable, "body"):
+    if options.thread is not None and isinstance(runnable, HasBody):
         yield f"thread={options.thread} applies only to functions", "remove thread="
     if options.on is not None:
         yield from _executor_problems(declared, options.on)
@@ -57,7 +58,8 @@ def _source_problems(options: Options) -> Iterator[tuple[str, str]]:
     for what, sources in (("inputs", options.inputs), ("each", options.each)):
         for name, source in sources.items() if isinstance(sources, Mapping) else ():
             if not (isinstance(source, str) or callable(source)):
-                repair = f"name a field, or give a function: {what}={{{name!r}: lambda: …}}"
+                constant = repr(source) if source is None or isinstance(source, (int, float)) else "…"
+                repair = f"name a field, or give a function: {what}={{{name!r}: lambda: {constant}}}"
                 yield f"{what}={{{name!r}: {source!r}}} does not name a field", repair
 
 
@@ -67,7 +69,7 @@ def _executor_problems(declared: Declared, on: object) -> Iterator[tuple[str, st
         yield f"on={on!r} is not the name of an executor", "give a name: on='gpu', and Runner(executors={'gpu': …})"
     elif thread is not None:
         yield f"thread={thread} with on={on!r}, which decides where it runs", "remove one of them"
-    elif runnable is None or hasattr(runnable, "body"):
+    elif runnable is None or isinstance(runnable, HasBody):
         yield f"on={on!r} applies only to functions", "remove on=, or set it on a node whose work is a function"
 
 

@@ -34,7 +34,7 @@ from graphengine.engine.steps import (
 from graphengine.engine.trackers import note_changes, sample_again, track
 from graphengine.errors import NoEdge
 from graphengine.graph.conditions import exception_name
-from graphengine.graph.options import START
+from graphengine.graph.options import MISTAKES, START
 from graphengine.state.failure import Failure
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.schema import NO_CHANGE
@@ -286,7 +286,9 @@ def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | No
     is_own = not isinstance(frame.phase, Inside)  # otherwise the failure of a subgraph, which gets a new input
     if retry is None or error.non_retryable or (is_own and error.repeats) or frame.tries + 1 >= retry.attempts:
         return None
-    if not any(exception_name(kind) in error.names for kind in retry.on):
+    is_mistake = any(exception_name(kind) in error.names for kind in MISTAKES)
+    repeated = [kind for kind in retry.on if not is_mistake or issubclass(kind, MISTAKES)]
+    if not any(exception_name(kind) in error.names for kind in repeated):
         return None
     asked = error.pause_seconds if is_own else 0.0
     return event.now + max(retry.pause_seconds(frame.tries + 1, event.chance), asked)

@@ -19,8 +19,8 @@ from graphengine.engine.snapshot import ROOT
 from graphengine.engine.steps import Shift, path_of
 from graphengine.engine.stored import copy_of
 from graphengine.errors import GraphChanged, InvalidUpdate, NoChoice
+from graphengine.history.graph_spec_diff import differences
 from graphengine.runner.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
-from graphengine.runner.migration.graph_spec_diff import differences
 from graphengine.runner.migration.positions import Mismatch, asks_anew, migration_hint, place_mismatches
 from graphengine.state.field import explain
 from graphengine.state.secret import HIDDEN

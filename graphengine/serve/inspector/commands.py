@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import InputError
 from graphengine.history.selection import status_of
+from graphengine.runner.records import lives_of
 from graphengine.serve.inspector.queries import flag_of, text_of, texts_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
-    from pathlib import Path
 
     from graphengine.api.runner import Runner
     from graphengine.stores.base import Store
@@ -28,14 +28,14 @@ class Commands:
     """Writes to one database.
 
     Args:
-        database: Where to write.
+        writer: Returns the store to write to.
         reader: The same, to read from.
         driving: Returns the Runner that drives runs here, so that they get what is sent at once. Without one, a Runner
             is opened for each write, so that the inspector holds no lease meanwhile.
     """
 
-    def __init__(self, database: Path | str, reader: Store, driving: Callable[[], Runner] | None = None) -> None:
-        self._database = database
+    def __init__(self, writer: Callable[[], Store], reader: Store, driving: Callable[[], Runner] | None = None) -> None:
+        self._writer = writer
         self._reader = reader
         self._driving = driving
 
@@ -46,7 +46,7 @@ class Commands:
             return
         from graphengine.api.runner import Runner  # noqa: PLC0415 - the page opens without it
 
-        async with Runner(self._database) as runner:
+        async with Runner(self._writer()) as runner:
             yield runner
 
     async def answer(self, body: Mapping[str, Any]) -> None:
@@ -55,10 +55,13 @@ class Commands:
             await runner.answer(text_of(body, "id"), body.get("value"), question=text_of(body, "wait"))
 
     async def send(self, body: Mapping[str, Any]) -> None:
-        """Send a message to a run; with the same key it is sent once."""
+        """Send a message to a run; with the same idempotency key it is sent once."""
         async with self._runner() as runner:
             await runner.send(
-                text_of(body, "id"), text_of(body, "topic"), body.get("payload"), key=text_of(body, "key")
+                text_of(body, "id"),
+                text_of(body, "topic"),
+                body.get("payload"),
+                idempotency_key=text_of(body, "idempotency_key"),
             )
 
     async def stop(self, body: Mapping[str, Any]) -> None:
@@ -71,7 +74,7 @@ class Commands:
         async with self._runner() as runner:
             # A run that is driven here has been asked at once, and stops after its nodes in flight. Any other stop is
             # work in the database, which a limit would withdraw.
-            seconds = _STOP_SECONDS if runner.drives(info.id) else None
+            seconds = _STOP_SECONDS if info.id in lives_of(runner).shared.driven else None
             with suppress(TimeoutError):
                 await asyncio.wait_for(runner.stop(info.id, now=now), seconds)
 

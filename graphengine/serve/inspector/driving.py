@@ -24,6 +24,7 @@ from graphengine.errors import GraphEngineError, InputError
 from graphengine.history.load import differences, load_snapshot
 from graphengine.runner import Run, RunFailed
 from graphengine.runner.migration.compatibility import plan_at
+from graphengine.runner.run import life_of
 from graphengine.serve.inspector.live import LiveRun
 from graphengine.serve.inspector.queries import BadQuery, text_of, texts_of
 from graphengine.state.path import did_you_mean
@@ -31,7 +32,6 @@ from graphengine.state.path import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from concurrent.futures import Executor
-    from pathlib import Path
 
     from graphengine.api.graph import Graph
     from graphengine.engine.graph_spec import GraphSpec
@@ -95,11 +95,11 @@ class Driver:
         released: The runs that it released at its end, which another process can resume.
     """
 
-    def __init__(self, drives: Drives, database: Path | str, reader: Store, books: RunCache, feed: Feed) -> None:
+    def __init__(self, drives: Drives, writer: Callable[[], Store], reader: Store, books: RunCache, feed: Feed) -> None:
         self.drives = drives
         self.live: dict[str, LiveRun] = {}
         self.released: list[RunInfo] = []
-        self._database = database
+        self._writer = writer
         self._reader = reader
         self._books = books
         self._feed = feed
@@ -137,7 +137,7 @@ class Driver:
         """Open the Runner; at the end, runs that are driven are released after their nodes in flight."""
         drives = self.drives
         parts: Any = {"models": drives.models, "executors": drives.executors, "telemetry": drives.telemetry}
-        async with Runner(self._database, **parts) as self._runner:
+        async with Runner(self._writer(), **parts) as self._runner:
             try:
                 yield
             finally:
@@ -225,12 +225,14 @@ class Driver:
         Raises:
             GraphEngineError: It could not be begun.
         """
-        task = asyncio.create_task(self._follow(run, run.live()), name=f"graphengine inspector follows {run.id}")
+        life = life_of(run)
+        following = self._follow(run, life.audience.joined())
+        task = asyncio.create_task(following, name=f"graphengine inspector follows {run.id}")
         self._following[task] = run.id
         task.add_done_callback(self._following.pop)
         with suppress(TimeoutError):  # a run that only sleeps has no step before its time
             await asyncio.wait_for(run.begun(), _BEGIN_SECONDS)
-        if not run.is_going:
+        if life.task.done():
             with suppress(RunFailed):
                 await run.result()
         return {"id": run.id}

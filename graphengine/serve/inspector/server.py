@@ -8,6 +8,7 @@ import secrets
 import signal
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -16,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from graphengine.api.places import store_at
 from graphengine.errors import GraphEngineError, InputError
 from graphengine.history.selection import status_of
 from graphengine.serve.guard import AccessMiddleware, PageAccess
@@ -59,6 +61,7 @@ class Settings:
         port: The port; 0 for a free one.
         is_read_only: Whether nothing can be answered, sent, stopped or tagged; it then drives nothing either.
         drives: The graphs whose runs the page can start, resume and branch; None for none.
+        busy_timeout_seconds: How long a write waits for another program's lock of a SQLite file.
     """
 
     database: Path | str
@@ -68,6 +71,7 @@ class Settings:
     port: int = 0
     is_read_only: bool = False
     drives: Drives | None = None
+    busy_timeout_seconds: float = 10.0
 
 
 class _Server(Server):
@@ -115,14 +119,15 @@ def serve(settings: Settings, opened: Callable[[str], object]) -> Sequence[RunIn
 def application(settings: Settings) -> Starlette:
     """Return the application, without its guard."""
     store = settings.reader
+    writer = partial(store_at, settings.database, busy_timeout_seconds=settings.busy_timeout_seconds)
     books, feed = RunCache(store), Feed(store)
     driver = None
     if settings.drives is not None:
         from graphengine.serve.inspector import driving  # noqa: PLC0415 - the page opens without it
 
-        driver = driving.Driver(settings.drives, settings.database, store, books, feed)
+        driver = driving.Driver(settings.drives, writer, store, books, feed)
     views = Views(store, books, settings.command, _about(settings), {} if driver is None else driver.fingerprints)
-    acts = Commands(settings.database, store, None if driver is None else lambda: driver.runner)
+    acts = Commands(writer, store, None if driver is None else lambda: driver.runner)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

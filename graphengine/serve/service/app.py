@@ -170,7 +170,7 @@ class Service:
         place: dict[str, Any] = {
             "queue": query.queue or self._queue,
             "priority": query.priority,
-            "key": query.key,
+            "tenant": query.tenant,
             "tags": query.tag,
         }
         run = self._runner.start(graph, state, run_id=run_id, **place)
@@ -245,7 +245,7 @@ class Service:
         parameters_of(request, NoParameters)
         info = await self._info(request)
         body = fields_of(await json_body(request), Message)
-        await self._runner.send(info.id, body.topic, body.payload, key=delivery_of(request))
+        await self._runner.send(info.id, body.topic, body.payload, idempotency_key=delivery_of(request))
         return await self._now(info.id, 202)
 
     async def stop_run(self, request: Request) -> Response:

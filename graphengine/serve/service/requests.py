@@ -53,7 +53,7 @@ class StartParameters(Struct):
         field: The field of the input that gets the whole body, such as a webhook's.
         queue: The queue from which a worker takes the run.
         priority: The higher, the sooner it is taken.
-        key: The tenant of the run, or any other name; the keys of a queue take turns.
+        tenant: For whom the run is; the tenants of a queue take turns.
         tag: A tag of the run; can be repeated.
     """
 
@@ -61,7 +61,7 @@ class StartParameters(Struct):
     field: Text | None = None
     queue: Text | None = None
     priority: Annotated[int, Meta(ge=-LARGEST_PRIORITY, le=LARGEST_PRIORITY)] = 0
-    key: Text | None = None
+    tenant: Text | None = None
     tag: list[str] = []
 
 

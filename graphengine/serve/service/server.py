@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
 
+from graphengine.api.places import store_at
 from graphengine.api.runner import Runner
 from graphengine.errors import InputError
 from graphengine.graph.options import is_tag
@@ -52,6 +53,7 @@ class Settings:
         on_event: Called with each event of the worker.
         executors: The executors of heavy nodes.
         telemetry: Makes spans and metrics of the runs; none if not given.
+        busy_timeout_seconds: How long it waits for another program's lock of a SQLite file.
     """
 
     database: Path | str
@@ -67,6 +69,7 @@ class Settings:
     on_event: Callable[[WorkerEvent], object] = lambda _: None
     executors: Mapping[str, Callable[[], Executor]] = field(default_factory=dict)
     telemetry: Telemetry | None = None
+    busy_timeout_seconds: float = 10.0
 
     def __post_init__(self) -> None:
         if self.queue is not None and not is_tag(self.queue):
@@ -109,7 +112,7 @@ class Serving:
         async with AsyncExitStack() as stack:
             listening = stack.enter_context(listen(settings.port, settings.host))
             given = Runner(
-                settings.database,
+                store_at(settings.database, busy_timeout_seconds=settings.busy_timeout_seconds),
                 models=settings.models,
                 executors=settings.executors,
                 telemetry=settings.telemetry,
@@ -119,7 +122,7 @@ class Serving:
             if settings.queue is None:
                 worker = Worker(
                     runner,
-                    settings.graphs,
+                    *settings.graphs.values(),
                     queues=(settings.start_queue,),
                     concurrency=settings.concurrency,
                     poll_seconds=settings.poll_seconds,

@@ -243,11 +243,11 @@ ORDER BY r.key LIMIT %(limit)s::integer;
 
 -- name: candidates
 SELECT key, queue, queue_key, priority, is_queued, place FROM queue_heads(
-    %(names)s::text[], %(now)s::float8, %(limit)s::integer, %(graphs)s::text[], %(aside)s::text[], %(blocked)s::text[], %(by_key)s::boolean
+    %(names)s::text[], %(now)s::float8, %(limit)s::integer, %(graphs)s::text[], %(aside)s::text[], %(blocked)s::text[], %(by_tenant)s::boolean
 );
 
--- name: candidates_by_key
--- The first queued runs of each key of one queue.
+-- name: candidates_by_tenant
+-- The first queued runs of each tenant of one queue.
 WITH RECURSIVE keys (key) AS (
     SELECT min(r.queue_key) FROM runs AS r WHERE r.fence = 0 AND r.queue = %(queue)s::text
     UNION ALL

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.state.json_values import is_name
 from graphengine.stores.base import ClaimedRun
-from graphengine.stores.dispatch import NO_LOAD, Candidate, Load, choose, each_key, read_limits
+from graphengine.stores.dispatch import NO_LOAD, Candidate, Load, choose, each_tenant, read_limits
 from graphengine.stores.postgres import reads
 from graphengine.stores.postgres.queries import SQL, clamped
 from graphengine.stores.postgres.writes import tail_of
@@ -79,7 +79,7 @@ def _taken(
         "refused": _names(pick.refused),
         "dead": dead,
         "blocked": [],
-        "by_key": False,
+        "by_tenant": False,
     }
     orphans = [row[0] for row in connection.execute(SQL["orphans_of"], values)] if dead else []
     values["limit"] -= len(orphans)
@@ -93,18 +93,20 @@ def _taken(
     for queue, limits in load.limits.items():
         if load.is_full(queue):
             continue
-        full, each = load.full_keys(queue), each_key(limits, values["limit"])
+        full, each = load.full_tenants(queue), each_tenant(limits, values["limit"])
         asked = {
             **values,
             "names": [queue],
             "queue": queue,
             "blocked": list(full),
-            "by_key": each is not None,
+            "by_tenant": each is not None,
         }
         found += _candidates(connection, asked)
         if each is not None:
-            asked |= {"each": each, "blocked": [*full, *load.spent_keys(queue, pick.now)]}
-            found += [Candidate(key, *others) for key, *others in connection.execute(SQL["candidates_by_key"], asked)]
+            asked |= {"each": each, "blocked": [*full, *load.spent_tenants(queue, pick.now)]}
+            found += [
+                Candidate(key, *others) for key, *others in connection.execute(SQL["candidates_by_tenant"], asked)
+            ]
     chosen = choose(found, values["limit"], load, pick.now)
     if not chosen.ids:
         return orphans, []
@@ -112,8 +114,8 @@ def _taken(
     got = {row[0] for row in connection.execute(SQL["take"], {**values, "owner": owner, "token": token, "keys": keys})}
     if chosen.rates:
         connection.execute(SQL["drop_rates"], (limited, pick.now))
-    for (queue, key), until in chosen.rates.items():
-        connection.execute(SQL["keep_rate"], (queue, key, until))
+    for (queue, tenant), until in chosen.rates.items():
+        connection.execute(SQL["keep_rate"], (queue, tenant, until))
     return orphans, [key for key in keys if key in got]
 
 
@@ -129,8 +131,8 @@ def _load(connection: Connection, queues: Sequence[str], values: Mapping[str, An
     rates = connection.execute(SQL["rates_of"], (names,))
     return Load(
         limits,
-        {(queue, key): count for queue, key, count in driven},
-        {(queue, key): until for queue, key, until in rates},
+        {(queue, tenant): count for queue, tenant, count in driven},
+        {(queue, tenant): until for queue, tenant, until in rates},
     )
 
 

@@ -201,7 +201,7 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
         texts.add(0, row)
     body = to_json(graph_spec).decode()
     summary = None if info.summary is None else summary_text(info.summary)
-    in_queue = info.queue, info.priority, info.key or "", summary, info.queued, channel
+    in_queue = info.queue, info.priority, info.tenant or "", summary, info.queued, channel
     values = (
         owner,
         secrets.randbits(_TOKEN_BITS),

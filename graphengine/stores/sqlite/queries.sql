@@ -82,7 +82,7 @@ VALUES (
 UPDATE runs SET queue = ?, priority = ?, queue_key = ? WHERE key = ?;
 
 -- name: enqueue
--- Its turn is one after the last of its key, but not before those whose turn it is now.
+-- Its turn is one after the last of its tenant, but not before those whose turn it is now.
 UPDATE runs SET driver = NULL, fence = 0, wanted_at = ?, turn = max(
     coalesce((SELECT r.turn FROM runs AS r WHERE r.fence = 0 AND r.queue = runs.queue AND r.priority = runs.priority
               ORDER BY r.turn LIMIT 1), 0),
@@ -383,7 +383,7 @@ WHERE r.queue = ? AND r.due_at <= ? AND r.wanted_at IS NULL ORDER BY r.due_at;
 SELECT r.key, r.queue, r.queue_key, r.priority, 1, r.turn, r.graph, r.id, r.driver FROM runs AS r
 WHERE r.queue = ? AND r.fence = 0 ORDER BY r.priority DESC, r.turn, r.key;
 
--- name: keys_of_queue
+-- name: tenants_of_queue
 WITH RECURSIVE keys (key) AS (
     SELECT min(r.queue_key) FROM runs AS r WHERE r.fence = 0 AND r.queue = :queue
     UNION ALL
@@ -392,7 +392,7 @@ WITH RECURSIVE keys (key) AS (
 )
 SELECT key FROM keys WHERE key IS NOT NULL;
 
--- name: queued_of_key
+-- name: queued_of_tenant
 SELECT r.key, r.queue, r.queue_key, r.priority, 1, r.turn, r.graph, r.id, r.driver FROM runs AS r
 WHERE r.queue = ? AND r.queue_key = ? AND r.fence = 0 ORDER BY r.priority DESC, r.turn, r.key;
 

@@ -20,7 +20,7 @@ from pydantic_core import from_json
 
 from graphengine.errors import StoreError
 from graphengine.stores.base import ClaimedRun, OwnerInfo
-from graphengine.stores.dispatch import Candidate, Load, choose, each_key, read_limits
+from graphengine.stores.dispatch import Candidate, Load, choose, each_tenant, read_limits
 from graphengine.stores.sql import Claimed, Haul
 from graphengine.stores.sqlite import reads
 from graphengine.stores.sqlite.queries import SQL
@@ -119,8 +119,8 @@ def take(connection: sqlite3.Connection, pick: ClaimQuery, lease: Lease, onlooke
     chosen = choose(found, room, load, pick.now)
     for queue in load.limits if chosen.rates else ():
         connection.execute(SQL["drop_rates"], (queue, pick.now))
-    for (queue, key), until in chosen.rates.items():
-        connection.execute(SQL["keep_rate"], (queue, key, until))
+    for (queue, tenant), until in chosen.rates.items():
+        connection.execute(SQL["keep_rate"], (queue, tenant, until))
     if chosen.ids:
         lease.register(connection)  # a process suspended past its lease would lose the runs again at once
     for number in map(int, chosen.ids):
@@ -165,7 +165,7 @@ def _orphans(
 
 
 def _offered(orphans: Iterable[RunInfo], pick: ClaimQuery) -> tuple[list[ClaimedRun], Counter[tuple[str, str]]]:
-    """Return the orphans to offer, and the places of all of them, by queue and key, if more runs can be taken."""
+    """Return the orphans to offer, and the places of all of them, by queue and tenant, if more runs can be taken."""
     taken: list[ClaimedRun] = []
     places: Counter[tuple[str, str]] = Counter()
     for info in orphans:
@@ -173,15 +173,15 @@ def _offered(orphans: Iterable[RunInfo], pick: ClaimQuery) -> tuple[list[Claimed
             break
         if info.id not in pick.aside:
             taken.append(ClaimedRun(info, None))
-        places[info.queue, info.key or ""] += info.id not in pick.refused
+        places[info.queue, info.tenant or ""] += info.id not in pick.refused
     return taken, places
 
 
 def _candidates(
     connection: sqlite3.Connection, pick: ClaimQuery, queue: str, load: Load, room: int
 ) -> Iterator[Candidate]:
-    """Yield the first runs of a queue that no process drives, except runs whose keys are at their limits."""
-    full = load.full_keys(queue)
+    """Yield the first runs of a queue that no process drives, except runs whose tenants are at their limits."""
+    full = load.full_tenants(queue)
 
     def fitting(rows: Iterable[Sequence[Any]], count: int) -> Iterator[Candidate]:
         fit = (
@@ -196,14 +196,14 @@ def _candidates(
 
     yield from fitting(connection.execute(SQL["wanted_of_queue"], (queue,)), room)
     yield from fitting(connection.execute(SQL["timed_of_queue"], (queue, pick.now)), room)
-    each = each_key(load.limits.get(queue), room)
+    each = each_tenant(load.limits.get(queue), room)
     if each is None:
         yield from fitting(connection.execute(SQL["queued_of_queue"], (queue,)), room)
         return
-    blocked = {*full, *load.spent_keys(queue, pick.now)}
-    for (key,) in connection.execute(SQL["keys_of_queue"], {"queue": queue}).fetchall():
-        if key not in blocked:
-            yield from fitting(connection.execute(SQL["queued_of_key"], (queue, key)), each if key else room)
+    blocked = {*full, *load.spent_tenants(queue, pick.now)}
+    for (tenant,) in connection.execute(SQL["tenants_of_queue"], {"queue": queue}).fetchall():
+        if tenant not in blocked:
+            yield from fitting(connection.execute(SQL["queued_of_tenant"], (queue, tenant)), each if tenant else room)
 
 
 def _load(
@@ -214,11 +214,11 @@ def _load(
 ) -> Load:
     """Return what the limits of queues depend on, and count in `driven` what live owners drive."""
     rates: dict[tuple[str, str], float] = {}
-    for queue, key, driver, count in connection.execute(SQL["driven_of"]) if limits else ():
+    for queue, tenant, driver, count in connection.execute(SQL["driven_of"]) if limits else ():
         if queue in limits and driver not in dead:
-            driven[queue, key] += count
+            driven[queue, tenant] += count
     for name in limits:
-        rates |= {(queue, key): until for queue, key, until in connection.execute(SQL["rates_of"], (name,))}
+        rates |= {(queue, tenant): until for queue, tenant, until in connection.execute(SQL["rates_of"], (name,))}
     return Load(limits, driven, rates)
 
 

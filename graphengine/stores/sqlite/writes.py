@@ -150,8 +150,8 @@ def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], g
     summary = None if info.summary is None else summary_text(info.summary)
     added = connection.execute(SQL["add_run"], (*facts, parent_key, parent_seq, owner, summary))
     key = added.lastrowid or 0
-    if (info.queue, info.priority, info.key) != (DEFAULT_QUEUE, 0, None):
-        connection.execute(SQL["set_queue"], (info.queue, info.priority, info.key or "", key))
+    if (info.queue, info.priority, info.tenant) != (DEFAULT_QUEUE, 0, None):
+        connection.execute(SQL["set_queue"], (info.queue, info.priority, info.tenant or "", key))
     if info.queued:
         connection.execute(SQL["enqueue"], (info.created_at, key))
     _keep_graph_spec(connection, info.fingerprint, graph_spec)

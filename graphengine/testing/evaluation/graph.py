@@ -230,7 +230,7 @@ def _reading(scorer: Runnable, graph: Graph[Any]) -> Node:
     inner = node.runnable
     if isinstance(inner, (Choose, Node)):
         return node
-    body = inner.body() if isinstance(inner, HasBody) else FunctionBody.of(inner, thread=None)
+    body = inner.__body__() if isinstance(inner, HasBody) else FunctionBody.of(inner, thread=None)
     given: dict[str, Any] = {}
     if getattr(body, "takes_all", False):  # an agent without a prompt
         given = {"case": "case", "expected": "case.expected", "output": _output(graph)}

@@ -131,7 +131,7 @@ async def test_a_migration_is_not_called_a_second_time(runner: Runner) -> None:
     for seq in range(1, len(steps) + 1):
         await runner.state_at(run_id, seq)
     assert (await runner.state_at(run_id, 2))["name"] == "ants"
-    assert [d.path for d in await runner.diff(run_id, run_id, first_seq=2)] == [
+    assert [d.path for d in await runner.diff(run_id, run_id, first_at=2)] == [
         "name",
         "score",
         "log[1]",

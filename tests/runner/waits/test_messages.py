@@ -67,12 +67,12 @@ async def test_a_key_sends_a_message_once(runner: Runner) -> None:
     """A caller that tries twice sends once, before and after the run has received it."""
     graph = path(("hear", hear_three, "text"))
     run_id = (await runner.start(graph).result()).run_id
-    await runner.send(run_id, "topic", "one", key="k")
-    await runner.send(run_id, "topic", "one", key="k")
+    await runner.send(run_id, "topic", "one", idempotency_key="k")
+    await runner.send(run_id, "topic", "one", idempotency_key="k")
     assert (await resume_run(runner, graph, run_id)).status == "waiting"
-    await runner.send(run_id, "topic", "one", key="k")
+    await runner.send(run_id, "topic", "one", idempotency_key="k")
     await runner.send(run_id, "topic", "one")
-    await runner.send(run_id, "topic", "one", key="l")
+    await runner.send(run_id, "topic", "one", idempotency_key="l")
     assert (await resume_run(runner, graph, run_id)).state.text == "one one one"
     assert [step.kind for step in await runner.history(run_id)].count("message") == 3
 
@@ -86,7 +86,7 @@ async def test_a_key_applies_to_its_topic(runner: Runner) -> None:
     graph = path(("hear", hear_both, "text"))
     run_id = (await runner.start(graph).result()).run_id
     for topic in ("a", "b", "a"):
-        await runner.send(run_id, topic, topic, key="42")
+        await runner.send(run_id, topic, topic, idempotency_key="42")
     assert (await resume_run(runner, graph, run_id)).state.text == "ab"
     assert [step.kind for step in await runner.history(run_id)].count("message") == 2
 

@@ -2,6 +2,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ async def driver_of(path: Path) -> AsyncIterator[Driver]:
         pass
     store = SQLiteStore(path, read_only=True)
     await store.open()
-    driver = Driver(Drives(GRAPHS, {}), path, store, RunCache(store), Feed(store))
+    driver = Driver(Drives(GRAPHS, {}), partial(SQLiteStore, path), store, RunCache(store), Feed(store))
     async with driver.opened():
         yield driver
     await store.close()
@@ -272,7 +273,9 @@ async def test_a_driven_run_is_stopped(tmp_path: Path, monkeypatch: pytest.Monke
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         run = (await driver.start({"graph": "essay", "state": state}))["id"]
         await eventually(lambda: run in driver.live and driver.live[run].texts)
-        await Commands(tmp_path / "runs.db", driver.runner.store, lambda: driver.runner).stop({"id": run})
+        await Commands(partial(SQLiteStore, tmp_path / "runs.db"), driver.runner.store, lambda: driver.runner).stop(
+            {"id": run}
+        )
         assert (await driver.runner.info(run)).status == "running"
         (tmp_path / "gate").touch()
         await eventually(lambda: run not in driver.live)
@@ -286,7 +289,7 @@ async def test_a_driven_run_is_cut_off(tmp_path: Path, monkeypatch: pytest.Monke
         state = {"topic": "tides", "gate": str(tmp_path / "gate")}
         run = (await driver.start({"graph": "essay", "state": state}))["id"]
         await eventually(lambda: run in driver.live and driver.live[run].texts)
-        acts = Commands(tmp_path / "runs.db", driver.runner.store, lambda: driver.runner)
+        acts = Commands(partial(SQLiteStore, tmp_path / "runs.db"), driver.runner.store, lambda: driver.runner)
         with pytest.raises(InputError, match="now must be true or false"):
             await acts.stop({"id": run, "now": "yes"})
         await acts.stop({"id": run, "now": True})

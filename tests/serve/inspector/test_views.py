@@ -178,7 +178,7 @@ async def test_an_answer_is_recorded(app: ASGIApp, database: Path) -> None:
 async def test_a_run_is_stopped_and_tagged_and_gets_a_message(app: ASGIApp, database: Path) -> None:
     """Stopping a waiting run takes effect at once; tags are changed; a message is sent once for one key."""
     known = await cookie(app)
-    message = {"id": "asks", "topic": "news", "payload": {"a": 1}, "key": "k"}
+    message = {"id": "asks", "topic": "news", "payload": {"a": 1}, "idempotency_key": "k"}
     for _ in range(2):
         assert (await post(app, "/api/send", message, cookie=known)).status == 200
     assert (

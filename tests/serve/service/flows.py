@@ -88,6 +88,18 @@ slow.add_path(START, "first", "count")
 slow.add_edge("count", END, when=value("done") >= 1_000_000)
 slow.add_edge("count", "count")
 
+
+class Printed(BaseModel):
+    file: str
+    agreed: bool = False
+    done: int = 0
+
+
+press = Graph("press", Printed)
+press.add_node("agree", ask("Print it?", bool), writes="agreed")
+press.add_node("print", wait, writes="done")
+press.add_path(START, "agree", "print", END)
+
 if KILL.exists():
     KILL.unlink()
 

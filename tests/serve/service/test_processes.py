@@ -75,7 +75,7 @@ async def test_runs_go_into_a_queue_for_workers(serve: Callable[..., Service], p
     (_, mine), (_, others) = [await asyncio.to_thread(service.start, *each) for each in starts]
     assert [(run["queue"], run["queued"]) for run in (mine, others)] == [("mail", True), ("other", True)]
     async with Runner(postgres) as runner:
-        worker = Worker(runner, {posts.name: posts, desk.name: desk}, queues=["mail"])
+        worker = Worker(runner, posts, desk, queues=["mail"])
         working = asyncio.create_task(worker.run())
         run = await asyncio.to_thread(service.settled, mine["run_id"])
         assert (run["status"], run["waits"][0]["name"]) == ("waiting", "approve")

@@ -38,14 +38,25 @@ def test_a_run_is_started_answered_and_returned(service: Service) -> None:
     assert service.opened["token"] is None
     assert service.call("GET", "/health", Authorization="") == (200, {"status": "working", "error": None})
     assert service.call("POST", "/health", {}, Authorization="")[0] == 401  # before its body is read
-    status, run = service.start("posts", {"title": "Tides"}, "?run_id=a/b&priority=3&key=ann&tag=x&tag=y")
-    assert (status, run["run_id"], run["priority"], run["key"], run["tags"]) == (201, "a/b", 3, "ann", ["x", "y"])
+    status, run = service.start("posts", {"title": "Tides"}, "?run_id=a/b&priority=3&tenant=ann&tag=x&tag=y")
+    assert (status, run["run_id"], run["priority"], run["tenant"], run["tags"]) == (201, "a/b", 3, "ann", ["x", "y"])
     waiting = service.settled("a/b")
     assert [wait["schema"] for wait in waiting["waits"]] == [{"type": "boolean"}]
     assert service.call("POST", "/runs/a/b/answer", {"value": True, "question": "approve"})[0] == 202
     run = service.settled("a/b", waiting["seq"])
     assert (run["status"], run["ending"]["label"], run["output"]) == ("finished", "published", "All about Tides")
     assert (run["state"]["approved"], "output" in waiting) == (True, False)
+
+
+def test_an_answer_does_not_wait_for_the_rest_of_the_run(service: Service, tmp_path: Path) -> None:
+    """It returns once it is recorded, however long the run continues."""
+    _, run = service.start("press", {"file": str(tmp_path / "go")})
+    waiting = service.settled(run["run_id"])
+    path = f"/runs/{run['run_id']}/answer"
+    assert service.call("POST", path, {"value": True})[0] == 202
+    assert service.call("POST", path, {"value": True})[1]["error"]["code"] == "invalid_input"  # it was answered
+    (tmp_path / "go").touch()
+    assert service.settled(run["run_id"], waiting["seq"])["state"]["done"] == 1
 
 
 def test_runs_are_listed(service: Service) -> None:

@@ -59,7 +59,7 @@ export function Acts({ id, head, at, session, branch }) {
     } catch {
       // as text
     }
-    act("send", { id, topic, payload: value, key: crypto.randomUUID() }, "the message is sent");
+    act("send", { id, topic, payload: value, idempotency_key: crypto.randomUUID() }, "the message is sent");
   };
   const stop = (now) => (setSure(false), act("stop", { id, now }, "asked to stop"));
   const drives = canDrive(session, head.graph);

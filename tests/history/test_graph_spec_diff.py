@@ -6,8 +6,8 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, FAIL, START, Agent, Graph, ask, value
+from graphengine.history.graph_spec_diff import differences
 from graphengine.reducers import append
-from graphengine.runner.migration.graph_spec_diff import differences
 
 
 class State(BaseModel):

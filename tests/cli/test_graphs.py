@@ -22,7 +22,7 @@ graph.add_path(START, "first", END)
 def test_each_graph_has_a_line(project: Path, invoke: Invoke) -> None:
     """Its name and the first sentence of its file; an imported graph is not listed twice."""
     (project / "flows" / "twice.py").write_text(NESTED)
-    listed = invoke("list")
+    listed = invoke("graphs")
     assert listed.exit_code == 0
     assert listed.stdout.splitlines() == ["counter", "twice    Counts twice."]
 
@@ -31,13 +31,16 @@ def test_a_second_graph_of_a_file_refers_to_the_first(project: Path, invoke: Inv
     """The sentence of the file describes the graph with the file's name."""
     text = '"""Counts."""\n' + COUNTER + "\nother = graph.but(name='other')\n"
     (project / "flows" / "counter.py").write_text(text)
-    assert invoke("list").stdout.splitlines() == ["counter  Counts.", "other    Next to counter, in flows/counter.py."]
+    assert invoke("graphs").stdout.splitlines() == [
+        "counter  Counts.",
+        "other    Next to counter, in flows/counter.py.",
+    ]
 
 
 def test_as_json_each_graph_has_its_input(project: Path, invoke: Invoke) -> None:
     """The schema of its input, whether there is an example, its sets of models."""
     (project / "flows" / "twice.py").write_text(NESTED + "MODELS = {'cheap': {}}\nexample = {}\n")
-    found = document(invoke("list", "--json").stdout)
+    found = document(invoke("graphs", "--json").stdout)
     assert found["broken"] == []
     counter, twice = found["graphs"]
     assert (counter["name"], counter["example"], counter["models"]) == ("counter", False, [])
@@ -49,11 +52,11 @@ def test_as_json_each_graph_has_its_input(project: Path, invoke: Invoke) -> None
 def test_a_file_that_cannot_be_run_hides_no_other(project: Path, invoke: Invoke) -> None:
     """It is named with its error, and the exit code is 2."""
     (project / "flows" / "wrong.py").write_text("1 / 0\n")
-    listed = invoke("list")
+    listed = invoke("graphs")
     assert (listed.exit_code, listed.stdout.split()) == (2, ["counter"])
     assert "graph_file_broken: ZeroDivisionError" in listed.stderr
     assert "wrong.py:1" in listed.stderr
-    as_json = invoke("list", "--json")
+    as_json = invoke("graphs", "--json")
     assert as_json.exit_code == 2
     broken = json.loads(as_json.stdout)["broken"]
     assert [(Path(each["file"]), each["error"]["code"]) for each in broken] == [
@@ -64,15 +67,15 @@ def test_a_file_that_cannot_be_run_hides_no_other(project: Path, invoke: Invoke)
 def test_without_graphs_the_error_explains_how_to_list_them(project: Path, invoke: Invoke) -> None:
     """Without a project, and in one without graph files, the error explains how to list graphs."""
     (project / "pyproject.toml").write_text("")
-    nothing = invoke("list")
+    nothing = invoke("graphs")
     assert nothing.exit_code == 2
     assert "the project has no file with graphs" in nothing.stderr
     for given, said in (('graphs = ["nofolder"]', "the folders of graphs=['nofolder']"), ('graph = ["a"]', "not read")):
         Path("pyproject.toml").write_text(f"[tool.graphengine]\n{given}\n")
-        assert said in invoke("list").stderr
+        assert said in invoke("graphs").stderr
     assert '[tool.graphengine] graphs = ["folder"]' in nothing.stderr
     (project / "pyproject.toml").unlink()
-    assert invoke("list").stderr.endswith("; or create a project: graphengine new PATH\n")
+    assert invoke("graphs").stderr.endswith("; or create a project: graphengine new PATH\n")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +96,7 @@ def test_a_file_is_described_by_its_first_sentence(text: str, message: str) -> N
 
 def test_the_bundled_workflows_all_have_a_description() -> None:
     """Each bundled workflow in this project has a description."""
-    ran = call(ROOT, "list")
+    ran = call(ROOT, "graphs")
     assert ran.returncode == 0, ran.stderr
     lines = ran.stdout.splitlines()
     names = {file.stem for file in (ROOT / "graphs").glob("[!_]*.py")}

@@ -1,0 +1,178 @@
+"""Film the inspector for the README: a run of the review loop, then a branch of it with another budget of words.
+
+    python -m scripts.film_inspector [FILE]
+
+FILE is docs/pictures/inspector.webp by default. Chromium shows the pages, and compresses of each frame what differs
+from the last one; the frames are put into one file here, as the WebP container format describes animations.
+Source: https://developers.google.com/speed/webp/docs/riff_container
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import struct
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypedDict
+
+from playwright.sync_api import expect, sync_playwright
+
+from tests.serve.inspector.conftest import CHROMIUM, served
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, ViewportSize
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PICTURE: Final = ROOT / "docs" / "pictures" / "inspector.webp"
+WINDOW: Final[ViewportSize] = {"width": 1240, "height": 700}
+SECONDS_A_NODE: Final = "1.0"
+SETTLED_MILLISECONDS: Final = 300
+GREW_OR_OVER: Final = """count => document.querySelectorAll(".step").length > count
+  || document.querySelector("header .ends")?.textContent.includes("finished")"""
+PATIENT: Final = 60_000
+QUALITY: Final = 0.35
+SCALE: Final = 0.7
+COMPRESS: Final = """async ([png, quality]) => {
+  const image = new Image();
+  image.src = "data:image/png;base64," + png;
+  await image.decode();
+  const {width, height} = image, canvas = new OffscreenCanvas(width, height), pen = canvas.getContext("2d");
+  pen.drawImage(image, 0, 0);
+  const now = new Uint32Array(pen.getImageData(0, 0, width, height).data.buffer), last = window.last;
+  window.last = now;
+  let [left, top, right, bottom] = last ? [width, height, 0, 0] : [0, 0, width, height];
+  for (let y = 0, at = 0; last && y < height; y++) for (let x = 0; x < width; x++, at++) if (now[at] !== last[at]) {
+    left = Math.min(left, x); right = Math.max(right, x + 1); top = Math.min(top, y); bottom = y + 1;
+  }
+  if (right <= left) return null;
+  left &= ~1; top &= ~1;
+  const part = new OffscreenCanvas(right - left, bottom - top);
+  part.getContext("2d").drawImage(image, -left, -top);
+  const bytes = new Uint8Array(await (await part.convertToBlob({type: "image/webp", quality})).arrayBuffer());
+  const data = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+  return {left, top, width: part.width, height: part.height, data};
+}"""
+
+
+class Part(TypedDict):
+    """What a frame changes: a rectangle, and its WebP file in base64."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    data: str
+
+
+@dataclass
+class Film:
+    """The frames so far.
+
+    Attributes:
+        shown: The page that is filmed.
+        encoder: A page that compresses.
+        frames: What each frame changes, and for how many milliseconds it is shown.
+    """
+
+    shown: Page
+    encoder: Page
+    frames: list[tuple[Part, int]] = field(default_factory=list)
+
+    def frame(self, milliseconds: int) -> None:
+        """Show the page as it is now for so long; nothing is added while it stays the same."""
+        png = base64.b64encode(self.shown.screenshot()).decode()
+        part: Part | None = self.encoder.evaluate(COMPRESS, [png, QUALITY])
+        if part is not None:
+            self.frames.append((part, milliseconds))
+
+    def until_over(self) -> None:
+        """Show the run of the page, a frame for each step, until it is over."""
+        steps, is_over = self.shown.locator(".step"), False
+        while not is_over:
+            count = steps.count()
+            self.frame(300)
+            self.shown.wait_for_function(GREW_OR_OVER, arg=count)
+            self.shown.wait_for_timeout(SETTLED_MILLISECONDS)
+            is_over = self.shown.locator("header .ends", has_text="finished").count() > 0
+
+    def webp(self) -> bytes:
+        """Return the file."""
+        width, height = self.frames[0][0]["width"], self.frames[0][0]["height"]
+        body = b"WEBP" + chunk(b"VP8X", struct.pack("<B3x", 2) + u24(width - 1) + u24(height - 1))
+        body += chunk(b"ANIM", struct.pack("<IH", 0xFFFFFFFF, 0))
+        for part, milliseconds in self.frames:
+            place = (part["left"] // 2, part["top"] // 2, part["width"] - 1, part["height"] - 1, milliseconds)
+            head = b"".join(u24(number) for number in place) + b"\x02"  # drawn over the last frame as it is
+            body += chunk(b"ANMF", head + pixels(base64.b64decode(part["data"])))
+        return chunk(b"RIFF", body)
+
+
+def u24(number: int) -> bytes:
+    """Return a number in three bytes."""
+    return number.to_bytes(3, "little")
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    """Return a chunk of a RIFF file, of an even length."""
+    return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
+
+
+def pixels(file: bytes) -> bytes:
+    """Return the chunk of a still picture that has its pixels."""
+    at = 12
+    while file[at : at + 4] not in (b"VP8 ", b"VP8L"):
+        length = struct.unpack_from("<I", file, at + 4)[0]
+        at += 8 + length + length % 2
+    return file[at:]
+
+
+def play(film: Film, url: str) -> None:
+    """Start a run, look at a step, and branch there."""
+    page = film.shown
+    base, _, token = url.partition("/#")
+    page.goto(f"{base}/graphs#{token}")
+    page.get_by_role("link", name="start a run").click()
+    page.get_by_label("run id").fill("brief")
+    page.get_by_role("button", name="Start the run").click()
+    page.locator(".step").first.wait_for()
+    film.until_over()
+    film.frame(1100)
+    page.locator(".step").nth(1).click()
+    film.frame(900)
+    page.get_by_role("button", name=re.compile("Branch at step")).click()
+    drawer = page.get_by_role("dialog")
+    drawer.get_by_role("button", name="change word_budget").click()
+    film.frame(500)
+    drawer.get_by_label("word_budget", exact=True).fill("600")
+    expect(drawer.get_by_label("Preview")).to_contain_text("are shared")
+    drawer.get_by_label("id of the branch").fill("longer")
+    film.frame(1300)
+    drawer.get_by_role("button", name="Begin the branch").click()
+    expect(page.locator("h1")).to_contain_text("longer")
+    film.until_over()
+    film.frame(1800)
+
+
+def main(file: Path) -> None:
+    """Film, and write the file."""
+    expect.set_options(timeout=PATIENT)
+    os.environ["SLOW_SECONDS"] = SECONDS_A_NODE
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        context = browser.new_context(viewport=WINDOW, device_scale_factor=SCALE, color_scheme="light")
+        context.set_default_timeout(PATIENT)
+        film = Film(context.new_page(), browser.new_page())
+        with served(Path(folder, "runs.db"), "--drive", "--graph", "scripts/slow_review_loop.py") as url:
+            play(film, url)
+            browser.close()
+    file.write_bytes(film.webp())
+    seconds = sum(milliseconds for _, milliseconds in film.frames) / 1000
+    print(f"{file}: {len(film.frames)} frames, {seconds:.1f} s, {file.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURE)
