@@ -41,7 +41,7 @@ def is_member(member: object) -> bool:
     return inspect.isroutine(member) or isinstance(member, property | type | classmethod | staticmethod)
 
 
-OPEN = {"Agent", "Edit", "Node", "NodeExecutor", "ProcessExecutor", "RayExecutor", "Refuse", "Router", "RulesModel"}
+OPEN = {"Edit", "Node", "NodeExecutor", "ProcessExecutor", "RayExecutor", "Refuse", "Router", "RulesModel"}
 OPEN |= {"ScriptedModel", "Tool", "ToolSpec"}
 """Public classes that show more than the reference explains."""
 
