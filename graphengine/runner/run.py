@@ -328,7 +328,8 @@ class Run(Generic[S]):
                     yield RunEnded(result_of(plan, snapshot))
                     return
                 waits = tuple(waits_of(snapshot))
-                standing = (row.status, row.driver, [wait.name for wait in waits])
+                ids = [wait.id for frame in snapshot.frames.values() for wait in frame.waits.values()]
+                standing = (row.status, row.driver, ids)  # a chat can have been answered, and wait again, since then
                 if standing != reported:
                     reported = standing
                     yield StatusChanged(row.status, row.driver, waits)
