@@ -12,7 +12,7 @@ import functools
 import inspect
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, cast, overload
 
 from typing_extensions import TypeForm, TypeVar
 
@@ -35,19 +35,22 @@ from graphengine.models.hosted import HostedTool, lacking
 from graphengine.models.names import model_of
 from graphengine.models.parts import citations_of
 from graphengine.models.settings import NO_SETTINGS, ChecksSettings, Settings
+from graphengine.runner.followers import Audience
 from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
 from graphengine.state.json_values import utf8_text
 from graphengine.state.path import is_path, nearest, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
     from graphengine.agents.guards import Hooks
+    from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.models.parts import Citation
     from graphengine.state.amounts import Usage
 
 T = TypeVar("T", default=str)
+U = TypeVar("U")
 
 GuardLike: TypeAlias = "Callable[[str], str] | Guard"
 Asked: TypeAlias = "str | Sequence[str | Media]"
@@ -85,8 +88,8 @@ class Parts(Generic[T]):
     guards: tuple[Guard, ...]
     settings: Settings
 
-    @classmethod
-    def of(cls, agent: Agent[T]) -> Parts[T]:
+    @staticmethod
+    def of(agent: Agent[U]) -> Parts[U]:
         """Return the parts of an agent.
 
         Raises:
@@ -101,7 +104,7 @@ class Parts(Generic[T]):
         if len(named) == len(kit):  # the tools of a server are known when it is opened
             check_choice(settings.tool_choice, [*named, *(each.name for each in hosted)], where=where)
         checker = Injected.of(agent.check) if agent.check is not None else None
-        return cls(Output(agent.output, where=where), checker, kit, hosted, as_guards(agent.guards), settings)
+        return Parts(Output(agent.output, where=where), checker, kit, hosted, as_guards(agent.guards), settings)
 
 
 def _parts_of(agent: Agent[T]) -> Parts[T]:
@@ -184,7 +187,11 @@ class Agent(Generic[T]):
             object.__setattr__(self, "model", "rules")
         object.__setattr__(self, "_parts", Parts.of(self))
 
-    def but(self, **changes: Any) -> Agent[T]:  # noqa: ANN401 - the arguments of Agent
+    @overload
+    def but(self, *, output: TypeForm[U], **changes: Any) -> Agent[U]: ...  # noqa: ANN401 - the arguments of Agent
+    @overload
+    def but(self, **changes: Any) -> Agent[T]: ...  # noqa: ANN401 - as above
+    def but(self, **changes: Any) -> Agent[Any]:
         """Return a copy with changes.
 
         Args:
@@ -221,6 +228,49 @@ class Agent(Generic[T]):
         text = f"{self.name}.run_sync() was called in an event loop, which it would block"
         raise DefinitionError(text, where=f"agent {self.name}", repair=f"await {self.name}.run(…)")
 
+    def stream(self, **inputs: object) -> AsyncGenerator[AgentEvent | T, None]:
+        """Answer once, and iterate over what is shown meanwhile, as it is streamed, and at last the answer itself.
+
+        Nothing is recorded; `runner.stream(agent, …)` does the same in a run. Leaving the loop cancels the call.
+
+        Args:
+            inputs: As for `run`.
+
+        Raises:
+            DefinitionError: An input is missing, or nothing reads it; or a run calls this, whose watchers see what its
+                agents show. What `run` raises is raised when iterated.
+
+        Example:
+            >>> from graphengine.agents import TextDelta
+            >>> async def main() -> None:
+            ...     async for shown in Agent("echo", model=ScriptedModel(["Hello."]), prompt="Greet.").stream():
+            ...         print(shown.text if isinstance(shown, TextDelta) else f"answer: {shown}")
+            >>> asyncio.run(main())
+            Hello.
+            answer: Hello.
+        """
+        check_inputs(self, inputs)
+        if runtime_here() is not None:
+            repair = f"await {self.name}.run(…): who watches the run gets what its agents show"
+            raise DefinitionError(
+                f"{self.name}.stream() was called in a run", where=f"agent {self.name}", repair=repair
+            )
+        return self._streamed(inputs)
+
+    async def _streamed(self, inputs: Mapping[str, object]) -> AsyncGenerator[AgentEvent | T, None]:
+        audience = Audience()
+        shown = audience.joined()
+        runtime = StandaloneRuntime(self._for_tools(inputs), audience)
+        task = asyncio.create_task(self._answer(runtime, inputs))
+        task.add_done_callback(lambda _: audience.show(None))
+        try:
+            while (event := await shown.get()) is not None:
+                yield cast("AgentEvent", event)
+            yield task.result().value
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
     async def answer(self, **inputs: object) -> Answer[T]:
         """Answer once, as `run` does, and return the messages and the usage too.
 
@@ -239,7 +289,7 @@ class Agent(Generic[T]):
         Raises:
             DefinitionError: An input is missing, or nothing reads it.
         """
-        _check_inputs(self, inputs)
+        check_inputs(self, inputs)
         runtime = runtime_here() or StandaloneRuntime(self._for_tools(inputs))
         call = functools.partial(self._answer, runtime, inputs)
         return call() if asyncio.get_running_loop() is runtime.loop else in_loop_of(runtime, call)
@@ -502,18 +552,23 @@ def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
     return found
 
 
+def reads_of(agent: Agent[Any]) -> Sequence[Parameter]:
+    """Return what an agent reads, its memory excepted."""
+    return [each for each in agent._reads() if each.name != agent.memory]  # noqa: SLF001 - of this module
+
+
 def _of_tools(agent: Agent[Any]) -> Sequence[Parameter]:
     """Return the paths of the state that an agent's tools read."""
     return [parameter for each in _parts_of(agent).kit if isinstance(each, Tool) for parameter in each.reads()]
 
 
-def _check_inputs(agent: Agent[Any], inputs: Mapping[str, object]) -> None:
+def check_inputs(agent: Agent[Any], inputs: Mapping[str, object]) -> None:
     """Refuse inputs that nothing reads, and missing ones, before anything is paid.
 
     Raises:
         DefinitionError: There are such inputs; the message has all of them.
     """
-    fields = {each.name: each for each in agent._reads() if each.name != agent.memory}  # noqa: SLF001 - of this module
+    fields = {each.name: each for each in reads_of(agent)}
     roots = {name: parse(name).root for name in fields}
     missing = {roots[name] for name, each in fields.items() if each.default is NO_DEFAULT and name not in inputs}
     missing -= inputs.keys()
@@ -560,4 +615,4 @@ def _remembered(value: object) -> Sequence[Message]:
     return [each if isinstance(each, Message) else Message.model_validate(each) for each in given]
 
 
-__all__ = ["Agent", "AgentBody", "Answer"]
+__all__ = ["Agent", "AgentBody", "Answer", "check_inputs", "reads_of"]

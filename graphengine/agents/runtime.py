@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.batches import BatchCollector
     from graphengine.runner.clock import Clock
+    from graphengine.runner.followers import Audience
     from graphengine.runner.scope import AsksPerson
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
@@ -169,10 +170,12 @@ class StandaloneRuntime:
 
     Args:
         given: The values that its tools can read, by name.
+        audience: Who is shown what it does; None for nobody.
     """
 
-    def __init__(self, given: Mapping[str, object]) -> None:
+    def __init__(self, given: Mapping[str, object], audience: Audience | None = None) -> None:
         self._given = given
+        self._audience = audience
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -255,9 +258,9 @@ class StandaloneRuntime:
                 repair="run the agent in a graph, whose run can wait for the answer; in a test, omit approve=",
             )
 
-    def live(self, agent: str) -> Live | None:  # noqa: ARG002
-        """Return None: there are no watchers."""
-        return None
+    def live(self, agent: str) -> Live | None:
+        """Return what shows the live events of a call; None if nobody watches."""
+        return None if self._audience is None else Live(agent, "", 1, self._audience, None)
 
     async def opened(self, source: Opens) -> Sequence[Any] | None:  # noqa: ARG002
         """Return None: sources of tools are opened for each call."""

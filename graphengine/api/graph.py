@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphengine.graph.definition import GraphDefinition
 from graphengine.graph.elsewhere import with_our_keywords
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from networkx import MultiDiGraph
 
+    from graphengine.agents.agent import Agent
     from graphengine.agents.model_routing import GivenModels
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Step
@@ -66,6 +67,24 @@ class Graph(GraphDefinition[S]):
         >>> graph.run_sync().state.n
         3
     """
+
+    @classmethod
+    def of(cls, agent: Agent[Any]) -> Graph[Any]:
+        """Return the graph of one node that `runner.run(agent, …)` runs, to start, resume, branch or serve its runs.
+
+        Its state has what the agent reads, and `answer`, its result. An agent without a prompt reads `question`.
+
+        Raises:
+            DefinitionError: The agent reads a field of the name `answer`.
+
+        Example:
+            >>> shout = Agent("shout", prompt="Shout {word}", by_rules=lambda word: word.upper())
+            >>> Graph.of(shout).run_sync({"word": "ho"}).output
+            'HO'
+        """
+        from graphengine.api.agent_runs import graph_of_agent  # noqa: PLC0415 - declaring a graph needs no agents
+
+        return graph_of_agent(agent)
 
     @with_our_keywords
     def compile(self) -> Plan[S]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from graphengine.agents.model_routing import Models
 from graphengine.api.places import store_at
@@ -14,10 +14,12 @@ from graphengine.runner.result import draw_with
 from graphengine.worker.queue_runner import QueueRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from concurrent.futures import Executor
     from os import PathLike
 
+    from graphengine.agents.agent import Agent
+    from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.model_routing import GivenModels
     from graphengine.engine.snapshot import Snapshot
     from graphengine.graph.options import Sizes
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from graphengine.runner.result import Result
     from graphengine.stores.base import Store
     from graphengine.telemetry import Telemetry
+
+
+T = TypeVar("T")
 
 
 class Runner(QueueRunner):
@@ -87,6 +92,43 @@ class Runner(QueueRunner):
                 *extensions,
             ),
         )
+
+    async def run(self, agent: Agent[T], /, **inputs: object) -> T:
+        """Run one agent, recorded in the store as a run of `Graph.of(agent)`, and return its answer.
+
+        Args:
+            agent: The agent.
+            inputs: What it reads, by name; an agent without a prompt reads `question`.
+
+        Raises:
+            InputError: An input is missing, or nothing reads it.
+            DefinitionError: A person has to be asked, as to approve a tool's call; the run waits for the answer.
+            CompileError, RunFailed: As for other runs.
+
+        Example:
+            >>> shout = Agent("shout", prompt="Shout {word}", by_rules=lambda word: word.upper())
+            >>> async def main() -> None:
+            ...     async with Runner("runs.db") as runner:
+            ...         print(await runner.run(shout, word="ho"), [run.graph for run in await runner.runs()])
+            >>> asyncio.run(main())
+            HO ['shout']
+        """
+        from graphengine.api.agent_runs import answer_of  # noqa: PLC0415 - other runs need no agents
+
+        return await answer_of(self, agent, inputs)
+
+    def stream(self, agent: Agent[T], /, **inputs: object) -> AsyncGenerator[AgentEvent | T, None]:
+        """Run one agent as `run` does, and iterate over what it shows meanwhile, and at last its answer.
+
+        A caller that stops iterating does not end the run. Raises: as `run`, when iterated.
+
+        Args:
+            agent: The agent.
+            inputs: What it reads, by name.
+        """
+        from graphengine.api.agent_runs import streamed  # noqa: PLC0415 - the same
+
+        return streamed(self, agent, inputs)
 
     if not TYPE_CHECKING:  # type checkers know that it has neither
 

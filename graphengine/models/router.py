@@ -92,13 +92,15 @@ class Router(OverModels):
     Raises:
         DefinitionError: No model is given, or a setting is invalid.
 
+    Attributes:
+        reports_usage: True: it reports what each of its calls used, so its caller does not.
+
     Example:
         >>> Router(["rules", "recorded:answers.json"]).name
         'router(rules, recorded:answers.json)'
     """
 
     reports_usage: Final = True
-    """It reports what each of its calls used, so its caller does not."""
 
     def __init__(
         self,

@@ -101,7 +101,7 @@ writer = review.writer.but(
         "- With a last draft, change what its review asks for, as far as the findings allow, and keep the rest.\n"
         "Answer with the text alone.\n" + DATA_NOTE
     ),
-    settings=Settings(max_tokens=4_096),
+    settings=review.writer.settings.but(max_tokens=4_096),
 )
 
 editor = Agent(
