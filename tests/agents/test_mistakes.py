@@ -76,7 +76,7 @@ def test_another_name_for_an_argument_is_told_ours(keyword: str, repair: str) ->
 def test_only_documented_names_are_public() -> None:
     """What an editor offers is what the documentation explains."""
     shown = {name for name in dir(Agent) if not name.startswith("_")}
-    assert shown == {*inspect.signature(Agent).parameters, "answer", "but", "run", "run_sync"}
+    assert shown == {*inspect.signature(Agent).parameters, "answer", "but", "run", "run_sync", "stream"}
 
 
 def test_only_the_name_is_positional() -> None:
