@@ -41,8 +41,7 @@ def is_member(member: object) -> bool:
     return inspect.isroutine(member) or isinstance(member, property | type | classmethod | staticmethod)
 
 
-OPEN = {"Edit", "Node", "NodeExecutor", "ProcessExecutor", "RayExecutor", "Refuse", "Router", "RulesModel"}
-OPEN |= {"ScriptedModel", "Tool", "ToolSpec"}
+OPEN = {"Node", "NodeExecutor", "ProcessExecutor", "RayExecutor"}
 """Public classes that show more than the reference explains."""
 
 

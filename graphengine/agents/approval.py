@@ -42,14 +42,22 @@ _HOURS, _MINUTES = 3600, 60
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """The answer of a person who refuses a call and says why; the model reads the reason."""
+    """The answer of a person who refuses a call.
+
+    Attributes:
+        refuse: Why; the model reads it.
+    """
 
     refuse: str
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """The answer of a person who approves a call with other arguments: those that change, by name."""
+    """The answer of a person who approves a call with other arguments.
+
+    Attributes:
+        arguments: The arguments that change, by name.
+    """
 
     arguments: dict[str, JsonValue]
 

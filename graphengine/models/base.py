@@ -119,7 +119,13 @@ def cannot_show(one: Media) -> BadRequest:
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool as described to a model: its name, its purpose, and the JSON Schema of its arguments (an object)."""
+    """A tool as described to a model.
+
+    Attributes:
+        name: Its name.
+        description: Its purpose.
+        schema: The JSON Schema of its arguments, an object.
+    """
 
     name: str
     description: str
@@ -389,7 +395,11 @@ class EstimatesCosts(Protocol):
 
 
 class RulesModel:
-    """Answers with the function that the agent has as `by_rules=`, at no cost."""
+    """Answers with the function that the agent has as `by_rules=`, at no cost.
+
+    Attributes:
+        name: `rules`, the model's name in usage.
+    """
 
     name = "rules"
 

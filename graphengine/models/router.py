@@ -89,6 +89,9 @@ class Router(OverModels):
             see `RateLimiter(failures=…, pause_seconds=…)`.
         on: The errors after which the next model is called; by default those that pass with time.
 
+    Attributes:
+        reports_usage: True: it reports what each of its calls used, so its caller does not.
+
     Raises:
         DefinitionError: No model is given, or a setting is invalid.
 
@@ -98,7 +101,6 @@ class Router(OverModels):
     """
 
     reports_usage: Final = True
-    """It reports what each of its calls used, so its caller does not."""
 
     def __init__(
         self,
