@@ -115,6 +115,18 @@ class InputError(GraphEngineError):
     code = "invalid_input"
 
 
+class AsksNothing(InputError):
+    """The run to answer has no open question: it is over, is running, or waits for something else."""
+
+    code = "asks_nothing"
+
+
+class AnsweredAlready(InputError):
+    """The question has an answer that the run has not taken yet, or another answer was faster."""
+
+    code = "answered_already"
+
+
 class SourceUnreadable(InputError):
     """A file or folder cannot be read as text: missing, damaged, encrypted, too large, or of an unknown kind."""
 

@@ -32,27 +32,23 @@ HEAD = """\
 
 # The command line
 
-`graphengine COMMAND --help` shows the same text in a terminal. `graphengine new PATH` creates a project to start from.
+`graphengine COMMAND --help` shows the same text in a terminal; `graphengine new PATH` creates a project.
 
-Every command takes `--json` and `--debug`. With `--json` it writes only one JSON document to stdout (`watch` and
-`worker` write one per line); other messages go to stderr. [The documents](json.md) are described key by key, and
-`graphengine schema COMMAND` prints the JSON Schema. Tracebacks are shown only with `--debug`. Output has no
-colours if `NO_COLOR` is set or if it does not go to a terminal.
+With `--json` a command writes only one JSON document to stdout (`watch` and `worker` one per line), and other messages
+to stderr: [the documents](json.md), key by key. `--debug` shows tracebacks. Output has no colours if `NO_COLOR` is set
+or if it does not go to a terminal. `eval "$(graphengine completion bash)"` in `~/.bashrc` completes commands, options,
+graphs, runs, tags and nodes; also for `zsh` and `fish`.
 
-`graphengine completion bash` (or `zsh`, `fish`) prints a script that completes commands, options, graphs, runs, tags
-and nodes. For bash, add `eval "$(graphengine completion bash)"` at the end of `~/.bashrc`.
+## Graphs, runs, steps
 
-## Graphs and runs
-
-Names of graphs are looked up in the folders that `[tool.graphengine] graphs = ["graphs"]` in pyproject.toml lists. A
-graph file is imported, so it must not start a run at import: put script code below `if __name__ == "__main__":`. A run
-stores its graph's name, never a path. So commands that need the code of a run from another file, such as `resume` and
-`branch`, take `--graph FILE`; `show`, `render` and `export` read the record.
-
-RUN_ID can be a unique prefix of an id, at least four characters long.
-
-`busy_timeout_seconds = 60` in `[tool.graphengine]` is how long commands wait for another program's lock of a SQLite
-file; 10 if not given.
+- Graphs are found by name in the folders that `[tool.graphengine] graphs = ["graphs"]` in pyproject.toml lists. A graph
+  file is imported, so it must not start a run: put script code below `if __name__ == "__main__":`.
+- A run stores its graph's name, never a path. Commands that need the code of a run from another file, such as `resume`
+  and `branch`, take `--graph FILE`; `show`, `render` and `export` read the record.
+- RUN_ID can be a unique prefix of an id, at least four characters long.
+- STEP is a step's number, or a node's path and its visit: `12`, `review:2`, `article/review:1`.
+- `busy_timeout_seconds = 60` in `[tool.graphengine]` is how long commands wait for another program's lock of a SQLite
+  file; 10 if not given.
 
 ## Input
 
@@ -65,19 +61,19 @@ file; 10 if not given.
 | `sources=@report.pdf`, `sources=@notes/` | a list of `TextFile` takes files, or all readable ones of a folder |
 | `sources=https://…` | the page, if its address is public, up to 5 MB |
 | `task:=null` | JSON for any field, so that a text can be None |
+| `@state.json`, `-` | a JSON object of fields, from a file or from stdin |
 
-Markdown, text, CSV and TSV stay unchanged in a `TextFile`; HTML and DOCX become Markdown, and PDF becomes text. The
-last three need `pip install "durable-graphengine[sources]"`. A folder gives up to 200 files, sorted; a note lists each
-file that was left out with the reason. PDF and DOCX are read in a child process, which is ended after 60 s or at 2 GB
-of memory. `graphengine.agents.sources` does the same in Python.
+A `TextFile` has Markdown, text, CSV and TSV unchanged, HTML and DOCX as Markdown, PDF as text; the last three need
+`pip install "durable-graphengine[sources]"`. A folder gives up to 200 files, sorted; a note lists what was left out and
+why. PDF and DOCX are read in a child process, up to 60 s and 2 GB of memory. `graphengine.agents.sources` does the same
+in Python.
 
 ## Models and costs
 
-A set of models is defined in the graph's file: `MODELS = {"default": {"*": "placeholder"}}` is what runs without
-`--model`. `run --estimate` rehearses the run with the set "default": agents answer by rules or placeholders, and their
-questions and answers are counted as tokens of the models that `--model` names. For a placeholder, only the most that
-the answer may cost is shown. A rehearsal calls the graph's functions, so without such a set, or without a price, the
-cost is shown as unknown.
+The graph's file defines sets of models: `MODELS = {"default": {"*": "placeholder"}}` is what runs without `--model`.
+`run --estimate` rehearses the run with the set "default", whose agents answer by rules or placeholders, and counts
+their questions and answers as tokens of the models that `--model` names; of a placeholder's answer, the most that it
+may cost. A rehearsal calls the graph's functions, so without such a set, or without a price, the cost is unknown.
 """
 
 EXITS = {

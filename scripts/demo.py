@@ -111,7 +111,7 @@ def show(listed: dict[str, Any], folder: Path) -> Shown:
         found = () if graph == name else ("--graph", graph)
         run = json.loads(graphengine(folder, "answer", run["run_id"], ANSWERS[name], *found, *database, "--json"))
     if run["status"] != "finished":
-        raise Failed(f"{name} is {run['status']}: {run['error'] or run['stop'] or run['waits']}")
+        raise Failed(f"{name} is {run['status']}: {run['error'] or run['ending'] or run['waits']}")
     output = run.get("output", run["state"])
     if isinstance(output, str) and len(output.split()) == 1:
         output = run["state"]  # a single word is only a name; the state is more useful

@@ -41,18 +41,11 @@ def is_member(member: object) -> bool:
     return inspect.isroutine(member) or isinstance(member, property | type | classmethod | staticmethod)
 
 
-OPEN = {"Node", "NodeExecutor", "ProcessExecutor", "RayExecutor"}
-"""Public classes that show more than the reference explains."""
-
-
 @pytest.mark.parametrize("path", CLASSES)
 def test_a_class_shows_what_the_reference_explains(path: str) -> None:
     """A name without an explanation begins with an underscore, or leaves the class."""
     made = CLASSES[path]
-    if made.__name__ in OPEN:
-        assert shown(made) - explained(made), "take it off the list"
-    else:
-        assert shown(made) - explained(made) == set()
+    assert shown(made) - explained(made) == set()
 
 
 class Empty(BaseModel):
@@ -71,7 +64,7 @@ async def test_objects_show_no_more_than_their_classes_explain() -> None:
     graph.add_path(START, "node", END)
     async with Runner() as runner:
         run = runner.start(graph)
-        given += [runner, run, await run.result(), *await runner.history(run.id), *await runner.runs()]
+        given += [graph, runner, run, await run.result(), *await runner.history(run.id), *await runner.runs()]
     assert [(type(each).__name__, shown(each) - explained(type(each))) for each in given] == [
         (type(each).__name__, set()) for each in given
     ]

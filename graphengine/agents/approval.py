@@ -42,10 +42,10 @@ _HOURS, _MINUTES = 3600, 60
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """The answer of a person who refuses a call.
+    """The answer of a person who refuses a call and says why.
 
-    Attributes:
-        refuse: Why; the model reads it.
+    Args:
+        refuse: The reason, which the model reads.
     """
 
     refuse: str
@@ -55,8 +55,8 @@ class Refuse:
 class Edit:
     """The answer of a person who approves a call with other arguments.
 
-    Attributes:
-        arguments: The arguments that change, by name.
+    Args:
+        arguments: Those that change, by name.
     """
 
     arguments: dict[str, JsonValue]

@@ -108,6 +108,9 @@ class Tool(Generic[P, R_co]):
 
     Raises:
         DefinitionError: A model could not call this function.
+
+    Attributes:
+        approval: `approve` as an `Approval`; None if no call is approved first.
     """
 
     function: Callable[P, R_co]

@@ -9,6 +9,7 @@ from graphengine.agents.model_routing import Models
 from graphengine.api.places import store_at
 from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
+from graphengine.graph.elsewhere import with_our_keywords
 from graphengine.runner.result import draw_with
 from graphengine.worker.queue_runner import QueueRunner
 
@@ -136,6 +137,10 @@ class Runner(QueueRunner):
             raise DefinitionError("a Runner is entered with async with", repair=repair)
 
         __exit__ = __enter__
+
+
+if not TYPE_CHECKING:  # type checkers know what it has
+    Runner.__init__ = with_our_keywords(Runner.__init__)
 
 
 def _html(result: Result[Any], snapshot: Snapshot | None) -> str:

@@ -124,7 +124,7 @@ def parse_pairs(
 def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], option: str, notes: list[str]) -> None:
     """Add the value of a pair, or those of a JSON file of fields."""
     if pair == "-" or pair.startswith("@"):
-        _add_file(values, pair, forms, f"{option} {clipped(pair, _SHOWN)}")
+        _add_file(values, pair, forms, option)
         return
     key, equals, raw = pair.partition("=")
     is_json = key.endswith(":")
@@ -148,23 +148,16 @@ def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], o
         values[key] = _json(raw, where) if is_json else _value(raw, form, where)
 
 
-def _add_file(values: dict[str, object], given: str, forms: Mapping[str, Form], where: str) -> None:
+def _add_file(values: dict[str, object], given: str, forms: Mapping[str, Form], option: str) -> None:
     """Add the fields of a JSON object from `@FILE`, or from stdin for `-`."""
-    text = read_stdin(where) if given == "-" else read_text(given[1:], where)
-    try:
-        found = from_json(text, allow_inf_nan=False)
-    except (ValueError, TypeError) as error:
-        repair = """write a JSON object of fields, such as {"text": "…"}"""
-        raise InputError(f"it is invalid JSON: {error}", where=where, repair=repair) from error
+    where = f"{option} {clipped(given, _SHOWN)}"
+    found = _parsed(read_stdin(where) if given == "-" else read_text(given[1:], where), Form(frozenset()), where)
     if not isinstance(found, dict):
-        message = f"it is a {type(found).__name__}, not an object of fields"
-        raise InputError(message, where=where, repair="write a JSON object of fields; for one field, key=@file")
+        raise InputError(
+            "it is no object of fields", where=where, repair='write {"field": …}; for one field, key=@file'
+        )
     for key, value in found.items():
-        if key not in forms:
-            raise InputError(f"unknown input {key!r}", where=where, repair=did_you_mean(key, forms))
-        if key in values:
-            raise InputError(f"{key!r} is given twice", where=where, repair="give it once")
-        values[key] = value
+        _add_pair(values, f"{key}:={to_json(value).decode()}", forms, option, [])
 
 
 def state_from(state: type[S], values: Mapping[str, object]) -> S:

@@ -87,6 +87,9 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
+            if error.option_name == "--graph" and any(param.name == "run_id" for param in self.params):
+                text = f"{error.message} It reads the record of a run, which needs no graph."
+                raise click.UsageError(text, ctx) from error
             near = get_close_matches(error.option_name, error.possibilities or (), n=1)
             raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from error
         except click.UsageError as error:

@@ -244,9 +244,10 @@ class _Documents:
         """Write a document if the run's status, driver or waits have changed."""
         from graphengine.history.json_document import StatusReported
         from graphengine.history.load import waits_of
+        from graphengine.history.selection import status_of
 
         reported = StatusReported(
-            run_id=info.id, graph=info.graph, status=info.status, driver=info.driver, waits=waits_of(snapshot)
+            run_id=info.id, graph=info.graph, status=status_of(info), driver=info.driver, waits=waits_of(snapshot)
         )
         if reported != self._reported:
             self._reported = reported

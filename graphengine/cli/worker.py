@@ -210,7 +210,7 @@ def _document(event: WorkerEvent) -> Document:
         return documents.WorkerEnded(
             run_id=event.info.id,
             graph=event.info.graph,
-            status="left" if result.status == "running" else result.status,
+            status="left" if result.status == "running" or result.status == "queued" else result.status,  # noqa: PLR1714
             seq=result.seq,
             ending=result.ending,
             error=failure_document(result.error) if result.error is not None else None,

@@ -20,10 +20,13 @@ T = TypeVar("T")
 
 
 class NodeExecutor(Executor, ABC):
-    """An executor that runs calls in other processes, and ends them when their node's time is over."""
+    """An executor that runs calls in other processes, and ends them when their node's time is over.
+
+    Attributes:
+        counts_time: Whether `begin` ends a call at its time. Otherwise the Runner counts, from when it calls `begin`.
+    """
 
     counts_time = True
-    """Whether `begin` ends a call at its time. Otherwise the Runner counts, from when it calls `begin`."""
 
     def open(self) -> None:
         """Prepare what takes time, such as starting processes. Called in a thread before the first call."""

@@ -68,12 +68,22 @@ class Node(Options):
 
     Args:
         runnable: The runnable, or another Node whose options these override.
+        title: Free text for display; `Graph.add_node` says more about each option.
+        inputs: Parameter to path, for parameters that are not named like the field that they read.
+        writes: Where the result is stored.
+        each: Run the node once for every item of a list: name to path or function.
+        concurrency: How many items run at a time.
+        on_item_error: What failed items do to the node: `"fail"` or `"keep"`.
+        retry: How often to try again.
+        timeout_seconds: The longest that an attempt can take.
+        fallback: The result if every attempt failed, or a function that returns it.
+        on_resume: What to do with an attempt that a crash interrupted: `"rerun"` or `"ask"`.
+        thread: Whether a sync function runs in a thread.
+        on: The name of the Runner's executor on which a function runs.
 
-    The other arguments are the options of `Graph.add_node`: title, inputs, writes, each, concurrency,
-    on_item_error, retry, timeout_seconds, fallback, on_resume, thread, on.
-
-    >>> Node(len, writes="size").writes
-    'size'
+    Example:
+        >>> Node(len, writes="size").writes
+        'size'
     """
 
     runnable: Runnable

@@ -82,6 +82,7 @@ _SIMILAR: Final[Mapping[str, str]] = {
     "options": "output=Literal['a', 'b']",
     "choices": "output=Literal['a', 'b']",
     "delay": "initial_seconds=…",
+    "limits": "limits=… of the Graph, or of Runner.start",
     "steps": "visits=…",
     "max_steps": "limits=Limits(visits=…)",
 }

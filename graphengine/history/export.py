@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, cast, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, to_builtins
 from pydantic_core import from_json, to_json
@@ -22,11 +22,11 @@ from graphengine.engine.graph_spec import check_graph_spec
 from graphengine.engine.ready import next_due, ready
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.step_json import decode_step, encode_step
-from graphengine.engine.steps import Branched, Step, fingerprint_of
+from graphengine.engine.steps import Branched, RunStatus, Step, fingerprint_of
 from graphengine.engine.stored import copy_of
 from graphengine.errors import GraphEngineError, RunExists, UnknownRun
 from graphengine.graph.options import is_tag
-from graphengine.stores.base import DEFAULT_QUEUE, LARGEST_PRIORITY, Append, RunInfo, Status
+from graphengine.stores.base import DEFAULT_QUEUE, LARGEST_PRIORITY, Append, RunInfo
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class FileRun(FilePart):
     id: Annotated[str, Meta(min_length=1, max_length=200)]
     graph: Annotated[str, Meta(min_length=1)]
     fingerprint: Annotated[str, Meta(min_length=1)]
-    status: Status
+    status: RunStatus
     seq: Annotated[int, Meta(ge=1)]
     created_at: float
     parent: FileParent | None
@@ -253,7 +253,7 @@ def _facts(run: Exported) -> dict[str, Any]:
         id=info.id,
         graph=info.graph,
         fingerprint=info.fingerprint,
-        status=info.status,
+        status=cast("RunStatus", info.status),
         seq=info.seq,
         created_at=info.created_at,
         parent=FileParent(run_id=info.parent, seq=info.parent_seq) if info.parent is not None else None,
@@ -450,7 +450,7 @@ def _check_fold(info: RunInfo, steps: Sequence[Step], where: str) -> None:
     except Exception as error:
         message = f"it cannot continue after its last step: {type(error).__name__}: {str(error)[:200]}"
         raise BadExport(message, where=where, repair=_REPAIR) from error
-    if snapshot.status not in get_args(Status) or info.status not in (snapshot.status, "running"):
+    if snapshot.status not in get_args(RunStatus) or info.status not in (snapshot.status, "running"):
         _refuse(f"its steps leave it {snapshot.status}, but the file states {info.status}", where)
 
 

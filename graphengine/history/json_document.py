@@ -17,6 +17,7 @@ from msgspec import UNSET
 from graphengine.engine.map_items import lost_parts
 from graphengine.engine.steps import RunStatus
 from graphengine.history.load import Difference, Shared, Wait, waits_of
+from graphengine.history.selection import status_of
 from graphengine.history.step_document import (
     Document,
     Failure,
@@ -29,7 +30,7 @@ from graphengine.history.step_document import (
 from graphengine.history.usage import Usage, figures_of, spending, usage_from
 from graphengine.state.encoded import opened
 from graphengine.state.ending import Ending
-from graphengine.stores.base import Summary
+from graphengine.stores.base import Status, Summary
 
 if TYPE_CHECKING:
     from graphengine.engine import steps as recorded
@@ -92,7 +93,7 @@ class RunHead(Document):
     Attributes:
         run_id: Its id.
         graph: The name of its graph.
-        status: As of its last step; `running` with no driver was interrupted.
+        status: Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`.
         parent: The run it was branched from.
         tags: Its tags.
         ending: Why it ended.
@@ -239,7 +240,7 @@ class ListedRun(Part):
 
     run_id: str
     graph: str
-    status: RunStatus
+    status: Status
     seq: int
     created_at: float
     updated_at: float
@@ -310,9 +311,10 @@ class Tree(Document):
 
 def _listed(info: RunInfo, snapshot: Snapshot | None) -> dict[str, Any]:
     """Return the fields of a run's `ListedRun`."""
-    names = ("graph", "status", "seq", "created_at", "updated_at", "tags", "driver", "due_at", "queue", "priority")
+    names = ("graph", "seq", "created_at", "updated_at", "tags", "driver", "due_at", "queue", "priority")
     return {
         "run_id": info.id,
+        "status": status_of(info),
         **{name: getattr(info, name) for name in (*names, "tenant", "queued", "summary")},
         "parent": _parent(info),
         "waits": [] if snapshot is None else waits_of(snapshot),
@@ -481,14 +483,14 @@ class StatusReported(WatchLine, kw_only=True):
     """The status of the run, whenever one of these values changes.
 
     Attributes:
-        status: As of the last step.
-        driver: The process that drives it; null if none does, or if the process of a `running` one has died.
+        status: Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`.
+        driver: The process that drives it; null if none does.
         waits: What it waits for.
     """
 
     # "stands" stays its name in JSON, which recorded documents have and their readers match.
     event: Literal["stands"] = "stands"
-    status: RunStatus
+    status: Status
     driver: str | None
     waits: Sequence[Wait]
 
@@ -508,7 +510,7 @@ class WatchEnded(WatchLine, kw_only=True):
     """
 
     event: Literal["ended"] = "ended"
-    status: RunStatus
+    status: RunStatus | Literal["queued"]
     driver: str | None = None
     seq: int
     ending: Ending | None

@@ -60,7 +60,7 @@ class Wanted:
         )
 
 
-def status_of(info: RunInfo) -> str:
+def status_of(info: RunInfo) -> Status:
     """Return a run's status as shown: a running one without a driver is queued, if it never had one, or interrupted."""
     if info.status == "running" and info.driver is None:
         return "queued" if info.queued else "interrupted"

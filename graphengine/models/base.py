@@ -121,10 +121,10 @@ def cannot_show(one: Media) -> BadRequest:
 class ToolSpec:
     """A tool as described to a model.
 
-    Attributes:
+    Args:
         name: Its name.
         description: Its purpose.
-        schema: The JSON Schema of its arguments, an object.
+        schema: The JSON Schema of its arguments (an object).
     """
 
     name: str
@@ -398,7 +398,7 @@ class RulesModel:
     """Answers with the function that the agent has as `by_rules=`, at no cost.
 
     Attributes:
-        name: `rules`, the model's name in usage.
+        name: `rules`.
     """
 
     name = "rules"

@@ -95,6 +95,9 @@ class Router(OverModels):
     Raises:
         DefinitionError: No model is given, or a setting is invalid.
 
+    Attributes:
+        reports_usage: True: it reports what each of its calls used, so its caller does not.
+
     Example:
         >>> Router(["rules", "recorded:answers.json"]).name
         'router(rules, recorded:answers.json)'

@@ -59,7 +59,7 @@ class ScriptedModel:
         DefinitionError: A value cannot be an answer.
 
     Attributes:
-        name: `scripted`, the model's name in usage.
+        name: `scripted`.
         requests: The requests in order, including those without an answer.
 
     Example:

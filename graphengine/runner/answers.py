@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pydantic_core import from_json
 
-from graphengine.errors import InputError
+from graphengine.errors import AnsweredAlready, AsksNothing, InputError
 from graphengine.runner.answer_schema import choices, in_words, whats_wrong
 from graphengine.state.path import did_you_mean
 
@@ -62,7 +62,7 @@ def check_answer(snapshot: Snapshot, question: str | None, answered: Collection[
         answered: The ids of waits whose answer the run has not taken yet.
 
     Raises:
-        InputError: The run has no such question, or has several and no name is given.
+        AsksNothing, AnsweredAlready; InputError: The run has no such question, or has several and no name is given.
     """
     where = f"run {snapshot.run_id}"
     every = [Asked(*wait) for frame in snapshot.frames.values() for wait in frame.waits.items()]
@@ -77,7 +77,8 @@ def check_answer(snapshot: Snapshot, question: str | None, answered: Collection[
         )
         if asks:
             text, repair = f"run {snapshot.run_id} was answered already", "resume it, or start `graphengine worker`"
-        raise InputError(text, where=where, repair=repair)
+            raise AnsweredAlready(text, where=where, repair=repair)
+        raise AsksNothing(text, where=where, repair=repair)
     if question is None:
         if len(names) > 1:
             text = f"run {snapshot.run_id} asks several questions"
@@ -87,6 +88,7 @@ def check_answer(snapshot: Snapshot, question: str | None, answered: Collection[
         text = f"run {snapshot.run_id} has no question named {question!r}"
         if any(asked.name == question for asked in asks):
             text = f"{question!r} of run {snapshot.run_id} was answered already"
+            raise AnsweredAlready(text, where=where, repair="resume it, or start `graphengine worker`")
         raise InputError(text, where=where, repair=did_you_mean(question, names))
     return next(asked for asked in open_ones if asked.name == question)
 

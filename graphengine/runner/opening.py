@@ -107,7 +107,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
         pause=pause,
     )
     await driving.commit([event], partial(_create, life, driving, tags, place))
-    return driving if place is None else result_of(plan, driving.snapshot)
+    return driving if place is None else replace(result_of(plan, driving.snapshot), status="queued")
 
 
 async def _create(

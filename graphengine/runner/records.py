@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from graphengine.errors import InputError, UnknownRun
 from graphengine.history.load import At, Difference, RunWait, differences, load_snapshot, run_waits_of
-from graphengine.history.selection import STATUSES, Wanted, newest
+from graphengine.history.selection import STATUSES, Wanted, newest, status_of
 from graphengine.history.usage import spending
 from graphengine.runner import retention as pruning
 from graphengine.runner.arguments import checked_tags, plan_of
@@ -160,14 +161,14 @@ class Records:
             raise InputError(f"runs(limit={limit})", repair="give 1 or more")
         await self.store.open()
         found = await newest(self.store, Wanted(limit + 1, status, graph, tag, before=before))
-        page = Page(found[:limit])
+        page = Page(map(_as_shown, found[:limit]))
         page.more = len(found) > limit
         return page
 
     async def info(self, run_id: str) -> RunInfo:
         """Return the facts about a run: its graph, status, last seq, driver, times, tags. Raises: UnknownRun."""
         await self._lives.known(run_id)
-        return await self.store.info(run_id)
+        return _as_shown(await self.store.info(run_id))
 
     async def waits(
         self, run_id: str | None = None, *, graph: str | None = None, limit: int = 100, before: str | None = None
@@ -322,6 +323,11 @@ class Records:
         """
         await self._lives.known(run_id)
         return spending(await self.store.steps(run_id), (await self.store.info(run_id)).parent_seq)
+
+
+def _as_shown(info: RunInfo) -> RunInfo:
+    status = status_of(info)
+    return info if status == info.status else replace(info, status=status)
 
 
 def lives_of(runner: Records) -> Lives:

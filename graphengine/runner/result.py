@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -69,7 +69,8 @@ class Result(Generic[S]):
 
     Attributes:
         run_id: The run.
-        status: `finished`, `waiting`, `stopped`, `failed`, or `running` if it was released for another process.
+        status: `finished`, `waiting`, `stopped` or `failed`; `running` if it was released for another process, `queued`
+            if it was started for a worker.
         state: The state, an instance that nothing else holds.
         output: What the graph's `result=` names; the state if it has none.
         ending: Why it ended; None while it is running or waits.
@@ -91,7 +92,7 @@ class Result(Generic[S]):
     """
 
     run_id: str
-    status: RunStatus
+    status: RunStatus | Literal["queued"]
     state: S
     output: object
     ending: Ending | None

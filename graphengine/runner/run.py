@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from graphengine.engine.steps import OVER
 from graphengine.errors import (
+    AnsweredAlready,
     DefinitionError,
     GraphEngineError,
     InputError,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from graphengine.runner.lives import Lives
     from graphengine.runner.result import Result
     from graphengine.runner.run_events import Event, Watcher
+    from graphengine.stores.base import Status
 
 S = TypeVar("S")
 
@@ -121,7 +123,7 @@ class Run(Generic[S]):
         if self._life is not None:
             await self._life.begun.wait()
 
-    async def status(self) -> str:
+    async def status(self) -> Status:
         """Return its status, as `Runner.runs` selects by it, whichever process drives it. Raises: UnknownRun."""
         await self._lives.known(self.id)
         return status_of(await self._lives.shared.store.info(self.id))
@@ -139,7 +141,8 @@ class Run(Generic[S]):
         """Answer a question of the run; see `Runner.answer`. If no process drives the run, `resume` it then.
 
         Raises:
-            UnknownRun; InputError: The run has no such question, or the answer does not fit it.
+            UnknownRun; AsksNothing, AnsweredAlready; InputError: The run has no such question, or the answer does not
+                fit it.
         """
         shared, run_id = self._lives.shared, self.id
         await self._lives.known(run_id)
@@ -149,7 +152,7 @@ class Run(Generic[S]):
         payload = {"wait": wait.name, "id": wait.facts.id, "value": record}
         if not await shared.store.post(run_id, "answer", payload, key=f"answer {wait.facts.id}"):
             text = f"{wait.name!r} of run {run_id} was answered already"
-            raise InputError(text, where=f"run {run_id}", repair="resume it, or start `graphengine worker`")
+            raise AnsweredAlready(text, where=f"run {run_id}", repair="resume it, or start `graphengine worker`")
         await self._look()
 
     async def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
@@ -328,10 +331,11 @@ class Run(Generic[S]):
                     yield RunEnded(result_of(plan, snapshot))
                     return
                 waits = tuple(waits_of(snapshot))
-                standing = (row.status, row.driver, [wait.name for wait in waits])
+                status = status_of(row)
+                standing = (status, row.driver, [wait.name for wait in waits])
                 if standing != reported:
                     reported = standing
-                    yield StatusChanged(row.status, row.driver, waits)
+                    yield StatusChanged(status, row.driver, waits)
                 if self._lives.of(self.id) is not None:
                     return
 

@@ -19,9 +19,10 @@ from graphengine.errors import WatcherTooSlow
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
-    from graphengine.engine.steps import RunStatus, Step
+    from graphengine.engine.steps import Step
     from graphengine.history.load import Wait
     from graphengine.runner.result import Result
+    from graphengine.stores.base import Status
 
 
 class LiveEvent:
@@ -132,12 +133,12 @@ class StatusChanged:
     """The status, the driver or the waits of a run are these now; only for runs that are not driven here.
 
     Attributes:
-        status: As of the last step.
-        driver: The process that drives it; None if none does, or if the process of a `running` one has died.
+        status: Its status, as `Runner.runs` has it.
+        driver: The process that drives it; None if none does, or if its process has died.
         waits: What it waits for.
     """
 
-    status: RunStatus
+    status: Status
     driver: str | None
     waits: Sequence[Wait]
 

@@ -120,9 +120,9 @@ class Runner(Records):
         """Release the runs that are driven, and close resources and the store.
 
         Nodes in flight have `grace_seconds` to finish, and no node begins. Nodes that are still in flight then are cut
-        off, and run again when the run is resumed. Released runs stay `running`: `recover`, `resume` and workers find
-        them, like those of a process that died. A warning names each, and any run that was just being started;
-        the `result()` of a released run has the status `running`.
+        off, and run again when the run is resumed. Released runs are `interrupted`, like those of a process that died:
+        `recover`, `resume` and workers find them. A warning names each, and any run that was just being started; the
+        `result()` of a released run has the status `running`.
         """
         shared = self._shared
         shared.closed = True
@@ -185,7 +185,7 @@ class Runner(Records):
     ) -> Run[S]:
         """Start a run; it is driven in the background, or by a worker if a queue is given.
 
-        With a queue the run is only recorded here, as `queued`, and `result()` returns then, with the status `running`:
+        With a queue the run is only recorded here, and `result()` returns then, with the status `queued`:
         a `Worker` of that queue drives it, in this process or another one. `get(run_id, graph).result()` waits for its
         end.
 
@@ -425,7 +425,8 @@ class Runner(Records):
             question: The name of the question, as `Wait.name` has it; required if the run asks several.
 
         Raises:
-            UnknownRun; InputError: The run has no such question, or the answer does not fit it.
+            UnknownRun; AsksNothing, AnsweredAlready; InputError: The run has no such question, or the answer does not
+                fit it.
 
         Example:
             >>> graph = Graph("asks", Count)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from graphengine.state.json_values import JsonValue
 
-Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]
+Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed", "queued", "interrupted"]
+"""A run's status. Stores record the first five; the others are how a Runner shows a `running` run without a driver."""
 
 PAGE_LIMIT: Final = 50
 """How many runs a page has unless its limit is given."""
@@ -77,7 +78,8 @@ class RunInfo:
         id: The run's id, unique in the store.
         graph: The name of its graph.
         fingerprint: The digest of the graph's spec when the run was started or last resumed.
-        status: As of the last step.
+        status: As of the last step. From a Runner, a running run that no process has driven yet is `queued`, and one
+            that no process drives any more `interrupted`.
         seq: The seq of the last step.
         created_at: Epoch seconds.
         updated_at: Time of the last step, epoch seconds.

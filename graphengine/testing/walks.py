@@ -7,7 +7,7 @@ fallbacks and limits are the engine's. Only the nodes' work is replaced.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from graphengine.agents.model_routing import ALL, by_agent
 from graphengine.api.graph import Graph
@@ -251,10 +251,11 @@ def _check_stand_ins(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
 
 
 def _walked(result: Result[S], run: Run) -> Walked[S]:
-    words = trail(run, result.status, {ENDING})
+    status = cast("RunStatus", result.status)  # no queue has it
+    words = trail(run, status, {ENDING})
     return Walked(
         path=text_of(words),
-        status=result.status,
+        status=status,
         ending=result.ending,
         state=result.state,
         output=result.output,

@@ -60,6 +60,12 @@ def test_inputs_without_their_option_and_models_without_an_agent(tried: Path) ->
     assert (found.exit_code, "Inputs are options: --input task=x" in found.stderr) == (Exit.USAGE, True)
 
 
+def test_a_command_that_reads_a_record_says_that_it_needs_no_graph(tried: Path) -> None:
+    """`--graph` is for commands that run a graph's code."""
+    found = CliRunner().invoke(main, ["show", "tides", "--graph", "flows/review.py"])
+    assert (found.exit_code, "reads the record of a run, which needs no graph" in found.stderr) == (Exit.USAGE, True)
+
+
 def test_a_tag_or_a_graph_that_no_run_has_gives_a_hint_and_no_error(tried: Path) -> None:
     """Such runs can exist later; but a misspelt tag that should keep runs is refused, see above."""
     listed = CliRunner().invoke(main, ["runs", "--tag", "nightl"])

@@ -119,7 +119,11 @@ def test_a_whole_state_comes_from_a_file_or_stdin(tmp_path: Path, monkeypatch: p
     assert parsed(f"@{state}", "words=b") == {"text": "@ann", "numbers": [1], "words": ["b"]}
     monkeypatch.setattr("sys.stdin", io.StringIO('{"number": 2}'))
     assert parsed("-") == {"number": 2}
-    for text, message in (('{"numbr": 1}', "unknown input 'numbr'"), ("[1]", "not an object"), ("{", "invalid JSON")):
+    for text, message in (
+        ('{"numbr": 1}', "unknown input 'numbr'"),
+        ("[1]", "no object of fields"),
+        ("{", "invalid JSON"),
+    ):
         state.write_text(text)
         with pytest.raises(InputError, match=message) as caught:
             parsed(f"@{state}")

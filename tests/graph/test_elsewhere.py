@@ -144,6 +144,8 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("a walk of no graph", lambda: asyncio.run(walk(cast("Any", "g"), {})), "give the Graph itself"),
     ("a misspelt option of a node", lambda: three().add_node("d", work, write="text"), "did you mean 'writes'?"),
     ("a misspelt option of a graph", lambda: configured(results="text"), "did you mean 'result'?"),
+    ("a database of a runner", lambda: made_with(db="runs.db"), "store='runs.db'"),
+    ("limits of a runner", lambda: made_with(limits=Limits(visits=3)), "of Runner.start"),
     ("instructions", lambda: agent(instructions="Be brief."), "system='…'"),
     ("a dict as the type of answers", lambda: agent(output={"a": int}), "give a type"),
     ("a memory without a field", lambda: agent(memory=True), "memory='messages'"),
@@ -167,19 +169,6 @@ def test_the_signatures_of_runs_show_their_options() -> None:
     of_run, of_run_sync = inspect.signature(Graph.run), inspect.signature(Graph.run_sync)
     assert of_run == of_run_sync
     assert list(of_run.parameters)[:5] == ["self", "state", "limits", "store", "run_id"]
-
-
-def test_what_completion_shows_of_a_graph_is_documented() -> None:
-    """A graph shows its methods, and the attributes that its docstrings name."""
-    graph = one(work, writes="text")
-    shown = {name for name in dir(graph) if not name.startswith("_")}
-    assert shown - vars(graph).keys() == {
-        *("add_node", "add_edge", "add_path", "add_switch", "add_fork"),
-        *("but", "check", "compile", "run", "run_sync"),
-        *("render", "to_dot", "to_mermaid", "to_networkx"),
-    }
-    text = f"{Graph.__doc__}{Graph.__base__.__doc__}"
-    assert not [name for name in shown & vars(graph).keys() if f" {name}: " not in text]
 
 
 def route(text: str) -> Literal["b", "c"]:

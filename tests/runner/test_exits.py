@@ -412,4 +412,4 @@ def test_a_loop_that_ends_below_a_runner_in_a_task_fails_no_run(tmp_path: Path, 
         async with Runner(tmp_path / "runs.db") as runner:
             return (await runner.info("r")).status
 
-    assert asyncio.run(status()) == "running"
+    assert asyncio.run(status()) == "interrupted"

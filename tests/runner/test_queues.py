@@ -66,8 +66,9 @@ async def test_a_queued_run_is_recorded_and_driven_by_a_worker(runner: Runner) -
     """Its handle returns once it is recorded; a handle that `get` returns waits for its end."""
     graph = counting()
     result = await runner.start(graph, {"n": 4}, run_id="r", queue="mail", priority=2, tenant="ann").result()
-    assert (result.status, result.state.n) == ("running", 4)
+    assert (result.status, result.state.n) == ("queued", 4)
     info = await runner.info("r")
+    assert info.status == "queued"
     assert (status_of(info), info.queue, info.priority, info.tenant) == ("queued", "mail", 2, "ann")
     assert [each.id for each in await runner.runs(status="queued")] == ["r"]
     assert await runner.runs(status="interrupted") == []

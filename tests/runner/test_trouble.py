@@ -533,7 +533,7 @@ async def test_a_run_that_waits_to_be_alone_can_be_read() -> None:
         (suspect,) = [run for run in await runner.recover(graph) if run.id == "suspect"]
         async with asyncio.timeout(SOON):
             assert [step.kind for step in await runner.history("suspect")][-1] == "resumed"
-            assert (await runner.info("suspect")).status == "running"
+            assert (await runner.info("suspect")).status == "interrupted"
         goes.set()
         assert (await other.result()).status == "finished"
         assert (await suspect.result()).status == "finished"

@@ -216,14 +216,17 @@ def test_a_function_an_agent_and_a_graph_name_their_nodes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [((lambda text: text,), "it has no name of its own"), ((louder, "louder"), "a node's name is a text")],
+    ("arguments", "message", "repair"),
+    [
+        ((lambda text: text,), "it has no name of its own", "add_node('a_name', runnable)"),
+        ((louder, "loud"), "a node's name is a text", "add_node('loud', louder)"),
+    ],
 )
-def test_what_has_no_name_is_refused(arguments: tuple[Any, ...], message: str) -> None:
+def test_what_has_no_name_is_refused(arguments: tuple[Any, ...], message: str, repair: str) -> None:
     """A runnable without a name is refused with the repair."""
     with pytest.raises(DefinitionError, match=message) as caught:
         Graph("named", Keys).add_node(*arguments)
-    assert caught.value.repair == "add_node('a_name', runnable)"
+    assert caught.value.repair == repair
 
 
 class Text(TypedDict):

@@ -9,7 +9,7 @@ runs again. A wait without a key is the node itself, and its answer is the node'
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
 from pydantic import ValidationError
@@ -34,6 +34,11 @@ from graphengine.engine.steps import (
 from graphengine.errors import WaitTimeout, WorkNotRepeatable
 from graphengine.graph.question import AskBody
 from graphengine.state.field import explain
+
+_NOT_OPEN: Final = (
+    "this question is no longer open: another answer came first, its time was over, or a changed graph asks anew; "
+    "answer what the run asks now"
+)
 
 if TYPE_CHECKING:
     from graphengine.engine.events import (
@@ -61,7 +66,7 @@ def answered(run: RunState, event: AnswerArrived) -> Decided:
     plan, snapshot = run.plan, run.snapshot
     frame = waiting_for(snapshot, event.wait, event.id)
     if frame is None:
-        return _refused(snapshot, event, "nothing waits for it any more")
+        return _refused(snapshot, event, _NOT_OPEN)
     wait = frame.waits[event.wait]
     answer = AnswerRecord(event.value)
     if wait.kind == "crash" and event.value != "rerun":

@@ -224,7 +224,7 @@ class Service:
         query = parameters_of(request, RunParameters)
         info = await self._info(request)
         seconds, after = query.wait, query.after
-        if seconds and not (info.seq > after and info.status != "running"):
+        if seconds and not (info.seq > after and info.status in (*OVER, "waiting")):
             following = asyncio.create_task(self._settled(info, after))
             try:
                 await self._in_time(following, seconds)

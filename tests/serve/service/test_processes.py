@@ -61,7 +61,7 @@ async def test_sigterm_drains(serve: Callable[..., Service], tmp_path: Path) -> 
     async with Runner(tmp_path / "runs.db") as runner:
         info = await runner.info(run_id)
         done = (await runner.state_at(info.id))["done"]
-        assert (info.status, info.driver, 1 <= done < 1_000_000) == ("running", None, True)
+        assert (info.status, info.driver, 1 <= done < 1_000_000) == ("interrupted", None, True)
         (left,) = await runner.recover(slow)
         await runner.stop(left.id)
         assert (await left.result()).state.done >= done
