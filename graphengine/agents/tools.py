@@ -103,9 +103,6 @@ class Tool(Generic[P, R_co]):
         schema: JSON Schema of the arguments (an object), to use instead of the signature. The function then gets them
             unvalidated, as one dict.
 
-    Attributes:
-        approval: When a person is asked, as `approve` says; None for never.
-
     Raises:
         DefinitionError: A model could not call this function.
 

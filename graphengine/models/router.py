@@ -89,9 +89,6 @@ class Router(OverModels):
             see `RateLimiter(failures=…, pause_seconds=…)`.
         on: The errors after which the next model is called; by default those that pass with time.
 
-    Attributes:
-        reports_usage: True: it reports what each of its calls used, so its caller does not.
-
     Raises:
         DefinitionError: No model is given, or a setting is invalid.
 
