@@ -495,9 +495,10 @@ class AgentBody(Generic[T]):
 def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
     """List the invalid settings, each with its repair."""
     found = []
-    if not agent.name or not agent.name.strip():
-        found.append(("", "give it a name"))
-    if not isinstance(agent.model, (str, NoneType)) and not callable(getattr(agent.model, "answer", None)):
+    if not isinstance(cast("object", agent.name), str) or not agent.name.strip():
+        found.append(("", "give it a name, a text"))
+    is_model = callable(getattr(agent.model, "answer", None)) and not isinstance(agent.model, type)
+    if not (is_model or isinstance(agent.model, (str, NoneType))):
         found.append((f"model={agent.model!r}", "give a name, as 'anthropic:…', or a Model"))
     for name, least in (("output_retries", 0), ("turns", 1)):
         number = getattr(agent, name)
