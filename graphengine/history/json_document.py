@@ -267,6 +267,7 @@ class RunNow(ListedRun, tag_field="schema", tag=1, kw_only=True):
         ending: Why it ended.
         error: What it failed with.
         state: Its fields; secret ones are encrypted.
+        failures: The parts of maps and forks that failed and were not repeated since.
         output: The value of the graph's `result=`, once it is finished; omitted without one.
         usage: Its usage of models.
     """
