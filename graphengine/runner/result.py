@@ -191,6 +191,7 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         if frame.failing is not None:  # a failed part is reported while others still wait
             failure = frame.failing.error
             break
+    lost = lost_parts(snapshot) if snapshot.failures or snapshot.status != "finished" else []
     return Result(
         run_id=snapshot.run_id,
         status=snapshot.status,
@@ -205,7 +206,7 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         seq=snapshot.seq,
         elapsed_seconds=snapshot.elapsed_seconds,
         repair=failure.repair if failure else "",
-        failures=list(map(_failed_part, lost_parts(snapshot))),
+        failures=list(map(_failed_part, lost)),
         waits=waits_of(snapshot) if snapshot.waiting else [],
         cause=cause,
         recorded=snapshot.root.values,
