@@ -22,7 +22,6 @@ from graphengine.history.usage import spending, spent_since, summed
 from graphengine.history.visits import Visits
 from graphengine.state.amounts import is_cost_unknown
 from graphengine.state.json_values import JsonValue
-from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
@@ -317,6 +316,8 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
         UnknownRun, StoreCorrupt; UnknownStep: No such visit has completed, or several have, since the graph around the
             node was entered again.
     """
+    from graphengine.state.path import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
+
     done = [each for each in (await load_visits(store, run_id)).visits if each.completed]
     here = [(each.number, each.entries[-1].step.seq) for each in done if each.path == node]
     found = [seq for number, seq in here if number == visit]
