@@ -184,11 +184,15 @@ def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Ste
     return Run(
         **head_facts(info, snapshot),
         state=snapshot.root.values,
-        failures=[FailedPart(opened(lost.values), failure_document(lost.error)) for lost in lost_parts(snapshot)],
+        failures=_failures(snapshot),
         output=output,
         spending=spending_document(spending(taken, info.parent_seq)),
         steps=[step_document(step) for step in taken],
     )
+
+
+def _failures(snapshot: Snapshot) -> Sequence[FailedPart]:
+    return [FailedPart(opened(lost.values), failure_document(lost.error)) for lost in lost_parts(snapshot)]
 
 
 def _parent(info: RunInfo) -> Parent | None:
@@ -263,6 +267,7 @@ class RunNow(ListedRun, tag_field="schema", tag=1, kw_only=True):
         ending: Why it ended.
         error: What it failed with.
         state: Its fields; secret ones are encrypted.
+        failures: The parts of maps and forks that failed and were not repeated since.
         output: The value of the graph's `result=`, once it is finished; omitted without one.
         usage: Its usage of models.
     """
@@ -334,7 +339,7 @@ def runs_document(runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot] | Non
 def run_now_document(info: RunInfo, snapshot: Snapshot, output: object = UNSET) -> RunNow:
     """Return the document of a run as it is now, without its steps; `output` as in `run_document`."""
     facts = {**_listed(info, snapshot), **_where(info, snapshot), "seq": snapshot.seq}
-    return RunNow(**facts, state=snapshot.root.values, output=output)
+    return RunNow(**facts, state=snapshot.root.values, failures=_failures(snapshot), output=output)
 
 
 def tree_document(
