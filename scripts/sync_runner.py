@@ -27,6 +27,7 @@ HEAD = """\
 {imports}
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 class SyncRunner:
 {init}
@@ -53,10 +54,11 @@ def source() -> str:
     facade = ast.parse((ROOT / "graphengine" / "api" / "runner.py").read_text())
     methods = {name: "\n".join(_methods(tree, name)) for name, tree in trees.items()}
     (init,) = (_method(each) for each in _functions(facade, "Runner") if each.name == "__init__")
+    runner = [*(methods[name] for name in ("Runner", "Records", "QueueRunner")), *_methods(facade, "Runner")]
     text = HEAD.format(
         imports="\n".join(sorted(_imports([*trees.values(), facade]))),
         init=init,
-        runner="\n".join(methods[name] for name in ("Runner", "Records", "QueueRunner")),
+        runner="\n".join(runner),
         run=methods["Run"],
     )
     ruff = [sys.executable, "-m", "ruff"]

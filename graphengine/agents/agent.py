@@ -88,23 +88,23 @@ class Parts(Generic[T]):
     guards: tuple[Guard, ...]
     settings: Settings
 
-    @staticmethod
-    def of(agent: Agent[U]) -> Parts[U]:
-        """Return the parts of an agent.
 
-        Raises:
-            DefinitionError: The type of its answers, a tool or a guard is invalid.
-        """
-        where = f"agent {agent.name}"
-        kit, hosted = split_tools(agent.tools)
-        settings = agent.settings
-        if settings.cache and (kit or agent.memory):  # the conversation is sent again, so caching covers it
-            settings = settings.but(cache="conversation")
-        named = [each.name for each in kit if isinstance(each, Tool)]
-        if len(named) == len(kit):  # the tools of a server are known when it is opened
-            check_choice(settings.tool_choice, [*named, *(each.name for each in hosted)], where=where)
-        checker = Injected.of(agent.check) if agent.check is not None else None
-        return Parts(Output(agent.output, where=where), checker, kit, hosted, as_guards(agent.guards), settings)
+def _made_parts(agent: Agent[T]) -> Parts[T]:
+    """Return the parts of an agent.
+
+    Raises:
+        DefinitionError: The type of its answers, a tool or a guard is invalid.
+    """
+    where = f"agent {agent.name}"
+    kit, hosted = split_tools(agent.tools)
+    settings = agent.settings
+    if settings.cache and (kit or agent.memory):  # the conversation is sent again, so caching covers it
+        settings = settings.but(cache="conversation")
+    named = [each.name for each in kit if isinstance(each, Tool)]
+    if len(named) == len(kit):  # the tools of a server are known when it is opened
+        check_choice(settings.tool_choice, [*named, *(each.name for each in hosted)], where=where)
+    checker = Injected.of(agent.check) if agent.check is not None else None
+    return Parts(Output(agent.output, where=where), checker, kit, hosted, as_guards(agent.guards), settings)
 
 
 def _parts_of(agent: Agent[T]) -> Parts[T]:
@@ -185,7 +185,7 @@ class Agent(Generic[T]):
                 object.__setattr__(self, name, utf8_text(text))
         if self.model is None and self.by_rules is not None:
             object.__setattr__(self, "model", "rules")
-        object.__setattr__(self, "_parts", Parts.of(self))
+        object.__setattr__(self, "_parts", _made_parts(self))
 
     @overload
     def but(self, *, output: TypeForm[U], **changes: Any) -> Agent[U]: ...  # noqa: ANN401 - the arguments of Agent
@@ -495,9 +495,10 @@ class AgentBody(Generic[T]):
 def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
     """List the invalid settings, each with its repair."""
     found = []
-    if not agent.name or not agent.name.strip():
-        found.append(("", "give it a name"))
-    if not isinstance(agent.model, (str, NoneType)) and not callable(getattr(agent.model, "answer", None)):
+    if not isinstance(cast("object", agent.name), str) or not agent.name.strip():
+        found.append(("", "give it a name, a text"))
+    is_model = callable(getattr(agent.model, "answer", None)) and not isinstance(agent.model, type)
+    if not (is_model or isinstance(agent.model, (str, NoneType))):
         found.append((f"model={agent.model!r}", "give a name, as 'anthropic:…', or a Model"))
     for name, least in (("output_retries", 0), ("turns", 1)):
         number = getattr(agent, name)

@@ -131,7 +131,8 @@ class Models(Extension):
             if (colon and graph != plan.graph) or wanted in known:
                 continue
             repair = did_you_mean(wanted, [*agents, *paths])
-            repair += "" if agents else "; no node is an agent, so only functions of nodes could use a model"
+            if not agents:
+                repair = f"leave it out: no node is an agent; a function that calls one has its node's name: {repair}"
             raise InputError(f"unknown agent {name!r}", where="Runner(models=…)", repair=repair)
 
     async def opened(self, run: OpenRun) -> AgentsOfRun:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, NotRequired, TypeVar, cast
-
-from typing_extensions import TypedDict
+from copy import copy
+from dataclasses import field, make_dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Final, Optional, TypeVar, cast
 
 from graphengine.agents.agent import reads_of
 from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.api.graph import Graph
 from graphengine.errors import DefinitionError
+from graphengine.graph.definition import GraphDefinition
 from graphengine.graph.options import END, START
 from graphengine.models.base import Message
 from graphengine.reducers import extend
@@ -17,13 +18,14 @@ from graphengine.state.injection import NO_DEFAULT
 from graphengine.state.path import parse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
-    from graphengine.api.runner import Runner
-    from graphengine.runner.result import Result
+    from graphengine.runner.run import Run
+    from graphengine.runner.runner import Runner
 
+G = TypeVar("G", bound="GraphDefinition[Any]")
 T = TypeVar("T")
 
 ANSWER: Final = "answer"
@@ -32,27 +34,31 @@ QUESTION: Final = "question"
 """What an agent without a prompt reads."""
 
 
-def graph_of_agent(agent: Agent[Any]) -> Graph[Any]:
+def graph_of_agent(agent: Agent[Any], kind: Callable[..., G]) -> G:
     """Return the graph that runs one agent. Its state has what the agent reads, and `answer`.
 
     It is the same for the same agent in every process, so its runs can be resumed.
 
+    Args:
+        agent: The agent.
+        kind: The class of the graph.
+
     Raises:
         DefinitionError: The agent reads a field of the name `answer`.
     """
-    fields: dict[str, Any] = {} if agent.prompt else {QUESTION: Any}
+    fields: dict[str, tuple[str, Any, Any]] = {} if agent.prompt else {QUESTION: (QUESTION, Any, field())}
     for each in reads_of(agent):
         root = parse(each.name).root
-        known = each.annotation if root == each.name else Any
-        fields[root] = known if each.default is NO_DEFAULT else NotRequired[known]
+        default = field() if each.default is NO_DEFAULT else field(default_factory=partial(copy, each.default))
+        fields[root] = (root, each.annotation if root == each.name else Any, default)
     inputs = None if agent.prompt else {name: name for name in fields}
     if agent.memory:
-        fields[agent.memory] = NotRequired[Annotated[list[Message], extend]]
+        fields[agent.memory] = (agent.memory, Annotated[list[Message], extend], field(default_factory=list))
     if ANSWER in fields:
         repair = "give its input another name"
         raise DefinitionError(f"{agent.name} reads {ANSWER}", where=f"agent {agent.name}", repair=repair)
-    fields[ANSWER] = NotRequired[cast("Any", agent.output)]
-    graph: Graph[Any] = Graph(agent.name, TypedDict("State", fields), result=ANSWER)  # type: ignore[operator]
+    fields[ANSWER] = (ANSWER, Optional[cast("Any", agent.output)], field(default=None))  # noqa: UP045 - of a value
+    graph = kind(agent.name, make_dataclass(agent.name, fields.values(), kw_only=True), result=ANSWER)
     node = agent.name if agent.name.isidentifier() else "agent"
     graph.add_node(node, agent, inputs=inputs, writes=ANSWER)
     graph.add_path(START, node, END)
@@ -61,33 +67,34 @@ def graph_of_agent(agent: Agent[Any]) -> Graph[Any]:
 
 async def answer_of(runner: Runner, agent: Agent[T], inputs: Mapping[str, object]) -> T:
     """Run an agent and return its answer. Raises: as `Runner.run`."""
-    graph = graph_of_agent(agent)
-    return cast("T", _answer(await runner.start(graph, inputs).result()))
+    return await _answer(agent, runner.start(graph_of_agent(agent, GraphDefinition), inputs))
 
 
 async def streamed(
     runner: Runner, agent: Agent[T], inputs: Mapping[str, object]
 ) -> AsyncGenerator[AgentEvent | T, None]:
     """Run an agent, and yield what it shows, then its answer. Raises: as `Runner.run`."""
-    run = runner.start(graph_of_agent(agent), inputs)
+    run = runner.start(graph_of_agent(agent, GraphDefinition), inputs)
     async for event in run.events():
         if isinstance(event, AGENT_EVENTS):
             yield event
-    yield cast("T", _answer(await run.result()))
+    answer: T = await _answer(agent, run)
+    yield answer
 
 
-def _answer(result: Result[Any]) -> object:
-    """Return the answer of a run that has finished.
+async def _answer(agent: Agent[T], run: Run[Any]) -> T:
+    """Return the answer of a run.
 
     Raises:
-        DefinitionError: It waits for a person.
+        DefinitionError: The run waits for a person.
     """
+    result = await run.result()
     if result.status == "finished":
-        return result.output
+        return cast("T", result.output)
     waits = ", ".join(wait.question for wait in result.waits)
-    text = f"run {result.run_id} is {result.status}" + (f": it asks {waits}" if waits else "")
-    repair = f"answer it and resume it: runner.answer({result.run_id!r}, …), runner.resume(…, Graph.of(agent))"
-    raise DefinitionError(text, where="runner.run", repair=repair)
+    text = f"run {run.id} is {result.status}" + (f": it asks {waits}" if waits else "")
+    repair = f"answer it, runner.answer({run.id!r}, …), and resume it with the graph Graph.of({agent.name})"
+    raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
 
 
 __all__ = ["answer_of", "graph_of_agent", "streamed"]

@@ -84,7 +84,7 @@ class Graph(GraphDefinition[S]):
         """
         from graphengine.api.agent_runs import graph_of_agent  # noqa: PLC0415 - declaring a graph needs no agents
 
-        return graph_of_agent(agent)
+        return graph_of_agent(agent, cls)
 
     @with_our_keywords
     def compile(self) -> Plan[S]:

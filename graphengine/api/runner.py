@@ -108,7 +108,7 @@ class Runner(QueueRunner):
         Example:
             >>> shout = Agent("shout", prompt="Shout {word}", by_rules=lambda word: word.upper())
             >>> async def main() -> None:
-            ...     async with Runner("runs.db") as runner:
+            ...     async with Runner() as runner:
             ...         print(await runner.run(shout, word="ho"), [run.graph for run in await runner.runs()])
             >>> asyncio.run(main())
             HO ['shout']

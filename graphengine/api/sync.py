@@ -32,7 +32,7 @@ _HINTS: Final = dict.fromkeys(elsewhere.OF_A_RESULT, "its result has it: result 
 
 def without_loop(annotation: str) -> str:
     """Return the type that a method without an event loop returns, from that of the async one."""
-    return re.sub(r"\bRun\[", "SyncRun[", re.sub(r"AsyncGenerator\[(\w+), None\]", r"Iterator[\1]", annotation))
+    return re.sub(r"\bRun\[", "SyncRun[", re.sub(r"AsyncGenerator\[(.+), None\]", r"Iterator[\1]", annotation))
 
 
 def _forwards_to(source: type) -> Callable[[C], C]:

@@ -6,6 +6,8 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, overload
 
+from graphengine.agents.agent import Agent
+from graphengine.agents.live_events import AgentEvent
 from graphengine.agents.model_routing import GivenModels
 from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
@@ -25,6 +27,7 @@ from graphengine.telemetry import Telemetry
 from graphengine.worker.schedules import Schedule
 
 S = TypeVar("S")
+T = TypeVar("T")
 
 class SyncRunner:
     def __init__(
@@ -144,6 +147,8 @@ class SyncRunner:
     def unschedule(self, name: str) -> None: ...
     def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule: ...
     def limit_queue(self, queue: str, limits: QueueLimits | None) -> None: ...
+    def run(self, agent: Agent[T], /, **inputs: object) -> T: ...
+    def stream(self, agent: Agent[T], /, **inputs: object) -> Iterator[AgentEvent | T]: ...
 
 class SyncRun(Generic[S]):
     def __init__(self, portal: Portal, run: Run[S]) -> None: ...

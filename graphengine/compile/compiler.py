@@ -45,7 +45,6 @@ from graphengine.graph.definition import (
     GraphDefinition,
     Options,
     Switch,
-    size,
 )
 from graphengine.graph.elsewhere import NODES
 from graphengine.graph.endings import EndedWith
@@ -82,12 +81,13 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
         CompileError: With all problems, if any of them is more than a warning.
     """
     known = graph._compiled  # noqa: SLF001 - kept there, where it lives as long as the graph
-    if known is None or any(size(each) != by_then for each, by_then in known.sizes):
+    if known is None or any(len(added) != count for added, count in known.sizes):
         compiler = _Compiler(graph)
         plan = compiler.plan()
         if plan is None:
             raise CompileError(graph.name, compiler.problems)
-        graph._compiled = known = Compiled(plan, [(each, size(each)) for each in (graph, *compiler.inner)])  # noqa: SLF001
+        parts = [added for each in (graph, *compiler.inner) for added in (each.nodes, each.edges)]
+        graph._compiled = known = Compiled(plan, [(added, len(added)) for added in parts])  # noqa: SLF001
     return cast("Plan[S]", known.plan)
 
 

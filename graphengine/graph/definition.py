@@ -193,15 +193,10 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The plan of a graph, with it and the graphs inside it, and the `size` of each by then."""
+    """The plan of a graph, and the nodes and edges of it and of graphs inside it, with their numbers by then."""
 
     plan: object
-    sizes: Sequence[tuple[GraphDefinition[Any], int]]
-
-
-def size(graph: GraphDefinition[Any]) -> int:
-    """Return how many nodes and edges were added to a graph."""
-    return len(graph.nodes) + len(graph.edges)
+    sizes: Sequence[tuple[Sequence[object], int]]
 
 
 class GraphDefinition(Generic[S]):

@@ -171,6 +171,10 @@ def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
+def _failures(snapshot: Snapshot) -> list[FailedPart]:
+    return [FailedPart(opened(lost.values), failure_document(lost.error)) for lost in lost_parts(snapshot)]
+
+
 def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Step], output: object = UNSET) -> Run:
     """Return the document of a run at a snapshot.
 

@@ -332,7 +332,8 @@ class Run(Generic[S]):
                     return
                 waits = tuple(waits_of(snapshot))
                 status = status_of(row)
-                standing = (status, row.driver, [wait.name for wait in waits])
+                ids = [wait.id for frame in snapshot.frames.values() for wait in frame.waits.values()]
+                standing = (status, row.driver, ids)  # a chat can have been answered, and wait again, since then
                 if standing != reported:
                     reported = standing
                     yield StatusChanged(status, row.driver, waits)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graphengine import Agent
+from graphengine import Agent, ScriptedModel
 from graphengine.agents import Hooks, guard
 from graphengine.errors import DefinitionError
 
@@ -36,6 +36,7 @@ class Audit(Hooks):
         ({"guards": [Audit()]}, "guards=[Audit()]", "write hooks=[…]: hooks see calls, a guard checks a text"),
         ({"guards": [5]}, "guards=[5]", "give a function of a text, or guard(function, …)"),
         ({"hooks": [Audit]}, "hooks=[Audit]", "give an instance: hooks=[Audit()]"),
+        ({"model": ScriptedModel}, f"model={ScriptedModel!r}", "give a name, as 'anthropic:…', or a Model"),
         ({"memory": True}, "memory=True", "name a field of the state: memory='messages'"),
         ({"output": {"a": int}}, "output={'a': <class 'int'>}", GIVE_A_TYPE),
         ({"hooks": [5]}, "hooks=[5]", "give an instance of a subclass of Hooks"),
@@ -76,7 +77,7 @@ def test_another_name_for_an_argument_is_told_ours(keyword: str, repair: str) ->
 def test_only_documented_names_are_public() -> None:
     """What an editor offers is what the documentation explains."""
     shown = {name for name in dir(Agent) if not name.startswith("_")}
-    assert shown == {*inspect.signature(Agent).parameters, "answer", "but", "run", "run_sync"}
+    assert shown == {*inspect.signature(Agent).parameters, "answer", "but", "run", "run_sync", "stream"}
 
 
 def test_only_the_name_is_positional() -> None:

@@ -13,8 +13,10 @@ from typing import Any
 import click
 import pytest
 
+from graphengine import ScriptedModel
 from graphengine.cli.main import COMMANDS, GROUPS, main
 from graphengine.cli.options import Command
+from graphengine.models import calls
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -90,6 +92,20 @@ def test_the_first_graph_prints_what_the_readme_shows(
     run_blocks(ROOT / "README.md", monkeypatch)
     (shown,) = blocks(ROOT / "README.md", "text")
     assert capsys.readouterr().out == shown
+
+
+def test_the_first_agent_streams(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The README's agent calls its tool and answers."""
+    monkeypatch.chdir(tmp_path)
+    names = run_blocks(ROOT / "README.md", monkeypatch)
+    script = ScriptedModel([calls(("weather", {"city": "Bern"})), "It rains."])
+    names["assistant"] = names["assistant"].but(model=script)
+    asyncio.run(names["ask"]("Do I need an umbrella in Bern?"))
+    shown = capsys.readouterr().out
+    assert "Rain in Bern." in shown
+    assert shown.endswith("It rains.\n")
 
 
 def test_the_pages_were_found() -> None:

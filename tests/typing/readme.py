@@ -39,3 +39,20 @@ async def test_judge() -> None:
 async def test_the_loop_ends() -> None:
     walked = await walk(graph, {"judge": [{"score": 5}, {"score": 8}]})
     walked.assert_path("improve judge improve judge END")
+
+
+from graphengine import Agent, Runner
+
+
+def weather(city: str) -> str:
+    """Return today's weather in a city."""
+    return f"Rain in {city}."
+
+
+assistant = Agent("assistant", model="anthropic:claude-sonnet-5-5", tools=[weather])
+
+
+async def ask(question: str) -> None:
+    async with Runner("checkpoints/runs.db") as runner:
+        async for shown in runner.stream(assistant, question=question):
+            print(shown)  # text as it arrives, tool calls, then the answer

@@ -32,6 +32,7 @@ from graphengine import (
     value,
 )
 from graphengine.agents import guard
+from graphengine.agents.live_events import AgentEvent
 from graphengine.runner.result import PastRun
 
 
@@ -131,10 +132,17 @@ async def test_types_of_agents() -> None:
     assert await maybe.run(task="x") is None
     positive = Agent("n", prompt="{task}", output=Annotated[int, Field(gt=0)], model=answers)
     assert_type(await positive.but(name="m").run(task="x"), int)
+    assert_type(maybe.but(output=int), Agent[int])
+    assert_type(maybe.but(name="m", output=Review | None), Agent[Review | None])
     assert_type(tool(size_of)("four"), int)
     assert tool(size_of)("four", times=2) == 8
     async with Runner(models={"planner": team, "*": "rules"}):
         pass
+    async with Runner(models="placeholder") as runner:
+        assert_type(await runner.run(decision, task="x"), Literal["yes", "no"])
+        async for shown in runner.stream(positive, task="x"):
+            last: AgentEvent | int = shown
+            assert last
     if TYPE_CHECKING:
         Agent("n", settings=Settings(effort="extreme"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         Agent("n", output=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -54,7 +54,7 @@ def test_an_answer_does_not_wait_for_the_rest_of_the_run(service: Service, tmp_p
     waiting = service.settled(run["run_id"])
     path = f"/runs/{run['run_id']}/answer"
     assert service.call("POST", path, {"value": True})[0] == 202
-    assert service.call("POST", path, {"value": True})[1]["error"]["code"] == "invalid_input"  # it was answered
+    assert service.call("POST", path, {"value": True})[1]["error"]["code"] == "answered_already"  # it was answered
     (tmp_path / "go").touch()
     assert service.settled(run["run_id"], waiting["seq"])["state"]["done"] == 1
 
