@@ -29,7 +29,7 @@ graph.add_path(START, "publish", END)
 """
 
 TALK = """
-from graphengine import END, START, Agent, Graph
+from graphengine import END, START, Agent, Graph, Settings
 from pydantic import BaseModel
 
 class State(BaseModel):
@@ -112,7 +112,7 @@ def test_a_placeholder_has_no_expected_cost(command: Callable[..., str], tmp_pat
     """Only the most that the answers may cost is shown; without a limit of their length not even that."""
     file = tmp_path / "talk.py"
     for limit, last in (
-        ("max_tokens=1000", "expected cost: at most 0.0"),
+        ("settings=Settings(max_tokens=1000)", "expected cost: at most 0.0"),
         ("", "because one, two has no max_tokens"),
     ):
         file.write_text(TALK.replace("LIMIT", limit))
@@ -124,7 +124,7 @@ def test_a_placeholder_has_no_expected_cost(command: Callable[..., str], tmp_pat
 def test_later_questions_hold_the_longest_answers_before(command: Callable[..., str], tmp_path: Path) -> None:
     """The second agent is asked about up to 1,000 tokens that the first may have written."""
     file = tmp_path / "talk.py"
-    file.write_text(TALK.replace("LIMIT", "max_tokens=1000"))
+    file.write_text(TALK.replace("LIMIT", "settings=Settings(max_tokens=1000)"))
     found = document(command(str(file), "--model", "anthropic:claude-haiku-4-5", "--json"))
     first, second = found["agents"]
     assert first["input_tokens"] < 1000 <= second["input_tokens"]
