@@ -59,8 +59,8 @@ def _at_work(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
 
 def _facts(result: Result[Any]) -> Iterator[tuple[str, str]]:
     """Yield the rows of a result."""
-    if result.ending is not None and (result.label or result.ending.explanation):
-        yield "because", ": ".join(text for text in (result.label, result.ending.explanation) if text)
+    if result.ending is not None and (result.label or result.ending.why):
+        yield "because", ": ".join(text for text in (result.label, result.ending.why) if text)
     if result.error is not None:
         yield "failure", f"{result.error.path}: {result.error.kind}: {result.error.message}"
     used = [counted(result.visits, "visit"), took(result.elapsed_seconds)]

@@ -503,7 +503,7 @@ async def show(run: Run[S], *, stream: TextIO | None = None) -> Result[S]:
                 continue
             result: Result[S] = event.result
             progress.idles()
-            why = explained(result.ending.explanation if result.ending is not None else "", 1000)
+            why = explained(result.ending.why if result.ending is not None else "", 1000)
             channel.prose((result.status, STATUS_STYLES[result.status]), f" {run.id}", f": {why}" if why else "")
             if result.status == "failed":
                 raise RunFailed(result)

@@ -247,7 +247,7 @@ def show_end(err: Channel, snapshot: Snapshot, asked_by: str = "") -> None:
     """Show why a run ended, and which signal stopped it, if any; `show_waits` shows what it waits for."""
     stop, failure = snapshot.ending, snapshot.failure
     is_edge = failure is None or failure.kind == "fail"  # an edge to END or FAIL needs no further text
-    why = explained(stop.explanation if stop is not None else "", 1000)
+    why = explained(stop.why if stop is not None else "", 1000)
     if stop is not None and stop.reason == "asked" and asked_by:
         why = f"asked by {asked_by}"
     parts = [f" [{stop.label}]"] if stop is not None and stop.label else []

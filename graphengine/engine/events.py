@@ -218,7 +218,7 @@ class StopAsked(NamedTuple):
 
     now: float
     reason: str
-    explanation: str
+    why: str
     error: FailureRecord | None = None
     usage: Usage | None = None
 

@@ -99,7 +99,7 @@ def fail_with(facts: Outcome, failure: FailureRecord) -> None:
         failure.replaced = facts.error
     facts.error = failure
     facts.status = "failed"
-    facts.ending = Ending("failed", explanation=failure.message)
+    facts.ending = Ending("failed", why=failure.message)
 
 
 def cause_of(error: BaseException, node: NodePlan, result: object, path: str) -> BaseException:

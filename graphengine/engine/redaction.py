@@ -49,9 +49,7 @@ def without_secrets(plan: Plan[Any] | None, snapshot: Snapshot, step: Decided) -
     facts = step.data
     if plan is None:  # only a stop is decided without one
         if isinstance(facts, Stopped):
-            facts.ending = dataclasses.replace(
-                facts.ending, explanation=words_for(None, snapshot, facts.ending.explanation)
-            )
+            facts.ending = dataclasses.replace(facts.ending, why=words_for(None, snapshot, facts.ending.why))
         return step
     if isinstance(facts, (Outcome, Stopped, Continued, Refused)):
         _hide_texts(facts, worth_scrubbing(_texts(plan, snapshot, step)))

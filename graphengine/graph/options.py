@@ -186,7 +186,7 @@ class Limits:
     Example:
         With the graph of `Graph`'s example:
 
-        >>> count.run_sync(limits=Limits(visits=2)).ending.explanation
+        >>> count.run_sync(limits=Limits(visits=2)).ending.why
         'visits 2 >= 2'
     """
 

@@ -220,7 +220,7 @@ class Step(Waypoint):
 
     Attributes:
         update: Operations on fields, as `["set", "draft", "…"]`; `graphengine.engine.steps` lists them.
-        explanation: How the conditions evaluated, with their values.
+        why: How the conditions evaluated, with their values.
         error: The error, if it failed.
         detail: Keys of this kind of step.
         usage: The usage of models for it.
@@ -229,7 +229,7 @@ class Step(Waypoint):
     """
 
     update: Sequence[Any]
-    explanation: str | None
+    why: str | None
     error: Failure | None
     detail: Detail
     usage: Usage | None
@@ -262,7 +262,7 @@ def step_document(step: recorded.Step) -> Step:
         update=step.update,
         edge=outcome.edge or None,
         targets=outcome.to,
-        explanation=outcome.why or None,
+        why=outcome.why or None,
         error=failure_document(failed) if failed is not None else None,
         detail=_detail(step.data),
         usage=usage_from(usage) if usage else None,

@@ -37,7 +37,7 @@ def to_networkx(graph_spec: GraphSpec, steps: Sequence[Step] | None = None) -> n
     A node has `kind` (`function`, `agent`, …, `start`, `end`, `fail`), `title`, `writes`, and on a run `visits`,
     `seconds` and `cost_usd` (None if unknown). An edge has `kind` (`edge`, `failure`, `fork`, `enter`, `leave`),
     `label`, `condition`, `order` (its place among those of its node), `back` (whether it closes a loop), and on a run,
-    except for `enter` and `leave`, `taken` and `explanation`. The graph has `name`.
+    except for `enter` and `leave`, `taken` and `why`. The graph has `name`.
 
     Args:
         graph_spec: The graph's spec, from its plan or from a store.
@@ -91,7 +91,7 @@ def _add_edges(found: nx.MultiDiGraph[str], place: Place, scope: Scope, trace: T
             "back": index in closing,
         }
         if trace is not None:
-            said |= {"taken": trace.taken[place][index], "explanation": trace.reasons.get((place, index), "")}
+            said |= {"taken": trace.taken[place][index], "why": trace.reasons.get((place, index), "")}
         found.add_edge(path_at(place, edge.source), path_at(place, edge.target), **said)
 
 

@@ -131,7 +131,7 @@ def standing(snapshot: Snapshot) -> str:
 
 def ending(snapshot: Snapshot) -> str:
     """Return why a run stopped, in brief; "" if its status is enough."""
-    why = (snapshot.ending.label or snapshot.ending.explanation) if snapshot.ending is not None else ""
+    why = (snapshot.ending.label or snapshot.ending.why) if snapshot.ending is not None else ""
     return "" if why == "otherwise" else why  # an edge without a condition explains nothing
 
 

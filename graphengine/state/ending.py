@@ -16,10 +16,10 @@ class Ending:
         reason: `end` (an edge to END), `failed`, `limit` or `asked`.
         label: The label of the edge that led to the end.
         condition: The condition of that edge in words.
-        explanation: How its conditions evaluated, with their values.
+        why: How its conditions evaluated, with their values.
     """
 
     reason: EndReason
     label: str = ""
     condition: str = ""
-    explanation: str = ""
+    why: str = ""

@@ -43,7 +43,7 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
             place = f"{failure.path}: " if failure.path else ""
             reason = f"{place}{failure.kind}: {failure.message}"
         elif stop is not None:
-            reason = stop.label or stop.explanation
+            reason = stop.label or stop.why
     usage = snapshot.usage
     return Summary(
         _one_line(reason, _CHARACTERS) if reason else "",

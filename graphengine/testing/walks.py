@@ -134,7 +134,7 @@ class Walked(Generic[S]):
         if self.error is not None:
             lines.append(f"  it failed at {self.error.path or 'FAIL'}: {self.error.kind}: {self.error.message}")
         elif self.status == "stopped" and self.ending is not None:
-            lines.append(f"  it stopped: {self.ending.explanation}")
+            lines.append(f"  it stopped: {self.ending.why}")
         return "\n".join([*lines, f"  state: {shortened(repr(self.state), 600)}"])
 
 

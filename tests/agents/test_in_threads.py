@@ -52,7 +52,7 @@ async def test_a_limit_holds_between_two_turns(node_of: Any) -> None:
         stopped = await within(run)
         assert (stopped.status, len(model.requests)) == ("stopped", 1)
         assert stopped.ending is not None
-        assert "cost_usd 1.0 >= 1" in stopped.ending.explanation
+        assert "cost_usd 1.0 >= 1" in stopped.ending.why
         done = await within(runner.resume(run.id, graph, limits=Limits(cost_usd=9)))
     assert (done.state.draft, done.usage.cost_usd, len(model.requests)) == ("done", 3.0, 3)
 

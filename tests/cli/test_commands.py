@@ -15,7 +15,7 @@ KEYS = ["schema", "run_id", "graph", "status", "parent", "tags", "ending", "erro
 KEYS += ["deaths", "state", "failures", "spending", "steps"]
 ERROR_KEYS = {"code", "message", "where", "repair"}
 STEP_KEYS = ["seq", "path", "kind", "node", "visit", "attempt", "edge", "targets", "update"]
-STEP_KEYS += ["explanation", "error", "detail", "usage", "started_at", "finished_at"]
+STEP_KEYS += ["why", "error", "detail", "usage", "started_at", "finished_at"]
 
 FAILING = COUNTER.replace("return n + 1", 'raise ValueError("first line\\nlast \\x1b[31mline\\x1b[0m [bold]x[/bold]")')
 
@@ -48,7 +48,7 @@ def test_a_runs_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
     assert (list(made), output) == (KEYS, "")
     assert all(list(step) == STEP_KEYS for step in made["steps"])
     assert (made["schema"], made["status"], made["state"]["n"], made["error"]) == (1, "finished", 3, None)
-    assert made["ending"] == {"reason": "end", "label": "enough", "condition": "n >= 3", "explanation": "n 3 >= 3: yes"}
+    assert made["ending"] == {"reason": "end", "label": "enough", "condition": "n >= 3", "why": "n 3 >= 3: yes"}
     assert [step["seq"] for step in made["steps"]] == [1, 2, 3, 4]
     assert made["steps"][-1] | {"started_at": 0, "finished_at": 0} == {
         "seq": 4,
@@ -60,7 +60,7 @@ def test_a_runs_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
         "update": [["set", "n", 3]],
         "edge": "enough",
         "targets": ["END"],
-        "explanation": "n 3 >= 3: yes",
+        "why": "n 3 >= 3: yes",
         "error": None,
         "detail": {},
         "usage": None,

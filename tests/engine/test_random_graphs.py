@@ -111,7 +111,7 @@ def agree(drive: Drive, scene: Case, calls: Sequence[str], where: str) -> None:
     }
     assert snapshot.status != "running", where
     assert snapshot.ending is not None, where
-    assert snapshot.ending.explanation, where
+    assert snapshot.ending.why, where
     differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
     assert not differing, report(scene, differing, where)
 

@@ -242,8 +242,8 @@ def _step(step: Step) -> list[str]:
     for name in ("cause", "chance", "given"):  # what a replay reads, which the other lines show too
         data.pop(name, None)
     marks = data.pop("marks", {})
-    if "ending" in data and data["ending"]["explanation"] == said(step).get("why"):
-        data["ending"] = {**data["ending"], "explanation": ""}  # the same text as the reason above
+    if "ending" in data and data["ending"]["why"] == said(step).get("why"):
+        data["ending"] = {**data["ending"], "why": ""}  # the same text as the reason above
     if data.get("run_id") == "run":
         del data["run_id"]
     late = {"entered": ("limits",), "failed": ("usage",) if target else ()}.get(step.kind, ())
@@ -322,7 +322,7 @@ def _stop(stop: Mapping[str, str]) -> list[str]:
     lines = [f"  stop {stop['reason']}"]
     if stop["label"] or stop["condition"]:
         lines[0] += f", label {stop['label'] or 'none'}, condition {stop['condition'] or 'none'}"
-    return [*lines, *(f"    {line}" for line in stop["explanation"].splitlines())]
+    return [*lines, *(f"    {line}" for line in stop["why"].splitlines())]
 
 
 def _failure(failure: Mapping[str, Any] | None) -> list[str]:

@@ -156,7 +156,7 @@ async def test_a_call_of_unknown_cost_stops_a_run_under_a_limit_on_costs() -> No
         result = await within(runner.start(graph, limits=Limits(cost_usd=5)))
         assert (result.status, result.usage.unknown_calls, result.usage.cost_usd) == ("stopped", 1, None)
         assert result.ending is not None
-        assert "what a failed call used is not known" in result.ending.explanation
+        assert "what a failed call used is not known" in result.ending.why
         result = await within(runner.resume(result.run_id, graph, limits=Limits(cost_usd=5, unknown_cost=True)))
     assert (result.status, result.usage.priced_usd, result.usage.calls) == ("finished", 0.25, 2)
 

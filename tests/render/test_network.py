@@ -35,7 +35,7 @@ def test_a_run_adds_visits_times_and_explanations() -> None:
     found = to_networkx(review_loop(), LOOP)
     assert found.nodes["write"]["visits"] == 2
     assert found.nodes["write"]["cost_usd"] == 0.0
-    taken = [(edge["taken"], edge["explanation"]) for edge in found.get_edge_data("review", "END").values()]
+    taken = [(edge["taken"], edge["why"]) for edge in found.get_edge_data("review", "END").values()]
     assert taken == [(0, ""), (1, "history[-1].score 8 >= 7: yes"), (0, ""), (0, "")]
 
 

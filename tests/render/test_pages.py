@@ -117,7 +117,7 @@ def test_texts_of_a_run_stay_texts(text: str, ordinary: set[str], tmp_path: Path
     )
     error = {"kind": text, "message": text}
     identity = {"run_id": text, "graph": text, "fingerprint": "f", "limits": {}, "to": ["a"]}
-    stop = {"reason": "failed", "label": text, "explanation": text}
+    stop = {"reason": "failed", "label": text, "why": text}
     failed = {"error": error, "status": "failed", "ending": stop}
     begun = made_step(1, "started", 1.0, data=identity)
     wait = {"a": {"id": "1", "kind": "ask", "question": text, "key": "k"}}

@@ -58,7 +58,7 @@ def test_an_unfinished_run_shows_its_next_node() -> None:
 
 def test_a_stopped_run_is_marked() -> None:
     """A limit or a person leaves the mark on the node that did not run."""
-    stop = {"status": "stopped", "ending": {"reason": "limit", "label": "", "explanation": "steps 1 of 1"}}
+    stop = {"status": "stopped", "ending": {"reason": "limit", "label": "", "why": "steps 1 of 1"}}
     drawing = drawing_of(review_loop(), [*LOOP[:2], made_step(3, "stopped", 3.0, data=stop)])
     assert boxes(drawing)["write"].lines[-1].text == "stopped before this visit"
     assert drawing.caption[1].text.endswith("stopped after 1 visit: steps 1 of 1; 2.0 s")
@@ -67,7 +67,7 @@ def test_a_stopped_run_is_marked() -> None:
 def failure(message: str) -> dict[str, Any]:
     """Return the facts of a failure that ends a run."""
     error = {"path": "a", "kind": "ValueError", "message": message, "attempt": 1}
-    stop = {"reason": "failed", "label": "", "condition": "", "explanation": message}
+    stop = {"reason": "failed", "label": "", "condition": "", "why": message}
     return {"error": error, "status": "failed", "ending": stop}
 
 

@@ -101,7 +101,7 @@ def worked(seq: int, name: str, to: str, began: float, at: float, **data: Any) -
     return altered(done(seq, name, to, **data), began=began, at=at)
 
 
-STOP = {"reason": "asked", "label": "", "condition": "", "explanation": "stopped by a person"}
+STOP = {"reason": "asked", "label": "", "condition": "", "why": "stopped by a person"}
 
 
 def test_time_without_a_driver_is_shown() -> None:

@@ -42,7 +42,7 @@ async def test_a_hard_stop_cuts_a_call_in_flight(*, watched: bool) -> None:
             await runner.stop("r", "enough", now=True)
         stopped = await within(run)
         assert stopped.ending is not None
-        assert (stopped.status, stopped.ending.explanation) == ("stopped", "enough")
+        assert (stopped.status, stopped.ending.why) == ("stopped", "enough")
         assert (stopped.usage.calls, stopped.usage.unknown_calls, stopped.usage.cost_usd) == (2, 1, None)
         done = await within(runner.resume("r", graph))
         assert (done.status, done.state.draft, model.calls) == ("finished", "3", 3)
@@ -80,7 +80,7 @@ async def test_a_hard_stop_cuts_all_nodes_in_flight_and_keeps_what_ended(tmp_pat
             await other.stop("r", now=True)
             stopped = await run.result()
         assert stopped.ending is not None
-        assert (stopped.status, stopped.ending.explanation) == ("stopped", "asked by another process")
+        assert (stopped.status, stopped.ending.why) == ("stopped", "asked by another process")
         held.set()
         done = await within(runner.resume("r", graph))
     assert (done.state.draft, done.state.other, done.state.task) == ("quick", "slow", "slower")
@@ -111,7 +111,7 @@ async def test_the_clock_of_the_run_decides_when_its_limit_of_seconds_is_reached
                 await asyncio.sleep(0)
         stopped = await within(run)
         assert stopped.ending is not None
-        assert (stopped.ending.reason, stopped.ending.explanation) == ("limit", f"seconds {2 * HOUR:.3f} >= {HOUR}")
+        assert (stopped.ending.reason, stopped.ending.why) == ("limit", f"seconds {2 * HOUR:.3f} >= {HOUR}")
         held.set()
         done = await within(runner.resume(run.id, graph, limits=Limits(seconds=9 * HOUR)))
         assert (done.status, done.state.draft) == ("finished", "done")
@@ -125,7 +125,7 @@ async def test_a_limit_of_seconds_cuts_a_call_that_hangs() -> None:
         stopped = await within(runner.start(graph, run_id="r", limits=Limits(seconds=0.2)))
         assert stopped.ending is not None
         assert (stopped.status, stopped.ending.reason) == ("stopped", "limit")
-        assert stopped.ending.explanation.startswith("seconds 0.2")
+        assert stopped.ending.why.startswith("seconds 0.2")
         done = await within(runner.resume("r", graph, limits=Limits()))
         assert (done.status, done.state.draft, model.calls) == ("finished", "3", 3)
 

@@ -110,4 +110,4 @@ async def test_a_text_that_no_store_can_carry_is_refused_as_input(runner: Runner
     assert {what: list(await call(runner, text)) for what, call in EMPTY.items()} == {what: [] for what in EMPTY}
     await runner.stop("r", text)
     (step,) = [step for step in await runner.history("r") if step.kind == "stopped"]
-    assert step.data.ending.explanation in {"a\0b", "a\ufffd"}  # type: ignore[union-attr]
+    assert step.data.ending.why in {"a\0b", "a\ufffd"}  # type: ignore[union-attr]

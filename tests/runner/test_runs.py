@@ -65,7 +65,7 @@ async def test_a_run_reaches_its_end_and_records_why(runner: Runner) -> None:
     assert result.status == "finished"
     assert result.ending is not None
     assert (result.ending.reason, result.label, result.ending.condition) == ("end", "enough", "n >= 3")
-    assert result.ending.explanation == "n 3 >= 3: yes"
+    assert result.ending.why == "n 3 >= 3: yes"
     assert (result.visits, result.seq) == (6, 7)
 
 

@@ -50,7 +50,7 @@ async def test_the_reason_of_a_stop_while_waiting_holds_no_secret(tmp_path: Path
         waiting = await runner.start(graph, run_id="r").result()
         assert waiting.status == "waiting"
         await runner.stop("r", f"because of {CANARY}")
-        assert said((await runner.history("r"))[-1])["ending"]["explanation"] == f"because of {HIDDEN}"
+        assert said((await runner.history("r"))[-1])["ending"]["why"] == f"because of {HIDDEN}"
         assert CANARY.encode() not in bytes_of(tmp_path)
 
 
@@ -62,7 +62,7 @@ async def test_a_stop_without_the_graph_records_no_reason_of_a_run_with_secrets(
         await other.stop("r", f"because of {CANARY}")
         step = (await other.history("r"))[-1]
         assert step.kind == "stopped"
-        assert "withheld" in said(step)["ending"]["explanation"]
+        assert "withheld" in said(step)["ending"]["why"]
         assert CANARY.encode() not in bytes_of(tmp_path)
 
 
@@ -89,7 +89,7 @@ async def test_the_message_that_stops_a_run_elsewhere_holds_no_secret(tmp_path: 
         result = await run.result()
         assert result.status == "stopped"
         assert result.ending is not None
-        assert "withheld" in result.ending.explanation
+        assert "withheld" in result.ending.why
 
 
 async def test_the_reason_of_a_stop_without_secrets_is_kept(runner: Runner) -> None:
@@ -102,7 +102,7 @@ async def test_the_reason_of_a_stop_without_secrets_is_kept(runner: Runner) -> N
     run = await runner.start(graph).result()
     del graph
     await runner.stop(run.run_id, "not needed any more")
-    assert said((await runner.history(run.run_id))[-1])["ending"]["explanation"] == "not needed any more"
+    assert said((await runner.history(run.run_id))[-1])["ending"]["why"] == "not needed any more"
 
 
 class Plain(BaseModel):

@@ -386,7 +386,7 @@ async def test_a_node_can_stop_its_own_run() -> None:
     async with Runner() as runner:
         result = await runner.start(graph).result()
     assert result.ending is not None
-    assert (result.status, result.state.n, result.ending.explanation) == ("stopped", 1, "enough")
+    assert (result.status, result.state.n, result.ending.why) == ("stopped", 1, "enough")
 
 
 async def test_closing_waits_for_every_thread_however_often_it_is_cancelled(database: Path | str) -> None:

@@ -124,10 +124,10 @@ def _under_changes(
 def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
     """Return the step that stops or fails a run; it can be resumed."""
     if event.error is not None:
-        stop = Ending("failed", explanation=event.error.message)
+        stop = Ending("failed", why=event.error.message)
         facts = Stopped(status="failed", ending=stop, error=event.error)
     else:
-        stop = Ending(cast("EndReason", event.reason), explanation=event.explanation)
+        stop = Ending(cast("EndReason", event.reason), why=event.why)
         facts = Stopped(status="stopped", ending=stop, usage=event.usage or {})
     return Decided(snapshot.seq + 1, event.now, facts)
 

@@ -109,5 +109,5 @@ def limit_met(run: RunState, frame: Frame, event: LimitMet) -> Decided:
     failure = FailureRecord(path, "limit", message, attempt_of(frame), repair=repair, names=_LIMIT, non_retryable=True)
     facts = Failed()
     fail_with(facts, failure)
-    facts.ending = Ending("limit", explanation=reached)
+    facts.ending = Ending("limit", why=reached)
     return Decided(snapshot.seq + 1, event.now, facts, frame.id, "", frame.visit, frame.attempt)

@@ -146,7 +146,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             rest = (facts.limits, facts.fingerprint, facts.pause, _shift(facts), facts.shared_process, facts.retries)
             return Resumed(at, facts.crashed, *rest)
         case steps.Stopped():
-            return StopAsked(at, facts.ending.reason, facts.ending.explanation, facts.error)
+            return StopAsked(at, facts.ending.reason, facts.ending.why, facts.error)
         case steps.Branched():
             frame, inner = walked(plan, shifted(snapshot, facts), step)
             view = View(inner.state, frame)

@@ -241,7 +241,7 @@ def _text(step: Step) -> str:
         case Refused():
             text = facts.message
         case Stopped():
-            text = facts.ending.explanation
+            text = facts.ending.why
         case _:
             text = _updates(step)
     return _short(text)

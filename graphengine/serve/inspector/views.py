@@ -345,7 +345,7 @@ def _line(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "waits": waits_of(snapshot),
         "error": failure_document(failure) if failure is not None else None,
-        "why": (stop.label or stop.explanation) if stop is not None else "",
+        "why": (stop.label or stop.why) if stop is not None else "",
         "at": at[-3:],
         "visits": snapshot.steps,
         "took": snapshot.elapsed_seconds,

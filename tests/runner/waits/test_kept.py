@@ -128,7 +128,7 @@ async def test_a_stop_reaches_a_run_that_is_just_being_released() -> None:
         store.go.set()
         await stopping
         result = await run.result()
-        assert (result.status, result.ending and result.ending.explanation) == ("stopped", "enough")
+        assert (result.status, result.ending and result.ending.why) == ("stopped", "enough")
 
 
 class Late(MemoryStore):

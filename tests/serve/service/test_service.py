@@ -145,7 +145,7 @@ def test_a_run_is_stopped(service: Service, tmp_path: Path) -> None:
     (tmp_path / "go").touch()
     run = service.settled(run_id)
     assert (run["status"], run["state"]["done"]) == ("stopped", 1)
-    assert "no longer needed" in run["ending"]["explanation"]
+    assert "no longer needed" in run["ending"]["why"]
     run_id = service.begun(tmp_path / "never")
     assert service.call("POST", f"/runs/{run_id}/stop", {"now": "yes"})[0] == 422
     assert service.call("POST", f"/runs/{run_id}/stop", {"now": True})[0] == 202

@@ -17,8 +17,8 @@ export function Panel({ id, seq, select, tags, session, drives }) {
     <p class="soft">recorded ${when(step.finished_at)}${found.took !== null ? `, took ${seconds(found.took)}` : ""}${found.waited ? `, the question was open for ${seconds(found.waited)}` : ""}${detail.choice ? `, chose ${shown(detail.choice)}` : ""}${detail.fallback ? ", by its fallback" : ""}</p>
     <${Notes} id=${id} seq=${seq} tags=${tags} session=${session} key=${seq} />
     ${step.error && html`<${Trouble} error=${step.error} />`}
-    ${tried.length > 0 && html`<${Tried} tried=${tried} explanation=${step.explanation} />`}
-    ${!tried.length && step.explanation && step.explanation !== "otherwise" ? html`<h3>Why</h3><p>${step.explanation}</p>` : null}
+    ${tried.length > 0 && html`<${Tried} tried=${tried} why=${step.why} />`}
+    ${!tried.length && step.why && step.why !== "otherwise" ? html`<h3>Why</h3><p>${step.why}</p>` : null}
     ${changes.length > 0 && html`<h3>State</h3><table class="changes"><tbody>${changes.map((each) => html`<tr><th scope="row">${each.path}</th>
       <td>${each.before === null ? html`<span class="soft">none</span>` : html`<${Value} value=${each.before} />`}</td><td aria-label="becomes">→</td><td><${Value} value=${each.after} /></td></tr>`)}</tbody></table>`}
     ${attempts?.length > 1 && html`<h3>Attempts</h3><ol class="attempts">${attempts.map((each) => html`<li><button class="link" onClick=${() => select(each.seq)}>attempt ${each.number}</button>${" "}
@@ -35,12 +35,12 @@ function Trouble({ error }) {
     ${error.traceback && html`<details open><summary>traceback of attempt ${error.attempt}</summary><pre tabindex="0">${error.traceback}</pre></details>`}</section>`;
 }
 
-function Tried({ tried, explanation }) {
+function Tried({ tried, why }) {
   const last = tried.findIndex((each) => each.taken);
   return html`<h3>Why</h3><table class="tried"><tbody>${tried.map((each, index) => html`<tr class=${each.taken ? "taken" : ""}>
       <td>${index + 1}</td><td>${each.label ? html`<span class="edge">${each.label}</span> ` : null}→ ${each.to}<br /><small class="soft">${each.condition}</small></td>
       <td>${each.why || (each.taken ? "" : index > last ? html`<span class="soft">not evaluated</span>` : "")}</td><td>${each.taken ? html`<b>taken</b>` : ""}</td></tr>`)}</tbody></table>
-    ${tried.every((each) => !each.why) && explanation && explanation !== "otherwise" ? html`<p>${explanation}</p>` : null}`;
+    ${tried.every((each) => !each.why) && why && why !== "otherwise" ? html`<p>${why}</p>` : null}`;
 }
 
 function Calls({ calls, agents, seq, select }) {

@@ -163,7 +163,7 @@ function reason(head) {
   if (head.shown === "failed" && head.error) return brief(`at ${head.error.path || "the run"}: ${head.error.code}: ${head.error.message}`);
   if (head.shown === "interrupted") return "its process died; a worker or `resume` continues it";
   if (head.shown === "queued") return "a worker of its queue takes it";
-  const text = head.ending?.label || head.ending?.explanation || "";
+  const text = head.ending?.label || head.ending?.why || "";
   return text === "otherwise" ? "" : brief(text);
 }
 
