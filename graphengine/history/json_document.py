@@ -195,10 +195,6 @@ def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Ste
     )
 
 
-def _failures(snapshot: Snapshot) -> Sequence[FailedPart]:
-    return [FailedPart(opened(lost.values), failure_document(lost.error)) for lost in lost_parts(snapshot)]
-
-
 def _parent(info: RunInfo) -> Parent | None:
     return Parent(run_id=info.parent, seq=info.parent_seq) if info.parent is not None else None
 
