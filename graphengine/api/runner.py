@@ -109,7 +109,7 @@ class Runner(QueueRunner):
             >>> shout = Agent("shout", prompt="Shout {word}", by_rules=lambda word: word.upper())
             >>> async def main() -> None:
             ...     async with Runner() as runner:
-            ...         print(await runner.run(shout, word="ho"), [run.graph for run in await runner.runs()])
+            ...         print(await runner.run(shout, word="ho"), [run.graph for run in await runner.runs(graph="shout")])
             >>> asyncio.run(main())
             HO ['shout']
         """
