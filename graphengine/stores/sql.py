@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from types import CoroutineType
     from weakref import WeakSet
 
+    from typing_extensions import Unpack
+
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from typing_extensions import Unpack
-
     from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, Page, QueueLimits, RunInfo, Status
     from graphengine.stores.leases import LeaseThread
     from graphengine.stores.snapshots import Tail
