@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -109,16 +110,18 @@ RESULTS: Final[Mapping[str, str]] = {
 """What nodes return elsewhere, by the name of its class."""
 
 RAISED: Final[Mapping[str, str]] = {
-    "GraphInterrupt": RESULTS["Interrupt"],
-    "Called get_config outside of a runnable context": f"for interrupt: {RESULTS['Interrupt']}",
-    "object is not subscriptable": "a state that is a model has attributes: state.text, or a parameter named text",
+    r"^GraphInterrupt: ": RESULTS["Interrupt"],
+    r"Called get_config outside of a runnable context$": f"for interrupt: {RESULTS['Interrupt']}",
+    r"^TypeError: '(?!NoneType')[A-Z]\w*' object is not subscriptable$": (
+        "a state that is a model has attributes: state.text, or a parameter named text"
+    ),
 }
-"""What nodes written for elsewhere raise, by the name of its class or the end of its text."""
+"""What nodes written for elsewhere raise, as patterns of its class and text; not of None or a builtin."""
 
 
 def repair_of(kind: str, message: str) -> str:
     """Return the repair for what a node raises that was written for elsewhere, else ""."""
-    return next((repair for end, repair in RAISED.items() if end == kind or message.endswith(end)), "")
+    return next((repair for pattern, repair in RAISED.items() if re.search(pattern, f"{kind}: {message}")), "")
 
 
 class NotCalledSo(DefinitionError, AttributeError):

@@ -327,8 +327,6 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
     repair = f"give the step; its visits: {'… ' if len(here) > _LISTED else ''}{listed}"
     text = f"{len(found) or 'no'} completed visits of {node!r} in run {run_id} have the number {visit}"
     if not here:
-        from graphengine.state.path import did_you_mean  # noqa: PLC0415 - reading records does without pydantic
-
         text = f"run {run_id} has no completed visit of {node!r}"
         repair = did_you_mean(node, sorted({each.path for each in done}))
     raise UnknownStep(text, where=f"run {run_id}", repair=repair)

@@ -259,6 +259,13 @@ def test_a_result_as_elsewhere_fails_the_run_with_our_way(
     assert repair in caught.value.repair
 
 
+def test_none_that_is_read_as_a_dict_is_no_state() -> None:
+    """The repair is about the state only if it can be the state that has no items."""
+    with pytest.raises(RunFailed, match="'NoneType' object is not subscriptable") as caught:
+        one(lambda: cast("Any", None)["text"], writes="text").run_sync()
+    assert "state.text" not in caught.value.repair
+
+
 def test_other_names_are_unknown_as_in_python() -> None:
     """Other unknown names get Python's own suggestion; `hasattr` and copies work."""
     with pytest.raises(AttributeError, match="'Graph' object has no attribute 'add_nodes'") as caught:
@@ -303,6 +310,16 @@ def test_a_removed_edge_is_one_problem() -> None:
             errors = [problem for problem in problems if not problem.warning]
             assert len(errors) <= 1, (whole.name, edge, errors)
             assert not errors or len(problems) == 1 + before
+
+
+def test_a_subclass_decides_what_it_takes() -> None:
+    """What is said about a missing name or state is about the arguments of `Graph` itself."""
+
+    class Named(Graph[State]):
+        def __init__(self, name: str) -> None:
+            super().__init__(name, State)
+
+    assert repr(Named("a")) == "Graph('a', State, 0 nodes)"
 
 
 def test_a_path_of_one_node_is_refused() -> None:
