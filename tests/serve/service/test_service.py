@@ -54,7 +54,8 @@ def test_an_answer_does_not_wait_for_the_rest_of_the_run(service: Service, tmp_p
     waiting = service.settled(run["run_id"])
     path = f"/runs/{run['run_id']}/answer"
     assert service.call("POST", path, {"value": True})[0] == 202
-    assert service.call("POST", path, {"value": True})[1]["error"]["code"] == "answered_already"  # it was answered
+    refused = service.call("POST", path, {"value": True})[1]["error"]["code"]
+    assert refused in ("answered_already", "asks_nothing")  # the second once the run has taken the answer
     (tmp_path / "go").touch()
     assert service.settled(run["run_id"], waiting["seq"])["state"]["done"] == 1
 
