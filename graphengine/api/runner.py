@@ -102,7 +102,8 @@ class Runner(QueueRunner):
 
         Raises:
             InputError: An input is missing, or nothing reads it.
-            DefinitionError: A person has to be asked, as to approve a tool's call; the run waits for the answer.
+            DefinitionError: A person has to be asked, as to approve a tool's call; the run waits for the answer. Or the
+                run was stopped or released.
             CompileError, RunFailed: As for other runs.
 
         Example:
