@@ -16,7 +16,7 @@ from graphengine.engine.graph_spec import check_graph_spec
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import outcome_of
 from graphengine.engine.stored import check_sound, copy_of, decode_snapshot
-from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
+from graphengine.errors import InputError, StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.history.graph_spec_diff import differences as graph_differences
 from graphengine.history.usage import spending, spent_since, summed
 from graphengine.history.visits import Visits
@@ -297,9 +297,12 @@ async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot
     """Load a run's snapshot after a step, by default the last one.
 
     Raises:
-        UnknownRun, UnknownStep; StoreCorrupt: The log does not fold.
+        UnknownRun, UnknownStep; InputError: `at` is no step. StoreCorrupt: The log does not fold.
     """
     seq = await seq_of_visit(store, run_id, *at) if isinstance(at, tuple) else at
+    if not isinstance(seq, int | None):
+        repair = "give its number, as step.seq, or a node's path and visit, as ('review', 2)"
+        raise InputError(f"a step is given as a {type(seq).__name__}", where=f"run {run_id}", repair=repair)
     return snapshot_of(await store.load(run_id, seq), run_id)
 
 
