@@ -24,7 +24,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 _RUN: Final = "result = await graph.run(state), or graph.run_sync(state); Runner('runs.db') records the run"
 _STREAM: Final = "async for event in runner.start(graph, state).events(): …"
 _PATH: Final = "add_edge(START, 'first') and add_edge('last', END)"
-_STATE: Final = "await runner.state_at(run_id), or runner.state_at(run_id, step)"
+_STATE: Final = "await runner.state_at(run_id), or runner.state_at(run_id, step.seq)"
 _PICTURE: Final = "graph.render('graph.svg'), graph.to_mermaid() or graph.to_dot()"
 _STORE: Final = "the runner records runs: Runner('runs.db').start(graph, state)"
 
@@ -43,10 +43,10 @@ NAMES: Final[Mapping[str, str]] = {
     "astream_events": _STREAM,
     "get_state": _STATE,
     "aget_state": _STATE,
-    "get_state_history": "await runner.history(run_id), and runner.state_at(run_id, step)",
-    "aget_state_history": "await runner.history(run_id), and runner.state_at(run_id, step)",
-    "update_state": "runner.branch(run_id, graph, at=step, update={'field': value})",
-    "aupdate_state": "runner.branch(run_id, graph, at=step, update={'field': value})",
+    "get_state_history": "await runner.history(run_id), and runner.state_at(run_id, step.seq)",
+    "aget_state_history": "await runner.history(run_id), and runner.state_at(run_id, step.seq)",
+    "update_state": "runner.branch(run_id, graph, at=step.seq, update={'field': value})",
+    "aupdate_state": "runner.branch(run_id, graph, at=step.seq, update={'field': value})",
     "get_graph": _PICTURE,
     "draw_mermaid": _PICTURE,
     "with_config": "limits=Limits(…) of the graph, or of Runner.start",

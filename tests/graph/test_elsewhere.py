@@ -326,3 +326,38 @@ def test_a_path_of_one_node_is_refused() -> None:
     """A path joins two nodes or more."""
     with pytest.raises(DefinitionError, match="adds no edge"):
         three().add_path("a")
+
+
+@pytest.mark.parametrize(("state", "item"), [(State, "result.state.text"), (Keys, "result.state['text']")])
+def test_an_item_of_a_result_is_an_attribute_or_a_key_of_its_state(state: type[Any], item: str) -> None:
+    """result["text"] names what has it, as the type of the state does, and result["__interrupt__"] the waits."""
+    graph: Any = Graph("one", state)
+    graph.add_node("a", work, writes="text")
+    graph.add_path(START, "a", END)
+    result = graph.run_sync({"text": "hi", **({"score": 1} if state is Keys else {})})
+    with pytest.raises(DefinitionError, match=re.escape(f"repair: {item}, or result.output")):
+        result["text"]
+    with pytest.raises(DefinitionError, match=re.escape("repair: result.waits")):
+        result["__interrupt__"]
+
+
+async def test_a_runner_names_what_does_what_is_asked_of_a_graph_elsewhere() -> None:
+    """A method of LangGraph's graphs that is looked for in a Runner has the same repair, with a step's number."""
+    async with Runner() as runner:
+        with pytest.raises(NotCalledSo, match=re.escape("runner.state_at(run_id, step.seq)")):
+            cast("Any", runner).get_state_history("first")
+        with pytest.raises(AttributeError, match="no attribute 'foo'"):
+            _ = cast("Any", runner).foo
+
+
+async def test_a_step_is_its_number_or_a_visit() -> None:
+    """What is neither, such as a step of the history, is refused with what to give."""
+    graph = one(work, writes="text")
+    async with Runner() as runner:
+        await runner.start(graph, {"text": "hi"}, run_id="first").result()
+        step: Any = (await runner.history("first"))[0]
+        repair = re.escape("give its number, as step.seq, or a node's path and visit")
+        with pytest.raises(InputError, match=repair):
+            await runner.state_at("first", step)
+        with pytest.raises(InputError, match=repair):
+            await runner.branch("first", graph, at=cast("Any", "a:1")).result()
