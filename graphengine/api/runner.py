@@ -109,9 +109,11 @@ class Runner(QueueRunner):
             >>> shout = Agent("shout", prompt="Shout {word}", by_rules=lambda word: word.upper())
             >>> async def main() -> None:
             ...     async with Runner() as runner:
-            ...         print(await runner.run(shout, word="ho"), [run.graph for run in await runner.runs(graph="shout")])
+            ...         print(await runner.run(shout, word="ho"))
+            ...         print([run.status for run in await runner.runs(graph="shout")])
             >>> asyncio.run(main())
-            HO ['shout']
+            HO
+            ['finished']
         """
         from graphengine.api.agent_runs import answer_of  # noqa: PLC0415 - other runs need no agents
 
