@@ -44,8 +44,10 @@ def graph_of_agent(agent: Agent[Any], kind: Callable[..., G]) -> G:
         kind: The class of the graph.
 
     Raises:
-        DefinitionError: The agent reads a field of the name `answer`.
+        DefinitionError: It is no agent but a graph, or reads a field of the name `answer`.
     """
+    if isinstance(agent, GraphDefinition):
+        raise DefinitionError(f"{agent!r} is not an Agent", repair="await runner.start(graph, state).result()")
     fields: dict[str, tuple[str, Any, Any]] = {} if agent.prompt else {QUESTION: (QUESTION, Any, field())}
     for each in reads_of(agent):
         root = parse(each.name).root

@@ -146,7 +146,8 @@ class Runner(QueueRunner):
 
 
 if not TYPE_CHECKING:  # type checkers know what it has
-    Runner.__init__ = with_our_keywords(Runner.__init__)
+    for _name in ("__init__", "resume", "branch", "answer", "send"):
+        setattr(Runner, _name, with_our_keywords(getattr(Runner, _name)))
 
 
 def _html(result: Result[Any], snapshot: Snapshot | None) -> str:

@@ -307,7 +307,7 @@ async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot
             pass
         case _:
             repair = "give the seq of a step, or a node's path and visit, as ('review', 2)"
-            raise InputError(f"{at!r} is no step", where=f"run {run_id}", repair=repair)
+            raise InputError(f"a step is given as a {type(at).__name__}", where=f"run {run_id}", repair=repair)
     return snapshot_of(await store.load(run_id, given), run_id)
 
 
@@ -333,6 +333,8 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
     repair = f"give the step; its visits: {'… ' if len(here) > _LISTED else ''}{listed}"
     text = f"{len(found) or 'no'} completed visits of {node!r} in run {run_id} have the number {visit}"
     if not here:
+        from graphengine.state.path import did_you_mean  # noqa: PLC0415 - it needs pydantic, which a list of runs does not
+
         text = f"run {run_id} has no completed visit of {node!r}"
         repair = did_you_mean(node, sorted({each.path for each in done}))
     raise UnknownStep(text, where=f"run {run_id}", repair=repair)

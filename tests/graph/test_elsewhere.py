@@ -10,7 +10,21 @@ from typing import Annotated, Any, Literal, TypedDict, cast
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Graph, Limits, Retry, RunFailed, Runner, ask, choose, failed
+from graphengine import (
+    END,
+    START,
+    Agent,
+    Context,
+    Graph,
+    Limits,
+    Retry,
+    RunFailed,
+    Runner,
+    SyncRunner,
+    ask,
+    choose,
+    failed,
+)
 from graphengine.errors import DefinitionError, GraphEngineError, InputError
 from graphengine.graph import elsewhere
 from graphengine.graph.elsewhere import KEYWORDS, NAMES, NotCalledSo
@@ -22,6 +36,10 @@ from graphs import blackboard, content_queue, event_bus, orchestrator, review_lo
 class State(BaseModel):
     text: str = ""
     items: Annotated[list[str], operator.add] = []
+
+
+class Quoted(BaseModel):
+    items: Annotated[list[str], "append"] = []
 
 
 class Strict(BaseModel):
@@ -76,6 +94,23 @@ def agent(**options: Any) -> Any:
 def made_with(**options: Any) -> Any:
     """A runner with options of any name."""
     return Runner(**options)
+
+
+def agent_without_name() -> object:
+    """An agent without its name."""
+    return cast("Any", Agent)()
+
+
+async def awaited() -> None:
+    """Await a run in place of its result."""
+    async with Runner() as runner:
+        await cast("Any", runner.start(one(work, writes="text")))
+
+
+async def entered() -> None:
+    """Enter a sync runner as an async one."""
+    async with cast("Any", SyncRunner()):
+        pass
 
 
 def enter(runner: Any) -> None:
@@ -152,6 +187,20 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("choices as the type of an answer", lambda: ask("Which?", ["a", "b"]), "Literal['a', 'b']"),
     ("a worker of a list", lambda: Worker(made_with(), cast("Any", [three()])), "Worker(runner, *graphs)"),
     ("a worker of a mapping", lambda: Worker(made_with(), cast("Any", {"three": three()})), "Worker(runner, *graphs)"),
+    ("an edge without a target", lambda: three().add_edge("a"), "add_edge('a', 'b')"),
+    ("a condition without its keyword", lambda: three().add_edge("a", "b", lambda text: text), "when=value('field')"),
+    ("a fork without a join", lambda: three().add_fork("a", ["b", "c"]), "join='d'"),
+    ("an agent without a name", agent_without_name, "Agent('name'"),
+    ("a text for an agent", lambda: agent(prompt="{text}").run_sync("x"), "a.run(text='x')"),
+    ("the value of a result", lambda: one(work, writes="text").run_sync().value, "result.output"),
+    ("the steps of a result", lambda: one(work, writes="text").run_sync().steps, "runner.history("),
+    ("a branch at no step", lambda: made_with().branch("x", three()), "at=step"),
+    ("an answer to a node", lambda: made_with().answer("x", "a", "yes"), "question='node'"),
+    ("an answer to a wait", lambda: made_with().answer("x", "yes", wait="a"), "question='node'"),
+    ("a resume of a graph", lambda: made_with().resume(three(), "x"), "resume(run_id, graph)"),
+    ("an awaited run", lambda: asyncio.run(awaited()), "await run.result()"),
+    ("a run of a graph", lambda: asyncio.run(made_with().run(three())), "runner.start(graph, state)"),
+    ("a sync runner in a loop", lambda: asyncio.run(entered()), "with SyncRunner("),
     ("a runner without a loop", lambda: enter(made_with()), "async with Runner(…) as runner"),
 ]
 
@@ -204,6 +253,7 @@ PROBLEMS: list[tuple[str, Callable[[], Any], str, str]] = [
     ("a command", lambda: one(commanding), "no_writes", "edges choose the next node"),
     ("the end in small letters", lambda: edges(("a", "b"), ("b", "c"), ("c", "end")), "unknown_node", "write END"),
     ("the config", lambda: one(lambda config: {}), "unknown_parameter", "ctx: Context has the run's id"),
+    ("a reducer as a text", lambda: passing(Quoted), "bad_reducer", "write append without quotes"),
     ("a parameter of any name", lambda: one(lambda s: {}), "unknown_parameter", "known: ctx, error, items, state"),
 ]
 
@@ -226,6 +276,11 @@ def commanding(text: str) -> Command:
     return Command(goto=text)
 
 
+async def called_early(ctx: Context) -> str:
+    """Call a function in place of naming it."""
+    return await ctx.call(cast("Any", work("x")))
+
+
 async def unawaited() -> str:
     """Return what a node forgets to await."""
     return "x"
@@ -245,6 +300,10 @@ RESULTS: list[tuple[str, object, dict[str, object], str]] = [
     ),
     ("a list of sends", lambda: [Send()], {"writes": "text"}, "each={'item': 'items'}"),
     ("a coroutine", lambda: {"text": unawaited()}, {}, "write await before the call of unawaited"),
+    ("a step of the context", lambda ctx: ctx.step(work), {"writes": "text"}, "ctx.call(function"),
+    ("the state of the context", lambda ctx: ctx.state.text, {"writes": "text"}, "one named state"),
+    ("an interrupt of the context", lambda ctx: ctx.interrupt("x"), {"writes": "text"}, "await ctx.ask("),
+    ("a result to call", called_early, {"writes": "text"}, "ctx.call(function, argument)"),
     ("a change in place", lambda state: state.items.append("x"), {}, "return the new value"),
 ]
 
@@ -356,7 +415,7 @@ async def test_a_step_is_its_number_or_a_visit() -> None:
     async with Runner() as runner:
         await runner.start(graph, {"text": "hi"}, run_id="first").result()
         step: Any = (await runner.history("first"))[0]
-        repair = re.escape("give its number, as step.seq, or a node's path and visit")
+        repair = re.escape("give the seq of a step, or a node's path and visit")
         with pytest.raises(InputError, match=repair):
             await runner.state_at("first", step)
         with pytest.raises(InputError, match=repair):
