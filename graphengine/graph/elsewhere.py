@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -23,7 +24,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 _RUN: Final = "result = await graph.run(state), or graph.run_sync(state); Runner('runs.db') records the run"
 _STREAM: Final = "async for event in runner.start(graph, state).events(): …"
 _PATH: Final = "add_edge(START, 'first') and add_edge('last', END)"
-_STATE: Final = "await runner.state_at(run_id), or runner.state_at(run_id, step)"
+_STATE: Final = "await runner.state_at(run_id), or runner.state_at(run_id, step.seq)"
 _PICTURE: Final = "graph.render('graph.svg'), graph.to_mermaid() or graph.to_dot()"
 _STORE: Final = "the runner records runs: Runner('runs.db').start(graph, state)"
 
@@ -42,10 +43,10 @@ NAMES: Final[Mapping[str, str]] = {
     "astream_events": _STREAM,
     "get_state": _STATE,
     "aget_state": _STATE,
-    "get_state_history": "await runner.history(run_id), and runner.state_at(run_id, step)",
-    "aget_state_history": "await runner.history(run_id), and runner.state_at(run_id, step)",
-    "update_state": "runner.branch(run_id, graph, at=step, update={'field': value})",
-    "aupdate_state": "runner.branch(run_id, graph, at=step, update={'field': value})",
+    "get_state_history": "await runner.history(run_id), and runner.state_at(run_id, step.seq)",
+    "aget_state_history": "await runner.history(run_id), and runner.state_at(run_id, step.seq)",
+    "update_state": "runner.branch(run_id, graph, at=step.seq, update={'field': value})",
+    "aupdate_state": "runner.branch(run_id, graph, at=step.seq, update={'field': value})",
     "get_graph": _PICTURE,
     "draw_mermaid": _PICTURE,
     "with_config": "limits=Limits(…) of the graph, or of Runner.start",
@@ -109,16 +110,18 @@ RESULTS: Final[Mapping[str, str]] = {
 """What nodes return elsewhere, by the name of its class."""
 
 RAISED: Final[Mapping[str, str]] = {
-    "GraphInterrupt": RESULTS["Interrupt"],
-    "Called get_config outside of a runnable context": f"for interrupt: {RESULTS['Interrupt']}",
-    "object is not subscriptable": "a state that is a model has attributes: state.text, or a parameter named text",
+    r"^GraphInterrupt: ": RESULTS["Interrupt"],
+    r"Called get_config outside of a runnable context$": f"for interrupt: {RESULTS['Interrupt']}",
+    r"^TypeError: '(?!NoneType')[A-Z]\w*' object is not subscriptable$": (
+        "a state that is a model has attributes: state.text, or a parameter named text"
+    ),
 }
-"""What nodes written for elsewhere raise, by the name of its class or the end of its text."""
+"""What nodes written for elsewhere raise, as patterns of its class and text; not of None or a builtin."""
 
 
 def repair_of(kind: str, message: str) -> str:
     """Return the repair for what a node raises that was written for elsewhere, else ""."""
-    return next((repair for end, repair in RAISED.items() if end == kind or message.endswith(end)), "")
+    return next((repair for pattern, repair in RAISED.items() if re.search(pattern, f"{kind}: {message}")), "")
 
 
 class NotCalledSo(DefinitionError, AttributeError):
