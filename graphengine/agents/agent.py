@@ -268,7 +268,7 @@ class Agent(Generic[T]):
         try:
             while (event := await shown.get()) is not None:
                 yield cast("AgentEvent", event)
-            yield task.result().value
+            yield (await task).value  # not done yet if so many events waited that the rest was left out
         finally:
             task.cancel()
             await asyncio.wait([task])

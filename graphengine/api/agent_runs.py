@@ -88,14 +88,15 @@ async def _answer(agent: Agent[T], run: Run[Any]) -> T:
     """Return the answer of a run.
 
     Raises:
-        DefinitionError: The run waits for a person.
+        DefinitionError: The run waits for a person, or was stopped or released.
     """
     result = await run.result()
     if result.status == "finished":
         return cast("T", result.output)
     waits = ", ".join(wait.question for wait in result.waits)
     text = f"run {run.id} is {result.status}" + (f": it asks {waits}" if waits else "")
-    repair = f"answer it, runner.answer({run.id!r}, …), and resume it with the graph Graph.of({agent.name})"
+    first = f"answer it, runner.answer({run.id!r}, …), and " if waits else ""
+    repair = f"{first}resume it with the graph Graph.of({agent.name})"
     raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
 
 

@@ -9,7 +9,7 @@ from graphengine.agents.model_routing import Models
 from graphengine.api.places import store_at
 from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
-from graphengine.graph.elsewhere import with_our_keywords
+from graphengine.graph.elsewhere import missing, with_our_keywords
 from graphengine.runner.result import draw_with
 from graphengine.worker.queue_runner import QueueRunner
 
@@ -102,7 +102,8 @@ class Runner(QueueRunner):
 
         Raises:
             InputError: An input is missing, or nothing reads it.
-            DefinitionError: A person has to be asked, as to approve a tool's call; the run waits for the answer.
+            DefinitionError: A person has to be asked, as to approve a tool's call; the run waits for the answer. Or the
+                run was stopped or released.
             CompileError, RunFailed: As for other runs.
 
         Example:
@@ -132,13 +133,16 @@ class Runner(QueueRunner):
 
         return streamed(self, agent, inputs)
 
-    if not TYPE_CHECKING:  # type checkers know that it has neither
+    if not TYPE_CHECKING:  # type checkers know that it has none of these
 
         def __enter__(self) -> NoReturn:
             repair = "write: async with Runner(…) as runner; in a script: with SyncRunner(…) as runner"
             raise DefinitionError("a Runner is entered with async with", repair=repair)
 
         __exit__ = __enter__
+
+        def __getattr__(self, name: str) -> NoReturn:
+            missing(self, name)
 
 
 if not TYPE_CHECKING:  # type checkers know what it has

@@ -81,13 +81,16 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
         CompileError: With all problems, if any of them is more than a warning.
     """
     known = graph._compiled  # noqa: SLF001 - kept there, where it lives as long as the graph
-    if known is None or any(len(added) != count for added, count in known.sizes):
+    is_known = known is not None and all(  # by identity: the == of a quantity makes a condition
+        [*map(id, each.nodes), *map(id, each.edges)] == [*map(id, then)] for each, then in known.declared
+    )
+    if known is None or not is_known:
         compiler = _Compiler(graph)
         plan = compiler.plan()
         if plan is None:
             raise CompileError(graph.name, compiler.problems)
-        parts = [added for each in (graph, *compiler.inner) for added in (each.nodes, each.edges)]
-        graph._compiled = known = Compiled(plan, [(added, len(added)) for added in parts])  # noqa: SLF001
+        declared = [(each, [*each.nodes, *each.edges]) for each in (graph, *compiler.inner)]
+        graph._compiled = known = Compiled(plan, declared)  # noqa: SLF001
     return cast("Plan[S]", known.plan)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -28,9 +29,9 @@ NAMES: Final[Mapping[str, str]] = {
     "invoke": "result = await graph.run(state), or graph.run_sync(state); Runner('runs.db') records the run",
     "batch": "a node with each={'item': 'items'} runs once for every item",
     "stream": "async for event in runner.start(graph, state).events(): …",
-    "get_state": "await runner.state_at(run_id), or runner.state_at(run_id, step)",
-    "get_state_history": "await runner.history(run_id), and runner.state_at(run_id, step)",
-    "update_state": "runner.branch(run_id, graph, at=step, update={'field': value})",
+    "get_state": "await runner.state_at(run_id), or runner.state_at(run_id, step.seq)",
+    "get_state_history": "await runner.history(run_id), and runner.state_at(run_id, step.seq)",
+    "update_state": "runner.branch(run_id, graph, at=step.seq, update={'field': value})",
     **dict.fromkeys(("get_graph", "draw_mermaid"), "graph.render('graph.svg'), graph.to_mermaid() or graph.to_dot()"),
 }
 """Attributes of graphs elsewhere."""
@@ -104,18 +105,20 @@ RESULTS: Final[Mapping[str, str]] = {
 """What nodes return elsewhere, by the name of its class."""
 
 RAISED: Final[Mapping[str, str]] = {
-    "GraphInterrupt": RESULTS["Interrupt"],
-    "Called get_config outside of a runnable context": f"for interrupt: {RESULTS['Interrupt']}",
-    "the first argument must be callable": "ctx.call(function, argument): not its result, ctx.call(function(argument))",
-    "asyncio.run() cannot be called from a running event loop": "make the node async, and await the call",
-    "object is not subscriptable": "a state that is a model has attributes: state.text, or a parameter named text",
+    r"^GraphInterrupt: ": RESULTS["Interrupt"],
+    r"Called get_config outside of a runnable context$": f"for interrupt: {RESULTS['Interrupt']}",
+    r"^TypeError: '(?!NoneType')[A-Z]\w*' object is not subscriptable$": (
+        "a state that is a model has attributes: state.text, or a parameter named text"
+    ),
+    r"the first argument must be callable$": "ctx.call(function, argument), not ctx.call(function(argument))",
+    r"asyncio\.run\(\) cannot be called from a running event loop$": "make the node async, and await the call",
 }
-"""What nodes written for elsewhere raise, by the name of its class or the end of its text."""
+"""What nodes written for elsewhere raise, as patterns of its class and text; not of None or a builtin."""
 
 
 def repair_of(kind: str, message: str) -> str:
     """Return the repair for what a node raises that was written for elsewhere, else ""."""
-    return next((repair for end, repair in RAISED.items() if end == kind or message.endswith(end)), "")
+    return next((repair for pattern, repair in RAISED.items() if re.search(pattern, f"{kind}: {message}")), "")
 
 
 class NotCalledSo(DefinitionError, AttributeError):

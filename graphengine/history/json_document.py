@@ -106,7 +106,7 @@ class RunHead(Document):
 
     run_id: str
     graph: str
-    status: RunStatus
+    status: Status
     parent: Parent | None
     tags: Sequence[str]
     ending: Ending | None
@@ -185,8 +185,11 @@ def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Ste
         output: The value of the graph's `result=`, as JSON.
     """
     taken = list(steps)
+    facts = head_facts(info, snapshot)
+    if snapshot.seq == info.seq:
+        facts["status"] = status_of(info)
     return Run(
-        **head_facts(info, snapshot),
+        **facts,
         state=snapshot.root.values,
         failures=_failures(snapshot),
         output=output,
@@ -226,7 +229,7 @@ class ListedRun(Part):
     Attributes:
         run_id: Its id.
         graph: The name of its graph.
-        status: As of its last step; `running` with no driver was interrupted.
+        status: Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`.
         seq: The number of its last step.
         created_at: When it began.
         updated_at: When its last step was recorded.

@@ -16,7 +16,7 @@ from graphengine.engine.graph_spec import check_graph_spec
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import outcome_of
 from graphengine.engine.stored import check_sound, copy_of, decode_snapshot
-from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
+from graphengine.errors import InputError, StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.history.graph_spec_diff import differences as graph_differences
 from graphengine.history.usage import spending, spent_since, summed
 from graphengine.history.visits import Visits
@@ -297,10 +297,18 @@ async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot
     """Load a run's snapshot after a step, by default the last one.
 
     Raises:
-        UnknownRun, UnknownStep; StoreCorrupt: The log does not fold.
+        UnknownRun, UnknownStep; InputError: `at` is no step; StoreCorrupt: The log does not fold.
     """
-    seq = await seq_of_visit(store, run_id, *at) if isinstance(at, tuple) else at
-    return snapshot_of(await store.load(run_id, seq), run_id)
+    given: object = at
+    match given:
+        case [str() as node, int() as visit]:
+            given = await seq_of_visit(store, run_id, node, visit)
+        case int() | None:
+            pass
+        case _:
+            repair = "give the seq of a step, or a node's path and visit, as ('review', 2)"
+            raise InputError(f"a step is given as a {type(at).__name__}", where=f"run {run_id}", repair=repair)
+    return snapshot_of(await store.load(run_id, given), run_id)
 
 
 async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> int:
@@ -316,8 +324,6 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
         UnknownRun, StoreCorrupt; UnknownStep: No such visit has completed, or several have, since the graph around the
             node was entered again.
     """
-    from graphengine.state.path import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
-
     done = [each for each in (await load_visits(store, run_id)).visits if each.completed]
     here = [(each.number, each.entries[-1].step.seq) for each in done if each.path == node]
     found = [seq for number, seq in here if number == visit]
@@ -327,7 +333,7 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
     repair = f"give the step; its visits: {'… ' if len(here) > _LISTED else ''}{listed}"
     text = f"{len(found) or 'no'} completed visits of {node!r} in run {run_id} have the number {visit}"
     if not here:
-        from graphengine.state.path import did_you_mean  # noqa: PLC0415 - reading records does without pydantic
+        from graphengine.state.path import did_you_mean  # noqa: PLC0415 - it needs pydantic, which a list of runs does not
 
         text = f"run {run_id} has no completed visit of {node!r}"
         repair = did_you_mean(node, sorted({each.path for each in done}))

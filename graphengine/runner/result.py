@@ -127,7 +127,9 @@ class Result(Generic[S]):
     if not TYPE_CHECKING:  # type checkers know that it has none
 
         def __getitem__(self, name: object) -> NoReturn:
-            raise DefinitionError(f"a result has no item {name!r}", repair=f"result.state.{name}, or result.output")
+            item = f"result.state[{name!r}]" if isinstance(self.state, dict) else f"result.state.{name}"
+            repair = "result.waits" if name == "__interrupt__" else f"{item}, or result.output"
+            raise DefinitionError(f"a result has no item {name!r}", repair=repair)
 
         def __getattr__(self, name: str) -> NoReturn:
             is_own = name.startswith("_") or name in Result.__dataclass_fields__  # while it is copied

@@ -318,6 +318,13 @@ def test_a_result_as_elsewhere_fails_the_run_with_our_way(
     assert repair in caught.value.repair
 
 
+def test_none_that_is_read_as_a_dict_is_no_state() -> None:
+    """The repair is about the state only if it can be the state that has no items."""
+    with pytest.raises(RunFailed, match="'NoneType' object is not subscriptable") as caught:
+        one(lambda: cast("Any", None)["text"], writes="text").run_sync()
+    assert "state.text" not in caught.value.repair
+
+
 def test_other_names_are_unknown_as_in_python() -> None:
     """Other unknown names get Python's own suggestion; `hasattr` and copies work."""
     with pytest.raises(AttributeError, match="'Graph' object has no attribute 'add_nodes'") as caught:
@@ -364,7 +371,52 @@ def test_a_removed_edge_is_one_problem() -> None:
             assert not errors or len(problems) == 1 + before
 
 
+def test_a_subclass_decides_what_it_takes() -> None:
+    """What is said about a missing name or state is about the arguments of `Graph` itself."""
+
+    class Named(Graph[State]):
+        def __init__(self, name: str) -> None:
+            super().__init__(name, State)
+
+    assert repr(Named("a")) == "Graph('a', State, 0 nodes)"
+
+
 def test_a_path_of_one_node_is_refused() -> None:
     """A path joins two nodes or more."""
     with pytest.raises(DefinitionError, match="adds no edge"):
         three().add_path("a")
+
+
+@pytest.mark.parametrize(("state", "item"), [(State, "result.state.text"), (Keys, "result.state['text']")])
+def test_an_item_of_a_result_is_an_attribute_or_a_key_of_its_state(state: type[Any], item: str) -> None:
+    """result["text"] names what has it, as the type of the state does, and result["__interrupt__"] the waits."""
+    graph: Any = Graph("one", state)
+    graph.add_node("a", work, writes="text")
+    graph.add_path(START, "a", END)
+    result = graph.run_sync({"text": "hi", **({"score": 1} if state is Keys else {})})
+    with pytest.raises(DefinitionError, match=re.escape(f"repair: {item}, or result.output")):
+        result["text"]
+    with pytest.raises(DefinitionError, match=re.escape("repair: result.waits")):
+        result["__interrupt__"]
+
+
+async def test_a_runner_names_what_does_what_is_asked_of_a_graph_elsewhere() -> None:
+    """A method of LangGraph's graphs that is looked for in a Runner has the same repair, with a step's number."""
+    async with Runner() as runner:
+        with pytest.raises(NotCalledSo, match=re.escape("runner.state_at(run_id, step.seq)")):
+            cast("Any", runner).get_state_history("first")
+        with pytest.raises(AttributeError, match="no attribute 'foo'"):
+            _ = cast("Any", runner).foo
+
+
+async def test_a_step_is_its_number_or_a_visit() -> None:
+    """What is neither, such as a step of the history, is refused with what to give."""
+    graph = one(work, writes="text")
+    async with Runner() as runner:
+        await runner.start(graph, {"text": "hi"}, run_id="first").result()
+        step: Any = (await runner.history("first"))[0]
+        repair = re.escape("give the seq of a step, or a node's path and visit")
+        with pytest.raises(InputError, match=repair):
+            await runner.state_at("first", step)
+        with pytest.raises(InputError, match=repair):
+            await runner.branch("first", graph, at=cast("Any", "a:1")).result()
