@@ -587,7 +587,7 @@ def check_inputs(agent: Agent[Any], inputs: Mapping[str, object], unnamed: Seque
     verb = "is" if len(missing) == 1 else "are"
     misses = f"{', '.join(map(repr, sorted(missing)))} {verb} missing" if missing else ""
     meant = [f"{near}= for {name}=" for name in extra if (near := nearest(name, known))]
-    repair = f"it reads {', '.join(sorted(known)) or 'nothing'}"
+    repair = f"it reads {', '.join(sorted(known)) or ('any input' if takes_more else 'nothing')}"
     if unnamed:
         meant.append(f"{agent.name}.run({min(missing or known, default='question')}={unnamed[0]!r})")
     raise DefinitionError(

@@ -39,12 +39,10 @@ NAMES: Final[Mapping[str, str]] = {
 KEYWORDS: Final[Mapping[str, str]] = {
     "checkpointer": "the runner records runs: Runner('runs.db').start(graph, state)",
     "interrupt_before": "Runner.start(graph, state, pause_before=['node'])",
-    "interrupt_after": "Runner.start(graph, state, pause_before=['next node'])",
     "config": "runner.start(graph, state, run_id='…', limits=Limits(visits=…))",
     "recursion_limit": "limits=Limits(visits=…)",
     "retry_policy": "retry=Retry(attempts=3)",
     "state_schema": "Graph('name', State)",
-    "context_schema": "resources={'name': factory} of the graph",
 }
 """Keywords of calls elsewhere."""
 
@@ -73,14 +71,13 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "config": "ctx: Context has the run's id; declare other settings as resources of the graph",
     "runtime": "ctx: Context, or a resource of the graph",
     "store": "a resource of the graph: Graph(…, resources={'store': factory})",
-    "writer": "ctx: Context, and ctx.emit(…)",
 }
 """Parameters of nodes elsewhere."""
 
 CALLS: Final[Mapping[str, str]] = {
     "add_edge": "add_edge('a', 'b'), or add_edge('a', 'b', when=value('field') >= 1)",
     "add_fork": "add_fork('a', ['b', 'c'], join='d'): all arms lead to the join",
-    "Agent": "Agent('name', prompt='…')",
+    "Agent": "Agent('name', model='…', prompt='…')",
     "branch": "runner.branch(run_id, graph, at=step); `graphengine show RUN` lists the steps",
     "answer": "runner.answer(run_id, value, question='node')",
 }
