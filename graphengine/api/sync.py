@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from graphengine.api.portal import Portal
 from graphengine.api.runner import Runner
-from graphengine.errors import DefinitionError, RunnerClosed
+from graphengine.errors import RunnerClosed
 from graphengine.graph import elsewhere
 from graphengine.runner.run import Run
 
@@ -104,13 +104,6 @@ class SyncRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    if not TYPE_CHECKING:  # type checkers know that it has neither
-
-        def __aenter__(self) -> NoReturn:
-            raise DefinitionError("a SyncRunner is entered with `with`", repair="with SyncRunner(…) as runner")
-
-        __aexit__ = __aenter__
 
     def close(self) -> None:
         """Release the runs that are driven, as `Runner.close` does, and end the thread of the loop. Idempotent."""

@@ -147,7 +147,7 @@ def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], o
 def _add_file(values: dict[str, object], given: str, forms: Mapping[str, Form], option: str) -> None:
     """Add the fields of a JSON object from `@FILE`, or from stdin for `-`."""
     where = f"{option} {clipped(given, _SHOWN)}"
-    found = _parsed(read_stdin(where) if given == "-" else read_text(given[1:], where), Form(frozenset()), where)
+    found = _parsed(read_text(given.removeprefix("@"), where), Form(frozenset()), where)
     if not isinstance(found, dict):
         raise InputError(
             "it is no object of fields", where=where, repair='write {"field": …}; for one field, key=@file'
@@ -201,14 +201,14 @@ def read_text(name: str, where: str) -> str:
     """Return the text of a file.
 
     Args:
-        name: The file.
+        name: The file; `-` for stdin.
         where: The option or argument that named it, for errors.
 
     Raises:
         InputError: It cannot be read, or is not UTF-8 text.
     """
     try:
-        return Path(name).read_text(encoding="utf-8")
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(
             f"the file {name} is not UTF-8 text: {error.reason} at byte {error.start}",
@@ -222,19 +222,6 @@ def read_text(name: str, where: str) -> str:
             where=where,
             repair="name a file that exists; a text that begins with @ is written with @@",
         ) from error
-
-
-def read_stdin(where: str) -> str:
-    """Return the text of stdin.
-
-    Raises:
-        InputError: It is not UTF-8 text.
-    """
-    try:
-        return sys.stdin.read()
-    except UnicodeDecodeError as error:
-        message = f"stdin is not UTF-8 text: {error.reason} at byte {error.start}"
-        raise InputError(message, where=where, repair="give UTF-8") from error
 
 
 def _items(raw: str, item: Form, where: str, notes: list[str]) -> list[object]:

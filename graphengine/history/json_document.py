@@ -152,7 +152,7 @@ def _where(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
     return {
         "run_id": info.id,
         "graph": info.graph,
-        "status": snapshot.status,
+        "status": status_of(info) if snapshot.seq == info.seq else snapshot.status,
         "ending": snapshot.ending,
         "error": failure_document(snapshot.failure) if snapshot.failure is not None else None,
         "waits": waits_of(snapshot),
@@ -185,11 +185,8 @@ def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Ste
         output: The value of the graph's `result=`, as JSON.
     """
     taken = list(steps)
-    facts = head_facts(info, snapshot)
-    if snapshot.seq == info.seq:
-        facts["status"] = status_of(info)
     return Run(
-        **facts,
+        **head_facts(info, snapshot),
         state=snapshot.root.values,
         failures=_failures(snapshot),
         output=output,
@@ -342,8 +339,6 @@ def runs_document(runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot] | Non
 def run_now_document(info: RunInfo, snapshot: Snapshot, output: object = UNSET) -> RunNow:
     """Return the document of a run as it is now, without its steps; `output` as in `run_document`."""
     facts = {**_listed(info, snapshot), **_where(info, snapshot), "seq": snapshot.seq}
-    if snapshot.seq == info.seq:
-        facts["status"] = status_of(info)
     return RunNow(**facts, failures=_failures(snapshot), state=snapshot.root.values, output=output)
 
 

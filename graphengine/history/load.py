@@ -299,16 +299,13 @@ async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot
     Raises:
         UnknownRun, UnknownStep; InputError: `at` is no step; StoreCorrupt: The log does not fold.
     """
-    given: object = at
-    match given:
+    match at:
         case [str() as node, int() as visit]:
-            given = await seq_of_visit(store, run_id, node, visit)
-        case int() | None:
-            pass
-        case _:
-            repair = "give the seq of a step, or a node's path and visit, as ('review', 2)"
-            raise InputError(f"a step is given as a {type(at).__name__}", where=f"run {run_id}", repair=repair)
-    return snapshot_of(await store.load(run_id, given), run_id)
+            at = await seq_of_visit(store, run_id, node, visit)
+    if isinstance(at, int | None):
+        return snapshot_of(await store.load(run_id, at), run_id)
+    repair = "give the seq of a step, or a node's path and visit, as ('review', 2)"
+    raise InputError(f"a step is given as a {type(at).__name__}", where=f"run {run_id}", repair=repair)
 
 
 async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> int:

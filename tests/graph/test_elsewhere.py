@@ -20,7 +20,6 @@ from graphengine import (
     Retry,
     RunFailed,
     Runner,
-    SyncRunner,
     ask,
     choose,
     failed,
@@ -105,12 +104,6 @@ async def awaited() -> None:
     """Await a run in place of its result."""
     async with Runner() as runner:
         await cast("Any", runner.start(one(work, writes="text")))
-
-
-async def entered() -> None:
-    """Enter a sync runner as an async one."""
-    async with cast("Any", SyncRunner()):
-        pass
 
 
 def enter(runner: Any) -> None:
@@ -200,7 +193,6 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("a resume of a graph", lambda: made_with().resume(three(), "x"), "resume(run_id, graph)"),
     ("an awaited run", lambda: asyncio.run(awaited()), "await run.result()"),
     ("a run of a graph", lambda: asyncio.run(made_with().run(three())), "runner.start(graph, state)"),
-    ("a sync runner in a loop", lambda: asyncio.run(entered()), "with SyncRunner("),
     ("a runner without a loop", lambda: enter(made_with()), "async with Runner(…) as runner"),
 ]
 
