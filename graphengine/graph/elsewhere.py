@@ -118,6 +118,8 @@ RAISED: Final[Mapping[str, str]] = {
 
 def repair_of(kind: str, message: str) -> str:
     """Return the repair for what a node raises that was written for elsewhere, else ""."""
+    if message.startswith("'NoneType'"):  # no state
+        return ""
     return next((repair for end, repair in RAISED.items() if end == kind or message.endswith(end)), "")
 
 

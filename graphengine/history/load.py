@@ -16,7 +16,7 @@ from graphengine.engine.graph_spec import check_graph_spec
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import outcome_of
 from graphengine.engine.stored import check_sound, copy_of, decode_snapshot
-from graphengine.errors import StoreCorrupt, UnknownRun, UnknownStep
+from graphengine.errors import InputError, StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.history.graph_spec_diff import differences as graph_differences
 from graphengine.history.usage import spending, spent_since, summed
 from graphengine.history.visits import Visits
@@ -297,8 +297,11 @@ async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot
     """Load a run's snapshot after a step, by default the last one.
 
     Raises:
-        UnknownRun, UnknownStep; StoreCorrupt: The log does not fold.
+        UnknownRun, UnknownStep; InputError: `at` is of another type; StoreCorrupt: The log does not fold.
     """
+    if isinstance(at, str):  # the command line's form
+        repair = "give the number of a step, or a node's path and its visit: at=('review', 2)"
+        raise InputError(f"at={at!r} is not a step", where=f"run {run_id}", repair=repair)
     seq = await seq_of_visit(store, run_id, *at) if isinstance(at, tuple) else at
     return snapshot_of(await store.load(run_id, seq), run_id)
 
@@ -316,8 +319,6 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
         UnknownRun, StoreCorrupt; UnknownStep: No such visit has completed, or several have, since the graph around the
             node was entered again.
     """
-    from graphengine.state.path import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
-
     done = [each for each in (await load_visits(store, run_id)).visits if each.completed]
     here = [(each.number, each.entries[-1].step.seq) for each in done if each.path == node]
     found = [seq for number, seq in here if number == visit]

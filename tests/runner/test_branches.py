@@ -82,6 +82,14 @@ async def test_an_unknown_visit_is_refused_with_those_that_exist(
     assert repair in caught.value.repair
 
 
+async def test_a_step_as_the_command_line_names_it_is_refused_with_the_form_here(runner: Runner) -> None:
+    """It is a wrong argument, not a damaged store."""
+    await runner.start(counting(), run_id="r").result()
+    with pytest.raises(InputError, match="at='more:2' is not a step") as caught:
+        await runner.branch("r", counting(), at="more:2").result()  # type: ignore[arg-type]
+    assert "at=('review', 2)" in caught.value.repair
+
+
 async def test_a_visit_that_several_have_is_refused(runner: Runner) -> None:
     """A graph that is entered again numbers its visits from 1 again; the error lists their steps."""
     graph = Graph("twice", State)
