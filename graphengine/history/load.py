@@ -332,7 +332,6 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
     if not here:
         from graphengine.state.path import did_you_mean  # noqa: PLC0415 - it needs pydantic, which a list of runs does not
 
-        text = f"run {run_id} has no completed visit of {node!r}"
         repair = did_you_mean(node, sorted({each.path for each in done}))
     raise UnknownStep(text, where=f"run {run_id}", repair=repair)
 

@@ -123,3 +123,15 @@ def test_a_run_that_was_cut_off_continues_at_the_next_start(
     (tmp_path / "quick").touch()
     last = serve(source).events(run_id)[-1]
     assert (last["status"], last["state"]["text"]) == ("waiting", "All about Tides")
+
+
+def test_an_answer_that_was_recorded_just_before_a_kill_counts(serve: Callable[[str], Service]) -> None:
+    """The next process resumes the run, though `recover` leaves runs that wait."""
+    answers = "    request.state.runner.resume(run_id, posts)  # in the background"
+    assert answers in SOURCE
+    first = serve(SOURCE.replace(answers, "    # in the background"))
+    run_id = json.loads(first.call("/posts", {"title": "Tides"})[1])["id"]
+    assert first.events(run_id)[-1]["status"] == "waiting"
+    assert first.call(f"/posts/{run_id}/answer", body=True)[0] == 202
+    first.end(signal.SIGKILL)
+    assert serve(SOURCE).events(run_id)[-1]["state"]["approved"] is True

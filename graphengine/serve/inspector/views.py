@@ -170,9 +170,8 @@ class Views:
     def head(self, info: RunInfo, book: Book) -> dict[str, Any]:
         """Return where a run is after the last step of a book."""
         snapshot = book.visits.snapshot
-        facts = head_facts(info, snapshot)
         return {
-            **facts,
+            **(facts := head_facts(info, snapshot)),
             "shown": facts["status"],
             "status": snapshot.status,
             "driver": info.driver,
