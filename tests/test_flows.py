@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BUDGETS = {
     "start": {"functions": 128, "files": 46},
     "call": {"files": 38, "frames to the SDK": 14},
-    "resume": {"files": 114, "stores": 1, "loads": 1, "loops": 1},
+    "resume": {"files": 116, "stores": 1, "loads": 1, "loops": 1},
 }
 
 

@@ -12,7 +12,7 @@ import functools
 import inspect
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, cast, overload
 
 from typing_extensions import TypeForm, TypeVar
 
@@ -199,10 +199,11 @@ class Agent(Generic[T]):
         """
         return replace(self, **changes)
 
-    async def run(self, **inputs: object) -> T:
+    async def run(self, *unnamed: Never, **inputs: object) -> T:
         """Answer once. In a node the call is recorded, priced and limited as part of the run; outside a run it is not.
 
         Args:
+            unnamed: None: each input has a name.
             inputs: What the prompt, the check and the stand-in read, by name; outside a run also what the tools read.
 
         Raises:
@@ -210,12 +211,13 @@ class Agent(Generic[T]):
             ModelError: The model gave no answer; the subclass states why.
             BadAnswer: The model's answers did not fit.
         """
-        return (await self._called(inputs)).value
+        return (await self._called(inputs, unnamed)).value
 
-    def run_sync(self, **inputs: object) -> T:
+    def run_sync(self, *unnamed: Never, **inputs: object) -> T:
         """Answer once, as `run` does, where there is no event loop: in a script, or in a sync node.
 
         Args:
+            unnamed: As for `run`.
             inputs: As for `run`.
 
         Raises:
@@ -224,7 +226,7 @@ class Agent(Generic[T]):
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run(self.run(**inputs))
+            return asyncio.run(self.run(*unnamed, **inputs))
         text = f"{self.name}.run_sync() was called in an event loop, which it would block"
         raise DefinitionError(text, where=f"agent {self.name}", repair=f"await {self.name}.run(…)")
 
@@ -266,7 +268,7 @@ class Agent(Generic[T]):
         try:
             while (event := await shown.get()) is not None:
                 yield cast("AgentEvent", event)
-            yield task.result().value
+            yield (await task).value  # not done yet if so many events waited that the rest was left out
         finally:
             task.cancel()
             await asyncio.wait([task])
@@ -283,13 +285,13 @@ class Agent(Generic[T]):
         """Return the agent as a node's body."""
         return AgentBody(self)
 
-    def _called(self, inputs: Mapping[str, object]) -> Awaitable[Answer[T]]:
+    def _called(self, inputs: Mapping[str, object], unnamed: Sequence[object] = ()) -> Awaitable[Answer[T]]:
         """Call it in the event loop of the run, from any thread or loop.
 
         Raises:
             DefinitionError: An input is missing, or nothing reads it.
         """
-        check_inputs(self, inputs)
+        check_inputs(self, inputs, unnamed)
         runtime = runtime_here() or StandaloneRuntime(self._for_tools(inputs))
         call = functools.partial(self._answer, runtime, inputs)
         return call() if asyncio.get_running_loop() is runtime.loop else in_loop_of(runtime, call)
@@ -563,8 +565,8 @@ def _of_tools(agent: Agent[Any]) -> Sequence[Parameter]:
     return [parameter for each in _parts_of(agent).kit if isinstance(each, Tool) for parameter in each.reads()]
 
 
-def check_inputs(agent: Agent[Any], inputs: Mapping[str, object]) -> None:
-    """Refuse inputs that nothing reads, and missing ones, before anything is paid.
+def check_inputs(agent: Agent[Any], inputs: Mapping[str, object], unnamed: Sequence[object] = ()) -> None:
+    """Refuse inputs that nothing reads or that have no name, and missing ones, before anything is paid.
 
     Raises:
         DefinitionError: There are such inputs; the message has all of them.
@@ -578,14 +580,16 @@ def check_inputs(agent: Agent[Any], inputs: Mapping[str, object]) -> None:
     tools = [each.parameters for each in kit if isinstance(each, Tool)]
     takes_more = not agent.prompt or len(tools) < len(kit)  # the tools of a server may have any parameters
     extra = [] if takes_more else sorted(inputs.keys() - known.union(fields, *tools))
-    if not (missing or extra):
+    if not (missing or extra or unnamed):
         return
-    problems = [f"no input {name!r}" for name in extra]
+    problems = [*(f"no input {name!r}" for name in extra), *(f"no name for {value!r}" for value in unnamed)]
     lacks = f"has {', '.join(problems)}" if problems else ""
     verb = "is" if len(missing) == 1 else "are"
     misses = f"{', '.join(map(repr, sorted(missing)))} {verb} missing" if missing else ""
     meant = [f"{near}= for {name}=" for name in extra if (near := nearest(name, known))]
-    repair = f"it reads {', '.join(sorted(known)) or 'nothing'}"
+    repair = f"it reads {', '.join(sorted(known)) or ('any input' if takes_more else 'nothing')}"
+    if unnamed:
+        meant.append(f"{agent.name}.run({min(missing or known, default='question')}={unnamed[0]!r})")
     raise DefinitionError(
         f"agent {agent.name} {'; '.join(part for part in (lacks, misses) if part)}",
         where=f"agent {agent.name}",

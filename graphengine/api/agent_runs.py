@@ -44,8 +44,10 @@ def graph_of_agent(agent: Agent[Any], kind: Callable[..., G]) -> G:
         kind: The class of the graph.
 
     Raises:
-        DefinitionError: The agent reads a field of the name `answer`.
+        DefinitionError: It is no agent but a graph, or reads a field of the name `answer`.
     """
+    if isinstance(agent, GraphDefinition):
+        raise DefinitionError(f"{agent!r} is not an Agent", repair="await runner.start(graph, state).result()")
     fields: dict[str, tuple[str, Any, Any]] = {} if agent.prompt else {QUESTION: (QUESTION, Any, field())}
     for each in reads_of(agent):
         root = parse(each.name).root
@@ -86,14 +88,15 @@ async def _answer(agent: Agent[T], run: Run[Any]) -> T:
     """Return the answer of a run.
 
     Raises:
-        DefinitionError: The run waits for a person.
+        DefinitionError: The run waits for a person, or was stopped or released.
     """
     result = await run.result()
     if result.status == "finished":
         return cast("T", result.output)
     waits = ", ".join(wait.question for wait in result.waits)
     text = f"run {run.id} is {result.status}" + (f": it asks {waits}" if waits else "")
-    repair = f"answer it, runner.answer({run.id!r}, …), and resume it with the graph Graph.of({agent.name})"
+    first = f"answer it, runner.answer({run.id!r}, …), and " if waits else ""
+    repair = f"{first}resume it with the graph Graph.of({agent.name})"
     raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
 
 

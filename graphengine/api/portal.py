@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphengine.errors import DefinitionError, RunnerClosed
+from graphengine.runner.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
@@ -44,7 +45,7 @@ class Portal:
 
         async def called() -> object:
             result = function()
-            return await result if inspect.isawaitable(result) else result
+            return await result if inspect.isawaitable(result) and not isinstance(result, Run) else result
 
         self._check_caller()
         with self._starting:  # until it is submitted, `stop` must not end the loop: nothing would run it

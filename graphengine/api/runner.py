@@ -9,7 +9,7 @@ from graphengine.agents.model_routing import Models
 from graphengine.api.places import store_at
 from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
-from graphengine.graph.elsewhere import with_our_keywords
+from graphengine.graph.elsewhere import missing, with_our_keywords
 from graphengine.runner.result import draw_with
 from graphengine.worker.queue_runner import QueueRunner
 
@@ -102,16 +102,19 @@ class Runner(QueueRunner):
 
         Raises:
             InputError: An input is missing, or nothing reads it.
-            DefinitionError: A person has to be asked, as to approve a tool's call; the run waits for the answer.
+            DefinitionError: A person has to be asked, as to approve a tool's call; the run waits for the answer. Or the
+                run was stopped or released.
             CompileError, RunFailed: As for other runs.
 
         Example:
             >>> shout = Agent("shout", prompt="Shout {word}", by_rules=lambda word: word.upper())
             >>> async def main() -> None:
             ...     async with Runner() as runner:
-            ...         print(await runner.run(shout, word="ho"), [run.graph for run in await runner.runs(graph="shout")])
+            ...         print(await runner.run(shout, word="ho"))
+            ...         print([run.status for run in await runner.runs(graph="shout")])
             >>> asyncio.run(main())
-            HO ['shout']
+            HO
+            ['finished']
         """
         from graphengine.api.agent_runs import answer_of  # noqa: PLC0415 - other runs need no agents
 
@@ -130,7 +133,7 @@ class Runner(QueueRunner):
 
         return streamed(self, agent, inputs)
 
-    if not TYPE_CHECKING:  # type checkers know that it has neither
+    if not TYPE_CHECKING:  # type checkers know that it has none of these
 
         def __enter__(self) -> NoReturn:
             repair = "write: async with Runner(…) as runner; in a script: with SyncRunner(…) as runner"
@@ -138,9 +141,13 @@ class Runner(QueueRunner):
 
         __exit__ = __enter__
 
+        def __getattr__(self, name: str) -> NoReturn:
+            missing(self, name)
+
 
 if not TYPE_CHECKING:  # type checkers know what it has
-    Runner.__init__ = with_our_keywords(Runner.__init__)
+    for _name in ("__init__", "resume", "branch", "answer", "send"):
+        setattr(Runner, _name, with_our_keywords(getattr(Runner, _name)))
 
 
 def _html(result: Result[Any], snapshot: Snapshot | None) -> str:

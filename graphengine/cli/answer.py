@@ -208,13 +208,12 @@ def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
 
 
 def _text(raw: str) -> str:
-    from graphengine.cli.inputs import read_stdin, read_text
+    from graphengine.cli.inputs import read_text
 
     if raw.startswith("@@"):
         return raw[1:]
-    if raw.startswith("@"):
-        return _without_last_break(read_text(raw[1:], f"VALUE {raw}"))
-    return _without_last_break(read_stdin("VALUE -")) if raw == "-" else raw
+    is_file = raw == "-" or raw.startswith("@")
+    return _without_last_break(read_text(raw.removeprefix("@"), f"VALUE {raw}")) if is_file else raw
 
 
 def _without_last_break(text: str) -> str:

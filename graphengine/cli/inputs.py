@@ -132,32 +132,41 @@ def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], o
     where = f"{option} {clipped(pair, _SHOWN)}"
     if not equals:
         raise InputError(f"{clipped(pair, _SHOWN)!r} has no '='", where=where, repair=f"write {option} key=value")
-    form = forms.get(key)
-    if form is not None and form.is_secret:
+    form = _form_of(key, forms, where)
+    if form.is_secret:
         where = f"{option} {key}=…"
-    if form is None:
-        raise InputError(f"unknown input {key!r}", where=where, repair=did_you_mean(key, forms))
     known = values.get(key)
     is_whole = is_json or (raw == "null" and "null" in form.kinds)
     if form.item is not None and not is_whole:
         items = _items(raw, form.item, where, notes)
         values[key] = [*(known if isinstance(known, list) else ()), *items]
-    elif key in values:
-        raise InputError(f"{key!r} is given twice", where=where, repair="give it once")
     else:
-        values[key] = _json(raw, where) if is_json else _value(raw, form, where)
+        _set(values, key, _json(raw, where) if is_json else _value(raw, form, where), where)
 
 
 def _add_file(values: dict[str, object], given: str, forms: Mapping[str, Form], option: str) -> None:
     """Add the fields of a JSON object from `@FILE`, or from stdin for `-`."""
     where = f"{option} {clipped(given, _SHOWN)}"
-    found = _parsed(read_stdin(where) if given == "-" else read_text(given[1:], where), Form(frozenset()), where)
+    found = _parsed(read_text(given.removeprefix("@"), where), Form(frozenset()), where)
     if not isinstance(found, dict):
         raise InputError(
             "it is no object of fields", where=where, repair='write {"field": …}; for one field, key=@file'
         )
     for key, value in found.items():
-        _add_pair(values, f"{key}:={to_json(value).decode()}", forms, option, [])
+        _form_of(key, forms, where)
+        _set(values, key, value, where)
+
+
+def _form_of(key: str, forms: Mapping[str, Form], where: str) -> Form:
+    if key not in forms:
+        raise InputError(f"unknown input {key!r}", where=where, repair=did_you_mean(key, forms))
+    return forms[key]
+
+
+def _set(values: dict[str, object], key: str, value: object, where: str) -> None:
+    if key in values:
+        raise InputError(f"{key!r} is given twice", where=where, repair="give it once")
+    values[key] = value
 
 
 def state_from(state: type[S], values: Mapping[str, object]) -> S:
@@ -192,14 +201,14 @@ def read_text(name: str, where: str) -> str:
     """Return the text of a file.
 
     Args:
-        name: The file.
+        name: The file; `-` for stdin.
         where: The option or argument that named it, for errors.
 
     Raises:
         InputError: It cannot be read, or is not UTF-8 text.
     """
     try:
-        return Path(name).read_text(encoding="utf-8")
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(
             f"the file {name} is not UTF-8 text: {error.reason} at byte {error.start}",
@@ -213,19 +222,6 @@ def read_text(name: str, where: str) -> str:
             where=where,
             repair="name a file that exists; a text that begins with @ is written with @@",
         ) from error
-
-
-def read_stdin(where: str) -> str:
-    """Return the text of stdin.
-
-    Raises:
-        InputError: It is not UTF-8 text.
-    """
-    try:
-        return sys.stdin.read()
-    except UnicodeDecodeError as error:
-        message = f"stdin is not UTF-8 text: {error.reason} at byte {error.start}"
-        raise InputError(message, where=where, repair="give UTF-8") from error
 
 
 def _items(raw: str, item: Form, where: str, notes: list[str]) -> list[object]:

@@ -82,6 +82,9 @@ GROUPS: Final = {
 }
 """The words before commands of two words, and what these do."""
 
+_MEANT: Final = dict.fromkeys(("history", "log", "status"), "show RUN") | {"list": "runs", "help": "--help"}
+"""What commands elsewhere are here."""
+
 DRIVING: Final = ("run", "resume", "branch", "eval")
 """The commands that drive a run."""
 
@@ -124,7 +127,8 @@ class Program(click.Group):
         """Find the command, or fail with the name of a similar one."""
         name, known = args[0], self.list_commands(ctx)
         if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
-            near = get_close_matches(name, known, n=1)
+            meant = None if self.prefix else _MEANT.get(name)
+            near = [meant] if meant else get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
             ctx.fail(f"No such command {name!r}; {hint}")
         return super().resolve_command(ctx, args)

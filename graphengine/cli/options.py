@@ -90,14 +90,20 @@ class Command(click.Command):
             if error.option_name == "--graph" and any(param.name == "run_id" for param in self.params):
                 text = f"{error.message} It reads the record of a run, which needs no graph."
                 raise click.UsageError(text, ctx) from error
+            if error.option_name == "--db":
+                raise click.UsageError("No such option '--db'. Did you mean '--store'?", ctx) from error
             near = get_close_matches(error.option_name, error.possibilities or (), n=1)
             raise click.NoSuchOption(error.option_name, possibilities=near, ctx=ctx) from error
         except click.UsageError as error:
-            extra = re.findall(r"[^\s()]+=[^\s()]*", error.message)
-            if not extra or all(param.name != "pairs" for param in self.params):
+            names = [param.name for param in self.params]
+            pairs, files = (re.findall(rf"[^\s()]+{what}", error.message) for what in (r"=[^\s()]*", r"\.db\b"))
+            if pairs and "pairs" in names:
+                hint = "Inputs are options: " + " ".join(f"--input {pair}" for pair in pairs)
+            elif files and "database" in names:
+                hint = f"The database is an option: --store {files[0]}"
+            else:
                 raise
-            inputs = " ".join(f"--input {pair}" for pair in extra)
-            raise click.UsageError(f"{error.message}. Inputs are options: {inputs}", ctx) from error
+            raise click.UsageError(f"{error.message}. {hint}", ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own
         """Run the command; with `--log-format` or `--log-level`, show the log meanwhile."""

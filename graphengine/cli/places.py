@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from graphengine.errors import GraphEngineError, StoreMissing
+from graphengine.errors import GraphEngineError, InputError, StoreMissing
 from graphengine.stores import addresses
 from graphengine.stores.addresses import is_postgres, parse, refuse_address
 
@@ -27,6 +27,12 @@ Database: TypeAlias = "Path | str"
 """Where runs are stored: the path of a file, or the address of a PostgreSQL database."""
 
 DATABASE: Final = Path("checkpoints", "runs.db")
+
+SETTINGS: Final = ("graphs", "store", "busy_timeout_seconds", "executors")
+"""What a project's `[tool.graphengine]` can have."""
+
+MEANT: Final = {"db": 'write store = "runs.db"', "models": "give --model NAME to a command, or Runner(models=…)"}
+"""What other names of settings are here."""
 
 
 class ProjectBroken(GraphEngineError):
@@ -77,15 +83,24 @@ def setting(root: Path, name: str, *, checks: bool = False) -> object:
 
     Raises:
         ProjectBroken: pyproject.toml is invalid TOML, or cannot be read.
+        InputError: The settings have a name that nothing reads.
     """
     place = root / "pyproject.toml"
     try:
         text = place.read_text(encoding="utf-8")
-        if not checks and not re.search(rf"\b{name}\b", text):
+        section = text.partition("[tool.graphengine]")[2].partition("\n[")[0]
+        unknown = set(re.findall(r"^(\w+) *=", section, re.MULTILINE)).difference(SETTINGS)
+        if not checks and not unknown and not re.search(rf"\b{name}\b", text):
             return None
         import tomllib
 
-        return tomllib.loads(text).get("tool", {}).get("graphengine", {}).get(name)
+        found = tomllib.loads(text).get("tool", {}).get("graphengine", {})
+        for each in unknown.intersection(found):
+            from graphengine.state.path import did_you_mean
+
+            repair = MEANT.get(each) or did_you_mean(each, SETTINGS)
+            raise InputError(f"[tool.graphengine] has {each} = …, which is not read", where=str(place), repair=repair)
+        return found.get(name)
     except (OSError, ValueError, AttributeError) as error:
         repair = f"write [tool.graphengine] and below it {name} = …"
         raise ProjectBroken(f"pyproject.toml is invalid: {error}", where=str(place), repair=repair) from error

@@ -158,8 +158,6 @@ def list_graphs() -> list[Listed]:
             repair += "; or create a project: graphengine new PATH"
         elif folders := setting(root, "graphs"):
             message, repair = f"the folders of graphs={folders} have no file *.py", "name folders that have graph files"
-        elif setting(root, "graph"):
-            message, repair = "[tool.graphengine] has graph = …, which is not read", 'write graphs = ["folder"]'
         raise GraphNotFound(message, where=str(root or Path.cwd()), repair=repair)
     found: list[Listed] = []
     for file in files:

@@ -198,6 +198,8 @@ def driven(info: RunInfo, place: DatabaseOption) -> Sequence[Part]:
     if info.driver is not None:
         follow = place.command("watch", info.id)
         return ("running", STATUS_STYLES["running"]), f": driven by {info.driver}; follow it: {follow}"
+    if info.queued:
+        return ("queued", STATUS_STYLES["queued"]), f" in {info.queue}: no worker has begun it yet"
     resume = place.command("resume", info.id, *graph_words(info.graph))
     return (("interrupted", STATUS_STYLES["interrupted"]), f": no process drives it; resume: {resume}")
 

@@ -193,10 +193,10 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The plan of a graph, and the nodes and edges of it and of graphs inside it, with their numbers by then."""
+    """The plan of a graph, and what it and each graph inside it had declared by then."""
 
     plan: object
-    sizes: Sequence[tuple[Sequence[object], int]]
+    declared: Sequence[tuple[GraphDefinition[Any], tuple[int, int, Sequence[object]]]]
 
 
 class GraphDefinition(Generic[S]):
@@ -247,6 +247,8 @@ class GraphDefinition(Generic[S]):
         @functools.wraps(__init__)  # so that help() shows its parameters
         def __new__(cls, *args: object, **options: object) -> Self:
             """Refuse a state without a name before it, and a name without a state."""
+            if cls.__init__ is not GraphDefinition.__init__:  # a subclass decides what it takes
+                return super().__new__(cls)
             if len(args) == 1 and isinstance(args[0], type):
                 name = args[0].__name__
                 raise DefinitionError(f"Graph({name}) has no name", repair=f"Graph('a_name', {name})")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
@@ -20,71 +21,45 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
-_RUN: Final = "result = await graph.run(state), or graph.run_sync(state); Runner('runs.db') records the run"
-_STREAM: Final = "async for event in runner.start(graph, state).events(): …"
-_PATH: Final = "add_edge(START, 'first') and add_edge('last', END)"
-_STATE: Final = "await runner.state_at(run_id), or runner.state_at(run_id, step)"
-_PICTURE: Final = "graph.render('graph.svg'), graph.to_mermaid() or graph.to_dot()"
-_STORE: Final = "the runner records runs: Runner('runs.db').start(graph, state)"
 
 NAMES: Final[Mapping[str, str]] = {
     "add_conditional_edges": "add_switch('a', route, {'x': 'b', 'y': END}), or add_edge('a', 'b', when=…) for each",
     "add_sequence": "add_path('a', 'b', 'c')",
-    "set_entry_point": _PATH,
-    "set_finish_point": _PATH,
-    "set_conditional_entry_point": "add_switch(START, route, {'x': 'a', 'y': 'b'})",
-    "invoke": _RUN,
-    "ainvoke": _RUN,
+    **dict.fromkeys(("set_entry_point", "set_finish_point"), "add_edge(START, 'first') and add_edge('last', END)"),
+    "invoke": "result = await graph.run(state), or graph.run_sync(state); Runner('runs.db') records the run",
     "batch": "a node with each={'item': 'items'} runs once for every item",
-    "abatch": "a node with each={'item': 'items'} runs once for every item",
-    "stream": _STREAM,
-    "astream": _STREAM,
-    "astream_events": _STREAM,
-    "get_state": _STATE,
-    "aget_state": _STATE,
-    "get_state_history": "await runner.history(run_id), and runner.state_at(run_id, step)",
-    "aget_state_history": "await runner.history(run_id), and runner.state_at(run_id, step)",
-    "update_state": "runner.branch(run_id, graph, at=step, update={'field': value})",
-    "aupdate_state": "runner.branch(run_id, graph, at=step, update={'field': value})",
-    "get_graph": _PICTURE,
-    "draw_mermaid": _PICTURE,
-    "with_config": "limits=Limits(…) of the graph, or of Runner.start",
+    "stream": "async for event in runner.start(graph, state).events(): …",
+    "get_state": "await runner.state_at(run_id), or runner.state_at(run_id, step.seq)",
+    "get_state_history": "await runner.history(run_id), and runner.state_at(run_id, step.seq)",
+    "update_state": "runner.branch(run_id, graph, at=step.seq, update={'field': value})",
+    **dict.fromkeys(("get_graph", "draw_mermaid"), "graph.render('graph.svg'), graph.to_mermaid() or graph.to_dot()"),
 }
 """Attributes of graphs elsewhere."""
 
 KEYWORDS: Final[Mapping[str, str]] = {
-    "checkpointer": _STORE,
+    "checkpointer": "the runner records runs: Runner('runs.db').start(graph, state)",
     "interrupt_before": "Runner.start(graph, state, pause_before=['node'])",
-    "interrupt_after": "Runner.start(graph, state, pause_before=['next node'])",
     "config": "runner.start(graph, state, run_id='…', limits=Limits(visits=…))",
     "recursion_limit": "limits=Limits(visits=…)",
     "retry_policy": "retry=Retry(attempts=3)",
-    "defer": "add_fork(source, arms, join='this node'): a join is visited once, after all arms",
-    "input_schema": "inputs={'parameter': 'field'}",
-    "destinations": "add_edge(…) for each target",
     "state_schema": "Graph('name', State)",
-    "context_schema": "resources={'name': factory} of the graph",
 }
 """Keywords of calls elsewhere."""
 
 _SIMILAR: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("instructions", "system_prompt"), "system='…'"),
+    **dict.fromkeys(("output_type", "response_format"), "output=…, a type"),
+    **dict.fromkeys(("condition", "if_"), "when=…"),
+    **dict.fromkeys(("output", "outputs"), "writes='field'"),
+    **dict.fromkeys(("options", "choices"), "output=Literal['a', 'b']"),
     "db": "store='runs.db'",
-    "instructions": "system='…'",
-    "system_prompt": "system='…'",
-    "output_type": "output=…, a type",
-    "response_format": "output=…, a type",
-    "max_turns": "turns=…",
     "max_iterations": "turns=… of an Agent, iterations('node') of an edge",
-    "condition": "when=…",
     "default": "otherwise='node'",
-    "output": "writes='field'",
-    "outputs": "writes='field'",
-    "options": "output=Literal['a', 'b']",
-    "choices": "output=Literal['a', 'b']",
     "delay": "initial_seconds=…",
     "limits": "limits=… of the Graph, or of Runner.start",
     "steps": "visits=…",
     "max_steps": "limits=Limits(visits=…)",
+    "wait": "question='node'",
 }
 """Other keywords that one tries: of the command line, and of other libraries."""
 _REPAIRS: Final = {**KEYWORDS, **_SIMILAR}
@@ -96,10 +71,31 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "config": "ctx: Context has the run's id; declare other settings as resources of the graph",
     "runtime": "ctx: Context, or a resource of the graph",
     "store": "a resource of the graph: Graph(…, resources={'store': factory})",
-    "writer": "ctx: Context, and ctx.emit(…)",
-    "messages": "a field of the state that is called messages",
 }
 """Parameters of nodes elsewhere."""
+
+CALLS: Final[Mapping[str, str]] = {
+    "add_edge": "add_edge('a', 'b'), or add_edge('a', 'b', when=value('field') >= 1)",
+    "add_fork": "add_fork('a', ['b', 'c'], join='d'): all arms lead to the join",
+    "Agent": "Agent('name', model='…', prompt='…')",
+    "branch": "runner.branch(run_id, graph, at=step); `graphengine show RUN` lists the steps",
+    "answer": "runner.answer(run_id, value, question='node')",
+}
+"""How methods are called, for arguments that do not fit."""
+
+OF_A_CONTEXT: Final[Mapping[str, str]] = {
+    "step": "await ctx.call(function, …)",
+    "state": "a parameter of the name of each field, or one named state",
+    "interrupt": "await ctx.ask('…', bool)",
+}
+"""Attributes that one tries of a context."""
+
+OF_RESULTS: Final[Mapping[str, str]] = {
+    "value": "result.output, or result.state.field",
+    "steps": "await runner.history(result.run_id), or result.visits, a number",
+    "stop": "result.ending",
+}
+"""Attributes that one tries of a result."""
 
 RESULTS: Final[Mapping[str, str]] = {
     "Command": "return the update alone; edges choose the next node: add_edge(…, when=…) or add_switch(…)",
@@ -109,18 +105,20 @@ RESULTS: Final[Mapping[str, str]] = {
 """What nodes return elsewhere, by the name of its class."""
 
 RAISED: Final[Mapping[str, str]] = {
-    "GraphInterrupt": RESULTS["Interrupt"],
-    "Called get_config outside of a runnable context": f"for interrupt: {RESULTS['Interrupt']}",
-    "object is not subscriptable": "a state that is a model has attributes: state.text, or a parameter named text",
+    r"^GraphInterrupt: ": RESULTS["Interrupt"],
+    r"Called get_config outside of a runnable context$": f"for interrupt: {RESULTS['Interrupt']}",
+    r"^TypeError: '(?!NoneType')[A-Z]\w*' object is not subscriptable$": (
+        "a state that is a model has attributes: state.text, or a parameter named text"
+    ),
+    r"the first argument must be callable$": "ctx.call(function, argument), not ctx.call(function(argument))",
+    r"asyncio\.run\(\) cannot be called from a running event loop$": "make the node async, and await the call",
 }
-"""What nodes written for elsewhere raise, by the name of its class or the end of its text."""
+"""What nodes written for elsewhere raise, as patterns of its class and text; not of None or a builtin."""
 
 
 def repair_of(kind: str, message: str) -> str:
     """Return the repair for what a node raises that was written for elsewhere, else ""."""
-    if message.startswith("'NoneType'"):  # no state
-        return ""
-    return next((repair for end, repair in RAISED.items() if end == kind or message.endswith(end)), "")
+    return next((repair for pattern, repair in RAISED.items() if re.search(pattern, f"{kind}: {message}")), "")
 
 
 class NotCalledSo(DefinitionError, AttributeError):
@@ -142,13 +140,19 @@ def missing(owner: object, name: str, hints: Mapping[str, str] = NAMES) -> NoRet
         AttributeError: There is none.
     """
     text = f"{type(owner).__name__!r} object has no attribute {name!r}"
-    if name in hints:
-        raise NotCalledSo(text, where=textwrap.shorten(repr(owner), 80, placeholder=" …"), repair=hints[name])
+    if repair := hints.get(name) or hints.get(name.removeprefix("a")):  # also of `ainvoke`
+        raise NotCalledSo(text, where=_shown(owner), repair=repair)
     raise AttributeError(text, name=name, obj=owner)
 
 
+def _shown(owner: object) -> str:
+    """Return how it is shown; "" if only its class says what it is."""
+    text = repr(owner)
+    return "" if text.startswith("<") else textwrap.shorten(text, 80, placeholder=" …")
+
+
 def with_our_keywords(function: F, more: Mapping[str, str] | None = None) -> F:
-    """Let a method refuse an unknown keyword with what to write here: our name for it, or the nearest one.
+    """Let a method refuse arguments that do not fit with what to write here: our name for a keyword, or the nearest.
 
     Args:
         function: The method.
@@ -160,17 +164,22 @@ def with_our_keywords(function: F, more: Mapping[str, str] | None = None) -> F:
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
-        for name in kwargs.keys() - own if kwargs else ():
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise  # by its code; else its arguments do not fit
             is_made = function.__name__ != "__init__"  # until then an object has no repr
             called = function.__name__ if is_made else type(args[0]).__name__
-            where = repr(args[0]) if args and is_made and names[0] in ("self", "graph") else ""
-            state = getattr(args[0], "state", None) if where and "state" in own else None
-            if name in getattr(state, "model_fields", ()):
-                repair = f"the state is one argument: {{{name!r}: …}}"
-            else:
-                repair = repairs.get(name) or did_you_mean(name, own)
-            raise DefinitionError(f"{called} has no option {name!r}", where=where, repair=repair)
-        return function(*args, **kwargs)
+            where = _shown(args[0]) if args and is_made and names[0] in ("self", "graph") else ""
+            text = f"{called}(){str(error).partition('()')[2]}"
+            repair = CALLS.get(called, f"it takes {', '.join(name for name in names if name in own)}")
+            for name in sorted(kwargs.keys() - own):
+                text, repair = f"{called} has no option {name!r}", repairs.get(name) or did_you_mean(name, own)
+                state = getattr(args[0], "state", None) if where and "state" in own else None
+                if name in getattr(state, "model_fields", ()):
+                    repair = f"the state is one argument: {{{name!r}: …}}"
+        raise DefinitionError(text, where=where, repair=repair)
 
     return call  # type: ignore[return-value]
 

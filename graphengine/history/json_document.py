@@ -106,7 +106,7 @@ class RunHead(Document):
 
     run_id: str
     graph: str
-    status: RunStatus
+    status: Status
     parent: Parent | None
     tags: Sequence[str]
     ending: Ending | None
@@ -152,7 +152,7 @@ def _where(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
     return {
         "run_id": info.id,
         "graph": info.graph,
-        "status": snapshot.status,
+        "status": status_of(info) if snapshot.seq == info.seq else snapshot.status,
         "ending": snapshot.ending,
         "error": failure_document(snapshot.failure) if snapshot.failure is not None else None,
         "waits": waits_of(snapshot),
@@ -226,7 +226,7 @@ class ListedRun(Part):
     Attributes:
         run_id: Its id.
         graph: The name of its graph.
-        status: As of its last step; `running` with no driver was interrupted.
+        status: Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`.
         seq: The number of its last step.
         created_at: When it began.
         updated_at: When its last step was recorded.
@@ -339,8 +339,6 @@ def runs_document(runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot] | Non
 def run_now_document(info: RunInfo, snapshot: Snapshot, output: object = UNSET) -> RunNow:
     """Return the document of a run as it is now, without its steps; `output` as in `run_document`."""
     facts = {**_listed(info, snapshot), **_where(info, snapshot), "seq": snapshot.seq}
-    if snapshot.seq == info.seq:
-        facts["status"] = status_of(info)
     return RunNow(**facts, failures=_failures(snapshot), state=snapshot.root.values, output=output)
 
 

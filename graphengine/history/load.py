@@ -297,13 +297,15 @@ async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot
     """Load a run's snapshot after a step, by default the last one.
 
     Raises:
-        UnknownRun, UnknownStep; InputError: `at` is of another type; StoreCorrupt: The log does not fold.
+        UnknownRun, UnknownStep; InputError: `at` is no step; StoreCorrupt: The log does not fold.
     """
-    if isinstance(at, str):  # the command line's form
-        repair = "give the number of a step, or a node's path and its visit: at=('review', 2)"
-        raise InputError(f"at={at!r} is not a step", where=f"run {run_id}", repair=repair)
-    seq = await seq_of_visit(store, run_id, *at) if isinstance(at, tuple) else at
-    return snapshot_of(await store.load(run_id, seq), run_id)
+    match at:
+        case [str() as node, int() as visit]:
+            at = await seq_of_visit(store, run_id, node, visit)
+    if isinstance(at, int | None):
+        return snapshot_of(await store.load(run_id, at), run_id)
+    repair = "give the seq of a step, or a node's path and visit, as ('review', 2)"
+    raise InputError(f"a step is given as a {type(at).__name__}", where=f"run {run_id}", repair=repair)
 
 
 async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> int:
@@ -328,7 +330,7 @@ async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> i
     repair = f"give the step; its visits: {'… ' if len(here) > _LISTED else ''}{listed}"
     text = f"{len(found) or 'no'} completed visits of {node!r} in run {run_id} have the number {visit}"
     if not here:
-        from graphengine.state.path import did_you_mean  # noqa: PLC0415 - reading records does without pydantic
+        from graphengine.state.path import did_you_mean  # noqa: PLC0415 - it needs pydantic, which a list of runs does not
 
         text = f"run {run_id} has no completed visit of {node!r}"
         repair = did_you_mean(node, sorted({each.path for each in done}))

@@ -124,7 +124,8 @@ def plan_of(graph: GraphDefinition[S]) -> Plan[S]:
     """
     given: object = graph
     if not isinstance(given, GraphDefinition):
-        raise DefinitionError(f"{given!r} is not a Graph", repair="give the Graph itself; the CLI finds graphs by name")
+        repair = "give the Graph itself; if a run's id is given, it is first: resume(run_id, graph)"
+        raise DefinitionError(f"{given!r} is not a Graph", repair=repair)
     return compiled(graph)
 
 

@@ -7,7 +7,7 @@ import math
 import random
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, overload
 
 from msgspec import Struct, field
 
@@ -16,6 +16,7 @@ from graphengine.engine.lookup import plan_of
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.steps import Node, WaitRecord, path_of
 from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLarge
+from graphengine.graph.elsewhere import OF_A_CONTEXT, missing
 from graphengine.graph.options import LONGEST_SECONDS, Sizes, is_seconds, none_for_ever
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.runner.followers import NOBODY, Following
@@ -193,6 +194,11 @@ class Context:
         self._services = services
         self._random: random.Random | None = None
         self._outputs: Outputs | None = None
+
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        def __getattr__(self, name: str) -> NoReturn:
+            missing(self, name, OF_A_CONTEXT)
 
     @property
     def run_id(self) -> str:

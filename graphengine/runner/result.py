@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from graphengine.engine.map_items import lost_parts
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, StoreError
-from graphengine.graph.elsewhere import missing
+from graphengine.graph.elsewhere import OF_RESULTS, missing
 from graphengine.history.load import Wait, load_snapshot, waits_of
 from graphengine.history.usage import NO_USAGE, Usage, usage_from
 from graphengine.state.declared import values_of
@@ -127,12 +127,14 @@ class Result(Generic[S]):
     if not TYPE_CHECKING:  # type checkers know that it has none
 
         def __getitem__(self, name: object) -> NoReturn:
-            raise DefinitionError(f"a result has no item {name!r}", repair=f"result.state.{name}, or result.output")
+            item = f"result.state[{name!r}]" if isinstance(self.state, dict) else f"result.state.{name}"
+            repair = "result.waits" if name == "__interrupt__" else f"{item}, or result.output"
+            raise DefinitionError(f"a result has no item {name!r}", repair=repair)
 
         def __getattr__(self, name: str) -> NoReturn:
             is_own = name.startswith("_") or name in Result.__dataclass_fields__  # while it is copied
-            hints = {} if is_own or not hasattr(self.state, name) else {name: f"result.state.{name}"}
-            missing(self, name, hints)
+            is_field = not is_own and hasattr(self.state, name)
+            missing(self, name, {name: f"result.state.{name}"} if is_field else OF_RESULTS)
 
 
 class RecordedState(BaseModel):

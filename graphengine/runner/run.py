@@ -79,6 +79,9 @@ class Run(Generic[S]):
         def __getattr__(self, name: str) -> NoReturn:
             missing(self, name, _HINTS)
 
+        def __await__(self) -> NoReturn:
+            raise DefinitionError("a Run is a handle, not a result", where=repr(self), repair="await run.result()")
+
     def _repr_html_(self) -> str | None:
         """Return what a notebook shows: how far a run is that is driven here, or as `Result` does; else its repr."""
         life = self._life

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from graphengine.engine.plan import Plan
     from graphengine.graph.definition import GraphDefinition, Limits
     from graphengine.graph.options import Sizes
     from graphengine.history.load import At
@@ -384,11 +385,11 @@ class Runner(Records):
         while len(found := await self._due(known, limit)) == limit:  # there may be more
             limit *= 4
         left = [info for info in found if info.status == "running"]
+        plans = {name: self._lives.checked(plan_of(known[name])) for name in {info.graph for info in left}}
         alone = [await opening.is_better_alone(self.store, info) for info in left]
-        lives = [self._recovered(known[info.graph], info.id, alone=a) for info, a in zip(left, alone, strict=True)]
-        runs = [
-            handle_on(life, self._lives) for life in lives
-        ]  # else an error before they are returned would be logged
+        lives = [self._recovered(plans[info.graph], info.id, alone=a) for info, a in zip(left, alone, strict=True)]
+        # Else an error before they are returned would be logged.
+        runs = [handle_on(life, self._lives) for life in lives]
         taken = await asyncio.gather(*(each.is_taken() for each, a in zip(lives, alone, strict=True) if not a))
         are_taken = iter(taken)
         kept: list[Run[Any]] = []
@@ -402,8 +403,8 @@ class Runner(Records):
     async def _due(self, graphs: Iterable[str], limit: int) -> Sequence[RunInfo]:
         return await self.store.due(self._shared.clock.now(), limit=limit, graphs=list(graphs))
 
-    def _recovered(self, graph: GraphDefinition[S], run_id: str, *, alone: bool) -> Life[S]:
-        plan, shared = self._lives.checked(plan_of(graph)), self._shared
+    def _recovered(self, plan: Plan[S], run_id: str, *, alone: bool) -> Life[S]:
+        shared = self._shared
 
         async def when_idle(life: Life[S]) -> Driving | Result[S]:
             async with shared.one_at_a_time:

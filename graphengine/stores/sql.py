@@ -20,7 +20,7 @@ from pydantic_core import from_json, to_json
 
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import GraphEngineError, StoreReadOnly
-from graphengine.stores.base import QueueCount, StoredSchedule, summary_text
+from graphengine.stores.base import QueueCount, StoredSchedule, check_page, summary_text
 from graphengine.stores.closing import finish
 from graphengine.stores.dispatch import limits_text, read_limits
 from graphengine.stores.refusals import check_process, lease_lost, not_dense, not_open
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from types import CoroutineType
     from weakref import WeakSet
 
+    from typing_extensions import Unpack
+
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, QueueLimits, RunInfo, Status
+    from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, Page, QueueLimits, RunInfo, Status
     from graphengine.stores.leases import LeaseThread
     from graphengine.stores.snapshots import Tail
 
@@ -204,6 +206,19 @@ def read_as_owner(
     @wraps(function)
     async def method(store: SQLStore[ConnectionT, OwnT, Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await store.read(lambda connection, own: function(connection, own, *args, **kwargs))
+
+    return method  # type: ignore[return-value]  # mypy does not know what an `async def` returns exactly
+
+
+def read_page(
+    function: Callable[Concatenate[ConnectionT, OwnT, ...], Sequence[RunInfo]],
+) -> Callable[..., CoroutineType[Any, Any, Sequence[RunInfo]]]:
+    """Return the method of a store that calls a function of a connection for a page of runs; see `Store.runs`."""
+
+    @wraps(function)
+    async def method(store: SQLStore[ConnectionT, OwnT, Any], /, **page: Unpack[Page]) -> Sequence[RunInfo]:
+        check_page(page)  # here, since an error of a thread that reads is one of the database
+        return await store.read(lambda connection, own: function(connection, own, **page))
 
     return method  # type: ignore[return-value]  # mypy does not know what an `async def` returns exactly
 

@@ -25,7 +25,7 @@ class WatchedModels(Models):
         """Return the model for an agent, wrapped so that it notes its requests."""
         found = super().of(graph, path, agent, own)
         if id(found) not in self._watched:
-            kinds = (_WatchedOffline, found) if isinstance(found, RulesModel) else (_Watched, found)
+            kinds = (_WatchedRules, found) if isinstance(found, RulesModel) else (_Watched, found)
             kind: type[_Watched] = kinds[0]
             if kind is _Watched and isinstance(found, KnowsPrices):
                 kind = _WatchedPriced
@@ -54,7 +54,7 @@ class _WatchedPriced(_Watched):
         return bool(await model.knows_price())
 
 
-class _WatchedOffline(_WatchedPriced, RulesModel):
+class _WatchedRules(_WatchedPriced, RulesModel):
     """The same for the model of rules, which agents call differently."""
 
 

@@ -82,5 +82,5 @@ def test_only_documented_names_are_public() -> None:
 
 def test_only_the_name_is_positional() -> None:
     """Other arguments are named."""
-    with pytest.raises(TypeError):
+    with pytest.raises(DefinitionError, match="takes 2 positional arguments"):
         Agent("writer", "rules")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

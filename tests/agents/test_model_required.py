@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pydantic import BaseModel
@@ -10,6 +11,9 @@ from pydantic import BaseModel
 from graphengine import END, START, Agent, Graph, Runner, ScriptedModel
 from graphengine.errors import CompileError, DefinitionError, ModelUnavailable
 from graphengine.testing import run_node
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BARE = Agent("writer", prompt="Write on {task}.")
 
@@ -97,3 +101,24 @@ def test_what_is_no_model_is_refused(models: Any) -> None:
     with pytest.raises(DefinitionError, match="is not a model") as caught:
         Runner(models=models)
     assert caught.value.where.startswith("Runner(models=")
+
+
+async def test_recover_refuses_it_before_it_drives_another_run(tmp_path: Path) -> None:
+    """The runs of the other graphs are left as they were, for the next attempt."""
+    begun = asyncio.Event()
+
+    async def never(task: str) -> str:
+        begun.set()
+        await asyncio.Event().wait()
+        return task
+
+    graphs = [graph_of(BARE.but(by_rules=never), "rules"), graph_of(BARE)]
+    async with Runner(tmp_path / "runs.db", models="placeholder") as runner:
+        for graph in graphs:
+            await runner.release((run := runner.start(graph)).id)
+            assert (await run.result()).status == "running"
+    async with Runner(tmp_path / "runs.db") as runner:
+        with pytest.raises(CompileError, match="agent writer has no model"):
+            await runner.recover(*graphs)
+        assert {info.status for info in await runner.runs()} == {"interrupted"}
+    assert not begun.is_set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from graphengine import Agent, Graph, Message, RunFailed, Runner, ScriptedModel,
 from graphengine.agents import TextDelta, ToolCalled, ToolReturned
 from graphengine.errors import DefinitionError, InputError
 from graphengine.models import calls
+from graphengine.runner import run_events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
@@ -122,6 +124,33 @@ async def test_a_question_to_a_person_is_answered_in_its_run() -> None:
             await runner.run(careful, question="Rain?")
         (info,) = await runner.runs()
         assert info.id in str(caught.value)
+
+
+async def test_a_run_that_was_stopped_has_no_answer() -> None:
+    """The error names the run, and no question."""
+    begun = asyncio.Event()
+
+    async def never(word: str) -> str:
+        begun.set()
+        await asyncio.Event().wait()
+        return word
+
+    async with Runner() as runner:
+        answer = asyncio.create_task(runner.run(Agent("slow", prompt="{word}", by_rules=never), word="ho"))
+        await begun.wait()
+        (info,) = await runner.runs()
+        await runner.stop(info.id, now=True)
+        with pytest.raises(DefinitionError, match=f"run {info.id} is stopped") as caught:
+            await answer
+    assert caught.value.repair == "resume it with the graph Graph.of(slow)"
+
+
+async def test_a_stream_that_is_not_read_has_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it shows is left out when too much waits, while the call still works."""
+    monkeypatch.setattr(run_events, "MOST_WAITING", 2)
+    model = ScriptedModel([calls(*(("weather", {"city": str(number)}) for number in range(4))), "It rains."])
+    shown = [each async for each in ASSISTANT.but(model=model).stream(question="Rain?")]
+    assert shown == ["It rains."]
 
 
 async def test_a_stream_that_is_left_ends_the_call() -> None:

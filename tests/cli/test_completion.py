@@ -43,6 +43,7 @@ def test_commands_and_options_are_offered() -> None:
     assert "interrupted" in values("graphengine runs --status |")
     assert values("graphengine completion |") == ["bash", "zsh", "fish"]
     assert values("graphengine schema ru") == ["run", "runs"]
+    assert values("graphengine schema queues |") == ["list", "set"]
 
 
 def test_graphs_are_offered_from_the_text_of_their_files(tried: Path) -> None:

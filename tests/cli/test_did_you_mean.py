@@ -12,6 +12,10 @@ from tests.cli.programs import GATED, call, document, read_until, start
 
 MISSPELT = [
     ("sho tides", "'show'"),
+    ("history tides", "'show RUN'"),
+    ("list", "'runs'"),
+    ("help", "'--help'"),
+    ("show tides --db runs.db", "'--store'"),
     ("schedule ad tea", "'add'"),
     ("queus list", "'queues'"),
     ("show tides --stpe 1", "'--step'"),
@@ -58,6 +62,19 @@ def test_inputs_without_their_option_and_models_without_an_agent(tried: Path) ->
     """The repair is the option; a model of a graph without agents is pointless."""
     found = CliRunner().invoke(main, ["run", "review", "task=x"])
     assert (found.exit_code, "Inputs are options: --input task=x" in found.stderr) == (Exit.USAGE, True)
+
+
+def test_a_database_without_its_option_and_a_setting_that_nothing_reads(tried: Path) -> None:
+    """The repair is the option, and the setting of the closest name; also if the command needs another setting."""
+    found = CliRunner().invoke(main, ["doctor", "runs.db"])
+    assert (found.exit_code, "an option: --store runs.db" in found.stderr) == (Exit.USAGE, True)
+    place = tried / "pyproject.toml"
+    text = place.read_text()
+    for line, repair in (("stor = 'x.db'", "did you mean 'store'?"), ("db = 'x.db'", 'write store = "runs.db"')):
+        place.write_text(text.replace("[tool.graphengine]", f"[tool.graphengine]\n{line}"))
+        for command in ("check", "runs"):
+            found = CliRunner().invoke(main, [command])
+            assert (found.exit_code, repair in found.stderr) == (Exit.USAGE, True), found.output
 
 
 def test_a_command_that_reads_a_record_says_that_it_needs_no_graph(tried: Path) -> None:

@@ -121,6 +121,8 @@ def test_a_whole_state_comes_from_a_file_or_stdin(tmp_path: Path, monkeypatch: p
     assert parsed("-") == {"number": 2}
     for text, message in (
         ('{"numbr": 1}', "unknown input 'numbr'"),
+        ('{"@none.json": 1}', "unknown input '@none.json'"),  # a key is a name, not an option
+        ('{"text=b": 1}', "unknown input 'text=b'"),
         ("[1]", "no object of fields"),
         ("{", "invalid JSON"),
     ):

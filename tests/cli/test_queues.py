@@ -53,6 +53,8 @@ def test_the_printed_command_of_a_worker_drives_a_queued_run(project: Path) -> N
     queued = CliRunner().invoke(main, ["run", "flow.py", "--run-id", "r", "--queue", "-q", "--tenant", "acme"])
     assert queued.exit_code == 0
     assert " worker --queue -q --graph flow.py\n" in queued.stderr
+    assert "queued in -q: no worker has begun it yet" in ran("show", "r")
+    assert json.loads(ran("show", "r", "--json"))["status"] == "queued"
     ran("export", "r", "-o", "r.json")
     done = CliRunner().invoke(main, ["import", "r.json", "--store", "other.db"])
     assert "run r of flow, 1 step, queued: recorded" in done.stdout

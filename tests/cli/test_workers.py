@@ -163,7 +163,7 @@ def test_a_worker_that_is_stopped_releases_its_runs(folder: Path) -> None:
     assert (process.returncode, out) == (0, "left     r\n")
     assert "worker stopped" in message
     found = document(call(folder, "show", "r", "--json").stdout)
-    assert (found["status"], found["state"]["first"], found["state"]["second"]) == ("running", "one", "")
+    assert (found["status"], found["state"]["first"], found["state"]["second"]) == ("interrupted", "one", "")
     (folder / "flows" / "gate").touch()
     process = worker(folder)
     assert [read_line(process).split()[0] for _ in range(2)] == ["resumes", "finished"]

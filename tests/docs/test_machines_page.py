@@ -1,4 +1,4 @@
-"""docs/use/machines.md: its files are checked against their schemas; test_backups.py and others run its recipes."""
+"""docs/use/machines.md: its manifests are checked against their schemas; test_backups.py and others run its recipes."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from graphengine.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "use" / "machines.md").read_text(encoding="utf-8")
-COMPOSE, KUBERNETES = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+(KUBERNETES,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 
 def check_command(words: list[str]) -> None:
@@ -18,21 +18,9 @@ def check_command(words: list[str]) -> None:
     found.make_context(words[1], words[2:])
 
 
-def test_its_compose_file_is_valid() -> None:
-    """The compose file follows the Compose Specification, and our commands in it exist."""
-    import compose_spec  # noqa: PLC0415 - each process collects these tests, and one runs them
-    import yaml  # noqa: PLC0415
-
-    compose = compose_spec.PyCompose.from_yaml(COMPOSE)
-    compose.validate()
-    assert set(compose.service_names()) == {"db", "service", "worker"}
-    for name in ("service", "worker"):
-        check_command(yaml.safe_load(COMPOSE)["services"][name]["command"])
-
-
 def test_its_manifests_are_valid() -> None:
     """The manifests describe resources as Kubernetes does, without unknown keys, and our commands in them exist."""
-    import kubernetes_validate  # noqa: PLC0415
+    import kubernetes_validate  # noqa: PLC0415 - each process collects these tests, and one runs them
     import yaml  # noqa: PLC0415
 
     manifests = list(yaml.safe_load_all(KUBERNETES))

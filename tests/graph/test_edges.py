@@ -29,6 +29,20 @@ def test_edges_take_what_add_node_takes() -> None:
     assert graph.run_sync().state.text == "wc"
 
 
+def test_a_replaced_edge_is_seen() -> None:
+    """A graph that was compiled is compiled again if an edge or a node of it, or of a graph in it, is another one."""
+    inner = Graph("inner", State, result="text")
+    inner.add_node(write, writes="text")
+    inner.add_path(START, write, END)
+    outer = Graph("outer", State)
+    outer.add_node(inner, writes="text")
+    outer.add_path(START, inner, END)
+    assert outer.run_sync().state.text == "w"
+    inner.nodes.pop()
+    inner.add_node("write", check, writes="text")
+    assert outer.run_sync().state.text == "c"
+
+
 def test_every_edge_names_nodes_by_what_runs() -> None:
     """Edges, switches and forks have the names of functions, agents, graphs and nodes of these."""
     graph = Graph("all", State)

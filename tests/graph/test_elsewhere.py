@@ -10,7 +10,20 @@ from typing import Annotated, Any, Literal, TypedDict, cast
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Graph, Limits, Retry, RunFailed, Runner, ask, choose, failed
+from graphengine import (
+    END,
+    START,
+    Agent,
+    Context,
+    Graph,
+    Limits,
+    Retry,
+    RunFailed,
+    Runner,
+    ask,
+    choose,
+    failed,
+)
 from graphengine.errors import DefinitionError, GraphEngineError, InputError
 from graphengine.graph import elsewhere
 from graphengine.graph.elsewhere import KEYWORDS, NAMES, NotCalledSo
@@ -22,6 +35,10 @@ from graphs import blackboard, content_queue, event_bus, orchestrator, review_lo
 class State(BaseModel):
     text: str = ""
     items: Annotated[list[str], operator.add] = []
+
+
+class Quoted(BaseModel):
+    items: Annotated[list[str], "append"] = []
 
 
 class Strict(BaseModel):
@@ -76,6 +93,17 @@ def agent(**options: Any) -> Any:
 def made_with(**options: Any) -> Any:
     """A runner with options of any name."""
     return Runner(**options)
+
+
+def agent_without_name() -> object:
+    """An agent without its name."""
+    return cast("Any", Agent)()
+
+
+async def awaited() -> None:
+    """Await a run in place of its result."""
+    async with Runner() as runner:
+        await cast("Any", runner.start(one(work, writes="text")))
 
 
 def enter(runner: Any) -> None:
@@ -152,6 +180,19 @@ CALLS: list[tuple[str, Callable[[], object], str]] = [
     ("choices as the type of an answer", lambda: ask("Which?", ["a", "b"]), "Literal['a', 'b']"),
     ("a worker of a list", lambda: Worker(made_with(), cast("Any", [three()])), "Worker(runner, *graphs)"),
     ("a worker of a mapping", lambda: Worker(made_with(), cast("Any", {"three": three()})), "Worker(runner, *graphs)"),
+    ("an edge without a target", lambda: three().add_edge("a"), "add_edge('a', 'b')"),
+    ("a condition without its keyword", lambda: three().add_edge("a", "b", lambda text: text), "when=value('field')"),
+    ("a fork without a join", lambda: three().add_fork("a", ["b", "c"]), "join='d'"),
+    ("an agent without a name", agent_without_name, "Agent('name'"),
+    ("a text for an agent", lambda: agent(prompt="{text}").run_sync("x"), "a.run(text='x')"),
+    ("the value of a result", lambda: one(work, writes="text").run_sync().value, "result.output"),
+    ("the steps of a result", lambda: one(work, writes="text").run_sync().steps, "runner.history("),
+    ("a branch at no step", lambda: made_with().branch("x", three()), "at=step"),
+    ("an answer to a node", lambda: made_with().answer("x", "a", "yes"), "question='node'"),
+    ("an answer to a wait", lambda: made_with().answer("x", "yes", wait="a"), "question='node'"),
+    ("a resume of a graph", lambda: made_with().resume(three(), "x"), "resume(run_id, graph)"),
+    ("an awaited run", lambda: asyncio.run(awaited()), "await run.result()"),
+    ("a run of a graph", lambda: asyncio.run(made_with().run(three())), "runner.start(graph, state)"),
     ("a runner without a loop", lambda: enter(made_with()), "async with Runner(…) as runner"),
 ]
 
@@ -204,6 +245,7 @@ PROBLEMS: list[tuple[str, Callable[[], Any], str, str]] = [
     ("a command", lambda: one(commanding), "no_writes", "edges choose the next node"),
     ("the end in small letters", lambda: edges(("a", "b"), ("b", "c"), ("c", "end")), "unknown_node", "write END"),
     ("the config", lambda: one(lambda config: {}), "unknown_parameter", "ctx: Context has the run's id"),
+    ("a reducer as a text", lambda: passing(Quoted), "bad_reducer", "write append without quotes"),
     ("a parameter of any name", lambda: one(lambda s: {}), "unknown_parameter", "known: ctx, error, items, state"),
 ]
 
@@ -226,6 +268,11 @@ def commanding(text: str) -> Command:
     return Command(goto=text)
 
 
+async def called_early(ctx: Context) -> str:
+    """Call a function in place of naming it."""
+    return await ctx.call(cast("Any", work("x")))
+
+
 async def unawaited() -> str:
     """Return what a node forgets to await."""
     return "x"
@@ -245,6 +292,10 @@ RESULTS: list[tuple[str, object, dict[str, object], str]] = [
     ),
     ("a list of sends", lambda: [Send()], {"writes": "text"}, "each={'item': 'items'}"),
     ("a coroutine", lambda: {"text": unawaited()}, {}, "write await before the call of unawaited"),
+    ("a step of the context", lambda ctx: ctx.step(work), {"writes": "text"}, "ctx.call(function"),
+    ("the state of the context", lambda ctx: ctx.state.text, {"writes": "text"}, "one named state"),
+    ("an interrupt of the context", lambda ctx: ctx.interrupt("x"), {"writes": "text"}, "await ctx.ask("),
+    ("a result to call", called_early, {"writes": "text"}, "ctx.call(function, argument)"),
     ("a change in place", lambda state: state.items.append("x"), {}, "return the new value"),
 ]
 
@@ -257,6 +308,13 @@ def test_a_result_as_elsewhere_fails_the_run_with_our_way(
     with pytest.raises(RunFailed) as caught:
         one(node, **options).run_sync()
     assert repair in caught.value.repair
+
+
+def test_none_that_is_read_as_a_dict_is_no_state() -> None:
+    """The repair is about the state only if it can be the state that has no items."""
+    with pytest.raises(RunFailed, match="'NoneType' object is not subscriptable") as caught:
+        one(lambda: cast("Any", None)["text"], writes="text").run_sync()
+    assert "state.text" not in caught.value.repair
 
 
 def test_other_names_are_unknown_as_in_python() -> None:
@@ -305,7 +363,52 @@ def test_a_removed_edge_is_one_problem() -> None:
             assert not errors or len(problems) == 1 + before
 
 
+def test_a_subclass_decides_what_it_takes() -> None:
+    """What is said about a missing name or state is about the arguments of `Graph` itself."""
+
+    class Named(Graph[State]):
+        def __init__(self, name: str) -> None:
+            super().__init__(name, State)
+
+    assert repr(Named("a")) == "Graph('a', State, 0 nodes)"
+
+
 def test_a_path_of_one_node_is_refused() -> None:
     """A path joins two nodes or more."""
     with pytest.raises(DefinitionError, match="adds no edge"):
         three().add_path("a")
+
+
+@pytest.mark.parametrize(("state", "item"), [(State, "result.state.text"), (Keys, "result.state['text']")])
+def test_an_item_of_a_result_is_an_attribute_or_a_key_of_its_state(state: type[Any], item: str) -> None:
+    """result["text"] names what has it, as the type of the state does, and result["__interrupt__"] the waits."""
+    graph: Any = Graph("one", state)
+    graph.add_node("a", work, writes="text")
+    graph.add_path(START, "a", END)
+    result = graph.run_sync({"text": "hi", **({"score": 1} if state is Keys else {})})
+    with pytest.raises(DefinitionError, match=re.escape(f"repair: {item}, or result.output")):
+        result["text"]
+    with pytest.raises(DefinitionError, match=re.escape("repair: result.waits")):
+        result["__interrupt__"]
+
+
+async def test_a_runner_names_what_does_what_is_asked_of_a_graph_elsewhere() -> None:
+    """A method of LangGraph's graphs that is looked for in a Runner has the same repair, with a step's number."""
+    async with Runner() as runner:
+        with pytest.raises(NotCalledSo, match=re.escape("runner.state_at(run_id, step.seq)")):
+            cast("Any", runner).get_state_history("first")
+        with pytest.raises(AttributeError, match="no attribute 'foo'"):
+            _ = cast("Any", runner).foo
+
+
+async def test_a_step_is_its_number_or_a_visit() -> None:
+    """What is neither, such as a step of the history, is refused with what to give."""
+    graph = one(work, writes="text")
+    async with Runner() as runner:
+        await runner.start(graph, {"text": "hi"}, run_id="first").result()
+        step: Any = (await runner.history("first"))[0]
+        repair = re.escape("give the seq of a step, or a node's path and visit")
+        with pytest.raises(InputError, match=repair):
+            await runner.state_at("first", step)
+        with pytest.raises(InputError, match=repair):
+            await runner.branch("first", graph, at=cast("Any", "a:1")).result()

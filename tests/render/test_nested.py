@@ -188,7 +188,7 @@ async def test_a_failure_in_a_nested_graph_is_shown_where_it_happened() -> None:
 async def test_a_run_shows_which_graph_was_chosen() -> None:
     """Only the cluster that was entered is done, and the arrow to it was taken."""
     graph = company()
-    async with Runner() as runner:
+    async with Runner(models="placeholder") as runner:
         run = runner.start(graph, Job(task="write code"))
         await run.result()
         drawing = drawing_of(graph.compile().graph_spec, await runner.history(run.id))

@@ -64,6 +64,16 @@ async def test_a_step_is_also_named_by_a_node_and_its_visit(runner: Runner) -> N
     assert (await runner.info("other")).parent_seq == 3
 
 
+@pytest.mark.parametrize("at", ["more", ("more",), ("more", "2"), 1.5])
+async def test_what_names_no_step_is_refused(runner: Runner, at: Any) -> None:
+    """With what does."""
+    await runner.start(counting(), run_id="r").result()
+    with pytest.raises(InputError, match="a step is given as a") as caught:
+        await runner.branch("r", counting(), at=at).result()
+    assert "('review', 2)" in caught.value.repair
+    assert (await runner.state_at("r", ["more", 2]))["n"] == 2  # type: ignore[arg-type]  # as JSON has it
+
+
 @pytest.mark.parametrize(
     ("at", "message", "repair"),
     [
@@ -80,14 +90,6 @@ async def test_an_unknown_visit_is_refused_with_those_that_exist(
         await runner.branch("r", counting(), at=at).result()
     assert caught.value.message == message
     assert repair in caught.value.repair
-
-
-async def test_a_step_as_the_command_line_names_it_is_refused_with_the_form_here(runner: Runner) -> None:
-    """It is a wrong argument, not a damaged store."""
-    await runner.start(counting(), run_id="r").result()
-    with pytest.raises(InputError, match="at='more:2' is not a step") as caught:
-        await runner.branch("r", counting(), at="more:2").result()  # type: ignore[arg-type]
-    assert "at=('review', 2)" in caught.value.repair
 
 
 async def test_a_visit_that_several_have_is_refused(runner: Runner) -> None:

@@ -339,7 +339,10 @@ async def test_workers_measure_queues(
             return await counts()
 
         monkeypatch.setattr(runner.store, "queue_counts", counted)
-        worker = Worker(runner, graph)
+        other = Graph("other", Desk, secret_key=KEY)  # so that no run is taken
+        other.add_node("a", lambda: "x", writes="text")
+        other.add_path(START, "a", END)
+        worker = Worker(runner, other)
         work = asyncio.create_task(worker.run())
         await measured.wait()
         worker.stop()

@@ -13,7 +13,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerati
 from graphengine.compile.checks.secrets import encrypted
 from graphengine.errors import Problem
 from graphengine.graph.runnable import is_async
-from graphengine.reducers import append
+from graphengine.reducers import OPERATIONS, append
 from graphengine.state.declared import model_of
 from graphengine.state.field_from_model import reducers_of
 from graphengine.state.immutable import unrecordable
@@ -99,6 +99,9 @@ def _field_problems(where: str, field: FieldType) -> Iterator[Problem]:
         if is_async(reducers[0]):
             text = f"its reducer {reducers[0].__name__} is async, but it is called without await"
             yield Problem("bad_function", where, text, "write it with def, and move what has to wait into a node")
+    for name in {*OPERATIONS.values()}.intersection(item for item in info.metadata if isinstance(item, str)):
+        repair = f"write {name} without quotes: from graphengine.reducers import {name}"
+        yield Problem("bad_reducer", where, f"{name!r} in its annotation is a text, not a reducer", repair)
     if info.exclude:
         text = "it is excluded from JSON, so a resumed run would lose it"
         yield Problem("not_recordable", where, text, "remove exclude=True")

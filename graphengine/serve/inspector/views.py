@@ -170,9 +170,11 @@ class Views:
     def head(self, info: RunInfo, book: Book) -> dict[str, Any]:
         """Return where a run is after the last step of a book."""
         snapshot = book.visits.snapshot
+        facts = head_facts(info, snapshot)
         return {
-            **head_facts(info, snapshot),
-            "shown": status_of(info) if snapshot.seq == info.seq else snapshot.status,
+            **facts,
+            "shown": facts["status"],
+            "status": snapshot.status,
             "driver": info.driver,
             "at": snapshot.seq,
             "seq": info.seq,

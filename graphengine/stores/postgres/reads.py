@@ -14,7 +14,7 @@ from pydantic_core import from_json
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.state.json_values import is_name
 from graphengine.stores import checksums
-from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, OwnerInfo, RunInfo, check_page, read_summary
+from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, OwnerInfo, RunInfo, read_summary
 from graphengine.stores.checksums import CHANGED, message_place, sum_of
 from graphengine.stores.long_texts import join
 from graphengine.stores.postgres.queries import LARGEST, SQL, clamped, known, signed
@@ -310,9 +310,7 @@ def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo
 
     Raises:
         UnknownRun: There is no run `before`.
-        TypeError: There is no such word.
     """
-    check_page(page)
     limit, before = page.get("limit", PAGE_LIMIT), page.get("before")
     if limit <= 0:
         return []

@@ -26,7 +26,7 @@ from graphengine.stores.postgres.owners import Lease
 from graphengine.stores.postgres.queries import SQL
 from graphengine.stores.postgres.reads import Own
 from graphengine.stores.postgres.sessions import Connection, Server, Sessions
-from graphengine.stores.sql import SQLStore, encoded, read, read_as_owner
+from graphengine.stores.sql import SQLStore, encoded, read, read_as_owner, read_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -80,7 +80,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     ids = read(reads.ids)
     load = read_as_owner(reads.load)
     steps = read(reads.steps)
-    runs = read_as_owner(reads.runs)
+    runs = read_page(reads.runs)
     due = read_as_owner(reads.due)
     graph_spec = read(reads.graph_spec)
     inbox = read(reads.inbox)

@@ -16,7 +16,7 @@ from graphengine.engine.step_json import decode_step
 from graphengine.engine.steps import Branched, Started
 from graphengine.state.json_values import is_name
 from graphengine.stores import checksums
-from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, RunInfo, check_page, read_summary
+from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, RunInfo, read_summary
 from graphengine.stores.checksums import message_place
 from graphengine.stores.refusals import damaged, unknown_run, unknown_step
 from graphengine.stores.sqlite.queries import DOCTOR_SQL, SQL
@@ -337,9 +337,7 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
 
     Raises:
         UnknownRun: There is no run `before`.
-        TypeError: There is no such word.
     """
-    check_page(page)
     limit = min(page.get("limit", PAGE_LIMIT), _LARGEST_LIMIT)
     if limit <= 0:
         return []

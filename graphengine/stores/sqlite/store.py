@@ -20,7 +20,7 @@ from pydantic_core import to_json
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds
 from graphengine.stores.addresses import refuse_address
-from graphengine.stores.sql import SQLStore, encoded, read, read_as_owner, rows_of
+from graphengine.stores.sql import SQLStore, encoded, read, read_as_owner, read_page, rows_of
 from graphengine.stores.sqlite import files, reads, removal, taking, writes
 from graphengine.stores.sqlite.announcements import Announcements
 from graphengine.stores.sqlite.checkpoints import Checkpoints
@@ -86,7 +86,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     ids = read(reads.ids)
     load = read_as_owner(reads.load)
     steps = read(reads.steps)
-    runs = read_as_owner(reads.runs)
+    runs = read_page(reads.runs)
     due = read_as_owner(taking.due)
     graph_spec = read(reads.graph_spec)
     inbox = read(reads.inbox)

@@ -54,7 +54,8 @@ def test_an_answer_does_not_wait_for_the_rest_of_the_run(service: Service, tmp_p
     waiting = service.settled(run["run_id"])
     path = f"/runs/{run['run_id']}/answer"
     assert service.call("POST", path, {"value": True})[0] == 202
-    assert service.call("POST", path, {"value": True})[1]["error"]["code"] == "answered_already"  # it was answered
+    refused = service.call("POST", path, {"value": True})[1]["error"]["code"]
+    assert refused in ("answered_already", "asks_nothing")  # the second once the run has taken the answer
     (tmp_path / "go").touch()
     assert service.settled(run["run_id"], waiting["seq"])["state"]["done"] == 1
 
@@ -130,7 +131,8 @@ async def test_a_fault_of_a_stream_is_logged(monkeypatch: pytest.MonkeyPatch, ca
         info = await runner.info(run.id)
         last = [event async for event in served._stream(info, 0)][-1]  # noqa: SLF001 - without a server
     assert b'"service_failed"' in last
-    assert [record.getMessage() for record in caplog.records] == [f"the stream of run {run.id} failed"]
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert errors == [f"the stream of run {run.id} failed"]
 
 
 def test_a_run_is_stopped(service: Service, tmp_path: Path) -> None:
