@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Life
     from graphengine.runner.result import Result
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.stores.base import Store
 
 S = TypeVar("S")
 
@@ -352,18 +352,19 @@ class Runner(Records):
                 await life.over.wait()
 
     async def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[Run[Any]]:
-        """Resume every orphan of these graphs: running runs that no process drives, because their process died.
+        """Resume every run of these graphs that no process drives and that can continue.
 
-        For a program that restarts and should finish what it had started. `Worker` does the same continuously, with a
-        limited number at a time, and also for runs that wait. All are driven at once, except those with a node that was
-        in flight at two crashes in a row: they are driven after the others, one at a time. Runs that another process
-        claims first are left out, so any number of processes can recover the same runs.
+        These are runs whose process died or released them, and runs that wait and whose answer, message or time has
+        come. For a program that restarts and should finish what it had started. `Worker` does the same continuously,
+        with a limited number at a time. All are driven at once, except those with a node that was in flight at two
+        crashes in a row: they are driven after the others, one at a time. Runs that another process claims first are
+        left out, so any number of processes can recover the same runs.
 
         Args:
             graphs: The graphs, with distinct names.
 
         Returns:
-            A handle on each, longest orphaned first. Runs that cannot be resumed (`GraphChanged`) are included: their
+            A handle on each, orphans first. Runs that cannot be resumed (`GraphChanged`) are included: their
             `result()` raises the reason.
 
         Raises:
@@ -381,13 +382,12 @@ class Runner(Records):
         for graph in graphs:
             plan_of(graph)
         await self.store.open()
-        limit = _PAGE
-        while len(found := await self._due(known, limit)) == limit:  # there may be more
+        limit, due = _PAGE, partial(self.store.due, self._shared.clock.now(), graphs=list(known))
+        while len(found := await due(limit=limit)) == limit:  # there may be more
             limit *= 4
-        left = [info for info in found if info.status == "running"]
-        plans = {name: self._lives.checked(plan_of(known[name])) for name in {info.graph for info in left}}
-        alone = [await opening.is_better_alone(self.store, info) for info in left]
-        lives = [self._recovered(plans[info.graph], info.id, alone=a) for info, a in zip(left, alone, strict=True)]
+        alone = [await opening.is_better_alone(self.store, info) for info in found]
+        plans = {name: self._lives.checked(plan_of(known[name])) for name in {info.graph for info in found}}
+        lives = [self._recovered(plans[info.graph], info.id, alone=a) for info, a in zip(found, alone, strict=True)]
         # Else an error before they are returned would be logged.
         runs = [handle_on(life, self._lives) for life in lives]
         taken = await asyncio.gather(*(each.is_taken() for each, a in zip(lives, alone, strict=True) if not a))
@@ -399,9 +399,6 @@ class Runner(Records):
             else:
                 life.is_retrieved = True  # another process has it
         return kept
-
-    async def _due(self, graphs: Iterable[str], limit: int) -> Sequence[RunInfo]:
-        return await self.store.due(self._shared.clock.now(), limit=limit, graphs=list(graphs))
 
     def _recovered(self, plan: Plan[S], run_id: str, *, alone: bool) -> Life[S]:
         shared = self._shared

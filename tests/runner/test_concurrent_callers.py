@@ -282,6 +282,17 @@ async def test_recover_drives_nothing_of_a_runner_that_closed_meanwhile() -> Non
             await store.runs()
 
 
+async def test_recover_continues_what_was_answered_and_leaves_what_still_waits(database: Path | str) -> None:
+    """An answer that was recorded just before a process died counts."""
+    async with Runner(database) as runner:
+        for name in ("answered", "open"):
+            await runner.start(asking(), run_id=name).result()
+        await runner.answer("answered", 5)
+    async with Runner(database) as runner:
+        (run,) = await runner.recover(asking())
+        assert (run.id, (await run.result()).status) == ("answered", "finished")
+
+
 async def test_a_runner_is_not_entered_again(database: Path | str) -> None:
     """It is closed for good, so nothing would close its store."""
     before = set(threading.enumerate())
