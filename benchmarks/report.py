@@ -45,25 +45,7 @@ _TARGETS: Final = """
 
 Every target that is missed, and some others; `make bench` prints all.
 """
-_SHOWN: Final = frozenset(
-    [
-        "step",
-        "list",
-        "full",
-        "normal",
-        "size",
-        "resume",
-        "branch",
-        "map",
-        "subgraph",
-        "sleepers",
-        "call",
-        "streamed",
-        "pacing",
-        "alone",
-        "startup",
-    ]
-)
+_SHOWN: Final = frozenset(["full", "normal", "size", "resume", "sleepers", "call"])
 """The programs whose first target is on the page."""
 
 
