@@ -78,8 +78,6 @@ CALLS: Final[Mapping[str, str]] = {
     "add_edge": "add_edge('a', 'b'), or add_edge('a', 'b', when=value('field') >= 1)",
     "add_fork": "add_fork('a', ['b', 'c'], join='d'): all arms lead to the join",
     "Agent": "Agent('name', model='…', prompt='…')",
-    "branch": "runner.branch(run_id, graph, at=step); `graphengine show RUN` lists the steps",
-    "answer": "runner.answer(run_id, value, question='node')",
 }
 """How methods are called, for arguments that do not fit."""
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step, WaitRecord
     from graphengine.history.visit_tree import Entry
     from graphengine.state.amounts import Usage
-    from graphengine.stores.base import Loaded, RunInfo, RunStore
+    from graphengine.stores.base import Loaded, Message, RunInfo, RunStore
 
 At: TypeAlias = "int | tuple[str, int]"
 """A step of a run: its seq, or a node's path and visit, as `("review", 2)`: the step that completed that visit."""
@@ -97,13 +97,15 @@ def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
     return [wait_of(name, wait) for frame in snapshot.frames.values() for name, wait in frame.waits.items()]
 
 
-def run_waits_of(snapshot: Snapshot) -> Sequence[RunWait]:
-    """Return all waits of a run, with the run."""
+def run_waits_of(snapshot: Snapshot, inbox: Iterable[Message]) -> Sequence[RunWait]:
+    """Return all waits of a run, with the run, but not those whose answers are in its inbox."""
+    answered = {m.payload["id"] for m in inbox if (m.run_id, m.kind) == (snapshot.run_id, "answer")}
     of_run = {"run_id": snapshot.run_id, "graph": snapshot.graph}
     return [
         RunWait(name, each.kind, each.question, each.schema, each.topic, each.due, since=frame.since, **of_run)
         for frame in snapshot.frames.values()
         for name, each in frame.waits.items()
+        if each.id not in answered
     ]
 
 

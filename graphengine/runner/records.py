@@ -175,7 +175,8 @@ class Records:
     ) -> Page[RunWait]:
         """Return what a run waits for, or what all waiting runs wait for, those of the newest run first.
 
-        A run that still does something else is not among the waiting runs. The last step of each is read, which takes
+        A question whose answer is recorded is left out, also if no process has continued the run yet. A run that still
+        does something else is not among the waiting runs. The last step of each is read, which takes
         about a millisecond.
 
         Args:
@@ -203,13 +204,14 @@ class Records:
         """
         if run_id is not None:
             await self._lives.known(run_id)
-            return Page(run_waits_of(await load_snapshot(self.store, run_id, None)))
+            inbox = await self.store.inbox([run_id])
+            return Page(run_waits_of(await load_snapshot(self.store, run_id, None), inbox))
         runs = await self.runs(status="waiting", graph=graph, limit=limit, before=before)
-        found: Page[RunWait] = Page()
+        inbox, found = await self.store.inbox([info.id for info in runs]), Page[RunWait]()
         found.more = runs.more
         for info in runs:
             with suppress(UnknownRun):  # it was removed meanwhile
-                found += run_waits_of(await load_snapshot(self.store, info.id, None))
+                found += run_waits_of(await load_snapshot(self.store, info.id, None), inbox)
         return found
 
     async def history(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:

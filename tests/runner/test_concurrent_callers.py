@@ -288,6 +288,8 @@ async def test_recover_continues_what_was_answered_and_leaves_what_still_waits(d
         for name in ("answered", "open"):
             await runner.start(asking(), run_id=name).result()
         await runner.answer("answered", 5)
+        assert [wait.run_id for wait in await runner.waits()] == ["open"]
+        assert await runner.waits("answered") == []
     async with Runner(database) as runner:
         (run,) = await runner.recover(asking())
         assert (run.id, (await run.result()).status) == ("answered", "finished")
