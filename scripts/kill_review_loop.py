@@ -90,9 +90,10 @@ def killed(run_id: str, after_seconds: float, database: Path) -> tuple[int, bool
     process.kill()
     process.communicate()
     before = recorded(run_id, database)
-    if before.status == "running":
+    was_cut = before.status == "interrupted"
+    if was_cut:
         resume(run_id, database)
-    return before.last_seq, before.status == "running", recorded(run_id, database)
+    return before.last_seq, was_cut, recorded(run_id, database)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

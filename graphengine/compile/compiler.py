@@ -12,7 +12,6 @@ import json
 import re
 from collections import defaultdict
 from dataclasses import replace
-from operator import is_
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast, get_args, get_origin
 
 from graphengine.compile.binding import Binder, returns_of
@@ -82,25 +81,17 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
         CompileError: With all problems, if any of them is more than a warning.
     """
     known = graph._compiled  # noqa: SLF001 - kept there, where it lives as long as the graph
-    if known is None or any(_has_changed(each, then) for each, then in known.declared):
+    is_same = known is not None
+    for now, then in known.declared if known is not None else ():  # their lengths and ends: the rest cannot be replaced
+        is_same = is_same and len(now) == len(then) and (not now or now[-1] is then[-1])
+    if known is None or not is_same:
         compiler = _Compiler(graph)
         plan = compiler.plan()
         if plan is None:
             raise CompileError(graph.name, compiler.problems)
-        declared = [(each, _last(each)) for each in (graph, *compiler.inner)]
+        declared = [(now, [*now]) for each in (graph, *compiler.inner) for now in (each.nodes, each.edges)]
         graph._compiled = known = Compiled(plan, declared)  # noqa: SLF001
     return cast("Plan[S]", known.plan)
-
-
-def _last(graph: GraphDefinition[Any]) -> tuple[int, int, Sequence[object]]:
-    """Return how many nodes and edges a graph has, and the last of each."""
-    return len(graph.nodes), len(graph.edges), (*graph.nodes[-1:], *graph.edges[-1:])
-
-
-def _has_changed(graph: GraphDefinition[Any], then: tuple[int, int, Sequence[object]]) -> bool:
-    """Return whether nodes or edges were added since, also if others were taken away."""
-    *counts, last = _last(graph)  # by identity: the == of a quantity makes a condition
-    return counts != [*then[:2]] or not all(map(is_, last, then[2]))
 
 
 def problems_of(graph: GraphDefinition[Any]) -> Sequence[Problem]:

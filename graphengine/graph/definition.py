@@ -196,7 +196,7 @@ class Compiled:
     """The plan of a graph, and what it and each graph inside it had declared by then."""
 
     plan: object
-    declared: Sequence[tuple[GraphDefinition[Any], tuple[int, int, Sequence[object]]]]
+    declared: Sequence[tuple[Sequence[object], Sequence[object]]]
 
 
 class GraphDefinition(Generic[S]):

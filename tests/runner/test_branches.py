@@ -78,7 +78,7 @@ async def test_what_names_no_step_is_refused(runner: Runner, at: Any) -> None:
     ("at", "message", "repair"),
     [
         (("more", 7), "no completed visits of 'more' in run r have the number 7", "1 (step 2), 2 (step 3), 3 (step 4)"),
-        (("mor", 1), "no completed visits of 'mor' in run r", "did you mean 'more'?"),
+        (("mor", 1), "no completed visits of 'mor' in run r have the number 1", "did you mean 'more'?"),
     ],
 )
 async def test_an_unknown_visit_is_refused_with_those_that_exist(
