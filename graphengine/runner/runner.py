@@ -352,19 +352,18 @@ class Runner(Records):
                 await life.over.wait()
 
     async def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[Run[Any]]:
-        """Resume every run of these graphs that no process drives and that can continue.
+        """Resume every orphan of these graphs: runs whose process died, or released them.
 
-        These are runs whose process died or released them, and runs that wait and whose answer, message or time has
-        come. For a program that restarts and should finish what it had started. `Worker` does the same continuously,
-        with a limited number at a time. All are driven at once, except those with a node that was in flight at two
-        crashes in a row: they are driven after the others, one at a time. Runs that another process claims first are
-        left out, so any number of processes can recover the same runs.
+        For a program that restarts and should finish what it had started. `Worker` does the same continuously, with a
+        limited number at a time, and also for runs that wait. All are driven at once, except those with a node that was
+        in flight at two crashes in a row: they are driven after the others, one at a time. Runs that another process
+        claims first are left out, so any number of processes can recover the same runs.
 
         Args:
             graphs: The graphs, with distinct names.
 
         Returns:
-            A handle on each, orphans first. Runs that cannot be resumed (`GraphChanged`) are included: their
+            A handle on each, longest orphaned first. Runs that cannot be resumed (`GraphChanged`) are included: their
             `result()` raises the reason.
 
         Raises:
@@ -385,6 +384,7 @@ class Runner(Records):
         limit, due = _PAGE, partial(self.store.due, self._shared.clock.now(), graphs=list(known))
         while len(found := await due(limit=limit)) == limit:  # there may be more
             limit *= 4
+        found = [info for info in found if info.status == "running"]
         alone = [await opening.is_better_alone(self.store, info) for info in found]
         plans = {name: self._lives.checked(plan_of(known[name])) for name in {info.graph for info in found}}
         lives = [self._recovered(plans[info.graph], info.id, alone=a) for info, a in zip(found, alone, strict=True)]

@@ -126,7 +126,7 @@ def test_a_run_that_was_cut_off_continues_at_the_next_start(
 
 
 def test_an_answer_that_was_recorded_just_before_a_kill_counts(serve: Callable[[str], Service]) -> None:
-    """The next process recovers the run, which waits with its answer recorded."""
+    """The next process resumes the run, though `recover` leaves runs that wait."""
     answers = "    request.state.runner.resume(run_id, posts)  # in the background"
     assert answers in SOURCE
     first = serve(SOURCE.replace(answers, "    # in the background"))

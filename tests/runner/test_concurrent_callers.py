@@ -282,8 +282,8 @@ async def test_recover_drives_nothing_of_a_runner_that_closed_meanwhile() -> Non
             await store.runs()
 
 
-async def test_recover_continues_what_was_answered_and_leaves_what_still_waits(database: Path | str) -> None:
-    """An answer that was recorded just before a process died counts."""
+async def test_an_answered_question_is_no_open_one_and_a_resume_counts_it(database: Path | str) -> None:
+    """Also if the process died in between; `recover` leaves runs that wait."""
     async with Runner(database) as runner:
         for name in ("answered", "open"):
             await runner.start(asking(), run_id=name).result()
@@ -291,8 +291,8 @@ async def test_recover_continues_what_was_answered_and_leaves_what_still_waits(d
         assert [wait.run_id for wait in await runner.waits()] == ["open"]
         assert await runner.waits("answered") == []
     async with Runner(database) as runner:
-        (run,) = await runner.recover(asking())
-        assert (run.id, (await run.result()).status) == ("answered", "finished")
+        assert await runner.recover(asking()) == []
+        assert (await runner.resume("answered", asking()).result()).status == "finished"
 
 
 async def test_a_runner_is_not_entered_again(database: Path | str) -> None:
