@@ -187,5 +187,5 @@ def _cost(side: Side, *, is_whole: bool) -> str:
     from graphengine.cli.terminal import seconds
 
     since = "" if is_whole else " since they diverged"
-    took = f"{counted(side.steps, 'step')} in {seconds(side.seconds)}{since}"
+    took = f"{counted(side.steps, 'visit')} in {seconds(side.seconds)}{since}"
     return f"{took}, {usage_line(side.spent)}"

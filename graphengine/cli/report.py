@@ -295,7 +295,7 @@ def place_in_user_code(traceback_text: str) -> str:
 
 def show_cost(err: Channel, snapshot: Snapshot) -> None:
     """Show the number of steps, the duration, and the usage of models."""
-    took = f"{counted(snapshot.steps, 'step')} in {seconds(snapshot.elapsed_seconds)}"
+    took = f"{counted(snapshot.steps, 'visit')} in {seconds(snapshot.elapsed_seconds)}"
     err.prose(f"{took}, {usage_line(snapshot.usage)}")
     if snapshot.deaths and (snapshot.usage.get("calls") or 0):
         err.prose(f"not counted: model calls in flight, if any, at {counted(snapshot.deaths, 'death')} of its process")

@@ -30,7 +30,7 @@ def test_run_writes_the_result_to_stdout_and_the_rest_to_stderr(project: Path, i
         "done     more (visit 3) in ",
         " -> END [enough]",
         "n 3 >= 3: yes",
-        "3 steps in ",
+        "3 visits in ",
         ", no model calls\n",
         "branch: graphengine branch r --at 3 --set 'n=…'",
         "draw:   graphengine render r -o r.svg",

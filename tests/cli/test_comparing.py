@@ -42,7 +42,7 @@ def test_diff_shows_where_two_runs_diverge(invoke: Invoke) -> None:
     ]
     assert "their states are the same" in lines
     costs = [line for line in lines if "since they diverged" in line]
-    assert [line.split(" in ")[0] for line in costs] == ["a  2 steps", "b  3 steps"]
+    assert [line.split(" in ")[0] for line in costs] == ["a  2 visits", "b  3 visits"]
 
 
 def test_a_diff_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None:

@@ -73,7 +73,7 @@ def test_show_shows_steps_state_and_parent(invoke: Invoke) -> None:
     assert "n = 2" in found.stdout
     assert "END [enough]" in found.stdout
     assert "text: hello" in found.stdout
-    parts = ("run child of counter", "finished [enough]: n 3 >= 3: yes", " steps in ", "n: 3", "seq  step")
+    parts = ("run child of counter", "finished [enough]: n 3 >= 3: yes", " visits in ", "n: 3", "seq  step")
     places = [found.stdout.index(part) for part in parts]
     assert places == sorted(places), "the outcome and its reason, the cost, the state, the steps"
     assert document(invoke("show", "r", "--at", "2", "--json").stdout)["state"]["n"] == 1
