@@ -82,7 +82,7 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
     """
     known = graph._compiled  # noqa: SLF001 - kept there, where it lives as long as the graph
     is_same = known is not None
-    for now, then in known.declared if known is not None else ():  # their lengths and ends: the rest cannot be replaced
+    for now, then in known.declared if known is not None else ():  # lengths and ends: what add_node and add_edge change
         is_same = is_same and len(now) == len(then) and (not now or now[-1] is then[-1])
     if known is None or not is_same:
         compiler = _Compiler(graph)
