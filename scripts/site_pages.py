@@ -49,7 +49,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Ending": "Ending",
             "Wait": "Wait runner.RunWait",
             "Usage": "Usage",
-            "Failures": "Failure FailedPart RunFailed",
+            "Failures": "Failure FailedPart RunFailed RunWaits",
             "Events": "runner.StepRecorded runner.StatusChanged runner.RunEnded runner.NodeBegan runner.Emitted "
             "runner.LiveEvent runner.event_document",
             "Step": "Step",

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from graphengine.agents.guards import Hooks
     from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.runtime import AgentRuntime
+    from graphengine.graph.definition import GraphDefinition
     from graphengine.models.parts import Citation
     from graphengine.state.amounts import Usage
 
@@ -175,6 +176,9 @@ class Agent(Generic[T]):
     batch: bool = False
     _parts: Parts[T] = field(init=False, repr=False, compare=False)
     _read: tuple[Parameter, ...] | None = field(init=False, repr=False, compare=False, default=None)
+    _graphs: dict[frozenset[str], GraphDefinition[Any]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         for invalid, repair in _invalid(self):
@@ -556,6 +560,11 @@ def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
 def reads_of(agent: Agent[Any]) -> Sequence[Parameter]:
     """Return what an agent reads, its memory excepted."""
     return [each for each in agent._reads() if each.name != agent.memory]  # noqa: SLF001 - of this module
+
+
+def graphs_of(agent: Agent[Any]) -> dict[frozenset[str], GraphDefinition[Any]]:
+    """Return the graphs that were made to run it alone, by the names of the resources that they can take."""
+    return agent._graphs  # noqa: SLF001 - of this module
 
 
 def _of_tools(agent: Agent[Any]) -> Sequence[Parameter]:

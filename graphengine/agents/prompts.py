@@ -23,6 +23,7 @@ from typing import Final, Literal
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
+from graphengine.agents.given import Plain
 from graphengine.errors import DefinitionError
 from graphengine.graph.question import HOLE, holes
 from graphengine.media import Media, mark
@@ -221,7 +222,8 @@ def _shown(value: object, *, lenient: bool = False, media: list[Media] | None = 
         value = bytes(value).decode(errors="replace")
     if isinstance(value, str):
         text = utf8_text(value)
-        return _Shown(text, lines=len(text.splitlines()) > 1)
+        lines = len(text.splitlines()) > 1
+        return _Shown(text, bare=isinstance(value, Plain) and not lines, lines=lines)
     if media is not None and has_media(value):
         value = marked(value, media)
     messages = _messages(value)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import field, make_dataclass
+from dataclasses import dataclass, field, make_dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final, Optional, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Optional, TypeVar, cast
 
-from graphengine.agents.agent import reads_of
+from graphengine.agents.agent import graphs_of, reads_of
+from graphengine.agents.given import Given
 from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.errors import DefinitionError
+from graphengine.errors import DefinitionError, GraphEngineError
 from graphengine.graph.definition import GraphDefinition
 from graphengine.graph.options import END, START
 from graphengine.models.base import Message
@@ -18,10 +19,11 @@ from graphengine.state.injection import NO_DEFAULT
 from graphengine.state.path import parse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
+    from graphengine.runner.result import Result
     from graphengine.runner.run import Run
     from graphengine.runner.runner import Runner
 
@@ -34,7 +36,9 @@ QUESTION: Final = "question"
 """What an agent without a prompt reads."""
 
 
-def graph_of_agent(agent: Agent[Any], kind: Callable[..., G]) -> G:
+def graph_of_agent(
+    agent: Agent[Any], kind: Callable[..., G], resources: Mapping[str, Callable[[], object]] | None = None
+) -> G:
     """Return the graph that runs one agent. Its state has what the agent reads, and `answer`.
 
     It is the same for the same agent in every process, so its runs can be resumed.
@@ -42,17 +46,21 @@ def graph_of_agent(agent: Agent[Any], kind: Callable[..., G]) -> G:
     Args:
         agent: The agent.
         kind: The class of the graph.
+        resources: Factories of what the agent's functions and tools take by name.
 
     Raises:
         DefinitionError: It is no agent but a graph, or reads a field of the name `answer`.
     """
-    if isinstance(agent, GraphDefinition):
-        raise DefinitionError(f"{agent!r} is not an Agent", repair="await runner.start(graph, state).result()")
-    fields: dict[str, tuple[str, Any, Any]] = {} if agent.prompt else {QUESTION: (QUESTION, Any, field())}
+    _check_agent(agent)
+    given = resources or {}
+    fields: dict[str, tuple[str, Any, Any]] = {} if agent.prompt else {QUESTION: (QUESTION, Given, field())}
     for each in reads_of(agent):
         root = parse(each.name).root
+        if root in given and not each.shown:
+            continue
         default = field() if each.default is NO_DEFAULT else field(default_factory=partial(copy, each.default))
-        fields[root] = (root, each.annotation if root == each.name else Any, default)
+        is_typed = root == each.name and each.annotation is not Any
+        fields[root] = (root, each.annotation if is_typed else Given, default)
     inputs = None if agent.prompt else {name: name for name in fields}
     if agent.memory:
         fields[agent.memory] = (agent.memory, Annotated[list[Message], extend], field(default_factory=list))
@@ -60,44 +68,146 @@ def graph_of_agent(agent: Agent[Any], kind: Callable[..., G]) -> G:
         repair = "give its input another name"
         raise DefinitionError(f"{agent.name} reads {ANSWER}", where=f"agent {agent.name}", repair=repair)
     fields[ANSWER] = (ANSWER, Optional[cast("Any", agent.output)], field(default=None))  # noqa: UP045 - of a value
-    graph = kind(agent.name, make_dataclass(agent.name, fields.values(), kw_only=True), result=ANSWER)
+    state = make_dataclass(agent.name, fields.values(), kw_only=True)
+    used = {name: make for name, make in given.items() if name not in fields}
+    graph = kind(agent.name, state, result=ANSWER, resources=used)
     node = agent.name if agent.name.isidentifier() else "agent"
     graph.add_node(node, agent, inputs=inputs, writes=ANSWER)
     graph.add_path(START, node, END)
     return graph
 
 
-async def answer_of(runner: Runner, agent: Agent[T], inputs: Mapping[str, object]) -> T:
-    """Run an agent and return its answer. Raises: as `Runner.run`."""
-    return await _answer(agent, runner.start(graph_of_agent(agent, GraphDefinition), inputs))
+def _check_agent(agent: object) -> None:
+    if isinstance(agent, GraphDefinition):
+        raise DefinitionError(f"{agent!r} is not an Agent", repair="await runner.start(graph, state).result()")
 
 
-async def streamed(
-    runner: Runner, agent: Agent[T], inputs: Mapping[str, object]
-) -> AsyncGenerator[AgentEvent | T, None]:
-    """Run an agent, and yield what it shows, then its answer. Raises: as `Runner.run`."""
-    run = runner.start(graph_of_agent(agent, GraphDefinition), inputs)
-    async for event in run.events():
-        if isinstance(event, AGENT_EVENTS):
-            yield event
-    answer: T = await _answer(agent, run)
-    yield answer
+class RunWaits(GraphEngineError):
+    """The run of an agent waits for a person or a message, so it has no answer yet.
+
+    Attributes:
+        run_id: The run.
+        waits: What it waits for.
+
+    Example:
+        >>> from graphengine.models import calls
+        >>> def pay(name: str) -> str:
+        ...     return f"paid {name}"
+        >>> careful = Agent("careful", tools=[tool(pay, approve=True)])
+        >>> models = ScriptedModel([calls(("pay", {"name": "Ada"})), "I was not allowed to."])
+        >>> async def main() -> None:
+        ...     async with Runner(models=models) as runner:
+        ...         try:
+        ...             await runner.run(careful, question="Pay Ada.")
+        ...         except RunWaits as asked:
+        ...             await runner.answer(asked.run_id, False)
+        ...             print(await runner.run(careful, run_id=asked.run_id))
+        >>> asyncio.run(main())
+        I was not allowed to.
+    """
+
+    code = "run_waits"
+
+    def __init__(self, agent: str, result: Result[Any]) -> None:
+        self.run_id, self.waits = result.run_id, result.waits
+        asked = ", ".join(wait.question for wait in result.waits)
+        super().__init__(
+            f"run {result.run_id} is waiting: it asks {asked}",
+            where=f"agent {agent}",
+            repair=f"answer it, runner.answer({result.run_id!r}, …); runner.run(agent, run_id={result.run_id!r}) "
+            "then continues it",
+        )
 
 
-async def _answer(agent: Agent[T], run: Run[Any]) -> T:
-    """Return the answer of a run.
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[T]):
+    """An agent that is to be run, what it is given, and with which options.
+
+    Attributes:
+        runner: Drives the run.
+        agent: The agent.
+        resources: The names of the Runner's resources.
+        inputs: What it reads, by name.
+        options: The options of `Runner.start` that were given.
+    """
+
+    runner: Runner
+    agent: Agent[T]
+    resources: frozenset[str]
+    inputs: Mapping[str, object]
+    options: Mapping[str, Any]
+
+    async def answer(self) -> T:
+        """Run it, and return its answer. Raises: as `Runner.run`."""
+        return await self._answer(await self._run())
+
+    async def events(self) -> AsyncGenerator[AgentEvent | T, None]:
+        """Run it, and yield what it shows, then its answer. Raises: as `Runner.run`."""
+        run = await self._run()
+        async for event in run.events():
+            if isinstance(event, AGENT_EVENTS):
+                yield event
+        yield await self._answer(run)
+
+    async def _run(self) -> Run[Any]:
+        """Start its run, or resume the one that has the given id."""
+        graph, run_id = self._graph(), self.options.get("run_id")
+        if run_id is None or not await self.runner.store.infos([run_id]):
+            return self.runner.start(graph, self.inputs, **self.options)
+        return self.runner.resume(run_id, graph, limits=self.options.get("limits"))
+
+    def _graph(self) -> GraphDefinition[Any]:
+        """Return its graph, made once for the same resources, with those that the Runner has and it can take."""
+        made = graphs_of(self.agent)
+        if self.resources not in made:
+            factories = dict.fromkeys(self.resources, _given_by_the_runner)
+            made[self.resources] = graph_of_agent(self.agent, GraphDefinition, factories)
+        return made[self.resources]
+
+    async def _answer(self, run: Run[Any]) -> T:
+        """Return the answer of a run.
+
+        Raises:
+            RunWaits: It waits for a person or a message.
+            DefinitionError: It was stopped or released.
+        """
+        result = await run.result()
+        if result.status == "finished":
+            return cast("T", result.output)
+        if result.status == "waiting":
+            raise RunWaits(self.agent.name, result)
+        repair = f"runner.run({self.agent.name}, run_id={run.id!r}) continues it"
+        raise DefinitionError(f"run {run.id} is {result.status}", where=f"agent {self.agent.name}", repair=repair)
+
+
+def _given_by_the_runner() -> object:
+    """Stand for a resource that `Runner(resources=…)` has, which replaces this."""
+    raise AssertionError
+
+
+def asked(
+    runner: Runner, agent: Agent[T], resources: Collection[str], inputs: Mapping[str, object], options: dict[str, Any]
+) -> Asked[T]:
+    """Return what `Runner.run` and `Runner.stream` were asked to do.
+
+    Args:
+        runner: Drives the run.
+        agent: The agent.
+        resources: The names of the Runner's resources.
+        inputs: What the agent reads.
+        options: The options of the run, None where none was given.
 
     Raises:
-        DefinitionError: The run waits for a person, or was stopped or released.
+        DefinitionError: It is no agent, or it reads something that has the name of an option and was given by name.
     """
-    result = await run.result()
-    if result.status == "finished":
-        return cast("T", result.output)
-    waits = ", ".join(wait.question for wait in result.waits)
-    text = f"run {run.id} is {result.status}" + (f": it asks {waits}" if waits else "")
-    first = f"answer it, runner.answer({run.id!r}, …), and " if waits else ""
-    repair = f"{first}resume it with the graph Graph.of({agent.name})"
-    raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
+    _check_agent(agent)
+    given = {name: value for name, value in options.items() if value is not None}
+    reads = {parse(each.name).root for each in reads_of(agent)}
+    for name in sorted((given.keys() & reads) - inputs.keys()):
+        text = f"{agent.name} reads {name!r}, which is an option of the run too"
+        repair = f"give what it reads as one mapping: runner.run({agent.name}, {{{name!r}: …}})"
+        raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
+    return Asked(runner, agent, frozenset(resources), inputs, given)
 
 
-__all__ = ["answer_of", "graph_of_agent", "streamed"]
+__all__ = ["Asked", "RunWaits", "asked", "graph_of_agent"]

@@ -14,7 +14,7 @@ from graphengine.runner.result import draw_with
 from graphengine.worker.queue_runner import QueueRunner
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Executor
     from os import PathLike
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.model_routing import GivenModels
     from graphengine.engine.snapshot import Snapshot
+    from graphengine.graph.definition import Limits
     from graphengine.graph.options import Sizes
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import Extension
@@ -77,6 +78,7 @@ class Runner(QueueRunner):
         telemetry: Telemetry | None = None,
         extensions: Sequence[Extension] = (),
     ) -> None:
+        self._given = frozenset(resources or ())
         super().__init__(
             store_at(store) if isinstance(store, (str, os.PathLike)) else store,
             resources=resources,
@@ -93,17 +95,37 @@ class Runner(QueueRunner):
             ),
         )
 
-    async def run(self, agent: Agent[T], /, **inputs: object) -> T:
+    async def run(  # noqa: PLR0913 - the options of a run
+        self,
+        agent: Agent[T],
+        inputs: Mapping[str, object] | None = None,
+        /,
+        *,
+        run_id: str | None = None,
+        limits: Limits | None = None,
+        after: str | None = None,
+        tags: Iterable[str] | None = None,
+        **more: object,
+    ) -> T:
         """Run one agent, recorded in the store as a run of `Graph.of(agent)`, and return its answer.
 
+        `runner.start(Graph.of(agent), …)` does the same and returns a handle, whose result has usage, state and id.
+
         Args:
-            agent: The agent.
-            inputs: What it reads, by name; an agent without a prompt reads `question`.
+            agent: The agent. Its functions and tools can take the Runner's resources by name.
+            inputs: What it reads, as a mapping: for names that are those of options.
+            run_id: The run's id; generated if not given. A run that has it already is resumed: what it recorded is not
+                done again, and if it is over, its answer is returned.
+            limits: As for `start`.
+            after: As for `start`: an earlier run, whose conversation goes on if the agent has a memory.
+            tags: As for `start`.
+            more: What it reads, by name; an agent without a prompt reads `question`.
 
         Raises:
             InputError: An input is missing, or nothing reads it.
-            DefinitionError: A person has to be asked, as to approve a tool's call; the run waits for the answer. Or the
-                run was stopped or released.
+            RunWaits: A person has to be asked, as to approve a tool's call. The run waits for the answer; then this
+                call, with its `run_id`, continues it.
+            DefinitionError: The run was stopped or released.
             CompileError, RunFailed: As for other runs.
 
         Example:
@@ -116,22 +138,40 @@ class Runner(QueueRunner):
             HO
             ['finished']
         """
-        from graphengine.api.agent_runs import answer_of  # noqa: PLC0415 - other runs need no agents
+        from graphengine.api.agent_runs import asked  # noqa: PLC0415 - other runs need no agents
 
-        return await answer_of(self, agent, inputs)
+        options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags}
+        return await asked(self, agent, self._given, {**(inputs or {}), **more}, options).answer()
 
-    def stream(self, agent: Agent[T], /, **inputs: object) -> AsyncGenerator[AgentEvent | T, None]:
+    def stream(  # noqa: PLR0913 - the options of a run
+        self,
+        agent: Agent[T],
+        inputs: Mapping[str, object] | None = None,
+        /,
+        *,
+        run_id: str | None = None,
+        limits: Limits | None = None,
+        after: str | None = None,
+        tags: Iterable[str] | None = None,
+        **more: object,
+    ) -> AsyncGenerator[AgentEvent | T, None]:
         """Run one agent as `run` does, and iterate over what it shows meanwhile, and at last its answer.
 
         A caller that stops iterating does not end the run. Raises: as `run`, when iterated.
 
         Args:
             agent: The agent.
-            inputs: What it reads, by name.
+            inputs: As for `run`, as are the others.
+            run_id: The run's id.
+            limits: Limits of the run.
+            after: An earlier run.
+            tags: Tags of the run.
+            more: What it reads, by name.
         """
-        from graphengine.api.agent_runs import streamed  # noqa: PLC0415 - the same
+        from graphengine.api.agent_runs import asked  # noqa: PLC0415 - the same
 
-        return streamed(self, agent, inputs)
+        options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags}
+        return asked(self, agent, self._given, {**(inputs or {}), **more}, options).events()
 
     if not TYPE_CHECKING:  # type checkers know that it has none of these
 

@@ -147,8 +147,30 @@ class SyncRunner:
     def unschedule(self, name: str) -> None: ...
     def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule: ...
     def limit_queue(self, queue: str, limits: QueueLimits | None) -> None: ...
-    def run(self, agent: Agent[T], /, **inputs: object) -> T: ...
-    def stream(self, agent: Agent[T], /, **inputs: object) -> Iterator[AgentEvent | T]: ...
+    def run(
+        self,
+        agent: Agent[T],
+        inputs: Mapping[str, object] | None = None,
+        /,
+        *,
+        run_id: str | None = None,
+        limits: Limits | None = None,
+        after: str | None = None,
+        tags: Iterable[str] | None = None,
+        **more: object,
+    ) -> T: ...
+    def stream(
+        self,
+        agent: Agent[T],
+        inputs: Mapping[str, object] | None = None,
+        /,
+        *,
+        run_id: str | None = None,
+        limits: Limits | None = None,
+        after: str | None = None,
+        tags: Iterable[str] | None = None,
+        **more: object,
+    ) -> Iterator[AgentEvent | T]: ...
 
 class SyncRun(Generic[S]):
     def __init__(self, portal: Portal, run: Run[S]) -> None: ...

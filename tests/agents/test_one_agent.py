@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
+import enum
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import Agent, Graph, Message, RunFailed, Runner, ScriptedModel, SyncRunner, tool
+from graphengine import Agent, Graph, Limits, Media, Message, RunFailed, Runner, RunWaits, ScriptedModel, SyncRunner, tool
 from graphengine.agents import TextDelta, ToolCalled, ToolReturned
+from graphengine.compile import compiler, graph_spec
 from graphengine.errors import DefinitionError, InputError
+from graphengine.media import TextFile
 from graphengine.models import calls
 from graphengine.runner import run_events
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
     from pathlib import Path
+
+    from graphengine.graph.definition import GraphDefinition
 
 
 class Forecast(BaseModel):
@@ -116,18 +125,25 @@ def test_a_wrong_input_of_a_stream_is_refused_at_the_call() -> None:
         FORECASTER.stream(cty="Bern", style="")
 
 
-async def test_a_question_to_a_person_is_answered_in_its_run() -> None:
-    """`run` says which run waits, and how to continue it."""
+async def test_a_question_to_a_person_is_answered_in_its_run(tmp_path: Path) -> None:
+    """`run` says which run waits for what; once it is answered, the same call continues it, in another process too."""
     careful = Agent("careful", tools=[tool(weather, approve=True)])
-    async with Runner(models=scripted()) as runner:
-        with pytest.raises(DefinitionError, match="is waiting: it asks") as caught:
-            await runner.run(careful, question="Rain?")
-        (info,) = await runner.runs()
-        assert info.id in str(caught.value)
+    model = scripted()
+    async with Runner(tmp_path / "runs.db", models=model) as runner:
+        with pytest.raises(RunWaits, match="is waiting: it asks") as caught:
+            await runner.run(careful, question="Rain?", run_id="r")
+        assert (caught.value.run_id, len(caught.value.waits)) == ("r", 1)
+        with pytest.raises(RunWaits):
+            await runner.run(careful, run_id="r")
+    async with Runner(tmp_path / "runs.db", models=model) as runner:
+        await runner.answer("r", True)  # noqa: FBT003 - the answer
+        assert await runner.run(careful, run_id="r") == "It rains."
+        assert await runner.run(careful, run_id="r") == "It rains."
+    assert len(model.requests) == 2
 
 
 async def test_a_run_that_was_stopped_has_no_answer() -> None:
-    """The error names the run, and no question."""
+    """The error names the run, and how to continue it."""
     begun = asyncio.Event()
 
     async def never(word: str) -> str:
@@ -142,7 +158,7 @@ async def test_a_run_that_was_stopped_has_no_answer() -> None:
         await runner.stop(info.id, now=True)
         with pytest.raises(DefinitionError, match=f"run {info.id} is stopped") as caught:
             await answer
-    assert caught.value.repair == "resume it with the graph Graph.of(slow)"
+    assert caught.value.repair == f"runner.run(slow, run_id={info.id!r}) continues it"
 
 
 async def test_a_stream_that_is_not_read_has_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,3 +182,122 @@ async def test_an_agent_that_reads_answer_has_no_graph() -> None:
     """The field is that of its own answer."""
     with pytest.raises(DefinitionError, match="careful reads answer"):
         Graph.of(Agent("careful", prompt="{answer}"))
+
+
+class Color(enum.Enum):
+    """A member's value is the program's text, so a prompt inserts it without tags."""
+
+    RED = "red"
+    TWO = 2
+
+
+@dataclass
+class Place:
+    """A structure."""
+
+    name: str
+    since: datetime.date
+
+
+DAY = datetime.date(2026, 11, 23)
+SHOWN = {
+    "date": DAY,
+    "datetime": datetime.datetime(2026, 11, 23, 12, tzinfo=datetime.UTC),
+    "time": datetime.time(12, 30),
+    "timedelta": datetime.timedelta(hours=1.5),
+    "decimal": Decimal("1.50"),
+    "uuid": UUID(int=7),
+    "enum": Color.RED,
+    "enum of a number": Color.TWO,
+    "nan": float("nan"),
+    "model": Forecast(city="Bern", rain=True),
+    "dataclass": Place("Bern", DAY),
+    "list": [Place("Bern", DAY), None, 1],
+    "tuple": (1, 2.5),
+    "set": {"b", "a"},
+    "dict": {"when": DAY, 2: Decimal(3)},
+    "file": TextFile(path="a.md", text="# A"),
+    "files": [TextFile(path="a.md", text="# A")],
+    "media": Media(data=b"%PDF-1", name="a.pdf"),
+    "media in a dict": {"shown": [Media(data=b"%PDF-1")]},
+    "text like a date": "2026-11-23",
+}
+
+
+@pytest.mark.parametrize("value", SHOWN.values(), ids=SHOWN)
+async def test_a_recorded_run_takes_what_the_agent_takes(value: object, tmp_path: Path) -> None:
+    """The model is asked the same with and without a Runner, and again by the run that another process resumes."""
+    agent = Agent("reader", prompt="Read {x}.")
+    model = ScriptedModel(["ok", "ok"])
+    assert await agent.but(model=model).run(x=value) == "ok"
+    async with Runner(tmp_path / "runs.db", models=ScriptedModel([])) as runner:
+        with pytest.raises(RunFailed):
+            await runner.run(agent, x=value, run_id="r")
+    async with Runner(tmp_path / "runs.db", models=model) as runner:
+        assert await runner.run(agent, run_id="r") == "ok"
+    assert model.requests[0].messages == model.requests[1].messages
+
+
+async def test_a_function_of_the_agent_gets_scalars_of_their_own_class() -> None:
+    """Also where no annotation says which."""
+    agent = Agent("reader", by_rules=lambda x: type(x).__name__, prompt="{x}")
+    kinds = ("date", "datetime", "time", "timedelta", "decimal", "uuid", "media")
+    async with Runner() as runner:
+        found = [await runner.run(agent, x=SHOWN[kind]) for kind in kinds]
+    assert found == ["date", "datetime", "time", "timedelta", "Decimal", "UUID", "Media"]
+
+
+async def test_the_resources_of_the_runner_are_the_agents() -> None:
+    """Its tools and functions take them by name; models and lists of runs do not see them."""
+
+    def price(db: dict[str, int], item: str) -> int:
+        """Return the price of an item."""
+        return db[item]
+
+    model = ScriptedModel([calls(("price", {"item": "pump"})), "It costs 100."])
+    shop = Agent("shop", tools=[price], check=lambda answer, db: str(db["pump"]) in answer or 1 / 0)
+    async with Runner(models=model, resources={"db": {"pump": 100}, "unused": 1}) as runner:
+        assert await runner.run(shop, question="How much is a pump?") == "It costs 100."
+    assert model.requests[0].tools[0].schema["required"] == ["item"]
+
+
+async def test_options_of_a_run_are_those_of_its_graph(tmp_path: Path) -> None:
+    """Limits, tags, an id, and an earlier run whose conversation goes on."""
+    chat = Agent("chat", prompt="{question}", memory="messages", model=ScriptedModel(["1", "2"]))
+    async with Runner(tmp_path / "runs.db") as runner:
+        assert await runner.run(chat, question="a", run_id="first", tags=["x"]) == "1"
+        assert await runner.run(chat, question="b", after="first", run_id="second") == "2"
+        info = await runner.info("first")
+        again = await runner.resume("second", Graph.of(chat)).result()
+        with pytest.raises(DefinitionError, match="is stopped"):
+            await runner.run(chat, question="c", limits=Limits(visits=0))
+    assert info.tags == ("x",)
+    assert [message.text for message in again.state.messages] == [
+        f"<question>{q}</question>" if q in "ab" else q for q in "a1b2"
+    ]
+
+
+async def test_an_input_with_the_name_of_an_option_is_given_in_a_mapping() -> None:
+    """By name it would be the option, so that is refused."""
+    labeller = Agent("labeller", prompt="Sort {tags}.", by_rules=lambda tags: tags[-1])
+    async with Runner() as runner:
+        with pytest.raises(DefinitionError, match="an option of the run too") as caught:
+            await runner.run(labeller, tags=["b", "a"])
+        assert "{'tags': …}" in caught.value.repair
+        assert await runner.run(labeller, {"tags": ["b", "a"]}, tags=["x"]) == "a"
+
+
+async def test_the_graph_of_an_agent_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each call."""
+    made: list[str] = []
+    compiled = graph_spec.graph_spec_of
+
+    def counted(graph: GraphDefinition[Any], nodes: Any) -> Any:
+        made.append(graph.name)
+        return compiled(graph, nodes)
+
+    monkeypatch.setattr(compiler, "graph_spec_of", counted)
+    echo = Agent("echo", prompt="{x}", by_rules=lambda x: x)
+    async with Runner() as runner:
+        assert [await runner.run(echo, x=each) for each in "abc"] == ["a", "b", "c"]
+    assert made == ["echo"]
