@@ -21,6 +21,7 @@ from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
 from graphengine.agents.prompts import DATA_NOTE, SYSTEM_DATA_NOTE, fill, labelled
 from graphengine.agents.reading import Output
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
+from graphengine.agents.tool_checks import findings
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
 from graphengine.engine.plan import Remembered
@@ -41,11 +42,12 @@ from graphengine.state.json_values import utf8_text
 from graphengine.state.path import is_path, nearest, parse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 
     from graphengine.agents.guards import Hooks
     from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.runtime import AgentRuntime
+    from graphengine.agents.tool_checks import Finding
     from graphengine.graph.definition import GraphDefinition
     from graphengine.models.parts import Citation
     from graphengine.state.amounts import Usage
@@ -472,6 +474,10 @@ class AgentBody(Generic[T]):
             repair = "name a field, or one key of one: 'memories[editor]'"
             found.append(("bad_path", f"memory={agent.memory!r} is not a path", repair))
         return [*found, *self._problems_of_model()]
+
+    def problems_in(self, fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
+        """Yield the problems of its tools in a graph with these fields and resources."""
+        return findings(_parts_of(self.agent).kit, fields, resources)
 
     def _problems_of_model(self) -> Sequence[tuple[str, str, str]]:
         """List a bad model name, and the settings that the model does not have."""

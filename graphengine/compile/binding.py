@@ -20,7 +20,7 @@ from graphengine.errors import DefinitionError, Problem
 from graphengine.graph.definition import UNSET, Choose, Declared, GraphBody, Node, Options, choose
 from graphengine.graph.elsewhere import PARAMETERS, RESULTS
 from graphengine.graph.question import ask
-from graphengine.graph.runnable import FunctionBody, HasBody, is_async
+from graphengine.graph.runnable import FunctionBody, HasBody, HasScope, is_async
 from graphengine.state.declared import declared_of
 from graphengine.state.field import type_name
 from graphengine.state.immutable import unrecordable
@@ -129,6 +129,9 @@ class Binder:
         inner = self.compile(body.graph, where) if isinstance(body, GraphBody) else None
         for code, message, repair in body.problems():
             self.report(code, where, message, repair)
+        if isinstance(body, HasScope):
+            for code, message, repair, is_warning in body.problems_in(self.state.fields, self.resources):
+                self.report(code, where, message, repair, warning=is_warning)
         parameters = list(body.parameters)
         if getattr(body, "takes_all", False):  # an agent without a prompt: all its inputs become part of the request
             parameters += [Parameter(name, shown=True) for name in inputs if name not in {p.name for p in parameters}]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkabl
 from graphengine.state.injection import Injected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from graphengine.state.injection import Parameter
 
@@ -59,6 +59,15 @@ class Body(Protocol):
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """Return the problems of the body itself, as (code, message, repair)."""
+        ...
+
+
+@runtime_checkable
+class HasScope(Protocol):
+    """A body whose parts take what the graph around it provides, such as an agent with tools."""
+
+    def problems_in(self, fields: Collection[str], resources: Collection[str]) -> Iterable[tuple[str, str, str, bool]]:
+        """Return the problems in a graph with these fields and resources: code, message, repair, is it a warning."""
         ...
 
 

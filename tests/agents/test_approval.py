@@ -205,11 +205,19 @@ def _key_of(question: str) -> str:
 
 
 async def test_a_rule_that_takes_what_a_call_does_not_have_fails_the_node() -> None:
-    """No call is made whose approval cannot be decided; alone, an agent can make those that need none."""
+    """No call is made whose approval cannot be decided; alone, an agent can make those that need none.
+
+    The compiler finds such a rule, unless it is of an agent that a node's own code calls.
+    """
     bank = Bank()
+    agent = Agent("writer", prompt="{task}", tools=[tool(bank.pay, approve=lambda amuont: amuont > 3)])
+
+    async def ask(task: str) -> str:
+        return await agent.run(task=task)
+
     async with Runner(models={"writer": ScriptedModel([calls(PAY)])}) as runner:
         with pytest.raises(RunFailed, match="takes 'amuont', which the call does not have"):
-            await within(runner.start(bank.graph(lambda amuont: amuont > 3)))
+            await within(runner.start(one(ask)))
     assert bank.paid == []
 
     def add(first: int, second: int) -> int:

@@ -13,7 +13,19 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel
 
-from graphengine import Agent, Graph, Limits, Media, Message, RunFailed, Runner, RunWaits, ScriptedModel, SyncRunner, tool
+from graphengine import (
+    Agent,
+    Graph,
+    Limits,
+    Media,
+    Message,
+    RunFailed,
+    Runner,
+    RunWaits,
+    ScriptedModel,
+    SyncRunner,
+    tool,
+)
 from graphengine.agents import TextDelta, ToolCalled, ToolReturned
 from graphengine.compile import compiler, graph_spec
 from graphengine.errors import DefinitionError, InputError

@@ -1,0 +1,78 @@
+"""What a compiler can find in an agent's tools: what the graph gives them, and what is left for the model."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from graphengine.agents.tools import Tool
+from graphengine.errors import DefinitionError
+from graphengine.state.injection import NO_DEFAULT, Injected
+from graphengine.state.path import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+_ALIKE: Final = 0.8
+"""How similar a parameter's name and a resource's are if one is taken for the other misspelt; 1 for equal names."""
+
+
+class Finding(NamedTuple):
+    """A problem of an agent that only its graph shows."""
+
+    code: str
+    message: str
+    repair: str
+    is_warning: bool
+
+
+def findings(tools: Iterable[object], fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
+    """Yield the problems of an agent's tools in a graph.
+
+    Args:
+        tools: The tools; those that a server or a provider has are not examined.
+        fields: The fields of the graph's state.
+        resources: The resources of the graph, and of the graphs around it.
+    """
+    for tool in tools:
+        if isinstance(tool, Tool):
+            yield from _of_arguments(tool, fields, resources)
+            yield from _of_approval(tool, resources)
+
+
+def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
+    """Yield what a model cannot fill in, and what it perhaps should not."""
+    try:
+        tool.spec({*resources, "ctx"})
+    except DefinitionError as error:
+        yield Finding("bad_tool", error.message, error.repair, is_warning=False)
+        return
+    asked = [name for name in tool.parameters if name not in {*resources, *tool.inputs, "ctx"}]
+    for name in asked:
+        text = f"the model fills in {name!r} of the tool {tool.name}, "
+        near = difflib.get_close_matches(name, sorted(resources), n=1, cutoff=_ALIKE)
+        if near:
+            repair = f"did you mean the resource {near[0]!r}? Else give the parameter another name"
+            yield Finding("misspelt_resource", f"{text}and there is a resource {near[0]!r}", repair, is_warning=True)
+        elif name in fields:
+            repair = f"tool({tool.name}, inputs=[{name!r}]) reads it from the state; else give it another name"
+            yield Finding("model_fills_field", f"{text}which is a field of the state too", repair, is_warning=True)
+
+
+def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Finding]:
+    """Yield the parameters of the functions of `approve=` that no call has."""
+    if tool.approval is None:
+        return
+    properties = tool.spec({*resources, "ctx"}).schema.get("properties") if tool.schema is not None else None
+    arguments = properties if isinstance(properties, dict) else tool.parameters
+    known = {*arguments, *tool.inputs, *resources, "ctx"}
+    for function in (tool.approval.when, tool.approval.show):
+        injected = None if function is None else Injected.of(function)
+        for parameter in () if injected is None else injected.parameters:
+            if parameter.name not in known and parameter.default is NO_DEFAULT:
+                name = "" if injected is None else injected.name
+                text = f"{name}, of approve= of the tool {tool.name}, takes {parameter.name!r}, which no call has"
+                yield Finding("bad_tool", text, did_you_mean(parameter.name, arguments), is_warning=False)
+
+
+__all__ = ["Finding", "findings"]
