@@ -30,7 +30,7 @@ from graphengine.models.base import Response, Stop, ToolCall
 from graphengine.models.openai_parts import call_id, sendable
 from graphengine.models.prices import STANDARD_TIERS, Spent, prices_sound
 from graphengine.models.refusals import WHAT, advised, kind_of_status, shown
-from graphengine.models.sdk import load, schema_in_words, sound_json
+from graphengine.models.sdk import check_allowed, load, schema_in_words, sound_json
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class PydanticAIModel:
         began = False
         try:
             model = self._inferred()
+            check_allowed(self.name, model.base_url)
             if hasattr(model, "_refresh_http_client"):
                 model._refresh_http_client()  # noqa: SLF001 - as an agent of pydantic-ai does, for another event loop
             sent = self._messages(request, has_schema=_takes_schema(model))

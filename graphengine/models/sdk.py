@@ -324,6 +324,35 @@ _MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, RuntimeError,
 """What the SDK or our reading raise for a malformed answer."""
 
 
+FORBID: Final = "GRAPHENGINE_FORBID_MODELS"
+"""The environment variable that forbids calls of providers; the pytest plugin sets it, and child processes have it."""
+_LOCAL: Final = ("localhost", "127.0.0.1", "::1")
+
+
+class ModelForbidden(ModelError):
+    """A test called a provider's model, which costs money and answers differently each time."""
+
+    code = "model_forbidden"
+
+
+def check_allowed(model: str, address: str | None) -> None:
+    """Refuse to call a model that is not on this machine, where that is forbidden.
+
+    Args:
+        model: The model's name, for the error.
+        address: The address of its server; None if it has none.
+
+    Raises:
+        ModelForbidden: It is.
+    """
+    if address and os.environ.get(FORBID) and urlsplit(address).hostname not in _LOCAL:
+        raise ModelForbidden(
+            f"a test called {model}, a model of a provider",
+            where=f"model {model}",
+            repair="give the Runner a ScriptedModel or recordings(…), or mark the test @pytest.mark.real_models",
+        )
+
+
 class Server:
     """The server of one model object.
 
@@ -365,6 +394,7 @@ class Server:
 
     async def client(self) -> Any:  # noqa: ANN401 - of any SDK
         """Return the SDK's client."""
+        check_allowed(self.model, self.address)
         self.key.value(self.model)
         for module, extra in self._needs:
             await load(module, extra)
