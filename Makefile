@@ -123,7 +123,7 @@ bench: .venv-bench/ready ## the benchmarks, side by side with other libraries (a
 	.venv-bench/bin/python -m benchmarks $(ARGS)
 
 pin: .venv-pin/ready ## write constraints.txt and tests/wheel_tags.txt anew, with the newest versions that fit
-	.venv-pin/bin/python scripts/pin.py
+	.venv-pin/bin/python -m scripts.pin
 
 docs: .venv/ready-docs ## build the documentation as a site in build/site; warnings are errors
 	@rm -f build/site-ready
@@ -147,7 +147,7 @@ clean: ## remove environments, caches and builds; recorded runs stay
 # constraints from the environment, so that they apply to build requirements too (newer versions read the second
 # variable for that).
 install = @PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
-  $(@D)/bin/python scripts/install.py '$(1)' && touch $@
+  $(@D)/bin/python scripts/install.py $(1) && touch $@
 
 .venv/ready-run: .venv/$(IDENTITY) pyproject.toml constraints.txt
 	$(call install,inspect)
@@ -157,14 +157,14 @@ install = @PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	@touch .venv/ready-run
 
 .venv/ready-test: .venv/$(IDENTITY) pyproject.toml constraints.txt
-	$(call install,dev)
+	$(call install,--group dev)
 	@touch .venv/ready-run .venv/ready-demo
 
 .venv/ready-docs: .venv/ready-test
-	$(call install,docs)
+	$(call install,--group docs)
 
 .venv-bench/ready: .venv-bench/$(IDENTITY) pyproject.toml constraints.txt
-	$(call install,bench)
+	$(call install,--group bench)
 
 .venv-pin/ready: .venv-pin/$(IDENTITY)
 	@.venv-pin/bin/python -m pip install --quiet --disable-pip-version-check uv && touch $@

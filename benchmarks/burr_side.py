@@ -1,4 +1,4 @@
-"""The workloads of `benchmarks.peers` as a user of Burr writes them. Needs the packages of `.[bench]`.
+"""The workloads of `benchmarks.peers` as a user of Burr writes them. Needs the packages of the group `bench`.
 
 No tracker is set, so nothing is written but what the persister stores. A run is an `Application`, built from a graph
 that exists. It stops before the action `done`, which is there only because a loop needs an action to leave to.

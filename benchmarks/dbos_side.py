@@ -1,4 +1,4 @@
-"""The workloads of `benchmarks.peers` as a user of DBOS writes them. Needs the packages of `.[bench]`.
+"""The workloads of `benchmarks.peers` as a user of DBOS writes them. Needs the packages of the group `bench`.
 
 A workflow is a function, and a step one that it calls: DBOS records the workflow's input, what each step returned, and
 the result. It connects to no server but its database, since no key for its Conductor is set.

@@ -1,7 +1,7 @@
 """Joins with surprising results: the same small graphs in LangGraph and in graphengine, run, and shown on a page.
 
 `python -m benchmarks.joins` runs every program and prints what happened; `--write docs/explain/joins.md` puts that
-between the two marker comments of the page. It needs the packages of `.[bench]`; our own programs do not, and
+between the two marker comments of the page. It needs the packages of the group `bench`; our own programs do not, and
 tests/docs/test_joins.py runs them. Each case is a class: its docstring describes the case
 and the lesson, its methods are the programs, in the order of the page, and their return types show the library. Both
 libraries call their start START, and one file has both sides, so LangGraph's programs use `set_entry_point("a")` for
@@ -623,7 +623,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, metavar="PATH", help="the page to update, between its two markers")
     path = parser.parse_args().write
     if not find_spec("langgraph"):
-        parser.error("LangGraph is not installed; run: pip install '.[bench]'")
+        parser.error("LangGraph is not installed; run: make .venv-bench/ready")
     text = asyncio.run(made())
     print("\n".join(line for line in text.splitlines() if line.startswith(("Run", "#", "|"))))
     if path is not None:

@@ -1,4 +1,4 @@
-"""The same graphs as a user of LangGraph writes them, and its SQLite saver. Needs the packages of `.[bench]`.
+"""The same graphs as a user of LangGraph writes them, and its SQLite saver. Needs the packages of the group `bench`.
 
 For a validated state, a LangGraph user declares a pydantic model; the state passed to a node is then validated. The
 reducer of a list is `operator.add`. Graphs are compiled once, nodes are async, and `recursion_limit` is above the

@@ -1,4 +1,4 @@
-"""The workloads of `benchmarks.peers` as a user of pydantic-graph writes them. Needs the packages of `.[bench]`.
+"""The workloads of `benchmarks.peers` as a user of pydantic-graph writes them. Needs the packages of the group `bench`.
 
 A node changes the state in place. Spans are off (`auto_instrument`); without Logfire they would do nothing anyway.
 """

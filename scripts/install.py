@@ -1,14 +1,22 @@
-"""Install this project with an extra, as the Makefile does: a line for each stage; all of pip's output if it fails.
+"""Install this project, as the Makefile does: a line for each stage; all of pip's output if it fails.
 
-It runs on the interpreter of a new virtual environment, so it imports only the standard library.
+    python scripts/install.py inspect,render
+    python scripts/install.py --group dev
+
+The first adds extras, the second what a dependency group of pyproject.toml lists. It runs on the interpreter of a new
+virtual environment, so it imports only the standard library; the pip there can be older than 25.1, the first that reads
+dependency groups itself.
 """
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,10 +39,25 @@ def stages(lines: Iterable[str]) -> Iterator[str]:
             yield waiting.pop(begin).format(count=line.count(",") + 1)
 
 
-def main(extra: str) -> int:
+def grouped(group: str) -> tuple[str, list[str]]:
+    """Return the extras of this project that a dependency group lists, in brackets, and its other requirements.
+
+    No group here includes another. `durable-graphengine[mcp]` next to `--editable .` would say the same, but pip 23
+    takes the two for different projects.
+    """
+    content: dict[str, Any] = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
+    own = content["project"]["name"]
+    lines: list[str] = content["dependency-groups"][group]
+    extras = "".join(line.removeprefix(own) for line in lines if line.startswith(own))
+    return extras, [line for line in lines if not line.startswith(own)]
+
+
+def main(extras: str, group: str) -> int:
     """Install the project in this interpreter's environment; return pip's exit code."""
-    print(f"Installing durable-graphengine[{extra}] into {sys.prefix}; the first time this takes a minute", flush=True)
-    words = ["-m", "pip", "install", "--disable-pip-version-check", "--editable", f".[{extra}]"]
+    what = f"the group {group}" if group else f"durable-graphengine[{extras}]"
+    print(f"Installing {what} into {sys.prefix}; the first time this takes a minute", flush=True)
+    added, more = grouped(group) if group else (f"[{extras}]", [])
+    words = ["-m", "pip", "install", "--disable-pip-version-check", "--editable", f".{added}", *more]
     began, output = time.monotonic(), list[str]()
     with subprocess.Popen(
         [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -56,4 +79,9 @@ def _kept(lines: Iterable[str], output: list[str]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    parser = argparse.ArgumentParser(description="Install this project in this interpreter's environment.")
+    either = parser.add_mutually_exclusive_group(required=True)
+    either.add_argument("extras", nargs="?", default="", help="extras of the package, such as inspect,render")
+    either.add_argument("--group", default="", help="a dependency group of pyproject.toml: dev, docs or bench")
+    given = parser.parse_args()
+    sys.exit(main(given.extras, given.group))

@@ -1,4 +1,4 @@
-"""Write constraints.txt: one exact version for every package that an extra or the build can install.
+"""Write constraints.txt: one exact version of every package that an extra, a group or the build can install.
 
 `make pin` runs this file in an environment with uv. uv resolves once for every platform and every Python that
 pyproject.toml allows. With its option for the fewest versions, it finds one per package that works on all of them,
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "constraints.txt"
@@ -38,7 +39,7 @@ PIN = re.compile(r"(?P<name>[a-z0-9-]+)==(?P<version>[0-9A-Za-z.!+]+)(?: ; .+)?"
 
 def main() -> None:
     """Resolve, check that each package has one version, and replace constraints.txt."""
-    pins = one_version_each(resolve(build_requirements()))
+    pins = one_version_each(resolve(unlisted()))
     lines = "".join(f"{name}=={version}\n" for name, version in sorted(pins.items()))
     TARGET.write_text(HEADER.format(oldest=OLDEST_PYTHON) + lines, encoding="utf-8")
     print(f"{TARGET.name}: {len(pins)} packages")
@@ -61,10 +62,18 @@ def wheel_tags() -> list[str]:
     return lines
 
 
-def build_requirements() -> list[str]:
-    """Return the build requirements of pyproject.toml, which no extra lists."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    return [str(requirement) for requirement in project["build-system"]["requires"]]
+def unlisted() -> list[str]:
+    """Return what pyproject.toml requires beside extras: to build, and in the dependency groups.
+
+    A group that names the project itself adds nothing: all its extras are resolved anyway.
+    """
+    content: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    own = content["project"]["name"]
+    lines = [
+        *content["build-system"]["requires"],
+        *(line for group in content["dependency-groups"].values() for line in group),
+    ]
+    return [line for line in lines if not line.startswith(own)]
 
 
 def resolve(also: list[str]) -> list[str]:

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms, parse_tag
 from packaging.utils import canonicalize_name
 
+from graphengine import __version__
 from graphengine.errors import DISTRIBUTION
 from tests.kit.clean_environment import closure
 
@@ -22,10 +23,10 @@ PIN = re.compile(r"[a-z0-9-]+==[0-9A-Za-z.!+]+")
 
 
 def requirements() -> list[Requirement]:
-    """Return every requirement in pyproject.toml: runtime, extras and build."""
+    """Return every requirement in pyproject.toml: runtime, extras, groups and build."""
     content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     project = content["project"]
-    extras = project["optional-dependencies"].values()
+    extras = [*project["optional-dependencies"].values(), *content["dependency-groups"].values()]
     groups = [project["dependencies"], *extras, content["build-system"]["requires"]]
     return [Requirement(line) for group in groups for line in group]
 
@@ -80,9 +81,10 @@ def test_no_text_sends_a_user_to_the_other_project() -> None:
     assert found == []
 
 
-def test_the_name_to_install_by_is_that_of_the_project() -> None:
-    """The name to install by is the same in pyproject.toml and in the errors."""
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"] == DISTRIBUTION
+def test_the_name_and_the_version_are_those_of_the_project() -> None:
+    """The name to install by is the same in pyproject.toml and in the errors; the version, in the package."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (project["name"], project["version"]) == (DISTRIBUTION, __version__)
 
 
 PYTHONS = [(3, 11), (3, 12), (3, 13), (3, 14)]

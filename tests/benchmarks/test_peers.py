@@ -25,7 +25,7 @@ async def test_each_installed_library_takes_part(
     """No side fails, and each has its ratio to ours. `make bench` installs all libraries."""
     installed = [package for package in packages if find_spec(package)]
     if not installed:
-        pytest.skip(f"none of {', '.join(packages)} is installed: they are in the extra bench")
+        pytest.skip(f"none of {', '.join(packages)} is installed: they are in the group bench")
 
     outcome = await PROGRAMS[name](QUICK)
 

@@ -56,8 +56,8 @@ def test_contributing_lists_every_package() -> None:
 
 
 def test_the_readme_lists_every_extra_for_users() -> None:
-    """The others are for those who work on the project."""
+    """Those who work on the project need groups of dependencies, which the package does not have."""
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     (table,) = re.findall(r"^\| for \| extras \|\n(.*?)\n\n", page, re.MULTILINE | re.DOTALL)
-    for_users = set(PROJECT["project"]["optional-dependencies"]) - {"dev", "docs", "bench"}
+    for_users = set(PROJECT["project"]["optional-dependencies"])
     assert set(re.findall(r"`([\w-]+)`", table)) == for_users

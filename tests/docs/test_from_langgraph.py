@@ -30,7 +30,7 @@ def test_our_side_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run("graphengine", tmp_path, monkeypatch)
 
 
-@pytest.mark.skipif(not find_spec("langgraph"), reason="LangGraph is not installed: it is in the extra bench")
+@pytest.mark.skipif(not find_spec("langgraph"), reason="LangGraph is not installed: it is in the group bench")
 def test_the_side_of_langgraph_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The assertions of LangGraph's side hold."""
     run("LangGraph", tmp_path, monkeypatch)

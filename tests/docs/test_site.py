@@ -17,8 +17,8 @@ from scripts import site_pages
 from tests.kit.machine import IS_BARE
 
 ROOT = Path(__file__).resolve().parents[2]
-EXTRA = not IS_BARE and importlib.util.find_spec("material") and importlib.util.find_spec("mkdocstrings")
-needs_the_extra = pytest.mark.skipif(not EXTRA, reason="the extra docs is not installed: make docs")
+GROUP = not IS_BARE and importlib.util.find_spec("material") and importlib.util.find_spec("mkdocstrings")
+needs_the_group = pytest.mark.skipif(not GROUP, reason="the group docs is not installed: make docs")
 
 
 class Page(HTMLParser):
@@ -77,7 +77,7 @@ def sources() -> Iterator[Path]:
         yield from (ROOT / folder).rglob("*.py")
 
 
-@needs_the_extra
+@needs_the_group
 def test_the_site_is_whole(tmp_path: Path) -> None:
     """It builds, every internal link leads to a file and an anchor, and the API reference has every public name.
 
