@@ -131,9 +131,14 @@ docs: .venv/ready-docs ## build the documentation as a site in build/site; warni
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@touch build/site-ready # tests then read this site and build none
 
-dist: .venv/ready-test ## build the wheel and the source distribution in dist/
+# Files in them have the time of the last commit, so that each build of a commit has the same bytes.
+dist: export SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),1580601600)
+dist: .venv/ready-test ## build and check the wheel and the source distribution in dist/, and list what they require
 	@rm -rf dist
 	$(BIN)/python -m hatchling build
+	$(call check,twine check --strict dist/*)
+	$(call check,check-wheel-contents dist/*.whl)
+	$(BIN)/python -m scripts.sbom dist
 
 clean: ## remove environments, caches and builds; recorded runs stay
 	rm -rf .venv .venv-bench .venv-pin build dist htmlcov .coverage .coverage.*

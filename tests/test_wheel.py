@@ -4,9 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
-import tarfile
 import zipfile
 from pathlib import Path
 
@@ -146,17 +143,6 @@ def test_the_wheel_has_the_package_its_data_and_the_bundled_workflows(wheel: Pat
         here = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.*") if path.suffix != ".pyc"}
         assert here <= held
     assert {"graphengine/py.typed", "graphengine/cli/new_project/common/.gitignore.in"} <= set(files)
-
-
-def test_the_source_distribution_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
-    """It lacks nothing that the wheel needs."""
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (archive,) = tmp_path.glob("*.tar.gz")
-    with tarfile.open(archive) as opened:
-        opened.extractall(tmp_path, filter="data")
-    again = built(tmp_path / "again", tmp_path / archive.name.removesuffix(".tar.gz"))
-    assert zipfile.ZipFile(again).namelist() == zipfile.ZipFile(wheel).namelist()
 
 
 def test_no_extra_is_installed(clean: Environment, tmp_path: Path) -> None:

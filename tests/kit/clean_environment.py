@@ -56,10 +56,12 @@ class Environment:
         return found if self.more is None else {**found, "PYTHONPATH": str(self.more)}
 
 
-def built(folder: Path, source: Path = ROOT) -> Path:
+def built(folder: Path, source: Path = ROOT, **variables: str) -> Path:
     """Build the wheel of a source tree there, with the installed backend; return its path."""
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(command, cwd=source, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": ""})
+    subprocess.run(
+        command, cwd=source, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": "", **variables}
+    )
     (wheel,) = folder.glob("*.whl")
     return wheel
 

@@ -1,0 +1,54 @@
+"""Make the addresses in the package's metadata: its links on the package index, and those in its README.
+
+hatchling calls this file when it builds. The address of the repository is set in pyproject.toml, once, and the README
+keeps its relative links: they hold in every clone and on the site.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from hatchling.metadata.plugin.interface import MetadataHookInterface
+
+_LINK: Final = re.compile(
+    r"(?:^```.*?^```|`[^`\n]*`)|(?P<text>!\[[^\]]*\]|\])\((?![a-z]+:|\#)(?P<path>[^)\s]+)\)", re.DOTALL | re.MULTILINE
+)
+"""Code, which stays as it is, or a relative link; `text` is the whole text of a picture, and the end of another's."""
+
+
+class AddressesHook(MetadataHookInterface):
+    """Fill in `urls` and `readme`, which pyproject.toml declares as dynamic."""
+
+    def update(self, metadata: dict[str, Any]) -> None:
+        """Add the addresses; those in the README lead to the files of this version, by its tag."""
+        repository = self.config["repository"]
+        readme = Path(self.root, "README.md").read_text(encoding="utf-8")
+        metadata["urls"] = urls(repository)
+        metadata["readme"] = {
+            "content-type": "text/markdown",
+            "text": absolute(readme, repository, f"v{metadata['version']}"),
+        }
+
+
+def urls(repository: str) -> dict[str, str]:
+    """Return the links of the package's page, each under a label that package indexes know."""
+    return {
+        "Source": repository,
+        "Documentation": f"{repository}/blob/main/docs/README.md",
+        "Changelog": f"{repository}/blob/main/CHANGELOG.md",
+        "Issues": f"{repository}/issues",
+    }
+
+
+def absolute(page: str, repository: str, tag: str) -> str:
+    """Return a page of the repository's root in Markdown with absolute links and pictures, outside of code."""
+
+    def changed(link: re.Match[str]) -> str:
+        if link["path"] is None:
+            return link[0]
+        kind = "raw" if link["text"].startswith("!") else "blob"
+        return f"{link['text']}({repository}/{kind}/{tag}/{link['path']})"
+
+    return _LINK.sub(changed, page)
