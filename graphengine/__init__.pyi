@@ -5,7 +5,11 @@ from .api.runner import Runner as Runner
 from .api.sync import SyncRun as SyncRun, SyncRunner as SyncRunner
 from .cli.progress import show as show
 from .engine.steps import Step as Step
-from .errors import CompileError as CompileError, GraphEngineError as GraphEngineError
+from .errors import (
+    CompileError as CompileError,
+    GraphEngineDeprecationWarning as GraphEngineDeprecationWarning,
+    GraphEngineError as GraphEngineError,
+)
 from .graph.conditions import (
     Condition as Condition,
     changed as changed,

@@ -28,6 +28,14 @@ def install_command(extra: str) -> str:
     return f'pip install "{DISTRIBUTION}[{extra}]"'
 
 
+class GraphEngineDeprecationWarning(FutureWarning):
+    """Warn that something public will be removed; the message says when, and what to use instead.
+
+    Python shows a `FutureWarning` in every module. It hides a `DeprecationWarning` outside of `__main__`, and graphs
+    are seldom there: commands, workers and services import them.
+    """
+
+
 class GraphEngineError(Exception):
     """Base class of every error that graphengine raises on purpose.
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGES: Final = ROOT / "build" / "pages"
-TOP: Final = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+TOP: Final = ("README.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "CHANGELOG.md")
 
 API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
@@ -162,6 +162,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "Errors": {
             "GraphEngineError": "GraphEngineError",
             "CompileError": "CompileError errors.Problem",
+            "Deprecations": "GraphEngineDeprecationWarning",
             "All errors": "errors.* render.RenderError",
         },
     }
@@ -179,7 +180,8 @@ ABOUT: Final = """\
 # API reference
 
 Each public name by task, with the path from which it is imported. What is not here can change in any release: see
-[what is public](../docs/README.md#what-is-public). The codes of errors have [a page](../docs/use/errors.md)."""
+[what is public](../docs/project/versions.md#what-is-public). The codes of errors have [a
+page](../docs/use/errors.md)."""
 
 
 def pages() -> list[str]:
@@ -252,7 +254,7 @@ def index_for_models() -> str:
     """Return `llms.txt`: what the project is, and each page of docs/README.md and of the API reference on the site."""
     about = (ROOT / "README.md").read_text(encoding="utf-8").split("\n\n")[1]
     pages = (ROOT / "docs" / "README.md").read_text(encoding="utf-8").partition("\n\n")[2]
-    address = re.sub(r"\]\((?:\.\./([A-Z]+)|([\w/]+?))(?:/README)?\.md\)", _address, pages)
+    address = re.sub(r"\]\((?:\.\./([A-Z_]+)|([\w/]+?))(?:/README)?\.md\)", _address, pages)
     names = re.sub(r"\]\((\w+)\.md\)", r"](api/\1/)", overview().partition("\n\n## ")[2])
     head = f"# graphengine\n\n> {' '.join(about.split())}\n\n[All pages in one text](llms-full.txt)"
     return f"{head}\n\n{address}\n## API reference: {names}"
