@@ -133,7 +133,7 @@ docs: .venv/ready-docs ## build the documentation as a site in build/site; warni
 
 # Files in them have the time of the last commit, so that each build of a commit has the same bytes.
 dist: export SOURCE_DATE_EPOCH ?= $(or $(shell git log -1 --format=%ct 2>/dev/null),1580601600)
-dist: .venv/ready-test ## build and check the wheel and the source distribution in dist/, and list what they require
+dist: .venv/ready-dist ## build and check the wheel and the source distribution in dist/, and list what they require
 	@rm -rf dist
 	$(BIN)/python -m hatchling build
 	$(call check,twine check --strict dist/*)
@@ -167,6 +167,9 @@ install = @PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 
 .venv/ready-docs: .venv/ready-test
 	$(call install,--group docs)
+
+.venv/ready-dist: .venv/ready-test
+	$(call install,--group dist)
 
 .venv-bench/ready: .venv-bench/$(IDENTITY) pyproject.toml constraints.txt
 	$(call install,--group bench)

@@ -82,6 +82,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Install this project in this interpreter's environment.")
     either = parser.add_mutually_exclusive_group(required=True)
     either.add_argument("extras", nargs="?", default="", help="extras of the package, such as inspect,render")
-    either.add_argument("--group", default="", help="a dependency group of pyproject.toml: dev, docs or bench")
+    either.add_argument("--group", default="", help="a dependency group of pyproject.toml, such as dev")
     given = parser.parse_args()
     sys.exit(main(given.extras, given.group))

@@ -58,7 +58,8 @@ def document(wheel: Path) -> str:
     bom.register_dependency(root, [made[canonicalize_name(each.name)] for each in every])
     for name, component in made.items():
         bom.register_dependency(component, [made[each] for each in needs[name]])
-    return JsonV1Dot6(bom).output_as_string(indent=2) + "\n"
+    text: str = JsonV1Dot6(bom).output_as_string(indent=2)
+    return f"{text}\n"
 
 
 def required(of: Distribution | None, extras: Iterable[str]) -> Iterator[Requirement]:

@@ -10,8 +10,9 @@ import sys
 import venv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import Distribution, distribution
+from importlib.metadata import Distribution, PathDistribution, distribution
 from pathlib import Path
+from zipfile import Path as ZipPath
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -56,14 +57,18 @@ class Environment:
         return found if self.more is None else {**found, "PYTHONPATH": str(self.more)}
 
 
-def built(folder: Path, source: Path = ROOT, **variables: str) -> Path:
-    """Build the wheel of a source tree there, with the installed backend; return its path."""
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(
-        command, cwd=source, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": "", **variables}
-    )
-    (wheel,) = folder.glob("*.whl")
-    return wheel
+def built(folder: Path, source: Path = ROOT, target: str = "wheel", **variables: str) -> Path:
+    """Build the wheel, or the `sdist`, of a source tree there, with the installed backend; return its path."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(folder)]
+    env = {**os.environ, "PYTHONPATH": "", **variables}
+    subprocess.run(command, cwd=source, check=True, capture_output=True, env=env)
+    (made,) = folder.glob("*.whl" if target == "wheel" else "*.tar.gz")
+    return made
+
+
+def metadata_of(wheel: Path) -> Distribution:
+    """Return the metadata in a wheel."""
+    return PathDistribution(ZipPath(wheel, "-".join(wheel.name.split("-")[:2]) + ".dist-info/"))
 
 
 def environment(folder: Path, wheel: Path) -> Environment:
