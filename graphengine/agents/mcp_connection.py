@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.engine.failures import text_of
 from graphengine.errors import install_command
-from graphengine.state.hiding import LEAST, names_secret, without, without_options
+from graphengine.models.hiding import LEAST, names_secret, without, without_options
 from graphengine.state.json_values import clipped, utf8_text
 
 if TYPE_CHECKING:

@@ -33,8 +33,8 @@ from graphengine.errors import (
     UnknownModel,
 )
 from graphengine.models.base import usage_of_failure
+from graphengine.models.hiding import hidden
 from graphengine.models.received import inside, text
-from graphengine.state.hiding import hidden
 from graphengine.state.json_values import clipped, utf8_text
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from graphengine.engine.events import NodeFailed
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.steps import path_of
+from graphengine.models.hiding import hidden
 from graphengine.models.scripted import shortened, shown
 from graphengine.runner.attempt import TaskRunner
 from graphengine.state.encoded import opened
-from graphengine.state.hiding import hidden
 from graphengine.state.secret import HIDDEN
 from graphengine.testing.stage import RUN_ID
 
