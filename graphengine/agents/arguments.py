@@ -37,6 +37,7 @@ MAX_REPAIR_CHARACTERS: Final = 20_000
 _NONE: Final = inspect.Parameter.empty
 _MAX_PROBLEMS: Final = 20
 _SHOWN: Final = 80
+_BEGINNING: Final = 20
 _MISSING: Final = ("missing_argument", "missing_keyword_only_argument")
 
 
@@ -199,7 +200,7 @@ def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, 
         BadArguments: It is not a JSON object. Exceptions of `read` other than ValueError are raised too.
     """
     written = utf8_text(text).strip() or "{}"
-    problem = f"they begin with {_short(written[:20])}"
+    problem = f"they begin with {_short(clipped(written, _BEGINNING))}"
     for candidate in (written, _repaired(written)):
         if candidate is not None and candidate.startswith("{"):
             try:

@@ -29,6 +29,7 @@ from graphengine.engine.failures import text_of
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds
 from graphengine.media import Media, mark
+from graphengine.models.hiding import without_options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -183,7 +184,7 @@ class McpServer:
         return Tool(
             functools.partial(shared.call, spec.name),
             name=name,
-            description=spec.description or spec.title or "",
+            description=self.address.struck(spec.description or spec.title or ""),
             approve=self.approve.get(spec.name, False) if isinstance(self.approve, Mapping) else self.approve,
             timeout_seconds=self.timeout_seconds,
             serial=spec.name in self.serial if isinstance(self.serial, tuple) else self.serial,
@@ -344,7 +345,8 @@ def _words(command: str | Sequence[str] | None) -> tuple[str, ...]:
         try:
             return tuple(shlex.split(command, posix=os.name != "nt"))
         except ValueError as error:
-            raise _refused(f"the command {command!r} cannot be split: {error}", "give its words in a list") from error
+            shown = without_options(command)
+            raise _refused(f"the command {shown!r} cannot be split: {error}", "give its words in a list") from error
     words = tuple(command or ())
     if not all(isinstance(word, str) for word in words):
         raise _refused(f"the command {words!r} has words that are not text", "give text")

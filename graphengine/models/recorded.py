@@ -140,7 +140,7 @@ class RecordedModel(OverModels):
 
     async def _record(self, request: Request, asked: dict[str, JsonValue]) -> Response:
         if self._model is None:
-            asks = "".join(f"\n    {line}" for line in hidden(shown(request)).splitlines())
+            asks = "".join(f"\n    {line}" for line in shown(request).splitlines())
             raise NotRecorded(
                 f"{self._file} has no answer left to this request of agent {request.agent}:{asks}",
                 where=f"agent {request.agent}",
