@@ -388,7 +388,7 @@ class Conversation(Generic[T]):
         if guards and isinstance(content, str) and parts.reader.schema is None:
             guarded = functools.partial(check_text, parts.guards, content, "output", where=where)
             content = await self._runtime.blocking(guarded)
-        value = parts.reader.read(content)
+        value = await parts.reader.read_in_loop(content, self._runtime.blocking)
         if guards and parts.reader.schema is not None:
             watched = cast("T", await self._runtime.blocking(lambda: apply_to_value(parts.guards, value, where=where)))
             value = value if watched is value else parts.reader.again(watched)

@@ -35,7 +35,7 @@ from pydantic_core import from_json
 from typing_extensions import ParamSpec, TypeVar
 
 from graphengine.agents.approval import Approval, as_approval
-from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object
+from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object, repair_first
 from graphengine.agents.records import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
 from graphengine.errors import (
@@ -206,6 +206,7 @@ class Tool(Generic[P, R_co]):
             Exception: What the function raised, and TimeoutError, with `on_error="raise"`.
         """
         try:
+            await repair_first(arguments, lambda work: blocking(work, CallThread(threads_of(self.name))))
             call = self._bound(arguments, given)
             if is_async(self.function):
                 return await self._awaited(cast("Awaitable[object]", call()))
