@@ -122,21 +122,31 @@ class Connection:
         self._task = asyncio.create_task(self._live(), context=contextvars.Context(), name=f"mcp {self._address.name}")
         self._task.add_done_callback(self._retrieve)
         either: set[asyncio.Future[Any]] = {self._task, self._ready}
+        began = self._ready.get_loop().time()
         try:
             await asyncio.wait(either, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             await self.stop()
             raise
         if self._ready.done() and not self._task.done():
+            self._warn_if_slow(self._ready.get_loop().time() - began)
             return
         late = not self._task.done()
         await self.stop()
-        why = f"it did not answer within {timeout_seconds:g} seconds" if late else self._why(self._task)
+        why = _late(timeout_seconds) if late else self._why(self._task)
         raise ToolsUnavailable(
             f"the MCP server {self._address.name} cannot be used: {why}{await self.wrote()}",
             where=f"mcp {self._address.name}",
             repair=_BY_COMMAND if self._address.command else _BY_URL,
         )
+
+    def _warn_if_slow(self, seconds: float) -> None:
+        """Log that each start of a server takes long because it does not answer the first request."""
+        from mcp.client.session import DISCOVER_TIMEOUT_SECONDS  # noqa: PLC0415 - loaded by now
+        from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS  # noqa: PLC0415
+
+        if seconds >= DISCOVER_TIMEOUT_SECONDS and self.client.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
+            log.warning(_IGNORES, self._address.name, DISCOVER_TIMEOUT_SECONDS)
 
     async def stop(self) -> None:
         """Stop the server and return when it has ended, however often this is cancelled."""
@@ -245,6 +255,19 @@ def is_closed(error: BaseException) -> bool:
     return isinstance(error, MCPError) and error.code == CONNECTION_CLOSED and error.message == "Connection closed"
 
 
+def _late(timeout_seconds: float) -> str:
+    """Return what a server did not answer in this time."""
+    from mcp.client.session import DISCOVER_TIMEOUT_SECONDS  # noqa: PLC0415 - loaded by now
+
+    late = f"it did not answer within {timeout_seconds:g} seconds"
+    if timeout_seconds > DISCOVER_TIMEOUT_SECONDS:
+        return f"{late}: neither server/discover nor initialize"
+    return (
+        f"{late}: it was asked server/discover, and one that ignores that is asked initialize only after "
+        f"{DISCOVER_TIMEOUT_SECONDS:g}, for which timeout_seconds= must be longer"
+    )
+
+
 class _Errors:
     """A server's standard error without secrets: logged at DEBUG, with its end kept.
 
@@ -280,6 +303,10 @@ class _Errors:
             log.debug("stderr of an MCP server: %s", text.rstrip())
 
 
+_IGNORES: Final = (
+    "the MCP server %s does not answer server/discover, and is asked initialize after %g seconds at each start\n"
+    "  repair: update it, or have it refuse methods that it does not know"
+)
 _HTTP_SECONDS: Final = 30.0
 _BY_COMMAND: Final = (
     "run the command by hand and check its output; it gets only a few of this process's environment variables (PATH, "

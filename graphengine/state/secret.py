@@ -271,6 +271,8 @@ def scrubbed(value: Any, texts: Sequence[str], mark: str = HIDDEN, least: int = 
         mark: What stands for each.
         least: From which length parts are hidden.
     """
+    if not texts:
+        return value
     if isinstance(value, str):
         return _without_places(value, _places(value, texts, least), mark)
     if isinstance(value, Mapping):
