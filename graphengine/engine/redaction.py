@@ -25,11 +25,11 @@ from graphengine.errors import InvalidUpdate, NoChoice, NotRecordable
 from graphengine.state.encoded import opened
 from graphengine.state.secret import (
     LEAST_REFUSED,
-    begun_at_end,
     clear_texts,
     concealed,
     holds,
     is_sealed,
+    screened,
     scrubbed,
     worth_scrubbing,
 )
@@ -106,10 +106,7 @@ class Redactor:
 
     def screened(self, text: str) -> tuple[str, str]:
         """Return a live text as far as it can be shown, with clear texts hidden, and its end, which may begin one."""
-        secrets = worth_scrubbing(_held(self.plan, self.snapshot))
-        safe = str(scrubbed(text, secrets))
-        longest = max((begun_at_end(secret, safe) for secret in secrets), default=0)
-        return safe[: len(safe) - longest], safe[len(safe) - longest :]
+        return screened(text, worth_scrubbing(_held(self.plan, self.snapshot)))
 
     def refuse(self, record: JsonValue, what: str, where: str, more: Iterable[str] = ()) -> None:
         """Check that a record contains no clear text of the run's secrets, nor any of the texts in `more`.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast, get_origin
 
 from pydantic import BaseModel
 
-from graphengine.state.secret import begun_at_end, clear_texts, scrubbed
+from graphengine.state.secret import clear_texts, screened, scrubbed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -128,13 +128,9 @@ def whole_lines(text: str, hide: Callable[[str], str], forms: Sequence[str], mos
         most: How long the end may become. Of a longer one the start is dropped.
     """
     end = text.rfind("\n") + 1
-    lines = text[:end]
-    for form in forms:
-        lines = lines.replace(form, MARK)
-    begun = max((begun_at_end(form, lines) for form in forms), default=0)
-    left = lines[len(lines) - begun :] + text[end:]
-    lines = hide(lines[: len(lines) - begun])
-    return lines, left if len(left) <= most else "…" + left[-most // 2 :].lstrip(_OF_KEYS)
+    lines, begun = screened(text[:end], forms, MARK)
+    left = begun + text[end:]
+    return hide(lines), left if len(left) <= most else "…" + left[-most // 2 :].lstrip(_OF_KEYS)
 
 
 def without_options(text: str) -> str:

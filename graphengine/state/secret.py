@@ -315,6 +315,16 @@ def _without_places(value: str, places: Sequence[tuple[int, int]], mark: str) ->
     return shown + value[at:]
 
 
+def screened(text: str, texts: Sequence[str], mark: str = HIDDEN) -> tuple[str, str]:
+    """Return a text that goes on with these texts hidden, as far as it can be shown, and its end, which may begin one.
+
+    Parts next to a mark of a cut are hidden last: a text that contains such a mark may be complete with the next piece.
+    """
+    whole = str(scrubbed(text, texts, mark, len(text) + 1))
+    shown = len(whole) - max((begun_at_end(each, whole) for each in texts), default=0)
+    return str(scrubbed(whole[:shown], texts, mark)), whole[shown:]
+
+
 def begun_at_end(secret: str, text: str) -> int:
     """Return how many characters at the end of a text are the beginning of a secret, but not the whole of it."""
     at = text.find(secret[0], max(0, len(text) - len(secret) + 1))
