@@ -65,8 +65,8 @@ graphs, runs, tags and nodes; also for `zsh` and `fish`.
 
 A `TextFile` has Markdown, text, CSV and TSV unchanged, HTML and DOCX as Markdown, PDF as text; the last three need
 `pip install "durable-graphengine[sources]"`. A folder gives up to 200 files, sorted; a note lists what was left out and
-why. PDF and DOCX are read in a child process, up to 60 s and 2 GB of memory. `graphengine.agents.sources` does the same
-in Python.
+why. PDF, DOCX and long HTML are read in a child process, up to 60 s and 2 GB of memory. `graphengine.agents.sources`
+does the same in Python.
 
 ## Models and costs
 

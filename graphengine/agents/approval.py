@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
 from pydantic import AfterValidator, JsonValue, TypeAdapter, ValidationInfo
 
+from graphengine.agents.arguments import repair_first
 from graphengine.agents.prompts import as_text
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds, none_for_ever
@@ -171,7 +172,10 @@ class Asking:
             runtime: The run.
             record: The name and the key of the call's own record.
         """
-        if self.tool.approval is None or self.tool.mismatch(self.call.arguments, self.given) is not None:
+        if self.tool.approval is None:
+            return self.call
+        await repair_first(self.call.arguments, runtime.blocking)
+        if self.tool.mismatch(self.call.arguments, self.given) is not None:
             return self.call  # arguments that do not fit go back to the model
         identity = f"May {self.agent} call {self.call.name}({self.call.arguments})?"
         answer = await runtime.approved(identity, record, functools.partial(self._question, runtime))

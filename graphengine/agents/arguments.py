@@ -19,11 +19,12 @@ from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined, from_json
 
+from graphengine.agents.json_text import repaired
 from graphengine.errors import DefinitionError
 from graphengine.state.json_values import clipped, utf8_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Names of tools and arguments that every provider accepts."""
@@ -32,11 +33,13 @@ ALWAYS_GIVEN: Final = "ctx"
 """The parameter that is never described to a model, whether or not a run provides it."""
 
 MAX_REPAIR_CHARACTERS: Final = 20_000
-"""Longer arguments that are not JSON are not repaired: that would block the event loop."""
+"""Longer arguments that are not JSON are not repaired."""
 
 _NONE: Final = inspect.Parameter.empty
 _MAX_PROBLEMS: Final = 20
 _SHOWN: Final = 80
+_BEGINNING: Final = 20
+_KEPT: Final = 64  # repaired arguments: those of the calls of a turn, which are read several times
 _MISSING: Final = ("missing_argument", "missing_keyword_only_argument")
 
 
@@ -189,17 +192,26 @@ class Form:
         )
 
 
+async def repair_first(text: str, in_thread: Callable[[Callable[[], object]], Awaitable[object]]) -> None:
+    """Repair arguments that are not JSON in a thread, since that may take seconds; `as_object` then finds it done."""
+    written = _written(text)
+    try:
+        from_json(written)
+    except ValueError:
+        await in_thread(functools.partial(_repaired, written))
+
+
 def as_object(text: str, read: Callable[[str], dict[str, object]]) -> dict[str, object]:
     """Apply `read` to the JSON object that a model wrote; an empty text is an empty object.
 
     Nearly correct JSON (a trailing comma, single quotes, a code fence) is repaired, unless it is cut off: the missing
-    end would be a guess.
+    end would be a guess. In an event loop, await `repair_first` before.
 
     Raises:
         BadArguments: It is not a JSON object. Exceptions of `read` other than ValueError are raised too.
     """
-    written = utf8_text(text).strip() or "{}"
-    problem = f"they begin with {_short(written[:20])}"
+    written = _written(text)
+    problem = f"they begin with {_short(clipped(written, _BEGINNING))}"
     for candidate in (written, _repaired(written)):
         if candidate is not None and candidate.startswith("{"):
             try:
@@ -305,16 +317,16 @@ def _json_problem(text: str, error: ValueError) -> str:
     return str(error)
 
 
+def _written(text: str) -> str:
+    return utf8_text(text).strip() or "{}"
+
+
+@functools.lru_cache(_KEPT)
 def _repaired(text: str) -> str | None:
     """Return a nearly correct JSON object as JSON; None if it is too far from it, or cut off."""
     if len(text) > MAX_REPAIR_CHARACTERS or not text.rstrip("`\n ").endswith("}"):
         return None
-    import json_repair  # noqa: PLC0415 - only where it is needed
-
-    try:
-        value = json_repair.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    value = repaired(text)
     return utf8_text(json.dumps(value, ensure_ascii=False)) if isinstance(value, dict) else None
 
 
@@ -332,4 +344,4 @@ _CHANGE: Final = (
     "make it a resource of the graph, which the run fills in"
 )
 
-__all__ = ["ALWAYS_GIVEN", "NAME", "BadArguments", "Form", "Signature", "Taken", "as_object"]
+__all__ = ["ALWAYS_GIVEN", "NAME", "BadArguments", "Form", "Signature", "Taken", "as_object", "repair_first"]

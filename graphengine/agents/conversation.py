@@ -30,7 +30,7 @@ from graphengine.agents.prompts import DATA_NOTE, as_text
 from graphengine.agents.reading import KEY
 from graphengine.agents.records import check_usable, checked, record_of, response_of, result_message, result_record
 from graphengine.agents.runtime import batched
-from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice
+from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice, unhurried
 from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import (
     AnswerCut,
@@ -388,7 +388,7 @@ class Conversation(Generic[T]):
         if guards and isinstance(content, str) and parts.reader.schema is None:
             guarded = functools.partial(check_text, parts.guards, content, "output", where=where)
             content = await self._runtime.blocking(guarded)
-        value = parts.reader.read(content)
+        value = await parts.reader.read_in_loop(content, self._runtime.blocking)
         if guards and parts.reader.schema is not None:
             watched = cast("T", await self._runtime.blocking(lambda: apply_to_value(parts.guards, value, where=where)))
             value = value if watched is value else parts.reader.again(watched)
@@ -429,7 +429,7 @@ class Conversation(Generic[T]):
         named = [*self._tools, *(tool.name for tool in self._parts.hosted)]
         check_choice(self._parts.settings.tool_choice, named, where=f"agent {self._agent.name}")
         refuse_lacking_tools(self._model, self._parts.hosted, self._agent.name)
-        self._specs = [tool.spec(self._given_to(tool).keys()) for tool in tools]
+        self._specs = [tool.spec(self._given_to(tool).keys()) async for tool in unhurried(tools)]
 
     def _given_to(self, tool: Tool) -> Mapping[str, object]:
         """Return what a tool gets besides the model's arguments."""

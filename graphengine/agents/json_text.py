@@ -3,22 +3,27 @@
 Models without native JSON output put JSON into code fences or between sentences, leave trailing commas, or use the
 wrong quotes. The json-repair library reads all that, and more: it turns `{"approved": true but no}` into
 `{"approved": true}`. So its result counts only if it has exactly the words, numbers and brackets of the text, in order.
+
+A repair runs in Python, a thousand times slower than reading JSON, so it belongs in a thread, and its work is limited.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Final
+from typing import Final, SupportsIndex
 
 NOTHING: Final = object()
 """The result for a text that is not JSON."""
 
 _GUESSED: Final = "its JSON has mistakes that cannot be repaired without guessing"
-_MOST_CHARACTERS: Final = 100_000  # of text that is nearly JSON; a repair takes up to 75 us per character
+_MOST_CHARACTERS: Final = 100_000  # of text that is nearly JSON
+_MOST_READS: Final = 16  # of each of its characters, on average; ordinary mistakes take up to 10
+_MORE_READS: Final = 400_000  # in all; releases before 0.63 look for the end of a text again at each single quote
+_COPIED: Final = 256  # characters that are copied in the time of one read
 _JSON: Final = re.compile(r"[{\[](?:.*[{}\[\]])?", re.DOTALL)  # from the first opening bracket to the last of any kind
 _THOUGHTS: Final = re.compile(r"\s*<think>.*?</think>", re.DOTALL)
-_FENCED: Final = re.compile(r"(```|~~~)[ \t]*\w*[ \t]*\n(.*)\n[ \t]*\1", re.DOTALL)
+_FENCED: Final = re.compile(r"(```|~~~)[ \t]*+\w*+[ \t]*+\n(.*)\n[ \t]*+\1", re.DOTALL)
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 _TOKEN: Final = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|[^\W\d_]+|[^\s\"'“”\u2018\u2019,:\\]")
@@ -95,20 +100,70 @@ def _no_number(name: str) -> object:
     raise ValueError(f"{name} is not a number in JSON")
 
 
+def repaired(text: str, *, strict: bool = False) -> object:
+    """Return the value that the json-repair library finds in a text; `NOTHING` if there is none, or it takes too much.
+
+    Args:
+        text: The text.
+        strict: Whether it is known not to be JSON, and mistakes in its structure are not repaired.
+    """
+    import json_repair  # noqa: PLC0415 - only texts that are not JSON need it
+
+    try:
+        # Written and read again: parts of its values are parts of the metered text.
+        value = json_repair.loads(metered(text), skip_json_loads=strict, strict=strict)
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError, _TooMuch):
+        return NOTHING
+
+
+class _TooMuch(Exception):
+    """A text was read more often than a repair may read it. The library handles no error of this class."""
+
+
+class Metered(str):
+    """A text that can be read a limited number of times, as can its parts; a repair is limited so.
+
+    1. A model writes `{"x": ((((…`. 2. At each bracket the library searches the rest of the text for its end, and calls
+    itself. 3. Without a limit, 20,000 characters would be read 245 times each, which takes seconds.
+    """
+
+    __slots__ = ("left",)
+    left: list[int]
+    """How often it may still be read: one number, which its parts share."""
+
+    def part(self, text: str) -> Metered:
+        """Return a text that counts with this one."""
+        made = Metered(text)
+        made.left = self.left
+        return made
+
+    def __getitem__(self, key: SupportsIndex | slice) -> str:
+        found = super().__getitem__(key)
+        self.left[0] -= 1 + len(found) // _COPIED
+        if self.left[0] < 0:
+            raise _TooMuch
+        return self.part(found) if isinstance(key, slice) else found
+
+    def __add__(self, other: str) -> str:
+        return self.part(super().__add__(other))
+
+
+def metered(text: str) -> Metered:
+    """Return a text that can be read as often as a repair of it may take."""
+    made = Metered(text)
+    made.left = [_MORE_READS + _MOST_READS * len(text)]
+    return made
+
+
 def _repaired(piece: str) -> object:
     """Return the value of a text that is nearly JSON.
 
     Raises:
         Unreadable: The repaired value is not all of the text, as when that is cut off.
     """
-    import json_repair  # noqa: PLC0415 - only answers that are not JSON need it
-
-    try:
-        value = json_repair.loads(piece, skip_json_loads=True, strict=True)
-        repaired = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError) as error:
-        raise Unreadable(_GUESSED) from error
-    if not _is_all_of(repaired, piece):
+    value = repaired(piece, strict=True)
+    if value is NOTHING or not _is_all_of(json.dumps(value, ensure_ascii=False), piece):
         raise Unreadable(_GUESSED)
     return value
 
@@ -136,4 +191,4 @@ def _token(token: str) -> str:
     return _WORDS.get(token.casefold(), token)
 
 
-__all__ = ["NOTHING", "Unreadable", "strict", "tolerant", "unfenced"]
+__all__ = ["NOTHING", "Unreadable", "repaired", "strict", "tolerant", "unfenced"]

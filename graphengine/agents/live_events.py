@@ -255,8 +255,9 @@ class Live:
         for kind, kept in ((ThinkingDelta, self._thinking), (TextDelta, self._text)):
             if kept.length:
                 end, skipped = kept.end()
-                if self._guard is not None:
-                    end, kept.held_back = self._guard.screened(end)
+                if self._guard is not None:  # the mark finds the end of a secret that was cut off
+                    end, kept.held_back = self._guard.screened(f"{_MARK}{end}" if skipped else end)
+                    end = end.removeprefix(_MARK) if skipped else end
                 found.append(kind(self._path, self._agent, end, skipped, **self._place))
         if self.structured and self._text.length and (value := self._read()) is not _NONE:
             found.append(PartialAnswer(self._path, self._agent, value, **self._place))
@@ -358,6 +359,7 @@ class Growing:
 
 
 _NONE: Final[Any] = object()
+_MARK: Final = "…"
 
 
 def _unchanged(value: Any) -> Any:  # noqa: ANN401 - any value

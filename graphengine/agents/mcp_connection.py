@@ -8,6 +8,7 @@ task ends, the server's process has ended then: the package closes its input, wa
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextvars
 import importlib
 import logging
@@ -16,16 +17,17 @@ import sys
 import threading
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.engine.failures import text_of
 from graphengine.errors import install_command
-from graphengine.state.hiding import LEAST, names_secret, without, without_options
-from graphengine.state.json_values import clipped, utf8_text
+from graphengine.models.hiding import LEAST, forms_of, names_secret, start_of, whole_lines, without, without_options
+from graphengine.state.json_values import clipped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from anyio import CancelScope
     from mcp import Client
@@ -36,10 +38,12 @@ log = logging.getLogger("graphengine.agents")
 
 _NAME_CHARACTERS: Final = 80
 _TAIL_CHARACTERS: Final = 1_000
+_READ_CHARACTERS: Final = 65_536
+"""How much is kept of a line that does not end, and searched of one that is not a message."""
 _JOIN_SECONDS: Final = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Address:
     """How to reach a server.
 
@@ -65,9 +69,24 @@ class Address:
 
     def struck(self, text: str) -> str:
         """Return a text without the values of env and headers whose names suggest secrets."""
+        return without(text, self.forms)
+
+    def line(self, error: Exception) -> str:
+        """Return a line that the client could not read, shortened, from the client's error."""
+        from pydantic import ValidationError  # noqa: PLC0415
+
+        given = error.errors(include_url=False)[0]["input"] if isinstance(error, ValidationError) else error
+        line = given if isinstance(given, str) else repr(given)
+        text = self.public(start_of(line, _READ_CHARACTERS))
+        return clipped(repr(text) if line is given else text, _NAME_CHARACTERS)
+
+    @cached_property
+    def forms(self) -> Sequence[str]:
+        """The forms of these values."""
         given = (*self.env.items(), *self.headers.items())
-        secrets = [value.rpartition(" ")[2] for name, value in given if names_secret(name) or "auth" in name.lower()]
-        return without(text, (each for each in secrets if len(each) >= LEAST))  # the last word: `Bearer …`
+        secrets = [value for name, value in given if names_secret(name) or "auth" in name.lower()]
+        secrets += [value.rpartition(" ")[2] for value in secrets]  # of `Bearer …`
+        return forms_of(each for each in secrets if len(each) >= LEAST)
 
 
 class Connection:
@@ -101,23 +120,33 @@ class Connection:
         await self._load()
         # An empty context, not the first caller's: the connection outlives the node, and serves others.
         self._task = asyncio.create_task(self._live(), context=contextvars.Context(), name=f"mcp {self._address.name}")
-        self._task.add_done_callback(_retrieve)
+        self._task.add_done_callback(self._retrieve)
         either: set[asyncio.Future[Any]] = {self._task, self._ready}
+        began = self._ready.get_loop().time()
         try:
             await asyncio.wait(either, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             await self.stop()
             raise
         if self._ready.done() and not self._task.done():
+            self._warn_if_slow(self._ready.get_loop().time() - began)
             return
         late = not self._task.done()
         await self.stop()
-        why = f"it did not answer within {timeout_seconds:g} seconds" if late else self._why(self._task)
+        why = _late(timeout_seconds) if late else self._why(self._task)
         raise ToolsUnavailable(
             f"the MCP server {self._address.name} cannot be used: {why}{await self.wrote()}",
             where=f"mcp {self._address.name}",
             repair=_BY_COMMAND if self._address.command else _BY_URL,
         )
+
+    def _warn_if_slow(self, seconds: float) -> None:
+        """Log that each start of a server takes long because it does not answer the first request."""
+        from mcp.client.session import DISCOVER_TIMEOUT_SECONDS  # noqa: PLC0415 - loaded by now
+        from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS  # noqa: PLC0415
+
+        if seconds >= DISCOVER_TIMEOUT_SECONDS and self.client.protocol_version in HANDSHAKE_PROTOCOL_VERSIONS:
+            log.warning(_IGNORES, self._address.name, DISCOVER_TIMEOUT_SECONDS)
 
     async def stop(self) -> None:
         """Stop the server and return when it has ended, however often this is cancelled."""
@@ -144,7 +173,7 @@ class Connection:
         if self._errors is not None:
             await asyncio.to_thread(self._errors.join)
             if self._errors.tail.strip():
-                text += f"; its last output: {self._address.public(self._errors.tail.strip())}"
+                text += f"; its last output: {self._errors.tail.strip()}"
         return text
 
     async def _load(self) -> None:
@@ -189,7 +218,7 @@ class Connection:
 
             http = httpx2.AsyncClient(headers=dict(address.headers), timeout=httpx2.Timeout(_HTTP_SECONDS, read=None))
             return streamable_http_client(address.url, http_client=await stack.enter_async_context(http))
-        self._errors = _Errors(address.struck)
+        self._errors = _Errors(address)
         program, *arguments = address.command
         server = StdioServerParameters(
             command=program, args=arguments, env=dict(address.env), encoding_error_handler="replace"
@@ -199,7 +228,12 @@ class Connection:
     async def _received(self, message: IncomingMessage) -> None:
         """Keep the first line that is not a message."""
         if isinstance(message, Exception) and not self._noise:
-            self._noise = self._address.public(_first_input(message))
+            self._noise = self._address.line(message)
+
+    def _retrieve(self, task: asyncio.Task[None]) -> None:
+        """Retrieve the task's exception, or asyncio would log it; `start` and the calls report it."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.debug("%s ended: %s", task.get_name(), self._address.public(repr(error)))
 
     def _why(self, task: asyncio.Task[None]) -> str:
         error = None if task.cancelled() else task.exception()
@@ -221,24 +255,31 @@ def is_closed(error: BaseException) -> bool:
     return isinstance(error, MCPError) and error.code == CONNECTION_CLOSED and error.message == "Connection closed"
 
 
-def _retrieve(task: asyncio.Task[None]) -> None:
-    """Retrieve a task's exception, or asyncio would log it; `start` and the calls report it."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.debug("%s ended: %r", task.get_name(), error)
+def _late(timeout_seconds: float) -> str:
+    """Return what a server did not answer in this time."""
+    from mcp.client.session import DISCOVER_TIMEOUT_SECONDS  # noqa: PLC0415 - loaded by now
+
+    late = f"it did not answer within {timeout_seconds:g} seconds"
+    if timeout_seconds > DISCOVER_TIMEOUT_SECONDS:
+        return f"{late}: neither server/discover nor initialize"
+    return (
+        f"{late}: it was asked server/discover, and one that ignores that is asked initialize only after "
+        f"{DISCOVER_TIMEOUT_SECONDS:g}, for which timeout_seconds= must be longer"
+    )
 
 
 class _Errors:
-    """A server's standard error: logged at DEBUG, with its end kept.
+    """A server's standard error without secrets: logged at DEBUG, with its end kept.
 
     A thread reads it, since the server would block on a full pipe. The thread ends when the server's end of the pipe is
     closed.
     """
 
-    def __init__(self, struck: Callable[[str], str]) -> None:
+    def __init__(self, address: Address) -> None:
         theirs, ours = os.pipe()
         self.ours = os.fdopen(ours, "w", encoding="utf-8")
         self.tail = ""
-        self._struck = struck
+        self._address = address
         self._thread = threading.Thread(target=self._read, args=(theirs,), daemon=True, name="mcp stderr")
         self._thread.start()
 
@@ -247,22 +288,25 @@ class _Errors:
         self._thread.join(_JOIN_SECONDS)
 
     def _read(self, theirs: int) -> None:
+        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        left = ""
         with os.fdopen(theirs, "rb", buffering=0) as pipe:
             while piece := pipe.read(65_536):
-                text = utf8_text(piece.decode(errors="replace"))
-                self.tail = (self.tail + text)[-_TAIL_CHARACTERS:]
-                if log.isEnabledFor(logging.DEBUG):
-                    log.debug("stderr of an MCP server: %s", self._struck(text.rstrip()))
+                hide, forms = self._address.public, self._address.forms
+                lines, left = whole_lines(left + decode(piece), hide, forms, _READ_CHARACTERS)
+                self._keep(lines)
+        self._keep(self._address.public(left + decode(b"", final=True)))
+
+    def _keep(self, text: str) -> None:
+        self.tail = (self.tail + text)[-_TAIL_CHARACTERS:]
+        if text and log.isEnabledFor(logging.DEBUG):
+            log.debug("stderr of an MCP server: %s", text.rstrip())
 
 
-def _first_input(error: Exception) -> str:
-    """Return a line that is not a message, shortened."""
-    from pydantic import ValidationError  # noqa: PLC0415
-
-    given = error.errors(include_url=False)[0]["input"] if isinstance(error, ValidationError) else error
-    return repr(given)[:_NAME_CHARACTERS]
-
-
+_IGNORES: Final = (
+    "the MCP server %s does not answer server/discover, and is asked initialize after %g seconds at each start\n"
+    "  repair: update it, or have it refuse methods that it does not know"
+)
 _HTTP_SECONDS: Final = 30.0
 _BY_COMMAND: Final = (
     "run the command by hand and check its output; it gets only a few of this process's environment variables (PATH, "

@@ -24,11 +24,12 @@ from pydantic_core import to_json
 from graphengine.agents.approval import Approval
 from graphengine.agents.arguments import NAME
 from graphengine.agents.mcp_connection import Address, Connection, is_closed
-from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, by_name
+from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, unhurried
 from graphengine.engine.failures import text_of
 from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds
 from graphengine.media import Media, mark
+from graphengine.models.hiding import without_options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_PAGES: Final = 1_000
+_LISTED: Final = 20
 _BASE64_TO_BYTES: Final = 3 / 4
 _SHOWN: Final = ("image/png", "image/jpeg", "image/gif", "image/webp", "application/pdf")
 """Types of media that the providers take in results of tools."""
@@ -137,8 +139,9 @@ class McpServer:
         """Start the server, unless it runs for this event loop, and list its current tools.
 
         Raises:
-            ToolsUnavailable: The package mcp is missing, or the server does not start or answer.
-            DefinitionError: A tool's name is invalid or clashes, or `only`, `approve` or `serial` has an unknown one.
+            ToolsUnavailable: The package mcp is missing, or the server does not start or answer, or lists a name twice.
+            DefinitionError: A tool's name is invalid, or two become the same, or `only`, `approve` or `serial` has an
+                unknown one.
         """
         loop = asyncio.get_running_loop()
         shared = self._shared.get(loop)
@@ -146,7 +149,7 @@ class McpServer:
             shared = self._shared[loop] = _Shared(self)
         shared.opened += 1
         try:
-            return self._tools(await shared.listed(), shared)
+            return await self._tools(await shared.listed(), shared)
         except BaseException:
             await self.close()
             raise
@@ -162,17 +165,37 @@ class McpServer:
             del self._shared[loop]
             await shared.end()
 
-    def _tools(self, found: Sequence[types.Tool], shared: _Shared) -> Sequence[Tool]:
+    async def _tools(self, found: Sequence[types.Tool], shared: _Shared) -> Sequence[Tool]:
         # What can only be called as a task, to be polled later, is not supported here.
         found = [each for each in found if each.execution is None or each.execution.task_support != "required"]
-        known = [each.name for each in found]
+        known = {each.name: each for each in reversed(found)}
         named = [*(self.only or ()), *(self.approve if isinstance(self.approve, Mapping) else ())]
         named += self.serial if isinstance(self.serial, tuple) else ()
         if missing := sorted(set(named).difference(known)):
             text = f"the MCP server {self.name} has no tool {', '.join(missing)}"
-            raise DefinitionError(text, where=f"mcp {self.name}", repair=f"it has {', '.join(known) or 'none'}")
-        taken = [each for each in found if self.only is None or each.name in self.only]
-        return list(by_name(self._tool(each, shared) for each in taken).values())
+            listed = ", ".join([*reversed(known)][:_LISTED]) + (", …" if len(known) > _LISTED else "")
+            raise DefinitionError(text, where=f"mcp {self.name}", repair=f"it has {listed or 'none'}")
+        made: dict[str, Tool] = {}
+        theirs: dict[str, str] = {}
+        async for each in unhurried(found):
+            if self.only is not None and each.name not in self.only:
+                continue
+            tool = self._tool(each, shared)
+            other = theirs.setdefault(tool.name, each.name)
+            if other != each.name:
+                raise DefinitionError(
+                    f"{other!r} and {each.name!r} of the MCP server {self.name} would both be called {tool.name!r}",
+                    where=f"mcp {self.name}",
+                    repair="take one of them: only=[…]",
+                )
+            if each is not known[each.name] and each != known[each.name]:
+                raise ToolsUnavailable(
+                    f"the MCP server {self.name} lists two different tools called {each.name!r}",
+                    where=f"mcp {self.name}",
+                    repair="tell those who make the server, or leave this tool out: only=[…]",
+                )
+            made[tool.name] = tool
+        return list(made.values())
 
     def _tool(self, spec: types.Tool, shared: _Shared) -> Tool:
         name = self.prefix + _UNFIT.sub("_", spec.name)
@@ -183,7 +206,7 @@ class McpServer:
         return Tool(
             functools.partial(shared.call, spec.name),
             name=name,
-            description=spec.description or spec.title or "",
+            description=self.address.struck(spec.description or spec.title or ""),
             approve=self.approve.get(spec.name, False) if isinstance(self.approve, Mapping) else self.approve,
             timeout_seconds=self.timeout_seconds,
             serial=spec.name in self.serial if isinstance(self.serial, tuple) else self.serial,
@@ -344,7 +367,8 @@ def _words(command: str | Sequence[str] | None) -> tuple[str, ...]:
         try:
             return tuple(shlex.split(command, posix=os.name != "nt"))
         except ValueError as error:
-            raise _refused(f"the command {command!r} cannot be split: {error}", "give its words in a list") from error
+            shown = without_options(command)
+            raise _refused(f"the command {shown!r} cannot be split: {error}", "give its words in a list") from error
     words = tuple(command or ())
     if not all(isinstance(word, str) for word in words):
         raise _refused(f"the command {words!r} has words that are not text", "give text")

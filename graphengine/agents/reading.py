@@ -9,8 +9,10 @@ model from it.
 from __future__ import annotations
 
 import enum
+import functools
 import json
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, NewType, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
@@ -26,7 +28,7 @@ from graphengine.state.json_values import clipped, utf8_text
 from graphengine.state.path import members
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from pydantic import JsonValue
     from pydantic_core import ErrorDetails
@@ -94,7 +96,7 @@ class Output(Generic[T]):
             self.schema = inner
 
     def read(self, content: object) -> T:
-        """Return an answer as a value of the type.
+        """Return an answer as a value of the type. In an event loop, await `read_in_loop`.
 
         Args:
             content: A model's text; or a value that was not made from text, as rules return it.
@@ -102,6 +104,18 @@ class Output(Generic[T]):
         Raises:
             BadAnswer: It does not fit, is empty, or could be read only by guessing.
         """
+        found = self._at_once(content)
+        return self._fitted(self._repaired(found.text)) if isinstance(found, _NotJson) else found
+
+    async def read_in_loop(self, content: object, in_thread: Callable[[Callable[[], object]], Awaitable[object]]) -> T:
+        """Do the same, but repair a text that is not JSON in a thread: that may take seconds."""
+        found = self._at_once(content)
+        if not isinstance(found, _NotJson):
+            return found
+        return self._fitted(await in_thread(functools.partial(self._repaired, found.text)))
+
+    def _at_once(self, content: object) -> T | _NotJson:
+        """Return an answer as a value of the type, or as a text that may be nearly JSON."""
         if not isinstance(content, str):
             return self._validated(content)
         text = utf8_text(content)
@@ -139,21 +153,26 @@ class Output(Generic[T]):
             form = "Give the whole answer again, corrected, as one JSON object that fits the schema, and nothing else."
         return f"Your answer cannot be used: {utf8_text(message)}\n\n{form}"
 
-    def _structured(self, text: str) -> T:
+    def _structured(self, text: str) -> T | _NotJson:
         bare = unfenced(text)
         if self._choices and (found := self._chosen(bare)) is not None:
             return self._loaded(found, ())
         try:
             value = strict(bare)
-            if value is NOTHING and self._bare and (plain := self._quoted(bare)) is not None:
-                return plain
-            if value is NOTHING and self._choices and "{" not in bare:
-                raise self._none_of(bare)
-            if value is NOTHING:
-                value = tolerant(text)
         except Unreadable as error:
-            raise self._bad(f"the answer does not fit {self._type}: {error} (given: {_short(text)})") from error
-        return self._fitted(value)
+            raise self._unreadable(error, text) from None
+        if value is NOTHING and self._bare and (plain := self._quoted(bare)) is not None:
+            return plain
+        if value is NOTHING and self._choices and "{" not in bare:
+            raise self._none_of(bare)
+        return _NotJson(text) if value is NOTHING else self._fitted(value)
+
+    def _repaired(self, text: str) -> object:
+        """Return the JSON value in a text that is not all JSON."""
+        try:
+            return tolerant(text)
+        except Unreadable as error:
+            raise self._unreadable(error, text) from None
 
     def _fitted(self, value: object) -> T:
         """Return a JSON value as one of the type. A wrapped value may be under the key or bare."""
@@ -255,9 +274,19 @@ class Output(Generic[T]):
         choices = ", ".join(dict.fromkeys(choice.decode() for choice in self._choices.values()))
         return self._bad(f"the answer is not one of {choices} (given: {_short(value)})")
 
+    def _unreadable(self, error: Unreadable, text: str) -> BadAnswer:
+        return self._bad(f"the answer does not fit {self._type}: {error} (given: {_short(text)})")
+
     def _bad(self, message: str) -> BadAnswer:
         repair = "ask for the form in the prompt, or widen the output type"
         return BadAnswer(message, where=self._where, repair=repair)
+
+
+@dataclass(frozen=True, slots=True)
+class _NotJson:
+    """A model's text that is not JSON, and may be nearly."""
+
+    text: str
 
 
 def _is_text(output: object) -> bool:

@@ -289,7 +289,7 @@ def _passable(tool: str, text: str | bytes, *, is_error: bool = False) -> ToolOu
     begins = utf8_text(part) if isinstance(part, str) else part.decode(errors="ignore")
     message = (
         f"The result of {tool} has {len(text):,} {unit}; at most {MAX_RESULT_CHARACTERS:,} characters can be passed "
-        f"on. Ask it for less. The result begins:\n{begins}"
+        f"on. Ask it for less. The result begins:\n{begins}…"
     )
     return ToolOutcome(message, is_error=True)
 

@@ -35,7 +35,7 @@ from pydantic_core import from_json
 from typing_extensions import ParamSpec, TypeVar
 
 from graphengine.agents.approval import Approval, as_approval
-from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object
+from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object, repair_first
 from graphengine.agents.records import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
 from graphengine.errors import (
@@ -56,7 +56,7 @@ from graphengine.state.injection import NO_DEFAULT, Parameter
 from graphengine.state.path import did_you_mean, is_path
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
     from concurrent.futures import Executor
     from types import EllipsisType
 
@@ -69,9 +69,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("graphengine.agents")
 
 P = ParamSpec("P", default=...)
+T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True, default=object)
 
 OnError: TypeAlias = Literal["report", "raise"]
+
+_IN_ONE_TURN: Final = 100
+"""How many tools are handled in one turn of the event loop: some milliseconds."""
 
 _PASSES: Final = (StoreError, RunnerClosed, WorkNotRepeatable, ModelTransient, ModelNotReady)
 """Errors that are not the tool's: the run cannot continue, or the model of an agent in the tool could not be called."""
@@ -206,6 +210,7 @@ class Tool(Generic[P, R_co]):
             Exception: What the function raised, and TimeoutError, with `on_error="raise"`.
         """
         try:
+            await repair_first(arguments, lambda work: blocking(work, CallThread(threads_of(self.name))))
             call = self._bound(arguments, given)
             if is_async(self.function):
                 return await self._awaited(cast("Awaitable[object]", call()))
@@ -460,6 +465,14 @@ def by_name(tools: Iterable[Tool]) -> dict[str, Tool]:
     return found
 
 
+async def unhurried(items: Iterable[T]) -> AsyncIterator[T]:
+    """Yield items, and let the event loop go on after each few: a server may list thousands of tools."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % _IN_ONE_TURN == 0:
+            await asyncio.sleep(0)
+
+
 @dataclass(frozen=True, slots=True)
 class _Raised:
     """An exception of a function in its thread, to be raised in the event loop."""
@@ -585,4 +598,5 @@ __all__ = [
     "check_choice",
     "split_tools",
     "tool",
+    "unhurried",
 ]

@@ -19,8 +19,8 @@ from graphengine.agents.model_routing import ALL, Models
 from graphengine.api.graph import Graph
 from graphengine.cli.project import GraphFileBroken
 from graphengine.errors import DefinitionError, InputError, ModelUnavailable
+from graphengine.models.hiding import struck
 from graphengine.models.names import model_of
-from graphengine.state.hiding import struck
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,7 +23,16 @@ from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import Continued, Entered, Node, Outcome, Refused, Shift, Started, Stopped
 from graphengine.errors import InvalidUpdate, NoChoice, NotRecordable
 from graphengine.state.encoded import opened
-from graphengine.state.secret import begun_at_end, clear_texts, concealed, holds, is_sealed, scrubbed, worth_scrubbing
+from graphengine.state.secret import (
+    LEAST_REFUSED,
+    clear_texts,
+    concealed,
+    holds,
+    is_sealed,
+    screened,
+    scrubbed,
+    worth_scrubbing,
+)
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
@@ -36,9 +45,6 @@ if TYPE_CHECKING:
     from graphengine.state.schema import StateType
 
 F = TypeVar("F")
-
-_LEAST_REFUSED: Final = 8
-"""The length from which a clear text is refused: shorter ones occur in other texts by chance."""
 
 WITHHELD: Final = "asked; the reason is withheld, because this run has secrets and its graph is not loaded here"
 """Replaces a text that may contain a secret, if the secrets cannot be decrypted to search for them."""
@@ -100,10 +106,7 @@ class Redactor:
 
     def screened(self, text: str) -> tuple[str, str]:
         """Return a live text as far as it can be shown, with clear texts hidden, and its end, which may begin one."""
-        secrets = worth_scrubbing(_held(self.plan, self.snapshot))
-        safe = str(scrubbed(text, secrets))
-        longest = max((begun_at_end(secret, safe) for secret in secrets), default=0)
-        return safe[: len(safe) - longest], safe[len(safe) - longest :]
+        return screened(text, worth_scrubbing(_held(self.plan, self.snapshot)))
 
     def refuse(self, record: JsonValue, what: str, where: str, more: Iterable[str] = ()) -> None:
         """Check that a record contains no clear text of the run's secrets, nor any of the texts in `more`.
@@ -111,7 +114,7 @@ class Redactor:
         Raises:
             NotRecordable: It contains one.
         """
-        texts = [text for text in (*_held(self.plan, self.snapshot), *more) if len(text) >= _LEAST_REFUSED]
+        texts = [text for text in (*_held(self.plan, self.snapshot), *more) if len(text) >= LEAST_REFUSED]
         if holds(record, texts):
             raise NotRecordable(
                 f"{what} contains the clear text of a secret field, which would be recorded",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from graphengine.errors import DefinitionError, ModelUnavailable
-from graphengine.state.hiding import hidden, struck
+from graphengine.models.hiding import hidden, struck
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:

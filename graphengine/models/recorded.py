@@ -2,7 +2,7 @@
 
 The file has one line of JSON for each answer: `{"request": …, "response": …}`. The request is what any provider would
 get, and is the key under which the answer is found again. Secrets are hidden before anything is compared or written,
-see `graphengine.state.hiding`.
+see `graphengine.models.hiding`.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphengine.errors import ModelError, ModelUnavailable
 from graphengine.models.base import Message, Response
+from graphengine.models.hiding import hidden
 from graphengine.models.limiter import limiter_of
 from graphengine.models.names import as_model
 from graphengine.models.router import OverModels
 from graphengine.models.scripted import shown, stream
 from graphengine.output_file import write_file
 from graphengine.state.field import explain
-from graphengine.state.hiding import hidden
 
 if TYPE_CHECKING:
     import os
@@ -140,7 +140,7 @@ class RecordedModel(OverModels):
 
     async def _record(self, request: Request, asked: dict[str, JsonValue]) -> Response:
         if self._model is None:
-            asks = "".join(f"\n    {line}" for line in hidden(shown(request)).splitlines())
+            asks = "".join(f"\n    {line}" for line in shown(request).splitlines())
             raise NotRecorded(
                 f"{self._file} has no answer left to this request of agent {request.agent}:{asks}",
                 where=f"agent {request.agent}",

@@ -33,8 +33,8 @@ from graphengine.errors import (
     UnknownModel,
 )
 from graphengine.models.base import usage_of_failure
+from graphengine.models.hiding import hidden, start_of
 from graphengine.models.received import inside, text
-from graphengine.state.hiding import hidden
 from graphengine.state.json_values import clipped, utf8_text
 
 if TYPE_CHECKING:
@@ -47,9 +47,6 @@ LONGEST_WAIT_SECONDS: Final = 3600.0
 
 SHOWN_CHARACTERS: Final = 600
 """The most characters of a text from outside that an error shows."""
-
-LONGEST_KEY: Final = 400
-"""How many characters at the end of a cut text may be the first part of a key."""
 
 WHAT: Final[dict[type[ModelError], str]] = {
     AnswerRefused: "refused to answer",
@@ -95,10 +92,7 @@ def shown(text: object, *keys: str) -> str:
         >>> shown("Incorrect API key provided: sk-ant-12345678")
         'Incorrect API key provided: [secret]'
     """
-    whole = str(text)
-    start = hidden(utf8_text(whole[:_READ_CHARACTERS]), known=keys)  # cut first: the text may have megabytes
-    if len(whole) > _READ_CHARACTERS:
-        start = start[:-LONGEST_KEY]
+    start = hidden(utf8_text(start_of(str(text), _READ_CHARACTERS)), known=keys)  # the text may have megabytes
     return clipped(" ".join(start.split()), SHOWN_CHARACTERS)
 
 

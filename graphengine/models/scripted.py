@@ -17,6 +17,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from graphengine.errors import DefinitionError, ModelError
 from graphengine.models.base import Request, Response, ToolCall
+from graphengine.models.hiding import hidden
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
@@ -213,15 +214,15 @@ def stream(text: str, request: Request) -> None:
 
 
 def shown(request: Request) -> str:
-    """Return a summary of a request in a few lines: the agent, its instructions, the last message."""
+    """Return a summary of a request in a few lines, without secrets: the agent, its instructions, the last message."""
     lines = [f"agent: {request.agent}"]
     if request.system:
-        lines.append(f"system: {shortened(request.system)}")
+        lines.append(f"system: {shortened(hidden(request.system))}")
     if len(request.messages) > 1:
         lines.append(f"messages before: {len(request.messages) - 1}")
     if request.messages:
         last = request.messages[-1]
-        lines.append(f"{last.role}: {shortened(last.text)}")
+        lines.append(f"{last.role}: {shortened(hidden(last.text))}")
     if request.tools:
         lines.append("tools: " + ", ".join(tool.name for tool in request.tools))
     if request.schema is not None:

@@ -34,6 +34,7 @@ from graphengine.errors import (
     install_command,
 )
 from graphengine.graph.options import is_seconds
+from graphengine.models.hiding import struck
 from graphengine.models.limiter import limiter_for
 from graphengine.models.received import NotThisApi, ServerEvents, object_in, read_json
 from graphengine.models.refusals import (
@@ -44,7 +45,6 @@ from graphengine.models.refusals import (
     kind_of,
     shown,
 )
-from graphengine.state.hiding import struck
 from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 from pydantic_core import to_json
 
 from graphengine.errors import BadRequest, DefinitionError
-from graphengine.state.hiding import MARK, hidden
+from graphengine.models.hiding import MARK, hidden
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

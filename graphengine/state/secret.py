@@ -40,7 +40,8 @@ _MARK: Final = "$secret"
 _LEAST_BYTES: Final = 32
 _LEAST_DIFFERENT: Final = 10
 _LEAST_SCRUBBED: Final = 3  # shorter texts occur in any message by chance
-_CUT: Final = re.compile(r"(\.\.\.|…)")
+LEAST_REFUSED: Final = 8  # shorter ones are not refused, for the same reason
+_CUT: Final = re.compile(r"( ?(?:\.\.\.|…|\\u2026) ?)")  # as people, pydantic and JSON write it
 
 
 class Secret:
@@ -261,42 +262,83 @@ def _is_text(value: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def scrubbed(value: Any, texts: Sequence[str]) -> Any:  # noqa: ANN401 - records
-    """Return a record with each of these texts hidden, also the parts that a cut left. Pass the longest first."""
+def scrubbed(value: Any, texts: Sequence[str], mark: str = HIDDEN, least: int = _LEAST_SCRUBBED) -> Any:  # noqa: ANN401 - records
+    """Return a record with each of these texts hidden, also the parts that a cut left.
+
+    Args:
+        value: The record.
+        texts: The texts, the longest first.
+        mark: What stands for each.
+        least: From which length parts are hidden.
+    """
+    if not texts:
+        return value
     if isinstance(value, str):
-        for text in texts:
-            if text in value:
-                value = value.replace(text, HIDDEN)
-        return _without_parts(value, texts) if texts and _CUT.search(value) else value
+        return _without_places(value, _places(value, texts, least), mark)
     if isinstance(value, Mapping):
-        return {key: scrubbed(item, texts) for key, item in value.items()}
+        return {key: scrubbed(item, texts, mark, least) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(scrubbed(item, texts) for item in value)
+        return type(value)(scrubbed(item, texts, mark, least) for item in value)
     return value
 
 
-def _without_parts(value: str, texts: Sequence[str]) -> str:
-    """Return a text without the beginnings and ends of these texts next to a mark of a cut.
+def _places(value: str, texts: Sequence[str], least: int) -> list[tuple[int, int]]:
+    """Return where these texts are, and where their beginnings and ends are next to a mark of a cut.
 
     1. A node passes a key of 60 characters to a pydantic model, which rejects it. 2. pydantic quotes it in its error as
     `input_value='sk-ant-api03-…-wXyZ'`, with the middle cut out. 3. The whole key does not occur in that text.
     """
-    parts = _CUT.split(value)
-    for at in range(0, len(parts) - 2, 2):  # a text, a mark, a text, …
-        before, after = parts[at], parts[at + 2]
-        begun = max(begun_at_end(text, before) for text in texts)
-        ended = max(begun_at_end(text[::-1], after[: len(text)][::-1]) for text in texts)
-        if begun >= _LEAST_SCRUBBED:
-            parts[at] = before[: len(before) - begun] + HIDDEN
-        if ended >= _LEAST_SCRUBBED:
-            parts[at + 2] = HIDDEN + after[ended:]
-    return "".join(parts)
+    found: list[tuple[int, int]] = []
+    for text in texts:
+        at = value.find(text)
+        while at >= 0:
+            found.append((at, at + len(text)))
+            at = value.find(text, at + len(text))
+    may_begin = [text for text in texts if text[:least] in value]  # most texts have none, and this is cheap
+    may_end = [text for text in texts if text[-least:] in value]
+    longest = max(map(len, texts), default=0)
+    for cut in _CUT.finditer(value) if may_begin or may_end else ():
+        begin, end = cut.span()
+        begun = max((begun_at_end(text, value[max(0, begin - longest) : begin]) for text in may_begin), default=0)
+        ended = max((ended_at_start(text, value[end : end + longest]) for text in may_end), default=0)
+        found += [(begin - begun, begin)] if begun >= least else []
+        found += [(end, end + ended)] if ended >= least else []
+    return found
+
+
+def _without_places(value: str, places: Sequence[tuple[int, int]], mark: str) -> str:
+    """Return a text with a mark at each of these places, which may overlap."""
+    shown, at = "", 0
+    for begin, end in sorted(places):
+        shown += value[at:begin] + mark if begin >= at else ""
+        at = max(at, end)
+    return shown + value[at:]
+
+
+def screened(text: str, texts: Sequence[str], mark: str = HIDDEN) -> tuple[str, str]:
+    """Return a text that goes on with these texts hidden, as far as it can be shown, and its end, which may begin one.
+
+    Parts next to a mark of a cut are hidden last: a text that contains such a mark may be complete with the next piece.
+    """
+    whole = str(scrubbed(text, texts, mark, len(text) + 1))
+    shown = len(whole) - max((begun_at_end(each, whole) for each in texts), default=0)
+    return str(scrubbed(whole[:shown], texts, mark)), whole[shown:]
 
 
 def begun_at_end(secret: str, text: str) -> int:
     """Return how many characters at the end of a text are the beginning of a secret, but not the whole of it."""
-    lengths = range(min(len(secret) - 1, len(text)), 0, -1)
-    return next((length for length in lengths if text.endswith(secret[:length])), 0)
+    at = text.find(secret[0], max(0, len(text) - len(secret) + 1))
+    while at >= 0 and not secret.startswith(text[at:]):
+        at = text.find(secret[0], at + 1)
+    return len(text) - at if at >= 0 else 0
+
+
+def ended_at_start(secret: str, text: str) -> int:
+    """Return how many characters at the start of a text are the end of a secret, but not the whole of it."""
+    end = text.rfind(secret[-1], 0, len(secret) - 1) + 1
+    while end and not secret.endswith(text[:end]):
+        end = text.rfind(secret[-1], 0, end - 1) + 1
+    return end
 
 
 def concealed(value: object, texts: Sequence[str]) -> object:
@@ -324,13 +366,13 @@ def _shows(value: object, texts: Sequence[str]) -> bool:
         seen = [str(value), repr(value), to_json(value, inf_nan_mode="strings", serialize_unknown=True).decode()]
     except Exception:  # noqa: BLE001 - code of the object, which may raise anything: it cannot be searched
         return True
-    return any(text in each for text in texts for each in seen)
+    return any(holds(each, texts) for each in seen)
 
 
 def holds(value: JsonValue, texts: Sequence[str]) -> bool:
-    """Return whether one of these texts occurs anywhere in a record."""
+    """Return whether one of these texts, or a long part of one that a cut left, occurs anywhere in a record."""
     if isinstance(value, str):
-        return any(text in value for text in texts)
+        return bool(_places(value, texts, LEAST_REFUSED))
     if isinstance(value, (int, float)):
         return str(value) in texts
     if isinstance(value, Mapping):

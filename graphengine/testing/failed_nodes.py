@@ -16,15 +16,15 @@ from graphengine.engine.events import NodeFailed
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.steps import path_of
+from graphengine.models.hiding import hidden
 from graphengine.models.scripted import shortened, shown
 from graphengine.runner.attempt import TaskRunner
 from graphengine.state.encoded import opened
-from graphengine.state.hiding import hidden
 from graphengine.state.secret import HIDDEN
 from graphengine.testing.stage import RUN_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from graphengine.agents.conversation import Conversation
     from graphengine.engine.events import Event
@@ -98,26 +98,27 @@ def _report(tasks: TaskRunner, event: NodeFailed, asked: list[Request]) -> tuple
     plan, snapshot = tasks._plan, tasks._snapshot  # noqa: SLF001 - needed only here
     path = path_of(event.frame, event.node)
     where = f"visit {event.visit}, attempt {event.attempt}, after step {snapshot.seq} of run {snapshot.run_id}"
-    text = "\n".join(_lines(plan, snapshot, event, asked))
-    if plan.secret:
-        text = Redactor(plan, snapshot).hide(text)
-    return f"graphengine: node {path} failed ({where})", hidden(text)
+    return f"graphengine: node {path} failed ({where})", "\n".join(_lines(plan, snapshot, event, asked))
 
 
 def _lines(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, asked: list[Request]) -> Iterator[str]:
     error = event.error
-    yield shortened(f"{error.kind}: {error.message}", _MESSAGE)
+
+    def hide(text: str) -> str:
+        return hidden(Redactor(plan, snapshot).hide(text) if plan.secret else text)
+
+    yield shortened(hide(f"{error.kind}: {error.message}"), _MESSAGE)
     if error.repair:
-        yield f"repair: {error.repair}"
+        yield hide(f"repair: {error.repair}")
     frame = snapshot.frames.get(event.frame)
     if frame is not None:
         inner = plan_of(plan, frame)
         yield "what it saw:"
         for name in inner.state.fields:
-            yield f"  {name}: {HIDDEN if name in inner.state.secrets else _short(_record(frame, name))}"
+            yield f"  {name}: {HIDDEN if name in inner.state.secrets else _short(_record(frame, name), hide)}"
     if asked and f"agent: {asked[-1].agent}\n" not in error.message:  # the message contains it already
         yield "what it asked last:" if len(asked) > 1 else "what it asked:"
-        yield from (f"  {line}" for line in shown(asked[-1]).splitlines())
+        yield from (f"  {line}" for line in hide(shown(asked[-1])).splitlines())
 
 
 def _record(frame: Frame, name: str) -> JsonValue:
@@ -127,8 +128,8 @@ def _record(frame: Frame, name: str) -> JsonValue:
     return opened(frame.values.get(name))
 
 
-def _short(value: object) -> str:
-    return shortened(json.dumps(value, ensure_ascii=False, default=repr), _FIELD)
+def _short(value: object, hide: Callable[[str], str]) -> str:
+    return shortened(hide(json.dumps(value, ensure_ascii=False, default=repr)), _FIELD)
 
 
 __all__ = ["KEPT", "sections", "watch"]

@@ -9,7 +9,7 @@
 
 The file of `tests/test_review.py::test_a_review_has_a_score` is
 `tests/recordings/test_review/test_a_review_has_a_score.jsonl`, in the form of `graphengine.models.recorded`: meant to
-be kept in version control. Text that looks like a secret is hidden (`graphengine.state.hiding`).
+be kept in version control. Text that looks like a secret is hidden (`graphengine.models.hiding`).
 """
 
 from __future__ import annotations

@@ -7,8 +7,12 @@
     circle   lists a page that links to itself
     names    lists names that no provider accepts
     clash    lists two names that become the same
+    again    lists a tool twice, in the same words
+    twice    lists two different tools of one name
+    many     lists 2,000 tools
     long     lists a name that is just short enough
     silent   never answers
+    deaf     ignores methods that it does not know
     rubbish  writes invalid lines before each answer
     closing  ends when it is called
     once     ends when it is called, and starts only while FILE is missing, which it makes
@@ -25,6 +29,9 @@ KIND = sys.argv[1]
 NAMES = {
     "names": ["read.file", "größe", "plain"],
     "clash": ["read.file", "read_file"],
+    "again": ["act", "act"],
+    "twice": ["act", "look", "act"],
+    "many": [f"tool_{number}" for number in range(2_000)],
     "long": ["x" * 64],
 }
 PAGES = {None: (["one"], "b"), "b": (["two"], "c"), "c": (["three"], None)}
@@ -40,7 +47,10 @@ def listed(cursor: str | None) -> dict[str, object]:
     if KIND == "circle":
         return {"tools": [spec_of(f"after-{cursor}")], "nextCursor": "again"}
     names, following = PAGES[cursor] if KIND == "pages" else (NAMES.get(KIND, ["act"]), None)
-    page: dict[str, object] = {"tools": [spec_of(name) for name in names]}
+    specs = [spec_of(name) for name in names]
+    if KIND == "twice":
+        specs[-1]["title"] = "Another"
+    page: dict[str, object] = {"tools": specs}
     return page | ({"nextCursor": following} if following is not None else {})
 
 
@@ -71,7 +81,7 @@ def main() -> None:
         Path(sys.argv[2]).touch()
     for line in sys.stdin:
         asked = json.loads(line)
-        if KIND == "silent" or "id" not in asked:
+        if KIND == "silent" or "id" not in asked or (KIND == "deaf" and asked["method"] == "server/discover"):
             continue
         reply: dict[str, object] = {"jsonrpc": "2.0", "id": asked["id"]}
         if asked["method"] == "server/discover":

@@ -170,6 +170,36 @@ async def test_a_secret_in_several_pieces_is_hidden() -> None:
             assert not [text for text in partial if "sesame-" in text]
 
 
+@pytest.mark.parametrize("left", [4, 9, 13])
+async def test_a_late_watcher_is_not_shown_the_end_of_a_secret(left: int) -> None:
+    """The text that it gets begins in the middle of a secret, where an earlier part is skipped."""
+    pytest.importorskip("cryptography")
+
+    class Long:
+        name = "long"
+
+        def __init__(self) -> None:
+            self.middle, self.may = asyncio.Event(), asyncio.Event()
+
+        async def answer(self, request: Request) -> Response:
+            request.emit_text("sesame-open-up" + "." * (MOST_KEPT - left))
+            self.middle.set()
+            await self.may.wait()
+            return Response("done", cost_usd=0.0)
+
+    graph = Graph("g", Secretive, secret_key="0-0123456789-abcdefghijklmnopqrstuvwxyz")  # noqa: S106 - of this test
+    graph.add_node("work", Agent("writer", prompt="go", model=(model := Long())), writes="draft")
+    graph.add_path(START, "work", END)
+    async with Runner() as runner:
+        run = runner.start(graph)
+        await model.middle.wait()
+        late = run.events()
+        model.may.set()
+        (first,) = [event for event in await shown(late) if isinstance(event, TextDelta)]
+    assert first.skipped == 14 - left
+    assert first.text == "**********" + "." * (MOST_KEPT - left)
+
+
 async def test_a_failed_call_resets_what_it_has_shown() -> None:
     """A failed call resets its text before a router's next model, and before the node's next attempt."""
 

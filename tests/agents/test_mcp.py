@@ -1,11 +1,12 @@
 import asyncio
+import itertools
 import json
 import logging
 import os
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from graphengine import Agent
 from graphengine.agents import mcp_connection
 from graphengine.agents.mcp_servers import McpServer, mcp
 from graphengine.agents.tools import Tool, ToolOutcome, ToolSource, ToolsUnavailable
 from graphengine.errors import DefinitionError
+from graphengine.models import ScriptedModel
+from graphengine.models.base import ToolSpec
 from tests.agents.tool_kits import in_thread
 from tests.kit import forks
 from tests.kit.runs import SOON
@@ -330,6 +334,24 @@ async def test_a_server_that_does_not_answer_is_ended() -> None:
         await odd("silent", timeout_seconds=0.3).open()
 
 
+async def test_a_server_that_ignores_the_first_request_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The error says which requests it had no answer to; if it answers the second, a warning says what that costs."""
+    from mcp.client import session  # noqa: PLC0415 - loading it is under test
+
+    with pytest.raises(ToolsUnavailable, match=r"server/discover.* initialize only after 10, .*timeout_seconds="):
+        await odd("deaf", timeout_seconds=0.3).open()
+    monkeypatch.setattr(session, "DISCOVER_TIMEOUT_SECONDS", 0.1)
+    with pytest.raises(ToolsUnavailable, match="neither server/discover nor initialize"):
+        await odd("silent", timeout_seconds=0.3).open()
+    assert "server/discover" not in caplog.text
+    source = odd("deaf")
+    assert list(await opened(source)) == ["act"]
+    await source.close()
+    assert "does not answer server/discover, and is asked initialize after 0.1 seconds at each start" in caplog.text
+
+
 async def test_a_cancelled_open_leaves_no_process(tmp_path: Path) -> None:
     """The cancelled open waits until the server has ended."""
     pid_file = tmp_path / "pid"
@@ -426,7 +448,7 @@ async def test_names_are_made_to_fit() -> None:
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        (odd("clash"), "two tools are called read_file"),
+        (odd("clash"), r"'read.file' and 'read_file' of the MCP server .* would both be called 'read_file'"),
         (odd("long", prefix="x"), "is not a name that all providers accept"),
         (odd("pages", only=["one", "four"]), "has no tool four"),
         (odd("pages", approve=["four"]), "has no tool four"),
@@ -439,6 +461,52 @@ async def test_unavailable_tools_are_reported(source: McpServer, problem: str) -
     with pytest.raises(DefinitionError, match=problem) as caught:
         await source.open()
     assert caught.value.repair
+
+
+async def test_a_name_that_a_server_lists_twice_is_its_mistake() -> None:
+    """One that is the same both times counts once; two different ones are an error about the server."""
+    source = odd("again")
+    assert list(await opened(source)) == ["act"]
+    await source.close()
+    with pytest.raises(ToolsUnavailable, match="lists two different tools called 'act'") as caught:
+        await odd("twice").open()
+    assert "those who make the server" in caught.value.repair
+    source = odd("twice", only=["look"])
+    assert list(await opened(source)) == ["look"]
+    await source.close()
+
+
+async def test_the_event_loop_goes_on_while_many_tools_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another task runs each time that a hundred are made, and again as an agent describes them to its model."""
+    source, turns, made = odd("many"), [0], list[int]()
+    make = McpServer._tool  # noqa: SLF001 - when a tool is made is visible nowhere else
+
+    def noting(server: McpServer, spec: Any, shared: Any) -> Tool:
+        made.append(turns[0])
+        return make(server, spec, shared)
+
+    async def ticks() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(McpServer, "_tool", noting)
+    ticking = asyncio.ensure_future(ticks())
+    await source.open()
+    assert len(made) == 2_000
+    assert all(later > earlier for earlier, later in itertools.pairwise(made[::100]))
+    described, spec = list[int](), Tool.spec
+
+    def noting_too(tool: Tool, given: Collection[str] = ()) -> ToolSpec:
+        described.append(turns[0])
+        return spec(tool, given)
+
+    monkeypatch.setattr(Tool, "spec", noting_too)
+    await Agent("a", prompt="go", tools=[source], model=ScriptedModel(["done"])).run()
+    assert len(described) == 2_000
+    assert all(later > earlier for earlier, later in itertools.pairwise(described[::100]))
+    ticking.cancel()
+    await source.close()
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from graphengine.cli.models import _where  # pyright: ignore[reportPrivateUsage]
 from graphengine.errors import DefinitionError, ModelError, ModelUnavailable, ModelUnreachable
 from graphengine.models import Request
 from graphengine.models.anthropic import AnthropicModel
+from graphengine.models.hiding import struck
 from graphengine.models.names import model_of
 from graphengine.models.openai_chat import OpenAIChatModel
-from graphengine.state.hiding import struck
 from tests.conformance.model_kit import question
 from tests.models.test_conformance import free_address
 

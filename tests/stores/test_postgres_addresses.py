@@ -27,6 +27,13 @@ def test_an_address_is_shown_without_its_password(given: str, visible: str | Non
     assert "sec" in address.url or "secret" not in given
 
 
+def test_the_words_of_an_error_are_searched_before_they_are_joined() -> None:
+    """A password with a line break is found."""
+    faults = pytest.importorskip("graphengine.stores.postgres.faults")
+    address = parse("postgresql://me:se%0A%20cret@db.example/runs")
+    assert faults.words_of(OSError("no entry for se\n cret\n  at db"), address) == "no entry for … at db"
+
+
 @pytest.mark.parametrize(
     "given",
     [

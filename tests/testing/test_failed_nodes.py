@@ -51,6 +51,26 @@ async def test_it(runner, scripted_model):
     )
 
 
+def test_a_long_message_is_cut_after_keys_are_hidden(pytester: pytest.Pytester) -> None:
+    """The middle of a message is left out, and with it the middle of a key, which then could not be found."""
+    result = run(
+        pytester,
+        """
+import pytest
+
+@pytest.mark.parametrize("before", [1302, 1306, 1310])
+async def test_it(runner, scripted_model, before):
+    message = "." * before + " ghp_abcdefghijklmn0123456 " + "." * 1000
+    runner.use(models={"*": scripted_model([ValueError(message)])})
+    await runner.start(writing, {"n": 41}).result()
+""",
+    )
+    result.assert_outcomes(failed=3)
+    report = [line for line in result.stdout.lines if line.startswith("ValueError: ..") and "characters" in line]
+    assert len(report) == 3
+    assert not [line for line in report if "abcde" in line]
+
+
 def test_a_request_in_the_error_is_not_repeated(pytester: pytest.Pytester) -> None:
     """The error for an answer missing from a script already contains the request."""
     result = run(

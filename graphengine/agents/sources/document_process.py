@@ -1,8 +1,9 @@
-"""A child process that reads PDF and DOCX: a few kilobytes of them can take minutes, or all memory.
+"""A child process that reads PDF, DOCX and long HTML: they can take minutes, or all memory.
 
-Both kinds are compressed, a thousand times and more, so the size of a file limits nothing; and code that a document
-keeps busy can be ended only with its process. The child is a new interpreter, not a fork, which copies the locks of
-other threads, and imports no file of the program, whose code then needs no guard against that.
+PDF and DOCX are compressed, a thousand times and more, so the size of a file limits nothing; and code that a document
+keeps busy can be ended only with its process. The converter of HTML keeps the GIL, so a thread would hold up all others
+of the program. The child is a new interpreter, not a fork, which copies the locks of other threads, and imports no file
+of the program, whose code then needs no guard against that.
 
 One line of JSON and the content go to the child, one line of JSON comes back.
 """
@@ -19,13 +20,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 
 from graphengine.agents.sources import documents
-from graphengine.agents.sources.kinds import check_length
+from graphengine.agents.sources.kinds import check_length, html
 from graphengine.errors import SourceUnreadable
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-Kind: TypeAlias = Literal["PDF", "DOCX"]
+Kind: TypeAlias = Literal["PDF", "DOCX", "HTML"]
 
 MAX_SECONDS: Final = 60.0
 MAX_MEMORY_BYTES: Final = 2_000_000_000
@@ -147,7 +148,8 @@ def serve(max_memory_bytes: int) -> None:
 
 
 def _read(kind: Kind, name: str, content: bytes) -> str:
-    text = documents.pdf_text(name, content) if kind == "PDF" else documents.docx_text(name, content)
+    read = {"PDF": documents.pdf_text, "DOCX": documents.docx_text, "HTML": html}[kind]
+    text = read(name, content)
     check_length(name, text)
     return text
 

@@ -4,7 +4,7 @@
     docx → mammoth → html → html-to-markdown → Markdown
     pdf  → pypdf → plain text
 
-PDF and DOCX are read in a process of their own; see `document_process`.
+PDF, DOCX and long HTML are read in a process of their own; see `document_process`.
 
 A library that fails on a damaged file raises errors of many classes, so every exception of it becomes one error.
 """

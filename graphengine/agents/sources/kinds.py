@@ -25,6 +25,7 @@ MAX_FILE_BYTES: Final = 50_000_000
 """The largest file that is read."""
 MAX_TEXT_CHARACTERS: Final = 4_000_000
 """The longest text that is read: about ten books; a state with it can still be recorded."""
+_SHORT_HTML_BYTES: Final = 50_000  # are converted in less time than a process takes to start
 
 _KINDS: Final = {".pdf": "PDF", ".docx": "DOCX", ".html": "HTML", ".htm": "HTML", ".xhtml": "HTML"}
 _PROGRAMS: Final = {  # common kinds that cannot be read, and how to get a text from them
@@ -56,7 +57,8 @@ _READABLE: Final = "supported: Markdown, text, HTML, PDF, DOCX, CSV and TSV"
 def source_from_bytes(name: str, content: bytes) -> TextFile:
     """Return the content of a file as a text with its name.
 
-    PDF and DOCX are read in a child process, for at most 60 s. In async code call this with `asyncio.to_thread`.
+    PDF, DOCX and HTML of more than 50 kB are read in a child process, for at most 60 s. In async code call this with
+    `asyncio.to_thread`.
 
     Args:
         name: The name or path of the file; its ending decides how the content is read.
@@ -130,7 +132,7 @@ def _reader(name: str, content: bytes, process: DocumentProcess) -> _Reader:
     readers: dict[str, _Reader] = {
         "PDF": partial(process.text, "PDF"),
         "DOCX": partial(process.text, "DOCX"),
-        "HTML": _html,
+        "HTML": html if len(content) <= _SHORT_HTML_BYTES else partial(process.text, "HTML"),
     }
     expected = {"DOCX": "ZIP", "PDF": "PDF"}.get(wanted or "")
     if found is not None and found != expected:
@@ -178,7 +180,12 @@ def plain_text(name: str, content: bytes) -> str:
         ) from error
 
 
-def _html(name: str, content: bytes) -> str:
+def html(name: str, content: bytes) -> str:
+    """Return a page as Markdown: in UTF-8, or in the encoding that it declares.
+
+    Raises:
+        SourceUnreadable: It is neither, or has no text.
+    """
     from graphengine.agents.sources.documents import html_text  # noqa: PLC0415 - plain text needs none of it
 
     declared = _CHARSET.search(content[:_HEAD_BYTES])

@@ -147,10 +147,10 @@ def explain(error: Exception, address: Address) -> StoreError:
 
 def words_of(error: Exception, address: Address) -> str:
     """Return the words of an error on one line, without the password."""
-    text = " ".join(line.strip() for line in str(error).splitlines() if line.strip()) or type(error).__name__
+    text = str(error)
     for secret in secrets_of(address):
         text = text.replace(secret, "…")
-    return text
+    return " ".join(line.strip() for line in text.splitlines() if line.strip()) or type(error).__name__
 
 
 def _meaning_of(error: Exception) -> Meaning:

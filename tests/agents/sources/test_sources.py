@@ -259,6 +259,26 @@ def endless_pdf() -> bytes:
     return written + table + b"startxref\n%d\n%%%%EOF" % len(written)
 
 
+def test_long_html_is_read_in_a_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its converter keeps the GIL. Short HTML is converted here, sooner than a process starts; both give the same."""
+    short = "<html><head><title>Tides</title></head><body>" + "<p>The tide comes in.</p>" * 1_000 + "</body></html>"
+    here = source_from_bytes("a.html", short.encode()).text
+
+    def refuse(name: str, page: str) -> str:
+        raise AssertionError(f"{name} is converted in the program's process: {len(page)} characters")
+
+    monkeypatch.setattr(documents, "html_text", refuse)
+    with pytest.raises(AssertionError, match="converted in the program's process"):
+        source_from_bytes("a.html", short.encode())
+    long = short.replace("<p>", f"<!--{'x' * 50}--><p>")
+    assert source_from_bytes("a.html", long.encode()).text == here
+    (tmp_path / "a.htm").write_text(long.replace("comes in", "läuft auf"), encoding="latin-1")
+    assert read_source(tmp_path / "a.htm").text == here.replace("comes in", "läuft auf")
+    with pytest.raises(SourceUnreadable, match=r"the file 'a.html' has no text") as caught:
+        source_from_bytes("a.html", b"<!-- -->" * 10_000)
+    assert caught.value.repair
+
+
 def test_a_document_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its process is ended, and the next document is read by another one."""
     with DocumentProcess() as process:

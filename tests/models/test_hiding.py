@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel
 
-from graphengine.state.hiding import hidden
+from graphengine.models.hiding import hidden
 
 KEYS = [
     "sk-ant-api03-abcDEF_123",

@@ -4,21 +4,25 @@ Three kinds count as secrets: what the caller names, such as the key of a model;
 whose name suggests one; and texts in the form of providers' keys. The last two are an additional safeguard only: a
 password that is not in the environment and has no form of its own is not recognized. The secret fields of a state are
 `graphengine.state.secret`.
+
+What is to be shortened is searched first and cut then. Where that is not possible, since the text is very long, arrives
+in pieces, or was cut by others, the cut has a mark (`…`): parts of known secrets next to it are hidden too.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import string
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, Literal, TypeVar, cast, get_origin
 
 from pydantic import BaseModel
 
-from graphengine.state.secret import clear_texts
+from graphengine.state.secret import clear_texts, screened, scrubbed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
 T = TypeVar("T")
 
@@ -28,6 +32,8 @@ LEAST: Final = 6
 """Shorter values of variables, in characters, are not hidden: they occur in texts by chance."""
 _LEAST_KNOWN: Final = 4
 """Shorter keys are placeholders for servers that need none, and occur in many words; they are not hidden."""
+_LEAST_PART: Final = 8
+"""Shorter parts of variables next to a cut are not hidden, for the same reason."""
 
 _NAMES: Final = "key|token|secret|passw|credential"
 _NAMED: Final = re.compile(_NAMES, re.IGNORECASE)
@@ -37,14 +43,16 @@ _KEY: Final = re.compile(
     r"""
       (?<![A-Za-z0-9]) (?:
         sk-[A-Za-z0-9_*.-]{5,}[A-Za-z0-9_*-]                # Anthropic, OpenAI and those that speak like it
-      | (?: gh[pousr]_ | github_pat_ | glpat- | hf_ | gsk_ | xai- | xox[abeprs]- ) (?=[A-Za-z_-]*\d) [A-Za-z0-9_-]{10,}
+      | (?: gh[pousr]_ | github_pat_ | glpat- | hf_ | gsk_ | xai- | xox[abeprs]- )
+        (?=[A-Za-z_-]{0,100}\d) [A-Za-z0-9_-]{10,}
       | AKIA[0-9A-Z]{12,} | AIza[0-9A-Za-z_-]{20,}          # Amazon, Google
-      | eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*  # a JSON Web Token
+      | eyJ[A-Za-z0-9_-]{8,4000}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*  # a JSON Web Token
       )
     | (?<=\bbearer\ ) (?=[^\s"'\\]*\d) [A-Za-z0-9._~+/=*-]{8,}  # with a digit: "bearer" also occurs in prose
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_OF_KEYS: Final = string.ascii_letters + string.digits + "-._~+/=*"
 _USER: Final = re.compile(r".*@", re.DOTALL)
 _QUERY: Final = re.compile(r"([?#]).*", re.DOTALL)
 _CUT: Final = r"\1…"
@@ -90,12 +98,39 @@ def names_secret(name: str) -> bool:
     return _NAMED.search(name) is not None
 
 
-def without(text: str, known: Iterable[str]) -> str:
-    """Return a text without these secrets, the longest first."""
-    for secret in sorted(known, key=len, reverse=True):
-        if len(secret) >= _LEAST_KNOWN:
-            text = text.replace(secret, MARK)
-    return text
+def forms_of(known: Iterable[str]) -> list[str]:
+    """Return what these secrets look like in texts, also as Python, JSON and base64 write them; the longest first."""
+    forms = {form for secret in known if len(secret) >= _LEAST_KNOWN for form in clear_texts(secret)}
+    return sorted(forms, key=len, reverse=True)
+
+
+def without(text: str, forms: Sequence[str]) -> str:
+    """Return a text without the secrets of these forms, and without the parts of them that a cut left."""
+    return str(scrubbed(text, forms, MARK))
+
+
+def start_of(text: str, most: int) -> str:
+    """Return the start of a long text, to be searched for secrets: no part of a key is left that could not be found.
+
+    A known secret is found by the mark of the cut. A key of a provider is found by its form, which a part may not have;
+    so the last word is left out.
+    """
+    return text if len(text) <= most else text[: most - 1].rstrip(_OF_KEYS) + "…"
+
+
+def whole_lines(text: str, hide: Callable[[str], str], forms: Sequence[str], most: int) -> tuple[str, str]:
+    """Return the lines of a growing text without secrets, and its end, which may begin one.
+
+    Args:
+        text: What has come: the end that the last call returned, and more.
+        hide: Hides the secrets in a text.
+        forms: The forms of the known secrets, which may have several lines.
+        most: How long the end may become. Of a longer one the start is dropped.
+    """
+    end = text.rfind("\n") + 1
+    lines, begun = screened(text[:end], forms, MARK)
+    left = begun + text[end:]
+    return hide(lines), left if len(left) <= most else "…" + left[-most // 2 :].lstrip(_OF_KEYS)
 
 
 def without_options(text: str) -> str:
@@ -117,29 +152,30 @@ def struck(text: str) -> str:
         >>> struck("openai-chat:m@http://me:secret@host/v1"), struck("http://host/v1?key=secret")
         ('openai-chat:m@http://…@host/v1', 'http://host/v1?…')
     """
+    text = hidden(text)  # before anything is cut off, which may be a part of a secret
     before, scheme, rest = text.partition("://")
-    if not scheme:
-        return hidden(text)
     if "@" in rest and _QUERY.search(rest):  # the @ may be part of the query, or the ? of a password
-        return hidden(f"{before}{scheme}…")
-    return hidden(f"{before}{scheme}{_USER.sub('…@', _QUERY.sub(_CUT, rest))}")
+        return f"{before}{scheme}…"
+    return f"{before}{scheme}{_USER.sub('…@', _QUERY.sub(_CUT, rest))}"
 
 
 def _hider(secrets: Iterable[str]) -> Callable[[str], str]:
     """Return a function that hides these secrets, and those of the present environment."""
-    given = list(secrets)
+    given = forms_of(secrets)
     names: dict[str, str] = {}
     for name, secret in sorted(os.environ.items()):
         if len(secret) >= LEAST and names_secret(name):
             for form in clear_texts(secret):
                 names.setdefault(form, name)
     known = sorted(names.items(), key=lambda item: len(item[0]), reverse=True)
+    forms = [form for form, _ in known]
 
     def hide(text: str) -> str:
-        text = without(text, given) if given else text
+        text = without(text, given)
         for form, name in known:
             if form in text:  # most texts have none, and this check is cheap
                 text = text.replace(form, f"[secret {name}]")
+        text = str(scrubbed(text, forms, MARK, _LEAST_PART))
         lower = text.lower()
         return _KEY.sub(MARK, text) if any(hint in lower for hint in _HINTS) else text
 
