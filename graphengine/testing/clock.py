@@ -31,7 +31,7 @@ from graphengine.stores.sql import SENDERS
 if TYPE_CHECKING:
     from collections.abc import Sized
 
-_WORKERS: Final = ("concurrent.futures.thread", "aiosqlite.core")
+_WORKERS: Final = ("concurrent.futures.thread", "graphengine.stores.sqlite.worker")
 """Modules whose threads work for an event loop: such a thread calls what comes through a queue."""
 
 _LOOK_SECONDS: Final = 0.0005

@@ -10,13 +10,13 @@ from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
-import aiosqlite
 import pytest
 from pydantic import BaseModel
 
 from graphengine import END, Context, Graph, Limits, Runner, value
 from graphengine.errors import DefinitionError
 from graphengine.runner.clock import SystemClock
+from graphengine.stores.sqlite.worker import Worker
 from graphengine.testing import FakeClock
 from graphengine.testing import clock as clocks
 from tests.kit.runs import SOON, alone
@@ -242,8 +242,8 @@ class Late(SimpleQueue[Any]):
 async def test_a_thread_that_has_not_begun_its_call_counts_as_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy system may wake it only after the clock has checked it several times."""
     queue = Late()
-    monkeypatch.setattr("aiosqlite.core.SimpleQueue", lambda: queue)
-    opening = asyncio.ensure_future(aiosqlite.connect(":memory:"))
+    monkeypatch.setattr("graphengine.stores.sqlite.worker.SimpleQueue", lambda: queue)
+    opening = asyncio.ensure_future(Worker.connect("file::memory:", busy_timeout_seconds=1))
     await queue.kept.wait()
     assert True in clocks._threads()  # noqa: SLF001
     queue.let()
