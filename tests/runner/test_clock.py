@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any
 
+import aiosqlite
 import pytest
 from pydantic import BaseModel
 
@@ -251,6 +252,24 @@ async def test_a_thread_that_has_not_begun_its_call_counts_as_at_work(monkeypatc
     async with asyncio.timeout(SOON):
         await FakeClock(start=0.0).sleep_until(9.0)  # it is idle again
     await connection.close()
+
+
+async def test_a_thread_of_aiosqlite_counts_as_at_work() -> None:
+    """Nodes may use it, and a tool of agents does; time does not pass while it reads."""
+    begun, may_end = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def wait() -> bool:
+        loop.call_soon_threadsafe(begun.set)
+        return may_end.wait(SOON)
+
+    async with aiosqlite.connect(":memory:") as connection:
+        await connection.create_function("wait", 0, wait)
+        reading = asyncio.ensure_future(connection.execute_fetchall("SELECT wait()"))
+        await begun.wait()
+        assert True in clocks._threads()  # noqa: SLF001
+        may_end.set()
+        assert [*await reading] == [(1,)]
 
 
 def test_a_thread_between_two_calls_counts_as_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
