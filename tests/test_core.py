@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.kit.clean_environment import ROOT, link
 
-NEEDS = ("aiosqlite", "filelock", "jsonschema", "lazy-loader", "msgspec", "pydantic")
+NEEDS = ("filelock", "jsonschema", "lazy-loader", "msgspec", "pydantic")
 PROGRAM = """
 import asyncio, importlib, pkgutil, sys
 

@@ -122,7 +122,7 @@ class Command(click.Command):
             formatter.write_dl([(str(int(code)), meaning) for code, meaning in self.exit_codes.items()])
 
 
-class Choice(click.Choice[str]):
+class Choice(click.Choice):  # type: ignore[type-arg]  # click before 8.2 takes none
     """One of several words; the error for a misspelt one suggests the closest match."""
 
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:  # noqa: ANN401 - click's own
@@ -341,7 +341,7 @@ _PAUSE: Final = click.Option(
 )
 
 
-class Age(click.ParamType[float]):
+class Age(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes none
     """A duration such as 30d, 12h, 45m, 90s or 2w, converted to seconds."""
 
     name = "age"
@@ -359,7 +359,7 @@ class Age(click.ParamType[float]):
         return seconds
 
 
-class At(click.ParamType["int | tuple[str, int]"]):
+class At(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes none
     """A step: its seq, or a node's path and visit, such as review:2, as (path, visit)."""
 
     name = "step"

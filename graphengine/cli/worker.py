@@ -273,7 +273,7 @@ def _show_workers(context: CommandContext, found: Sequence[OwnerInfo]) -> None:
 # --- queues ---
 
 
-class _Rate(click.ParamType[tuple[int, float]]):
+class _Rate(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes none
     """A number of runs in a time, such as 100/60s or 5/1h, as (count, seconds)."""
 
     name = "rate"

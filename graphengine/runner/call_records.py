@@ -79,10 +79,13 @@ def returned(function: Callable[..., object], name: str) -> Returned:
     if isinstance(annotation, TypeVar):
         annotation = Any
     try:
-        return _kept(annotation)
-    except TypeError:  # an annotation that cannot be hashed
-        return Returned(annotation)
-    except PydanticSchemaGenerationError as error:
+        hash(annotation)
+        make: Callable[[Any], Returned] = _kept
+    except TypeError:
+        make = Returned
+    try:
+        return make(annotation)
+    except PydanticSchemaGenerationError as error:  # a TypeError before pydantic 2.13
         text = f"the record cannot carry what {name} returns, {getattr(annotation, '__name__', annotation)}"
         raise NotRecordable(text, where=f"ctx.call({name})", repair=_ANNOTATE) from error
 

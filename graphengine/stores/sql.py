@@ -171,7 +171,7 @@ class Promise(Struct, Generic[T], eq=False):
 
     future: asyncio.Future[T]
     result: T | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
 
     def settle(self) -> None:
         """Resolve the future unless it was cancelled; called on the loop after the commit."""

@@ -9,8 +9,9 @@ moves it. Node timeouts (`timeout_seconds` of a node) and asyncio's own sleeps u
 changes nor waits for.
 
 The event loop has nothing else to do if its queue is empty for a whole turn, except for other clocks that check too,
-no write to PostgreSQL awaits its answer, and no thread of a pool or of the SQLite store is at work or has a call in its
-queue. Threads are checked several times before they count as idle, since a call that was just taken is not visible yet.
+no write to PostgreSQL awaits its answer, and no thread of a pool, of the SQLite store or of aiosqlite is at work or has
+a call in its queue. Threads are checked several times before they count as idle, since a call that was just taken is
+not visible yet.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from graphengine.stores.sql import SENDERS
 if TYPE_CHECKING:
     from collections.abc import Sized
 
-_WORKERS: Final = ("concurrent.futures.thread", "aiosqlite.core")
+_WORKERS: Final = ("concurrent.futures.thread", "graphengine.stores.sqlite.worker", "aiosqlite.core")
 """Modules whose threads work for an event loop: such a thread calls what comes through a queue."""
 
 _LOOK_SECONDS: Final = 0.0005
@@ -157,7 +158,8 @@ def _threads() -> list[bool]:
     here = threading.get_ident()
     workers: list[tuple[int, object, bool]] = []
     for each in threading.enumerate():
-        function, given = getattr(each, "_target", None), getattr(each, "_args", ())
+        function = getattr(each, "_target", None) or type(each).run  # aiosqlite before 0.22 has a class of threads
+        given = (*getattr(each, "_args", ()), *vars(each).values())
         if each.ident != here and getattr(function, "__module__", None) in _WORKERS:
             has_call = any(isinstance(queue, SimpleQueue) and not queue.empty() for queue in given)
             workers.append((each.ident or 0, getattr(function, "__code__", None), has_call))

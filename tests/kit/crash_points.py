@@ -138,18 +138,22 @@ class CrashPoints:
                 points.passes("after commit")
                 return cursor
 
-        def for_steps(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
-            """Watch the event loop's own connection, the only one that waits for nothing; leave the lease's alone."""
-            if busy_timeout_seconds:
-                return connect(uri, busy_timeout_seconds=busy_timeout_seconds)
+        def of_thread(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
             return sqlite3.connect(
-                uri, uri=True, isolation_level=None, check_same_thread=False, timeout=0, factory=Watched
+                uri,
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=busy_timeout_seconds,
+                factory=Watched,
             )
 
-        class OfThread(Watched, worker.Connection):
-            """The connection of a writing thread."""
+        def for_steps(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
+            """Watch the event loop's own connection, the only one that waits for nothing; leave the lease's alone."""
+            chosen = connect if busy_timeout_seconds else of_thread
+            return chosen(uri, busy_timeout_seconds=busy_timeout_seconds)
 
-        _replace(worker, "Connection", OfThread, undone)
+        _replace(worker, "connect", of_thread, undone)
         _replace(checkpoints, "connect", for_steps, undone)
 
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from graphengine import END, Context, Graph, Limits, Runner, value
 from graphengine.errors import DefinitionError
 from graphengine.runner.clock import SystemClock
+from graphengine.stores.sqlite.worker import Worker
 from graphengine.testing import FakeClock
 from graphengine.testing import clock as clocks
 from tests.kit.runs import SOON, alone
@@ -242,8 +243,8 @@ class Late(SimpleQueue[Any]):
 async def test_a_thread_that_has_not_begun_its_call_counts_as_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy system may wake it only after the clock has checked it several times."""
     queue = Late()
-    monkeypatch.setattr("aiosqlite.core.SimpleQueue", lambda: queue)
-    opening = asyncio.ensure_future(aiosqlite.connect(":memory:"))
+    monkeypatch.setattr("graphengine.stores.sqlite.worker.SimpleQueue", lambda: queue)
+    opening = asyncio.ensure_future(Worker.connect("file::memory:", busy_timeout_seconds=1))
     await queue.kept.wait()
     assert True in clocks._threads()  # noqa: SLF001
     queue.let()
@@ -251,6 +252,24 @@ async def test_a_thread_that_has_not_begun_its_call_counts_as_at_work(monkeypatc
     async with asyncio.timeout(SOON):
         await FakeClock(start=0.0).sleep_until(9.0)  # it is idle again
     await connection.close()
+
+
+async def test_a_thread_of_aiosqlite_counts_as_at_work() -> None:
+    """Nodes may use it, and a tool of agents does; time does not pass while it reads."""
+    begun, may_end = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def wait() -> bool:
+        loop.call_soon_threadsafe(begun.set)
+        return may_end.wait(SOON)
+
+    async with aiosqlite.connect(":memory:") as connection:
+        await connection.create_function("wait", 0, wait)
+        reading = asyncio.ensure_future(connection.execute_fetchall("SELECT wait()"))
+        await begun.wait()
+        assert True in clocks._threads()  # noqa: SLF001
+        may_end.set()
+        assert [*await reading] == [(1,)]
 
 
 def test_a_thread_between_two_calls_counts_as_at_work(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any
 from unittest.mock import patch
 
-from graphengine.stores.sqlite.worker import Worker
-
-Future: TypeAlias = "asyncio.Future[Any] | None"
-Work: TypeAlias = Callable[[], Any]
+from graphengine.stores.sqlite.worker import Call, Worker
 
 NEVER_SECONDS = 1e6
 PATIENCE_SECONDS = 20.0
@@ -35,7 +32,7 @@ def no_sign_of_life() -> Any:
 
 def lose(worker: Worker) -> None:
     """Drop the work that a thread has not started, since its process is killed; a real thread is left alone."""
-    queue: object = worker._connection._tx if worker._connection is not None else None  # noqa: SLF001
+    queue: object = worker._calls  # noqa: SLF001
     if isinstance(queue, Line):
         queue.lose()
 
@@ -48,61 +45,43 @@ class Piece:
         after: How many more turns pass before its waiter learns of it.
     """
 
-    def __init__(self, future: Future, work: Work, before: int, after: int) -> None:
+    def __init__(self, call: Call, before: int, after: int) -> None:
         self.before = before
         self.after = after
         self.is_done = False
-        self._future = future
-        self._work = work
-        self._result: Any = None
-        self._error: BaseException | None = None
+        self._call = call
         self._has_ended = threading.Event()
 
-    def __call__(self) -> Any:
-        """Do the work, on the thread. The result tells the thread whether to end."""
-        try:
-            self._result = self._work()
-        except BaseException as error:  # noqa: BLE001 - like the thread itself, since the waiter must get it
-            self._error = error
-        finally:
-            self._has_ended.set()
-        return self._result
+    def on_thread(self) -> Call:
+        """Return what the thread does."""
+        return Call(self._call.work, self._has_ended.set, is_last=self._call.is_last)
 
     def wait(self) -> None:
         """Wait until the thread has done it."""
-        if not self._has_ended.wait(PATIENCE_SECONDS):
-            self._error = TimeoutError("a store's thread hangs")
+        assert self._has_ended.wait(PATIENCE_SECONDS), "a store's thread hangs"
         self.is_done = True
 
-    def lose(self) -> None:
-        """Drop the work."""
-        self._error = sqlite3.OperationalError("its process was killed")
-        self.answer()
-
     def answer(self) -> None:
-        """Report to the waiter, unless it no longer waits."""
-        if self._future is None or self._future.done():
-            return
-        if self._error is not None:
-            self._future.set_exception(self._error)
-        else:
-            self._future.set_result(self._result)
+        """Report to the waiter."""
+        if self._call.then is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                self._call.then()
 
 
 class Line:
-    """The work of one thread, in order: `aiosqlite` uses it as the queue of a connection."""
+    """The work of one thread, in order, as the queue of a connection."""
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
         self._held: deque[Piece] = deque()
-        self._queue: SimpleQueue[tuple[None, Work]] = SimpleQueue()
+        self._queue: SimpleQueue[Call] = SimpleQueue()
 
-    def put_nowait(self, item: tuple[Future, Work]) -> None:
+    def put_nowait(self, call: Call) -> None:
         """Add work. Called on the event loop."""
-        self._held.append(self._threads.piece(*item))
+        self._held.append(self._threads.piece(call))
         self._threads.wake(self)
 
-    def get(self) -> tuple[None, Work]:
+    def get(self) -> Call:
         """Return the next piece whose turn has come. Called on the thread."""
         return self._queue.get()
 
@@ -113,7 +92,7 @@ class Line:
             piece.before -= 1
             return True
         if not piece.is_done:
-            self._queue.put((None, piece))
+            self._queue.put(piece.on_thread())
             piece.wait()
         if piece.after:
             piece.after -= 1
@@ -123,13 +102,9 @@ class Line:
         return bool(self._held)
 
     def lose(self) -> None:
-        """Drop the work that was not started."""
-        begun = [piece for piece in self._held if piece.is_done]
-        for piece in self._held:
-            if not piece.is_done:
-                piece.lose()
-        self._held = deque(begun)
-        if not begun:
+        """Drop the work that was not started: nobody learns of it, since its process is killed."""
+        self._held = deque(piece for piece in self._held if piece.is_done)
+        if not self._held:
             self._threads.rest(self)
 
     def finish(self) -> None:
@@ -150,7 +125,7 @@ class Threads:
     def patches(self) -> list[Any]:
         """Yield the patches that replace real threads, and stop everything else that depends on real time."""
         return [
-            patch("aiosqlite.core.SimpleQueue", lambda: Line(self)),
+            patch("graphengine.stores.sqlite.worker.SimpleQueue", lambda: Line(self)),
             patch("graphengine.stores.sqlite.removal.STRIDE_SECONDS", NEVER_SECONDS),
             patch("graphengine.stores.sqlite.removal._MOST_REST_SECONDS", 0.0),
             no_sign_of_life(),
@@ -160,9 +135,9 @@ class Threads:
         """Use these numbers from now on: each piece of work waits for the next two, cyclically."""
         self._turns = itertools.cycle(turns)
 
-    def piece(self, future: Future, work: Work) -> Piece:
+    def piece(self, call: Call) -> Piece:
         """Return a piece of work that a thread does when its turn comes."""
-        return Piece(future, work, next(self._turns), next(self._turns))
+        return Piece(call, next(self._turns), next(self._turns))
 
     def wake(self, line: Line) -> None:
         """Note that a thread has work. If no turns pass any more, do it at once, so that the thread ends."""

@@ -7,12 +7,15 @@ extensions are refused too. A query is stopped after some seconds, and its resul
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
+import threading
 import time
-from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import aiosqlite
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,52 +59,65 @@ def sql_reader(
         Args:
             sql: One SELECT in the dialect of SQLite.
         """
-        return await asyncio.to_thread(_rows, file, sql, most_rows, seconds)
+        if not file.is_file():
+            raise FileNotFoundError(f"there is no database {file}")
+        return await _rows(file, sql, most_rows, seconds)
 
     return query
 
 
-def _rows(file: Path, sql: str, most_rows: int, seconds: float) -> dict[str, JsonValue]:
-    """Return the columns and rows of a query, and whether rows were left out.
+class _OnlyReads(sqlite3.Connection):
+    """A connection that only reads, as long as `must_stop` returns False, and whose results are small."""
+
+    def __init__(self, must_stop: Callable[[], bool], *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the arguments of sqlite3.connect
+        super().execute("PRAGMA query_only = 1")
+        self.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
+        self.set_progress_handler(must_stop, _STEPS)
+        self.set_authorizer(_authorized)
+
+    @override
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        super().execute("SELECT 1 FROM sqlite_schema").close()  # reads the schema, whose tables may be wider
+        self.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, _MOST_COLUMNS)
+        return super().execute(sql, parameters)
+
+
+async def _rows(file: Path, sql: str, most_rows: int, seconds: float) -> dict[str, JsonValue]:
+    """Return the columns and rows of a query, and whether rows were left out. A query that is cancelled is stopped.
 
     Raises:
-        FileNotFoundError: There is no such file.
         ValueError: SQLite refuses it, or it takes too long; the message is for the model.
     """
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no database {file}")
     until = time.monotonic() + seconds
-    with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)) as database:
-        database.execute("PRAGMA query_only = 1")
-        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
-        database.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
-        database.set_authorizer(_authorized)
-        try:
-            database.execute("SELECT 1 FROM sqlite_schema").close()  # reads the schema, whose tables may be wider
-            database.setlimit(sqlite3.SQLITE_LIMIT_COLUMN, _MOST_COLUMNS)
-            found = database.execute(sql)
-            rows: list[JsonValue] = []
-            characters = 0
-            for row in found:
-                values = [_shown(value) for value in row]
-                characters += sum(len(str(value)) + 2 for value in values)
-                if len(rows) == most_rows or characters > MOST_CHARACTERS:
-                    return {"columns": _columns(found), "rows": rows, "is_cut": True}
-                rows.append([*values])
-        except (sqlite3.Error, sqlite3.Warning) as error:
-            why = f"it took more than {seconds:g} s" if str(error) == "interrupted" else str(error)
-            raise ValueError(f"the query is refused: {why}") from error
-        return {"columns": _columns(found), "rows": rows, "is_cut": False}
+    ended = threading.Event()
+    factory = partial(_OnlyReads, lambda: ended.is_set() or time.monotonic() > until)
+    rows: list[JsonValue] = []
+    characters, is_cut = 0, False
+    try:
+        # One row at a time, since a row may be large.
+        async with aiosqlite.connect(f"{file.as_uri()}?mode=ro", iter_chunk_size=1, uri=True, factory=factory) as read:
+            try:
+                async with read.execute(sql) as found:
+                    async for row in found:
+                        values = [_shown(value) for value in row]
+                        characters += sum(len(str(value)) + 2 for value in values)
+                        if is_cut := len(rows) == most_rows or characters > MOST_CHARACTERS:
+                            break
+                        rows.append([*values])
+                    columns: list[JsonValue] = [column[0] for column in found.description or ()]
+                    return {"columns": columns, "rows": rows, "is_cut": is_cut}
+            finally:
+                ended.set()  # if the caller is cancelled: the connection is closed once its query has ended
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        why = f"it took more than {seconds:g} s" if str(error) == "interrupted" else str(error)
+        raise ValueError(f"the query is refused: {why}") from error
 
 
 def _authorized(action: int, first: str | None, second: str | None, *_: object) -> int:
     del first
     is_forbidden = action == sqlite3.SQLITE_FUNCTION and str(second).casefold() in _FORBIDDEN
     return sqlite3.SQLITE_OK if action in _ALLOWED and not is_forbidden else sqlite3.SQLITE_DENY
-
-
-def _columns(found: sqlite3.Cursor) -> list[JsonValue]:
-    return [column[0] for column in found.description or ()]
 
 
 def _shown(value: object) -> JsonValue:

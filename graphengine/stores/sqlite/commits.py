@@ -62,6 +62,7 @@ class GroupCommit:
         self._checkpoints = checkpoints
         self._place = place
         self._loop = asyncio.get_running_loop()
+        self._tell = partial(self._loop.call_soon_threadsafe, self._settle)
         self._queue: deque[PendingWrite[object]] = deque()
         self._written: deque[PendingWrite[object]] = deque()
         self._unsettled = 0
@@ -101,21 +102,13 @@ class GroupCommit:
     def _begin(self) -> None:
         """Let the thread write what is queued."""
         try:
-            self._worker.post(self._write)
+            self._worker.post(self._write_queued, self._tell)
         except RunnerClosed as error:
             for job in self._queue:
                 job.error = error
             self._written.extend(self._queue)
             self._queue.clear()
             self._settle()
-
-    def _write(self, connection: sqlite3.Connection) -> None:
-        """Write what is queued, and let the event loop settle it; on the thread."""
-        try:
-            self._write_queued(connection)
-        finally:
-            with suppress(RuntimeError):  # the event loop was closed, so that nothing waits
-                self._loop.call_soon_threadsafe(self._settle)
 
     def _settle(self) -> None:
         self._is_alone = len(self._written) == self._unsettled == 1
@@ -132,6 +125,7 @@ class GroupCommit:
             self._drained = None
 
     def _write_queued(self, connection: sqlite3.Connection) -> None:
+        """Write what is queued; on the thread."""
         jobs: list[PendingWrite[object]] = []
         while self._queue:
             jobs.append(self._queue.popleft())

@@ -89,7 +89,7 @@ def shows_damage(error: Exception) -> bool:
     return _meaning_of(error).error not in {StoreLocked, StoreFull, StoreReadOnly}
 
 
-def explain(error: Exception, path: Path) -> StoreError:
+def explain(error: BaseException, path: Path) -> StoreError:
     """Return the `StoreError` for an error of SQLite or of the files, which becomes its cause."""
     if isinstance(error, StoreError):
         return copy(error)  # several callers get the same error
@@ -98,7 +98,7 @@ def explain(error: Exception, path: Path) -> StoreError:
     return found
 
 
-def _meaning_of(error: Exception) -> Meaning:
+def _meaning_of(error: BaseException) -> Meaning:
     if isinstance(error, OSError):
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             return _READ_ONLY

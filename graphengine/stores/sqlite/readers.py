@@ -86,7 +86,7 @@ class Reader:
             raise closed()
         await self._disconnect()
         uri = f"{self._path.as_uri()}?mode=ro" if state is None else uri_to_read(self._path, state)
-        worker = await Worker.connect(uri, busy_timeout_seconds=self._busy_timeout_seconds)
+        worker = await Worker.connect(uri, busy_timeout_seconds=self._busy_timeout_seconds, only_reads=True)
         try:
             await worker.run(partial(set_up_reader, path=self._path, is_alone=self._at_rest))
         except BaseException:

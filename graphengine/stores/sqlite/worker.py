@@ -1,31 +1,30 @@
 """A SQLite connection on its own thread that runs a whole function per hop.
 
-aiosqlite sends each statement to its thread and waits for the result, so a transaction of five statements switches
-threads ten times. Here the unit sent to the thread is a function of the connection. aiosqlite has no call for that, but
-it passes `factory=` to `sqlite3.connect`, and it calls `Connection.commit` on the thread without arguments. So `commit`
-of this class runs the next function in the queue. Nothing else is overridden. No function leaves a transaction open, so
-a real commit is never needed.
+A transaction of five statements is one function, so it switches threads once to begin and once to report; sent one by
+one, its statements switch ten times. The thread takes functions from a queue, in order. A function that nobody waits
+for costs no future, and the thread can be ended from any thread, without the event loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
-from collections import deque
+import threading
+import warnings
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-import aiosqlite
-
-from graphengine.errors import RunnerClosed
-from graphengine.stores.closing import Uncancelled
 from graphengine.stores.refusals import closed
+from graphengine.stores.sql import Promise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+log = logging.getLogger("graphengine.stores")
 
 _ENDS_SECONDS: Final = 5.0
 
@@ -47,135 +46,140 @@ def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
     return connection
 
 
-class Connection(sqlite3.Connection):
-    """A connection whose `commit` runs the oldest piece of work that was queued for it."""
+class Call(NamedTuple):
+    """What the thread does next.
 
-    def __init__(self, pieces: deque[Callable[[sqlite3.Connection], None]], *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # the arguments of sqlite3.connect
-        self._pieces = pieces
-        self.text_factory = _TEXT
+    Attributes:
+        work: What it does. An error of it is only logged.
+        then: What it calls after that, e.g. to tell the event loop, which may be closed by then.
+        is_last: Whether the thread ends.
+    """
 
-    def commit(self) -> None:
-        """Run the oldest piece of work."""
-        self._pieces.popleft()(self)
-
-
-async def _open(
-    uri: str, busy_timeout_seconds: float, pieces: deque[Callable[[sqlite3.Connection], None]]
-) -> aiosqlite.Connection:
-    opening = aiosqlite.connect(
-        uri,
-        uri=True,
-        timeout=busy_timeout_seconds,
-        isolation_level=None,
-        factory=partial(Connection, pieces),
-    )
-    try:
-        return await opening
-    except sqlite3.Error:
-        # Its thread ends now and notifies the loop. If the loop were closed by then, it would print a traceback.
-        opening._thread.join(_ENDS_SECONDS)  # noqa: SLF001 - there is no public way to wait for it
-        raise
+    work: Callable[[], object]
+    then: Callable[[], object] | None = None
+    is_last: bool = False
 
 
-def _drop(opening: asyncio.Task[aiosqlite.Connection]) -> None:
-    """Close a connection that was opened for a caller that is cancelled."""
-    if opening.exception() is None:
-        connection = opening.result()
-        connection.stop()  # pyright: ignore[reportUnknownMemberType]  # returns a bare Future
-        connection._thread.join(_ENDS_SECONDS)  # noqa: SLF001 - it has nothing else to do
+def _serve(calls: SimpleQueue[Call]) -> None:
+    """Make the calls of a queue up to the last. Whatever one raises, those after it must not wait for ever."""
+    ends = False
+    while not ends:
+        work, then, ends = calls.get()
+        try:
+            work()
+        except BaseException:
+            log.exception("a call on the thread of a SQLite connection failed")
+        if then is not None:
+            with suppress(RuntimeError):  # the event loop was closed, so that nothing waits
+                then()
+        del work, then  # they can hold a worker that is otherwise dropped
+
+
+def _close(opened: list[sqlite3.Connection]) -> None:
+    for connection in opened:
+        connection.close()
 
 
 class Worker:
-    """A connection that runs functions one after another, in the order of the calls of `run`."""
+    """A connection that runs functions one after another, in the order of the calls of `run` and `post`.
 
-    def __init__(self, connection: aiosqlite.Connection, pieces: deque[Callable[[sqlite3.Connection], None]]) -> None:
-        self._connection: aiosqlite.Connection | None = connection
-        self._pieces = pieces
-        self._ended: asyncio.Future[None] | None = None  # once it is being closed
+    Args:
+        only_reads: Whether the process may exit while it is open; else the exit waits until it is closed or abandoned.
+    """
+
+    def __init__(self, *, only_reads: bool) -> None:
+        self._is_open = False
+        self._opened: list[sqlite3.Connection] = []  # by its first call: the connection
+        self._calls: SimpleQueue[Call] = SimpleQueue()
+        self._thread = threading.Thread(
+            target=_serve, args=(self._calls,), name="graphengine-sqlite", daemon=only_reads
+        )
+        self._thread.start()
+        self._is_open = True
+
+    def __del__(self) -> None:
+        if self._is_open:
+            self._calls.put_nowait(Call(partial(_close, self._opened), is_last=True))
+            warnings.warn("a connection to SQLite was dropped without being closed", ResourceWarning, stacklevel=1)
 
     @classmethod
-    async def connect(cls, uri: str, *, busy_timeout_seconds: float) -> Worker:
+    async def connect(cls, uri: str, *, busy_timeout_seconds: float, only_reads: bool = False) -> Worker:
         """Open a connection, in autocommit, to a `file:` URI.
 
         Raises:
             sqlite3.Error: As by `sqlite3.connect`; the file itself is only read by the first statement.
         """
-        pieces: deque[Callable[[sqlite3.Connection], None]] = deque()
-        opening = Uncancelled(_open(uri, busy_timeout_seconds, pieces))
+        worker = cls(only_reads=only_reads)
+        opened = worker._opened
         try:
-            connection = await asyncio.shield(opening)
-        except asyncio.CancelledError:
-            opening.add_done_callback(_drop)  # also if a second cancellation ends the wait
-            await asyncio.wait([opening])
+            await worker._ask(lambda: opened.append(connect(uri, busy_timeout_seconds=busy_timeout_seconds)))
+        except BaseException:
+            worker.abandon()  # what was opened for a cancelled caller is closed
             raise
-        return cls(connection, pieces)
+        return worker
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Call `work(connection)` on the connection's thread; it must leave no transaction open.
 
-        Queued work runs even if the caller is cancelled. A cancelled caller waits until it has ended: the thread then
-        notifies the event loop, which must not be closed by then.
+        Queued work runs even if the caller is cancelled.
 
         Raises:
             RunnerClosed: The connection was closed.
         """
-        connection = self._connection
-        if connection is None:
-            raise closed()
-        results: list[T] = []
+        return await self._ask(partial(work, *self._opened))
 
-        def piece(raw: sqlite3.Connection) -> None:
-            results.append(work(raw))
-
-        self._pieces.append(piece)
-        try:
-            await connection.commit()
-        except asyncio.CancelledError:
-            await asyncio.wait([self._ended or Uncancelled(self._idle())])
-            raise
-        return results[0]
-
-    async def _idle(self) -> None:
-        """Return after the work that is queued so far."""
-        with suppress(RunnerClosed):  # closed meanwhile, by a caller that waits too
-            await self.run(lambda _: None)
-
-    def post(self, work: Callable[[sqlite3.Connection], None]) -> None:
+    def post(self, work: Callable[[sqlite3.Connection], None], then: Callable[[], object] | None = None) -> None:
         """Call `work(connection)` on the connection's thread, after what was queued before, without waiting for it.
 
+        Args:
+            work: It must not raise: no caller would learn of it, and it would only be logged.
+            then: Called on the thread after it, e.g. to tell the event loop, which may be closed by then.
+
         Raises:
             RunnerClosed: The connection was closed.
         """
-        connection = self._connection
-        if connection is None:
+        if not self._is_open:
             raise closed()
-        self._pieces.append(work)
-        # A future for it would cost two more turns of the event loop, and there is no public way to omit it.
-        connection._tx.put_nowait((None, connection._conn.commit))  # noqa: SLF001
+        self._calls.put_nowait(Call(partial(work, *self._opened), then))
+
+    def _ask(self, work: Callable[[], T], *, is_last: bool = False) -> asyncio.Future[T]:
+        """Queue a call. Its future gets what it returns or raises."""
+        if not self._is_open:
+            raise closed()
+        loop = asyncio.get_running_loop()
+        promise: Promise[T] = Promise(loop.create_future())
+
+        def asked() -> None:
+            try:
+                promise.result = work()
+            except BaseException as error:  # noqa: BLE001 - the caller gets it
+                promise.error = error
+
+        self._calls.put_nowait(Call(asked, partial(loop.call_soon_threadsafe, promise.settle), is_last))
+        return promise.future
 
     async def close(self, last: Callable[[sqlite3.Connection], None] | None = None) -> None:
         """Finish the queued work and `last`, and free the connection. Its thread has ended when this returns.
 
         All of it is queued at once, so the thread ends also if the event loop does.
         """
-        if last is not None and self._connection is not None:
+        if not self._is_open:
+            return
+        if last is not None:
             self.post(last)
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._ended = connection.stop()  # pyright: ignore[reportUnknownMemberType]  # returns a bare Future
-            try:
-                if self._ended is not None:
-                    await asyncio.wait([self._ended])
-            finally:
-                connection._thread.join(_ENDS_SECONDS)  # noqa: SLF001 - it reported its last work, and ends at once
+        ended = self._ask(partial(_close, self._opened), is_last=True)
+        self._is_open = False
+        try:
+            await ended
+        finally:
+            self._thread.join(_ENDS_SECONDS)  # it reported its last call, and ends at once
 
     def abandon(self, last: Callable[[], None] | None = None) -> None:
         """Let the thread end after the queued work and a last call, without the event loop; for any thread."""
-        if last is not None and self._connection is not None:
-            self.post(lambda _: last())
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.stop()  # pyright: ignore[reportUnknownMemberType]  # returns a bare Future
-            # Until its thread has closed it, its finalizer would warn that it was dropped while open.
-            connection._thread.join(_ENDS_SECONDS)  # noqa: SLF001 - there is no public way to wait for it
+        if not self._is_open:
+            return
+        if last is not None:
+            self._calls.put_nowait(Call(last))
+        self._calls.put_nowait(Call(partial(_close, self._opened), is_last=True))
+        self._is_open = False
+        self._thread.join(_ENDS_SECONDS)

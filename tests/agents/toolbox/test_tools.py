@@ -1,13 +1,17 @@
 """Ready tools: a calculator, SQL that only reads, Python in a sandbox."""
 
+import asyncio
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from graphengine import Agent, ScriptedModel
 from graphengine.agents.toolbox import calculate, run_python, sql_reader
+from graphengine.agents.toolbox import sql as sql_module
 from graphengine.models.scripted import calls
 
 
@@ -123,6 +127,28 @@ async def test_a_long_query_is_stopped_and_a_long_result_cut(database: Path) -> 
     assert (found["rows"], found["is_cut"]) == ([[1], [2], [3]], True)
     wide = await sql_reader(database)(f"{endless} hex(randomblob(5000)) FROM n")
     assert (len(str(wide["rows"])) <= 20_100, wide["is_cut"]) == (True, True)
+
+
+async def test_a_query_that_is_cancelled_is_stopped(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ends or a tool whose time is up leaves no thread that goes on reading."""
+    before, loop, begun = set(threading.enumerate()), asyncio.get_running_loop(), asyncio.Event()
+    authorized = sql_module._authorized  # noqa: SLF001 - SQLite asks it before a query begins
+
+    def begin(*asked: Any) -> int:
+        if "hex" in asked:
+            loop.call_soon_threadsafe(begun.set)
+        return authorized(*asked)
+
+    monkeypatch.setattr(sql_module, "_authorized", begin)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(hex(i)) FROM n"
+    asking = asyncio.ensure_future(sql_reader(database, seconds=3600)(endless))
+    await begun.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 async def test_a_wide_result_is_refused_before_it_is_held(database: Path) -> None:

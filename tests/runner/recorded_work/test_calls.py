@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 
@@ -285,20 +285,23 @@ async def test_a_class_returns_its_own_instances(runner: Runner) -> None:
     assert (await runner.start(one(work)).result()).state.text == "u 3"
 
 
-async def test_a_return_type_that_json_cannot_carry_is_refused_before_the_call(runner: Runner) -> None:
-    """The error names the type and the repair, and nothing is called."""
+@pytest.mark.parametrize("annotation", [threading.Event, Annotated[threading.Event, []]])
+async def test_a_return_type_that_json_cannot_carry_is_refused_before_the_call(runner: Runner, annotation: Any) -> None:
+    """The error names the type and the repair, and nothing is called; also if the type cannot be hashed."""
     calls: list[int] = []
 
-    def make() -> threading.Event:
+    def make() -> Any:
         calls.append(1)
         return threading.Event()
+
+    make.__annotations__["return"] = annotation
 
     async def work(ctx: Context) -> str:
         return str(await ctx.call(make))
 
     result = await failing(runner, one(work))
     assert (result.error.kind, calls) == ("not_recordable", [])
-    assert "make returns, Event" in result.error.message
+    assert "the record cannot carry what make returns, " in result.error.message
 
 
 async def test_steps_inside_steps_are_identified_by_the_outer_one(runner: Runner) -> None:
