@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CONCURRENCY, WIDE = 16, 1600
 TEXT = 100 * KILO
-SLEEPER_KILOBYTES = 16
+SLEEPER_KILOBYTES = 10
 """Tasks, a timer and names: far less than the state of such a run."""
 LONG_SECONDS = 86_400.0
 POINTERS_BYTES = 16

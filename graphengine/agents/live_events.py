@@ -183,13 +183,13 @@ class Live:
         self._clear()
 
     def __enter__(self) -> Self:
-        self._audience.in_flight.add(self)
+        self._audience.in_flight.append(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._audience.in_flight.discard(self)
+        self._audience.in_flight.remove(self)
 
     def begin(self, turn: int) -> None:
         """Begin a turn of the model."""

@@ -86,7 +86,7 @@ class Audience:
 
     def __init__(self) -> None:
         self.watchers: list[asyncio.Queue[Event | None]] = []
-        self.in_flight: set[Showing] = set()
+        self.in_flight: list[Showing] = []
 
     def show(self, event: Event | None) -> None:
         """Show an event to all watchers."""

@@ -12,7 +12,7 @@ import math
 import weakref
 from contextvars import copy_context
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.user_frames import cut_to_user_code
@@ -65,8 +65,7 @@ class Life(Generic[S]):
 
     Attributes:
         seq: The seq of its last durable step here, apart from those since it is driven.
-        begun: Set when its first step is durable, or it is over.
-        over: Set when it is over.
+        is_over: Whether it is over.
         is_parked: Whether it takes no more messages, because it waits for one.
         is_released: Whether it is, or is to be, released for another process.
         driving: What drives it, while it is driven.
@@ -91,8 +90,8 @@ class Life(Generic[S]):
         self.shared, self.id, self.plan = shared, run_id, plan
         self.is_asked, self.waits_out, self.of_worker, self.is_held_back = is_asked, waits_out, of_worker, held_back
         self.audience = Audience()
-        self.begun, self.over = asyncio.Event(), asyncio.Event()
-        self.seq = 0
+        self.seq, self.is_over = 0, False
+        self._points: dict[str, asyncio.Event] = {}  # made by callers that wait: thousands of runs can sleep
         self.is_parked = self.is_released = False
         self.driving: Driving | None = None
         self.result: Result[S] | None = None
@@ -101,12 +100,13 @@ class Life(Generic[S]):
         self._follows = follows
         self._callers = 0
         self.context = copy_context()
-        self.context.run(FROM_THREAD.set, None)  # a node, or an agent's tool, may have started it
-        self.context.run(CURRENT.set, None)
+        for inherited in (FROM_THREAD, CURRENT):
+            if inherited.get() is not None:  # a node, or an agent's tool, started it
+                self.context.run(inherited.set, None)
         own = self.context.copy()
         loop = asyncio.get_running_loop()
         self.task = LifeTask(self._live(open_), loop=loop, name=f"graphengine run {run_id}", context=own)
-        self.task.add_done_callback(self._is_over, context=own)
+        self.task.add_done_callback(self._ended, context=own)
         shared.lives.add(self)
 
     # --- from its opening to its result ----------------------------------------------------------------------------
@@ -114,17 +114,10 @@ class Life(Generic[S]):
     async def _live(self, open_: Opening[S]) -> None:
         """Live it. A run that only sleeps is resumed when its time comes."""
         await asyncio.sleep(0)  # lets the caller watch the run from its first event on
+        lived = self._lived(open_)
+        del open_
         try:
-            opened = None
-            try:
-                opened = await open_(self)
-            except RunIsDriven:
-                if not self._follows:
-                    raise
-                self.note_seq((await self.shared.store.info(self.id)).seq)
-            self.shared.quieter.set()
-            self.is_asked = False  # if it ends in another process while it sleeps here, that end is not retried
-            self.result = await self._lived(opened)
+            self.result = await lived
         except (Exception, asyncio.CancelledError):
             raise
         except BaseException as error:  # SystemExit would end the event loop, and all other runs with it
@@ -135,11 +128,15 @@ class Life(Generic[S]):
                 repair="raise an Exception instead; the attempt to drive the run recorded nothing",
             ) from error
 
-    async def _lived(self, opened: Driving | Result[S] | None) -> Result[S] | None:
-        """Drive it, and let it sleep, until it is over; None if it slept when its Runner closed.
+    async def _lived(self, open_: Opening[S]) -> Result[S] | None:
+        """Open it, drive it, and let it sleep, until it is over; None if it slept when its Runner closed.
 
-        If it is not opened, another process drives it, and it is followed.
+        Thousands of runs can sleep here, so what opened it and what drove it, which hold its state, are freed first.
         """
+        opened = await self._opened(open_)
+        del open_
+        self.shared.quieter.set()
+        self.is_asked = False  # if it ends in another process while it sleeps here, that end is not retried
         try:
             if opened is None:
                 opened = await self._resume()
@@ -153,7 +150,7 @@ class Life(Generic[S]):
                     return result
                 seq, due = result.seq, self._due(result)
                 left = result if due is None else None
-                del result, opened  # frees the state: many runs can sleep here
+                del result, opened
                 if not await self._sleep(seq, due):
                     self.is_parked = True
                     if left is None and self.shared.closed and not self._callers and not self.audience.watchers:
@@ -165,11 +162,22 @@ class Life(Generic[S]):
                 raise
             return await self._current_result()
 
-    def _is_over(self, task: asyncio.Task[None]) -> None:
+    async def _opened(self, open_: Opening[S]) -> Driving | Result[S] | None:
+        """Open it; None if another process drives it, which it follows."""
+        try:
+            return await open_(self)
+        except RunIsDriven:
+            if not self._follows:
+                raise
+            self.note_seq((await self.shared.store.info(self.id)).seq)
+            return None
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()  # retrieved, so that asyncio does not warn as well
         self.shared.lives.discard(self)
-        self.begun.set()
-        self.over.set()
+        self.is_over = True
+        for point in self._points.values():
+            point.set()
         for queue in self.audience.watchers:
             queue.put_nowait(None)
         if error is None and (self.result is None or self.result.status != "failed"):
@@ -232,7 +240,13 @@ class Life(Generic[S]):
     def note_seq(self, seq: int) -> None:
         """Note the seq of its last step here, which is durable."""
         self.seq = seq
-        self.begun.set()
+        if "begun" in self._points:
+            self._points["begun"].set()
+
+    async def until(self, point: Literal["begun", "over"]) -> None:
+        """Return when its first step is durable, or it is over; or only when it is over."""
+        if not (self.is_over or (self.seq and point == "begun")):
+            await self._points.setdefault(point, asyncio.Event()).wait()
 
     @property
     def last_seq(self) -> int:
@@ -243,7 +257,7 @@ class Life(Generic[S]):
         """Wait until it is over, and return its result, or raise what ended it."""
         self._callers += 1
         try:
-            await self.over.wait()
+            await self.until("over")
         finally:
             self._callers -= 1
         return self.ended_with()
@@ -383,7 +397,7 @@ class Life(Generic[S]):
         after it sets the alarm. In the other order, a message between the two would be missed.
         """
         shared, store = self.shared, self.shared.store
-        if self._must_end() or self.of_worker:
+        if self.is_released or shared.closed or self.of_worker:
             return False
         alarm = shared.asleep[self.id] = asyncio.get_running_loop().create_future()
         try:
@@ -401,16 +415,13 @@ class Life(Generic[S]):
             shared.asleep.pop(self.id, None)
         return status in ("waiting", "running") and not self.is_released
 
-    def _must_end(self) -> bool:
-        return self.is_released or self.shared.closed
-
     async def _resume(self) -> Driving | Result[S]:
         """Resume it. If another process claimed it first, retry until that process ends it, releases it or dies."""
         while True:
             try:
                 return await opening.resume(self)
             except RunIsDriven:
-                if self._must_end():
+                if self.is_released or self.shared.closed:
                     return await self._current_result()
                 await asyncio.sleep(INBOX_SECONDS)  # cancelled if the Runner closes: `_live` then reads the result
                 if self.audience.watchers:

@@ -71,7 +71,7 @@ class Lives:
         self.check_usable()
         await self.shared.store.open()
         while (life := self.of(run_id)) is not None and not (life.seq or life.is_held_back):
-            await life.begun.wait()
+            await life.until("begun")
             self.check_usable()
 
     def of(self, run_id: str) -> Life[Any] | None:

@@ -124,7 +124,7 @@ class Run(Generic[S]):
     async def begun(self) -> None:
         """Return when its first step is durable, or when it has ended without one."""
         if self._life is not None:
-            await self._life.begun.wait()
+            await self._life.until("begun")
 
     async def status(self) -> Status:
         """Return its status, as `Runner.runs` selects by it, whichever process drives it. Raises: UnknownRun."""
@@ -210,7 +210,7 @@ class Run(Generic[S]):
             return
         life.driving.stop(why, now=now)
         if not is_inside(self.id):
-            await life.over.wait()
+            await life.until("over")
 
     def branch(  # noqa: PLR0913 - a place and what differs
         self,
@@ -251,7 +251,7 @@ class Run(Generic[S]):
 
         async def when_recorded(life: Life[S]) -> Driving | Result[S]:
             for each in earlier:
-                await each.begun.wait()
+                await each.until("begun")
             return await branch_off(life)
 
         child = checked_id(run_id) if run_id else new_id(lives.shared.clock.now())
@@ -369,7 +369,7 @@ def is_inside(run_id: str) -> bool:
 async def _lived(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) -> AsyncGenerator[Event, None]:
     """Yield what a life records after seq `last`, its live events, and its end, unless the run is to be waited out."""
     try:
-        await life.begun.wait()
+        await life.until("begun")
         for step in await _steps(life, last, life.last_seq):
             last = step.seq
             yield StepRecorded(step.seq, step)

@@ -163,7 +163,7 @@ class Runner(Records):
         if driven and self._grace_seconds:
             clock = self._shared.clock
             grace = asyncio.ensure_future(clock.sleep_until(clock.now() + self._grace_seconds))
-            ended = asyncio.gather(*(life.over.wait() for life in driven), return_exceptions=True)
+            ended = asyncio.gather(*(life.until("over") for life in driven), return_exceptions=True)
             await asyncio.wait((ended, grace), return_when=asyncio.FIRST_COMPLETED)
             for each in (ended, grace):
                 each.cancel()
@@ -349,7 +349,7 @@ class Runner(Records):
             life.release(now=now)
         if not is_inside(run_id):
             for life in lives:
-                await life.over.wait()
+                await life.until("over")
 
     async def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[Run[Any]]:
         """Resume every orphan of these graphs: runs whose process died, or released them.

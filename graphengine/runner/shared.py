@@ -31,8 +31,9 @@ INBOX_SECONDS: Final = 0.5
 once. Half a second is short for a person who stops a run, and one query costs the store little. A store that is
 notified of such messages ends the pause."""
 LOOK_SECONDS: Final = 2.0
-"""How often to check, with one query for all sleeping runs, whether another process recorded a step of one. It may be
-longer than the poll of the inbox: a sleeping run has nothing to do, and its own time wakes it anyway."""
+"""How often to check whether anything was written and, if so, with one query for all sleeping runs whether another
+process recorded a step of one. It may be longer than the poll of the inbox: a sleeping run has nothing to do, and its
+own time wakes it anyway."""
 
 
 class Hears(Protocol):
@@ -89,6 +90,7 @@ class Shared(Generic[L]):
         self.closed = False
         self._alarms = Alarms(clock)
         self._seen: dict[str, int] = {}  # the last seq of each sleeping run when it fell asleep
+        self._looked_at = ""  # the store's token when the sleeping runs were last looked at
         self._inbox_task: asyncio.Task[None] | None = None
         self._sleepers_task: asyncio.Task[None] | None = None
 
@@ -117,7 +119,8 @@ class Shared(Generic[L]):
     async def until(self, due: float, alarm: asyncio.Future[None], run_id: str, seq: int) -> None:
         """Return at a time, or when the alarm is set off. A step after `seq` by another process sets it off too."""
         if self.store.shared:
-            self._seen[run_id] = seq  # not what is recorded now: another process may have stopped it meanwhile
+            # `seq` is not what is recorded now: another process may have stopped it meanwhile, and was looked at.
+            self._seen[run_id], self._looked_at = seq, ""
             if self._sleepers_task is None:
                 self._sleepers_task = asyncio.create_task(self._poll_sleepers(), name="graphengine sleepers")
         self._alarms.set(alarm, due)
@@ -144,14 +147,20 @@ class Shared(Generic[L]):
         try:
             while self._seen:
                 await asyncio.sleep(LOOK_SECONDS)
-                asleep = self._seen.copy()
-                with contextlib.suppress(StoreError):  # the next poll may succeed, and a run's own time comes anyway
-                    seqs = {info.id: info.seq for info in await self.store.infos(list(asleep))}
-                    for run_id, seen in asleep.items():
+                try:
+                    token = await self.store.change_token()
+                    if token == self._looked_at:
+                        continue
+                    # Before the query: 1. It begins. 2. A run falls asleep, and clears `_looked_at`. 3. The query ends
+                    # and has not looked at that run, so the next one must.
+                    self._looked_at, asleep = token, self._seen.copy()
+                    for run_id in await self.store.moved(asleep):
                         # 1. A run sleeps at seq 5, and the query begins. 2. The run wakes, moves, and sleeps at seq 7.
-                        # 3. The query returns 5 or 7. Neither means that another process moved it: `_seen` is 7 now.
-                        if seqs.get(run_id, 0) != seen and self._seen.get(run_id) == seen:
+                        # 3. The query finds 7, not 5. No other process moved it: `_seen` is 7 now.
+                        if self._seen.get(run_id) == asleep[run_id]:
                             self.wake(run_id)
+                except StoreError:  # the next poll may succeed, and a run's own time comes anyway
+                    self._looked_at = ""
         finally:
             self._sleepers_task = None
 

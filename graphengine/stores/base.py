@@ -365,9 +365,13 @@ class RunStore(Protocol):
         ...
 
     async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
-        """Return the facts about each of these runs in any order, as `info` does; unknown ids are left out.
+        """Return the facts about each of these runs in any order, as `info` does; unknown ids are left out."""
+        ...
 
-        One query for all of them: a Runner polls it every few seconds for all its sleeping runs.
+    async def moved(self, seqs: Mapping[str, int]) -> Sequence[str]:
+        """Return those of these runs whose last step has another seq, and those that are not recorded.
+
+        One query for all of them: a Runner asks it for all its sleeping runs, after other writes.
         """
         ...
 

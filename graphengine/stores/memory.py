@@ -231,6 +231,11 @@ class MemoryStore:
         self._check_open()
         return [self._info(self._logs[run_id]) for run_id in dict.fromkeys(run_ids) if run_id in self._logs]
 
+    async def moved(self, seqs: Mapping[str, int]) -> Sequence[str]:
+        """Return the runs whose last seq is another one; see `Store.moved`."""
+        now = {info.id: info.seq for info in await self.infos(list(seqs))}
+        return [run_id for run_id, seq in seqs.items() if now.get(run_id) != seq]
+
     async def change_token(self) -> str:
         """Return how often a run was written; see `Store.change_token`."""
         self._check_open()

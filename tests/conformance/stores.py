@@ -87,6 +87,7 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
             lambda: store.claim("r"),
             lambda: store.info("r"),
             lambda: store.infos(["r"]),
+            lambda: store.moved({"r": 1}),
             store.change_token,
             store.counts,
             lambda: store.ids(""),

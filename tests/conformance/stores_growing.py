@@ -133,6 +133,18 @@ class GrowingStores(StoreSuite):
         assert list(await store.infos([])) == []
 
     @scenario
+    async def test_the_runs_that_moved(self, store: Store) -> None:
+        """`moved` returns the runs with another last seq, removed ones among them, however many are asked for."""
+        await new_run(store, "a", count=3)
+        await ended_run(store, 'b "é')
+        await branch(store, "c", "a", at=2, count=2)
+        here = {"a": 3, 'b "é': 3, "c": 4}
+        assert list(await store.moved({})) == list(await store.moved(here)) == []
+        assert sorted(await store.moved({**here, "a": 2, 'b "é': 4})) == ["a", 'b "é']
+        gone = {f"none {n}": 1 for n in range(2000)}
+        assert sorted(await store.moved({**here, **gone, "c": 5})) == sorted(["c", *gone])
+
+    @scenario
     async def test_every_write_changes_the_token(self, store: Store) -> None:
         """It differs after a run is created, claimed, released, continued, tagged, removed, or gets a message."""
         fence = 0

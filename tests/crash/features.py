@@ -310,6 +310,7 @@ async def tidy(runner: Runner) -> None:
     await runner.store.change_token()
     await runner.store.counts()
     await runner.store.infos(["main", "branch", "after", "short"])
+    await runner.store.moved({"main": 1})
     await runner.store.ids("ma")
     await runner.tag("main", add=["kept"])
     await to_the_end(runner, SPARE, "spare", lambda: runner.start(SPARE, run_id="spare"))

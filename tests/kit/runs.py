@@ -40,7 +40,7 @@ def row(state: type[StateT], *nodes: tuple[str, Any, Any], name: str = "g") -> G
 
 async def over(run: Run[Any]) -> None:
     """Return when a run that was begun by this handle is over here, without asking for its result."""
-    await life_of(run).over.wait()
+    await life_of(run).until("over")
 
 
 class Seen(NamedTuple):

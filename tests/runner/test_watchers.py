@@ -139,9 +139,9 @@ async def test_cancelling_a_sleeping_run_anywhere_leaves_no_task() -> None:
             await self._read()
             return await super().inbox(run_ids)
 
-        async def infos(self, run_ids: Sequence[str]) -> Any:
+        async def change_token(self) -> str:
             await self._read()
-            return await super().infos(run_ids)
+            return await super().change_token()
 
     async def nap(ctx: Context) -> int:
         await ctx.sleep(3600)

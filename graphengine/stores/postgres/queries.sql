@@ -123,6 +123,10 @@ SELECT kind, holder, seq, sum, place, body FROM read_log(%(id)s::text, %(upto)s:
 -- name: infos
 SELECT * FROM run_facts WHERE id = ANY (%s::text[]);
 
+-- name: moved
+SELECT seen.id FROM unnest(%s::text[], %s::integer[]) AS seen (id, seq)
+WHERE seen.seq IS DISTINCT FROM (SELECT last_seq(r.key, r.parent_seq) FROM runs AS r WHERE r.id = seen.id);
+
 -- name: change_token
 SELECT pg_current_snapshot()::text;
 

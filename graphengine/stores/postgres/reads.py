@@ -339,6 +339,11 @@ def infos(connection: Connection, own: Own, run_ids: Sequence[str]) -> list[RunI
     return [from_facts(row, own) for row in connection.execute(SQL["infos"], (_ids(run_ids),)).fetchall()]
 
 
+def moved(connection: Connection, seqs: Mapping[str, int]) -> list[str]:
+    """Return the runs whose last seq is another one, and those that do not exist."""
+    return [run_id for (run_id,) in connection.execute(SQL["moved"], (list(seqs), list(seqs.values()))).fetchall()]
+
+
 def change_token(connection: Connection) -> str:
     """Return which transactions of the server have ended: every commit changes that."""
     row = connection.execute(SQL["change_token"]).fetchone()

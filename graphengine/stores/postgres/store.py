@@ -76,6 +76,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     change_token = read(reads.change_token)
     info = read_as_owner(reads.info)
     infos = read_as_owner(reads.infos)
+    moved = read(reads.moved)
     counts = read(reads.counts)
     ids = read(reads.ids)
     load = read_as_owner(reads.load)

@@ -14,6 +14,10 @@ SELECT id FROM runs WHERE id >= :prefix AND id < :prefix || char(1114111) ORDER 
 -- CROSS JOIN: look up each of the ids.
 SELECT f.* FROM json_each(?) CROSS JOIN run_facts AS f ON f.id = json_each.value;
 
+-- name: moved
+SELECT seen.key FROM json_each(?) AS seen
+WHERE seen.value IS NOT (SELECT f.seq FROM run_facts AS f WHERE f.id = seen.key);
+
 -- name: change_token
 -- Changes when another connection commits.
 PRAGMA data_version;

@@ -24,7 +24,7 @@ from graphengine.stores.sqlite.texts import Texts
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -116,6 +116,11 @@ def infos(connection: sqlite3.Connection, onlooker: Onlooker, run_ids: Sequence[
     """Return the facts about each of these runs that exists."""
     known = to_json([run_id for run_id in dict.fromkeys(run_ids) if is_name(run_id)]).decode()
     return [from_row(connection, row, onlooker).info for row in connection.execute(SQL["infos"], (known,))]
+
+
+def moved(connection: sqlite3.Connection, seqs: Mapping[str, int]) -> list[str]:
+    """Return the runs whose last seq is another one, and those that do not exist."""
+    return [run_id for (run_id,) in connection.execute(SQL["moved"], (to_json(seqs).decode(),))]
 
 
 def change_token(connection: sqlite3.Connection) -> str:

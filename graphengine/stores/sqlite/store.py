@@ -82,6 +82,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
     info = read_as_owner(reads.info)
     infos = read_as_owner(reads.infos)
+    moved = read(reads.moved)
     counts = read(reads.counts)
     ids = read(reads.ids)
     load = read_as_owner(reads.load)
