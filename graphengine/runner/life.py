@@ -60,7 +60,7 @@ class Life(Generic[S]):
         is_asked: Whether a caller asked for it, so that it is resumed even if it failed or was stopped.
         waits_out: Whether it stays here while it waits only for a time.
         of_worker: Whether only `Store.take` may continue it once it waits.
-        held_back: Whether it is recorded, but not opened here until no other run is.
+        held_back: Whether it is recorded, but not opened here until no other run is driven here.
         follows: Whether it follows the run, if another process drives it, and resumes it when that one has left it.
 
     Attributes:
@@ -68,6 +68,7 @@ class Life(Generic[S]):
         is_over: Whether it is over.
         is_parked: Whether it takes no more messages, because it waits for one.
         is_released: Whether it is, or is to be, released for another process.
+        is_held_back: Whether it is not driven here until no other run is; see `opening.resume`.
         driving: What drives it, while it is driven.
         result: How it ended.
         handle: The `Run` on it, if one was made.
@@ -135,7 +136,6 @@ class Life(Generic[S]):
         """
         opened = await self._opened(open_)
         del open_
-        self.shared.quieter.set()
         self.is_asked = False  # if it ends in another process while it sleeps here, that end is not retried
         try:
             if opened is None:
@@ -146,6 +146,9 @@ class Life(Generic[S]):
                 else:
                     result = opened
                     self.note_seq(result.seq)
+                if self.is_held_back and not (self.of_worker or self._must_end()):
+                    opened = await self._resume_alone()
+                    continue
                 if result.status != "waiting":
                     return result
                 seq, due = result.seq, self._due(result)
@@ -165,7 +168,7 @@ class Life(Generic[S]):
     async def _opened(self, open_: Opening[S]) -> Driving | Result[S] | None:
         """Open it; None if another process drives it, which it follows."""
         try:
-            return await open_(self)
+            return await (self._resume_alone() if self.is_held_back else open_(self))
         except RunIsDriven:
             if not self._follows:
                 raise
@@ -414,6 +417,16 @@ class Life(Generic[S]):
         finally:
             shared.asleep.pop(self.id, None)
         return status in ("waiting", "running") and not self.is_released
+
+    def _must_end(self) -> bool:
+        return self.is_released or self.shared.closed
+
+    async def _resume_alone(self) -> Driving | Result[S]:
+        """Resume it once no other run is driven here."""
+        async with self.shared.one_at_a_time:
+            await self.shared.idle()
+            self.is_held_back = False
+            return await opening.resume(self)
 
     async def _resume(self) -> Driving | Result[S]:
         """Resume it. If another process claimed it first, retry until that process ends it, releases it or dies."""

@@ -250,22 +250,36 @@ class Wanted(NamedTuple):
 _AS_IT_WAS: Final = Wanted()
 
 
-async def resume(life: Life[S], wanted: Wanted = _AS_IT_WAS, taken: ClaimedRun | None = None) -> Driving | Result[S]:
+async def resume(
+    life: Life[S], wanted: Wanted = _AS_IT_WAS, taken: ClaimedRun | None = None, *, gives_way: bool = False
+) -> Driving | Result[S]:
     """Claim a run and record that it is resumed; if there is nothing to resume, return its result unchanged.
 
-    A run that failed or was stopped is resumed too, if a caller asked for that.
+    A run that failed or was stopped is resumed too, if a caller asked for that. One that gives way is released at once
+    if it should be driven alone and other runs are driven here: then the life is held back.
 
     Raises:
         UnknownRun, RunIsDriven, GraphChanged.
     """
-    life.shared.opening += 1
+    shared = life.shared
+    shared.opening += 1
     try:
-        await life.shared.store.open()
+        await shared.store.open()
         if taken is not None and taken.fence is not None:
-            return await _of_taken(life, taken, taken.fence)
-        return await _claimed(life, wanted)
+            opened = await _of_taken(life, taken, taken.fence)
+        else:
+            opened = await _claimed(life, wanted)
     finally:
-        life.shared.opening -= 1
+        shared.opening -= 1
+        shared.quieter.set()  # also if it was refused: a run that is to be driven alone may wait for that
+    if gives_way and not isinstance(opened, Result) and opened.snapshot.shared_process:
+        # 1. After a run's first crash, this process looks at it (`is_better_alone`): it may be driven beside others. 2.
+        # Another process claims it and crashes, for the second time. 3. This process claims it. Only what it has
+        # recorded now is certain: both crashes. So it looks here once more, and starts no node. Released without that
+        # step, the run would no longer be held, and the second crash would not count.
+        life.is_held_back = True
+        opened.release()
+    return opened
 
 
 async def _claimed(life: Life[S], wanted: Wanted, *, was_held: bool = False) -> Driving | Result[S]:

@@ -40,14 +40,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from graphengine.engine.plan import Plan
     from graphengine.graph.definition import GraphDefinition, Limits
     from graphengine.graph.options import Sizes
     from graphengine.history.load import At
-    from graphengine.runner.driving import Driving
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Life
-    from graphengine.runner.result import Result
     from graphengine.stores.base import Store
 
 S = TypeVar("S")
@@ -387,7 +384,9 @@ class Runner(Records):
         found = [info for info in found if info.status == "running"]
         alone = [await opening.is_better_alone(self.store, info) for info in found]
         plans = {name: self._lives.checked(plan_of(known[name])) for name in {info.graph for info in found}}
-        lives = [self._recovered(plans[info.graph], info.id, alone=a) for info, a in zip(found, alone, strict=True)]
+        # Not asked: if another process was faster and the run ended there, it is not retried.
+        begin = partial(self._lives.begin, open_=partial(opening.resume, gives_way=True), is_asked=False)
+        lives = [begin(plans[info.graph], info.id, held_back=a) for info, a in zip(found, alone, strict=True)]
         # Else an error before they are returned would be logged.
         runs = [handle_on(life, self._lives) for life in lives]
         taken = await asyncio.gather(*(each.is_taken() for each, a in zip(lives, alone, strict=True) if not a))
@@ -399,19 +398,6 @@ class Runner(Records):
             else:
                 life.is_retrieved = True  # another process has it
         return kept
-
-    def _recovered(self, plan: Plan[S], run_id: str, *, alone: bool) -> Life[S]:
-        shared = self._shared
-
-        async def when_idle(life: Life[S]) -> Driving | Result[S]:
-            async with shared.one_at_a_time:
-                await shared.idle()
-                life.is_held_back = False
-                return await opening.resume(life)
-
-        # Not asked: if another process was faster and the run ended there, it is not retried.
-        open_ = when_idle if alone else opening.resume
-        return self._lives.begin(plan, run_id, open_, is_asked=False, held_back=alone)
 
     async def answer(self, run_id: str, value: object, *, question: str | None = None) -> None:
         """Answer a question of a run. If no process drives the run, `resume` it then.

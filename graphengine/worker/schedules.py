@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from pydantic_core import to_jsonable_python
@@ -31,9 +32,6 @@ LATE_SECONDS: Final = 60.0
 
 _AT_ONCE: Final = 100
 _NEVER: Final = float("inf")
-_NONE: Final = timedelta()
-_SET_BACK_SECONDS: Final = 3 * 3600
-"""More than clocks are set back by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,19 +125,41 @@ def ticks(schedule: Schedule, after: float) -> Iterator[float]:
     except (KeyError, ValueError, OSError) as error:
         repair = "use a name of the IANA database, such as Europe/Berlin"
         raise InputError(f"there is no time zone {schedule.zone!r}", where=where, repair=repair) from error
-    # 1. At 2:50 a process plans a daily run at 2:30: it is due tomorrow. 2. At 3:00 the clocks are set back to 2:00.
-    # 3. At 2:10 another process plans it. From 2:10 on, the next 2:30 would be today, for the second time.
-    now, earlier = datetime.fromtimestamp(after, zone), datetime.fromtimestamp(after - _SET_BACK_SECONDS, zone)
-    is_set_back = (now.utcoffset() or _NONE) < (earlier.utcoffset() or _NONE)
     try:
-        found = CronSim(schedule.cron, earlier if is_set_back else now)
+        found = CronSim(schedule.cron, datetime.fromtimestamp(after, zone))
     except CronSimError as error:
         repair = 'write minute, hour, day, month and day of the week: "0 7 * * *" is every day at 7:00'
         message = f"{schedule.cron!r} is not a valid cron expression: {error}"
         raise InputError(message, where=where, repair=repair) from error
     for tick in found:
+        # 1. At 3:00 the clocks are set back to 2:00. 2. At 2:10, for the second time, a daily run at 2:30 is planned.
+        # 3. CronSim returns today's 2:30, the first one: it is over, and a daily run comes once a day.
         if tick.timestamp() > after:
             yield tick.timestamp()
+
+
+def ticks_around(schedule: Schedule, tick: float, now: float) -> tuple[float, float]:
+    """Return the last tick up to a time, and the first one after it, without a walk over those in between.
+
+    Args:
+        schedule: The schedule.
+        tick: A tick up to that time.
+        now: The time.
+
+    Example:
+        >>> each_second = Schedule("often", "* * * * * *", "report")
+        >>> ticks_around(each_second, 1_000_000_000.0, 1_002_592_000.5)
+        (1002592000.0, 1002592001.0)
+    """
+    end = now  # the last tick is in [tick, end]: each turn halves what is left
+    while (after := next_tick(schedule, tick)) <= now:
+        tick, middle = after, (after + end) // 2
+        found = next_tick(schedule, middle)
+        if found <= now:
+            tick = found
+        else:
+            end = middle
+    return tick, after
 
 
 def run_id_of(name: str, tick: float) -> str:
@@ -224,18 +244,13 @@ class Ticker:
 
     async def _start(self, schedule: Schedule, kept: StoredSchedule, now: float) -> None:
         """Start the runs of ticks that are not later than now, then move the schedule to the next one."""
-        due = [kept.next_at]
-        after = kept.next_at
-        for tick in ticks(schedule, kept.next_at):
-            if tick > now:
-                after = tick
-                break
-            if schedule.missed == "all" and len(due) == _AT_ONCE:  # the next call starts the others
-                after = tick
-                break
-            due = [*due, tick] if schedule.missed == "all" else [tick]
-        if schedule.missed == "skip":
-            due = [tick for tick in due if now - tick <= LATE_SECONDS]
+        if schedule.missed == "all":  # the next call starts those that are left
+            missed = takewhile(lambda tick: tick <= now, ticks(schedule, kept.next_at))
+            due = [kept.next_at, *islice(missed, _AT_ONCE - 1)]
+            after = next_tick(schedule, due[-1])
+        else:
+            last, after = ticks_around(schedule, kept.next_at, now)
+            due = [last] if schedule.missed == "one" or now - last <= LATE_SECONDS else []
         for tick in due:
             await self._begin(schedule, tick)
         await self._runner.store.move_schedule(kept.name, kept.next_at, after)
@@ -253,4 +268,15 @@ class Ticker:
             await run.result()
 
 
-__all__ = ["Schedule", "Ticker", "as_kept", "as_schedule", "checked", "find", "next_tick", "run_id_of", "ticks"]
+__all__ = [
+    "Schedule",
+    "Ticker",
+    "as_kept",
+    "as_schedule",
+    "checked",
+    "find",
+    "next_tick",
+    "run_id_of",
+    "ticks",
+    "ticks_around",
+]

@@ -21,8 +21,8 @@ from graphengine.runner import opening
 from graphengine.runner.arguments import by_name, plan_of
 from graphengine.runner.records import lives_of
 from graphengine.runner.result import RunFailed
-from graphengine.runner.run import handle_on
-from graphengine.stores.base import ClaimQuery
+from graphengine.runner.run import handle_on, life_of
+from graphengine.stores.base import ClaimedRun, ClaimQuery
 from graphengine.worker.schedules import Ticker
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from graphengine.graph.definition import GraphDefinition
     from graphengine.runner.result import Result
     from graphengine.runner.run import Run
-    from graphengine.stores.base import ClaimedRun, RunInfo
+    from graphengine.stores.base import RunInfo
     from graphengine.worker.queue_runner import QueueRunner
 
 _AGAIN_SECONDS: Final = 60.0
@@ -144,8 +144,8 @@ class Worker:
         self._driven: dict[str, asyncio.Task[None]] = {}
         self._aside: dict[str, float] = {}  # runs that could not be resumed, and until when they are left alone
         self._elsewhere: dict[str, float] = {}  # the same, since another worker was faster
-        self._is_alone = False  # the run that is driven must be the only one
-        self._awaits_idle = False  # such a run was found: take no others until it can be driven
+        self._suspects: dict[str, RunInfo] = {}  # runs that should be driven alone: no others are taken before them
+        self._is_alone = False  # one of them is driven
         self._ticker = Ticker(runner, self._graphs)
         self._stopping = asyncio.Event()
         self._polled_at: float | None = None  # the last poll that succeeded
@@ -213,42 +213,41 @@ class Worker:
                 await each.polled(self._runner.store)
 
     async def _take(self) -> None:
-        """Start to drive due runs, up to the concurrency."""
+        """Start to drive due runs, up to the concurrency; those that should be alone once no other run is driven."""
         while not self._stopping.is_set():
-            room = self._concurrency - len(self._driven)
-            if room <= 0 or (self._driven and (self._is_alone or self._awaits_idle)):
+            if self._driven and (self._is_alone or self._suspects):
                 return
-            now = self._clock.now()
-            self._aside, self._elsewhere = _later(self._aside, now), _later(self._elsewhere, now)
-            aside = {*self._aside, *self._elsewhere, *self._driven}
-            count = 1 if self._awaits_idle else room
-            kept = self._lives.shared.kept.ids
-            pick = ClaimQuery(now, count, list(self._graphs), self._queues, aside, refused=self._aside, kept=kept)
-            self._lives.check_usable()
-            taken = await self._runner.store.take(pick)
-            self._is_alone = self._awaits_idle = False
-            for each in taken:
-                if each.fence is not None:
-                    self._begin(each)
-            for each in taken:
-                if each.fence is None:
-                    await self._begin_orphan(each)
-            if not taken or self._is_alone:
+            self._is_alone = bool(self._suspects)
+            if self._is_alone:
+                self._begin(ClaimedRun(self._suspects.pop(next(iter(self._suspects))), None))
                 return
+            if not await self._take_some(self._concurrency - len(self._driven)):
+                return
+
+    async def _take_some(self, room: int) -> bool:
+        """Start to drive as many due runs as there is room for. Return whether any were found."""
+        if room <= 0:
+            return False
+        now = self._clock.now()
+        self._aside, self._elsewhere = _later(self._aside, now), _later(self._elsewhere, now)
+        aside = {*self._aside, *self._elsewhere, *self._driven}
+        kept = self._lives.shared.kept.ids
+        pick = ClaimQuery(now, room, list(self._graphs), self._queues, aside, refused=self._aside, kept=kept)
+        self._lives.check_usable()
+        taken = await self._runner.store.take(pick)
+        for each in taken:
+            if each.fence is not None:
+                self._begin(each)
+        for each in [each for each in taken if each.fence is None]:  # of processes that died
+            if await opening.is_better_alone(self._runner.store, each.info):
+                self._suspects[each.info.id] = each.info
+            else:
+                self._begin(each)
+        return bool(taken)
 
     def _begin(self, taken: ClaimedRun) -> None:
         run_id = taken.info.id
         self._driven[run_id] = asyncio.create_task(self._drive(taken), name=f"graphengine worker {run_id}")
-
-    async def _begin_orphan(self, taken: ClaimedRun) -> None:
-        """Claim and drive the run of a dead process; if it must be alone, only once no other run is driven."""
-        if await opening.is_better_alone(self._runner.store, taken.info):
-            if self._driven:
-                self._awaits_idle = True
-                return
-            self._is_alone = True
-        if not self._is_alone or not self._driven:
-            self._begin(taken)
 
     async def _wait_for_poll(self) -> None:
         """Wait until the next poll: a run has ended, the poll's time is over or cut short, or the worker must stop."""
@@ -292,6 +291,8 @@ class Worker:
                 result = await run.result()
             except RunFailed as failed:
                 result = failed.result
+            if life_of(run).is_held_back:
+                self._suspects[info.id] = info
             if is_taken:
                 self._on_event(RunOutcome(info, result))
         except RunIsDriven:
@@ -315,7 +316,7 @@ class Worker:
         lives, info = self._lives, taken.info
         try:
             plan = lives.checked(plan_of(self._graphs[info.graph]))
-            resume = partial(opening.resume, taken=taken)
+            resume = partial(opening.resume, taken=taken, gives_way=not self._is_alone)
             # Not asked: if another worker was faster and the run failed there, it is not retried.
             life = lives.begin(plan, info.id, resume, is_asked=False, of_worker=True)
         except BaseException:

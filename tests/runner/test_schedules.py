@@ -1,24 +1,31 @@
 """Schedules: a tick starts one run, over all workers, crashes and clocks that jump."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from bisect import bisect
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
 from graphengine.errors import InputError
 from graphengine.history.load import load_snapshot
 from graphengine.testing import FakeClock
-from graphengine.worker import Schedule
-from graphengine.worker.schedules import Ticker, next_tick, ticks
+from graphengine.worker import Schedule, schedules
+from graphengine.worker.schedules import Ticker, next_tick, ticks, ticks_around
 from graphengine.worker.worker import Worker
 from tests.kit.runs import alone
 
 HOUR = 3600.0
+DAY = 24 * HOUR
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC).timestamp()
 
 
@@ -135,6 +142,32 @@ async def test_many_missed_ticks_are_started_in_parts(still: Runner, noon: FakeC
     assert len(await still.runs(limit=1000)) == 150
 
 
+@pytest.mark.parametrize(("missed", "count", "first"), [("skip", 2, "0100"), ("one", 2, "0100"), ("all", 200, "0101")])
+async def test_a_month_of_missed_seconds_is_not_walked(
+    noon: FakeClock, missed: Any, count: int, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ticks that one call of a worker looks at do not depend on how many were missed, so it holds no loop."""
+    looked_at = 0
+
+    def counted(*given: Any) -> Iterator[float]:
+        nonlocal looked_at
+        for tick in ticks(*given):
+            looked_at += 1
+            yield tick
+
+    monkeypatch.setattr(schedules, "ticks", counted)
+    async with Runner(clock=noon) as runner:
+        await runner.schedule(Schedule("often", "* * * * * *", "report", missed=missed), report())
+        ticking = ticker(runner)
+        for seconds in (30 * DAY, 60.0):
+            noon.move(seconds)
+            looked_at = 0
+            await ticking.tick()
+            assert looked_at < 150
+        runs = await runner.runs(limit=1000)
+        assert (len(runs), min(info.id[-5:] for info in runs)) == (count, f"{first}Z")
+
+
 async def test_a_clock_that_jumps(still: Runner, noon: FakeClock) -> None:
     """After a clock jumps ahead and back, nothing is started again, and the schedule continues."""
     await still.schedule(hourly(missed="one"), report())
@@ -235,6 +268,55 @@ async def test_an_input_is_checked() -> None:
             await runner.schedule(hourly(), report(), {"day": "many"})
         with pytest.raises(InputError):
             await runner.schedule(hourly(), report(), {"unknown": 1})
+
+
+# Not Australia/Lord_Howe, whose clocks change by half an hour: what CronSim returns after that depends on its start.
+ZONES = (
+    *("UTC", "Europe/Berlin", "America/New_York", "Australia/Sydney", "Africa/Cairo", "Africa/Casablanca"),
+    *("America/Havana", "America/Santiago", "America/St_Johns", "Antarctica/Troll", "Asia/Beirut", "Asia/Gaza"),
+)
+
+
+@cache
+def changes(zone: str) -> Sequence[float]:
+    """Return the hours of two years at which the clocks of a zone change."""
+    begin = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    hours = [begin + hour * HOUR for hour in range(2 * 8760)]
+    offsets = [datetime.fromtimestamp(hour, ZoneInfo(zone)).utcoffset() for hour in hours]
+    return [hour for hour, before, then in zip(hours[1:], offsets, offsets[1:], strict=False) if before != then]
+
+
+@st.composite
+def moments(draw: st.DrawFn) -> tuple[Schedule, float, float]:
+    """Draw a schedule, and two times, between which the clocks often change."""
+
+    def numbers(low: int, high: int) -> st.SearchStrategy[str]:
+        one = st.integers(low, high).map(str)
+        every = st.sampled_from((2, 5, 7, 15)).map("*/{}".format)
+        return st.one_of(st.just("*"), one, every, st.lists(one, min_size=2, max_size=3).map(",".join))
+
+    fields = [draw(numbers(0, 59)), draw(numbers(0, 23)), draw(st.sampled_from(("*", "1", "*/2"))), "*"]
+    fields.append(draw(st.sampled_from(("*", "*", "0", "1-5"))))
+    seconds = draw(st.sampled_from(([], [], [], ["0"], ["*/20"])))
+    zone = draw(st.sampled_from(ZONES))
+    near = draw(st.sampled_from(changes(zone) or [NOON]))
+    begin = near + draw(st.sampled_from((0, 1800, HOUR, 3 * HOUR, DAY))) * draw(st.floats(-1, 1))
+    span = draw(st.sampled_from((1.0, 60.0, HOUR, 3 * HOUR, 2 * DAY))) * draw(st.floats(0, 1))
+    return Schedule("drawn", " ".join([*seconds, *fields]), "report", zone), begin, span
+
+
+@given(moments())
+@example((Schedule("drawn", "10,50 1-2 * * *", "report", "Europe/Berlin"), changes("Europe/Berlin")[1] - DAY, 2 * DAY))
+def test_the_last_tick_is_that_of_a_walk(drawn: tuple[Schedule, float, float]) -> None:
+    """The last tick up to a time, and the next one, are those of a walk over all of them, when clocks change too."""
+    schedule, begin, span = drawn
+    walked = [next_tick(schedule, begin)]
+    walked += takewhile(lambda tick: tick <= walked[0] + span, ticks(schedule, walked[0]))
+    for part in range(20):
+        now = walked[0] + part / 20 * span
+        last = walked[bisect(walked, now) - 1]
+        assert ticks_around(schedule, walked[0], now) == (last, next_tick(schedule, last))
+        assert next_tick(schedule, now) == next_tick(schedule, last)
 
 
 def test_ticks_follow_the_clocks_of_the_zone() -> None:
