@@ -95,14 +95,15 @@ def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
     return options.limits_from(context.limits, limits)
 
 
-def resume(job: DriveJob) -> int:
+def resume(job: DriveJob, *, retry_failed: bool = False) -> int:
     """Resume the run of a job, as `drive` does."""
 
     async def begin(runner: Runner) -> Run[Any]:
         pauses = job.context.pauses or None  # else it keeps its own
         if job.snapshot is not None:  # shown from here on, so the Runner gets a copy
             lives_of(runner).shared.kept.hand_over(CachedSnapshot(copy_of(job.snapshot)))
-        return runner.resume(job.run_id, job.found.graph, limits=job.limits, pause_before=pauses, wait_out=job.sleeps)
+        how = {"retry_failed": retry_failed, "wait_out": job.sleeps}
+        return runner.resume(job.run_id, job.found.graph, limits=job.limits, pause_before=pauses, **how)
 
     return drive(job, begin)
 

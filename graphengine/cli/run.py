@@ -129,11 +129,17 @@ def run(  # noqa: PLR0913 - one for each option
     exits=options.DRIVES,
 )
 @options.run_id
+@click.option(
+    "--retry-failed",
+    is_flag=True,
+    help='Retry all that failed, also items of a map with on_item_error="keep" that has not ended.',
+)
 @options.no_wait
 @options.graph
 def resume(
     context: CommandContext,
     run_id: str,
+    retry_failed: bool,  # noqa: FBT001 - as click gives it
     no_wait: bool,  # noqa: FBT001 - as click gives it
     reference: str | None,
 ) -> int:
@@ -147,7 +153,7 @@ def resume(
 
     job = driving.recorded_job(context, run_id, reference)
     job.sleeps = not no_wait
-    return driving.resume(job)
+    return driving.resume(job, retry_failed=retry_failed)
 
 
 @options.command(

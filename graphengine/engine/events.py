@@ -197,7 +197,8 @@ class Resumed(NamedTuple):
     `change` lists the changes if the graph was changed since; `pause` the nodes before which the run waits from now on,
     None to keep them. `shared_process` means that the process also drives other runs; `asked` that a caller asked to
     resume this run when nothing else was to do (no part could move, no answer, message or time had come), so that its
-    failed parts are retried although other parts wait.
+    failed parts are retried although other parts wait; `retry_failed` that a caller asked for that in any case, and
+    also for the failed items of maps that keep what succeeded.
     """
 
     now: float
@@ -208,6 +209,7 @@ class Resumed(NamedTuple):
     change: Shift = NO_SHIFT
     shared_process: bool = False
     asked: bool = False
+    retry_failed: bool = False
 
 
 class StopAsked(NamedTuple):

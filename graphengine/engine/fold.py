@@ -28,7 +28,7 @@ from graphengine.engine.frame_tree import (
     wake,
 )
 from graphengine.engine.graph_migration import apply_shift, keep_items
-from graphengine.engine.map_items import end_item, keep_failures, open_map, reopen_failed
+from graphengine.engine.map_items import end_item, is_settled, keep_failures, open_map, reopen_failed
 from graphengine.engine.phases import (
     Collecting,
     Ended,
@@ -44,7 +44,7 @@ from graphengine.engine.phases import (
     Waiting,
 )
 from graphengine.engine.ready import can_move, runnable_frame, task_of
-from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot
+from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot, child_id
 from graphengine.engine.steps import Decided, path_of
 from graphengine.errors import WorkNotRepeatable
 from graphengine.graph.options import START
@@ -221,7 +221,8 @@ def _continue(
         if counts and snapshot.frames.get(frame.id) is frame and frame.id not in facts.moved:
             frame.crashes += 1
     for frame in list(snapshot.frames.values()) if was_failed else ():
-        _revive(snapshot, frame)
+        if not is_settled(frame, facts.settled):
+            _revive(snapshot, frame, facts.settled)
 
 
 def _pause_before(snapshot: Snapshot, facts: steps.Continued) -> None:
@@ -242,7 +243,7 @@ def _in_flight(snapshot: Snapshot, step: Step) -> Sequence[Frame]:
     return [frame for frame, task in tasks if task is not None and task.mode in _RUNS and task.due <= step.at]
 
 
-def _revive(snapshot: Snapshot, frame: Frame) -> None:
+def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
     """Let a frame of a failed run continue where it failed. Failed items wait until their map begins them again."""
     failed = frame.failing is not None
     if frame.kind == "item" and failed:
@@ -253,7 +254,8 @@ def _revive(snapshot: Snapshot, frame: Frame) -> None:
         frame.tries, frame.crashes, frame.due = 0, 0, 0.0
         frame.arrived = snapshot.now
     elif isinstance(frame.phase, Collecting):
-        reopen_failed(snapshot, frame, frame.phase)
+        if child_id(frame.id, frame.at) not in settled:
+            reopen_failed(snapshot, frame, frame.phase)
     elif isinstance(frame.phase, Inside) and failed:
         frame.tries = 0
 

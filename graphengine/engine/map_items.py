@@ -12,7 +12,7 @@ from graphengine.engine.phases import Collecting, FailedItem, LostItem
 from graphengine.engine.snapshot import Frame, children, item_id
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Mapped
@@ -133,6 +133,16 @@ def end_item(
     if map_.next < map_.count or map_.again:
         open_items(snapshot, frame, map_)
     snapshot.changed.append(frame.id)
+
+
+def is_settled(frame: Frame, maps: Collection[str]) -> bool:
+    """Return whether a frame is a failed item of one of these maps, or inside of one."""
+    around = frame if maps else None
+    while around is not None:
+        if around.kind == "item" and around.failing is not None and around.id[: around.id.rindex("[")] in maps:
+            return True
+        around = around.up
+    return False
 
 
 def reopen_failed(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:

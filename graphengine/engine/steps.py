@@ -445,12 +445,14 @@ class Continued(Shift, kw_only=True):
         limits: The run's limits from now on.
         fingerprint: The fingerprint of the current graph.
         pause: The nodes before which the run waits from now on; None to keep them.
+        settled: The maps that keep their failed items as they are, although what failed is retried, by place.
         marks: Marks of the step's frame.
     """
 
     limits: LimitsRecord
     fingerprint: str
     pause: Sequence[str] | None = None
+    settled: Sequence[str] = ()
     marks: dict[str, Mark] = {}
 
 
@@ -460,7 +462,7 @@ class Resumed(Continued, kw_only=True):
     Attributes:
         crashed: Whether nodes were in flight when its process died.
         shared_process: Whether the process also drives other runs, at a point where a third crash would fail a node.
-        retries: Whether to retry the failed parts of a run whose other parts wait.
+        retries: Whether to retry the failed parts of a run that has not failed, as others wait.
         sub_limits: The limits of subgraphs that changed, by frame.
     """
 

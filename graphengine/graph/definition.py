@@ -313,7 +313,8 @@ class GraphDefinition(Generic[S]):
                 becomes their list. Several lists are read together, item by item, and must have equal lengths.
             concurrency: How many items run at a time; 16 if not given.
             on_item_error: What failed items do to the node once all items have ended: fail it (`"fail"`), so that a
-                resume repeats them, or let it go on with the results of the others (`"keep"`), if there is any.
+                resume repeats them, or let it go on with the results of the others (`"keep"`), if there is any. Then
+                only `Runner.resume(…, retry_failed=True)` repeats them, while the others run.
             on_resume: What to do with an attempt that a crash interrupted: run it again (`"rerun"`), or ask a person
                 (`"ask"`).
 

@@ -144,7 +144,8 @@ class Detail(Part):
         unused: node: recorded work that it did not use again.
         refused: attempt, failed: recorded work that caused the failure, and is not kept.
         pause: started, resumed, branched: the nodes before which the run waits.
-        retries: resumed: whether failed parts are retried.
+        retries: resumed: whether failed parts are retried although others wait.
+        settled: resumed, branched: maps with `on_item_error="keep"` whose failed items are not retried.
         shared_process: resumed: whether the process also drove other runs, so that a third crash does not fail a node.
         crashed: resumed: whether nodes were in flight when a process died.
         changes: resumed, branched: changes of the graph.
@@ -181,6 +182,7 @@ class Detail(Part):
     refused: Sequence[str] | UnsetType = UNSET
     pause: Sequence[str] | UnsetType = UNSET
     retries: bool | UnsetType = UNSET
+    settled: Sequence[str] | UnsetType = UNSET
     shared_process: bool | UnsetType = UNSET
     crashed: bool | UnsetType = UNSET
     changes: Sequence[str] | UnsetType = UNSET

@@ -16,6 +16,7 @@ from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.ready import next_due, runnable_frame
 from graphengine.engine.redaction import check_secrets, words_for
+from graphengine.engine.rules.map import settled_maps
 from graphengine.engine.rules.run import has_failed_parts, wants_alone
 from graphengine.engine.session import Session
 from graphengine.engine.snapshot import Frame, Snapshot
@@ -245,6 +246,7 @@ class Wanted(NamedTuple):
 
     limits: LimitsRecord | None = None
     pause: Sequence[str] | None = None
+    retry_failed: bool = False
 
 
 _AS_IT_WAS: Final = Wanted()
@@ -293,7 +295,9 @@ async def _claimed(life: Life[S], wanted: Wanted, *, was_held: bool = False) -> 
     if is_over or (waits and await _still_waits(life, info)):
         there = await shared.kept.read(life.id)
         # If another process has moved it since `info` was read, it is claimed, and all is checked again below.
-        if there.seq == info.seq and (is_over or not life.is_asked or not has_failed_parts(there)):
+        if there.seq == info.seq and (
+            is_over or not life.is_asked or not has_failed_parts(there, settled_maps(plan, there))
+        ):
             return result_of(plan, there)
     _check_free(life)
     if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
@@ -366,6 +370,7 @@ async def _resumed(life: Life[S], wanted: Wanted, found: Found) -> Driving:
         change=shift,
         shared_process=shared_process,
         asked=is_idle and life.is_asked,
+        retry_failed=wanted.retry_failed,
     )
     driving.deliver(news)
     await driving.commit([event], partial(driving.append, consume=stale, changed=changed))

@@ -236,18 +236,22 @@ class Runner(Records):
         *,
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
+        retry_failed: bool = False,
         wait_out: bool = True,
     ) -> Run[S]:
         """Resume a run after a crash, a stop, a failure, a reached limit, an answer, a message or when it is due.
 
         A run that is finished, or still waits, is not changed; its result states that. Arms of forks and items of maps
-        that failed while others wait are retried, unless an answer, a message or a time has come.
+        that failed while others wait are retried, unless an answer, a message or a time has come. Failed items of a map
+        with `on_item_error="keep"` are settled, and not retried unless `retry_failed` says so.
 
         Args:
             run_id: The run.
             graph: Its graph, changed or not.
             limits: Limits that replace those it had.
             pause_before: Nodes that replace those before which it pauses.
+            retry_failed: Whether to retry all that failed, also the items of maps that keep what succeeds, until such a
+                map is left, and also if the run has other things to do.
             wait_out: Whether to wait if the run waits only for a time; else `result()` then returns at once.
 
         Raises:
@@ -267,7 +271,7 @@ class Runner(Records):
         if checked_id(run_id) in self._shared.driven:
             raise RunIsDriven(run_id, "this Runner", math.inf)
         pause = None if pause_before is None else pauses_of(plan, pause_before)
-        wanted = opening.Wanted(None if limits is None else as_limits(limits), pause)
+        wanted = opening.Wanted(None if limits is None else as_limits(limits), pause, retry_failed)
         resume = partial(opening.resume, wanted=wanted)
         return handle_on(self._lives.begin(plan, run_id, resume, waits_out=wait_out), self._lives)
 

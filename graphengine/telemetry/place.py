@@ -175,12 +175,23 @@ def see_resumes(ids: Ids, steps: Iterable[Step]) -> None:
         if has_failed:
             failed.append((step.frame, step.node, step.visit, step.attempt))
         if isinstance(facts, Resumed):
+            frames = {frame for frame, *_ in failed}
+            kept = [each for each in failed if _item_around(each[0], facts.settled) in frames]
             if is_over:
                 ids.resumes.append((step.at, step.seq))
             elif facts.retries:
-                ids.retried |= dict.fromkeys(failed, step.seq)
+                ids.retried |= dict.fromkeys([each for each in failed if each not in kept], step.seq)
             if is_over or facts.retries:
-                is_over, failed = False, []
+                is_over, failed = False, kept
+
+
+def _item_around(frame: str, maps: Iterable[str]) -> str | None:
+    """Return the item of one of these maps that a frame is, or is inside of; None if there is none.
+
+    >>> _item_around("article/research[3]/~a", ["article/research"])
+    'article/research[3]'
+    """
+    return next((frame[: frame.index("]", len(place)) + 1] for place in maps if frame.startswith(f"{place}[")), None)
 
 
 __all__ = ["AttemptPlace", "Ids", "key_around", "name_in", "see_resumes"]

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry import context as contexts
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
+from graphengine.engine.map_items import is_settled
 from graphengine.engine.phases import Collecting, Ended, Forked, Inside, Leaving
 from graphengine.engine.snapshot import children
 from graphengine.engine.steps import (
@@ -298,7 +299,8 @@ class RunTrace(Follower):
             self._ids.resumes.append((step.at, step.seq))
         elif facts.retries:
             for frame in snapshot.frames.values():
-                if frame.failing is not None and isinstance(frame.phase, (Collecting, Inside)):
+                continues = frame.failing is not None and isinstance(frame.phase, (Collecting, Inside))
+                if continues and not is_settled(frame, facts.settled):
                     self._ids.retried[frame.id, frame.at, frame.visit, frame.attempt] = step.seq
 
     def _link_caller(self, step: Step) -> None:

@@ -100,7 +100,8 @@ class Nest(Maker):
         if made.form == "pass" and made.graph is None:
             return made
         if mapped:
-            made = replace(made, each=self.each(made), concurrency=random.randint(1, 4))
+            keeps = random.random() < 0.3 and not self.taste.repairable
+            made = replace(made, each=self.each(made), concurrency=random.randint(1, 4), keeps=keeps)
             if made.form in ("some", "parts"):
                 made = replace(made, form="parts" if "items" in made.fields else made.form)
         return replace(made, fallback="") if self.taste.repairable else made

@@ -36,7 +36,7 @@ from tests.kit.session import Session
 
 _PARTS = ("== graph", "== run", "== snapshot")
 _OPTIONS = re.compile(
-    r"\s+with\s+(?=(?:usage|chance|limits|graph|update|pause|frame|identity|dies_after|shared_process|asked)=)"
+    r"\s+with\s+(?=(?:usage|chance|limits|graph|update|pause|frame|identity|dies_after|shared_process|asked|retry_failed)=)"
 )
 _WORK = ("node", "attempt", "failed", "item", "recorded", "waiting", "left")
 _KEY = re.compile(r'"([^"]*)" (.*)')
@@ -260,6 +260,7 @@ _ORDER: Final = (
         "limits",
         "crashed",
         "retries",
+        "settled",
         "shared_process",
         "pause",
         "changes",

@@ -28,7 +28,7 @@ from graphengine.engine.failures import failure_record
 from graphengine.engine.fold import evolve
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Leaving, Ready
-from graphengine.engine.ready import ready
+from graphengine.engine.ready import held_by, ready
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Step, path_of
@@ -141,7 +141,8 @@ class Schedule:
         frame = self.random.choice(list(session.snapshot.frames.values()))
         task, now = self.flights.get(frame.id), session.now
         early: list[Event] = [NodeLeft(frame.id, now)] if not isinstance(frame.phase, Leaving) else []
-        if isinstance(frame.phase, (Forked, Collecting, Inside)) and task is None:
+        is_held, _ = held_by(session.snapshot, frame)  # as by an item that waits for its turn to continue
+        if isinstance(frame.phase, (Forked, Collecting, Inside)) and task is None and not is_held:
             early.append(Settled(frame.id, now))
         if frame.kind == "sub" and isinstance(frame.phase, Ended):
             early.append(LimitMet(frame.id, now))

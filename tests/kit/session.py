@@ -428,13 +428,14 @@ class Session:
         *,
         shared_process: bool = False,
         asked: bool = False,
+        retry_failed: bool = False,
     ) -> Step:
         """Continue, with other limits, pauses or a changed graph; a run that was not ended had crashed."""
         fitted = self.fit(graph or self.graph)
         self.graph = graph or self.graph
         wanted = self.snapshot.limits if limits is None else cast("LimitsRecord", limits)
         crashed = self.snapshot.status == "running"
-        changed = (self.plan.fingerprint, pause, fitted.shift, shared_process, asked)
+        changed = (self.plan.fingerprint, pause, fitted.shift, shared_process, asked, retry_failed)
         return self.send(Resumed(self.now, crashed, wanted.copy(), *changed))
 
     def fit(self, graph: Graph[Any]) -> GraphFit:

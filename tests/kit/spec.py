@@ -127,6 +127,7 @@ class NodeSpec:
 
     Attributes:
         each: The lists it is mapped over, (name, source): a path, or COUNTED for a function of `n`.
+        keeps: Whether it keeps what succeeds, if an item fails.
         graph: The subgraph it runs.
         inputs: The subgraph's fields and where they are read.
         parts: For each of `fields` the part of the subgraph's state that is written: a path, or STOP for its label.
@@ -145,6 +146,7 @@ class NodeSpec:
     fallback_seed: int = 0
     each: tuple[tuple[str, str], ...] = ()
     concurrency: int = 16
+    keeps: bool = False
     graph: Spec | None = None
     inputs: tuple[tuple[str, str], ...] = ()
     parts: tuple[str, ...] = ()
@@ -470,7 +472,8 @@ def _add_node(graph: Graph[Any], node: NodeSpec, mark: str, calls: list[str]) ->
     if node.each:
         function = counted_apart if mark else counted
         sources = {name: function if source == COUNTED else marked(source, mark) for name, source in node.each}
-        options |= {"each": sources, "concurrency": node.concurrency}
+        kept = {"on_item_error": "keep"} if node.keeps else {}
+        options |= {"each": sources, "concurrency": node.concurrency, **kept}
     if node.graph is not None and node.inputs:  # without inputs, fields of the same name are passed by default
         inner = mark_of(node.graph)
         options["inputs"] = {marked(name, inner): marked(source, mark) for name, source in node.inputs}

@@ -130,11 +130,19 @@ class Walker(Interpreter):
             self.revive()
 
     def revive(self) -> None:
-        """Continue after a failure."""
+        """Continue after a failure, except in the failed items of a map that keeps what succeeds."""
         if self.story.status == "failed":
             self.story.status = "running"
+            settled = self.kept_failures()
             for below in self.below():
-                below.revive()
+                if below not in settled:
+                    below.revive()
+
+    def kept_failures(self) -> Sequence[Walker]:
+        """Return the items that failed in a map that goes on without them."""
+        node = self.nodes.get(self.at)
+        failed = [item for item in self.items or () if item.story.status == "failed"]
+        return failed if node is not None and node.keeps and len(failed) < len(self.items or ()) else ()
 
     def below(self) -> Sequence[Walker]:
         """Return the walkers of the frames that this one has made."""
@@ -188,12 +196,14 @@ class Walker(Interpreter):
             while item.story.status == "running":
                 item.turn()
         self.check_limits()
+        kept = self.kept_failures()
         fault = next((item.fault for item in self.items if item.story.status == "failed"), None)
-        if fault is not None:
+        if fault is not None and not kept:
             self.failed(fault.error, fault)
             return
         try:
-            writes = collected(node, self.items)
+            lost = [self.excuse(item.fault) for item in kept if item.fault is not None]
+            writes = [*collected(node, self.items), *lost]
             state = self.updated(writes)
         except Mismatch:
             self.failed(InvalidUpdate, Fault(InvalidUpdate, self.path(), self.attempt))

@@ -15,6 +15,7 @@ from graphengine import (
     Context,
     Failure,
     Graph,
+    Limits,
     Retry,
     RunFailed,
     Runner,
@@ -276,6 +277,92 @@ async def test_a_failed_map_lists_all_failures_and_repeats_only_those(runner: Ru
     result = await runner.resume("fails", graph).result()
     assert calls == [0, 1, 2, 3, 4, 1, 3]
     assert result.failures == []
+
+
+async def test_a_failed_item_that_is_left_out_is_settled(runner: Runner) -> None:
+    """Any resume while others wait leaves it alone, after a release too; `retry_failed` runs it again, once."""
+    calls: list[tuple[int, int]] = []
+    bad = {1}
+
+    async def work(n: int, ctx: Context) -> str:
+        calls.append((n, ctx.attempt))
+        if n in bad:
+            raise ValueError(f"bad {n}")
+        return await ctx.ask("Go on?", str) if n == 2 else str(n)
+
+    graph = mapped(work, on_item_error="keep", retry=Retry(attempts=2, initial_seconds=0))
+    assert (await runner.start(graph, run_id="r").result()).status == "waiting"
+    assert [call for call in calls if call[0] == 1] == [(1, 1), (1, 2)]
+    calls.clear()
+    length = len(await runner.history("r"))
+    assert (await runner.resume("r", graph).result()).status == "waiting"
+    assert (await runner.resume("r", graph, limits=Limits(visits=9)).result()).status == "waiting"
+    assert calls == []
+    assert len(await runner.history("r")) == length + 1  # the new limit
+    bad.clear()
+    assert (await runner.resume("r", graph, retry_failed=True).result()).status == "waiting"
+    assert calls == [(1, 3)]
+    await runner.answer("r", "2")
+    result = await runner.resume("r", graph, retry_failed=True).result()
+    assert (result.state.findings, result.failures) == (["0", "1", "2", "3", "4"], [])
+    assert calls == [(1, 3), (2, 1)]
+
+
+async def test_a_retry_of_what_failed_takes_an_answer_too(runner: Runner) -> None:
+    """With an answer there, a plain resume retries nothing; `retry_failed` does both."""
+
+    async def work(n: int, ctx: Context) -> str:
+        if n == 1:
+            if ctx.attempt < 3:
+                raise ValueError("bad")
+        elif n == 2:
+            return await ctx.ask("Go on?", str)
+        return str(n)
+
+    graph = mapped(work, on_item_error="keep", retry=Retry(attempts=2, initial_seconds=0))
+    for run_id, kept in (("plain", ["0", "2", "3", "4"]), ("again", ["0", "1", "2", "3", "4"])):
+        await runner.start(graph, run_id=run_id).result()
+        await runner.answer(run_id, "2")
+        result = await runner.resume(run_id, graph, retry_failed=run_id == "again").result()
+        assert result.state.findings == kept
+
+
+async def test_what_failed_stays_settled_when_its_run_failed_elsewhere(database: Path | str) -> None:
+    """A resource that cannot be made fails the run in the middle of its map; a resume leaves the failed item alone."""
+    calls: list[int] = []
+    faults: list[OSError] = []
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    def make() -> str:
+        if faults:
+            raise faults.pop()
+        return "made"
+
+    async def work(n: int, tool: str) -> str:
+        calls.append(n)
+        if n == 1:
+            raise ValueError("bad")
+        if n == 2:
+            begun.set()
+            await go.wait()
+        return f"{n} {tool}"
+
+    graph = Graph("map", State, resources={"tool": make})
+    graph.add_node("work", work, each={"n": "numbers"}, writes="findings", on_item_error="keep", concurrency=1)
+    graph.add_path(START, "work", END)
+    async with Runner(database) as runner:
+        runner.start(graph, run_id="r")
+        await begun.wait()
+        await runner.release("r", now=True)
+    go.set()
+    faults.append(OSError("no connection"))
+    async with Runner(database) as runner:
+        with pytest.raises(RunFailed, match="no connection"):
+            await runner.resume("r", graph).result()
+    async with Runner(database) as runner:
+        result = await runner.resume("r", graph).result()
+    assert result.state.findings == [f"{n} made" for n in (0, 2, 3, 4)]
+    assert calls == [0, 1, 2, 2, 3, 4]
 
 
 async def test_a_node_knows_the_position_of_its_item(runner: Runner) -> None:

@@ -7,7 +7,7 @@ reducer. The state changes only with the step of the node, once all items are do
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from graphengine.engine.events import NodeFailed, NodeFinished
@@ -16,6 +16,7 @@ from graphengine.engine.lookup import StaleEvent, plan_of, view_after
 from graphengine.engine.phases import Collecting
 from graphengine.engine.rules.visit import failed_at_once, give_up, leave, step_of
 from graphengine.engine.size_limits import size_of
+from graphengine.engine.snapshot import child_id
 from graphengine.engine.steps import Mapped, Node, path_of
 from graphengine.engine.trackers import track
 from graphengine.errors import InvalidUpdate, MissingInput
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from graphengine.engine.events import NodeEntered, Settled
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Each, Plan
-    from graphengine.engine.snapshot import Frame
+    from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import Decided
     from graphengine.state.json_values import JsonValue, Op
     from graphengine.state.schema import Change
@@ -92,8 +93,7 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
         raise StaleEvent(event)
     plan = plan_of(run.plan, frame)
     visit = (frame.id, frame.at, frame.visit, frame.attempt, facts.began, event.now)
-    each = plan.nodes[frame.at].each
-    if facts.failed and (each is None or not each.keeps or len(facts.failed) == facts.count):
+    if facts.failed and (not _keeps(run.plan, frame) or len(facts.failed) == facts.count):
         first = facts.failed[min(facts.failed, key=int)]
         return give_up(run, frame, NodeFailed(*visit, first.error))
     done = NodeFinished(*visit, result=None)  # the items' updates are the change
@@ -115,6 +115,28 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
         track(plan, view, frame.at, change.ops)
     sent = [message for index in sorted(facts.sent, key=int) for message in facts.sent[index]]
     return leave(run, plan, frame, done, view, change, Node(sent=sent or ()))
+
+
+def settled_maps(plan: Plan[Any], snapshot: Snapshot) -> Sequence[str]:
+    """Return the places of the maps whose failed items are settled: they keep what succeeds, and did not fail by them.
+
+    A map fails by its items if none succeeded, or if its graph has been changed to keep them only since.
+    """
+    return tuple(
+        child_id(frame.id, frame.at)
+        for frame in snapshot.frames.values()
+        if isinstance(frame.phase, Collecting) and frame.phase.failed and _keeps(plan, frame)
+        if frame.failing is None or frame.failing.error.path not in _paths(frame.phase)
+    )
+
+
+def _paths(map_: Collecting) -> Collection[str]:
+    return {item.error.path for item in map_.failed.values()}
+
+
+def _keeps(plan: Plan[Any], frame: Frame) -> bool:
+    each = plan_of(plan, frame).nodes[frame.at].each
+    return each is not None and each.keeps
 
 
 def _listed(plan: Plan[Any], frame: Frame) -> Sequence[str]:

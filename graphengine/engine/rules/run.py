@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, cast
 from graphengine.engine import steps
 from graphengine.engine.graph_migration import shifted
 from graphengine.engine.lookup import plan_of
+from graphengine.engine.map_items import is_settled
 from graphengine.engine.phases import Collecting
 from graphengine.engine.ready import ready, task_of
 from graphengine.engine.routing import take_edge
+from graphengine.engine.rules.map import settled_maps
 from graphengine.engine.size_limits import added, bytes_of, size_of
-from graphengine.engine.snapshot import CRASHES, Frame
+from graphengine.engine.snapshot import CRASHES, Frame, child_id
 from graphengine.engine.steps import Branched, Decided, Shift, Started, Stopped
 from graphengine.engine.trackers import default_marks, first_marks, sample
 from graphengine.graph.options import START
@@ -19,7 +21,7 @@ from graphengine.state.ending import Ending
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
     from graphengine.engine.lookup import RunState
@@ -71,9 +73,13 @@ def resumed(run: RunState, event: Resumed) -> Decided:
     plan, snapshot = run.plan, run.snapshot
     facts = steps.Resumed(limits=event.limits, fingerprint=event.fingerprint, pause=event.pause)
     facts.crashed = event.crashed and bool(ready(snapshot))  # otherwise a limit held it back: nothing was in flight
-    facts.retries = event.asked and snapshot.status != "failed" and has_failed_parts(snapshot)
     facts.shared_process = event.shared_process and wants_alone(snapshot, crashed=event.crashed)
     there = _under_changes(plan, snapshot, event, facts)
+    settled = () if event.retry_failed else settled_maps(plan, there)
+    retries = event.asked or event.retry_failed
+    facts.retries = retries and snapshot.status != "failed" and has_failed_parts(there, settled)
+    if facts.retries or snapshot.status == "failed":
+        facts.settled = settled
     if facts.changes:
         facts.marks = first_marks(plan, there.root)
     facts.sub_limits = {
@@ -85,12 +91,13 @@ def resumed(run: RunState, event: Resumed) -> Decided:
     return Decided(snapshot.seq + 1, event.now, facts, weight=weight)
 
 
-def has_failed_parts(snapshot: Snapshot) -> bool:
-    """Return whether any part of a run failed: a frame, or an item of a map. Other parts may still wait."""
-    frames = snapshot.frames.values()
+def has_failed_parts(snapshot: Snapshot, settled: Collection[str]) -> bool:
+    """Return whether any part of a run failed: a frame, or an item of a map that is not settled; others may wait."""
     return any(
-        frame.failing is not None or (isinstance(frame.phase, Collecting) and bool(frame.phase.failed))
-        for frame in frames
+        frame.failing is not None
+        or (isinstance(frame.phase, Collecting) and frame.phase.failed and child_id(frame.id, frame.at) not in settled)
+        for frame in snapshot.frames.values()
+        if not is_settled(frame, settled)
     )
 
 
@@ -143,6 +150,8 @@ def branched_off(run: RunState, event: BranchedOff) -> Decided:
         pause=event.pause,
     )
     there = _under_changes(plan, snapshot, event, facts)
+    if snapshot.status == "failed":
+        facts.settled = settled_maps(plan, there)
     frame = there.frames[event.frame]
     inner = plan_of(plan, frame)
     view = View(inner.state, frame)

@@ -144,7 +144,8 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             return MessageCame(at, facts.topic, facts.payload)
         case steps.Resumed():
             rest = (facts.limits, facts.fingerprint, facts.pause, _shift(facts), facts.shared_process, facts.retries)
-            return Resumed(at, facts.crashed, *rest)
+            retries = facts.retries or snapshot.status == "failed"
+            return Resumed(at, facts.crashed, *rest, retry_failed=retries and not facts.settled)
         case steps.Stopped():
             return StopAsked(at, facts.ending.reason, facts.ending.why, facts.error)
         case steps.Branched():
