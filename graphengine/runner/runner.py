@@ -229,7 +229,7 @@ class Runner(Records):
         run_id = checked_id(run_id) if run_id else new_id(self._shared.clock.now())
         return handle_on(self._lives.begin(plan, run_id, begin, waits_out=wait_out), self._lives)
 
-    def resume(
+    def resume(  # noqa: PLR0913 - options of a resume
         self,
         run_id: str,
         graph: GraphDefinition[S],

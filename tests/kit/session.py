@@ -420,7 +420,7 @@ class Session:
         self.snapshot = self._fold(len(self.rows))
         self._folded = self._fold(len(self.rows))
 
-    def resume(
+    def resume(  # noqa: PLR0913 - options of a resume
         self,
         limits: Mapping[str, float | None] | None = None,
         graph: Graph[Any] | None = None,
