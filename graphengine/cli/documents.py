@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
+from graphengine.databases.findings import Lost
 from graphengine.errors import Problem
 from graphengine.history.load import Wait
 from graphengine.history.step_document import Document, Error, Failure, Part, Refusal
 from graphengine.runner.retention import Vacuumed
 from graphengine.state.ending import Ending
 from graphengine.stores.base import OwnerInfo, QueueLimits
-from graphengine.stores.findings import Lost
 from graphengine.worker.schedules import Schedule
 
 

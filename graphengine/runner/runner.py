@@ -36,7 +36,6 @@ from graphengine.state.json_values import as_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from os import PathLike
     from types import TracebackType
     from typing import Self
 
@@ -66,7 +65,7 @@ class Runner(Records):
 
     Example:
         >>> async def main() -> None:
-        ...     async with Runner("runs.db") as runner:
+        ...     async with Runner() as runner:
         ...         result = await runner.start(count, run_id="first").result()
         ...         print(result.state.n, [step.kind for step in await runner.history("first")])
         >>> asyncio.run(main())
@@ -75,7 +74,7 @@ class Runner(Records):
 
     def __init__(  # noqa: PLR0913 - what a whole program's runs share
         self,
-        store: str | PathLike[str] | Store | None = None,
+        store: Store | None = None,
         *,
         resources: Mapping[str, object] | None = None,
         check: bool = True,

@@ -25,6 +25,7 @@ from graphengine.cli.inputs import forms_of, parse_pairs, state_from
 from graphengine.cli.places import graph_files
 from graphengine.cli.steps import arrow, changes_of, error_line, facts_of, in_short, is_offline, reason
 from graphengine.cli.terminal import Channel
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Step, usage_of
 from graphengine.errors import GraphEngineError
@@ -38,7 +39,6 @@ from graphengine.runner.migration.compatibility import field_changes
 from graphengine.runner.result import result_of
 from graphengine.state.path import parse
 from graphengine.stores.base import Loaded, RunInfo
-from graphengine.stores.sqlite import SQLiteStore
 
 FOLDER: Final = Path(tempfile.gettempdir())
 

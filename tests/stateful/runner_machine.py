@@ -61,7 +61,7 @@ class RunnerMachine(RuleBasedStateMachine):
             patch("graphengine.runner.shared.INBOX_SECONDS", NEVER_SECONDS),
             patch("graphengine.runner.shared.LOOK_SECONDS", NEVER_SECONDS),
             *(patch(f"graphengine.stores.{name}.MIN_ROWS", 4) for name in ("snapshots", "memory")),
-            patch("graphengine.stores.long_texts.LEAST_BYTES", 6),
+            patch("graphengine.databases.long_texts.LEAST_BYTES", 6),
         ]
         for each in self.patches:
             each.start()
