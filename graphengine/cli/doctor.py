@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.databases.findings import Finding, Repaired, Report
-    from graphengine.history.step_document import Document
+    from graphengine.records.step_document import Document
 
 _FAULTS_REMAIN: Final = 1
 _SHOWN: Final = 50

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import FailureRecord, Step
     from graphengine.graph.options import Limits
-    from graphengine.history.step_document import Document
     from graphengine.models.base import Model
+    from graphengine.records.step_document import Document
     from graphengine.runner import Result
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
@@ -234,7 +234,7 @@ def _is_released(ended: StoredOutcome) -> bool:
 
 def _document(job: DriveJob, ended: StoredOutcome) -> Document:
     """Return the run's document, with the value of the graph's `result=`."""
-    from graphengine.history.json_document import run_document
+    from graphengine.records.json_document import run_document
 
     facts = ended.info, ended.snapshot, ended.steps
     if job.found.graph.result is None:

@@ -30,10 +30,10 @@ from graphengine.agents import guard
 from graphengine.agents.tools import Tool, ToolsUnavailable
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import AnswerCut, BadAnswer, InputError, ModelTransient
-from graphengine.history.export import export_run, import_run
-from graphengine.history.replay.replay import replay
 from graphengine.models import Request, Response
 from graphengine.models.scripted import calls
+from graphengine.records.export import export_run, import_run
+from graphengine.records.replay.replay import replay
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import ADD, Work, add, failing, forked, names, one, paid, within

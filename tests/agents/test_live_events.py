@@ -28,7 +28,7 @@ from graphengine.errors import AnswerTorn, GuardFailed
 from graphengine.models import Request, Response, Router
 from graphengine.models.base import ToolCall
 from graphengine.models.scripted import calls
-from graphengine.runner import event_document
+from graphengine.records import event_document
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import add, failing, one, paid, within
 from tests.kit.facts import said

@@ -18,7 +18,7 @@ pytest.importorskip("cryptography")
 
 from graphengine import END, START, Context, Graph, RunFailed, Runner, Secret
 from graphengine.databases.sqlite import SQLiteStore
-from graphengine.runner import event_document
+from graphengine.records import event_document
 from graphengine.runner.scope import Question, StepResult
 from tests.cli.programs import Invoke
 from tests.cli.secret_graph import CANARY, KEY

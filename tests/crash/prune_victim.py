@@ -24,7 +24,7 @@ from graphengine.databases import long_texts
 from graphengine.databases.sqlite import SQLiteStore, reads, removal
 from graphengine.databases.sqlite.doctor.checks import STRAYS
 from graphengine.engine.step_json import encode_step
-from graphengine.runner.retention import Rule, prune
+from graphengine.records.retention import Rule, prune
 from graphengine.stores.base import Append
 from tests.conformance.store_kit import append, batch, branch, new_run, step
 

@@ -20,7 +20,7 @@ from graphengine.databases.sqlite import SQLiteStore
 from graphengine.databases.sqlite.files import APPLICATION_ID
 from graphengine.databases.sqlite.queries import latest_format
 from graphengine.errors import StoreError
-from graphengine.history.export import Exported, export_run, import_run, to_json_text
+from graphengine.records.export import Exported, export_run, import_run, to_json_text
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock

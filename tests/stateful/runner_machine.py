@@ -25,8 +25,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from graphengine import Limits, Runner
 from graphengine.errors import GraphEngineError, InputError, LeaseLost, RunIsDriven, StoreError
-from graphengine.runner.records import lives_of
 from graphengine.runner.run import Run, life_of
+from graphengine.runner.runner import lives_of
 from graphengine.stores.base import Append, RunInfo
 from graphengine.testing import FakeClock
 from tests.conformance.store_kit import same

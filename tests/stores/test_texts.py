@@ -23,7 +23,7 @@ from graphengine.databases.sqlite.doctor import examine, repair
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK
 from graphengine.errors import GraphEngineError, StoreCorrupt
-from graphengine.history.export import export_run, import_run
+from graphengine.records.export import export_run, import_run
 from graphengine.reducers import append
 from graphengine.stores.memory import MemoryStore
 from tests.conformance.store_kit import append as write

@@ -17,7 +17,7 @@ from graphengine import (
     value,
 )
 from graphengine.errors import BadAnswer
-from graphengine.history.replay.replay import replay
+from graphengine.records.replay.replay import replay
 from tests.kit.facts import resaid, said
 from tests.kit.replays import State, counting, first_difference, first_of, more, recorded
 

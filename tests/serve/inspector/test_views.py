@@ -11,8 +11,8 @@ from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Runner
 from graphengine.databases.sqlite import SQLiteStore
-from graphengine.history.export import import_run, parse
 from graphengine.models.scripted import ScriptedModel
+from graphengine.records.export import import_run, parse
 from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.queries import Query
 from graphengine.serve.inspector.run_cache import RunCache

@@ -1,7 +1,7 @@
 """The JSON documents of runs that other programs read, and how each is made: `--json`, the service, the inspector.
 
 These structs are what is encoded, and what `graphengine schema` and the service's OpenAPI are generated from
-(`graphengine.history.json_schema`); a docstring's `Attributes` are the descriptions there. A key that is UNSET is left
+(`graphengine.records.json_schema`); a docstring's `Attributes` are the descriptions there. A key that is UNSET is left
 out. Times are epoch seconds. Readers should ignore unknown keys: the number under `schema` rises only when a reader of
 the old documents would misread the new ones.
 """
@@ -16,9 +16,11 @@ from msgspec import UNSET
 
 from graphengine.engine.map_items import lost_parts
 from graphengine.engine.steps import RunStatus
-from graphengine.history.load import Difference, Shared, Wait, waits_of
-from graphengine.history.selection import status_of
-from graphengine.history.step_document import (
+from graphengine.history.load import Wait, waits_of
+from graphengine.history.usage import Usage, figures_of, usage_from
+from graphengine.records.run_diff import Difference, Shared
+from graphengine.records.spending import spending
+from graphengine.records.step_document import (
     Document,
     Failure,
     Part,
@@ -27,16 +29,15 @@ from graphengine.history.step_document import (
     failure_document,
     step_document,
 )
-from graphengine.history.usage import Usage, figures_of, spending, usage_from
 from graphengine.state.encoded import opened
 from graphengine.state.ending import Ending
-from graphengine.stores.base import Status, Summary
+from graphengine.stores.base import Status, Summary, status_of
 
 if TYPE_CHECKING:
     from graphengine.engine import steps as recorded
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.history import load
-    from graphengine.history.usage import Spent
+    from graphengine.records import run_diff
+    from graphengine.records.spending import Spent
     from graphengine.state import amounts
     from graphengine.stores.base import RunInfo
 
@@ -431,7 +432,7 @@ class Compared(Document):
     setup: Sequence[str]
 
 
-def diff_document(found: load.RunDiff) -> Compared:
+def diff_document(found: run_diff.RunDiff) -> Compared:
     """Return the document of where two runs diverge."""
     return Compared(
         shared=found.shared,
@@ -443,7 +444,7 @@ def diff_document(found: load.RunDiff) -> Compared:
     )
 
 
-def _side(side: load.Side) -> Side:
+def _side(side: run_diff.Side) -> Side:
     return Side(
         run_id=side.info.id,
         graph=side.info.graph,

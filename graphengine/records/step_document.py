@@ -1,4 +1,4 @@
-"""The base of all JSON documents, and those of errors and of steps; see `graphengine.history.json_document`."""
+"""The base of all JSON documents, and those of errors and of steps; see `graphengine.records.json_document`."""
 
 from __future__ import annotations
 

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, cast
 
+from graphengine.stores.base import status_of
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
@@ -58,13 +60,6 @@ class Wanted:
             and (self.older_seconds is None or old >= self.older_seconds)
             and (self.newer_seconds is None or old <= self.newer_seconds)
         )
-
-
-def status_of(info: RunInfo) -> Status:
-    """Return a run's status as shown: a running one without a driver is queued, if it never had one, or interrupted."""
-    if info.status == "running" and info.driver is None:
-        return "queued" if info.queued else "interrupted"
-    return info.status
 
 
 def stored_status(shown: str | None) -> Status | None:

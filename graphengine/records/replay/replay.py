@@ -1,8 +1,8 @@
 """Replay: decide a recorded run again with today's graph, without calling a node.
 
-Each recorded step gives back the event that it came from (`graphengine.history.replay.event_of_step`). `decide` decides
-that event again with today's plan, and the two steps are compared (`graphengine.history.replay.step_diff`), as are the
-recorded node and its input with today's (`graphengine.history.replay.node_diff`). Then the recorded step is folded, so
+Each recorded step gives back the event that it came from (`graphengine.records.replay.event_of_step`). `decide` decides
+that event again with today's plan, and the two steps are compared (`graphengine.records.replay.step_diff`), as are the
+recorded node and its input with today's (`graphengine.records.replay.node_diff`). Then the recorded step is folded, so
 that later differences are found too. Conditions, reducers, validators and selectors are called; nodes, agents and
 resources never.
 """
@@ -30,16 +30,16 @@ from graphengine.engine.steps import (
     outcome_of,
 )
 from graphengine.errors import GraphChanged, GraphEngineError, StoreCorrupt
-from graphengine.history.export import Exported
-from graphengine.history.replay.event_of_step import (
+from graphengine.records.export import Exported
+from graphengine.records.replay.event_of_step import (
     RAW,
     Mismatch,
     node_of,
     source_event,
     walked,
 )
-from graphengine.history.replay.node_diff import OF_ATTEMPTS, node_differences
-from graphengine.history.replay.step_diff import REASON, StepDifference, plain, step_differences
+from graphengine.records.replay.node_diff import OF_ATTEMPTS, node_differences
+from graphengine.records.replay.step_diff import REASON, StepDifference, plain, step_differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -138,7 +138,7 @@ def replay(graph: GraphDefinition[Any], run: Exported | Sequence[Step]) -> Repla
 
     Args:
         graph: The graph, changed or not since the run was recorded.
-        run: A run as `graphengine.history.export.read_file` returns it, or all its steps, including those shared
+        run: A run as `graphengine.records.export.read_file` returns it, or all its steps, including those shared
             with its parents (`Runner.history`). Steps alone do not record where nodes read from, so changed inputs are
             found only if they are missing today.
 

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphengine.errors import InputError, UnknownRun
-from graphengine.history.load import At, Difference, RunWait, differences, load_snapshot, run_waits_of
-from graphengine.history.selection import STATUSES, Wanted, newest, status_of
-from graphengine.history.usage import spending
-from graphengine.runner import retention as pruning
-from graphengine.runner.arguments import checked_tags, plan_of
-from graphengine.runner.run import Run, handle_on
+from graphengine.history.load import At, load_snapshot
+from graphengine.records import retention as pruning
+from graphengine.records.run_diff import Difference, differences
+from graphengine.records.run_waits import RunWait, run_waits_of
+from graphengine.records.selection import STATUSES, Wanted, newest
+from graphengine.records.spending import spending
+from graphengine.runner import runner as core
+from graphengine.runner.arguments import checked_tags
+from graphengine.runner.runner import as_shown
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import timedelta
 
-    from graphengine.engine.steps import Step
-    from graphengine.graph.definition import GraphDefinition
-    from graphengine.history.usage import Spent
-    from graphengine.runner.lives import Lives
-    from graphengine.runner.run_events import Event
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.records.spending import Spent
+    from graphengine.stores.base import RunInfo
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -41,86 +39,8 @@ class Page(list[T]):
     more: bool = False
 
 
-class Records:
-    """The recorded runs of a store, as a Runner offers them, and handles on those that live here.
-
-    Attributes:
-        store: The store.
-    """
-
-    store: Store
-    _lives: Lives
-
-    @overload
-    def get(self, run_id: str, graph: None = None) -> Run[Any]: ...
-
-    @overload
-    def get(self, run_id: str, graph: GraphDefinition[S]) -> Run[S]: ...
-
-    def get(self, run_id: str, graph: GraphDefinition[Any] | None = None) -> Run[Any]:
-        """Return a handle on a run: the same one that `start` or `resume` returned if it is driven here.
-
-        For any other run `events()` follows it, and `result()` waits until no process drives it, and it is not queued.
-        To drive it here, call `resume`. A start or resume that is about to
-        fail is not distinguished: its handle raises its error, as `RunExists`.
-
-        Args:
-            run_id: The run.
-            graph: The run's graph, for the types of the result's state, and for `Run.branch`. Without it, and if no run
-                of it is driven here, the state of the result has the recorded JSON values.
-
-        Raises:
-            CompileError: At once. `UnknownRun` by the handle's methods.
-
-        Example:
-            >>> async def main() -> None:
-            ...     async with Runner() as runner:
-            ...         run = runner.start(count, run_id="first")
-            ...         print(runner.get("first") is run, (await runner.get("first").result()).state.n)
-            ...         print((await runner.get("first", count).result()).state)
-            >>> asyncio.run(main())
-            True 3
-            n=3
-        """
-        self._lives.check_usable()
-        plan = None if graph is None else plan_of(graph)
-        life = self._lives.of(run_id)
-        return Run(run_id, self._lives, plan=plan) if life is None else handle_on(life, self._lives)
-
-    def watch(
-        self, run_id: str, graph: GraphDefinition[Any] | None = None, *, after: int = 0, wait_out: bool = True
-    ) -> AsyncGenerator[Event, None]:
-        """Iterate over what happens to a run, whichever process drives it, until it is over.
-
-        The events are recorded steps after seq `after`, `StatusChanged` whenever the status, the driver or the waits
-        have changed, live events while the run is driven here, and `RunEnded` with the result. Only the database is
-        read: the run and its driver are not affected.
-
-        Args:
-            run_id: The run.
-            graph: The run's graph, as for `get`.
-            after: Leave out the steps up to this seq; for a client that reconnects.
-            wait_out: Whether to continue while the run waits, or while no process drives it; else that is its end.
-
-        Raises:
-            CompileError: At once. `UnknownRun` when iterated.
-
-        Example:
-            >>> from graphengine.runner import RunEnded, StepRecorded
-            >>> async def main() -> None:
-            ...     async with Runner() as runner:
-            ...         runner.start(count, run_id="first")
-            ...         async for event in runner.watch("first", after=2):
-            ...             if isinstance(event, StepRecorded):
-            ...                 print(event)
-            ...             if isinstance(event, RunEnded):
-            ...                 print(event.result.status)
-            >>> asyncio.run(main())
-            3 node more (visit 2, attempt 1) → more
-            4 node more (visit 3, attempt 1) → END
-            finished
-        """
-        return self.get(run_id, graph).events(after, wait_out=wait_out)
+class Records(core.Runner):
+    """A Runner that also lists, reads, compares, tags and removes recorded runs."""
 
     async def runs(
         self,
@@ -161,14 +81,9 @@ class Records:
             raise InputError(f"runs(limit={limit})", repair="give 1 or more")
         await self.store.open()
         found = await newest(self.store, Wanted(limit + 1, status, graph, tag, before=before))
-        page = Page(map(_as_shown, found[:limit]))
+        page = Page(map(as_shown, found[:limit]))
         page.more = len(found) > limit
         return page
-
-    async def info(self, run_id: str) -> RunInfo:
-        """Return the facts about a run: its graph, status, last seq, driver, times, tags. Raises: UnknownRun."""
-        await self._lives.known(run_id)
-        return _as_shown(await self.store.info(run_id))
 
     async def waits(
         self, run_id: str | None = None, *, graph: str | None = None, limit: int = 100, before: str | None = None
@@ -213,14 +128,6 @@ class Records:
             with suppress(UnknownRun):  # it was removed meanwhile
                 found += run_waits_of(await load_snapshot(self.store, info.id, None), inbox)
         return found
-
-    async def history(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
-        """Return the steps of a run after seq `after`, at most `limit`, including those it shares with its parents.
-
-        Raises:
-            UnknownRun: No run with this id is recorded.
-        """
-        return await Run(run_id, self._lives).history(after=after, limit=limit)
 
     async def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]:
         """Return the recorded state after a step: a seq, or a node's path and visit; by default after the last step.
@@ -327,14 +234,4 @@ class Records:
         return spending(await self.store.steps(run_id), (await self.store.info(run_id)).parent_seq)
 
 
-def _as_shown(info: RunInfo) -> RunInfo:
-    status = status_of(info)
-    return info if status == info.status else replace(info, status=status)
-
-
-def lives_of(runner: Records) -> Lives:
-    """Return the runs that are alive in a Runner: for workers, the command line and the inspector."""
-    return runner._lives  # noqa: SLF001 - of this module
-
-
-__all__ = ["Page", "Records", "RunWait", "lives_of"]
+__all__ = ["Page", "Records", "RunWait"]

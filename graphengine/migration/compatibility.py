@@ -1,7 +1,7 @@
 """A check of whether a recorded run still fits a changed graph, and the changes that it needs.
 
 The changes that migrations and new defaults make are tried on a copy of the snapshot; then every frame of the copy is
-checked against today's graph by `graphengine.runner.migration.positions`. The run itself is not changed here: the
+checked against today's graph by `graphengine.migration.positions`. The run itself is not changed here: the
 result is a `GraphFit` to record, or a list of mismatches that keep the run from continuing.
 """
 
@@ -19,9 +19,9 @@ from graphengine.engine.snapshot import ROOT
 from graphengine.engine.steps import Shift, path_of
 from graphengine.engine.stored import copy_of
 from graphengine.errors import GraphChanged, InvalidUpdate, NoChoice
-from graphengine.history.graph_spec_diff import differences
-from graphengine.runner.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
-from graphengine.runner.migration.positions import Mismatch, asks_anew, migration_hint, place_mismatches
+from graphengine.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
+from graphengine.migration.positions import Mismatch, asks_anew, migration_hint, place_mismatches
+from graphengine.records.graph_spec_diff import differences
 from graphengine.state.field import explain
 from graphengine.state.secret import HIDDEN
 from graphengine.state.view import View

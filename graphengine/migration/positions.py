@@ -24,7 +24,7 @@ from graphengine.errors import GraphEngineError, InvalidUpdate, NoChoice
 from graphengine.graph.definition import Fork
 from graphengine.graph.options import START
 from graphengine.graph.question import AskBody
-from graphengine.history.replay.step_diff import plain
+from graphengine.records.replay.step_diff import plain
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.view import View
 

@@ -17,7 +17,7 @@ from graphengine.engine.snapshot import CRASHES
 from graphengine.engine.steps import Attempt, Failed, Waiting, WaitRecord, failure_of, falls_back, outcome_of
 from graphengine.errors import GraphEngineError, MissingInput
 from graphengine.graph.question import NO_ANSWER, AskBody
-from graphengine.history.replay.step_diff import StepDifference, plain, short
+from graphengine.records.replay.step_diff import StepDifference, plain, short
 from graphengine.state.field import why
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.selector import Reading

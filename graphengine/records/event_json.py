@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_type_hints
 from msgspec import defstruct
 from pydantic_core import from_json, to_json
 
-from graphengine.history.json_document import StatusReported, Stepped, WatchEnded, WatchLine
-from graphengine.history.step_document import failure_document, plain, step_document
+from graphengine.records.json_document import StatusReported, Stepped, WatchEnded, WatchLine
+from graphengine.records.step_document import failure_document, plain, step_document
 from graphengine.runner.run_events import Emitted, RunEnded, StatusChanged, StepRecorded
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:
     """Return an event of a run as JSON values, such as the data of a server-sent event.
 
-    `graphengine schema watch` prints the schema. `plain(step_document(step))` of `graphengine.history.step_document`
+    `graphengine schema watch` prints the schema. `plain(step_document(step))` of `graphengine.records.step_document`
     does the same for a step.
 
     Args:
