@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphengine.compile.checks.fork_regions import region
+from graphengine.checks.fork_regions import region
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.phases import (
     Collecting,

@@ -3,70 +3,31 @@
 from __future__ import annotations
 
 import inspect
-from dataclasses import is_dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, get_origin
 
-from pydantic import BaseModel
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError, PydanticUserError
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 
-from graphengine.compile.checks.secrets import encrypted
+from graphengine.compile.state import first_line
 from graphengine.errors import Problem
 from graphengine.graph.runnable import is_async
 from graphengine.reducers import OPERATIONS, append
-from graphengine.state.declared import model_of
 from graphengine.state.field_from_model import reducers_of
 from graphengine.state.immutable import unrecordable
 from graphengine.state.path import members
-from graphengine.state.schema import StateType
 from graphengine.state.secret import has_secret
 from graphengine.state.type_facts import has_plain_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.graph.definition import GraphDefinition
+    from pydantic import BaseModel
+
     from graphengine.state.field import FieldType
 
 _LIST_REDUCERS: Final = {"append": list, "extend": list, "merge": dict}
 
 
-def state_of(graph: GraphDefinition[Any]) -> tuple[StateType[Any] | None, list[Problem]]:
-    """Split a graph's state into its fields, and list its problems.
-
-    Returns:
-        The state, None if it is not a model or cannot be split; and the problems.
-    """
-    try:
-        model = model_of(graph.state)
-    except ValueError as error:
-        given: object = graph.state
-        kind = type(given)
-        is_instance = issubclass(kind, BaseModel) or is_dataclass(kind)
-        repair = f"pass the class: {kind.__name__}" if is_instance else "declare class State(BaseModel)"
-        return None, [Problem("bad_state", "state", str(error), repair)]
-    try:
-        state, found = _split(model)
-    except (PydanticUserError, PydanticSchemaGenerationError) as error:
-        where, repair = f"state {model.__name__}", "use types that JSON can represent"
-        problem = Problem("not_recordable", where, _first_line(error), repair)
-        return None, [*_whole_problems(model), problem]
-    if state.secrets:
-        state = StateType.of(model)  # of this graph alone, whose cipher its fields get
-    return state, [*found, *encrypted(graph, state)]
-
-
-@lru_cache(maxsize=128)
-def _split(model: type[BaseModel]) -> tuple[StateType[Any], tuple[Problem, ...]]:
-    """Split a model into its fields, and list its problems: nine tenths of a compilation, so once for each class."""
-    state = StateType.of(model)
-    problems = list(_whole_problems(model))
-    for name, field in state.fields.items():
-        problems += _field_problems(f"field {model.__name__}.{name}", field)
-    return state, tuple(problems)
-
-
-def _whole_problems(model: type[BaseModel]) -> Iterator[Problem]:
+def model_problems(model: type[BaseModel]) -> Iterator[Problem]:
     """Yield what prevents the model as a whole from being handled field by field."""
     where = f"state {model.__name__}"
     if model.model_config.get("extra") == "allow":
@@ -83,7 +44,7 @@ def _whole_problems(model: type[BaseModel]) -> Iterator[Problem]:
         yield Problem("not_recordable", where, text, "make it a field, or pass the value as a resource of the graph")
 
 
-def _field_problems(where: str, field: FieldType) -> Iterator[Problem]:
+def field_problems(where: str, field: FieldType) -> Iterator[Problem]:
     """Yield what prevents a field from being reduced, recorded or read back."""
     info = field.info
     reducers = reducers_of(info)
@@ -118,11 +79,7 @@ def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
     try:
         field.models.single.model_json_schema(mode="serialization")
     except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
-        yield Problem("not_recordable", where, _first_line(error), "use a type that JSON can represent")
+        yield Problem("not_recordable", where, first_line(error), "use a type that JSON can represent")
     if has_plain_bytes(field.models.single.__pydantic_core_schema__) and not has_secret(field.info.annotation):
         repair = "set ConfigDict(ser_json_bytes='base64', val_json_bytes='base64') on the model that has them"
         yield Problem("not_recordable", where, "bytes have no reliable form in JSON", repair)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
 
-from graphengine.compile.checks.reachability import components, reachable_from
+from graphengine.checks.reachability import components, reachable_from
 from graphengine.graph.conditions import Comparison, Composed, Fact, Negated, Plateau, Value
 from graphengine.graph.definition import Fork, Switch
 from graphengine.graph.options import END, START

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphengine.compile.checks.fork_regions import Fork as Shape
-from graphengine.compile.checks.fork_regions import region
-from graphengine.compile.checks.reachability import can_reach, components, reachable_from
+from graphengine.checks.fork_regions import Fork as Shape
+from graphengine.checks.fork_regions import region
+from graphengine.checks.reachability import can_reach, components, reachable_from
 from graphengine.errors import Problem
 from graphengine.graph.definition import Fork
 from graphengine.graph.elsewhere import NODES

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from graphengine.compile.checks.reachability import can_reach, reachable_from
+from graphengine.checks.reachability import can_reach, reachable_from
 from graphengine.graph.options import END, FAIL, START
 
 if TYPE_CHECKING:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from graphengine.compile.checks.fork_regions import breaches, region
+from graphengine.checks.fork_regions import breaches, region
 from graphengine.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from graphengine.compile.checks.fork_regions import Fork
-    from graphengine.compile.checks.shape import MeantShape
+    from graphengine.checks.fork_regions import Fork
+    from graphengine.checks.shape import MeantShape
     from graphengine.engine.plan import NodePlan
     from graphengine.state.field import FieldType
 

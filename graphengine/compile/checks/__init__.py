@@ -1,1 +1,0 @@
-"""Checks of a declared graph, one subject per module."""
