@@ -163,13 +163,13 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "GraphEngineError": "GraphEngineError",
             "CompileError": "CompileError errors.Problem",
             "Deprecations": "GraphEngineDeprecationWarning",
-            "All errors": "errors.* render.RenderError",
+            "All errors": "errors.* models.errors.* agents.errors.* render.RenderError",
         },
     }
 )
 """The API reference: tasks, their pages, and the public names on each page, without `graphengine.` before them.
 
-These names are public, and so are their members with a docstring; no other name is. `errors.*` are the other errors.
+These names are public, and so are their members with a docstring; no other name is. `errors.*` are all of a module.
 """
 
 BRIEF: Final = ("MemoryStore", "SQLiteStore", "PostgresStore", "All errors")
@@ -192,16 +192,19 @@ def pages() -> list[str]:
 def names_on(page: str) -> list[str]:
     """Return the public names on a page of the API reference, each as it is imported: `graphengine.Graph`."""
     (names,) = (pages_of_task[page] for pages_of_task in API.values() if page in pages_of_task)
-    return [path for name in names.split() for path in ([f"graphengine.{name}"] if name != "errors.*" else _errors())]
+    return [path for name in names.split() for path in _paths(f"graphengine.{name}")]
 
 
-def _errors() -> list[str]:
-    others = {"GraphEngineError", "CompileError"}
-    made = vars(importlib.import_module("graphengine.errors"))
+def _paths(name: str) -> list[str]:
+    """Return a name, or those of the errors of a module for `….*`, without those that have pages of their own."""
+    module, _, last = name.rpartition(".")
+    if last != "*":
+        return [name]
+    others, made = {"GraphEngineError", "CompileError"}, vars(importlib.import_module(module))
     return [
-        f"graphengine.errors.{name}"
-        for name in made
-        if isinstance(made[name], type) and issubclass(made[name], made["GraphEngineError"]) and name not in others
+        f"{module}.{each}"
+        for each, kind in made.items()
+        if isinstance(kind, type) and issubclass(kind, Exception) and kind.__module__ == module and each not in others
     ]
 
 

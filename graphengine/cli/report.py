@@ -17,7 +17,8 @@ from graphengine.cli.steps import all_waits, counted, explained, is_offline, sho
 from graphengine.cli.terminal import STATUS_STYLES, OutputFailed, clean, one_line, seconds
 from graphengine.engine.ready import limit_reached, spent
 from graphengine.engine.user_frames import is_user_code
-from graphengine.errors import GraphEngineError, ModelError, PriceUnknown
+from graphengine.errors import GraphEngineError
+from graphengine.models.errors import ModelError, PriceUnknown
 from graphengine.output_file import write_file
 from graphengine.state.amounts import allows_unknown_cost, are_offline, by_name, is_cost_unknown
 
