@@ -271,7 +271,7 @@ class Graph(GraphDefinition[S]):
 
 
 def _checks() -> Checks:
-    from graphengine.checks import ALL  # noqa: PLC0415 - declaring a graph needs no checks
+    from graphengine.checks.whole import ALL  # noqa: PLC0415 - declaring a graph needs no checks
 
     return ALL
 

@@ -1,12 +1,15 @@
-"""The checks of a graph as a whole: forks, what START reaches and what ends, and loops."""
+"""All checks of a graph, and those of it as a whole: forks, what START reaches and what ends, and loops."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.checks.forks import fork_problems
 from graphengine.checks.loops import unbounded_loops
+from graphengine.checks.options import graph_problems, migration_problems, node_problems
 from graphengine.checks.shape import MeantShape
+from graphengine.checks.state import field_problems, model_problems
+from graphengine.compile.checking import Checks
 from graphengine.compile.compiler import always, types_read
 from graphengine.errors import Problem
 from graphengine.graph.definition import Switch
@@ -14,14 +17,42 @@ from graphengine.graph.options import Limits
 from graphengine.state.type_facts import closed_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from pydantic import BaseModel
 
     from graphengine.compile.checking import Compiling
-    from graphengine.graph.definition import AnyEdge
+    from graphengine.graph.definition import AnyEdge, Declared, GraphDefinition
+    from graphengine.state.field import FieldType
     from graphengine.state.schema import StateType
 
 
-def whole_problems(found: Compiling) -> Iterator[Problem]:
+class _All(Checks):
+    """All checks."""
+
+    def model(self, model: type[BaseModel]) -> Iterable[Problem]:
+        return model_problems(model)
+
+    def field(self, where: str, field: FieldType) -> Iterable[Problem]:
+        return field_problems(where, field)
+
+    def options(self, graph: GraphDefinition[Any]) -> Iterable[tuple[str, str]]:
+        return graph_problems(graph)
+
+    def node(self, declared: Declared) -> Iterable[tuple[str, str]]:
+        return node_problems(declared)
+
+    def migrations(self, graph: GraphDefinition[Any]) -> Iterable[Problem]:
+        return migration_problems(graph)
+
+    def whole(self, found: Compiling) -> Iterable[Problem]:
+        return _whole_problems(found)
+
+
+ALL: Final = _All()
+
+
+def _whole_problems(found: Compiling) -> Iterator[Problem]:
     """Yield the problems of a graph as a whole."""
     graph, nodes, state = found.graph, found.nodes, found.state
     shape = MeantShape.of(graph)
@@ -54,3 +85,6 @@ def _exhaustive(edge: AnyEdge, state: StateType[Any]) -> bool:
         return False
     values = closed_values(types_read(edge.reading, state))
     return values is not None and all(value in edge.cases for value in values)
+
+
+__all__ = ["ALL"]
