@@ -12,8 +12,7 @@ import os
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, NamedTuple, ParamSpec, Protocol, TypeAlias, TypeVar
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeAlias, TypeVar
 
 from msgspec import Struct
 from pydantic_core import from_json, to_json
@@ -28,7 +27,6 @@ from graphengine.stores.refusals import check_process, lease_lost, not_dense, no
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import CoroutineType
-    from weakref import WeakSet
 
     from typing_extensions import Unpack
 
@@ -151,19 +149,6 @@ class Haul(NamedTuple):
 
     taken: Sequence[ClaimedRun]
     claimed: Mapping[str, Claimed]
-
-
-class Sender(Protocol):
-    """Sends writes from an event loop, which is idle until the answer comes."""
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether an answer is awaited."""
-        ...
-
-
-SENDERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, WeakSet[Sender]]] = WeakKeyDictionary()
-"""The senders of each event loop. The clock of a test does not jump while one of them awaits an answer."""
 
 
 class Promise(Struct, Generic[T], eq=False):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from copy import deepcopy
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from graphengine.errors import InputError, UnknownRun
 from graphengine.history.load import At, load_snapshot
@@ -19,7 +18,7 @@ from graphengine.runner.runner import as_shown
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import timedelta
 
     from graphengine.records.spending import Spent
@@ -128,15 +127,6 @@ class Records(core.Runner):
             with suppress(UnknownRun):  # it was removed meanwhile
                 found += run_waits_of(await load_snapshot(self.store, info.id, None), inbox)
         return found
-
-    async def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]:
-        """Return the recorded state after a step: a seq, or a node's path and visit; by default after the last step.
-
-        Raises:
-            UnknownRun; UnknownStep: There is no such step or visit.
-        """
-        await self._lives.known(run_id)
-        return deepcopy((await load_snapshot(self.store, run_id, at)).root.values)
 
     async def diff(
         self, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import logging
 import math
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from graphengine.errors import DefinitionError, RunExists, RunIsDriven
 from graphengine.graph.options import is_seconds
+from graphengine.history.load import load_snapshot
 from graphengine.runner import opening
 from graphengine.runner.arguments import (
     as_limits,
@@ -405,6 +407,15 @@ class Runner:
             UnknownRun: No run with this id is recorded.
         """
         return await Run(run_id, self._lives).history(after=after, limit=limit)
+
+    async def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]:
+        """Return the recorded state after a step: a seq, or a node's path and visit; by default after the last step.
+
+        Raises:
+            UnknownRun; UnknownStep: There is no such step or visit.
+        """
+        await self._lives.known(run_id)
+        return deepcopy((await load_snapshot(self.store, run_id, at)).root.values)
 
     async def stop(self, run_id: str, why: str = "asked", *, now: bool = False) -> None:
         """Stop a run cleanly at its next safe point. If another process drives it, return without waiting for that.

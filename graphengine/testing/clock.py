@@ -26,8 +26,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
-from graphengine.databases.sql import SENDERS
 from graphengine.errors import DefinitionError
+from graphengine.stores.senders import SENDERS
 
 if TYPE_CHECKING:
     from collections.abc import Sized

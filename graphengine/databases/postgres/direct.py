@@ -20,7 +20,7 @@ import psycopg
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus
 
-from graphengine.databases.sql import SENDERS
+from graphengine.stores.senders import SENDERS
 
 if TYPE_CHECKING:
     import asyncio
