@@ -48,7 +48,7 @@ from graphengine.models.base import Compacts, Message, Request, Response, RulesM
 from graphengine.models.hosted import refuse_lacking_tools
 from graphengine.models.limiter import limited
 from graphengine.models.parts import Cited, with_citations
-from graphengine.models.placeholder import PLACEHOLDER
+from graphengine.models.placeholder import PLACEHOLDER, no_placeholder
 from graphengine.models.settings import NO_SETTINGS, Settings
 from graphengine.runner.scope import Outcome, StepResult, as_outcome
 from graphengine.state.immutable import digest_of
@@ -162,12 +162,23 @@ class Conversation(Generic[T]):
             self._runtime.paid(usage_of(response))
             self.usage = add_usage(self.usage, usage_of(response))
             is_placeholder = response.model == PLACEHOLDER  # which no check accepts, so none is applied
-            value = self._parts.reader.read(response.content) if is_placeholder else await self._read(response.content)
+            value = self._placeholder(response) if is_placeholder else await self._read(response.content)
         except _OF_RULES as error:
             mark_repeating(error)
             raise
         self.messages.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
         return value
+
+    def _placeholder(self, response: Response) -> T:
+        """Return the value of a placeholder.
+
+        Raises:
+            ModelUnavailable: It does not fit, which is nobody's fault.
+        """
+        try:
+            return self._parts.reader.read(response.content)
+        except BadAnswer as error:
+            raise no_placeholder(self._agent.name, error.message) from error
 
     async def _to_the_answer(self) -> T:
         agent = self._agent

@@ -69,7 +69,7 @@ def test_values_are_the_smallest_that_fit() -> None:
         below=-2,
         day=datetime.date(2000, 1, 1),
         at=datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC),
-        key=uuid.UUID(int=0),
+        key=uuid.UUID("00000000-0000-0000-8000-000000000000"),
         reasons=[text],
         two=[text, text],
         pair=(0, False),
