@@ -126,7 +126,7 @@ class Conversation(Generic[T]):
         self._is_last = False
         self.messages: list[Message] = []
         self._key = ""
-        if self._is_made and not isinstance(self._model, RulesModel):
+        if self._is_made and not self._is_by_rules:
             self._key = runtime.place(f"agent {agent.name}", lambda: self._identity(_steady(inputs)))
         self._equal: Counter[str] = Counter()
         self.usage: Usage = {}
@@ -139,7 +139,7 @@ class Conversation(Generic[T]):
         """
         question = Message(role="user", text=utf8_text(prompt), media=tuple(media), agent=self._agent.name)
         self.messages.append(question)
-        if isinstance(self._model, RulesModel):
+        if self._is_by_rules:
             return await self._by_rules()
         async with AsyncExitStack() as stack:
             await self._open_tools(stack)
@@ -161,20 +161,22 @@ class Conversation(Generic[T]):
             response = await self._model.answer(self._request())
             self._runtime.paid(usage_of(response))
             self.usage = add_usage(self.usage, usage_of(response))
-            is_placeholder = response.model == PLACEHOLDER  # which no check accepts, so none is applied
-            value = self._placeholder(response) if is_placeholder else await self._read(response.content)
+            value = await self._value(response)
         except _OF_RULES as error:
             mark_repeating(error)
             raise
         self.messages.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
         return value
 
-    def _placeholder(self, response: Response) -> T:
-        """Return the value of a placeholder.
+    async def _value(self, response: Response) -> T:
+        """Return the value of an answer, checked; but no check accepts a placeholder, so none is applied to it.
 
         Raises:
-            ModelUnavailable: It does not fit, which is nobody's fault.
+            BadAnswer, GuardFailed: It does not fit.
+            ModelUnavailable: A placeholder does not fit, which is nobody's fault.
         """
+        if response.model != PLACEHOLDER:
+            return await self._read(response.content)
         try:
             return self._parts.reader.read(response.content)
         except BadAnswer as error:
@@ -205,7 +207,7 @@ class Conversation(Generic[T]):
                 continue
             try:
                 with self._refusing(GuardFailed, *_OF_RULES):
-                    value = await self._read(str(response.content))
+                    value = await self._value(response)
                 if isinstance(value, Cited):
                     value = with_citations(value, self.messages[-1])
                 self._runtime.answered("turn", str(self._turn), value)
@@ -338,6 +340,11 @@ class Conversation(Generic[T]):
         if usage:
             self._runtime.paid(usage)
             self.usage = add_usage(self.usage, usage)
+
+    @property
+    def _is_by_rules(self) -> bool:
+        """Whether the answer is computed at once, without turns and tools."""
+        return isinstance(self._model, RulesModel) and not self._model.calls_tools
 
     @property
     def _is_made(self) -> bool:

@@ -12,48 +12,68 @@ from typing import TYPE_CHECKING, Final
 from pydantic_core import to_json
 
 from graphengine.errors import ModelUnavailable
-from graphengine.models.base import Response, RulesModel
+from graphengine.models.base import Response, RulesModel, ToolCall
 from graphengine.models.placeholder_values import Values
 
 if TYPE_CHECKING:
     from graphengine.models.base import Request
+    from graphengine.models.hosted import HostedTool
+    from graphengine.state.json_values import JsonObject
 
 PLACEHOLDER: Final = "placeholder"
 """The model's name."""
 
 
 class PlaceholderModel(RulesModel):
-    """Answers every agent at once and at no cost; it calls no tools, and the agent's `check` is not applied.
+    """Answers every agent at once and at no cost; the agent's `check` is not applied.
 
     A check tests what a language model wrote, which a placeholder never satisfies by itself. Calls are counted for each
     agent and each object of this class, so equal runs have equal answers.
 
+    Args:
+        call_tools: Whether to call each tool of an agent once, with the smallest arguments, before it answers. For
+            tests: the tools really run. Otherwise none is called.
+
     Example:
         >>> import asyncio
-        >>> from graphengine.models.base import Request
+        >>> from graphengine.models import Request
         >>> asyncio.run(PlaceholderModel().answer(Request("writer", "", []))).content
         '[placeholder: writer, call 1]'
     """
 
     name = PLACEHOLDER
 
-    def __init__(self) -> None:
+    def __init__(self, *, call_tools: bool = False) -> None:
+        self.calls_tools = call_tools
         self._calls: Counter[str] = Counter()
 
     async def answer(self, request: Request) -> Response:
-        """Return a text, or the JSON of a small value that fits the schema.
+        """Return a text, the JSON of a small value that fits the schema, or the calls of all tools.
 
         Raises:
             ModelUnavailable: No value is known that fits.
         """
-        self._calls[request.agent] += 1
-        text = f"[placeholder: {request.agent}, call {self._calls[request.agent]}]"
-        if request.schema is not None:
-            try:
-                text = to_json(Values(request.schema, text).smallest()).decode()
-            except ValueError as error:
-                raise no_placeholder(request.agent, str(error)) from error
+        text = f"[placeholder: {request.agent}, call {self._calls[request.agent] + 1}]"
+        try:
+            if self.calls_tools and request.tools and request.messages[-1].role == "user":
+                calls = [
+                    ToolCall(id=f"call_{number}", name=tool.name, arguments=_json(tool.schema, text, is_top=False))
+                    for number, tool in enumerate(request.tools, 1)
+                ]
+                return Response("", tuple(calls), "tools", model=PLACEHOLDER, cost_usd=0.0, offline=True)
+            self._calls[request.agent] += 1
+            text = text if request.schema is None else _json(request.schema, text)
+        except ValueError as error:
+            raise no_placeholder(request.agent, str(error)) from error
         return Response(text, model=PLACEHOLDER, cost_usd=0.0, offline=True)
+
+    def lacks_tool(self, _tool: HostedTool) -> str:
+        """Return "": what a provider would run is left out."""
+        return ""
+
+
+def _json(schema: JsonObject, text: str, *, is_top: bool = True) -> str:
+    return to_json(Values(schema, text).smallest(is_top=is_top)).decode()
 
 
 def no_placeholder(agent: str, why: str) -> ModelUnavailable:

@@ -74,8 +74,11 @@ class Values:
                 break
             self._heights = heights
 
-    def smallest(self) -> JsonValue:
-        """Return a small value, whose objects have all their properties at the top, and below it the required ones.
+    def smallest(self, *, is_top: bool = True) -> JsonValue:
+        """Return a small value, whose objects have their required properties.
+
+        Args:
+            is_top: Whether an object at the top has all its properties.
 
         Raises:
             ValueError: No value is known that fits the schema.
@@ -83,7 +86,7 @@ class Values:
         room = self._height(self._schema)
         if room == math.inf:
             raise ValueError("each value would have to contain another one of its kind, without end")
-        return self._value(self._schema, max(room, _ROOM), 0, is_top=True)
+        return self._value(self._schema, max(room, _ROOM), 0, is_top=is_top)
 
     def _height(self, schema: object) -> float:
         """Return how many references each value of a schema passes through at least."""
