@@ -18,7 +18,7 @@ from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.conversation import Conversation
 from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
-from graphengine.agents.prompts import DATA_NOTE, SYSTEM_DATA_NOTE, fill, labelled
+from graphengine.agents.prompts import fill, labelled, with_note
 from graphengine.agents.reading import Output
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
 from graphengine.agents.tool_checks import findings
@@ -353,9 +353,8 @@ class Agent(Generic[T]):
             system, _ = await self._made("system", self.system, runtime, inputs)
         else:
             system = fill(self.system, inputs)
-            if holes(self.system):
-                return f"{system}\n\n{SYSTEM_DATA_NOTE}"
-        return "\n\n".join(part for part in (system, DATA_NOTE if has_data else "") if part)
+        is_data = isinstance(self.system, str) and bool(holes(self.system))
+        return with_note(system, is_data=is_data, has_data=has_data)
 
     def _shown(self, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that become the question if there is no prompt: all that no tool reads."""

@@ -25,6 +25,7 @@ from typing_extensions import TypeVar
 
 from graphengine.agents import window
 from graphengine.agents.approval import Asking
+from graphengine.agents.asked import differing
 from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.prompts import DATA_NOTE, as_text
 from graphengine.agents.reading import KEY
@@ -45,6 +46,7 @@ from graphengine.errors import (
 from graphengine.graph.runnable import is_async
 from graphengine.media import Media
 from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
+from graphengine.models.hiding import MARK
 from graphengine.models.hosted import refuse_lacking_tools
 from graphengine.models.limiter import limited
 from graphengine.models.parts import Cited, with_citations
@@ -290,12 +292,25 @@ class Conversation(Generic[T]):
         if request.settings != NO_SETTINGS:
             found["settings"] = request.settings.recorded()
         if self._turn == 1:
-            made = {"question": self.messages[0].text} if self._makes_question else {}
-            made |= {"system": self._system} if callable(self._agent.system) else {}
-            found |= {name: text for name, text in made.items() if self._runtime.may_record(text)}
-            if "question" in found and self.messages[0].media:
+            found |= self._texts()
+            if self._makes_question and self.messages[0].media and found["question"] != MARK:
                 found["media"] = [one.model_dump() for one in self.messages[0].media]
+        elif (sent := [each for each in self.messages[-2:] if each.role == "user"]) and self.messages[0] not in sent:
+            found["feedback"] = self._recordable(sent[-1].text)
         return found
+
+    def _texts(self) -> dict[str, JsonValue]:
+        """Return the question and the instructions, unless the graph spec and the state give them again."""
+        agent, texts = self._agent, {"system": self._system, "question": self.messages[0].text}
+        if self._runtime.has_node_of(agent):
+            templates = [text if isinstance(text, str) else "function" for text in (agent.system, agent.prompt)]
+            kept = differing((templates[0], templates[1]), self._inputs, *texts.values())
+            texts = kept | ({"question": texts["question"]} if self._makes_question else {})
+        return {name: self._recordable(text) for name, text in texts.items() if text}
+
+    def _recordable(self, text: str) -> str:
+        """Return a text, or what stands for one with a secret."""
+        return text if self._runtime.may_record(text) else MARK
 
     @contextmanager
     def _counting(self, answered: list[Response]) -> Iterator[None]:
@@ -589,10 +604,10 @@ class Conversation(Generic[T]):
         if not self._key:
             return self._runtime.place(f"agent {self._agent.name}", self._identity)
         for record in self._runtime.recorded(self._key):
-            if isinstance(record, dict) and "question" in record:
+            if isinstance(record, dict) and record.get("question", MARK) != MARK:
                 media = tuple(Media.model_validate(one) for one in record.get("media", ()))
                 self.messages[0] = self.messages[0].model_copy(update={"text": record["question"], "media": media})
-            if isinstance(record, dict) and "system" in record:
+            if isinstance(record, dict) and record.get("system", MARK) != MARK:
                 self._system = record["system"]
         return self._key
 
