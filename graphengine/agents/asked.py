@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _UNREADABLE: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError, GraphEngineError)
 """What a record that no graph wrote can raise."""
 
+_NOT_MADE: Final = {"text": "This call was not made.", "error": True}
+"""What stands for the reason that a model got for a call that has no record: a cap, an unknown tool, a refusal."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -82,7 +85,7 @@ def turn_of(step: Step, snapshot: Snapshot, spec: GraphSpec | None) -> Asked | N
             new = len(messages)
             for index, call in enumerate(response.calls):
                 result: Any = records.get(f"{around}/tool {call.name}|{turn}.{index}|1")
-                messages += [] if result is None else [result_message(call, result)]
+                messages.append(result_message(call, _NOT_MADE if result is None else result))
     return None
 
 

@@ -131,6 +131,7 @@ class Conversation(Generic[T]):
         if self._is_made and not self._is_by_rules:
             self._key = runtime.place(f"agent {agent.name}", lambda: self._identity(_steady(inputs)))
         self._equal: Counter[str] = Counter()
+        self._made: Counter[str] = Counter()
         self.usage: Usage = {}
 
     async def hold(self, prompt: str, media: Sequence[Media] = ()) -> T:
@@ -494,7 +495,8 @@ class Conversation(Generic[T]):
                 await room.acquire()
                 if failed:
                     break
-                made = functools.partial(self._call, call, f"{number}.{index}", self._key_of(call))
+                refused, key = self._over(call), self._key_of(call)
+                made = functools.partial(self._call, call, f"{number}.{index}", key, refused)
                 tasks.append(asyncio.create_task(as_outcome(made)))
                 tasks[-1].add_done_callback(ended)
             return [(await task).result() for task in tasks]
@@ -516,8 +518,20 @@ class Conversation(Generic[T]):
         self._equal[what] += 1
         return f"{call.name}:{_digest(to_json([self._key, what, self._equal[what]]))}"
 
-    async def _call(self, call: ToolCall, number: str, key: str) -> Message:
+    def _over(self, call: ToolCall) -> str:
+        """Count a call. Return why it is not made, "" if it is."""
+        tool, most = self._tools.get(call.name), self._agent.max_tool_calls
+        if tool is not None and tool.max_calls is not None and self._made[call.name] >= tool.max_calls:
+            return f"This call was not made: the most calls of {call.name} for one answer, {tool.max_calls}, are made."
+        if most is not None and self._made.total() >= most:
+            return f"This call was not made: the most calls of tools for one answer, {most}, are made."
+        self._made[call.name] += 1
+        return ""
+
+    async def _call(self, call: ToolCall, number: str, key: str, refused: str) -> Message:
         tool = self._tools.get(call.name)
+        if refused:
+            return result_message(call, {"text": refused, "error": True})
         if tool is None:
             known = ", ".join(self._tools) or "none"
             return result_message(call, {"text": f"There is no tool {call.name!r}. There are: {known}.", "error": True})
