@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _UNREADABLE: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError, GraphEngineError)
 """What a record that no graph wrote can raise."""
 
+_SAME: Final = (str, int, float, bool, type(None))
+"""Types whose values a prompt shows as it shows their records."""
+
 _NOT_MADE: Final = {"text": "This call was not made.", "error": True}
 """What stands for the reason that a model got for a call that has no record: a cap, an unknown tool, a refusal."""
 
@@ -146,8 +149,10 @@ def refilled(system: str, prompt: str, values: Mapping[str, Any]) -> tuple[str, 
 
 def differing(templates: tuple[str, str], values: Mapping[str, object], system: str, question: str) -> dict[str, str]:
     """Return of a call's instructions and question what the templates and the recorded state do not give again."""
-    shown = {root for text in templates for hole in holes(text) for root in (hole, parse(hole).root)}
-    read = {name: value for name, value in values.items() if name in shown}
+    shown = [name for text in templates for hole in holes(text) for name in (hole, parse(hole).root)]
+    read = {name: values[name] for name in shown if name in values}
+    if templates[1] and all(type(value) in _SAME for value in read.values()):
+        return {}
     made: tuple[str | None, str | None] = None, None
     with suppress(*_UNREADABLE):
         made = refilled(*templates, to_jsonable_python(read))

@@ -306,7 +306,8 @@ class Conversation(Generic[T]):
         if self._runtime.has_node_of(agent):
             templates = [text if isinstance(text, str) else "function" for text in (agent.system, agent.prompt)]
             kept = differing((templates[0], templates[1]), self._inputs, *texts.values())
-            texts = kept | ({"question": texts["question"]} if self._makes_question else {})
+            is_made = {"system": callable(agent.system), "question": self._makes_question}
+            texts = {name: text for name, text in texts.items() if is_made[name] or name in kept}
         return {name: self._recordable(text) for name, text in texts.items() if text}
 
     def _recordable(self, text: str) -> str:
