@@ -18,7 +18,6 @@ from graphengine.stores.base import LARGEST_PRIORITY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from os import PathLike
 
     from graphengine.engine.plan import Plan
     from graphengine.state.amounts import LimitsRecord
@@ -72,16 +71,18 @@ def place_in(queue: str | None, priority: int, tenant: str | None) -> InQueue | 
     return InQueue(queue, priority, tenant)
 
 
-def store_of(given: str | PathLike[str] | Store | None) -> Store:
-    """Return the store that is given, or the one at a path; None is one in memory."""
+def store_of(given: Store | None) -> Store:
+    """Return the store that is given; None is one in memory.
+
+    Raises:
+        DefinitionError: It is the name of a database, which `graphengine.Runner` opens.
+    """
     if given is None:
-        from graphengine.stores.memory import MemoryStore  # noqa: PLC0415 - each store is imported when it is used
+        from graphengine.stores.memory import MemoryStore  # noqa: PLC0415 - imported when it is used
 
         return MemoryStore()
     if isinstance(given, (str, os.PathLike)):
-        from graphengine.stores.sqlite import SQLiteStore  # noqa: PLC0415
-
-        return SQLiteStore(given)
+        raise DefinitionError(f"Runner({given!r})", repair="use graphengine.Runner, or give the Store itself")
     return given
 
 

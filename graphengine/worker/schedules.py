@@ -13,7 +13,7 @@ from pydantic_core import to_jsonable_python
 
 from graphengine.errors import InputError, RunExists
 from graphengine.graph.options import is_tag
-from graphengine.runner.records import lives_of
+from graphengine.runner.runner import lives_of
 from graphengine.state.declared import given_in
 from graphengine.stores.base import DEFAULT_QUEUE, StoredSchedule
 

@@ -28,7 +28,7 @@ from graphengine import (
     plateau,
     value,
 )
-from graphengine.errors import BadAnswer
+from graphengine.agents.errors import BadAnswer
 from graphengine.reducers import add, append, merge
 
 

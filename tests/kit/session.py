@@ -57,10 +57,10 @@ from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Decided, Shift, Step, WaitRecord, path_of
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
+from graphengine.migration.compatibility import GraphFit, field_changes, mismatch_error
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.context import NodeServices
 from graphengine.runner.followers import Audience, Following
-from graphengine.runner.migration.compatibility import GraphFit, field_changes, mismatch_error
 from graphengine.runner.result import PastRun
 from graphengine.state.amounts import LimitsRecord, Usage
 from graphengine.state.interrupts import Interrupt

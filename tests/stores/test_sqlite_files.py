@@ -20,6 +20,11 @@ from typing import Any
 
 import pytest
 
+from graphengine.databases.sqlite import SQLiteStore, doctor, readers
+from graphengine.databases.sqlite.files import APPLICATION_ID, check_format, file_state, log_of
+from graphengine.databases.sqlite.queries import SQL, latest_format
+from graphengine.databases.sqlite.readers import Reader
+from graphengine.databases.sqlite.worker import Worker
 from graphengine.errors import (
     DefinitionError,
     RunnerClosed,
@@ -29,11 +34,6 @@ from graphengine.errors import (
     StoreReadOnly,
     StoreTooNew,
 )
-from graphengine.stores.sqlite import SQLiteStore, doctor, readers
-from graphengine.stores.sqlite.files import APPLICATION_ID, check_format, file_state, log_of
-from graphengine.stores.sqlite.queries import SQL, latest_format
-from graphengine.stores.sqlite.readers import Reader
-from graphengine.stores.sqlite.worker import Worker
 from tests.conformance.store_kit import append, batch, new_run, refused, same, seqs, step, steps
 from tests.stores.support import OpenStore, OtherProcess, content_of
 
