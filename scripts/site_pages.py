@@ -86,7 +86,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Router": "Router",
             "ScriptedModel": "ScriptedModel models.calls models.cited models.OffScript",
             "RecordedModel": "models.RecordedModel models.NotRecorded models.BadRecording",
-            "RulesModel": "models.RulesModel",
+            "RulesModel": "models.RulesModel models.PlaceholderModel",
             "AnthropicModel": "models.AnthropicModel",
             "BedrockModel": "models.BedrockModel",
             "VertexModel": "models.VertexModel",

@@ -84,7 +84,7 @@ class Output(Generic[T]):
                 repair="use a type that has a JSON Schema",
             ) from error
         self.name = re.sub(r"[^A-Za-z0-9_-]+", "_", self._type).strip("_")[:_LONGEST_NAME] or KEY
-        self._choices = _choices(output)
+        self._choices = {} if schema is not None and "contentSchema" in schema else _choices(output)
         self._bare = schema is not None and schema.get("format") in _BARE
         inner = _unreferenced(schema or {})
         plain = inner.get("type") == "object" and "properties" in inner

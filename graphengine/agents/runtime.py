@@ -16,6 +16,7 @@ from pydantic_core import to_json
 
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.agents.live_events import Live
+from graphengine.engine.lookup import plan_of
 from graphengine.engine.ready import limit_over, limits_costs
 from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError
@@ -66,6 +67,11 @@ class RunRuntime(NodeScope):
     def model_for(self, agent: str, own: str | Model | None) -> Model:
         """Return the model of an agent here: the Runner's replacement, or the agent's own."""
         return self._run.models.of(self.around.run.plan.graph, self.context.path, agent, own)
+
+    def has_node_of(self, agent: object) -> bool:
+        """Return whether this is the node of an agent, so that the graph spec has its prompt."""
+        node = plan_of(self.around.run.plan, self.frame).nodes[self.frame.at]
+        return node.call is not None and self.frame.cause is None and getattr(node.call.body, "agent", None) is agent
 
     @property
     def must_stop(self) -> bool:
@@ -223,6 +229,10 @@ class StandaloneRuntime:
     def group(self, place: str) -> AbstractContextManager[None]:  # noqa: ARG002
         """Return a context that does nothing."""
         return nullcontext()
+
+    def has_node_of(self, agent: object) -> bool:  # noqa: ARG002
+        """Return True: there is no record that lacks its prompt."""
+        return True
 
     def may_record(self, text: str) -> bool:  # noqa: ARG002
         """Return False, as nothing is recorded."""

@@ -12,6 +12,7 @@ from graphengine.cli import options
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from graphengine.agents.asked import Asked
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
@@ -94,12 +95,14 @@ class _Recorded:
         snapshot: The run after the last of the steps.
         steps: All steps up to that one, or the last of them.
         start: The run before the first of the steps; None if that is step 1.
+        asked: What a model was asked in the last of the steps; None if it records no call of one.
     """
 
     info: RunInfo
     snapshot: Snapshot
     steps: Sequence[Step]
     start: Snapshot | None = None
+    asked: Asked | None = None
 
 
 def _document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document:
@@ -110,7 +113,11 @@ def _document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document
     if is_usage:
         return spending_of_run(recorded.info, recorded.snapshot, recorded.steps)
     if is_step:
-        return OneStep(run_id=recorded.info.id, step=step_document(recorded.steps[-1]))
+        document = OneStep(run_id=recorded.info.id, step=step_document(recorded.steps[-1]))
+        if recorded.asked is not None:
+            messages = [each.model_dump(mode="json") for each in recorded.asked.messages]
+            document.asked = {"system": recorded.asked.system, "messages": messages}
+        return document
     return run_document(recorded.info, recorded.snapshot, recorded.steps)
 
 
@@ -122,13 +129,20 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
     Raises:
         UnknownRun, UnknownStep, StoreError.
     """
-    from graphengine.history.load import load_snapshot
+    from graphengine.engine.steps import Recorded
+    from graphengine.history.load import graph_spec_of, load_snapshot
 
     async def reading(store: Store) -> _Recorded:
         snapshot = await load_snapshot(store, run_id, at)
         before = 0 if count is None else max(0, snapshot.seq - count - _BEFORE)
         start = await load_snapshot(store, run_id, before) if before else None
-        return _Recorded(await store.info(run_id), snapshot, await store.steps(run_id, before, snapshot.seq), start)
+        steps = await store.steps(run_id, before, snapshot.seq)
+        turn = None
+        if count == 1 and isinstance(steps[-1].data, Recorded) and steps[-1].data.by is not None:
+            from graphengine.agents.asked import turn_of
+
+            turn = turn_of(steps[-1], snapshot, await graph_spec_of(store, snapshot.fingerprint))
+        return _Recorded(await store.info(run_id), snapshot, steps, start, turn)
 
     return context.read(reading)
 
@@ -346,6 +360,8 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
     took, began = entry.took, entry.began
     start = f", {'asked' if took is None else 'began'} {when(began)}" if began else ""
     out.line(f"recorded {when(step.at)}{start}" + (f", took {_seconds(took)}" if took is not None else ""))
+    if recorded.asked is not None:
+        _show_asked(out, recorded.asked)
     for fact in (*facts_of(step, 100_000), *changes_of(step), reason(step)):
         if fact:
             out.prose(fact)
@@ -362,6 +378,18 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
     traceback = failure.traceback if failure is not None else value.get("traceback")
     if traceback:
         out.line(str(traceback).rstrip())
+
+
+def _show_asked(out: Channel, asked: Asked) -> None:
+    """Show what a model was asked: the instructions, and each message below its role."""
+    parts = [("system", asked.system)] if asked.system else []
+    for message in asked.messages:
+        role = f"{message.role}, failed" if message.is_error else message.role
+        calls = [f"calls {call.name}({call.arguments})" for call in message.calls]
+        parts.append((role, "\n".join(filter(None, (message.text, *calls)))))
+    for role, text in parts:
+        out.line((f"{role}:", "dim"))
+        out.prose(text)
 
 
 # --- --usage ---

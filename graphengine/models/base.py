@@ -406,9 +406,11 @@ class RulesModel:
 
     Attributes:
         name: `rules`.
+        calls_tools: Whether it takes turns with tools, each of them recorded, as a language model does.
     """
 
     name = "rules"
+    calls_tools = False
 
     async def answer(self, request: Request) -> Response:
         """Return the stand-in's answer.

@@ -245,10 +245,13 @@ class OneStep(Document):
     Attributes:
         run_id: The run.
         step: The step.
+        asked: recorded: what the model was asked that answered: `system`, the instructions, and `messages`, oldest
+            first, each with `role`, `text`, `calls`, and more where it is set.
     """
 
     run_id: str
     step: Step
+    asked: Mapping[str, Any] | UnsetType = UNSET
 
 
 def step_document(step: recorded.Step) -> Step:

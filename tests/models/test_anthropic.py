@@ -230,6 +230,7 @@ class TestFailures:
             await model.answer(asks(settings=Settings(temperature=0.5)))
         assert "leave temperature out" in caught.value.repair
 
+    @pytest.mark.real_models
     async def test_a_missing_sdk_is_named_and_a_missing_key_before_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Users learn about a missing key before they install a package."""
         monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)

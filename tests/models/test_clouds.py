@@ -131,6 +131,7 @@ def test_what_a_cloud_does_not_have_is_refused() -> None:
     assert (bedrock.lacks_tool(web_search()) != "", vertex.lacks_tool(web_search())) == (True, "")
 
 
+@pytest.mark.real_models
 async def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing setting or extra is named."""
     for name in (

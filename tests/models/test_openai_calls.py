@@ -32,6 +32,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.mark.real_models
 @BOTH
 async def test_without_a_key_the_error_has_a_repair(kind: Kind) -> None:
     """OpenAI without a key is an error that has the variable and the alternatives."""

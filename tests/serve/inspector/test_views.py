@@ -239,6 +239,9 @@ async def test_a_call_has_its_prompt_filled_again() -> None:
     assert found["agents"][0]["system"] == "Be loud."
     assert found["agents"][0]["filled"] == "Shout: <text>hello</text>"
     assert found["calls"][0]["by"]["agent"] == "shout"
+    asked = {each["role"]: each["text"] for each in found["calls"][0]["asked"]}
+    assert asked["system"].startswith("Be loud.")
+    assert asked["user"] == "Shout: <text>hello</text>"
 
 
 async def test_a_book_continues_where_it_ended() -> None:
