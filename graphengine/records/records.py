@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 from graphengine.errors import InputError, UnknownRun
 from graphengine.history.load import At, load_snapshot
 from graphengine.records import retention as pruning
-from graphengine.records.run_diff import Difference, differences
 from graphengine.records.run_waits import RunWait, run_waits_of
 from graphengine.records.selection import STATUSES, Wanted, newest
-from graphengine.records.spending import spending
 from graphengine.runner import runner as core
 from graphengine.runner.arguments import checked_tags
 from graphengine.runner.runner import as_shown
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import timedelta
 
+    from graphengine.records.run_diff import Difference
     from graphengine.records.spending import Spent
     from graphengine.stores.base import RunInfo
 
@@ -136,6 +135,8 @@ class Records(core.Runner):
         Raises:
             UnknownRun; UnknownStep: There is no such step or visit.
         """
+        from graphengine.records.run_diff import differences  # noqa: PLC0415 - few programs compare runs
+
         return differences(await self.state_at(first, first_at), await self.state_at(second, second_at))
 
     async def tag(self, run_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Sequence[str]:
@@ -220,6 +221,8 @@ class Records(core.Runner):
             >>> asyncio.run(main())
             []
         """
+        from graphengine.records.spending import spending  # noqa: PLC0415 - the same
+
         await self._lives.known(run_id)
         return spending(await self.store.steps(run_id), (await self.store.info(run_id)).parent_seq)
 
