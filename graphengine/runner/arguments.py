@@ -12,7 +12,9 @@ from graphengine.compile.compiler import compiled
 from graphengine.errors import DefinitionError, InputError
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import LONGEST_TAG, Sizes, is_tag
+from graphengine.runner.context import Context, NodeScope
 from graphengine.runner.opening import InQueue
+from graphengine.runner.scope import CURRENT
 from graphengine.state.path import did_you_mean
 from graphengine.stores.base import LARGEST_PRIORITY
 
@@ -102,6 +104,7 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
 
     Raises:
         InputError: The argument is not a list of tags.
+        NotRecordable: The caller is a node, and a tag contains a secret of its run.
     """
     if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise InputError(f"{where}{tags!r} is not a list of tags", repair=f"give a list: {where}[{tags!r}]")
@@ -111,6 +114,9 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
             repair = f"use 1 to {LONGEST_TAG} printable characters, not only blanks"
             raise InputError(f"{tag!r} cannot be a tag", where=where.rstrip("="), repair=repair)
         found.add(tag)
+    here = CURRENT.get()
+    if isinstance(here, Context):
+        NodeScope(here).refuse_secrets([*found], "a tag")
     return tuple(sorted(found))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from copy import copy
 from typing import TYPE_CHECKING, Final
@@ -54,6 +55,11 @@ _CANNOT_OPEN: Final = Meaning(
     "the database file cannot be opened",
     "check that the path is a file this user may read and write",
 )
+_NO_DESCRIPTOR: Final = Meaning(
+    StoreError,
+    "the process has no file descriptor left to open the database with",
+    "close files, connections and Runners that are no longer used, or raise the limit (`ulimit -n`)",
+)
 _OTHER: Final = Meaning(StoreError, "the database operation failed", "")
 
 _MEANINGS: Final = {
@@ -102,7 +108,19 @@ def _meaning_of(error: BaseException) -> Meaning:
     if isinstance(error, OSError):
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             return _READ_ONLY
+        if error.errno in {errno.EMFILE, errno.ENFILE}:
+            return _NO_DESCRIPTOR
         return _FULL if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} else _CANNOT_OPEN
     unknown = 0 if isinstance(error, sqlite3.Error) else sqlite3.SQLITE_CORRUPT
     code = getattr(error, "sqlite_errorcode", unknown)
-    return _MEANINGS.get(code) or _MEANINGS.get(code & _PRIMARY) or _OTHER
+    found = _MEANINGS.get(code) or _MEANINGS.get(code & _PRIMARY) or _OTHER
+    return _NO_DESCRIPTOR if found is _CANNOT_OPEN and not _can_open_files() else found
+
+
+def _can_open_files() -> bool:
+    """Return whether the process has a file descriptor left: SQLite does not tell why it cannot open a file."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in {errno.EMFILE, errno.ENFILE}
+    return True
