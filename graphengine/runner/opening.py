@@ -46,6 +46,7 @@ from graphengine.stores.summaries import summary_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
+    from graphengine.engine.claim import Stop
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Decided
     from graphengine.history.load import At
@@ -252,13 +253,10 @@ class Wanted(NamedTuple):
 _AS_IT_WAS: Final = Wanted()
 
 
-async def resume(
-    life: Life[S], wanted: Wanted = _AS_IT_WAS, taken: ClaimedRun | None = None, *, gives_way: bool = False
-) -> Driving | Result[S]:
+async def resume(life: Life[S], wanted: Wanted = _AS_IT_WAS, taken: ClaimedRun | None = None) -> Driving | Result[S]:
     """Claim a run and record that it is resumed; if there is nothing to resume, return its result unchanged.
 
-    A run that failed or was stopped is resumed too, if a caller asked for that. One that gives way is released at once
-    if it should be driven alone and other runs are driven here: then the life is held back.
+    A run that failed or was stopped is resumed too, if a caller asked for that.
 
     Raises:
         UnknownRun, RunIsDriven, GraphChanged.
@@ -274,13 +272,6 @@ async def resume(
     finally:
         shared.opening -= 1
         shared.quieter.set()  # also if it was refused: a run that is to be driven alone may wait for that
-    if gives_way and not isinstance(opened, Result) and opened.snapshot.shared_process:
-        # 1. After a run's first crash, this process looks at it (`is_better_alone`): it may be driven beside others. 2.
-        # Another process claims it and crashes, for the second time. 3. This process claims it. Only what it has
-        # recorded now is certain: both crashes. So it looks here once more, and starts no node. Released without that
-        # step, the run would no longer be held, and the second crash would not count.
-        life.is_held_back = True
-        opened.release()
     return opened
 
 
@@ -290,13 +281,13 @@ async def _claimed(life: Life[S], wanted: Wanted, *, was_held: bool = False) -> 
     _check_name(plan, info.graph, life.id)
     if plan.secret:  # a wrong key must not touch the run
         check_secrets(plan, await shared.kept.read(life.id))
-    is_over = info.status == "finished" or (not life.is_asked and info.status not in ("running", "waiting"))
+    is_over = info.status == "finished" or (not life.claim.asked and info.status not in ("running", "waiting"))
     waits = info.status == "waiting" and wanted == _AS_IT_WAS
     if is_over or (waits and await _still_waits(life, info)):
         there = await shared.kept.read(life.id)
         # If another process has moved it since `info` was read, it is claimed, and all is checked again below.
         if there.seq == info.seq and (
-            is_over or not life.is_asked or not has_failed_parts(there, settled_maps(plan, there))
+            is_over or not life.claim.asked or not has_failed_parts(there, settled_maps(plan, there))
         ):
             return result_of(plan, there)
     _check_free(life)
@@ -356,7 +347,7 @@ async def _resumed(life: Life[S], wanted: Wanted, found: Found) -> Driving:
     crashed = snapshot.status == "running" and found.held
     shared_process = shared.opening > 1 or bool(shared.driven.keys() - {life.id})
     inbox = await store.inbox([life.id]) if found.inbox is None else found.inbox
-    stale = [message.id for message in inbox if message.kind == "stop" and life.is_asked]
+    stale = [message.id for message in inbox if message.kind == "stop" and life.claim.asked]
     news = [message for message in inbox if message.id not in stale]
     # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
     due = next_due(snapshot)
@@ -369,7 +360,7 @@ async def _resumed(life: Life[S], wanted: Wanted, found: Found) -> Driving:
         pause=wanted.pause,
         change=shift,
         shared_process=shared_process,
-        asked=is_idle and life.is_asked,
+        asked=is_idle and life.claim.asked,
         retry_failed=wanted.retry_failed,
     )
     driving.deliver(news)
@@ -437,9 +428,9 @@ async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
 # --- a run that is not driven here --------------------------------------------------------------------------------
 
 
-async def stop(shared: Shared[Any], run_id: str, why: str, consume: Sequence[int] = (), *, now: bool = False) -> None:
+async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     """Stop a run that is not driven here: at once if it waits or is queued, else by a message to its driver."""
-    store = shared.store
+    store, why, now = shared.store, asked.why, asked.now
     info = await store.info(run_id)
     if info.status not in ("running", "waiting"):
         return
@@ -460,7 +451,7 @@ async def stop(shared: Shared[Any], run_id: str, why: str, consume: Sequence[int
 
             def append(steps: Sequence[Decided]) -> Awaitable[None] | None:
                 summary = summary_of(snapshot)
-                return store.append(Append(run_id, fence, steps, snapshot.status, consume, summary=summary))
+                return store.append(Append(run_id, fence, steps, snapshot.status, asked.consume, summary=summary))
 
             done = Session(plan, snapshot).commit([event], append)
             if done.durable is not None:
