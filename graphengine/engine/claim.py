@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from graphengine.engine.steps import RunStatus
-
 State: TypeAlias = Literal["opening", "driving", "halting", "asleep", "parked", "lost", "over"]
 Outcome: TypeAlias = Literal["driven", "recorded", "cut_off", "raise"]
 """What callers get: the result of what was driven or found here; the result that the store has; that, with a warning
@@ -97,7 +95,7 @@ class Durable(Struct, frozen=True):
         status: The status that was recorded with them. Any other than `running` gave the lease back.
     """
 
-    status: RunStatus
+    status: str
 
 
 class Idle(Struct, frozen=True):
@@ -107,7 +105,7 @@ class Idle(Struct, frozen=True):
         status: That of the snapshot.
     """
 
-    status: RunStatus
+    status: str
 
 
 class Left(Struct, frozen=True):
@@ -119,7 +117,7 @@ class Left(Struct, frozen=True):
         cut_off: Whether nodes were cut off.
     """
 
-    status: RunStatus
+    status: str
     due: float | None = None
     cut_off: bool = False
 
@@ -499,6 +497,6 @@ TABLE: Final = (
     Row(Cut, _MOVES, ("halting", "lost"), _cut),
     Row(Cut, ("asleep",), ("lost",), _cut),
     Row(Cut, ("parked", "over"), ("parked", "over", "lost"), _cut),
-    Row(Failed, ("opening", *_MOVES, "asleep", "parked", "lost", "over"), ("lost",), _failed),
+    Row(Failed, ("opening", *_MOVES, "asleep", "parked", "lost"), ("lost",), _failed),
 )
 _ROWS: Final = {(state, row.given): row for row in TABLE for state in row.states}

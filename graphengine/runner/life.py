@@ -128,13 +128,14 @@ class Life(Generic[S]):
         Thousands of runs can sleep here, so what opened it and what drove it, which hold its state, are freed first.
         """
         claim = self.claim
+        result: Result[S] | None
         try:
             opened = await self._opened(claim.step(Begin()), open_)
             del open_
             while True:
                 do, result = await self._drive(opened) if isinstance(opened, Driving) else self._found(opened)
                 del opened
-                if claim.state == "asleep":
+                if claim.state == "asleep" and result is not None:
                     seq, kept = result.seq, result if do.wake is None else None
                     del result
                     do, result = await self._sleep(seq, do.wake), kept
@@ -150,6 +151,9 @@ class Life(Generic[S]):
             if claim.step(Cut()).outcome == "raise":
                 raise
             return await self._current_result()
+        except BaseException:
+            claim.step(Failed())
+            raise
 
     async def _opened(self, do: Do, open_: Opening[S]) -> Driving | Result[S]:
         """Open it as the claim says, until it is opened, found over, or refused for good."""
@@ -346,7 +350,7 @@ class Life(Generic[S]):
         log_run(driving.snapshot, followers, is_over=True)
         cause = driving.cause if driving.snapshot.failure is not None else None
         result: Result[S] = result_of(self.plan, driving.snapshot, cause)
-        do = claim.step(Left(result.status, _due(result), bool(driving.cut_off)))
+        do = claim.step(Left(driving.snapshot.status, _due(result), bool(driving.cut_off)))
         if do.outcome == "cut_off":
             return Do(outcome="driven"), await self._cut_off(driving)
         if result.status == "waiting":
