@@ -18,20 +18,21 @@ from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.conversation import Conversation
 from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
-from graphengine.agents.prompts import DATA_NOTE, SYSTEM_DATA_NOTE, fill, labelled
+from graphengine.agents.prompts import fill, labelled, with_note
 from graphengine.agents.reading import Output
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
 from graphengine.agents.tool_checks import findings
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
 from graphengine.engine.plan import Remembered
-from graphengine.errors import DefinitionError, ModelError
+from graphengine.errors import DefinitionError
 from graphengine.graph.elsewhere import with_our_keywords
 from graphengine.graph.question import holes
 from graphengine.graph.runnable import is_async
 from graphengine.media import Media, joined
 from graphengine.models.base import Message, Model, RulesModel
 from graphengine.models.batches import lacks_batches
+from graphengine.models.errors import ModelError
 from graphengine.models.hosted import HostedTool, lacking
 from graphengine.models.names import model_of
 from graphengine.models.parts import citations_of
@@ -144,6 +145,8 @@ class Agent(Generic[T]):
             what it reads.
         output_retries: How often an answer that does not fit is sent back to the model.
         turns: The most turns in which it calls tools before it answers.
+        max_tool_calls: The most calls of tools before it answers; None for no limit. Further ones are not made, which
+            the model is told.
         batch: Whether its calls are parts of a provider's batch, at half the price and within a day; the run sleeps
             meanwhile. For the items of a map, and for nodes whose result is not urgent. The provider is asked for the
             state of a batch after 30 s, later after a quarter of the time it has taken, at most an hour. An agent that
@@ -175,6 +178,7 @@ class Agent(Generic[T]):
     by_rules: Callable[..., object] | None = None
     output_retries: int = 2
     turns: int = 20
+    max_tool_calls: int | None = None
     batch: bool = False
     _parts: Parts[T] = field(init=False, repr=False, compare=False)
     _read: tuple[Parameter, ...] | None = field(init=False, repr=False, compare=False, default=None)
@@ -353,9 +357,8 @@ class Agent(Generic[T]):
             system, _ = await self._made("system", self.system, runtime, inputs)
         else:
             system = fill(self.system, inputs)
-            if holes(self.system):
-                return f"{system}\n\n{SYSTEM_DATA_NOTE}"
-        return "\n\n".join(part for part in (system, DATA_NOTE if has_data else "") if part)
+        is_data = isinstance(self.system, str) and bool(holes(self.system))
+        return with_note(system, is_data=is_data, has_data=has_data)
 
     def _shown(self, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that become the question if there is no prompt: all that no tool reads."""
@@ -510,9 +513,9 @@ def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
     is_model = callable(getattr(agent.model, "answer", None)) and not isinstance(agent.model, type)
     if not (is_model or isinstance(agent.model, (str, NoneType))):
         found.append((f"model={agent.model!r}", "give a name, as 'anthropic:…', or a Model"))
-    for name, least in (("output_retries", 0), ("turns", 1)):
+    for name, least in (("output_retries", 0), ("turns", 1), ("max_tool_calls", 1)):
         number = getattr(agent, name)
-        if not (type(number) is int and number >= least):
+        if (name, number) != ("max_tool_calls", None) and not (type(number) is int and number >= least):
             found.append((f"{name}={number!r}", f"give a whole number from {least} on"))
     if not isinstance(agent.settings, Settings):
         found.append((f"settings={agent.settings!r}", "write settings=Settings(…)"))

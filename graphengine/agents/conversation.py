@@ -25,6 +25,8 @@ from typing_extensions import TypeVar
 
 from graphengine.agents import window
 from graphengine.agents.approval import Asking
+from graphengine.agents.asked import differing
+from graphengine.agents.errors import BadAnswer, GuardFailed, TooManyTurns
 from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.prompts import DATA_NOTE, as_text
 from graphengine.agents.reading import KEY
@@ -32,23 +34,16 @@ from graphengine.agents.records import check_usable, checked, record_of, respons
 from graphengine.agents.runtime import batched
 from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice, unhurried
 from graphengine.engine.frame_tree import add_usage
-from graphengine.errors import (
-    AnswerCut,
-    AnswerRefused,
-    BadAnswer,
-    ContextFull,
-    GuardFailed,
-    ModelTransient,
-    TooManyTurns,
-    mark_repeating,
-)
+from graphengine.errors import mark_repeating
 from graphengine.graph.runnable import is_async
 from graphengine.media import Media
 from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
+from graphengine.models.errors import AnswerCut, AnswerRefused, ContextFull, ModelTransient
+from graphengine.models.hiding import MARK
 from graphengine.models.hosted import refuse_lacking_tools
 from graphengine.models.limiter import limited
 from graphengine.models.parts import Cited, with_citations
-from graphengine.models.placeholder import PLACEHOLDER
+from graphengine.models.placeholder import PLACEHOLDER, no_placeholder
 from graphengine.models.settings import NO_SETTINGS, Settings
 from graphengine.runner.scope import Outcome, StepResult, as_outcome
 from graphengine.state.immutable import digest_of
@@ -126,9 +121,10 @@ class Conversation(Generic[T]):
         self._is_last = False
         self.messages: list[Message] = []
         self._key = ""
-        if self._is_made and not isinstance(self._model, RulesModel):
+        if self._is_made and not self._is_by_rules:
             self._key = runtime.place(f"agent {agent.name}", lambda: self._identity(_steady(inputs)))
         self._equal: Counter[str] = Counter()
+        self._made: Counter[str] = Counter()
         self.usage: Usage = {}
 
     async def hold(self, prompt: str, media: Sequence[Media] = ()) -> T:
@@ -139,7 +135,7 @@ class Conversation(Generic[T]):
         """
         question = Message(role="user", text=utf8_text(prompt), media=tuple(media), agent=self._agent.name)
         self.messages.append(question)
-        if isinstance(self._model, RulesModel):
+        if self._is_by_rules:
             return await self._by_rules()
         async with AsyncExitStack() as stack:
             await self._open_tools(stack)
@@ -161,13 +157,26 @@ class Conversation(Generic[T]):
             response = await self._model.answer(self._request())
             self._runtime.paid(usage_of(response))
             self.usage = add_usage(self.usage, usage_of(response))
-            is_placeholder = response.model == PLACEHOLDER  # which no check accepts, so none is applied
-            value = self._parts.reader.read(response.content) if is_placeholder else await self._read(response.content)
+            value = await self._value(response)
         except _OF_RULES as error:
             mark_repeating(error)
             raise
         self.messages.append(Message(role="assistant", text=as_text(value), agent=self._agent.name))
         return value
+
+    async def _value(self, response: Response) -> T:
+        """Return the value of an answer, checked; but no check accepts a placeholder, so none is applied to it.
+
+        Raises:
+            BadAnswer, GuardFailed: It does not fit.
+            ModelUnavailable: A placeholder does not fit, which is nobody's fault.
+        """
+        if response.model != PLACEHOLDER:
+            return await self._read(response.content)
+        try:
+            return self._parts.reader.read(response.content)
+        except BadAnswer as error:
+            raise no_placeholder(self._agent.name, error.message) from error
 
     async def _to_the_answer(self) -> T:
         agent = self._agent
@@ -194,7 +203,7 @@ class Conversation(Generic[T]):
                 continue
             try:
                 with self._refusing(GuardFailed, *_OF_RULES):
-                    value = await self._read(str(response.content))
+                    value = await self._value(response)
                 if isinstance(value, Cited):
                     value = with_citations(value, self.messages[-1])
                 self._runtime.answered("turn", str(self._turn), value)
@@ -277,12 +286,26 @@ class Conversation(Generic[T]):
         if request.settings != NO_SETTINGS:
             found["settings"] = request.settings.recorded()
         if self._turn == 1:
-            made = {"question": self.messages[0].text} if self._makes_question else {}
-            made |= {"system": self._system} if callable(self._agent.system) else {}
-            found |= {name: text for name, text in made.items() if self._runtime.may_record(text)}
-            if "question" in found and self.messages[0].media:
+            found |= self._texts()
+            if self._makes_question and self.messages[0].media and found["question"] != MARK:
                 found["media"] = [one.model_dump() for one in self.messages[0].media]
+        elif (sent := [each for each in self.messages[-2:] if each.role == "user"]) and self.messages[0] not in sent:
+            found["feedback"] = self._recordable(sent[-1].text)
         return found
+
+    def _texts(self) -> dict[str, JsonValue]:
+        """Return the question and the instructions, unless the graph spec and the state give them again."""
+        agent, texts = self._agent, {"system": self._system, "question": self.messages[0].text}
+        if self._runtime.has_node_of(agent):
+            templates = [text if isinstance(text, str) else "function" for text in (agent.system, agent.prompt)]
+            kept = differing((templates[0], templates[1]), self._inputs, *texts.values())
+            is_made = {"system": callable(agent.system), "question": self._makes_question}
+            texts = {name: text for name, text in texts.items() if is_made[name] or name in kept}
+        return {name: self._recordable(text) for name, text in texts.items() if text}
+
+    def _recordable(self, text: str) -> str:
+        """Return a text, or what stands for one with a secret."""
+        return text if self._runtime.may_record(text) else MARK
 
     @contextmanager
     def _counting(self, answered: list[Response]) -> Iterator[None]:
@@ -327,6 +350,11 @@ class Conversation(Generic[T]):
         if usage:
             self._runtime.paid(usage)
             self.usage = add_usage(self.usage, usage)
+
+    @property
+    def _is_by_rules(self) -> bool:
+        """Whether the answer is computed at once, without turns and tools."""
+        return isinstance(self._model, RulesModel) and not self._model.calls_tools
 
     @property
     def _is_made(self) -> bool:
@@ -461,7 +489,8 @@ class Conversation(Generic[T]):
                 await room.acquire()
                 if failed:
                     break
-                made = functools.partial(self._call, call, f"{number}.{index}", self._key_of(call))
+                refused, key = self._over(call), self._key_of(call)
+                made = functools.partial(self._call, call, f"{number}.{index}", key, refused)
                 tasks.append(asyncio.create_task(as_outcome(made)))
                 tasks[-1].add_done_callback(ended)
             return [(await task).result() for task in tasks]
@@ -483,8 +512,20 @@ class Conversation(Generic[T]):
         self._equal[what] += 1
         return f"{call.name}:{_digest(to_json([self._key, what, self._equal[what]]))}"
 
-    async def _call(self, call: ToolCall, number: str, key: str) -> Message:
+    def _over(self, call: ToolCall) -> str:
+        """Count a call. Return why it is not made, "" if it is."""
+        tool, most = self._tools.get(call.name), self._agent.max_tool_calls
+        if tool is not None and tool.max_calls is not None and self._made[call.name] >= tool.max_calls:
+            return f"This call was not made: the most calls of {call.name} for one answer, {tool.max_calls}, are made."
+        if most is not None and self._made.total() >= most:
+            return f"This call was not made: the most calls of tools for one answer, {most}, are made."
+        self._made[call.name] += 1
+        return ""
+
+    async def _call(self, call: ToolCall, number: str, key: str, refused: str) -> Message:
         tool = self._tools.get(call.name)
+        if refused:
+            return result_message(call, {"text": refused, "error": True})
         if tool is None:
             known = ", ".join(self._tools) or "none"
             return result_message(call, {"text": f"There is no tool {call.name!r}. There are: {known}.", "error": True})
@@ -571,10 +612,10 @@ class Conversation(Generic[T]):
         if not self._key:
             return self._runtime.place(f"agent {self._agent.name}", self._identity)
         for record in self._runtime.recorded(self._key):
-            if isinstance(record, dict) and "question" in record:
+            if isinstance(record, dict) and record.get("question", MARK) != MARK:
                 media = tuple(Media.model_validate(one) for one in record.get("media", ()))
                 self.messages[0] = self.messages[0].model_copy(update={"text": record["question"], "media": media})
-            if isinstance(record, dict) and "system" in record:
+            if isinstance(record, dict) and record.get("system", MARK) != MARK:
                 self._system = record["system"]
         return self._key
 

@@ -3,8 +3,8 @@
 A guard takes a text and returns it, perhaps changed, or raises ValueError with what is wrong. The agent's setting
 decides what follows: the model is asked again (`retry`), or the node fails (`fail`).
 
-Guards check the question before it is sent, the texts of the final answer, or the results of tools before the model
-gets them. They do not check the arguments of calls. Streamed text (`TextDelta`) is shown before a guard checks it. The
+Guards check the question before it is sent, the texts of the final answer, the arguments of calls before they are made,
+or the results of tools before the model gets them. Streamed text (`TextDelta`) is shown before a guard checks it. The
 log and a memory contain each answer as the model gave it. `Hooks` go further: they are async, see every call and the
 text that is streamed, and what they return is recorded.
 """
@@ -20,25 +20,27 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast, get_ar
 
 from pydantic import BaseModel
 
-from graphengine.errors import BadAnswer, DefinitionError, GuardFailed
+from graphengine.agents.errors import BadAnswer, GuardFailed
+from graphengine.agents.records import ToolOutcome
+from graphengine.errors import DefinitionError
 from graphengine.graph.runnable import is_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Sequence
 
-    from graphengine.agents.records import ToolOutcome
     from graphengine.models.base import Request, Response, ToolCall
 
 T = TypeVar("T")
 A = TypeVar("A")
 R = TypeVar("R")
 
-On: TypeAlias = Literal["input", "output", "tool"]
-"""What a guard checks: the question that goes to the model, its final answer, or the results of its tools."""
+On: TypeAlias = Literal["input", "output", "tool", "arguments"]
+"""What a guard checks: the question that goes to the model, its final answer, the results of its tools, or what it
+calls them with, a JSON text."""
 
 Then: TypeAlias = Literal["retry", "fail"]
 """What happens to a text that a guard rejects: the model is asked again, or the node fails. Of a tool's result, `retry`
-gives the model the reason in place of the result."""
+gives the model the reason in place of the result; of arguments, in place of the call."""
 
 
 class Hooks:
@@ -100,11 +102,17 @@ class Guard:
     then: Then
 
     async def around_tool(self, call: ToolCall, make: Callable[[ToolCall], Awaitable[ToolOutcome]]) -> ToolOutcome:
-        """Check a tool's result, if that is what the guard is for.
+        """Check a call's arguments, also those that a person changed, or its result, if the guard is for one of them.
 
         Raises:
             GuardFailed: A guard with `then="fail"` rejects it.
         """
+        if self.on == "arguments":
+            try:
+                arguments = await asyncio.to_thread(_checked, self, call.arguments, f"tool {call.name}")
+            except BadAnswer as error:
+                return ToolOutcome(f"This call of {call.name} was not made: {error.message}", is_error=True)
+            return await make(call.model_copy(update={"arguments": arguments}))
         outcome = await make(call)
         if self.on != "tool":
             return outcome
@@ -121,7 +129,8 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
 
     Args:
         function: Returns the text, perhaps changed, or raises ValueError with what is wrong, in words for the model.
-        on: The question, the answer, or a tool's result; it is called with each text of a structured answer.
+        on: The question, the answer, a tool's result, or the arguments of a call; it is called with each text of a
+            structured answer.
         then: What its ValueError causes: `retry` (the default on output) or `fail` (the default on input).
 
     Raises:
@@ -137,7 +146,7 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
     if is_async(function):
         raise DefinitionError(f"the guard {name} is async", repair="give a plain function: it only checks a text")
     if on not in get_args(On):
-        raise DefinitionError(f"{name}(on={on!r})", repair="on is 'input', 'output' or 'tool'")
+        raise DefinitionError(f"{name}(on={on!r})", repair=f"on is {', '.join(map(repr, get_args(On)))}")
     chosen = then or ("fail" if on == "input" else "retry")
     if chosen not in get_args(Then):
         raise DefinitionError(f"{name}(then={chosen!r})", repair="then is 'retry' or 'fail'; to rewrite, return a text")
@@ -224,7 +233,7 @@ def _checked(one: Guard, text: str, where: str) -> str:
             raise BadAnswer(
                 str(error), where=where, repair=f"ask for it in the prompt, or loosen the guard {one.name}"
             ) from error
-        side = {"input": "question", "output": "answer", "tool": "result"}[one.on]
+        side = {"input": "question", "output": "answer", "tool": "result"}.get(one.on, one.on)
         raise GuardFailed(
             f"the guard {one.name} rejected the {side}: {error}",
             where=where,

@@ -101,6 +101,12 @@ def fill(text: str, values: Mapping[str, object], media: list[Media] | None = No
     return out + _next(text[position:], after_lines=after_lines)
 
 
+def with_note(system: str, *, is_data: bool, has_data: bool) -> str:
+    """Return instructions with a note on delimited data, if they or the question have some."""
+    note = SYSTEM_DATA_NOTE if is_data else DATA_NOTE if has_data else ""
+    return "\n\n".join(filter(None, (system, note)))
+
+
 def labelled(values: Mapping[str, object], media: list[Media] | None = None) -> str:
     """Return the values as blocks with their names, for agents without a prompt; `media` as for `fill`."""
     shown = {name: _shown(value, media=media) for name, value in values.items()}
@@ -346,4 +352,5 @@ __all__ = [
     "has_media",
     "labelled",
     "marked",
+    "with_note",
 ]

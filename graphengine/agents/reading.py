@@ -20,8 +20,9 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import PydanticSerializationError, to_json
 from typing_extensions import TypeAliasType, TypeForm, TypeVar
 
+from graphengine.agents.errors import BadAnswer
 from graphengine.agents.json_text import NOTHING, Unreadable, strict, tolerant, unfenced
-from graphengine.errors import BadAnswer, DefinitionError
+from graphengine.errors import DefinitionError
 from graphengine.models.parts import Cited
 from graphengine.state.field import type_name
 from graphengine.state.json_values import clipped, utf8_text
@@ -83,7 +84,7 @@ class Output(Generic[T]):
                 repair="use a type that has a JSON Schema",
             ) from error
         self.name = re.sub(r"[^A-Za-z0-9_-]+", "_", self._type).strip("_")[:_LONGEST_NAME] or KEY
-        self._choices = _choices(output)
+        self._choices = {} if schema is not None and "contentSchema" in schema else _choices(output)
         self._bare = schema is not None and schema.get("format") in _BARE
         inner = _unreferenced(schema or {})
         plain = inner.get("type") == "object" and "properties" in inner

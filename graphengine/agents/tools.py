@@ -38,18 +38,11 @@ from graphengine.agents.approval import Approval, as_approval
 from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object, repair_first
 from graphengine.agents.records import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
-from graphengine.errors import (
-    DefinitionError,
-    ModelError,
-    ModelNotReady,
-    ModelTransient,
-    RunnerClosed,
-    StoreError,
-    WorkNotRepeatable,
-)
+from graphengine.errors import DefinitionError, RunnerClosed, StoreError, WorkNotRepeatable
 from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.graph.runnable import is_async
 from graphengine.models.base import ToolSpec
+from graphengine.models.errors import ModelError, ModelNotReady, ModelTransient
 from graphengine.models.hosted import HostedTool
 from graphengine.runner.threads import TimeLimit
 from graphengine.state.injection import NO_DEFAULT, Parameter
@@ -100,6 +93,8 @@ class Tool(Generic[P, R_co]):
             after 32 such calls at once the tool is not called until one returns.
         serial: Whether a call never runs at the same time as another call of the same turn: it begins when those before
             it have ended, and those after it begin when it has ended.
+        max_calls: How often it is called for one answer of the agent; None for no limit. Further calls are not made,
+            which the model is told.
         on_error: What an exception of the function, or a timeout, does: `"report"` gives its text to the model,
             `"raise"` raises it from the agent, so that its node fails or is retried.
         inputs: The parameters that are read from the state, not described to models: their names, if they are those of
@@ -121,6 +116,7 @@ class Tool(Generic[P, R_co]):
     approve: Approve = False
     timeout_seconds: float | None = None
     serial: bool = False
+    max_calls: int | None = None
     on_error: OnError = "report"
     inputs: Mapping[str, str] | Sequence[str] = ()
     schema: Mapping[str, JsonValue] | None = field(default=None, compare=False)
@@ -374,6 +370,7 @@ class ToolOptions(TypedDict, total=False):
     approve: Approve
     timeout_seconds: float | None
     serial: bool
+    max_calls: int | None
     on_error: OnError
     inputs: Mapping[str, str] | Sequence[str]
 
@@ -394,6 +391,7 @@ def tool(  # noqa: PLR0913 - the options of Tool
     approve: Approve | EllipsisType = ...,
     timeout_seconds: float | EllipsisType | None = ...,
     serial: bool | EllipsisType = ...,
+    max_calls: int | EllipsisType | None = ...,
     on_error: OnError | EllipsisType = ...,
     inputs: Mapping[str, str] | Sequence[str] | EllipsisType = ...,
 ) -> object:
@@ -406,6 +404,7 @@ def tool(  # noqa: PLR0913 - the options of Tool
         approve: Whether a person has to approve each call.
         timeout_seconds: How long a call may take.
         serial: Whether a call never runs at the same time as another of its turn.
+        max_calls: How often it is called for one answer.
         on_error: What an exception does.
         inputs: The parameters that are read from the state.
 
@@ -556,6 +555,8 @@ def _check(made: Tool) -> None:
     seconds = made.timeout_seconds
     if seconds is not None and not is_seconds(seconds):
         raise DefinitionError(f"timeout_seconds={seconds!r}", where=where, repair="give seconds above 0, or None")
+    if made.max_calls is not None and not (type(made.max_calls) is int and made.max_calls >= 1):
+        raise DefinitionError(f"max_calls={made.max_calls!r}", where=where, repair="give a whole number from 1 on")
     if made.on_error not in ("report", "raise"):
         repair = 'give "report", for the model, or "raise"'
         raise DefinitionError(f"on_error={made.on_error!r}", where=where, repair=repair)

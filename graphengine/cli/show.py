@@ -12,15 +12,16 @@ from graphengine.cli import options
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from graphengine.agents.asked import Asked
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
     from graphengine.history.load import At
-    from graphengine.history.step_document import Document
-    from graphengine.history.usage import Spent
     from graphengine.history.visit_tree import DrivenTime, Entry
+    from graphengine.records.spending import Spent
+    from graphengine.records.step_document import Document
     from graphengine.state.amounts import CountName, Usage
     from graphengine.stores.base import RunInfo, Store
 
@@ -94,23 +95,29 @@ class _Recorded:
         snapshot: The run after the last of the steps.
         steps: All steps up to that one, or the last of them.
         start: The run before the first of the steps; None if that is step 1.
+        asked: What a model was asked in the last of the steps; None if it records no call of one.
     """
 
     info: RunInfo
     snapshot: Snapshot
     steps: Sequence[Step]
     start: Snapshot | None = None
+    asked: Asked | None = None
 
 
 def _document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document:
     """Return what is shown as a document."""
-    from graphengine.history.json_document import run_document, spending_of_run
-    from graphengine.history.step_document import OneStep, step_document
+    from graphengine.records.json_document import run_document, spending_of_run
+    from graphengine.records.step_document import OneStep, step_document
 
     if is_usage:
         return spending_of_run(recorded.info, recorded.snapshot, recorded.steps)
     if is_step:
-        return OneStep(run_id=recorded.info.id, step=step_document(recorded.steps[-1]))
+        document = OneStep(run_id=recorded.info.id, step=step_document(recorded.steps[-1]))
+        if recorded.asked is not None:
+            messages = [each.model_dump(mode="json") for each in recorded.asked.messages]
+            document.asked = {"system": recorded.asked.system, "messages": messages}
+        return document
     return run_document(recorded.info, recorded.snapshot, recorded.steps)
 
 
@@ -122,13 +129,20 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
     Raises:
         UnknownRun, UnknownStep, StoreError.
     """
-    from graphengine.history.load import load_snapshot
+    from graphengine.engine.steps import Recorded
+    from graphengine.history.load import graph_spec_of, load_snapshot
 
     async def reading(store: Store) -> _Recorded:
         snapshot = await load_snapshot(store, run_id, at)
         before = 0 if count is None else max(0, snapshot.seq - count - _BEFORE)
         start = await load_snapshot(store, run_id, before) if before else None
-        return _Recorded(await store.info(run_id), snapshot, await store.steps(run_id, before, snapshot.seq), start)
+        steps = await store.steps(run_id, before, snapshot.seq)
+        turn = None
+        if count == 1 and isinstance(steps[-1].data, Recorded) and steps[-1].data.by is not None:
+            from graphengine.agents.asked import turn_of
+
+            turn = turn_of(steps[-1], snapshot, await graph_spec_of(store, snapshot.fingerprint))
+        return _Recorded(await store.info(run_id), snapshot, steps, start, turn)
 
     return context.read(reading)
 
@@ -167,7 +181,7 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
     from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept
     from graphengine.cli.steps import is_offline, show_waits
     from graphengine.cli.terminal import when
-    from graphengine.history.selection import status_of
+    from graphengine.stores.base import status_of
 
     info, snapshot = recorded.info, recorded.snapshot
     is_past = snapshot.seq < info.seq
@@ -346,6 +360,8 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
     took, began = entry.took, entry.began
     start = f", {'asked' if took is None else 'began'} {when(began)}" if began else ""
     out.line(f"recorded {when(step.at)}{start}" + (f", took {_seconds(took)}" if took is not None else ""))
+    if recorded.asked is not None:
+        _show_asked(out, recorded.asked)
     for fact in (*facts_of(step, 100_000), *changes_of(step), reason(step)):
         if fact:
             out.prose(fact)
@@ -362,6 +378,18 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
     traceback = failure.traceback if failure is not None else value.get("traceback")
     if traceback:
         out.line(str(traceback).rstrip())
+
+
+def _show_asked(out: Channel, asked: Asked) -> None:
+    """Show what a model was asked: the instructions, and each message below its role."""
+    parts = [("system", asked.system)] if asked.system else []
+    for message in asked.messages:
+        role = f"{message.role}, failed" if message.is_error else message.role
+        calls = [f"calls {call.name}({call.arguments})" for call in message.calls]
+        parts.append((role, "\n".join(filter(None, (message.text, *calls)))))
+    for role, text in parts:
+        out.line((f"{role}:", "dim"))
+        out.prose(text)
 
 
 # --- --usage ---
@@ -388,7 +416,7 @@ _TABLES: Final[Sequence[tuple[str, Callable[[Spent], str]]]] = (
 
 def _show_usage(out: Channel, recorded: _Recorded) -> None:
     """Show three tables, each with the same totals."""
-    from graphengine.history.usage import spending
+    from graphengine.records.spending import spending
 
     found = spending(recorded.steps, recorded.info.parent_seq)
     if not found:
@@ -403,7 +431,7 @@ def _show_usage(out: Channel, recorded: _Recorded) -> None:
 def _show_table(out: Channel, heading: str, found: Sequence[Spent], key: Callable[[Spent], str]) -> None:
     """Show a row for each key, with inherited usage in rows of its own, and a total of each part."""
     from graphengine.cli.steps import cost
-    from graphengine.history.usage import summed
+    from graphengine.records.spending import summed
 
     parts = dict.fromkeys(each.inherited for each in sorted(found, key=lambda each: each.inherited))
     rows: list[tuple[str, str, Usage]] = []

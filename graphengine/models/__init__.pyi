@@ -23,6 +23,7 @@ from .base import RulesModel as RulesModel
 from .openai import OpenAIModel as OpenAIModel
 from .openai_chat import OpenAIChatModel as OpenAIChatModel
 from .parts import Citation as Citation, Cited as Cited
+from .placeholder import PlaceholderModel as PlaceholderModel
 from .prices import Price as Price
 from .pydantic_ai import PydanticAIModel as PydanticAIModel
 from .recorded import BadRecording as BadRecording, NotRecorded as NotRecorded, RecordedModel as RecordedModel

@@ -107,7 +107,8 @@ class Life(Generic[S]):
 
     async def _live(self, open_: Opening[S]) -> None:
         """Live it. A run that only sleeps is resumed when its time comes."""
-        await asyncio.sleep(0)  # lets the caller watch the run from its first event on
+        if not self._callers:  # else the caller already waits for its end
+            await asyncio.sleep(0)  # lets the caller watch the run from its first event on
         lived = self._lived(open_)
         del open_
         try:

@@ -25,6 +25,7 @@ TOOL: Final = "gen_ai.tool.name"
 TOOL_CALL: Final = "gen_ai.tool.call.id"
 TOOL_ARGUMENTS: Final = "gen_ai.tool.call.arguments"
 TOOL_RESULT: Final = "gen_ai.tool.call.result"
+SYSTEM: Final = "gen_ai.system_instructions"
 INPUT: Final = "gen_ai.input.messages"
 OUTPUT: Final = "gen_ai.output.messages"
 TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105 - the name of an attribute

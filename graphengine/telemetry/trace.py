@@ -18,11 +18,12 @@ from __future__ import annotations
 import logging
 import os
 from math import inf
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry import context as contexts
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
+from graphengine.agents.asked import turn_of
 from graphengine.engine.map_items import is_settled
 from graphengine.engine.phases import Collecting, Ended, Forked, Inside, Leaving
 from graphengine.engine.snapshot import children
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext, TracerProvider
     from opentelemetry.util.types import AttributeValue
 
+    from graphengine.engine.graph_spec import GraphSpec
+    from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import FailureRecord, Step
     from graphengine.history.visit_tree import Entry, Milestone, Visit, Wait
@@ -113,7 +116,13 @@ class Telemetry(Extension):
     ) -> None:
         self._provider = tracer_provider
         self.metrics = Metrics(meter_provider)
+        self.specs: dict[str, GraphSpec] = {}
         self.content = os.environ.get(_CONTENT, "").lower() == "true" if content is None else content
+
+    def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:  # noqa: ARG002 - of the extension
+        """Keep the graph spec, which has the agents' prompts."""
+        if self.content:
+            self.specs[plan.fingerprint] = plan.graph_spec
 
     async def opened(self, run: OpenRun) -> RunTrace:
         """Return the trace of a run, to be fed with the steps after its snapshot, which is copied."""
@@ -376,7 +385,9 @@ class RunTrace(Follower):
 
     def _work(self, place: AttemptPlace, step: Step, facts: Recorded) -> None:
         """Export a piece of recorded work."""
-        piece = described(facts, place.recorded_results, content=self._telemetry.content)
+        telemetry, snapshot = self._telemetry, self._visits.snapshot
+        turn = turn_of(step, snapshot, telemetry.specs.get(snapshot.fingerprint)) if telemetry.content else None
+        piece = described(facts, place.recorded_results, content=telemetry.content, turn=turn)
         if piece.attributes.get(names.OPERATION) is not None:
             of: dict[str, AttributeValue] = {
                 name: piece.attributes[name] for name in _OF_CALLS if name in piece.attributes

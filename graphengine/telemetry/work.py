@@ -8,6 +8,7 @@ from opentelemetry.trace import SpanKind
 from pydantic_core import to_json
 
 from graphengine.engine.steps import own_name
+from graphengine.models.hiding import hidden
 from graphengine.telemetry import names
 from graphengine.telemetry.place import key_around, name_in
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
 
     from opentelemetry.util.types import AttributeValue
 
+    from graphengine.agents.asked import Asked
     from graphengine.engine.phases import RecordedResult
     from graphengine.engine.steps import ModelCaller, Recorded
+    from graphengine.models.base import Message
     from graphengine.state.amounts import Usage
 
 _AGENT = "agent "
@@ -33,16 +36,19 @@ class Described(NamedTuple):
     error: str = ""
 
 
-def described(facts: Recorded, recorded_results: Mapping[str, RecordedResult], *, content: bool) -> Described:
+def described(
+    facts: Recorded, recorded_results: Mapping[str, RecordedResult], *, content: bool, turn: Asked | None = None
+) -> Described:
     """Describe a piece of recorded work.
 
     Args:
         facts: The facts of its step.
         recorded_results: The work of the visit that was recorded before.
-        content: Whether to include what models and tools were given and returned.
+        content: Whether to include what tools were given and returned.
+        turn: What a model was asked, and its answer; None if it is not known, or not to be included.
     """
     if facts.by is not None:
-        return _call_of_model(facts, facts.by, content=content)
+        return _call_of_model(facts, facts.by, turn)
     if facts.name.startswith(_TOOL):
         return _call_of_tool(facts, recorded_results, content=content)
     return Described(f"step {own_name(facts.name)}", SpanKind.INTERNAL, {names.KIND: "step"})
@@ -91,21 +97,33 @@ def spent_attributes(usage: Usage) -> dict[str, AttributeValue]:
     return found
 
 
-def _call_of_model(facts: Recorded, by: ModelCaller, *, content: bool) -> Described:
+def _call_of_model(facts: Recorded, by: ModelCaller, turn: Asked | None) -> Described:
     record: Mapping[str, Any] = facts.value if isinstance(facts.value, dict) else {}
     attributes = model_attributes(by) | spent_attributes(facts.usage)
     attributes[names.AGENT] = by["agent"]
     if "stop" in record:
         attributes[names.FINISH_REASONS] = [str(record["stop"])]
-    if content:
-        parts: list[object] = [{"type": "text", "content": record.get("text", "")}]
-        parts += [{"type": "tool_call", **call} for call in record.get("calls", ())]
-        answer = {"role": "assistant", "parts": parts, "finish_reason": record.get("stop")}
+    if turn is not None:
+        if turn.system:
+            attributes[names.SYSTEM] = to_json([_text(turn.system)]).decode()
+        if turn.messages:
+            attributes[names.INPUT] = to_json([_message(each) for each in turn.messages]).decode()
+        answer = {**_message(turn.answer), "finish_reason": record.get("stop")}
         attributes[names.OUTPUT] = to_json([answer]).decode()
-        if "question" in record:
-            question = {"role": "user", "parts": [{"type": "text", "content": record["question"]}]}
-            attributes[names.INPUT] = to_json([question]).decode()
     return Described(f"chat {_model(by)}", SpanKind.CLIENT, attributes)
+
+
+def _message(message: Message) -> dict[str, object]:
+    """Return a message in the form of the conventions; a summary is sent as a user's."""
+    parts: list[object] = [_text(message.text)] if message.text else []
+    parts += [{"type": "tool_call", **call.model_dump()} for call in message.calls]
+    if message.role == "tool":
+        parts = [{"type": "tool_call_response", "id": message.call_id, "response": message.text}]
+    return {"role": "user" if message.role == "summary" else message.role, "parts": parts}
+
+
+def _text(content: str) -> dict[str, str]:
+    return {"type": "text", "content": content}
 
 
 def _call_of_tool(facts: Recorded, recorded_results: Mapping[str, RecordedResult], *, content: bool) -> Described:
@@ -116,9 +134,9 @@ def _call_of_tool(facts: Recorded, recorded_results: Mapping[str, RecordedResult
         attributes[names.TOOL_CALL] = str(call.get("id", ""))
     record: Mapping[str, Any] = facts.value if isinstance(facts.value, dict) else {}
     if content:
-        attributes[names.TOOL_RESULT] = str(record.get("text", ""))
+        attributes[names.TOOL_RESULT] = hidden(str(record.get("text", "")))
         if call:
-            attributes[names.TOOL_ARGUMENTS] = str(call.get("arguments", ""))
+            attributes[names.TOOL_ARGUMENTS] = hidden(str(call.get("arguments", "")))
     error = "tool_error" if record.get("error") else ""
     return Described(f"execute_tool {name}", SpanKind.INTERNAL, attributes, error)
 

@@ -25,11 +25,11 @@ class WatchedModels(Models):
         """Return the model for an agent, wrapped so that it notes its requests."""
         found = super().of(graph, path, agent, own)
         if id(found) not in self._watched:
-            kinds = (_WatchedRules, found) if isinstance(found, RulesModel) else (_Watched, found)
-            kind: type[_Watched] = kinds[0]
-            if kind is _Watched and isinstance(found, KnowsPrices):
-                kind = _WatchedPriced
-            self._watched[id(found)] = kind(found, self.asked)
+            if isinstance(found, RulesModel):
+                self._watched[id(found)] = _WatchedRules(found, self.asked)
+            else:
+                kind = _WatchedPriced if isinstance(found, KnowsPrices) else _Watched
+                self._watched[id(found)] = kind(found, self.asked)
         return self._watched[id(found)]
 
 
@@ -56,6 +56,10 @@ class _WatchedPriced(_Watched):
 
 class _WatchedRules(_WatchedPriced, RulesModel):
     """The same for the model of rules, which agents call differently."""
+
+    def __init__(self, model: RulesModel, asked: list[Asked]) -> None:
+        super().__init__(model, asked)
+        self.calls_tools = model.calls_tools
 
 
 __all__ = ["WatchedModels"]

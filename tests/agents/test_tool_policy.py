@@ -10,8 +10,11 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, CompileError, Context, Graph, RunFailed, Runner, ScriptedModel, tool
+from graphengine.agents import guard
+from graphengine.agents.errors import GuardFailed
 from graphengine.agents.tool_threads import MOST_LEFT, MOST_THREADS, CallThread, ToolThreads, threads_of
-from graphengine.errors import DefinitionError, ModelNotReady, ModelTransient
+from graphengine.errors import DefinitionError
+from graphengine.models.errors import ModelNotReady, ModelTransient
 from graphengine.models.scripted import calls
 from tests.agents.run_kits import AGAIN, one, within
 from tests.agents.tool_kits import called
@@ -256,3 +259,67 @@ async def test_only_some_calls_of_a_tool_run_at_the_same_time_and_the_others_wai
         return 0 if not depth else 1 + CallThread(threads).submit(nested, depth - 1).result()
 
     assert await asyncio.wrap_future(CallThread(threads).submit(nested, MOST_THREADS + 5)) == MOST_THREADS + 5
+
+
+async def test_calls_of_a_tool_and_of_all_tools_are_capped() -> None:
+    """Those beyond a cap are not made, in any turn, and the model is told; a resumed run counts the same."""
+    made: list[str] = []
+
+    def look(n: int) -> str:
+        """Look."""
+        made.append(f"look {n}")
+        return "seen"
+
+    def write(n: int) -> str:
+        """Write."""
+        made.append(f"write {n}")
+        return "written"
+
+    turns = [[("write", 1), ("write", 2), ("look", 3)], [("look", 4), ("write", 5), ("look", 6)]]
+    model = ScriptedModel([*(calls(*((name, {"n": n}) for name, n in turn)) for turn in turns), "done"])
+    once = tool(write, max_calls=1)
+    agent = Agent("writer", prompt="{task}", tools=[look, once], model=model, max_tool_calls=3)
+    assert await agent.run(task="t") == "done"
+    assert made == ["write 1", "look 3", "look 4"]
+    told = [message.text for message in model.requests[2].messages if message.is_error]
+    assert [text.partition(": ")[2] for text in told] == [
+        "the most calls of write for one answer, 1, are made.",
+        "the most calls of write for one answer, 1, are made.",
+        "the most calls of tools for one answer, 3, are made.",
+    ]
+
+
+@pytest.mark.parametrize("most", [0, -1, True, "3"])
+def test_a_cap_is_a_whole_number_from_one_on(most: Any) -> None:
+    """Of a tool, and of an agent."""
+    with pytest.raises(DefinitionError, match="max_calls="):
+        tool(called, max_calls=most)
+    with pytest.raises(DefinitionError, match="max_tool_calls="):
+        Agent("writer", prompt="Write.", max_tool_calls=most)
+
+
+async def test_a_guard_sees_the_arguments_of_each_call() -> None:
+    """It changes them, or the call is not made and the model gets the reason; with `then="fail"` the node fails."""
+    paid: list[int] = []
+
+    def pay(amount: int) -> str:
+        """Pay."""
+        paid.append(amount)
+        return "paid"
+
+    def modest(arguments: str) -> str:
+        if "1000" in arguments:
+            raise ValueError("at most 999 can be paid")
+        return arguments.replace("13", "12")
+
+    def asks(then: Any) -> tuple[ScriptedModel, Agent[str]]:
+        model = ScriptedModel([calls(("pay", {"amount": 13}), ("pay", {"amount": 1000})), "done"])
+        guards = [guard(modest, on="arguments", then=then)]
+        return model, Agent("cashier", prompt="Pay.", tools=[pay], model=model, guards=guards)
+
+    model, agent = asks("retry")
+    assert await agent.run() == "done"
+    assert (paid, model.requests[1].messages[-1].is_error) == ([12], True)
+    assert model.requests[1].messages[-1].text == "This call of pay was not made: at most 999 can be paid"
+    with pytest.raises(GuardFailed):
+        await asks("fail")[1].run()

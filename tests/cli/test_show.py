@@ -188,3 +188,40 @@ def test_a_misspelt_id_of_a_run_gets_a_suggestion(invoke: Invoke) -> None:
         found = invoke(words[0], "1a1f8cfdaf3-20304cbd", *words[1:])
         assert (found.exit_code, "did you mean '1a1f8cfdaf3-20304cbb'?" in found.stderr) == (2, True), words
     assert "did you mean" not in invoke("show", "entirely-else").stderr
+
+
+ASKING = """
+from graphengine import END, START, Agent, Graph, ScriptedModel
+from graphengine.models import calls
+from pydantic import BaseModel
+
+class State(BaseModel):
+    text: str = "tides"
+
+def find(word: str) -> str:
+    return f"{word} is found"
+
+model = ScriptedModel([calls(("find", {"word": "moon"})), "done"])
+graph = Graph("asking", State, result="text")
+writer = Agent("writer", system="Be brief.", prompt="On {text}", tools=[find], model=model)
+graph.add_node("write", writer, writes="text")
+graph.add_path(START, "write", END)
+"""
+
+
+def test_a_step_shows_what_a_model_was_asked(project: Path, invoke: Invoke) -> None:
+    """The instructions, the question, the answers and the results of tools so far, as text and as JSON."""
+    (project / "asking.py").write_text(ASKING)
+    assert invoke("run", "asking.py", "--run-id", "r").exit_code == 0
+    asked = document(invoke("show", "r", "--step", "4", "--json").stdout)["asked"]
+    assert asked["system"].startswith("Be brief.")
+    assert [message["role"] for message in asked["messages"]] == ["user", "assistant", "tool"]
+    assert "asked" not in document(invoke("show", "r", "--step", "3", "--json").stdout)
+    shown = invoke("show", "r", "--step", "4").stdout
+    for text in (
+        "system:\nBe brief.",
+        "user:\nOn <text>tides</text>",
+        'calls find({"word": "moon"})',
+        "tool:\nmoon is found",
+    ):
+        assert text in shown

@@ -4,16 +4,10 @@ from typing import Any
 
 import pytest
 
-from graphengine.models import AnthropicModel, OpenAIChatModel, OpenAIModel, limiter
+from graphengine.models import AnthropicModel, OpenAIChatModel, OpenAIModel, limiter, sdk
 from tests.models.adapters import Made
 from tests.models.aimock_server import Aimock, missing
 from tests.models.edge_server import EdgeServer
-
-
-@pytest.fixture(autouse=True)
-def allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let models be called at their providers' addresses: these tests put transports of their own below them."""
-    monkeypatch.delenv("GRAPHENGINE_FORBID_MODELS", raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -54,8 +48,9 @@ OWN_HOSTS = "api.anthropic.com", "api.openai.com", "eu.api.openai.com"
 
 @pytest.fixture
 def own_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lead the providers' own hosts to this machine."""
+    """Lead the providers' own hosts to this machine, where models may be called in a test."""
     real = socket.getaddrinfo
+    monkeypatch.setattr("graphengine.models.sdk._LOCAL", (*sdk._LOCAL, *OWN_HOSTS))  # noqa: SLF001 - they are local here
 
     def found(host: Any, *rest: Any, **more: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from graphengine.errors import (
+from graphengine.models import sdk
+from graphengine.models.anthropic import AnthropicModel
+from graphengine.models.base import Message, Request, ToolCall
+from graphengine.models.errors import (
     AnswerTorn,
     BadRequest,
     ModelOverloaded,
@@ -14,9 +17,6 @@ from graphengine.errors import (
     NoModelServer,
     QuotaExceeded,
 )
-from graphengine.models import sdk
-from graphengine.models.anthropic import AnthropicModel
-from graphengine.models.base import Message, Request, ToolCall
 from graphengine.models.prices import Price
 from graphengine.models.router import Router
 from graphengine.models.settings import Settings
@@ -230,6 +230,7 @@ class TestFailures:
             await model.answer(asks(settings=Settings(temperature=0.5)))
         assert "leave temperature out" in caught.value.repair
 
+    @pytest.mark.real_models
     async def test_a_missing_sdk_is_named_and_a_missing_key_before_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Users learn about a missing key before they install a package."""
         monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from graphengine import Settings, web_search
-from graphengine.errors import ModelUnavailable, RateLimited
 from graphengine.models import AzureModel, BedrockModel, Request, VertexModel, model_of
 from graphengine.models.batches import lacks_batches
+from graphengine.models.errors import ModelUnavailable, RateLimited
 from tests.conformance.model_kit import question
 
 MESSAGE: dict[str, Any] = {
@@ -131,6 +131,7 @@ def test_what_a_cloud_does_not_have_is_refused() -> None:
     assert (bedrock.lacks_tool(web_search()) != "", vertex.lacks_tool(web_search())) == (True, "")
 
 
+@pytest.mark.real_models
 async def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing setting or extra is named."""
     for name in (

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from graphengine.errors import BadRequest, DefinitionError, ModelUnavailable, ModelUnreachable
+from graphengine.errors import DefinitionError
 from graphengine.models.base import Message, Request
+from graphengine.models.errors import BadRequest, ModelUnavailable, ModelUnreachable
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.settings import Settings
@@ -31,6 +32,7 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.mark.real_models
 @BOTH
 async def test_without_a_key_the_error_has_a_repair(kind: Kind) -> None:
     """OpenAI without a key is an error that has the variable and the alternatives."""

@@ -11,9 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 from pydantic import BaseModel, Field
 
-from graphengine import Agent
+from graphengine import END, START, Agent, Graph, Runner, web_search
 from graphengine.cli.main import main
-from graphengine.models.placeholder import PlaceholderModel
+from graphengine.models import PlaceholderModel
+from graphengine.models.errors import ModelUnavailable
+from graphengine.stores.memory import MemoryStore
+from graphengine.testing import run_node
+from tests.models.test_placeholder_values import Endless
 
 
 class Verdict(BaseModel):
@@ -69,7 +73,7 @@ def test_values_are_the_smallest_that_fit() -> None:
         below=-2,
         day=datetime.date(2000, 1, 1),
         at=datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC),
-        key=uuid.UUID(int=0),
+        key=uuid.UUID("00000000-0000-0000-8000-000000000000"),
         reasons=[text],
         two=[text, text],
         pair=(0, False),
@@ -191,3 +195,66 @@ def test_placeholders_never_continue_what_a_model_began(command: Callable[..., R
     assert "agent writer has no model" in refused.stderr
     assert "placeholder" not in refused.stdout
     assert command("resume", "cut", "--limit", "visits=9", "--model", "strong").stdout == "paid for\n"
+
+
+class Order(BaseModel):
+    """What a tool gets."""
+
+    amount: int = Field(ge=2)
+    note: str = "none"
+
+
+async def test_each_tool_is_called_once_on_demand() -> None:
+    """With the smallest arguments, in recorded steps, before the answer; then again for the next question."""
+    made: list[object] = []
+
+    def order(order: Order, where: str, tries: int = 3) -> str:
+        made.append((order, where, tries))
+        return "ordered"
+
+    async def cancel(number: Annotated[int, Field(gt=4)]) -> None:
+        made.append(number)
+
+    agent = Agent("buyer", prompt="Buy {what}.", output=Verdict, check=refuse, tools=[order, cancel, web_search()])
+    async with Runner(MemoryStore(), models={"*": PlaceholderModel(call_tools=True)}) as runner:
+        for calls in (1, 2):
+            answer = await runner.run(agent, {"what": f"bread {calls}"})
+            assert answer.reasons == [f"[placeholder: buyer, call {calls}]"]
+    assert made == [
+        (Order(amount=2), "[placeholder: buyer, call 1]", 3),
+        5,
+        (Order(amount=2), "[placeholder: buyer, call 2]", 3),
+        5,
+    ]
+
+
+async def test_a_tool_that_no_placeholder_fits_is_said_so() -> None:
+    """As for an answer."""
+
+    def follow(first: Endless) -> None:
+        """Never be called."""
+
+    agent = Agent("reader", prompt="Read.", tools=[follow], model=PlaceholderModel(call_tools=True))
+    with pytest.raises(ModelUnavailable, match="agent reader cannot be answered by a placeholder"):
+        await agent.run()
+
+
+class Page(BaseModel):
+    """A state."""
+
+    text: str = ""
+
+
+async def test_a_node_alone_calls_tools_with_placeholders() -> None:
+    """As in a run."""
+    called: list[str] = []
+
+    def read(page: str) -> None:
+        called.append(page)
+
+    agent = Agent("reader", prompt="Read.", tools=[read], model=PlaceholderModel(call_tools=True))
+    graph = Graph("reading", Page)
+    graph.add_node("read", agent, writes="text")
+    graph.add_path(START, "read", END)
+    await run_node(graph, "read", {})
+    assert len(called) == 1

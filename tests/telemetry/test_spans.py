@@ -1,6 +1,7 @@
 """The spans and metrics of runs in one process: what there is, how it nests, and what it does not contain."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from opentelemetry.trace import StatusCode
 from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Context, Graph, Limits, Retry, Runner, ScriptedModel
+from graphengine.agents.prompts import DATA_NOTE
 from graphengine.models import Response, ToolCall
 from graphengine.runner import RunFailed
 from graphengine.stores.memory import MemoryStore
@@ -24,6 +26,7 @@ from graphengine.worker import Worker
 from tests.kit.runs import alone
 from tests.telemetry.kit import Spans, id_of, links_of
 
+MESSAGES = ("gen_ai.system_instructions", "gen_ai.input.messages", "gen_ai.output.messages")
 KEY = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -204,6 +207,32 @@ async def test_content_is_included_on_request(spans: Spans, monkeypatch: pytest.
         assert text in everything
     assert "hunter2" not in everything
     assert not Telemetry(content=False).content
+
+
+async def test_each_call_of_a_model_has_what_it_was_asked(spans: Spans, tmp_path: Path) -> None:
+    """Instructions, all messages so far, and the answer, in the form of the conventions; also in another process."""
+    calls = (ToolCall(id="c1", name="find", arguments='{"word": "moon"}'),)
+    model = ScriptedModel([Response("", calls, "tools", input_tokens=5), "tides"])
+    agent = Agent("writer", system="Be brief.", prompt="On {text}", tools=[find], model=model)
+    graph = Graph("one", Desk, secret_key=KEY)
+    graph.add_node("ask", agent, writes="text")
+    graph.add_path(START, "ask", END)
+    telemetry = [Telemetry(tracer_provider=spans.provider, content=True) for _ in range(2)]
+    async with Runner(tmp_path / "runs.db", telemetry=telemetry[0]) as runner:
+        await runner.start(graph, {"text": "sea"}, run_id="r", limits=Limits(tokens=5)).result()
+    async with Runner(tmp_path / "runs.db", telemetry=telemetry[1]) as runner:
+        await runner.resume("r", graph, limits=Limits(tokens=50)).result()
+    asked = [span.attributes or {} for span in spans.all if span.name.startswith("chat ")]
+    found = [{name: json.loads(str(value)) for name, value in each.items() if name in MESSAGES} for each in asked]
+    note = {"type": "text", "content": f"Be brief.\n\n{DATA_NOTE}"}
+    question = {"role": "user", "parts": [{"type": "text", "content": "On <text>sea</text>"}]}
+    call = {"role": "assistant", "parts": [{"type": "tool_call", **calls[0].model_dump()}]}
+    result = {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "moon is found"}]}
+    answer = {"role": "assistant", "parts": [{"type": "text", "content": "tides"}], "finish_reason": "end"}
+    assert found == [
+        dict(zip(MESSAGES, ([note], [question], [{**call, "finish_reason": "tools"}]), strict=True)),
+        dict(zip(MESSAGES, ([note], [question, call, result], [answer]), strict=True)),
+    ]
 
 
 async def waits(n: int, ctx: Context) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 from graphengine import Agent
 from graphengine.models import AnthropicModel, OpenAIModel, PydanticAIModel
-from graphengine.models.sdk import ModelForbidden
+from graphengine.models.sdk import ModelForbidden, check_allowed
 from tests.testing.plain import QUIET
 
 pytest_plugins = ("pytester",)
@@ -38,6 +38,14 @@ async def test_a_model_of_a_provider_is_not_called(model: AnthropicModel | OpenA
     """The error names what to give instead, and the marker."""
     with pytest.raises(ModelForbidden, match=r"(?s)a test called .*ScriptedModel.*@pytest\.mark\.real_models"):
         await Agent("writer", model=model, prompt="Write.").run()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_a_server_on_this_machine_may_be_called(host: str) -> None:
+    """By each of its names; a host that only begins like one is elsewhere."""
+    check_allowed("openai:gpt-5-mini", f"http://{host}:11434/v1")
+    with pytest.raises(ModelForbidden):
+        check_allowed("openai:gpt-5-mini", f"http://{host.strip('[]').replace(':', '')}.example/v1")
 
 
 async def test_a_model_of_pydantic_ai_is_not_called() -> None:

@@ -13,30 +13,35 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
-from graphengine.agents.prompts import fill
+from msgspec import UNSET
+
+from graphengine.agents.asked import refilled, turn_of, with_names
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import GraphEngineError, StoreError
 from graphengine.graph.question import holes
-from graphengine.history.export import export_run, to_json_text
-from graphengine.history.json_document import diff_document, head_facts, runs_document, spending_of_run
-from graphengine.history.load import States, diff, differences, load_snapshot, waits_of
-from graphengine.history.selection import STATUSES, status_of, stored_status
-from graphengine.history.step_document import failure_document, plain, step_document
+from graphengine.history.load import graph_spec_of, load_snapshot, waits_of
 from graphengine.history.usage import usage_from
+from graphengine.records.export import export_run, to_json_text
+from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
+from graphengine.records.run_diff import diff, differences
+from graphengine.records.selection import STATUSES, stored_status
+from graphengine.records.states import States
+from graphengine.records.step_document import failure_document, plain, step_document
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
 from graphengine.render.trace import tried_edges
 from graphengine.serve.inspector.pictures import picture_of
 from graphengine.serve.inspector.queries import BadQuery
 from graphengine.serve.inspector.run_cache import tone_of
-from graphengine.state.path import parse
+from graphengine.stores.base import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from graphengine.agents.asked import Asked
     from graphengine.engine.graph_spec import NodeSpec
-    from graphengine.history.json_document import Runs, SpendingOfRun
     from graphengine.history.visit_tree import Entry, Visit
+    from graphengine.records.json_document import Runs, SpendingOfRun
     from graphengine.serve.inspector.pictures import GraphLayout
     from graphengine.serve.inspector.queries import Query
     from graphengine.serve.inspector.run_cache import Book, RunCache
@@ -234,7 +239,7 @@ class Views:
         visit = entry.visit
         if visit is not None:
             document["attempts"] = _attempts(visit)
-            document["calls"] = _calls(visit)
+            document["calls"] = await self._calls(info, visit)
             facts = _facts(visit, book)
             if facts is not None and facts.get("agents"):
                 first = visit.entries[0].step.seq
@@ -242,6 +247,20 @@ class Views:
                 read = States([visit.entries[0].step], earlier).before(visit.entries[0])
                 document["agents"] = await asyncio.to_thread(_agents, facts, read)
         return document
+
+    async def _calls(self, info: RunInfo, visit: Visit) -> list[dict[str, Any]]:
+        """Return the recorded work of a visit: the turns of models with what they were asked, tools, other steps."""
+        entries = [each for each in visit.entries if each.step.kind == "recorded"]
+        spec = await graph_spec_of(self.store, info.fingerprint)
+        found: list[dict[str, Any]] = []
+        for each in entries:
+            document = step_document(each.step)
+            call = {"seq": document.seq, "took": each.took, **plain(document.detail), "usage": document.usage}
+            if document.detail.by is not UNSET:
+                turn = turn_of(each.step, await load_snapshot(self.store, info.id, document.seq), spec)
+                call["asked"] = _turn(turn) if turn is not None else []
+            found.append(call)
+        return found
 
     async def picture(self, query: Query) -> dict[str, Any]:
         """Return the picture of a graph."""
@@ -389,32 +408,26 @@ def _attempts(visit: Visit) -> list[dict[str, Any]]:
     ]
 
 
-def _calls(visit: Visit) -> list[dict[str, Any]]:
-    """Return the recorded work of a visit: the turns of models, the calls of tools, and other steps."""
-    return [
-        {"seq": document.seq, "took": each.took, **plain(document.detail), "usage": document.usage}
-        for each in visit.entries
-        if each.step.kind == "recorded"
-        for document in [step_document(each.step)]
-    ]
-
-
 def _facts(visit: Visit, book: Book) -> NodeSpec | None:
     """Return what the graph spec has of a visit's node."""
     scope = book.atlas.scopes.get(visit.track.place)
     return scope.nodes.get(visit.node) if scope is not None else None
 
 
+def _turn(turn: Asked) -> list[dict[str, str]]:
+    """Return what is new in a turn, but for the results of tools, which have steps of their own."""
+    texts = [("system", turn.system)] if not turn.new else []
+    texts += [(each.role, each.text) for each in turn.messages[turn.new :] if each.role != "tool"]
+    return [{"role": role, "text": text} for role, text in texts if text]
+
+
 def _agents(facts: NodeSpec, values: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the instructions of the agents at a node, and their prompts filled again from the recorded state."""
-    named = [text.partition("=") for text in facts.get("reads", ())]
     found: list[dict[str, Any]] = []
     for choice, agent in facts.get("agents", {}).items():
         template, filled = agent.get("prompt", ""), ""
         with suppress(GraphEngineError):  # a function writes the prompt, or it reads a value that is not recorded
-            parsed = {name: parse(path) for name, _, path in named if path}
-            more = {name: path.walk(values.get(path.root)) for name, path in parsed.items()}
-            filled = fill(template, {**values, **more}, []) if holes(template) else ""
+            filled = refilled("", template, with_names(facts, values))[1] if holes(template) else ""
         about: dict[str, Any] = {**agent}
         found.append(about | {"choice": choice, "filled": filled})
     return found

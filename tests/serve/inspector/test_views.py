@@ -10,13 +10,13 @@ from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Runner
-from graphengine.history.export import import_run, parse
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.models.scripted import ScriptedModel
+from graphengine.records.export import import_run, parse
 from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.queries import Query
 from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.views import Views
-from graphengine.stores.sqlite import SQLiteStore
 from tests.serve.inspector.client import address, cookie, post, request
 from tests.serve.inspector.graphs import State, counter, record
 
@@ -239,6 +239,9 @@ async def test_a_call_has_its_prompt_filled_again() -> None:
     assert found["agents"][0]["system"] == "Be loud."
     assert found["agents"][0]["filled"] == "Shout: <text>hello</text>"
     assert found["calls"][0]["by"]["agent"] == "shout"
+    asked = {each["role"]: each["text"] for each in found["calls"][0]["asked"]}
+    assert asked["system"].startswith("Be loud.")
+    assert asked["user"] == "Shout: <text>hello</text>"
 
 
 async def test_a_book_continues_where_it_ended() -> None:

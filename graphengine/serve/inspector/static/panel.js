@@ -59,6 +59,7 @@ function Call({ call, here, select }) {
     <button class="link" onClick=${() => select(call.seq)}>${isTurn ? `${by.agent} asked ${by.model}` : call.name.replace(/^.*<locals>\./, "")}</button>${" "}
     <span class="soft">${usage ? `${usage.input_tokens}→${usage.output_tokens} tokens ${cost(usage)} ` : ""}${seconds(call.took)}${value?.stop && !["end", "tools"].includes(value.stop) ? ` ended by ${value.stop}` : ""}</span>${" "}
     ${value?.error ? html`<b class="is-failed">failed</b>` : null}
+    ${call.asked?.length > 0 && html`<details class="agent"><summary>asked</summary>${call.asked.map((each) => html`<h4>${each.role}</h4><pre tabindex="0">${each.text}</pre>`)}</details>`}
     ${text !== "" && text !== undefined && html`<div><${Value} value=${text} open=${here} /></div>`}
     ${(value?.calls || []).map((each) => html`<div class="tool">calls <code>${each.name}(${each.arguments})</code></div>`)}
     ${value?.traceback && html`<pre tabindex="0">${value.traceback}</pre>`}

@@ -1,0 +1,163 @@
+"""What a model was asked in a recorded call, read from the run alone, without the graph's code.
+
+A turn's record has the answer. The question and the instructions are in the record of the first turn only if they
+cannot be made again: from the prompt in the graph spec and the state that the node read.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_core import to_jsonable_python
+
+from graphengine.agents.prompts import fill, with_note
+from graphengine.agents.records import response_of, result_message
+from graphengine.engine.steps import Recorded
+from graphengine.errors import GraphEngineError
+from graphengine.graph.question import holes
+from graphengine.models.base import Message
+from graphengine.models.hiding import hidden
+from graphengine.state.path import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphengine.engine.graph_spec import GraphSpec, NodeSpec
+    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonObject
+
+_UNREADABLE: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError, GraphEngineError)
+"""What a record that no graph wrote can raise."""
+
+_SAME: Final = (str, int, float, bool, type(None))
+"""Types whose values a prompt shows as it shows their records."""
+
+_NOT_MADE: Final = {"text": "This call was not made.", "error": True}
+"""What stands for the reason that a model got for a call that has no record: a cap, an unknown tool, a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a model was asked in one turn, without the remembered messages of earlier calls; secrets are struck.
+
+    Attributes:
+        system: The instructions, "" for none.
+        messages: The question, and what followed: answers, results of tools, and why an answer was sent back.
+        new: The first of them that the turn before did not have.
+        answer: The answer to them.
+    """
+
+    system: str
+    messages: Sequence[Message]
+    new: int
+    answer: Message
+
+
+def turn_of(step: Step, snapshot: Snapshot, spec: GraphSpec | None) -> Asked | None:
+    """Return what a turn of a model was asked; None if a step records no turn, or one that cannot be read.
+
+    Args:
+        step: The step.
+        snapshot: The run as of this step, or of a later one of its attempt.
+        spec: The run's graph; None if it is not known, which leaves out questions that only it has.
+    """
+    facts, frame = step.data, snapshot.frames.get(step.frame)
+    if not isinstance(facts, Recorded) or facts.by is None or frame is None:
+        return None
+    around, _, place = facts.key.rpartition("/")
+    name, _, number = place.partition("|")
+    if name != "turn":
+        return None
+    records = {key: memo.value for key, memo in frame.recorded_results.items()} | {facts.key: facts.value}
+    with suppress(*_UNREADABLE):
+        first: Any = records[f"{around}/turn|1|1"]
+        system, question = _texts(first, frame, spec)
+        messages = [] if question is None else [Message(role="user", text=question)]
+        new = 0
+        for turn in range(1, int(number.partition("|")[0]) + 1):
+            record: Any = records[f"{around}/turn|{turn}|1"]
+            messages += _before(record, records.get(f"{around}/summary|{turn}|1"))
+            response = response_of(record)
+            answer = Message(role="assistant", text=str(response.content), calls=response.calls)
+            if record is facts.value:
+                return Asked(hidden(system), [hidden(each) for each in messages], new, hidden(answer))
+            messages.append(answer)
+            new = len(messages)
+            for index, call in enumerate(response.calls):
+                result: Any = records.get(f"{around}/tool {call.name}|{turn}.{index}|1")
+                messages.append(result_message(call, _NOT_MADE if result is None else result))
+    return None
+
+
+def _before(record: JsonObject, summary: Any) -> Iterator[Message]:  # noqa: ANN401 - as recorded
+    """Yield what was added before a turn: why the last answer was sent back, and a summary."""
+    if "feedback" in record:
+        yield Message(role="user", text=record["feedback"])
+    if summary is not None:
+        yield Message(role="summary", text=summary["text"], covers=summary.get("covers", 0))
+
+
+def _texts(first: JsonObject, frame: Frame, spec: GraphSpec | None) -> tuple[str, str | None]:
+    """Return the instructions, and the question; None if it is not known."""
+    system, question = first.get("system"), first.get("question")
+    node = _node_of(spec, frame)
+    agents = node.get("agents", {}) if node is not None else {}
+    if (system is None or question is None) and node is not None and list(agents) == [""] and frame.cause is None:
+        made = refilled(agents[""].get("system", ""), agents[""].get("prompt", ""), _read_by(node, frame))
+        system, question = made[0] if system is None else system, made[1] if question is None else question
+    return system or "", question
+
+
+def _node_of(spec: GraphSpec | None, frame: Frame) -> NodeSpec | None:
+    """Return the node that a frame is at, in the graph or in one inside of it."""
+    around = frame.sub.up if frame.sub is not None else None
+    if around is not None:
+        outer = _node_of(spec, around)
+        spec = outer.get("graphs", {}).get(around.choice) if outer is not None else None
+    return next((node for node in (spec or {}).get("nodes", ()) if node["name"] == frame.at), None)
+
+
+def _read_by(node: NodeSpec, frame: Frame) -> dict[str, Any]:
+    """Return what a node reads where a frame is, by its own names, and the whole state by that of its fields."""
+    values: dict[str, Any] = {}
+    state: Frame | None = frame
+    while state is not None:
+        values = dict(state.values) | values
+        state = state.base
+    return with_names(node, values)
+
+
+def with_names(node: NodeSpec, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state's values, and those that a node reads by other names."""
+    named = [text.partition("=") for text in node.get("reads", ())]
+    paths = {name: parse(path) for name, _, path in named if path}
+    return {**values, **{name: path.walk(values.get(path.root)) for name, path in paths.items()}}
+
+
+def refilled(system: str, prompt: str, values: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the instructions and the question that templates give with recorded values.
+
+    Raises:
+        DefinitionError: A value cannot be shown.
+    """
+    has_data = bool(holes(prompt)) if prompt else True
+    return with_note(fill(system, values), is_data=bool(holes(system)), has_data=has_data), fill(prompt, values, [])
+
+
+def differing(templates: tuple[str, str], values: Mapping[str, object], system: str, question: str) -> dict[str, str]:
+    """Return of a call's instructions and question what the templates and the recorded state do not give again."""
+    shown = [name for text in templates for hole in holes(text) for name in (hole, parse(hole).root)]
+    read = {name: values[name] for name in shown if name in values}
+    if templates[1] and all(type(value) in _SAME for value in read.values()):
+        return {}
+    made: tuple[str | None, str | None] = None, None
+    with suppress(*_UNREADABLE):
+        made = refilled(*templates, to_jsonable_python(read))
+    found = {"system": system, "question": question}
+    return {name: text for (name, text), again in zip(found.items(), made, strict=True) if text != again}
+
+
+__all__ = ["Asked", "differing", "refilled", "turn_of", "with_names"]

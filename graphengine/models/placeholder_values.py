@@ -1,0 +1,233 @@
+"""The smallest values that fit a JSON Schema, for the placeholder model.
+
+A schema can contain itself, so the first question about each part is its height: how many references any value of it
+passes through at least. A value has room for a few more references than it needs: of a union's branches the first that
+fits in is taken, and lists and optional fields that do not fit in are left out. So each value is finite, and small.
+
+Not everything that a type demands is in its schema: `FutureDate` looks as `PastDate` does. Whoever validates the value
+has the last word.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_core import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphengine.state.json_values import JsonObject, JsonValue
+
+_ROOM: Final = 2
+"""Of references, for what is optional."""
+
+_OF_FORMATS: Final = {
+    "date-time": "{year}-01-01T00:00:00Z",
+    "date": "{year}-01-01",
+    "time": "00:00:{n:02}Z",
+    "duration": "PT{n}S",
+    "uuid": "00000000-0000-{version}000-8000-{n:012}",
+    "uri": "https://placeholder.example/{n}",
+    "email": "placeholder{n}@placeholder.example",
+    "ipv6": "2001:db8::{n}",
+    "ip": "192.0.2.{n}",
+    "base64": "YW0{n}",
+    "regex": "placeholder{n}",
+    "zoneinfo": "UTC",
+    "directory-path": ".",
+}
+"""A text of each format, by how the format begins; `n` makes it another one, as a set needs."""
+
+_PART: Final = re.compile(
+    r"\\.|\(\?[a-z-]+\)|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?(?::|P?<\w+>))?|\{\d*,?\d*\}|.", re.DOTALL
+)
+_REPEAT: Final = re.compile(r"[*+?]|\{(\d*)(?:(,)(\d*))?\}")
+_CHARACTERS: Final = string.ascii_lowercase + string.ascii_uppercase + string.digits + string.punctuation + " "
+_LONGEST: Final = 100
+
+
+class Values:
+    """The values of one schema.
+
+    Args:
+        schema: The schema, with its definitions.
+        text: The text to use wherever any text fits.
+
+    Example:
+        >>> Values({"type": "array", "items": {"type": "number", "minimum": 2}}, "text").smallest()
+        [2]
+    """
+
+    def __init__(self, schema: JsonObject, text: str) -> None:
+        self._schema = schema
+        self._text = text
+        self._definitions = {f"#/$defs/{name}": each for name, each in schema.get("$defs", {}).items()}
+        self._heights: dict[str, float] = {}
+        for _ in self._definitions:  # each round settles the height of at least one more
+            heights = {name: 1 + self._height(each) for name, each in self._definitions.items()}
+            if heights == self._heights:
+                break
+            self._heights = heights
+
+    def smallest(self, *, is_top: bool = True) -> JsonValue:
+        """Return a small value, whose objects have their required properties.
+
+        Args:
+            is_top: Whether an object at the top has all its properties.
+
+        Raises:
+            ValueError: No value is known that fits the schema.
+        """
+        room = self._height(self._schema)
+        if room == math.inf:
+            raise ValueError("each value would have to contain another one of its kind, without end")
+        return self._value(self._schema, max(room, _ROOM), 0, is_top=is_top)
+
+    def _height(self, schema: object) -> float:
+        """Return how many references each value of a schema passes through at least."""
+        if not isinstance(schema, dict):
+            return 0
+        if "$ref" in schema:
+            return self._heights.get(schema["$ref"], math.inf)
+        if branches := _branches(schema):
+            return min(map(self._height, branches))
+        first = schema.get("prefixItems", ())
+        parts = [schema.get("properties", {}).get(name) for name in schema.get("required", ())]
+        parts += [*first, schema.get("contentSchema")]
+        parts += [schema.get("items")] if schema.get("minItems", 0) > len(first) else ()
+        parts += [schema.get("additionalProperties")] if schema.get("minProperties") else ()
+        return max(map(self._height, parts))
+
+    def _value(self, schema: object, room: float, nth: int, *, is_top: bool = False) -> JsonValue:
+        """Return a value of a schema: the first, or a further one for a set."""
+        found: Any
+        if not isinstance(schema, dict):
+            return self._text
+        if "$ref" in schema:
+            return self._value(self._definitions[schema["$ref"]], room - 1, nth, is_top=is_top)
+        if listed := schema.get("enum", [schema[word] for word in ("const",) if word in schema]):
+            found = listed[nth % len(listed)]
+        elif branches := _branches(schema):
+            found = self._of_branches(branches, room, nth)
+        else:
+            kind = schema.get("type")
+            if kind == "object":
+                found = dict(self._members(schema, room, nth, is_top=is_top))
+            elif kind == "array":
+                found = list(self._items(schema, room, nth))
+            elif kind in {"integer", "number"}:
+                found = _number(schema, nth, is_whole=kind == "integer")
+            else:
+                simple = {"boolean": nth % 2 == 1, "null": None}
+                found = simple[kind] if kind in simple else self._string(schema, room, nth)
+        return found
+
+    def _of_branches(self, branches: list[JsonObject], room: float, nth: int) -> JsonValue:
+        """Return a value of the first branch that there is room for; nothing, where that is allowed."""
+        if {"type": "null"} in branches and not nth:
+            return None
+        others = [branch for branch in branches if branch != {"type": "null"} and self._height(branch) <= room]
+        return self._value((others or branches)[0], room, nth)
+
+    def _members(self, schema: JsonObject, room: float, nth: int, *, is_top: bool) -> Iterator[tuple[str, JsonValue]]:
+        properties = schema.get("properties", {})
+        required = schema.get("required", ())
+        names = list(dict.fromkeys([*properties, *required]) if is_top else required)
+        for name in names:
+            inner = properties.get(name, {})
+            if name in required or self._height(inner) <= room:
+                yield name, self._value(inner, room, nth)
+        further = schema.get("propertyNames"), schema.get("additionalProperties")
+        for pattern, inner in schema.get("patternProperties", {}).items():
+            further = {"pattern": pattern}, inner
+        for number in range(nth, nth + schema.get("minProperties", 0) - len(names)):
+            key, value = (None if each is None else self._value(each, room, number) for each in further)
+            yield str(number if key is None else key), value
+
+    def _items(self, schema: JsonObject, room: float, nth: int) -> Iterator[JsonValue]:
+        first = schema.get("prefixItems", ())
+        yield from (self._value(item, room, nth) for item in first)
+        item = schema.get("items", {})
+        wanted = min(1, schema.get("maxItems", 1)) if self._height(item) <= room else 0
+        for number in range(max(schema.get("minItems", 0), wanted) - len(first)):
+            yield self._value(item, room, nth + number if schema.get("uniqueItems") else nth)
+
+    def _string(self, schema: JsonObject, room: float, nth: int) -> str:
+        least, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
+        if schema.get("contentMediaType") == "application/json":
+            return to_json(self._value(schema.get("contentSchema", {}), room, nth)).decode()
+        if pattern := schema.get("pattern"):
+            made = (
+                _matching(deque(_PART.findall(pattern)), more + nth, nth) for more in range(min(least, _LONGEST) + 1)
+            )
+            return next((text for text in made if least <= len(text) <= most), self._text)
+        kind = schema.get("format", "")
+        if form := next((form for begin, form in _OF_FORMATS.items() if kind.startswith(begin)), ""):
+            return form.format(n=nth, year=2000 + nth, version=kind.removeprefix("uuid") or "0")
+        end = f" {nth}" if nth else ""
+        return (self._text[: int(min(most, len(self._text) + len(end))) - len(end)] + end).ljust(least, ".")
+
+
+def _branches(schema: JsonObject) -> list[JsonObject]:
+    return [branch for word in ("anyOf", "oneOf", "allOf") for branch in schema.get(word, ())]
+
+
+def _number(schema: JsonObject, nth: int, *, is_whole: bool) -> float:
+    """Return the number next to a bound, or 0; or one between the bounds."""
+    step = schema.get("multipleOf", 1)
+    low, high = schema.get("minimum"), schema.get("maximum")
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    least = max((each for each in (low, above) if each is not None), default=None)
+    most = min((each for each in (high, below) if each is not None), default=None)
+    found = nth * step
+    if least is not None:
+        found = (math.ceil(least / step) + (math.ceil(least / step) * step == above) + nth) * step
+    elif most is not None:
+        found = (min(0, math.floor(most / step) - (math.floor(most / step) * step == below)) - nth) * step
+    is_within = most is None or found < most or found == high
+    if is_within or least is None or is_whole or "multipleOf" in schema:
+        return found  # type: ignore[no-any-return]  # of a schema
+    return least if least == most else least + (most - least) * (nth + 1) / (nth + 2)  # type: ignore[no-any-return]
+
+
+def _matching(parts: deque[str], more: int, nth: int) -> str:
+    """Return a text that matches a regular expression of characters, groups, branches and repeats: the first branch.
+
+    Args:
+        parts: Those of the expression, which are removed up to the end of a group.
+        more: How many more times than necessary what may be repeated is.
+        nth: Which of the characters that fit to take.
+    """
+    text, first = "", None
+    while parts and (part := parts.popleft()) != ")":
+        if part == "|":
+            text, first = "", text if first is None else first
+            continue
+        piece = _matching(parts, more, nth) if part[0] == "(" and part[-1] != ")" else _character(part, nth)
+        times = 1
+        if parts and (repeat := _REPEAT.fullmatch(parts[0])):
+            parts.popleft()
+            least = int(repeat[1] or 0) if repeat[0][0] == "{" else int(repeat[0] == "+")
+            most = 1 if repeat[0] == "?" else int(repeat[3] or _LONGEST) if repeat[2] or not repeat[1] else least
+            times = min(least + more, most)
+            if parts and parts[0] in "?+":  # lazy, or possessive
+                parts.popleft()
+        text += piece * times
+    return text if first is None else first
+
+
+def _character(part: str, nth: int) -> str:
+    """Return a character that matches a part of a regular expression; "" if it matches places or is not known."""
+    try:
+        fitting = [one for one in _CHARACTERS if re.fullmatch(part, one)]
+    except re.error:
+        return ""
+    return fitting[nth % len(fitting)] if fitting else ""
+
+
+__all__ = ["Values"]
