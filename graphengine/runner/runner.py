@@ -275,8 +275,8 @@ class Runner:
         if checked_id(run_id) in self._shared.driven:
             raise RunIsDriven(run_id, "this Runner", math.inf)
         pause = None if pause_before is None else pauses_of(plan, pause_before)
-        wanted = opening.Wanted(None if limits is None else as_limits(limits), pause, retry_failed)
-        resume = partial(opening.resume, wanted=wanted)
+        record = None if limits is None else as_limits(limits)
+        resume = partial(opening.resume, limits=record, pause=pause, retry_failed=retry_failed)
         return handle_on(self._lives.begin(plan, run_id, resume, Claim(waits_out=wait_out)), self._lives)
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
