@@ -12,7 +12,8 @@
 input with the states in which it means something, and those after it; elsewhere nothing happens. A rule sets flags of
 the claim, moves it, and says what to do; it reads no clock, no store, and awaits nothing.
 
-Durable before acted on is a row: `Ended` and `Mail` say only `append`, and `Durable` alone says `show` and `start`.
+Durable before acted on is a row: `Ended` and `Mail` say only `append`, and only `Opened` and
+`Durable` say `start`.
 """
 
 from __future__ import annotations
@@ -271,11 +272,6 @@ class Claim(Struct):
         row = _ROWS.get((self.state, type(given)))
         return NOTHING if row is None else row.rule(self, given)
 
-    @property
-    def must_end(self) -> bool:
-        """Whether it may not be opened again here."""
-        return self.released or self.closed
-
 
 # --- opening ------------------------------------------------------------------------------------------------------
 
@@ -291,11 +287,12 @@ def _alone(claim: Claim, _: Alone) -> Do:
 
 
 def _refused(claim: Claim, _: Refused) -> Do:
-    if (claim.is_first and not claim.follows) or (claim.is_alone and not claim.must_end):
+    must_end = claim.released or claim.closed
+    if (claim.is_first and not claim.follows) or (claim.is_alone and not must_end):
         claim.state = "over"
         return _RAISE
     claim.asked = claim.is_first = False  # an end in that process is not retried
-    return Do(outcome="recorded") if claim.must_end else Do(open="later")
+    return Do(outcome="recorded") if must_end else Do(open="later")
 
 
 def _moved(claim: Claim, given: Moved) -> Do:
@@ -320,9 +317,9 @@ def _opened(claim: Claim, given: Opened) -> Do:
     # held, and the second crash would not count.
     claim.held_back = claim.gives_way and given.beside
     claim.gives_way = False
-    starts = claim.owned and not (claim.stop or claim.must_end or claim.held_back)
+    starts = claim.owned and not (claim.stop or claim.released or claim.closed or claim.held_back)
     claim.state = "driving" if starts else "halting"
-    return NOTHING
+    return Do(start=starts)
 
 
 # --- driving and halting ------------------------------------------------------------------------------------------
@@ -376,7 +373,7 @@ def _halt(claim: Claim, *, now: bool) -> Do:
 
 def _left(claim: Claim, given: Left) -> Do:
     is_running = given.status == "running"
-    if claim.held_back and not (claim.of_worker or claim.must_end):
+    if claim.held_back and not (claim.of_worker or claim.released or claim.closed):
         return _again(claim, "alone")
     if (claim.closed and (claim.is_cut or is_running)) or (given.cut_off and is_running):
         claim.state = "over"
@@ -395,7 +392,7 @@ def _rest(claim: Claim, status: str, due: float | None) -> Do:
     """Sleep, park it, or end it, when nothing of it moves."""
     if status != "waiting":
         claim.state = "over"
-    elif claim.of_worker or claim.must_end:
+    elif claim.of_worker or claim.released or claim.closed:
         claim.state = "parked"
     else:
         claim.state = "asleep"
@@ -458,7 +455,7 @@ def _failed(claim: Claim, _: Failed | Cut) -> Do:
 
 
 class Row(NamedTuple):
-    """An input, the states in which it means something, those after it, and its rule."""
+    """An input, the states in which it means something, those after it (empty: it stays where it is), and its rule."""
 
     given: type[Input]
     states: tuple[State, ...]
@@ -474,9 +471,10 @@ TABLE: Final = (
     Row(Moved, ("opening",), ("opening",), _moved),
     Row(Found, ("opening",), ("asleep", "parked", "over"), _found),
     Row(Opened, ("opening",), ("driving", "halting"), _opened),
-    Row(Ended, ("opening", *_MOVES), ("opening", *_MOVES), _ended),
-    Row(Mail, _MOVES, _MOVES, _ended),
-    Row(Durable, ("opening", *_MOVES), ("opening", *_MOVES), _durable),
+    Row(Ended, ("opening", *_MOVES), (), _ended),
+    Row(Mail, _MOVES, (), _ended),
+    Row(Durable, ("driving",), ("driving", "halting"), _durable),
+    Row(Durable, ("opening", "halting"), (), _durable),
     Row(Idle, _MOVES, ("halting",), _idle),
     Row(Left, ("halting",), ("opening", "asleep", "parked", "over"), _left),
     Row(Quiet, ("asleep",), ("parked",), _quiet),
@@ -485,7 +483,7 @@ TABLE: Final = (
     Row(Woken, ("parked",), ("parked",), _stayed),
     Row(Stop, ("opening",), ("opening",), _stop),
     Row(Stop, _MOVES, ("halting",), _stop),
-    Row(Stop, ("asleep", "parked"), ("asleep", "parked"), _post),
+    Row(Stop, ("asleep", "parked"), (), _post),
     Row(Release, ("opening",), ("opening",), _release),
     Row(Release, _MOVES, ("halting",), _release),
     Row(Release, ("asleep",), ("parked",), _stay),
@@ -496,7 +494,8 @@ TABLE: Final = (
     Row(Cut, ("opening",), ("over", "lost"), _cut),
     Row(Cut, _MOVES, ("halting", "lost"), _cut),
     Row(Cut, ("asleep",), ("lost",), _cut),
-    Row(Cut, ("parked", "over"), ("parked", "over", "lost"), _cut),
+    Row(Cut, ("parked",), ("parked", "lost"), _cut),
+    Row(Cut, ("over",), ("over", "lost"), _cut),
     Row(Failed, ("opening", *_MOVES, "asleep", "parked", "lost"), ("lost",), _failed),
 )
 _ROWS: Final = {(state, row.given): row for row in TABLE for state in row.states}

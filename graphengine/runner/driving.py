@@ -225,7 +225,7 @@ class Driving:
                 if is_shown or time.monotonic() - self._turn_began > _TURN_SECONDS:
                     await asyncio.sleep(0)  # other runs move, and watchers see it before it blocks the event loop
                     self._turn_began = time.monotonic()
-                event = await attempts.run_in(self._context.copy(), task) if not self.is_halting else None
+                event = await attempts.run_in(self._context.copy(), task) if self.claim.state == "driving" else None
             except asyncio.CancelledError:
                 if not self.claim.cuts or within.uncancel():
                     raise

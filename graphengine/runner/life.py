@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from graphengine.engine.claim import (
-    NOTHING,
     Alone,
     Begin,
     Cut,
@@ -326,9 +325,10 @@ class Life(Generic[S]):
         """Drive it until nothing of it moves here; return what the claim says then, and its result."""
         shared, claim = self.shared, self.claim
         self.driving, shared.driven[self.id] = driving, self
-        driving.obey(claim.step(Opened(beside=driving.snapshot.shared_process)))
+        do = claim.step(Opened(beside=driving.snapshot.shared_process))
+        if claim.state == "halting":
+            driving.obey(do)
         log_run(driving.snapshot, driving.following, is_over=False)
-        do = NOTHING
         try:
             do = await self._move(driving)
         except asyncio.CancelledError:

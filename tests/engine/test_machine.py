@@ -39,6 +39,15 @@ def test_every_kind_of_step_is_on_a_page() -> None:
     assert not missing
 
 
+def test_the_pages_take_every_row() -> None:
+    """Each event is taken in each of its phases on some scenario page, or this lists it."""
+    taken = {each for page in PAGES for each in played(Scenario.read(page), page.stem)[1].taken}
+    rows = [(row.event, phase) for row in TABLE for phase in row.phases]
+    rows = [each for each in rows if each not in taken]
+    missing = [f"{event.__name__} in {phase.__name__}" for event, phase in rows]
+    assert not missing, "\n  ".join(["rows that no page takes:", *missing])
+
+
 def test_the_docs_draw_the_table() -> None:
     """The docs draw the table as scripts/machine_docs.py does."""
     text = machine_docs.PAGE.read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
 """Golden pages of the claim: what happens to a run in one process, and what the pure machine says about it.
 
 A page is a title (lines with `#`), and under `== life` inputs, each a line that begins with `>`, followed by the state
-after it and what is to be done, in order. What the claim is for comes with its first line: `> begin follows`. `tests/claims/README.md`
-lists the inputs.
+after it and what is to be done, in order. What the claim is for comes with its first line: `> begin follows`.
+`tests/claims/README.md` lists the inputs.
 """
 
 from __future__ import annotations
