@@ -39,16 +39,18 @@ from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Sequence
+    from contextvars import Context
 
-    from graphengine.engine.claim import Closed, Do, Input, Release
+    from graphengine.engine.claim import Claim, Closed, Do, Input, Release
     from graphengine.engine.events import Event
+    from graphengine.engine.plan import Plan
     from graphengine.engine.session import Appender
     from graphengine.engine.snapshot import Snapshot, Task
     from graphengine.engine.steps import Decided, FailureRecord, Step
     from graphengine.errors import NodeError
     from graphengine.runner.attempt import TaskRunner
-    from graphengine.runner.followers import Following
-    from graphengine.runner.life import Life
+    from graphengine.runner.followers import Audience, Following
+    from graphengine.runner.shared import Shared
     from graphengine.state.amounts import Usage
     from graphengine.stores.base import Message
 
@@ -106,11 +108,18 @@ class Driving:
         cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
     """
 
-    def __init__(self, life: Life[Any], snapshot: Snapshot) -> None:
-        shared, plan = life.shared, life.plan
+    def __init__(  # noqa: PLR0913 - what the life of a run and its claim have in common
+        self,
+        shared: Shared[Any],
+        plan: Plan[Any],
+        snapshot: Snapshot,
+        audience: Audience,
+        context: Context,
+        claim: Claim,
+    ) -> None:
         self.session = Session(plan, snapshot, sizes=shared.sizes, checks=shared.checks)
         self.plan, self.snapshot = plan, snapshot
-        self.audience, self.claim = life.audience, life.claim
+        self.audience, self.claim = audience, claim
         self.fence, self.wrote_at = 0, shared.clock.now()
         clock = shared.clock  # if the machine's is before the log's last time, that is used instead
         self.time = SteadyClock(max(clock.now(), snapshot.now)) if isinstance(clock, SystemClock) else clock
@@ -118,7 +127,7 @@ class Driving:
         self.cut_off: list[str] = []
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._task = cast("asyncio.Task[None]", asyncio.current_task(self.loop))
-        self._shared, self._context = shared, life.context
+        self._shared, self._context = shared, context
         self._jobs: dict[str, RunningTask] = {}  # by frame
         self._asleep: dict[str, Task] = {}  # those that wait for their due time
         self._ended: list[tuple[RunningTask, Event | BaseException | None]] = []

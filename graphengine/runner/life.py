@@ -310,7 +310,7 @@ class Life(Generic[S]):
         """Return what drives it from a snapshot, before its first step is recorded. Called by what opens it."""
         shared = self.shared
         shared.plans[self.plan.fingerprint] = self.plan
-        driving = Driving(self, snapshot)
+        driving = Driving(shared, self.plan, snapshot, self.audience, self.context, self.claim)
         if size_bytes is not None:
             driving.session.size_bytes = size_bytes
         if shared.extensions:
