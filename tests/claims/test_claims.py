@@ -95,8 +95,13 @@ def inputs() -> st.SearchStrategy[Input]:
 def claims() -> st.SearchStrategy[Claim]:
     """Return a claim at its beginning."""
     flags = ["asked", "waits_out", "of_worker", "follows", "gives_way", "held_back"]
-    none: dict[str, Any] = {}
-    return st.lists(st.sampled_from(flags), unique=True).map(lambda given: Claim(**none | dict.fromkeys(given, True)))
+    return st.lists(st.sampled_from(flags), unique=True).map(flagged)
+
+
+def flagged(names: list[str]) -> Claim:
+    """Return a claim with these flags."""
+    given: dict[str, Any] = dict.fromkeys(names, True)
+    return Claim(**given)
 
 
 def lived(claim: Claim, given: list[Input]) -> list[tuple[Input, State, Do, State]]:
