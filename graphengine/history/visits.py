@@ -232,7 +232,8 @@ class Visits:
         """Note what a frame does at its visit, since this time and step."""
         (at, seq), phase = when, frame.phase
         visit.ready = max(frame.arrived, frame.due)
-        if visit.status == "open" and type(phase) is GivenUp:
+        has_failed = type(phase) is GivenUp or (frame.kind == "item" and frame.failing is not None)
+        if visit.status == "open" and has_failed:
             visit.status, visit.ended = "failed", at
         elif visit.status == "failed" and not visit.completed and frame.failing is None:
             visit.status, visit.ended = "open", None
