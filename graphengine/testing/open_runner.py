@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from graphengine.agents.model_routing import GivenModels
+    from graphengine.engine.claim import Claim
     from graphengine.engine.plan import Plan
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
@@ -150,8 +151,8 @@ class _NotedLives(Lives):
         super().__init__(shared)
         self._runner = runner
 
-    def begin(self, plan: Plan[S], run_id: str, open_: Opening[S], **how: bool) -> Life[S]:
-        life = super().begin(plan, run_id, open_, **how)
+    def begin(self, plan: Plan[S], run_id: str, open_: Opening[S], claim: Claim | None = None) -> Life[S]:
+        life = super().begin(plan, run_id, open_, claim)
         self._runner.note(life)
         return life
 

@@ -126,6 +126,7 @@ class Session:
             user's functions are called twice then.
         careful: Whether every step is checked; a test of thousands of runs checks only their ends.
         run: The engine session that committed the last event.
+        taken: The rows of the machine's table that it and its parents took, each as an event and a phase.
     """
 
     graph: Graph[Any]
@@ -140,6 +141,7 @@ class Session:
     _folded: Snapshot = field(default_factory=Snapshot)
     _before: Sequence[Task] = ()
     run: engine.Session = field(init=False)
+    taken: set[tuple[type[Event], type[Phase] | None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.run = engine.Session(self.plan, self.snapshot)
@@ -201,6 +203,7 @@ class Session:
         rows = [row for row in TABLE if row.event is type(event) and type(step.data) in row.steps]
         assert rows, f"{event} became {step.kind}"
         assert any(not row.phases or came_in in row.phases for row in rows), f"{event} came in {came_in}"
+        self.taken.add((type(event), came_in))
         frame, after = self.snapshot.frames.get(step.frame), AFTER.get(type(step.data))
         if frame is not None and after is not None and step.node:
             assert type(frame.phase) in after, f"{step.kind} led to {frame.phase}"
@@ -480,6 +483,7 @@ class Session:
     ) -> Session:
         """Return a child after a step, begun with an update of a frame's state and maybe a changed graph."""
         child = self.at(seq)
+        child.taken = self.taken
         shift, _ = child.fit(graph or self.graph)
         child.graph = graph or self.graph
         child.now = self.now if now is None else now
