@@ -141,6 +141,7 @@ class OpenRunner(Runner):
         """Run nodes with `on=` in place."""
         shared = self._shared
         shared.extensions = [each for each in shared.extensions if not isinstance(each, ExecutorsByName)]
+        shared.checking = [each for each in shared.checking if not isinstance(each, ExecutorsByName)]
         shared.executors = None
 
 
