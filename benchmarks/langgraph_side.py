@@ -14,6 +14,7 @@ import time
 import types
 import uuid
 from contextlib import asynccontextmanager, closing
+from dataclasses import field, make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import aiosqlite
@@ -24,6 +25,7 @@ from langgraph.types import Send
 from pydantic import BaseModel
 
 from benchmarks.ours import NEVER, Counter, Pair
+from benchmarks.passed import GROWING, READS, passed_on
 from benchmarks.peers import STEPS, at_once
 
 if TYPE_CHECKING:
@@ -257,6 +259,30 @@ def wide(work: Work, rounds: int, ballast: Sequence[str], saver: object) -> Any:
     graph.add_edge("plan", "right")
     graph.add_edge(["left", "right"], "settle")
     graph.add_conditional_edges("settle", ahead, ["plan", END])
+    return graph.compile(checkpointer=saver)
+
+
+def passing(size: int, saver: object) -> Any:  # noqa: ANN401 - langgraph's compiled graph
+    """Return the loop of `benchmarks.passed` over a dataclass with its fields."""
+    last = ("reply", "issue", "rules", "memory", "user", "customer", "thread", "bot")
+    fields: list[tuple[str, Any, Any]] = [
+        *((name, Annotated[list, operator.add], field(default_factory=list)) for name in GROWING),
+        *((name, Annotated[dict, operator.or_], field(default_factory=dict)) for name in ("people", "notified")),
+        *((name, Any, field(default=None)) for name in last),
+        ("medium", str, field(default="email")),
+    ]
+    state: Any = make_dataclass("Passing", fields)
+
+    def node(name: str) -> Callable[[Any], dict[str, Any]]:
+        return lambda state: passed_on(name, getattr(state, READS[name][0]), size)
+
+    graph = StateGraph(state)
+    for name in READS:
+        graph.add_node(name, node(name))
+    for before, after in ((START, "one"), ("one", "two"), ("two", "three"), ("two", "four"), ("five", "six")):
+        graph.add_edge(before, after)
+    graph.add_edge(["three", "four"], "five")
+    graph.add_conditional_edges("six", lambda state: END if len(state.messages) > size else "one", ["one", END])
     return graph.compile(checkpointer=saver)
 
 

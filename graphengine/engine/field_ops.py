@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -> None:
     """Apply operations to a frame's records and typed values."""
     if frame.kind == "arm":
+        frame.added.update(enumerate(typed or (), len(frame.journal)))
         frame.journal.extend(ops)
     for index, op in enumerate(ops):
         kind, name = op[0], op[1]
@@ -46,6 +47,7 @@ def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -
 def replay(frame: Frame) -> None:
     """Apply an arm's operations again, after the fields below it were changed."""
     ops, frame.journal = frame.journal, []
+    frame.added.clear()
     for name in {op[1] for op in ops}:
         frame.values.pop(name, None)
         frame.typed.pop(name, None)

@@ -82,6 +82,7 @@ class Frame(Struct, eq=False):
         entered: The run's driven time when a subgraph was entered.
         spent: What was spent on models in a subgraph, including everything inside it.
         journal: An arm's operations, to be applied again at the join.
+        added: The typed values that they set or add, by their place in the journal, as far as they are known.
         samples: An arm's samples, as [key, sample], None for a reset, to be taken again at the join.
     """
 
@@ -119,6 +120,7 @@ class Frame(Struct, eq=False):
     entered: Number = 0.0
     spent: Usage = {}
     journal: list[Op] = field(default_factory=list)
+    added: dict[int, object] = field(default_factory=dict)
     samples: list[Sequence[Any]] = field(default_factory=list)
 
     @property

@@ -144,7 +144,7 @@ class Sizes:
     """The maximum sizes of records, in bytes of JSON. None means no limit.
 
     The defaults are far above what a well-made graph writes, and far below what causes trouble. A step is written as a
-    whole, and read again on every resume: 16 MiB take about 0.1 s each time. A state is kept in memory as records and
+    whole, and read again on every resume: 32 MiB take about 0.2 s each time. A state is kept in memory as records and
     as typed values, about ten times its JSON: 256 MiB take a few GB. A message or an answer comes from outside, perhaps
     over a network, and waits in the inbox: 1 MiB is a long document. Values nested deeper than 128 levels are refused
     at any size. Small updates are measured only once in 1,024 steps, so a run may exceed `state_bytes` by about 1 MiB.
@@ -158,7 +158,7 @@ class Sizes:
         work_bytes: The result of a call of `ctx.call`. The call raises `too_large`.
     """
 
-    update_bytes: int | None = 16 << 20
+    update_bytes: int | None = 32 << 20
     state_bytes: int | None = 256 << 20
     message_bytes: int | None = 1 << 20
     work_bytes: int | None = 16 << 20

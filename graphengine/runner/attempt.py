@@ -48,7 +48,7 @@ from graphengine.state.view import View
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from graphengine.engine.events import Event
     from graphengine.engine.plan import Call, NodePlan
@@ -272,6 +272,11 @@ class TaskRunner:
 
     def _begin(self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None) -> object:
         """Call the body, and return its result or an awaitable of it."""
+        if self._checks and (call.watched or call.parts) and frame.kind != "item":
+            paths = [a.reading.path for a in call.arguments if a.reading.path is not None and a.name in call.parts]
+            late = view.refresh(call.watched, paths)
+            if late:
+                _log_late_change(context.path, self._snapshot.run_id, late)
         values = call.values(view)
         for name in call.extras:
             values[name] = self._extra(frame, context, view, name)
@@ -356,6 +361,17 @@ class TaskRunner:
 
 
 _SET_CURRENT: Final = CURRENT.set
+
+
+def _log_late_change(path: str, run_id: str, names: Sequence[str]) -> None:
+    """Log that what a node is about to read was changed since the node before it ended."""
+    log.warning(
+        "%s was changed in place after the node that had read it ended; node %s (run %s) gets the recorded value\n"
+        "  repair: let a node await or cancel what it starts, and keep no part of its input elsewhere",
+        ", ".join(names),
+        path,
+        run_id,
+    )
 
 
 def _answer_in(result: object, work: StepJournal | None) -> str:

@@ -71,7 +71,7 @@ class Result(Generic[S]):
         run_id: The run.
         status: `finished`, `waiting`, `stopped` or `failed`; `running` if it was released for another process, `queued`
             if it was started for a worker.
-        state: The state, an instance that nothing else holds.
+        state: The state, an instance that nothing else holds; the fields of a finished run can share items.
         output: What the graph's `result=` names; the state if it has none.
         ending: Why it ended; None while it is running or waits.
         error: The failure it ended with; if the run has not failed, the failure of a part of it, while others wait or
@@ -184,7 +184,10 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         known = {name: deepcopy(opened(record)) for name, record in records.items()}
         state: Any = RecordedState.model_construct(**known)
     else:
-        state = plan.state.rebuild(records)
+        typed: dict[str, object] = {}
+        if snapshot.status == "finished":  # no node will read them
+            typed, snapshot.root.typed = snapshot.root.typed, typed
+        state = plan.state.rebuild(records, typed)
     output: object = state
     if plan is not None and plan.result is not None:
         output = plan.result.read(View(plan.state, Held(records, values_of(state))))

@@ -27,11 +27,13 @@ from msgspec import Raw
 from pydantic_core import from_json
 
 from graphengine.state.json_values import DEEPEST, check_depth
+from graphengine.state.path import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from graphengine.state.json_values import Op
+    from graphengine.state.path import Part
 
 encode: Final = msgspec.json.Encoder().encode
 _plain: Final = msgspec.json.Decoder(list[Any]).decode
@@ -39,7 +41,8 @@ _items: Final = msgspec.json.Decoder(list[Raw]).decode
 _keys: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 _OPENING: Final = (b"[", b"{")
-_PARTS: Final = (list, dict, Raw)
+_CONTAINERS: Final = (list, dict)
+_PARTS: Final = (*_CONTAINERS, Raw)
 _QUALIFIERS: Final = (Required, NotRequired)
 
 
@@ -55,6 +58,14 @@ def record_of(body: bytes | memoryview) -> Any:  # noqa: ANN401 - a record
     return from_json(bytes(body))
 
 
+def body_of(value: object) -> bytes | None:
+    """Return a value's JSON; None if it has none, as after it was changed in place."""
+    try:
+        return encode(value)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+        return None
+
+
 def items_of(record: Any) -> list[Any]:  # noqa: ANN401 - a record
     """Return the records of a list's items; an empty list for None."""
     if not isinstance(record, Raw):
@@ -67,6 +78,15 @@ def items_of(record: Any) -> list[Any]:  # noqa: ANN401 - a record
 def keys_of(record: Any) -> dict[str, Any]:  # noqa: ANN401 - a record
     """Return the records of a dict's values; an empty dict for None."""
     return _keys(record) if isinstance(record, Raw) else (record or {})
+
+
+def part_of(record: Any, parts: Sequence[Part]) -> Any:  # noqa: ANN401 - records
+    """Return the record that these parts of a path lead to from a record; None if a part is missing."""
+    for part in parts:
+        if isinstance(record, Raw):
+            record = items_of(record) if bytes(memoryview(record)[:1]) == b"[" else keys_of(record)
+        record = walk(record, (part,))
+    return record
 
 
 def opened(record: Any) -> Any:  # noqa: ANN401 - a record
@@ -91,19 +111,25 @@ class Exact:
     """The codec of a type of JSON values: lists, dicts with text keys, TypedDicts, texts, numbers, booleans, None.
 
     A value of exactly this type is valid, and its JSON reads back as an equal value, which `take` checks in one pass.
+
+    Attributes:
+        decode: Returns the value of JSON.
+        items: The containers of which any JSON value can be an item of its lists: `list`, `dict`, both or none.
     """
 
-    __slots__ = ("decode",)
+    __slots__ = ("decode", "items")
 
-    def __init__(self, decode: msgspec.json.Decoder[Any]) -> None:
-        self.decode = decode.decode
+    def __init__(self, decode: msgspec.json.Decoder[Any], items: Collection[type]) -> None:
+        self.decode, self.items = decode.decode, items
 
     def take(self, value: object) -> tuple[bytes, object] | None:
         """Return a value's JSON and the value read back from it; None if it is not exactly of the type."""
+        body = body_of(value)
+        if body is None:
+            return None
         try:
-            body = encode(value)
             back = self.decode(body)
-        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
         return (body, back) if back == value else None
 
@@ -119,8 +145,25 @@ def codec_of(annotation: object) -> Exact | None:
 @functools.cache
 def _codec(annotation: object) -> Exact | None:
     if any(_is_container(member) for member in _members(annotation)) and _is_exact(annotation):
-        return Exact(msgspec.json.Decoder(annotation))
+        items = [_item(member) for member in _members(annotation)]
+        return Exact(msgspec.json.Decoder(annotation), frozenset(kind for item in items for kind in _open(item)))
     return None
+
+
+def _item(annotation: object) -> object:
+    """Return the type of a list's items; None if it is no list."""
+    return Any if annotation is list else get_args(annotation)[0] if get_origin(annotation) is list else None
+
+
+def _open(annotation: object) -> Sequence[type]:
+    """Return the containers of which any JSON value is of this type: both for Any, `list` for list[Any]."""
+    if annotation in (Any, object):
+        return _CONTAINERS
+    members = _members(annotation)
+    if len(members) > 1:
+        return [kind for member in members for kind in _open(member)]
+    origin, parts = get_origin(annotation) or annotation, get_args(annotation)
+    return [kind for kind in _CONTAINERS if origin is kind and (not parts or parts[-1] in (Any, object))]
 
 
 def _members(annotation: object) -> Sequence[object]:

@@ -148,18 +148,17 @@ class FieldType:
     def take(self, value: object, view: View) -> tuple[Any, object]:
         """Validate a value. Return its record, and the typed value read back from that record.
 
-        A value that the node passes on unchanged, the very object that another field of this type holds, keeps its
-        record.
+        A value that the node passes on keeps its record, if it is the very object that it read, or a list of such.
 
         Raises:
             InvalidUpdate: The value does not fit.
             NotRecordable: See `record`.
         """
         if self.exact is not None and type(value) in _CONTAINER_TYPES:
-            held = view.record_held(self, value)
-            if held is not None:
-                view.weight += len(held) + _AROUND
-                return Raw(held), value
+            passed = view.passed_on(self.exact, value) if view.passes else None
+            if passed is not None:
+                view.weight += _weight_of_records(passed[0]) + _AROUND
+                return passed
             found = self.exact.take(value)
             if found is not None:
                 body, typed = found
@@ -357,12 +356,18 @@ class FieldType:
             view.weight += len(body) + _AROUND
         return record
 
-    def joined(self, op: Op, view: View) -> object:
-        """Return the update of an arm's operation, to be reduced at the join."""
+    def joined(self, op: Op, view: View, typed: object) -> object:
+        """Return the update of an arm's operation, to be reduced at the join.
+
+        Args:
+            op: The operation.
+            view: The view at the join.
+            typed: What the operation sets or adds, if the arm still has it and nothing else does; else None.
+        """
         if self.exact is not None and not self.constrained:
             kind = op[0]
             if kind == "set" if self.reducer is None else kind in ("extend", "merge") and kind == self.operation:
-                return RecordedUpdate(op)
+                return RecordedUpdate(op, typed)
         return self.again(op, view)
 
     def again(self, op: Op, view: View) -> object:  # noqa: PLR0911 - one return for each kind of operation
@@ -450,7 +455,7 @@ class FieldType:
             return self._put(view, update)
         if isinstance(update, RecordedUpdate):
             view.weight += len(encode(update.op[-1])) + _AROUND
-            return update.op, self.build(update.op[-1], view)
+            return update.op, self.build(update.op[-1], view) if update.typed is None else update.typed
         if not self.constrained:
             part = list(update.values) if isinstance(update, Items) else dict(update.keys)
             record, typed = self.take(part, view)
@@ -529,6 +534,11 @@ def holding(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
     for name, held in (("__dict__", values), ("__pydantic_fields_set__", set(values)), *_NOTHING_ELSE):
         object.__setattr__(made, name, held)
     return made
+
+
+def _weight_of_records(record: Raw | Sequence[Raw]) -> int:
+    """Return the bytes of encoded records."""
+    return memoryview(record).nbytes if isinstance(record, Raw) else sum(memoryview(item).nbytes + 1 for item in record)
 
 
 def _is_longer(new: list[object], old: object) -> bool:

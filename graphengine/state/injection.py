@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import typing
+from contextlib import suppress
 from dataclasses import dataclass
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Final
@@ -95,11 +96,19 @@ class Injected:
     def call(self, view: View, given: Mapping[str, object] | None = None) -> object:
         """Call it with fields of the view and the values in `given`, which take precedence.
 
+        If a field was changed in place, it is called again with the recorded values: a task that a node left running
+        may have changed the field before.
+
         Raises:
             MutatedInput: It changed a field in place.
             TypeError: It returned a coroutine, which is true whatever it would return.
             Exception: Whatever the function raises.
         """
+        with suppress(MutatedInput):
+            return self._called(view, given)
+        return self._called(view, given)
+
+    def _called(self, view: View, given: Mapping[str, object] | None) -> object:
         values: dict[str, object] = {}
         read: list[str] = []
         for parameter in self.parameters:

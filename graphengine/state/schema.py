@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -32,7 +33,7 @@ from typing_extensions import is_typeddict
 
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.state.declared import declared_of, given_in, is_state
-from graphengine.state.encoded import encode, keys_of, record_of
+from graphengine.state.encoded import body_of, encode, keys_of, record_of
 from graphengine.state.field import LONG, FieldType, explain, holding, is_plain, weight_of, why
 from graphengine.state.field_from_model import field_type
 from graphengine.state.interrupts import reraise_interrupt
@@ -62,6 +63,7 @@ class Change(Struct, gc=False):
 
 
 NO_CHANGE: Final = Change((), ())
+NO_VALUES: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class Initial(NamedTuple):
@@ -283,12 +285,25 @@ class StateType(Generic[S]):
                 view.set_new(name, new)
         return Change(tuple(ops), tuple(typed))
 
-    def rebuild(self, records: Mapping[str, JsonValue]) -> S:
-        """Return a new instance built from records. A record that no longer fits its field is used unvalidated."""
+    def rebuild(self, records: Mapping[str, JsonValue], typed: Mapping[str, object] = NO_VALUES) -> S:
+        """Return a new instance built from records. A record that no longer fits its field is used unvalidated.
+
+        Args:
+            records: The records, by field.
+            typed: Values that were built from them before, which nothing else will use. They are compared.
+        """
         if self.plain and self._is_plain(records):
             return cast("S", holding(self.model, {name: records[name] for name in self.fields}))
         values: dict[str, Any] = {}
-        view = View(self, Held(dict(records)))
+        held = Held(dict(records))
+        view = View(self, held)
+        bodies: dict[int, bytes] = {}
+        for name, value in typed.items():
+            field, record = self.fields[name], records.get(name)
+            if field.exact is None:
+                continue
+            if _is_same(value, record, bodies) or not field.is_changed(value, record, view):
+                held.typed[name] = value
         for name in self.fields:
             if name in records:
                 try:
@@ -299,6 +314,20 @@ class StateType(Generic[S]):
                         raise
                     values[name] = records[name]
         return cast("S", self.model.model_construct(_fields_set=set(values), **values))
+
+
+def _is_same(value: object, record: object, bodies: dict[int, bytes]) -> bool:
+    """Return whether a list of lists or dicts is that of a record. An item of several fields is encoded once."""
+    if not (type(value) is type(record) is list and record and type(record[0]) is Raw and len(value) == len(record)):
+        return False
+    for item, each in zip(value, record, strict=True):
+        body = bodies.get(id(item)) or body_of(item)
+        if body is None:
+            return False
+        bodies[id(item)] = body
+        if body != (bytes(each) if type(each) is Raw else encode(each)):
+            return False
+    return True
 
 
 def with_items(state: StateType[S], items: Mapping[str, object]) -> StateType[S]:

@@ -40,6 +40,12 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class RecordedUpdate:
-    """An update that was validated and recorded before: an arm's operation, which the join repeats."""
+    """An update that was validated and recorded before: an arm's operation, which the join repeats.
+
+    Attributes:
+        op: The operation.
+        typed: The value that it sets or adds; None if that must be read from the record.
+    """
 
     op: Op
+    typed: object = None

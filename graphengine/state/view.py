@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from graphengine.state.encoded import encode
+from graphengine.state.encoded import body_of, encode, items_of, part_of
 from graphengine.state.path import walk
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ MISSING: Final = object()
 _NO_KEYS: Final[Mapping[str, Mapping[Any, object]]] = MappingProxyType({})
 _NO_GROWN: Final[Mapping[str, Mapping[Any, Sequence[object]]]] = MappingProxyType({})
 _NO_ITEMS: Final[Mapping[str, Sequence[object]]] = MappingProxyType({})
+_MOST_AS_LONG: Final = 64
+"""How many times as long as a new list a field may be for the list's items to be looked up in it."""
 _NO_USAGE: Final = cast("Usage", MappingProxyType({}))
 
 
@@ -73,6 +75,7 @@ class FrameFacts(Protocol):
     typed: dict[str, object]
     growing: set[str]
     marks: dict[str, Mark]
+    added: dict[int, object]
 
     @property
     def kind(self) -> str:
@@ -97,6 +100,7 @@ class Held:
     typed: dict[str, object] = field(default_factory=dict)
     growing: set[str] = field(default_factory=set)
     marks: dict[str, Mark] = field(default_factory=dict)
+    added: dict[int, object] = field(default_factory=dict)
     base: None = None
     kind: str = "root"
 
@@ -119,6 +123,8 @@ class View(Struct, eq=False):
         failure: The names of the exception's types while edges after a failure are evaluated, else empty.
         ended: The label that the subgraph at this node stopped with, while its outgoing edges are evaluated.
         weight: An upper bound on the bytes of JSON that the step being decided writes; small values count as 0.
+        passes: The fields that the node read whole, and that it has not changed: it was checked when it ended. What it
+            returns of them is not encoded again.
     """
 
     _state: StateFacts
@@ -134,6 +140,7 @@ class View(Struct, eq=False):
     new_samples: list[Sequence[Any]] = []
     failure: Sequence[str] = ()
     weight: int = 0
+    passes: Sequence[str] = ()
     _new: dict[str, object] = {}
     _items: Mapping[str, Sequence[object]] = _NO_ITEMS
     _keys: Mapping[str, Mapping[Any, object]] = _NO_KEYS
@@ -186,20 +193,78 @@ class View(Struct, eq=False):
             return False
         return self._state.fields[name].is_changed(holder.typed[name], frame.values[name], self)
 
-    def record_held(self, kind: FieldFacts, value: object) -> bytes | None:
-        """Return the JSON of a field of this type whose typed value is this very object; None if there is none."""
-        frame: FrameFacts | None = self._frame if self.checks else None
-        while frame is not None:
-            for name, typed in frame.typed.items():
-                if typed is value and self._state.fields[name].exact is kind.exact:
-                    return encode(_record_in(frame, name))  # not that of a frame above it, which may be newer
-            frame = frame.base
-        return None
+    def refresh(self, names: Iterable[str], paths: Iterable[Path] = ()) -> list[str]:
+        """Build the lists and dicts of JSON among these anew that were changed since a node that read them ended.
+
+        A task that it left running can do that. The next node must not see it, nor be blamed for it: 1. `a` reads
+        `docs` and starts a task. 2. `a` ends; it has changed nothing. 3. The task changes `docs`. 4. `b` reads `docs`.
+
+        Args:
+            names: Fields that are about to be read.
+            paths: Parts of fields that are about to be read. Only these parts are looked at.
+
+        Returns:
+            The fields that were changed.
+        """
+        fields = self._state.fields
+        late = self.changed([name for name in names if fields[name].exact is not None])
+        for path in paths:
+            if fields[path.root].exact is not None and self._differs(path):
+                late += self.changed([path.root])  # equal JSON values can differ in their bytes
+        self.forget(late)
+        return late
+
+    def _differs(self, path: Path) -> bool:
+        holder = self.holder(path.root)
+        if path.root not in holder.typed:
+            return False
+        record = part_of(_record_in(self._frame, path.root), path.parts)
+        return body_of(path.walk(holder.typed[path.root])) != encode(record)
+
+    def passed_on(self, kind: Exact, value: object) -> tuple[Any, object] | None:
+        """Return the record and the typed value of a list or dict that the node read, or of a list of such; else None.
+
+        The list is a new one, since the node has the other. Its items are shared.
+        """
+        for name in self.passes:
+            if self.holder(name).typed.get(name) is value and self._state.fields[name].exact is kind:
+                return Raw(encode(_record_in(self._frame, name))), value
+        if type(value) is not list or not value or type(value[0]) not in (list, dict):
+            return None
+        known = self._items_read(kind, _MOST_AS_LONG * len(value))
+        found = [known.get(id(item)) for item in value]
+        if None in found:
+            return None
+        if len(known) > len(value):  # a part of a record keeps all of it in memory
+            found = [record.copy() for record in found]  # type: ignore[union-attr]
+        return found, [*value]
+
+    def _items_read(self, kind: Exact, most: int) -> dict[int, Raw]:
+        """Return the records of the items that the node read and that a list of this type can have, by their ids."""
+        known: dict[int, Raw] = {}
+        for name in self.passes:
+            typed, source = self.holder(name).typed.get(name), self._state.fields[name].exact
+            if type(typed) is not list or source is None or not (source is kind or kind.items) or len(typed) > most:
+                continue
+            frame = self._frame
+            while name not in frame.values and frame.base is not None:
+                frame = frame.base
+            record = frame.values.get(name)
+            if type(record) is Raw:
+                record = frame.values[name] = items_of(record)  # split once
+            if record is None or len(record) != len(typed):
+                continue
+            for item, each in zip(typed, record, strict=True):
+                if type(each) is Raw and (source is kind or type(item) in kind.items):
+                    known[id(item)] = each
+        return known
 
     def forget(self, names: Iterable[str]) -> None:
         """Drop the cached values of the frames that hold these fields: other fields there can share parts of them."""
         for name in names:
-            self.holder(name).typed.clear()
+            holder = self.holder(name)
+            holder.typed.clear()
+            holder.added.clear()
 
     def has(self, name: str) -> bool:
         """Return whether the state has this field."""

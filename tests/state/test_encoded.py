@@ -4,6 +4,7 @@ import datetime
 import decimal
 import enum
 import math
+from contextlib import suppress
 from typing import Annotated, Any, Literal, NotRequired
 
 import msgspec
@@ -51,9 +52,9 @@ class Level(enum.IntEnum):
 STATE = StateType.of(State)
 
 
-def outcome(field: FieldType, value: object) -> object:
+def outcome(field: FieldType, value: object, view: View | None = None) -> object:
     """Return the record and the typed value of an update, or the error."""
-    view = View(STATE, Held({}))
+    view = view or View(STATE, Held({}))
     try:
         op, typed = field.reduce(view, value)
     except (InvalidUpdate, NotRecordable) as error:
@@ -140,6 +141,24 @@ class Model(BaseModel):
 def test_other_types_have_no_codec(annotation: object) -> None:
     """Other types have no codec, since their values need pydantic."""
     assert codec_of(annotation) is None
+
+
+@given(data=st.data(), docs=st.lists(JSON, max_size=5), rows=ROWS, deep=st.dictionaries(st.text(), JSON, max_size=3))
+def test_what_is_passed_on_is_recorded_as_if_it_were_new(
+    data: st.DataObject, docs: list[object], rows: list[object], deep: dict[str, object]
+) -> None:
+    """Whatever items of whatever fields a list has: the record, the typed value and the errors are the same."""
+    held = Held({})
+    for name, value in {"anything": docs, "rows": rows, "log": [deep], "table": deep}.items():
+        with suppress(InvalidUpdate, NotRecordable):
+            held.values[name] = STATE.fields[name].reduce(View(STATE, Held({})), value)[0][2]
+    view = View(STATE, held)
+    view.passes = tuple(held.values)
+    read = [view.get(name) for name in held.values]
+    items = [*read, *(item for value in read if isinstance(value, list) for item in value), {"new": 1}, 2]
+    given = data.draw(st.lists(st.sampled_from(items), max_size=4))
+    field = STATE.fields[data.draw(st.sampled_from(["anything", "rows", "deep", "log"]))]
+    assert outcome(field, given, view) == validated(field, given)
 
 
 class Stripped(BaseModel):

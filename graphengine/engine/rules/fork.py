@@ -78,8 +78,9 @@ def _updates(plan: Plan[Any], view: View, arms: Sequence[Frame]) -> list[tuple[s
             writers.setdefault(op[1], set()).add(arm.id)
     updates: list[tuple[str, object]] = []
     for arm in arms:
-        for op in arm.journal:
-            update = plan.state.fields[op[1]].joined(op, view)
+        known = arm.added if view.checks else {}
+        for index, op in enumerate(arm.journal):
+            update = plan.state.fields[op[1]].joined(op, view, known.get(index))
             if isinstance(update, Replace) and len(writers[op[1]]) > 1:
                 raise InvalidUpdate(
                     f"the arm to {arm.id.rsplit('~', 1)[-1]} replaced {op[1]!r}, which another arm wrote",

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from graphengine.engine.events import NodeFailed, NodeFinished, Worked, Written
 from graphengine.engine.failures import cause_of, fail_with, failure_record
 from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, view_of
-from graphengine.engine.phases import Fallback, Inside, Leaving
+from graphengine.engine.phases import Fallback, Inside, Leaving, Ready
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.routing import find_edge, take_edge
 from graphengine.engine.size_limits import MEASURED_STEPS, added, size_of
@@ -66,6 +66,8 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
     node = inner.nodes[event.node]
     is_item = frame.kind == "item"
     view = view_of(inner, frame, checks=run.checks) if is_item else view_after(run, inner, frame, event)
+    if run.checks and node.call is not None and type(frame.phase) is Ready:
+        view.passes = node.call.watched
     facts = Item(writes=()) if is_item else Node()
     if event.usage or event.choice or event.more is not None:
         _note(facts, event)

@@ -1,0 +1,242 @@
+"""Large values that nodes pass on from field to field, and large values that are new in each step."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import BaseModel
+
+from benchmarks.measure import MILLI, Figure, Outcome, Settings, Target, alternate
+from graphengine import END, START, Graph, Limits, Runner, value
+from graphengine.databases.sqlite import SQLiteStore
+from graphengine.reducers import extend, merge
+from graphengine.state.encoded import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.measure import Side
+
+SIZES: Final = {300: (5, 5), 1200: (5, 5)}
+"""How many messages end a run, and how many keys the first message has, outside and inside."""
+LISTS: Final = ("messages", "events", "rules", "memory", "categories", "answers")
+GROWING: Final = ("messages", "events", "categories", "answers")
+TEXTS: Final = ("medium", "thread", "bot")
+READS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "one": ("messages", ("events", "medium")),
+    "two": ("events", ("reply", "issue")),
+    "three": ("reply", ("rules",)),
+    "four": ("events", ("categories", "answers", "memory")),
+    "five": ("categories", ("user", "customer", "thread", "people", "bot", "notified")),
+    "six": ("answers", ("messages",)),
+}
+"""What each node reads, and the fields to which it passes that on: whole to a list, its last item to a dict."""
+
+
+class Issue(BaseModel):
+    """Fifteen fields; four lists grow, two dicts are merged."""
+
+    messages: Annotated[list[Any], extend] = []
+    events: Annotated[list[Any], extend] = []
+    medium: str = "email"
+    reply: dict[str, Any] | None = None
+    issue: dict[str, Any] | None = None
+    rules: list[dict[str, Any]] | None = None
+    memory: list[dict[str, Any]] | None = None
+    categories: Annotated[list[dict[str, Any]], extend] = []
+    answers: Annotated[list[dict[str, Any]], extend] = []
+    user: dict[str, Any] | None = None
+    customer: dict[str, Any] | None = None
+    thread: str | None = None
+    people: Annotated[dict[str, Any], merge] = {}
+    bot: str | None = None
+    notified: Annotated[dict[str, Any], merge] = {}
+
+
+def first_message(size: int) -> dict[str, Any]:
+    """Return the message with which a run begins."""
+    outer, inner = SIZES.get(size, (2, 2))
+    row = ["hi?" * 10, True, 1, 6327816386138, None] * 5
+    return {str(i) * 10: {str(j) * 10: [*row] for j in range(inner)} for i in range(outer)}
+
+
+def passed_on(node: str, found: Any, size: int) -> dict[str, Any]:  # noqa: ANN401 - a list or a dict
+    """Return what a node writes, given what it read."""
+    whole = found if isinstance(found, list) else [found]
+    return {name: whole if name in LISTS else node[0] * size if name in TEXTS else whole[-1] for name in READS[node][1]}
+
+
+def ours(size: int) -> Graph[Issue]:
+    """Return the graph."""
+
+    async def one(messages: list[Any]) -> dict[str, Any]:
+        return passed_on("one", messages, size)
+
+    async def two(events: list[Any]) -> dict[str, Any]:
+        return passed_on("two", events, size)
+
+    async def three(reply: dict[str, Any]) -> dict[str, Any]:
+        return passed_on("three", reply, size)
+
+    async def four(events: list[Any]) -> dict[str, Any]:
+        return passed_on("four", events, size)
+
+    async def five(categories: list[Any]) -> dict[str, Any]:
+        return passed_on("five", categories, size)
+
+    async def six(answers: list[Any]) -> dict[str, Any]:
+        return passed_on("six", answers, size)
+
+    graph: Graph[Issue] = Graph("passing", Issue, limits=Limits(visits=None))
+    for node in (one, two, three, four, five, six):
+        graph.add_node(node.__name__, node, writes=READS[node.__name__][1])
+    graph.add_path(START, "one", "two")
+    graph.add_fork("two", ["three", "four"], join="five")
+    graph.add_edge("three", "five")
+    graph.add_edge("four", "five")
+    graph.add_edge("five", "six")
+    graph.add_edge("six", END, when=value("messages").length() > size)
+    graph.add_edge("six", "one")
+    return graph
+
+
+async def passed(settings: Settings) -> Outcome:
+    """Runs that pass large values on, as in LangGraph's program `wide_state`: fifteen fields, six nodes, a fork.
+
+    In a loop, each node reads one field and returns it, or its last item, as other fields, until there are more than
+    300 or 1,200 messages. LangGraph's state is a dataclass, which validates nothing; it keeps its default durability,
+    by which commits overlap with nodes. In SQLite, `synchronous` is `NORMAL` on both sides. All figures are CPU time.
+    """
+    figures: dict[str, Figure] = {}
+    targets: list[Target] = []
+    for size in SIZES:
+        with tempfile.TemporaryDirectory() as folder:
+            sides = _passing(settings, settings.count(size, 3), Path(folder))
+            found = await alternate(sides, "ms", settings.count(5, 1))
+        figures |= {f"{size}, {side}": Figure(f"{size}: {side}", "ms", each.rounds) for side, each in found.items()}
+        if settings.has("langgraph"):
+            claim = f"{size} messages: LangGraph's"
+            in_memory = found["InMemorySaver"].against(found["in memory"])
+            durable = found["AsyncSqliteSaver"].against(found["SQLite"])
+            targets.append(Target(f"{claim} InMemorySaver against ours in memory", in_memory, "≥", 0.9))
+            targets.append(Target(f"{claim} AsyncSqliteSaver against ours in SQLite", durable, "≥", 1.5))
+    return Outcome("Large values that are passed on", figures, targets)
+
+
+def _passing(settings: Settings, size: int, folder: Path) -> dict[str, Side]:
+    graph = ours(size)
+    graph.compile()
+    start = {"messages": [first_message(size)]}
+
+    async def in_memory() -> float:
+        began = time.process_time()
+        result = await graph.run(start)
+        seconds = time.process_time() - began
+        _check(len(result.state.messages), size)
+        return seconds * MILLI
+
+    async def durable() -> float:
+        store = SQLiteStore(folder / f"{time.perf_counter_ns()}.db", synchronous="NORMAL")
+        async with Runner(store) as runner:
+            began = time.process_time()
+            result = await runner.start(graph, start).result()
+            seconds = time.process_time() - began
+        _check(len(result.state.messages), size)
+        return seconds * MILLI
+
+    sides: dict[str, Side] = {"in memory": in_memory, "SQLite": durable}
+    if settings.has("langgraph"):
+        from langgraph.checkpoint.memory import InMemorySaver  # noqa: PLC0415 - installed for the benchmarks only
+
+        from benchmarks import langgraph_side as peer  # noqa: PLC0415
+
+        async def theirs(saver: object) -> float:
+            app = peer.passing(size, saver)
+            began = time.process_time()
+            result = await app.ainvoke(start, {"recursion_limit": 10_000, "configurable": {"thread_id": "1"}})
+            seconds = time.process_time() - began
+            _check(len(result["messages"]), size)
+            return seconds * MILLI
+
+        async def plain() -> float:
+            return await theirs(None)
+
+        async def saved_in_memory() -> float:
+            return await theirs(InMemorySaver())
+
+        async def saved() -> float:
+            async with peer.saving(folder / f"{time.perf_counter_ns()}.db") as saver:
+                return await theirs(saver)
+
+        sides |= {"without a checkpointer": plain, "InMemorySaver": saved_in_memory, "AsyncSqliteSaver": saved}
+    return sides
+
+
+class Fresh(BaseModel):
+    """A large field, which each node sets anew."""
+
+    records: list[dict[str, Any]] = []
+    count: int = 0
+
+
+def _making(nodes: int, new: list[dict[str, Any]], *, reads: bool) -> Graph[Fresh]:
+    async def read(records: list[dict[str, Any]], count: int) -> dict[str, Any]:
+        return {"records": new, "count": count + bool(records)}
+
+    async def write(count: int) -> dict[str, Any]:
+        return {"records": new, "count": count + 1}
+
+    graph: Graph[Fresh] = Graph("making", Fresh, limits=Limits(visits=None))
+    names = [f"node{at}" for at in range(nodes)]
+    for name in names:
+        graph.add_node(name, read if reads else write)
+    graph.add_path(START, *names, END)
+    return graph
+
+
+async def fresh(settings: Settings) -> Outcome:
+    """A step that sets a field to a new value of 0.8 MB, in memory, against one encoding of that value.
+
+    The value is a list of dicts of texts, numbers and lists. Twelve nodes each set it. Either none of them reads the
+    field, or each reads what the one before has written. All figures are CPU time.
+    """
+    nodes = settings.count(12, 2)
+    new: list[dict[str, Any]] = [
+        {"id": at, "title": f"title {at} " * 4, "tags": [f"tag{at % 7}", f"x{at}"], "score": at / 7}
+        for at in range(settings.count(7_000, 20))
+    ]
+    sides: dict[str, Side] = {}
+    for name, reads in ((_UNREAD, False), (_READ, True)):
+        graph = _making(nodes, new, reads=reads)
+        graph.compile()
+
+        async def ours(graph: Graph[Fresh] = graph) -> float:
+            began = time.process_time()
+            await graph.run(Fresh())
+            return (time.process_time() - began) / nodes * MILLI
+
+        sides[name] = ours
+
+    async def encoded() -> float:
+        began = time.process_time()
+        for _ in range(nodes):
+            encode(new)
+        return (time.process_time() - began) / nodes * MILLI
+
+    found = await alternate(sides | {"one encoding": encoded}, "ms", settings.count(9, 1))
+    ratios = {name: found[name].against(found["one encoding"]) for name in sides}
+    targets = [Target(f"{name}, against one encoding", ratio, "≤", 6.0) for name, ratio in ratios.items()]
+    return Outcome("Large values that are new", found, targets)
+
+
+_UNREAD: Final = "a step whose value nobody reads"
+_READ: Final = "a step that reads the value of the one before"
+
+
+def _check(messages: int, size: int) -> None:
+    if messages <= size:
+        message = "a measured run had a wrong result"
+        raise RuntimeError(message)

@@ -1,0 +1,298 @@
+"""Values that nodes pass on share objects between fields: no node can change what another one reads, or the record."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, RunFailed, Runner, value
+from graphengine.reducers import extend
+from graphengine.runner.result import Result
+
+Docs = list[dict[str, Any]]
+
+GIVEN = [{"text": "a", "tags": ["x"]}, {"text": "b", "tags": []}]
+
+
+class Desk(BaseModel):
+    """Fields that nodes pass documents between."""
+
+    docs: Docs = []
+    kept: Docs = []
+    log: Annotated[Docs, extend] = []
+    best: dict[str, Any] | None = None
+    seen: str = ""
+    n: int = 0
+
+
+class Late:
+    """Work that a node leaves behind, which changes a value when the test says so."""
+
+    def __init__(self) -> None:
+        self.held: list[Any] = []
+
+    def keep(self, docs: Docs) -> Docs:
+        """Remember the documents as a task or a thread of the node would, and pass them on."""
+        self.held.append(docs)
+        return [*docs]
+
+    def change(self) -> int:
+        """Change them now."""
+        for docs in self.held:
+            docs[0]["text"] = "spoilt"
+            docs[0]["tags"].append("spoilt")
+        return 1
+
+
+@pytest.fixture
+def late() -> Late:
+    """Return what a node of the test leaves behind."""
+    return Late()
+
+
+def chain(*nodes: tuple[str, Callable[..., object], str], **inputs: dict[str, str]) -> Graph[Desk]:
+    """Return a chain of nodes, each with the field that it writes."""
+    graph = Graph("desk", Desk)
+    for name, function, writes in nodes:
+        graph.add_node(name, function, writes=writes, thread=False, inputs=inputs.get(name, {}))
+    graph.add_path(START, *(name for name, *_ in nodes), END)
+    return graph
+
+
+def texts(docs: Docs) -> str:
+    """Return the texts of documents."""
+    return " ".join(doc["text"] for doc in docs)
+
+
+def pass_on(docs: Docs) -> Docs:
+    """Pass the documents on, in a list of its own."""
+    return [*docs]
+
+
+async def run(graph: Graph[Desk], **given: object) -> Result[Desk]:
+    """Run it, and check that the record is that of an undisturbed run."""
+    result = await graph.run({"docs": GIVEN, **given})
+    assert result.values["docs"] == GIVEN
+    return result
+
+
+async def test_items_that_are_passed_on_keep_their_objects() -> None:
+    """Nothing is decoded: the fields and the node share the items, and each has a list of its own."""
+    found: list[Docs] = []
+
+    def give(docs: Docs) -> Docs:
+        found.append([*docs])
+        return found[0]
+
+    def look(docs: Docs, kept: Docs) -> int:
+        found.extend((docs, kept))
+        return 1
+
+    await run(chain(("give", give, "kept"), ("look", look, "n")))
+    assert len({id(docs) for docs in found}) == 3
+    assert len({tuple(map(id, docs)) for docs in found}) == 1
+
+
+async def test_a_node_that_changes_a_shared_item_fails_and_no_field_has_the_change() -> None:
+    """The field that it read and the field that shares the item are read anew."""
+
+    def spoil(kept: Docs) -> int:
+        kept[0]["text"] = "spoilt"
+        return 1
+
+    graph = Graph("desk", Desk)
+    graph.add_node("pass", pass_on, writes="kept")
+    graph.add_node("spoil", spoil, writes="n", fallback=7)
+    graph.add_node("read", lambda docs, kept: texts([*docs, *kept]), writes="seen")
+    graph.add_path(START, "pass", "spoil", "read", END)
+    result = await run(graph)
+    assert (result.state.n, result.state.seen) == (7, "a b a b")
+
+
+async def test_the_list_that_a_node_returned_stays_its_own() -> None:
+    """It can grow after the node has ended."""
+    returned: list[Docs] = []
+
+    def give(docs: Docs) -> Docs:
+        returned.append([*docs])
+        return returned[0]
+
+    def grow() -> int:
+        returned[0].append({"text": "c"})
+        return 1
+
+    result = await run(
+        chain(("give", give, "kept"), ("grow", grow, "n"), ("read", texts, "seen"), read={"docs": "kept"})
+    )
+    assert (result.state.seen, result.state.kept) == ("a b", GIVEN)
+    assert returned[0] is not result.state.kept
+
+
+async def test_a_late_change_reaches_no_node_and_is_blamed_on_none(
+    late: Late, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a node left behind changes a value: the next reader gets the recorded one, and a warning names the field."""
+    graph = chain(
+        ("keep", late.keep, "kept"), ("change", late.change, "n"), ("read", texts, "seen"), read={"docs": "kept"}
+    )
+    with caplog.at_level(logging.WARNING, "graphengine.runner"):
+        result = await run(graph)
+    assert (result.state.seen, result.state.kept) == ("a b", GIVEN)
+    assert [record.getMessage().partition(" (run")[0] for record in caplog.records] == [
+        "kept was changed in place after the node that had read it ended; node read"
+    ]
+
+
+async def test_a_task_that_a_node_left_running_changes_nothing() -> None:
+    """The same with a real task, which runs between two nodes."""
+    go, done = asyncio.Event(), asyncio.Event()
+    tasks: list[asyncio.Task[None]] = []
+
+    async def change(docs: Docs) -> None:
+        await go.wait()
+        docs[1]["text"] = "spoilt"
+        done.set()
+
+    async def start(docs: Docs) -> Docs:
+        tasks.append(asyncio.create_task(change(docs)))
+        return docs
+
+    async def wait() -> int:
+        go.set()
+        await done.wait()
+        return 1
+
+    result = await run(
+        chain(("start", start, "kept"), ("wait", wait, "n"), ("read", texts, "seen"), read={"docs": "kept"})
+    )
+    assert result.state.seen == "a b"
+
+
+async def test_a_part_that_was_changed_late_is_read_as_recorded(late: Late) -> None:
+    """A node that reads a part by its path sees the recorded part, and passes that on."""
+
+    def best(first: dict[str, Any], tags: list[str]) -> dict[str, Any]:
+        return {**first, "count": len(tags)}
+
+    graph = chain(
+        ("keep", late.keep, "kept"),
+        ("change", late.change, "n"),
+        ("best", best, "best"),
+        best={"first": "docs[0]", "tags": "docs[0].tags"},
+    )
+    result = await run(graph)
+    assert result.state.best == {**GIVEN[0], "count": 1}
+
+
+async def test_a_late_change_is_not_blamed_on_a_condition(late: Late) -> None:
+    """An edge's function is called again with the recorded value."""
+    graph = Graph("desk", Desk)
+    graph.add_node("keep", late.keep, writes="kept", thread=False)
+    graph.add_node("change", late.change, writes="n", thread=False)
+    graph.add_path(START, "keep", "change")
+    graph.add_edge("change", END, when=lambda kept: kept[0]["text"] == "a", label="recorded")
+    graph.add_edge("change", END, label="spoilt")
+    assert (await run(graph)).label == "recorded"
+
+
+async def test_what_a_node_kept_and_changed_is_recorded_as_it_is(late: Late) -> None:
+    """A node that returns an object that it did not read in this visit is not taken to pass on a recorded value."""
+
+    def change() -> dict[str, Any]:
+        late.change()
+        return {"log": late.held[0], "n": 1}
+
+    graph = Graph("desk", Desk)
+    graph.add_node("keep", late.keep, writes="kept", thread=False)
+    graph.add_node("change", change, writes=("log", "n"), thread=False)
+    graph.add_path(START, "keep", "change", END)
+    result = await run(graph)
+    assert (texts(result.state.log), texts(result.state.docs)) == ("spoilt b", "a b")
+
+
+async def test_arms_share_nothing_with_each_other_or_with_what_follows(late: Late) -> None:
+    """What an arm left behind changes what it passed on, after the join: no field and no other node sees it."""
+    graph = Graph("desk", Desk)
+    graph.add_node("plan", lambda n: n + 1, writes="n")
+    graph.add_node("left", late.keep, writes="log", thread=False)
+    graph.add_node("right", pass_on, writes="kept")
+    graph.add_node("change", late.change, writes="n", thread=False)
+    graph.add_node("read", lambda docs, kept, log: texts([*docs, *kept, *log]), writes="seen")
+    graph.add_edge(START, "plan")
+    graph.add_fork("plan", ["left", "right"], join="change")
+    graph.add_edge("left", "change")
+    graph.add_edge("right", "change")
+    graph.add_path("change", "read", END)
+    result = await run(graph, log=GIVEN[:1])
+    assert result.state.seen == "a b a b a a b"
+    assert texts(result.state.log) == "a a b"
+
+
+async def test_a_change_while_a_node_runs_fails_that_node(late: Late) -> None:
+    """It may have seen the change, so what it returned is not recorded."""
+
+    def read(kept: Docs) -> str:
+        late.change()
+        return texts(kept)
+
+    with pytest.raises(RunFailed, match="changed kept in place") as caught:
+        await chain(("keep", late.keep, "kept"), ("read", read, "seen")).run(Desk(docs=GIVEN))
+    assert caught.value.result.state == Desk(docs=GIVEN, kept=GIVEN)
+
+
+async def test_changes_of_a_result_reach_no_record_and_no_other_result() -> None:
+    """The caller owns the state of a result: a second result, and a branch of the run, have the recorded values."""
+    async with Runner() as runner:
+        handle = runner.start(chain(("pass", pass_on, "kept"), ("n", lambda: 2, "n")), Desk(docs=GIVEN), run_id="one")
+        first = await handle.result()
+        first.state.kept[0]["text"] = "spoilt"
+        assert first.values["kept"] == GIVEN
+        assert (await handle.result()).state is first.state or (await handle.result()).state.kept == GIVEN
+        branch = await runner.branch(
+            "one", chain(("pass", pass_on, "kept"), ("n", texts, "seen"), n={"docs": "kept"}), 2
+        ).result()
+    assert branch.state.seen == "a b"
+
+
+async def test_without_checks_nothing_is_shared() -> None:
+    """A Runner that does not look for changes keeps the values of all fields apart."""
+
+    def spoil(kept: Docs) -> int:
+        kept[0]["text"] = "spoilt"
+        return 1
+
+    graph = chain(("pass", pass_on, "kept"), ("spoil", spoil, "n"), ("read", texts, "seen"))
+    async with Runner(check=False) as runner:
+        result = await runner.start(graph, Desk(docs=GIVEN)).result()
+    assert (result.state.seen, result.state.docs) == ("a b", GIVEN)
+
+
+async def test_a_change_that_json_cannot_carry_is_found(late: Late) -> None:
+    """Also at the end of the run, whose result has the recorded values."""
+
+    def change() -> int:
+        for docs in late.held:
+            docs[0]["text"] = object()
+        return 1
+
+    result = await run(chain(("keep", late.keep, "kept"), ("change", change, "n")))
+    assert (result.state.kept, result.state.docs) == (GIVEN, GIVEN)
+
+
+async def test_an_item_that_is_kept_for_long_does_not_keep_the_list_it_came_from() -> None:
+    """A run that keeps one small item of each of many large lists holds the items' bytes."""
+    graph = Graph("desk", Desk)
+    graph.add_node(
+        "make", lambda n: {"docs": [{"text": "x"}, {"text": "y" * 100_000}], "n": n + 1}, writes=("docs", "n")
+    )
+    graph.add_node("keep", lambda docs: docs[:1], writes="log")
+    graph.add_path(START, "make", "keep")
+    graph.add_edge("keep", END, when=value("n") >= 3)
+    graph.add_edge("keep", "make")
+    result = await graph.run()
+    held = result.recorded["log"]
+    assert [bytes(record) for record in held] == [b'{"text":"x"}'] * 3
+    assert all(record.copy() is record for record in held), "a record that is a part of a larger one is copied"
