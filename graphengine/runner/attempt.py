@@ -48,7 +48,7 @@ from graphengine.state.view import View
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from graphengine.engine.events import Event
     from graphengine.engine.plan import Call, NodePlan
@@ -283,22 +283,25 @@ class TaskRunner:
         for name in call.watched:
             view.holder(name).growing.discard(name)
         if self._checks and (call.watched or call.parts or "state" in call.extras):
-            return self._watched(call, values, frame, context, timeout_seconds)
+            return self._watched(call, values, view, frame, context, timeout_seconds)
         if call.thread or call.on or timeout_seconds is not None:
             return self._bounded(call, values, context, timeout_seconds)
         return call.function(**values)
 
-    async def _watched(
-        self, call: Call, values: dict[str, object], frame: Frame, context: Context, timeout_seconds: float | None
+    async def _watched(  # noqa: PLR0913 - the parts of one attempt
+        self,
+        call: Call,
+        values: dict[str, object],
+        view: View,
+        frame: Frame,
+        context: Context,
+        timeout_seconds: float | None,
     ) -> object:
         """Call the body, and fail if it changes its input in place.
 
         The inputs that all items of a map share are checked when all items are done.
         """
-        plan = plan_of(self._plan, frame)
-        view = view_of(plan, frame)
-        fields = plan.state.fields if frame.kind != "item" else plan.nodes[frame.at].each.state.fields  # type: ignore[union-attr]
-        own = [name for name in call.watched if frame.kind != "item" or name in frame.values]
+        own = call.watched if frame.kind != "item" else [name for name in call.watched if name in frame.values]
         parts = {name: digest_of(values[name]) for name in call.parts}
         try:
             bounded = call.thread or call.on or timeout_seconds is not None
@@ -307,11 +310,11 @@ class TaskRunner:
                 result = await result
         finally:
             changed = view.changed(own)
-            replaced = _replaced(values["state"], view, plan.state.fields) if "state" in values else []
+            replaced = _replaced(values["state"], view) if "state" in values else []
             view.forget(changed)
         changed += [name for name, digest in parts.items() if digest_of(values[name]) != digest]
         if parts and changed:
-            view.forget(fields)
+            view.forget(view.names)
         changed += [name for name in replaced if name not in changed]
         if changed:
             raise MutatedInput(
@@ -387,10 +390,10 @@ def _uncancelled() -> bool:
     return current is not None and not current.uncancel()
 
 
-def _replaced(state: object, view: View, fields: Mapping[str, object]) -> list[str]:
+def _replaced(state: object, view: View) -> list[str]:
     """Return the fields that a node assigned on its `state` instance."""
     held = values_of(state)
-    return [name for name in fields if held.get(name) is not view.get(name)]
+    return [name for name in view.names if held.get(name) is not view.get(name)]
 
 
 def _crash_loop(task: Task, frame: Frame) -> CrashLoop:

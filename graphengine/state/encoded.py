@@ -8,6 +8,7 @@ JSON value.
 from __future__ import annotations
 
 import functools
+import gc
 from types import NoneType, UnionType
 from typing import (
     TYPE_CHECKING,
@@ -40,6 +41,8 @@ _plain: Final = msgspec.json.Decoder(list[Any]).decode
 _items: Final = msgspec.json.Decoder(list[Raw]).decode
 _keys: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
+_LARGE: Final = 1 << 16
+
 _OPENING: Final = (b"[", b"{")
 _CONTAINERS: Final = (list, dict)
 _PARTS: Final = (*_CONTAINERS, Raw)
@@ -64,6 +67,16 @@ def body_of(value: object) -> bytes | None:
         return encode(value)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
         return None
+
+
+def is_deeper(value: object, levels: int) -> bool:
+    """Return whether a JSON value is nested deeper than this many lists and dicts."""
+    level = [value]
+    for _ in range(levels):
+        level = gc.get_referents(*level)  # the items of all lists and dicts of a level
+        if not level:
+            return False
+    return any(type(item) in _CONTAINERS for item in level)
 
 
 def items_of(record: Any) -> list[Any]:  # noqa: ANN401 - a record
@@ -113,14 +126,27 @@ class Exact:
     A value of exactly this type is valid, and its JSON reads back as an equal value, which `take` checks in one pass.
 
     Attributes:
-        decode: Returns the value of JSON.
         items: The containers of which any JSON value can be an item of its lists: `list`, `dict`, both or none.
     """
 
-    __slots__ = ("decode", "items")
+    __slots__ = ("_decode", "items")
 
     def __init__(self, decode: msgspec.json.Decoder[Any], items: Collection[type]) -> None:
-        self.decode, self.items = decode.decode, items
+        self._decode, self.items = decode.decode, items
+
+    def decode(self, body: bytes) -> object:
+        """Return the value of JSON.
+
+        Raises:
+            MsgspecError: It is not of the type.
+        """
+        if len(body) < _LARGE or not gc.isenabled():
+            return self._decode(body)
+        gc.disable()  # it makes many objects and no garbage, which Python would search for again and again
+        try:
+            return self._decode(body)
+        finally:
+            gc.enable()
 
     def take(self, value: object) -> tuple[bytes, object] | None:
         """Return a value's JSON and the value read back from it; None if it is not exactly of the type."""
@@ -131,7 +157,9 @@ class Exact:
             back = self.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        return (body, back) if back == value else None
+        if back != value or (len(body) > 2 * DEEPEST and is_deeper(back, DEEPEST - 1)):
+            return None
+        return body, back
 
 
 def codec_of(annotation: object) -> Exact | None:

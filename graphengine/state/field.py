@@ -162,13 +162,9 @@ class FieldType:
             found = self.exact.take(value)
             if found is not None:
                 body, typed = found
-                try:
-                    record = record_of(body)
-                except ValueError as error:
-                    raise self._uncarried(value, error) from error
                 if len(body) > LONG:
                     view.weight += len(body) + _AROUND
-                return record, typed
+                return Raw(body), typed
         return self.record(self.validate(value, view), view)
 
     def record(self, value: object, view: View) -> tuple[Any, object]:

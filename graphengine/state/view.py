@@ -33,6 +33,7 @@ _NO_GROWN: Final[Mapping[str, Mapping[Any, Sequence[object]]]] = MappingProxyTyp
 _NO_ITEMS: Final[Mapping[str, Sequence[object]]] = MappingProxyType({})
 _MOST_AS_LONG: Final = 64
 """How many times as long as a new list a field may be for the list's items to be looked up in it."""
+_FEW_BYTES: Final = 1 << 10
 _NO_USAGE: Final = cast("Usage", MappingProxyType({}))
 
 
@@ -185,13 +186,8 @@ class View(Struct, eq=False):
         return [n for n in names if not (fields[n].immutable or self._pending(n)) and self._is_changed(n)]
 
     def _is_changed(self, name: str) -> bool:
-        holder = self.holder(name)
-        frame: FrameFacts | None = holder
-        while frame is not None and name not in frame.values:  # an arm builds its own value of a record below it
-            frame = frame.base
-        if frame is None or name not in holder.typed:
-            return False
-        return self._state.fields[name].is_changed(holder.typed[name], frame.values[name], self)
+        value, record = self.holder(name).typed.get(name, MISSING), _record_in(self._frame, name)
+        return value is not MISSING and self._state.fields[name].is_changed(value, record, self)
 
     def refresh(self, names: Iterable[str], paths: Iterable[Path] = ()) -> list[str]:
         """Build the lists and dicts of JSON among these anew that were changed since a node that read them ended.
@@ -206,20 +202,23 @@ class View(Struct, eq=False):
         Returns:
             The fields that were changed.
         """
-        fields = self._state.fields
-        late = self.changed([name for name in names if fields[name].exact is not None])
+        fields, frame = self._state.fields, self._frame
+        differ: list[str] = []
+        for name in names:
+            if fields[name].exact is None:
+                continue
+            typed = frame.typed if name in frame.typed else self.holder(name).typed
+            if name in typed and body_of(typed[name]) != encode(_record_in(frame, name)):
+                differ.append(name)
         for path in paths:
-            if fields[path.root].exact is not None and self._differs(path):
-                late += self.changed([path.root])  # equal JSON values can differ in their bytes
+            typed, record = self.holder(path.root).typed, _record_in(frame, path.root)
+            if fields[path.root].exact is None or path.root not in typed:
+                continue
+            if body_of(path.walk(typed[path.root])) != encode(part_of(record, path.parts)):
+                differ.append(path.root)
+        late = self.changed(differ) if differ else differ  # equal JSON values can differ in their bytes
         self.forget(late)
         return late
-
-    def _differs(self, path: Path) -> bool:
-        holder = self.holder(path.root)
-        if path.root not in holder.typed:
-            return False
-        record = part_of(_record_in(self._frame, path.root), path.parts)
-        return body_of(path.walk(holder.typed[path.root])) != encode(record)
 
     def passed_on(self, kind: Exact, value: object) -> tuple[Any, object] | None:
         """Return the record and the typed value of a list or dict that the node read, or of a list of such; else None.
@@ -229,9 +228,11 @@ class View(Struct, eq=False):
         for name in self.passes:
             if self.holder(name).typed.get(name) is value and self._state.fields[name].exact is kind:
                 return Raw(encode(_record_in(self._frame, name))), value
-        if type(value) is not list or not value or type(value[0]) not in (list, dict):
+        if type(value) is not list or not value:
             return None
-        known = self._items_read(kind, _MOST_AS_LONG * len(value))
+        known = self._items_read(kind, value)
+        if id(value[0]) not in known or id(value[-1]) not in known:
+            return None
         found = [known.get(id(item)) for item in value]
         if None in found:
             return None
@@ -239,20 +240,28 @@ class View(Struct, eq=False):
             found = [record.copy() for record in found]  # type: ignore[union-attr]
         return found, [*value]
 
-    def _items_read(self, kind: Exact, most: int) -> dict[int, Raw]:
-        """Return the records of the items that the node read and that a list of this type can have, by their ids."""
+    def _items_read(self, kind: Exact, value: list[object]) -> dict[int, Raw]:
+        """Return the records of the items that the node read and that a list of this type can have, by their ids.
+
+        Only fields with the first or the last item of the new list count: most new lists have nothing of what was read.
+        """
         known: dict[int, Raw] = {}
-        for name in self.passes:
+        first, last = id(value[0]), id(value[-1])
+        for name in self.passes if type(value[0]) in (list, dict) else ():
             typed, source = self.holder(name).typed.get(name), self._state.fields[name].exact
-            if type(typed) is not list or source is None or not (source is kind or kind.items) or len(typed) > most:
+            if type(typed) is not list or not (source is kind or (source is not None and kind.items)):
                 continue
             frame = self._frame
             while name not in frame.values and frame.base is not None:
                 frame = frame.base
             record = frame.values.get(name)
+            if record is None or (type(record) is Raw and memoryview(record).nbytes < _FEW_BYTES):
+                continue  # to look for its items would take longer than to encode them
+            if len(typed) > _MOST_AS_LONG * len(value) or not (last in map(id, typed) or first in map(id, typed)):
+                continue
             if type(record) is Raw:
                 record = frame.values[name] = items_of(record)  # split once
-            if record is None or len(record) != len(typed):
+            if len(record) != len(typed):
                 continue
             for item, each in zip(typed, record, strict=True):
                 if type(each) is Raw and (source is kind or type(item) in kind.items):

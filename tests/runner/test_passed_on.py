@@ -14,7 +14,7 @@ from graphengine.runner.result import Result
 
 Docs = list[dict[str, Any]]
 
-GIVEN = [{"text": "a", "tags": ["x"]}, {"text": "b", "tags": []}]
+GIVEN: Docs = [{"text": "a", "tags": ["x"], "body": "." * 1000}, {"text": "b", "tags": [], "body": "." * 1000}]
 
 
 class Desk(BaseModel):

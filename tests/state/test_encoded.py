@@ -149,7 +149,8 @@ def test_what_is_passed_on_is_recorded_as_if_it_were_new(
 ) -> None:
     """Whatever items of whatever fields a list has: the record, the typed value and the errors are the same."""
     held = Held({})
-    for name, value in {"anything": docs, "rows": rows, "log": [deep], "table": deep}.items():
+    long = {"long": "." * 1000}  # few bytes are encoded again
+    for name, value in {"anything": [*docs, long, [long]], "rows": rows, "log": [deep, long], "table": deep}.items():
         with suppress(InvalidUpdate, NotRecordable):
             held.values[name] = STATE.fields[name].reduce(View(STATE, Held({})), value)[0][2]
     view = View(STATE, held)
