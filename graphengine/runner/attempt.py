@@ -272,16 +272,15 @@ class TaskRunner:
 
     def _begin(self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None) -> object:
         """Call the body, and return its result or an awaitable of it."""
-        if self._checks and (call.watched or call.parts) and frame.kind != "item":
-            paths = [a.reading.path for a in call.arguments if a.reading.path is not None and a.name in call.parts]
-            late = view.refresh(call.watched, paths)
+        if call.watched or call.parts:
+            read = call.arguments if call.parts else ()
+            paths = [a.reading.path for a in read if a.reading.path is not None and a.name in call.parts]
+            late = view.hand_out(call.watched, paths, checks=self._checks and frame.kind != "item")
             if late:
                 _log_late_change(context.path, self._snapshot.run_id, late)
         values = call.values(view)
         for name in call.extras:
             values[name] = self._extra(frame, context, view, name)
-        for name in call.watched:
-            view.holder(name).growing.discard(name)
         if self._checks and (call.watched or call.parts or "state" in call.extras):
             return self._watched(call, values, view, frame, context, timeout_seconds)
         if call.thread or call.on or timeout_seconds is not None:

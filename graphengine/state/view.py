@@ -75,6 +75,8 @@ class FrameFacts(Protocol):
     values: dict[str, Any]
     typed: dict[str, object]
     growing: set[str]
+    unread: set[str]
+    passing: set[str]
     marks: dict[str, Mark]
     added: dict[int, object]
 
@@ -100,6 +102,8 @@ class Held:
     values: dict[str, Any]
     typed: dict[str, object] = field(default_factory=dict)
     growing: set[str] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)
+    passing: set[str] = field(default_factory=set)
     marks: dict[str, Mark] = field(default_factory=dict)
     added: dict[int, object] = field(default_factory=dict)
     base: None = None
@@ -176,7 +180,14 @@ class View(Struct, eq=False):
     def lend(self, name: str) -> object:
         """Return a field's value for a function that might change it; a copy if this step writes the field."""
         value = self.get(name)
-        return value if self._state.fields[name].immutable or not self._pending(name) else deepcopy(value)
+        if self._state.fields[name].immutable:
+            return value
+        self.holder(name).unread.discard(name)
+        return deepcopy(value) if self._pending(name) else value
+
+    def pass_on(self, name: str) -> None:
+        """Note that code of the graph has what this step is about to write to a field."""
+        self._frame.passing.add(name)
 
     def changed(self, names: Iterable[str]) -> list[str]:
         """Return those of these fields whose value was changed in place; none if `checks` is off."""
@@ -186,38 +197,47 @@ class View(Struct, eq=False):
         return [n for n in names if not (fields[n].immutable or self._pending(n)) and self._is_changed(n)]
 
     def _is_changed(self, name: str) -> bool:
-        value, record = self.holder(name).typed.get(name, MISSING), _record_in(self._frame, name)
-        return value is not MISSING and self._state.fields[name].is_changed(value, record, self)
+        frame, field = self._frame, self._state.fields[name]
+        value = frame.typed.get(name, MISSING)
+        if value is MISSING:
+            value = self.holder(name).typed.get(name, MISSING)
+            if value is MISSING:
+                return False
+        record = frame.values[name] if name in frame.values else _record_in(frame, name)
+        if field.exact is not None and body_of(value) == encode(record):
+            return False
+        return field.is_changed(value, record, self)
 
-    def refresh(self, names: Iterable[str], paths: Iterable[Path] = ()) -> list[str]:
-        """Build the lists and dicts of JSON among these anew that were changed since a node that read them ended.
+    def hand_out(self, names: Sequence[str], paths: Sequence[Path] = (), *, checks: bool) -> list[str]:
+        """Note that a node gets fields and parts of fields. Build those of JSON anew that another node changed late.
 
-        A task that it left running can do that. The next node must not see it, nor be blamed for it: 1. `a` reads
-        `docs` and starts a task. 2. `a` ends; it has changed nothing. 3. The task changes `docs`. 4. `b` reads `docs`.
+        1. `a` reads `docs` and starts a task. 2. `a` ends; it has changed nothing. 3. The task changes `docs`. 4. `b`
+        reads `docs`: it must not see the change, nor be blamed for it.
 
         Args:
-            names: Fields that are about to be read.
-            paths: Parts of fields that are about to be read. Only these parts are looked at.
+            names: The fields.
+            paths: The parts; only these are looked at, not the whole fields.
+            checks: Whether to look for changes.
 
         Returns:
             The fields that were changed.
         """
-        fields, frame = self._state.fields, self._frame
-        differ: list[str] = []
+        fields, late = self._state.fields, []
         for name in names:
-            if fields[name].exact is None:
+            holder = self.holder(name)
+            if checks and fields[name].exact is not None and name not in holder.unread and self._is_changed(name):
+                late.append(name)
+            holder.growing.discard(name)
+            holder.unread.discard(name)
+        for path in paths if checks else ():
+            name, holder = path.root, self.holder(path.root)
+            holder.unread.discard(name)
+            if fields[name].exact is None or name not in holder.typed:
                 continue
-            typed = frame.typed if name in frame.typed else self.holder(name).typed
-            if name in typed and body_of(typed[name]) != encode(_record_in(frame, name)):
-                differ.append(name)
-        for path in paths:
-            typed, record = self.holder(path.root).typed, _record_in(frame, path.root)
-            if fields[path.root].exact is None or path.root not in typed:
-                continue
-            if body_of(path.walk(typed[path.root])) != encode(part_of(record, path.parts)):
-                differ.append(path.root)
-        late = self.changed(differ) if differ else differ  # equal JSON values can differ in their bytes
-        self.forget(late)
+            if body_of(path.walk(holder.typed[name])) != encode(part_of(_record_in(self._frame, name), path.parts)):
+                late += self.changed([name])  # equal JSON values can differ in their bytes
+        if late:
+            self.forget(late)
         return late
 
     def passed_on(self, kind: Exact, value: object) -> tuple[Any, object] | None:
@@ -249,11 +269,9 @@ class View(Struct, eq=False):
         first, last = id(value[0]), id(value[-1])
         for name in self.passes if type(value[0]) in (list, dict) else ():
             typed, source = self.holder(name).typed.get(name), self._state.fields[name].exact
-            if type(typed) is not list or not (source is kind or (source is not None and kind.items)):
+            if type(typed) is not list or not (source is kind or (source and kind.items)):
                 continue
-            frame = self._frame
-            while name not in frame.values and frame.base is not None:
-                frame = frame.base
+            frame = _frame_of(self._frame, name)
             record = frame.values.get(name)
             if record is None or (type(record) is Raw and memoryview(record).nbytes < _FEW_BYTES):
                 continue  # to look for its items would take longer than to encode them
@@ -398,11 +416,15 @@ class View(Struct, eq=False):
         return self._state.model.model_construct(**values)
 
 
-def _record_in(frame: FrameFacts, name: str) -> object:
-    """Return the record that a frame reads a field from, which may be that of a frame below it."""
+def _frame_of(frame: FrameFacts, name: str) -> FrameFacts:
+    """Return the frame with the record that a frame reads a field from: itself, or one below it."""
     while frame.base is not None and name not in frame.values:
         frame = frame.base
-    return frame.values.get(name)
+    return frame
+
+
+def _record_in(frame: FrameFacts, name: str) -> Any:  # noqa: ANN401 - a record
+    return _frame_of(frame, name).values.get(name)
 
 
 def _longer(table: Any, keys: Mapping[Any, Sequence[object]]) -> dict[Any, Any]:  # noqa: ANN401 - a dict of lists

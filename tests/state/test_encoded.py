@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import enum
+import gc
 import math
 from contextlib import suppress
 from typing import Annotated, Any, Literal, NotRequired
@@ -18,8 +19,9 @@ from typing_extensions import TypedDict
 from graphengine import END, START, Graph, RunFailed, Runner
 from graphengine.errors import InvalidUpdate, NotRecordable
 from graphengine.reducers import extend
-from graphengine.state.encoded import codec_of, encode, items_of, keys_of, opened, opened_ops, record_of
+from graphengine.state.encoded import codec_of, encode, is_deeper, items_of, keys_of, opened, opened_ops, record_of
 from graphengine.state.field import FieldType
+from graphengine.state.json_values import check_depth
 from graphengine.state.schema import StateType
 from graphengine.state.view import Held, View
 
@@ -192,6 +194,44 @@ def test_an_encoded_record_opens_to_its_value(value: Any) -> None:
         assert opened_ops([("extend", "log", record)])[0][2] == from_json(body)
     if isinstance(value, dict):
         assert opened(keys_of(record)) == from_json(body)
+
+
+@given(value=JSON, levels=st.integers(0, 4))
+def test_the_depth_of_a_value_is_that_of_its_json(value: object, levels: int) -> None:
+    """Its objects tell whether it is nested too deep, as its brackets do."""
+    try:
+        check_depth(encode(value), levels)
+    except (ValueError, OverflowError):
+        assert is_deeper(value, levels)
+    else:
+        assert not is_deeper(value, levels)
+
+
+@pytest.mark.parametrize("depth", [126, 127, 128])
+def test_a_long_value_has_the_same_greatest_depth_as_others(depth: int) -> None:
+    """A value of 127 levels is recorded, whatever its length, and a deeper one is not."""
+    inner: list[Any] = ["." * 1000]
+    for _ in range(depth - 1):
+        inner = [inner]
+    found = outcome(STATE.fields["anything"], inner)
+    assert found == validated(STATE.fields["anything"], inner)
+    assert (found[0] is NotRecordable) == (depth > 127)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_decoding_leaves_garbage_collection_as_it_was(is_on: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """It pauses while a large value is decoded, also one that does not fit; a process that has it off keeps it off."""
+    codec = codec_of(list[str])
+    assert codec is not None
+    before = gc.isenabled()
+    (gc.enable if is_on else gc.disable)()
+    try:
+        assert codec.decode(encode(["." * 100_000])) == ["." * 100_000]
+        with pytest.raises(msgspec.MsgspecError):
+            codec.decode(encode(["." * 100_000, 1]))
+        assert gc.isenabled() == is_on
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 # -- values that a node hands on
