@@ -203,8 +203,8 @@ class View(Struct, eq=False):
             value = self.holder(name).typed.get(name, MISSING)
             if value is MISSING:
                 return False
-        record = frame.values[name] if name in frame.values else _record_in(frame, name)
-        if field.exact is not None and body_of(value) == encode(record):
+        record = frame.values[name] if name in frame.values else _record_in(frame, name, MISSING)
+        if record is MISSING or (field.exact is not None and body_of(value) == encode(record)):
             return False
         return field.is_changed(value, record, self)
 
@@ -423,8 +423,8 @@ def _frame_of(frame: FrameFacts, name: str) -> FrameFacts:
     return frame
 
 
-def _record_in(frame: FrameFacts, name: str) -> Any:  # noqa: ANN401 - a record
-    return _frame_of(frame, name).values.get(name)
+def _record_in(frame: FrameFacts, name: str, missing: object = None) -> Any:  # noqa: ANN401 - a record
+    return _frame_of(frame, name).values.get(name, missing)
 
 
 def _longer(table: Any, keys: Mapping[Any, Sequence[object]]) -> dict[Any, Any]:  # noqa: ANN401 - a dict of lists
