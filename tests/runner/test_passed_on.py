@@ -3,9 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, RunFailed, Runner, value
@@ -296,3 +299,61 @@ async def test_an_item_that_is_kept_for_long_does_not_keep_the_list_it_came_from
     held = result.recorded["log"]
     assert [bytes(record) for record in held] == [b'{"text":"x"}'] * 3
     assert all(record.copy() is record for record in held), "a record that is a part of a larger one is copied"
+
+
+FIELDS = ("docs", "kept", "log")
+WAYS: dict[str, Callable[[Docs], Docs]] = {
+    "the same": lambda docs: docs,
+    "a copy": lambda docs: [*docs],
+    "the last": lambda docs: docs[-1:],
+    "twice": lambda docs: [*docs, *docs],
+    "the ends": lambda docs: [docs[0], docs[-1]] if docs else [],
+    "and one more": lambda docs: [*docs, {"text": "new", "body": "." * 1000}],
+    "one more between": lambda docs: [*docs[:1], {"text": "new", "body": "." * 1000}, *docs[-1:]],
+}
+STEP = st.tuples(st.sampled_from(FIELDS), st.sets(st.sampled_from(FIELDS), min_size=1), st.sampled_from(sorted(WAYS)))
+
+
+def after(state: dict[str, Docs], read: str, write: set[str], way: str) -> dict[str, Docs]:
+    """Return the fields after a step, worked out on plain lists."""
+    given = WAYS[way](state[read])
+    return {
+        name: (([*state["log"], *given] if name == "log" else given) if name in write else state[name])
+        for name in FIELDS
+    }
+
+
+@settings(max_examples=60)
+@given(steps=st.lists(STEP, min_size=1, max_size=6), arms=st.booleans())
+async def test_passing_on_in_any_way_gives_what_plain_lists_give(
+    steps: list[tuple[str, set[str], str]],
+    arms: bool,  # noqa: FBT001 - drawn
+) -> None:
+    """Steps in a row pass any field on to any fields; with arms, each second one stands beside one that only reads."""
+    expected: dict[str, Docs] = {"docs": GIVEN, "kept": [], "log": []}
+    graph = Graph("any", Desk)
+    last = START
+    for at, (read, write, way) in enumerate(steps):
+        expected = after(expected, read, write, way)
+        function = partial(_given, way=WAYS[way], write=write)
+        graph.add_node(f"n{at}", function, writes=tuple(sorted(write)), inputs={"docs": read}, thread=False)
+        if arms and at % 2:
+            graph.add_node(f"f{at}")
+            graph.add_node(f"r{at}", texts, writes="seen", inputs={"docs": read}, thread=False)
+            graph.add_node(f"j{at}")
+            graph.add_edge(last, f"f{at}")
+            graph.add_fork(f"f{at}", [f"n{at}", f"r{at}"], join=f"j{at}")
+            graph.add_edge(f"n{at}", f"j{at}")
+            graph.add_edge(f"r{at}", f"j{at}")
+            last = f"j{at}"
+        else:
+            graph.add_edge(last, f"n{at}")
+            last = f"n{at}"
+    graph.add_edge(last, END)
+    result = await graph.run({"docs": GIVEN})
+    assert {name: result.values[name] for name in FIELDS} == expected
+    assert {name: getattr(result.state, name) for name in FIELDS} == expected
+
+
+def _given(docs: Docs, *, way: Callable[[Docs], Docs], write: set[str]) -> dict[str, Docs]:
+    return dict.fromkeys(sorted(write), way(docs))
