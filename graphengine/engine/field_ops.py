@@ -36,13 +36,11 @@ def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -
             frame.typed.pop(name, None)
         elif kind not in _GROWING:
             frame.typed[name] = typed[index]
-            frame.unread.add(name)
-        elif name in frame.typed:
-            _grow_typed(frame, kind, name, typed[index])
-        if frame.passing and name in frame.passing:
-            frame.passing.discard(name)
-            frame.unread.discard(name)
-        if frame.growing and (typed is None or kind not in _GROWING):
+        else:
+            if name in frame.typed:
+                _grow_typed(frame, kind, name, typed[index])
+            continue
+        if frame.growing:
             frame.growing.discard(name)
 
 

@@ -61,8 +61,6 @@ class Frame(Struct, eq=False):
         owned: Fields whose record can be changed in place, because nothing else holds it.
         grown: Keys of owned dicts whose lists can be changed in place too.
         growing: Fields whose typed value nothing else holds, so that it can grow in place.
-        unread: Fields whose typed value, with all its parts, no code of the graph has had.
-        passing: Fields that the next step sets to what code of the graph has.
         at: The node it is at.
         phase: What it is doing.
         failing: How it failed, until the run is resumed.
@@ -101,8 +99,6 @@ class Frame(Struct, eq=False):
     owned: set[str] = field(default_factory=set)
     grown: dict[str, set[str]] = field(default_factory=dict)
     growing: set[str] = field(default_factory=set)
-    unread: set[str] = field(default_factory=set)
-    passing: set[str] = field(default_factory=set)
     at: str = ""
     phase: Phase = READY
     failing: Failing | None = None

@@ -19,6 +19,7 @@ import random
 from time import monotonic
 from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import ref
 
 from graphengine.engine.events import (
     LimitMet,
@@ -48,7 +49,7 @@ from graphengine.state.view import View
 
 if TYPE_CHECKING:
     import contextvars
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator
 
     from graphengine.engine.events import Event
     from graphengine.engine.plan import Call, NodePlan
@@ -76,10 +77,11 @@ class TaskRunner:
         services: The run, and what its attempts share.
     """
 
-    __slots__ = ("_checks", "_plan", "_services", "_snapshot")
+    __slots__ = ("_checks", "_plan", "_readers", "_services", "_snapshot")
 
     def __init__(self, services: NodeServices) -> None:
         self._services = services
+        self._readers: set[ref[Context]] = set()  # of attempts that had mutable fields, while anything of them is left
         self._plan, self._snapshot, self._checks = services.run.plan, services.run.snapshot, services.run.checks
 
     @coroutine
@@ -273,19 +275,36 @@ class TaskRunner:
     def _begin(self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None) -> object:
         """Call the body, and return its result or an awaitable of it."""
         if call.watched or call.parts:
-            read = call.arguments if call.parts else ()
-            paths = [a.reading.path for a in read if a.reading.path is not None and a.name in call.parts]
-            late = view.hand_out(call.watched, paths, checks=self._checks and frame.kind != "item")
-            if late:
-                _log_late_change(context.path, self._snapshot.run_id, late)
+            if self._checks and (self._readers or call.parts) and frame.kind != "item":
+                self._refresh(call, view, context)
+            self._readers.add(ref(context, self._readers.discard))
         values = call.values(view)
         for name in call.extras:
             values[name] = self._extra(frame, context, view, name)
+        for name in call.watched:
+            view.holder(name).growing.discard(name)
         if self._checks and (call.watched or call.parts or "state" in call.extras):
             return self._watched(call, values, view, frame, context, timeout_seconds)
         if call.thread or call.on or timeout_seconds is not None:
             return self._bounded(call, values, context, timeout_seconds)
         return call.function(**values)
+
+    def _refresh(self, call: Call, view: View, context: Context) -> None:
+        """Let a node read what is recorded, even if a task that an earlier node left running has changed it since.
+
+        A task, a timer and `asyncio.to_thread` keep the Context of the node that began them. While none is left of any
+        node that read a field, only parts are compared: a node's own changes of those are found by their digests.
+        """
+        paths = [a.reading.path for a in call.arguments if a.reading.path is not None and a.name in call.parts]
+        late = view.refresh(call.watched if self._readers else (), paths)
+        if late:
+            log.warning(
+                "%s was changed in place after the node that had read it ended; node %s (run %s) gets the recorded "
+                "value\n  repair: let a node await or cancel what it starts, and keep no part of its input elsewhere",
+                ", ".join(late),
+                context.path,
+                self._snapshot.run_id,
+            )
 
     async def _watched(  # noqa: PLR0913 - the parts of one attempt
         self,
@@ -363,17 +382,6 @@ class TaskRunner:
 
 
 _SET_CURRENT: Final = CURRENT.set
-
-
-def _log_late_change(path: str, run_id: str, names: Sequence[str]) -> None:
-    """Log that what a node is about to read was changed since the node before it ended."""
-    log.warning(
-        "%s was changed in place after the node that had read it ended; node %s (run %s) gets the recorded value\n"
-        "  repair: let a node await or cancel what it starts, and keep no part of its input elsewhere",
-        ", ".join(names),
-        path,
-        run_id,
-    )
 
 
 def _answer_in(result: object, work: StepJournal | None) -> str:

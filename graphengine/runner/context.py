@@ -183,7 +183,17 @@ class Context:
 
     # For the runner: the recorded work and waits; messages and kept live data for the node's step; whether the attempt
     # has ended; what it has spent on models, apart from recorded work.
-    __slots__ = ("_frame", "_journal", "_outputs", "_over", "_random", "_services", "_task", "_usage")
+    __slots__ = (
+        "__weakref__",
+        "_frame",
+        "_journal",
+        "_outputs",
+        "_over",
+        "_random",
+        "_services",
+        "_task",
+        "_usage",
+    )
 
     def __init__(self, task: Task, frame: Frame, services: NodeServices) -> None:
         self._usage: Usage | None = None

@@ -157,7 +157,6 @@ class FieldType:
         if self.exact is not None and type(value) in _CONTAINER_TYPES:
             passed = view.passed_on(self.exact, value) if view.passes else None
             if passed is not None:
-                view.pass_on(self.name)
                 view.weight += _weight_of_records(passed[0]) + _AROUND
                 return passed
             found = self.exact.take(value)
@@ -452,10 +451,7 @@ class FieldType:
             return self._put(view, update)
         if isinstance(update, RecordedUpdate):
             view.weight += len(encode(update.op[-1])) + _AROUND
-            if update.typed is None:
-                return update.op, self.build(update.op[-1], view)
-            view.pass_on(self.name)
-            return update.op, update.typed
+            return update.op, self.build(update.op[-1], view) if update.typed is None else update.typed
         if not self.constrained:
             part = list(update.values) if isinstance(update, Items) else dict(update.keys)
             record, typed = self.take(part, view)

@@ -318,8 +318,10 @@ class StateType(Generic[S]):
 
 def _is_same(value: object, record: object, bodies: dict[int, bytes]) -> bool:
     """Return whether a list of lists or dicts is that of a record. An item of several fields is encoded once."""
-    if not (type(value) is type(record) is list and record and type(record[0]) is Raw and len(value) == len(record)):
+    if not (type(value) is type(record) is list and record and len(value) == len(record)):
         return False
+    if type(record[0]) is not Raw or memoryview(record[0]).nbytes < LONG:
+        return False  # the whole list is encoded sooner
     for item, each in zip(value, record, strict=True):
         body = bodies.get(id(item)) or body_of(item)
         if body is None:

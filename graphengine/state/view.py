@@ -75,8 +75,6 @@ class FrameFacts(Protocol):
     values: dict[str, Any]
     typed: dict[str, object]
     growing: set[str]
-    unread: set[str]
-    passing: set[str]
     marks: dict[str, Mark]
     added: dict[int, object]
 
@@ -102,8 +100,6 @@ class Held:
     values: dict[str, Any]
     typed: dict[str, object] = field(default_factory=dict)
     growing: set[str] = field(default_factory=set)
-    unread: set[str] = field(default_factory=set)
-    passing: set[str] = field(default_factory=set)
     marks: dict[str, Mark] = field(default_factory=dict)
     added: dict[int, object] = field(default_factory=dict)
     base: None = None
@@ -180,14 +176,7 @@ class View(Struct, eq=False):
     def lend(self, name: str) -> object:
         """Return a field's value for a function that might change it; a copy if this step writes the field."""
         value = self.get(name)
-        if self._state.fields[name].immutable:
-            return value
-        self.holder(name).unread.discard(name)
-        return deepcopy(value) if self._pending(name) else value
-
-    def pass_on(self, name: str) -> None:
-        """Note that code of the graph has what this step is about to write to a field."""
-        self._frame.passing.add(name)
+        return value if self._state.fields[name].immutable or not self._pending(name) else deepcopy(value)
 
     def changed(self, names: Iterable[str]) -> list[str]:
         """Return those of these fields whose value was changed in place; none if `checks` is off."""
@@ -197,47 +186,30 @@ class View(Struct, eq=False):
         return [n for n in names if not (fields[n].immutable or self._pending(n)) and self._is_changed(n)]
 
     def _is_changed(self, name: str) -> bool:
-        frame, field = self._frame, self._state.fields[name]
-        value = frame.typed.get(name, MISSING)
-        if value is MISSING:
-            value = self.holder(name).typed.get(name, MISSING)
-            if value is MISSING:
-                return False
-        record = frame.values[name] if name in frame.values else _record_in(frame, name, MISSING)
-        if record is MISSING or (field.exact is not None and body_of(value) == encode(record)):
+        typed, records = self.holder(name).typed, _frame_of(self._frame, name).values
+        if name not in typed or name not in records:
             return False
-        return field.is_changed(value, record, self)
+        return self._state.fields[name].is_changed(typed[name], records[name], self)
 
-    def hand_out(self, names: Sequence[str], paths: Sequence[Path] = (), *, checks: bool) -> list[str]:
-        """Note that a node gets fields and parts of fields. Build those of JSON anew that another node changed late.
+    def refresh(self, names: Iterable[str], paths: Iterable[Path]) -> list[str]:
+        """Build those of these fields of JSON anew that were changed since a node that read them ended; return them.
 
         1. `a` reads `docs` and starts a task. 2. `a` ends; it has changed nothing. 3. The task changes `docs`. 4. `b`
         reads `docs`: it must not see the change, nor be blamed for it.
 
         Args:
-            names: The fields.
-            paths: The parts; only these are looked at, not the whole fields.
-            checks: Whether to look for changes.
-
-        Returns:
-            The fields that were changed.
+            names: Fields that are about to be read.
+            paths: Parts that are about to be read. Only these are looked at, not all of their fields.
         """
-        fields, late = self._state.fields, []
-        for name in names:
-            holder = self.holder(name)
-            if checks and fields[name].exact is not None and name not in holder.unread and self._is_changed(name):
-                late.append(name)
-            holder.growing.discard(name)
-            holder.unread.discard(name)
-        for path in paths if checks else ():
-            name, holder = path.root, self.holder(path.root)
-            holder.unread.discard(name)
-            if fields[name].exact is None or name not in holder.typed:
+        fields = self._state.fields
+        late = self.changed([name for name in names if fields[name].exact is not None])
+        for path in paths:
+            name, typed = path.root, self.holder(path.root).typed
+            if fields[name].exact is None or name not in typed:
                 continue
-            if body_of(path.walk(holder.typed[name])) != encode(part_of(_record_in(self._frame, name), path.parts)):
+            if body_of(path.walk(typed[name])) != encode(part_of(_record_in(self._frame, name), path.parts)):
                 late += self.changed([name])  # equal JSON values can differ in their bytes
-        if late:
-            self.forget(late)
+        self.forget(late)
         return late
 
     def passed_on(self, kind: Exact, value: object) -> tuple[Any, object] | None:
@@ -423,8 +395,8 @@ def _frame_of(frame: FrameFacts, name: str) -> FrameFacts:
     return frame
 
 
-def _record_in(frame: FrameFacts, name: str, missing: object = None) -> Any:  # noqa: ANN401 - a record
-    return _frame_of(frame, name).values.get(name, missing)
+def _record_in(frame: FrameFacts, name: str) -> Any:  # noqa: ANN401 - a record
+    return _frame_of(frame, name).values.get(name)
 
 
 def _longer(table: Any, keys: Mapping[Any, Sequence[object]]) -> dict[Any, Any]:  # noqa: ANN401 - a dict of lists

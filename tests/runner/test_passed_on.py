@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Annotated, Any
 
@@ -36,10 +37,12 @@ class Late:
 
     def __init__(self) -> None:
         self.held: list[Any] = []
+        self.contexts: list[Context] = []
 
     def keep(self, docs: Docs) -> Docs:
-        """Remember the documents as a task or a thread of the node would, and pass them on."""
+        """Remember the documents, in the context of the node, as a task or a timer of it would, and pass them on."""
         self.held.append(docs)
+        self.contexts.append(copy_context())
         return [*docs]
 
     def change(self) -> int:
