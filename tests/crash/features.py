@@ -208,7 +208,7 @@ def main_graph() -> Graph[State]:
     graph.add_node("christen", christen, writes="name")
     graph.add_node("merge", writes=())
     graph.add_node("agree", ask("Publish {name}?", bool), writes="agreed")
-    graph.add_node("publish", publish, writes="published", on_resume="ask")
+    graph.add_node("publish", publish, writes="published", effect="once")
     graph.add_edge(START, "plan")
     graph.add_fork(
         "plan", ["sizes", "articles", "note", "research", "broken", "tell", "hear", "christen"], join="merge"

@@ -6,17 +6,18 @@ results of its recorded work under the keys of its calls, until its visit ends.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from graphengine.engine.events import NodeFailed, NodeFinished, Worked, Written
 from graphengine.engine.failures import cause_of, fail_with, failure_record
 from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, view_of
-from graphengine.engine.phases import Fallback, Inside, Leaving
+from graphengine.engine.phases import Fallback, Inside, Leaving, RecordedResult
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.routing import find_edge, take_edge
-from graphengine.engine.size_limits import MEASURED_STEPS, added, size_of
+from graphengine.engine.size_limits import MEASURED_STEPS, added, bytes_of, size_of
 from graphengine.engine.snapshot import READY
 from graphengine.engine.steps import (
     Attempt,
@@ -43,7 +44,7 @@ from graphengine.state.view import View
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.events import AttemptEvent, NodeBegun, NodeEntered, NodeLeft, WorkDone
+    from graphengine.engine.events import AttemptEvent, NodeEntered, NodeLeft, WorkBegun, WorkDone
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import NodePlan, Plan
     from graphengine.engine.snapshot import Frame, Snapshot
@@ -51,6 +52,9 @@ if TYPE_CHECKING:
     from graphengine.state.ending import Ending
     from graphengine.state.json_values import Op
     from graphengine.state.schema import Change
+
+
+_NO_RESULT: Final = RecordedResult()
 
 
 def node_finished(  # noqa: C901 - the parts of a result, in the order in which they can fail
@@ -177,6 +181,10 @@ def _refused(
     raised = failure_record(error, path_of(event.frame, event.node), event.attempt)
     if failed is not None:
         return _mismatch(run, frame, failed, raised)
+    if frame.recorded_results.get(event.answer, _NO_RESULT).by == "answer":  # a person's, who is asked again
+        facts = Attempt(choice=event.choice, error=raised, due_at=event.now, keep_results=True, refused=(event.answer,))
+        facts.cause = "finished"
+        return step_of(run.snapshot, event, facts)
     visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
     refused = (event.answer,) if event.answer else ()
     mismatch = NodeFailed(*visit, raised, event.usage, event.choice, event.chance, refused=refused)
@@ -243,9 +251,13 @@ def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: Nod
         facts.keep_results, facts.refused = True, event.refused or ()
 
 
-def node_begun(snapshot: Snapshot, event: NodeBegun) -> Decided:
-    """Return the step that records the start of an attempt, before it runs."""
-    return step_of(snapshot, event, Begun())
+def work_begun(run: RunState, event: WorkBegun) -> Decided:
+    """Return the step that records the beginning of an effect, before it begins."""
+    facts = Begun(key=event.key, name=event.name, arguments=event.arguments, idempotency_key=event.idempotency_key)
+    step = step_of(run.snapshot, event, facts)
+    if run.sizes is not None and event.arguments is not UNSET:
+        step.weight = added(run, bytes_of(event.arguments))
+    return step
 
 
 def work_done(run: RunState, event: WorkDone) -> Decided:
