@@ -147,10 +147,7 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR09
         case steps.Entered():
             _begin(snapshot, open_sub(snapshot, snapshot.frames[step.frame], step.at, facts), step, facts)
         case steps.Begun():
-            begun = RecordedResult(
-                facts.arguments, step.at, name=facts.name, id=facts.idempotency_key, begun=step.seq
-            )
-            snapshot.frames[step.frame].recorded_results[BEGUN + facts.key] = begun
+            _begun(snapshot.frames[step.frame], step, facts)
         case steps.Waiting():
             _waiting(snapshot, step, facts)
         case steps.Answered():
@@ -420,6 +417,15 @@ def _item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
 
 
 # --- Recorded work ---------------------------------------------------------------------------------------------------
+
+
+def _begun(frame: Frame, step: Step, facts: steps.Begun) -> None:
+    """Keep that an effect has begun; an answer about its last beginning says nothing of this one."""
+    earlier = f"{UNKNOWN}{facts.key}|"
+    for key in [key for key in frame.recorded_results if key.startswith(earlier)]:
+        del frame.recorded_results[key]
+    begun = RecordedResult(facts.arguments, step.at, name=facts.name, id=facts.idempotency_key, begun=step.seq)
+    frame.recorded_results[BEGUN + facts.key] = begun
 
 
 def _recorded(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:

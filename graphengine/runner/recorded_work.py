@@ -387,7 +387,8 @@ class StepJournal:
                 raise
             except EffectUnknown as error:
                 told = f"{told}; {error.message}"
-        text = f"{effect.name} began in {path}, and nobody knows how it ended{told}"
+        what = f"{effect.name} in {path}" if effect.place else path
+        text = f"{what} began, and nobody knows how it ended{told}"
         repair = "look what happened, and resume; or say how it can be found out: effect=Once(reconcile=…)"
         unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
         begun = self._begun(effect)
@@ -666,7 +667,8 @@ class StepJournal:
 
     def _free_name(self, path: str) -> str:
         """Return a name for a wait: the node's path for the first one, then `path#2` and so on."""
-        taken = {*self.waits, *(memo.name for memo in self._frame.recorded_results.values())}
+        memos = self._frame.recorded_results.values()
+        taken = {*self.waits, *(memo.name for memo in memos if not memo.begun)}
         return next(name for n in count(1) if (name := path if n == 1 else f"{path}#{n}") not in taken)
 
     @property

@@ -270,7 +270,7 @@ _ORDER: Final = (
         "field_changes",
         "asks",
     ),
-    *("marks_of", "sub_limits", "key", "name", "value", "topic", "payload", "count", "concurrency", "fields", "items"),
+    *("marks_of", "sub_limits", "key", "name", "arguments", "idempotency_key", "value", "topic", "payload", "count", "concurrency", "fields", "items"),
     *(
         "waits",
         "usage",
