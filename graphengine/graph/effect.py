@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from graphengine.errors import DefinitionError
-from graphengine.state.path import did_you_mean
+from graphengine.state.path import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -94,8 +94,9 @@ def wrong_effect(effect: object) -> tuple[str, str] | None:
     """Return what is wrong with the value of `effect=`, and the repair; None if it is valid."""
     if effect is None or isinstance(effect, Once) or effect in get_args(EffectKind):
         return None
-    near = did_you_mean(effect, get_args(EffectKind)) if isinstance(effect, str) else ""
-    return f"effect={effect!r} is unknown", near or "give 'read', 'idempotent', 'once' or Once(…)"
+    near = nearest(effect, get_args(EffectKind)) if isinstance(effect, str) else ""
+    repair = f"did you mean {near!r}?" if near else "give 'read', 'idempotent', 'once' or Once(…)"
+    return f"effect={effect!r} is unknown", repair
 
 
 def checked_effect(effect: Effect | None, where: str) -> Effect | None:

@@ -364,7 +364,8 @@ class TaskRunner:
 
     def _extra(self, frame: Frame, context: Context, view: View, name: str) -> object:
         if name == "ctx":
-            context._own()
+            if context._journal is None:
+                context._own()
             return context
         if name == "error":
             failure = frame.cause or frame.error
