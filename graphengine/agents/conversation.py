@@ -582,10 +582,7 @@ class Conversation(Generic[T]):
         def read(result: JsonValue) -> ToolOutcome:
             return outcome_of(tool.name, result)
 
-        def found(result: object) -> ToolOutcome:
-            return result if isinstance(result, ToolOutcome) else outcome_of(tool.name, result)
-
-        effect = Effecting(
+        effect = Effecting[object](
             once,
             self._runtime.below,
             cast("str", given[KEY_NAME]),
@@ -595,9 +592,10 @@ class Conversation(Generic[T]):
             read,
             outcome_in,
             given=given,
-            cut_off=lambda outcome: outcome.cut_off,
+            cut_off=lambda outcome: outcome.cut_off if isinstance(outcome, ToolOutcome) else None,
         )
-        return found(await self._runtime.once(effect))
+        found = await self._runtime.once(effect)  # what `reconcile=` returns is a result of the function
+        return found if isinstance(found, ToolOutcome) else outcome_of(tool.name, found)
 
     async def _outcome(self, tool: Tool, call: ToolCall, given: Mapping[str, object]) -> ToolOutcome:
         """Return the call's outcome; a tool whose own code was cancelled has failed."""

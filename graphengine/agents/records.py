@@ -207,20 +207,20 @@ class ToolOutcome:
         is_error: Whether it describes an error.
         media: What the result shows besides the text, where `[media 1: chart.png]` stands for the first of it.
         error: The exception of the function, for the record and the log; None if it raised none.
-        is_late: Whether its time was over, so that what it does may still happen.
+        is_unknown: Whether it says nothing of how the call ended: its time was over, or its server died.
     """
 
     text: str
     is_error: bool = False
     media: Sequence[Media] = ()
     error: BaseException | None = field(default=None, compare=False, repr=False)
-    is_late: bool = field(default=False, compare=False, repr=False)
+    is_unknown: bool = field(default=False, compare=False, repr=False)
 
     @property
     def cut_off(self) -> BaseException | None:
         """Why it says nothing of how the call ended; None if it does."""
-        if self.is_late:
-            return TimeoutError(self.text)
+        if self.is_unknown:
+            return self.error or TimeoutError(self.text)
         return None if isinstance(self.error, NotDone) else self.error
 
 

@@ -96,8 +96,8 @@ class Tool(Generic[P, R_co]):
             it have ended, and those after it begin when it has ended.
         max_calls: How often it is called for one answer of the agent; None for no limit. Further calls are not made,
             which the model is told.
-        effect: What a call does outside the run: `"read"`, `"idempotent"`, `"once"` or `Once(…)`. Except with `"read"` a
-            parameter `idempotency_key` gets the key of the call, which stays the same when the call is repeated. An
+        effect: What a call does outside the run: `"read"`, `"idempotent"`, `"once"` or `Once(…)`. Except with `"read"`
+            a parameter `idempotency_key` gets the key of the call, which stays the same when the call is repeated. An
             effect that must not be repeated and raises, or runs out of time, is unknown, unless it raises `NotDone`.
         on_error: What an exception of the function, or a timeout, does: `"report"` gives its text to the model,
             `"raise"` raises it from the agent, so that its node fails or is retried.
@@ -325,7 +325,7 @@ class Tool(Generic[P, R_co]):
 
     def _late(self, then: str) -> ToolOutcome:
         found = self._problem(f"{self.name} gave no result within {self.timeout_seconds:g} seconds. {then}")
-        return replace(found, is_late=True)
+        return replace(found, is_unknown=True)
 
     def _problem(self, text: str) -> ToolOutcome:
         """Return the outcome of a call without a result.

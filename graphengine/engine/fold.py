@@ -127,7 +127,7 @@ def fold(log: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
     return snapshot
 
 
-def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR0915 - one case for each kind
+def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912 - one case for each kind
     facts = step.data
     match facts:
         case steps.Item():

@@ -7,7 +7,7 @@ continues in the same phase.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 

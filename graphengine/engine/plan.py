@@ -23,10 +23,10 @@ from graphengine.state.update import Put
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from graphengine.graph.effect import EffectKind, Once
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.errors import Problem
     from graphengine.graph.definition import AnyEdge, Edge
+    from graphengine.graph.effect import EffectKind, Once
     from graphengine.graph.options import Limits, Migration, Retry
     from graphengine.graph.runnable import Body
     from graphengine.state.amounts import LimitsRecord

@@ -14,7 +14,7 @@ from graphengine.errors import DefinitionError
 from graphengine.state.path import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 EffectKind: TypeAlias = Literal["read", "idempotent", "once"]
 OnUnknown: TypeAlias = Literal["ask", "fail"]
@@ -67,7 +67,7 @@ class Once:
             return given
         return {name: value for name, value in given.items() if name in parameters}
 
-    def lacks(self, given: Mapping[str, object]) -> list[str]:
+    def lacks(self, given: Collection[str]) -> list[str]:
         """Return the parameters of `reconcile` that have no default and are not among the given names."""
         parameters = inspect.signature(self.reconcile).parameters if self.reconcile is not None else {}
         variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)

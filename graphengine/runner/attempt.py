@@ -148,6 +148,7 @@ class TaskRunner:
                     if other is not None:
                         return other
                     call, choice = node.pick(view)
+            result: object
             if node.once is not None and mode == "run":
                 result = self._once(node.once, call, view, context, node.timeout_seconds)
             else:

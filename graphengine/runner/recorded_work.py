@@ -33,8 +33,8 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from graphengine.engine.events import AnswerRefused, WorkBegun, WorkDone
-from graphengine.engine.phases import BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.frame_tree import place_of
+from graphengine.engine.phases import BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.steps import WaitRecord, own_name, path_of
 from graphengine.errors import (
     DefinitionError,
@@ -395,7 +395,7 @@ class StepJournal:
         if once.unknown == "fail" or self.is_inside or begun is None:
             raise unknown from why
         arguments = "" if begun.value is UNSET else f"\n{to_json(begun.value).decode()}"
-        question = f"{text}.{arguments}\nAnswer rerun if it did not happen, {{\"result\": …}} if it did, or fail."
+        question = f'{text}.{arguments}\nAnswer rerun if it did not happen, {{"result": …}} if it did, or fail.'
         wait = WaitRecord(kind="unknown", question=question, schema=_DECISION)
         key = f"{UNKNOWN}{effect.place}|{begun.begun}"
         decision = await self._wait_at(key, wait, Decisions(effect.read))
@@ -628,7 +628,9 @@ class StepJournal:
         self.check_not_over(f"ctx.{wait.kind}")
         path = path_of(self._frame.id, self._frame.at)
         if self.is_inside:
-            text = f"ctx.{wait.kind} was called inside a ctx.call or an effect, which the end of the attempt would cancel"
+            text = (
+                f"ctx.{wait.kind} was called inside a ctx.call or an effect, which the end of the attempt would cancel"
+            )
             repair = "wait in the node itself, before the call, and pass the answer to it"
             raise DefinitionError(text, where=f"node {path}", repair=repair)
         found = self._frame.recorded_results.get(place)

@@ -17,8 +17,8 @@ from graphengine import (
     NotDone,
     Once,
     Retry,
-    Runner,
     RunFailed,
+    Runner,
     ScriptedModel,
     failed,
     tool,
@@ -211,7 +211,9 @@ async def test_not_done_is_an_end(caplog: pytest.LogCaptureFixture) -> None:
     ledger.troubles.append(refused)
     async with Runner() as runner:
         result = await runner.start(desk(ledger), run_id="r").result()
-        (value,) = [said(step)["value"] for step in await runner.history("r") if said(step).get("name") == "tool refund"]
+        (value,) = [
+            said(step)["value"] for step in await runner.history("r") if said(step).get("name") == "tool refund"
+        ]
     assert (result.output, value["error"], value["text"]) == ("done", True, "NotDone: the till is empty")
 
 
@@ -228,7 +230,9 @@ async def test_a_retry_that_begins_afresh_does_not_repeat_it() -> None:
     model = ScriptedModel([*script, *script])
     agent = Agent("desk", model=model, prompt="{order}", tools=[tool(ledger.refund, effect="once")], check=check)
     graph = Graph("desk", State, result="answer")
-    graph.add_node("serve", agent, writes="answer", retry=Retry(attempts=2, initial_seconds=0, on=(OSError,), afresh=True))
+    graph.add_node(
+        "serve", agent, writes="answer", retry=Retry(attempts=2, initial_seconds=0, on=(OSError,), afresh=True)
+    )
     graph.add_path(START, "serve", END)
     async with Runner() as runner:
         assert (await runner.start(graph).result()).output == "done"
@@ -269,7 +273,7 @@ async def test_an_approved_effect_is_approved_once(database: Path) -> None:
     async with Runner(database) as runner:
         (asked,) = (await runner.start(graph, run_id="r").result()).waits
         assert (asked.kind, ledger.done) == ("ask", [])
-        await runner.answer("r", True)
+        await runner.answer("r", "yes")
         runner.resume("r", graph)
         await ledger.begun.wait()
     async with Runner(database) as runner:

@@ -88,7 +88,7 @@ def node_differences(
     yield from different
     if different:
         return
-    is_begun = isinstance(step.data, Begun) and not step.data.key or BEGUN in frame.recorded_results
+    is_begun = (isinstance(step.data, Begun) and not step.data.key) or BEGUN in frame.recorded_results
     if (node.once is not None) is not is_begun and isinstance(step.data, (Begun, Node, Item)):
         message = f"whether {step.path} is an effect that must not be repeated (effect='once') differs"
         yield StepDifference("work", is_begun, node.once is not None, message, _RESTORE)
