@@ -582,7 +582,7 @@ class Conversation(Generic[T]):
         def read(result: JsonValue) -> ToolOutcome:
             return outcome_of(tool.name, result)
 
-        effect = Effecting[object](
+        effect: Effecting[object] = Effecting(
             once,
             self._runtime.below,
             cast("str", given[KEY_NAME]),

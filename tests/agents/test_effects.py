@@ -17,6 +17,7 @@ from graphengine import (
     NotDone,
     Once,
     Retry,
+    Run,
     RunFailed,
     Runner,
     ScriptedModel,
@@ -52,6 +53,15 @@ class Ledger:
             await self.troubles.pop(0)()
         return f"refunded {amount}"
 
+    async def begins(self, run: Run[State]) -> None:
+        """Return when a refund is in flight; fail if the run ends before."""
+        ended, begun = asyncio.ensure_future(run.result()), asyncio.ensure_future(self.begun.wait())
+        await asyncio.wait([ended, begun], return_when=asyncio.FIRST_COMPLETED)
+        if not begun.done():
+            begun.cancel()
+            raise AssertionError(ended.result())
+        ended.cancel()
+
     def find(self, order: str, idempotency_key: str) -> str:
         """Return the refund of a key."""
         for known, amount, key in self.done:
@@ -86,7 +96,7 @@ async def cut_off(database: Path, graph: Graph[State], ledger: Ledger) -> str:
     ledger.troubles.append(hang)
     async with Runner(database) as runner:
         run = runner.start(graph, run_id="r")
-        await ledger.begun.wait()
+        await ledger.begins(run)
     return run.id
 
 
@@ -124,7 +134,7 @@ async def test_it_did_not_happen_says_a_person(database: Path) -> None:
             ledger.begun.clear()
             ledger.troubles += [hang] if times == 1 else []
             run = runner.resume("r", graph)
-            await ledger.begun.wait()
+            await ledger.begins(run)
             if times == 2:
                 assert (await run.result()).output == "done"
     assert len(ledger.done) == 3
@@ -274,8 +284,7 @@ async def test_an_approved_effect_is_approved_once(database: Path) -> None:
         (asked,) = (await runner.start(graph, run_id="r").result()).waits
         assert (asked.kind, ledger.done) == ("ask", [])
         await runner.answer("r", "yes")
-        runner.resume("r", graph)
-        await ledger.begun.wait()
+        await ledger.begins(runner.resume("r", graph))
     async with Runner(database) as runner:
         (wait,) = (await runner.resume("r", graph).result()).waits
         assert wait.kind == "unknown"
