@@ -6,7 +6,7 @@ results of its recorded work under the keys of its calls, until its visit ends.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from graphengine.engine.events import NodeFailed, NodeFinished, Worked, Written
 from graphengine.engine.failures import cause_of, fail_with, failure_record
 from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, view_of
-from graphengine.engine.phases import Fallback, Inside, Leaving, RecordedResult
+from graphengine.engine.phases import UNKNOWN, Fallback, Inside, Leaving
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.routing import find_edge, take_edge
 from graphengine.engine.size_limits import MEASURED_STEPS, added, bytes_of, size_of
@@ -33,7 +33,7 @@ from graphengine.engine.steps import (
     path_of,
 )
 from graphengine.engine.trackers import note_changes, sample_again, track
-from graphengine.errors import NoEdge
+from graphengine.errors import EffectUnknown, NoEdge
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import MISTAKES, START
 from graphengine.state.failure import Failure
@@ -52,9 +52,6 @@ if TYPE_CHECKING:
     from graphengine.state.ending import Ending
     from graphengine.state.json_values import Op
     from graphengine.state.schema import Change
-
-
-_NO_RESULT: Final = RecordedResult()
 
 
 def node_finished(  # noqa: C901 - the parts of a result, in the order in which they can fail
@@ -156,6 +153,11 @@ def leave(  # noqa: PLR0913 - the parts of one step
 def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
     """Return the step of a failed attempt: another attempt, the fallback, or the failure of the visit."""
     node = plan_of(run.plan, frame).nodes[event.node]
+    if event.error.kind != EffectUnknown.code and any(key.startswith(UNKNOWN) for key in event.refused):
+        # A person's result of an effect does not fit, and the person is asked again.
+        facts = Attempt(usage=event.usage or {}, choice=event.choice, error=event.error, due_at=event.now)
+        facts.keep_results, facts.refused = True, event.refused
+        return step_of(run.snapshot, event, facts)
     if not isinstance(frame.phase, Fallback):
         due = _next_attempt(node, frame, event)
         calls_fallback = node.fallback is not None and node.fallback.call is not None
@@ -181,10 +183,6 @@ def _refused(
     raised = failure_record(error, path_of(event.frame, event.node), event.attempt)
     if failed is not None:
         return _mismatch(run, frame, failed, raised)
-    if frame.recorded_results.get(event.answer, _NO_RESULT).by == "answer":  # a person's, who is asked again
-        facts = Attempt(choice=event.choice, error=raised, due_at=event.now, keep_results=True, refused=(event.answer,))
-        facts.cause = "finished"
-        return step_of(run.snapshot, event, facts)
     visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
     refused = (event.answer,) if event.answer else ()
     mismatch = NodeFailed(*visit, raised, event.usage, event.choice, event.chance, refused=refused)
