@@ -116,7 +116,8 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     else:
         asks = dict.fromkeys(approve, True)
     ordered = serial if isinstance(serial, bool) else tuple(serial)
-    for each in effect.values() if isinstance(effect, Mapping) else [effect]:
+    effects: Collection[Effect | None] = effect.values() if isinstance(effect, Mapping) else [effect]
+    for each in effects:
         checked_effect(each, "mcp")
     return McpServer(address, chosen, prefix, timeout_seconds, asks, media, ordered, effect, on_error)
 
