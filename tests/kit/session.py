@@ -19,7 +19,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from msgspec import convert
+from msgspec import UNSET, convert
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
@@ -32,7 +32,6 @@ from graphengine.engine.events import (
     Event,
     LimitMet,
     MessageCame,
-    NodeBegun,
     NodeEntered,
     NodeFailed,
     NodeFinished,
@@ -42,6 +41,7 @@ from graphengine.engine.events import (
     Settled,
     StopAsked,
     WaitOver,
+    WorkBegun,
     WorkDone,
 )
 from graphengine.engine.failures import failure_record
@@ -345,9 +345,10 @@ class Session:
         return self.send(NodeEntered(task.frame, task.node, task.visit, task.attempt, self.now, chance))
 
     def begin(self, of: str | None = None) -> Step:
-        """Record the start of an attempt that must not be repeated without confirmation."""
+        """Record that a node begins which is an effect that must not be repeated."""
         task, _ = self._begin(0.0, of)
-        return self.send(NodeBegun(task.frame, task.node, task.visit, task.attempt, self.now))
+        visit = (task.frame, task.node, task.visit, task.attempt, self.now)
+        return self.send(WorkBegun(*visit, "", task.node, UNSET, f"{task.frame}/{task.node}"))
 
     def work(self, key: str, value: JsonValue, of: str | None = None) -> Step:
         """Record a finished piece of a node's work."""
