@@ -5,7 +5,10 @@ quoted. Whether its sentences say what they cite is for a reviewer.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,13 +19,16 @@ from graphengine import TextFile
 
 KNOWLEDGE: Final = "the model's knowledge"  # the file of findings that nobody looked up
 COMPLAINTS: Final = 8  # of one answer; a model that fixes these will see to the others
-_CITED: Final = re.compile(r"\s*\[([^\[\]]+)\](?!\()")
-_MARKUP: Final = re.compile(r"\[([^\]]*)\]\([^)]*\)|[*_`#>|]+|^\s*[-+*]\s", re.MULTILINE)
+# Patterns of texts that anybody may have written take time in proportion to the text: no part of one can be read from
+# many beginnings to the same end.
+_CITED: Final = re.compile(r"(?<!\s)\s*\[([^\[\]]+)\](?!\()")
+_MARKUP: Final = re.compile(r"\[([^\[\]]*)\]\([^()]*\)|[*_`#>|]+|^[^\S\n]*[-+*]\s", re.MULTILINE)
 WIDE: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")  # scripts without blanks: pairs of characters
 _STOP: Final = re.compile(r"[.!?…][\"'”»)\]*]*\s+(?=[\"'“„«(\[*`¿¡]*[^\Wa-z_])|[\u3002\uff01\uff1f]")
 _ABBREVIATED: Final = re.compile(
     r"(?:\b(?:[^\W\d_]|[A-Z][a-z]|Mrs|Prof|Abs|Art|vs|etc|bzw|ca|Fig|Inc|Ltd)|\.[^\W\d_]|(?:^|\s)\d{1,2})\.$"
 )
+_LONGEST: Final = len(" Prof.")  # of these
 
 
 class Passage(BaseModel):
@@ -83,7 +89,8 @@ def sentences(text: str) -> Iterator[tuple[int, str]]:
     """Yield the sentences of a paragraph with their offsets."""
     start = 0
     for stop in _STOP.finditer(text):
-        if not _ABBREVIATED.search(text[start : stop.start() + 1]):
+        end = stop.start() + 1
+        if not _ABBREVIATED.search(text[max(start, end - _LONGEST) : end]):
             yield start, text[start : stop.end()].strip()
             start = stop.end()
     if text[start:].strip():
@@ -127,25 +134,27 @@ def _line_of(quotation: Passage, sources: Sequence[TextFile]) -> int:
     """
     wanted = _plain(quotation.text)
     for source in (each for each in sources if each.path == quotation.file and wanted):
-        lines = [_plain(line) for line in source.text.splitlines()]
-        whole, start = " ".join(lines), sum(len(line) + 1 for line in lines[: max(0, quotation.line - 1)])
+        whole, starts = _lines_of(source.text)
+        start = starts[min(max(0, quotation.line - 1), len(starts) - 1)]
         if (found := max(whole.find(wanted, start), whole.find(wanted))) >= 0:
-            return line_at(enumerate(lines, start=1), found)
+            return bisect_right(starts, found)
     return 0
+
+
+@lru_cache(16)
+def _lines_of(text: str) -> tuple[str, list[int]]:
+    """Return the lines of a text without markup, joined by blanks, and where each begins."""
+    lines = [_plain(line) for line in text.splitlines()]
+    return " ".join(lines), starts_of(lines)
 
 
 def _plain(text: str) -> str:
     return " ".join(_MARKUP.sub(r"\1", text).split())
 
 
-def line_at(lines: Iterable[tuple[int, str]], offset: int) -> int:
-    """Return the number of the line at an offset of numbered lines that are joined by blanks."""
-    number = 0
-    for number, line in lines:  # noqa: B007 - the last one is the result if the offset is behind it
-        if offset <= len(line):
-            break
-        offset -= len(line) + 1
-    return number
+def starts_of(lines: Iterable[str]) -> list[int]:
+    """Return where each of some lines begins when they are joined by blanks, and where a further one would."""
+    return [*accumulate((len(line) + 1 for line in lines), initial=0)]
 
 
 def claims(text: str) -> list[Claim]:

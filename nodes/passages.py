@@ -9,13 +9,14 @@ import csv
 import io
 import math
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import Final
 
 from graphengine import TextFile
-from nodes.citing import Passage, line_at, sentences, size
+from nodes.citing import Passage, sentences, size, starts_of
 from nodes.words import alike, subject, words
 
 NEAR: Final = 0.5  # what the better neighbour under the same heading adds to a passage's rank
@@ -24,7 +25,7 @@ LENGTH: Final = 0.75
 CODE_WORDS: Final = 60  # of a piece of code
 TITLE_WORDS: Final = 8  # a short line alone, without a stop, is a title
 _CODE: Final = re.compile(r"\.(py|[jt]sx?|java|cs?|h|cc|cpp|go|rs|rb|php|sh|sql|kt|swift|lua|r|toml|ya?ml|json)")
-_TITLE: Final = re.compile(r"(#{1,6})\s+(.*?)\s*#*$")
+_TITLE: Final = re.compile(r"(#{1,6})\s+(.*)")
 ITEM: Final = re.compile(r"(?:[-*+•]|\(?\d{1,3}[.)]|\(?[a-z]\))\s+")
 _ROW: Final = re.compile(r"\s*\|(.*)\|\s*$")
 
@@ -196,7 +197,7 @@ class _Reader:
         if fence:
             self._fence = fence[0]
         elif title:
-            self._title(len(title[1]), title[2])
+            self._title(len(title[1]), title[2].rstrip("#").rstrip())
         elif line and not re.fullmatch(r"[-=*_~ ]+", line):
             self._held.append((number, line[item.end() :] if item else line))
 
@@ -217,13 +218,15 @@ class _Reader:
         is_short = len(held) == 1 and len(text.split()) <= TITLE_WORDS
         if is_short and text[-1] not in ".!?:;,…\u3002\uff01\uff1f" and not self._is_item:
             self._title(9, text)  # below those that are marked as titles
+        starts = starts_of(line for _, line in held)
         for offset, sentence in sentences(text):
-            self._add(line_at(held, offset), sentence)
+            self._add(held[bisect_right(starts, offset) - 1][0], sentence)
 
     def _pieces(self, held: list[tuple[int, str]]) -> None:
-        piece: list[str] = []
+        piece, count = list[str](), 0
         for number, line in held:
             piece.append(line)
-            if sum(len(each.split()) for each in piece) > CODE_WORDS or (number, line) == held[-1]:
+            count += len(line.split())
+            if count > CODE_WORDS or number == held[-1][0]:
                 self._add(number - len(piece) + 1, "\n".join(piece))
-                piece = []
+                piece, count = [], 0

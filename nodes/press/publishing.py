@@ -27,7 +27,7 @@ TAGS: Final = (3, 5)
 TIMEOUT_SECONDS: Final = 30.0
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 SLUG: Final = 48  # characters; even with four bytes each below the 255 bytes of a file's name
-_CITED: Final = re.compile(r"\s*\[([^\[\]]+)\](?!\()")
+_CITED: Final = re.compile(r"(?<!\s)\s*\[([^\[\]]+)\](?!\()")
 _BUSY: Final = (429, 503)
 _FAILED: Final = 300
 
@@ -152,8 +152,8 @@ def _send(address: str, body: bytes, key: str) -> None:
 
 
 def _title(source: TextFile) -> str:
-    heading = re.search(r"^# +(.+?)[ #]*$", source.text, re.MULTILINE)
-    return heading[1] if heading else PurePath(source.path).stem.replace("_", " ").capitalize()
+    heading = re.search(r"^# +(.+)", source.text, re.MULTILINE)
+    return heading[1].rstrip(" #") if heading else PurePath(source.path).stem.replace("_", " ").capitalize()
 
 
 def _time(seconds: float) -> str:
