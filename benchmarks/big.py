@@ -34,10 +34,10 @@ from benchmarks.commands import cost_of
 from benchmarks.measure import MICRO, MILLI, Figure, Outcome, Settings, Target, alternate
 from benchmarks.ours import NEVER, Counter, Visits, counting, counting_noted
 from graphengine import END, START, Graph, Limits, RunFailed, Runner, ask, value
+from graphengine.databases.sqlite import SQLiteStore, writes
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Branched, Started
 from graphengine.stores.base import Append, RunInfo
-from graphengine.stores.sqlite import SQLiteStore, writes
 from tests.conformance.store_kit import append, new_run, step
 
 if TYPE_CHECKING:

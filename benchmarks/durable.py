@@ -16,8 +16,8 @@ import aiosqlite
 from benchmarks.measure import AS_COMMAND, MICRO, Outcome, Settings, Target, alternate, as_command
 from benchmarks.ours import Counter, Visits, counting, counting_noted, row_bytes
 from graphengine import Runner
-from graphengine.stores.sqlite import SQLiteStore
-from graphengine.stores.sqlite.files import PAGE_BYTES
+from graphengine.databases.sqlite import SQLiteStore
+from graphengine.databases.sqlite.files import PAGE_BYTES
 
 if TYPE_CHECKING:
     from benchmarks.measure import Side

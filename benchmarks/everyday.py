@@ -16,11 +16,11 @@ from benchmarks.commands import Cost, cost_of
 from benchmarks.measure import KILO, MILLI, Figure, Outcome, Settings, Target
 from benchmarks.ours import NEVER, Counter, counting, sleeping
 from graphengine import END, START, Graph, Limits, Runner, value
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.fold import evolve
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.stored import encode_snapshot
 from graphengine.stores.base import Append
-from graphengine.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 from benchmarks.measure import MILLI, Figure, Outcome, Settings, Target
 from graphengine import END, START, Graph, Limits, Runner, value
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.databases.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator

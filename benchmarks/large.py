@@ -16,7 +16,7 @@ from pydantic_core import from_json, to_json
 
 from benchmarks.measure import MILLI, Figure, Outcome, Settings, Target, alternate
 from graphengine import END, START, Graph, Runner
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.databases.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from benchmarks.measure import MICRO, Outcome, Settings, alternate
 from benchmarks.ours import Counter, Sum, chain, counting, fanning
 from graphengine import Runner
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.databases.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence

@@ -25,7 +25,7 @@ from benchmarks.measure import AS_COMMAND, MICRO, MILLI, Figure, Outcome, Settin
 from benchmarks.ours import Counter, Visits, asking, counting, counting_noted, row_bytes, sleeping
 from benchmarks.report import figures, targets
 from graphengine import Graph, Runner, Worker
-from graphengine.stores.addresses import parse
+from graphengine.databases.addresses import parse
 from graphengine.stores.base import DEFAULT_QUEUE, ClaimQuery
 from graphengine.worker.worker import RunOutcome
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from benchmarks.measure import MICRO, Outcome, Settings, Target, alternate
 from benchmarks.ours import Counter, Jobs, Pair, chain, counting, counting_pairs, spreading
 from graphengine import Runner
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.databases.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from benchmarks.measure import MILLI, Figure, Outcome, Settings, Target, alternate
 from benchmarks.ours import NEVER, Visits, counting_noted, writing
 from graphengine import Limits, Runner
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.databases.sqlite import SQLiteStore
 
 MEGA = 1_000_000
 MESSAGE = "m" * 1_000

@@ -12,8 +12,8 @@ from pydantic import BaseModel, create_model
 
 from benchmarks.measure import MILLI, Figure, Outcome, Settings, Target, alternate
 from graphengine import END, START, Graph, Limits, Runner, value
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.reducers import add, extend
-from graphengine.stores.sqlite import SQLiteStore
 
 if TYPE_CHECKING:
     from benchmarks.measure import Side

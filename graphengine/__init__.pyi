@@ -47,12 +47,12 @@ from .models import (
     web_fetch as web_fetch,
     web_search as web_search,
 )
+from .records import Pruned as Pruned
 from .reducers import Replace as Replace
 from .runner import (
     Context as Context,
     FailedPart as FailedPart,
     PastRun as PastRun,
-    Pruned as Pruned,
     Result as Result,
     Run as Run,
     RunFailed as RunFailed,

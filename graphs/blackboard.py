@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from graphengine import END, FAIL, START, Graph, Node, Retry, TextFile, value
-from graphengine.errors import ModelTransient
+from graphengine.models.errors import ModelTransient
 from graphengine.patterns import Board, Subscriber, blackboard
 from graphengine.reducers import append, extend, merge
 from nodes.board.agents import scout, surveyor, wishes

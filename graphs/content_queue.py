@@ -17,8 +17,8 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Failure, Graph, Limits, failed, iterations, value
-from graphengine.errors import ModelNotReady, ModelTransient
 from graphengine.graph.definition import Node
+from graphengine.models.errors import ModelNotReady, ModelTransient
 from graphengine.reducers import append
 from nodes.citing import sample
 from nodes.press import agents as press

@@ -29,7 +29,7 @@ from graphengine import (
     iterations,
     value,
 )
-from graphengine.errors import ModelNotReady, ModelTransient
+from graphengine.models.errors import ModelNotReady, ModelTransient
 from graphengine.reducers import append, extend
 from nodes.board.agents import wishes
 from nodes.citing import Passage, located, marked, sample

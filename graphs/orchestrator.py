@@ -15,7 +15,7 @@ from typing import Annotated
 from pydantic import Field
 
 from graphengine import END, FAIL, START, Failure, Graph, Retry, Runnable, TextFile, failed, iterations, value
-from graphengine.errors import ModelNotReady, ModelTransient
+from graphengine.models.errors import ModelNotReady, ModelTransient
 from graphengine.patterns import Job, orchestrator_workers
 from graphengine.reducers import append
 from nodes.citing import sample

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from graphengine import Agent, Graph, Retry, TextFile
-from graphengine.errors import ModelTransient
 from graphengine.graph.definition import Node
+from graphengine.models.errors import ModelTransient
 from graphengine.patterns import FanOut, fan_out_fan_in
 from graphengine.patterns.outcomes import Outcome
 from nodes.citing import Quotations, located, marked, sample

@@ -29,7 +29,7 @@ from graphengine import (
     plateau,
     value,
 )
-from graphengine.errors import ModelNotReady, ModelTransient
+from graphengine.models.errors import ModelNotReady, ModelTransient
 from graphengine.reducers import append, extend
 from nodes.citing import Passage, located, marked, sample
 from nodes.review.offline import Review, research, reviewer, writer

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import Field
 
 from graphengine import Agent, Graph, Node, Retry, iterations, value
-from graphengine.errors import ModelTransient
+from graphengine.models.errors import ModelTransient
 from graphengine.patterns import Room, View, role_based
 from nodes.room.agents import ROLES, outliner
 

@@ -7,7 +7,6 @@ quoted. Whether its sentences say what they cite is for a reviewer.
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -19,16 +18,15 @@ from graphengine import TextFile
 
 KNOWLEDGE: Final = "the model's knowledge"  # the file of findings that nobody looked up
 COMPLAINTS: Final = 8  # of one answer; a model that fixes these will see to the others
-# Patterns of texts that anybody may have written take time in proportion to the text: no part of one can be read from
-# many beginnings to the same end.
-_CITED: Final = re.compile(r"(?<!\s)\s*\[([^\[\]]+)\](?!\()")
-_MARKUP: Final = re.compile(r"\[([^\[\]]*)\]\([^()]*\)|[*_`#>|]+|^[^\S\n]*[-+*]\s", re.MULTILINE)
+# No pattern here looks at the same characters again and again: a text of any size is read once.
+CITED: Final = re.compile(r"(?:(?<!\s)\s+)?\[([^\[\]]+)\](?!\()")
+_MARKUP: Final = re.compile(r"\[([^\[\]]*)\]\((?:[^()]|\([^()]*\))*\)|[*_`#>|]+|^[^\S\n]*[-+*]\s", re.MULTILINE)
 WIDE: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")  # scripts without blanks: pairs of characters
 _STOP: Final = re.compile(r"[.!?…][\"'”»)\]*]*\s+(?=[\"'“„«(\[*`¿¡]*[^\Wa-z_])|[\u3002\uff01\uff1f]")
 _ABBREVIATED: Final = re.compile(
     r"(?:\b(?:[^\W\d_]|[A-Z][a-z]|Mrs|Prof|Abs|Art|vs|etc|bzw|ca|Fig|Inc|Ltd)|\.[^\W\d_]|(?:^|\s)\d{1,2})\.$"
 )
-_LONGEST: Final = len(" Prof.")  # of these
+_LONGEST: Final = 5  # characters of an abbreviation, with the one before it
 
 
 class Passage(BaseModel):
@@ -89,8 +87,8 @@ def sentences(text: str) -> Iterator[tuple[int, str]]:
     """Yield the sentences of a paragraph with their offsets."""
     start = 0
     for stop in _STOP.finditer(text):
-        end = stop.start() + 1
-        if not _ABBREVIATED.search(text[max(start, end - _LONGEST) : end]):
+        before = text[max(start, stop.start() - _LONGEST) : stop.start() + 1]
+        if not _ABBREVIATED.search(before):
             yield start, text[start : stop.end()].strip()
             start = stop.end()
     if text[start:].strip():
@@ -111,7 +109,8 @@ def check_quotations(found: Quotations, sources: Sequence[TextFile]) -> None:
     Raises:
         ValueError: Some are not; the message names them.
     """
-    wrong = [each for each in found.quotations if not _line_of(each, sources)]
+    places = _lines_of(found.quotations, sources)
+    wrong = [each for each, line in zip(found.quotations, places, strict=True) if not line]
     if wrong:
         rows = "\n".join(f"- {each.file}: {each.text[:80]!r}" for each in wrong[:COMPLAINTS])
         message = f"These are not in the sources word for word:\n{rows}\nQuote what is there, or leave it out."
@@ -124,37 +123,36 @@ def located(result: Quotations, sources: Sequence[TextFile], findings: Sequence[
     new = {(each.file, each.text): each for each in result.quotations if (each.file, each.text) not in known}
     if not sources:
         return [*new.values()]
-    return [each.model_copy(update={"line": _line_of(each, sources) or each.line}) for each in new.values()]
+    lines = _lines_of(new.values(), sources)
+    return [each.model_copy(update={"line": line or each.line}) for each, line in zip(new.values(), lines, strict=True)]
 
 
-def _line_of(quotation: Passage, sources: Sequence[TextFile]) -> int:
-    """Return the line on which a quotation begins, but for markup and line breaks; 0 if it is nowhere.
+def _lines_of(quotations: Iterable[Passage], sources: Sequence[TextFile]) -> list[int]:
+    """Return the line on which each quotation begins, but for markup and line breaks; 0 for one that is nowhere.
 
     Of several places it is the first one from the line on that it has.
     """
-    wanted = _plain(quotation.text)
-    for source in (each for each in sources if each.path == quotation.file and wanted):
-        whole, starts = _lines_of(source.text)
-        start = starts[min(max(0, quotation.line - 1), len(starts) - 1)]
-        if (found := max(whole.find(wanted, start), whole.find(wanted))) >= 0:
-            return bisect_right(starts, found)
-    return 0
+    wanted = [(each.file, each.line, _plain(each.text)) for each in quotations]
+    found = [0] * len(wanted)
+    for source in sources:
+        mine = [at for at, (file, _, text) in enumerate(wanted) if file == source.path and text and not found[at]]
+        lines = [_plain(line) for line in source.text.splitlines()] if mine else []
+        whole, ends = " ".join(lines), ends_of(lines)
+        for at in mine:
+            _, line, text = wanted[at]
+            start = ends[min(line - 1, len(ends)) - 1] if line > 1 and ends else 0
+            if (offset := max(whole.find(text, start), whole.find(text))) >= 0:
+                found[at] = bisect_right(ends, offset) + 1
+    return found
 
 
-@lru_cache(16)
-def _lines_of(text: str) -> tuple[str, list[int]]:
-    """Return the lines of a text without markup, joined by blanks, and where each begins."""
-    lines = [_plain(line) for line in text.splitlines()]
-    return " ".join(lines), starts_of(lines)
+def ends_of(lines: Iterable[str]) -> list[int]:
+    """Return where each line ends in the text of all lines, joined by blanks; the blank behind it belongs to it."""
+    return [*accumulate(len(line) + 1 for line in lines)]
 
 
 def _plain(text: str) -> str:
     return " ".join(_MARKUP.sub(r"\1", text).split())
-
-
-def starts_of(lines: Iterable[str]) -> list[int]:
-    """Return where each of some lines begins when they are joined by blanks, and where a further one would."""
-    return [*accumulate((len(line) + 1 for line in lines), initial=0)]
 
 
 def claims(text: str) -> list[Claim]:
@@ -164,9 +162,9 @@ def claims(text: str) -> list[Claim]:
         plain = line.strip().removeprefix("- ").removeprefix("* ")
         if not plain or plain.startswith(("#", ">", "```", "---", "|--")):
             continue
-        for _, sentence in sentences(_CITED.sub(lambda cited: f" [{cited[1]}]", plain)):
-            places = [place.strip() for cited in _CITED.findall(sentence) for place in re.split("[,;]", cited)]
-            said = _CITED.sub("", sentence).strip(" .")
+        for _, sentence in sentences(CITED.sub(lambda cited: f" [{cited[1]}]", plain)):
+            places = [place.strip() for cited in CITED.findall(sentence) for place in re.split("[,;]", cited)]
+            said = CITED.sub("", sentence).strip(" .")
             if said:
                 found.append(Claim(said, tuple(places)))
             elif found:  # a citation behind the stop of its sentence

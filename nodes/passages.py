@@ -16,7 +16,7 @@ from pathlib import PurePath
 from typing import Final
 
 from graphengine import TextFile
-from nodes.citing import Passage, sentences, size, starts_of
+from nodes.citing import Passage, ends_of, sentences, size
 from nodes.words import alike, subject, words
 
 NEAR: Final = 0.5  # what the better neighbour under the same heading adds to a passage's rank
@@ -218,15 +218,16 @@ class _Reader:
         is_short = len(held) == 1 and len(text.split()) <= TITLE_WORDS
         if is_short and text[-1] not in ".!?:;,…\u3002\uff01\uff1f" and not self._is_item:
             self._title(9, text)  # below those that are marked as titles
-        starts = starts_of(line for _, line in held)
+        ends = ends_of(line for _, line in held)
         for offset, sentence in sentences(text):
-            self._add(held[bisect_right(starts, offset) - 1][0], sentence)
+            self._add(held[bisect_right(ends, offset)][0], sentence)
 
     def _pieces(self, held: list[tuple[int, str]]) -> None:
-        piece, count = list[str](), 0
+        piece: list[str] = []
+        count = 0
         for number, line in held:
             piece.append(line)
             count += len(line.split())
-            if count > CODE_WORDS or number == held[-1][0]:
+            if count > CODE_WORDS or (number, line) == held[-1]:
                 self._add(number - len(piece) + 1, "\n".join(piece))
                 piece, count = [], 0

@@ -18,8 +18,8 @@ from graphengine.cli.context import Exit
 from graphengine.cli.main import COMMANDS, main
 from graphengine.cli.options import Command
 from graphengine.cli.schemas import DOCUMENTS, schema_of
-from graphengine.history.export import RunFile
-from graphengine.history.step_document import Failed
+from graphengine.records.export import RunFile
+from graphengine.records.step_document import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

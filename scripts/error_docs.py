@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import graphengine
-from graphengine.errors import GraphEngineError, ModelError, NodeError, StoreError
+from graphengine.errors import GraphEngineError, NodeError, StoreError
+from graphengine.models.errors import ModelError
 from scripts.site_pages import public_classes
 
 if TYPE_CHECKING:

@@ -47,19 +47,19 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Context": "Context",
             "Result": "Result",
             "Ending": "Ending",
-            "Wait": "Wait runner.RunWait",
+            "Wait": "Wait records.RunWait",
             "Usage": "Usage",
             "Failures": "Failure FailedPart RunFailed RunWaits",
             "Events": "runner.StepRecorded runner.StatusChanged runner.RunEnded runner.NodeBegan runner.Emitted "
-            "runner.LiveEvent runner.event_document",
+            "runner.LiveEvent records.event_document",
             "Step": "Step",
-            "RunInfo": "stores.base.RunInfo runner.Page",
+            "RunInfo": "stores.base.RunInfo records.Page",
             "PastRun": "PastRun",
-            "Pruned": "Pruned runner.Vacuumed",
+            "Pruned": "Pruned records.Vacuumed",
             "SyncRunner": "SyncRunner",
             "SyncRun": "SyncRun",
             "show": "show",
-            "Exported runs": "history.export.export_run history.export.to_json_text history.export.Exported",
+            "Exported runs": "records.export.export_run records.export.to_json_text records.export.Exported",
         },
         "Agents": {
             "Agent": "Agent",
@@ -111,8 +111,8 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "NodeExecutor": "executors.NodeExecutor",
             "Telemetry": "telemetry.Telemetry",
             "MemoryStore": "stores.memory.MemoryStore",
-            "SQLiteStore": "stores.sqlite.SQLiteStore",
-            "PostgresStore": "stores.postgres.PostgresStore",
+            "SQLiteStore": "databases.sqlite.SQLiteStore",
+            "PostgresStore": "databases.postgres.PostgresStore",
             "Store": "stores.base.Store stores.base.RunStore stores.base.QueueStore",
             "Records of a store": "stores.base.Append stores.base.Loaded stores.base.Message",
             "Extension": "runner.Extension runner.OpenRun runner.Follower",
@@ -163,13 +163,13 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "GraphEngineError": "GraphEngineError",
             "CompileError": "CompileError errors.Problem",
             "Deprecations": "GraphEngineDeprecationWarning",
-            "All errors": "errors.* render.RenderError",
+            "All errors": "errors.* models.errors.* agents.errors.* render.RenderError",
         },
     }
 )
 """The API reference: tasks, their pages, and the public names on each page, without `graphengine.` before them.
 
-These names are public, and so are their members with a docstring; no other name is. `errors.*` are the other errors.
+These names are public, and so are their members with a docstring; no other name is. `errors.*` are all of a module.
 """
 
 BRIEF: Final = ("MemoryStore", "SQLiteStore", "PostgresStore", "All errors")
@@ -192,16 +192,19 @@ def pages() -> list[str]:
 def names_on(page: str) -> list[str]:
     """Return the public names on a page of the API reference, each as it is imported: `graphengine.Graph`."""
     (names,) = (pages_of_task[page] for pages_of_task in API.values() if page in pages_of_task)
-    return [path for name in names.split() for path in ([f"graphengine.{name}"] if name != "errors.*" else _errors())]
+    return [path for name in names.split() for path in _paths(f"graphengine.{name}")]
 
 
-def _errors() -> list[str]:
-    others = {"GraphEngineError", "CompileError"}
-    made = vars(importlib.import_module("graphengine.errors"))
+def _paths(name: str) -> list[str]:
+    """Return a name, or those of the errors of a module for `….*`, without those that have pages of their own."""
+    module, _, last = name.rpartition(".")
+    if last != "*":
+        return [name]
+    others, made = {"GraphEngineError", "CompileError"}, vars(importlib.import_module(module))
     return [
-        f"graphengine.errors.{name}"
-        for name in made
-        if isinstance(made[name], type) and issubclass(made[name], made["GraphEngineError"]) and name not in others
+        f"{module}.{each}"
+        for each, kind in made.items()
+        if isinstance(kind, type) and issubclass(kind, Exception) and kind.__module__ == module and each not in others
     ]
 
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "graphengine" / "api" / "sync.pyi"
 SOURCES = {
     "Runner": "runner/runner.py",
-    "Records": "runner/records.py",
+    "Records": "records/records.py",
     "QueueRunner": "worker/queue_runner.py",
     "Run": "runner/run.py",
 }
@@ -86,7 +86,7 @@ def _imports(trees: list[ast.Module]) -> set[str]:
         "from typing import Final, Generic, Self",
         "from collections.abc import Iterator",
         "from graphengine.api.portal import Portal",
-        "from graphengine.runner.records import Page",
+        "from graphengine.records.records import Page",
         "from graphengine.runner.run import Run",
     }
     for tree in trees:

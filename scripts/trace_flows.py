@@ -27,9 +27,9 @@ import graphengine
 from benchmarks.model_server import serving
 from graphengine import END, START, Agent, Graph, Runner, value
 from graphengine.agents import Hooks
+from graphengine.databases.sqlite import SQLiteStore
+from graphengine.databases.sqlite import store as sqlite_store
 from graphengine.models import AnthropicModel
-from graphengine.stores.sqlite import SQLiteStore
-from graphengine.stores.sqlite import store as sqlite_store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

@@ -57,7 +57,7 @@ ONE_DOOR = {
     "fold": {"runner/cached_snapshots.py"},  # the steps that another process recorded since
 }
 """The modules that can import these. Packages that read logs fold freely."""
-READERS = ("engine", "history", "stores")
+READERS = ("databases", "engine", "history", "records", "stores")
 
 
 def test_only_the_session_moves_a_run() -> None:

@@ -1,14 +1,14 @@
 """The core stands alone: it runs, resumes and branches without the rest of the package and its dependencies."""
 
+import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 from tests.kit.clean_environment import ROOT, link
+from tests.kit.contracts import NEEDS, contract
 
-NEEDS = ("filelock", "jsonschema", "lazy-loader", "msgspec", "pydantic")
 PROGRAM = """
 import asyncio, importlib, pkgutil, sys
 
@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from graphengine.graph.conditions import value
 from graphengine.graph.definition import END, START, GraphDefinition, Limits
 from graphengine.runner.runner import Runner
+from graphengine.stores.memory import MemoryStore
 
 class Count(BaseModel):
     n: int = 0
@@ -36,9 +37,10 @@ graph.add_edge("more", END, when=value("n") >= 3)
 graph.add_edge("more", "more")
 
 async def main():
-    async with Runner("runs.db") as runner:
+    store = MemoryStore()
+    async with Runner(store) as runner:
         cut = await runner.start(graph, run_id="first", limits=Limits(visits=1)).result()
-    async with Runner("runs.db") as runner:
+    async with Runner(store) as runner:
         whole = await runner.resume("first", graph, limits=Limits(visits=9)).result()
         other = await runner.branch("first", graph, at=2, update={"n": 7}).result()
         kinds = [step.kind for step in await runner.history("first")]
@@ -48,13 +50,53 @@ asyncio.run(main())
 """
 
 
-def contract() -> tuple[set[str], set[str]]:
-    """Return the modules of the core, and those that it must not import, from the contract in pyproject.toml."""
-    content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    (found,) = [
-        each for each in content["tool"]["importlinter"]["contracts"] if each["name"] == "the core stands alone"
-    ]
-    return set(found["source_modules"]), set(found["forbidden_modules"])
+TESTS = (
+    "compile/test_nodes.py",
+    "engine/test_aliasing.py",
+    "engine/test_edges_of_the_engine.py",
+    "engine/test_nests_by_hand.py",
+    "engine/test_open_waits.py",
+    "engine/test_session.py",
+    "graph/test_conditions.py",
+    "runner/recorded_work/test_calls.py",
+    "runner/recorded_work/test_errors.py",
+    "runner/test_branches.py",
+    "runner/test_clocks_that_are_set.py",
+    "runner/test_forks.py",
+    "runner/test_joins.py",
+    "runner/test_loop_time.py",
+    "runner/test_maps.py",
+    "runner/test_run_here.py",
+    "runner/test_runs.py",
+    "runner/test_work_of_a_run.py",
+    "runner/waits/test_in_nodes.py",
+    "runner/waits/test_in_races.py",
+    "runner/waits/test_in_time.py",
+    "runner/waits/test_messages.py",
+    "scenarios",
+    "state/test_initial.py",
+    "state/test_json_values.py",
+    "state/test_state_rules.py",
+    "stores/test_snapshots.py",
+)
+"""Tests of the core, which run without the other packages, and without what only those need."""
+LISTS = (
+    "runner/test_branches.py::test_a_step_is_also_named_by_a_node_and_its_visit",
+    "runner/test_runs.py::test_a_page_of_runs_says_whether_there_are_more",
+    "runner/test_runs.py::test_states_can_be_read_and_compared_at_any_step",
+    "runner/waits/test_in_nodes.py::test_a_node_that_asks_runs_again_with_its_answer",
+    "runner/waits/test_in_time.py::test_a_pause_before_a_map_is_one_pause",
+    "runner/waits/test_in_time.py::test_a_run_pauses_before_a_node_on_every_visit",
+)
+"""Those of them that list or compare runs."""
+PAGES = (
+    *("agent_refused", "agent_turns", "fork_memory", "map_memory", "memory_keys"),  # agents
+    *("ask_changed", "changed_graph", "changed_graph_mismatch", "changed_waits_for_the_edge", "condition_failed_fixed"),
+    *("fail_target", "fork_condition_raises", "fork_fail_target", "map_bad_source", "map_duplicate_key"),
+    *("migrate_branch", "migrate_inside", "migrate_names", "migrate_nodes", "migrate_state", "no_way_out_fixed"),
+    "sub_ended",
+)
+"""Pages with agents, or on which a run continues under a changed graph."""
 
 
 def modules(folder: Path) -> set[str]:
@@ -65,16 +107,15 @@ def modules(folder: Path) -> set[str]:
 
 
 def test_the_contract_names_every_package() -> None:
-    """A new package, or a new module of the stores, belongs to the core or to what the core must not import."""
+    """A new package belongs to the core or to what the core must not import."""
     core, rest = contract()
-    package = ROOT / "graphengine"
-    assert core | rest == (modules(package) - {"graphengine.stores"}) | modules(package / "stores")
+    assert core | rest == modules(ROOT / "graphengine")
 
 
 def test_the_core_runs_without_the_rest_of_the_package(tmp_path: Path) -> None:
-    """Every module of it is imported; a run is cut off, resumed by another Runner, and branched, in SQLite."""
+    """Every module of it is imported; a run is cut off, resumed by another Runner, and branched."""
     core, _ = contract()
-    for name in ("graphengine", "graphengine.stores", *sorted(core)):
+    for name in ("graphengine", *sorted(core)):
         path = Path(*name.split("."))
         if name in core and (ROOT / path).is_dir():
             shutil.copytree(ROOT / path, tmp_path / path, ignore=shutil.ignore_patterns("__pycache__"))
@@ -89,3 +130,17 @@ def test_the_core_runs_without_the_rest_of_the_package(tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     expected = "stopped finished 3 8 started node stopped resumed node node"
     assert done.stdout.split() == expected.split(), done.stderr
+
+
+def test_the_tests_of_the_core_pass_without_the_rest() -> None:
+    """They import no other package of graphengine, and no distribution that only those need."""
+    page = "tests/scenarios/test_scenarios.py::test_a_run_does_what_its_page_says"
+    others = [*(f"tests/{each}" for each in LISTS), *(f"{page}[{each}]" for each in PAGES)]
+    plugins = ("pytest_asyncio.plugin", "tests.kit.core_only", "no:cacheprovider")
+    options = ["-q", "--noconftest", *(f"-p{each}" for each in plugins), *(f"--deselect={each}" for each in others)]
+    words = [sys.executable, "-m", "pytest", *options, *(f"tests/{each}" for each in TESTS)]
+    variables = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    variables.pop("PYTEST_ADDOPTS", None)
+    done = subprocess.run(words, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout
+    assert f"{len(others)} deselected" in done.stdout, done.stdout[-200:]

@@ -123,7 +123,7 @@ def test_an_open_stream_is_written_into(tmp_path: Path) -> None:
     assert file.read_bytes() == OLD + NEW + OLD
 
 
-DATABASES = "stores/sqlite/"
+DATABASES = "databases/sqlite/"
 """Writes databases, which are not files of a user."""
 
 

@@ -25,13 +25,14 @@ from graphengine.agents.tool_checks import findings
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
 from graphengine.engine.plan import Remembered
-from graphengine.errors import DefinitionError, ModelError
+from graphengine.errors import DefinitionError
 from graphengine.graph.elsewhere import with_our_keywords
 from graphengine.graph.question import holes
 from graphengine.graph.runnable import is_async
 from graphengine.media import Media, joined
 from graphengine.models.base import Message, Model, RulesModel
 from graphengine.models.batches import lacks_batches
+from graphengine.models.errors import ModelError
 from graphengine.models.hosted import HostedTool, lacking
 from graphengine.models.names import model_of
 from graphengine.models.parts import citations_of

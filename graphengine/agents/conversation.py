@@ -26,6 +26,7 @@ from typing_extensions import TypeVar
 from graphengine.agents import window
 from graphengine.agents.approval import Asking
 from graphengine.agents.asked import differing
+from graphengine.agents.errors import BadAnswer, GuardFailed, TooManyTurns
 from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.prompts import DATA_NOTE, as_text
 from graphengine.agents.reading import KEY
@@ -33,19 +34,11 @@ from graphengine.agents.records import check_usable, checked, record_of, respons
 from graphengine.agents.runtime import batched
 from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice, unhurried
 from graphengine.engine.frame_tree import add_usage
-from graphengine.errors import (
-    AnswerCut,
-    AnswerRefused,
-    BadAnswer,
-    ContextFull,
-    GuardFailed,
-    ModelTransient,
-    TooManyTurns,
-    mark_repeating,
-)
+from graphengine.errors import mark_repeating
 from graphengine.graph.runnable import is_async
 from graphengine.media import Media
 from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
+from graphengine.models.errors import AnswerCut, AnswerRefused, ContextFull, ModelTransient
 from graphengine.models.hiding import MARK
 from graphengine.models.hosted import refuse_lacking_tools
 from graphengine.models.limiter import limited

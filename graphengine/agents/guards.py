@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast, get_ar
 
 from pydantic import BaseModel
 
+from graphengine.agents.errors import BadAnswer, GuardFailed
 from graphengine.agents.records import ToolOutcome
-from graphengine.errors import BadAnswer, DefinitionError, GuardFailed
+from graphengine.errors import DefinitionError
 from graphengine.graph.runnable import is_async
 
 if TYPE_CHECKING:

@@ -20,8 +20,9 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic_core import PydanticSerializationError, to_json
 from typing_extensions import TypeAliasType, TypeForm, TypeVar
 
+from graphengine.agents.errors import BadAnswer
 from graphengine.agents.json_text import NOTHING, Unreadable, strict, tolerant, unfenced
-from graphengine.errors import BadAnswer, DefinitionError
+from graphengine.errors import DefinitionError
 from graphengine.models.parts import Cited
 from graphengine.state.field import type_name
 from graphengine.state.json_values import clipped, utf8_text

@@ -18,9 +18,9 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 from graphengine.agents.prompts import as_text, has_media, marked
 from graphengine.engine.failures import text_of
 from graphengine.engine.user_frames import user_traceback
-from graphengine.errors import AnswerCut, AnswerRefused, ContextFull, ModelError
 from graphengine.media import Media, joined
 from graphengine.models.base import Message, Response, Stop, ToolCall
+from graphengine.models.errors import AnswerCut, AnswerRefused, ContextFull, ModelError
 from graphengine.models.sdk import sound_json
 from graphengine.state.json_values import check_depth, utf8_text
 

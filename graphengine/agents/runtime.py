@@ -19,10 +19,11 @@ from graphengine.agents.live_events import Live
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.ready import limit_over, limits_costs
 from graphengine.engine.steps import WaitRecord
-from graphengine.errors import DefinitionError, PriceUnknown
-from graphengine.graph.options import MODEL_RETRY
+from graphengine.errors import DefinitionError
+from graphengine.graph.options import DEFAULT_RETRY
 from graphengine.models.base import KnowsPrices
 from graphengine.models.batches import StillOpen, Ticket, batches_of, collector_of, poll_seconds
+from graphengine.models.errors import PriceUnknown
 from graphengine.models.limiter import MACHINE_CLOCK, PLAIN_WAITS
 from graphengine.models.names import model_of, no_model
 from graphengine.models.settings import ChecksSettings, refuse_lacking
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from graphengine.agents.budget import Opens
-    from graphengine.errors import ModelTransient
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.batches import BatchCollector
+    from graphengine.models.errors import ModelTransient
     from graphengine.runner.clock import Clock
     from graphengine.runner.followers import Audience
     from graphengine.runner.scope import AsksPerson
@@ -283,9 +284,9 @@ class StandaloneRuntime:
 
     def pause_after(self, error: ModelTransient, tries: int) -> float | None:
         """Return the delay that a node without `retry=` has in a run."""
-        if not error.retryable or tries >= MODEL_RETRY.attempts:
+        if not error.retryable or tries >= DEFAULT_RETRY.attempts:
             return None
-        return max(MODEL_RETRY.pause_seconds(tries), error.retry_after_seconds or 0.0)
+        return max(DEFAULT_RETRY.pause_seconds(tries), error.retry_after_seconds or 0.0)
 
     async def reserved(
         self,

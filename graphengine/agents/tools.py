@@ -38,18 +38,11 @@ from graphengine.agents.approval import Approval, as_approval
 from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object, repair_first
 from graphengine.agents.records import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
-from graphengine.errors import (
-    DefinitionError,
-    ModelError,
-    ModelNotReady,
-    ModelTransient,
-    RunnerClosed,
-    StoreError,
-    WorkNotRepeatable,
-)
+from graphengine.errors import DefinitionError, RunnerClosed, StoreError, WorkNotRepeatable
 from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.graph.runnable import is_async
 from graphengine.models.base import ToolSpec
+from graphengine.models.errors import ModelError, ModelNotReady, ModelTransient
 from graphengine.models.hosted import HostedTool
 from graphengine.runner.threads import TimeLimit
 from graphengine.state.injection import NO_DEFAULT, Parameter

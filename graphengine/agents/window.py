@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from graphengine.agents.errors import BadAnswer
 from graphengine.agents.prompts import block, conversation
-from graphengine.errors import BadAnswer, DefinitionError
+from graphengine.errors import DefinitionError
 from graphengine.models.base import Message, media_tokens
 from graphengine.state.json_values import utf8_text
 

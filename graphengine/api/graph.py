@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from graphengine.compile.checking import check_with
 from graphengine.graph.definition import GraphDefinition
 from graphengine.graph.elsewhere import with_our_keywords
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.model_routing import GivenModels
+    from graphengine.compile.checking import Checks
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Step
     from graphengine.errors import Problem
@@ -266,3 +268,12 @@ class Graph(GraphDefinition[S]):
 
         del include, exclude
         return mimebundle_of(repr(self), lambda: self.compile().graph_spec)
+
+
+def _checks() -> Checks:
+    from graphengine.checks.whole import ALL  # noqa: PLC0415 - declaring a graph needs no checks
+
+    return ALL
+
+
+check_with(_checks)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from graphengine.databases.addresses import is_postgres, shown
 from graphengine.errors import StoreNotSupported, install_command
-from graphengine.stores.addresses import is_postgres, shown
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -27,10 +27,10 @@ def store_at(given: str | PathLike[str], *, read_only: bool = False, busy_timeou
     """
     if isinstance(given, str) and is_postgres(given):
         require_postgres(given)
-        from graphengine.stores.postgres import PostgresStore  # noqa: PLC0415
+        from graphengine.databases.postgres import PostgresStore  # noqa: PLC0415
 
         return PostgresStore(given, read_only=read_only)
-    from graphengine.stores.sqlite import SQLiteStore  # noqa: PLC0415
+    from graphengine.databases.sqlite import SQLiteStore  # noqa: PLC0415
 
     return SQLiteStore(given, read_only=read_only, busy_timeout_seconds=busy_timeout_seconds)
 

@@ -10,6 +10,8 @@ from graphengine.api.places import store_at
 from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
 from graphengine.graph.elsewhere import missing, with_our_keywords
+from graphengine.migration import Migrations
+from graphengine.records.records import Records
 from graphengine.runner.result import draw_with
 from graphengine.worker.queue_runner import QueueRunner
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Runner(QueueRunner):
+class Runner(QueueRunner, Records):
     """Drives runs and records them in a store. Use it as an async context manager.
 
     Args:
@@ -90,6 +92,7 @@ class Runner(QueueRunner):
             extensions=(
                 Models(models, clock),
                 ExecutorsByName(executors or {}),
+                Migrations(),
                 *(() if telemetry is None else (telemetry,)),
                 *extensions,
             ),

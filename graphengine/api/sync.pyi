@@ -13,12 +13,14 @@ from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import Sizes
-from graphengine.history.load import At, Difference, RunWait
-from graphengine.history.usage import Spent
-from graphengine.runner import retention as pruning
+from graphengine.history.load import At
+from graphengine.records import retention as pruning
+from graphengine.records.records import Page
+from graphengine.records.run_diff import Difference
+from graphengine.records.run_waits import RunWait
+from graphengine.records.spending import Spent
 from graphengine.runner.clock import Clock
 from graphengine.runner.extensions import Extension
-from graphengine.runner.records import Page
 from graphengine.runner.result import Result
 from graphengine.runner.run import Run
 from graphengine.runner.run_events import Event
@@ -72,6 +74,7 @@ class SyncRunner:
         *,
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
+        retry_failed: bool = False,
         wait_out: bool = True,
     ) -> SyncRun[S]: ...
     def branch(
@@ -87,6 +90,16 @@ class SyncRunner:
         pause_before: Sequence[str] | None = None,
         tags: Iterable[str] = (),
     ) -> SyncRun[S]: ...
+    @overload
+    def get(self, run_id: str, graph: None = None) -> SyncRun[Any]: ...
+    @overload
+    def get(self, run_id: str, graph: GraphDefinition[S]) -> SyncRun[S]: ...
+    def watch(
+        self, run_id: str, graph: GraphDefinition[Any] | None = None, *, after: int = 0, wait_out: bool = True
+    ) -> Iterator[Event]: ...
+    def info(self, run_id: str) -> RunInfo: ...
+    def history(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Step]: ...
+    def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]: ...
     def stop(self, run_id: str, why: str = "asked", *, now: bool = False) -> None: ...
     def release(self, run_id: str, *, now: bool = False) -> None: ...
     def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[SyncRun[Any]]: ...
@@ -104,13 +117,6 @@ class SyncRunner:
         limits: Limits | None = None,
         tags: Iterable[str] = (),
     ) -> SyncRun[S]: ...
-    @overload
-    def get(self, run_id: str, graph: None = None) -> SyncRun[Any]: ...
-    @overload
-    def get(self, run_id: str, graph: GraphDefinition[S]) -> SyncRun[S]: ...
-    def watch(
-        self, run_id: str, graph: GraphDefinition[Any] | None = None, *, after: int = 0, wait_out: bool = True
-    ) -> Iterator[Event]: ...
     def runs(
         self,
         *,
@@ -120,12 +126,9 @@ class SyncRunner:
         limit: int = 100,
         before: str | None = None,
     ) -> Page[RunInfo]: ...
-    def info(self, run_id: str) -> RunInfo: ...
     def waits(
         self, run_id: str | None = None, *, graph: str | None = None, limit: int = 100, before: str | None = None
     ) -> Page[RunWait]: ...
-    def history(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Step]: ...
-    def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]: ...
     def diff(
         self, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
     ) -> Sequence[Difference]: ...

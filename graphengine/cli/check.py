@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.project import GraphFileBroken, Listed
     from graphengine.errors import Problem
-    from graphengine.history.step_document import Document
+    from graphengine.records.step_document import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _split(error: GraphFileBroken) -> tuple[str, int | None]:
 
 def _check_document(checked: Sequence[_Checked], errors: int, warnings: int) -> Document:
     from graphengine.cli.documents import Broken, Checked, CheckedGraph
-    from graphengine.history.step_document import refusal_of
+    from graphengine.records.step_document import refusal_of
 
     graphs = [
         CheckedGraph(name=each.graph.name, file=str(each.file), problems=each.problems)
@@ -251,7 +251,7 @@ def first_sentence(text: str) -> str:
 
 def _list_document(found: Sequence[Listed]) -> Document:
     from graphengine.cli.documents import Broken, Graphs, ListedGraph
-    from graphengine.history.step_document import refusal_of
+    from graphengine.records.step_document import refusal_of
 
     broken = [
         Broken(file=str(each.file), line=_split(each.error)[1], error=refusal_of(each.error))

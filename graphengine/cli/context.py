@@ -217,7 +217,7 @@ class CommandContext:
         if is_traced and self.log_format != "json":
             self.err.line(_traceback_of(error))
         if self.json and not self._has_answered:
-            from graphengine.history.step_document import error_document
+            from graphengine.records.step_document import error_document
 
             self.document(error_document(error))
         else:
@@ -240,7 +240,7 @@ class CommandContext:
 
 async def _find(store: Store, given: str, database: str) -> RunInfo:
     from graphengine.errors import UnknownRun
-    from graphengine.history.selection import NEWEST
+    from graphengine.records.selection import NEWEST
 
     try:
         return await store.info(given)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.terminal import Channel
     from graphengine.engine.steps import Step
-    from graphengine.history.load import At, Difference, RunDiff, Side
+    from graphengine.history.load import At
+    from graphengine.records.run_diff import Difference, RunDiff, Side
 
 _PIPE_COLUMNS: Final = 80
 _ROWS: Final = 40
@@ -53,8 +54,8 @@ def diff(context: CommandContext, first: str, second: str, at: tuple[At, ...]) -
     prompts, limits and the models that answered are compared as far as they are recorded: of a prompt that a function
     makes, only the name of the function is.
     """
-    from graphengine.history.json_document import diff_document
-    from graphengine.history.load import diff as compare
+    from graphengine.records.json_document import diff_document
+    from graphengine.records.run_diff import diff as compare
 
     if len(at) > 2:  # noqa: PLR2004 - there are two runs
         raise click.UsageError("give --at once for both runs, or twice, once for each")

@@ -11,8 +11,8 @@ from graphengine.cli import options
 if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
-    from graphengine.history.step_document import Document
-    from graphengine.stores.findings import Finding, Repaired, Report
+    from graphengine.databases.findings import Finding, Repaired, Report
+    from graphengine.records.step_document import Document
 
 _FAULTS_REMAIN: Final = 1
 _SHOWN: Final = 50
@@ -80,10 +80,10 @@ def _examined(place: DatabaseOption, *, quick: bool) -> Report:
         from graphengine.api.places import require_postgres
 
         require_postgres(place.database)
-        from graphengine.stores.postgres.doctor import examine
+        from graphengine.databases.postgres.doctor import examine
 
         return examine(place.database, quick=quick)
-    from graphengine.stores.sqlite import doctor as of_file
+    from graphengine.databases.sqlite import doctor as of_file
 
     return of_file.examine(place.database, quick=quick)
 
@@ -101,7 +101,7 @@ def _repaired(place: DatabaseOption, *, quick: bool) -> Repaired:
         message = "--repair repairs files; a PostgreSQL database is only checked"
         repair = "restore a backup; runs that are intact can be saved with `graphengine export`"
         raise StoreNotSupported(message, where=shown(place.database), repair=repair)
-    from graphengine.stores.sqlite import doctor as of_file
+    from graphengine.databases.sqlite import doctor as of_file
 
     return of_file.repair(place.database, quick=quick)
 

@@ -1,6 +1,6 @@
 """The documents of commands under `--json`; `graphengine.cli.schemas` lists them.
 
-Those of a run itself, and of lists of runs, are in `graphengine.history.json_document`.
+Those of a run itself, and of lists of runs, are in `graphengine.records.json_document`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
+from graphengine.databases.findings import Lost
 from graphengine.errors import Problem
 from graphengine.history.load import Wait
-from graphengine.history.step_document import Document, Error, Failure, Part, Refusal
-from graphengine.runner.retention import Vacuumed
+from graphengine.records.retention import Vacuumed
+from graphengine.records.step_document import Document, Error, Failure, Part, Refusal
 from graphengine.state.ending import Ending
 from graphengine.stores.base import OwnerInfo, QueueLimits
-from graphengine.stores.findings import Lost
 from graphengine.worker.schedules import Schedule
 
 

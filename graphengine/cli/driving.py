@@ -22,12 +22,12 @@ from graphengine.engine.stored import copy_of
 from graphengine.errors import StoreCorrupt
 from graphengine.graph.options import Limits
 from graphengine.history.load import load_snapshot
-from graphengine.history.step_document import error_document
 from graphengine.history.visits import Visits
+from graphengine.records.step_document import error_document
 from graphengine.runner import RunFailed, StepRecorded
 from graphengine.runner.cached_snapshots import CachedSnapshot
-from graphengine.runner.records import lives_of
 from graphengine.runner.run import life_of
+from graphengine.runner.runner import lives_of
 from graphengine.state.amounts import allows_unknown_cost
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
-    from graphengine.history.export import Exported
+    from graphengine.records.export import Exported
 
 _STDOUT: Final = "-"
 
@@ -42,8 +42,8 @@ def export(context: CommandContext, run_id: str, output: str) -> int:
     from graphengine import __version__
     from graphengine.cli.context import harmless_json
     from graphengine.cli.steps import counted
-    from graphengine.history.export import export_run, to_json_text
     from graphengine.output_file import write_file
+    from graphengine.records.export import export_run, to_json_text
 
     found = context.find(run_id).id
     run = context.read(lambda store: export_run(store, found))
@@ -83,7 +83,7 @@ def import_(context: CommandContext, files: tuple[Path, ...]) -> int:
     Every file is checked before anything is written. A run that waits, failed or was interrupted can be resumed in
     this database as in the original one. If the database already has the same run, nothing is done.
     """
-    from graphengine.history.export import check_ids, import_run, read_file
+    from graphengine.records.export import check_ids, import_run, read_file
 
     context.use(writes=True)
     runs = [read_file(file) for file in files]

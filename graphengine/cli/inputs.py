@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from graphengine.agents.errors import SourceUnreadable
 from graphengine.agents.sources import read_source, read_sources
-from graphengine.errors import InputError, SourceUnreadable
+from graphengine.errors import InputError
 from graphengine.media import Media, TextFile
 from graphengine.state.field import explain
 from graphengine.state.json_values import clipped

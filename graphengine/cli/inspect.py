@@ -77,8 +77,8 @@ def inspect(  # noqa: PLR0913 - one for each option
     from graphengine.api.places import store_at
     from graphengine.cli.observing import observed
     from graphengine.cli.places import lock_options, shown
+    from graphengine.databases import addresses
     from graphengine.errors import InputError, install_command
-    from graphengine.stores import addresses
 
     try:
         from graphengine.serve.inspector.server import Settings, serve

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from graphengine.agents.model_routing import ALL, Models
 from graphengine.api.graph import Graph
 from graphengine.cli.project import GraphFileBroken
-from graphengine.errors import DefinitionError, InputError, ModelUnavailable
+from graphengine.errors import DefinitionError, InputError
+from graphengine.models.errors import ModelUnavailable
 from graphengine.models.hiding import struck
 from graphengine.models.names import model_of
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from graphengine.databases import addresses
+from graphengine.databases.addresses import is_postgres, parse, refuse_address
 from graphengine.errors import GraphEngineError, InputError, StoreMissing
-from graphengine.stores import addresses
-from graphengine.stores.addresses import is_postgres, parse, refuse_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from graphengine.cli.context import CommandContext
-    from graphengine.history.step_document import Document
-    from graphengine.runner import Pruned, Vacuumed
+    from graphengine.records import Pruned, Vacuumed
+    from graphengine.records.step_document import Document
 
 _LISTED: Final = 20
 
@@ -109,7 +109,7 @@ def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
     from difflib import get_close_matches
     from functools import partial
 
-    from graphengine.history.selection import other_words
+    from graphengine.records.selection import other_words
 
     words: list[tuple[Literal["graph", "tag"], str]] = [("tag", tag) for tag in given["tags"]]
     if given["graph"]:

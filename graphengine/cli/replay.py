@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.cli.context import CommandContext
-    from graphengine.history.export import Exported
-    from graphengine.history.replay.replay import Difference, Replayed
-    from graphengine.history.step_document import Document
+    from graphengine.records.export import Exported
+    from graphengine.records.replay.replay import Difference, Replayed
+    from graphengine.records.step_document import Document
 
 
 @options.command(
@@ -41,7 +41,7 @@ def replay(context: CommandContext, *, runs: tuple[str, ...], everything: bool, 
     called, and nothing is written. Exit code 0: every run is decided as recorded; 1: a run is decided differently.
     """
     from graphengine.cli.project import file_of, graph_of
-    from graphengine.history.replay.replay import replay as replayed
+    from graphengine.records.replay.replay import replay as replayed
 
     context.use(file_of(reference))
     found: list[tuple[str, Replayed]] = []
@@ -59,7 +59,7 @@ def _read(context: CommandContext, name: str) -> Exported:
     """Return the run of a name: an exported file, or an id in the database."""
     from pathlib import Path
 
-    from graphengine.history.export import export_run, read_file
+    from graphengine.records.export import export_run, read_file
 
     if Path(name).is_file() or name.endswith(".json"):
         return read_file(Path(name))

@@ -17,7 +17,8 @@ from graphengine.cli.steps import all_waits, counted, explained, is_offline, sho
 from graphengine.cli.terminal import STATUS_STYLES, OutputFailed, clean, one_line, seconds
 from graphengine.engine.ready import limit_reached, spent
 from graphengine.engine.user_frames import is_user_code
-from graphengine.errors import GraphEngineError, ModelError, PriceUnknown
+from graphengine.errors import GraphEngineError
+from graphengine.models.errors import ModelError, PriceUnknown
 from graphengine.output_file import write_file
 from graphengine.state.amounts import allows_unknown_cost, are_offline, by_name, is_cost_unknown
 
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import FailureRecord, Step
     from graphengine.graph.options import Limits
-    from graphengine.history.step_document import Document
     from graphengine.models.base import Model
+    from graphengine.records.step_document import Document
     from graphengine.runner import Result
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo
@@ -234,7 +235,7 @@ def _is_released(ended: StoredOutcome) -> bool:
 
 def _document(job: DriveJob, ended: StoredOutcome) -> Document:
     """Return the run's document, with the value of the graph's `result=`."""
-    from graphengine.history.json_document import run_document
+    from graphengine.records.json_document import run_document
 
     facts = ended.info, ended.snapshot, ended.steps
     if job.found.graph.result is None:

@@ -70,8 +70,8 @@ def runs(
     branches shown below it.
     """
     from graphengine.cli.places import shown
-    from graphengine.history.json_document import runs_document
-    from graphengine.history.selection import Wanted, hint_of, newest
+    from graphengine.records.json_document import runs_document
+    from graphengine.records.selection import Wanted, hint_of, newest
 
     if older_than is not None and newer_than is not None and older_than >= newer_than:
         raise click.UsageError("no run can be both: --older-than 1d --newer-than 7d lists the runs in between")
@@ -79,7 +79,7 @@ def runs(
     found = context.read(lambda store: newest(store, wanted))
     waiting = context.read(lambda store: _waiting(store, found)) if context.json else {}
     if is_tree and found:
-        from graphengine.history.json_document import tree_document
+        from graphengine.records.json_document import tree_document
 
         tree = context.read(lambda store: _tree_of(store, found))
         if context.json:
@@ -116,7 +116,7 @@ async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snaps
 def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
     """Show a row for each run; on a terminal, below a run that waits, failed or was stopped, the reason."""
     from graphengine.cli.terminal import padded, short_time, when
-    from graphengine.history.selection import status_of
+    from graphengine.stores.base import status_of
 
     out = context.out
     columns = out.columns
@@ -154,7 +154,7 @@ def _show_tree(context: CommandContext, tree: _Tree) -> None:
     import time
 
     from graphengine.cli.terminal import age, padded
-    from graphengine.history.selection import status_of
+    from graphengine.stores.base import status_of
 
     now, drawn, sums = time.time(), list(tree.rows()), tree.sums()
     parents = {info.parent for _, info in drawn}
@@ -273,7 +273,8 @@ async def _tree_of(store: Store, found: Sequence[RunInfo]) -> _Tree:
     """Return the tree of runs and the runs they were branched from."""
     from graphengine.engine.steps import Started
     from graphengine.errors import StoreError
-    from graphengine.history.load import load_snapshot, own_usage
+    from graphengine.history.load import load_snapshot
+    from graphengine.records.spending import own_usage
 
     runs = {info.id: info for info in found}
     missing = {info.parent for info in found if info.parent is not None} - runs.keys()

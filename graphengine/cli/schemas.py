@@ -33,8 +33,9 @@ from graphengine.cli.documents import (
     Workers,
 )
 from graphengine.errors import InputError
-from graphengine.history.export import RunFile
-from graphengine.history.json_document import (
+from graphengine.records.event_json import line_type
+from graphengine.records.export import RunFile
+from graphengine.records.json_document import (
     Compared,
     Run,
     Runs,
@@ -44,9 +45,8 @@ from graphengine.history.json_document import (
     Tree,
     WatchEnded,
 )
-from graphengine.history.json_schema import schemas_of
-from graphengine.history.step_document import Failed, OneStep
-from graphengine.runner.event_json import line_type
+from graphengine.records.json_schema import schemas_of
+from graphengine.records.step_document import Failed, OneStep
 from graphengine.runner.run_events import Emitted, NodeBegan
 from graphengine.state.path import did_you_mean
 from graphengine.testing.evaluation.report import Report

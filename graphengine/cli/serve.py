@@ -115,7 +115,7 @@ def serve(
 
 def _show(context: CommandContext, settings: Settings, token: str | None, url: str) -> None:
     """Show where it serves, and the token if it was generated."""
-    from graphengine.stores import addresses
+    from graphengine.databases import addresses
 
     database, graphs = addresses.shown(settings.database), list(settings.graphs)
     if context.json:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
     from graphengine.history.load import At
-    from graphengine.history.step_document import Document
-    from graphengine.history.usage import Spent
     from graphengine.history.visit_tree import DrivenTime, Entry
+    from graphengine.records.spending import Spent
+    from graphengine.records.step_document import Document
     from graphengine.state.amounts import CountName, Usage
     from graphengine.stores.base import RunInfo, Store
 
@@ -107,8 +107,8 @@ class _Recorded:
 
 def _document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document:
     """Return what is shown as a document."""
-    from graphengine.history.json_document import run_document, spending_of_run
-    from graphengine.history.step_document import OneStep, step_document
+    from graphengine.records.json_document import run_document, spending_of_run
+    from graphengine.records.step_document import OneStep, step_document
 
     if is_usage:
         return spending_of_run(recorded.info, recorded.snapshot, recorded.steps)
@@ -181,7 +181,7 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
     from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept
     from graphengine.cli.steps import is_offline, show_waits
     from graphengine.cli.terminal import when
-    from graphengine.history.selection import status_of
+    from graphengine.stores.base import status_of
 
     info, snapshot = recorded.info, recorded.snapshot
     is_past = snapshot.seq < info.seq
@@ -416,7 +416,7 @@ _TABLES: Final[Sequence[tuple[str, Callable[[Spent], str]]]] = (
 
 def _show_usage(out: Channel, recorded: _Recorded) -> None:
     """Show three tables, each with the same totals."""
-    from graphengine.history.usage import spending
+    from graphengine.records.spending import spending
 
     found = spending(recorded.steps, recorded.info.parent_seq)
     if not found:
@@ -431,7 +431,7 @@ def _show_usage(out: Channel, recorded: _Recorded) -> None:
 def _show_table(out: Channel, heading: str, found: Sequence[Spent], key: Callable[[Spent], str]) -> None:
     """Show a row for each key, with inherited usage in rows of its own, and a total of each part."""
     from graphengine.cli.steps import cost
-    from graphengine.history.usage import summed
+    from graphengine.records.spending import summed
 
     parts = dict.fromkeys(each.inherited for each in sorted(found, key=lambda each: each.inherited))
     rows: list[tuple[str, str, Usage]] = []

@@ -102,8 +102,8 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
     from graphengine.cli.report import CODES
     from graphengine.engine.steps import OVER
     from graphengine.history.load import load_snapshot, polled
-    from graphengine.history.selection import status_of
     from graphengine.history.visits import Visits
+    from graphengine.stores.base import status_of
 
     info = await store.info(run_id)
     shown = max(1, info.seq - _LAST + 1) if first is None else min(first, info.seq + 1)
@@ -234,17 +234,17 @@ class _Documents:
         self._run = info.id, info.graph
 
     def step(self, entry: Entry) -> None:
-        from graphengine.history.json_document import Stepped
-        from graphengine.history.step_document import step_document
+        from graphengine.records.json_document import Stepped
+        from graphengine.records.step_document import step_document
 
         run_id, graph = self._run
         self._context.line(Stepped(run_id=run_id, graph=graph, step=step_document(entry.step)))
 
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Write a document if the run's status, driver or waits have changed."""
-        from graphengine.history.json_document import StatusReported
         from graphengine.history.load import waits_of
-        from graphengine.history.selection import status_of
+        from graphengine.records.json_document import StatusReported
+        from graphengine.stores.base import status_of
 
         reported = StatusReported(
             run_id=info.id, graph=info.graph, status=status_of(info), driver=info.driver, waits=waits_of(snapshot)
@@ -257,6 +257,6 @@ class _Documents:
         """Show nothing: a document is written only when something has changed."""
 
     def ends(self, info: RunInfo, snapshot: Snapshot) -> None:
-        from graphengine.history.json_document import ended_document
+        from graphengine.records.json_document import ended_document
 
         self._context.line(ended_document(info, snapshot))

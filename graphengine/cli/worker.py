@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.driving import Stopper
-    from graphengine.history.step_document import Document
+    from graphengine.records.step_document import Document
     from graphengine.stores.base import OwnerInfo, QueueCount, QueueLimits, QueueStore
     from graphengine.worker.worker import Refused, RunOutcome, WorkerEvent
 
@@ -199,7 +199,7 @@ def _document(event: WorkerEvent) -> Document:
     from graphengine.cli import documents
     from graphengine.cli.context import unexpected
     from graphengine.errors import GraphEngineError
-    from graphengine.history.step_document import failure_document, refusal_of
+    from graphengine.records.step_document import failure_document, refusal_of
     from graphengine.worker.worker import RunOutcome, Took
 
     info = event.info

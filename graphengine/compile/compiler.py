@@ -15,12 +15,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast, get_args, get_origin
 
 from graphengine.compile.binding import Binder, returns_of
-from graphengine.compile.checks.forks import fork_problems
-from graphengine.compile.checks.loops import unbounded_loops
-from graphengine.compile.checks.options import graph_problems, migration_problems, node_problems
-from graphengine.compile.checks.shape import MeantShape
-from graphengine.compile.checks.state import state_of
+from graphengine.compile.checking import Compiling, checks
 from graphengine.compile.graph_spec import ends_of, graph_spec_of
+from graphengine.compile.state import state_of
 from graphengine.engine.plan import NodePlan, Plan, Writer, retry_of
 from graphengine.errors import CompileError, Problem
 from graphengine.graph.conditions import (
@@ -123,6 +120,7 @@ class _Compiler:
         known: _Known | None = None,
     ) -> None:
         self.graph = graph
+        self.checks = checks()
         self.around = around
         self.resources = {**(resources or {}), **graph.resources}
         self.known: _Known = {} if known is None else known
@@ -152,16 +150,16 @@ class _Compiler:
 
     def _plan(self) -> Plan[Any] | None:
         graph = self.graph
-        state, self.problems = state_of(graph)
+        state, self.problems = state_of(graph, self.checks)
         if state is None:
             return None
         self.binder = Binder(state, frozenset(self.resources), self._inner, self.problems)
         self._names()
-        for message, repair in graph_problems(graph):
+        for message, repair in self.checks.options(graph):
             self.report("bad_option", f"graph {graph.name}", message, repair)
         is_sound = not any(p.code == "bad_option" for p in self.problems)
         for declared in graph.nodes:
-            for message, repair in node_problems(declared):
+            for message, repair in self.checks.node(declared):
                 self.report("bad_option", f"node {declared.name}", message, repair)
                 self.unsound.add(declared.name)
         edges = self._edges()
@@ -171,8 +169,9 @@ class _Compiler:
             nodes[declared.name] = self._node(declared, edges[declared.name])
             place(self.problems, begin, declared.origin)
         start = self._only_success(edges[START], "START")
-        self._whole(nodes)
-        self.problems.extend(migration_problems(graph) if is_sound else ())
+        found = Compiling(graph, nodes, state, self.unsound, self.doubtful, self.unclear)
+        self.problems += self.checks.whole(found)
+        self.problems.extend(self.checks.migrations(graph) if is_sound else ())
         self._options(state)
         self._choices(nodes)
         result = self.binder.reading(graph.result, "result=") if graph.result else None
@@ -336,9 +335,7 @@ class _Compiler:
             self.report("missing_case", where, text, "add otherwise=…, or a case None", warning=True)
 
     def _types(self, reading: Reading) -> Sequence[object]:
-        """Return the types of the value that is read, as declared by its field; empty if unknown."""
-        field = self.binder.state.fields.get(reading.path.root) if reading.path is not None else None
-        return () if field is None or reading.path is None else type_at(field.info.annotation, reading.path)[0]
+        return types_read(reading, self.binder.state)
 
     def _condition(self, condition: Condition, source: str, where: str) -> None:
         if mentions_failure(condition) and not is_on_failure(condition):
@@ -507,7 +504,7 @@ class _Compiler:
                 yield from (condition for _, condition in edge.arms if condition is not None)
 
     def _ordered(self, edges: list[AnyEdge], where: str) -> tuple[AnyEdge, ...]:
-        closed = [i for i, edge in enumerate(edges) if _always(edge)]
+        closed = [i for i, edge in enumerate(edges) if always(edge)]
         if len(closed) > 1 or (closed and closed[0] < len(edges) - 1):
             self.doubtful.add(where.removeprefix("node "))
         if len(closed) > 1:
@@ -532,34 +529,6 @@ class _Compiler:
             if _on_failure(edge):
                 self.report("bad_edge", where, "START cannot fail", "remove failed(…)")
         return self._ordered([edge for edge in edges if not _on_failure(edge)], where)
-
-    def _whole(self, nodes: Mapping[str, NodePlan]) -> None:
-        shape = MeantShape.of(self.graph)
-        undeclared = {d.name for d in self.graph.nodes if d.options.writes is None and d.runnable is not None}
-        forks = list(fork_problems(shape, nodes, self.binder.state.fields, undeclared - self.unsound))
-        wrong = [fork for fork in shape.forks if any(p.where == f"fork at {fork.source}" for p in forks)]
-        self.doubtful |= {fork.source for fork in wrong}
-        ending = shape.ending()
-        closed = {
-            name
-            for name, node in nodes.items()
-            if any(_always(edge) or _exhaustive(edge, self._types) for edge in node.edges)
-        }
-        open_ends = [name for name, node in nodes.items() if node.edges and name in ending - closed - self.unclear]
-        found = list(shape.problems({fork.join for fork in wrong}, open_ends))
-        self.problems += [*forks, *found]
-        if not any(problem.code == "unreachable" for problem in found):  # that edge is the missing one
-            for name in open_ends:
-                text = "if none of its conditions holds, the run fails with no_way_out"
-                self.report("no_otherwise", f"node {name}", text, "add an edge without a condition", warning=True)
-        if isinstance(self.graph.own_limits, Limits):  # the user decided where it ends; visits=None declares that never
-            return
-        sound = (shape.reached() & ending) - self.doubtful
-        walked = {name: nodes[name] for name in shape.names if name in sound}
-        for loop in unbounded_loops(walked, self.binder.state):
-            text = f"nothing forces the loop {' → '.join(loop)} to end"
-            repair = "before the edges back, add an edge that leaves the loop, with iterations(…) or plateau(…)"
-            self.report("unbounded_loop", f"node {loop[0]}", text, repair, warning=True)
 
     def _choices(self, nodes: Mapping[str, NodePlan]) -> None:
         """Warn of choices without a case for some value of a closed type."""
@@ -618,12 +587,12 @@ def _on_failure(edge: AnyEdge) -> bool:
     return isinstance(edge, Edge) and edge.condition is not None and is_on_failure(edge.condition)
 
 
-def _always(edge: AnyEdge) -> bool:
+def types_read(reading: Reading, state: StateType[Any]) -> Sequence[object]:
+    """Return the types of the value that is read, as declared by its field; empty if unknown."""
+    field = state.fields.get(reading.path.root) if reading.path is not None else None
+    return () if field is None or reading.path is None else type_at(field.info.annotation, reading.path)[0]
+
+
+def always(edge: AnyEdge) -> bool:
+    """Return whether an edge is taken whenever it is tried."""
     return edge.otherwise is not None if isinstance(edge, Switch) else edge.condition is None
-
-
-def _exhaustive(edge: AnyEdge, types: Any) -> bool:  # noqa: ANN401 - a bound method
-    if not isinstance(edge, Switch):
-        return False
-    values = closed_values(types(edge.reading))
-    return values is not None and all(v in edge.cases for v in values)

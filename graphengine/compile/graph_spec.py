@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.graph.conditions import is_on_failure
 from graphengine.graph.definition import Edge, Fork, Switch
-from graphengine.graph.options import END, MODEL_RETRY
+from graphengine.graph.options import DEFAULT_RETRY, END
 from graphengine.graph.question import AskBody
 from graphengine.state.field import type_name
 from graphengine.state.field_from_model import reducers_of
@@ -80,7 +80,7 @@ def _node(node: NodePlan) -> NodeSpec:
         facts["title"] = node.title
     if node.fallback is not None:
         facts["fallback"] = True
-    if node.retry is not None and node.retry is not MODEL_RETRY:
+    if node.retry is not None and node.retry is not DEFAULT_RETRY:
         facts["attempts"] = node.retry.attempts
     if node.choices:
         _add_choices(facts, node)

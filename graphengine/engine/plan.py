@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from graphengine.errors import InvalidUpdate, MissingInput, NoChoice
 from graphengine.graph.elsewhere import NAMES, OF_A_GRAPH, missing
-from graphengine.graph.options import MODEL_RETRY
+from graphengine.graph.options import DEFAULT_RETRY
 from graphengine.state.declared import values_of
 from graphengine.state.injection import Injected
 from graphengine.state.type_facts import enum_value
@@ -262,9 +262,9 @@ class Writer:
 
 
 def retry_of(given: Retry | None, calls: Sequence[Call]) -> Retry | None:
-    """Return the retry of a node: as declared, or `MODEL_RETRY` if it has none and may call a model."""
+    """Return the retry of a node: as declared, or `DEFAULT_RETRY` if it has none and calls code."""
     if given is None and any(call.body.kind in ("agent", "function") for call in calls):
-        return MODEL_RETRY
+        return DEFAULT_RETRY
     return given
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar
 
-from graphengine.errors import DefinitionError, ModelTransient
+from graphengine.errors import DefinitionError, Transient
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -135,8 +135,8 @@ class Retry:
         return min(wait * (1 + self.jitter * (2 * chance - 1)), self.max_seconds)
 
 
-MODEL_RETRY: Final = Retry(attempts=4, initial_seconds=1.0, max_seconds=60.0, on=(ModelTransient,))
-"""The default of agent and function nodes: transient errors of a model's provider are retried, others are not."""
+DEFAULT_RETRY: Final = Retry(attempts=4, initial_seconds=1.0, max_seconds=60.0, on=(Transient,))
+"""The default of agent and function nodes: transient errors, as of a model's provider, are retried, others are not."""
 
 
 @dataclass(frozen=True, slots=True)

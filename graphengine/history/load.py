@@ -1,4 +1,4 @@
-"""Reading recorded runs: snapshots, states around a visit, what a run waits for, differences, where two runs diverge.
+"""Reading recorded runs: snapshots, visits, and what a run waits for.
 
 Nothing here advances a run or calls the user's code.
 """
@@ -6,36 +6,26 @@ Nothing here advances a run or calls the user's code.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from copy import deepcopy
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from graphengine.engine.fold import evolve, fold
+from graphengine.engine.fold import fold
 from graphengine.engine.graph_spec import check_graph_spec
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import outcome_of
-from graphengine.engine.stored import check_sound, copy_of, decode_snapshot
+from graphengine.engine.stored import check_sound, decode_snapshot
 from graphengine.errors import InputError, StoreCorrupt, UnknownRun, UnknownStep
-from graphengine.history.graph_spec_diff import differences as graph_differences
-from graphengine.history.usage import spending, spent_since, summed
 from graphengine.history.visits import Visits
-from graphengine.state.amounts import is_cost_unknown
-from graphengine.state.json_values import JsonValue
 
 if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step, WaitRecord
-    from graphengine.history.visit_tree import Entry
-    from graphengine.state.amounts import Usage
-    from graphengine.stores.base import Loaded, Message, RunInfo, RunStore
+    from graphengine.stores.base import Loaded, RunInfo, RunStore
 
 At: TypeAlias = "int | tuple[str, int]"
 """A step of a run: its seq, or a node's path and visit, as `("review", 2)`: the step that completed that visit."""
 
 _POLL_SECONDS: Final = 0.2
-_ASIDE: Final = ("resumed", "stopped", "branched", "begun", "recorded", "waiting", "answered", "refused", "message")
-"""Steps that decide no edge: two runs that differ only in these took the same path."""
 
 _LISTED: Final = 20
 """How many visits an error lists."""
@@ -72,21 +62,6 @@ class Wait:
         return self.kind in ("ask", "pause", "crash")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunWait(Wait):
-    """Something that one of many runs waits for.
-
-    Attributes:
-        run_id: The run.
-        graph: The name of its graph.
-        since: When it began to wait for it, epoch seconds.
-    """
-
-    run_id: str
-    graph: str
-    since: float
-
-
 def wait_of(name: str, record: WaitRecord) -> Wait:
     """Return a wait as it is recorded under a name."""
     return Wait(name, record.kind, record.question, record.schema, record.topic, record.due)
@@ -95,186 +70,6 @@ def wait_of(name: str, record: WaitRecord) -> Wait:
 def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
     """Return all waits of a run."""
     return [wait_of(name, wait) for frame in snapshot.frames.values() for name, wait in frame.waits.items()]
-
-
-def run_waits_of(snapshot: Snapshot, inbox: Iterable[Message]) -> Sequence[RunWait]:
-    """Return all waits of a run, with the run, but not those whose answers are in its inbox."""
-    answered = {m.payload["id"] for m in inbox if (m.run_id, m.kind) == (snapshot.run_id, "answer")}
-    of_run = {"run_id": snapshot.run_id, "graph": snapshot.graph}
-    return [
-        RunWait(name, each.kind, each.question, each.schema, each.topic, each.due, since=frame.since, **of_run)
-        for frame in snapshot.frames.values()
-        for name, each in frame.waits.items()
-        if each.id not in answered
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One place where two states differ.
-
-    Attributes:
-        path: Its path.
-        before: The value in the first state; None if it is missing.
-        after: The value in the second state.
-    """
-
-    path: str
-    before: JsonValue
-    after: JsonValue
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.before!r} → {self.after!r}"
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """The last step that two runs share.
-
-    Attributes:
-        run_id: The run that recorded it.
-        seq: Its number.
-    """
-
-    run_id: str
-    seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of two compared runs.
-
-    Attributes:
-        info: The store's facts about it.
-        snapshot: Its snapshot at the compared step.
-        begins: The step that it branched off with, if that is the first one that is not shared.
-        path: The steps that decided its path after the last shared step.
-        parts_at: The seq of the first of them that the other did not take; None if there is none.
-        spent: What models cost since they diverged; the whole run's cost if they share no step.
-        seconds: Driven time since they diverged.
-        steps: Completed visits since they diverged.
-    """
-
-    info: RunInfo
-    snapshot: Snapshot
-    begins: Step | None
-    path: Sequence[Step]
-    parts_at: int | None
-    spent: Usage
-    seconds: float
-    steps: int
-
-
-@dataclass(frozen=True, slots=True)
-class RunDiff:
-    """Where two runs diverge, and how they differ then.
-
-    Attributes:
-        first: The first run.
-        second: The second one.
-        shared: The last step that both share; None if they are not in one tree of branches.
-        alike: How many steps after it are the same in both before they diverge.
-        differences: What differs between their states at the compared steps.
-        setup: What differs in how they were run, a line each: their graphs, with prompts and declared models, their
-            limits, and the models that answered at a node of both since they diverged.
-    """
-
-    first: Side
-    second: Side
-    shared: Shared | None
-    alike: int
-    differences: Sequence[Difference]
-    setup: Sequence[str]
-
-
-async def diff(
-    store: RunStore, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
-) -> RunDiff:
-    """Compare two runs: the last step they share, the path each took from there, how their states differ.
-
-    Runs that share no step are compared from their first steps: they diverge at the first step whose path, visit or
-    edge differs.
-
-    Args:
-        store: The store that has both.
-        first: One run.
-        second: The other; it can be the same run at another step.
-        first_at: The step at which to compare the first; its last one by default.
-        second_at: The same for the second.
-
-    Raises:
-        UnknownRun, UnknownStep, StoreCorrupt.
-    """
-    ends = await load_snapshot(store, first, first_at), await load_snapshot(store, second, second_at)
-    shared = await _shared(store, (first, ends[0].seq), (second, ends[1].seq))
-    after = 0 if shared is None else shared.seq
-    own = [await store.steps(run_id, after, end.seq) for run_id, end in zip((first, second), ends, strict=True)]
-    paths = [[step for step in steps if step.kind not in _ASIDE] for steps in own]
-    pairs = enumerate(zip(*paths, strict=False))
-    alike = next((index for index, (one, other) in pairs if not _is_alike(one, other)), min(map(len, paths)))
-    before = await load_snapshot(store, shared.run_id, shared.seq) if shared is not None else Snapshot()
-    sides = [
-        Side(
-            await store.info(run_id),
-            end,
-            steps[0] if steps and steps[0].kind == "branched" else None,
-            path,
-            path[alike].seq if alike < len(path) else None,
-            spent_since(before.usage, end.usage),
-            end.elapsed_seconds - before.elapsed_seconds,
-            end.steps - before.steps,
-        )
-        for run_id, end, steps, path in zip((first, second), ends, own, paths, strict=True)
-    ]
-    changed = differences(ends[0].root.values, ends[1].root.values)
-    return RunDiff(sides[0], sides[1], shared, alike, changed, await _setup(store, ends, own))
-
-
-async def _setup(store: RunStore, ends: Sequence[Snapshot], own: Sequence[Sequence[Step]]) -> list[str]:
-    """Return what differs in how two runs were run, a line each."""
-    specs = [await graph_spec_of(store, end.fingerprint) for end in ends]
-    lines = graph_differences(specs[0], specs[1]) if specs[0] and specs[1] else []
-    for name in {**ends[0].limits, **ends[1].limits}:
-        one, other = (end.limits.get(name, "none") for end in ends)
-        lines += [f"limit {name}: {one} → {other}"] if one != other else []
-    before, after = map(_models_of, own)
-    for node, models in before.items():
-        if node in after and after[node] != models:
-            lines.append(f"node {node}: answered by {', '.join(sorted(models))} → {', '.join(sorted(after[node]))}")
-    return lines
-
-
-def _models_of(steps: Iterable[Step]) -> dict[str, set[str]]:
-    """Return the models that answered, by the path of the node."""
-    found: dict[str, set[str]] = {}
-    for each in spending(steps):
-        found.setdefault(each.node, set()).add(each.model)
-    return found
-
-
-async def _shared(store: RunStore, first: tuple[str, int], second: tuple[str, int]) -> Shared | None:
-    """Return the last step that two runs share, each up to a step."""
-    one, other = await _lineage(store, *first), await _lineage(store, *second)
-    common = [Shared(run_id, min(seq, other[run_id])) for run_id, seq in one.items() if run_id in other]
-    return max(common, key=lambda shared: shared.seq, default=None)
-
-
-async def _lineage(store: RunStore, run_id: str, seq: int) -> dict[str, int]:
-    """Return a run and its ancestors, each with the last of its steps that the run has."""
-    found = {run_id: seq}
-    info = await store.info(run_id)
-    while info.parent is not None:
-        seq = min(seq, info.parent_seq)
-        found[info.parent] = seq
-        info = await store.info(info.parent)
-    return found
-
-
-def _is_alike(one: Step, other: Step) -> bool:
-    """Return whether two steps have the same node and visit, and took the same edge."""
-    return (one.kind, one.frame, one.node, one.visit, one.attempt) == (
-        *(other.kind, other.frame, other.node, other.visit, other.attempt),
-    ) and (list(outcome_of(one).to), outcome_of(one).edge) == (list(outcome_of(other).to), outcome_of(other).edge)
 
 
 async def graph_spec_of(store: RunStore, fingerprint: str) -> GraphSpec | None:
@@ -377,23 +172,6 @@ def _unfoldable(run_id: str, error: Exception) -> StoreCorrupt:
     )
 
 
-async def own_usage(store: RunStore, info: RunInfo, snapshot: Snapshot) -> Usage:
-    """Return what a run spent on models itself, without the steps that it shares with its parent.
-
-    Args:
-        store: The store that has it.
-        info: The run.
-        snapshot: Its last snapshot.
-
-    Raises:
-        UnknownRun, StoreCorrupt.
-    """
-    if not is_cost_unknown(snapshot.inherited):
-        return spent_since(snapshot.inherited, snapshot.usage)
-    own = spending(await store.steps(info.id, info.parent_seq))  # only its steps have what it added to an unknown cost
-    return summed(own, lambda _: info.id).get(info.id, {})
-
-
 def _check(found: Snapshot, info: RunInfo) -> None:
     """Check that a run's row agrees with its log, as far as this snapshot reaches.
 
@@ -418,67 +196,6 @@ def _check(found: Snapshot, info: RunInfo) -> None:
             where=f"run {info.id}",
             repair="`graphengine doctor --repair` restores the row from the log",
         )
-
-
-def differences(before: JsonValue, after: JsonValue, path: str = "") -> list[Difference]:
-    """List every place where two JSON values differ, depth first."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        found: list[Difference] = []
-        for key in [*before, *(k for k in after if k not in before)]:
-            below = f"{path}.{key}" if path else str(key)
-            found += differences(before.get(key), after.get(key), below)
-        return found
-    if isinstance(before, list) and isinstance(after, list):
-        longest = max(len(before), len(after))
-        pairs = [(_at(before, i), _at(after, i), f"{path}[{i}]") for i in range(longest)]
-        return [found for old, new, below in pairs for found in differences(old, new, below)]
-    return [] if before == after and type(before) is type(after) else [Difference(path, before, after)]
-
-
-def _at(values: Sequence[JsonValue], index: int) -> JsonValue:
-    return values[index] if index < len(values) else None
-
-
-class States:
-    """The states of a run, folded on demand; each step is folded once if states are read in order.
-
-    Args:
-        steps: Steps of the run, without gaps.
-        start: The snapshot before the first of them; by default that of a run that has not started.
-    """
-
-    def __init__(self, steps: Sequence[Step], start: Snapshot | None = None) -> None:
-        self._steps = steps
-        self._start = start if start is not None else Snapshot()
-        self._snapshot = copy_of(self._start)
-
-    def before(self, entry: Entry, *names: str) -> dict[str, JsonValue]:
-        """Return the state just before a step, as its frame saw it: these fields, or all if none is named."""
-        return self._at(entry, entry.step.seq - 1, names)
-
-    def after(self, entry: Entry, *names: str) -> dict[str, JsonValue]:
-        """Return the state just after a step, as its frame sees it, or the enclosing frame if its frame is gone."""
-        return self._at(entry, entry.step.seq, names)
-
-    def _at(self, entry: Entry, seq: int, names: Sequence[str]) -> dict[str, JsonValue]:
-        """Copy fields after a step, from an entry's frame or the next enclosing one; the fold changes the originals.
-
-        Raises:
-            IndexError: There is no such step.
-        """
-        if seq < self._snapshot.seq:
-            self._snapshot = copy_of(self._start)
-        while self._snapshot.seq < seq:
-            evolve(self._snapshot, self._steps[self._snapshot.seq - self._start.seq])
-        key, track = entry.step.frame, entry.track
-        while key not in self._snapshot.frames and track is not None:
-            key, track = track.frame, track.parent
-        found: dict[str, JsonValue] = {}
-        frame = self._snapshot.frames.get(key)
-        while frame is not None:
-            found = {name: value for name, value in frame.values.items() if not names or name in names} | found
-            frame = frame.base
-        return deepcopy(found)
 
 
 async def polled(store: RunStore, info: RunInfo, after: int) -> AsyncGenerator[tuple[RunInfo, Sequence[Step]], None]:

@@ -1,31 +1,21 @@
-"""What a run spent on models, computed from its steps: by agent, by model, by node.
-
-Only the steps are read, so any run can be reported at any time. A branch shares its first steps with its parent; what
-was spent in those is inherited, and reported separately.
-"""
+"""What a run used of models, as recorded."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import Struct
 
-from graphengine.engine.frame_tree import add_usage, priced
-from graphengine.engine.steps import Recorded, usage_of, without_items
-from graphengine.state.amounts import are_offline, by_name, is_cost_unknown
+from graphengine.engine.frame_tree import priced
+from graphengine.state.amounts import by_name, is_cost_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Hashable
     from typing import TypeVar
 
-    from graphengine.engine.steps import Step
     from graphengine.state import amounts
 
     K = TypeVar("K", bound=Hashable)
-
-RULES: Final = "rules"
-"""The model of answers that rules gave."""
 
 
 class Usage(Struct, frozen=True, kw_only=True):
@@ -69,61 +59,6 @@ def usage_from(recorded: amounts.Usage) -> Usage:
 NO_USAGE: Final = Usage()
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What one agent at one node spent on one model.
-
-    Attributes:
-        agent: The agent's name; "" if it is not recorded, as for answers that rules gave.
-        model: The model that answered, as `anthropic:claude-…`; "" if it is not recorded.
-        node: The node's path, without item indexes.
-        inherited: Whether it was spent before the run branched off.
-        usage: How much.
-    """
-
-    agent: str
-    model: str
-    node: str
-    inherited: bool
-    usage: amounts.Usage
-
-
-def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
-    """Return what was spent in these steps, in the order of the first calls.
-
-    Args:
-        steps: Steps of a run.
-        shared_seq: The last step that the run shares with its parent.
-    """
-    found: dict[tuple[str, str, str, bool], amounts.Usage] = {}
-    for step in steps:
-        usage = usage_of(step)
-        if not usage:
-            continue
-        agent = model = ""
-        if isinstance(step.data, Recorded) and step.data.by:
-            agent, model = step.data.by.get("agent", ""), step.data.by.get("model", "")
-        if not model and are_offline(usage):
-            model = RULES
-        key = (agent, model, without_items(step.path), step.seq <= shared_seq)
-        found[key] = add_usage(found.get(key, {}), usage)
-    return [Spent(*key, usage) for key, usage in found.items()]
-
-
-def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, amounts.Usage]:
-    """Return what was spent for each value of the key, in the order of the first calls.
-
-    Example:
-        >>> one = Spent("writer", "openai:gpt-5", "write", False, {"calls": 1, "cost_usd": 0.5})
-        >>> summed([one, one], lambda spent: spent.model)
-        {'openai:gpt-5': {'calls': 2, 'cost_usd': 1.0}}
-    """
-    found: dict[K, amounts.Usage] = {}
-    for each in spent:
-        found[key(each)] = add_usage(found.get(key(each), {}), each.usage)
-    return found
-
-
 def spent_since(before: amounts.Usage, after: amounts.Usage) -> amounts.Usage:
     """Return what was spent between two points; a cost that is unknown at one of them is unknown."""
     differences: dict[str, float | None] = {}
@@ -137,4 +72,4 @@ def spent_since(before: amounts.Usage, after: amounts.Usage) -> amounts.Usage:
     return spent
 
 
-__all__ = ["NO_USAGE", "RULES", "Spent", "Usage", "figures_of", "spending", "spent_since", "summed", "usage_from"]
+__all__ = ["NO_USAGE", "Usage", "figures_of", "spent_since", "usage_from"]

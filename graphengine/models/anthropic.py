@@ -11,7 +11,6 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
-from graphengine.errors import AnswerTorn, BadRequest, ModelError
 from graphengine.models.anthropic_forms import (
     LEAST_COMPACTED,
     PROVIDER,
@@ -29,6 +28,7 @@ from graphengine.models.anthropic_forms import (
 from graphengine.models.anthropic_hosted import container_id, lacks_tool
 from graphengine.models.base import usage_of_failure
 from graphengine.models.batches import SKEW_SECONDS, StillOpen
+from graphengine.models.errors import AnswerTorn, BadRequest, ModelError
 from graphengine.models.prices import PricedModel, Prices
 from graphengine.models.sdk import Key, Server, http_address, kept_by_schema
 from graphengine.models.settings import refuse_lacking

@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 
 from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
 
-from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelTimeout, ModelUnavailable, ModelUnreachable
 from graphengine.media import Media, label
+from graphengine.models.errors import (
+    AnswerTorn,
+    BadRequest,
+    ModelError,
+    ModelTimeout,
+    ModelUnavailable,
+    ModelUnreachable,
+)
 from graphengine.models.settings import NO_SETTINGS, Settings
 
 if TYPE_CHECKING:
@@ -299,7 +306,7 @@ def usage_of_failure(error: BaseException) -> Usage:
     """Return the usage of a failed call: what its provider reported, else unknown if it may be billed, else {}.
 
     Example:
-        >>> from graphengine.errors import ModelTimeout, RateLimited
+        >>> from graphengine.models.errors import ModelTimeout, RateLimited
         >>> usage_of_failure(RateLimited("later")), usage_of_failure(ModelTimeout("late"))["cost_usd"]
         ({}, None)
     """

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 from weakref import WeakKeyDictionary
 
-from graphengine.errors import BadRequest
+from graphengine.models.errors import BadRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

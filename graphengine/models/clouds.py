@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from graphengine.errors import ModelUnavailable
 from graphengine.models.anthropic import PATH, AnthropicModel
+from graphengine.models.errors import ModelUnavailable
 from graphengine.models.hosted import HOSTS
 from graphengine.models.openai_calls import OpenAIServer
 from graphengine.models.openai_chat import OpenAIChatModel

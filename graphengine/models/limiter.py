@@ -26,16 +26,10 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from graphengine.errors import (
-    DefinitionError,
-    ModelBusy,
-    ModelError,
-    ModelOverloaded,
-    ModelTransient,
-    RateLimited,
-)
+from graphengine.errors import DefinitionError
 from graphengine.graph.options import is_seconds
 from graphengine.models.base import UNKNOWN_USAGE, estimated_tokens, usage_of_failure
+from graphengine.models.errors import ModelBusy, ModelError, ModelOverloaded, ModelTransient, RateLimited
 from graphengine.models.rates import PAUSES, RateController
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from graphengine.errors import DefinitionError, ModelUnavailable
+from graphengine.errors import DefinitionError
+from graphengine.models.errors import ModelUnavailable
 from graphengine.models.hiding import hidden, struck
 from graphengine.state.path import did_you_mean
 

@@ -10,8 +10,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from graphengine.errors import ModelOverloaded
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
+from graphengine.models.errors import ModelOverloaded
 from graphengine.models.hosted import HOSTS, unsupported
 from graphengine.models.openai_calls import ServedModel, StreamReader
 from graphengine.models.openai_parts import (

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
-from graphengine.errors import AnswerTorn, BadRequest, ModelError, NoModelServer, NotAuthenticated
 from graphengine.models.batches import SKEW_SECONDS
+from graphengine.models.errors import AnswerTorn, BadRequest, ModelError, NoModelServer, NotAuthenticated
 from graphengine.models.openai_parts import SAMPLING, thinks, used
 from graphengine.models.prices import STANDARD_TIERS, PricedModel, Prices
 from graphengine.models.received import inside, read_json, text

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import uuid4
 
-from graphengine.errors import AnswerTorn, ModelError, ModelOverloaded
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
+from graphengine.models.errors import AnswerTorn, ModelError, ModelOverloaded
 from graphengine.models.hosted import HOSTS, unsupported
 from graphengine.models.openai_calls import ServedModel, StreamReader
 from graphengine.models.openai_parts import (

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
 
-from graphengine.errors import ModelUnavailable
 from graphengine.models.base import Response, RulesModel, ToolCall
+from graphengine.models.errors import ModelUnavailable
 from graphengine.models.placeholder_values import Values
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from graphengine.errors import DefinitionError, ModelUnavailable
+from graphengine.errors import DefinitionError
 from graphengine.models.base import Response, at_least, usage_of
+from graphengine.models.errors import ModelUnavailable
 from graphengine.models.sdk import load
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.errors import (
+from graphengine.errors import DefinitionError
+from graphengine.models.base import Response, Stop, ToolCall
+from graphengine.models.errors import (
     AnswerRefused,
     AnswerTorn,
     BadRequest,
     ContextFull,
-    DefinitionError,
     ModelError,
     ModelOverloaded,
     ModelTimeout,
@@ -26,7 +27,6 @@ from graphengine.errors import (
     RateLimited,
     UnknownModel,
 )
-from graphengine.models.base import Response, Stop, ToolCall
 from graphengine.models.openai_parts import call_id, sendable
 from graphengine.models.prices import STANDARD_TIERS, Spent, prices_sound
 from graphengine.models.refusals import WHAT, advised, kind_of_status, shown

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final, cast
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from graphengine.errors import ModelError, ModelUnavailable
 from graphengine.models.base import Message, Response
+from graphengine.models.errors import ModelError, ModelUnavailable
 from graphengine.models.hiding import hidden
 from graphengine.models.limiter import limiter_of
 from graphengine.models.names import as_model

@@ -15,7 +15,8 @@ from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
-from graphengine.errors import (
+from graphengine.models.base import usage_of_failure
+from graphengine.models.errors import (
     AnswerRefused,
     AnswerTorn,
     BadRequest,
@@ -32,7 +33,6 @@ from graphengine.errors import (
     RateLimited,
     UnknownModel,
 )
-from graphengine.models.base import usage_of_failure
 from graphengine.models.hiding import hidden, start_of
 from graphengine.models.received import inside, text
 from graphengine.state.json_values import clipped, utf8_text

@@ -15,8 +15,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from graphengine.errors import DefinitionError, ModelError, ModelOverloaded, ModelTransient
+from graphengine.errors import DefinitionError
 from graphengine.models.base import Closes, Compacts, EstimatesCosts, KnowsPrices, KnowsWindow
+from graphengine.models.errors import ModelError, ModelOverloaded, ModelTransient
 from graphengine.models.hosted import lacking
 from graphengine.models.limiter import PLAIN_WAITS, Call, RateLimiter, limiter_of
 from graphengine.models.names import as_model

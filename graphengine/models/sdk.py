@@ -22,18 +22,17 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from graphengine.errors import (
+from graphengine.errors import DefinitionError, install_command
+from graphengine.graph.options import is_seconds
+from graphengine.models.errors import (
     AnswerTorn,
     BadRequest,
-    DefinitionError,
     ModelError,
     ModelTimeout,
     ModelUnavailable,
     ModelUnreachable,
     NoModelServer,
-    install_command,
 )
-from graphengine.graph.options import is_seconds
 from graphengine.models.hiding import struck
 from graphengine.models.limiter import limiter_for
 from graphengine.models.received import NotThisApi, ServerEvents, object_in, read_json

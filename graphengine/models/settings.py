@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 
 from pydantic_core import to_json
 
-from graphengine.errors import BadRequest, DefinitionError
+from graphengine.errors import DefinitionError
+from graphengine.models.errors import BadRequest
 from graphengine.models.hiding import MARK, hidden
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.errors import ModelError
 from graphengine.graph.conditions import Condition, failed, iterations, plateau, value
 from graphengine.graph.definition import END, START, Runnable, Writes
+from graphengine.models.errors import ModelError
 from graphengine.patterns.parts import writing
 from graphengine.reducers import append
 

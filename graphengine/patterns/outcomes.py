@@ -10,7 +10,9 @@ from typing import Final
 from pydantic import BaseModel
 
 from graphengine.agents.prompts import as_text
-from graphengine.errors import (
+from graphengine.graph.conditions import Condition, failed
+from graphengine.graph.definition import UNSET, Node
+from graphengine.models.errors import (
     ModelNotReady,
     ModelUnavailable,
     NoModelServer,
@@ -19,8 +21,6 @@ from graphengine.errors import (
     QuotaExceeded,
     UnknownModel,
 )
-from graphengine.graph.conditions import Condition, failed
-from graphengine.graph.definition import UNSET, Node
 from graphengine.state.failure import Failure
 
 SURVIVED: Final[Condition] = failed(Exception) & ~failed(ModelNotReady)

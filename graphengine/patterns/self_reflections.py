@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.errors import ModelError
 from graphengine.graph.conditions import failed, iterations, value
 from graphengine.graph.definition import END, START, Runnable
+from graphengine.models.errors import ModelError
 from graphengine.patterns.critiques import Critique
 from graphengine.patterns.parts import part
 from graphengine.reducers import append

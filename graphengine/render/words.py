@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from graphengine import errors
+from graphengine.agents import errors as of_agents
+from graphengine.models import errors as of_models
 from graphengine.render.parts import Line
 from graphengine.render.text import one_line, wrap
 
@@ -121,8 +122,8 @@ def _any_failure(found: re.Match[str]) -> str:
 
 
 def _is_of_models(kind: str) -> bool:
-    found = getattr(errors, kind, None)
-    return isinstance(found, type) and issubclass(found, errors.ModelError)
+    found = getattr(of_models, kind, None) or getattr(of_agents, kind, None)
+    return isinstance(found, type) and issubclass(found, of_models.ModelError)
 
 
 def times_in_words(count: int) -> str:

@@ -12,13 +12,14 @@ from graphengine.compile.compiler import compiled
 from graphengine.errors import DefinitionError, InputError
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import LONGEST_TAG, Sizes, is_tag
+from graphengine.runner.context import Context, NodeScope
 from graphengine.runner.opening import InQueue
+from graphengine.runner.scope import CURRENT
 from graphengine.state.path import did_you_mean
 from graphengine.stores.base import LARGEST_PRIORITY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from os import PathLike
 
     from graphengine.engine.plan import Plan
     from graphengine.state.amounts import LimitsRecord
@@ -72,16 +73,18 @@ def place_in(queue: str | None, priority: int, tenant: str | None) -> InQueue | 
     return InQueue(queue, priority, tenant)
 
 
-def store_of(given: str | PathLike[str] | Store | None) -> Store:
-    """Return the store that is given, or the one at a path; None is one in memory."""
+def store_of(given: Store | None) -> Store:
+    """Return the store that is given; None is one in memory.
+
+    Raises:
+        DefinitionError: It is the name of a database, which `graphengine.Runner` opens.
+    """
     if given is None:
-        from graphengine.stores.memory import MemoryStore  # noqa: PLC0415 - each store is imported when it is used
+        from graphengine.stores.memory import MemoryStore  # noqa: PLC0415 - imported when it is used
 
         return MemoryStore()
     if isinstance(given, (str, os.PathLike)):
-        from graphengine.stores.sqlite import SQLiteStore  # noqa: PLC0415
-
-        return SQLiteStore(given)
+        raise DefinitionError(f"Runner({given!r})", repair="use graphengine.Runner, or give the Store itself")
     return given
 
 
@@ -101,6 +104,7 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
 
     Raises:
         InputError: The argument is not a list of tags.
+        NotRecordable: The caller is a node, and a tag contains a secret of its run.
     """
     if isinstance(tags, str) or not isinstance(tags, Iterable):
         raise InputError(f"{where}{tags!r} is not a list of tags", repair=f"give a list: {where}[{tags!r}]")
@@ -110,6 +114,9 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
             repair = f"use 1 to {LONGEST_TAG} printable characters, not only blanks"
             raise InputError(f"{tag!r} cannot be a tag", where=where.rstrip("="), repair=repair)
         found.add(tag)
+    here = CURRENT.get()
+    if isinstance(here, Context):
+        NodeScope(here).refuse_secrets([*found], "a tag")
     return tuple(sorted(found))
 
 

@@ -472,8 +472,7 @@ class Context:
         checked_name(given, what, f"node {self.path}")
 
     def _say(self, what: OutputKind, record: JsonValue) -> None:
-        if self._services.guard is not None:
-            self._services.guard.refuse(record, f"what is {what}", f"node {self.path}")
+        NodeScope(self).refuse_secrets(record, f"what is {what}")
         self._outputs = self._outputs or {}
         self._outputs.setdefault(what, []).append(record)
         if self._journal is not None:
@@ -553,6 +552,11 @@ class NodeScope:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.around, self.frame = context._services, context._frame  # noqa: SLF001 - this is a part of it
+
+    def refuse_secrets(self, record: JsonValue, what: str) -> None:
+        """Check that a record which is kept outside the run's steps contains no secret. Raises: NotRecordable."""
+        if self.around.guard is not None:
+            self.around.guard.refuse(record, what, f"node {self.context.path}")
 
     @property
     def work(self) -> StepJournal:

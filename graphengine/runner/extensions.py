@@ -5,6 +5,7 @@ The runner imports none of them. Each moment of a run is a method that does noth
 | moment | method |
 |---|---|
 | a graph is about to be run | `Extension.checked` |
+| a run continues under a changed graph | `Extension.fitted` |
 | a run is about to be driven here, or stopped | `Extension.opened`, which can return a `Follower` |
 | a node begins, in its context | `Follower.entered` |
 | an attempt that recorded work ends | `Follower.ended` |
@@ -26,8 +27,10 @@ from graphengine.runner.followers import Follower
 if TYPE_CHECKING:
     import contextvars
 
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import Shift
     from graphengine.stores.base import RunInfo, Store
 
 
@@ -84,6 +87,27 @@ class Extension:
 
     def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:
         """A graph is about to be run, here or by a worker. Raises: GraphEngineError, if it cannot be run."""
+
+    def fitted(
+        self,
+        plan: Plan[Any],  # noqa: ARG002 - for those that override it
+        snapshot: Snapshot,  # noqa: ARG002
+        graph_spec: GraphSpec | None,  # noqa: ARG002
+    ) -> tuple[Shift, Snapshot] | None:
+        """A run is to continue under another form of its graph than it was recorded under.
+
+        Args:
+            plan: Today's plan.
+            snapshot: The run's snapshot; it must not be changed.
+            graph_spec: The recorded spec of its graph; None if it is not known.
+
+        Returns:
+            What the resume must record, and the snapshot after it; None to leave that to the next extension.
+
+        Raises:
+            GraphChanged: The run does not fit the plan.
+        """
+        return None
 
     async def opened(self, run: OpenRun) -> Follower | None:  # noqa: ARG002 - for those that override it
         """A run is about to be driven here, or stopped; None if the extension does not follow it."""

@@ -62,7 +62,7 @@ class Lives:
         resources = self.shared.resources
         if resources.replaced:
             resources.check({name: make for here in plan.nest for name, make in here.resources.items()})
-        for each in self.shared.extensions:
+        for each in self.shared.checking:
             each.checked(plan, is_queued=is_queued)
         return plan
 

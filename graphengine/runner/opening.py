@@ -187,7 +187,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
             where=f"run {parent}, step {seq}",
             repair=f"branch at step {seq - 1} or before",
         )
-    shift, after = await _fitted(store, plan, snapshot)
+    shift, after = await _fitted(life.shared, plan, snapshot)
     driving = await life.claimed(snapshot, parent=parent)
     where = f"branch of {parent} at step {seq}"
     frame = _frame_at(after, path if update else "", where)
@@ -301,7 +301,7 @@ async def _claimed(life: Life[S], wanted: Wanted, *, was_held: bool = False) -> 
             return result_of(plan, there)
     _check_free(life)
     if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
-        await _fitted(store, plan, await shared.kept.read(life.id))
+        await _fitted(shared, plan, await shared.kept.read(life.id))
     fence = await store.claim(life.id)
     try:
         claimed = await store.info(life.id)
@@ -349,7 +349,7 @@ async def _resumed(life: Life[S], wanted: Wanted, found: Found) -> Driving:
     shared, plan, store = life.shared, life.plan, life.shared.store
     snapshot, size_bytes = found.kept or await shared.kept.take(life.id)
     changed = snapshot.fingerprint != plan.fingerprint
-    shift, _ = await _fitted(store, plan, snapshot)
+    shift, _ = await _fitted(shared, plan, snapshot)
     driving = await life.claimed(snapshot, size_bytes, info=found.info)
     driving.fence = found.fence
     limits = wanted.limits if wanted.limits is not None else snapshot.limits
@@ -403,7 +403,7 @@ def _check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
         )
 
 
-async def _fitted(store: RunStore, plan: Plan[Any], snapshot: Snapshot) -> tuple[Shift, Snapshot]:
+async def _fitted(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot) -> tuple[Shift, Snapshot]:
     """Return the changes with which a run continues under this plan, if it does, and its snapshot after them.
 
     Raises:
@@ -412,12 +412,16 @@ async def _fitted(store: RunStore, plan: Plan[Any], snapshot: Snapshot) -> tuple
     _check_name(plan, snapshot.graph, snapshot.run_id)
     if snapshot.fingerprint == plan.fingerprint:
         return Shift(), snapshot
-    from graphengine.runner.migration import compatibility  # noqa: PLC0415 - few runs need it
-
-    found = compatibility.field_changes(plan, snapshot, await graph_spec_of(store, snapshot.fingerprint))
-    if found.mismatches:
-        raise compatibility.mismatch_error(plan, snapshot, found)
-    return found.shift, found.after
+    graph_spec = await graph_spec_of(shared.store, snapshot.fingerprint)
+    for each in shared.extensions:
+        found = each.fitted(plan, snapshot, graph_spec)
+        if found is not None:
+            return found
+    raise GraphChanged(
+        f"the graph {plan.graph!r} was changed since step {snapshot.seq} of run {snapshot.run_id}",
+        where=f"run {snapshot.run_id}",
+        repair="put it back, or use graphengine.Runner, which migrates runs",
+    )
 
 
 async def is_better_alone(store: RunStore, info: RunInfo) -> bool:

@@ -24,7 +24,6 @@ from graphengine.errors import (
 )
 from graphengine.graph.elsewhere import OF_A_RESULT, missing
 from graphengine.history.load import load_snapshot, polled, waits_of
-from graphengine.history.selection import status_of
 from graphengine.history.visits import Visits
 from graphengine.runner import opening
 from graphengine.runner.answers import asked, check_against, fitting
@@ -34,6 +33,7 @@ from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
 from graphengine.runner.scope import CURRENT
 from graphengine.state.json_values import as_record, checked_name, utf8_text
+from graphengine.stores.base import status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence

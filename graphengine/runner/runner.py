@@ -6,11 +6,14 @@ import asyncio
 import contextlib
 import logging
 import math
+from copy import deepcopy
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from graphengine.errors import DefinitionError, RunExists, RunIsDriven
 from graphengine.graph.options import is_seconds
+from graphengine.history.load import load_snapshot
 from graphengine.runner import opening
 from graphengine.runner.arguments import (
     as_limits,
@@ -26,26 +29,27 @@ from graphengine.runner.arguments import (
 )
 from graphengine.runner.clock import Clock, SystemClock
 from graphengine.runner.lives import Lives
-from graphengine.runner.records import Records
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import RunFailed
 from graphengine.runner.run import Run, handle_on, is_inside, life_of
 from graphengine.runner.shared import Shared
 from graphengine.runner.threads import Threads
 from graphengine.state.json_values import as_record
+from graphengine.stores.base import status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from os import PathLike
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
+    from graphengine.engine.steps import Step
     from graphengine.graph.definition import GraphDefinition, Limits
     from graphengine.graph.options import Sizes
     from graphengine.history.load import At
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Life
-    from graphengine.stores.base import Store
+    from graphengine.runner.run_events import Event
+    from graphengine.stores.base import RunInfo, Store
 
 S = TypeVar("S")
 
@@ -59,7 +63,7 @@ _PAGE: Final = 1000
 """How many due runs `recover` asks for at first; it asks for more if there may be more."""
 
 
-class Runner(Records):
+class Runner:
     """Drives runs and records them in a store: the Runner of the core, with the options that need nothing else.
 
     `graphengine.Runner`, which programs use, describes them.
@@ -75,7 +79,7 @@ class Runner(Records):
 
     def __init__(  # noqa: PLR0913 - what a whole program's runs share
         self,
-        store: str | PathLike[str] | Store | None = None,
+        store: Store | None = None,
         *,
         resources: Mapping[str, object] | None = None,
         check: bool = True,
@@ -320,6 +324,99 @@ class Runner(Records):
             at, update=update, path=path, run_id=run_id, limits=limits, pause_before=pause_before, tags=tags
         )
 
+    @overload
+    def get(self, run_id: str, graph: None = None) -> Run[Any]: ...
+
+    @overload
+    def get(self, run_id: str, graph: GraphDefinition[S]) -> Run[S]: ...
+
+    def get(self, run_id: str, graph: GraphDefinition[Any] | None = None) -> Run[Any]:
+        """Return a handle on a run: the same one that `start` or `resume` returned if it is driven here.
+
+        For any other run `events()` follows it, and `result()` waits until no process drives it, and it is not queued.
+        To drive it here, call `resume`. A start or resume that is about to
+        fail is not distinguished: its handle raises its error, as `RunExists`.
+
+        Args:
+            run_id: The run.
+            graph: The run's graph, for the types of the result's state, and for `Run.branch`. Without it, and if no run
+                of it is driven here, the state of the result has the recorded JSON values.
+
+        Raises:
+            CompileError: At once. `UnknownRun` by the handle's methods.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         run = runner.start(count, run_id="first")
+            ...         print(runner.get("first") is run, (await runner.get("first").result()).state.n)
+            ...         print((await runner.get("first", count).result()).state)
+            >>> asyncio.run(main())
+            True 3
+            n=3
+        """
+        self._lives.check_usable()
+        plan = None if graph is None else plan_of(graph)
+        life = self._lives.of(run_id)
+        return Run(run_id, self._lives, plan=plan) if life is None else handle_on(life, self._lives)
+
+    def watch(
+        self, run_id: str, graph: GraphDefinition[Any] | None = None, *, after: int = 0, wait_out: bool = True
+    ) -> AsyncGenerator[Event, None]:
+        """Iterate over what happens to a run, whichever process drives it, until it is over.
+
+        The events are recorded steps after seq `after`, `StatusChanged` whenever the status, the driver or the waits
+        have changed, live events while the run is driven here, and `RunEnded` with the result. Only the database is
+        read: the run and its driver are not affected.
+
+        Args:
+            run_id: The run.
+            graph: The run's graph, as for `get`.
+            after: Leave out the steps up to this seq; for a client that reconnects.
+            wait_out: Whether to continue while the run waits, or while no process drives it; else that is its end.
+
+        Raises:
+            CompileError: At once. `UnknownRun` when iterated.
+
+        Example:
+            >>> from graphengine.runner import RunEnded, StepRecorded
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         runner.start(count, run_id="first")
+            ...         async for event in runner.watch("first", after=2):
+            ...             if isinstance(event, StepRecorded):
+            ...                 print(event)
+            ...             if isinstance(event, RunEnded):
+            ...                 print(event.result.status)
+            >>> asyncio.run(main())
+            3 node more (visit 2, attempt 1) → more
+            4 node more (visit 3, attempt 1) → END
+            finished
+        """
+        return self.get(run_id, graph).events(after, wait_out=wait_out)
+
+    async def info(self, run_id: str) -> RunInfo:
+        """Return the facts about a run: its graph, status, last seq, driver, times, tags. Raises: UnknownRun."""
+        await self._lives.known(run_id)
+        return as_shown(await self.store.info(run_id))
+
+    async def history(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
+        """Return the steps of a run after seq `after`, at most `limit`, including those it shares with its parents.
+
+        Raises:
+            UnknownRun: No run with this id is recorded.
+        """
+        return await Run(run_id, self._lives).history(after=after, limit=limit)
+
+    async def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]:
+        """Return the recorded state after a step: a seq, or a node's path and visit; by default after the last step.
+
+        Raises:
+            UnknownRun; UnknownStep: There is no such step or visit.
+        """
+        await self._lives.known(run_id)
+        return deepcopy((await load_snapshot(self.store, run_id, at)).root.values)
+
     async def stop(self, run_id: str, why: str = "asked", *, now: bool = False) -> None:
         """Stop a run cleanly at its next safe point. If another process drives it, return without waiting for that.
 
@@ -499,3 +596,14 @@ class Runner(Records):
         if here is None or here.is_parked:
             here = lives.begin(lives.checked(plan_of(graph)), run_id, opening.resume, follows=True)
         return handle_on(here, lives)
+
+
+def as_shown(info: RunInfo) -> RunInfo:
+    """Return the facts about a run with its status as a Runner shows it."""
+    status = status_of(info)
+    return info if status == info.status else replace(info, status=status)
+
+
+def lives_of(runner: Runner) -> Lives:
+    """Return the runs that live in a Runner: for workers, the command line and the inspector."""
+    return runner._lives  # noqa: SLF001 - of this module

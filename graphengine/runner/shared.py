@@ -60,6 +60,7 @@ class Shared(Generic[L]):
         kept: The snapshots of runs that wait for many answers.
         plans: The plans of runs that were opened here, by fingerprint.
         executors: What runs the nodes with `on=`; None to run them in place.
+        checking: The extensions that look at graphs which are about to be run.
         closed: Whether the Runner is closed, so that no run continues.
     """
 
@@ -77,6 +78,7 @@ class Shared(Generic[L]):
         self.store, self.clock, self.sizes, self.checks = store, clock, sizes, checks
         self.resources, self.threads, self.extensions = resources, threads, extensions
         self.executors = next((each.executors for each in extensions if each.executors is not None), None)
+        self.checking = [each for each in extensions if type(each).checked is not Extension.checked]
         self._following = [each for each in extensions if type(each).opened is not Extension.opened]
         self.lives: set[L] = set()
         self.driven: dict[str, L] = {}

@@ -20,7 +20,7 @@ from graphengine.errors import (
     UnknownRun,
     UnknownStep,
 )
-from graphengine.history.step_document import error_document
+from graphengine.records.step_document import error_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

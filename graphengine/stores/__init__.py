@@ -1,1 +1,1 @@
-"""Storage of runs: the `Store` protocol, and its implementations in memory, SQLite and PostgreSQL."""
+"""Storage of runs: the `Store` protocol, what every store shares, and the store in memory."""

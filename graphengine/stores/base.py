@@ -116,6 +116,13 @@ class RunInfo:
     summary: Summary | None = None
 
 
+def status_of(info: RunInfo) -> Status:
+    """Return a run's status as shown: a running one without a driver is queued, if it never had one, or interrupted."""
+    if info.status == "running" and info.driver is None:
+        return "queued" if info.queued else "interrupted"
+    return info.status
+
+
 class Append(Struct):
     """Steps to add to one run, atomically.
 

@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
 from graphengine.errors import DefinitionError
-from graphengine.stores.sql import SENDERS
+from graphengine.stores.senders import SENDERS
 
 if TYPE_CHECKING:
     from collections.abc import Sized
 
-_WORKERS: Final = ("concurrent.futures.thread", "graphengine.stores.sqlite.worker", "aiosqlite.core")
+_WORKERS: Final = ("concurrent.futures.thread", "graphengine.databases.sqlite.worker", "aiosqlite.core")
 """Modules whose threads work for an event loop: such a thread calls what comes through a queue."""
 
 _LOOK_SECONDS: Final = 0.0005

@@ -50,7 +50,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Store]:
 
         made = MemoryStore()
     else:
-        from graphengine.stores.sqlite import SQLiteStore  # noqa: PLC0415
+        from graphengine.databases.sqlite import SQLiteStore  # noqa: PLC0415
 
         made = SQLiteStore(tmp_path / "runs.db")
     yield made

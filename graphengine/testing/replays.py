@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphengine.history.export import Exported, read_file
-from graphengine.history.replay import replay as replays
+from graphengine.records.export import Exported, read_file
+from graphengine.records.replay import replay as replays
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -13,9 +13,10 @@ from graphengine.agents.model_routing import ALL, by_agent
 from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
 from graphengine.engine.steps import Failed, Node, RunStatus, failure_of, without_items
-from graphengine.errors import InputError, ModelUnavailable
+from graphengine.errors import InputError
 from graphengine.graph.definition import Compiled
 from graphengine.history.visits import Visits as Run
+from graphengine.models.errors import ModelUnavailable
 from graphengine.models.scripted import shortened
 from graphengine.runner import RunFailed
 from graphengine.runner.arguments import plan_of

@@ -13,7 +13,7 @@ from pydantic_core import to_jsonable_python
 
 from graphengine.errors import InputError, RunExists
 from graphengine.graph.options import is_tag
-from graphengine.runner.records import lives_of
+from graphengine.runner.runner import lives_of
 from graphengine.state.declared import given_in
 from graphengine.stores.base import DEFAULT_QUEUE, StoredSchedule
 
@@ -115,16 +115,22 @@ def ticks(schedule: Schedule, after: float) -> Iterator[float]:
         >>> next(ticks(daily, 1_000_000_000.0))
         1000011600.0
     """
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - only schedules need it
+    from zoneinfo import ZoneInfo, available_timezones  # noqa: PLC0415 - only schedules need it
 
     from cronsim import CronSim, CronSimError  # noqa: PLC0415
 
     where = f"schedule {schedule.name!r}"
     try:
-        zone = ZoneInfo(schedule.zone)
+        zone = UTC if schedule.zone == "UTC" else ZoneInfo(schedule.zone)
     except (KeyError, ValueError, OSError) as error:
-        repair = "use a name of the IANA database, such as Europe/Berlin"
-        raise InputError(f"there is no time zone {schedule.zone!r}", where=where, repair=repair) from error
+        what, repair = (
+            f"there is no time zone {schedule.zone!r}",
+            "use a name of the IANA database, such as Europe/Berlin",
+        )
+        if not available_timezones():  # as on Alpine and Windows
+            what = f"the time zone {schedule.zone!r} is unknown: this system has no database of time zones"
+            repair = "install it: `pip install tzdata`"
+        raise InputError(what, where=where, repair=repair) from error
     try:
         found = CronSim(schedule.cron, datetime.fromtimestamp(after, zone))
     except CronSimError as error:

@@ -19,9 +19,9 @@ from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerCl
 from graphengine.graph.options import is_seconds
 from graphengine.runner import opening
 from graphengine.runner.arguments import by_name, plan_of
-from graphengine.runner.records import lives_of
 from graphengine.runner.result import RunFailed
 from graphengine.runner.run import handle_on, life_of
+from graphengine.runner.runner import lives_of
 from graphengine.stores.base import ClaimedRun, ClaimQuery
 from graphengine.worker.schedules import Ticker
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from graphengine import Agent, Node, Retry, Settings, TextFile
 from graphengine.agents.prompts import DATA_NOTE, labelled
-from graphengine.errors import ModelTransient
+from graphengine.models.errors import ModelTransient
 from nodes.citing import Passage, check_brief, lines_of, located
 from nodes.review.agents import research
 

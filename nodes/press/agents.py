@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field
 
 from graphengine import Agent, Failure, Retry, Settings, TextFile
 from graphengine.agents.prompts import DATA_NOTE
-from graphengine.errors import ModelTransient
 from graphengine.graph.definition import Node, Writes
+from graphengine.models.errors import ModelTransient
 from nodes.citing import Passage, claims, located, marked, size
 from nodes.press.publishing import CHARACTERS, TAGS, Listing, Post, post_of
 from nodes.review import agents as review

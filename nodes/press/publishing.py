@@ -20,14 +20,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from graphengine import Context, TextFile
 from graphengine.output_file import write_file
-from nodes.citing import KNOWLEDGE, Passage, marked
+from nodes.citing import CITED, KNOWLEDGE, Passage, marked
 
 CHARACTERS: Final = {"title": (1, 69), "description": (150, 160)}  # search engines show some 160
 TAGS: Final = (3, 5)
 TIMEOUT_SECONDS: Final = 30.0
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 SLUG: Final = 48  # characters; even with four bytes each below the 255 bytes of a file's name
-_CITED: Final = re.compile(r"(?<!\s)\s*\[([^\[\]]+)\](?!\()")
 _BUSY: Final = (429, 503)
 _FAILED: Final = 300
 
@@ -73,7 +72,7 @@ def with_footnotes(text: str, names: Mapping[str, str]) -> tuple[str, list[str]]
         cited.extend(name for name in told if name not in cited)
         return "".join(f"[^{cited.index(name) + 1}]" for name in told)
 
-    body = _CITED.sub(footnotes, text)
+    body = CITED.sub(footnotes, text)
     notes = "\n".join(f"[^{number}]: {name}" for number, name in enumerate(cited, start=1))
     return f"{body}\n\n{notes}" if notes else body, cited
 

@@ -11,8 +11,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from graphengine import Agent, Settings, TextFile
 from graphengine.agents.prompts import DATA_NOTE, block
-from graphengine.errors import BadRequest
 from graphengine.models import web_search
+from graphengine.models.errors import BadRequest
 from nodes.citing import KNOWLEDGE, Passage, Quotations, check_brief, check_quotations, lines_of, uncited
 
 SHOWN_REVIEWS: Final = 2  # earlier ones that a reviewer sees

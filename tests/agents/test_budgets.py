@@ -8,9 +8,9 @@ from collections.abc import Callable
 import pytest
 
 from graphengine import END, START, Agent, Graph, Limits, Runner, ScriptedModel, tool
-from graphengine.errors import ModelUnreachable
 from graphengine.models import Request, Response, Router
 from graphengine.models.base import EstimatesCosts
+from graphengine.models.errors import ModelUnreachable
 from graphengine.models.scripted import calls
 from tests.agents.run_kits import Work, forked, one, paid, within
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
+from graphengine.agents.errors import BadAnswer, GuardFailed
 from graphengine.agents.guards import Guard, apply_to_value, as_guards, check_text, guard
-from graphengine.errors import BadAnswer, DefinitionError, GuardFailed
+from graphengine.errors import DefinitionError
 
 
 class Mood(enum.Enum):

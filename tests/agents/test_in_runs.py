@@ -12,8 +12,9 @@ from pydantic import BaseModel
 from graphengine import END, START, Agent, Context, Graph, Limits, Retry, RunFailed, Runner, ScriptedModel, iterations
 from graphengine.agents.window import Window
 from graphengine.engine.steps import Step
-from graphengine.errors import CompileError, DefinitionError, InputError, ModelUnreachable, RateLimited
+from graphengine.errors import CompileError, DefinitionError, InputError
 from graphengine.models import Message, Request, Response
+from graphengine.models.errors import ModelUnreachable, RateLimited
 from graphengine.models.scripted import calls
 from graphengine.reducers import append, extend
 from graphengine.testing import FakeClock

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Agent, Graph, Runner, tool
 from graphengine.agents import arguments, json_text, reading
 from graphengine.agents.approval import Approval
-from graphengine.errors import BadAnswer
+from graphengine.agents.errors import BadAnswer
 from graphengine.models import Response, ScriptedModel, ToolCall
 from tests.agents.tool_kits import called
 from tests.kit.runs import SOON, over

@@ -27,13 +27,15 @@ from graphengine import (
     tool,
 )
 from graphengine.agents import guard
+from graphengine.agents.errors import BadAnswer
 from graphengine.agents.tools import Tool, ToolsUnavailable
 from graphengine.engine.step_json import encode_step
-from graphengine.errors import AnswerCut, BadAnswer, InputError, ModelTransient
-from graphengine.history.export import export_run, import_run
-from graphengine.history.replay.replay import replay
+from graphengine.errors import InputError
 from graphengine.models import Request, Response
+from graphengine.models.errors import AnswerCut, ModelTransient
 from graphengine.models.scripted import calls
+from graphengine.records.export import export_run, import_run
+from graphengine.records.replay.replay import replay
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import ADD, Work, add, failing, forked, names, one, paid, within

@@ -13,6 +13,7 @@ from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Graph, Retry, Runner, ScriptedModel
 from graphengine.agents import Hooks, guard
+from graphengine.agents.errors import GuardFailed
 from graphengine.agents.live_events import (
     MOST_KEPT,
     AnswerReset,
@@ -24,11 +25,11 @@ from graphengine.agents.live_events import (
     ToolReturned,
 )
 from graphengine.agents.records import ToolOutcome
-from graphengine.errors import AnswerTorn, GuardFailed
 from graphengine.models import Request, Response, Router
 from graphengine.models.base import ToolCall
+from graphengine.models.errors import AnswerTorn
 from graphengine.models.scripted import calls
-from graphengine.runner import event_document
+from graphengine.records import event_document
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import add, failing, one, paid, within
 from tests.kit.facts import said

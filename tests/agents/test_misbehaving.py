@@ -14,8 +14,8 @@ import pytest
 from pydantic_core import to_json
 
 from graphengine import END, START, Agent, Context, Graph, Limits, Retry, RunFailed, Runner, ScriptedModel, Sizes, tool
-from graphengine.errors import ModelTransient
 from graphengine.models import Request, Response, ToolCall
+from graphengine.models.errors import ModelTransient
 from graphengine.models.scripted import calls
 from graphengine.stores.memory import MemoryStore
 from tests.agents.run_kits import ADD, Work, add, failing, names, one, paid, within

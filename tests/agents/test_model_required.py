@@ -9,7 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Graph, Runner, ScriptedModel
-from graphengine.errors import CompileError, DefinitionError, ModelUnavailable
+from graphengine.errors import CompileError, DefinitionError
+from graphengine.models.errors import ModelUnavailable
 from graphengine.testing import run_node
 
 if TYPE_CHECKING:

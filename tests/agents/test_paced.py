@@ -9,9 +9,9 @@ import pytest
 
 from graphengine import Agent, Context, Runner, ScriptedModel
 from graphengine.agents import runtime
-from graphengine.errors import ModelTransient, ModelUnreachable, RateLimited
 from graphengine.models import RateLimiter, Response
 from graphengine.models.anthropic import AnthropicModel
+from graphengine.models.errors import ModelTransient, ModelUnreachable, RateLimited
 from graphengine.models.limiter import PlainWaits
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphengine import END, START, Agent, Graph, Limits, Retry, Runner, ScriptedModel, choose
-from graphengine.errors import ModelTransient
+from graphengine.models.errors import ModelTransient
 from tests.agents.run_kits import Work, one, paid, within
 
 

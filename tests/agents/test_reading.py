@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints
 from typing_extensions import TypeAliasType, TypedDict
 
+from graphengine.agents.errors import BadAnswer
 from graphengine.agents.json_text import Unreadable, tolerant
 from graphengine.agents.reading import Output
-from graphengine.errors import BadAnswer, DefinitionError
+from graphengine.errors import DefinitionError
 
 
 class Review(BaseModel):

@@ -8,8 +8,8 @@ import pytest
 
 from graphengine import END, START, Agent, Graph, Retry, Runner
 from graphengine.engine.steps import outcome_of
-from graphengine.errors import ModelOverloaded
-from graphengine.history.replay.replay import replay
+from graphengine.models.errors import ModelOverloaded
+from graphengine.records.replay.replay import replay
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import Work, failing, names, one, within
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from graphengine import Agent, Runner, ScriptedModel, tool
-from graphengine.errors import (
+from graphengine.models.errors import (
     ModelError,
     ModelNotReady,
     ModelTransient,

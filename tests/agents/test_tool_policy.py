@@ -11,8 +11,10 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Agent, CompileError, Context, Graph, RunFailed, Runner, ScriptedModel, tool
 from graphengine.agents import guard
+from graphengine.agents.errors import GuardFailed
 from graphengine.agents.tool_threads import MOST_LEFT, MOST_THREADS, CallThread, ToolThreads, threads_of
-from graphengine.errors import DefinitionError, GuardFailed, ModelNotReady, ModelTransient
+from graphengine.errors import DefinitionError
+from graphengine.models.errors import ModelNotReady, ModelTransient
 from graphengine.models.scripted import calls
 from tests.agents.run_kits import AGAIN, one, within
 from tests.agents.tool_kits import called

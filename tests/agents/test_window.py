@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graphengine import Agent, ScriptedModel
+from graphengine.agents.errors import BadAnswer
 from graphengine.agents.window import (
     Window,
     cut,
@@ -16,7 +17,7 @@ from graphengine.agents.window import (
     with_summary,
     without_tools,
 )
-from graphengine.errors import BadAnswer, DefinitionError
+from graphengine.errors import DefinitionError
 from graphengine.models.base import Message, ToolCall
 
 

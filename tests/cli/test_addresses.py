@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from graphengine import Runner
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import StoreNotSupported
-from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.programs import Invoke
 
 ADDRESSES = [

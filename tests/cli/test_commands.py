@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from graphengine import Graph
+from graphengine.databases.sqlite.store import SQLiteStore
 from graphengine.errors import StoreError
-from graphengine.stores.sqlite.store import SQLiteStore
 from tests.cli.programs import COUNTER, Invoke, document
 
 KEYS = ["schema", "run_id", "graph", "status", "parent", "tags", "ending", "error", "waits", "usage", "inherited"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from graphengine.stores.checksums import sum_of
+from graphengine.databases.checksums import sum_of
 from tests.cli.programs import WAITING, Invoke
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\u009b31m[bold red]\u202e"

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from click.testing import Result
 
-from graphengine.stores.postgres import queries
+from graphengine.databases.postgres import queries
 from tests.cli.programs import Invoke
 from tests.kit.postgres import PostgresServer, execute
 

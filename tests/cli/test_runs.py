@@ -6,7 +6,7 @@ import pytest
 from graphengine import Runner
 from graphengine.cli.project import find
 from graphengine.cli.terminal import Channel
-from graphengine.history.selection import Wanted, newest
+from graphengine.records.selection import Wanted, newest
 from graphengine.testing import FakeClock
 from tests.cli.programs import ASKING, COUNTER, Invoke, document
 

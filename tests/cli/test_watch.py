@@ -16,12 +16,12 @@ from graphengine import END, START, Context, Graph, Runner, ask
 from graphengine.cli.context import CommandContext
 from graphengine.cli.terminal import Channel
 from graphengine.cli.watch import _Documents, _Lines, follow
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.steps import Step
 from graphengine.errors import UnknownRun
 from graphengine.history.load import load_snapshot
 from graphengine.history.visits import Visits
 from graphengine.stores.base import RunInfo
-from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.programs import COUNTER, GATED, WAITING, Invoke, call, read_line, read_until, start
 from tests.cli.screens import plain
 from tests.cli.test_live_text import Telling
@@ -128,7 +128,7 @@ class Held(SQLiteStore):
         self.free = asyncio.Event()
         self.free.set()
 
-    async def info(self, run_id: str) -> RunInfo:  # type: ignore[override]  # as `read` in stores/sql.py
+    async def info(self, run_id: str) -> RunInfo:  # type: ignore[override]  # as `read` in databases/sql.py
         await self.free.wait()
         return await super().info(run_id)
 

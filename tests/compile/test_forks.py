@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, FAIL, START, CompileError, Graph, failed, value
-from graphengine.compile.checks.fork_regions import Fork, breaches
+from graphengine.checks.fork_regions import Fork, breaches
 from graphengine.reducers import append
 from tests.kit.well_formed import Shape, ill_formed, random_shape
 

@@ -22,6 +22,7 @@ from graphengine import (
     ask,
 )
 from graphengine.agents import mcp, tool
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import CompileError, DefinitionError, InputError
 from graphengine.graph.options import is_seconds
 from graphengine.history.load import load_snapshot
@@ -29,7 +30,6 @@ from graphengine.models import AnthropicModel, OpenAIChatModel, RateLimiter
 from graphengine.patterns import circuit_breaker
 from graphengine.patterns.circuits import Guarded
 from graphengine.runner.run_events import StepRecorded
-from graphengine.stores.sqlite import SQLiteStore
 from tests.kit.runs import alone
 
 NONE = [math.nan, -1.0, -math.inf]

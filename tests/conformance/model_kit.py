@@ -11,8 +11,9 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from graphengine.errors import DefinitionError, ModelError
+from graphengine.errors import DefinitionError
 from graphengine.models.base import Closes, Message, Request, ToolCall, ToolSpec
+from graphengine.models.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from graphengine.errors import (
+from graphengine.models.errors import (
     AnswerTorn,
     BadRequest,
     ContextFull,

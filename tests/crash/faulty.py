@@ -24,11 +24,11 @@ from typing import Final
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, iterations
+from graphengine.databases.sqlite import SQLiteStore, doctor
+from graphengine.databases.sqlite.files import Synchronous
 from graphengine.engine.steps import Step
 from graphengine.errors import GraphEngineError
 from graphengine.stores.base import Append, RunInfo
-from graphengine.stores.sqlite import SQLiteStore, doctor
-from graphengine.stores.sqlite.files import Synchronous
 
 KINDS: Final = {"io": 1, "full": 2, "short": 3, "kill": 4}
 RUNS: Final = ("a", "b")

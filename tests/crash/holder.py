@@ -15,13 +15,13 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
+from graphengine.databases.addresses import is_postgres
+from graphengine.databases.postgres import PostgresStore
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import GraphEngineError, RunIsDriven
 from graphengine.runner import attempt
 from graphengine.runner.clock import SystemClock
-from graphengine.stores.addresses import is_postgres
 from graphengine.stores.base import Store
-from graphengine.stores.postgres import PostgresStore
-from graphengine.stores.sqlite import SQLiteStore
 
 DATABASE, FOLDER, LEASE_SECONDS, DO = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
 OPTIONS = dict(option.partition("=")[::2] for option in sys.argv[5:])

@@ -26,10 +26,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Retry, Runner, ask, iterations
+from graphengine.databases import long_texts
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.reducers import add, extend
-from graphengine.stores import long_texts, snapshots
+from graphengine.stores import snapshots
 from graphengine.stores.base import Append
-from graphengine.stores.sqlite import SQLiteStore
 
 RUN = "life"
 TOPICS = [f"t{number}" for number in range(8)]

@@ -14,8 +14,8 @@ from typing import Final
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, Worker
+from graphengine.databases.addresses import is_postgres
 from graphengine.errors import StoreUnreachable
-from graphengine.stores.addresses import is_postgres
 from graphengine.stores.base import Store
 
 DATABASE: Final = sys.argv[1] if len(sys.argv) > 1 else ""
@@ -96,7 +96,7 @@ async def store_at(database: str) -> Store | str:
     """Return the store; one on a server is open, although the server can be killed meanwhile."""
     if not is_postgres(database):
         return database
-    from graphengine.stores.postgres import PostgresStore  # noqa: PLC0415 - it needs an extra
+    from graphengine.databases.postgres import PostgresStore  # noqa: PLC0415 - it needs an extra
 
     store = PostgresStore(database)
     while True:  # the server may be killed right now; whatever starts workers would start this one again

@@ -20,12 +20,12 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from graphengine.databases import long_texts
+from graphengine.databases.sqlite import SQLiteStore, reads, removal
+from graphengine.databases.sqlite.doctor.checks import STRAYS
 from graphengine.engine.step_json import encode_step
-from graphengine.runner.retention import Rule, prune
-from graphengine.stores import long_texts
+from graphengine.records.retention import Rule, prune
 from graphengine.stores.base import Append
-from graphengine.stores.sqlite import SQLiteStore, reads, removal
-from graphengine.stores.sqlite.doctor.checks import STRAYS
 from tests.conformance.store_kit import append, batch, branch, new_run, step
 
 OLD, KEPT = ("old", "old child", "short"), ("parent", "child", "new")

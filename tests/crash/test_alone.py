@@ -58,7 +58,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 async def dies(database: str, how: str) -> None:
     """Let a process start or recover the deadly run, and kill it while the node is in flight."""
-    process = forks.start("tests.crash.deadly", database, how, loads=["graphengine.stores.postgres"])
+    process = forks.start("tests.crash.deadly", database, how, loads=["graphengine.databases.postgres"])
     try:
         assert await asyncio.to_thread(process.stdout.readline) == "in flight\n"
     finally:

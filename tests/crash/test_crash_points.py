@@ -21,6 +21,7 @@ from typing import Final
 
 import pytest
 
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.fold import fold
 from graphengine.engine.frame_tree import place_of
 from graphengine.engine.snapshot import CRASHES, Snapshot
@@ -28,7 +29,6 @@ from graphengine.engine.steps import Step
 from graphengine.errors import StoreMissing
 from graphengine.state.json_values import JsonValue
 from graphengine.stores.base import RunInfo
-from graphengine.stores.sqlite import SQLiteStore
 from tests.crash.deaths import done, never_recorded, order_free, recorded
 from tests.crash.features import RUNS, Order
 from tests.kit.crash_points import Point, names

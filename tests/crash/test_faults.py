@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import GraphEngineError
-from graphengine.stores.sqlite import SQLiteStore
 from tests.crash.faulty import troubles
 
 ROOT = Path(__file__).resolve().parents[2]

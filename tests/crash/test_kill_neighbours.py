@@ -14,7 +14,7 @@ from tests.kit.facts import said
 
 async def life(*words: str) -> int:
     """Return how a process of `neighbours.py` ended."""
-    process = forks.start("tests.crash.neighbours", *words, loads=["graphengine.stores.postgres"])
+    process = forks.start("tests.crash.neighbours", *words, loads=["graphengine.databases.postgres"])
     try:
         async with asyncio.timeout(120):
             while (code := process.poll()) is None:  # noqa: ASYNC110 - it waits for a process

@@ -31,7 +31,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def worker(database: str, file: Path) -> forks.Started:
     """Start a worker, and return when it has opened the database."""
-    loads = ["graphengine.stores.postgres", "graphengine.worker.worker"]
+    loads = ["graphengine.databases.postgres", "graphengine.worker.worker"]
     started = forks.start("tests.crash.queue_worker", database, str(file), loads=loads)
     assert started.stdout.readline() == "ready\n"
     return started

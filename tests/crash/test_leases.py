@@ -17,8 +17,8 @@ from typing import TypeAlias
 import pytest
 
 from graphengine import Runner
+from graphengine.databases.addresses import is_postgres
 from graphengine.engine.steps import Step
-from graphengine.stores.addresses import is_postgres
 from tests.crash.deaths import done
 from tests.kit import forks
 from tests.kit.postgres import execute
@@ -39,7 +39,7 @@ class Holder:
 
     def __init__(self, database: str, folder: Path, lease_seconds: float, *words: str) -> None:
         given = (database, str(folder), str(lease_seconds), *words)
-        self.process = forks.start(PROGRAM, *given, loads=["graphengine.stores.postgres"])
+        self.process = forks.start(PROGRAM, *given, loads=["graphengine.databases.postgres"])
         self.pid = self.process.pid
 
     def line(self, beginning: str = "") -> str:

@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.stores.base import Store
-from graphengine.stores.sqlite import SQLiteStore
 from tests.kit import crash_points
 from tests.kit.crash_points import CALLS, CrashPoints, Point, names
 

@@ -17,10 +17,10 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, Worker, ask
+from graphengine.databases.postgres import PostgresStore, owners, sessions, taking
 from graphengine.errors import LeaseLost
 from graphengine.stores import dispatch
 from graphengine.stores.base import QueueLimits
-from graphengine.stores.postgres import PostgresStore, owners, sessions, taking
 from tests.conformance.store_kit import new_run
 from tests.conformance.stores_queued import ids, pick, queue_run
 from tests.crash import life_of_workers

@@ -10,9 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner, Worker, iterations
+from graphengine.databases.postgres import PostgresStore
 from graphengine.errors import GraphEngineError
 from graphengine.runner.run import Run
-from graphengine.stores.postgres import PostgresStore
 from tests.crash import life_of_workers
 from tests.crash.deaths import done
 from tests.crash.life_of_workers import EFFECTS, small

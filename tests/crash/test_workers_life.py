@@ -66,7 +66,7 @@ class Workers:
         return worker
 
     def _load(self) -> forks.Started:
-        return forks.start(PROGRAM, *self._words, loads=["graphengine.stores.postgres"])
+        return forks.start(PROGRAM, *self._words, loads=["graphengine.databases.postgres"])
 
     @staticmethod
     def _end(worker: forks.Started) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from graphengine import Context, Runner, Worker
-from graphengine.stores.postgres import doctor as postgres_doctor
-from graphengine.stores.sqlite import doctor as sqlite_doctor
+from graphengine.databases.postgres import doctor as postgres_doctor
+from graphengine.databases.sqlite import doctor as sqlite_doctor
 from tests.crash import life_of_workers
 from tests.crash.life_of_workers import small
 from tests.crash.test_workers_life import reach

@@ -63,7 +63,8 @@ def test_the_examples_of_a_module_print_their_output(
     given = importlib.import_module(module)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     report: list[str] = []
-    for found in FINDER.find(given, module, globs={**names(), **vars(given)}):
+    known = {**names(), **vars(given), "Runner": Runner}  # the one of programs, also in the core
+    for found in FINDER.find(given, module, globs=known):
         runner.run(found, compileflags=0, out=report.append)  # as in a user's file, not as in ours
     assert runner.summarize(verbose=False).failed == 0, "".join(report)
 

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from graphengine.cli.main import main
-from graphengine.history.export import read_file
+from graphengine.records.export import read_file
 from graphengine.render import render_graph_spec
 from graphengine.render.charts import Chart, branches, comparison, family_of, pair_of, scores, timeline
 from graphengine.render.parts import Detail

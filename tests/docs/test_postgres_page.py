@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-from graphengine.stores.postgres import PostgresStore
+from graphengine.databases.postgres import PostgresStore
 from tests.conformance.store_kit import append, batch, new_run, step
 from tests.kit.postgres import PostgresServer
 

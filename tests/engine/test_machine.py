@@ -54,11 +54,11 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
     patches = [
         ("steps.py", kind, new),
         ("rules/fork.py", "facts.cancelled = ", "facts.canceled = "),
-        ("../history/replay/node_diff.py", 'graph_spec["reads"]', 'graph_spec["raeds"]'),
+        ("../records/replay/node_diff.py", 'graph_spec["reads"]', 'graph_spec["raeds"]'),
         ("frame_tree.py", 'joined["priced_usd"]', 'joined["priced_uds"]'),
         ("ready.py", 'usage.get("unknown_calls", 0)', 'usage.get("unknown_cals", 0)'),
         ("../graph/options.py", 'given["unknown_cost"]', 'given["unknown_costs"]'),
-        ("../history/usage.py", 'by.get("agent", "")', 'by.get("agnet", "")'),
+        ("../records/spending.py", 'by.get("agent", "")', 'by.get("agnet", "")'),
         ("../state/amounts.py", 'usage.get("cost_usd", 0.0)', 'usage.get("cost_usds", 0.0)'),
         ("phases.py", "Phase: TypeAlias = Ready", f"{new_phase}Phase: TypeAlias = Asleep | Ready"),
         ("events.py", "Event: TypeAlias = FrameEvent", f"{new_event}Event: TypeAlias = Nudged | FrameEvent"),
@@ -73,12 +73,13 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
         shadow = tmp_path / f"{number}.py"
         shadow.write_text(source.replace(old, text), encoding="utf-8")
         shadows += ["--shadow-file", str(file.relative_to(ROOT)), str(shadow)]
-    folders = ("graphengine/engine", "graphengine/history", "graphengine/graph", "graphengine/state")
+    parts = ("engine", "records/replay", "records/spending.py", "graph", "state")
+    folders = [f"graphengine/{part}" for part in parts]
     ended = run_mypy(ROOT, tmp_path / "mypy", *shadows, *folders)
     unhandled = re.findall(r'(\S+)\.py:\d+: error: .*incompatible type "(\w+)"; expected "Never"', ended.stdout)
     assert {*unhandled} == {
         ("graphengine/engine/fold", "Paused"),
-        ("graphengine/history/replay/event_of_step", "Paused"),
+        ("graphengine/records/replay/event_of_step", "Paused"),
         ("graphengine/engine/stored", "Asleep"),
         ("graphengine/engine/machine", "Nudged"),
     }, ended.stdout
@@ -88,5 +89,5 @@ def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Pat
     for record, key in misspelt:
         assert f'TypedDict "{record}" has no key "{key}"' in ended.stdout
     # `get` returns an object for a key that a record does not have.
-    for part in ("engine/ready", "history/usage", "state/amounts"):
+    for part in ("engine/ready", "records/spending", "state/amounts"):
         assert re.search(rf"{part}\.py:\d+: error: .*object", ended.stdout), ended.stdout

@@ -18,7 +18,7 @@ import pytest
 from graphengine import Graph
 from graphengine.engine.step_json import decode_step
 from graphengine.engine.steps import Step
-from graphengine.history.replay.replay import replay
+from graphengine.records.replay.replay import replay
 from tests.kit.drive import Drive
 from tests.kit.facts import resaid, said
 from tests.kit.graphs import case, limits, script, state

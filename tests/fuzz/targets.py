@@ -25,20 +25,20 @@ from graphengine.cli.inputs import forms_of, parse_pairs, state_from
 from graphengine.cli.places import graph_files
 from graphengine.cli.steps import arrow, changes_of, error_line, facts_of, in_short, is_offline, reason
 from graphengine.cli.terminal import Channel
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Step, usage_of
 from graphengine.errors import GraphEngineError
-from graphengine.history.json_document import run_document
 from graphengine.history.load import load_snapshot, snapshot_of
-from graphengine.history.step_document import plain
+from graphengine.migration.compatibility import field_changes
+from graphengine.records.json_document import run_document
+from graphengine.records.step_document import plain
 from graphengine.reducers import append
 from graphengine.render import render_graph_spec
 from graphengine.runner.answer_schema import choices, in_words, whats_wrong
-from graphengine.runner.migration.compatibility import field_changes
 from graphengine.runner.result import result_of
 from graphengine.state.path import parse
 from graphengine.stores.base import Loaded, RunInfo
-from graphengine.stores.sqlite import SQLiteStore
 
 FOLDER: Final = Path(tempfile.gettempdir())
 

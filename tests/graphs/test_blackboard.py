@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from graphengine import Limits, Result, RunFailed, Runner, ScriptedModel
-from graphengine.errors import BadRequest, ModelUnavailable
+from graphengine.models.errors import BadRequest, ModelUnavailable
 from graphengine.patterns import Subscriber
 from graphs.blackboard import MODELS, ROUNDS, SPECIALISTS, Commission, Research, example, graph, research_board
 from nodes.board.agents import MOST_DRAFTS, wishes

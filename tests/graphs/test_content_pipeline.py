@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 from graphengine import Limits, Result, RunFailed, Runner, ScriptedModel
 from graphengine.cli.main import main
-from graphengine.errors import BadRequest, InputError, ModelTimeout, QuotaExceeded
+from graphengine.errors import InputError
 from graphengine.models import Request
+from graphengine.models.errors import BadRequest, ModelTimeout, QuotaExceeded
 from graphengine.output_file import write_file
 from graphengine.patterns import Decision
 from graphengine.testing import FakeClock

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from graphengine import Limits, Runner, ScriptedModel, Worker
-from graphengine.errors import BadRequest, QuotaExceeded
 from graphengine.models import Request
+from graphengine.models.errors import BadRequest, QuotaExceeded
 from graphs.content_queue import MODELS, Parcel, Queue, content_queue, example, graph
 from nodes.citing import Quotations
 from tests.graphs.press_kit import ANSWERS, CALL_USD, EDITED, LISTED, MOON, SOURCE, TASK, TEXT, TWO, by_role

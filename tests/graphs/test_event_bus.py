@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from graphengine import Graph, Limits, Result, RunFailed, Runner, ScriptedModel
-from graphengine.errors import BadRequest, ModelUnavailable
 from graphengine.models import Request
+from graphengine.models.errors import BadRequest, ModelUnavailable
 from graphs.event_bus import LETTERS, MEMBERS, MODELS, Letter, Member, Office, event_bus, example, graph
 from nodes.citing import Quotations
 from nodes.review.agents import Review

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from graphengine import Limits, RunFailed, Runner, ScriptedModel
-from graphengine.errors import BadRequest, ModelUnreachable, QuotaExceeded
+from graphengine.models.errors import BadRequest, ModelUnreachable, QuotaExceeded
 from graphengine.testing import FakeClock
 from graphs.handoff import MODELS, example, graph, handoff
 from nodes.citing import KNOWLEDGE, Passage, Quotations

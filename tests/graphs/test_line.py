@@ -6,7 +6,8 @@ import pytest
 
 from graphengine import Limits, RunFailed, Runner, ScriptedModel
 from graphengine.cli.new import files_of
-from graphengine.errors import BadRequest, InputError
+from graphengine.errors import InputError
+from graphengine.models.errors import BadRequest
 from graphs.line import MODELS, example, graph, line_of
 from tests.graphs.orchestrator_kit import FOUND, GIVEN, LINES, MENDED, REVIEW, TEXT
 from tests.patterns.scripted import play

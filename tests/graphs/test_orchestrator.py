@@ -7,9 +7,9 @@ import pytest
 
 from graphengine import Limits, RunFailed, Runner, ScriptedModel
 from graphengine.agents.reading import Output
-from graphengine.errors import BadRequest, ModelUnavailable
 from graphengine.models import Request, model_of
 from graphengine.models.base import KnowsPrices
+from graphengine.models.errors import BadRequest, ModelUnavailable
 from graphengine.patterns import Step
 from graphs.orchestrator import MODELS, Assignment, example, graph, orchestrator
 from nodes.citing import KNOWLEDGE, Quotations

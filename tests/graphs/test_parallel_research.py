@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from graphengine import Limits, RunFailed, Runner, ScriptedModel, TextFile
-from graphengine.errors import BadRequest, ModelUnreachable, QuotaExceeded
 from graphengine.models import Request
+from graphengine.models.errors import BadRequest, ModelUnreachable, QuotaExceeded
 from graphengine.testing import FakeClock
 from graphs.parallel_research import MODELS, example, graph, parallel_research
 from nodes.citing import KNOWLEDGE, Passage, Quotations

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from graphengine import RunFailed, Runner, ScriptedModel, TextFile
+from graphengine.agents.errors import BadAnswer
 from graphengine.agents.prompts import DATA_NOTE
-from graphengine.errors import BadAnswer, ModelUnavailable
+from graphengine.models.errors import ModelUnavailable
 from graphs.review_loop import Article, example, graph, review_loop
 from nodes.citing import Passage, Quotations, claims
 from nodes.review.agents import recaller, researcher, reviewer, searcher, writer

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from graphengine import Limits, RunFailed, Runner, ScriptedModel
-from graphengine.errors import BadRequest, InputError, ModelUnavailable
+from graphengine.errors import InputError
 from graphengine.models import model_of
 from graphengine.models.base import KnowsPrices
+from graphengine.models.errors import BadRequest, ModelUnavailable
 from graphengine.patterns import View
 from graphs.writers_room import MODELS, example, graph, writers_room
 from nodes.room.agents import ROLES, check_outline, network_exec, role

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, FAIL, START, Agent, Graph, ask, value
-from graphengine.history.graph_spec_diff import differences
+from graphengine.records.graph_spec_diff import differences
 from graphengine.reducers import append
 
 

@@ -10,16 +10,16 @@ import pytest
 from pydantic_core import from_json, to_json
 
 from graphengine import Limits, RunFailed, Runner, __version__
+from graphengine.databases.sqlite import SQLiteStore
+from graphengine.databases.sqlite.queries import latest_format
 from graphengine.engine.fold import fold
 from graphengine.engine.steps import Kind, Step
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import UnknownRun
-from graphengine.history.export import Exported, export_run, import_run, read_file, to_json_text
 from graphengine.history.load import load_snapshot
+from graphengine.records.export import Exported, export_run, import_run, read_file, to_json_text
 from graphengine.stores.base import Store
 from graphengine.stores.memory import MemoryStore
-from graphengine.stores.sqlite import SQLiteStore
-from graphengine.stores.sqlite.queries import latest_format
 from graphengine.testing import FakeClock, replay
 from tests.kit.facts import said
 from tests.kit.record import BEGAN, FOLDER, RUNS, graph_for, recorded

@@ -2,9 +2,10 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Graph, Runner
 from graphengine.engine.frame_tree import add_usage
-from graphengine.history.load import diff
-from graphengine.history.usage import Spent, spending, spent_since, summed
+from graphengine.history.usage import spent_since
 from graphengine.models.base import Request, Response
+from graphengine.records.run_diff import diff
+from graphengine.records.spending import Spent, spending, summed
 from graphengine.state.amounts import Usage
 from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import made_step

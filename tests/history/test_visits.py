@@ -17,9 +17,10 @@ from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Shift, usage_of
 from graphengine.engine.stored import to_record
 from graphengine.errors import StoreCorrupt
-from graphengine.history.export import import_run, read_file
-from graphengine.history.load import States, load_visits
+from graphengine.history.load import load_visits
 from graphengine.history.visits import Visits
+from graphengine.records.export import import_run, read_file
+from graphengine.records.states import States
 from graphengine.stores.memory import MemoryStore
 from tests.kit.drive import Drive
 from tests.kit.facts import altered, made_step

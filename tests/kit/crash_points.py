@@ -125,7 +125,7 @@ class CrashPoints:
         _replace(TaskRunner, "run", watched_run, undone)
 
     def _watch_commits(self, undone: ExitStack) -> None:
-        from graphengine.stores.sqlite import checkpoints, worker  # noqa: PLC0415 - other stores do not need it
+        from graphengine.databases.sqlite import checkpoints, worker  # noqa: PLC0415 - other stores do not need it
 
         points, connect = self, worker.connect
 

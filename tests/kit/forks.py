@@ -39,7 +39,7 @@ LOADED: Final = (
     "graphengine.cli.main",
     "graphengine.cli.run",
     "graphengine.worker.worker",
-    "graphengine.stores.sqlite",
+    "graphengine.databases.sqlite",
     "docstring_parser",
     "filelock",
     "json_repair",

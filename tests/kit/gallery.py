@@ -21,9 +21,9 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from graphengine import Graph, Runner, TextFile, __version__
-from graphengine.history.export import Exported, export_run, to_json_text
 from graphengine.models.base import Request, Response, RulesModel
 from graphengine.models.placeholder import PlaceholderModel
+from graphengine.records.export import Exported, export_run, to_json_text
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from scripts.demo import ANSWERS

@@ -173,8 +173,8 @@ class PostgresServer:
 
     def _new_shape(self) -> object:
         """Return the shape of a schema that no test has changed."""
-        from graphengine.stores.addresses import parse  # noqa: PLC0415 - other programs of the tests need only a server
-        from graphengine.stores.postgres.opening import prepare  # noqa: PLC0415
+        from graphengine.databases.addresses import parse  # noqa: PLC0415 - other programs of the tests need only a server
+        from graphengine.databases.postgres.opening import prepare  # noqa: PLC0415
 
         with psycopg.connect(self.address(), autocommit=True, options="-csearch_path=unchanged") as connection:
             prepare(connection, parse(self.address("unchanged")))

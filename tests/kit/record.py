@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from graphengine import Graph, Limits, RunFailed, Runner, __version__
+from graphengine.databases.sqlite import SQLiteStore
+from graphengine.databases.sqlite.files import APPLICATION_ID
+from graphengine.databases.sqlite.queries import latest_format
 from graphengine.errors import StoreError
-from graphengine.history.export import Exported, export_run, import_run, to_json_text
+from graphengine.records.export import Exported, export_run, import_run, to_json_text
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
-from graphengine.stores.sqlite import SQLiteStore
-from graphengine.stores.sqlite.files import APPLICATION_ID
-from graphengine.stores.sqlite.queries import latest_format
 from graphengine.testing import FakeClock
 from graphs.review_loop import example, review_loop
 from tests.kit.facts import resaid, said

@@ -7,7 +7,7 @@ kind of step add a graph, and record a run of it with `python -m tests.kit.recor
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field
 
 from graphengine import (
     END,
@@ -28,8 +28,9 @@ from graphengine import (
     plateau,
     value,
 )
-from graphengine.errors import BadAnswer
+from graphengine.agents.errors import BadAnswer
 from graphengine.reducers import add, append, merge
+from tests.kit.runs import Odd
 
 
 class Part(BaseModel):
@@ -37,21 +38,6 @@ class Part(BaseModel):
 
     name: str
     words: int = Field(ge=0)
-
-
-class Odd(BaseModel):
-    """A number with a rule that no JSON Schema tells."""
-
-    n: int
-
-    @field_validator("n")
-    @classmethod
-    def odd(cls, n: int) -> int:
-        """Refuse even numbers."""
-        if n % 2 == 0:
-            message = "even"
-            raise ValueError(message)
-        return n
 
 
 class Text(BaseModel):

@@ -14,8 +14,8 @@ from graphengine import (
     Runner,
     value,
 )
-from graphengine.history.export import Exported, export_run
-from graphengine.history.replay.replay import Replayed, replay
+from graphengine.records.export import Exported, export_run
+from graphengine.records.replay.replay import Replayed, replay
 from graphengine.reducers import append, merge
 from graphengine.testing import FakeClock
 

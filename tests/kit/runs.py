@@ -7,7 +7,7 @@ nodes are the same everywhere, so they are built here, for a given state.
 import asyncio
 from typing import Any, NamedTuple, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from graphengine import END, START, Graph
 from graphengine.runner import Emitted, NodeBegan, StepRecorded
@@ -17,6 +17,21 @@ SOON = 60  # seconds that a test can hang before it fails
 WEEK = 7 * 86_400  # seconds
 
 StateT = TypeVar("StateT", bound=BaseModel)
+
+
+class Odd(BaseModel):
+    """A number with a rule that no JSON Schema tells."""
+
+    n: int
+
+    @field_validator("n")
+    @classmethod
+    def odd(cls, n: int) -> int:
+        """Refuse even numbers."""
+        if n % 2 == 0:
+            message = "even"
+            raise ValueError(message)
+        return n
 
 
 def alone(

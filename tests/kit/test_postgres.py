@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from graphengine.stores.postgres import PostgresStore
+from graphengine.databases.postgres import PostgresStore
 from tests.kit import postgres
 from tests.kit.postgres import PostgresServer
 

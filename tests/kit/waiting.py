@@ -13,8 +13,7 @@ from pydantic import BaseModel, Field
 
 from graphengine import END, START, Graph, Runner
 from graphengine.reducers import append
-from tests.kit.recorded import Odd
-from tests.kit.runs import SOON, row
+from tests.kit.runs import SOON, Odd, row
 
 
 class Verdict(BaseModel):

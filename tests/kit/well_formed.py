@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from graphengine.compile.checks.reachability import reachable_from
+from graphengine.checks.reachability import reachable_from
 from tests.kit.fork_graphs import fork_spec
 from tests.kit.spec import EdgeSpec, ForkSpec, SwitchSpec
 

@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 import pytest
 
 from graphengine import ScriptedModel
-from graphengine.errors import ModelError
 from graphengine.models import RateLimiter, RecordedModel, Router, received
 from graphengine.models.base import Model, Request
+from graphengine.models.errors import ModelError
 from graphengine.models.received import Event, EventReader, ServerEvents
 from tests.conformance.model_kit import question
 from tests.conformance.model_scenes import Fails, Says, Scene, Tears

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from graphengine.errors import (
+from graphengine.models import sdk
+from graphengine.models.anthropic import AnthropicModel
+from graphengine.models.base import Message, Request, ToolCall
+from graphengine.models.errors import (
     AnswerTorn,
     BadRequest,
     ModelOverloaded,
@@ -14,9 +17,6 @@ from graphengine.errors import (
     NoModelServer,
     QuotaExceeded,
 )
-from graphengine.models import sdk
-from graphengine.models.anthropic import AnthropicModel
-from graphengine.models.base import Message, Request, ToolCall
 from graphengine.models.prices import Price
 from graphengine.models.router import Router
 from graphengine.models.settings import Settings

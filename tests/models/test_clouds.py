@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from graphengine import Settings, web_search
-from graphengine.errors import ModelUnavailable, RateLimited
 from graphengine.models import AzureModel, BedrockModel, Request, VertexModel, model_of
 from graphengine.models.batches import lacks_batches
+from graphengine.models.errors import ModelUnavailable, RateLimited
 from tests.conformance.model_kit import question
 
 MESSAGE: dict[str, Any] = {

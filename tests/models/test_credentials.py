@@ -7,9 +7,10 @@ import traceback
 import pytest
 
 from graphengine.cli.models import _where  # pyright: ignore[reportPrivateUsage]
-from graphengine.errors import DefinitionError, ModelError, ModelUnavailable, ModelUnreachable
+from graphengine.errors import DefinitionError
 from graphengine.models import Request
 from graphengine.models.anthropic import AnthropicModel
+from graphengine.models.errors import ModelError, ModelUnavailable, ModelUnreachable
 from graphengine.models.hiding import struck
 from graphengine.models.names import model_of
 from graphengine.models.openai_chat import OpenAIChatModel

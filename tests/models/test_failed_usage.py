@@ -7,9 +7,9 @@ import json
 import pytest
 
 from graphengine import Agent, Limits, Retry, Runner, ScriptedModel, Settings
-from graphengine.errors import ModelError, ModelTimeout, ModelUnreachable, RateLimited
 from graphengine.models import Price, Request, Response, Router
 from graphengine.models.base import usage_of_failure
+from graphengine.models.errors import ModelError, ModelTimeout, ModelUnreachable, RateLimited
 from graphengine.models.scripted import calls
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import Stuck, one, within

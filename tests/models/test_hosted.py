@@ -25,7 +25,7 @@ from graphengine import (
     web_fetch,
     web_search,
 )
-from graphengine.errors import DefinitionError, ModelError
+from graphengine.errors import DefinitionError
 from graphengine.models import (
     AnthropicModel,
     BedrockModel,
@@ -38,6 +38,7 @@ from graphengine.models import (
     VertexModel,
     cited,
 )
+from graphengine.models.errors import ModelError
 from graphengine.models.parts import HostedCall, HostedResult, Text
 from tests.agents.run_kits import Work, add, one, within
 from tests.models.acts import Raw

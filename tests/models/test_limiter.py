@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from graphengine.errors import (
+from graphengine.errors import DefinitionError
+from graphengine.models import Message, Model, RateLimiter, Request, Response, ScriptedModel
+from graphengine.models.anthropic import AnthropicModel
+from graphengine.models.errors import (
     AnswerTorn,
     BadRequest,
-    DefinitionError,
     ModelBusy,
     ModelError,
     ModelOverloaded,
@@ -20,8 +22,6 @@ from graphengine.errors import (
     ModelUnreachable,
     RateLimited,
 )
-from graphengine.models import Message, Model, RateLimiter, Request, Response, ScriptedModel
-from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.limiter import PlainWaits, limited, limiter_of
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel

@@ -10,9 +10,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from graphengine import Media
-from graphengine.errors import BadRequest
 from graphengine.models import Message, OpenAIChatModel, Request, ToolCall
 from graphengine.models.base import estimated_tokens
+from graphengine.models.errors import BadRequest
 from tests.conformance.model_scenes import Says
 from tests.models.adapters import Made, api
 from tests.models.edge_server import EdgeServer

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from graphengine.errors import ModelError
+from graphengine.models.errors import ModelError
 from tests.conformance.model_kit import KEY, failure
 
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from graphengine.errors import DefinitionError, ModelUnavailable
+from graphengine.errors import DefinitionError
 from graphengine.models import (
     Closes,
     Message,
@@ -16,6 +16,7 @@ from graphengine.models import (
     as_model,
     model_of,
 )
+from graphengine.models.errors import ModelUnavailable
 from tests.conformance.model_scenes import Says
 from tests.models.edge_server import EdgeServer
 

@@ -3,8 +3,8 @@ from typing import Any, Final
 import pytest
 from pydantic import BaseModel, JsonValue
 
-from graphengine.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded, NoModelServer, RateLimited
 from graphengine.models.base import Message, Request, Response, ToolCall, ToolSpec
+from graphengine.models.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded, NoModelServer, RateLimited
 from graphengine.models.openai import OpenAIModel
 from tests.conformance.model_scenes import Says
 from tests.models.acts import Raw

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from graphengine.errors import BadRequest, DefinitionError, ModelUnavailable, ModelUnreachable
+from graphengine.errors import DefinitionError
 from graphengine.models.base import Message, Request
+from graphengine.models.errors import BadRequest, ModelUnavailable, ModelUnreachable
 from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.settings import Settings

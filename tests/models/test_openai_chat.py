@@ -3,7 +3,8 @@ from typing import Any, Final
 import pytest
 from pydantic import BaseModel, JsonValue
 
-from graphengine.errors import (
+from graphengine.models.base import Message, Request, Response, Stop, ToolCall, ToolSpec
+from graphengine.models.errors import (
     AnswerTorn,
     BadRequest,
     ContextFull,
@@ -12,7 +13,6 @@ from graphengine.errors import (
     NoModelServer,
     RateLimited,
 )
-from graphengine.models.base import Message, Request, Response, Stop, ToolCall, ToolSpec
 from graphengine.models.openai_chat import OpenAIChatModel
 from tests.conformance.model_scenes import Says
 from tests.models.acts import Raw

@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field
 
 from graphengine import END, START, Agent, Graph, Runner, web_search
 from graphengine.cli.main import main
-from graphengine.errors import ModelUnavailable
 from graphengine.models import PlaceholderModel
+from graphengine.models.errors import ModelUnavailable
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import run_node
 from tests.models.test_placeholder_values import Endless

@@ -46,7 +46,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from graphengine import Agent
 from graphengine.agents.reading import Output
-from graphengine.errors import ModelUnavailable
+from graphengine.models.errors import ModelUnavailable
 from graphengine.models.placeholder import PlaceholderModel
 from graphengine.models.placeholder_values import Values
 

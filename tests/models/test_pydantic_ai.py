@@ -12,9 +12,10 @@ from pydantic import BaseModel
 from graphengine import Agent, Limits, Media, Retry, Runner
 from graphengine.agents import pydantic_ai_node
 from graphengine.agents.live_events import AnswerReset, OfTurn, TextDelta, ToolCalled, ToolReturned
-from graphengine.errors import DefinitionError, ModelUnavailable, RateLimited, UnknownModel
+from graphengine.errors import DefinitionError
 from graphengine.models import PydanticAIModel, Request, model_of
 from graphengine.models.base import Model
+from graphengine.models.errors import ModelUnavailable, RateLimited, UnknownModel
 from graphengine.models.pydantic_ai import translated
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import add, failing, names, one, within

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from graphengine.errors import ModelOverloaded, RateLimited
+from graphengine.models.errors import ModelOverloaded, RateLimited
 from graphengine.models.limiter import RateLimiter
 from graphengine.models.rates import Permit, RateController
 

@@ -10,12 +10,6 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import Agent
-from graphengine.errors import (
-    BadRequest,
-    ModelOverloaded,
-    NotAuthenticated,
-    RateLimited,
-)
 from graphengine.models import (
     BadRecording,
     Closes,
@@ -30,6 +24,7 @@ from graphengine.models import (
     ToolSpec,
     model_of,
 )
+from graphengine.models.errors import BadRequest, ModelOverloaded, NotAuthenticated, RateLimited
 from graphengine.models.settings import Settings
 
 WHOLE = Response(

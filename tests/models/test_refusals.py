@@ -1,7 +1,7 @@
 import pytest
 from pydantic import JsonValue
 
-from graphengine.errors import (
+from graphengine.models.errors import (
     AnswerRefused,
     BadRequest,
     ContextFull,

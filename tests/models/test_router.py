@@ -6,19 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from graphengine.errors import (
-    AnswerTorn,
-    BadRequest,
-    DefinitionError,
-    ModelError,
-    ModelOverloaded,
-    ModelTimeout,
-    ModelTransient,
-    ModelUnreachable,
-    NotAuthenticated,
-    QuotaExceeded,
-    RateLimited,
-)
+from graphengine.errors import DefinitionError
 from graphengine.models import (
     Closes,
     KnowsPrices,
@@ -29,6 +17,18 @@ from graphengine.models import (
     Response,
     Router,
     ScriptedModel,
+)
+from graphengine.models.errors import (
+    AnswerTorn,
+    BadRequest,
+    ModelError,
+    ModelOverloaded,
+    ModelTimeout,
+    ModelTransient,
+    ModelUnreachable,
+    NotAuthenticated,
+    QuotaExceeded,
+    RateLimited,
 )
 from graphengine.models.limiter import PlainWaits, limited
 from graphengine.testing import FakeClock

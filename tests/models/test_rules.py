@@ -3,8 +3,8 @@
 import pytest
 
 from graphengine import Agent
-from graphengine.errors import ModelUnavailable
 from graphengine.models import KnowsPrices, Request, RulesModel
+from graphengine.models.errors import ModelUnavailable
 
 
 async def test_the_error_of_an_agent_without_rules_lists_the_alternatives() -> None:

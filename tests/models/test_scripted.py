@@ -6,7 +6,7 @@ from enum import Enum, IntEnum, StrEnum
 import pytest
 from pydantic import BaseModel
 
-from graphengine.errors import DefinitionError, GraphEngineError, RateLimited
+from graphengine.errors import DefinitionError, GraphEngineError
 from graphengine.models import (
     Message,
     OffScript,
@@ -17,6 +17,7 @@ from graphengine.models import (
     ToolSpec,
     calls,
 )
+from graphengine.models.errors import RateLimited
 
 
 class Kind(str, Enum):  # noqa: UP042 - what many programs have; it formats as its name

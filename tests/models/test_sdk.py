@@ -12,11 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from graphengine.errors import (
-    DefinitionError,
-    ModelUnavailable,
-    ModelUnreachable,
-)
+from graphengine.errors import DefinitionError
+from graphengine.models.errors import ModelUnavailable, ModelUnreachable
 from graphengine.models.refusals import LONGEST_WAIT_SECONDS, SHOWN_CHARACTERS, retry_after, shown
 from graphengine.models.sdk import (
     Clients,

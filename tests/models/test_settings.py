@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from graphengine.errors import BadRequest, DefinitionError
+from graphengine.errors import DefinitionError
 from graphengine.models import (
     AnthropicModel,
     Message,
@@ -23,6 +23,7 @@ from graphengine.models import (
     ToolCall,
     ToolSpec,
 )
+from graphengine.models.errors import BadRequest
 from tests.conformance.model_scenes import Says
 from tests.models.acts import Raw
 from tests.models.adapters import Made, api

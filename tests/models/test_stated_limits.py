@@ -6,9 +6,9 @@ import pickle
 
 import pytest
 
-from graphengine.errors import ModelBusy, ModelError, ModelTransient
 from graphengine.models import RateLimiter, Request
 from graphengine.models.base import usage_of_failure
+from graphengine.models.errors import ModelBusy, ModelError, ModelTransient
 from graphengine.models.limiter import limited
 from tests.conformance.model_kit import question
 from tests.models.acts import Raw

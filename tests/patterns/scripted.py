@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine import Agent, Graph, Result, Runner, ScriptedModel
-from graphengine.errors import BadRequest
 from graphengine.models import Request
+from graphengine.models.errors import BadRequest
 from graphengine.models.scripted import Script
 
 S = TypeVar("S", bound=BaseModel)

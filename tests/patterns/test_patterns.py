@@ -8,8 +8,8 @@ import pytest
 
 import graphengine.patterns
 from graphengine import RunFailed, Runner, ScriptedModel
-from graphengine.errors import ModelUnavailable
 from graphengine.models import Request
+from graphengine.models.errors import ModelUnavailable
 from graphengine.stores.memory import MemoryStore
 from tests.patterns.kits import around
 from tests.patterns.scenes import SCENES, to_its_end

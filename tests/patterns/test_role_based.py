@@ -4,8 +4,8 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import Agent, Graph, Node, RunFailed
-from graphengine.errors import BadRequest
 from graphengine.models import Request
+from graphengine.models.errors import BadRequest
 from graphengine.patterns.rooms import Room, View, role_based
 from tests.patterns.scripted import away, named, play
 

@@ -1,6 +1,6 @@
 """Edges with the same ends share an arrow; on a run, each shows why it was taken."""
 
-from graphengine.history.export import read_file
+from graphengine.records.export import read_file
 from graphengine.render.drawing import drawing_of
 from graphengine.render.parts import Arrow, Drawing
 from graphengine.render.words import short

@@ -5,7 +5,7 @@ from shutil import which
 
 import pytest
 
-from graphengine.history.export import read_file
+from graphengine.records.export import read_file
 from graphengine.render.drawing import drawing_of
 from graphengine.render.images import paint, svg_of
 from graphengine.render.metrics import text_width

@@ -5,7 +5,7 @@ import sys
 
 import networkx as nx
 
-from graphengine.history.export import read_file
+from graphengine.records.export import read_file
 from graphengine.render.network import to_networkx
 from tests.kit.gallery import GALLERY, graph_of
 from tests.render.nested import newsroom

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from graphengine import Runner
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.testing import FakeClock
 
 STORES = ["memory", "sqlite", "postgres"]

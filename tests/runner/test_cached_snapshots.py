@@ -16,7 +16,7 @@ from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.stores.base import RunInfo, Store
 
 COUNT = 80
-LOAD = "graphengine.stores.sqlite.reads.load"
+LOAD = "graphengine.databases.sqlite.reads.load"
 
 
 class Batch(BaseModel):

@@ -15,9 +15,9 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, Context, Graph, Limits, Runner, value
+from graphengine.databases.sqlite.worker import Worker
 from graphengine.errors import DefinitionError
 from graphengine.runner.clock import SystemClock
-from graphengine.stores.sqlite.worker import Worker
 from graphengine.testing import FakeClock
 from graphengine.testing import clock as clocks
 from tests.kit.runs import SOON, alone
@@ -243,7 +243,7 @@ class Late(SimpleQueue[Any]):
 async def test_a_thread_that_has_not_begun_its_call_counts_as_at_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy system may wake it only after the clock has checked it several times."""
     queue = Late()
-    monkeypatch.setattr("graphengine.stores.sqlite.worker.SimpleQueue", lambda: queue)
+    monkeypatch.setattr("graphengine.databases.sqlite.worker.SimpleQueue", lambda: queue)
     opening = asyncio.ensure_future(Worker.connect("file::memory:", busy_timeout_seconds=1))
     await queue.kept.wait()
     assert True in clocks._threads()  # noqa: SLF001

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from graphengine import END, START, Context, Graph, Runner, SyncRunner, ask
+from graphengine.databases.postgres import owners as postgres
+from graphengine.databases.sqlite import SQLiteStore
+from graphengine.databases.sqlite import owners as sqlite
 from graphengine.errors import RunIsDriven, RunnerClosed, UnknownRun
 from graphengine.runner import RunEnded, StepRecorded
 from graphengine.runner.run_events import Event
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
-from graphengine.stores.postgres import owners as postgres
-from graphengine.stores.sqlite import SQLiteStore
-from graphengine.stores.sqlite import owners as sqlite
 from tests.kit.facts import said
 from tests.kit.runs import over
 from tests.runner.test_handles import State, asking, chat, one
@@ -99,7 +99,7 @@ class File(SQLiteStore, Between):
         SQLiteStore.__init__(self, path)
         Between.__init__(self)
 
-    async def inbox(self, run_ids: Any) -> Any:  # type: ignore[override]  # as `read` in stores/sql.py
+    async def inbox(self, run_ids: Any) -> Any:  # type: ignore[override]  # as `read` in databases/sql.py
         """Read, then let something happen, then report what was read."""
         found = await super().inbox(run_ids)
         await self.happens("inbox")

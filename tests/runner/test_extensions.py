@@ -11,8 +11,10 @@ from graphengine import END, START, Context, Graph, Limits, Runner
 from graphengine.engine.plan import Plan
 from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import Step
-from graphengine.errors import InputError
+from graphengine.errors import GraphChanged, InputError
 from graphengine.runner import Extension, Follower, OpenRun
+from graphengine.runner import runner as core
+from graphengine.stores.memory import MemoryStore
 from tests.kit.runs import alone
 
 
@@ -137,3 +139,16 @@ async def test_what_fails_as_a_run_is_left_is_logged(caplog: pytest.LogCaptureFi
         assert (await runner.start(graph).result()).state.n == 1
     assert "left" in notes.seen
     assert "no room" in caplog.text
+
+
+async def test_without_an_extension_that_fits_it_no_run_continues_under_a_changed_graph() -> None:
+    """The core alone migrates nothing: it refuses, and the run is as it was."""
+    store = MemoryStore()
+    async with core.Runner(store) as runner:
+        cut = await runner.start(two(), run_id="r", limits=Limits(visits=1)).result()
+        changed = two()
+        changed.limits = Limits(visits=7)
+        changed.version = 2
+        with pytest.raises(GraphChanged, match=r"put it back, or use graphengine\.Runner"):
+            await runner.resume("r", changed).result()
+        assert (await runner.info("r")).seq == cut.seq

@@ -14,21 +14,13 @@ from pydantic import BaseModel, SecretStr
 from graphengine import END, START, Agent, Context, Graph, Limits, RunFailed, Runner, ScriptedModel, ask
 from graphengine.agents import TextDelta
 from graphengine.errors import DefinitionError, InputError, RunIsDriven, StoreError, UnknownRun
-from graphengine.history.json_document import ended_document
 from graphengine.history.load import load_snapshot
-from graphengine.history.step_document import plain
-from graphengine.runner import (
-    Emitted,
-    LiveEvent,
-    NodeBegan,
-    RunEnded,
-    StatusChanged,
-    StepRecorded,
-    Usage,
-    event_document,
-)
-from graphengine.runner.records import lives_of
+from graphengine.records import event_document
+from graphengine.records.json_document import ended_document
+from graphengine.records.step_document import plain
+from graphengine.runner import Emitted, LiveEvent, NodeBegan, RunEnded, StatusChanged, StepRecorded, Usage
 from graphengine.runner.run_events import Event
+from graphengine.runner.runner import lives_of
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from tests.kit.documents import check_document

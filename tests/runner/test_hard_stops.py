@@ -11,7 +11,7 @@ import pytest
 
 from graphengine import END, START, Agent, Graph, Limits, Runner
 from graphengine.models import Request, Response
-from graphengine.runner.records import lives_of
+from graphengine.runner.runner import lives_of
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import ADD, Stuck, Work, add, one, paid, within
 from tests.kit.runs import SOON, pass_time

@@ -11,9 +11,9 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import LeaseLost
 from graphengine.stores.base import Append
-from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing import FakeClock
 from tests.conformance.store_kit import refused
 

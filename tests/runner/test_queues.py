@@ -13,14 +13,13 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import Graph, Runner, SyncRunner, ask
+from graphengine.databases.postgres.doctor import examine
+from graphengine.databases.sqlite import doctor as sqlite_doctor
 from graphengine.errors import InputError, RunExists
-from graphengine.history.export import BadExport, export_run, import_run, parse, to_json_text
-from graphengine.history.selection import status_of
+from graphengine.records.export import BadExport, export_run, import_run, parse, to_json_text
 from graphengine.serve import health
 from graphengine.serve.health import serving_health
-from graphengine.stores.base import QueueLimits
-from graphengine.stores.postgres.doctor import examine
-from graphengine.stores.sqlite import doctor as sqlite_doctor
+from graphengine.stores.base import QueueLimits, status_of
 from graphengine.testing import FakeClock
 from graphengine.worker import Schedule
 from graphengine.worker.worker import RunOutcome, Took, Worker, WorkerEvent

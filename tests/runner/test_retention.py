@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Limits, Pruned, RunFailed, Runner, ask, iterations
 from graphengine.errors import InputError, RunnerClosed, UnknownRun
-from graphengine.runner import retention
-from graphengine.runner.records import lives_of
+from graphengine.records import retention
+from graphengine.runner.runner import lives_of
 from graphengine.testing import FakeClock
 
 

@@ -261,6 +261,16 @@ async def test_invalid_schedules_are_refused(given: dict[str, Any], word: str) -
         assert await runner.schedules() == []
 
 
+def test_a_system_without_time_zones_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no time zone is known, as on Alpine, the repair is the package; UTC needs none."""
+    monkeypatch.setattr("zoneinfo.available_timezones", set)
+    monkeypatch.setattr("zoneinfo.ZoneInfo", {}.__getitem__)
+    with pytest.raises(InputError, match="pip install tzdata") as caught:
+        next(ticks(Schedule("a", "0 7 * * *", "report", zone="Europe/Berlin"), NOON))
+    assert "'Europe/Berlin' is unknown" in str(caught.value)
+    assert next(ticks(Schedule("a", "0 7 * * *", "report"), NOON)) > NOON
+
+
 async def test_an_input_is_checked() -> None:
     """An input is checked when the schedule is added, while a person is there."""
     async with Runner() as runner:

@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Limits, RunFailed, Runner, ask
 from graphengine.engine.steps import WaitRecord
-from graphengine.history.export import export_run, import_run
 from graphengine.history.load import load_snapshot
+from graphengine.records.export import export_run, import_run
 from graphengine.stores.base import Summary
 from graphengine.stores.summaries import summary_of, wait_words
 

@@ -13,7 +13,7 @@ from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Ru
 from graphengine.errors import DefinitionError, LeaseLost, RunnerClosed, StoreMissing
 from graphengine.reducers import append
 from graphengine.runner import StepRecorded
-from graphengine.runner.records import lives_of
+from graphengine.runner.runner import lives_of
 from graphengine.stores.base import ClaimedRun, ClaimQuery, Message
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock

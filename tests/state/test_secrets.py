@@ -251,8 +251,8 @@ async def test_a_watcher_sees_no_secret() -> None:
         assert "cl3ar" not in repr(await run.result())
 
 
-def leaking(how: str) -> Callable[..., Any]:
-    """Return a node that leaks its secret."""
+def leaking(how: str, runner: Runner | None = None) -> Callable[..., Any]:
+    """Return a node that leaks its secret, in a tag with a Runner's help."""
 
     async def leak(word: str, ctx: Context) -> dict[str, object]:
         text = f"the word is {word}"
@@ -268,18 +268,20 @@ def leaking(how: str) -> Callable[..., Any]:
             await ctx.call(lambda: text)
         elif how == "key":
             await ctx.call(str, key=word)
+        elif runner is not None:
+            await runner.tag(ctx.run_id, add=[word])
         return {"plain": text} if how == "write" else {"found": {word: "x"}} if how == "write a key" else {}
 
     return leak
 
 
-@pytest.mark.parametrize("how", ["keep", "send", "ask", "work", "key", "write", "write a key"])
+@pytest.mark.parametrize("how", ["keep", "send", "ask", "work", "key", "tag", "write", "write a key"])
 async def test_a_node_cannot_record_a_secret_in_clear(tmp_path: Path, how: str) -> None:
     """Neither next to its result nor in another field: the node fails, and its message holds no clear text either."""
-    made = graph()
-    made.add_node("leak", leaking(how), writes=("plain", "found"))
-    made.add_path("a", "leak", END)
     async with Runner(tmp_path / "runs.db") as runner:
+        made = graph()
+        made.add_node("leak", leaking(how, runner if how == "tag" else None), writes=("plain", "found"))
+        made.add_path("a", "leak", END)
         with pytest.raises(RunFailed) as caught:
             await runner.start(made, {"word": "a clear word"}, run_id="r").result()
         assert caught.value.result.error is not None

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Protocol
 from unittest.mock import patch
 
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.stores.base import Store
 from graphengine.stores.memory import MemoryStore
-from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing import FakeClock
 from tests.stateful.threads import lose
 
@@ -250,7 +250,7 @@ class File:
         assert writer is not None
         await writer.run(lambda connection: connection.set_trace_callback(disk.trace))
         try:
-            with patch("graphengine.stores.sqlite.direct.MOST_BYTES", -1):
+            with patch("graphengine.databases.sqlite.direct.MOST_BYTES", -1):
                 yield disk
         finally:
             disk.goes.set()

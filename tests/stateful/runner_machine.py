@@ -25,8 +25,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from graphengine import Limits, Runner
 from graphengine.errors import GraphEngineError, InputError, LeaseLost, RunIsDriven, StoreError
-from graphengine.runner.records import lives_of
 from graphengine.runner.run import Run, life_of
+from graphengine.runner.runner import lives_of
 from graphengine.stores.base import Append, RunInfo
 from graphengine.testing import FakeClock
 from tests.conformance.store_kit import same
@@ -61,7 +61,7 @@ class RunnerMachine(RuleBasedStateMachine):
             patch("graphengine.runner.shared.INBOX_SECONDS", NEVER_SECONDS),
             patch("graphengine.runner.shared.LOOK_SECONDS", NEVER_SECONDS),
             *(patch(f"graphengine.stores.{name}.MIN_ROWS", 4) for name in ("snapshots", "memory")),
-            patch("graphengine.stores.long_texts.LEAST_BYTES", 6),
+            patch("graphengine.databases.long_texts.LEAST_BYTES", 6),
         ]
         for each in self.patches:
             each.start()

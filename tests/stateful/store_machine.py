@@ -95,7 +95,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.patches = [
             no_sign_of_life(),
             *(patch(f"graphengine.stores.{name}.MIN_ROWS", MIN_ROWS) for name in ("snapshots", "memory")),
-            patch("graphengine.stores.long_texts.LEAST_BYTES", TEXT_BYTES),
+            patch("graphengine.databases.long_texts.LEAST_BYTES", TEXT_BYTES),
         ]
         for each in self.patches:
             each.start()

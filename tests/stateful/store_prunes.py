@@ -14,9 +14,9 @@ from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from graphengine.databases.long_texts import cut
 from graphengine.engine.step_json import encode_step
 from graphengine.stores.base import RunInfo, Status, Store
-from graphengine.stores.long_texts import cut
 from tests.conformance.store_kit import run_info
 from tests.stateful.media import File, Memory
 from tests.stateful.store_machine import OUTLINE, StoreMachine, Wish, ids, places, tags, wishes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from graphengine.stores.sqlite.worker import Worker
+from graphengine.databases.sqlite.worker import Worker
 from tests.stateful.runner_prunes import FileRuns
 from tests.stateful.threads import Threads
 

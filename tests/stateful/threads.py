@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import Any
 from unittest.mock import patch
 
-from graphengine.stores.sqlite.worker import Call, Worker
+from graphengine.databases.sqlite.worker import Call, Worker
 
 NEVER_SECONDS = 1e6
 PATIENCE_SECONDS = 20.0
@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 20.0
 
 def no_sign_of_life() -> Any:
     """Patch the renewal of leases, so that owners do not renew them by real time, however long an example takes."""
-    return patch("graphengine.stores.leases.RENEWALS_PER_LEASE", 1 / NEVER_SECONDS)
+    return patch("graphengine.databases.leases.RENEWALS_PER_LEASE", 1 / NEVER_SECONDS)
 
 
 def lose(worker: Worker) -> None:
@@ -125,9 +125,9 @@ class Threads:
     def patches(self) -> list[Any]:
         """Yield the patches that replace real threads, and stop everything else that depends on real time."""
         return [
-            patch("graphengine.stores.sqlite.worker.SimpleQueue", lambda: Line(self)),
-            patch("graphengine.stores.sqlite.removal.STRIDE_SECONDS", NEVER_SECONDS),
-            patch("graphengine.stores.sqlite.removal._MOST_REST_SECONDS", 0.0),
+            patch("graphengine.databases.sqlite.worker.SimpleQueue", lambda: Line(self)),
+            patch("graphengine.databases.sqlite.removal.STRIDE_SECONDS", NEVER_SECONDS),
+            patch("graphengine.databases.sqlite.removal._MOST_REST_SECONDS", 0.0),
             no_sign_of_life(),
         ]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.databases.sqlite import SQLiteStore
 from tests.stores.recorded import Facts, facts_of, record
 from tests.stores.support import Clock, OpenStore, OtherProcess
 

@@ -14,9 +14,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import GraphEngineError
 from graphengine.stores.base import Append
-from graphengine.stores.sqlite import SQLiteStore
 from tests.conformance.store_kit import append, new_run, step
 
 

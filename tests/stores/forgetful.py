@@ -4,7 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.databases.sqlite import SQLiteStore
 from tests.conformance.store_kit import append, batch, new_run, step
 
 store = SQLiteStore(Path(sys.argv[1]))

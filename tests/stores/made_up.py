@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from graphengine.stores.sqlite import definitions, files, queries
+from graphengine.databases.sqlite import definitions, files, queries
 
 SECOND = """
 ALTER TABLE runs ADD COLUMN note TEXT NOT NULL DEFAULT '';

@@ -7,8 +7,8 @@ import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from graphengine.stores.checksums import sum_of
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.databases.checksums import sum_of
+from graphengine.databases.sqlite import SQLiteStore
 from tests.kit import forks
 
 ROOT = Path(__file__).resolve().parents[2]

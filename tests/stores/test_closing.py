@@ -15,9 +15,9 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
+from graphengine.databases.postgres import PostgresStore
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.stores.base import Store
-from graphengine.stores.postgres import PostgresStore
-from graphengine.stores.sqlite import SQLiteStore
 from tests.conformance.store_kit import new_run
 
 

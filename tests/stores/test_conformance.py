@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from graphengine.databases.postgres import PostgresStore
+from graphengine.databases.sqlite import SQLiteStore
+from graphengine.databases.sqlite.files import Synchronous
 from graphengine.errors import DefinitionError
 from graphengine.stores.memory import MemoryStore
-from graphengine.stores.postgres import PostgresStore
-from graphengine.stores.sqlite import SQLiteStore
-from graphengine.stores.sqlite.files import Synchronous
 from tests.conformance.stores import StoreConformance
 from tests.kit.postgres import execute
 

@@ -13,10 +13,10 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner, Worker, ask
-from graphengine.stores.addresses import is_postgres
-from graphengine.stores.postgres import PostgresStore
-from graphengine.stores.sqlite import SQLiteStore
-from graphengine.stores.sqlite.announcements import Announcements
+from graphengine.databases.addresses import is_postgres
+from graphengine.databases.postgres import PostgresStore
+from graphengine.databases.sqlite import SQLiteStore
+from graphengine.databases.sqlite.announcements import Announcements
 from graphengine.worker.worker import RunOutcome, WorkerEvent
 from tests.conformance.store_kit import append, batch, new_run, step
 
@@ -27,9 +27,9 @@ LONG_SECONDS = 3600.0
 
 HOLDER = """
 import asyncio, sys
-from graphengine.stores.addresses import is_postgres
-from graphengine.stores.postgres import PostgresStore
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.databases.addresses import is_postgres
+from graphengine.databases.postgres import PostgresStore
+from graphengine.databases.sqlite import SQLiteStore
 from tests.conformance.store_kit import new_run
 
 async def main():

@@ -2,8 +2,8 @@
 
 import pytest
 
+from graphengine.databases.addresses import parse, scheme_of, shown
 from graphengine.errors import StoreNotSupported
-from graphengine.stores.addresses import parse, scheme_of, shown
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_an_address_is_shown_without_its_password(given: str, visible: str | Non
 
 def test_the_words_of_an_error_are_searched_before_they_are_joined() -> None:
     """A password with a line break is found."""
-    faults = pytest.importorskip("graphengine.stores.postgres.faults")
+    faults = pytest.importorskip("graphengine.databases.postgres.faults")
     address = parse("postgresql://me:se%0A%20cret@db.example/runs")
     assert faults.words_of(OSError("no entry for se\n cret\n  at db"), address) == "no entry for … at db"
 

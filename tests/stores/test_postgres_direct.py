@@ -8,12 +8,12 @@ from typing import Any
 import psycopg
 import pytest
 
+from graphengine.databases.addresses import parse
+from graphengine.databases.postgres import PostgresStore
+from graphengine.databases.postgres.direct import Direct
+from graphengine.databases.postgres.queries import SQL
 from graphengine.errors import LeaseLost, RunExists, StoreError
-from graphengine.stores.addresses import parse
 from graphengine.stores.base import Append
-from graphengine.stores.postgres import PostgresStore
-from graphengine.stores.postgres.direct import Direct
-from graphengine.stores.postgres.queries import SQL
 from tests.conformance.store_kit import append, batch, new_run, refused, run_info, same, step, steps
 from tests.kit.postgres import execute
 

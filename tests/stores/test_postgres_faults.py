@@ -8,6 +8,10 @@ from typing import Any
 
 import pytest
 
+from graphengine.databases.postgres import PostgresStore, queries
+from graphengine.databases.postgres import opening as preparing
+from graphengine.databases.postgres import store as store_module
+from graphengine.databases.postgres.sessions import Server, Sessions
 from graphengine.errors import (
     GraphEngineError,
     StoreAltered,
@@ -19,10 +23,6 @@ from graphengine.errors import (
     StoreUnreachable,
 )
 from graphengine.stores.base import Append
-from graphengine.stores.postgres import PostgresStore, queries
-from graphengine.stores.postgres import opening as preparing
-from graphengine.stores.postgres import store as store_module
-from graphengine.stores.postgres.sessions import Server, Sessions
 from tests.conformance.store_kit import append, batch, new_run, same, step, steps
 from tests.kit.postgres import PostgresServer, execute
 from tests.kit.postgres_recipes import standby_of

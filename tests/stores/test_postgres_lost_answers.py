@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from graphengine.databases.postgres import PostgresStore, sessions
+from graphengine.databases.postgres.direct import Direct
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreUnreachable
 from graphengine.stores.base import Append, ClaimQuery
-from graphengine.stores.postgres import PostgresStore, sessions
-from graphengine.stores.postgres.direct import Direct
 from tests.conformance.store_kit import (
     SnapshotProbe,
     append,

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import Step
-from graphengine.runner.retention import Rule, prune
+from graphengine.records.retention import Rule, prune
 from graphengine.stores.base import RunInfo, Status, Store
 from graphengine.stores.memory import MemoryStore
-from graphengine.stores.sqlite import SQLiteStore
 from tests.conformance.store_kit import append, batch, run_info, step, steps
 from tests.kit.facts import altered
 

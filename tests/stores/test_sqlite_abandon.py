@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from graphengine.databases.sqlite import SQLiteStore
+from graphengine.databases.sqlite import worker as workers
+from graphengine.databases.sqlite.worker import Worker
 from graphengine.stores.base import Store
-from graphengine.stores.sqlite import SQLiteStore
-from graphengine.stores.sqlite import worker as workers
-from graphengine.stores.sqlite.worker import Worker
 from tests.conformance.store_kit import append, batch, new_run, steps
 
 
@@ -132,7 +132,7 @@ def test_a_process_that_only_reads_may_end_without_closing(tmp_path: Path) -> No
     path = tmp_path / "runs.db"
     program = f"""
 import asyncio
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.databases.sqlite import SQLiteStore
 
 async def opened(**options):
     store = SQLiteStore({str(path)!r}, **options)

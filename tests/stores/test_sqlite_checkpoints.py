@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from graphengine.databases.sqlite import SQLiteStore, checkpoints
 from graphengine.errors import StoreLocked
-from graphengine.stores.sqlite import SQLiteStore, checkpoints
 from tests.conformance.store_kit import append, batch, new_run, step
 from tests.stores.support import OpenStore, content_of
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import LeaseLost, RunIsDriven
-from graphengine.stores.sqlite import SQLiteStore
 from tests.conformance.store_kit import append, batch, new_run, seqs, step
 from tests.stores.support import Clock, OpenStore
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from graphengine.databases.sqlite.checkpoints import Checkpoints
+from graphengine.databases.sqlite.commits import GroupCommit
+from graphengine.databases.sqlite.files import OpenFiles
+from graphengine.databases.sqlite.worker import Worker
 from graphengine.errors import RunnerClosed, StoreError
-from graphengine.stores.sqlite.checkpoints import Checkpoints
-from graphengine.stores.sqlite.commits import GroupCommit
-from graphengine.stores.sqlite.files import OpenFiles
-from graphengine.stores.sqlite.worker import Worker
 from tests.conformance.store_kit import refused
 
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
+from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import GraphEngineError, StoreCorrupt, StoreError, UnknownRun, UnknownStep
 from graphengine.history.load import load_snapshot
-from graphengine.stores.sqlite import SQLiteStore, doctor
 from tests.stores.recorded import RUNS, Facts, facts_of, finish
 
 PAGE = 8192

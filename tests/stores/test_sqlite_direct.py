@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from graphengine.databases.sqlite import SQLiteStore, checkpoints, direct
+from graphengine.databases.sqlite.direct import Direct, NotWritten
+from graphengine.databases.sqlite.files import OpenFiles
 from graphengine.errors import LeaseLost, RunExists
-from graphengine.stores.sqlite import SQLiteStore, checkpoints, direct
-from graphengine.stores.sqlite.direct import Direct, NotWritten
-from graphengine.stores.sqlite.files import OpenFiles
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import OpenStore, queued
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from graphengine.databases.sqlite import SQLiteStore, doctor
+from graphengine.databases.sqlite.doctor.rebuild import rebuild
 from graphengine.errors import StoreError, StoreFull, StoreLocked, StoreMissing, StoreTooNew
-from graphengine.stores.sqlite import SQLiteStore, doctor
-from graphengine.stores.sqlite.doctor.rebuild import rebuild
 from tests.conformance.store_kit import new_run
 from tests.stores.recorded import Facts, facts_of, finish
 from tests.stores.support import forging
@@ -284,7 +284,7 @@ async def test_a_lock_is_not_damage(made: Path, monkeypatch: pytest.MonkeyPatch)
 
 async def test_a_file_that_is_wholly_locked_is_not_saved(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the file cannot even be read, no new file is written, and the error does not suggest it."""
-    monkeypatch.setattr("graphengine.stores.sqlite.doctor.BUSY_TIMEOUT_SECONDS", 0.05)
+    monkeypatch.setattr("graphengine.databases.sqlite.doctor.BUSY_TIMEOUT_SECONDS", 0.05)
     inode = made.stat().st_ino
     with closing(sqlite3.connect(made, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from graphengine.stores.sqlite import SQLiteStore, owners
-from graphengine.stores.sqlite.owners import LeaseOptions, Onlooker
-from graphengine.stores.sqlite.taking import due
+from graphengine.databases.sqlite import SQLiteStore, owners
+from graphengine.databases.sqlite.owners import LeaseOptions, Onlooker
+from graphengine.databases.sqlite.taking import due
 from tests.conformance.store_kit import due_ids, new_run, waiting_run
 from tests.stores.support import Clock, OpenStore, OtherProcess
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from graphengine.databases.sqlite import SQLiteStore, direct
 from graphengine.errors import (
     LeaseLost,
     StoreCorrupt,
@@ -20,7 +21,6 @@ from graphengine.errors import (
     StoreLocked,
 )
 from graphengine.stores.base import Append
-from graphengine.stores.sqlite import SQLiteStore, direct
 from tests.conformance.store_kit import (
     SnapshotProbe,
     append,

@@ -8,18 +8,25 @@ import asyncio
 import gc
 import os
 import re
+import resource
 import shutil
 import socket
 import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from graphengine import Runner
+from graphengine.databases.sqlite import SQLiteStore, doctor, readers
+from graphengine.databases.sqlite.files import APPLICATION_ID, check_format, file_state, log_of
+from graphengine.databases.sqlite.queries import SQL, latest_format
+from graphengine.databases.sqlite.readers import Reader
+from graphengine.databases.sqlite.worker import Worker
 from graphengine.errors import (
     DefinitionError,
     RunnerClosed,
@@ -29,11 +36,6 @@ from graphengine.errors import (
     StoreReadOnly,
     StoreTooNew,
 )
-from graphengine.stores.sqlite import SQLiteStore, doctor, readers
-from graphengine.stores.sqlite.files import APPLICATION_ID, check_format, file_state, log_of
-from graphengine.stores.sqlite.queries import SQL, latest_format
-from graphengine.stores.sqlite.readers import Reader
-from graphengine.stores.sqlite.worker import Worker
 from tests.conformance.store_kit import append, batch, new_run, refused, same, seqs, step, steps
 from tests.stores.support import OpenStore, OtherProcess, content_of
 
@@ -453,3 +455,27 @@ def test_a_file_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
         assert set(threading.enumerate()) <= before
 
     asyncio.run(open_nothing())
+
+
+async def test_no_descriptor_left_is_said(tmp_path: Path) -> None:
+    """A process without a file descriptor is told so: its files and their permissions are right."""
+    path = tmp_path / "runs.db"
+    store = SQLiteStore(path)
+    await store.open()
+    await store.close()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held: list[int] = []
+    async with Runner(path) as runner:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
+            with suppress(OSError):
+                while True:
+                    held.append(os.open(os.devnull, os.O_RDONLY))
+            with pytest.raises(StoreError, match="no file descriptor left") as caught:
+                await runner.runs()
+        finally:
+            for each in held:
+                os.close(each)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert await runner.runs() == []
+    assert "ulimit -n" in str(caught.value)

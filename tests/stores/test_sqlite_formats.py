@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from graphengine.databases.sqlite import SQLiteStore, doctor, files
+from graphengine.databases.sqlite.queries import latest_format
 from graphengine.errors import StoreError, StoreReadOnly
-from graphengine.stores.sqlite import SQLiteStore, doctor, files
-from graphengine.stores.sqlite.queries import latest_format
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores import made_up
 from tests.stores.made_up import SECOND, THIRD

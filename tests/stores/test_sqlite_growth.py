@@ -14,11 +14,11 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Limits, Runner, value
+from graphengine.databases.sqlite import SQLiteStore, removal
+from graphengine.databases.sqlite.files import migrate
 from graphengine.errors import LeaseLost, StoreFull, StoreLocked
 from graphengine.reducers import append as appending
 from graphengine.stores.base import Append
-from graphengine.stores.sqlite import SQLiteStore, removal
-from graphengine.stores.sqlite.files import migrate
 from tests.conformance.store_kit import append, batch, new_run, refused, same, step, steps
 from tests.conformance.stores_growing import ended_run, remove
 from tests.stores.support import OpenStore

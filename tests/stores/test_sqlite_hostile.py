@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-import graphengine.stores.sqlite
+import graphengine.databases.sqlite
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import StoreAltered, StoreCorrupt
-from graphengine.stores.sqlite import SQLiteStore
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import OpenStore, forging
 
@@ -214,7 +214,7 @@ def executed(tree: ast.AST) -> Iterator[ast.expr]:
 
 def test_no_value_is_ever_part_of_a_statement() -> None:
     """SQL is a constant, a name of one, or from a file of statements; formatted statements are on a short list."""
-    folder = Path(str(graphengine.stores.sqlite.__file__)).parent
+    folder = Path(str(graphengine.databases.sqlite.__file__)).parent
     built: set[str] = set()
     others = folder.parent / "postgres"  # its statements are functions of the database, called with parameters
     for file in sorted(file for file in folder.parent.parent.rglob("*.py") if others not in file.parents):

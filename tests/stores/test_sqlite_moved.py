@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import StoreMoved
-from graphengine.stores.sqlite import SQLiteStore
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import OpenStore, OtherProcess, queued
 

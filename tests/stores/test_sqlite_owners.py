@@ -18,11 +18,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from graphengine.databases import leases
+from graphengine.databases.leases import LeaseThread
+from graphengine.databases.sqlite import SQLiteStore, owners
+from graphengine.databases.sqlite.owners import Lease
 from graphengine.errors import LeaseLost, RunIsDriven, RunnerClosed, StoreLocked
-from graphengine.stores import leases
-from graphengine.stores.leases import LeaseThread
-from graphengine.stores.sqlite import SQLiteStore, owners
-from graphengine.stores.sqlite.owners import Lease
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import ROOT, Clock, OpenStore, OtherProcess
 
@@ -415,7 +415,7 @@ async def test_an_opening_to_read_that_is_cancelled_leaves_no_thread(
         reads.set()
         may_continue.wait(10)
 
-    monkeypatch.setattr("graphengine.stores.sqlite.readers.in_snapshot", slow)
+    monkeypatch.setattr("graphengine.databases.sqlite.readers.in_snapshot", slow)
     opening = asyncio.create_task(SQLiteStore(path, read_only=True).open())
     await asyncio.to_thread(reads.wait, 10)
     opening.cancel()

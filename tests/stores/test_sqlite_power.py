@@ -24,9 +24,9 @@ from typing import NamedTuple
 import pytest
 
 from graphengine import Runner
+from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import StoreCorrupt, StoreMissing, StoreNotADatabase, UnknownRun
-from graphengine.stores.sqlite import SQLiteStore, doctor
 from tests.stores.recorded import State, everything, finish, small_snapshots
 
 ALL = os.environ.get("DAMAGE") == "all"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from graphengine.stores.sqlite.files import file_state
-from graphengine.stores.sqlite.owners import Lease, LeaseOptions, lock_files, lock_shows_death, owner_of
+from graphengine.databases.sqlite.files import file_state
+from graphengine.databases.sqlite.owners import Lease, LeaseOptions, lock_files, lock_shows_death, owner_of
 from tests.stores.support import OpenStore
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.errors import StoreCorrupt
-from graphengine.stores.sqlite import SQLiteStore, doctor
 from tests.conformance.store_kit import append, batch, new_run, seqs, step
 
 FRAME = 24 + 8192

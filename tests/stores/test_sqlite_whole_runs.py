@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from graphengine import Runner
+from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import StoreLocked, StoreReadOnly
 from graphengine.runner import StepRecorded
-from graphengine.stores.sqlite import SQLiteStore, doctor
 from tests.stores.recorded import State, everything, record
 
 RUN = "whole"

@@ -16,16 +16,16 @@ from pydantic import BaseModel, SecretStr
 from pydantic_core import from_json, to_json
 
 from graphengine import END, START, Graph, Runner, value
+from graphengine.databases import long_texts
+from graphengine.databases.long_texts import LEAST_BYTES, cut
+from graphengine.databases.sqlite import SQLiteStore, texts
+from graphengine.databases.sqlite.doctor import examine, repair
+from graphengine.databases.sqlite.queries import SQL
+from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK
 from graphengine.errors import GraphEngineError, StoreCorrupt
-from graphengine.history.export import export_run, import_run
+from graphengine.records.export import export_run, import_run
 from graphengine.reducers import append
-from graphengine.stores import long_texts
-from graphengine.stores.long_texts import LEAST_BYTES, cut
 from graphengine.stores.memory import MemoryStore
-from graphengine.stores.sqlite import SQLiteStore, texts
-from graphengine.stores.sqlite.doctor import examine, repair
-from graphengine.stores.sqlite.queries import SQL
-from graphengine.stores.sqlite.reads import KEY_BITS, SEQ_MASK
 from tests.conformance.store_kit import append as write
 from tests.conformance.store_kit import batch, new_run, refused, same, step
 from tests.stores.recorded import small_snapshots

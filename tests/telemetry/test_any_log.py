@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from graphengine.engine.fold import evolve, fold
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import Step
-from graphengine.history.export import read_file
+from graphengine.records.export import read_file
 from graphengine.runner.extensions import OpenRun
 from graphengine.stores.base import RunInfo, Store
 from graphengine.telemetry import Telemetry

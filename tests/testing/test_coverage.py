@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner, failed, iterations, value
 from graphengine.engine.step_json import encode_step
-from graphengine.history.export import export_run
+from graphengine.records.export import export_run
 from graphengine.testing import EdgeCoverage, FakeClock, replay, run_node
 from tests.kit.runs import SOON, alone
 

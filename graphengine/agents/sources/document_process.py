@@ -19,9 +19,9 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 
+from graphengine.agents.errors import SourceUnreadable
 from graphengine.agents.sources import documents
 from graphengine.agents.sources.kinds import check_length, html
-from graphengine.errors import SourceUnreadable
 
 if TYPE_CHECKING:
     from types import TracebackType

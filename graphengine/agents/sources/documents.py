@@ -19,7 +19,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.errors import SourceUnreadable, install_command
+from graphengine.agents.errors import SourceUnreadable
+from graphengine.errors import install_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from graphengine.agents.errors import SourceUnreadable
 from graphengine.agents.sources.document_process import DocumentProcess
 from graphengine.agents.sources.kinds import MAX_FILE_BYTES, MAX_TEXT_CHARACTERS, read_bytes, too_large
-from graphengine.errors import SourceUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

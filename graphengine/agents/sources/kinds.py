@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from graphengine.errors import SourceUnreadable
+from graphengine.agents.errors import SourceUnreadable
 from graphengine.media import TextFile
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 from pydantic import ValidationError
 
+from graphengine.agents.errors import SourceUnreadable
 from graphengine.agents.sources.kinds import source_from_bytes
-from graphengine.errors import GraphEngineError, SourceUnreadable
+from graphengine.errors import GraphEngineError
 from graphengine.media import Media, TextFile
 
 if TYPE_CHECKING:

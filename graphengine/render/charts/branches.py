@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import StoreError, UnknownRun
-from graphengine.history.load import load_snapshot, own_usage
+from graphengine.history.load import load_snapshot
+from graphengine.records.spending import own_usage
 from graphengine.render.amounts import cost, nice, paid
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Ink, Paint, fit, measure, number
 from graphengine.render.text import one_line

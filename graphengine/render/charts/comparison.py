@@ -1,7 +1,7 @@
 """Two runs compared: both drawn on one graph, with a note where they diverge, and their differences below.
 
-`graphengine.history.load.diff` finds the differences; nothing is compared here. On the graph, what only one run did is
-marked with its letter.
+`graphengine.records.run_diff.diff` finds the differences; nothing is compared here. On the graph, what only one run did
+is marked with its letter.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from xml.etree import ElementTree as ET
 from pydantic_core import to_json
 
 from graphengine.engine.steps import failure_of, outcome_of, without_items
-from graphengine.history.load import diff, graph_spec_of
+from graphengine.history.load import graph_spec_of
+from graphengine.records.run_diff import diff
 from graphengine.render.amounts import paid, took
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, fit, measure, number
 from graphengine.render.drawing import LEGEND_LINES, TIMES, drawing_of, signs_of
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
-    from graphengine.history.load import RunDiff, Side
+    from graphengine.records.run_diff import RunDiff, Side
     from graphengine.render.charts.canvas import Chart
     from graphengine.render.parts import Drawing, Tone
     from graphengine.state.json_values import JsonValue

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import InputError
-from graphengine.history.selection import status_of
-from graphengine.runner.records import lives_of
+from graphengine.runner.runner import lives_of
 from graphengine.serve.inspector.queries import flag_of, text_of, texts_of
+from graphengine.stores.base import status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping

@@ -21,9 +21,10 @@ from graphengine.api.runner import Runner
 from graphengine.engine.fold import evolve
 from graphengine.engine.steps import AttemptEnded, Recorded, usage_of
 from graphengine.errors import GraphEngineError, InputError
-from graphengine.history.load import differences, load_snapshot
+from graphengine.history.load import load_snapshot
+from graphengine.migration.compatibility import plan_at
+from graphengine.records.run_diff import differences
 from graphengine.runner import Run, RunFailed
-from graphengine.runner.migration.compatibility import plan_at
 from graphengine.runner.run import life_of
 from graphengine.serve.inspector.live import LiveRun
 from graphengine.serve.inspector.queries import BadQuery, text_of, texts_of

@@ -18,8 +18,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from graphengine.api.places import store_at
+from graphengine.databases.addresses import shown
 from graphengine.errors import GraphEngineError, InputError
-from graphengine.history.selection import status_of
 from graphengine.serve.guard import AccessMiddleware, PageAccess
 from graphengine.serve.inspector.commands import Commands
 from graphengine.serve.inspector.feed import Feed
@@ -28,7 +28,7 @@ from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.views import Views
 from graphengine.serve.listening import HOST, Server, listen
 from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, refused, stream_event
-from graphengine.stores.addresses import shown
+from graphengine.stores.base import status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence

@@ -19,26 +19,29 @@ from graphengine.agents.asked import refilled, turn_of, with_names
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import GraphEngineError, StoreError
 from graphengine.graph.question import holes
-from graphengine.history.export import export_run, to_json_text
-from graphengine.history.json_document import diff_document, head_facts, runs_document, spending_of_run
-from graphengine.history.load import States, diff, differences, graph_spec_of, load_snapshot, waits_of
-from graphengine.history.selection import STATUSES, status_of, stored_status
-from graphengine.history.step_document import failure_document, plain, step_document
+from graphengine.history.load import graph_spec_of, load_snapshot, waits_of
 from graphengine.history.usage import usage_from
+from graphengine.records.export import export_run, to_json_text
+from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
+from graphengine.records.run_diff import diff, differences
+from graphengine.records.selection import STATUSES, stored_status
+from graphengine.records.states import States
+from graphengine.records.step_document import failure_document, plain, step_document
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
 from graphengine.render.trace import tried_edges
 from graphengine.serve.inspector.pictures import picture_of
 from graphengine.serve.inspector.queries import BadQuery
 from graphengine.serve.inspector.run_cache import tone_of
+from graphengine.stores.base import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from graphengine.agents.asked import Asked
     from graphengine.engine.graph_spec import NodeSpec
-    from graphengine.history.json_document import Runs, SpendingOfRun
     from graphengine.history.visit_tree import Entry, Visit
+    from graphengine.records.json_document import Runs, SpendingOfRun
     from graphengine.serve.inspector.pictures import GraphLayout
     from graphengine.serve.inspector.queries import Query
     from graphengine.serve.inspector.run_cache import Book, RunCache

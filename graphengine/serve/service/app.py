@@ -25,11 +25,11 @@ from graphengine.errors import (
     StoreError,
     UnknownRun,
 )
-from graphengine.history.json_document import run_now_document, runs_document
 from graphengine.history.load import load_snapshot
-from graphengine.history.step_document import error_document, plain
+from graphengine.records.event_json import event_document
+from graphengine.records.json_document import run_now_document, runs_document
+from graphengine.records.step_document import error_document, plain
 from graphengine.runner.arguments import plan_of
-from graphengine.runner.event_json import event_document
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 from graphengine.serve.health import Health, health_of

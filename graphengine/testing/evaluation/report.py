@@ -17,7 +17,7 @@ from msgspec import UNSET, UnsetType
 
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.steps import usage_of
-from graphengine.history.step_document import Document, Part
+from graphengine.records.step_document import Document, Part
 from graphengine.testing.evaluation.graph import AGAINST, RUN, SUBJECT, EvaluationState, Trial
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from graphengine import TextFile
+from graphengine.agents.errors import SourceUnreadable
 from graphengine.agents.sources import (
     document_process,
     documents,
@@ -18,7 +19,7 @@ from graphengine.agents.sources import (
     source_from_bytes,
 )
 from graphengine.agents.sources.document_process import DocumentProcess
-from graphengine.errors import SourceUnreadable, install_command
+from graphengine.errors import install_command
 
 PAGE = """<!doctype html><html><head><title>Ferry times</title><script>let hidden = 1</script></head><body>
 <nav><ul><li>Home</li></ul></nav>

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from graphengine import Runner
 from graphengine.errors import GraphEngineError, RunExists
-from graphengine.history.export import (
+from graphengine.records.export import (
     BadExport,
     ExportTooNew,
     check_ids,

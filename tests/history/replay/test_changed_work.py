@@ -16,8 +16,8 @@ from graphengine import (
     failed,
     value,
 )
-from graphengine.errors import BadAnswer
-from graphengine.history.replay.replay import replay
+from graphengine.agents.errors import BadAnswer
+from graphengine.records.replay.replay import replay
 from tests.kit.facts import resaid, said
 from tests.kit.replays import State, counting, first_difference, first_of, more, recorded
 

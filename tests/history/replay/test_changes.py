@@ -19,8 +19,8 @@ from graphengine import (
 )
 from graphengine.engine.steps import Step
 from graphengine.errors import GraphChanged, StoreCorrupt
-from graphengine.history.export import export_run, import_run, parse, to_json_text
-from graphengine.history.replay.replay import replay
+from graphengine.records.export import export_run, import_run, parse, to_json_text
+from graphengine.records.replay.replay import replay
 from graphengine.reducers import add
 from graphengine.testing import FakeClock
 from graphengine.testing import replay as check

@@ -3,7 +3,7 @@
 import pytest
 
 from graphengine.engine.fold import fold
-from graphengine.history.export import read_file
+from graphengine.records.export import read_file
 from graphengine.testing import replay
 from tests.kit.gallery import GALLERY, NAMES, graph_of
 

@@ -7,8 +7,8 @@ from pydantic import BaseModel, SecretStr, model_validator
 
 from graphengine import END, START, Graph, Runner, Secret
 from graphengine.errors import SecretKeyWrong
-from graphengine.history.export import export_run, parse, to_json_text
-from graphengine.history.replay.replay import replay
+from graphengine.records.export import export_run, parse, to_json_text
+from graphengine.records.replay.replay import replay
 from graphengine.testing import FakeClock
 from tests.kit.replays import first_difference, recorded
 

@@ -1,7 +1,7 @@
 """The comparison of a recorded step with today's."""
 
 from graphengine.engine.step_json import FACTS
-from graphengine.history.replay.step_diff import COMPARED, SHOWN_OF_EDGES
+from graphengine.records.replay.step_diff import COMPARED, SHOWN_OF_EDGES
 
 
 def test_it_compares_fields_that_steps_have() -> None:

@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import Context, Graph, RunFailed, Runner, ask, choose
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine import fold as evolve
 from graphengine.engine import ready
 from graphengine.engine.snapshot import Frame, Snapshot, Task
@@ -22,7 +23,6 @@ from graphengine.runner.driving import Driving
 from graphengine.runner.run import Run
 from graphengine.runner.run_events import StepRecorded
 from graphengine.stores.base import Message, RunInfo
-from graphengine.stores.sqlite import SQLiteStore
 from graphengine.testing import FakeClock
 from tests.kit.runs import SOON, alone
 
@@ -188,7 +188,7 @@ class Interposed(SQLiteStore):
 
     meanwhile: Callable[[], Awaitable[None]] | None = None
 
-    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:  # type: ignore[override]  # as `read` in stores/sql.py
+    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:  # type: ignore[override]  # as `read` in databases/sql.py
         """Read the inbox, and let it happen."""
         found = await super().inbox(run_ids)
         status = (await self.info(run_ids[0])).status
@@ -221,7 +221,7 @@ class Counting(SQLiteStore):
         self.tokens = 0
         self.polls: list[int] = []
 
-    async def info(self, run_id: str) -> RunInfo:  # type: ignore[override]  # as `read` in stores/sql.py
+    async def info(self, run_id: str) -> RunInfo:  # type: ignore[override]  # as `read` in databases/sql.py
         self.lookups += 1
         return await super().info(run_id)
 

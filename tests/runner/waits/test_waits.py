@@ -11,8 +11,7 @@ from graphengine.errors import AnsweredAlready, AsksNothing, DefinitionError, In
 from graphengine.runner.run_events import StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
-from tests.kit.recorded import Odd
-from tests.kit.runs import SOON
+from tests.kit.runs import SOON, Odd
 from tests.kit.waiting import State, Verdict, forked, names, path, resume_run, shown, waiting
 
 # -- questions as nodes

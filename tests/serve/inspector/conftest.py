@@ -11,10 +11,10 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, expect, sync_playwright
 from starlette.types import ASGIApp
 
-from graphengine.history.selection import status_of
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.serve.guard import AccessMiddleware, PageAccess
 from graphengine.serve.inspector.server import Settings, application
-from graphengine.stores.sqlite import SQLiteStore
+from graphengine.stores.base import status_of
 from tests.kit import forks
 from tests.kit.machine import IS_BARE
 from tests.serve.inspector.client import PORT, TOKEN

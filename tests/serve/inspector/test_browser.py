@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from graphengine import Runner
 from graphengine.cli.terminal import clean
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.runner import RunFailed
-from graphengine.stores.sqlite import SQLiteStore
 from tests.serve.inspector import driven
 from tests.serve.inspector.conftest import Opened, served
 from tests.serve.inspector.graphs import HOSTILE, HOSTILE_ID, UNREADABLE, calling, counter, flaky, mailing, record

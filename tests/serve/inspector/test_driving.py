@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from graphengine import Runner
 from graphengine.agents import TextDelta
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import InputError, RunExists
 from graphengine.runner import RunFailed
 from graphengine.serve.inspector.commands import Commands
@@ -18,7 +19,6 @@ from graphengine.serve.inspector.driving import Drivable, Driver, Drives
 from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.live import LiveRun
 from graphengine.serve.inspector.run_cache import RunCache
-from graphengine.stores.sqlite import SQLiteStore
 from tests.cli.secret_graph import CANARY, made
 from tests.serve.inspector import driven
 from tests.serve.inspector.client import cookie, post

@@ -10,13 +10,13 @@ from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Runner
-from graphengine.history.export import import_run, parse
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.models.scripted import ScriptedModel
+from graphengine.records.export import import_run, parse
 from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.queries import Query
 from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.views import Views
-from graphengine.stores.sqlite import SQLiteStore
 from tests.serve.inspector.client import address, cookie, post, request
 from tests.serve.inspector.graphs import State, counter, record
 

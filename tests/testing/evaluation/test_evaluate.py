@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Graph, Runner, ScriptedModel, TextFile
-from graphengine.errors import DefinitionError, InputError, ModelNotReady
+from graphengine.errors import DefinitionError, InputError
 from graphengine.models.base import Request, Response
+from graphengine.models.errors import ModelNotReady
 from graphengine.runner import RunFailed
 from graphengine.testing.evaluation import Case, Report, Score, evaluate, evaluation, judge, picture, read_cases
 from graphengine.testing.evaluation.report import Scored

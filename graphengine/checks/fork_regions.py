@@ -1,0 +1,155 @@
+"""The rules for well-formed forks, the region of each arm, and what breaks the rules.
+
+An arm's region is the set of nodes that its target reaches without passing the join. A fork is well formed if each node
+of its regions belongs to one arm only, is entered only from inside that arm (its target also by the fork), and if every
+edge that leaves the region leads to the join. Forks can nest, loops can stay inside an arm, a target can be the join
+itself, an inner join can be the outer one, and the fork's own node can be its join.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphengine.checks.reachability import can_reach, reachable_from
+from graphengine.graph.options import END, FAIL, START
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A fork by the names of its nodes."""
+
+    source: str
+    targets: tuple[str, ...]
+    join: str
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A violation of the rules for forks: its code, the fork's node, the message and the repair.
+
+    Attributes:
+        edge: The faulty edge, if there is one. Nested forks report the same edge only once.
+    """
+
+    code: str
+    source: str
+    message: str
+    repair: str
+    edge: tuple[str, str] | None = None
+
+
+def region(target: str, join: str, out: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return every node that an arm can visit: those that its target reaches without passing the join."""
+    return reachable_from(target, out, without=(join, END, FAIL))
+
+
+def breaches(forks: Iterable[Fork], out: Mapping[str, Sequence[str]]) -> Iterator[Breach]:
+    """Yield the breaches of a graph's forks, without those that only follow from others.
+
+    Args:
+        forks: Every fork.
+        out: Every edge, node to targets, including those of forks and to their joins.
+    """
+    into: dict[str, set[str]] = {}
+    for source, targets in out.items():
+        for target in targets:
+            into.setdefault(target, set()).add(source)
+    shapes = [_Arms.of(fork, out, into) for fork in forks]
+    reported: set[tuple[str, str]] = set()
+    found: dict[str, list[Breach]] = {}
+    for arms in sorted(shapes, key=lambda arms: len(arms.owners)):  # of nested forks, the innermost reports an edge
+        fresh = [breach for breach in arms.breaches() if breach.edge not in reported]
+        reported |= {breach.edge for breach in fresh if breach.edge is not None}
+        found.setdefault(arms.fork.source, []).extend(fresh)
+    for source in dict.fromkeys(arms.fork.source for arms in shapes):
+        yield from found[source]
+
+
+@dataclass(frozen=True, slots=True)
+class _Arms:
+    """A fork with the nodes that its arms reach.
+
+    Attributes:
+        fork: The fork.
+        out: Every edge, node to targets.
+        into: Every edge, target to nodes.
+        regions: The nodes of each arm, by its target: those reached before the join, the fork and the nodes in `past`.
+        owners: The arms that each of these nodes belongs to.
+        past: The nodes after the join from which no path leads back to it, except through the fork.
+    """
+
+    fork: Fork
+    out: Mapping[str, Sequence[str]]
+    into: Mapping[str, set[str]]
+    regions: Mapping[str, set[str]]
+    owners: Mapping[str, Sequence[str]]
+    past: set[str]
+
+    @classmethod
+    def of(cls, fork: Fork, out: Mapping[str, Sequence[str]], into: Mapping[str, set[str]]) -> _Arms:
+        before = can_reach((fork.join,), {node: targets for node, targets in out.items() if node != fork.source})
+        after = reachable_from(fork.join, out, without=(fork.source, *fork.targets, END, FAIL))
+        past = after - before
+        outside = (fork.join, END, FAIL, fork.source, *past)
+        regions = {target: reachable_from(target, out, without=outside) for target in dict.fromkeys(fork.targets)}
+        owners: dict[str, list[str]] = {}
+        for target, nodes in regions.items():
+            for node in nodes:
+                owners.setdefault(node, []).append(target)
+        return cls(fork, out, into, regions, owners, past)
+
+    def breaches(self) -> Iterator[Breach]:
+        """Yield the breaches of the arms themselves, then those of the edges that leave and enter them."""
+        fork, name = self.fork, self.fork.source
+        for target in sorted({target for target in fork.targets if fork.targets.count(target) > 1}):
+            yield Breach("bad_fork", name, f"the fork has two arms to {target}", "give each arm its own target")
+        if END in fork.targets and fork.join != END:
+            repair = f"lead it to the join {fork.join}, or join at END"
+            yield Breach("end_in_arm", name, "the arm to END has no node", repair)
+        for target, nodes in self.regions.items():
+            if name != fork.join and (target == name or any(name in self.out.get(node, ()) for node in nodes)):
+                text = f"the arm to {target} leads back to the fork itself without passing the join {fork.join}"
+                yield Breach("bad_fork", name, text, f"lead it to {fork.join}, or make {name} the join")
+        yield from self._shared()
+        for node, arms in sorted(self.owners.items()):
+            if len(arms) == 1:  # the edges of a shared node only repeat that problem
+                yield from self._left(node, arms[0])
+                yield from self._entered(node, arms[0])
+
+    def _shared(self) -> Iterator[Breach]:
+        """Yield the nodes at which arms meet before the join, without the nodes after them."""
+        for node, arms in sorted(self.owners.items()):
+            before = [self.owners.get(other) for other in self.into.get(node, ())]
+            if len(arms) > 1 and (node in self.fork.targets or any(other != arms for other in before)):
+                text = f"{node} belongs to the arms to {' and to '.join(arms)}"
+                repair = f"give each arm a node of its own, or make {node} the join"
+                yield Breach("shared_arm", self.fork.source, text, repair)
+
+    def _left(self, node: str, arm: str) -> Iterator[Breach]:
+        """Yield the edges by which a node leaves its arm other than to the join."""
+        join = self.fork.join
+        for target in dict.fromkeys(self.out.get(node, ())):
+            if target in self.past:
+                text = f"{node} leads to {target} inside the arm to {arm}, and {target} comes after the join {join}"
+                yield Breach("leaves_arm", self.fork.source, text, f"lead it to the join {join}", (node, target))
+            elif target == END != join:
+                text = f"{node} leads to END inside the arm to {arm}"
+                repair = f"lead it to the join {join}, or join at END"
+                yield Breach("end_in_arm", self.fork.source, text, repair, (node, END))
+
+    def _entered(self, node: str, arm: str) -> Iterator[Breach]:
+        """Yield the edges into a node from outside its arm. One from another arm is reported as a shared node."""
+        fork, name = self.fork, self.fork.source
+        if node in fork.targets and self.out.get(name, ()).count(node) > fork.targets.count(node):
+            text = f"{name} enters {node}, which is inside the arm to {arm}, by another edge too"
+            yield Breach("enters_arm", name, text, "remove that edge, or give it another target")
+        for other in sorted(self.into.get(node, ())):
+            if other not in self.owners and not (other == name and node in fork.targets):
+                where = "START" if other == START else other
+                text = f"{where} enters {node}, which is inside the arm to {arm}"
+                repair = f"enter the fork at {name}, or give {where} a node of its own"
+                yield Breach("enters_arm", name, text, repair, (other, node))

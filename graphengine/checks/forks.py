@@ -1,0 +1,83 @@
+"""Checks of forks: their shape, and fields that several arms would overwrite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from graphengine.checks.fork_regions import breaches, region
+from graphengine.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from graphengine.checks.fork_regions import Fork
+    from graphengine.checks.shape import MeantShape
+    from graphengine.engine.plan import NodePlan
+    from graphengine.state.field import FieldType
+
+
+def fork_problems(
+    shape: MeantShape, nodes: Mapping[str, NodePlan], fields: Mapping[str, FieldType], undeclared: Collection[str]
+) -> Iterator[Problem]:
+    """Yield all problems of a graph's forks.
+
+    Args:
+        shape: Its nodes and edges.
+        nodes: The plans of its nodes.
+        fields: The fields of its state.
+        undeclared: The nodes that do not declare what they write.
+    """
+    for breach in breaches(shape.forks, shape.out):
+        yield Problem(breach.code, f"fork at {breach.source}", breach.message, breach.repair)
+    for fork in shape.forks:
+        yield from _conflicts(fork, shape.out, nodes, fields, undeclared)
+
+
+def _conflicts(
+    fork: Fork,
+    out: Mapping[str, Sequence[str]],
+    nodes: Mapping[str, NodePlan],
+    fields: Mapping[str, FieldType],
+    undeclared: Collection[str],
+) -> Iterator[Problem]:
+    """Yield fields without a reducer that several arms write, and nodes that do not declare what they write."""
+    where = f"fork at {fork.source}"
+    writers: dict[str, list[_Write]] = {}
+    regions = {arm: region(arm, fork.join, out) & set(nodes) for arm in fork.targets}
+    for arm, names in regions.items():
+        shared = {name for other, nodes_there in regions.items() if other != arm for name in nodes_there}
+        for name in sorted(names - shared):
+            if name in undeclared:
+                text = f"{name}, in the arm to {arm}, does not declare what it writes"
+                yield Problem("unknown_writes", where, text, "give the node writes=…, so that the arms can be joined")
+                continue
+            for place, adds in nodes[name].writer.places.items():
+                field = fields.get(place.split("[")[0])
+                if field is not None and field.reducer is None:
+                    writers.setdefault(field.name, []).append(_Write(place, arm, name, adds))
+    for written in writers.values():
+        yield from _clashes(where, written)
+
+
+class _Write(NamedTuple):
+    """A write of a node in an arm: the place, and whether it only adds to the value there."""
+
+    place: str
+    arm: str
+    node: str
+    adds: bool
+
+
+def _clashes(where: str, written: Sequence[_Write]) -> Iterator[Problem]:
+    """Yield each place of a field that several arms write, with all their nodes; a key as part of the whole field."""
+    root = written[0].place.split("[")[0]
+    whole = [write for write in written if write.place == root]
+    for place in dict.fromkeys(write.place for write in written):
+        if place != root and whole:
+            continue  # reported with the whole field
+        writes = written if place == root else [write for write in written if write.place == place]
+        if len({write.arm for write in writes}) > 1 and not all(write.adds for write in writes):
+            *first, last = dict.fromkeys(write.node for write in writes)
+            many = "both" if len(first) == 1 else "all"
+            text = f"{', '.join(first)} and {last}, in different arms, {many} write {place}"
+            yield Problem("write_conflict", where, text, "give the field a reducer, or each arm its own field")

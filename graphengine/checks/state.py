@@ -1,0 +1,85 @@
+"""The check that a graph's state can be recorded and read back field by field, as `graphengine.state.schema` does."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final, get_origin
+
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
+
+from graphengine.compile.state import first_line
+from graphengine.errors import Problem
+from graphengine.graph.runnable import is_async
+from graphengine.reducers import OPERATIONS, append
+from graphengine.state.field_from_model import reducers_of
+from graphengine.state.immutable import unrecordable
+from graphengine.state.path import members
+from graphengine.state.secret import has_secret
+from graphengine.state.type_facts import has_plain_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic import BaseModel
+
+    from graphengine.state.field import FieldType
+
+_LIST_REDUCERS: Final = {"append": list, "extend": list, "merge": dict}
+
+
+def model_problems(model: type[BaseModel]) -> Iterator[Problem]:
+    """Yield what prevents the model as a whole from being handled field by field."""
+    where = f"state {model.__name__}"
+    if model.model_config.get("extra") == "allow":
+        yield Problem("bad_state", where, "extra='allow' accepts misspelt fields", "remove it")
+    if model.__pydantic_decorators__.model_serializers:
+        repair = "serialise single fields with field_serializer"
+        yield Problem("not_recordable", where, "a model_serializer hides the fields", repair)
+    if not inspect.unwrap(model.model_post_init).__module__.startswith("pydantic."):
+        text = "model_post_init runs when a model is created, not when a node updates a field"
+        repair = "make it a @model_validator(mode='after') that returns self: that runs with each update"
+        yield Problem("bad_state", where, text, repair)
+    for name in model.__private_attributes__:
+        text = f"the private attribute {name} is not recorded: every node would see its default"
+        yield Problem("not_recordable", where, text, "make it a field, or pass the value as a resource of the graph")
+
+
+def field_problems(where: str, field: FieldType) -> Iterator[Problem]:
+    """Yield what prevents a field from being reduced, recorded or read back."""
+    info = field.info
+    reducers = reducers_of(info)
+    if len(reducers) > 1:
+        names = ", ".join(r.__name__ for r in reducers)
+        yield Problem("two_reducers", where, f"it has the reducers {names}", "keep one")
+    elif reducers:
+        kind = _LIST_REDUCERS.get(getattr(reducers[0], "__name__", ""))
+        kinds = [get_origin(m) or m for m in members(info.annotation)]
+        if kind is not None and reducers[0].__module__ == append.__module__ and kind not in (*kinds, Any):
+            text = f"{reducers[0].__name__} needs a {kind.__name__}"
+            yield Problem("bad_reducer", where, text, "change the type of the field, or the reducer")
+        if is_async(reducers[0]):
+            text = f"its reducer {reducers[0].__name__} is async, but it is called without await"
+            yield Problem("bad_function", where, text, "write it with def, and move what has to wait into a node")
+    for name in {*OPERATIONS.values()}.intersection(item for item in info.metadata if isinstance(item, str)):
+        repair = f"write {name} without quotes: from graphengine.reducers import {name}"
+        yield Problem("bad_reducer", where, f"{name!r} in its annotation is a text, not a reducer", repair)
+    if info.exclude:
+        text = "it is excluded from JSON, so a resumed run would lose it"
+        yield Problem("not_recordable", where, text, "remove exclude=True")
+    yield from _json_problems(where, field)
+
+
+def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
+    """Yield the parts of a field's type that JSON cannot represent, or from which they cannot be read back."""
+    lost = "" if field.secret else unrecordable(field.info.annotation)
+    if lost:
+        yield Problem("not_recordable", where, f"{lost} cannot be read back from JSON", "use another type")
+    if field.scalar or field.exact is not None:
+        return  # all its values are JSON; making a schema to see that takes most of a compilation
+    try:
+        field.models.single.model_json_schema(mode="serialization")
+    except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
+        yield Problem("not_recordable", where, first_line(error), "use a type that JSON can represent")
+    if has_plain_bytes(field.models.single.__pydantic_core_schema__) and not has_secret(field.info.annotation):
+        repair = "set ConfigDict(ser_json_bytes='base64', val_json_bytes='base64') on the model that has them"
+        yield Problem("not_recordable", where, "bytes have no reliable form in JSON", repair)

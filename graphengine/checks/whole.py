@@ -1,0 +1,90 @@
+"""All checks of a graph, and those of it as a whole: forks, what START reaches and what ends, and loops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.checks.forks import fork_problems
+from graphengine.checks.loops import unbounded_loops
+from graphengine.checks.options import graph_problems, migration_problems, node_problems
+from graphengine.checks.shape import MeantShape
+from graphengine.checks.state import field_problems, model_problems
+from graphengine.compile.checking import Checks
+from graphengine.compile.compiler import always, types_read
+from graphengine.errors import Problem
+from graphengine.graph.definition import Switch
+from graphengine.graph.options import Limits
+from graphengine.state.type_facts import closed_values
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pydantic import BaseModel
+
+    from graphengine.compile.checking import Compiling
+    from graphengine.graph.definition import AnyEdge, Declared, GraphDefinition
+    from graphengine.state.field import FieldType
+    from graphengine.state.schema import StateType
+
+
+class _All(Checks):
+    """All checks."""
+
+    def model(self, model: type[BaseModel]) -> Iterable[Problem]:
+        return model_problems(model)
+
+    def field(self, where: str, field: FieldType) -> Iterable[Problem]:
+        return field_problems(where, field)
+
+    def options(self, graph: GraphDefinition[Any]) -> Iterable[tuple[str, str]]:
+        return graph_problems(graph)
+
+    def node(self, declared: Declared) -> Iterable[tuple[str, str]]:
+        return node_problems(declared)
+
+    def migrations(self, graph: GraphDefinition[Any]) -> Iterable[Problem]:
+        return migration_problems(graph)
+
+    def whole(self, found: Compiling) -> Iterable[Problem]:
+        return _whole_problems(found)
+
+
+ALL: Final = _All()
+
+
+def _whole_problems(found: Compiling) -> Iterator[Problem]:
+    """Yield the problems of a graph as a whole."""
+    graph, nodes, state = found.graph, found.nodes, found.state
+    shape = MeantShape.of(graph)
+    undeclared = {d.name for d in graph.nodes if d.options.writes is None and d.runnable is not None}
+    forks = list(fork_problems(shape, nodes, state.fields, undeclared.difference(found.unsound)))
+    wrong = [fork for fork in shape.forks if any(p.where == f"fork at {fork.source}" for p in forks)]
+    ending = shape.ending()
+    closed = {name for name, node in nodes.items() if any(always(e) or _exhaustive(e, state) for e in node.edges)}
+    open_ends = [name for name, node in nodes.items() if node.edges and name in ending - closed - {*found.unclear}]
+    problems = list(shape.problems({fork.join for fork in wrong}, open_ends))
+    yield from forks
+    yield from problems
+    if not any(problem.code == "unreachable" for problem in problems):  # that edge is the missing one
+        for name in open_ends:
+            text = "if none of its conditions holds, the run fails with no_way_out"
+            yield Problem("no_otherwise", f"node {name}", text, "add an edge without a condition", warning=True)
+    if isinstance(graph.own_limits, Limits):  # the user decided where it ends; visits=None declares that never
+        return
+    sound = (shape.reached() & ending) - {*found.doubtful, *(fork.source for fork in wrong)}
+    walked = {name: nodes[name] for name in shape.names if name in sound}
+    for loop in unbounded_loops(walked, state):
+        text = f"nothing forces the loop {' → '.join(loop)} to end"
+        repair = "before the edges back, add an edge that leaves the loop, with iterations(…) or plateau(…)"
+        yield Problem("unbounded_loop", f"node {loop[0]}", text, repair, warning=True)
+
+
+def _exhaustive(edge: AnyEdge, state: StateType[Any]) -> bool:
+    """Return whether a switch has a case for every value."""
+    if not isinstance(edge, Switch):
+        return False
+    values = closed_values(types_read(edge.reading, state))
+    return values is not None and all(value in edge.cases for value in values)
+
+
+__all__ = ["ALL"]

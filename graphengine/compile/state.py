@@ -1,0 +1,99 @@
+"""The state of a graph, split into its fields, its secrets encrypted with the graph's key."""
+
+from __future__ import annotations
+
+from dataclasses import is_dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+from graphengine.errors import DefinitionError, Problem
+from graphengine.state.declared import model_of
+from graphengine.state.schema import StateType
+from graphengine.state.secret import MAKES_ONE, cipher_of, nested_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphengine.compile.checking import Checks
+    from graphengine.graph.definition import GraphDefinition
+    from graphengine.state.field import FieldType
+
+
+_CODE = "secret_field"
+
+
+def state_of(graph: GraphDefinition[Any], checks: Checks) -> tuple[StateType[Any] | None, list[Problem]]:
+    """Split a graph's state into its fields, and list its problems.
+
+    Returns:
+        The state, None if it is not a model or cannot be split; and the problems.
+    """
+    try:
+        model = model_of(graph.state)
+    except ValueError as error:
+        given: object = graph.state
+        kind = type(given)
+        is_instance = issubclass(kind, BaseModel) or is_dataclass(kind)
+        repair = f"pass the class: {kind.__name__}" if is_instance else "declare class State(BaseModel)"
+        return None, [Problem("bad_state", "state", str(error), repair)]
+    try:
+        state, found = _split(model, checks)
+    except (PydanticUserError, PydanticSchemaGenerationError) as error:
+        where, repair = f"state {model.__name__}", "use types that JSON can represent"
+        problem = Problem("not_recordable", where, first_line(error), repair)
+        return None, [*checks.model(model), problem]
+    if state.secrets:
+        state = StateType.of(model)  # of this graph alone, whose cipher its fields get
+    return state, [*found, *encrypted(graph, state)]
+
+
+@lru_cache(maxsize=128)
+def _split(model: type[BaseModel], checks: Checks) -> tuple[StateType[Any], tuple[Problem, ...]]:
+    """Split a model into its fields, and list its problems: nine tenths of a compilation, so once for each class."""
+    state = StateType.of(model)
+    problems = list(checks.model(model))
+    for name, field in state.fields.items():
+        problems += checks.field(f"field {model.__name__}.{name}", field)
+    return state, tuple(problems)
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error."""
+    return str(error).splitlines()[0]
+
+
+def encrypted(graph: GraphDefinition[Any], state: StateType[Any]) -> Iterator[Problem]:
+    """Set up the encryption of a state's secret fields with the graph's key, and yield their problems."""
+    for name, field in state.fields.items():
+        yield from _secret_problems(graph, f"field {state.model.__name__}.{name}", field)
+    if not state.secrets or graph.secret_key is None:
+        return
+    try:
+        cipher = cipher_of(graph.name, graph.secret_key)
+    except DefinitionError as error:
+        yield Problem("secret_key", "secret_key=", error.message, error.repair)
+        return
+    except Exception as error:  # noqa: BLE001 - a user's function
+        message, repair = f"the function raised {type(error).__name__}", f"return a key: {MAKES_ONE}"
+        yield Problem("secret_key", "secret_key=", message, repair)
+        return
+    for name in state.secrets:
+        state.fields[name].cipher = cipher
+
+
+def _secret_problems(graph: GraphDefinition[Any], where: str, field: FieldType) -> Iterator[Problem]:
+    nested = nested_secret(field.model.model_fields[field.name].annotation)
+    if nested:
+        text = f"{nested} is a secret inside a model, but only whole fields are encrypted"
+        yield Problem(_CODE, where, text, "declare the field Annotated[…, Secret], and its content as plain text")
+    elif not field.secret:
+        return
+    elif field.reducer is not None or field.dumped:
+        what = "a reducer" if field.reducer is not None else "a serialiser of its own"
+        yield Problem(_CODE, where, f"a secret field cannot have {what}", "remove that, and write the field as a whole")
+    elif graph.secret_key is None:
+        text = "the field is secret, but the graph has no key to encrypt it"
+        yield Problem(_CODE, where, text, "add Graph(secret_key=…), or pass the secret as a resource instead")

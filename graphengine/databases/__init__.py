@@ -1,0 +1,1 @@
+"""Stores of runs in databases: SQLite and PostgreSQL, and what they share."""

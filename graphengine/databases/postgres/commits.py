@@ -1,0 +1,319 @@
+"""Group commit: all queued writes are sent in one round trip and committed in one transaction.
+
+While one transaction is on its way, the next writes gather in a queue, of which up to `_MOST` are taken at once.
+Appends to different runs become one call. If a transaction is one call, the event loop sends it (`direct.py`).
+Otherwise, and if that failed, the writing thread sends all its calls as one pipeline, after a statement that locks the
+rows of all its runs in order of their ids, so that two processes never wait for each other in a circle.
+
+A refusal is an answer of its call and concerns only that write. If the server fails, every write of the transaction
+fails with that cause. Any other error concerns the values of one write: then each is written by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from contextvars import Context
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import psycopg
+
+from graphengine.databases.postgres.direct import Direct
+from graphengine.databases.postgres.faults import explain, is_of_the_medium
+from graphengine.databases.postgres.queries import SQL
+from graphengine.databases.postgres.writes import (
+    Addition,
+    Call,
+    is_repeated,
+    many_runs,
+    many_steps,
+    one_step,
+    refusal,
+    were_written,
+)
+from graphengine.databases.sql import Promise
+from graphengine.errors import GraphEngineError, StoreError
+from graphengine.state.json_values import is_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from graphengine.databases.addresses import Address
+    from graphengine.databases.postgres.sessions import Connection, Sessions
+
+T = TypeVar("T")
+
+_MOST: Final = 500
+"""The most writes of one transaction. The server writes these while the event loop continues the runs of others."""
+
+
+class PendingWrite(Promise[T], kw_only=True, eq=False):
+    """One write, and the future that gets its result."""
+
+    write: Call[T] | Addition
+    is_done: bool = False
+
+    def finish(self, answer: Sequence[Any]) -> None:
+        """Keep the answer to a call."""
+        if isinstance(self.write, Call):
+            try:
+                self.result = self.write.read(answer)
+            except GraphEngineError as error:
+                self.error = error
+
+
+class GroupCommit:
+    """The queue of writes of one owner. Those of one run are written in the order in which they were submitted."""
+
+    def __init__(self, sessions: Sessions, address: Address) -> None:
+        self._sessions = sessions
+        self._address = address
+        self._loop = asyncio.get_running_loop()
+        self._direct = Direct(self._loop)
+        self._queue: list[PendingWrite[Any]] = []
+        self._sent: list[PendingWrite[Any]] = []  # what is being written
+        self._is_doubtful = False  # whether it may have been written, without an answer
+        self._woken: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def submit(self, write: Call[T]) -> asyncio.Future[T]:
+        """Queue a call. Its future is done when its transaction is durable or has failed.
+
+        Cancelling the future does not cancel the write.
+        """
+        return self._queued(write)
+
+    def add(self, addition: Addition) -> asyncio.Future[None]:
+        """Queue an append, like `submit`."""
+        return self._queued(addition)
+
+    def _queued(self, write: Call[T] | Addition) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.append(PendingWrite(future, write=write))
+        if self._task is None or self._task.done():
+            # in a new context: the context of the calling node would otherwise live as long as the task
+            self._task = self._loop.create_task(self._drain(), context=Context())
+        elif len(self._queue) >= _MOST and not self._sent:
+            self._send_next()  # the server works while the event loop continues the other runs
+        return future
+
+    async def drain(self) -> None:
+        """Wait until everything that was queued is durable or has failed."""
+        while self._task is not None and not self._task.done():
+            await asyncio.wait([self._task])
+        self._direct.leave()
+
+    def abandon(self) -> None:
+        """Stop watching the connection, which is about to be closed; called from another thread."""
+        with suppress(RuntimeError):  # the loop was closed
+            self._loop.call_soon_threadsafe(self._direct.leave)
+
+    async def _drain(self) -> None:
+        """Write until the queue is empty; continue when cancelled, as every task is when the loop ends."""
+        while self._queue or self._sent:
+            if not self._sent:
+                self._send_next()
+            if self._direct.is_busy:
+                self._woken = self._loop.create_future()
+                with suppress(asyncio.CancelledError):
+                    await self._woken
+            elif self._sent:
+                self._settle(await self._written(self._sent))
+
+    def _send_next(self) -> None:
+        """Take the next writes; if they are one statement, the event loop sends it."""
+        self._sent, self._queue = self._queue[:_MOST], self._queue[_MOST:]
+        self._is_doubtful = False
+        try:
+            groups = list(grouped(self._sent))
+            if len(groups) == 1:
+                self._direct.send(*self._statement_of(groups[0]), self._answered)
+        except (ValueError, TypeError, OverflowError, psycopg.DataError):
+            return  # values that cannot be sent: the writing thread reports whose they are
+
+    def _answered(self, rows: Sequence[Sequence[Any]] | None) -> None:
+        """Accept the rows of the statement that was sent, and send the next one."""
+        try:
+            is_written = rows is not None and self._finish(self._sent, rows)
+        except Exception:  # noqa: BLE001 - the writing thread meets it too, and reports it
+            rows, is_written = None, False
+        if is_written:
+            self._settle(None)
+            if self._queue:
+                self._send_next()
+        else:
+            self._is_doubtful = rows is None
+        if not self._direct.is_busy and self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    def _settle(self, error: Exception | None) -> None:
+        jobs, self._sent = self._sent, []
+        for job in jobs:
+            if error is not None and not job.is_done:
+                job.error = explain(error, self._address) if isinstance(error, StoreError) else error
+            job.settle()
+
+    async def _written(self, jobs: Sequence[PendingWrite[Any]]) -> Exception | None:
+        """Write jobs on the writing thread; return why those that are not done failed."""
+        self._direct.leave()
+        try:
+            writing = self._sessions.begin(partial(self._write, jobs, is_doubtful=self._is_doubtful))
+            while not writing.done():
+                try:
+                    await asyncio.wait([writing])
+                except asyncio.CancelledError:
+                    continue
+            writing.result()
+        except Exception as error:  # noqa: BLE001 - whatever it was, the waiters must get it
+            return error
+        return None
+
+    def _write(
+        self, jobs: Sequence[PendingWrite[Any]], connection: Connection, *, again: bool, is_doubtful: bool = False
+    ) -> None:
+        """Write jobs in one transaction; on the writing thread."""
+        self._direct.use(connection)
+        again = again or is_doubtful
+        for job in jobs:
+            job.result = job.error = None
+            job.is_done = False
+        try:
+            self._transact(jobs, connection, again=again)
+        except (psycopg.Error, ValueError, TypeError, OverflowError) as error:
+            if is_of_the_medium(error):
+                raise
+            if connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                connection.rollback()
+            if len(jobs) == 1:
+                jobs[0].error = explain(error, self._address)
+                jobs[0].is_done = True
+                return
+            for job in jobs:
+                self._write([job], connection, again=again)
+
+    def _transact(self, jobs: Sequence[PendingWrite[Any]], connection: Connection, *, again: bool) -> None:
+        groups = list(grouped(jobs))
+        statements = [self._statement_of(group, again=again) for group in groups]
+        if len(groups) == 1:
+            answers = [connection.execute(*statements[0])]
+        else:
+            run_ids = {run_id for job in jobs for run_id in job.write.run_ids if is_name(run_id)}
+            with connection.pipeline():
+                connection.execute("BEGIN")
+                connection.execute(SQL["lock"], (sorted(run_ids),))
+                answers = [connection.execute(*statement) for statement in statements]
+                connection.execute("COMMIT")
+        for group, answer in zip(groups, answers, strict=True):
+            rows = answer.fetchall()
+            if not self._finish(group, rows, again=again):
+                # Nothing was written: this returns why.
+                rows = connection.execute(*many_steps(_additions(group))).fetchall()
+                self._finish_many(group, rows)
+            if again:
+                _accept_repeated(group, rows, connection)
+            for job in group:
+                job.is_done = True
+
+    def _statement_of(self, group: Sequence[PendingWrite[Any]], *, again: bool = False) -> tuple[bytes, Sequence[Any]]:
+        write = group[0].write
+        if isinstance(write, Call):
+            new = [job.write.row for job in group if isinstance(job.write, Call) and job.write.row is not None]
+            return many_runs(new) if len(group) > 1 else (write.statement, write.values)
+        if _is_one_step(group, again=again):
+            return one_step(write)
+        return many_steps(_additions(group))
+
+    def _finish(
+        self, group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence[Any]], *, again: bool = False
+    ) -> bool:
+        """Give each job of a group its result; return False for one step that was refused for an unknown reason."""
+        write = group[0].write
+        if isinstance(write, Call) and len(group) == 1:
+            group[0].finish(rows[0])
+        elif isinstance(write, Call):
+            answers = {run_id: answer for run_id, *answer in rows}
+            for job in group:
+                job.finish(answers[job.write.run_ids[0]])
+        elif not _is_one_step(group, again=again):
+            self._finish_many(group, rows)
+        elif not rows or not rows[0][0]:
+            return False
+        return True
+
+    def _finish_many(self, group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence[Any]]) -> None:
+        refused = {row[0]: row for row in rows}
+        for job in group:
+            if isinstance(job.write, Addition) and job.write.key in refused:
+                job.error = refusal(job.write, refused[job.write.key])
+
+
+def _is_one_step(group: Sequence[PendingWrite[Any]], *, again: bool) -> bool:
+    """Return whether a group of appends is sent as `one_step`.
+
+    Not again: 1. The server waits for the run's row, and the connection is cut, which it does not notice. 2. The call
+    is repeated, and waits too. 3. The first call writes the step. 4. `append_step` would look for the last step as it
+    was at 2, and fail; `append` looks at it once it has the row, and returns that the step is there.
+    """
+    write = group[0].write
+    return not again and len(group) == 1 and isinstance(write, Addition) and write.is_plain
+
+
+def _additions(group: Sequence[PendingWrite[Any]]) -> Sequence[Addition]:
+    return [job.write for job in group if isinstance(job.write, Addition)]
+
+
+def _accept_repeated(group: Sequence[PendingWrite[Any]], rows: Sequence[Sequence[Any]], connection: Connection) -> None:
+    """Accept what was refused only because the call whose answer was lost has written it."""
+    for job in group:
+        write = job.write
+        if job.error is None:
+            continue
+        if isinstance(write, Addition):
+            answer = next(row for row in rows if row[0] == write.key)
+            count = connection.execute(*were_written(write)).fetchone() if write.rows else None
+            if count == (len(write.rows),) if write.rows else is_repeated(write, answer):
+                job.error = None
+        elif write.confirm is not None and write.confirmed is not None:
+            found = connection.execute(SQL["was_created"], write.confirm).fetchone()
+            if found is not None:
+                job.result, job.error = write.confirmed(found[0]), None
+
+
+def grouped(jobs: Sequence[PendingWrite[Any]]) -> Iterator[list[PendingWrite[Any]]]:
+    """Yield what is sent as one statement each: appends to different runs together, new runs, and any other by itself.
+
+    The order of the writes of one run is kept.
+    """
+    appends: list[PendingWrite[Any]] = []
+    creations: list[PendingWrite[Any]] = []
+    calls: deque[PendingWrite[Any]] = deque()
+    after: set[str] = set()  # runs whose next append must come after what is in these
+    for job in jobs:
+        write = job.write
+        if isinstance(write, Call):
+            if write.row is not None and after.isdisjoint(write.run_ids):
+                creations.append(job)
+            else:
+                calls.append(job)
+            after.update(write.run_ids)
+            continue
+        if write.run_id in after:
+            yield from _gathered(appends, creations, calls)
+            appends, creations, after = [], [], set()
+            calls.clear()
+        appends.append(job)
+        after.add(write.run_id)
+    yield from _gathered(appends, creations, calls)
+
+
+def _gathered(
+    appends: list[PendingWrite[Any]], creations: list[PendingWrite[Any]], calls: Iterable[PendingWrite[Any]]
+) -> Iterator[list[PendingWrite[Any]]]:
+    if appends:
+        yield appends
+    # In order of their ids: two processes that create the same runs never wait for each other in a circle.
+    if creations:
+        yield sorted(creations, key=lambda job: job.write.run_ids[0])
+    yield from ([call] for call in calls)

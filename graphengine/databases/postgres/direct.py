@@ -1,0 +1,195 @@
+"""Statements that the event loop sends itself: nearly all writes.
+
+A call on a thread costs the client twice what the server needs to insert a step: two changes of the thread, and more
+turns of the event loop. Here the loop writes one message to the socket, and reads the answer when the socket has it. It
+never waits, and the server never waits for it: each statement is a transaction of its own.
+
+Connecting, several statements in one transaction, and what to do after a fault are left to `sessions.py`: this class
+borrows the connection between the calls there.
+"""
+
+from __future__ import annotations
+
+import re
+from contextvars import Context
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakSet
+
+import psycopg
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import ExecStatus
+
+from graphengine.stores.senders import SENDERS
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Sequence
+
+    from psycopg import abc
+    from psycopg.abc import Buffer
+    from psycopg.pq.abc import PGresult
+
+    from graphengine.databases.postgres.sessions import Connection
+
+_PLACEHOLDER: Final = re.compile(rb"%s")
+_GOOD: Final = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+
+
+class _Prepared(NamedTuple):
+    """A statement that is being prepared, with its types, and the values to execute it with."""
+
+    key: tuple[bytes, Sequence[int]]
+    name: bytes
+    values: Sequence[Buffer | None]
+    formats: Sequence[int]
+
+
+class Direct:
+    """Sends prepared statements on a connection, one at a time, and reads their answers.
+
+    Args:
+        loop: The event loop, which alone calls every method but `use`.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._connection: Connection | None = None
+        self._socket: int | None = None  # while the loop watches it
+        self._is_writing = False  # whether a part of the message waits for space in the socket
+        self._transformer: abc.Transformer | None = None
+        self._names: dict[tuple[bytes, Sequence[int]], bytes] = {}  # of the statements that are prepared, by types too
+        self._preparing: _Prepared | None = None
+        self._results: list[PGresult] = []
+        self._done: Callable[[Sequence[Sequence[Any]] | None], None] | None = None
+        SENDERS.setdefault(loop, WeakSet()).add(self)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is awaited."""
+        return self._done is not None
+
+    def use(self, connection: Connection) -> None:
+        """Borrow a connection from now on. Called while `leave` holds, by the thread that used it last."""
+        if connection is not self._connection:
+            self._connection = connection
+            self._transformer = Transformer(connection)
+            self._names = {}
+
+    def leave(self) -> None:
+        """Stop watching the connection, so that a thread can use it until the next `send`."""
+        if self._socket is not None:
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self._socket = None
+
+    def send(
+        self, statement: bytes, values: Sequence[Any], done: Callable[[Sequence[Sequence[Any]] | None], None]
+    ) -> bool:
+        """Send a statement; return whether it was sent.
+
+        Args:
+            statement: As psycopg takes it, with `%s`.
+            values: Its parameters.
+            done: Gets the rows of the answer; None if the statement failed or the connection was lost. In the latter
+                case it is unknown whether it was done.
+
+        Raises:
+            psycopg.DataError: A value cannot be sent.
+        """
+        connection, transformer = self._connection, self._transformer
+        if connection is None or transformer is None or connection.closed:
+            return False
+        raws = transformer.dump_sequence(values, [PyFormat.BINARY] * len(values))
+        types, formats = transformer.types or (), transformer.formats or ()
+        try:
+            self._watch(connection)
+            name = self._names.get((statement, types))
+            if name is None:
+                name = b"graphengine_%d" % len(self._names)
+                numbers = count(1)
+                text = _PLACEHOLDER.sub(lambda _: b"$%d" % next(numbers), statement)
+                connection.pgconn.send_prepare(name, text, types)
+                self._preparing = _Prepared((statement, types), name, raws, formats)
+            else:
+                connection.pgconn.send_query_prepared(name, raws, formats)
+            self._done = done
+            self._flush(connection)
+        except NotImplementedError:  # the event loop cannot watch sockets, as that of Windows
+            self._connection = None
+            return False
+        except psycopg.Error:
+            self._lose()
+        return True
+
+    def _watch(self, connection: Connection) -> None:
+        if self._socket is None:
+            socket = connection.pgconn.socket
+            # in a new context: that of the calling node would otherwise live as long
+            Context().run(self._loop.add_reader, socket, self._read)
+            self._socket = socket
+
+    def _flush(self, connection: Connection) -> None:
+        """Write to the socket as much as it takes, and the rest when it has space again."""
+        is_writing = connection.pgconn.flush() != 0
+        if is_writing != self._is_writing and self._socket is not None:
+            self._is_writing = is_writing
+            if is_writing:
+                Context().run(self._loop.add_writer, self._socket, self._read)
+            else:
+                self._loop.remove_writer(self._socket)
+
+    def _read(self) -> None:
+        """Read what has come; called when the socket has data, or space, or is closed."""
+        connection = self._connection
+        if connection is None:
+            return
+        pgconn = connection.pgconn
+        try:
+            pgconn.consume_input()
+            if self._is_writing:
+                self._flush(connection)
+            while not pgconn.is_busy():
+                result = pgconn.get_result()
+                if result is None:  # the transaction is durable or has failed: only now the server takes a new command
+                    self._end(connection)
+                    return
+                self._results.append(result)
+        except psycopg.Error:
+            self._lose()
+
+    def _end(self, connection: Connection) -> None:
+        """Send what was being prepared, or return the rows."""
+        results, self._results = self._results, []
+        is_good = all(result.status in _GOOD for result in results)
+        preparing, self._preparing = self._preparing, None
+        if preparing is not None and is_good:
+            self._names[preparing.key] = preparing.name
+            connection.pgconn.send_query_prepared(preparing.name, preparing.values, preparing.formats)
+            self._flush(connection)
+            return
+        if self._done is not None:
+            self._finish(self._rows_of(results[0]) if is_good else None)
+
+    def _lose(self) -> None:
+        """Close the connection: its state is unknown."""
+        self.leave()
+        self._results, self._preparing, self._is_writing = [], None, False
+        if self._connection is not None:
+            self._connection.close()
+        if self._done is not None:
+            self._finish(None)
+
+    def _finish(self, rows: Sequence[Sequence[Any]] | None) -> None:
+        done, self._done = self._done, None
+        if done is not None:
+            done(rows)
+
+    def _rows_of(self, result: PGresult) -> Sequence[Sequence[Any]]:
+        transformer = self._transformer
+        if result.ntuples == 0 or transformer is None:
+            return ()
+        if result.nfields == 1 and result.get_value(0, 0) == b"t":  # nearly always: a step was written
+            return ((True,),)
+        transformer.set_pgresult(result)
+        return transformer.load_rows(0, result.ntuples, tuple)

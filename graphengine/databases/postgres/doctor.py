@@ -1,0 +1,110 @@
+"""Finding damage in a database, without changing it and without blocking writers.
+
+Every row that is read is compared with its checksum, every log is folded, and the row and the snapshots of each run are
+compared with the fold. The server's own pages are the business of the server: `pg_amcheck` checks them.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from graphengine.databases.addresses import parse
+from graphengine.databases.findings import Counted, Finding, Report, report_of
+from graphengine.databases.postgres import opening, reads
+from graphengine.databases.postgres.faults import explain
+from graphengine.databases.postgres.queries import SQL
+from graphengine.databases.postgres.reads import Own
+from graphengine.databases.postgres.sessions import Server
+from graphengine.databases.refold import BACKUP, StoredRun, differences, refold
+from graphengine.errors import StoreCorrupt, UnknownRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from graphengine.databases.findings import Progress
+    from graphengine.databases.postgres.sessions import Connection
+    from graphengine.engine.steps import Step
+
+_RUNS_AT_ONCE: Final = 500
+_OWN: Final = Own(None, ())
+
+
+def examine(address: str, *, quick: bool = False, progress: Progress | None = None) -> Report:
+    """Check all runs of a database.
+
+    Args:
+        address: Its address.
+        quick: Whether to skip the comparison of every snapshot with its log.
+        progress: Called with the progress.
+
+    Raises:
+        StoreUnreachable, StoreForbidden, StoreMissing, StoreNotADatabase, StoreTooNew: It cannot be opened.
+    """
+    place = parse(address)
+    counted = Counted()
+    try:
+        with Server(place, 0.0, read_only=True).connect() as connection:
+            opening.check_readable(connection, place)
+            return report_of(place.shown, _all(connection, counted, progress, quick=quick), counted)
+    except (psycopg.Error, OSError) as error:
+        raise explain(error, place) from None
+
+
+def _all(connection: Connection, counted: Counted, progress: Progress | None, *, quick: bool) -> Iterator[Finding]:
+    yield from _checksums(connection)
+    yield from _graph_specs(connection)
+    (total,) = connection.execute(SQL["count_runs"]).fetchone() or (0,)
+    last = ""
+    while True:
+        found = [row[0] for row in connection.execute(SQL["ids_after"], (last, _RUNS_AT_ONCE)).fetchall()]
+        if not found:
+            return
+        for run_id in found:
+            counted.runs += 1
+            if progress is not None:
+                progress("runs", counted.runs, total)
+            yield from _run(connection, run_id, counted, quick=quick)
+        last = found[-1]
+
+
+def _checksums(connection: Connection) -> Iterator[Finding]:
+    """Note a server that would not notice damaged pages itself."""
+    row = connection.execute("SHOW data_checksums").fetchone()
+    if row is not None and row[0] != "on":
+        what = "the server keeps no checksums of its pages; only what graphengine reads is checked"
+        yield Finding("no_data_checksums", what, repair="stop the server and run pg_checksums --enable", note=True)
+
+
+def _graph_specs(connection: Connection) -> Iterator[Finding]:
+    for (fingerprint,) in connection.execute("SELECT fingerprint FROM graph_specs ORDER BY fingerprint").fetchall():
+        try:
+            reads.graph_spec(connection, fingerprint)
+        except StoreCorrupt as error:
+            yield Finding("graph_spec_damaged", error.message, repair=BACKUP)
+
+
+def _run(connection: Connection, run_id: str, counted: Counted, *, quick: bool) -> Iterator[Finding]:
+    try:
+        reads.inbox(connection, [run_id])
+    except StoreCorrupt as error:
+        yield Finding("message_damaged", error.message, run_id, repair=BACKUP)
+    try:
+        info = reads.info(connection, _OWN, run_id)
+        shots = () if quick else {row[0] for row in connection.execute(SQL["shots"], (run_id,)).fetchall()}
+
+        def load(seq: int) -> tuple[bytes | None, Sequence[Step]]:
+            loaded = reads.load(connection, _OWN, run_id, seq)
+            return loaded.snapshot, loaded.steps
+
+        read = partial(reads.steps, connection, run_id)
+        shot = partial(reads.snapshot_at, connection, run_id, own=_OWN)
+        found, snapshot = refold(StoredRun(info, load, read, shots, shot), counted)
+    except UnknownRun:  # removed meanwhile
+        return
+    yield from found
+    differing = [] if snapshot is None else differences(info, snapshot)
+    if differing:
+        yield Finding("run_differs", f"its row has {'; '.join(differing)}", run_id, repair=BACKUP)

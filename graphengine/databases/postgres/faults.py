@@ -1,0 +1,165 @@
+"""Translation of psycopg errors: one `StoreError` for each kind, with the address and the repair.
+
+Messages of libpq and of the server are quoted without the password.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from graphengine.databases.addresses import secrets_of
+from graphengine.errors import (
+    StoreAltered,
+    StoreCorrupt,
+    StoreError,
+    StoreForbidden,
+    StoreFull,
+    StoreLocked,
+    StoreMissing,
+    StoreReadOnly,
+    StoreUnreachable,
+)
+from graphengine.stores.refusals import Meaning
+
+if TYPE_CHECKING:
+    from graphengine.databases.addresses import Address
+
+
+_UNREACHABLE: Final = Meaning(
+    StoreUnreachable,
+    "the database server cannot be reached",
+    "check that it runs, and the host and port of the address; runs that were interrupted can be resumed",
+)
+_WRONG_PASSWORD: Final = Meaning(
+    StoreForbidden,
+    "the database server refuses this user",
+    "check the user and the password: PGPASSWORD, a passfile, or the address; the server's pg_hba.conf decides",
+)
+_NO_RIGHT: Final = Meaning(
+    StoreForbidden,
+    "this user has no right to do that in the database",
+    "let the owner of the schema do it, or GRANT the rights: CREATE on the database for the first opening, later USAGE "
+    "on the schema, all on its tables, and EXECUTE on its functions",
+)
+_NO_DATABASE: Final = Meaning(
+    StoreMissing, "there is no such database on the server", "create it with `createdb`, or check the address"
+)
+_READ_ONLY: Final = Meaning(
+    StoreReadOnly,
+    "the database only allows reading: it is a standby, or set to read-only",
+    "use the address of the primary server, or name several hosts with ?target_session_attrs=read-write",
+)
+_FULL: Final = Meaning(
+    StoreFull,
+    "the disk of the database server is full",
+    "free some space, then resume the run; every step recorded so far is safe",
+)
+_LOCKED: Final = Meaning(
+    StoreLocked, "another session held a lock in the database for too long", "end that session, then try again"
+)
+_CORRUPT: Final = Meaning(StoreCorrupt, "the database is damaged", "restore a backup")
+_ALTERED: Final = Meaning(
+    StoreAltered,
+    "a table or function of graphengine is missing from the schema or was changed",
+    "restore a backup, or use another schema: ?schema=NAME",
+)
+_OTHER: Final = Meaning(StoreError, "the database operation failed", "")
+
+_MEANINGS: Final = {
+    "25006": _READ_ONLY,
+    "28": _WRONG_PASSWORD,
+    "3D": _NO_DATABASE,
+    "42501": _NO_RIGHT,
+    "42": _ALTERED,
+    "53100": _FULL,
+    "55P03": _LOCKED,
+    "57014": _LOCKED,
+    "08": _UNREACHABLE,
+    "53": _UNREACHABLE,
+    "57": _UNREACHABLE,
+    "XX": _CORRUPT,
+}
+"""By the code of the error, or by its class: https://www.postgresql.org/docs/current/errcodes-appendix.html."""
+
+_WORDS: Final = {
+    "password authentication failed": _WRONG_PASSWORD,
+    "no password supplied": _WRONG_PASSWORD,
+    "authentication failed": _WRONG_PASSWORD,
+    "no pg_hba.conf entry": _WRONG_PASSWORD,
+    "role ": _WRONG_PASSWORD,
+    "database ": _NO_DATABASE,
+    "permission denied for database": _NO_RIGHT,
+    "session is read-only": _READ_ONLY,
+    "session is not read-only": _READ_ONLY,
+}
+"""What a server answers to a connection has no code in libpq, only words: those of a server that speaks English."""
+
+_STARTING: Final = ("the database system is starting up", "the database system is not yet accepting connections")
+
+_AGAIN: Final = frozenset({"40001", "40P01"})
+"""The server undid the transaction for the sake of another one: it can be repeated at once."""
+
+_ENDED: Final = frozenset({"25P03", "57P01", "57P02", "57P03", "57P05", "53300"})
+"""The server ended the session, or refuses a new one for now."""
+
+_MEDIUM: Final = ("08", "25", "28", "3D", "42501", "53", "54", "55", "57", "58", "F0", "XX")
+"""Codes and classes of errors that concern the server as a whole, and not the values of one statement."""
+
+
+def is_lost(error: Exception) -> bool:
+    """Return whether the connection was lost, so that it is unknown what was written: the call can be repeated."""
+    code = getattr(error, "sqlstate", None) or ""
+    if isinstance(error, OSError) or code[:2] == "08" or code in _ENDED:
+        return True
+    return isinstance(error, psycopg.InterfaceError | psycopg.OperationalError) and not code
+
+
+def is_starting(error: Exception) -> bool:
+    """Return whether a server refused a connection because it is not up yet."""
+    text = str(error)
+    return is_lost(error) and any(words in text for words in _STARTING)
+
+
+def is_undone(error: Exception) -> bool:
+    """Return whether the server undid the transaction in favour of another one."""
+    return getattr(error, "sqlstate", None) in _AGAIN
+
+
+def is_of_the_medium(error: Exception) -> bool:
+    """Return whether an error concerns the server, and not just the values of one statement."""
+    code = getattr(error, "sqlstate", None) or ""
+    return is_lost(error) or is_undone(error) or code.startswith(_MEDIUM)
+
+
+def explain(error: Exception, address: Address) -> StoreError:
+    """Return the `StoreError` for an error, which becomes its cause."""
+    if isinstance(error, StoreError):
+        return copy(error)  # it is raised to several callers
+    meaning = _meaning_of(error)
+    found = meaning.explained(words_of(error, address), address.shown)
+    # Not as its cause: a traceback would print libpq's own words.
+    found.__suppress_context__ = True
+    return found
+
+
+def words_of(error: Exception, address: Address) -> str:
+    """Return the words of an error on one line, without the password."""
+    text = str(error)
+    for secret in secrets_of(address):
+        text = text.replace(secret, "…")
+    return " ".join(line.strip() for line in text.splitlines() if line.strip()) or type(error).__name__
+
+
+def _meaning_of(error: Exception) -> Meaning:
+    code = getattr(error, "sqlstate", None) or ""
+    if code:
+        return _MEANINGS.get(code) or _MEANINGS.get(code[:2]) or _OTHER
+    text = str(error)
+    if "FATAL" in text or "no password" in text or "session is" in text:
+        for words, meaning in _WORDS.items():
+            if words in text and (not words.endswith(" ") or "does not exist" in text):
+                return meaning
+    return _UNREACHABLE if is_lost(error) else _OTHER

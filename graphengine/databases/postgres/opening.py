@@ -1,0 +1,139 @@
+"""Opening a database: the checks of its schema, and the migrations.
+
+The table `meta` has two numbers: the format, which is that of the last migration, and the oldest format whose code can
+still use it. So workers of an older version continue while the first of a newer version migrates the schema.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from graphengine.databases.postgres.queries import OLDEST, SQL, latest_format, migration
+from graphengine.errors import (
+    StoreForbidden,
+    StoreMissing,
+    StoreNotADatabase,
+    StoreNotSupported,
+    StoreReadOnly,
+    StoreTooNew,
+)
+
+if TYPE_CHECKING:
+    from graphengine.databases.addresses import Address
+    from graphengine.databases.postgres.sessions import Connection
+
+OLDEST_READ: Final = 1
+"""The oldest format that is read without migrating it."""
+
+_OLDEST_SERVER: Final = 130_000
+_LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+
+
+def prepare(connection: Connection, address: Address) -> None:
+    """Check the schema, and create it or migrate it to this version, in one transaction.
+
+    Raises:
+        StoreNotSupported: The server is too old, or the database is not in UTF-8.
+        StoreNotADatabase: The schema is another application's.
+        StoreTooNew: A newer version migrated it, which this one cannot work with.
+        StoreReadOnly: The server is a standby.
+        psycopg.Error: The server refuses.
+    """
+    _check_server(connection, address)
+    upto = latest_format()
+    if format_of(connection, address) >= upto:
+        _check_writable(connection, address)
+        return
+    with connection.transaction():
+        connection.execute(_LOCK, (f"graphengine {address.schema}",))
+        _check_writable(connection, address)
+        version = format_of(connection, address)  # another process may just have migrated it
+        if version == 0 and not _count(connection, "schema_exists", address.schema):
+            connection.execute(f"CREATE SCHEMA {address.schema}".encode())
+        for number in range(version + 1, upto + 1):
+            connection.execute(migration(number))
+        if version < upto:
+            connection.execute("DELETE FROM meta")
+            connection.execute("INSERT INTO meta (format, oldest) VALUES (%s, %s)", (upto, OLDEST))
+
+
+def check_readable(connection: Connection, address: Address) -> None:
+    """Check that the schema can be read by this version.
+
+    Raises:
+        StoreMissing: There is none.
+        StoreReadOnly: It must be migrated first.
+        StoreNotSupported, StoreNotADatabase, StoreTooNew: As `prepare`.
+    """
+    _check_server(connection, address)
+    version = format_of(connection, address)
+    if version == 0:
+        message = f"there is no schema {address.schema} of graphengine in the database"
+        raise StoreMissing(message, where=address.shown, repair="check the address; the first run creates the schema")
+    if version < OLDEST_READ:
+        message = f"the schema has format {version} and must be brought to format {latest_format()} before it is read"
+        raise StoreReadOnly(
+            message, where=address.shown, repair="open it once with write access, as by `graphengine run`"
+        )
+
+
+def format_of(connection: Connection, address: Address) -> int:
+    """Return the format of the schema; 0 if there is no schema or it is empty.
+
+    Raises:
+        StoreNotADatabase: It is another application's.
+        StoreTooNew: This version cannot work with it.
+    """
+    row = connection.execute("SELECT to_regclass(%s)", (f"{address.schema}.meta",)).fetchone()
+    if row is None or row[0] is None:
+        if _count(connection, "tables", address.schema):
+            message = f"the schema {address.schema} of the database belongs to another application"
+            raise StoreNotADatabase(message, where=address.shown, repair="name another schema: ?schema=NAME")
+        return 0
+    found = connection.execute(SQL["format"]).fetchone()
+    version, oldest = (0, 0) if found is None else found
+    if min(version, oldest) > latest_format():
+        message = (
+            f"the schema has format {version}; this version of graphengine works with formats up to {latest_format()}"
+        )
+        raise StoreTooNew(
+            message, where=address.shown, repair="update graphengine, or use another schema: ?schema=NAME"
+        )
+    return int(version)
+
+
+def _count(connection: Connection, statement: str, schema: str) -> int:
+    row = connection.execute(SQL[statement], (schema,)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _check_server(connection: Connection, address: Address) -> None:
+    if connection.info.server_version < _OLDEST_SERVER:
+        message = f"the server runs PostgreSQL {connection.info.server_version // 10_000}"
+        raise StoreNotSupported(message, where=address.shown, repair="use PostgreSQL 13 or newer")
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        message = f"the database has the encoding {encoding}, and runs can hold any text"
+        raise StoreNotSupported(message, where=address.shown, repair="create it with: createdb --encoding=UTF8 NAME")
+
+
+def _check_writable(connection: Connection, address: Address) -> None:
+    """Raise now, and not at the first step, if the database cannot be written."""
+    row = connection.execute("SELECT pg_is_in_recovery(), current_setting('transaction_read_only')").fetchone()
+    if row is not None and (row[0] or row[1] == "on"):
+        what = "is a standby, which can only be read" if row[0] else "only allows reading"
+        raise StoreReadOnly(
+            f"the database {what}",
+            where=address.shown,
+            repair="use the address of the primary server, or name several hosts with ?target_session_attrs=read-write",
+        )
+    row = connection.execute(
+        "SELECT n.nspname, has_schema_privilege(n.oid, 'USAGE') FROM pg_namespace AS n WHERE n.nspname = %s",
+        (address.schema,),
+    ).fetchone()
+    if row is not None and not row[1]:
+        raise StoreForbidden(
+            f"this user has no right to use the schema {address.schema}",
+            where=address.shown,
+            repair=f"as its owner: GRANT USAGE ON SCHEMA {address.schema} TO the user, and all on its tables",
+        )

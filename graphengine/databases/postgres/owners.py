@@ -1,0 +1,173 @@
+"""Owners, the processes that drive runs: a row for each open store, a lease that a thread renews, and a lock.
+
+An owner holds an advisory lock of the server in a session of its own. When its process ends, however it ends, the
+server sees its connection close and frees the lock, so other processes detect at once that the owner is dead. If the
+host or the network disappears without a word, an owner is dead when its lease has expired; the lease also counts after
+the server was restarted, until the owner has connected again. A wrong judgement can take a run from its driver but
+never damage its log: the fence decides which writes are accepted.
+
+The same session is notified (`LISTEN`) of the runs to which messages are posted, and looks for owners that died since.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+import psycopg
+
+from graphengine.databases.leases import RENEWALS_PER_LEASE, LeaseThread
+from graphengine.databases.postgres.faults import words_of
+from graphengine.databases.postgres.queries import SQL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graphengine.databases.postgres.sessions import Connection, Server
+
+log = logging.getLogger("graphengine.stores")
+
+_TICK_SECONDS: Final = 0.2  # how soon the thread notices that an owner died, or that the event loop's thread has ended
+_PAUSE_SECONDS: Final = 0.1
+_DEATH_SECONDS: Final = 1.0
+"""How long an owner must look dead. A process whose connections were all cut connects again within this time."""
+_UNTOLD: Final = 100
+_LOCK_BITS: Final = 63
+
+WAKE: Final = "due"
+"""What is announced on the channel if any process may continue the run."""
+
+
+class Lease(LeaseThread):
+    """This process's ownership: its row, its lock, and the thread that renews it.
+
+    Args:
+        server: The database.
+        lease_seconds: How long an owner counts as alive without a renewal.
+        on_news: Called on the thread when a message was posted to a run that is driven here or waits, or an owner died.
+
+    Attributes:
+        channel: The channel on which it is announced that runs need attention.
+        untold: The tokens of calls that failed, though they may have made this owner the driver of runs. Each renewal
+            releases those runs, since no caller knows that it has them.
+        dead: The owners with runs that looked dead for long enough: their runs can be taken over.
+    """
+
+    def __init__(self, server: Server, lease_seconds: float, on_news: Callable[[], None]) -> None:
+        super().__init__(lease_seconds)
+        self.channel: Final = f"graphengine {server.address.schema}"
+        self.untold: deque[int] = deque(maxlen=_UNTOLD)
+        self._server = server
+        self._on_news = on_news
+        self._lock: Final = secrets.randbits(_LOCK_BITS)
+        self._connection: Connection | None = None
+        self.dead: frozenset[str] = frozenset()
+        self._dead_since: dict[str, float] = {}  # on the monotonic clock
+        self._is_retired = False
+        self._registering = threading.Lock()
+
+    def connect(self) -> None:
+        """Open the session: register this owner, take its lock, listen.
+
+        Raises:
+            psycopg.Error: The server cannot be reached, or refuses.
+        """
+        connection = self._server.connect()
+        try:
+            self._register(connection)
+            # The session that broke can hold the lock until the server notices.
+            connection.execute(f"SET lock_timeout = {int(self._seconds * 1000 / RENEWALS_PER_LEASE)}".encode())
+            connection.execute(SQL["lock_owner"], (self._lock,))
+            connection.execute("SET lock_timeout = 0")
+            connection.execute(SQL["locked"], (self.id,))
+            connection.execute(f'LISTEN "{self.channel}"'.encode())
+            connection.execute(SQL["forget_owners"])
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+
+    def _register(self, connection: Connection) -> None:
+        facts = self.id, socket.gethostname(), os.getpid(), self._lock, self._seconds
+        with self._registering:
+            if self._is_retired:
+                message = "the store is being closed"
+                raise psycopg.OperationalError(message)
+            connection.execute(SQL["register"], facts)
+
+    def retire(self) -> None:
+        """Renew the lease no more, since its row is being deleted, and end the thread at the next notification."""
+        with self._registering:  # a row that is inserted later would stay
+            self._is_retired = True
+        self._stopped.set()
+
+    def _turn(self, *, is_due: bool) -> bool:
+        if self._server.stopped.is_set():  # the store was never opened: its caller was cancelled meanwhile
+            self._stopped.set()
+            with suppress(psycopg.Error):
+                if self._connection is not None:
+                    self._connection.execute(SQL["retire"], (self.id, self.channel))
+            self._disconnect()
+            return False
+        try:
+            if self._connection is None:
+                self.connect()
+                self._on_news()  # notifications may have been missed
+            self._listen(self._connection)
+            self._look(self._connection)
+            if is_due:
+                self._renew(self._connection)
+        except (psycopg.Error, OSError) as error:
+            if self._connection is None:
+                self._stopped.wait(_PAUSE_SECONDS)
+                return False
+            address = self._server.address  # only the first time
+            log.warning("the lease on %s could not be renewed: %s", address.shown, words_of(error, address))
+            self._disconnect()
+            self.dead, self._dead_since = frozenset(), {}  # what cut this connection can have cut theirs
+            return False
+        return is_due
+
+    def _listen(self, connection: Connection | None) -> None:
+        """Wait for notifications, but not for long."""
+        if connection is None:
+            return
+        for note in connection.notifies(timeout=_TICK_SECONDS, stop_after=1):
+            if note.payload in {WAKE, self.id}:
+                self._on_news()
+
+    def _look(self, connection: Connection | None) -> None:
+        """Look for owners that died with runs since the last time."""
+        if connection is None or self._stopped.is_set():
+            return
+        seconds, now = min(_DEATH_SECONDS, self._seconds / RENEWALS_PER_LEASE), time.monotonic()
+        found = connection.execute(SQL["dead"], (self.id,)).fetchall()
+        self._dead_since = {owner: self._dead_since.get(owner, now) for (owner,) in found}
+        known, self.dead = self.dead, frozenset(o for o, since in self._dead_since.items() if now - since >= seconds)
+        if self.dead - known:
+            self._on_news()
+
+    def _renew(self, connection: Connection | None) -> None:
+        if connection is None or self._is_retired:
+            return
+        if connection.execute(SQL["renew"], (self._seconds, self.id)).rowcount == 0:
+            message = "another process removed this owner"
+            raise psycopg.OperationalError(message)  # connects and registers again
+        for run_id, fence in self.owed.copy():
+            connection.execute(SQL["release"], (self.id, run_id, fence, self.channel))
+            self.owed.discard((run_id, fence))
+        if self.untold:  # also next time: the server can still be at work on a call whose connection was cut
+            connection.execute(SQL["release_untold"], (self.channel, self.id, list(self.untold)))
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error):
+                connection.close()

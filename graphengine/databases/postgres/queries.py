@@ -1,0 +1,45 @@
+"""The statements in `queries.sql` and the migrations in `schema/`, read once; values as PostgreSQL can carry them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from graphengine.databases.statements import named, text_of
+from graphengine.state.json_values import is_name
+
+MIGRATIONS: Final = [text_of(__name__, "schema/0001_runs.sql")]
+"""The migrations in order, the first of an empty schema. No released one is ever changed: add another."""
+
+OLDEST: Final = 1
+"""The oldest format whose code can use a schema of this one: processes of both versions can work at the same time."""
+
+SQL: Final = {name: text.encode() for name, text in named(__name__, "queries.sql").items()}
+"""The statements of the store by name, as bytes: psycopg takes a text only if it is a literal."""
+
+LARGEST: Final = (1 << 31) - 1
+"""The largest `integer`."""
+
+
+def latest_format() -> int:
+    """Return the format that this code writes: the number of the last migration."""
+    return len(MIGRATIONS)
+
+
+def migration(version: int) -> bytes:
+    """Return the statements that migrate from the previous version to this one."""
+    return MIGRATIONS[version - 1].encode()
+
+
+def clamped(number: int) -> int:
+    """Return an integer that fits, for one that only has to compare like the given one."""
+    return max(min(number, LARGEST), -LARGEST)
+
+
+def signed(number: int) -> int:
+    """Return an unsigned number of 32 bits as the signed one with the same bits."""
+    return number - (1 << 32) if number > LARGEST else number
+
+
+def known(run_id: str) -> str:
+    """Return an id as PostgreSQL can carry it; for one that it cannot carry, return an id that no run has."""
+    return run_id if is_name(run_id) else ""

@@ -1,0 +1,422 @@
+"""All reads, as functions of a connection. Each is one statement, so that its rows are of one moment."""
+
+from __future__ import annotations
+
+import logging
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+import msgspec
+from psycopg.adapt import Loader
+from pydantic_core import from_json
+
+from graphengine.databases import checksums
+from graphengine.databases.checksums import CHANGED, message_place, sum_of
+from graphengine.databases.long_texts import join
+from graphengine.databases.postgres.queries import LARGEST, SQL, clamped, known, signed
+from graphengine.errors import StoreCorrupt, StoreError
+from graphengine.state.json_values import is_name
+from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, OwnerInfo, RunInfo, read_summary
+from graphengine.stores.refusals import damaged, unknown_run, unknown_step
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    import psycopg
+    from psycopg.abc import Buffer
+    from typing_extensions import Unpack
+
+    from graphengine.databases.postgres.sessions import Connection
+    from graphengine.engine.graph_spec import GraphSpec
+    from graphengine.engine.steps import Step
+    from graphengine.stores.base import Page
+
+    Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
+
+log = logging.getLogger("graphengine.stores")
+
+_warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
+
+
+class Own(NamedTuple):
+    """What a store knows about its own runs better than the database: its owner, and the releases still to be recorded.
+
+    Attributes:
+        id: The id of its owner; None if it only reads.
+        owed: The runs that it released, with their fences.
+    """
+
+    id: str | None
+    owed: Collection[tuple[str, int]]
+
+
+class _Entry(NamedTuple):
+    """A row of a log that was read; `at` is the id of the run that holds it, and its seq."""
+
+    at: tuple[str, int]
+    sum: int
+    body: bytes
+
+
+class _RawText(Loader):
+    """Reads `text` as bytes."""
+
+    def load(self, data: Buffer) -> bytes:
+        return bytes(data)
+
+
+def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
+    """Return the run for a row of `run_facts`."""
+    _, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
+    driver, fence, due_at, tags, is_driven = row[10:15]
+    queue, priority, queue_key, summary = row[15:]
+    if (run_id, fence) in own.owed:
+        driver = None
+    return RunInfo(
+        run_id,
+        graph,
+        fingerprint,
+        status,
+        seq,
+        float(created_at),
+        float(updated_at),
+        parent,
+        parent_seq,
+        driver=driver if driver is not None and (is_driven or driver == own.id) else None,
+        held=driver is not None,
+        due_at=None if due_at is None else float(due_at),
+        tags=tuple(sorted(tags or ())),
+        queue=queue,
+        priority=priority,
+        tenant=queue_key or None,
+        queued=fence == 0,
+        summary=read_summary(summary),
+    )
+
+
+def rows(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a statement."""
+    return connection.execute(SQL[statement]).fetchall()
+
+
+def execute(statement: str, values: Sequence[Any], connection: Connection) -> bool:
+    """Run a statement that can be repeated; return whether it changed anything."""
+    return connection.execute(SQL[statement], values).rowcount > 0
+
+
+def info(connection: Connection, own: Own, run_id: str) -> RunInfo:
+    """Return the facts about a run.
+
+    Raises:
+        UnknownRun: No such run.
+    """
+    row = connection.execute(SQL["facts"], (known(run_id),)).fetchone()
+    if row is None:
+        raise unknown_run(run_id)
+    return from_facts(row, own)
+
+
+def ids(connection: Connection, prefix: str, *, limit: int = 50) -> list[str]:
+    """Return the ids that begin with a text, sorted."""
+    if not is_name(prefix):
+        return []
+    found = connection.execute(SQL["ids"], {"prefix": prefix, "limit": max(clamped(limit), 0)})
+    return [row[0] for row in found.fetchall()]
+
+
+def load(connection: Connection, own: Own, run_id: str, upto: int | None = None) -> Loaded:
+    """Return the newest readable snapshot at or before `upto` and the steps after it.
+
+    Snapshots are derived from the log, so a damaged one only costs time: an older one is used instead.
+
+    Raises:
+        UnknownRun: No such run.
+        UnknownStep: The run has no such step.
+        StoreCorrupt: A row is damaged or missing.
+    """
+    top = LARGEST if upto is None else clamped(upto)
+    newest = LARGEST
+    while True:
+        found = _log(connection, run_id, top, 0, newest, own)
+        if upto is not None and not 1 <= upto <= found.info.seq:
+            raise unknown_step(run_id, upto, found.info.seq)
+        last = found.info.seq if upto is None else upto
+        shot = found.shot
+        if shot is None:
+            return Loaded(found.info, None, found.steps(0, last))
+        try:
+            return Loaded(found.info, found.whole(shot, in_snapshot=True), found.steps(shot.at[1], last))
+        except ValueError as error:
+            if isinstance(error, StoreCorrupt):
+                raise
+            newest = shot.at[1] - 1
+            if shot.at not in _warned:
+                _warned.add(shot.at)
+                text = "the snapshot of run %s after step %d cannot be read: %s; the run is read from what precedes it"
+                log.warning(text, *shot.at, error)
+
+
+def snapshot_at(connection: Connection, run_id: str, seq: int, own: Own) -> bytes:
+    """Return the run's snapshot after a step.
+
+    Raises:
+        StoreCorrupt: There is none, or it is damaged.
+    """
+    found = _log(connection, run_id, seq, seq - 1, seq, own)
+    what = f"the snapshot after step {seq} of run {run_id}"
+    if found.shot is None or found.shot.at[1] != seq:
+        raise damaged(what, "it is missing")
+    try:
+        return found.whole(found.shot, in_snapshot=True)
+    except ValueError as error:
+        raise damaged(what, str(error)) from error
+
+
+def steps(connection: Connection, run_id: str, after: int = 0, upto: int | None = None) -> list[Step]:
+    """Return the steps with `after < seq <= upto`.
+
+    Raises:
+        UnknownRun: No such run.
+        StoreCorrupt: A row is damaged or missing.
+    """
+    after = max(clamped(after), 0)
+    top = LARGEST if upto is None else clamped(upto)
+    found = _log(connection, run_id, top, after, -1, Own(None, ()))
+    return found.steps(after, min(top, found.info.seq))
+
+
+def _log(  # noqa: PLR0913 - the parameters of the statement
+    connection: Connection, run_id: str, upto: int, after: int, newest: int, own: Own
+) -> _Log:
+    """Read a log.
+
+    Raises:
+        UnknownRun: No such run.
+    """
+    values = {"id": known(run_id), "upto": upto, "after": after, "newest": newest}
+    return _Log(run_id, _raw(connection).execute(SQL["log"], values), own)
+
+
+def _raw(connection: Connection) -> Cursor:
+    """Return a cursor that returns texts as bytes."""
+    cursor = connection.cursor()
+    cursor.adapters.register_loader("text", _RawText)
+    return cursor
+
+
+def facts_of(connection: Connection, keys: Sequence[int]) -> list[tuple[Any, ...]]:
+    """Return the rows of runs by key, in this order."""
+    if not keys:
+        return []
+    found = {row[0]: row for row in connection.execute(SQL["facts_of"], (list(keys),)).fetchall()}
+    return [found[key] for key in keys if key in found]
+
+
+def logs(connection: Connection, run_ids: Sequence[str], own: Own) -> dict[str, Loaded]:
+    """Return what `load` returns for each of these runs, without runs that fail to load: `load` reports why."""
+    if not run_ids:
+        return {}
+    found: dict[str, Loaded] = {}
+    rows = _raw(connection).execute(SQL["logs"], {"ids": _ids(run_ids), "top": LARGEST}).fetchall()
+    grouped: dict[str, list[Sequence[Any]]] = {}
+    for run_id, *row in rows:
+        grouped.setdefault(run_id.decode(), []).append(row)
+    for run_id, group in grouped.items():
+        with suppress(StoreError, ValueError):
+            log = _Log(run_id, group, own)
+            shot = None if log.shot is None else log.whole(log.shot, in_snapshot=True)
+            start = 0 if log.shot is None else log.shot.at[1]
+            found[run_id] = Loaded(log.info, shot, log.steps(start, log.info.seq))
+    return found
+
+
+class _Log:
+    """The rows of a log that one statement returned.
+
+    Attributes:
+        info: The facts about the run.
+        shot: The newest snapshot, if one was requested.
+    """
+
+    def __init__(self, run_id: str, rows: Iterable[Sequence[Any]], own: Own) -> None:
+        self.info: RunInfo
+        self.shot: _Entry | None = None
+        self._run_id = run_id
+        self._parts: list[list[_Entry]] = []
+        self._uses: dict[tuple[bool, tuple[str, int]], list[tuple[int, str]]] = {}
+        self._texts: dict[str, bytes] = {}
+        holders: list[str] = []
+        facts: bytes | None = None
+        for raw, where, seq, checksum, place, body in rows:
+            kind, holder = raw.decode(), where.decode()
+            if kind == "n":
+                if not holders or holders[-1] != holder:
+                    holders.append(holder)
+                    self._parts.append([])
+                self._parts[-1].append(_Entry((holder, seq), checksum, body))
+            elif kind == "f":
+                facts = body
+            elif kind == "s":
+                self.shot = _Entry((holder, seq), checksum, body)
+            elif kind == "t":
+                self._texts[holder] = body
+            else:
+                self._uses.setdefault((kind == "v", (holder, seq)), []).append((place, body.decode()))
+        if facts is None:
+            raise unknown_run(run_id)
+        self.info = from_facts(tuple(msgspec.json.decode(facts, type=dict[str, Any]).values()), own)
+
+    def whole(self, entry: _Entry, *, in_snapshot: bool = False) -> bytes:
+        """Return a body with its texts.
+
+        Raises:
+            ValueError: It is damaged.
+        """
+        body, uses = entry.body, self._uses.get((in_snapshot, entry.at))
+        if uses is not None:
+            body = join(body, self._texts_of(uses))
+        run_id, seq = entry.at
+        if signed(sum_of(f"{run_id} {seq}", body)) != entry.sum:
+            raise ValueError(CHANGED)
+        return body
+
+    def _texts_of(self, uses: Sequence[tuple[int, str]]) -> Iterator[tuple[int, bytes]]:
+        for place, digest in uses:
+            if digest not in self._texts:
+                message = f"its text {digest} is missing"
+                raise ValueError(message)
+            yield place, self._texts[digest]
+
+    def steps(self, after: int, upto: int) -> list[Step]:
+        """Return the steps with `after < seq <= upto`; raise if one is missing or damaged."""
+        entries = (entry for part in reversed(self._parts) for entry in part)  # the oldest first
+        rows = ((entry.at[1], (entry,)) for entry in entries)
+        return checksums.read_steps(self._run_id, rows, self.whole, after, upto)
+
+
+_FILTERS: Final = {
+    "status": "f.status = %(status)s",
+    "graph": "f.graph = %(graph)s",
+    "tag": "t.tag = %(tag)s",
+    "text": "strpos(f.id, %(text)s) > 0",
+    "begun_after": "f.created_at >= %(begun_after)s::float8",
+    "begun_before": "f.created_at < %(begun_before)s::float8",
+}
+
+
+def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo]:
+    """Return one page of the list of runs, newest first.
+
+    Raises:
+        UnknownRun: There is no run `before`.
+    """
+    limit, before = page.get("limit", PAGE_LIMIT), page.get("before")
+    if limit <= 0:
+        return []
+    created_at, run_id = math.inf, ""
+    if before is not None:
+        last = info(connection, own, before)
+        created_at, run_id = last.created_at, last.id
+    given = {name: value for name, value in page.items() if name in _FILTERS and value is not None}
+    if not all(is_name(value) for value in given.values() if isinstance(value, str)):
+        return []
+    # The index of tags has the time too, so that only one page of the runs of a tag is read.
+    source, at = ("tags AS t JOIN run_facts AS f ON f.key = t.run", "t") if "tag" in given else ("run_facts AS f", "f")
+    where = [_FILTERS[name] for name in given]
+    where += [
+        f"{at}.created_at <= %(created_at)s::float8",
+        f"({at}.created_at, f.id) < (%(created_at)s::float8, %(id)s)",
+    ]
+    order = f"ORDER BY {at}.created_at DESC, f.id DESC LIMIT %(limit)s"
+    statement = f"SELECT f.* FROM {source} WHERE {' AND '.join(where)} {order}"  # noqa: S608 - of our own texts
+    values = {**given, "created_at": created_at, "id": run_id, "limit": clamped(limit)}
+    return [from_facts(row, own) for row in connection.execute(statement.encode(), values).fetchall()]
+
+
+def infos(connection: Connection, own: Own, run_ids: Sequence[str]) -> list[RunInfo]:
+    """Return the facts about each of these runs that exists."""
+    return [from_facts(row, own) for row in connection.execute(SQL["infos"], (_ids(run_ids),)).fetchall()]
+
+
+def moved(connection: Connection, seqs: Mapping[str, int]) -> list[str]:
+    """Return the runs whose last seq is another one, and those that do not exist."""
+    return [run_id for (run_id,) in connection.execute(SQL["moved"], (list(seqs), list(seqs.values()))).fetchall()]
+
+
+def change_token(connection: Connection) -> str:
+    """Return which transactions of the server have ended: every commit changes that."""
+    row = connection.execute(SQL["change_token"]).fetchone()
+    return "" if row is None else str(row[0])
+
+
+def counts(
+    connection: Connection, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
+) -> list[Count]:
+    """Return how many runs there are by graph, status and interval."""
+    if not all(is_name(value) for value in (tag, text) if value is not None):
+        return []
+    found = connection.execute(SQL["counts"], {"tag": tag, "text": text, "every": every_seconds or None})
+    return [Count(*row) for row in found.fetchall()]
+
+
+def branches(connection: Connection, own: Own, run_ids: Sequence[str]) -> list[RunInfo]:
+    """Return the direct branches of these runs."""
+    return [from_facts(row, own) for row in connection.execute(SQL["branches"], (_ids(run_ids),)).fetchall()]
+
+
+def graph_spec(connection: Connection, fingerprint: str) -> GraphSpec | None:
+    """Return the graph spec recorded under a fingerprint.
+
+    Raises:
+        StoreCorrupt: It is damaged.
+    """
+    row = connection.execute(SQL["graph_spec"], (known(fingerprint),)).fetchone()
+    if row is None:
+        return None
+    return checksums.read_graph_spec(fingerprint, row[0].encode(), row[1])
+
+
+def due(
+    connection: Connection, own: Own, now: float, *, limit: int = 100, graphs: Sequence[str] | None = None
+) -> list[RunInfo]:
+    """Return the runs that are due at `now`, in the order of `Store.due`."""
+    if limit <= 0:
+        return []
+    names = None if graphs is None else [name for name in graphs if is_name(name)]
+    keys = [row[0] for row in connection.execute(SQL["due"], (own.id or "", now, clamped(limit), names)).fetchall()]
+    if not keys:
+        return []
+    found = [from_facts(row, own) for row in facts_of(connection, keys)]
+    return [each for each in found if each.driver is None]
+
+
+def inbox(connection: Connection, run_ids: Sequence[str]) -> list[Message]:
+    """Return the undelivered messages of these runs, oldest first.
+
+    Raises:
+        StoreCorrupt: One is damaged.
+    """
+    found: list[Message] = []
+    for number, run_id, kind, payload, checksum, key in connection.execute(SQL["inbox"], (_ids(run_ids),)).fetchall():
+        what = f"message {number} to run {run_id}"
+        value = checksums.read_json(what, message_place(run_id, kind, key), payload.encode(), checksum)
+        found.append(Message(number, run_id, kind, value))
+    return found
+
+
+def owners(connection: Connection, own: Own) -> list[OwnerInfo]:
+    """Return the owners that are alive."""
+    return [
+        OwnerInfo(owner, host, pid, from_json(role) if role else None, runs, driven)
+        for owner, host, pid, role, driven, runs in connection.execute(SQL["owners"], (own.id,)).fetchall()
+    ]
+
+
+def size_of(connection: Connection, run_ids: Sequence[str]) -> Mapping[str, int]:
+    """Return the bytes of each run's own steps, snapshots, messages and texts."""
+    return dict(connection.execute(SQL["size_of"], (_ids(run_ids),)).fetchall())
+
+
+def _ids(run_ids: Sequence[str]) -> list[str]:
+    return [run_id for run_id in run_ids if is_name(run_id)]

@@ -1,0 +1,56 @@
+"""Removal of runs, freed space, and tags of runs that go."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from graphengine.databases.postgres.queries import SQL, clamped, known
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.databases.postgres.sessions import Connection
+    from graphengine.stores.base import RunInfo
+
+_ROWS_AT_ONCE: Final = 500
+_TABLES: Final = ("steps", "snapshots", "texts", "text_uses", "inbox", "tags", "runs", "trash", "graph_specs", "owners")
+
+
+def remove(connection: Connection, runs: Sequence[RunInfo], owner: str, token: int) -> dict[str, str]:
+    """Move runs to the trash if they are unchanged and not needed. Return those that are kept, with the reason."""
+    kept: dict[str, str] = {}
+    with connection.transaction():
+        for info in runs:
+            values = owner, token, known(info.id), info.status, clamped(info.seq), list(info.tags)
+            row = connection.execute(SQL["remove"], values).fetchone()
+            if row is not None and row[0]:
+                kept[info.id] = row[0]
+    return kept
+
+
+def sweep(connection: Connection) -> None:
+    """Delete the rows of removed runs in short transactions, and the graph specs that no run needs."""
+    while True:
+        row = connection.execute(SQL["sweep"], (_ROWS_AT_ONCE,)).fetchone()
+        if row is None or not row[0]:
+            break
+    connection.execute(SQL["drop_graph_specs"])
+
+
+def has_trash(connection: Connection) -> bool:
+    """Return whether rows of removed runs are still to be deleted."""
+    row = connection.execute(SQL["has_trash"]).fetchone()
+    return row is not None and bool(row[0])
+
+
+def vacuum(connection: Connection, schema: str) -> tuple[int, int]:
+    """Return free space to the disk, if it is at the end of a table; return the bytes before and after."""
+    before = _bytes(connection, schema)
+    for table in _TABLES:
+        connection.execute(f"VACUUM (ANALYZE) {schema}.{table}".encode())
+    return before, _bytes(connection, schema)
+
+
+def _bytes(connection: Connection, schema: str) -> int:
+    row = connection.execute(SQL["bytes"], (schema,)).fetchone()
+    return 0 if row is None else int(row[0])

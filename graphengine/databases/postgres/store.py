@@ -1,0 +1,265 @@
+"""`PostgresStore`: the store that a Runner uses for an address `postgresql://…`.
+
+Reading order: `schema/0001_runs.sql` (what may be written is decided there), `writes.py` and `reads.py` (the calls),
+`commits.py` (how writes share a transaction), `direct.py` and `sessions.py` (connections and threads), `owners.py`
+(which process drives a run), then this file, which only encodes, queues and awaits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import psycopg
+
+from graphengine.databases.addresses import is_postgres, parse, refuse_address
+from graphengine.databases.postgres import opening, reads, removal, taking, writes
+from graphengine.databases.postgres.commits import GroupCommit
+from graphengine.databases.postgres.faults import explain
+from graphengine.databases.postgres.owners import Lease
+from graphengine.databases.postgres.queries import SQL
+from graphengine.databases.postgres.reads import Own
+from graphengine.databases.postgres.sessions import Connection, Server, Sessions
+from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page
+from graphengine.errors import DefinitionError, GraphEngineError, StoreError
+from graphengine.graph.options import is_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from graphengine.databases.addresses import Address
+    from graphengine.databases.postgres.writes import Call
+    from graphengine.databases.sql import Claimed, Haul
+    from graphengine.engine.graph_spec import GraphSpec
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import Append, ClaimQuery, RunInfo
+
+T = TypeVar("T")
+log = logging.getLogger("graphengine.stores")
+
+LEASE_SECONDS: Final = 30.0
+PATIENCE_SECONDS: Final = 30.0
+_READERS: Final = 4
+_CLOSING_SECONDS: Final = 2.0
+
+
+class PostgresStore(SQLStore[Connection, Own, Lease]):
+    """A store in a schema of a PostgreSQL database.
+
+    Args:
+        address: `postgresql://user@host:5432/database`, with the options of libpq; `?schema=NAME` names the schema of
+            the tables, by default `graphengine`. Leave the password out and set PGPASSWORD, or use a passfile.
+        lease_seconds: How long an owner counts as alive after its host or its network disappeared. A process that dies
+            is noticed at once.
+        patience_seconds: How long to try to reach a server that went away before a call fails. The first connection is
+            tried once, unless the server answers that it is just starting.
+        read_only: Whether to only read: take no lease, create no schema, and work on a standby.
+
+    Attributes:
+        address: The address; as text it has no password.
+
+    Raises:
+        StoreNotSupported: The address is not one of PostgreSQL, or cannot be read.
+        StoreUnreachable: By `open`: the server cannot be reached.
+        StoreForbidden: By `open`: it refuses the user, or a right is missing.
+        StoreMissing: By `open`: there is no such database; or it is opened read-only, and has no runs.
+        StoreNotADatabase: By `open`: the schema is another application's.
+        StoreTooNew: By `open`: a newer version migrated it.
+        StoreReadOnly: By `open`: the server is a standby.
+    """
+
+    change_token = read(reads.change_token)
+    info = read_as_owner(reads.info)
+    infos = read_as_owner(reads.infos)
+    moved = read(reads.moved)
+    counts = read(reads.counts)
+    ids = read(reads.ids)
+    load = read_as_owner(reads.load)
+    steps = read(reads.steps)
+    runs = read_page(reads.runs)
+    due = read_as_owner(reads.due)
+    graph_spec = read(reads.graph_spec)
+    inbox = read(reads.inbox)
+    branches = read_as_owner(reads.branches)
+    size_of = read(reads.size_of)
+    owners = read_as_owner(reads.owners)
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+        read_only: bool = False,
+    ) -> None:
+        if not is_postgres(address):
+            refuse_address(address)
+            raise DefinitionError(f"PostgresStore({address!r})", repair='write PostgresStore("postgresql://…")')
+        self.address: Final[Address] = parse(address)
+        super().__init__(self.address.shown, reads.rows)
+        for name, seconds in (("lease_seconds", lease_seconds), ("patience_seconds", patience_seconds)):
+            if not is_seconds(seconds, zero=name == "patience_seconds"):
+                raise DefinitionError(f"PostgresStore({name}={seconds!r})", repair="pass seconds above 0")
+        self._lease_seconds = lease_seconds
+        self._patience_seconds = patience_seconds
+        self._read_only = read_only
+        self._server: Server  # these while it is open, the writer and its queue only for writing
+        self._readers: Sessions
+        self._writer: Sessions
+        self._commits: GroupCommit
+        self._announced = 0
+        self._announcement = asyncio.Event()  # of the next one
+
+    async def _connect(self) -> bool:
+        server = Server(self.address, self._patience_seconds, read_only=self._read_only)
+        readers = Sessions(server, _READERS, "graphengine-read")
+        try:
+            lease, has_trash = await readers.call(
+                partial(self._prepare, readers, asyncio.get_running_loop(), threading.current_thread())
+            )
+        except BaseException:
+            server.stopped.set()  # if this was cancelled, its thread takes the lease nevertheless
+            readers.abandon()
+            raise
+        self._server, self._readers, self.lease = server, readers, lease
+        if lease is not None:
+            self._writer = Sessions(server, 1, "graphengine-write")
+            self._commits = GroupCommit(self._writer, self.address)
+        return has_trash
+
+    def _prepare(
+        self, readers: Sessions, loop: asyncio.AbstractEventLoop, loop_thread: threading.Thread
+    ) -> tuple[Lease | None, bool]:
+        """Check and prepare the schema, and take the lease. Return it, and whether rows of removed runs are left."""
+        try:
+            connection = readers.first_connect()
+            if self._read_only:
+                opening.check_readable(connection, self.address)
+                return None, False
+            opening.prepare(connection, self.address)
+            has_trash = removal.has_trash(connection)
+            lease = Lease(readers.server, self._lease_seconds, partial(self._hear, loop))
+            lease.connect()
+        except (psycopg.Error, OSError) as error:
+            raise explain(error, self.address) from None
+        lease.keep(loop_thread, self.abandon)
+        return lease, has_trash
+
+    def _hear(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Announce that a run may need attention; called by the lease's thread."""
+        with suppress(RuntimeError):  # the loop was closed
+            loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        self._announced += 1
+        self._announcement.set()
+        self._announcement = asyncio.Event()
+
+    async def _disconnect(self, lease: Lease | None) -> None:
+        server = self._server
+        if lease is not None:
+            await self._commits.drain()
+            server.patience_seconds = min(server.patience_seconds, _CLOSING_SECONDS)
+            try:
+                await self._writer.run(partial(_retire, lease=lease))
+            except GraphEngineError as failure:
+                text = "the lease on %s was not deleted; the end of its session shows that it is free: %s"
+                log.warning(text, self.address.shown, failure.message)
+            await self._readers.call(lease.stop)
+            await self._writer.close()
+        server.stopped.set()
+        await self._readers.close()
+
+    def _drop(self, lease: Lease | None) -> None:
+        if lease is not None:
+            self._commits.abandon()
+            lease.stop()
+        self._server.stopped.set()
+        if lease is not None:
+            self._writer.abandon()
+        self._readers.abandon()
+
+    def _create(
+        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, lease: Lease
+    ) -> asyncio.Future[Claimed]:
+        return self._submit_claim(writes.create(info, steps, graph_spec, lease.id, lease.channel))
+
+    def _claim(self, run_id: str, lease: Lease) -> asyncio.Future[Claimed]:
+        owed = [fence for each, fence in lease.owed if each == run_id]
+        return self._submit_claim(writes.claim(run_id, lease.id, owed))
+
+    def _submit_claim(self, work: Call[Claimed]) -> asyncio.Future[Claimed]:
+        pending = self._commits.submit(work)
+        pending.add_done_callback(partial(self._note_untold, work.values[1]))
+        return pending
+
+    def _note_untold(self, token: int, taken: asyncio.Future[Any]) -> None:
+        """Note a call that failed, but may have been done: the answer was lost, and the server stayed away."""
+        if self.lease is not None and not taken.cancelled() and isinstance(taken.exception(), StoreError):
+            self.lease.untold.append(token)
+
+    def _release(self, run_id: str, fence: int, lease: Lease) -> asyncio.Future[None]:
+        return self._commits.submit(writes.release(run_id, fence, lease.id, lease.channel))
+
+    def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
+        addition, _ = encoded(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)
+        return self._commits.add(addition)
+
+    def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: Lease) -> asyncio.Future[bool]:
+        return self._commits.submit(writes.post(run_id, kind, payload, key, lease.channel))
+
+    def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:
+        return self._commits.submit(writes.tag(run_id, added, removed))
+
+    def _take(self, pick: ClaimQuery, lease: Lease) -> asyncio.Future[Haul]:
+        own, token = Own(lease.id, ()), writes.new_token()
+        work = partial(taking.take, pick=pick, own=own, dead=lease.dead, token=token)
+        pending = self._readers.begin(work)
+        pending.add_done_callback(partial(self._note_untold, token))
+        return pending
+
+    async def _change(self, statement: str, values: Sequence[Any]) -> bool:
+        self._writing()
+        return await self._run(partial(reads.execute, statement, values))
+
+    async def notifications(self, after: int) -> int:
+        """Return once another process announced something; see `Store.notifications`."""
+        self._check_open()
+        while self._announced <= after:
+            await self._announcement.wait()
+        return self._announced
+
+    async def remove(self, runs: Sequence[RunInfo]) -> Mapping[str, str]:
+        """Remove runs from the store; see `Store.remove`."""
+        owner, token = self._writing().id, writes.new_token()
+        return await self._run(partial(removal.remove, runs=tuple(runs), owner=owner, token=token))
+
+    async def sweep(self) -> None:
+        """Free the space of removed runs in short transactions; see `Store.sweep`."""
+        self._writing()
+        await self._run(removal.sweep)
+
+    async def vacuum(self) -> tuple[int, int]:
+        """Return free space to the disk; see `Store.vacuum`.
+
+        PostgreSQL returns what is free at the end of a table, and reuses the rest for new rows.
+        """
+        self._writing()
+        return await self._run(partial(removal.vacuum, schema=self.address.schema))
+
+    def _own(self) -> Own:
+        lease = self.lease
+        return Own(None, ()) if lease is None else Own(lease.id, lease.owed.copy())
+
+    async def _run(self, read: Callable[[Connection], T]) -> T:
+        return await self._readers.run(read)
+
+
+def _retire(connection: Connection, lease: Lease) -> None:
+    lease.retire()
+    connection.execute(SQL["retire"], (lease.id, lease.channel))

@@ -1,0 +1,140 @@
+"""Taking runs from queues: in one transaction, which skips the rows that another worker is just taking.
+
+The transaction takes the runs; what they need is read after it, when no other process can change them. Workers take
+from a queue with limits one after the other, since its row is locked; from others at the same time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from graphengine.databases.postgres import reads
+from graphengine.databases.postgres.queries import SQL, clamped
+from graphengine.databases.postgres.writes import tail_of
+from graphengine.databases.sql import Claimed, Haul
+from graphengine.state.json_values import is_name
+from graphengine.stores.base import ClaimedRun
+from graphengine.stores.dispatch import NO_LOAD, Candidate, Load, choose, each_tenant, read_limits
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from graphengine.databases.postgres.reads import Own
+    from graphengine.databases.postgres.sessions import Connection
+    from graphengine.stores.base import ClaimQuery
+
+
+def take(  # noqa: PLR0913 - what a transaction needs to know
+    connection: Connection, *, again: bool, pick: ClaimQuery, own: Own, dead: Collection[str], token: int
+) -> Haul:
+    """Take due runs that no process drives; see `Store.take`. `dead` are the owners whose runs can be taken over.
+
+    Raises:
+        StoreCorrupt: A message is damaged.
+    """
+    owner = own.id or ""
+    orphans: list[int] = []
+    with connection.transaction():
+        # 1. The connection is cut during the commit. 2. The call is repeated: what the first one takes is known only
+        # once that commit has ended.
+        connection.execute(SQL["lock_token"], (token,))
+        keys = (
+            [row[0] for row in connection.execute(SQL["take_again"], {"owner": owner, "token": token})] if again else []
+        )
+        if not keys:
+            orphans, keys = _taken(connection, pick, owner, dead, token)
+    rows = connection.execute(SQL["tails"], (list(keys),)).fetchall() if keys else []
+    claimed = {run_id: Claimed(key, fence, tail_of(tail)) for key, run_id, fence, *tail in rows}
+    infos = [reads.from_facts(row, own) for row in reads.facts_of(connection, [*orphans, *keys])]
+    logs = reads.logs(connection, [run_id for run_id in claimed if run_id not in pick.kept], own)
+    inbox = reads.inbox(connection, list(claimed))
+    taken = [
+        ClaimedRun(
+            # as it was before: the first owner of a queued run gets the fence 1
+            replace(info, driver=None, held=False, queued=claimed[info.id].fence == 1),
+            claimed[info.id].fence,
+            logs.get(info.id),
+            [m for m in inbox if m.run_id == info.id],
+        )
+        if info.id in claimed
+        else ClaimedRun(info, None)
+        for info in infos
+    ]
+    return Haul([each for each in taken if each.fence is not None or each.info.driver is None], claimed)
+
+
+def _taken(
+    connection: Connection, pick: ClaimQuery, owner: str, known: Collection[str], token: int
+) -> tuple[list[int], list[int]]:
+    """Return the keys of due runs of dead owners, and of the runs that were taken, in their order."""
+    named = None if pick.queues is None else _names(pick.queues)
+    dead = [row[0] for row in connection.execute(SQL["dead"], (owner,)) if row[0] in known]
+    values: dict[str, Any] = {
+        "now": pick.now,
+        "limit": max(clamped(pick.limit), 0),
+        "graphs": None if pick.graphs is None else _names(pick.graphs),
+        "queues": named,
+        "aside": _names(pick.aside),
+        "refused": _names(pick.refused),
+        "dead": dead,
+        "blocked": [],
+        "by_tenant": False,
+    }
+    orphans = [row[0] for row in connection.execute(SQL["orphans_of"], values)] if dead else []
+    values["limit"] -= len(orphans)
+    if values["limit"] <= 0:
+        return orphans, []
+    work = connection.execute(SQL["queues_with_work"], {"queues": named}).fetchall()
+    limited = sorted(name for name, limits in work if limits is not None)
+    load = _load(connection, limited, values) if limited else NO_LOAD
+    free = [name for name, _ in work if name not in load.limits]
+    found = _candidates(connection, {**values, "names": free}) if free else []
+    for queue, limits in load.limits.items():
+        if load.is_full(queue):
+            continue
+        full, each = load.full_tenants(queue), each_tenant(limits, values["limit"])
+        asked = {
+            **values,
+            "names": [queue],
+            "queue": queue,
+            "blocked": list(full),
+            "by_tenant": each is not None,
+        }
+        found += _candidates(connection, asked)
+        if each is not None:
+            asked |= {"each": each, "blocked": [*full, *load.spent_tenants(queue, pick.now)]}
+            found += [
+                Candidate(key, *others) for key, *others in connection.execute(SQL["candidates_by_tenant"], asked)
+            ]
+    chosen = choose(found, values["limit"], load, pick.now)
+    if not chosen.ids:
+        return orphans, []
+    keys = [int(key) for key in chosen.ids]
+    got = {row[0] for row in connection.execute(SQL["take"], {**values, "owner": owner, "token": token, "keys": keys})}
+    if chosen.rates:
+        connection.execute(SQL["drop_rates"], (limited, pick.now))
+    for (queue, tenant), until in chosen.rates.items():
+        connection.execute(SQL["keep_rate"], (queue, tenant, until))
+    return orphans, [key for key in keys if key in got]
+
+
+def _candidates(connection: Connection, values: Mapping[str, Any]) -> list[Candidate]:
+    return [Candidate(key, *others) for key, *others in connection.execute(SQL["candidates"], values)]
+
+
+def _load(connection: Connection, queues: Sequence[str], values: Mapping[str, Any]) -> Load:
+    """Return what the limits of queues depend on, which no other worker can change until the transaction ends."""
+    names = list(queues)
+    limits = {name: read_limits(text) for name, text in connection.execute(SQL["lock_limits"], (names,))}
+    driven = connection.execute(SQL["driven_of"], {**values, "names": names})
+    rates = connection.execute(SQL["rates_of"], (names,))
+    return Load(
+        limits,
+        {(queue, tenant): count for queue, tenant, count in driven},
+        {(queue, tenant): until for queue, tenant, until in rates},
+    )
+
+
+def _names(texts: Iterable[str]) -> list[str]:
+    return [text for text in texts if is_name(text)]

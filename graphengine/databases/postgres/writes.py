@@ -1,0 +1,354 @@
+"""All writes, each as the call of a function in the database, with its parameters and the reading of its answer."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+
+from pydantic_core import to_json
+
+from graphengine.databases import sql
+from graphengine.databases.checksums import message_place, sum_of
+from graphengine.databases.long_texts import cut
+from graphengine.databases.postgres.queries import SQL, clamped, known, signed
+from graphengine.databases.sql import Claimed
+from graphengine.errors import RunIsDriven
+from graphengine.stores.base import summary_text
+from graphengine.stores.refusals import lease_lost, not_dense, run_exists, unknown_run, unknown_step
+from graphengine.stores.snapshots import Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    from graphengine.engine.graph_spec import GraphSpec
+    from graphengine.engine.steps import Step
+    from graphengine.errors import StoreError
+    from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import RunInfo
+
+T = TypeVar("T")
+
+_TOKEN_BITS: Final = 63
+
+
+class Row(NamedTuple):
+    """A step or snapshot as stored: its body without long texts, and these by offset."""
+
+    seq: int
+    at: float
+    sum: int
+    body: str
+    texts: Sequence[tuple[int, bytes]]
+
+
+@dataclass(slots=True, eq=False)
+class Call(Generic[T]):
+    """One write other than an append.
+
+    Attributes:
+        run_ids: The runs that it locks.
+        statement: The statement.
+        values: Its parameters.
+        read: Returns the result for the first row of the answer, or raises the reason why it was refused.
+        confirm: The values of the statement `was_created`, for a new run; None for any other write.
+        confirmed: Returns the result of a new run that was refused when the call was repeated, given its key.
+        row: A new run as a row of one statement for many, if it can be.
+    """
+
+    run_ids: Sequence[str]
+    statement: bytes
+    values: Sequence[Any]
+    read: Callable[[Sequence[Any]], T]
+    confirm: Sequence[Any] | None = None
+    confirmed: Callable[[int], T] | None = None
+    row: NewRun | None = None
+
+
+class NewRun(NamedTuple):
+    """A new run of one step, without a parent, tags and long texts.
+
+    Attributes:
+        owner: The owner that creates it.
+        fingerprint: The fingerprint of its graph.
+        graph_spec: The JSON of its graph spec, and the checksum.
+        columns: Its other values, in the order of the statement.
+    """
+
+    owner: str
+    fingerprint: str
+    graph_spec: tuple[str, int | None]
+    columns: tuple[Any, ...]
+
+
+class Addition(sql.Addition[Row]):
+    """One batch of steps."""
+
+    @property
+    def run_ids(self) -> Sequence[str]:
+        """The run that it locks."""
+        return [self.run_id]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is one step, and at most the status changes."""
+        alone = len(self.rows) == 1 and not self.rows[0].texts
+        alone = alone and not self.consume and self.shot is None and self.fingerprint is None
+        return alone and (self.status == "running" or self.summary is not None)
+
+
+def row_of(run_id: str, seq: int, at: float, body: bytes) -> Row:
+    """Return the stored form of a step or snapshot."""
+    short, texts = cut(body)
+    return Row(seq, at, signed(sum_of(f"{run_id} {seq}", body)), short.decode(), texts)
+
+
+def one_step(addition: Addition) -> tuple[bytes, Sequence[Any]]:
+    """Return the statement for a plain addition, which answers with whether it was written."""
+    (row,) = addition.rows
+    if addition.summary is None:
+        values = row.seq, row.at, row.sum, row.body, addition.key, addition.fence, addition.owner, row.seq
+        return SQL["append_step"], values
+    facts = addition.owner, addition.key, addition.fence, row.seq, row.at, row.sum, row.body
+    return SQL["append_last"], (*facts, addition.status, addition.due_at, addition.summary)
+
+
+def many_steps(additions: Sequence[Addition]) -> tuple[bytes, Sequence[Any]]:
+    """Return the statement for additions to different runs, which answers with those that were refused."""
+    rows = [(each.key, row) for each in additions for row in each.rows]
+    shots = [(each.key, each.shot) for each in additions if each.shot is not None]
+    consumed = [(each.key, message) for each in additions for message in each.consume]
+    prints = [each for each in additions if each.fingerprint is not None]
+    texts = _Texts()
+    for key, row in rows:
+        texts.add(key, row)
+    for key, row in shots:
+        texts.add(key, row, in_snapshot=True)
+    return SQL["append"], (
+        additions[0].owner,
+        [each.key for each in additions],
+        [each.fence for each in additions],
+        [each.rows[0].seq if each.rows else None for each in additions],
+        [each.status for each in additions],
+        [each.due_at for each in additions],
+        [each.summary for each in additions],
+        [key for key, _ in rows],
+        [row.seq for _, row in rows],
+        [row.at for _, row in rows],
+        [row.sum for _, row in rows],
+        [row.body for _, row in rows],
+        [key for key, _ in consumed],
+        [message for _, message in consumed],
+        [key for key, _ in shots],
+        [row.seq for _, row in shots],
+        [row.sum for _, row in shots],
+        [row.body for _, row in shots],
+        [each.key for each in prints],
+        [each.fingerprint for each in prints],
+        [each.graph_spec for each in prints],
+        [_graph_spec_sum(each.fingerprint, each.graph_spec) for each in prints],
+        *texts.bodies,
+        texts.runs,
+        texts.seqs,
+        texts.places,
+        texts.in_snapshots,
+        texts.digests,
+    )
+
+
+def many_runs(runs: Sequence[NewRun]) -> tuple[bytes, Sequence[Any]]:
+    """Return the statement for new runs, which answers with a row for each: its id, then as the statement for one."""
+    graph_specs = {each.fingerprint: each.graph_spec for each in runs}
+    places = {fingerprint: place for place, fingerprint in enumerate(graph_specs, 1)}
+    bodies = [body for body, _ in graph_specs.values()], [checksum for _, checksum in graph_specs.values()]
+    columns = [list(column) for column in zip(*(each.columns for each in runs), strict=True)]
+    numbers = [places[each.fingerprint] for each in runs]
+    return SQL["create_many"], (
+        runs[0].owner, list(graph_specs), *bodies, numbers, *columns
+    )  # fmt: skip
+
+
+def refusal(addition: Addition, answer: Sequence[Any]) -> StoreError:
+    """Return why an addition was refused, from its row of the answer."""
+    _, fence, driver, last, _ = answer
+    if fence != addition.fence or driver != addition.owner or last is None:
+        return lease_lost(addition.run_id, addition.fence)
+    return not_dense(addition.run_id, addition.rows[0].seq if addition.rows else 0, last + 1)
+
+
+def were_written(addition: Addition) -> tuple[bytes, Sequence[Any]]:
+    """Return the statement that counts how many steps of an addition are recorded exactly so."""
+    rows = addition.rows
+    lists = [row.seq for row in rows], [row.at for row in rows], [row.sum for row in rows]
+    return SQL["written"], (*lists, addition.key)
+
+
+def is_repeated(addition: Addition, answer: Sequence[Any]) -> bool:
+    """Return whether a batch without steps was written before: the run was released with the same status."""
+    _, fence, driver, _, status = answer
+    return (fence, driver, status) == (addition.fence, None, addition.status) and addition.status != "running"
+
+
+def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: str, channel: str) -> Call[Claimed]:
+    """Return the write of a new run; if it is queued, it is announced on the channel."""
+    texts = _Texts()
+    rows, row_bytes = sql.rows_of(
+        partial(row_of, info.id), info.id, steps, 1 if info.parent is None else info.parent_seq + 1
+    )
+    for row in rows:
+        texts.add(0, row)
+    body = to_json(graph_spec).decode()
+    summary = None if info.summary is None else summary_text(info.summary)
+    in_queue = info.queue, info.priority, info.tenant or "", summary, info.queued, channel
+    values = (
+        owner,
+        secrets.randbits(_TOKEN_BITS),
+        info.id,
+        info.graph,
+        info.fingerprint,
+        body,
+        _graph_spec_sum(info.fingerprint, body),
+        info.status,
+        info.created_at,
+        info.due_at,
+        None if info.parent is None else known(info.parent),
+        0 if info.parent is None else clamped(info.parent_seq),
+        list(info.tags),
+        [row.seq for row in rows],
+        [row.at for row in rows],
+        [row.sum for row in rows],
+        [row.body for row in rows],
+        *texts.bodies,
+        texts.seqs,
+        texts.places,
+        texts.digests,
+        *in_queue,
+    )
+
+    def read(answer: Sequence[Any]) -> Claimed:
+        outcome, key, fence, *tail = answer
+        if outcome == "exists":
+            raise run_exists(info.id)
+        if outcome == "no_parent":
+            raise unknown_run(str(info.parent))
+        if outcome == "no_step":
+            raise unknown_step(str(info.parent), info.parent_seq, fence)
+        if info.queued:
+            return Claimed(key, 0, Tail())
+        if info.parent is None and tail[0] is None:
+            return Claimed(key, fence, Tail(len(rows), row_bytes))
+        return Claimed(key, fence, tail_of(tail))
+
+    # 1. The call is committed, and its answer lost. 2. A worker takes the run, and its token replaces that of this
+    # call. 3. The call is repeated: only the time and the first step show that it created the run.
+    fence = 0 if info.queued else 1
+    first = [(row.seq, row.at, row.sum) for row in rows[:1]]
+    confirm = (info.id, info.created_at, info.fingerprint, fence, *first[0]) if first else None
+
+    def confirmed(key: int) -> Claimed:
+        return Claimed(key, fence, Tail())
+
+    call = Call([info.id], SQL["create"], values, read, confirm, confirmed)
+    call.row = _new_run(values, info, rows, in_queue)
+    return call
+
+
+def _new_run(values: Sequence[Any], info: RunInfo, rows: Sequence[Row], in_queue: Sequence[Any]) -> NewRun | None:
+    if info.parent is not None or info.tags or len(rows) != 1 or rows[0].texts:
+        return None
+    owner, token, _, _, fingerprint, body, checksum, *_ = values
+    facts = token, info.id, info.graph, info.status, info.created_at, info.due_at
+    step = rows[0].seq, rows[0].at, rows[0].sum, rows[0].body
+    return NewRun(owner, fingerprint, (body, checksum), (*facts, *step, *in_queue))
+
+
+def claim(run_id: str, owner: str, owed: Collection[int]) -> Call[Claimed]:
+    """Return the write that makes this owner the driver of a run; `owed` are fences of it that were released."""
+    values = owner, secrets.randbits(_TOKEN_BITS), known(run_id), list(owed)
+
+    def read(answer: Sequence[Any]) -> Claimed:
+        key, fence, driven_by, until, *tail = answer
+        if key is None:
+            raise unknown_run(run_id)
+        if driven_by is not None:
+            raise RunIsDriven(run_id, driven_by, until)
+        return Claimed(key, fence, tail_of(tail))
+
+    return Call([run_id], SQL["claim"], values, read)
+
+
+def release(run_id: str, fence: int, owner: str, channel: str) -> Call[None]:
+    """Return the write that releases a run, if the fence is current."""
+    return Call([run_id], SQL["release"], (owner, known(run_id), clamped(fence), channel), lambda _: None)
+
+
+def post(run_id: str, kind: str, payload: JsonValue, key: str, channel: str) -> Call[bool]:
+    """Return the write of a message."""
+    body = to_json(payload)
+    checksum = signed(sum_of(message_place(known(run_id), kind, key), body))
+    facts = known(run_id), key, kind, body.decode(), checksum
+
+    def read(answer: Sequence[Any]) -> bool:
+        is_known, is_new = answer
+        if not is_known:
+            raise unknown_run(run_id)
+        return bool(is_new)
+
+    return Call([run_id], SQL["post"], (secrets.randbits(_TOKEN_BITS), channel, *facts), read)
+
+
+def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Call[tuple[str, ...]]:
+    """Return the write that changes the tags of a run."""
+
+    def read(answer: Sequence[Any]) -> tuple[str, ...]:
+        is_known, tags = answer
+        if not is_known:
+            raise unknown_run(run_id)
+        return tuple(sorted(tags))
+
+    return Call([run_id], SQL["tag"], (known(run_id), list(added), list(removed)), read)
+
+
+def new_token() -> int:
+    """Return a number by which a repeated call recognises what it has written."""
+    return secrets.randbits(_TOKEN_BITS)
+
+
+class _Texts:
+    """The long texts of some rows, as parameters."""
+
+    def __init__(self) -> None:
+        self._found: dict[bytes, str] = {}
+        self.runs: list[int] = []
+        self.seqs: list[int] = []
+        self.places: list[int] = []
+        self.in_snapshots: list[bool] = []
+        self.digests: list[bytes] = []
+
+    @property
+    def bodies(self) -> tuple[list[bytes], list[str]]:
+        """The digests of the texts and the texts, each once."""
+        return list(self._found), list(self._found.values())
+
+    def add(self, key: int, row: Row, *, in_snapshot: bool = False) -> None:
+        """Add the texts of a row."""
+        for place, text in row.texts:
+            digest = hashlib.sha256(text).digest()
+            self._found[digest] = text.decode()
+            self.runs.append(key)
+            self.seqs.append(row.seq)
+            self.places.append(place)
+            self.in_snapshots.append(in_snapshot)
+            self.digests.append(digest)
+
+
+def _graph_spec_sum(fingerprint: str | None, body: str | None) -> int | None:
+    return None if body is None or fingerprint is None else signed(sum_of(fingerprint, body.encode()))
+
+
+def tail_of(found: Sequence[int]) -> Tail:
+    """Return what was recorded since the last snapshot, from the columns of `tail`."""
+    rows, row_bytes, shot_bytes = found
+    return Tail.of_claimed(rows, row_bytes, shot_bytes)

@@ -1,0 +1,141 @@
+"""The check of one run: its log is read and folded, and its snapshots and its row are compared with the fold.
+
+The doctors of both databases use it. They differ in how rows are read and what can be repaired.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pydantic_core import from_json, to_json
+
+from graphengine.databases.findings import Finding
+from graphengine.engine.fold import evolve, fold
+from graphengine.engine.ready import next_due
+from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.stored import decode_snapshot, to_record
+from graphengine.errors import GraphEngineError, StoreCorrupt
+from graphengine.stores.summaries import differing_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from graphengine.databases.findings import Counted
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import RunInfo
+
+FOLD_ERRORS: Final = (ValueError, KeyError, TypeError, IndexError, AttributeError)
+"""Exceptions from decoding or folding what is not what it should be."""
+
+BACKUP: Final = "restore a backup"
+_STEPS_AT_ONCE: Final = 500
+
+
+class StoredRun(NamedTuple):
+    """A run, and how to read it.
+
+    Attributes:
+        info: The facts in its row.
+        load: Returns the newest snapshot at or before a step, if there is one, and the steps after it up to that step.
+        steps: Returns the steps after one and up to another.
+        snapshots: After which steps it has snapshots of its own that are to be compared.
+        snapshot: Returns the snapshot after a step.
+    """
+
+    info: RunInfo
+    load: Callable[[int], tuple[bytes | None, Sequence[Step]]]
+    steps: Callable[[int, int], Sequence[Step]]
+    snapshots: Collection[int]
+    snapshot: Callable[[int], bytes]
+
+
+def refold(run: StoredRun, counted: Counted) -> tuple[list[Finding], Snapshot | None]:
+    """Return what is wrong with a run's log and snapshots, and the fold of its log, or None if that is not whole."""
+    info = run.info
+    if info.seq <= info.parent_seq:
+        return [Finding("run_without_steps", "all its steps are missing", info.id, repair=BACKUP)], None
+    snapshot = Snapshot()
+    try:
+        if info.parent_seq:
+            stored, after = run.load(info.parent_seq)
+            snapshot = fold(after, snapshot if stored is None else decode_snapshot(stored))
+    except (GraphEngineError, *FOLD_ERRORS) as error:
+        what = f"it branched off run {info.parent} after step {info.parent_seq}, which cannot be read: {_words(error)}"
+        return [Finding("parent_damaged", what, info.id, info.parent_seq, BACKUP)], None
+    found: list[Finding] = []
+    seq = info.parent_seq
+    try:
+        for step in _in_portions(run.steps, seq, info.seq):
+            evolve(snapshot, step)
+            seq = step.seq
+            counted.steps += 1
+            if seq in run.snapshots:
+                counted.snapshots += 1
+                found += _snapshot(run, snapshot)
+    except (StoreCorrupt, *FOLD_ERRORS) as error:
+        whole = f"the steps before it are intact: `graphengine branch {info.id} --at {seq}` continues from there"
+        code = "step_damaged" if isinstance(error, StoreCorrupt) else "not_foldable"
+        what = f"its log is not whole at step {seq + 1}: {_words(error)}"
+        return [*found, Finding(code, what, info.id, seq + 1, whole if seq else BACKUP)], None
+    return found, snapshot
+
+
+def _words(error: Exception) -> str:
+    return error.message if isinstance(error, GraphEngineError) else f"{type(error).__name__}: {error}"
+
+
+def _in_portions(read: Callable[[int, int], Sequence[Step]], after: int, last: int) -> Iterator[Step]:
+    """Yield steps, read in portions; those before a damaged one are yielded before its error is raised."""
+    portion = _STEPS_AT_ONCE
+    while after < last:
+        try:
+            found = read(after, min(after + portion, last))
+        except (StoreCorrupt, *FOLD_ERRORS):
+            if portion == 1:
+                raise
+            portion = 1
+            continue
+        yield from found
+        after += len(found)
+
+
+def _snapshot(run: StoredRun, snapshot: Snapshot) -> Iterator[Finding]:
+    seq = snapshot.seq
+    try:
+        if _plain(decode_snapshot(run.snapshot(seq))) == _plain(snapshot):
+            return
+        what = f"the snapshot after step {seq} differs from the log"
+    except (GraphEngineError, *FOLD_ERRORS) as error:
+        what = f"the snapshot after step {seq} cannot be read: {_words(error)}"
+    repair = "no step is affected: the run is read from what precedes it"
+    yield Finding("snapshot", what, run.info.id, seq, repair)
+
+
+def _plain(snapshot: Snapshot) -> JsonValue:
+    return from_json(to_json(to_record(snapshot)))
+
+
+def row_of(info: RunInfo, snapshot: Snapshot) -> dict[str, JsonValue]:
+    """Return what the columns of a run's row should be, by the names of `RunInfo`."""
+    # A run that waits or failed is not released while some of its work is in flight, and its process can die then.
+    is_held = info.status == "running" and snapshot.status in ("waiting", "failed")
+    status = "running" if is_held else snapshot.status
+    return {
+        "id": snapshot.run_id,
+        "graph": snapshot.graph,
+        "fingerprint": snapshot.fingerprint,
+        "status": status,
+        "due_at": next_due(snapshot) if status == "waiting" else None,
+    }
+
+
+def differences(info: RunInfo, snapshot: Snapshot) -> list[str]:
+    """Return in words how a run's row differs from the fold of its log."""
+    found = [
+        f"{name} {getattr(info, name)!r} instead of {value!r}"
+        for name, value in row_of(info, snapshot).items()
+        if getattr(info, name) != value
+    ]
+    listed = differing_summary(info.summary, info.status, snapshot)
+    return [*found, f"a summary with {listed}"] if listed else found

@@ -1,0 +1,503 @@
+"""`SQLStore`: what a store in a database does whatever the database is.
+
+It opens and closes, knows which runs are driven here, releases what a cancelled caller took, and awaits. How a database
+opens, reads, queues its writes and closes is in the store of its dialect, a subclass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, NamedTuple, ParamSpec, TypeAlias, TypeVar
+
+from msgspec import Struct
+from pydantic_core import from_json, to_json
+
+from graphengine.databases.closing import finish
+from graphengine.engine.step_json import encode_step
+from graphengine.errors import GraphEngineError, StoreReadOnly
+from graphengine.stores.base import QueueCount, StoredSchedule, check_page, summary_text
+from graphengine.stores.dispatch import limits_text, read_limits
+from graphengine.stores.refusals import check_process, lease_lost, not_dense, not_open
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import CoroutineType
+
+    from typing_extensions import Unpack
+
+    from graphengine.databases.leases import LeaseThread
+    from graphengine.engine.graph_spec import GraphSpec
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, Page, QueueLimits, RunInfo, Status
+    from graphengine.stores.snapshots import Tail
+
+P = ParamSpec("P")
+T = TypeVar("T")
+ConnectionT = TypeVar("ConnectionT")
+RowT = TypeVar("RowT")
+"""A step or snapshot as the database stores it."""
+AdditionT = TypeVar("AdditionT", bound="Addition[Any]")
+RowMaker: TypeAlias = "Callable[[int, float, bytes], RowT]"
+"""Returns the stored form of a step or snapshot, given its seq, its time and its encoding."""
+OwnT = TypeVar("OwnT")
+"""What a read must know of this process to tell which runs are driven."""
+
+log = logging.getLogger("graphengine.stores")
+
+
+class Claimed(Struct, gc=False):
+    """A run that this store drives."""
+
+    key: int
+    fence: int
+    tail: Tail
+
+
+class Addition(Struct, Generic[RowT]):
+    """One batch of steps, encoded.
+
+    Attributes:
+        run_id: The run.
+        key: Its key.
+        fence: The run's fence, as far as the writer knows.
+        owner: The id of the owner that writes.
+        rows: The steps; they follow one another.
+        status: The run's status after them.
+        due_at: When the first timer of a waiting run is due, epoch seconds.
+        consume: Ids of the messages to consume.
+        shot: The snapshot after the steps, if one is due.
+        fingerprint: The new fingerprint, if it changed.
+        graph_spec: The JSON of its graph spec.
+        summary: The JSON of the run's new summary, if it changed.
+    """
+
+    run_id: str
+    key: int
+    fence: int
+    owner: str
+    rows: Sequence[RowT]
+    status: Status
+    due_at: float | None = None
+    consume: Sequence[int] = ()
+    shot: RowT | None = None
+    fingerprint: str | None = None
+    graph_spec: str | None = None
+    summary: str | None = None
+
+
+def encoded(
+    kind: type[AdditionT], row_of: RowMaker[RowT], batch: Append, driven: Claimed, owner: str
+) -> tuple[AdditionT, int]:
+    """Return the stored form of a batch, with a snapshot if one is due, and its size in bytes.
+
+    Raises:
+        StoreError: Its steps do not follow one another.
+    """
+    rows, written_bytes = rows_of(row_of, batch.run_id, batch.steps)
+    shot: RowT | None = None
+    if driven.tail.grow(len(rows), written_bytes) and batch.snapshot is not None and rows:
+        made = batch.snapshot()
+        if driven.tail.settle(len(made)):
+            shot = row_of(batch.steps[-1].seq, 0.0, made)
+            written_bytes += len(made)
+    addition = kind(
+        batch.run_id,
+        driven.key,
+        batch.fence,
+        owner,
+        rows,
+        batch.status,
+        batch.due_at,
+        batch.consume,
+        shot,
+        batch.fingerprint,
+        None if batch.graph_spec is None else to_json(batch.graph_spec).decode(),
+        None if batch.summary is None else summary_text(batch.summary),
+    )
+    return addition, written_bytes
+
+
+def rows_of(
+    row_of: RowMaker[RowT], run_id: str, steps: Sequence[Step], first: int | None = None
+) -> tuple[list[RowT], int]:
+    """Return steps as they are stored, and their bytes.
+
+    Raises:
+        StoreError: They do not directly follow one another, or the step before `first`.
+    """
+    rows: list[RowT] = []
+    row_bytes = 0
+    for step in steps:
+        expected = step.seq if first is None else first
+        if step.seq != expected:
+            raise not_dense(run_id, step.seq, expected)
+        body = encode_step(step)
+        row_bytes += len(body)
+        rows.append(row_of(step.seq, step.at, body))
+        first = expected + 1
+    return rows, row_bytes
+
+
+class Haul(NamedTuple):
+    """What one call took: the runs, and those that are driven here now, by id."""
+
+    taken: Sequence[ClaimedRun]
+    claimed: Mapping[str, Claimed]
+
+
+class Promise(Struct, Generic[T], eq=False):
+    """A result, and the future that gets it; both are set on the thread that writes."""
+
+    future: asyncio.Future[T]
+    result: T | None = None
+    error: BaseException | None = None
+
+    def settle(self) -> None:
+        """Resolve the future unless it was cancelled; called on the loop after the commit."""
+        if self.future.done():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)  # type: ignore[arg-type]  # a T once there is no error
+
+
+LeaseT = TypeVar("LeaseT", bound="LeaseThread")
+
+
+def read(
+    function: Callable[Concatenate[ConnectionT, P], T],
+) -> Callable[Concatenate[SQLStore[ConnectionT, Any, Any], P], CoroutineType[Any, Any, T]]:
+    """Return the method of a store that calls a function of a connection; see `Store` for what each returns."""
+
+    @wraps(function)
+    async def method(store: SQLStore[ConnectionT, Any, Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await store.read(lambda connection, _: function(connection, *args, **kwargs))
+
+    return method  # type: ignore[return-value]  # mypy does not know what an `async def` returns exactly
+
+
+def read_as_owner(
+    function: Callable[Concatenate[ConnectionT, OwnT, P], T],
+) -> Callable[Concatenate[SQLStore[ConnectionT, OwnT, Any], P], CoroutineType[Any, Any, T]]:
+    """Return the method of a store that calls a function of a connection and of what the store knows of its runs."""
+
+    @wraps(function)
+    async def method(store: SQLStore[ConnectionT, OwnT, Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await store.read(lambda connection, own: function(connection, own, *args, **kwargs))
+
+    return method  # type: ignore[return-value]  # mypy does not know what an `async def` returns exactly
+
+
+def read_page(
+    function: Callable[Concatenate[ConnectionT, OwnT, ...], Sequence[RunInfo]],
+) -> Callable[..., CoroutineType[Any, Any, Sequence[RunInfo]]]:
+    """Return the method of a store that calls a function of a connection for a page of runs; see `Store.runs`."""
+
+    @wraps(function)
+    async def method(store: SQLStore[ConnectionT, OwnT, Any], /, **page: Unpack[Page]) -> Sequence[RunInfo]:
+        check_page(page)  # here, since an error of a thread that reads is one of the database
+        return await store.read(lambda connection, own: function(connection, own, **page))
+
+    return method  # type: ignore[return-value]  # mypy does not know what an `async def` returns exactly
+
+
+class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
+    """A store of runs in a database; see `Store` for its methods.
+
+    Args:
+        where: The database, for errors.
+        rows: Returns the rows of a statement, by its name.
+
+    Attributes:
+        lease: This owner's lease, while the store is open and not read-only.
+    """
+
+    def __init__(self, where: str, rows: Callable[[ConnectionT, str], Sequence[Sequence[Any]]]) -> None:
+        self._where = where
+        self._rows_of = rows
+        self._pid = 0
+        self._is_open = False
+        self._opening: asyncio.Lock | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._driven: dict[str, Claimed] = {}
+        self.lease: LeaseT | None = None
+
+    @property
+    def shared(self) -> bool:
+        """True: any process can open the same database."""
+        return True
+
+    @abstractmethod
+    async def _connect(self) -> bool:
+        """Open the database and take the lease. Return whether rows of removed runs are still to be deleted."""
+
+    @abstractmethod
+    async def _disconnect(self, lease: LeaseT | None) -> None:
+        """Finish pending writes, release runs and lease, and free all resources."""
+
+    @abstractmethod
+    def _drop(self, lease: LeaseT | None) -> None:
+        """Free all resources without the event loop."""
+
+    @abstractmethod
+    def _own(self) -> OwnT: ...
+
+    @abstractmethod
+    async def _run(self, read: Callable[[ConnectionT], T]) -> T:
+        """Call a function that reads on another thread."""
+
+    @abstractmethod
+    def _create(
+        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, lease: LeaseT
+    ) -> asyncio.Future[Claimed]: ...
+
+    @abstractmethod
+    def _claim(self, run_id: str, lease: LeaseT) -> asyncio.Future[Claimed]: ...
+
+    @abstractmethod
+    def _release(self, run_id: str, fence: int, lease: LeaseT) -> asyncio.Future[None]: ...
+
+    @abstractmethod
+    def _append(self, batch: Append, driven: Claimed, lease: LeaseT) -> asyncio.Future[None]: ...
+
+    @abstractmethod
+    def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: LeaseT) -> asyncio.Future[bool]: ...
+
+    @abstractmethod
+    def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]: ...
+
+    @abstractmethod
+    def _take(self, pick: ClaimQuery, lease: LeaseT) -> asyncio.Future[Haul]: ...
+
+    @abstractmethod
+    async def _change(self, statement: str, values: Sequence[Any]) -> bool:
+        """Run a statement that can be repeated, by its name. Return whether it changed anything."""
+
+    @abstractmethod
+    async def sweep(self) -> None:
+        """Free the space of removed runs in short transactions; see `Store.sweep`."""
+
+    def _announce(self) -> None:
+        """Wake the processes that wait for notifications, unless the database itself does."""
+
+    async def _read_haul(self, haul: Haul, pick: ClaimQuery) -> Sequence[ClaimedRun]:
+        """Return what was taken, with what it needs."""
+        del pick
+        return haul.taken
+
+    async def open(self) -> None:
+        """Open the store; see `Store.open`.
+
+        Raises:
+            StoreError: The database cannot be opened; the subclass says which.
+            RunnerClosed: This process is a fork of the one that opened the store.
+        """
+        if self._is_open:
+            check_process(self._pid, self._where)
+            return
+        if self._opening is None:
+            self._opening = asyncio.Lock()
+        async with self._opening:
+            if not self._is_open:
+                self._pid = os.getpid()
+                has_trash = await self._connect()
+                self._is_open = True
+                if has_trash:
+                    self._sweeping = asyncio.create_task(self._resume_sweep(), name="graphengine sweep")
+
+    async def close(self) -> None:
+        """Finish pending writes, release runs and lease, and free all resources; see `Store.close`."""
+        if self._opening is not None and self._pid == os.getpid():
+            await finish(self._opening, self._close())  # an opening that is in progress ends first
+
+    async def _close(self) -> None:
+        is_open, self._is_open = self._is_open, False
+        lease, self.lease = self.lease, None
+        if not is_open:
+            return
+        sweeping, self._sweeping = self._sweeping, None
+        if sweeping is not None:
+            sweeping.cancel()
+            await asyncio.wait([sweeping])
+        self._driven.clear()
+        await self._disconnect(lease)
+
+    def abandon(self) -> None:
+        """Free all resources without the event loop in which the store was opened. If that loop runs, use `close`.
+
+        Writes that are not durable yet can be lost, as in a crash; other processes see at once that the owner is dead.
+        Call it from a thread without an event loop. Do nothing if the store is not open.
+        """
+        is_open, self._is_open = self._is_open, False
+        lease, self.lease = self.lease, None
+        if is_open and self._pid == os.getpid():
+            self._sweeping = None
+            self._driven.clear()
+            self._drop(lease)
+
+    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec) -> int:
+        """Record a new run, driven by this owner; see `Store.create`."""
+        pending = self._create(info, steps, graph_spec, self._writing())
+        if not info.queued:
+            return await self._drive(info.id, pending)
+        fence = (await pending).fence
+        self._announce()
+        return fence
+
+    async def claim(self, run_id: str) -> int:
+        """Become the run's driver; see `Store.claim`."""
+        return await self._drive(run_id, self._claim(run_id, self._writing()))
+
+    async def _drive(self, run_id: str, pending: asyncio.Future[Claimed]) -> int:
+        try:
+            claimed = pending.result() if pending.done() else await asyncio.shield(pending)
+        except asyncio.CancelledError:
+            pending.add_done_callback(partial(self._give_back, lambda: {run_id: pending.result()}))
+            with suppress(GraphEngineError):
+                # Once more, to wait for it: when the caller continues, other processes can claim the run.
+                await self.release(run_id, (await asyncio.shield(pending)).fence)
+            raise
+        self._driven[run_id] = claimed
+        return claimed.fence
+
+    def _give_back(self, claimed: Callable[[], Mapping[str, Claimed]], pending: asyncio.Future[Any]) -> None:
+        """Release what a cancelled caller did not get: nothing would drive it, although it counts as driven."""
+        lease = self.lease
+        if lease is None or pending.cancelled() or pending.exception() is not None:
+            return  # closing releases everything
+        for run_id, each in claimed().items():
+            lease.owed.add((run_id, each.fence))  # tried again with each renewal, should this fail
+            released = self._release(run_id, each.fence, lease)
+            released.add_done_callback(partial(self._given_back, lease, (run_id, each.fence)))
+
+    def _given_back(self, lease: LeaseT, given: tuple[str, int], released: asyncio.Future[None]) -> None:
+        if not released.cancelled() and released.exception() is None:
+            lease.owed.discard(given)
+            self._announce()
+
+    async def release(self, run_id: str, fence: int) -> None:
+        """Stop being the driver; see `Store.release`."""
+        lease = self._writing()
+        driven = self._driven.get(run_id)
+        if driven is not None and driven.fence == fence:
+            del self._driven[run_id]
+        lease.owed.add((run_id, fence))
+        await self._release(run_id, fence, lease)
+        lease.owed.discard((run_id, fence))
+        self._announce()
+
+    def append(self, batch: Append) -> asyncio.Future[None] | None:
+        """Encode and write or queue steps. The future is done when they are durable; see `Store.append`."""
+        lease = self._writing()
+        driven = self._driven.get(batch.run_id)
+        if driven is None or driven.fence != batch.fence:
+            raise lease_lost(batch.run_id, batch.fence)
+        pending = self._append(batch, driven, lease)
+        if not pending.done():
+            if batch.status != "running":
+                pending.add_done_callback(partial(self._forget_released, batch.run_id, driven))
+            return pending
+        if batch.status != "running":
+            self._forget_released(batch.run_id, driven, pending)
+        return None
+
+    def _forget_released(self, run_id: str, driven: Claimed, written: asyncio.Future[None]) -> None:
+        """Forget a run once the append that releases it is durable; a rejected append changes nothing."""
+        is_written = not written.cancelled() and written.exception() is None
+        if is_written and self._driven.get(run_id) is driven:
+            del self._driven[run_id]
+
+    async def take(self, pick: ClaimQuery) -> Sequence[ClaimedRun]:
+        """Become the driver of due runs that no process drives; see `Store.take`."""
+        pending = self._take(pick, self._writing())
+        try:
+            haul = await asyncio.shield(pending)
+            taken = await self._read_haul(haul, pick)
+        except (asyncio.CancelledError, GraphEngineError):
+            pending.add_done_callback(partial(self._give_back, lambda: pending.result().claimed))
+            raise
+        self._driven.update(haul.claimed)
+        return taken
+
+    async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
+        """Set the limits of a queue, or remove them; see `Store.limit_queue`."""
+        if limits is None:
+            await self._change("drop_limits", (queue,))
+        else:
+            await self._change("set_limits", (queue, limits_text(limits)))
+
+    async def queue_limits(self) -> Mapping[str, QueueLimits]:
+        """Return the limits by queue; see `Store.queue_limits`."""
+        return {name: read_limits(text) for name, text in await self._rows("limits")}
+
+    async def queue_counts(self) -> Sequence[QueueCount]:
+        """Return how many runs each queue has; see `Store.queue_counts`."""
+        return [QueueCount(*row) for row in await self._rows("queue_counts")]
+
+    async def keep_schedule(self, schedule: StoredSchedule) -> None:
+        """Add or replace a schedule; see `Store.keep_schedule`."""
+        await self._change("keep_schedule", (schedule.name, to_json(schedule.body).decode(), schedule.next_at))
+
+    async def drop_schedule(self, name: str) -> bool:
+        """Remove a schedule; see `Store.drop_schedule`."""
+        return await self._change("drop_schedule", (name,))
+
+    async def schedules(self) -> Sequence[StoredSchedule]:
+        """Return all schedules; see `Store.schedules`."""
+        return [StoredSchedule(name, from_json(body), next_at) for name, body, next_at in await self._rows("schedules")]
+
+    async def move_schedule(self, name: str, seen: float, next_at: float) -> None:
+        """Set the next time of a schedule; see `Store.move_schedule`."""
+        await self._change("move_schedule", (next_at, name, seen))
+
+    async def set_role(self, role: Mapping[str, JsonValue]) -> None:
+        """Record that this owner is a worker; see `Store.set_role`."""
+        await self._change("set_role", (to_json(role).decode(), self._writing().id))
+
+    async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
+        """Put a message into a run's inbox; see `Store.post`."""
+        is_new = await self._post(run_id, kind, payload, key, self._writing())
+        self._announce()
+        return is_new
+
+    async def tag(self, run_id: str, add: Sequence[str] = (), remove: Sequence[str] = ()) -> tuple[str, ...]:
+        """Change a run's tags; see `Store.tag`."""
+        self._writing()
+        return await self._tag(run_id, add, remove)
+
+    async def _resume_sweep(self) -> None:
+        """Continue the sweep of a process that was interrupted."""
+        try:
+            await self.sweep()
+        except GraphEngineError as error:
+            log.warning("removed runs still take up space in %s: %s", self._where, error)
+
+    async def read(self, function: Callable[[ConnectionT, OwnT], T]) -> T:
+        """Call a function of a connection, and of what this store knows of its own runs, on another thread."""
+        self._check_open()
+        own = self._own()
+        return await self._run(lambda connection: function(connection, own))
+
+    async def _rows(self, statement: str) -> Sequence[Sequence[Any]]:
+        return await self.read(lambda connection, _: self._rows_of(connection, statement))
+
+    def _writing(self) -> LeaseT:
+        """Return the lease of a store that can be written."""
+        if self.lease is None:
+            self._check_open()
+            message = "the database was opened read-only"
+            raise StoreReadOnly(message, where=self._where, repair="open the store without read_only=True")
+        check_process(self._pid, self._where)
+        return self.lease
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise not_open()
+        check_process(self._pid, self._where)

@@ -1,0 +1,216 @@
+"""Group commit: all queued writes are written in one transaction.
+
+While one transaction is being committed, the jobs of the next one gather in a queue; the thread takes all of them at
+once. A job is a function of the connection that first checks and then writes. The error that it raises decides which
+jobs fail:
+
+- a `GraphEngineError` is a rejection, raised before anything was written: only that job fails;
+- an error of the medium (full, locked, read-only, damaged) fails every job of the transaction with that cause;
+- any other error concerns the values of one job: the transaction is rolled back and repeated without that job.
+
+What is short and alone is written by the event loop, if the store's level of syncing allows that: see `direct.py`.
+
+Appends in a row are written by one statement, which fails if one of them is refused. The transaction is then rolled
+back and repeated with one job after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from graphengine.databases.sql import Promise
+from graphengine.databases.sqlite.direct import NotWritten
+from graphengine.databases.sqlite.faults import explain, is_of_the_medium
+from graphengine.databases.sqlite.writes import Addition, append_all
+from graphengine.errors import GraphEngineError, RunnerClosed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from graphengine.databases.sqlite.checkpoints import Checkpoints
+    from graphengine.databases.sqlite.direct import Direct
+    from graphengine.databases.sqlite.files import OpenFiles
+    from graphengine.databases.sqlite.worker import Worker
+
+T = TypeVar("T")
+
+
+class PendingWrite(Promise[T], kw_only=True, eq=False):
+    """One write, and the future that gets its result."""
+
+    work: Callable[[sqlite3.Connection], T]
+    written_bytes: int
+
+
+class GroupCommit:
+    """The queue of one writing connection. Jobs are written in the order in which they were submitted.
+
+    No asyncio task is needed: `submit` lets the thread write what is queued at the end of this turn of the event loop,
+    and the thread lets the loop settle the jobs.
+    """
+
+    def __init__(
+        self, worker: Worker, place: OpenFiles, checkpoints: Checkpoints, direct: Direct | None = None
+    ) -> None:
+        self._worker = worker
+        self._direct = direct
+        self._checkpoints = checkpoints
+        self._place = place
+        self._loop = asyncio.get_running_loop()
+        self._tell = partial(self._loop.call_soon_threadsafe, self._settle)
+        self._queue: deque[PendingWrite[object]] = deque()
+        self._written: deque[PendingWrite[object]] = deque()
+        self._unsettled = 0
+        self._is_alone = False  # the last job shared no transaction, and none came meanwhile: the next is not held back
+        self._drained: asyncio.Future[None] | None = None
+
+    def submit(
+        self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0, *, run_id: str | None = None
+    ) -> asyncio.Future[T]:
+        """Queue a job. Its future is done when its transaction is durable or has failed.
+
+        Cancelling the future does not cancel the job. `written_bytes` is roughly how much it writes, if that is much.
+        If `run_id` is the only run that it concerns, and nothing is queued, the loop may write it now (`Direct`).
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        if self._direct is not None and run_id is not None and not self._unsettled:
+            with suppress(NotWritten):
+                future.set_result(self._direct.write(run_id, _alone(work), written_bytes))
+                return future
+        job = PendingWrite(future, work=work, written_bytes=written_bytes)
+        self._queue.append(job)  # type: ignore[arg-type]  # jobs of all kinds in one queue
+        self._unsettled += 1
+        if self._unsettled == 1:
+            if self._is_alone:
+                self._begin()
+            else:
+                self._loop.call_soon(self._begin)  # not at once: jobs of the same turn share the transaction
+        return future
+
+    async def drain(self) -> None:
+        """Return when everything that was submitted is durable or has failed, also if the caller is cancelled."""
+        while self._unsettled:
+            self._drained = self._drained or self._loop.create_future()
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(self._drained)
+
+    def _begin(self) -> None:
+        """Let the thread write what is queued."""
+        try:
+            self._worker.post(self._write_queued, self._tell)
+        except RunnerClosed as error:
+            for job in self._queue:
+                job.error = error
+            self._written.extend(self._queue)
+            self._queue.clear()
+            self._settle()
+
+    def _settle(self) -> None:
+        self._is_alone = len(self._written) == self._unsettled == 1
+        self._unsettled -= len(self._written)
+        while self._written:
+            self._written.popleft().settle()
+        if self._checkpoints.are_due:
+            with suppress(RunnerClosed):
+                self._worker.post(self._checkpoints.make)
+        if self._unsettled:
+            self._loop.call_soon(self._begin)  # after the callers that continue now, which may write too
+        elif self._drained is not None:
+            self._drained.set_result(None)
+            self._drained = None
+
+    def _write_queued(self, connection: sqlite3.Connection) -> None:
+        """Write what is queued; on the thread."""
+        jobs: list[PendingWrite[object]] = []
+        while self._queue:
+            jobs.append(self._queue.popleft())
+        try:
+            self._place.check()
+            changes = connection.total_changes
+            self._transact(connection, jobs)
+            self._checkpoints.count(connection.total_changes - changes, sum(job.written_bytes for job in jobs))
+        except Exception as error:  # noqa: BLE001  # every waiter gets it, translated
+            _undo(connection)
+            for job in jobs:
+                job.error = job.error or explain(error, self._place.path)
+        finally:
+            self._written.extend(jobs)
+
+    def _transact(self, connection: sqlite3.Connection, jobs: Iterable[PendingWrite[object]]) -> None:
+        waiting, together = list(jobs), True
+        while waiting:
+            connection.execute("BEGIN IMMEDIATE")
+            works = _together(waiting) if together else ((job, job.work) for job in waiting)
+            spoiler = _first_spoiler(connection, works)
+            if spoiler is None:
+                connection.execute("COMMIT")
+                return
+            _undo(connection)
+            if not together:
+                waiting.remove(spoiler)
+                spoiler.error = explain(spoiler.error, self._place.path) if spoiler.error else None
+            together = False  # written one by one, the refused one and its reason show
+            for job in waiting:
+                job.error = None
+
+
+def _together(
+    jobs: Iterable[PendingWrite[object]],
+) -> Iterator[tuple[PendingWrite[object], Callable[[sqlite3.Connection], object]]]:
+    """Yield the jobs with their work, but of appends in a row only the first, which does the work of all."""
+    row: list[PendingWrite[object]] = []
+    released: set[int] = set()  # by appends of that row: `append` refuses a later one of these runs
+    for job in jobs:
+        work = job.work
+        if isinstance(work, Addition) and work.rows and work.key not in released:
+            row.append(job)
+            if work.status != "running":
+                released.add(work.key)
+            continue
+        if row:
+            yield row[0], _all_of(row)
+            row, released = [], set()
+        yield job, work
+    if row:
+        yield row[0], _all_of(row)
+
+
+def _alone(work: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
+    """Return the work of a job that shares its transaction with none."""
+    as_one = partial(append_all, additions=(work,)) if isinstance(work, Addition) and work.rows else work
+    return cast("Callable[[sqlite3.Connection], T]", as_one)
+
+
+def _all_of(row: Iterable[PendingWrite[object]]) -> Callable[[sqlite3.Connection], None]:
+    return partial(append_all, additions=[cast("Addition", job.work) for job in row])
+
+
+def _first_spoiler(
+    connection: sqlite3.Connection, works: Iterable[tuple[PendingWrite[object], Callable[[sqlite3.Connection], object]]]
+) -> PendingWrite[object] | None:
+    """Do the work of jobs up to the first that fails because of its own values, and return that one.
+
+    The transaction must then be rolled back.
+    """
+    for job, work in works:
+        try:
+            job.result = work(connection)
+        except GraphEngineError as refusal:
+            job.error = refusal
+        except Exception as error:  # raise errors of the medium; keep the job's own error with the job
+            if is_of_the_medium(error):
+                raise
+            job.error = error
+            return job
+    return None
+
+
+def _undo(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        with suppress(sqlite3.Error):  # the transaction is over either way, and its first error is the one to report
+            connection.execute("ROLLBACK")

@@ -1,0 +1,92 @@
+"""Checks that a database defines what graphengine defines: a file from another source can contain more than data.
+
+A trigger or a view runs SQL of its own when its table is written or read, and an index on an expression whenever a row
+changes. So a database is used only if it has no triggers, and if its views, and the tables and indexes that are read
+and written, are those that the migrations create. Additional tables of other programs are ignored and never touched.
+Whatever a definition calls, SQLite does not let it call functions with side effects (`trusted_schema`).
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+from graphengine.databases.sqlite.queries import migration
+from graphengine.errors import StoreAltered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+    from typing import TypeAlias
+
+    Definitions: TypeAlias = Mapping[tuple[str, str], tuple[str, str]]
+    """(type, name) of each object, with the table that it belongs to and its SQL."""
+
+_DEFINED: Final = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid"
+_COMMENT: Final = re.compile(r"--[^\n]*")
+_LISTED: Final = 5
+
+
+def harden(connection: sqlite3.Connection) -> None:
+    """Apply the settings for an untrusted file; call it before anything is read."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+
+
+def refuse_foreign(connection: sqlite3.Connection, path: Path, version: int) -> None:
+    """Check that a database of this version defines what graphengine defines, and nothing that runs by itself.
+
+    Raises:
+        StoreAltered: It defines something else.
+    """
+    found, expected = _by_name(connection.execute(_DEFINED)), expected_of(version)
+    tables = {name for kind, name in expected if kind == "table"}
+    foreign = [
+        f"{kind} {name}"
+        for (kind, name), (table, sql) in found.items()
+        if (kind, name) not in expected and not _is_harmless(kind, name, table, sql, tables)
+    ]
+    altered = [f"{kind} {name}" for (kind, name), made in expected.items() if found.get((kind, name)) != made]
+    if not foreign and not altered:
+        return
+    problems = [f"it has {_listed(foreign)}, which graphengine did not make"] if foreign else []
+    problems += [f"it lacks or changes {_listed(altered)}"] if altered else []
+    raise StoreAltered(
+        f"{path} was altered by another program: {'; '.join(problems)}",
+        where=str(path),
+        repair="if you know where it comes from, `graphengine doctor --repair` copies it and restores the definitions; "
+        "else do not use it",
+    )
+
+
+def _is_harmless(kind: str, name: str, table: str, sql: str, tables: set[str]) -> bool:
+    """Return whether a definition that is not graphengine's is never used by its statements."""
+    if kind == "index":
+        return table not in tables or not sql  # SQLite creates the indexes without SQL, for keys
+    return kind == "table" and name not in tables
+
+
+def _listed(things: list[str]) -> str:
+    more = len(things) - _LISTED
+    return ", ".join(things[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+@cache
+def expected_of(version: int) -> Definitions:
+    """Return what the migrations up to a version define."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for number in range(1, version + 1):
+            for statement in migration(number):
+                connection.execute(statement)
+        return {key: made for key, made in _by_name(connection.execute(_DEFINED)).items() if made[1]}
+
+
+def _by_name(rows: Iterable[tuple[object, ...]]) -> Definitions:
+    """Return definitions by type and name, the statements without comments and repeated blanks."""
+    return {
+        (str(kind), str(name)): (str(table), " ".join(_COMMENT.sub(" ", str(sql or "")).replace('"', "").split()))
+        for kind, name, table, sql in rows
+    }

@@ -1,0 +1,92 @@
+"""Short writes that the event loop makes itself, without the writing thread.
+
+At `synchronous = NORMAL` a commit only copies a few pages into the file system's cache, which takes about 20 µs; the
+way to a thread and back takes twice as long. So the loop writes what is short and alone, on a connection of its own
+that waits for nothing. If another process has the lock, or the write fails for whatever reason, it is rolled back, and
+the writing thread does it: that one waits, repeats and reports. At `FULL` each commit waits for the disk, and is left
+to the thread, as is the first commit after a checkpoint, which restarts the log and syncs its header.
+
+In one turn of the event loop, only one run is written in this way: what other runs write is queued, so that they share
+a transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from graphengine.databases.sqlite.checkpoints import connect_too
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from graphengine.databases.sqlite.checkpoints import Checkpoints
+    from graphengine.databases.sqlite.files import OpenFiles
+
+T = TypeVar("T")
+
+MOST_BYTES: Final = 32 * 1024
+"""The most that the loop writes itself; a longer write would delay other runs."""
+
+
+class NotWritten(Exception):
+    """The event loop did not write, or has rolled back what it wrote."""
+
+
+class Direct:
+    """The event loop's own connection to a database that the writing connection has prepared; for one event loop.
+
+    Args:
+        place: The files of the open database.
+        checkpoints: Those of the same store.
+    """
+
+    def __init__(self, place: OpenFiles, checkpoints: Checkpoints) -> None:
+        self._place = place
+        self._checkpoints = checkpoints
+        self._run_id: str | None = None  # the run that was written in this turn
+        self._connection: sqlite3.Connection | None = connect_too(place.path, "NORMAL", busy_timeout_seconds=0)
+
+    def write(self, run_id: str, work: Callable[[sqlite3.Connection], T], written_bytes: int) -> T:
+        """Call `work(connection)` in a transaction, commit it, and return the result.
+
+        Args:
+            run_id: The only run that it concerns.
+            work: Changes a few rows.
+            written_bytes: Roughly how much it writes.
+
+        Raises:
+            NotWritten: Nothing is written, and the thread should do it.
+        """
+        connection, checkpoints = self._connection, self._checkpoints
+        is_long = written_bytes > MOST_BYTES or checkpoints.are_due or checkpoints.restart
+        if connection is None or is_long or self._run_id not in (None, run_id):
+            raise NotWritten
+        changes = connection.total_changes
+        try:
+            self._place.check()
+            connection.execute("BEGIN IMMEDIATE")
+            result = work(connection)
+            connection.execute("COMMIT")
+        except Exception as error:  # the thread fails in the same way, and reports it
+            raise NotWritten from error
+        finally:
+            if connection.in_transaction:
+                with suppress(sqlite3.Error):  # the transaction is over either way
+                    connection.execute("ROLLBACK")
+        checkpoints.count(connection.total_changes - changes, written_bytes)
+        if self._run_id is None:
+            self._run_id = run_id
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        return result
+
+    def _end_turn(self) -> None:
+        self._run_id = None
+
+    def close(self) -> None:
+        """Free the connection; for any thread."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

@@ -1,0 +1,293 @@
+"""Finding and repairing damage in a database: `examine` checks it without changes, `repair` repairs what it can.
+
+`checks.py` finds, `rebuild.py` copies what can be read from damaged pages into a new file. A repair copies the file
+first, and never drops a readable step.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import time
+from collections import Counter
+from contextlib import closing, suppress
+from functools import partial
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Final
+
+from graphengine.databases.findings import Counted, Finding, Lost, Progress, Repaired, Report, report_of
+from graphengine.databases.sqlite.definitions import harden
+from graphengine.databases.sqlite.doctor.checks import NONSENSE, all_findings
+from graphengine.databases.sqlite.doctor.rebuild import rebuild
+from graphengine.databases.sqlite.faults import explain, shows_damage
+from graphengine.databases.sqlite.files import (
+    APPLICATION_ID,
+    FileState,
+    bytes_of_log,
+    check_format,
+    file_state,
+    has_changed,
+    log_of,
+    move_idle_log,
+    require_file,
+    sync_folder,
+    uri_to_read,
+)
+from graphengine.databases.sqlite.owners import Owner, lock_files, lock_shows_death, owner_of
+from graphengine.databases.sqlite.queries import DOCTOR_SQL, latest_format
+from graphengine.databases.sqlite.wal_recovery import apply_log, describe_damage, refuse_damaged_log
+from graphengine.errors import StoreError, StoreFull, StoreLocked, StoreReadOnly
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BUSY_TIMEOUT_SECONDS: Final = 10.0
+"""How long to wait for another program's lock."""
+
+_PASSES: Final = 8
+_MOST_AT_ONCE: Final = 100_000
+_OURS: Final = frozenset({"runs", "steps", "snapshots", "graph_specs", "inbox"})
+_TABLES: Final = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+_HOPELESS: Final = "SQLite can read nothing of it: restore a backup, or try `.recover` of the sqlite3 shell"
+
+
+def examine(path: Path, *, quick: bool = False, progress: Progress | None = None) -> Report:
+    """Check everything in a database, without changing it and without blocking writers.
+
+    Args:
+        path: The file.
+        quick: Whether to skip the slowest checks: comparing indexes with tables, and every snapshot with its log.
+        progress: Called with the progress.
+
+    Raises:
+        StoreMissing: There is no file.
+        StoreNotADatabase: It is not a database, or another application's.
+        StoreTooNew: A newer version wrote it.
+        StoreReadOnly: It has an older format, which a writer migrates.
+        StoreCorrupt: Its log is damaged before finished commits, or nothing can be read.
+        StoreError: It cannot be opened.
+    """
+    while True:
+        state = file_state(path)
+        found: Report | StoreError
+        try:
+            found = _examine_once(path, state, quick=quick, progress=progress)
+        except StoreError as error:
+            found = error
+        if has_changed(path, state):
+            continue
+        if isinstance(found, StoreError):
+            raise found
+        if found.is_sound:
+            move_idle_log(path)
+        return found
+
+
+def _examine_once(path: Path, state: FileState, *, quick: bool, progress: Progress | None) -> Report:
+    refuse_damaged_log(path)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    found: list[Finding] = []
+    if mode & 0o077:
+        message = f"the file has mode {mode:04o}: other users can read or write it"
+        repair = "`graphengine doctor --repair` sets 0600"
+        found.append(Finding("mode", message, repair=repair, repairable=True))
+    counted = Counted()
+    try:
+        with closing(_open(uri_to_read(path.absolute(), state))) as connection:
+            _check_format(connection, path)
+            inside = all_findings(connection, path, counted, quick=quick, progress=progress)
+            return report_of(path, chain(found, inside), counted)
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise _explained(error, path) from error
+
+
+def _explained(error: Exception, path: Path) -> StoreError:
+    found = explain(error, path)
+    if shows_damage(error):
+        found.repair = _HOPELESS
+    return found
+
+
+def _open(uri: str) -> sqlite3.Connection:
+    """Open a database that can be damaged: rows of the schema that cannot be read are left out."""
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+    harden(connection)
+    connection.execute("PRAGMA writable_schema = ON")
+    return connection
+
+
+def _check_format(connection: sqlite3.Connection, path: Path) -> None:
+    """Check that it is a database of this format; a damaged mark is accepted if it has graphengine's tables.
+
+    Raises:
+        StoreNotADatabase, StoreTooNew, StoreReadOnly: It is not.
+    """
+    tables = {name for (name,) in connection.execute(_TABLES)}
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if tables >= _OURS and application != APPLICATION_ID:
+        return
+    version = check_format(connection, path)
+    if version < latest_format():
+        message = f"the database has format {version} and must be brought to format {latest_format()} first"
+        repair = "open it once with write access, as by `graphengine run`"
+        raise StoreReadOnly(message, where=str(path), repair=repair)
+
+
+def repair(path: Path, *, quick: bool = False, progress: Progress | None = None) -> Repaired:
+    """Repair a database: in place or, if pages are damaged, by copying what can be read into a new file.
+
+    The file and its write-ahead log are copied first, to `FILE.before-repair-TIME`. If the log is damaged, its finished
+    commits are then moved into the file. A repair that finds nothing to repair changes nothing. No other process may
+    open the database meanwhile.
+
+    Raises:
+        StoreLocked: A process has it open.
+        StoreFull: There is not enough space for the copy.
+        StoreError: As `examine`, and nothing can be saved.
+    """
+    require_file(path)
+    path = path.resolve()
+    _refuse_live_owners(path)
+    unnamed = ""
+    if describe_damage(path):
+        unnamed = "the write-ahead log was damaged: steps in it may be lost"
+    else:
+        before = examine(path, quick=quick, progress=progress)
+        if not any(finding.repairable for finding in before.findings):
+            return Repaired(before)
+        if any(finding.code == "page" for finding in before.findings):
+            unnamed = "pages of the file were damaged: steps on them may be lost"
+    copy = _copied(path, time.time())
+    done: list[str] = []
+    lost: list[Lost] = []
+    try:
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+            done.append("set the file's mode to 0600")
+        if describe_damage(path):
+            apply_log(path)
+            done.append("moved the finished commits of the write-ahead log into the file")
+        lost = _repair_content(path, copy.with_name(copy.name + ".new"), done, progress)
+    except OSError as error:
+        raise explain(error, path) from error
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise _explained(error, path) from error
+    return Repaired(examine(path, quick=quick, progress=progress), done, lost, copy, unnamed)
+
+
+def _repair_content(path: Path, new: Path, done: list[str], progress: Progress | None) -> list[Lost]:
+    """Repair the rows in place or in a new file, which then replaces the damaged one. Return the lost steps."""
+    lost: list[Lost] = []
+    try:
+        with closing(_open(f"{path.as_uri()}?mode=rw")) as connection:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE").fetchone()
+            connection.execute("BEGIN IMMEDIATE")  # no other process reads or writes until this connection is closed
+            connection.execute("COMMIT")
+            _check_format(connection, path)
+            if not _repair_rows(connection, path, done, progress):
+                if progress is not None:
+                    progress("rows to save", 0, 0)
+                lost = rebuild(connection, new)
+                done.append("saved every row that could be read into a new file")
+                with closing(_open(f"{new.as_uri()}?mode=rw")) as made:
+                    _repair_rows(made, new, done, progress)
+                _sync(new)
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if new.exists():
+            # The log first: it must never be read as the new file's. The old file holds what was in it.
+            log_of(path).unlink(missing_ok=True)
+            path.with_name(path.name + "-shm").unlink(missing_ok=True)
+            new.replace(path)
+            sync_folder(path.parent)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    return lost
+
+
+def _repair_rows(connection: sqlite3.Connection, path: Path, done: list[str], progress: Progress | None) -> bool:
+    """Run the statements of findings until there are no more; return False if a new file is needed.
+
+    One repair can reveal the next, such as a missing run's row that is restored and then found out of date.
+    """
+    counts: Counter[str] = Counter()
+    for _ in range(_PASSES):
+        every = all_findings(connection, path, Counted(), quick=False, progress=progress)
+        found = list(islice((finding for finding in every if finding.repairable), _MOST_AT_ONCE))
+        if not all(finding.statement for finding in found):
+            return False
+        if not found:
+            break
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for finding in found:
+                statement = finding.statement
+                connection.execute(statement, finding.values)
+            connection.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if not shows_damage(error):
+                raise
+            return False
+        counts.update(finding.code for finding in found)
+    done += [f"repaired {code} ({count})" for code, count in counts.items()]
+    return True
+
+
+def _refuse_live_owners(path: Path) -> None:
+    """Check that no live process has the database open for writing.
+
+    Raises:
+        StoreLocked: A process has it open.
+    """
+    folder = path.with_name(path.name + "-owners")
+    alive = {owner.id: owner for owner in map(owner_of, lock_files(folder)) if not lock_shows_death(owner, folder)}
+    with suppress(*NONSENSE), closing(_open(uri_to_read(path, file_state(path)))) as connection:
+        for row in connection.execute(DOCTOR_SQL["owners"]):
+            owner = Owner(*row)
+            is_alive = owner.expires_at > time.time() and not lock_shows_death(owner, folder)
+            if is_alive or owner.id in alive:
+                alive[owner.id] = owner
+    if alive:
+        message = f"the database is in use by {'; '.join(map(str, alive.values()))}"
+        raise StoreLocked(message, where=str(path), repair="end it, then repair; checking without --repair is safe")
+
+
+def _copied(path: Path, now: float) -> Path:
+    """Copy the file and its log, durably.
+
+    Raises:
+        StoreFull: There is not enough space for the copy and a new file.
+        StoreError: It cannot be copied.
+    """
+    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now))
+    copy = path.with_name(f"{path.name}.before-repair-{stamp}")
+    number = 1
+    while copy.exists():
+        number += 1
+        copy = path.with_name(f"{path.name}.before-repair-{stamp}-{number}")
+    log = log_of(path)
+    size = path.stat().st_size + bytes_of_log(path)
+    free = shutil.disk_usage(path.parent).free
+    if free < 2 * size:
+        message = f"a repair needs {2 * size} bytes for a copy and a new file, and {free} are free"
+        raise StoreFull(message, where=str(path.parent), repair="free some space, or repair a copy on another disk")
+    try:
+        for source, target in ((path, copy), (log, log_of(copy))):
+            if source.exists():
+                target.touch(mode=0o600, exist_ok=False)
+                shutil.copyfile(source, target)
+                _sync(target)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise explain(error, path) from error
+    return copy
+
+
+def _sync(file: Path) -> None:
+    with file.open("r+b") as opened:
+        os.fsync(opened.fileno())

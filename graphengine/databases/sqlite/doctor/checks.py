@@ -1,0 +1,312 @@
+"""The checks of a database: pages, schema, runs, messages, graph specs, long texts, rows that belong to nothing.
+
+A check runs even if another one met damage, and each run is read in its own transaction, so that a check of hours
+blocks no other process. A finding that can be repaired in place has the statement that does it; other repairable ones
+need a new file.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from graphengine.databases.checksums import message_place, sum_of
+from graphengine.databases.findings import Finding
+from graphengine.databases.refold import BACKUP, StoredRun, differences, refold, row_of
+from graphengine.databases.sqlite.definitions import refuse_foreign
+from graphengine.databases.sqlite.faults import shows_damage
+from graphengine.databases.sqlite.files import APPLICATION_ID
+from graphengine.databases.sqlite.queries import DOCTOR_SQL, SQL, latest_format
+from graphengine.databases.sqlite.reads import (
+    KEY_BITS,
+    from_row,
+    identities,
+    in_snapshot,
+    lineage,
+    newest_snapshot,
+    read_steps,
+)
+from graphengine.databases.sqlite.reads import snapshot as snapshot_of
+from graphengine.databases.sqlite.texts import digest_of, keys_in
+from graphengine.errors import StoreAltered
+from graphengine.stores.base import summary_text
+from graphengine.stores.summaries import summary_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from graphengine.databases.findings import Counted, Progress
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import RunInfo
+
+Check: TypeAlias = "Callable[[sqlite3.Connection], Iterator[Finding]]"
+
+NONSENSE: Final = (sqlite3.Error, TypeError, ValueError, KeyError, IndexError, OverflowError)
+"""Exceptions from reading a damaged database: a page can yield rows of any shape, or too few."""
+
+_MOST_MESSAGES: Final = 100
+_INDEX: Final = re.compile("missing from index|wrong # of entries in index|non-unique entry in index")
+_DOCTOR: Final = "`graphengine doctor --repair`"
+_NEW_FILE: Final = f"{_DOCTOR} saves every row that can be read into a new file"
+_KINDS: Final = frozenset({"answer", "message", "stop"})
+_OF_NO_RUN: Final = "run NOT IN (SELECT key FROM runs) AND run NOT IN (SELECT key FROM trash)"
+STRAYS: Final = {
+    "inbox": _OF_NO_RUN,
+    "tags": _OF_NO_RUN,
+    "earlier_graph_specs": _OF_NO_RUN,
+    "snapshots": "id >> 32 NOT IN (SELECT key FROM runs) AND id >> 32 NOT IN (SELECT key FROM trash)",
+    "trash": "key IN (SELECT key FROM runs)",
+    "text_uses": """NOT CASE WHEN row > 0
+        THEN EXISTS (SELECT * FROM steps AS s WHERE s.id = row AND s.texts IS NOT NULL)
+        ELSE EXISTS (SELECT * FROM snapshots AS s WHERE s.id = -row AND s.texts IS NOT NULL) END""",
+    "texts": "key NOT IN (SELECT text FROM text_uses)",
+}
+"""Which rows of a table belong to nothing."""
+
+
+def all_findings(
+    connection: sqlite3.Connection, path: Path, counted: Counted, *, quick: bool, progress: Progress | None = None
+) -> Iterator[Finding]:
+    """Yield all findings inside a database, check by check, and update `counted` meanwhile.
+
+    If its definitions are not graphengine's, nothing more is read.
+    """
+    report = progress or (lambda _what, _done, _total: None)
+    report("pages", 0, 0)
+    yield from _guarded(partial(_pages, quick=quick), connection, "the check of pages")
+    altered = list(_guarded(partial(_schema, path=path), connection, "the schema"))
+    yield from altered
+    if altered:
+        return
+    yield from _guarded(partial(_runs, counted=counted, report=report, quick=quick), connection, "the runs")
+    report("the rest", 0, 0)
+    for what, check in (
+        ("messages", _messages),
+        ("graph specs", _graph_specs),
+        ("long texts", _texts),
+        ("rest", _strays),
+    ):
+        yield from _guarded(check, connection, f"the {what}")
+
+
+def _guarded(check: Check, connection: sqlite3.Connection, what: str) -> Iterator[Finding]:
+    """Yield the findings of a check, and one more if damage prevents it from continuing.
+
+    Raises:
+        sqlite3.Error: It met a lock or a full disk, which say nothing about the content of the file.
+    """
+    try:
+        yield from check(connection)
+    except NONSENSE as error:
+        if not shows_damage(error):
+            raise
+        yield _page(f"{what}: {type(error).__name__}: {error}")
+
+
+def _page(what: str) -> Finding:
+    return Finding("page", what, repair=_NEW_FILE, repairable=True)
+
+
+def _pages(connection: sqlite3.Connection, *, quick: bool) -> Iterator[Finding]:
+    """Yield what SQLite's own check finds wrong with pages, rows and indexes."""
+    connection.execute("PRAGMA writable_schema = RESET")
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # as stores read it
+    finally:
+        connection.execute("PRAGMA writable_schema = ON")
+    pragma = "quick_check" if quick else "integrity_check"
+    for (text,) in connection.execute(f"PRAGMA {pragma}({_MOST_MESSAGES})"):
+        if text == "ok":
+            continue
+        what = " ".join(text.split())[:500]
+        if _INDEX.search(text):
+            repair = f"{_DOCTOR} rebuilds the indexes"
+            yield Finding("index", what, repair=repair, repairable=True, statement="REINDEX")
+        else:
+            yield _page(what)
+
+
+def _schema(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
+    """Yield definitions that are not graphengine's or differ, and a wrong mark or version of the file."""
+    try:
+        refuse_foreign(connection, path, latest_format())
+    except StoreAltered as error:
+        yield Finding("schema", error.message, repair=_NEW_FILE, repairable=True)
+    marks = tuple(connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version"))
+    if marks != (APPLICATION_ID, latest_format()):
+        message = f"the file's mark and version are {marks}, not {(APPLICATION_ID, latest_format())}"
+        yield Finding("mark", message, repair=_NEW_FILE, repairable=True)
+
+
+def _runs(connection: sqlite3.Connection, counted: Counted, report: Progress, *, quick: bool) -> Iterator[Finding]:
+    (total,) = connection.execute("SELECT count(*) FROM runs").fetchone()
+    yield from _logs_without_row(connection)
+    last = -(1 << 62)
+    while True:
+        found = connection.execute(DOCTOR_SQL["run_keys"], (last,)).fetchall()
+        keys = sorted({key for (key,) in found if key > last})  # a damaged table can return them in any order
+        if not keys:
+            return
+        for key in keys:
+            counted.runs += 1
+            report("runs", counted.runs, total)
+            check: Check = partial(_run, key=key, counted=counted, quick=quick)
+            yield from in_snapshot(connection, partial(_listed, check=check, what=f"the run of key {key}"))
+        last = keys[-1]
+
+
+def _listed(connection: sqlite3.Connection, check: Check, what: str) -> list[Finding]:
+    return list(_guarded(check, connection, what))
+
+
+def _logs_without_row(connection: sqlite3.Connection) -> Iterator[Finding]:
+    last = -(1 << 31)
+    while found := connection.execute(DOCTOR_SQL["next_log"], ((last + 1) << KEY_BITS,)).fetchone():
+        key, is_known = found
+        if key <= last:  # in a damaged table the next row can be an earlier one again
+            return
+        last = key
+        if is_known:
+            continue
+        _, facts = identities(connection, key)
+        what = f"steps without a run (key {key})"
+        if not facts:
+            repair = "its first step is lost, so the run is unknown; restore a backup"
+            yield Finding("steps_of_no_run", what, repair=repair)
+            continue
+        run_id, seq = str(facts["run_id"]), int(str(facts["parent_seq"])) + 1
+        parent = _key_of(connection, facts["parent"])
+        values = key, run_id, key << KEY_BITS | seq, parent
+        repair = f"{_DOCTOR} restores the run's row from its log"
+        what = f"{what}: its row is missing; the log is that of run {run_id}"
+        statement = DOCTOR_SQL["restore_run"]
+        yield Finding("run_lost", what, run_id, seq, repair, repairable=True, statement=statement, values=values)
+
+
+def _key_of(connection: sqlite3.Connection, run_id: JsonValue) -> int | None:
+    """Return the key of a run; without the index of ids, which can be damaged."""
+    row = connection.execute(DOCTOR_SQL["key_by_scan"], (run_id,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _run(connection: sqlite3.Connection, key: int, counted: Counted, *, quick: bool) -> Iterator[Finding]:
+    row = connection.execute(SQL["facts_of"], (key,)).fetchone()
+    if row is None:  # removed meanwhile
+        return
+    info = from_row(connection, row, None).info
+    in_row, in_log = identities(connection, key)
+    wrong = [name for name, fact in in_log.items() if in_row[name] != fact and name != "graph"]
+    differing = [f"{name} {in_row[name]!r} instead of {in_log[name]!r}" for name in wrong]
+    if differing:  # the rest is compared once this is right
+        parent = _key_of(connection, in_log["parent"]) if "parent" in in_log else None
+        what = f"its row has {'; '.join(differing)}"
+        if in_log.get("parent") is not None and parent is None:
+            yield Finding("parent_damaged", f"{what}, and there is no such run", info.id, repair=BACKUP)
+            return
+        values = in_log.get("run_id", info.id), parent, in_log["parent_seq"], key
+        yield _wrong_row(info, what, DOCTOR_SQL["set_identity"], values)
+        return
+    own = [seq for (seq,) in connection.execute(DOCTOR_SQL["run_snapshots"], (key, key))]
+    shots = {seq for seq in own if info.parent_seq < seq <= info.seq}
+
+    def load(seq: int) -> tuple[bytes | None, Sequence[Step]]:
+        parts, shot = newest_snapshot(connection, key, seq, info.id)
+        return shot, read_steps(connection, info.id, parts, parts[0].shot or 0, seq)
+
+    def read(after: int, upto: int) -> Sequence[Step]:
+        return read_steps(connection, info.id, lineage(connection, key, upto, after=after), after, upto)
+
+    run = StoredRun(
+        info, load, read, () if quick else shots, lambda seq: snapshot_of(connection, key << KEY_BITS | seq)
+    )
+    found, snapshot = refold(run, counted)
+    found += [Finding("snapshot", f"it is of step {seq}, outside its log", info.id, seq) for seq in {*own} - shots]
+    for finding in found:
+        if finding.code != "snapshot":
+            yield finding
+            continue
+        shot = key << KEY_BITS | (finding.seq or 0)
+        repair = f"{_DOCTOR} drops it: the run is read from what precedes it"
+        yield replace(finding, repair=repair, repairable=True, statement=DOCTOR_SQL["drop_snapshot"], values=(shot,))
+    if snapshot is not None:
+        yield from _row(connection, key, info, row[14], snapshot)
+
+
+def _row(
+    connection: sqlite3.Connection, key: int, info: RunInfo, wanted_at: float | None, snapshot: Snapshot
+) -> Iterator[Finding]:
+    """Yield a finding if a run's row disagrees with its log, or on whether the run needs a driver."""
+    right = row_of(info, snapshot)
+    differing = differences(info, snapshot)
+    since: float | None = None
+    if right["status"] == "waiting":
+        (since,) = connection.execute(DOCTOR_SQL["first_message"], (key,)).fetchone() or (None,)
+    elif right["status"] == "running" and not info.held:
+        since = snapshot.now
+    if (wanted_at is None) != (since is None):
+        need = "does not need" if since is None else "needs"
+        differing.append(f"wanted_at {wanted_at!r}, though the run {need} a driver")
+    if differing:
+        summary = None if right["status"] == "running" else summary_text(summary_of(snapshot))
+        values = *right.values(), since if since is None or wanted_at is None else wanted_at, summary, key
+        yield _wrong_row(info, f"its row has {'; '.join(differing)}", DOCTOR_SQL["set_run"], values)
+
+
+def _wrong_row(info: RunInfo, what: str, statement: str, values: Sequence[object]) -> Finding:
+    repair = f"{_DOCTOR} corrects the row from the log"
+    return Finding("run_differs", what, info.id, repair=repair, repairable=True, statement=statement, values=values)
+
+
+def _messages(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Yield messages that cannot be read."""
+    for row, key, message_key, kind, payload, recorded, run_id in connection.execute(DOCTOR_SQL["messages"]):
+        if kind in _KINDS and sum_of(message_place(key, kind, message_key), payload) == recorded:
+            continue
+        message = f"the {kind} {message_key!r} (message {row}) was changed since it was written"
+        repair = f"{_DOCTOR} drops it, so that the run can continue; send it again"
+        statement = DOCTOR_SQL["drop_message"]
+        yield Finding(
+            "message_damaged", message, run_id, repair=repair, repairable=True, statement=statement, values=(row,)
+        )
+
+
+def _graph_specs(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Yield graph specs that cannot be read."""
+    for row, fingerprint, body, recorded in connection.execute(DOCTOR_SQL["graph_specs"]):
+        if sum_of(fingerprint, body) != recorded:
+            message = f"the graph spec of graph {fingerprint} was changed since it was written"
+            repair = f"{_DOCTOR} drops it; the next run of that graph records it again"
+            statement = DOCTOR_SQL["drop_graph_spec"]
+            yield Finding(
+                "graph_spec_damaged", message, repair=repair, repairable=True, statement=statement, values=(row,)
+            )
+
+
+def _texts(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Yield long texts that were changed, and rows whose texts a prune of other runs could delete."""
+    for key, digest, body in connection.execute(DOCTOR_SQL["texts"]):
+        if digest_of(body) != digest:
+            message = f"text {key} was changed since it was written: the steps that hold it cannot be read"
+            yield Finding("text_damaged", message, repair=BACKUP)
+    for row, listed in connection.execute(DOCTOR_SQL["texts_held"]):
+        for key in sorted(keys_in(listed)):
+            if not connection.execute(DOCTOR_SQL["has_text_use"], (key, row)).fetchone()[0]:
+                what, repair = f"text {key} is not known to be used by row {row}", f"{_DOCTOR} records it"
+                statement, values = SQL["use_text"], (key, row)
+                yield Finding("text_use", what, repair=repair, repairable=True, statement=statement, values=values)
+
+
+def _strays(connection: sqlite3.Connection) -> Iterator[Finding]:
+    """Yield rows that belong to no run, step or snapshot."""
+    for table, condition in STRAYS.items():
+        (count,) = connection.execute(f"SELECT count(*) FROM {table} WHERE {condition}").fetchone()  # noqa: S608 - constants
+        if count:
+            what, repair = f"{count} rows of {table} belong to nothing", f"{_DOCTOR} drops them"
+            statement = f"DELETE FROM {table} WHERE {condition}"  # noqa: S608 - constants
+            yield Finding("stray", what, repair=repair, repairable=True, statement=statement)

@@ -1,0 +1,155 @@
+"""Copying every row that SQLite can read from a damaged database into a new one.
+
+A table is read from its beginning and, if damage ends that, from its end, then row by row in between; the steps and
+snapshots of each run are read in the same way. A step with a wrong checksum is left out, so that no guess is saved.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.databases.findings import Lost
+from graphengine.databases.sqlite.doctor.checks import NONSENSE
+from graphengine.databases.sqlite.faults import shows_damage
+from graphengine.databases.sqlite.files import PAGE_BYTES, migrate
+from graphengine.databases.sqlite.queries import DOCTOR_SQL
+from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK
+from graphengine.databases.sqlite.texts import Texts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+_LOWEST: Final = -(1 << 63)
+_HIGHEST: Final = (1 << 63) - 1
+_LONGEST_GAP: Final = 100_000
+_KEYED: Final = {"texts": "key", "runs": "key", "inbox": "id", "graph_specs": "rowid", "trash": "key"}
+"""Tables by row number, with its name."""
+_OTHERS: Final = ("owners", "text_uses", "tags", "earlier_graph_specs", "queues", "rates", "schedules")
+_OF_RUNS: Final = ("steps", "snapshots")
+
+
+def rebuild(source: sqlite3.Connection, target: Path) -> list[Lost]:
+    """Write every row that can be read into a new database. Return the steps that are known to be lost.
+
+    Raises:
+        OSError, sqlite3.Error: The new file cannot be written.
+    """
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    with closing(sqlite3.connect(target, isolation_level=None)) as made:
+        made.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        made.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        made.execute("PRAGMA journal_mode = OFF").fetchone()
+        made.execute("PRAGMA synchronous = OFF")
+        migrate(made, target)
+        source.text_factory = bytes
+        made.execute("BEGIN")
+        copying = _Copying(source, made)
+        copying.copy()
+        made.execute("COMMIT")
+        return copying.lost()
+
+
+class _Copying:
+    """The copying of one database.
+
+    Attributes:
+        last: The last step of each run that was met, saved or not.
+        met_damage: Whether a table could not be read in one go.
+    """
+
+    def __init__(self, source: sqlite3.Connection, made: sqlite3.Connection) -> None:
+        self._source = source
+        self._made = made
+        self._texts = Texts(made)
+        self._columns: dict[str, list[tuple[str, bool]]] = {}
+        self.last: dict[int, int] = {}
+        self.met_damage = False
+
+    def copy(self) -> None:
+        """Copy all tables: first those that show whether the rows of others are whole."""
+        for table, key in _KEYED.items():
+            self._add(table, self._rows(table, key, _LOWEST, _HIGHEST))
+        for table in _OTHERS:
+            self._add(table, self._unnumbered(table))
+        for table in _OF_RUNS:
+            self.met_damage = False
+            self._add(table, self._rows(table, "id", _LOWEST, _HIGHEST))
+            for (key,) in self._made.execute("SELECT key FROM runs").fetchall() if self.met_damage else ():
+                self._add(table, self._rows(table, "id", key << KEY_BITS, (key + 1) << KEY_BITS))
+
+    def _of(self, table: str) -> list[tuple[str, bool]]:
+        """Return the columns of a table, and whether each holds text."""
+        statement = "SELECT name, type = 'TEXT' FROM pragma_table_info(?)"
+        return self._columns.setdefault(table, self._made.execute(statement, (table,)).fetchall())
+
+    def _select(self, table: str, condition: str = "") -> str:
+        names = (f"CAST({name} AS BLOB)" if is_text else name for name, is_text in self._of(table))
+        return f"SELECT {', '.join(names)} FROM {table} NOT INDEXED {condition}"  # noqa: S608 - names of our schema
+
+    def _rows(self, table: str, key: str, low: int, high: int) -> Iterator[Sequence[Any]]:
+        """Yield the rows of a table, or of a range of it, as far as they can be read."""
+        query = self._select(table, f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}")
+        query = query.replace("SELECT", f"SELECT {key},", 1)
+        try:
+            for at, *row in self._source.execute(query, (low, high)):
+                yield row
+                low = at + 1
+        except NONSENSE as error:
+            self._note(error)
+        else:
+            return
+        with suppress(*NONSENSE):
+            statement = f"{query} DESC"
+            for at, *row in self._source.execute(statement, (low, high)):
+                yield row
+                high = at - 1
+        for between in range(low, high + 1) if high - low < _LONGEST_GAP else ():
+            with suppress(*NONSENSE):
+                yield from (row for _, *row in self._source.execute(query, (between, between)).fetchall())
+
+    def _unnumbered(self, table: str) -> Iterator[Sequence[Any]]:
+        query = self._select(table)
+        try:
+            yield from self._source.execute(query)
+        except NONSENSE as error:
+            self._note(error)
+
+    def _note(self, error: Exception) -> None:
+        if not shows_damage(error):
+            raise error
+        self.met_damage = True
+
+    def _add(self, table: str, rows: Iterator[Sequence[Any]]) -> None:
+        """Write rows unless they exist, violate a constraint or are steps with a wrong checksum."""
+        columns = self._of(table)
+        names = ", ".join(name for name, _ in columns)
+        places = ", ".join("CAST(? AS TEXT)" if is_text else "?" for _, is_text in columns)
+        statement = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({places})"  # noqa: S608 - names of our schema
+        for row in rows:
+            if table == "steps" and not self._is_whole(*row):
+                continue
+            with suppress(sqlite3.IntegrityError, sqlite3.InterfaceError, OverflowError):
+                self._made.execute(statement, row)
+
+    def _is_whole(self, row_id: int, _at: float, body: bytes, recorded: int, listed: bytes | None) -> bool:
+        key, seq = row_id >> KEY_BITS, row_id & SEQ_MASK
+        self.last[key] = max(seq, self.last.get(key, 0))
+        try:
+            self._texts.whole(row_id, body, recorded, None if listed is None else listed.decode())
+        except NONSENSE:
+            return False
+        return True
+
+    def lost(self) -> list[Lost]:
+        """Return the steps that are known to have existed and were not saved."""
+        runs = dict(self._made.execute("SELECT key, id FROM runs"))
+        names = {key: runs.get(key, f"of key {key}") for key in self.last}
+        gaps = self._made.execute(DOCTOR_SQL["run_gaps"]).fetchall()
+        found = [Lost(names[key], first, last) for key, first, last in gaps]
+        saved = dict(self._made.execute("SELECT id >> 32, max(id & 4294967295) FROM steps GROUP BY 1"))
+        ends = ((key, saved.get(key, 0), last) for key, last in self.last.items() if key in runs)
+        return found + [Lost(names[key], end + 1, last) for key, end, last in ends if end < last]

@@ -1,0 +1,126 @@
+"""Translation of sqlite3 errors: one `StoreError` for each kind, with the file and the repair."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from copy import copy
+from typing import TYPE_CHECKING, Final
+
+from graphengine.errors import (
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreLocked,
+    StoreMoved,
+    StoreNotADatabase,
+    StoreReadOnly,
+)
+from graphengine.stores.refusals import Meaning
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+_FULL: Final = Meaning(
+    StoreFull,
+    "the disk cannot be written: it is full, over its quota, or failing",
+    "free some space, then resume the run; every step recorded so far is safe",
+)
+_READ_ONLY: Final = Meaning(
+    StoreReadOnly,
+    "the database or its folder cannot be written",
+    "give this user write access to the file and its folder, or use another path",
+)
+_LOCKED: Final = Meaning(
+    StoreLocked,
+    "another program held the database's lock for longer than the busy timeout",
+    "close the program that has the database open, or wait longer: busy_timeout_seconds = 60 in [tool.graphengine] of "
+    "pyproject.toml for commands, Runner(SQLiteStore('runs.db', busy_timeout_seconds=60)) in Python",
+)
+_CORRUPT: Final = Meaning(
+    StoreCorrupt,
+    "the database file is damaged",
+    "`graphengine doctor` shows what is damaged, `graphengine doctor --repair` saves what can be read",
+)
+_NOT_A_DATABASE: Final = Meaning(
+    StoreNotADatabase, "the file is not a database", "name another file, or move this one away"
+)
+_MOVED: Final = Meaning(
+    StoreMoved, "the database file was moved or deleted while open", "put it back, then open it again"
+)
+_CANNOT_OPEN: Final = Meaning(
+    StoreError,
+    "the database file cannot be opened",
+    "check that the path is a file this user may read and write",
+)
+_NO_DESCRIPTOR: Final = Meaning(
+    StoreError,
+    "the process has no file descriptor left to open the database with",
+    "close files, connections and Runners that are no longer used, or raise the limit (`ulimit -n`)",
+)
+_OTHER: Final = Meaning(StoreError, "the database operation failed", "")
+
+_MEANINGS: Final = {
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_IOERR_WRITE: _FULL,
+    sqlite3.SQLITE_IOERR_FSYNC: _FULL,
+    sqlite3.SQLITE_IOERR_TRUNCATE: _FULL,
+    sqlite3.SQLITE_IOERR_SHMSIZE: _FULL,
+    sqlite3.SQLITE_READONLY_DBMOVED: _MOVED,
+    sqlite3.SQLITE_READONLY: _READ_ONLY,
+    sqlite3.SQLITE_PERM: _READ_ONLY,
+    sqlite3.SQLITE_BUSY: _LOCKED,
+    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_PROTOCOL: _LOCKED,
+    sqlite3.SQLITE_CORRUPT: _CORRUPT,
+    sqlite3.SQLITE_IOERR_SHORT_READ: _CORRUPT,
+    sqlite3.SQLITE_NOTADB: _NOT_A_DATABASE,
+    sqlite3.SQLITE_CANTOPEN: _CANNOT_OPEN,
+}
+MEDIUM_ERRORS: Final = (sqlite3.OperationalError, sqlite3.InternalError, UnicodeDecodeError)
+"""Exceptions that sqlite3 raises about the file; the last one if its message quotes damaged text."""
+
+_PRIMARY: Final = 0xFF  # an extended code holds the primary code in its low byte
+
+
+def is_of_the_medium(error: Exception) -> bool:
+    """Return whether an error concerns the file as a whole, and not just one statement."""
+    return isinstance(error, MEDIUM_ERRORS) or type(error) is sqlite3.DatabaseError
+
+
+def shows_damage(error: Exception) -> bool:
+    """Return whether an error can be caused by damage in the file, and not by a lock, a full disk or permissions."""
+    return _meaning_of(error).error not in {StoreLocked, StoreFull, StoreReadOnly}
+
+
+def explain(error: BaseException, path: Path) -> StoreError:
+    """Return the `StoreError` for an error of SQLite or of the files, which becomes its cause."""
+    if isinstance(error, StoreError):
+        return copy(error)  # several callers get the same error
+    found = _meaning_of(error).explained(error, str(path))
+    found.__cause__ = error
+    return found
+
+
+def _meaning_of(error: BaseException) -> Meaning:
+    if isinstance(error, OSError):
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+            return _READ_ONLY
+        if error.errno in {errno.EMFILE, errno.ENFILE}:
+            return _NO_DESCRIPTOR
+        return _FULL if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} else _CANNOT_OPEN
+    unknown = 0 if isinstance(error, sqlite3.Error) else sqlite3.SQLITE_CORRUPT
+    code = getattr(error, "sqlite_errorcode", unknown)
+    found = _MEANINGS.get(code) or _MEANINGS.get(code & _PRIMARY) or _OTHER
+    return _NO_DESCRIPTOR if found is _CANNOT_OPEN and not _can_open_files() else found
+
+
+def _can_open_files() -> bool:
+    """Return whether the process has a file descriptor left: SQLite does not tell why it cannot open a file."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno not in {errno.EMFILE, errno.ENFILE}
+    return True

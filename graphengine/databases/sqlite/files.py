@@ -1,0 +1,379 @@
+"""Opening the database file: checks of its application and version, and the settings of every connection.
+
+SQLite's `application_id` marks a file as graphengine's; `user_version` is the number of its last migration. Both are
+read, and the migrations run, inside one write transaction, so that any number of processes can open a new file at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import stat
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
+
+from graphengine.databases.sqlite.checkpoints import disable_autocheckpoint, sync_as
+from graphengine.databases.sqlite.definitions import harden, refuse_foreign
+from graphengine.databases.sqlite.faults import explain
+from graphengine.databases.sqlite.owners import has_live_owner
+from graphengine.databases.sqlite.queries import latest_format, migration
+from graphengine.databases.sqlite.wal_recovery import refuse_damaged_log, sync_log
+from graphengine.errors import StoreError, StoreMissing, StoreMoved, StoreNotADatabase, StoreReadOnly, StoreTooNew
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger("graphengine.stores")
+
+Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
+
+APPLICATION_ID: Final = 0x47726147
+"""The mark of graphengine's SQLite files: the letters GraG."""
+
+OLDEST_READ: Final = 1
+"""The oldest format that is read without migrating it."""
+
+PAGE_BYTES: Final = 8192
+"""A step of a conversation takes about 1.3 KB: a page of 4 KB holds two or three of those, this one holds six."""
+
+# One statement, so that all three values are consistent while another process creates the database.
+_IDENTITY: Final = """
+    SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+    FROM pragma_application_id, pragma_user_version
+"""
+_SMALLEST_BYTES: Final = 512
+_OLDEST_SQLITE: Final = (3, 37, 0)
+_WAL_POLL_SECONDS: Final = 0.005
+
+
+def prepare_file(path: Path) -> None:
+    """Create the file and its folder if they are missing, accessible to this user only.
+
+    Raises:
+        StoreNotADatabase: The path is a folder, a device or anything else but a file, or another kind of file.
+        StoreError: The file cannot be created.
+    """
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        message = f"SQLite {sqlite3.sqlite_version} is too old"
+        raise StoreError(message, where="python's sqlite3 module", repair="use a Python with SQLite 3.37 or newer")
+    _refuse_others(path)
+    try:
+        _make_folder(path.parent)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError as error:
+        if not path.exists():  # a part of the path is a file, or the path is a link to nowhere
+            raise explain(error, path) from error
+    except OSError as error:
+        raise explain(error, path) from error
+
+
+class FileState(NamedTuple):
+    """The facts that show whether a database file has changed.
+
+    Attributes:
+        has_log: Whether the write-ahead log is not empty: a process has the database open, or died with it open.
+        inode: The inode of the file.
+        size_bytes: The size of the file.
+        changed_at_ns: The time of the last change.
+    """
+
+    has_log: bool
+    inode: int
+    size_bytes: int
+    changed_at_ns: int
+
+
+class OpenFiles:
+    """The files of an open database, to detect that its path leads to other files.
+
+    This has two causes:
+
+    1. The file is moved, deleted or replaced.
+    2. This process opens and closes the file itself, as for a backup or a checksum. The system then drops all locks
+       that the process has on it, including those of SQLite. The next process that closes the database considers
+       itself the last one and deletes the log, to which this process still writes.
+
+    In both cases SQLite would report commits as done that no other process ever reads.
+
+    Args:
+        path: The database, while a connection has it open: only then the log is certain to exist.
+
+    Attributes:
+        path: The database.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path: Final = path
+        self._files: Final = [(each, _identity(each)) for each in (str(path), str(log_of(path)))]
+
+    def check(self) -> None:
+        """Check that the files are still those at their paths; it costs a `stat` of each.
+
+        Raises:
+            StoreMoved: One was replaced or is gone.
+        """
+        for path, identity in self._files:
+            if _identity(path) != identity:
+                message = f"{path} was moved, deleted or replaced while it was open: nothing more is recorded"
+                repair = (
+                    "close this Runner, put the file back if it was moved, and resume; never open the file of a live "
+                    "database yourself in a process that has it open, not even to read or copy it"
+                )
+                raise StoreMoved(message, where=str(path), repair=repair)
+
+
+def _identity(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - before each commit: half the time of Path.stat
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
+
+
+def log_of(path: Path) -> Path:
+    """Return the path of a database's write-ahead log; the file need not exist."""
+    return path.with_name(path.name + "-wal")
+
+
+def bytes_of_log(path: Path) -> int:
+    """Return the bytes of a database's write-ahead log; 0 if there is none. Another process can remove it at any time.
+
+    Raises:
+        OSError: It cannot be accessed.
+    """
+    try:
+        return log_of(path).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def file_state(path: Path) -> FileState:
+    """Return the current facts about the file.
+
+    Raises:
+        StoreMissing, StoreNotADatabase, StoreError: As `require_file`.
+    """
+    require_file(path)
+    try:
+        stat = path.stat()
+        has_log = bytes_of_log(path) > 0
+    except OSError as error:
+        raise explain(error, path) from error
+    return FileState(has_log, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+def has_changed(path: Path, state: FileState) -> bool:
+    """Return whether what was read since `state` is possibly not the file's content, or was refused for that reason."""
+    now = file_state(path)
+    return not now.has_log if state.has_log else now != state
+
+
+def uri_to_read(path: Path, state: FileState) -> str:
+    """Return the URI to open a file for reading without leaving other files next to it.
+
+    Without a log no process has it open, and it is opened as immutable. SQLite then relies on it not changing, so the
+    caller must compare a new `file_state` after reading.
+    """
+    return f"{path.as_uri()}?{'mode=ro' if state.has_log else 'mode=ro&immutable=1'}"
+
+
+def move_idle_log(path: Path) -> None:
+    """Move the write-ahead log into the file if no process has the database open. Log a failure.
+
+    SQLite does so when the last connection is closed, unless that one only reads. Call it after closing such a one.
+    """
+    if not log_of(path).exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None)) as connection:
+            harden(connection)
+            sync_as(connection, "FULL")
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # opens the log
+    except sqlite3.Error as error:
+        log.info("the write-ahead log of %s was not moved into the file: %s", path, error)
+
+
+def sync_folder(folder: Path) -> None:
+    """Sync a folder, so that the names in it survive a power cut."""
+    if os.name != "posix":  # elsewhere a folder cannot be opened
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make_folder(folder: Path) -> None:
+    """Create a folder and its parents and sync their names: SQLite syncs only what is in the folder."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(folder.parent)
+
+
+def require_file(path: Path) -> None:
+    """Check that there is a database to read.
+
+    Raises:
+        StoreMissing: There is no file.
+        StoreNotADatabase: The path is a folder, a device or anything else but a file, or another kind of file.
+        StoreError: The path cannot be accessed.
+    """
+    _refuse_others(path)
+    if not path.exists():
+        message = f"no database at {path}"
+        raise StoreMissing(message, where=str(path), repair="check the path; a database is made by the first run")
+
+
+def _refuse_others(path: Path) -> None:
+    """Raise if the path is not a regular file, or if the file is so short that SQLite would overwrite it as empty."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise explain(error, path) from error
+    message = f"{path} is not a database"
+    repair = "name another file, or move this one away"
+    if stat.S_ISDIR(found.st_mode):
+        message, repair = f"{path} is a folder, not a database", f"name a file in it, such as {path / 'runs.db'}"
+    elif not stat.S_ISREG(found.st_mode):
+        message, repair = f"{path} is {_kind(found.st_mode)}, not a file", "name a file for the runs"
+    elif not 0 < found.st_size < _SMALLEST_BYTES:
+        return
+    raise StoreNotADatabase(message, where=str(path), repair=repair)
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "something else")
+
+
+def set_up(connection: sqlite3.Connection, path: Path, synchronous: Synchronous) -> None:
+    """Prepare the writing connection: check the file, migrate it to this version, apply the settings.
+
+    Raises:
+        StoreNotADatabase: It is another application's database.
+        StoreTooNew: It was written by a newer version.
+        StoreAltered: Another program defined something in it.
+        sqlite3.Error: It is not a database, read-only or locked.
+    """
+    _check_log(path)
+    sync_log(path)
+    version = _checked(connection, path)
+    if version == 0:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # allow returning free pages while others write
+    _use_wal(connection)
+    disable_autocheckpoint(connection)
+    sync_as(connection, synchronous)
+    if version < latest_format():
+        migrate(connection, path)
+    _check_writable(connection)
+
+
+def _check_log(path: Path) -> None:
+    """Check a log that a dead process left; if an owner is alive, it checked the log when it opened the database.
+
+    Raises:
+        StoreCorrupt: Finished commits follow a damaged place in the log.
+    """
+    if not has_live_owner(path):
+        refuse_damaged_log(path)
+
+
+def set_up_reader(connection: sqlite3.Connection, path: Path, *, is_alone: bool = True) -> None:
+    """Prepare a connection that only reads; `is_alone` means that this store has no writing connection.
+
+    Raises:
+        StoreMissing: The file is empty.
+        StoreError: As `set_up`; also for an older version, which only a writer migrates.
+        sqlite3.Error: As `set_up`.
+    """
+    connection.execute("PRAGMA query_only = ON")
+    if is_alone:
+        _check_log(path)
+    version = _checked(connection, path)
+    if version == 0:
+        message = f"{path} is empty: it is not a database yet"
+        raise StoreMissing(message, where=str(path), repair="check the path; the first run makes it a database")
+    if version < OLDEST_READ:
+        message = f"the database has format {version} and must be brought to format {latest_format()} before it is read"
+        raise StoreReadOnly(message, where=str(path), repair="open it once with write access, as by `graphengine run`")
+
+
+def _checked(connection: sqlite3.Connection, path: Path) -> int:
+    """Check a database's mark and definitions and return its version, consistently while it is migrated.
+
+    Raises:
+        StoreNotADatabase, StoreTooNew: As `check_format`.
+        StoreAltered: Another program defined something in it.
+    """
+    harden(connection)
+    connection.execute("BEGIN")
+    try:
+        version = check_format(connection, path)
+        refuse_foreign(connection, path, version)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    return version
+
+
+def check_format(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of the database's format; 0 if it is still empty.
+
+    Raises:
+        StoreNotADatabase: It is another application's.
+        StoreTooNew: It was written by a newer version.
+    """
+    application, version, tables = connection.execute(_IDENTITY).fetchone()
+    if application != APPLICATION_ID and (application or version or tables):
+        message = f"{path} is the database of another application"
+        raise StoreNotADatabase(message, where=str(path), repair="name another file for the runs")
+    if version > latest_format():
+        message = f"the database has format {version}; this version of graphengine reads up to {latest_format()}"
+        raise StoreTooNew(message, where=str(path), repair="update graphengine, or use another file for the runs")
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Migrate the database from its version to the latest one, in one transaction."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = check_format(connection, path)
+        upto = latest_format()
+        for number in range(version + 1, upto + 1):
+            for statement in migration(number):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {upto}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging permanently. SQLite does not wait for other openers here, so poll."""
+    (timeout_milliseconds,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    give_up_at = time.monotonic() + timeout_milliseconds / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                raise
+            time.sleep(_WAL_POLL_SECONDS)
+        else:
+            return
+
+
+def _check_writable(connection: sqlite3.Connection) -> None:
+    """Raise now, and not at the first step, if the file cannot be written."""
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("ROLLBACK")

@@ -1,0 +1,34 @@
+"""The statements in `queries.sql` and `doctor/queries.sql` and the migrations in `schema/`, read once."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from graphengine.databases.statements import named, text_of
+
+MIGRATIONS: Final = [text_of(__name__, "schema/0001_runs.sql")]
+"""The migrations in order, the first from an empty database. No released one is ever changed: add another."""
+
+SQL: Final = named(__name__, "queries.sql")
+"""The statements of the store by name."""
+
+DOCTOR_SQL: Final = named(__name__, "doctor/queries.sql")
+"""The statements of the doctor by name; they can read whole tables."""
+
+
+def latest_format() -> int:
+    """Return the format that this code writes, the database's `user_version`: the number of the last migration."""
+    return len(MIGRATIONS)
+
+
+def migration(version: int) -> list[str]:
+    """Return the statements that migrate from the previous version to this one, one string each."""
+    statements: list[str] = []
+    pending = ""
+    for line in MIGRATIONS[version - 1].splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            statements.append(pending.strip())
+            pending = ""
+    return statements

@@ -1,0 +1,118 @@
+"""The connections that read, so that reads never wait for writes.
+
+A store that writes opens one more connection for reading when it is first needed. A store that only reads must not
+leave files behind and must work where no file can be created. SQLite's write-ahead log needs two files next to the
+database while it is open. If there is a log, a process has the database open or died with it open, and these files
+exist. If there is none, the file is opened as immutable. SQLite then relies on it not changing, so the reader checks
+the file before and after each read, and repeats the read if it changed. If the process that has it open closes first,
+SQLite leaves the log to the reader, which moves it into the file when it closes, as far as it may write there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from graphengine.databases.sqlite.faults import explain
+from graphengine.databases.sqlite.files import file_state, has_changed, move_idle_log, set_up_reader, uri_to_read
+from graphengine.databases.sqlite.reads import in_snapshot
+from graphengine.databases.sqlite.worker import Worker
+from graphengine.errors import StoreCorrupt, StoreError
+from graphengine.stores.refusals import closed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from graphengine.databases.sqlite.files import FileState
+
+T = TypeVar("T")
+
+
+_NONSENSE: Final = (TypeError, ValueError, IndexError, OverflowError)
+"""Exceptions caused by rows that do not have the shape of their table, as read from a damaged page."""
+
+
+class Reader:
+    """The reads of one file. `at_rest` allows opening it as immutable, for a store that only reads.
+
+    Attributes:
+        connections: How often it was opened.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout_seconds: float, at_rest: bool) -> None:
+        self._path = path
+        self._busy_timeout_seconds = busy_timeout_seconds
+        self._at_rest = at_rest
+        self._worker: Worker | None = None
+        self._opened_at: FileState | None = None
+        self._connecting = asyncio.Lock()
+        self._is_closed = False
+        self.connections = 0
+
+    async def run(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Call `read` in a read transaction on the reading thread.
+
+        Raises:
+            GraphEngineError: As raised by `read`.
+            RunnerClosed: It is closed.
+            StoreError: The medium failed.
+        """
+        while True:
+            state = file_state(self._path) if self._at_rest else None
+            try:
+                async with self._connecting:
+                    worker = await self._connected(state)
+                result = await worker.run(partial(in_snapshot, read=read))
+            except (sqlite3.Error, StoreCorrupt, *_NONSENSE) as error:
+                if self._changed_since(state):
+                    continue
+                if isinstance(error, StoreError):
+                    raise
+                raise explain(error, self._path) from error
+            if not self._changed_since(state):
+                return result
+
+    def _changed_since(self, state: FileState | None) -> bool:
+        return state is not None and has_changed(self._path, state)
+
+    async def _connected(self, state: FileState | None) -> Worker:
+        is_right = self._opened_at is None or self._opened_at.has_log or self._opened_at == state
+        if self._worker is not None and is_right:
+            return self._worker
+        if self._is_closed:
+            raise closed()
+        await self._disconnect()
+        uri = f"{self._path.as_uri()}?mode=ro" if state is None else uri_to_read(self._path, state)
+        worker = await Worker.connect(uri, busy_timeout_seconds=self._busy_timeout_seconds, only_reads=True)
+        try:
+            await worker.run(partial(set_up_reader, path=self._path, is_alone=self._at_rest))
+        except BaseException:
+            await worker.close()
+            raise
+        self._worker, self._opened_at = worker, state
+        self.connections += 1
+        return worker
+
+    async def close(self) -> None:
+        """Close the connection, also one that is just being opened, and open no more."""
+        self._is_closed = True
+        async with self._connecting:
+            await self._disconnect(self._leave if self._at_rest else None)
+
+    def _leave(self, connection: sqlite3.Connection) -> None:
+        """Free the connection; if it was the last of all processes, leave only the database file."""
+        connection.close()
+        move_idle_log(self._path)
+
+    async def _disconnect(self, last: Callable[[sqlite3.Connection], None] | None = None) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await worker.close(last)
+
+    def abandon(self) -> None:
+        """Abandon the connection; see `Worker.abandon`."""
+        if self._worker is not None:
+            self._worker.abandon()

@@ -1,0 +1,399 @@
+"""All reads, as functions of a connection in a read transaction.
+
+A branch holds only its own steps. `lineage` returns which part of its log each ancestor holds; loading and listing read
+those parts from the oldest to the newest.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from pydantic_core import to_json
+
+from graphengine.databases import checksums
+from graphengine.databases.checksums import message_place
+from graphengine.databases.sqlite.queries import DOCTOR_SQL, SQL
+from graphengine.databases.sqlite.texts import Texts
+from graphengine.engine.step_json import decode_step
+from graphengine.engine.steps import Branched, Started
+from graphengine.state.json_values import is_name
+from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, RunInfo, read_summary
+from graphengine.stores.refusals import damaged, unknown_run, unknown_step
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Mapping, Sequence
+
+    from typing_extensions import Unpack
+
+    from graphengine.databases.sqlite.owners import Onlooker
+    from graphengine.engine.graph_spec import GraphSpec
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import Page
+
+T = TypeVar("T")
+log = logging.getLogger("graphengine.stores")
+
+KEY_BITS: Final = 32
+"""A row of a run has the key `run << KEY_BITS | seq`."""
+
+SEQ_MASK: Final = (1 << KEY_BITS) - 1
+
+REPAIR: Final = "`graphengine doctor` shows what is damaged, `graphengine doctor --repair` repairs what it can"
+
+_LARGEST_LIMIT: Final = 1 << 62
+_warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
+_EVERY_RUN: Final = {"status": None, "graph": None, "tag": None, "text": None, "begun_after": -math.inf}
+_LISTINGS: Final[dict[tuple[str, ...], str]] = {
+    (): "runs",
+    ("status",): "runs_of_status",
+    ("graph",): "runs_of_graph",
+    ("graph", "status"): "runs_of_graph_and_status",
+}
+
+
+class Found(NamedTuple):
+    """A run's row: `info`, with the driver only if it is alive, and the facts that only the store uses."""
+
+    info: RunInfo
+    key: int
+    fence: int
+    driver: str | None
+
+
+class Part(NamedTuple):
+    """The part of a log that one run of a lineage holds: `low < seq <= high`, and its newest snapshot if requested."""
+
+    key: int
+    low: int
+    high: int
+    shot: int | None
+
+    def id_of(self, seq: int) -> int:
+        """Return the key of this run's row with that seq."""
+        return self.key << KEY_BITS | seq
+
+
+def find(connection: sqlite3.Connection, run_id: str, onlooker: Onlooker | None = None) -> Found:
+    """Return the run with this id; without an onlooker its driver is not checked for being alive.
+
+    Raises:
+        UnknownRun: There is no such run.
+        StoreCorrupt: The row and the index of ids disagree.
+    """
+    row = connection.execute(SQL["run_facts"], (run_id,)).fetchone() if is_name(run_id) else None
+    if row is None and is_name(run_id):
+        row = connection.execute(DOCTOR_SQL["run_by_scan"], (run_id,)).fetchone()
+        if row is not None:
+            raise damaged(f"the row of run {run_id}", "the index of ids does not have it", REPAIR)
+    if row is None:
+        raise unknown_run(run_id)
+    (stored,) = connection.execute(SQL["id_of"], (row[0],)).fetchone() or (None,)
+    if stored != run_id:  # the index leads to another run's row
+        raise damaged(f"the row of run {run_id}", f"it has the id {stored!r}", REPAIR)
+    return from_row(connection, row, onlooker)
+
+
+def info(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str) -> RunInfo:
+    """Return the facts about a run.
+
+    Raises:
+        UnknownRun: There is no such run.
+        StoreCorrupt: The row and the index of ids disagree.
+    """
+    return find(connection, run_id, onlooker).info
+
+
+def rows(connection: sqlite3.Connection, statement: str) -> list[Sequence[Any]]:
+    """Return the rows of a statement."""
+    return connection.execute(SQL[statement]).fetchall()
+
+
+def infos(connection: sqlite3.Connection, onlooker: Onlooker, run_ids: Sequence[str]) -> list[RunInfo]:
+    """Return the facts about each of these runs that exists."""
+    known = to_json([run_id for run_id in dict.fromkeys(run_ids) if is_name(run_id)]).decode()
+    return [from_row(connection, row, onlooker).info for row in connection.execute(SQL["infos"], (known,))]
+
+
+def moved(connection: sqlite3.Connection, seqs: Mapping[str, int]) -> list[str]:
+    """Return the runs whose last seq is another one, and those that do not exist."""
+    return [run_id for (run_id,) in connection.execute(SQL["moved"], (to_json(seqs).decode(),))]
+
+
+def change_token(connection: sqlite3.Connection) -> str:
+    """Return a number that changes when another connection commits."""
+    return str(connection.execute(SQL["change_token"]).fetchone()[0])
+
+
+def counts(
+    connection: sqlite3.Connection,
+    *,
+    tag: str | None = None,
+    text: str | None = None,
+    every_seconds: float | None = None,
+) -> list[Count]:
+    """Return how many runs there are by graph, status and, if wanted, the time when they began."""
+    if not all(is_name(each) for each in (tag, text) if each is not None):
+        return []
+    every = math.inf if every_seconds is None else every_seconds
+    query = SQL["counts" if tag is None else "counts_of_tag"]
+    rows = connection.execute(query, {"every": every, "tag": tag, "text": text})
+    return [Count(graph, status, since or 0.0, number) for graph, status, since, number in rows]
+
+
+def ids(connection: sqlite3.Connection, prefix: str, *, limit: int = 50) -> list[str]:
+    """Return the ids that begin with a text, sorted."""
+    if not is_name(prefix):
+        return []
+    limit = min(max(limit, 0), _LARGEST_LIMIT)
+    return [row[0] for row in connection.execute(SQL["ids"], {"prefix": prefix, "limit": limit})]
+
+
+def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onlooker | None) -> Found:
+    """Return the run for a row of `run_facts`."""
+    key, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
+    driver, fence, driven_until, due_at = row[10:14]
+    tags = tuple(sorted(row[15].split("\n"))) if row[15] is not None else ()
+    if onlooker is not None and (run_id, fence) in onlooker.owed:
+        driver = None
+    held = driver is not None
+    is_alive = held and (onlooker is None or onlooker.sees_alive(connection, driver, driven_until))
+    facts = run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq
+    queue, priority, queue_key, summary = row[16:]
+    info = RunInfo(
+        *facts,
+        driver=driver if is_alive else None,
+        held=held,
+        due_at=due_at,
+        tags=tags,
+        queue=queue,
+        priority=priority,
+        tenant=queue_key or None,
+        queued=fence == 0,
+        summary=read_summary(summary),
+    )
+    return Found(info, key, fence, driver)
+
+
+def load(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str, upto: int | None = None) -> Loaded:
+    """Return the newest snapshot at or before `upto` and the steps after it.
+
+    Raises:
+        UnknownRun: No such run.
+        UnknownStep: The run has no such step.
+        StoreCorrupt: A row is damaged or missing.
+    """
+    found = find(connection, run_id, onlooker)
+    last = found.info.seq
+    if upto is not None:
+        if not 1 <= upto <= last:
+            raise unknown_step(run_id, upto, last)
+        last = upto
+    parts, snapshot = newest_snapshot(connection, found.key, last, run_id)
+    for part in parts:
+        _check_first_step(connection, part.key)
+    start = parts[0].shot or 0
+    return Loaded(found.info, snapshot, read_steps(connection, run_id, parts, start, last))
+
+
+def newest_snapshot(
+    connection: sqlite3.Connection, key: int, upto: int, run_id: str
+) -> tuple[list[Part], bytes | None]:
+    """Return the parts of a run's log up to `upto` from its newest readable snapshot on, and that snapshot.
+
+    Snapshots are derived from the log, so a damaged one only costs time: an older one is used instead.
+    """
+    newest = upto
+    while True:
+        parts = lineage(connection, key, upto, snapshots=True, newest=newest)
+        oldest = parts[0]
+        if oldest.shot is None:
+            return parts, None
+        row_id = oldest.id_of(oldest.shot)
+        try:
+            return parts, snapshot(connection, row_id)
+        except ValueError as error:
+            newest = oldest.shot - 1
+            (file,) = connection.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchone()
+            if (file, row_id) not in _warned:
+                _warned.add((file, row_id))
+                text = (
+                    "the snapshot of run %s after step %d cannot be read: %s; the run is read from what precedes it. %s"
+                )
+                log.warning(text, run_id, oldest.shot, error, REPAIR)
+
+
+def _check_first_step(connection: sqlite3.Connection, key: int) -> None:
+    """Check that a run's row agrees with its first step on the run's identity and where it branched off.
+
+    Raises:
+        StoreCorrupt: They disagree.
+    """
+    in_row, in_log = identities(connection, key)
+    differing = [f"{name} {in_row[name]!r}, its log {fact!r}" for name, fact in in_log.items() if fact != in_row[name]]
+    if differing:
+        raise damaged(f"the row of run {in_row['run_id']}", f"it has {', '.join(differing)}", REPAIR)
+
+
+def identities(connection: sqlite3.Connection, key: int) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+    """Return which run it is and where it branched off, according to its row and to the first step of its own log.
+
+    The first has `None` for everything if there is no row; the second is empty if that step does not say it, and if
+    there is no such step both are.
+    """
+    row = connection.execute(SQL["first_step"], (key, key)).fetchone()
+    if row is None:
+        return {}, {}
+    body, recorded, row_id, run_id, graph, parent_seq, parent, listed = row
+    in_row = {"run_id": run_id, "graph": graph, "parent": parent, "parent_seq": parent_seq}
+    seq = row_id & SEQ_MASK
+    try:
+        first = decode_step(seq, Texts(connection).whole(row_id, body, recorded, listed))
+    except ValueError:
+        return in_row, {}  # reading the steps reports it
+    facts = recorded_facts(first)
+    if not facts and (parent_seq is None or seq > parent_seq + 1):
+        return in_row, {}  # reading the steps reports it
+    is_root = first.kind == "started" and parent is None
+    # an imported branch's log begins with its parents' steps, and records the branch later
+    if (
+        is_root
+        and facts["run_id"] != run_id
+        and connection.execute(SQL["branched_as"], (key, key, run_id)).fetchone()[0]
+    ):
+        return in_row, {}
+    return in_row, {"parent_seq": seq - 1, **facts}
+
+
+def recorded_facts(step: Step) -> dict[str, JsonValue]:
+    """Return the facts about a run that the first step of its own log records; {} for any other step."""
+    facts = step.data
+    if isinstance(facts, Started):
+        return {"run_id": facts.run_id, "graph": facts.graph, "parent": None}
+    if isinstance(facts, Branched):
+        return {"run_id": facts.run_id, "parent": facts.parent}
+    return {}
+
+
+def steps(connection: sqlite3.Connection, run_id: str, after: int = 0, upto: int | None = None) -> list[Step]:
+    """Return the steps with `after < seq <= upto`.
+
+    Raises:
+        UnknownRun: No such run.
+        StoreCorrupt: A row is damaged or missing.
+    """
+    found = find(connection, run_id)
+    last = found.info.seq if upto is None else min(upto, found.info.seq)
+    after = max(after, 0)
+    if last <= after:
+        return []
+    parts = lineage(connection, found.key, last, after=after)
+    for part in parts:
+        _check_first_step(connection, part.key)
+    return read_steps(connection, run_id, parts, after, last)
+
+
+def lineage(  # noqa: PLR0913 - the parameters of the statement, by name
+    connection: sqlite3.Connection,
+    key: int,
+    upto: int,
+    *,
+    after: int = 0,
+    snapshots: bool = False,
+    newest: int | None = None,
+) -> list[Part]:
+    """Return the parts of a run's log up to `upto`, oldest first; only the first can be empty.
+
+    With `snapshots` they begin with the run that holds the newest snapshot, otherwise with the run that holds the step
+    after `after`. With `newest`, snapshots after that step are ignored.
+    """
+    parameters = {"key": key, "upto": upto, "after": after, "snapshots": snapshots}
+    parameters["newest"] = upto if newest is None else newest
+    found = connection.execute(SQL["lineage"], parameters).fetchall()
+    parts = [Part(*row) for row in reversed(found)]
+    return parts[:1] + [part for part in parts[1:] if part.low < part.high]
+
+
+def snapshot(connection: sqlite3.Connection, row_id: int) -> bytes:
+    """Return the snapshot of a row.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    body, recorded, listed = connection.execute(SQL["snapshot"], (row_id,)).fetchone()
+    return Texts(connection).whole(row_id, body, recorded, listed)
+
+
+def read_steps(connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int) -> list[Step]:
+    """Return the steps with `after < seq <= upto`; raise if one is missing or damaged."""
+    rows = (
+        (row[0] & SEQ_MASK, row)
+        for part in parts
+        for row in connection.execute(SQL["steps"], (part.id_of(max(part.low, after)), part.id_of(part.high)))
+    )
+    return checksums.read_steps(run_id, rows, Texts(connection).whole, after, upto)
+
+
+def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page]) -> list[RunInfo]:
+    """Return one page of the list of runs, newest first.
+
+    Raises:
+        UnknownRun: There is no run `before`.
+    """
+    limit = min(page.get("limit", PAGE_LIMIT), _LARGEST_LIMIT)
+    if limit <= 0:
+        return []
+    given = {name: value for name, value in page.items() if value is not None}
+    created_at, run_id = math.inf, ""
+    if "before" in given:
+        last = find(connection, str(given["before"])).info
+        created_at, run_id = last.created_at, last.id
+    end = page.get("begun_before")
+    if end is not None and end <= created_at:
+        created_at, run_id = end, ""
+    if not all(is_name(str(given[name])) for name in ("tag", "text", "graph") if name in given):
+        return []
+    listed = {name: given[name] for name in ("graph", "status") if name in given}
+    if given.keys() & {"tag", "text", "begun_after"}:
+        query = SQL["runs_of_tag" if "tag" in given else "runs_that_match"]
+        place = {"created_at": created_at, "id": run_id, "limit": limit}
+        rows = connection.execute(query, _EVERY_RUN | given | place)
+    else:
+        query = SQL[_LISTINGS[tuple(listed)]]
+        rows = connection.execute(query, (*listed.values(), created_at, run_id, limit))
+    return [from_row(connection, row, onlooker).info for row in rows]
+
+
+def graph_spec(connection: sqlite3.Connection, fingerprint: str) -> GraphSpec | None:
+    """Return the graph spec recorded under this fingerprint, or None."""
+    row = connection.execute(SQL["graph_spec"], (fingerprint,)).fetchone()
+    return None if row is None else checksums.read_graph_spec(fingerprint, *row)
+
+
+def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Message]:
+    """Return the undelivered messages of these runs, oldest first."""
+    rows = connection.execute(SQL["inbox"], (to_json(list(run_ids)).decode(),))
+    found: list[Message] = []
+    for message_id, run_id, kind, payload, recorded, run, key in rows:
+        what = f"message {message_id} to run {run_id}"
+        value = checksums.read_json(what, message_place(run, kind, key), payload, recorded)
+        found.append(Message(message_id, run_id, kind, value))
+    return found
+
+
+def has_trash(connection: sqlite3.Connection) -> bool:
+    """Return whether rows of removed runs are still to be deleted."""
+    return bool(connection.execute(SQL["has_trash"]).fetchone()[0])
+
+
+def in_snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connection], T]) -> T:
+    """Call `read` so that all its queries see one state of the database."""
+    connection.execute("BEGIN")
+    try:
+        return read(connection)
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

@@ -1,0 +1,172 @@
+"""Removal of runs: from the list of runs in one short transaction, and from the disk in many.
+
+`remove` checks each run again inside its transaction, where no other process can claim or branch it, and moves its key
+to the table `trash`: its rows in `runs` and `tags` are deleted immediately. Its steps and snapshots can be large and
+are deleted in strides: transactions of some hundredths of a second, so that others can write in between. Any process
+can continue with the trash, so a crash between two strides loses nothing. New runs get keys above those in the trash
+(`add_run`), so that a stride never deletes rows of an existing run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final
+
+from pydantic_core import to_json
+
+from graphengine.databases.sqlite import texts
+from graphengine.databases.sqlite.files import PAGE_BYTES, bytes_of_log
+from graphengine.databases.sqlite.queries import SQL, latest_format
+from graphengine.databases.sqlite.reads import KEY_BITS, from_row
+from graphengine.stores.refusals import reason_to_stay
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    from graphengine.databases.sqlite.checkpoints import Checkpoints
+    from graphengine.databases.sqlite.owners import Lease, Onlooker
+    from graphengine.stores.base import RunInfo
+
+STRIDE_SECONDS: Final = 0.01
+"""How long one stride works before it is committed."""
+
+_STEPS_AT_ONCE: Final = 64
+_SNAPSHOTS_AT_ONCE: Final = 4
+_PAGES_AT_ONCE: Final = 32
+
+RETURNED_BYTES: Final = 4 << 20
+"""Roughly how much a stride of `return_pages` writes: the rows that it changes do not show that."""
+SHORTEST_LOG_BYTES: Final = 32 + 24 + PAGE_BYTES
+"""The header of a log, and one frame: its header and its page."""
+_ATTEMPTS_TO_EMPTY_LOG: Final = 10
+_INCREMENTAL: Final = 2
+_KEYS: Final = (1 << KEY_BITS) - 1
+_MOST_REST_SECONDS: Final = 0.2
+
+
+def branches(connection: sqlite3.Connection, onlooker: Onlooker, run_ids: Sequence[str]) -> list[RunInfo]:
+    """Return the direct branches of these runs."""
+    rows = connection.execute(SQL["branches"], (to_json(list(run_ids)).decode(),))
+    return [from_row(connection, row, onlooker).info for row in rows]
+
+
+def size_of(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, int]:
+    """Return the bytes of each run's own steps, snapshots and messages."""
+    found = ((run_id, connection.execute(SQL["weight"], (run_id,)).fetchone()) for run_id in run_ids)
+    return {run_id: row[0] for run_id, row in found if row is not None}
+
+
+def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo], lease: Lease) -> dict[str, str]:
+    """Move runs to the trash if they are unchanged and not needed. Return those that are kept, with the reason."""
+    kept: dict[str, str] = {}
+    for expected in runs:
+        row = connection.execute(SQL["run_facts"], (expected.id,)).fetchone()
+        if row is None:
+            kept[expected.id] = "already removed"
+            continue
+        found = from_row(connection, row, None)
+        owner = lease.other(connection, found.driver) if found.driver is not None else None
+        (branch,) = connection.execute(SQL["a_branch"], (found.key,)).fetchone() or (None,)
+        reason = reason_to_stay(found.info, expected, owner, branch)
+        if reason:
+            kept[expected.id] = reason
+            continue
+        for statement in ("trash_run", "drop_tags", "drop_earlier_graph_specs", "drop_run"):
+            connection.execute(SQL[statement], (found.key,))
+    return kept
+
+
+def stride(connection: sqlite3.Connection) -> None:
+    """Delete some rows of removed runs, inside the caller's transaction."""
+    began = time.perf_counter()
+    while (row := connection.execute(SQL["some_trash"]).fetchone()) is not None:
+        _free_some(connection, row[0])
+        if time.perf_counter() - began >= STRIDE_SECONDS:
+            return
+
+
+def _free_some(connection: sqlite3.Connection, key: int) -> None:
+    """Delete a few rows of one run, and its key once no row is left."""
+    low = key << KEY_BITS
+    high = low + _KEYS + 1
+    for statement, rows, sign in (("sweep_steps", _STEPS_AT_ONCE, 1), ("sweep_snapshots", _SNAPSHOTS_AT_ONCE, -1)):
+        gone = connection.execute(SQL[statement], {"low": low, "high": high, "rows": rows}).fetchall()
+        texts.release(connection, [(sign * row, listed) for row, listed in gone if listed is not None])
+        if len(gone) >= rows:
+            return
+    deleted = connection.execute(SQL["sweep_inbox"], {"key": key, "rows": _STEPS_AT_ONCE})
+    if deleted.rowcount < _STEPS_AT_ONCE:
+        connection.execute(SQL["swept"], (key,))
+
+
+def spare_graph_specs(connection: sqlite3.Connection) -> list[str]:
+    """Return the fingerprints of graph specs that no run needs; it reads every run."""
+    return [row[0] for row in connection.execute(SQL["spare_graph_specs"])]
+
+
+def drop_graph_specs(connection: sqlite3.Connection, fingerprints: Sequence[str]) -> None:
+    """Delete the given graph specs unless a run needs them by now."""
+    connection.execute(SQL["drop_graph_specs"], (to_json(list(fingerprints)).decode(),))
+
+
+async def in_strides(has_more: Callable[[], Awaitable[bool]], work: Callable[[], Awaitable[None]]) -> None:
+    """Call `work` while `has_more` returns true; pause after each stride as long as it took, for other writers."""
+    while await has_more():
+        began = time.perf_counter()
+        await work()
+        await asyncio.sleep(min(time.perf_counter() - began, _MOST_REST_SECONDS))
+
+
+def can_return_pages(connection: sqlite3.Connection) -> bool:
+    """Return whether free pages can be returned in strides; not in a database that was restored from a dump."""
+    return bool(connection.execute("PRAGMA auto_vacuum").fetchone()[0] == _INCREMENTAL)
+
+
+def has_free_pages(connection: sqlite3.Connection) -> bool:
+    """Return whether the file has free pages."""
+    return bool(connection.execute("PRAGMA freelist_count").fetchone()[0])
+
+
+def return_pages(connection: sqlite3.Connection) -> None:
+    """Move pages from the end of the file to free ones, inside the caller's transaction, which truncates the file."""
+    began = time.perf_counter()
+    while has_free_pages(connection) and time.perf_counter() - began < STRIDE_SECONDS:
+        connection.execute(f"PRAGMA incremental_vacuum({_PAGES_AT_ONCE})").fetchall()  # one row per page
+
+
+def rewrite(connection: sqlite3.Connection) -> None:
+    """Rewrite the whole file without free pages, and enable returning free pages in strides."""
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("VACUUM")
+
+
+def _shorten_log(connection: sqlite3.Connection) -> None:
+    """Commit one page: if the whole log was moved and no reader needs it, this commit restarts and truncates it.
+
+    `wal_checkpoint(TRUNCATE)` is not an alternative: it moves the log without the write lock if it does not get it.
+    """
+    connection.execute("PRAGMA journal_size_limit = 0").fetchone()
+    try:
+        connection.execute(f"PRAGMA user_version = {latest_format()}")  # unchanged, but it writes one page
+    finally:
+        connection.execute("PRAGMA journal_size_limit = -1").fetchone()
+
+
+def empty_log(connection: sqlite3.Connection, path: Path, checkpoints: Checkpoints) -> None:
+    """Move the write-ahead log into the file and truncate it, also while other processes write.
+
+    A commit of another process between the two steps keeps the log as it is, so they are repeated a few times.
+    """
+    for _ in range(_ATTEMPTS_TO_EMPTY_LOG):
+        checkpoints.make(connection)
+        _shorten_log(connection)
+        if bytes_of_log(path) <= SHORTEST_LOG_BYTES:
+            return
+
+
+def bytes_of(path: Path) -> int:
+    """Return the bytes of the file and its write-ahead log, without the one frame that a log always has."""
+    return path.stat().st_size + max(0, bytes_of_log(path) - SHORTEST_LOG_BYTES)

@@ -1,0 +1,322 @@
+"""`SQLiteStore`: the store that a Runner uses for a path.
+
+Reading order: `writes.py` and `reads.py` (the operations, as plain functions of a connection), `taking.py` (which runs
+are due), `commits.py` (how writes share a transaction), `owners.py` (which process drives a run), then this file, which
+only encodes, queues and awaits.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from pydantic_core import to_json
+
+from graphengine.databases.addresses import refuse_address
+from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page, rows_of
+from graphengine.databases.sqlite import files, reads, removal, taking, writes
+from graphengine.databases.sqlite.announcements import Announcements
+from graphengine.databases.sqlite.checkpoints import Checkpoints
+from graphengine.databases.sqlite.commits import GroupCommit
+from graphengine.databases.sqlite.direct import Direct
+from graphengine.databases.sqlite.faults import explain
+from graphengine.databases.sqlite.owners import Lease, LeaseOptions, Onlooker
+from graphengine.databases.sqlite.readers import Reader
+from graphengine.databases.sqlite.worker import Worker
+from graphengine.errors import DefinitionError
+from graphengine.graph.options import is_seconds
+
+if TYPE_CHECKING:
+    import asyncio
+    import os
+    from collections.abc import Callable, Mapping, Sequence
+
+    from graphengine.databases.sql import Claimed, Haul
+    from graphengine.databases.sqlite.files import Synchronous
+    from graphengine.engine.graph_spec import GraphSpec
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, RunInfo
+
+T = TypeVar("T")
+log = logging.getLogger("graphengine.stores")
+
+LEASE_SECONDS: Final = 30.0
+BUSY_TIMEOUT_SECONDS: Final = 10.0
+_BRIEF_TIMEOUT: Final = "PRAGMA busy_timeout = 200"
+
+
+class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
+    """A store in one SQLite file.
+
+    Args:
+        path: The file; it and its folder are created if they are missing.
+        synchronous: `FULL`: a returned write survives a power cut, since the write-ahead log is synced at every commit
+            (on macOS with F_FULLFSYNC). `NORMAL`: it survives the death of the process; the log is synced before it is
+            moved into the file and not at a commit, so a power cut can lose the last writes of all runs, always the
+            newest ones, and never damages the file. Both need a disk that reports syncs truthfully, and a local file
+            system: on a network file system locks and shared memory do not work, and the file can be damaged.
+            Source: https://sqlite.org/pragma.html#pragma_synchronous, https://sqlite.org/wal.html.
+        busy_timeout_seconds: How long to wait for another program's lock.
+        lease_seconds: How long an owner on another host counts as alive without a renewal.
+        clock: Returns epoch seconds, for leases and for the order in which runs are due.
+        read_only: Whether to only read: take no lease, create no file, and work in a folder that cannot be written.
+
+    Attributes:
+        path: The file.
+
+    Raises:
+        StoreNotSupported: The path is an address, `scheme://…`.
+        DefinitionError: An option is invalid.
+        StoreMissing: By `open`: it is opened read-only, and there is no database.
+        StoreNotADatabase: By `open`: the file is not a database, or another application's.
+        StoreTooNew: By `open`: a newer version wrote it.
+        StoreReadOnly: By `open`: the file or its folder cannot be written.
+        StoreLocked: By `open`: another program holds its lock.
+    """
+
+    info = read_as_owner(reads.info)
+    infos = read_as_owner(reads.infos)
+    moved = read(reads.moved)
+    counts = read(reads.counts)
+    ids = read(reads.ids)
+    load = read_as_owner(reads.load)
+    steps = read(reads.steps)
+    runs = read_page(reads.runs)
+    due = read_as_owner(taking.due)
+    graph_spec = read(reads.graph_spec)
+    inbox = read(reads.inbox)
+    branches = read_as_owner(removal.branches)
+    size_of = read(removal.size_of)
+    owners = read_as_owner(taking.owners)
+
+    def __init__(  # noqa: PLR0913  # keyword options of a call that people write once
+        self,
+        path: str | os.PathLike[str],
+        *,
+        synchronous: Synchronous = "FULL",
+        busy_timeout_seconds: float = BUSY_TIMEOUT_SECONDS,
+        lease_seconds: float = LEASE_SECONDS,
+        clock: Callable[[], float] = time.time,
+        read_only: bool = False,
+    ) -> None:
+        refuse_address(path)
+        self.path: Final = Path(path).absolute()
+        super().__init__(str(self.path), reads.rows)
+        if synchronous not in ("FULL", "NORMAL"):
+            raise DefinitionError(f"SQLiteStore(synchronous={synchronous!r})", repair="give 'FULL' or 'NORMAL'")
+        self._synchronous: Synchronous = synchronous
+        for name, seconds in (("busy_timeout_seconds", busy_timeout_seconds), ("lease_seconds", lease_seconds)):
+            if not is_seconds(seconds, zero=name == "busy_timeout_seconds"):
+                raise DefinitionError(f"SQLiteStore({name}={seconds!r})", repair="pass seconds above 0")
+        self._options = LeaseOptions(self.path.resolve(), lease_seconds, busy_timeout_seconds, clock)
+        self._read_only = read_only
+        self._reader: Reader  # these while it is open, all but the reader only for writing
+        self._writer: Worker
+        self._commits: GroupCommit
+        self._checkpoints: Checkpoints
+        self._direct: Direct | None
+        self._announcements = Announcements(self._options.folder)
+
+    async def _connect(self) -> bool:
+        reader = Reader(
+            self._options.path,
+            busy_timeout_seconds=self._options.busy_timeout_seconds,
+            at_rest=self._read_only,
+        )
+        has_trash = False
+        if self._read_only:
+            try:
+                await reader.run(lambda _: None)
+            except BaseException:
+                await reader.close()
+                raise
+        else:
+            has_trash = await self._open_writer(reader)
+        self._reader = reader
+        return has_trash
+
+    async def _open_writer(self, reader: Reader) -> bool:
+        """Open the store for writing. Return whether rows of removed runs are still to be deleted."""
+        path = self._options.path
+        files.prepare_file(path)
+        lease = Lease(self._options)
+        try:
+            worker = await Worker.connect(
+                f"{path.as_uri()}?mode=rw", busy_timeout_seconds=self._options.busy_timeout_seconds
+            )
+        except sqlite3.Error as error:
+            raise explain(error, path) from error
+        checkpoints = Checkpoints(path, self._synchronous)
+
+        def prepare(connection: sqlite3.Connection) -> tuple[files.OpenFiles, Direct | None, bool]:
+            files.set_up(connection, path, self._synchronous)
+            lease.acquire_lock()
+            lease.register(connection)
+            lease.connect()
+            has_trash = reads.has_trash(connection)
+            place = files.OpenFiles(path)
+            return place, Direct(place, checkpoints) if self._synchronous == "NORMAL" else None, has_trash
+
+        try:
+            place, direct, has_trash = await worker.run(prepare)
+        except BaseException as error:
+            await worker.close(lambda _: _give_up(lease))
+            if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
+                raise explain(error, path) from error
+            raise
+        self._announcements = Announcements(self._options.folder)  # what was announced before has been done
+        self._writer, self.lease, self._checkpoints, self._direct = worker, lease, checkpoints, direct
+        lease.place = place
+        self._commits = GroupCommit(worker, place, checkpoints, direct)
+        lease.keep(threading.current_thread(), partial(_abandon, worker, reader, checkpoints, direct))
+        return has_trash
+
+    async def _disconnect(self, lease: Lease | None) -> None:
+        if lease is None:
+            await self._reader.close()
+            return
+        retired = self._commits.submit(lease.retire)
+        await self._commits.drain()
+        if self._direct is not None:
+            self._direct.close()
+        await self._reader.close()
+        failure = retired.exception()
+        if failure is not None:
+            text = "the lease on %s was not deleted; its released lock shows that it is free: %s"
+            log.warning(text, self.path, failure)
+        await self._writer.close(partial(_end, lease=lease, checkpoints=self._checkpoints))
+
+    def _drop(self, lease: Lease | None) -> None:
+        if lease is None:
+            self._reader.abandon()
+            return
+        lease.stop()
+        _abandon(self._writer, self._reader, self._checkpoints, self._direct)
+        lease.release_lock()
+
+    def _create(
+        self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, lease: Lease
+    ) -> asyncio.Future[Claimed]:
+        rows, row_bytes = rows_of(writes.Row, info.id, steps, 1 if info.parent is None else info.parent_seq + 1)
+        body = to_json(graph_spec).decode()
+        work = partial(writes.create, info=info, rows=rows, graph_spec=body, owner=lease.id)
+        return self._commits.submit(work, row_bytes, run_id=info.id if info.parent is None else None)
+
+    def _claim(self, run_id: str, lease: Lease) -> asyncio.Future[Claimed]:
+        return self._commits.submit(partial(writes.claim, run_id=run_id, lease=lease))
+
+    def _release(self, run_id: str, fence: int, lease: Lease) -> asyncio.Future[None]:
+        return self._commits.submit(partial(writes.release, run_id=run_id, fence=fence, lease=lease), run_id=run_id)
+
+    def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
+        addition, written_bytes = encoded(writes.Addition, writes.Row, batch, driven, lease.id)
+        return self._commits.submit(addition, written_bytes, run_id=batch.run_id)
+
+    def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: Lease) -> asyncio.Future[bool]:
+        message = writes.Post(run_id, kind, to_json(payload).decode(), key, lease.now())
+        return self._commits.submit(partial(writes.post, message=message), len(message.payload), run_id=run_id)
+
+    def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:
+        return self._commits.submit(partial(writes.tag, run_id=run_id, added=tuple(added), removed=tuple(removed)))
+
+    def _take(self, pick: ClaimQuery, lease: Lease) -> asyncio.Future[Haul]:
+        return self._commits.submit(partial(taking.take, pick=pick, lease=lease, onlooker=self._own()))
+
+    async def _read_haul(self, haul: Haul, pick: ClaimQuery) -> Sequence[ClaimedRun]:
+        return await self.read(partial(taking.read, taken=haul.taken, kept=pick.kept))
+
+    async def _change(self, statement: str, values: Sequence[Any]) -> bool:
+        self._writing()
+        return await self._commits.submit(partial(taking.change, statement=statement, values=values))
+
+    def _announce(self) -> None:
+        self._announcements.announce()
+
+    async def change_token(self) -> str:
+        """Return a text that differs after every commit; see `Store.change_token`."""
+        version = await self.read(lambda connection, _: reads.change_token(connection))
+        return f"{self._reader.connections}.{version}"
+
+    async def notifications(self, after: int) -> int:
+        """Return once another process announced something; see `Store.notifications`."""
+        self._writing()
+        return await self._announcements.heard(after)
+
+    async def remove(self, runs: Sequence[RunInfo]) -> Mapping[str, str]:
+        """Remove runs from the store; see `Store.remove`."""
+        lease = self._writing()
+        return await self._commits.submit(partial(removal.remove, runs=tuple(runs), lease=lease))
+
+    async def sweep(self) -> None:
+        """Free the space of removed runs in strides; see `Store.sweep`."""
+        self._writing()
+        await removal.in_strides(
+            lambda: self.read(lambda connection, _: reads.has_trash(connection)),
+            lambda: self._commits.submit(removal.stride),
+        )
+        spare = await self.read(lambda connection, _: removal.spare_graph_specs(connection))
+        if spare:
+            await self._commits.submit(partial(removal.drop_graph_specs, fingerprints=spare))
+
+    async def vacuum(self) -> tuple[int, int]:
+        """Return free space to the disk; see `Store.vacuum`.
+
+        A database that was restored from a dump is rewritten once, and other processes wait until that is done.
+        """
+        self._writing()
+        writer = self._writer
+        before = removal.bytes_of(self._options.path)
+        try:
+            if await writer.run(removal.can_return_pages):
+                await removal.in_strides(
+                    lambda: self.read(lambda connection, _: removal.has_free_pages(connection)),
+                    partial(self._commits.submit, removal.return_pages, removal.RETURNED_BYTES),
+                )
+            else:
+                await writer.run(removal.rewrite)
+            await writer.run(lambda connection: removal.empty_log(connection, self.path, self._checkpoints))
+        except sqlite3.Error as error:
+            raise explain(error, self.path) from error
+        return before, removal.bytes_of(self._options.path)
+
+    def _own(self) -> Onlooker:
+        lease = self.lease
+        return Onlooker(self._options, None) if lease is None else Onlooker(self._options, lease.id, lease.owed.copy())
+
+    async def _run(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._reader.run(read)
+
+
+def _end(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints) -> None:
+    """Stop the lease's thread, move the write-ahead log into the file, free the connections, then the lock.
+
+    The last connection that is closed removes the log. If other processes have the database open, the next writer
+    restarts the log, so that it does not grow with each process that opens and closes it. This waits for no reader and
+    only briefly for a writer.
+    """
+    try:
+        lease.stop()
+        connection.execute(_BRIEF_TIMEOUT).fetchone()
+        checkpoints.make(connection)
+        checkpoints.close()
+        connection.close()
+    finally:
+        lease.release_lock()
+
+
+def _give_up(lease: Lease) -> None:
+    lease.stop()
+    lease.release_lock()
+
+
+def _abandon(writer: Worker, reader: Reader, checkpoints: Checkpoints, direct: Direct | None) -> None:
+    if direct is not None:
+        direct.close()
+    reader.abandon()  # first: the last connection removes the log, and one that only reads cannot
+    writer.abandon(checkpoints.close)

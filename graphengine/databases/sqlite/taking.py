@@ -1,0 +1,237 @@
+"""The runs that are due to be resumed, and taking runs from queues.
+
+Due are waiting runs that can continue, and runs whose driver is gone. They come from three sources, each of which
+yields the longest due first and only as many as needed: an index of timers, an index of runs that need a driver (in
+`schema/0001_runs.sql`), and the runs of dead owners. The last are returned first: their work was interrupted, and it
+must not queue after all the work that has not begun. A run that a live owner drives is skipped in every source.
+
+Runs are taken in one write transaction: no other process can take them meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from heapq import merge
+from itertools import islice, repeat
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pydantic_core import from_json
+
+from graphengine.databases.sql import Claimed, Haul
+from graphengine.databases.sqlite import reads
+from graphengine.databases.sqlite.queries import SQL
+from graphengine.databases.sqlite.writes import tail
+from graphengine.errors import StoreError
+from graphengine.stores.base import ClaimedRun, OwnerInfo
+from graphengine.stores.dispatch import Candidate, Load, choose, each_tenant, read_limits
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+
+    from graphengine.databases.sqlite.owners import Lease, Onlooker
+    from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import ClaimQuery, QueueLimits, RunInfo
+
+_LISTED: Final = 100
+
+_Due: TypeAlias = tuple[int, float, "Sequence[JsonValue]"]
+"""Its rank, since when it is due, and the row of `run_facts`."""
+
+_ORPHANS: Final = 0  # ranks
+_OTHERS: Final = 1
+
+_KEY: Final = 0  # columns of `run_facts`
+_GRAPH: Final = 2
+_DUE_AT: Final = 13
+_WANTED_AT: Final = 14
+_UNKNOWN: Final = 0.0  # another process removed the dead owner's row: it died before the owners that have one
+
+
+def due(
+    connection: sqlite3.Connection,
+    onlooker: Onlooker,
+    now: float,
+    *,
+    limit: int = 100,
+    graphs: Sequence[str] | None = None,
+) -> list[RunInfo]:
+    """Return the runs that are due at `now`, in the order of `Store.due`.
+
+    Of runs due for equally long, such as all those whose owners have no row, the first begun comes first: the owners'
+    ids, by which they are looked up, are random.
+    """
+    if limit <= 0:
+        return []
+    found: dict[str, RunInfo] = {}
+    timers = ((_OTHERS, row[_DUE_AT], row) for row in connection.execute(SQL["due_timers"], (now,)))
+    wanted = ((_OTHERS, row[_WANTED_AT], row) for row in connection.execute(SQL["wanted_runs"]))
+    for *_, row in merge(timers, wanted, *_interrupted(connection, onlooker), key=_rank):
+        if graphs is not None and row[_GRAPH] not in graphs:
+            continue
+        info = reads.from_row(connection, row, onlooker).info
+        if info.driver is None:
+            found[info.id] = info
+            if len(found) == limit:
+                break
+    return list(found.values())
+
+
+def _rank(candidate: _Due) -> tuple[int, float, object]:
+    rank, since, row = candidate
+    return rank, since, row[_KEY]
+
+
+def _interrupted(connection: sqlite3.Connection, onlooker: Onlooker) -> list[Iterator[_Due]]:
+    """Return the running runs of each dead owner, due since the end of its lease: the time of its death is unknown."""
+    sources: list[Iterator[_Due]] = []
+    for driver, expires_at in _dead(connection, onlooker).items():
+        rows = connection.execute(SQL["running_of"], (driver,))
+        since = _UNKNOWN if expires_at is None else expires_at
+        sources.append(zip(repeat(_ORPHANS), repeat(since), rows, strict=False))
+    return sources
+
+
+def _dead(connection: sqlite3.Connection, onlooker: Onlooker) -> dict[str, float | None]:
+    """Return the dead owners that have runs, each with the end of its lease, if its row is still there."""
+    drivers = connection.execute(SQL["drivers"]).fetchall()
+    return {
+        driver: expires_at for driver, expires_at in drivers if not onlooker.sees_alive(connection, driver, expires_at)
+    }
+
+
+def take(connection: sqlite3.Connection, pick: ClaimQuery, lease: Lease, onlooker: Onlooker) -> Haul:
+    """Take due runs that no process drives; see `Store.take`. What they need is still to be read."""
+    claimed: dict[str, Claimed] = {}
+    dead = list(_dead(connection, onlooker))
+    taken, driven = _offered(_orphans(connection, pick, dead, onlooker), pick)
+    room = pick.limit - len(taken)
+    if room <= 0:
+        return Haul(taken, claimed)
+    work = connection.execute(SQL["queues_with_work"]).fetchall()
+    work = [(name, limits) for name, limits in work if pick.queues is None or name in pick.queues]
+    load = _load(connection, {name: read_limits(text) for name, text in work if text is not None}, dead, driven)
+    found: list[Candidate] = []
+    for name, _ in work:
+        if not load.is_full(name):
+            found += _candidates(connection, pick, name, load, room)
+    chosen = choose(found, room, load, pick.now)
+    for queue in load.limits if chosen.rates else ():
+        connection.execute(SQL["drop_rates"], (queue, pick.now))
+    for (queue, tenant), until in chosen.rates.items():
+        connection.execute(SQL["keep_rate"], (queue, tenant, until))
+    if chosen.ids:
+        lease.register(connection)  # a process suspended past its lease would lose the runs again at once
+    for number in map(int, chosen.ids):
+        row = connection.execute(SQL["facts_of"], (number,)).fetchone()
+        run = reads.from_row(connection, row, onlooker)
+        connection.execute(SQL["set_driver"], (lease.id, run.fence + 1, number))
+        claimed[run.info.id] = Claimed(number, run.fence + 1, tail(connection, number, run.info.seq))
+        taken.append(ClaimedRun(run.info, run.fence + 1))
+    return Haul(taken, claimed)
+
+
+def read(
+    connection: sqlite3.Connection, onlooker: Onlooker, taken: Sequence[ClaimedRun], kept: Collection[str]
+) -> list[ClaimedRun]:
+    """Return what was taken, with the logs, unless they are kept, and messages of the runs that are driven here now."""
+    ids = [each.info.id for each in taken if each.fence is not None]
+    inbox = reads.inbox(connection, ids) if ids else []
+    found: list[ClaimedRun] = []
+    for each in taken:
+        run_id = each.info.id
+        loaded = None
+        if each.fence is not None and run_id not in kept:
+            with suppress(StoreError):  # `load` reports it when the run is resumed
+                loaded = reads.load(connection, onlooker, run_id)
+        found.append(each._replace(loaded=loaded, inbox=[message for message in inbox if message.run_id == run_id]))
+    return found
+
+
+def _orphans(
+    connection: sqlite3.Connection, pick: ClaimQuery, dead: Sequence[str], onlooker: Onlooker
+) -> Iterator[RunInfo]:
+    """Yield the due runs of dead owners, also those that are aside."""
+    rows = (row for driver in dead for row in connection.execute(SQL["facts_of_driver"], (driver,)))
+    infos = ((row, reads.from_row(connection, row, onlooker).info) for row in rows)
+    return (
+        info
+        for row, info in infos
+        if (info.status == "running" or row[14] is not None or (info.due_at or pick.now + 1) <= pick.now)
+        and (pick.graphs is None or info.graph in pick.graphs)
+        and (pick.queues is None or info.queue in pick.queues)
+    )
+
+
+def _offered(orphans: Iterable[RunInfo], pick: ClaimQuery) -> tuple[list[ClaimedRun], Counter[tuple[str, str]]]:
+    """Return the orphans to offer, and the places of all of them, by queue and tenant, if more runs can be taken."""
+    taken: list[ClaimedRun] = []
+    places: Counter[tuple[str, str]] = Counter()
+    for info in orphans:
+        if len(taken) >= pick.limit:
+            break
+        if info.id not in pick.aside:
+            taken.append(ClaimedRun(info, None))
+        places[info.queue, info.tenant or ""] += info.id not in pick.refused
+    return taken, places
+
+
+def _candidates(
+    connection: sqlite3.Connection, pick: ClaimQuery, queue: str, load: Load, room: int
+) -> Iterator[Candidate]:
+    """Yield the first runs of a queue that no process drives, except runs whose tenants are at their limits."""
+    full = load.full_tenants(queue)
+
+    def fitting(rows: Iterable[Sequence[Any]], count: int) -> Iterator[Candidate]:
+        fit = (
+            Candidate(row[0], row[1], row[2], row[3], bool(row[4]), row[5])
+            for row in rows
+            if row[8] is None
+            and row[2] not in full
+            and (pick.graphs is None or row[6] in pick.graphs)
+            and row[7] not in pick.aside
+        )
+        return islice(fit, count)
+
+    yield from fitting(connection.execute(SQL["wanted_of_queue"], (queue,)), room)
+    yield from fitting(connection.execute(SQL["timed_of_queue"], (queue, pick.now)), room)
+    each = each_tenant(load.limits.get(queue), room)
+    if each is None:
+        yield from fitting(connection.execute(SQL["queued_of_queue"], (queue,)), room)
+        return
+    blocked = {*full, *load.spent_tenants(queue, pick.now)}
+    for (tenant,) in connection.execute(SQL["tenants_of_queue"], {"queue": queue}).fetchall():
+        if tenant not in blocked:
+            yield from fitting(connection.execute(SQL["queued_of_tenant"], (queue, tenant)), each if tenant else room)
+
+
+def _load(
+    connection: sqlite3.Connection,
+    limits: Mapping[str, QueueLimits],
+    dead: Sequence[str],
+    driven: Counter[tuple[str, str]],
+) -> Load:
+    """Return what the limits of queues depend on, and count in `driven` what live owners drive."""
+    rates: dict[tuple[str, str], float] = {}
+    for queue, tenant, driver, count in connection.execute(SQL["driven_of"]) if limits else ():
+        if queue in limits and driver not in dead:
+            driven[queue, tenant] += count
+    for name in limits:
+        rates |= {(queue, tenant): until for queue, tenant, until in connection.execute(SQL["rates_of"], (name,))}
+    return Load(limits, driven, rates)
+
+
+def owners(connection: sqlite3.Connection, onlooker: Onlooker) -> list[OwnerInfo]:
+    """Return the owners that are alive."""
+    found: list[OwnerInfo] = []
+    for owner, host, pid, expires_at, role in connection.execute(SQL["owners"]).fetchall():
+        if onlooker.sees_alive(connection, owner, expires_at):
+            runs = [run_id for (run_id,) in connection.execute(SQL["driven_by"], (owner,))]
+            found.append(OwnerInfo(owner, host, pid, from_json(role) if role else None, runs[:_LISTED], len(runs)))
+    return found
+
+
+def change(connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> bool:
+    """Run a statement, and return whether it changed anything."""
+    return connection.execute(SQL[statement], values).rowcount > 0

@@ -1,0 +1,245 @@
+"""All writes, as functions of a connection in a write transaction; each checks first, then writes.
+
+The key of a step is `key << 32 | seq`, where `key` is the run's number in this database.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from msgspec import Struct
+
+from graphengine.databases import sql
+from graphengine.databases.checksums import message_place, sum_of
+from graphengine.databases.long_texts import LEAST_BYTES
+from graphengine.databases.sql import Claimed
+from graphengine.databases.sqlite import texts
+from graphengine.databases.sqlite.queries import SQL
+from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage
+from graphengine.errors import RunIsDriven
+from graphengine.stores.base import DEFAULT_QUEUE, summary_text
+from graphengine.stores.refusals import lease_lost, not_dense, run_exists, unknown_step
+from graphengine.stores.snapshots import Tail
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from graphengine.databases.sqlite.owners import Lease
+    from graphengine.stores.base import RunInfo
+
+_DRIVING: Final = SQL["driving"]
+_ADD_STEP: Final = SQL["add_step"]
+_ADD_NEXT_STEP: Final = SQL["add_next_step"]
+
+
+class Row(Struct, gc=False):
+    """One step as stored."""
+
+    seq: int
+    at: float
+    body: bytes
+
+
+class Addition(sql.Addition[Row], gc=False):
+    """One batch of steps; called with a connection, it is written by `append`."""
+
+    def __call__(self, connection: sqlite3.Connection) -> None:
+        """Write it; see `append`."""
+        append(connection, self)
+
+    @property
+    def changes_status(self) -> bool:
+        """Whether more than its steps is written into the run's row, whatever status the run has."""
+        return self.status != "running" or self.summary is not None
+
+
+class Post(NamedTuple):
+    """A message to a run's inbox; the payload as JSON, the time in epoch seconds."""
+
+    run_id: str
+    kind: str
+    payload: str
+    key: str
+    at: float
+
+
+def append(connection: sqlite3.Connection, addition: Addition) -> None:
+    """Add steps to a run under its fence.
+
+    Raises:
+        LeaseLost: The run has another fence or owner.
+        StoreError: The steps do not directly follow the log.
+    """
+    key = addition.key
+    row = connection.execute(_DRIVING, (key,)).fetchone()
+    if row is None or (row[0], row[1], row[4]) != (addition.fence, addition.owner, addition.run_id):
+        raise lease_lost(addition.run_id, addition.fence)
+    _, _, status, parent_seq, _, last = row
+    expected = (parent_seq if last is None else last & SEQ_MASK) + 1
+    if addition.rows and addition.rows[0].seq != expected:
+        raise not_dense(addition.run_id, addition.rows[0].seq, expected)
+    _add_rows(connection, key, addition.rows)
+    _finish(connection, addition, sets_status=status != "running")
+
+
+def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) -> None:
+    """Add steps to several runs, under their fences. Each addition has steps; one that releases a run is its last.
+
+    Each row checks the run's fence and owner, and that it follows the log, as it is inserted: one statement for all
+    rows costs half as much as two for each. `append` then reports what is wrong.
+
+    Raises:
+        sqlite3.IntegrityError: `append` refuses one of them. The transaction must then be rolled back.
+    """
+    rows: list[tuple[object, ...]] = []
+    for each in additions:
+        first, status = each.key << KEY_BITS, None if each.changes_status else "running"
+        for row in each.rows:
+            row_id, body = first | row.seq, row.body
+            short, listed = (body, None) if len(body) < LEAST_BYTES else texts.store(connection, row_id, body)
+            facts = each.key, each.run_id, each.fence, each.owner, status, row_id - 1
+            rows.append((row_id, row.at, *facts, short, sum_of(row_id, body), listed))
+    connection.executemany(_ADD_NEXT_STEP, rows)
+    for each in additions:
+        if each.changes_status or each.shot is not None or each.consume or each.fingerprint is not None:
+            _finish(connection, each, sets_status=False)
+
+
+def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: bool) -> None:
+    """Write what is not a step: the run's status if it changed, the messages consumed, a snapshot, a fingerprint."""
+    key = addition.key
+    for message_id in addition.consume:
+        connection.execute(SQL["consume"], (message_id, key))
+    if addition.status == "waiting":
+        connection.execute(SQL["set_waiting"], (addition.due_at, addition.summary, key))
+    elif sets_status or addition.changes_status:
+        driver = addition.owner if addition.status == "running" else None
+        connection.execute(SQL["set_status"], (addition.status, driver, addition.summary, key))
+    if addition.shot is not None:
+        row_id = key << KEY_BITS | addition.shot.seq
+        checksum = sum_of(row_id, addition.shot.body)
+        body, listed = texts.store(connection, -row_id, addition.shot.body)
+        connection.execute(SQL["add_snapshot"], (row_id, body, checksum, listed))
+    if addition.fingerprint is not None:
+        connection.execute(SQL["keep_earlier_graph_spec"], (key, addition.fingerprint))
+        connection.execute(SQL["set_fingerprint"], (addition.fingerprint, key))
+        if addition.graph_spec is not None:
+            _keep_graph_spec(connection, addition.fingerprint, addition.graph_spec)
+
+
+def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], graph_spec: str, owner: str) -> Claimed:
+    """Record a new run and its first steps; for a branch, nothing of the parent is copied.
+
+    A queued run has no driver, and is due since it was created.
+
+    Raises:
+        RunExists: The id is taken.
+        UnknownRun: No such parent.
+        UnknownStep: The parent has no such step.
+    """
+    if connection.execute(SQL["has_run"], (info.id,)).fetchone() is not None:
+        raise run_exists(info.id)
+    parent = None if info.parent is None else find(connection, info.parent)
+    parent_seq = 0 if parent is None else info.parent_seq
+    if parent is not None and not 1 <= parent_seq <= parent.info.seq:
+        raise unknown_step(parent.info.id, parent_seq, parent.info.seq)
+    due_at = info.due_at if info.status == "waiting" else None
+    facts = info.id, info.graph, info.fingerprint, info.status, info.created_at, due_at
+    parent_key = None if parent is None else parent.key
+    summary = None if info.summary is None else summary_text(info.summary)
+    added = connection.execute(SQL["add_run"], (*facts, parent_key, parent_seq, owner, summary))
+    key = added.lastrowid or 0
+    if (info.queue, info.priority, info.tenant) != (DEFAULT_QUEUE, 0, None):
+        connection.execute(SQL["set_queue"], (info.queue, info.priority, info.tenant or "", key))
+    if info.queued:
+        connection.execute(SQL["enqueue"], (info.created_at, key))
+    _keep_graph_spec(connection, info.fingerprint, graph_spec)
+    for each in info.tags:
+        connection.execute(SQL["add_tag"], (each, key))
+    _add_rows(connection, key, rows)
+    own = Tail(len(rows), sum(len(row.body) for row in rows))
+    seq = rows[-1].seq if rows else parent_seq
+    return Claimed(key, 0 if info.queued else 1, own if parent is None else tail(connection, key, seq))
+
+
+def claim(connection: sqlite3.Connection, run_id: str, lease: Lease) -> Claimed:
+    """Make this store the run's driver, unless a live owner drives it.
+
+    Raises:
+        UnknownRun: No such run.
+        RunIsDriven: A live owner drives it, this one included, unless it released the run without recording that.
+    """
+    found = find(connection, run_id)
+    if found.driver is not None and not (found.driver == lease.id and (run_id, found.fence) in lease.owed):
+        owner = lease.other(connection, found.driver)
+        if owner is not None:
+            raise RunIsDriven(run_id, str(owner), owner.expires_at)
+    lease.register(connection)  # a process suspended past its lease would lose the run again at once
+    fence = found.fence + 1
+    connection.execute(SQL["set_driver"], (lease.id, fence, found.key))
+    return Claimed(found.key, fence, tail(connection, found.key, found.info.seq))
+
+
+def release(connection: sqlite3.Connection, run_id: str, fence: int, lease: Lease) -> None:
+    """Stop being the driver, if the fence is current."""
+    connection.execute(SQL["release"], (lease.now(), run_id, fence, lease.id))
+
+
+def post(connection: sqlite3.Connection, message: Post) -> bool:
+    """Put a message into a run's inbox unless its key was ever posted; return whether it is new.
+
+    Raises:
+        UnknownRun: No such run.
+    """
+    run = find(connection, message.run_id).key
+    facts = run, message.key, message.kind, message.payload, message.at
+    place = message_place(run, message.kind, message.key)
+    added = connection.execute(SQL["post"], (*facts, sum_of(place, message.payload.encode())))
+    if added.rowcount and message.kind != "stop":
+        connection.execute(SQL["want"], (message.at, run))
+    return bool(added.rowcount)
+
+
+def tag(connection: sqlite3.Connection, run_id: str, added: Sequence[str], removed: Sequence[str]) -> tuple[str, ...]:
+    """Change a run's tags and return them, sorted.
+
+    Raises:
+        UnknownRun: No such run.
+    """
+    key = find(connection, run_id).key
+    for each in removed:
+        connection.execute(SQL["drop_tag"], (key, each))
+    for each in added:
+        connection.execute(SQL["add_tag"], (each, key))
+    return tuple(sorted(row[0] for row in connection.execute(SQL["tags"], (key,))))
+
+
+def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:
+    """Return the steps after the newest snapshot that a load at `seq` finds, the parents' included."""
+    rows = row_bytes = shot_bytes = 0
+    for part in lineage(connection, key, seq, snapshots=True):
+        low = part.low
+        if part.shot is not None:
+            low = part.shot
+            (shot_bytes,) = connection.execute(SQL["snapshot_bytes"], (part.id_of(low),)).fetchone()
+        more = connection.execute(SQL["steps_bytes"], (part.id_of(low), part.id_of(part.high))).fetchone()
+        rows, row_bytes = rows + more[0], row_bytes + more[1]
+    return Tail.of_claimed(rows, row_bytes, shot_bytes)
+
+
+def _add_rows(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> None:
+    first = key << KEY_BITS
+    made: list[tuple[int, float, bytes, int, str | None]] = []
+    for row in rows:
+        row_id = first | row.seq
+        body, listed = texts.store(connection, row_id, row.body)
+        made.append((row_id, row.at, body, sum_of(row_id, row.body), listed))
+    if len(made) == 1:
+        connection.execute(_ADD_STEP, made[0])
+    else:
+        connection.executemany(_ADD_STEP, made)
+
+
+def _keep_graph_spec(connection: sqlite3.Connection, fingerprint: str, graph_spec: str) -> None:
+    connection.execute(SQL["keep_graph_spec"], (fingerprint, graph_spec, sum_of(fingerprint, graph_spec.encode())))

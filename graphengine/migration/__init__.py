@@ -1,0 +1,33 @@
+"""Resuming waiting runs under a changed graph: what migrations do to them, and whether they fit then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphengine.runner.extensions import Extension
+
+if TYPE_CHECKING:
+    from graphengine.engine.graph_spec import GraphSpec
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import Shift
+
+
+class Migrations(Extension):
+    """Lets runs that were recorded under another form of their graph continue, if they fit it or can be migrated."""
+
+    def fitted(self, plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None) -> tuple[Shift, Snapshot]:
+        """Return the changes with which a run continues under this plan, and its snapshot after them.
+
+        Raises:
+            GraphChanged: It does not fit the plan.
+        """
+        from graphengine.migration import compatibility  # noqa: PLC0415 - few runs need it
+
+        found = compatibility.field_changes(plan, snapshot, graph_spec)
+        if found.mismatches:
+            raise compatibility.mismatch_error(plan, snapshot, found)
+        return found.shift, found.after
+
+
+__all__ = ["Migrations"]

@@ -1,0 +1,202 @@
+"""A check of whether a recorded run still fits a changed graph, and the changes that it needs.
+
+The changes that migrations and new defaults make are tried on a copy of the snapshot; then every frame of the copy is
+checked against today's graph by `graphengine.migration.positions`. The run itself is not changed here: the
+result is a `GraphFit` to record, or a list of mismatches that keep the run from continuing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+from pydantic_core import PydanticUndefined
+
+from graphengine.engine.graph_migration import apply_shift
+from graphengine.engine.lookup import plan_of
+from graphengine.engine.snapshot import ROOT
+from graphengine.engine.steps import Shift, path_of
+from graphengine.engine.stored import copy_of
+from graphengine.errors import GraphChanged, InvalidUpdate, NoChoice
+from graphengine.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
+from graphengine.migration.positions import Mismatch, asks_anew, migration_hint, place_mismatches
+from graphengine.records.graph_spec_diff import differences
+from graphengine.state.field import explain
+from graphengine.state.secret import HIDDEN
+from graphengine.state.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.engine.graph_spec import GraphSpec
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.state.json_values import JsonValue, Op
+
+
+_SHOWN: Final = 200
+"""The maximum length of a value in messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphFit:
+    """The changes that a resume must record so that a run can continue under a changed graph.
+
+    Attributes:
+        shift: The changes, as steps record them.
+        after: The snapshot after the changes.
+        mismatches: The reasons why it cannot continue.
+    """
+
+    shift: Shift
+    after: Snapshot
+    mismatches: Sequence[Mismatch]
+
+
+def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None) -> GraphFit:
+    """Return the changes with which a run of a graph continues under the plan of that graph today.
+
+    Args:
+        plan: Today's plan.
+        snapshot: The run's snapshot; it is not changed.
+        graph_spec: The recorded graph spec of its graph.
+
+    Raises:
+        GraphChanged: The run is of a newer version, or a migration is missing.
+        MigrationFailed: A migration raised, or returned fields that do not fit today's state.
+        SecretKeyWrong: The graph has another key.
+    """
+    graphs = walked(plan, snapshot, graph_spec or {})
+    there = copy_of(snapshot)
+    shift = shift_of(plan, snapshot, graphs)
+    apply_shift(there, shift)
+    renamed = dict(zip(snapshot.frames, there.frames, strict=True))
+    moves = moves_of(snapshot, there, graphs)
+    if moves:
+        known = {key: node for key, node in moves.items() if node in plan_at(plan, there.frames[key]).nodes}
+        shift.moved = moves
+        apply_shift(there, Shift(moved=known))
+    today = {renamed[key]: graph for key, graph in graphs.items()}
+    ops, mismatches = _states(plan, there, today)
+    for frame in there.frames.values():
+        around = today.get(frame.sub.id if frame.sub is not None else ROOT)
+        mismatches += place_mismatches(plan, frame, around.version if around is not None else plan.version)
+    if not mismatches:
+        asks = [frame.id for frame in there.frames.values() if asks_anew(plan_of(plan, frame), frame)]
+        if asks:
+            shift.asks = asks
+            apply_shift(there, Shift(asks=asks))
+    shift.field_changes = ops
+    shift.changes = differences(in_new_names(plan, graph_spec or {}), plan.graph_spec)
+    return GraphFit(shift, there, list(dict.fromkeys(mismatches)))
+
+
+def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> GraphChanged:
+    """Return the error that explains why a run cannot continue under a changed graph.
+
+    Args:
+        plan: Today's plan.
+        snapshot: The run's snapshot.
+        found: How the run fits it, with the mismatches.
+    """
+    lines = [f"the graph {plan.graph!r} was changed, and run {snapshot.run_id} no longer fits it"]
+    lines += ["  what does not fit:", *(f"    {mismatch.text}" for mismatch in found.mismatches)]
+    if found.shift.changes:
+        lines += ["  what changed:", *(f"    {line}" for line in found.shift.changes)]
+    back = ", ".join(dict.fromkeys(mismatch.back for mismatch in found.mismatches if mismatch.back))
+    migrations = list(dict.fromkeys(mismatch.migration for mismatch in found.mismatches if mismatch.migration))
+    given = list(
+        dict.fromkeys(f"give {mismatch.default!r} a default" for mismatch in found.mismatches if mismatch.default)
+    )
+    repairs = [f"put back {back}"] if back else []
+    repairs = [" and ".join([*repairs, *given]) or "put back what the run needs"]
+    repairs += [f"or migrate the run: {', or '.join(migrations[:2])}"] if migrations else []
+    repairs.append("or branch it from a step where it still fits")
+    where = f"run {snapshot.run_id} at step {snapshot.seq}"
+    return GraphChanged("\n".join(lines), where=where, repair="; ".join(repairs))
+
+
+def plan_at(plan: Plan[Any], frame: Frame) -> Plan[Any]:
+    """Return the plan that a frame walks; the run's if the graph around it is gone, which is reported elsewhere."""
+    try:
+        return plan_of(plan, frame)
+    except (KeyError, NoChoice):
+        return plan
+
+
+def _states(
+    plan: Plan[Any], there: Snapshot, graphs: Mapping[str, Walked]
+) -> tuple[dict[str, Sequence[Op]], list[Mismatch]]:
+    """Change the fields of every graph that the run is in, on the copy; return the operations and the mismatches.
+
+    Raises:
+        MigrationFailed.
+    """
+    ops: dict[str, Sequence[Op]] = {}
+    mismatches: list[Mismatch] = []
+    for key, graph in graphs.items():
+        frame = there.frames.get(key)
+        if frame is None or plan_at(plan, frame) is not graph.plan:
+            continue
+        was = graph.graph_spec.get("graph", graph.plan.graph)
+        if was != graph.plan.graph:
+            path = key.rstrip("/")
+            text = f"the run is inside graph {was!r} at {path}, and that is graph {graph.plan.graph!r} now"
+            mismatches.append(Mismatch(text, f"graph {was!r} at {path}"))
+            continue
+        where = f"run {there.run_id} at step {there.seq}, graph {key.rstrip('/') or graph.plan.graph}"
+        values = state_of(graph, frame.values, where)
+        done = _operations(frame.values, values)
+        apply_shift(there, Shift(field_changes={key: done}))
+        more, problems = _fields(graph.plan, frame)
+        if problems and done:
+            raise does_not_fit(graph, values, [problem.text for problem in problems], where)
+        apply_shift(there, Shift(field_changes={key: more}))
+        prefix = path_of(key, "")
+        hint = migration_hint(graph.plan, graph.version, "f")
+        suffix = f" (in the graph at {prefix})" if prefix else ""
+        mismatches += [problem._replace(text=problem.text + suffix, migration=hint) for problem in problems]
+        if done or more:
+            ops[key] = [*done, *more]
+    return ops, mismatches
+
+
+def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> list[Op]:
+    """Return the operations that turn one set of fields into another."""
+    changed = [
+        ("set", name, value)
+        for name, value in after.items()
+        if name not in before or value != before[name] or type(value) is not type(before[name])
+    ]
+    return [*changed, *(("drop", name) for name in before if name not in after)]
+
+
+def _fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[Mismatch]]:
+    """Return defaults for new fields, and mismatches for recorded values that no longer fit their field's type."""
+    ops: list[Op] = []
+    problems: list[Mismatch] = []
+    view = View(plan.state, frame)
+    typed: dict[str, Any] = {}
+    for name, kind in plan.state.fields.items():
+        try:
+            if name in frame.values:
+                typed[name] = view.get(name)
+                continue
+            default = kind.info.get_default(call_default_factory=True, validated_data=typed)
+            if default is PydanticUndefined:
+                problems.append(Mismatch(f"field {name!r} is new and has no default", default=name))
+                continue
+            record, typed[name] = kind.record(default, view)
+            ops.append(("set", name, record))
+        except InvalidUpdate as error:
+            held = HIDDEN if kind.secret else repr(frame.values.get(name))
+            text = f"field {name!r} holds {held if len(held) <= _SHOWN else held[:_SHOWN] + '…'}: {error.message}"
+            problems.append(Mismatch(text, f"the type of {name!r}"))
+    if plan.state.whole and not problems:
+        try:
+            plan.state.model.__pydantic_validator__.validate_python(typed, by_name=True, by_alias=False)
+        except ValidationError as error:
+            reason = explain(error, hide=bool(plan.state.secrets))
+            problems.append(Mismatch(f"the state as a whole: {reason}", "the validators of the state"))
+    return ops, problems

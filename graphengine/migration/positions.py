@@ -1,0 +1,297 @@
+"""Checks of whether the position of each frame still exists in today's graph: its node, fork, map and waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from graphengine.checks.fork_regions import region
+from graphengine.engine.lookup import plan_of, view_of
+from graphengine.engine.phases import (
+    Collecting,
+    Ended,
+    Fallback,
+    Forked,
+    GivenUp,
+    Inside,
+    Leaving,
+    Phase,
+    Ready,
+    Waiting,
+)
+from graphengine.engine.snapshot import Frame
+from graphengine.engine.steps import path_of
+from graphengine.errors import GraphEngineError, InvalidUpdate, NoChoice
+from graphengine.graph.definition import Fork
+from graphengine.graph.options import START
+from graphengine.graph.question import AskBody
+from graphengine.records.replay.step_diff import plain
+from graphengine.state.interrupts import reraise_interrupt
+from graphengine.state.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphengine.engine.plan import NodePlan, Plan
+    from graphengine.graph.definition import AnyEdge
+    from graphengine.state.json_values import JsonValue, Op
+
+Arm = tuple[str, str, str]
+"""An arm of a fork: the node it leaves, its target, its join."""
+
+_WRITTEN: Final[Mapping[str | None, Sequence[str]]] = {
+    "append": ("append", "extend", "set", "reduce", "raw"),
+    "extend": ("extend", "set", "reduce", "raw"),
+    "merge": ("merge", "put", "grow", "set", "reduce", "raw"),
+    "add": ("add", "set", "reduce", "raw"),
+    None: ("reduce", "set", "put", "grow", "raw"),
+}
+"""The operations that updates of a field are recorded as, by reducer; None stands for a user's own reducer."""
+_BARE: Final = ("set", "put", "grow", "item", "raw")
+"""The same for a field without a reducer."""
+_KINDS: Final = {"graph": "a graph", "ask": "a question", "pass": "a node that runs nothing"}
+
+
+class Mismatch(NamedTuple):
+    """A reason why a run cannot be resumed, and its repairs.
+
+    Attributes:
+        text: The reason.
+        back: What to put back into the graph; "" if nothing can be put back.
+        migration: A migration that would repair it.
+        default: The field that needs a default instead; "" if none does.
+    """
+
+    text: str
+    back: str = ""
+    migration: str = ""
+    default: str = ""
+
+
+def place_mismatches(plan: Plan[Any], frame: Frame, version: int) -> list[Mismatch]:
+    """Return the mismatches of a frame's position in today's graph.
+
+    Args:
+        plan: The run's plan.
+        frame: The frame, after the migrations.
+        version: The version under which the graph that it is in was recorded.
+    """
+    try:
+        inner = plan_of(plan, frame)
+    except (KeyError, NoChoice):
+        sub = frame.sub
+        up = sub.up if sub is not None else None
+        path = path_of(up.id, up.at) if up is not None else ""
+        if frame is not sub:
+            return []  # reported once, for the graph's own frame
+        hint = f"Migration(moved={{{up.at!r}: 'the node to continue at'}})" if up is not None else ""
+        return [Mismatch(f"the run is inside a graph at {path}, which is no longer one", f"the graph at {path}", hint)]
+    hint = migration_hint(inner, version, f"Migration(moved={{{frame.at!r}: 'the node to continue at'}})")
+    found = list(_at_node(inner, frame, version, hint))
+    if isinstance(frame.phase, Ended):
+        return list(_written(inner, frame, hint))
+    if not found:
+        found += [*_regions(inner, frame, hint), *_written(inner, frame, hint), *_asks(inner, frame, hint)]
+    return found
+
+
+def migration_hint(plan: Plan[Any], version: int, migration: str) -> str:
+    """Return how to write a migration from the recorded version, as code."""
+    newer = max(plan.version, version + 1)
+    return f"Graph({plan.graph!r}, …, version={newer}, migrate={{{version}: {migration}}})"
+
+
+def asks_anew(plan: Plan[Any], frame: Frame) -> bool:
+    """Return whether the question of an `ask` node changed; `plan` is the one that the frame walks."""
+    for facts in frame.waits.values():
+        if facts.kind != "ask" or facts.key:
+            continue
+        call = plan.nodes[frame.at].chosen(facts.choice)
+        if not isinstance(call.body, AskBody):
+            return False
+        if plain(call.body.ask.answers.schema) != plain(facts.schema):
+            return True
+        if call.extras:
+            return False
+        try:
+            return bool(call.function(**call.values(view_of(plan, frame))) != facts.question)
+        except BaseException as error:  # noqa: BLE001 - user code; its node fails with it when it asks again
+            reraise_interrupt(error)
+            return True
+    return False
+
+
+def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator[Mismatch]:
+    """Check that the node exists, and still has what the frame is in the middle of."""
+    path = path_of(frame.id, frame.at)
+    phase = frame.phase
+    if isinstance(phase, Ended):
+        return
+    if frame.at not in (START, *plan.nodes):
+        yield Mismatch(
+            f"the run is at node {path!r} (visit {frame.visit}, {_doing(frame)}), which the graph no longer has",
+            f"node {path!r}",
+            f"{hint}, or {version}: Migration(renamed={{{frame.at!r}: 'its new name'}})",
+        )
+        return
+    if isinstance(phase, Forked) and not _has_fork(plan, frame, phase):
+        arms = ", ".join(key.rsplit("~", 1)[-1] for key in phase.arms)
+        text = f"the fork at {path} into {arms} with the join {phase.fork.join}, which is in progress, no longer exists"
+        yield Mismatch(text, f"the fork at {path}", hint)
+    if frame.at == START:
+        return
+    node = plan.nodes[frame.at]
+    if isinstance(phase, Collecting):
+        names = sorted({*phase.fields, *phase.items})
+        if node.each is None or sorted(name for name, _, _ in node.each.sources) != names:
+            text = f"the map at {path} over {', '.join(names)}, which is in progress, no longer exists"
+            yield Mismatch(text, f"each= of {path}", hint)
+    elif isinstance(phase, Inside) and frame.kind != "item" and node.each is not None:
+        yield Mismatch(f"the run is inside the graph at {path}, which is a map now", f"node {path!r}", hint)
+    elif isinstance(phase, Fallback) and (node.fallback is None or node.fallback.call is None):
+        yield Mismatch(
+            f"the fallback of {path} is in progress, and it has no function to run now", f"fallback= of {path}", hint
+        )
+
+
+def _doing(frame: Frame) -> str:
+    return _DOING[type(frame.phase)]
+
+
+_DOING: Final[Mapping[type[Phase], str]] = {
+    Ready: "about to run",
+    Fallback: "about to run its fallback",
+    Leaving: "done, its outgoing edge not chosen yet",
+    Forked: "forked",
+    Collecting: "its items are running",
+    Inside: "inside its graph",
+    Waiting: "waiting",
+    GivenUp: "failed",
+    Ended: "ended",
+}
+
+
+def _has_fork(plan: Plan[Any], frame: Frame, forked: Forked) -> bool:
+    """Return whether the graph still has the fork that a frame is at."""
+    edges = plan.start if frame.at == START else plan.nodes[frame.at].edges
+    arms = {key.rsplit("~", 1)[-1] for key in forked.arms}
+    return any(
+        isinstance(edge, Fork) and edge.join == forked.fork.join and arms <= {t for t, _ in edge.arms} for edge in edges
+    )
+
+
+def _regions(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
+    """Check that the node is in the arms that the frame is in, and in no others."""
+    if frame.at == START or frame.kind == "item":
+        return
+    is_in: set[Arm] = set()
+    around: Frame | None = frame
+    while around is not None and around.kind == "arm" and around.up is not None:
+        is_in.add((around.up.at, around.id.rsplit("~", 1)[-1], around.until))
+        around = around.up
+    path = path_of(frame.id, frame.at)
+    declared_in = {arm for arm, nodes in _arms(plan).items() if frame.at in nodes}
+    for source, target, join in sorted(is_in - declared_in):
+        text = f"the run is at {path} in the arm to {target} of the fork at {source}, which no longer leads there"
+        yield Mismatch(f"{text} before the join {join}", f"the edges to {path} in that arm", hint)
+    for source, target, _ in sorted(declared_in - is_in):
+        text = f"the run is at {path}, which is in the arm to {target} of the fork at {source} now"
+        yield Mismatch(f"{text}, and the run is not forked there", f"{path} before or after that fork", hint)
+
+
+def _arms(plan: Plan[Any]) -> dict[Arm, set[str]]:
+    """Return the arms of every fork of a graph, with the nodes of each."""
+    edges: dict[str, Sequence[AnyEdge]] = {START: plan.start}
+    edges |= {name: (*node.edges, *node.failure_edges) for name, node in plan.nodes.items()}
+    out = {name: [target for edge in every for target in edge.targets] for name, every in edges.items()}
+    return {
+        (source, target, edge.join): region(target, edge.join, out) - {source}
+        for source, every in edges.items()
+        for edge in every
+        if isinstance(edge, Fork)
+        for target, _ in edge.arms
+    }
+
+
+def _written(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
+    """Check that the updates of an arm or of items can still be combined, and that items can still be read."""
+    path = path_of(frame.id, frame.at)
+    if frame.kind == "arm":
+        target = frame.id.rsplit("~", 1)[-1]
+        yield from _updates(plan, View(plan.state, frame), frame.journal, f"the arm to {target}", hint)
+    phase = frame.phase
+    if isinstance(phase, Collecting) and plan.nodes[frame.at].each is not None:
+        view = View(plan.state, frame)
+        done = [op for writes in phase.done for op in writes or ()]
+        yield from _updates(plan, view, done, f"an item of the map at {path}", hint)
+        yield from _items(plan.nodes[frame.at], frame, phase.items, path, hint)
+    elif frame.kind == "item" and plan.nodes[frame.at].each is not None:
+        yield from _items(
+            plan.nodes[frame.at], frame, {name: [value] for name, value in frame.values.items()}, path, hint
+        )
+
+
+def _updates(plan: Plan[Any], view: View, ops: Sequence[Op], who: str, hint: str) -> Iterator[Mismatch]:
+    reported: set[str] = set()
+    for op in ops:
+        name = op[1]
+        field = plan.state.fields.get(name)
+        if name in reported:
+            continue
+        if field is None:
+            reported.add(name)
+            yield Mismatch(f"{who} wrote field {name!r}, which no longer exists", f"field {name!r}", hint)
+            continue
+        if op[0] not in (_BARE if field.reducer is None else _WRITTEN[field.operation]):
+            reported.add(name)
+            reducer = getattr(field.reducer, "__name__", "none")
+            yield Mismatch(
+                f"{who} wrote {op[0]} to field {name!r}, whose reducer is {reducer} now", "the reducer", hint
+            )
+            continue
+        try:
+            field.parts([op], view) if op[0] in ("item", "raw") else field.again(op, view)
+        except (GraphEngineError, ValueError, TypeError) as error:
+            reported.add(name)
+            why = error.message if isinstance(error, InvalidUpdate) else " ".join(str(error).split())
+            yield Mismatch(
+                f"{who} wrote {op[-1]!r:.100} to field {name!r}, which does not fit: {why}", "its type", hint
+            )
+
+
+def _items(
+    node: NodePlan, frame: Frame, items: Mapping[str, Sequence[JsonValue]], path: str, hint: str
+) -> Iterator[Mismatch]:
+    state = node.each.state if node.each is not None else None
+    for name, values in items.items() if state is not None else ():
+        for value in values:
+            held = Frame(kind="item", values={name: value}, base=frame.base)
+            try:
+                View(state, held).get(name)  # type: ignore[arg-type]
+            except (InvalidUpdate, KeyError) as error:
+                why = error.message if isinstance(error, InvalidUpdate) else f"unknown item {error}"
+                yield Mismatch(f"item {name} {value!r:.100} of the map at {path} does not fit: {why}", "its type", hint)
+                return
+
+
+def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
+    """Check that the node of each wait can still take its answer."""
+    path = path_of(frame.id, frame.at)
+    for name, facts in frame.waits.items():
+        if facts.kind == "pause":
+            continue
+        try:
+            body = plan.nodes[frame.at].chosen(facts.choice).body
+        except NoChoice as error:
+            yield Mismatch(f"the run waits for an answer to {name}, and {error.message}", f"that case of {path}", hint)
+            continue
+        if not facts.key and facts.kind == "ask" and body.kind != "ask":
+            text = f"the run waits for an answer to {name}, which is no longer a question"
+            yield Mismatch(text, f"the question at {path}", hint)
+        elif facts.key and (body.kind not in ("function", "agent") or _is_map(plan, frame)):
+            kind = "a map" if _is_map(plan, frame) else _KINDS[body.kind]
+            text = f"the run waits inside {path} for {facts.question!r}, and that node is {kind} now"
+            yield Mismatch(text, f"what {path} was", hint)
+
+
+def _is_map(plan: Plan[Any], frame: Frame) -> bool:
+    return frame.kind != "item" and plan.nodes[frame.at].each is not None

@@ -1,0 +1,149 @@
+"""The errors of calls of models, one class for each thing that a program may want to tell apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from graphengine.errors import NodeError, Transient
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class ModelError(NodeError):
+    """A model call failed for a reason that its provider named. A retry helps only if `retryable` is true.
+
+    Args:
+        message: What happened.
+        where: The place.
+        repair: What the user can do about it.
+        retry_after_seconds: How long the provider asks to wait; no attempt is made before that.
+
+    Attributes:
+        usage: What the failed call used as far as its provider reported it, by the names that steps record; {} for
+            nothing, None if unknown.
+    """
+
+    code = "model_error"
+    retryable = False
+    usage: Mapping[str, object] | None = None
+
+    def __init__(
+        self, message: str, *, where: str = "", repair: str = "", retry_after_seconds: float | None = None
+    ) -> None:
+        super().__init__(message, where=where, repair=repair)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class ModelTransient(ModelError, Transient):
+    """A model call failed temporarily. An agent's node retries it by default."""
+
+    code = "model_transient"
+    retryable = True
+
+
+class RateLimited(ModelTransient):
+    """The provider accepts no more calls for now."""
+
+    code = "rate_limited"
+
+
+class ModelOverloaded(ModelTransient):
+    """The provider is overloaded, or has an internal error."""
+
+    code = "model_overloaded"
+
+
+class ModelBusy(ModelTransient):
+    """The provider refused a call for longer than its limiter is patient, or asks not to be called again."""
+
+    code = "model_busy"
+    retryable = False  # it was retried, for as long as it may be
+
+
+class ModelUnreachable(ModelTransient):
+    """The provider's server cannot be reached, or the connection broke."""
+
+    code = "model_unreachable"
+
+
+class ModelTimeout(ModelTransient, TimeoutError):
+    """The provider did not answer in time."""
+
+    code = "model_timeout"
+
+
+class AnswerTorn(ModelTransient):
+    """The answer ended before it was complete, or cannot be parsed."""
+
+    code = "answer_torn"
+
+
+class ModelNotReady(ModelError):
+    """A model cannot be called until a key, an account, a name, an address or a limit is fixed.
+
+    The request is not at fault, and any other request would fail in the same way. So patterns that survive the
+    failure of a part fail with this one, and the run can be resumed where it stopped.
+    """
+
+    code = "model_not_ready"
+
+
+class QuotaExceeded(ModelNotReady):
+    """The account has no quota left."""
+
+    code = "quota_exceeded"
+
+
+class NotAuthenticated(ModelNotReady):
+    """The provider rejects the API key, or the key lacks the permission."""
+
+    code = "not_authenticated"
+
+
+class BadRequest(ModelError):
+    """The provider rejects the request as invalid."""
+
+    code = "bad_request"
+
+
+class UnknownModel(ModelNotReady):
+    """The provider has no model with this name."""
+
+    code = "unknown_model"
+
+
+class NoModelServer(ModelNotReady):
+    """The server at this address is not a model API."""
+
+    code = "no_model_server"
+
+
+class ContextFull(ModelError):
+    """The prompt is larger than the model's context window."""
+
+    code = "context_full"
+
+
+class AnswerRefused(ModelError):
+    """The model, or its provider, refused to answer."""
+
+    code = "answer_refused"
+
+
+class AnswerCut(ModelError):
+    """The answer was cut off at the token limit."""
+
+    code = "answer_cut"
+
+
+class PriceUnknown(ModelNotReady):
+    """A cost limit applies, and the price of the model is unknown."""
+
+    code = "price_unknown"
+
+
+class ModelUnavailable(ModelNotReady):
+    """The agent's model is not available here: no API key, no SDK, or an unknown provider."""
+
+    code = "model_unavailable"

@@ -1,0 +1,92 @@
+"""Events as JSON documents, for programs in any language: the same as the lines of `graphengine watch --json`.
+
+`graphengine schema watch` prints their JSON Schema.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, cast, get_type_hints
+
+from msgspec import defstruct
+from pydantic_core import from_json, to_json
+
+from graphengine.records.json_document import StatusReported, Stepped, WatchEnded, WatchLine
+from graphengine.records.step_document import failure_document, plain, step_document
+from graphengine.runner.run_events import Emitted, RunEnded, StatusChanged, StepRecorded
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from graphengine.runner.run_events import Event
+    from graphengine.state.json_values import JsonValue
+    from graphengine.stores.base import RunInfo
+
+
+def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:
+    """Return an event of a run as JSON values, such as the data of a server-sent event.
+
+    `graphengine schema watch` prints the schema. `plain(step_document(step))` of `graphengine.records.step_document`
+    does the same for a step.
+
+    Args:
+        event: The event.
+        info: The run, as `Runner.info` returned it at any time.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with Runner() as runner:
+        ...         await runner.start(count, run_id="first").result()
+        ...         info = await runner.info("first")
+        ...         async for event in runner.watch("first", after=3):
+        ...             document = event_document(event, info)
+        ...             print(document["event"], document.get("state"))
+        >>> asyncio.run(main())
+        step None
+        ended {'n': 3}
+    """
+    found: dict[str, JsonValue] = plain(_line_of(event, info.id, info.graph))
+    return found
+
+
+def _line_of(event: Event, run_id: str, graph: str) -> WatchLine:
+    match event:
+        case StepRecorded():
+            return Stepped(run_id=run_id, graph=graph, step=step_document(event.step))
+        case StatusChanged():
+            return StatusReported(
+                run_id=run_id, graph=graph, status=event.status, driver=event.driver, waits=event.waits
+            )
+        case RunEnded():
+            result = event.result
+            return WatchEnded(
+                run_id=run_id,
+                graph=graph,
+                status=result.status,
+                seq=result.seq,
+                ending=result.ending,
+                error=None if result.error is None else failure_document(result.error),
+                waits=result.waits,
+                state=result.values,
+                usage=result.usage,
+            )
+        case _:
+            facts = {each.name: getattr(event, each.name) for each in fields(cast("DataclassInstance", event))}
+            if isinstance(event, Emitted):
+                facts["data"] = from_json(to_json(event.data, inf_nan_mode="strings", serialize_unknown=True))
+            line: WatchLine = line_type(cast("Any", type(event)))(run_id=run_id, graph=graph, **facts)
+            return line
+
+
+@cache
+def line_type(event: type[Any]) -> type[Any]:
+    """Return the struct of a live event's line: its name, its run, and the fields of the event, a dataclass."""
+    try:
+        hints = get_type_hints(event)
+    except NameError:  # an extension imports them for type checkers only; its lines have no schema
+        hints = {}
+    members = [(each.name, hints.get(each.name, Any)) for each in fields(event)]
+    name = ("event", Literal[event.event], event.event)
+    about = {"__doc__": event.__doc__, "__module__": event.__module__, "EVENT": event}
+    return defstruct(event.__name__, [name, *members], bases=(WatchLine,), kw_only=True, namespace=about)

@@ -1,0 +1,531 @@
+"""The JSON documents of runs that other programs read, and how each is made: `--json`, the service, the inspector.
+
+These structs are what is encoded, and what `graphengine schema` and the service's OpenAPI are generated from
+(`graphengine.records.json_schema`); a docstring's `Attributes` are the descriptions there. A key that is UNSET is left
+out. Times are epoch seconds. Readers should ignore unknown keys: the number under `schema` rises only when a reader of
+the old documents would misread the new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+from msgspec import UNSET
+
+from graphengine.engine.map_items import lost_parts
+from graphengine.engine.steps import RunStatus
+from graphengine.history.load import Wait, waits_of
+from graphengine.history.usage import Usage, figures_of, usage_from
+from graphengine.records.run_diff import Difference, Shared
+from graphengine.records.spending import spending
+from graphengine.records.step_document import (
+    Document,
+    Failure,
+    Part,
+    Step,
+    Waypoint,
+    failure_document,
+    step_document,
+)
+from graphengine.state.encoded import opened
+from graphengine.state.ending import Ending
+from graphengine.stores.base import Status, Summary, status_of
+
+if TYPE_CHECKING:
+    from graphengine.engine import steps as recorded
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.records import run_diff
+    from graphengine.records.spending import Spent
+    from graphengine.state import amounts
+    from graphengine.stores.base import RunInfo
+
+# --- Runs ------------------------------------------------------------------------------------------------------------
+
+
+class Parent(Part):
+    """The run that a branch started from, and the step.
+
+    Attributes:
+        run_id: The run.
+        seq: The last step that both share.
+    """
+
+    run_id: str
+    seq: int
+
+
+class Spending(Usage, frozen=True, kw_only=True):
+    """What one agent spent at one node on one model.
+
+    Attributes:
+        agent: The agent; "" if rules answered for it.
+        model: The model; "" if it is not recorded.
+        node: The node's path.
+        inherited: Whether it was spent before the run branched off.
+    """
+
+    agent: str
+    model: str
+    node: str
+    inherited: bool
+
+
+class SpendingOfRun(Document):
+    """What a run spent on models.
+
+    Attributes:
+        run_id: The run.
+        usage: All of it.
+        inherited: The part of it that was spent before it branched off.
+        spending: The same by agent, model and node.
+    """
+
+    run_id: str
+    usage: Usage
+    inherited: Usage
+    spending: Sequence[Spending]
+
+
+class RunHead(Document):
+    """A run after a step, without its state and its steps.
+
+    Attributes:
+        run_id: Its id.
+        graph: The name of its graph.
+        status: Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`.
+        parent: The run it was branched from.
+        tags: Its tags.
+        ending: Why it ended.
+        error: What it failed with.
+        waits: What it waits for.
+        usage: Its usage of models, including what it inherited.
+        inherited: The part of it that was spent before it branched off.
+        deaths: How often its process died with nodes in flight: their calls of models are in no usage.
+    """
+
+    run_id: str
+    graph: str
+    status: Status
+    parent: Parent | None
+    tags: Sequence[str]
+    ending: Ending | None
+    error: Failure | None
+    waits: Sequence[Wait]
+    usage: Usage
+    inherited: Usage
+    deaths: int
+
+
+class FailedPart(Part):
+    """An item of a map, or an arm of a fork, that failed for good.
+
+    Attributes:
+        item: The item's value, by its name in `each`; empty for an arm.
+        error: The failure; `path` has the item's position, as in `research[3]`.
+    """
+
+    item: Mapping[str, Any]
+    error: Failure
+
+
+class Run(RunHead, kw_only=True):
+    """A run.
+
+    Attributes:
+        state: Its fields.
+        failures: The parts of maps and forks that failed and were not repeated since.
+        output: The value of the graph's `result=`; omitted without one, and always in `show`.
+        spending: Its usage by agent, model and node.
+        steps: Its steps, those shared with its parents included.
+    """
+
+    state: Mapping[str, Any]
+    failures: Sequence[FailedPart]
+    output: Any = UNSET
+    spending: Sequence[Spending]
+    steps: Sequence[Step]
+
+
+def _where(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
+    """Return the fields that all documents about where a run is have."""
+    return {
+        "run_id": info.id,
+        "graph": info.graph,
+        "status": status_of(info) if snapshot.seq == info.seq else snapshot.status,
+        "ending": snapshot.ending,
+        "error": failure_document(snapshot.failure) if snapshot.failure is not None else None,
+        "waits": waits_of(snapshot),
+        "usage": usage_from(snapshot.usage),
+    }
+
+
+def _failures(snapshot: Snapshot) -> list[FailedPart]:
+    return [FailedPart(opened(lost.values), failure_document(lost.error)) for lost in lost_parts(snapshot)]
+
+
+def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
+    """Return the fields of a run's `RunHead` at a snapshot."""
+    return {
+        **_where(info, snapshot),
+        "parent": _parent(info),
+        "tags": info.tags,
+        "inherited": usage_from(snapshot.inherited),
+        "deaths": snapshot.deaths,
+    }
+
+
+def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Step], output: object = UNSET) -> Run:
+    """Return the document of a run at a snapshot.
+
+    Args:
+        info: The store's facts about the run.
+        snapshot: Its snapshot, the last one or an earlier one.
+        steps: Its steps up to there, including those that it shares with its parents.
+        output: The value of the graph's `result=`, as JSON.
+    """
+    taken = list(steps)
+    return Run(
+        **head_facts(info, snapshot),
+        state=snapshot.root.values,
+        failures=_failures(snapshot),
+        output=output,
+        spending=spending_document(spending(taken, info.parent_seq)),
+        steps=[step_document(step) for step in taken],
+    )
+
+
+def _parent(info: RunInfo) -> Parent | None:
+    return Parent(run_id=info.parent, seq=info.parent_seq) if info.parent is not None else None
+
+
+def spending_of_run(info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Step]) -> SpendingOfRun:
+    """Return what a run spent on models up to a snapshot."""
+    return SpendingOfRun(
+        run_id=info.id,
+        usage=usage_from(snapshot.usage),
+        inherited=usage_from(snapshot.inherited),
+        spending=spending_document(spending(steps, info.parent_seq)),
+    )
+
+
+def spending_document(spent: Iterable[Spent]) -> Sequence[Spending]:
+    """Return what was spent on models, by agent, model and node."""
+    return [
+        Spending(agent=each.agent, model=each.model, node=each.node, inherited=each.inherited, **figures_of(each.usage))
+        for each in spent
+    ]
+
+
+# --- Lists of runs ---------------------------------------------------------------------------------------------------
+
+
+class ListedRun(Part):
+    """A run in a list.
+
+    Attributes:
+        run_id: Its id.
+        graph: The name of its graph.
+        status: Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`.
+        seq: The number of its last step.
+        created_at: When it began.
+        updated_at: When its last step was recorded.
+        parent: The run it was branched from.
+        tags: Its tags.
+        driver: The process that drives it now.
+        due_at: When its first timer is due.
+        queue: The queue from which workers take it.
+        priority: The higher, the sooner it is taken.
+        tenant: For whom it runs; the tenants of a queue take turns.
+        queued: Whether no process has driven it yet.
+        summary: What a list shows of it; null before its status first changed.
+        waits: What it waits for.
+    """
+
+    run_id: str
+    graph: str
+    status: Status
+    seq: int
+    created_at: float
+    updated_at: float
+    parent: Parent | None
+    tags: Sequence[str]
+    driver: str | None
+    due_at: float | None
+    queue: str
+    priority: int
+    tenant: str | None
+    queued: bool
+    summary: Summary | None
+    waits: Sequence[Wait]
+
+
+class RunNow(ListedRun, tag_field="schema", tag=1, kw_only=True):
+    """A run as the HTTP service returns it, without its steps.
+
+    Attributes:
+        ending: Why it ended.
+        error: What it failed with.
+        state: Its fields; secret ones are encrypted.
+        failures: The parts of maps and forks that failed and were not repeated since.
+        output: The value of the graph's `result=`, once it is finished; omitted without one.
+        usage: Its usage of models.
+    """
+
+    ending: Ending | None
+    error: Failure | None
+    state: Mapping[str, Any]
+    failures: Sequence[FailedPart]
+    output: Any = UNSET
+    usage: Usage
+
+
+class Runs(Document):
+    """Recorded runs, the newest first.
+
+    Attributes:
+        runs: The runs.
+    """
+
+    runs: Sequence[ListedRun]
+
+
+class TreeRun(ListedRun):
+    """A run in a tree.
+
+    Attributes:
+        after: The run whose state it began with.
+        spent: What it spent itself; null if it cannot be read.
+        spent_in_all: That, plus all branches below it.
+    """
+
+    after: str | None
+    spent: Usage | None
+    spent_in_all: Usage
+
+
+class Tree(Document):
+    """Recorded runs, and the runs they were branched from.
+
+    Attributes:
+        runs: The runs; `parent` is where each branched off.
+    """
+
+    runs: Sequence[TreeRun]
+
+
+def _listed(info: RunInfo, snapshot: Snapshot | None) -> dict[str, Any]:
+    """Return the fields of a run's `ListedRun`."""
+    names = ("graph", "seq", "created_at", "updated_at", "tags", "driver", "due_at", "queue", "priority")
+    return {
+        "run_id": info.id,
+        "status": status_of(info),
+        **{name: getattr(info, name) for name in (*names, "tenant", "queued", "summary")},
+        "parent": _parent(info),
+        "waits": [] if snapshot is None else waits_of(snapshot),
+    }
+
+
+def runs_document(runs: Iterable[RunInfo], waiting: Mapping[str, Snapshot] | None = None) -> Runs:
+    """Return the document of a list of runs, without their steps.
+
+    Args:
+        runs: The runs.
+        waiting: The snapshots of waiting runs by id; the others wait for nothing.
+    """
+    return Runs(runs=[ListedRun(**_listed(info, (waiting or {}).get(info.id))) for info in runs])
+
+
+def run_now_document(info: RunInfo, snapshot: Snapshot, output: object = UNSET) -> RunNow:
+    """Return the document of a run as it is now, without its steps; `output` as in `run_document`."""
+    facts = {**_listed(info, snapshot), **_where(info, snapshot), "seq": snapshot.seq}
+    return RunNow(**facts, failures=_failures(snapshot), state=snapshot.root.values, output=output)
+
+
+def tree_document(
+    runs: Iterable[RunInfo],
+    waiting: Mapping[str, Snapshot],
+    after: Mapping[str, str],
+    spent: tuple[Mapping[str, amounts.Usage], Mapping[str, amounts.Usage]],
+) -> Tree:
+    """Return the document of runs and the runs they branched from.
+
+    Args:
+        runs: The runs.
+        waiting: The snapshots of waiting runs by id.
+        after: The run whose state a run started with, by id.
+        spent: What each run spent on models itself, by id, and with all branches below it. Runs that cannot be read are
+            missing from the first.
+    """
+    own, whole = spent
+    lines = [
+        TreeRun(
+            **_listed(info, waiting.get(info.id)),
+            after=after.get(info.id),
+            spent=usage_from(own[info.id]) if info.id in own else None,
+            spent_in_all=usage_from(whole.get(info.id, {})),
+        )
+        for info in runs
+    ]
+    return Tree(runs=lines)
+
+
+# --- Two runs --------------------------------------------------------------------------------------------------------
+
+
+class SpentSince(Usage, frozen=True, kw_only=True):
+    """What one run spent since the two diverged.
+
+    Attributes:
+        steps: The number of its completed visits since.
+        seconds: How long it was driven since.
+    """
+
+    steps: int
+    seconds: float
+
+
+class Side(Part):
+    """One of the two compared runs.
+
+    Attributes:
+        run_id: The run.
+        graph: The name of its graph.
+        status: As of the compared step.
+        seq: The compared step.
+        parted_at: Its first step that the other run does not have; null if there is none.
+        begins: The update that it branched off with.
+        way: The steps since that chose an edge.
+        usage: All that it spent on models.
+        spent: What it spent since they diverged.
+    """
+
+    run_id: str
+    graph: str
+    status: RunStatus
+    seq: int
+    parted_at: int | None
+    begins: Sequence[Any] | None
+    way: Sequence[Waypoint]
+    usage: Usage
+    spent: SpentSince
+
+
+class Compared(Document):
+    """Where two runs diverge, and how they differ.
+
+    Attributes:
+        shared: The last step that both have; null if there is none.
+        alike: How many steps of both paths from there are equal.
+        first: The first run.
+        second: The second run.
+        differences: All differences of their states, however large.
+        setup: How their graphs (with prompts), limits and models differ, a line each.
+    """
+
+    shared: Shared | None
+    alike: int
+    first: Side
+    second: Side
+    differences: Sequence[Difference]
+    setup: Sequence[str]
+
+
+def diff_document(found: run_diff.RunDiff) -> Compared:
+    """Return the document of where two runs diverge."""
+    return Compared(
+        shared=found.shared,
+        alike=found.alike,
+        first=_side(found.first),
+        second=_side(found.second),
+        differences=found.differences,
+        setup=found.setup,
+    )
+
+
+def _side(side: run_diff.Side) -> Side:
+    return Side(
+        run_id=side.info.id,
+        graph=side.info.graph,
+        status=side.snapshot.status,
+        seq=side.snapshot.seq,
+        parted_at=side.parts_at,
+        begins=side.begins.update if side.begins is not None else None,
+        way=[msgspec.convert(step_document(step), Waypoint, from_attributes=True) for step in side.path],
+        usage=usage_from(side.snapshot.usage),
+        spent=SpentSince(**figures_of(side.spent), steps=side.steps, seconds=side.seconds),
+    )
+
+
+# --- Watching a run --------------------------------------------------------------------------------------------------
+
+
+class WatchLine(Document):
+    """A line of a watched run.
+
+    Attributes:
+        event: The kind of this line.
+        run_id: The run.
+        graph: The name of its graph.
+    """
+
+    run_id: str
+    graph: str
+
+
+class Stepped(WatchLine, kw_only=True):
+    """A step was recorded.
+
+    Attributes:
+        step: The step.
+    """
+
+    event: Literal["step"] = "step"
+    step: Step
+
+
+class StatusReported(WatchLine, kw_only=True):
+    """The status of the run, whenever one of these values changes.
+
+    Attributes:
+        status: Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`.
+        driver: The process that drives it; null if none does.
+        waits: What it waits for.
+    """
+
+    # "stands" stays its name in JSON, which recorded documents have and their readers match.
+    event: Literal["stands"] = "stands"
+    status: Status
+    driver: str | None
+    waits: Sequence[Wait]
+
+
+class WatchEnded(WatchLine, kw_only=True):
+    """The run is over, or is no longer watched.
+
+    Attributes:
+        status: As of the last step.
+        driver: Null: no process drives it.
+        seq: Its last step.
+        ending: Why it ended.
+        error: What it failed with.
+        waits: What it waits for.
+        state: Its fields.
+        usage: Its usage of models, including what it inherited.
+    """
+
+    event: Literal["ended"] = "ended"
+    status: RunStatus | Literal["queued"]
+    driver: str | None = None
+    seq: int
+    ending: Ending | None
+    error: Failure | None
+    waits: Sequence[Wait]
+    state: Mapping[str, Any]
+    usage: Usage
+
+
+def ended_document(info: RunInfo, snapshot: Snapshot) -> WatchEnded:
+    """Return how a run ended, or where it is when it is no longer watched."""
+    return WatchEnded(**_where(info, snapshot), seq=snapshot.seq, state=snapshot.root.values)

@@ -1,0 +1,317 @@
+"""The event that a recorded step came from, so that today's graph can decide it again.
+
+A step records which event it came from (`AttemptEnded.cause`), with the event's times, costs, answers and failures, and
+the updates that a result led to instead of the result. `SourceEvent.unsure` lists what no log contains. No node is
+called; nothing is imported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, assert_never
+
+from pydantic import ValidationError
+
+from graphengine.engine import steps
+from graphengine.engine.events import (
+    AnswerArrived,
+    AnswerRefused,
+    Begun,
+    BranchedOff,
+    LimitMet,
+    MessageCame,
+    NodeBegun,
+    NodeEntered,
+    NodeFailed,
+    NodeFinished,
+    NodeLeft,
+    NodeWaits,
+    Resumed,
+    Settled,
+    StopAsked,
+    WaitOver,
+    WorkDone,
+    Written,
+)
+from graphengine.engine.graph_migration import shifted
+from graphengine.engine.lookup import plan_of, view_of
+from graphengine.engine.steps import AttemptEnded, Node, Shift, Started, falls_back, ops_of
+from graphengine.errors import GraphEngineError, InputError, InvalidUpdate, MutatedInput, NoChoice
+from graphengine.graph.options import START
+from graphengine.reducers import maximum
+from graphengine.state.field import why
+from graphengine.state.view import Held, View
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.engine.events import Event
+    from graphengine.engine.plan import NodePlan, Plan
+    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.engine.steps import Step
+    from graphengine.state.field import FieldType
+    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.state.schema import StateType
+
+RESULT: Final = "a result that did not fit, which no log contains"
+FUNCTION: Final = "a part of a result that writes= extracts, which no log contains"
+REPLACED: Final = "a value that was set where today a reducer combines: whether it was to replace is not recorded"
+RAW: Final = "an update for a custom reducer whose parameter has no type"
+
+
+class SourceEvent(NamedTuple):
+    """Return the event that a step came from.
+
+    Attributes:
+        event: The event; None if too little of it is recorded.
+        unsure: What is unknown about it.
+    """
+
+    event: Event | None
+    unsure: Sequence[str] = ()
+
+
+class Mismatch(Exception):
+    """Today's graph is not where the step says the run was, or its types refuse what the step says was written.
+
+    Args:
+        what: What differs, as in `graphengine.records.replay.replay.Difference`.
+        message: The difference in a sentence.
+        repair: What to do about it.
+    """
+
+    def __init__(self, what: str, message: str, repair: str) -> None:
+        super().__init__(message)
+        self.what, self.message, self.repair = what, message, repair
+
+
+def source_event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent:
+    """Return the event that a step came from.
+
+    Args:
+        plan: The plan of today's graph.
+        snapshot: The run before the step.
+        step: The step.
+
+    Raises:
+        Mismatch: Today's graph cannot get such an event there.
+    """
+    found = _event(plan, snapshot, step)
+    return found if isinstance(found, SourceEvent) else SourceEvent(found)
+
+
+def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Event:  # noqa: C901, PLR0911, PLR0912 - a kind a case
+    facts, at = step.data, step.at
+    visit = (step.frame, step.node, step.visit, step.attempt)
+    match facts:
+        case Started():
+            values, typed = _first_state(plan.state, step)
+            return Begun(at, facts.run_id, values, typed, facts.limits, facts.given, facts.after, facts.pause)
+        case AttemptEnded():
+            return _ended(plan, snapshot, step, facts)
+        case steps.Left():
+            _node_at(plan, snapshot, step)
+            return NodeLeft(step.frame, at)
+        case steps.Joined():
+            walked(plan, snapshot, step)
+            return Settled(step.frame, at)
+        case steps.Mapped() | steps.Entered():
+            _node_at(plan, snapshot, step)
+            return NodeEntered(*visit, at)
+        case steps.Begun():
+            _node_at(plan, snapshot, step)
+            return NodeBegun(*visit, at)
+        case steps.Recorded():
+            _node_at(plan, snapshot, step)
+            work = (*visit, step.began, at, facts.key, facts.name, facts.value)
+            return WorkDone(*work, usage=facts.usage or None, by=facts.by, outputs=facts.outputs)
+        case steps.Waiting():
+            _node_at(plan, snapshot, step)
+            return NodeWaits(*visit, step.began, at, facts.waits, facts.usage or None)
+        case steps.Answered():
+            frame, _ = _node_at(plan, snapshot, step)
+            if facts.by == "answer":
+                return AnswerArrived(facts.wait, frame.waits[facts.wait].id, at, facts.answer.value)
+            return WaitOver(step.frame, facts.wait, at, delivered=facts.by == "message")
+        case steps.Refused():
+            if facts.key:
+                _node_at(plan, snapshot, step)
+                return AnswerRefused(*visit, at, facts.key, facts.message)
+            waited = snapshot.frames.get(step.frame) if step.visit else None  # nothing waited for it any longer
+            return AnswerArrived(
+                facts.wait, waited.waits[facts.wait].id if waited is not None else "", at, facts.answer
+            )
+        case steps.Message():
+            return MessageCame(at, facts.topic, facts.payload)
+        case steps.Resumed():
+            rest = (facts.limits, facts.fingerprint, facts.pause, _shift(facts), facts.shared_process, facts.retries)
+            retries = facts.retries or snapshot.status == "failed"
+            return Resumed(at, facts.crashed, *rest, retry_failed=retries and not facts.settled)
+        case steps.Stopped():
+            return StopAsked(at, facts.ending.reason, facts.ending.why, facts.error)
+        case steps.Branched():
+            frame, inner = walked(plan, shifted(snapshot, facts), step)
+            view = View(inner.state, frame)
+            updates = [(op[1], update_of(inner.state, op, view)) for op in step.update]
+            run = (at, facts.run_id, facts.parent, step.seq - 1, updates, facts.fingerprint, facts.limits)
+            return BranchedOff(*run, step.frame, facts.pause, _shift(facts))
+        case _:
+            assert_never(facts)
+
+
+def walked(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any]]:
+    """Return a step's frame, and the plan that it walks today.
+
+    Raises:
+        Mismatch: The frame or its graph does not exist.
+    """
+    frame = snapshot.frames.get(step.frame)
+    if frame is None:
+        raise Mismatch("ready", f"the run is not at {step.path or 'its beginning'} at this step", "look at the log")
+    try:
+        return frame, plan_of(plan, frame)
+    except (KeyError, NoChoice) as error:
+        message = f"the graph around {step.path} no longer exists"
+        raise Mismatch("ready", message, "restore it, under its old name") from error
+
+
+def node_of(plan: Plan[Any], step: Step) -> NodePlan:
+    """Return a step's node; `plan` is the one that its frame walks.
+
+    Raises:
+        Mismatch: The graph has no such node.
+    """
+    node = plan.nodes.get(step.node)
+    if node is None:
+        message = f"today's graph {plan.graph!r} has no node {step.node!r}; it has {', '.join(plan.nodes)}"
+        raise Mismatch("ready", message, f"restore {step.node!r}, or give the new node its name")
+    return node
+
+
+def _node_at(plan: Plan[Any], snapshot: Snapshot, step: Step) -> tuple[Frame, Plan[Any]]:
+    """Return what `walked` returns, and check that the plan has the step's node."""
+    frame, inner = walked(plan, snapshot, step)
+    if step.node != START:
+        node_of(inner, step)
+    return frame, inner
+
+
+def _first_state(state: StateType[Any], step: Step) -> tuple[dict[str, JsonValue], dict[str, object]]:
+    """Return the state, as records and typed values, with which a run would start today from its recorded first step.
+
+    Raises:
+        Mismatch: It does not fit.
+    """
+    given = {op[1]: op[2] for op in step.update if op[1] in state.fields}
+    view = View(state, Held(given))
+    try:
+        typed = {name: view.get(name) for name in given}
+        made = state.model.__pydantic_validator__.validate_python(typed, by_name=True, by_alias=False)
+        begins = state.initial(made, "the first step")
+    except (ValidationError, ValueError, InvalidUpdate, InputError) as error:
+        reason = error.message if isinstance(error, GraphEngineError) else why(error, hide=bool(state.secrets))
+        message = f"the state that the run began with does not fit {state.model.__name__}: {reason}"
+        raise Mismatch("state", message, "give the fields their old types, or give new fields defaults") from error
+    return begins.values, begins.typed
+
+
+def _ended(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded) -> SourceEvent | Event:  # noqa: PLR0911 - an event a cause
+    """Return the event that ended an attempt, its wait, or everything inside a node."""
+    if facts.cause == "limit":
+        return LimitMet(step.frame, step.at)
+    frame, inner = walked(plan, snapshot, step)
+    node = node_of(inner, step)
+    visit = (step.frame, step.node, step.visit, step.attempt)
+    times = (step.began, step.at)
+    chance = 0.5 if facts.chance is None else facts.chance
+    first = facts.error.first if facts.error is not None else None
+    if facts.cause == "entered":
+        return NodeEntered(*visit, step.at, chance)
+    if facts.cause == "settled":
+        changed = first is not None and first.kind == MutatedInput.code and first.path == step.path
+        return Settled(step.frame, step.at, first if changed else None, chance)
+    if facts.cause in ("answered", "over"):
+        name = facts.wait or next(iter(frame.waits))  # a wait of the node itself, which has no other
+        if facts.cause == "over":
+            return WaitOver(step.frame, name, step.at)
+        if facts.answer is None:
+            return SourceEvent(None, [RESULT])
+        return AnswerArrived(name, frame.waits[name].id, step.at, facts.answer.value)
+    if first is not None and (facts.cause or not isinstance(facts, Node)):
+        failed = NodeFailed(*visit, *times, first, facts.usage or None, facts.choice, chance, facts.refused)
+        return SourceEvent(failed, [RESULT] if facts.cause == "finished" else ())
+    updates, unsure = _written(inner, frame, step, node)
+    more = facts if isinstance(facts, Node) else None
+    return SourceEvent(NodeFinished(*visit, *times, updates, facts.usage or None, facts.choice, more=more), unsure)
+
+
+def _written(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple[Written, Sequence[str]]:
+    """Return the updates that a result led to, in place of the result."""
+    view, fields = view_of(plan, frame), plan.state.fields
+    ops = list(ops_of(step))
+    if falls_back(step) and plan.collect_errors is not None:  # the engine adds the failure again, last
+        last = max((index for index, op in enumerate(ops) if op[1] == plan.collect_errors), default=len(ops))
+        del ops[last : last + 1]
+    unsure = []
+    is_whole = all(source is None for _, source in node.writer.parts)
+    if not is_whole:
+        unsure.append(FUNCTION)
+    if any(op[0] in ("reduce", "raw") and _is_bare(fields.get(op[1])) for op in ops):
+        unsure.append(RAW)
+    if any(op[0] == "set" and op[1] in fields and fields[op[1]].reducer is not None for op in ops):
+        unsure.append(REPLACED)
+    if is_whole and not plan.state.whole:  # a validator of the whole state can change what is written
+        _check_targets(plan, node, ops, step)
+    return Written([(op[1], update_of(plan.state, op, view)) for op in ops]), unsure
+
+
+def _check_targets(plan: Plan[Any], node: NodePlan, ops: Sequence[Op], step: Step) -> None:
+    """Check that today's node writes the same fields as the recorded one.
+
+    Raises:
+        Mismatch: It omits some, or writes others.
+    """
+    written, writer = {op[1] for op in ops}, node.writer
+    always = writer.fields if writer.keys is None else frozenset()
+    others = sorted(written - writer.fields - {plan.collect_errors})
+    missing = sorted(always - written)
+    if others or missing:
+        parts = [f"no longer writes {', '.join(others)}"] if others else []
+        parts += [f"writes {', '.join(missing)} too"] if missing else []
+        message = f"today {step.path} {' and '.join(parts)}"
+        raise Mismatch("update", message, "give writes= its old value, or accept that runs diverge here")
+
+
+def _is_bare(field: FieldType | None) -> bool:
+    """Return whether a field's reducer is the user's and does not say which type of update it takes."""
+    if field is None or field.reducer is None or field.given is not None or field.operation is not None:
+        return False
+    return field.reducer.__module__ != maximum.__module__  # a built-in reducer takes the field's type
+
+
+def update_of(state: StateType[Any], op: Op, view: View) -> object:
+    """Return the update that an operation, or an item's write, came from.
+
+    Raises:
+        Mismatch: Today's type of the field refuses it, or there is no such field.
+    """
+    field = state.fields.get(op[1])
+    if field is None:
+        message = f"today's state {state.model.__name__} has no field {op[1]!r}, which this step wrote"
+        raise Mismatch("update", message, f"restore {op[1]!r}, or branch the run from before this step")
+    try:
+        if op[0] not in ("item", "raw"):
+            return field.again(op, view)
+        made: Any = field.parts([op], view)[0]
+        return made if op[0] == "raw" and field.reducer is not None else made[0]
+    except (GraphEngineError, ValidationError, ValueError, TypeError, KeyError, IndexError) as error:
+        reason = error.message if isinstance(error, GraphEngineError) else why(error)
+        message = f"today's type of {op[1]!r} rejects what this step wrote: {reason}"
+        repair = f"let the type of {op[1]!r} accept it, or accept that runs diverge here"
+        raise Mismatch("update", message, repair) from error
+
+
+def _shift(facts: Shift) -> Shift:
+    """Return how a changed graph changed the run; marks for graphs inside are computed again."""
+    shift = Shift(**{name: getattr(facts, name) for name in Shift.__struct_fields__})
+    shift.marks_of = {}
+    return shift

@@ -1,0 +1,205 @@
+"""Whether today's node could have taken a recorded step, and which input it would get today.
+
+A step records what a node was: it ran, or it was a map, a graph or a question. Today's node must be the same. Its input
+is compared by the places from which its parameters were read then (in the recorded graph spec) and are read now,
+on the recorded state.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import UNSET
+
+from graphengine.engine.lookup import view_of
+from graphengine.engine.phases import Fallback, Ready
+from graphengine.engine.snapshot import CRASHES
+from graphengine.engine.steps import Attempt, Failed, Waiting, WaitRecord, failure_of, falls_back, outcome_of
+from graphengine.errors import GraphEngineError, MissingInput
+from graphengine.graph.question import NO_ANSWER, AskBody
+from graphengine.records.replay.step_diff import StepDifference, plain, short
+from graphengine.state.field import why
+from graphengine.state.interrupts import reraise_interrupt
+from graphengine.state.selector import Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from graphengine.engine.graph_spec import NodeSpec
+    from graphengine.engine.plan import Call, Plan
+    from graphengine.engine.snapshot import Frame
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonValue
+    from graphengine.state.view import View
+
+OF_ATTEMPTS: Final = ("node", "item", "attempt", "failed", "mapped", "entered", "begun", "recorded", "waiting")
+"""Kinds of steps that belong to an attempt of a node, from its beginning to its end."""
+
+_RESTORE: Final = "restore it, or accept that runs diverge here"
+
+
+def node_differences(
+    plan: Plan[Any], frame: Frame, step: Step, graph_spec: NodeSpec | None
+) -> Iterator[StepDifference]:
+    """Yield how today's node differs from a step's recorded node, before anything is decided.
+
+    Args:
+        plan: The plan that the step's frame walks today; it has the step's node.
+        frame: The frame, before the step.
+        step: The step, of an attempt that ran.
+        graph_spec: The recorded node: its entry in the graph spec of its graph; None if there is none.
+    """
+    node = plan.nodes[step.node]
+    view = view_of(plan, frame)
+    if isinstance(frame.phase, Fallback):
+        call = node.fallback.call if node.fallback is not None else None
+        if call is None:
+            message = f"the fallback function of {step.path} ran; today it has none"
+            yield StepDifference("retry", "fallback", None, message, "restore the node's fallback")
+        else:
+            yield from _inputs(call, view, step, None)
+        return
+    if not isinstance(frame.phase, Ready) or frame.crashes >= CRASHES:
+        return
+    if node.each is not None and frame.kind != "item":
+        yield from _nature(step, "a map")
+        return
+    try:
+        call, choice = node.pick(view)
+    except BaseException as error:  # noqa: BLE001 - selectors are the user's
+        reraise_interrupt(error)
+        if not _failed(step):
+            yield StepDifference("choice", outcome_of(step).choice or None, None, _raised(step, error), _RESTORE)
+        return
+    yield from _choice(step, choice)
+    kind = {"graph": "a graph", "ask": "a question"}.get(call.body.kind, "code")
+    different = list(_nature(step, kind))
+    yield from different
+    if different:
+        return
+    is_begun = step.kind == "begun"
+    if node.asks is not is_begun and not (node.asks and frame.begun) and (is_begun or not _failed(step)):
+        message = f"whether the start of {step.path} is recorded first (on_resume='ask') differs"
+        yield StepDifference("work", not node.asks, bool(node.asks), message, _RESTORE)
+    if isinstance(step.data, Waiting) and isinstance(call.body, AskBody):
+        yield from _question(call, call.body, view, step, *step.data.waits.values())
+    yield from _inputs(call, view, step, _reads(graph_spec, call.bindings))
+
+
+def _failed(step: Step) -> bool:
+    return isinstance(step.data, (Attempt, Failed)) or falls_back(step)
+
+
+def _nature(step: Step, today: str) -> Iterator[StepDifference]:
+    """Compare what the node was, a map, a graph, a question or code; a failure does not tell."""
+    asks = isinstance(step.data, Waiting) and any(not wait.key for wait in step.data.waits.values())
+    was = {"mapped": "a map", "entered": "a graph"}.get(step.kind, "a question" if asks else "code")
+    if was != today and not _failed(step):
+        message = f"the kind of {step.path}: recorded as {was}, but today the node is {today}"
+        yield StepDifference("ready", was, today, message, _RESTORE)
+
+
+def _raised(step: Step, error: BaseException) -> str:
+    reason = error.message if isinstance(error, GraphEngineError) else f"{type(error).__name__}: {why(error)}"
+    return f"{step.path} could not be run today: {reason}"
+
+
+def _choice(step: Step, choice: str) -> Iterator[StepDifference]:
+    """Compare the recorded choice with today's."""
+    waits = step.data.waits.values() if isinstance(step.data, Waiting) else ()
+    was = next((wait.choice for wait in waits if wait.choice), outcome_of(step).choice)
+    records_choice = step.kind in ("node", "item", "entered") and not falls_back(step)
+    if (was or records_choice) and was != choice:
+        message = f"what {step.path} chooses: recorded {was or 'nothing'}, today {choice or 'nothing'}"
+        yield StepDifference("choice", was, choice, message, "restore the selector and the cases")
+
+
+def _question(call: Call, body: AskBody, view: View, step: Step, wait: WaitRecord) -> Iterator[StepDifference]:
+    """Compare the question: the type of its answer, its timeout, its default, and its text.
+
+    A function that makes the text is not called.
+    """
+    ask = body.ask
+    was: dict[str, JsonValue] = {"schema": plain(wait.schema)}
+    now: dict[str, JsonValue] = {"schema": plain(ask.answers.schema)}
+    if ask.timeout_seconds is not None:
+        now["seconds"] = round(ask.timeout_seconds, 3)
+    if ask.default is not NO_ANSWER:
+        now["default"] = plain(ask.answers.record(ask.default))
+    if wait.due is not None:
+        was["seconds"] = round(wait.due - step.at, 3)
+    if wait.default is not UNSET:
+        was["default"] = plain(wait.default)
+    if isinstance(ask.question, str):
+        was["text"], now["text"] = wait.question, str(body.call(**call.values(view)))
+    differs = [name for name in ("schema", "seconds", "default", "text") if was.get(name) != now.get(name)]
+    if differs:
+        message = f"the question at {step.path} has another {', '.join(differs)} today"
+        yield StepDifference("wait", was, now, message, _RESTORE)
+
+
+def _reads(graph_spec: NodeSpec | None, now: Mapping[str, str]) -> Mapping[str, str] | None:
+    """Return where parameters were read from, if the graph spec has it; older ones do not.
+
+    For a node that chooses, the spec lists everything that its cases read; only what today's case also takes counts.
+    """
+    if graph_spec is None or "reads" not in graph_spec:
+        return None
+    pairs = [(text.partition("=")[0], text.rpartition("=")[2]) for text in graph_spec["reads"]]
+    if "choices" not in graph_spec:
+        return dict(pairs)
+    return {name: place if (name, place) in pairs else dict(pairs).get(name, place) for name, place in now.items()}
+
+
+def _inputs(call: Call, view: View, step: Step, recorded: Mapping[str, str] | None) -> Iterator[StepDifference]:
+    """Compare the input that the node would get today with its recorded input."""
+    failure = failure_of(step)
+    try:
+        call.values(view)
+    except BaseException as error:  # noqa: BLE001 - the user's functions read inputs
+        reraise_interrupt(error)
+        if not _failed(step):
+            yield StepDifference("inputs", recorded, None, _raised(step, error), _RESTORE)
+        return
+    if failure is not None and failure.kind == MissingInput.code and step.kind in ("attempt", "failed"):
+        message = f"{step.path} failed because an input was None; today it would be run"
+        yield StepDifference("inputs", failure.message, None, message, _RESTORE)
+    elif recorded is not None:
+        yield from _bindings(recorded, call.bindings, view, step)
+
+
+def _bindings(was: Mapping[str, str], now: Mapping[str, str], view: View, step: Step) -> Iterator[StepDifference]:
+    """Compare where parameters are read from; two places that hold the same value count as equal."""
+    if was == now or sorted(was.values()) == sorted(now.values()):  # a parameter by another name reads the same
+        return
+    parts = []
+    for name in sorted({*was, *now}):
+        before, after = was.get(name), now.get(name)
+        if before != after and not (before and after and _same(before, after, view)):
+            parts.append(name)
+    if parts:
+        changes = "; ".join(
+            f"{name} from {was.get(name, 'nowhere')} then, {now.get(name, 'nowhere')} now" for name in parts
+        )
+        old = {name: _shown(was.get(name), view) for name in parts}
+        new = {name: _shown(now.get(name), view) for name in parts}
+        yield StepDifference("inputs", old, new, f"what {step.path} reads: {changes}", _RESTORE)
+
+
+def _same(first: str, second: str, view: View) -> bool:
+    """Return whether two places hold the same value; what a function returned is not known."""
+    try:
+        return bool(Reading.of(first).read(view) == Reading.of(second).read(view))
+    except (GraphEngineError, KeyError, TypeError, ValueError):
+        return False
+
+
+def _shown(place: str | None, view: View) -> JsonValue:
+    """Return a place and its value, unless that is a secret."""
+    if place is None:
+        return None
+    try:
+        reading = Reading.of(place)
+        return place if reading.roots & view.secrets else f"{place} = {short(plain(reading.read(view)))}"
+    except (GraphEngineError, KeyError, TypeError, ValueError):
+        return f"{place}, which is not a path of today's state"

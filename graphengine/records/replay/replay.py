@@ -1,0 +1,343 @@
+"""Replay: decide a recorded run again with today's graph, without calling a node.
+
+Each recorded step gives back the event that it came from (`graphengine.records.replay.event_of_step`). `decide` decides
+that event again with today's plan, and the two steps are compared (`graphengine.records.replay.step_diff`), as are the
+recorded node and its input with today's (`graphengine.records.replay.node_diff`). Then the recorded step is folded, so
+that later differences are found too. Conditions, reducers, validators and selectors are called; nodes, agents and
+resources never.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
+
+from graphengine.compile.compiler import compiled
+from graphengine.engine.fold import evolve
+from graphengine.engine.lookup import StaleEvent
+from graphengine.engine.redaction import encrypted_today, hidden
+from graphengine.engine.session import Session
+from graphengine.engine.snapshot import Snapshot, sub_id
+from graphengine.engine.steps import (
+    Continued,
+    Outcome,
+    Started,
+    fingerprint_of,
+    marks_in,
+    outcome_of,
+)
+from graphengine.errors import GraphChanged, GraphEngineError, StoreCorrupt
+from graphengine.records.export import Exported
+from graphengine.records.replay.event_of_step import (
+    RAW,
+    Mismatch,
+    node_of,
+    source_event,
+    walked,
+)
+from graphengine.records.replay.node_diff import OF_ATTEMPTS, node_differences
+from graphengine.records.replay.step_diff import REASON, StepDifference, plain, step_differences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphengine.engine.graph_spec import GraphSpec, NodeSpec
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Frame
+    from graphengine.engine.steps import Decided, Step
+    from graphengine.graph.definition import GraphDefinition
+    from graphengine.state.json_values import JsonValue
+
+_LIMITS: Final = "limits of the run: whether the caller or the graph gave them is not recorded"
+_OLDER: Final = "recorded under version {} of the graph, which a migration replaced since"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One step that today's graph decides differently, or that it could not have reached.
+
+    Attributes:
+        seq: The step.
+        path: The place of its node, as `article/review`; "" for a step of the run itself.
+        what: `edge`, `update`, `inputs`, `work`, `ready`, `state`, `limit`, `retry`, `choice`, `wait`, `map`,
+            `subgraph`, `stop`, `outcome`, `marks`; `reason` if only the explanation of the decision differs.
+        recorded:  What was recorded, as JSON.
+        today: What it is today, as JSON.
+        message: The difference in a sentence.
+        repair: What to do about it.
+    """
+
+    seq: int
+    path: str
+    what: str
+    recorded: JsonValue
+    today: JsonValue
+    message: str
+    repair: str
+
+    def __str__(self) -> str:
+        place = f" ({self.path})" if self.path else ""
+        return f"step {self.seq}{place}, {self.what}: {self.message}\n  repair: {self.repair}"
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay found.
+
+    Attributes:
+        run_id: The run.
+        graph: The name of its graph.
+        steps: How many steps were replayed.
+        differences: What today's graph decides differently, in order of seq.
+        reasons: Steps whose decision is the same and whose explanation differs; they are not differences.
+        unchecked: What could not be decided again, since no log contains it, and in how many steps.
+        skipped: How many steps were not checked at all, since a migration replaced their graph.
+    """
+
+    run_id: str
+    graph: str
+    steps: int
+    differences: Sequence[Difference]
+    reasons: Sequence[Difference]
+    unchecked: Mapping[str, int]
+    skipped: int = 0
+
+    @property
+    def same(self) -> bool:
+        """Whether today's graph decides every step as recorded."""
+        return not self.differences
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether no step was checked."""
+        return self.skipped == self.steps
+
+    @property
+    def first(self) -> Difference | None:
+        """The first difference."""
+        return self.differences[0] if self.differences else None
+
+    def __str__(self) -> str:
+        if self.is_skipped:
+            lines = [f"run {self.run_id} of {self.graph}: none of its {self.steps} steps was checked"]
+        elif self.first is None:
+            lines = [f"run {self.run_id} of {self.graph}: {self.steps} steps, decided the same today"]
+        else:
+            count = len(self.differences)
+            more = f"; {count} differences in all" if count > 1 else ""
+            lines = [f"run {self.run_id} of {self.graph}: today's graph decides differently{more}", str(self.first)]
+        lines += [f"  not checked: {what} ({count} steps)" for what, count in self.unchecked.items()]
+        return "\n".join(lines)
+
+
+def replay(graph: GraphDefinition[Any], run: Exported | Sequence[Step]) -> Replayed:
+    """Decide every step of a recorded run again with today's graph, and report where it decides differently.
+
+    Args:
+        graph: The graph, changed or not since the run was recorded.
+        run: A run as `graphengine.records.export.read_file` returns it, or all its steps, including those shared
+            with its parents (`Runner.history`). Steps alone do not record where nodes read from, so changed inputs are
+            found only if they are missing today.
+
+    Returns:
+        The differences; nothing is written and no node is called.
+
+    Raises:
+        CompileError: The graph has problems.
+        GraphChanged: The run is of a graph with another name.
+        SecretKeyWrong: The run has secrets, and the graph was given another key.
+        StoreCorrupt: The steps do not fold.
+    """
+    plan: Plan[Any] = compiled(graph)
+    steps, graph_specs = (run.steps, run.graph_specs) if isinstance(run, Exported) else (run, {})
+    marked = frozenset(key for step in steps for key in marks_in(step))
+    replayer = _Replayer(plan, graph_specs, marked, marked & frozenset(_keys(plan)))
+    for recorded in steps:
+        step = encrypted_today(plan, replayer.snapshot, recorded) if plan.secret else recorded
+        if isinstance(step.data, Started) and step.data.graph != plan.graph:
+            message = f"the run is of graph {step.data.graph!r}, not {plan.graph!r}"
+            raise GraphChanged(message, where="step 1", repair=f"pass the graph named {step.data.graph!r}")
+        replayer.look(step)
+        replayer.fold(step)
+    snapshot, found = replayer.snapshot, replayer.found
+    reasons = [one for one in found if one.what == REASON]
+    return Replayed(
+        snapshot.run_id,
+        snapshot.graph,
+        snapshot.seq,
+        [one for one in found if one.what != REASON],
+        reasons,
+        dict(replayer.unchecked),
+        replayer.skipped,
+    )
+
+
+@dataclass(slots=True)
+class _Replayer:
+    """The fold of a recorded run, with the differences found so far.
+
+    Attributes:
+        marked: The keys of all marks that the run has; other marks that today's conditions need are kept only here.
+        keys: Those of them that today's graph keeps too.
+        today: Today's decision for the present step; None if there is none.
+        skipped: How many steps were not checked at all.
+        version: The version of the graph under which the present step was recorded.
+        session: Decides events; its steps are not folded, the recorded ones are.
+    """
+
+    plan: Plan[Any]
+    graph_specs: Mapping[str, GraphSpec]
+    marked: frozenset[str]
+    keys: frozenset[str]
+    snapshot: Snapshot = field(default_factory=Snapshot)
+    found: list[Difference] = field(default_factory=list)
+    unchecked: Counter[str] = field(default_factory=Counter)
+    today: Decided | None = None
+    skipped: int = 0
+    version: int = 0
+    session: Session = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.session = Session(self.plan, self.snapshot)
+
+    def look(self, step: Step) -> None:
+        """Decide a step again and note what differs."""
+        self.today = None
+        self.version = self._version_at(step)
+        if self.plan.migrate and self.version < self.plan.version:
+            self.unchecked[_OLDER.format(self.version)] += 1
+            self.skipped += 1
+            return
+        try:
+            differences = list(self._node(step)) or list(self._decided(step))
+        except Mismatch as mismatch:
+            differences = [StepDifference(mismatch.what, step.kind, None, mismatch.message, mismatch.repair)]
+        except Exception as error:  # noqa: BLE001 - selectors and questions are the user's, and a file can contain anything
+            reason = error.message if isinstance(error, GraphEngineError) else f"{type(error).__name__}: {error}"
+            message = f"today's graph cannot decide this step: {reason}"
+            repair = "restore what the run needs, fix the function that raised, or accept that runs diverge here"
+            differences = [StepDifference("state", step.kind, None, message, repair)]
+        for one in differences:
+            parts = StepDifference._make(hidden(self.plan, self.snapshot, step, [*one])) if self.plan.secret else one
+            self.found.append(Difference(step.seq, step.path, *parts))
+
+    def _version_at(self, step: Step) -> int:
+        """Return the version of the graph from this step on."""
+        if isinstance(step.data, Started) and step.data.version:
+            return step.data.version
+        fingerprint = fingerprint_of(step)
+        if not fingerprint:
+            return self.version
+        if fingerprint == self.plan.fingerprint:
+            return self.plan.version
+        graph_spec = self.graph_specs.get(fingerprint)
+        return self.version if graph_spec is None else graph_spec.get("version", self.version)
+
+    def fold(self, step: Step) -> None:
+        """Fold the recorded step, with the marks that only today's graph keeps.
+
+        Raises:
+            StoreCorrupt: It does not follow.
+        """
+        try:
+            evolve(self.snapshot, self._with_marks(step))
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            message = f"step {step.seq} does not fold: {type(error).__name__}: {error}"
+            raise StoreCorrupt(message, where=f"step {step.seq}", repair="use a complete copy of the run") from error
+        self._add_fields(step)
+
+    def _node(self, step: Step) -> Iterator[StepDifference]:
+        """Yield how today's node differs."""
+        if step.kind not in OF_ATTEMPTS or not step.node:
+            return
+        frame, plan = walked(self.plan, self.snapshot, step)
+        node_of(plan, step)
+        yield from node_differences(plan, frame, step, self._graph_spec_of(frame, step.node))
+
+    def _graph_spec_of(self, frame: Frame, node: str) -> NodeSpec | None:
+        """Return the recorded graph spec of a node."""
+        graph_spec = self._graph_of(frame)
+        if graph_spec is None:
+            return None
+        found = next((each for each in graph_spec.get("nodes", ()) if each["name"] == node), None)
+        return found if found is None or "reads" in found else {**found, "reads": []}
+
+    def _graph_of(self, frame: Frame) -> GraphSpec | None:
+        """Return the recorded spec of the graph that a frame walks."""
+        sub = frame.sub
+        if sub is None or sub.up is None:
+            return self.graph_specs.get(self.snapshot.fingerprint)
+        around = self._graph_spec_of(sub.up, sub.up.at)
+        graphs: Mapping[str, GraphSpec] = around.get("graphs", {}) if around is not None else {}
+        return graphs.get(sub.up.choice)
+
+    def _decided(self, step: Step) -> Iterator[StepDifference]:
+        """Yield how today's decision of the step's event differs."""
+        made = source_event(self.plan, self.snapshot, step)
+        self.unchecked.update(made.unsure)
+        if isinstance(step.data, Started) and plain(step.data.limits) != plain(self.plan.limits.given()):
+            self.unchecked[_LIMITS] += 1
+        if made.event is None:
+            return
+        known = step.data.fingerprint if isinstance(step.data, Started) else self.snapshot.fingerprint
+        exact = known == self.plan.fingerprint
+        try:
+            today = self.session.decide(made.event)
+        except StaleEvent:
+            message = f"a step {step.kind!r} of {step.path or 'the run'} is not possible there"
+            yield StepDifference("ready", step.kind, None, message, "check the log: it was recorded by other rules")
+            return
+        self.today = today
+        first = step.kind in ("started", "entered") and today.kind == step.kind
+        shared = {op[1] for op in step.update} & {op[1] for op in today.update} if first else None
+        found = step_differences(_shared(step, shared), _shared(today, shared), self.keys, exact=exact)
+        yield from (one for one in found if one.what != "update" or RAW not in made.unsure)
+
+    def _with_marks(self, step: Step) -> Step:
+        """Return the step with the marks that a changed graph's conditions need and that the recorded run lacks."""
+        today = self.today
+        if today is None or today.kind != step.kind:
+            return step
+        now = {key: mark for key, mark in marks_in(today).items() if key not in self.marked}
+        if not now:
+            return step
+        facts = step.data
+        if isinstance(facts, Outcome):
+            others = [sample for sample in outcome_of(today).samples if sample[0] in now]
+            kept = replace(facts, marks={**now, **facts.marks}, samples=[*facts.samples, *others])
+            return replace(step, data=kept)
+        if isinstance(facts, Continued):
+            return replace(step, data=replace(facts, marks={**now, **facts.marks}))
+        return step
+
+    def _add_fields(self, step: Step) -> None:
+        """Give fields that the recorded run began without the values with which they begin today."""
+        today = self.today
+        if today is None or today.kind not in ("started", "entered") or today.kind != step.kind:
+            return
+        frame = self.snapshot.frames[step.frame]
+        if step.kind == "entered":
+            frame = self.snapshot.frames[sub_id(frame)]
+        for op in today.update:
+            frame.values.setdefault(op[1], op[2])
+
+
+def _keys(plan: Plan[Any]) -> Iterator[str]:
+    for groups in (plan.samples, plan.epochs):
+        for group in groups.values():
+            yield from (tracker.key for tracker in group)
+    for inner in plan.graphs:
+        yield from _keys(inner)
+
+
+def _shared(step: Step, fields: set[str] | None) -> Step:
+    """Return the first step of a run, or of a graph inside it, with only the fields that exist both then and today."""
+    if fields is None:
+        return step
+    facts = step.data
+    if isinstance(facts, Started):
+        facts = replace(facts, version=0, fingerprint="", limits={})
+    return replace(step, data=facts, update=[op for op in step.update if op[1] in fields])

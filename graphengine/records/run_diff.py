@@ -1,0 +1,209 @@
+"""Where two runs diverge, and how their states and what they were run with differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import Step, outcome_of
+from graphengine.history.load import At, graph_spec_of, load_snapshot
+from graphengine.history.usage import spent_since
+from graphengine.records.graph_spec_diff import differences as graph_differences
+from graphengine.records.spending import spending
+from graphengine.state.json_values import JsonValue
+
+if TYPE_CHECKING:
+    from graphengine.state.amounts import Usage
+    from graphengine.stores.base import RunInfo, RunStore
+
+_ASIDE: Final = ("resumed", "stopped", "branched", "begun", "recorded", "waiting", "answered", "refused", "message")
+"""Steps that decide no edge: two runs that differ only in these took the same path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One place where two states differ.
+
+    Attributes:
+        path: Its path.
+        before: The value in the first state; None if it is missing.
+        after: The value in the second state.
+    """
+
+    path: str
+    before: JsonValue
+    after: JsonValue
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.before!r} → {self.after!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The last step that two runs share.
+
+    Attributes:
+        run_id: The run that recorded it.
+        seq: Its number.
+    """
+
+    run_id: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of two compared runs.
+
+    Attributes:
+        info: The store's facts about it.
+        snapshot: Its snapshot at the compared step.
+        begins: The step that it branched off with, if that is the first one that is not shared.
+        path: The steps that decided its path after the last shared step.
+        parts_at: The seq of the first of them that the other did not take; None if there is none.
+        spent: What models cost since they diverged; the whole run's cost if they share no step.
+        seconds: Driven time since they diverged.
+        steps: Completed visits since they diverged.
+    """
+
+    info: RunInfo
+    snapshot: Snapshot
+    begins: Step | None
+    path: Sequence[Step]
+    parts_at: int | None
+    spent: Usage
+    seconds: float
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunDiff:
+    """Where two runs diverge, and how they differ then.
+
+    Attributes:
+        first: The first run.
+        second: The second one.
+        shared: The last step that both share; None if they are not in one tree of branches.
+        alike: How many steps after it are the same in both before they diverge.
+        differences: What differs between their states at the compared steps.
+        setup: What differs in how they were run, a line each: their graphs, with prompts and declared models, their
+            limits, and the models that answered at a node of both since they diverged.
+    """
+
+    first: Side
+    second: Side
+    shared: Shared | None
+    alike: int
+    differences: Sequence[Difference]
+    setup: Sequence[str]
+
+
+async def diff(
+    store: RunStore, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
+) -> RunDiff:
+    """Compare two runs: the last step they share, the path each took from there, how their states differ.
+
+    Runs that share no step are compared from their first steps: they diverge at the first step whose path, visit or
+    edge differs.
+
+    Args:
+        store: The store that has both.
+        first: One run.
+        second: The other; it can be the same run at another step.
+        first_at: The step at which to compare the first; its last one by default.
+        second_at: The same for the second.
+
+    Raises:
+        UnknownRun, UnknownStep, StoreCorrupt.
+    """
+    ends = await load_snapshot(store, first, first_at), await load_snapshot(store, second, second_at)
+    shared = await _shared(store, (first, ends[0].seq), (second, ends[1].seq))
+    after = 0 if shared is None else shared.seq
+    own = [await store.steps(run_id, after, end.seq) for run_id, end in zip((first, second), ends, strict=True)]
+    paths = [[step for step in steps if step.kind not in _ASIDE] for steps in own]
+    pairs = enumerate(zip(*paths, strict=False))
+    alike = next((index for index, (one, other) in pairs if not _is_alike(one, other)), min(map(len, paths)))
+    before = await load_snapshot(store, shared.run_id, shared.seq) if shared is not None else Snapshot()
+    sides = [
+        Side(
+            await store.info(run_id),
+            end,
+            steps[0] if steps and steps[0].kind == "branched" else None,
+            path,
+            path[alike].seq if alike < len(path) else None,
+            spent_since(before.usage, end.usage),
+            end.elapsed_seconds - before.elapsed_seconds,
+            end.steps - before.steps,
+        )
+        for run_id, end, steps, path in zip((first, second), ends, own, paths, strict=True)
+    ]
+    changed = differences(ends[0].root.values, ends[1].root.values)
+    return RunDiff(sides[0], sides[1], shared, alike, changed, await _setup(store, ends, own))
+
+
+async def _setup(store: RunStore, ends: Sequence[Snapshot], own: Sequence[Sequence[Step]]) -> list[str]:
+    """Return what differs in how two runs were run, a line each."""
+    specs = [await graph_spec_of(store, end.fingerprint) for end in ends]
+    lines = graph_differences(specs[0], specs[1]) if specs[0] and specs[1] else []
+    for name in {**ends[0].limits, **ends[1].limits}:
+        one, other = (end.limits.get(name, "none") for end in ends)
+        lines += [f"limit {name}: {one} → {other}"] if one != other else []
+    before, after = map(_models_of, own)
+    for node, models in before.items():
+        if node in after and after[node] != models:
+            lines.append(f"node {node}: answered by {', '.join(sorted(models))} → {', '.join(sorted(after[node]))}")
+    return lines
+
+
+def _models_of(steps: Iterable[Step]) -> dict[str, set[str]]:
+    """Return the models that answered, by the path of the node."""
+    found: dict[str, set[str]] = {}
+    for each in spending(steps):
+        found.setdefault(each.node, set()).add(each.model)
+    return found
+
+
+async def _shared(store: RunStore, first: tuple[str, int], second: tuple[str, int]) -> Shared | None:
+    """Return the last step that two runs share, each up to a step."""
+    one, other = await _lineage(store, *first), await _lineage(store, *second)
+    common = [Shared(run_id, min(seq, other[run_id])) for run_id, seq in one.items() if run_id in other]
+    return max(common, key=lambda shared: shared.seq, default=None)
+
+
+async def _lineage(store: RunStore, run_id: str, seq: int) -> dict[str, int]:
+    """Return a run and its ancestors, each with the last of its steps that the run has."""
+    found = {run_id: seq}
+    info = await store.info(run_id)
+    while info.parent is not None:
+        seq = min(seq, info.parent_seq)
+        found[info.parent] = seq
+        info = await store.info(info.parent)
+    return found
+
+
+def _is_alike(one: Step, other: Step) -> bool:
+    """Return whether two steps have the same node and visit, and took the same edge."""
+    return (one.kind, one.frame, one.node, one.visit, one.attempt) == (
+        *(other.kind, other.frame, other.node, other.visit, other.attempt),
+    ) and (list(outcome_of(one).to), outcome_of(one).edge) == (list(outcome_of(other).to), outcome_of(other).edge)
+
+
+def differences(before: JsonValue, after: JsonValue, path: str = "") -> list[Difference]:
+    """List every place where two JSON values differ, depth first."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        found: list[Difference] = []
+        for key in [*before, *(k for k in after if k not in before)]:
+            below = f"{path}.{key}" if path else str(key)
+            found += differences(before.get(key), after.get(key), below)
+        return found
+    if isinstance(before, list) and isinstance(after, list):
+        longest = max(len(before), len(after))
+        pairs = [(_at(before, i), _at(after, i), f"{path}[{i}]") for i in range(longest)]
+        return [found for old, new, below in pairs for found in differences(old, new, below)]
+    return [] if before == after and type(before) is type(after) else [Difference(path, before, after)]
+
+
+def _at(values: Sequence[JsonValue], index: int) -> JsonValue:
+    return values[index] if index < len(values) else None

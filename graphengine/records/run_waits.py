@@ -1,0 +1,41 @@
+"""What the runs of a store wait for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from graphengine.history.load import Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.stores.base import Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWait(Wait):
+    """Something that one of many runs waits for.
+
+    Attributes:
+        run_id: The run.
+        graph: The name of its graph.
+        since: When it began to wait for it, epoch seconds.
+    """
+
+    run_id: str
+    graph: str
+    since: float
+
+
+def run_waits_of(snapshot: Snapshot, inbox: Iterable[Message]) -> Sequence[RunWait]:
+    """Return all waits of a run, with the run, but not those whose answers are in its inbox."""
+    answered = {m.payload["id"] for m in inbox if (m.run_id, m.kind) == (snapshot.run_id, "answer")}
+    of_run = {"run_id": snapshot.run_id, "graph": snapshot.graph}
+    return [
+        RunWait(name, each.kind, each.question, each.schema, each.topic, each.due, since=frame.since, **of_run)
+        for frame in snapshot.frames.values()
+        for name, each in frame.waits.items()
+        if each.id not in answered
+    ]

@@ -1,0 +1,118 @@
+"""The selection of recorded runs by status, graph, tag and age, and hints if no run matches."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, cast
+
+from graphengine.stores.base import status_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from graphengine.stores.base import RunInfo, Status, Store
+
+_PAGE: Final = 200
+NEWEST: Final = 1000
+"""How many of the newest runs are searched for a similar word: enough for a misspelling, and quick."""
+STATUSES: Final = ("queued", "running", "interrupted", "waiting", "finished", "stopped", "failed")
+"""The statuses to select by; see `status_of`."""
+
+_ONLY_SEEN: Final = ("queued", "running", "interrupted")
+"""Statuses that the store does not distinguish: whether there was a driver, and whether it is alive, separates them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The criteria for runs; None for no criterion.
+
+    Attributes:
+        limit: The maximum number of runs.
+        status: The status as shown, which can be `interrupted`.
+        graph: The name of their graph.
+        tag: A tag of theirs.
+        older_seconds: The least age of their last step, in seconds.
+        newer_seconds: The greatest age of their last step, in seconds.
+        before: The id of a run; only those after it in this order.
+    """
+
+    limit: int
+    status: str | None = None
+    graph: str | None = None
+    tag: str | None = None
+    older_seconds: float | None = None
+    newer_seconds: float | None = None
+    before: str | None = None
+
+    def __str__(self) -> str:
+        """Return the criteria in words, to follow `no runs`; "" if there are none."""
+        named = (("status", self.status), ("graph", self.graph), ("tag", self.tag))
+        text = " and".join(f" with {name} {given}" for name, given in named if given)
+        text += " whose last step is older" if self.older_seconds is not None else ""
+        return text + (" whose last step is newer" if self.newer_seconds is not None else "")
+
+    def fits(self, info: RunInfo, now: float) -> bool:
+        """Return whether a run matches the criteria that the store does not check."""
+        old = now - info.updated_at
+        return (
+            (self.status is None or status_of(info) == self.status)
+            and (self.older_seconds is None or old >= self.older_seconds)
+            and (self.newer_seconds is None or old <= self.newer_seconds)
+        )
+
+
+def stored_status(shown: str | None) -> Status | None:
+    """Return the status that the store has for one as shown."""
+    return cast("Status | None", "running" if shown in _ONLY_SEEN else shown)
+
+
+async def newest(store: Store, wanted: Wanted) -> Sequence[RunInfo]:
+    """Return the newest runs that match.
+
+    Raises:
+        StoreError: They cannot be read.
+    """
+    found: list[RunInfo] = []
+    now = time.time()
+    async for info in _all(store, wanted):
+        if wanted.fits(info, now):
+            found.append(info)
+            if len(found) == wanted.limit:
+                break
+    return found
+
+
+async def _all(store: Store, wanted: Wanted) -> AsyncIterator[RunInfo]:
+    """Yield the runs that match as far as the store checks, page by page."""
+    status = stored_status(wanted.status)
+    before = wanted.before
+    while True:
+        page = await store.runs(limit=_PAGE, status=status, graph=wanted.graph, tag=wanted.tag, before=before)
+        for info in page:
+            yield info
+        if len(page) < _PAGE:
+            return
+        before = page[-1].id
+
+
+async def hint_of(store: Store, wanted: Wanted) -> str:
+    """Return a hint about a graph or tag that no run has; "" if they are known."""
+    from graphengine.state.path import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
+
+    words: Sequence[tuple[Literal["graph", "tag"], str | None]] = (("graph", wanted.graph), ("tag", wanted.tag))
+    for what, given in words:
+        known = await other_words(store, given, what) if given else ()
+        if given and known:
+            return f"no run has the {what} {given!r}; {did_you_mean(given, known)}"
+    return ""
+
+
+async def other_words(store: Store, given: str, what: Literal["graph", "tag"]) -> Sequence[str]:
+    """Return the graphs of all runs, or the tags of the newest; [] if any run has the given one."""
+    if what == "graph":
+        graphs = {count.graph for count in await store.counts()}
+        return [] if given in graphs else sorted(graphs)
+    if await store.runs(limit=1, tag=given):
+        return []
+    return sorted({tag for info in await store.runs(limit=NEWEST) for tag in info.tags})

@@ -1,0 +1,102 @@
+"""What a run spent on models, computed from its steps: by agent, by model, by node.
+
+Only the steps are read, so any run can be reported at any time. A branch shares its first steps with its parent; what
+was spent in those is inherited, and reported separately.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from graphengine.engine.frame_tree import add_usage
+from graphengine.engine.steps import Recorded, usage_of, without_items
+from graphengine.history.usage import spent_since
+from graphengine.state.amounts import are_offline, is_cost_unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable
+    from typing import TypeVar
+
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import Step
+    from graphengine.state import amounts
+    from graphengine.state.amounts import Usage
+    from graphengine.stores.base import RunInfo, RunStore
+
+    K = TypeVar("K", bound=Hashable)
+
+RULES: Final = "rules"
+"""The model of answers that rules gave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one agent at one node spent on one model.
+
+    Attributes:
+        agent: The agent's name; "" if it is not recorded, as for answers that rules gave.
+        model: The model that answered, as `anthropic:claude-…`; "" if it is not recorded.
+        node: The node's path, without item indexes.
+        inherited: Whether it was spent before the run branched off.
+        usage: How much.
+    """
+
+    agent: str
+    model: str
+    node: str
+    inherited: bool
+    usage: amounts.Usage
+
+
+def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
+    """Return what was spent in these steps, in the order of the first calls.
+
+    Args:
+        steps: Steps of a run.
+        shared_seq: The last step that the run shares with its parent.
+    """
+    found: dict[tuple[str, str, str, bool], amounts.Usage] = {}
+    for step in steps:
+        usage = usage_of(step)
+        if not usage:
+            continue
+        agent = model = ""
+        if isinstance(step.data, Recorded) and step.data.by:
+            agent, model = step.data.by.get("agent", ""), step.data.by.get("model", "")
+        if not model and are_offline(usage):
+            model = RULES
+        key = (agent, model, without_items(step.path), step.seq <= shared_seq)
+        found[key] = add_usage(found.get(key, {}), usage)
+    return [Spent(*key, usage) for key, usage in found.items()]
+
+
+def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, amounts.Usage]:
+    """Return what was spent for each value of the key, in the order of the first calls.
+
+    Example:
+        >>> one = Spent("writer", "openai:gpt-5", "write", False, {"calls": 1, "cost_usd": 0.5})
+        >>> summed([one, one], lambda spent: spent.model)
+        {'openai:gpt-5': {'calls': 2, 'cost_usd': 1.0}}
+    """
+    found: dict[K, amounts.Usage] = {}
+    for each in spent:
+        found[key(each)] = add_usage(found.get(key(each), {}), each.usage)
+    return found
+
+
+async def own_usage(store: RunStore, info: RunInfo, snapshot: Snapshot) -> Usage:
+    """Return what a run spent on models itself, without the steps that it shares with its parent.
+
+    Args:
+        store: The store that has it.
+        info: The run.
+        snapshot: Its last snapshot.
+
+    Raises:
+        UnknownRun, StoreCorrupt.
+    """
+    if not is_cost_unknown(snapshot.inherited):
+        return spent_since(snapshot.inherited, snapshot.usage)
+    own = spending(await store.steps(info.id, info.parent_seq))  # only its steps have what it added to an unknown cost
+    return summed(own, lambda _: info.id).get(info.id, {})

@@ -1,0 +1,286 @@
+"""The base of all JSON documents, and those of errors and of steps; see `graphengine.records.json_document`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from graphengine.engine.step_json import facts_record
+from graphengine.engine.steps import Waiting, failure_of, outcome_of, usage_of
+from graphengine.errors import CompileError, Problem
+from graphengine.history.load import Wait, wait_of
+from graphengine.history.usage import Usage, usage_from
+from graphengine.state.ending import Ending
+
+if TYPE_CHECKING:
+    from graphengine.engine import steps as recorded
+    from graphengine.engine.steps import FailureRecord
+    from graphengine.errors import GraphEngineError
+    from graphengine.state import failure
+
+
+class Part(Struct):
+    """A part of a document."""
+
+
+class Document(Part, tag_field="schema", tag=1):
+    """A whole document: `schema` is the version of all documents."""
+
+
+def plain(document: object) -> Any:  # noqa: ANN401 - JSON
+    """Return a document, or anything that has documents in it, as plain values."""
+    return msgspec.to_builtins(document)
+
+
+# --- Errors ----------------------------------------------------------------------------------------------------------
+
+
+class Error(Part):
+    """An error.
+
+    Attributes:
+        code: Its kind, stable.
+        message: What happened, with the values.
+        where: The location; "" if there is none.
+        repair: How to fix it; "" if unknown.
+    """
+
+    code: str
+    message: str
+    where: str
+    repair: str
+
+
+class Refusal(Error):
+    """An error that ended a command or a request.
+
+    Attributes:
+        problems: All problems of a graph that does not compile.
+    """
+
+    problems: Sequence[Problem] | UnsetType = UNSET
+
+
+class Failed(Document):
+    """A command or a request that could not do its work.
+
+    Attributes:
+        error: Why.
+    """
+
+    error: Refusal
+
+
+class Failure(Error):
+    """The error that a node or a run failed with.
+
+    Attributes:
+        path: The node.
+        attempt: Which attempt it was, from 1.
+        traceback: Where the exception came from, if it is recorded.
+    """
+
+    path: str
+    attempt: int
+    traceback: str | UnsetType = UNSET
+
+
+def refusal_of(error: GraphEngineError) -> Refusal:
+    """Return an error as a part of a document; a compile error has the list of its problems."""
+    problems = error.problems if isinstance(error, CompileError) else UNSET
+    return Refusal(code=error.code, message=error.message, where=error.where, repair=error.repair, problems=problems)
+
+
+def error_document(error: GraphEngineError) -> Failed:
+    """Return the document of an error that stopped a command or a request."""
+    return Failed(error=refusal_of(error))
+
+
+def failure_document(failed: FailureRecord | failure.Failure) -> Failure:
+    """Return a recorded failure."""
+    return Failure(
+        code=failed.kind,
+        message=failed.message,
+        where=failed.where,
+        repair=failed.repair,
+        path=failed.path,
+        attempt=failed.attempt or 1,
+        traceback=failed.traceback or UNSET,
+    )
+
+
+# --- Steps -----------------------------------------------------------------------------------------------------------
+
+
+class Detail(Part):
+    """The keys that only some kinds of steps have.
+
+    Attributes:
+        choice: node, item: what `choose` picked.
+        fallback: node, item: whether its fallback gave the result.
+        then: attempt: `fallback`, if the fallback runs next.
+        due_at: attempt: when the next one is due.
+        inside: node: how the graph at this node ended.
+        cancelled: joined: the arms that were still running.
+        count: mapped: how many items.
+        concurrency: mapped: how many of them run at a time.
+        writes: item: what it adds to the map's updates.
+        graph: started, entered: the graph that begins.
+        name: recorded: the function that was called.
+        value: recorded: what it returned.
+        waits: waiting: what the run waits for.
+        wait: answered, refused, node: the name of the wait that is over.
+        by: answered, node: `answer`, `message`, `time` or `default`; recorded: which `agent` called which `model`.
+        answer: answered, refused, node: the answer.
+        message: refused: why.
+        topic: message: its topic.
+        payload: message: its payload.
+        sent: node, item: messages that it sent, as [topic, payload].
+        emitted: node, item: the values it emitted to be recorded.
+        outputs: recorded: what it `sent` and `emitted`; its node's step has them too, and delivers them.
+        unused: node: recorded work that it did not use again.
+        refused: attempt, failed: recorded work that caused the failure, and is not kept.
+        pause: started, resumed, branched: the nodes before which the run waits.
+        retries: resumed: whether failed parts are retried although others wait.
+        settled: resumed, branched: maps with `on_item_error="keep"` whose failed items are not retried.
+        shared_process: resumed: whether the process also drove other runs, so that a third crash does not fail a node.
+        crashed: resumed: whether nodes were in flight when a process died.
+        changes: resumed, branched: changes of the graph.
+        field_changes: resumed, branched: updates by defaults and migrations, by frame.
+        renamed: resumed, branched: renamed nodes, by the frame of their graph.
+        moved: resumed, branched: frames that continue at another node.
+        asks: resumed, branched: frames whose question is asked again.
+        after: started: the run whose state it begins with.
+    """
+
+    choice: str | UnsetType = UNSET
+    fallback: bool | UnsetType = UNSET
+    then: str | UnsetType = UNSET
+    due_at: float | UnsetType = UNSET
+    inside: Ending | UnsetType = UNSET
+    cancelled: Sequence[str] | UnsetType = UNSET
+    count: int | UnsetType = UNSET
+    concurrency: int | UnsetType = UNSET
+    writes: Sequence[Any] | UnsetType = UNSET
+    graph: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    value: Any = UNSET
+    waits: Sequence[Wait] | UnsetType = UNSET
+    wait: str | UnsetType = UNSET
+    by: str | Mapping[str, str] | UnsetType = UNSET
+    answer: Any = UNSET
+    message: str | UnsetType = UNSET
+    topic: str | UnsetType = UNSET
+    payload: Any = UNSET
+    sent: Sequence[Any] | UnsetType = UNSET
+    emitted: Sequence[Any] | UnsetType = UNSET
+    outputs: Mapping[str, Any] | UnsetType = UNSET
+    unused: Sequence[str] | UnsetType = UNSET
+    refused: Sequence[str] | UnsetType = UNSET
+    pause: Sequence[str] | UnsetType = UNSET
+    retries: bool | UnsetType = UNSET
+    settled: Sequence[str] | UnsetType = UNSET
+    shared_process: bool | UnsetType = UNSET
+    crashed: bool | UnsetType = UNSET
+    changes: Sequence[str] | UnsetType = UNSET
+    field_changes: Mapping[str, Any] | UnsetType = UNSET
+    renamed: Mapping[str, Any] | UnsetType = UNSET
+    moved: Mapping[str, str] | UnsetType = UNSET
+    asks: Sequence[str] | UnsetType = UNSET
+    after: str | UnsetType = UNSET
+
+
+class Waypoint(Part):
+    """A step in short: its node, and the edge it took.
+
+    Attributes:
+        seq: Its number in the run, from 1.
+        path: Its node, as `article/review`.
+        kind: What happened: `node`, `attempt`, `failed`, `waiting`, …
+        node: The node's name; "" for the run itself.
+        visit: Which visit of the node, from 1.
+        attempt: Which attempt of the visit, from 1.
+        edge: The label of the edge it took.
+        targets: The nodes that the edge leads to.
+    """
+
+    seq: int
+    path: str
+    kind: str
+    node: str
+    visit: int
+    attempt: int
+    edge: str | None
+    targets: Sequence[str]
+
+
+class Step(Waypoint):
+    """One recorded step.
+
+    Attributes:
+        update: Operations on fields, as `["set", "draft", "…"]`; `graphengine.engine.steps` lists them.
+        why: How the conditions evaluated, with their values.
+        error: The error, if it failed.
+        detail: Keys of this kind of step.
+        usage: The usage of models for it.
+        started_at: When its work began.
+        finished_at: When it was recorded.
+    """
+
+    update: Sequence[Any]
+    why: str | None
+    error: Failure | None
+    detail: Detail
+    usage: Usage | None
+    started_at: float
+    finished_at: float
+
+
+class OneStep(Document):
+    """One step of a run.
+
+    Attributes:
+        run_id: The run.
+        step: The step.
+        asked: recorded: what the model was asked that answered: `system`, the instructions, and `messages`, oldest
+            first, each with `role`, `text`, `calls`, and more where it is set.
+    """
+
+    run_id: str
+    step: Step
+    asked: Mapping[str, Any] | UnsetType = UNSET
+
+
+def step_document(step: recorded.Step) -> Step:
+    """Return the document of one step."""
+    outcome, failed, usage = outcome_of(step), failure_of(step), usage_of(step)
+    return Step(
+        seq=step.seq,
+        path=step.path,
+        kind=step.kind,
+        node=step.node,
+        visit=step.visit,
+        attempt=step.attempt,
+        update=step.update,
+        edge=outcome.edge or None,
+        targets=outcome.to,
+        why=outcome.why or None,
+        error=failure_document(failed) if failed is not None else None,
+        detail=_detail(step.data),
+        usage=usage_from(usage) if usage else None,
+        started_at=step.began or step.at,
+        finished_at=step.at,
+    )
+
+
+def _detail(facts: recorded.AnyFacts) -> Detail:
+    record = facts_record(facts)
+    found: dict[str, Any] = {name: record[name] for name in Detail.__struct_fields__ if name in record}
+    if isinstance(facts, Waiting):
+        found["waits"] = [wait_of(name, wait) for name, wait in facts.waits.items()]
+    if "by" in found and "answer" in found:  # recorded so that None is an answer too
+        found["answer"] = found["answer"].get("value")
+    return Detail(**found)

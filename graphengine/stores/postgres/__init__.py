@@ -1,5 +1,0 @@
-"""Runs in a PostgreSQL database: `PostgresStore`. It needs the extra `postgres`."""
-
-from graphengine.stores.postgres.store import PostgresStore
-
-__all__ = ["PostgresStore"]

@@ -1,0 +1,19 @@
+"""What the core is, and what it needs."""
+
+import tomllib
+
+from tests.kit.clean_environment import ROOT
+
+NEEDS = ("jsonschema", "lazy-loader", "msgspec", "pydantic")
+"""The distributions that the core needs."""
+TOOLS = ("hypothesis", "packaging", "pytest", "pytest-asyncio")
+"""Those that its tests need."""
+
+
+def contract() -> tuple[set[str], set[str]]:
+    """Return the modules of the core, and those that it must not import, from the contract in pyproject.toml."""
+    content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (found,) = [
+        each for each in content["tool"]["importlinter"]["contracts"] if each["name"] == "the core stands alone"
+    ]
+    return set(found["source_modules"]), set(found["forbidden_modules"])
