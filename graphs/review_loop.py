@@ -59,10 +59,17 @@ class Article(BaseModel):
     errors: Annotated[list[Failure], append] = []
 
 
-def best_draft(result: Review, reviews: Sequence[Review], draft: str, article: str, findings: Sequence[Passage]) -> str:
-    """Return the draft, unless an earlier one scored better."""
+def best_draft(  # noqa: PLR0913 - what decides which draft is the best, and what it is marked with
+    result: Review,
+    reviews: Sequence[Review],
+    draft: str,
+    article: str,
+    findings: Sequence[Passage],
+    word_budget: int,
+) -> str:
+    """Return the draft with notes on its faults, unless an earlier one scored better."""
     is_best = all(result.score >= review.score for review in reviews)
-    return marked(draft, findings) if is_best else article
+    return marked(draft, findings, word_budget) if is_best else article
 
 
 def best_score(result: Review, reviews: Sequence[Review]) -> float:
@@ -70,9 +77,9 @@ def best_score(result: Review, reviews: Sequence[Review]) -> float:
     return max(review.score for review in (*reviews, result))
 
 
-def first_draft(result: str, article: str, findings: Sequence[Passage]) -> str:
-    """Return the draft if there is no reviewed one."""
-    return article or marked(result, findings)
+def first_draft(result: str, article: str, findings: Sequence[Passage], word_budget: int) -> str:
+    """Return the draft with notes on its faults, if there is no reviewed one."""
+    return article or marked(result, findings, word_budget)
 
 
 def review_loop(

@@ -13,7 +13,7 @@ from typing import Final
 
 from graphengine import TextFile
 from graphengine.agents.prompts import block
-from nodes.citing import Passage, Quotations, check_quotations, claims, size
+from nodes.citing import Passage, Quotations, claims, invented, quoted, refuse, size, without
 from nodes.comparing import doubtful
 from nodes.passages import extract, read
 from nodes.points import Points
@@ -39,7 +39,7 @@ def extracted(
 ) -> Quotations:
     """Quote the passages that answer the task as a whole; later, those on the points that the draft treats least."""
     points = points_of(task, sources)
-    found = points.missing(_cited(task, sources, draft)) if findings else sorted(points.best(word_budget))
+    found = points.missing(_cited(task, sources, findings, draft)) if findings else sorted(points.best(word_budget))
     return Quotations(quotations=[points.index.passages[at] for at in found])
 
 
@@ -56,10 +56,10 @@ def arranged(task: str, sources: Sequence[TextFile], findings: Sequence[Passage]
 
 def measured(task: str, sources: Sequence[TextFile], findings: Sequence[Passage], draft: str) -> Review:
     """Measure how much of what the sources hold on each point is in the draft; remarks count against it."""
-    points, cited = points_of(task, sources), _cited(task, sources, draft)
+    points, cited = points_of(task, sources), _cited(task, sources, findings, draft)
     shares = points.shares(cited)
     issues = doubtful(draft, findings)
-    total = len(claims(draft))
+    total = len(claims(draft, findings))
     score = round(10 * sum(shares) / len(shares) * (1 - min(1.0, len(issues) / total if total else 1.0)), 1)
     by_point = {text: round(share, 2) for text, share in zip(points.texts, shares, strict=True)}
     rows = [f"{share:4.0%}  {text}" for text, share in by_point.items()]
@@ -74,11 +74,11 @@ def measured(task: str, sources: Sequence[TextFile], findings: Sequence[Passage]
     )
 
 
-def _cited(task: str, sources: Sequence[TextFile], draft: str) -> list[int]:
+def _cited(task: str, sources: Sequence[TextFile], findings: Sequence[Passage], draft: str) -> list[int]:
     """Return the passages that a draft quotes at the places that it cites."""
     points = points_of(task, sources)
     quoted: dict[str, str] = {}
-    for claim in claims(draft):
+    for claim in claims(draft, findings):
         for place in claim.places:
             quoted[place] = f"{quoted.get(place, '')} {claim.text}"
     passages = [each for each in points.index.passages if each.place in quoted]
@@ -91,9 +91,18 @@ def check_found(found: Quotations, sources: Sequence[TextFile]) -> None:
     Raises:
         ValueError: Some are not; the message names them.
     """
-    known = {(passage.file, passage.text) for source in sources for passage in read(source)}
-    others = [each for each in found.quotations if (each.file, each.text) not in known]
-    check_quotations(Quotations(quotations=others), sources)
+    refuse(_unread(found.quotations, sources))
+
+
+def kept(answers: Sequence[Quotations], sources: Sequence[TextFile]) -> Quotations:
+    """Return the quotations of some answers that are passages of the sources, or in one of them."""
+    return without(answers, _unread(quoted(answers), sources))
+
+
+def _unread(quotations: Sequence[Passage], sources: Sequence[TextFile]) -> list[Passage]:
+    wrong = invented(quotations, sources)
+    known = {(passage.file, passage.text) for source in sources for passage in read(source)} if wrong else set()
+    return [each for each in wrong if (each.file, each.text) not in known]
 
 
 def ask_researcher(
@@ -111,16 +120,18 @@ def ask_researcher(
     return f"{note}\n\n{agents.ask_researcher(task, texts, findings, reviews)}"
 
 
-def ask_reviewer(task: str, findings: Sequence[Passage], draft: str, reviews: Sequence[Review]) -> str:
+def ask_reviewer(
+    task: str, findings: Sequence[Passage], word_budget: int, draft: str, reviews: Sequence[Review]
+) -> str:
     """Return the reviewer's question, with what a comparison of words found in the draft."""
-    asked = agents.ask_reviewer(task, findings, draft, reviews)
+    asked = agents.ask_reviewer(task, findings, word_budget, draft, reviews)
     if not (doubts := doubtful(draft, findings)):
         return asked
     note = "A comparison of words found these; look at each, none is proof:"
     return f"{asked}\n\n{note}\n{block('remarks', listed(doubts))}"
 
 
-researcher = agents.researcher.but(prompt=ask_researcher, check=check_found, by_rules=extracted)
+researcher = agents.researcher.but(prompt=ask_researcher, check=check_found, best_effort=kept, by_rules=extracted)
 writer = agents.writer.but(by_rules=arranged)
 reviewer = agents.reviewer.but(prompt=ask_reviewer, by_rules=measured)
 
