@@ -58,7 +58,7 @@ types_end = wait $$second || typed=1; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo check test coverage lint style types pytest skipped soak format servers bench pin docs dist clean
+.PHONY: help run demo check test coverage lint style types pytest lowest skipped soak format servers bench pin docs dist clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -107,6 +107,12 @@ types: .venv/ready-test ## types, by mypy and by basedpyright
 pytest: .venv/ready-test ## the tests alone: make pytest [ARGS="-k plateau -x"]
 	$(BIN)/pytest $(ARGS)
 
+# Not the tests of the engine's own logic, of crashes and of pages: they use nothing of other packages that these do not.
+lowest: .venv-lowest/ready ## the tests with the lowest versions of other packages that pyproject.toml allows
+	SCENES=50 .venv-lowest/bin/pytest -q $(PARALLEL) -m 'not search' $(ARGS) \
+	  $(filter-out $(addprefix tests/,benchmarks crash docs engine fuzz kit scenarios stateful typing), \
+	    $(patsubst %/,%,$(wildcard tests/*/))) tests/test_demo.py
+
 skipped: .venv/ready-test ## the tests that the last `BARE=1 make test` skipped, with all that this machine has
 	$(BIN)/pytest -q $(PARALLEL) --skipped $(ARGS)
 
@@ -141,7 +147,7 @@ dist: .venv/ready-dist ## build and check the wheel and the source distribution 
 	$(BIN)/python -m scripts.sbom dist
 
 clean: ## remove environments, caches and builds; recorded runs stay
-	rm -rf .venv .venv-bench .venv-pin build dist htmlcov .coverage .coverage.*
+	rm -rf .venv .venv-bench .venv-lowest .venv-pin build dist htmlcov .coverage .coverage.*
 	rm -rf $(SERVER_FOLDERS:%=%/node_modules)
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -151,7 +157,8 @@ clean: ## remove environments, caches and builds; recorded runs stay
 # An empty file in each names the interpreter that created it, another what has been installed since. pip reads the
 # constraints from the environment, so that they apply to build requirements too (newer versions read the second
 # variable for that).
-install = @PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
+CONSTRAINTS = constraints.txt
+install = @PIP_CONSTRAINT=$(CONSTRAINTS) PIP_BUILD_CONSTRAINT=$(CONSTRAINTS) \
   $(@D)/bin/python scripts/install.py $(1) && touch $@
 
 .venv/ready-run: .venv/$(IDENTITY) pyproject.toml constraints.txt
@@ -173,6 +180,10 @@ install = @PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 
 .venv-bench/ready: .venv-bench/$(IDENTITY) pyproject.toml constraints.txt
 	$(call install,--group bench)
+
+.venv-lowest/ready: CONSTRAINTS = tests/lowest.txt
+.venv-lowest/ready: .venv-lowest/$(IDENTITY) pyproject.toml tests/lowest.txt
+	$(call install,--group dev)
 
 .venv-pin/ready: .venv-pin/$(IDENTITY)
 	@.venv-pin/bin/python -m pip install --quiet --disable-pip-version-check uv && touch $@

@@ -7,8 +7,10 @@ from .cli.progress import show as show
 from .engine.steps import Step as Step
 from .errors import (
     CompileError as CompileError,
+    EffectUnknown as EffectUnknown,
     GraphEngineDeprecationWarning as GraphEngineDeprecationWarning,
     GraphEngineError as GraphEngineError,
+    NotDone as NotDone,
 )
 from .graph.conditions import (
     Condition as Condition,
@@ -31,6 +33,7 @@ from .graph.definition import (
     Runnable as Runnable,
     choose as choose,
 )
+from .graph.effect import Once as Once
 from .graph.endings import ended_with as ended_with
 from .graph.options import Sizes as Sizes
 from .graph.question import ask as ask

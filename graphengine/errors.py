@@ -450,10 +450,16 @@ class NotAwaited(NodeError):
     retryable = False
 
 
-class WorkNotRepeatable(NodeError):
-    """A person decided not to rerun an attempt that a crash interrupted."""
+class NotDone(NodeError):
+    """Raised by an effect, or by the `reconcile=` of one, to say that it did not happen: it may be tried again."""
 
-    code = "not_rerun"
+    code = "not_done"
+
+
+class EffectUnknown(NodeError):
+    """An effect that must not be repeated began, and it is not known how it ended; see `graphengine.Once`."""
+
+    code = "effect_unknown"
     retryable = False
 
 

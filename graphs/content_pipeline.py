@@ -10,12 +10,13 @@ that fails keeps its state and can be resumed; what failed and was survived is i
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from graphengine import END, FAIL, START, Agent, Failure, Graph, ask, iterations, value
+from graphengine import END, FAIL, START, Agent, Failure, Graph, NotDone, ask, iterations, value
 from graphengine.graph.definition import Writes
 from graphengine.patterns import Decision
 from graphengine.reducers import append
@@ -77,7 +78,7 @@ def content_pipeline(
     graph.add_node("approve", ask(question, Decision), writes={"decisions": ".", "reviews": review_of})
     writes: Writes = {"published": ".", "output": as_published}
     graph.add_node("save", publish_file, writes=writes, retry=press.AGAIN)
-    graph.add_node("send", publish_webhook, writes=writes, retry=press.AGAIN, on_resume="ask")
+    graph.add_node("send", publish_webhook, writes=writes, retry=replace(press.AGAIN, on=(NotDone,)), effect="once")
 
     graph.add_fork(START, ["research", "survey"], join="write")
     graph.add_edge("research", FAIL, when=value("findings").length() == 0, label="nothing found")

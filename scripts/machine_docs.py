@@ -1,6 +1,6 @@
-"""Draw the table of graphengine/engine/machine.py into docs/explain/architecture.md, between its two markers.
+"""Draw the tables of graphengine/engine, of the machine and of the claim, into docs/explain/architecture.md.
 
-Run it when the table changes; tests/engine/test_machine.py checks that the page is up to date.
+Run it when a table changes; tests/engine/test_machine.py checks that the page is up to date.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from graphengine.engine import claim
 from graphengine.engine.events import AnswerArrived
 from graphengine.engine.machine import AFTER, TABLE
 from graphengine.engine.phases import GivenUp
@@ -19,22 +20,29 @@ if TYPE_CHECKING:
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "explain" / "architecture.md"
 BEGIN: Final = "<!-- The machine: written by scripts/machine_docs.py from graphengine/engine/machine.py. -->\n"
 END: Final = "<!-- The end of the machine. -->\n"
+CLAIM_BEGIN: Final = "<!-- The claim: written by scripts/machine_docs.py from graphengine/engine/claim.py. -->\n"
+CLAIM_END: Final = "<!-- The end of the claim. -->\n"
 
 
 def drawn(text: str) -> str:
-    """Return the page with the current machine.
+    """Return the page with the current machine and claim.
 
     Args:
         text: The previous page.
     """
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}{_diagram()}\n{_table()}{END}{after}"
+    text = _between(text, BEGIN, END, f"{_diagram(_arrows())}\n{_table()}")
+    return _between(text, CLAIM_BEGIN, CLAIM_END, f"{_diagram(_claim_arrows())}\n{_claim_table()}")
 
 
-def _diagram() -> str:
+def _between(text: str, begin: str, end: str, new: str) -> str:
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}{new}{end}{after}"
+
+
+def _diagram(arrows: Iterator[str]) -> str:
     lines = ["```mermaid", "stateDiagram-v2"]
-    lines += dict.fromkeys(f"    {arrow}" for arrow in _arrows())
+    lines += dict.fromkeys(f"    {arrow}" for arrow in arrows)
     return "\n".join([*lines, "```", ""])
 
 
@@ -71,6 +79,29 @@ def _table() -> str:
         kinds = ", ".join(f"`{kind.kind}`" for kind in row.steps)
         whose = "(found by its wait)" if row.event is AnswerArrived else "(of the run)"
         lines.append(f"| {row.event.__name__} | {phases or whose} | {kinds} |")
+    return "\n".join([*lines, ""])
+
+
+def _claim_arrows() -> Iterator[str]:
+    """Yield arrows between the states of a claim; those into `lost` would hide the others."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in claim.TABLE:
+        for state in row.states:
+            for after in row.then:
+                if after not in (state, "lost"):
+                    found.setdefault((state, after), []).append(row.given.__name__)
+    yield "[*] --> opening"
+    yield from (
+        f"{source} --> {target}: {', '.join(dict.fromkeys(names))}" for (source, target), names in found.items()
+    )
+
+
+def _claim_table() -> str:
+    lines = ["| input | in the states | then |", "|---|---|---|"]
+    lines += [
+        f"| {row.given.__name__} | {', '.join(row.states)} | {', '.join(row.then) or 'as it was'} |"
+        for row in claim.TABLE
+    ]
     return "\n".join([*lines, ""])
 
 

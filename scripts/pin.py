@@ -1,11 +1,12 @@
-"""Write constraints.txt: one exact version of every package that an extra, a group or the build can install.
+"""Write the versions that `make` installs: constraints.txt has one of every package that anything here can install.
 
 `make pin` runs this file in an environment with uv. uv resolves once for every platform and every Python that
 pyproject.toml allows. With its option for the fewest versions, it finds one per package that works on all of them,
 so the file has only names and versions: no addresses, no markers, no paths.
 
-It also writes tests/wheel_tags.txt: for which Pythons and systems the index has wheels of what a user can install. A
-test reads there whether anything would have to be compiled on macOS or Windows.
+tests/lowest.txt has the lowest versions of what users can install that pyproject.toml allows, with today's tools, for
+`make lowest`. tests/wheel_tags.txt says for which Pythons and systems the index has wheels of what a user can install:
+a test reads there whether anything would have to be compiled on macOS or Windows.
 """
 
 import re
@@ -18,6 +19,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "constraints.txt"
 TAGS = ROOT / "tests" / "wheel_tags.txt"
+LOWEST = ROOT / "tests" / "lowest.txt"
 OF_USERS = (
     *("anthropic", "bedrock", "mcp", "openai", "otel", "postgres", "pydantic-ai", "render", "sandbox", "secrets"),
     *("serve", "sources", "vertex"),
@@ -27,6 +29,10 @@ OLDEST_PYTHON = "3.11"
 HEADER = """\
 # Exact versions of everything that `make` installs, the same on every Python from {oldest} on.
 # Written by `make pin` from the ranges in pyproject.toml; do not edit.
+"""
+HEADER_OF_LOWEST = """\
+# The lowest versions that pyproject.toml allows, for `make lowest` on Python {oldest}.
+# Written by `make pin`; do not edit.
 """
 HEADER_OF_TAGS = """\
 # The wheels of each pinned package that a user can install: name, version, tags. Written by `make pin`; do not edit.
@@ -43,9 +49,23 @@ def main() -> None:
     lines = "".join(f"{name}=={version}\n" for name, version in sorted(pins.items()))
     TARGET.write_text(HEADER.format(oldest=OLDEST_PYTHON) + lines, encoding="utf-8")
     print(f"{TARGET.name}: {len(pins)} packages")
+    lines = "".join(f"{line}\n" for line in lowest(pins))
+    LOWEST.write_text(HEADER_OF_LOWEST.format(oldest=OLDEST_PYTHON) + lines, encoding="utf-8")
     tags = wheel_tags()
     TAGS.write_text(HEADER_OF_TAGS + "".join(tags), encoding="utf-8")
     print(f"{TAGS.name}: {len(tags)} packages")
+
+
+def lowest(pins: dict[str, str]) -> list[str]:
+    """Return a pin for each package of an environment with the lowest versions of what users install."""
+    groups: dict[str, list[str]] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
+    tools = [name for line in groups["dev"] if (name := re.split(r"[^\w-]", line)[0]) in pins]
+    command = [str(Path(sys.executable).with_name("uv")), "pip", "compile", "pyproject.toml", "-", "--no-config"]
+    extras = [word for extra in (*OF_USERS, "inspect") for word in ("--extra", extra)]
+    more = ["--quiet", "--resolution", "lowest-direct", "--python-version", OLDEST_PYTHON, *extras, *BARE_LINES]
+    given = "".join(f"{tool}=={pins[tool]}\n" for tool in tools)
+    answer = subprocess.run([*command, *more], input=given, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return answer.stdout.splitlines()
 
 
 def wheel_tags() -> list[str]:

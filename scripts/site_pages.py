@@ -35,6 +35,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Conditions": "value changed plateau iterations elapsed_seconds usage failed ended_with Condition",
             "Questions and choices": "ask choose",
             "Retry": "Retry",
+            "Effects": "Once",
             "Limits": "Limits",
             "Sizes": "Sizes",
             "Reducers": "reducers.append reducers.extend reducers.merge reducers.add reducers.maximum Replace",

@@ -109,7 +109,7 @@ def test_the_page_about_versions_agrees_with_the_project() -> None:
     assert re.findall(r"^\| (3\.\d+) \|", page, re.MULTILINE) == tested
     assert f">={tested[0]}" == project["requires-python"]
     for name, path in {"SQLite": "sqlite/files.py", "PostgreSQL": "postgres/opening.py"}.items():
-        code = (ROOT / "graphengine" / "stores" / path).read_text(encoding="utf-8")
+        code = (ROOT / "graphengine" / "databases" / path).read_text(encoding="utf-8")
         (oldest,) = re.findall(rf"^\| {name}[^|]*\| ([\d.]+) or newer", page, re.MULTILINE)
         assert f"{name} {oldest} or newer" in code
     (path,) = re.findall(r'"error::([\w.]+)"', page)

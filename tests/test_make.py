@@ -128,3 +128,28 @@ def test_coverage_measures_the_tests_that_do_not_search(tmp_path: Path) -> None:
     assert (code, called) == (0, ["pytest"]), output
     assert "-m not search --cov" in output
     assert "--cov" not in made("test", tmp_path)[1]
+
+
+def test_the_twin_without_make_runs_the_same_tools(tmp_path: Path) -> None:
+    """`python -m scripts test` runs what `make test` runs, in one order, and stops at the first failure."""
+    copied = tmp_path / "scripts"
+    copied.mkdir()
+    copy(ROOT / "scripts" / "__main__.py", copied)
+    for name in ("pyproject.toml", "constraints.txt"):
+        (tmp_path / name).touch()
+    made("lint", tmp_path)  # makes the tools, and .venv/ready-test
+    for failing, expected in (("", [*TOOLS]), ("mypy", ["ruff", "lint-imports", "mypy"])):
+        (tmp_path / "calls").write_text("", "utf-8")
+        ended = subprocess.run(
+            [sys.executable, "-m", "scripts", "test", "-k", "plateau"],
+            cwd=tmp_path,
+            env={**os.environ, "CALLS": str(tmp_path / "calls"), "FAILING": failing},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        called = [line[1:-1].split() for line in (tmp_path / "calls").read_text("utf-8").splitlines()]
+        assert (ended.returncode != 0) == bool(failing), ended.stderr
+        assert list(dict.fromkeys(name for name, *_ in called)) == expected
+        assert failing or called[-1][-2:] == ["-k", "plateau"]

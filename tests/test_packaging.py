@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms, parse_tag
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from graphengine import __version__
 from graphengine.errors import DISTRIBUTION
@@ -63,6 +64,19 @@ def test_every_declared_requirement_is_pinned_inside_its_range() -> None:
     assert [str(each) for each in declared if not is_held(each)] == []
 
 
+def test_the_lowest_versions_are_in_the_ranges() -> None:
+    """What `make lowest` installs is allowed, and no newer than what `make test` installs; tools are the same."""
+    lines = (ROOT / "tests" / "lowest.txt").read_text(encoding="utf-8").splitlines()
+    lowest = dict(line.split("==") for line in lines if not line.startswith("#"))
+    pins = dict(line.split("==") for line in pin_lines())
+    names = {canonicalize_name(each.name): each for each in requirements() if each.marker is None}
+    held = {name: each for name, each in names.items() if name in lowest}
+    assert {"aiosqlite", "click", "pydantic", "mcp", "psycopg", "starlette"} <= held.keys()
+    assert [name for name, each in held.items() if not each.specifier.contains(lowest[name])] == []
+    assert [name for name in held if Version(lowest[name]) > Version(pins[name])] == []
+    assert [name for name in ("mypy", "pytest", "ruff") if lowest[name] != pins[name]] == []
+
+
 def test_no_text_sends_a_user_to_the_other_project() -> None:
     """The package index has another project called graphengine: whatever is to be installed has our name."""
     folders = ("benchmarks", "docs", "graphengine", "graphs", "nodes", "scripts", "tests")
@@ -111,7 +125,8 @@ def test_the_listed_wheels_are_those_of_the_pins() -> None:
     listed = {name: version for name, (version, _) in wheel_tags().items()}
     assert listed == {name: pins[name] for name in listed}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = closure(Requirement(line).name for line in project["dependencies"])
+    here = [each for each in map(Requirement, project["dependencies"]) if not each.marker or each.marker.evaluate()]
+    needed = closure(each.name for each in here)
     assert {canonicalize_name(each.name) for each in needed} <= listed.keys()
 
 

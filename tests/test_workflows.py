@@ -54,12 +54,6 @@ def test_the_tests_run_on_every_python_and_system() -> None:
     assert {"push", "pull_request", "workflow_call"} == TESTS[ON].keys()
 
 
-def test_the_tests_run_with_the_lowest_versions_too() -> None:
-    """Of what users can install, and of what the tests need."""
-    (installed,) = [step["run"] for step in TESTS["jobs"]["lowest"]["steps"] if "lowest-direct" in step.get("run", "")]
-    assert "--group dev" in installed
-
-
 def test_only_a_tag_publishes_and_only_what_passed_the_tests() -> None:
     """Each job needs the one before; the last is in an environment, whose rules can ask a person."""
     jobs = PUBLISH["jobs"]

@@ -25,16 +25,27 @@ from typing_extensions import TypeVar
 
 from graphengine.agents import window
 from graphengine.agents.approval import Asking
+from graphengine.agents.arguments import repair_first
 from graphengine.agents.asked import differing
 from graphengine.agents.errors import BadAnswer, GuardFailed, TooManyTurns
 from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.prompts import DATA_NOTE, as_text
 from graphengine.agents.reading import KEY
-from graphengine.agents.records import check_usable, checked, record_of, response_of, result_message, result_record
+from graphengine.agents.records import (
+    check_usable,
+    checked,
+    outcome_in,
+    outcome_of,
+    record_of,
+    response_of,
+    result_message,
+    result_record,
+)
 from graphengine.agents.runtime import batched
 from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice, unhurried
 from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import mark_repeating
+from graphengine.graph.effect import KEY_NAME, once_of
 from graphengine.graph.runnable import is_async
 from graphengine.media import Media
 from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
@@ -45,6 +56,7 @@ from graphengine.models.limiter import limited
 from graphengine.models.parts import Cited, with_citations
 from graphengine.models.placeholder import PLACEHOLDER, no_placeholder
 from graphengine.models.settings import NO_SETTINGS, Settings
+from graphengine.runner.recorded_work import Effecting
 from graphengine.runner.scope import Outcome, StepResult, as_outcome
 from graphengine.state.immutable import digest_of
 from graphengine.state.json_values import utf8_text
@@ -57,6 +69,7 @@ if TYPE_CHECKING:
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tools import ToolSource
     from graphengine.engine.steps import ModelCaller
+    from graphengine.graph.effect import Once
     from graphengine.models.base import Model, ToolCall, ToolSpec
     from graphengine.state.amounts import Usage
     from graphengine.state.injection import Injected
@@ -563,7 +576,7 @@ class Conversation(Generic[T]):
             if self._live is not None:
                 self._live.called(made)
             with self._runtime.call(key):
-                outcome = await self._outcome(tool, made, given)
+                outcome = await self._outcome(tool, made, {**given, KEY_NAME: self._runtime.idempotency_key(key)})
             if self._live is not None:
                 self._live.returned(made, outcome.text, is_error=outcome.is_error)
             record = result_record(outcome, None if made is call else made.arguments)
@@ -577,11 +590,45 @@ class Conversation(Generic[T]):
             log.warning(text, call.name, self._agent.name, type(error).__name__, exc_info=error)
         return result_message(call, record)
 
+    async def _once(self, tool: Tool, once: Once, call: ToolCall, given: Mapping[str, object]) -> ToolOutcome:
+        """Return the outcome of a call that must not be repeated, or of finding out how it ended if it began before."""
+
+        async def make() -> ToolOutcome:
+            try:
+                return await tool.call(call.arguments, given, self._runtime.blocking)
+            except asyncio.CancelledError as error:
+                if _is_cancelled():
+                    raise
+                raise RuntimeError(f"the tool {tool.name} was cancelled by its own code") from error
+
+        def read(result: JsonValue) -> ToolOutcome:
+            return outcome_of(tool.name, result)
+
+        effect: Effecting[object] = Effecting(
+            once,
+            self._runtime.below,
+            cast("str", given[KEY_NAME]),
+            tool.name,
+            tool.values(call.arguments, given.keys()),
+            make,
+            read,
+            outcome_in,
+            given=given,
+            cut_off=lambda outcome: outcome.cut_off if isinstance(outcome, ToolOutcome) else None,
+        )
+        found = await self._runtime.once(effect)  # what `reconcile=` returns is a result of the function
+        return found if isinstance(found, ToolOutcome) else outcome_of(tool.name, found)
+
     async def _outcome(self, tool: Tool, call: ToolCall, given: Mapping[str, object]) -> ToolOutcome:
         """Return the call's outcome; a tool whose own code was cancelled has failed."""
+        once = once_of(tool.effect)
 
         async def made(call: ToolCall) -> ToolOutcome:
-            return await tool.call(call.arguments, given, self._runtime.blocking)
+            if once is None:
+                return await tool.call(call.arguments, given, self._runtime.blocking)
+            await repair_first(call.arguments, self._runtime.blocking)
+            unfit = tool.mismatch(call.arguments, given)
+            return unfit if unfit is not None else await self._once(tool, once, call, given)
 
         try:
             return await around((*self._parts.guards, *self._agent.hooks), "around_tool", made)(call)

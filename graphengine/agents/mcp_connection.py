@@ -255,6 +255,15 @@ def is_closed(error: BaseException) -> bool:
     return isinstance(error, MCPError) and error.code == CONNECTION_CLOSED and error.message == "Connection closed"
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Return whether a server answered that it could not take a call, so that the call did nothing."""
+    from mcp import MCPError  # noqa: PLC0415 - loaded by now
+    from mcp.types import INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR  # noqa: PLC0415
+
+    refusals = (INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR)
+    return isinstance(error, MCPError) and error.code in refusals
+
+
 def _late(timeout_seconds: float) -> str:
     """Return what a server did not answer in this time."""
     from mcp.client.session import DISCOVER_TIMEOUT_SECONDS  # noqa: PLC0415 - loaded by now

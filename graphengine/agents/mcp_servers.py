@@ -23,10 +23,11 @@ from pydantic_core import to_json
 
 from graphengine.agents.approval import Approval
 from graphengine.agents.arguments import NAME
-from graphengine.agents.mcp_connection import Address, Connection, is_closed
+from graphengine.agents.mcp_connection import Address, Connection, is_closed, is_refusal
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, unhurried
 from graphengine.engine.failures import text_of
 from graphengine.errors import DefinitionError
+from graphengine.graph.effect import Effect, EffectKind, checked_effect
 from graphengine.graph.options import is_seconds
 from graphengine.media import Media, mark
 from graphengine.models.hiding import without_options
@@ -59,6 +60,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     approve: Approve | Collection[str] | Mapping[str, Approve] = False,
     media: bool = False,
     serial: bool | Collection[str] = False,
+    effect: Effect | Mapping[str, Effect] | None = None,
     on_error: OnError = "report",
 ) -> McpServer:
     """Return the tools of an MCP server, for `Agent(tools=[mcp(…)])`. Needs the extra `mcp`.
@@ -78,6 +80,9 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
         media: Whether to show pictures and PDF documents in results to the model; else a line describes them.
         serial: Whether no call runs at the same time as another call of its turn, as for `tool`; or the tools of which
             this is true, by the server's names.
+        effect: What calls do outside the run, as for `tool`; or a dict of that by the server's names of tools. What is
+            not given is what the server's hints say: `readOnlyHint` is `"read"`, `idempotentHint` `"idempotent"`, and
+            `destructiveHint` `"once"`; without hints nothing is said.
         on_error: What a call does that gets no result, because the server cannot be started, ends, does not answer in
             time or refuses the call: `"report"` gives the error to the model, `"raise"` fails the node. A result that
             the server marks as an error always goes to the model.
@@ -111,7 +116,10 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     else:
         asks = dict.fromkeys(approve, True)
     ordered = serial if isinstance(serial, bool) else tuple(serial)
-    return McpServer(address, chosen, prefix, timeout_seconds, asks, media, ordered, on_error)
+    effects: Collection[Effect | None] = effect.values() if isinstance(effect, Mapping) else [effect]
+    for each in effects:
+        checked_effect(each, "mcp")
+    return McpServer(address, chosen, prefix, timeout_seconds, asks, media, ordered, effect, on_error)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,6 +133,7 @@ class McpServer:
     approve: Approve | Mapping[str, Approve]
     media: bool = False
     serial: bool | tuple[str, ...] = False
+    effect: Effect | Mapping[str, Effect] | None = None
     on_error: OnError = "report"
     _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = field(
         init=False, repr=False, default_factory=WeakKeyDictionary
@@ -171,6 +180,7 @@ class McpServer:
         known = {each.name: each for each in reversed(found)}
         named = [*(self.only or ()), *(self.approve if isinstance(self.approve, Mapping) else ())]
         named += self.serial if isinstance(self.serial, tuple) else ()
+        named += self.effect if isinstance(self.effect, Mapping) else ()
         if missing := sorted(set(named).difference(known)):
             text = f"the MCP server {self.name} has no tool {', '.join(missing)}"
             listed = ", ".join([*reversed(known)][:_LISTED]) + (", …" if len(known) > _LISTED else "")
@@ -203,6 +213,7 @@ class McpServer:
             repair = "exclude it with only=[…], or give a shorter prefix"
             text = f"{name!r}, a tool of the MCP server {self.name}, is not a name that all providers accept"
             raise DefinitionError(text, where=f"mcp {self.name}", repair=repair)
+        effect = self.effect.get(spec.name) if isinstance(self.effect, Mapping) else self.effect
         return Tool(
             functools.partial(shared.call, spec.name),
             name=name,
@@ -210,9 +221,21 @@ class McpServer:
             approve=self.approve.get(spec.name, False) if isinstance(self.approve, Mapping) else self.approve,
             timeout_seconds=self.timeout_seconds,
             serial=spec.name in self.serial if isinstance(self.serial, tuple) else self.serial,
+            effect=effect or _hinted(spec.annotations),
             on_error=self.on_error,
             schema=spec.input_schema,
         )
+
+
+def _hinted(hints: types.ToolAnnotations | None) -> EffectKind | None:
+    """Return what a server says of a tool's effect; None if it says nothing."""
+    if hints is None:
+        return None
+    if hints.read_only_hint:
+        return "read"
+    if hints.idempotent_hint:
+        return "idempotent"
+    return "once" if hints.destructive_hint else None
 
 
 class _Shared:
@@ -269,7 +292,7 @@ class _Shared:
             if self._server.on_error == "raise":
                 where = f"mcp {self._server.name}, tool {tool}"
                 raise ToolsUnavailable(text, where=where, repair="look at what the server writes") from None
-            return ToolOutcome(text, is_error=True)
+            return ToolOutcome(text, is_error=True, is_unknown=not is_refusal(error))
         shown: list[Media] | None = [] if self._server.media else None
         text = self._server.address.struck(text_of_result(result, shown))
         return ToolOutcome(text, result.is_error, shown or ())

@@ -276,6 +276,8 @@ def _json(value: object, bytes_mode: Literal["utf8", "base64"]) -> str:
             repair = "name the media themselves in the prompt, as {report.picture}, or give the model its other fields"
             raise DefinitionError(f"a prompt cannot show media inside {type(value).__name__}", repair=repair)
         value = _sorted(value) if _has(value, _SETS) else value
+        if isinstance(value, BaseModel) and not type(value).__pydantic_complete__:
+            type(value).model_rebuild()  # its forward references: pydantic before 2.14 does not look for them here
         try:
             return to_json(value, indent=2, fallback=str).decode()
         except PydanticSerializationError:  # it contains a lone surrogate, or bytes that are not text

@@ -18,6 +18,7 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 from graphengine.agents.prompts import as_text, has_media, marked
 from graphengine.engine.failures import text_of
 from graphengine.engine.user_frames import user_traceback
+from graphengine.errors import NotDone
 from graphengine.media import Media, joined
 from graphengine.models.base import Message, Response, Stop, ToolCall
 from graphengine.models.errors import AnswerCut, AnswerRefused, ContextFull, ModelError
@@ -154,6 +155,12 @@ def result_record(outcome: ToolOutcome, arguments: str | None) -> dict[str, Json
     return record
 
 
+def outcome_in(record: JsonObject) -> ToolOutcome:
+    """Return the outcome of a call that is recorded so."""
+    media = tuple(Media.model_validate(one) for one in record.get("media", ()))
+    return ToolOutcome(record["text"], is_error=record.get("error", False), media=media)
+
+
 def result_message(call: ToolCall, record: JsonObject) -> Message:
     """Return the message to the model about a tool call that is recorded so."""
     media = tuple(Media.model_validate(one) for one in record.get("media", ()))
@@ -200,12 +207,21 @@ class ToolOutcome:
         is_error: Whether it describes an error.
         media: What the result shows besides the text, where `[media 1: chart.png]` stands for the first of it.
         error: The exception of the function, for the record and the log; None if it raised none.
+        is_unknown: Whether it says nothing of how the call ended: its time was over, or its server died.
     """
 
     text: str
     is_error: bool = False
     media: Sequence[Media] = ()
     error: BaseException | None = field(default=None, compare=False, repr=False)
+    is_unknown: bool = field(default=False, compare=False, repr=False)
+
+    @property
+    def cut_off(self) -> BaseException | None:
+        """Why it says nothing of how the call ended; None if it does."""
+        if self.is_unknown:
+            return self.error or TimeoutError(self.text)
+        return None if isinstance(self.error, NotDone) else self.error
 
 
 def outcome_of(tool: str, value: object) -> ToolOutcome:
@@ -307,6 +323,7 @@ __all__ = [
     "checked",
     "failed",
     "leaves",
+    "outcome_in",
     "outcome_of",
     "record_of",
     "response_of",

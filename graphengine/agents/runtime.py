@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from uuid import uuid4
 
 from pydantic_core import to_json
 
@@ -19,7 +20,7 @@ from graphengine.agents.live_events import Live
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.ready import limit_over, limits_costs
 from graphengine.engine.steps import WaitRecord
-from graphengine.errors import DefinitionError
+from graphengine.errors import DefinitionError, EffectUnknown, NotDone
 from graphengine.graph.options import DEFAULT_RETRY
 from graphengine.models.base import KnowsPrices
 from graphengine.models.batches import StillOpen, Ticket, batches_of, collector_of, poll_seconds
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from graphengine.models.errors import ModelTransient
     from graphengine.runner.clock import Clock
     from graphengine.runner.followers import Audience
+    from graphengine.runner.recorded_work import Effecting
     from graphengine.runner.scope import AsksPerson
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
@@ -184,6 +186,7 @@ class StandaloneRuntime:
         self._given = given
         self._audience = audience
         self._loop = asyncio.get_running_loop()
+        self._id = uuid4().hex
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -245,6 +248,31 @@ class StandaloneRuntime:
     async def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> Any:  # noqa: ANN401, ARG002 - a record of any form
         """Do a piece of work, and return its record."""
         return (await make()).record
+
+    below = ""
+
+    def idempotency_key(self, key: str) -> str:
+        """Return the idempotency key of a call of a tool, another one in each answer."""
+        return f"{self._id}/{key}"
+
+    async def once(self, effect: Effecting[T]) -> T:
+        """Do an effect, of which there is no record.
+
+        Raises:
+            EffectUnknown: It did not return.
+        """
+        try:
+            result = await effect.make()
+        except NotDone:
+            raise
+        except Exception as error:  # noqa: BLE001 - a tool may raise anything
+            why: BaseException | None = error
+        else:
+            why = effect.cut_off(result) if effect.cut_off is not None else None
+            if why is None:
+                return result
+        text = f"{effect.name} began, and nobody knows how it ended: {type(why).__name__}: {why}"
+        raise EffectUnknown(text, repair="look what happened; in a run, its effect= says what follows") from why
 
     def refuse(self, error: BaseException, name: str, what: str) -> None:
         """Do nothing, as nothing is recorded."""

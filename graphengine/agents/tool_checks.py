@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.agents.tools import Tool
 from graphengine.errors import DefinitionError
+from graphengine.graph.effect import KEY_NAME, once_of
 from graphengine.state.injection import NO_DEFAULT, Injected
 from graphengine.state.path import did_you_mean
 
@@ -15,6 +16,38 @@ if TYPE_CHECKING:
 
 _ALIKE: Final = 0.8
 """How similar a parameter's name and a resource's are if one is taken for the other misspelt; 1 for equal names."""
+
+
+_EFFECTS: Final = frozenset(
+    {
+        "book",
+        "buy",
+        "cancel",
+        "charge",
+        "commit",
+        "delete",
+        "deploy",
+        "email",
+        "insert",
+        "merge",
+        "pay",
+        "post",
+        "publish",
+        "purchase",
+        "push",
+        "refund",
+        "remove",
+        "reply",
+        "send",
+        "ship",
+        "submit",
+        "transfer",
+        "tweet",
+        "upload",
+        "withdraw",
+    }
+)
+"""First words in the names of tools that do something which others notice."""
 
 
 class Finding(NamedTuple):
@@ -38,6 +71,7 @@ def findings(tools: Iterable[object], fields: Collection[str], resources: Collec
         if isinstance(tool, Tool):
             yield from _of_arguments(tool, fields, resources)
             yield from _of_approval(tool, resources)
+            yield from _of_effect(tool, resources)
 
 
 def _of_arguments(tool: Tool, fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
@@ -73,6 +107,21 @@ def _of_approval(tool: Tool, resources: Collection[str]) -> Iterator[Finding]:
                 name = "" if injected is None else injected.name
                 text = f"{name}, of approve= of the tool {tool.name}, takes {parameter.name!r}, which no call has"
                 yield Finding("bad_tool", text, did_you_mean(parameter.name, arguments), is_warning=False)
+
+
+def _of_effect(tool: Tool, resources: Collection[str]) -> Iterator[Finding]:
+    """Yield whether a tool seems to have an effect that nobody has spoken of, and what its `reconcile=` cannot get."""
+    if tool.effect is None:
+        if tool.name.lower().replace("-", "_").split("_")[0] in _EFFECTS:
+            text = f"{tool.name} seems to do something outside the run, and a call in flight at a crash is repeated"
+            repair = f'tool({tool.name}, effect="once"), or "idempotent" or "read" if it may be repeated'
+            yield Finding("unsaid_effect", text, repair, is_warning=True)
+        return
+    once = once_of(tool.effect)
+    lacks = once.lacks({*tool.parameters, *resources, "ctx"}) if once is not None and tool.schema is None else ()
+    if once is not None and lacks:
+        text = f"{once.name}, of effect=Once(reconcile=…) of the tool {tool.name}, takes {', '.join(map(repr, lacks))}"
+        yield Finding("bad_tool", text, did_you_mean(lacks[0], {*tool.parameters, KEY_NAME}), is_warning=False)
 
 
 __all__ = ["Finding", "findings"]

@@ -38,7 +38,8 @@ from graphengine.agents.approval import Approval, as_approval
 from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object, repair_first
 from graphengine.agents.records import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
-from graphengine.errors import DefinitionError, RunnerClosed, StoreError, WorkNotRepeatable
+from graphengine.errors import DefinitionError, EffectUnknown, RunnerClosed, StoreError
+from graphengine.graph.effect import KEY_NAME, Effect, checked_effect
 from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.graph.runnable import is_async
 from graphengine.models.base import ToolSpec
@@ -70,7 +71,7 @@ OnError: TypeAlias = Literal["report", "raise"]
 _IN_ONE_TURN: Final = 100
 """How many tools are handled in one turn of the event loop: some milliseconds."""
 
-_PASSES: Final = (StoreError, RunnerClosed, WorkNotRepeatable, ModelTransient, ModelNotReady)
+_PASSES: Final = (StoreError, RunnerClosed, EffectUnknown, ModelTransient, ModelNotReady)
 """Errors that are not the tool's: the run cannot continue, or the model of an agent in the tool could not be called."""
 
 
@@ -95,6 +96,9 @@ class Tool(Generic[P, R_co]):
             it have ended, and those after it begin when it has ended.
         max_calls: How often it is called for one answer of the agent; None for no limit. Further calls are not made,
             which the model is told.
+        effect: What a call does outside the run: `"read"`, `"idempotent"`, `"once"` or `Once(…)`. Except with `"read"`
+            a parameter `idempotency_key` gets the key of the call, which stays the same when the call is repeated. An
+            effect that must not be repeated and raises, or runs out of time, is unknown, unless it raises `NotDone`.
         on_error: What an exception of the function, or a timeout, does: `"report"` gives its text to the model,
             `"raise"` raises it from the agent, so that its node fails or is retried.
         inputs: The parameters that are read from the state, not described to models: their names, if they are those of
@@ -117,6 +121,7 @@ class Tool(Generic[P, R_co]):
     timeout_seconds: float | None = None
     serial: bool = False
     max_calls: int | None = None
+    effect: Effect | None = None
     on_error: OnError = "report"
     inputs: Mapping[str, str] | Sequence[str] = ()
     schema: Mapping[str, JsonValue] | None = field(default=None, compare=False)
@@ -132,6 +137,7 @@ class Tool(Generic[P, R_co]):
         if not self.name:
             object.__setattr__(self, "name", getattr(self.function, "__name__", type(self.function).__name__))
         _check(self)
+        checked_effect(self.effect, f"tool {self.name}")
         object.__setattr__(self, "approval", as_approval(self.approve, f"tool {self.name}"))
         object.__setattr__(self, "inputs", _as_inputs(self.inputs, f"tool {self.name}"))
         if self.schema is None:
@@ -201,7 +207,7 @@ class Tool(Generic[P, R_co]):
 
         Raises:
             asyncio.CancelledError: This call was cancelled. It waited for a sync function, if `blocking` does that.
-            StoreError, RunnerClosed, WorkNotRepeatable: Raised by the function: the run cannot continue.
+            StoreError, RunnerClosed, EffectUnknown: Raised by the function: the run cannot continue.
             ModelTransient, ModelNotReady: The model of an agent in the function could not be called.
             Exception: What the function raised, and TimeoutError, with `on_error="raise"`.
         """
@@ -263,7 +269,7 @@ class Tool(Generic[P, R_co]):
 
     def _form(self, given: Collection[str]) -> Form:
         signature = cast("Signature", self._signature)
-        provided = {*given, *self.inputs}
+        provided = {*given, *self.inputs, *([KEY_NAME] if self.effect not in (None, "read") else [])}
         injected = signature.injected(provided)
         form = self._forms.get(injected)
         if form is None:
@@ -318,7 +324,8 @@ class Tool(Generic[P, R_co]):
             return _Raised(error)
 
     def _late(self, then: str) -> ToolOutcome:
-        return self._problem(f"{self.name} gave no result within {self.timeout_seconds:g} seconds. {then}")
+        found = self._problem(f"{self.name} gave no result within {self.timeout_seconds:g} seconds. {then}")
+        return replace(found, is_unknown=True)
 
     def _problem(self, text: str) -> ToolOutcome:
         """Return the outcome of a call without a result.
@@ -371,6 +378,7 @@ class ToolOptions(TypedDict, total=False):
     timeout_seconds: float | None
     serial: bool
     max_calls: int | None
+    effect: Effect | None
     on_error: OnError
     inputs: Mapping[str, str] | Sequence[str]
 
@@ -392,6 +400,7 @@ def tool(  # noqa: PLR0913 - the options of Tool
     timeout_seconds: float | EllipsisType | None = ...,
     serial: bool | EllipsisType = ...,
     max_calls: int | EllipsisType | None = ...,
+    effect: Effect | EllipsisType | None = ...,
     on_error: OnError | EllipsisType = ...,
     inputs: Mapping[str, str] | Sequence[str] | EllipsisType = ...,
 ) -> object:
@@ -405,6 +414,7 @@ def tool(  # noqa: PLR0913 - the options of Tool
         timeout_seconds: How long a call may take.
         serial: Whether a call never runs at the same time as another of its turn.
         max_calls: How often it is called for one answer.
+        effect: What a call does outside the run.
         on_error: What an exception does.
         inputs: The parameters that are read from the state.
 

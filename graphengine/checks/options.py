@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.errors import Problem
 from graphengine.graph.definition import Choose
+from graphengine.graph.effect import wrong_effect
 from graphengine.graph.options import START, Limits, Migration, Retry, is_seconds
 from graphengine.graph.runnable import HasBody, is_async
 from graphengine.state.path import did_you_mean
@@ -43,8 +44,9 @@ def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:
             "remove thread=False",
         )
     yield from _map_problems(declared)
-    if options.on_resume not in (None, "rerun", "ask"):
-        yield f"on_resume={options.on_resume!r} is unknown", "give 'rerun' or 'ask'"
+    wrong = wrong_effect(options.effect)
+    if wrong is not None:
+        yield wrong
     if options.thread is not None and isinstance(runnable, HasBody):
         yield f"thread={options.thread} applies only to functions", "remove thread="
     if options.on is not None:

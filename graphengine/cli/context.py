@@ -230,6 +230,7 @@ class CommandContext:
 
             facts = {"code": error.code, "where": error.where, "repair": error.repair, "exception": trace}
             sys.stderr.write(line_of(error.message, logging.ERROR, **facts))
+            sys.stderr.flush()
             return
         self.err.prose(("error", "bold red"), " ", (error.code, "red"), ": ", error.message)
         if error.where:

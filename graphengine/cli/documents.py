@@ -186,6 +186,38 @@ class Pruned(Document):
     vacuumed: Vacuumed | None
 
 
+class RepeatedEffect(Part):
+    """An effect of a run that a branch would do again.
+
+    Attributes:
+        seq: The step at which it began.
+        node: The path of its node.
+        name: The name of its function.
+        arguments: Its arguments; null if they are the node's inputs.
+        idempotency_key: Its key in the run; the branch has another one.
+    """
+
+    seq: int
+    node: str
+    name: str
+    arguments: Any
+    idempotency_key: str
+
+
+class DryBranch(Document):
+    """What a branch would do again.
+
+    Attributes:
+        run_id: The run.
+        at: The step from which it would branch.
+        effects: The effects that must not be repeated and began after that step.
+    """
+
+    run_id: str
+    at: int
+    effects: Sequence[RepeatedEffect]
+
+
 class Exported(Document):
     """A run that was exported.
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+from msgspec import UNSET
 
 from graphengine.cli import options
 from graphengine.errors import GraphEngineError
@@ -12,6 +14,7 @@ from graphengine.errors import GraphEngineError
 if TYPE_CHECKING:
     from graphengine.api.runner import Runner
     from graphengine.cli.context import CommandContext
+    from graphengine.cli.documents import DryBranch
     from graphengine.cli.driving import Begin
     from graphengine.cli.project import Found
     from graphengine.cli.report import DriveJob
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
     from graphengine.history.load import At
     from graphengine.runner import Run
     from graphengine.stores.base import RunInfo
+
+
+_LISTED: Final = 5
+"""How many effects a note names."""
 
 
 @options.command(
@@ -187,6 +194,7 @@ def resume(
     "graph at that node, ~facts for that of the arm to facts.",
 )
 @click.option("--run-id", "branch_id", metavar="ID", help="The branch's id; generated if not given.")
+@click.option("--dry-run", is_flag=True, help="List the effects that it would repeat, and start nothing.")
 @options.tags
 @options.graph
 def branch(  # noqa: PLR0913 - one for each option
@@ -196,6 +204,7 @@ def branch(  # noqa: PLR0913 - one for each option
     pairs: tuple[str, ...],
     path: str | None,
     branch_id: str | None,
+    dry_run: bool,  # noqa: FBT001 - as click gives it
     tags: tuple[str, ...],
     reference: str | None,
 ) -> int:
@@ -207,6 +216,13 @@ def branch(  # noqa: PLR0913 - one for each option
     graph = job.found.graph
     forms = update_forms_of(_plan_at(graph.compile(), path or "").state)
     update = parse_pairs(pairs, forms, "--set", job.notes)
+    repeated = _repeated(context, job.run_id, at)
+    if dry_run:
+        return _show_repeated(context, repeated)
+    effects = [f"{each.name} in {each.node}" for each in repeated.effects]
+    if effects:
+        listed = ", ".join(effects[:_LISTED]) + (", …" if len(effects) > _LISTED else "")
+        job.notes.append(f"this branch begins before effects that it can repeat ({listed}); --dry-run lists them")
     more: dict[str, Any] = {"path": path, "run_id": branch_id, "limits": job.limits}
     more |= {"pause_before": context.pauses or None, "tags": tags}
 
@@ -214,6 +230,41 @@ def branch(  # noqa: PLR0913 - one for each option
         return runner.branch(job.run_id, graph, at, update=update, **more)
 
     return drive(job, begin)
+
+
+def _repeated(context: CommandContext, run_id: str, at: At) -> DryBranch:
+    """Return the effects that a branch from a step can repeat: those that began after it."""
+    from graphengine.cli.documents import DryBranch, RepeatedEffect
+    from graphengine.engine.steps import Begun
+    from graphengine.history.load import load_snapshot
+
+    seq = context.read(lambda store: load_snapshot(store, run_id, at)).seq
+    found = [
+        RepeatedEffect(
+            seq=step.seq,
+            node=step.path,
+            name=step.data.name,
+            arguments=None if step.data.arguments is UNSET else step.data.arguments,
+            idempotency_key=step.data.idempotency_key,
+        )
+        for step in context.read(lambda store: store.steps(run_id, seq))
+        if isinstance(step.data, Begun)
+    ]
+    return DryBranch(run_id=run_id, at=seq, effects=found)
+
+
+def _show_repeated(context: CommandContext, repeated: DryBranch) -> int:
+    if context.json:
+        context.document(repeated)
+        return 0
+    for each in repeated.effects:
+        arguments = "" if each.arguments is None else f" {json.dumps(each.arguments, ensure_ascii=False)}"
+        context.out.line(f"step {each.seq}: {each.name} in {each.node}{arguments}")
+    count = len(repeated.effects) or "no"
+    context.out.line(
+        f"a branch of {repeated.run_id} at step {repeated.at} can repeat {count} effects; nothing was started"
+    )
+    return 0
 
 
 def _plan_at(plan: Plan[Any], path: str) -> Plan[Any]:

@@ -10,6 +10,7 @@ from graphengine.cli.documents import (
     AnswerDocument,
     Checked,
     Drawn,
+    DryBranch,
     Estimated,
     Examined,
     Exported,
@@ -97,7 +98,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "eval": [Kind(Report, "if it finished"), Kind(Run, "if it did not")],
     "answer": [Kind(Run, _DRIVEN), Kind(AnswerDocument, _POSTED)],
     "send": [Kind(Run, _DRIVEN), Kind(Sent, _POSTED)],
-    "branch": [Kind(Run)],
+    "branch": [Kind(Run, "without `--dry-run`"), Kind(DryBranch, "with `--dry-run`")],
     "watch": [
         Kind(Stepped, "for each step", lines=True),
         Kind(StatusReported, "when its status changes", lines=True),

@@ -56,7 +56,7 @@ OTHERWISE: Final = "otherwise"
 """The explanation of an edge without a condition."""
 
 _REASON_COLUMNS: Final = 300
-_ANSWERED: Final = ("ask", "pause", "crash")
+_ANSWERED: Final = ("ask", "pause", "unknown")
 """The kinds of waits that an answer ends."""
 
 _MOST: Final = 12
@@ -395,8 +395,8 @@ def example(facts: WaitRecord) -> tuple[str, str]:
     """Return an answer that fits, ready to be pasted, and a note on the alternatives."""
     if facts.kind == "pause":
         return "true", ""
-    if facts.kind == "crash":
-        return "rerun", """  (or fail, or '{"result": …}', the node's result)"""
+    if facts.kind == "unknown":
+        return "rerun", """  (if it did not happen; or fail, or '{"result": …}')"""
     return _fitting(facts.schema or {})
 
 

@@ -43,6 +43,7 @@ from graphengine.graph.definition import (
     Options,
     Switch,
 )
+from graphengine.graph.effect import kind_of, once_of
 from graphengine.graph.elsewhere import NODES
 from graphengine.graph.endings import EndedWith
 from graphengine.graph.options import Limits, Migration
@@ -442,7 +443,12 @@ class _Compiler:
                 text = f"nothing reads the item {name!r}, so the node does the same for every item"
                 repair = f"add a parameter of that name, or inputs={{…: {name!r}}}"
                 self.report("unused_item", where, text, repair, warning=True)
-        plain = options.on_resume != "ask" and all(c.body.kind in _PLAIN for c in every)
+        once = once_of(options.effect)
+        lacks = once.lacks({each.name for call in every for each in call.body.parameters}) if once is not None else ()
+        if once is not None and lacks:
+            text = f"{once.name}, of effect=Once(reconcile=…), takes {', '.join(map(repr, lacks))}"
+            self.report("bad_option", where, text, "take the parameters of the node's function, or idempotency_key")
+        plain = once is None and all(c.body.kind in _PLAIN for c in every)
         success = [w for w in edges if not _on_failure(w)]
         failure = tuple(w for w in edges if isinstance(w, Edge) and _on_failure(w))
         return NodePlan(
@@ -458,7 +464,8 @@ class _Compiler:
             timeout_seconds=options.timeout_seconds,
             fallback=fallback,
             each=each,
-            asks=options.on_resume == "ask",
+            effect=kind_of(options.effect),
+            once=once,
             plain=each is None and plain,
             plain_items=each is not None and plain,
         )
@@ -472,8 +479,8 @@ class _Compiler:
             repair = "Graph(limits=Limits(seconds=…))" if kind == "graph" else "ask(…, timeout_seconds=…)"
             what = f"{name}, which is a graph" if kind == "graph" else "a question"
             self.report("bad_option", where, f"timeout_seconds does not apply to {what}", f"use {repair}")
-        if waiting and options.on_resume == "ask":
-            text = f"on_resume='ask' does not apply to {waiting[0].body.name}, which resumes at its own position"
+        if waiting and options.effect is not None:
+            text = f"effect= does not apply to {waiting[0].body.name}, which resumes at its own position"
             inner = waiting[0].body.kind == "graph"
             repair = "set it on the inner node that must not run twice" if inner else "remove it"
             self.report("bad_option", where, text, repair)

@@ -88,8 +88,8 @@ def _node(node: NodePlan) -> NodeSpec:
         facts["on"] = node.selector.text
     if node.each is not None:
         facts["each"] = {name: reading.text for name, reading, _ in node.each.sources}
-    if node.asks:
-        facts["on_resume"] = "ask"
+    if node.effect is not None:
+        facts["effect"] = node.effect
     if node.call is not None and isinstance(node.call.body, AskBody):
         _add_question(facts, node.call.body)
     _add_flow(facts, node)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 
 from graphengine.engine.steps import AttemptEnded, Node, Shift
 
@@ -102,10 +102,14 @@ class NodeEntered(Attempted):
     chance: float = 0.5
 
 
-class NodeBegun(Attempted):
-    """An attempt begins that must not be repeated without consent."""
+class WorkBegun(Attempted):
+    """An effect begins that must not be repeated; the fields are those of `graphengine.engine.steps.Begun`."""
 
     now: float
+    key: str
+    name: str
+    arguments: JsonValue | UnsetType
+    idempotency_key: str
 
 
 class WorkDone(Worked):
@@ -243,7 +247,7 @@ class BranchedOff(NamedTuple):
     change: Shift = NO_SHIFT
 
 
-AttemptEvent: TypeAlias = NodeFinished | NodeFailed | NodeEntered | NodeBegun | WorkDone | NodeWaits | AnswerRefused
+AttemptEvent: TypeAlias = NodeFinished | NodeFailed | NodeEntered | WorkBegun | WorkDone | NodeWaits | AnswerRefused
 """An event of an attempt; it is stale once its frame is at another node, visit or attempt."""
 FrameEvent: TypeAlias = AttemptEvent | NodeLeft | Settled | LimitMet | WaitOver
 """An event of one frame."""

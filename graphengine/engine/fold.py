@@ -30,6 +30,8 @@ from graphengine.engine.frame_tree import (
 from graphengine.engine.graph_migration import apply_shift, keep_items
 from graphengine.engine.map_items import end_item, is_settled, keep_failures, open_map, reopen_failed
 from graphengine.engine.phases import (
+    BEGUN,
+    UNKNOWN,
     Collecting,
     Ended,
     FailedItem,
@@ -45,8 +47,7 @@ from graphengine.engine.phases import (
 )
 from graphengine.engine.ready import can_move, runnable_frame, task_of
 from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot, child_id
-from graphengine.engine.steps import Decided, path_of
-from graphengine.errors import WorkNotRepeatable
+from graphengine.engine.steps import Decided
 from graphengine.graph.options import START
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
 
     from graphengine.engine.steps import Step
     from graphengine.state.amounts import Usage
-    from graphengine.state.json_values import JsonObject
 
 
 def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
@@ -127,7 +127,7 @@ def fold(log: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
     return snapshot
 
 
-def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR0915 - one case for each kind
+def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912 - one case for each kind
     facts = step.data
     match facts:
         case steps.Item():
@@ -147,9 +147,7 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR09
         case steps.Entered():
             _begin(snapshot, open_sub(snapshot, snapshot.frames[step.frame], step.at, facts), step, facts)
         case steps.Begun():
-            frame = snapshot.frames[step.frame]
-            frame.begun = True
-            touch(snapshot, frame)
+            _begun(snapshot.frames[step.frame], step, facts)
         case steps.Waiting():
             _waiting(snapshot, step, facts)
         case steps.Answered():
@@ -197,9 +195,6 @@ def _resumed(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
     for key, limits in facts.sub_limits.items():
         snapshot.frames[key].limits = limits
     snapshot.root.marks.update(facts.marks)
-    for frame in list(snapshot.frames.values()):
-        if frame.begun and isinstance(frame.phase, Ready):
-            _ask_about(snapshot, frame)
     _pause_before(snapshot, facts)
 
 
@@ -232,7 +227,7 @@ def _pause_before(snapshot: Snapshot, facts: steps.Continued) -> None:
     snapshot.pause = facts.pause
     for frame in list(snapshot.frames.values()):
         unpause(snapshot, frame)
-        untouched = frame.attempt == 1 and not (frame.crashes or frame.begun or frame.recorded_results)
+        untouched = frame.attempt == 1 and not (frame.crashes or frame.recorded_results)
         if isinstance(frame.phase, Ready) and untouched:
             pause(snapshot, frame)
 
@@ -260,13 +255,6 @@ def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
         frame.tries = 0
 
 
-def _ask_about(snapshot: Snapshot, frame: Frame) -> None:
-    """Make a frame wait for the decision about a node that was cut off and must not be rerun without consent."""
-    path = path_of(frame.id, frame.at)
-    question = f"{path} was cut off while it was running, and may have done its work: rerun it?"
-    wait(snapshot, frame, {path: steps.WaitRecord(kind="crash", question=question, schema=_DECISION)})
-
-
 def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
     """Begin a child run in the state of its parent."""
     snapshot.run_id = facts.run_id
@@ -290,9 +278,6 @@ def _stopped(snapshot: Snapshot, facts: steps.Stopped) -> None:
 
 
 _RUNS: Final = ("run", "fallback")
-_DECISION: Final[JsonObject] = {
-    "anyOf": [{"enum": ["rerun", "fail"]}, {"type": "object", "required": ["result"], "maxProperties": 1}]
-}
 
 
 # --- Visits of nodes -------------------------------------------------------------------------------------------------
@@ -330,6 +315,9 @@ def _left(snapshot: Snapshot, step: Step, facts: steps.Left) -> None:
     _leave_by(snapshot, frame, facts, ended)
 
 
+_NO_RESULT: Final = RecordedResult()
+
+
 def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
     """End a failed attempt; another attempt or the fallback follows."""
     frame = snapshot.frames[step.frame]
@@ -342,7 +330,6 @@ def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
     frame.tries += 1
     frame.attempt += 1
     frame.crashes = 0
-    frame.begun = False
     frame.due = facts.due_at or 0.0
     frame.arrived = max(step.at, frame.due)
     _forget_work(frame, facts, ("answer", "message"))
@@ -380,10 +367,9 @@ def _given_up(snapshot: Snapshot, frame: Frame, facts: steps.Failed) -> None:
         wake(snapshot, frame)
     _forget_work(frame, facts, ("message",))
     frame.attempt += 1
-    frame.begun = facts.error is not None and facts.error.kind == WorkNotRepeatable.code  # a resume asks again
     if frame.kind == "item":
         failed = _failed_item(facts)
-        failed.attempt, failed.recorded_results, failed.begun = frame.attempt, frame.recorded_results, frame.begun
+        failed.attempt, failed.recorded_results = frame.attempt, frame.recorded_results
         end_item(snapshot, frame, failed)
     else:
         fail_frame(snapshot, frame, GivenUp(), facts)
@@ -433,12 +419,23 @@ def _item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
 # --- Recorded work ---------------------------------------------------------------------------------------------------
 
 
+def _begun(frame: Frame, step: Step, facts: steps.Begun) -> None:
+    """Keep that an effect has begun; an answer about its last beginning says nothing of this one."""
+    earlier = f"{UNKNOWN}{facts.key}|"
+    for key in [key for key in frame.recorded_results if key.startswith(earlier)]:
+        del frame.recorded_results[key]
+    begun = RecordedResult(facts.arguments, step.at, name=facts.name, id=facts.idempotency_key, begun=step.seq)
+    frame.recorded_results[BEGUN + facts.key] = begun
+
+
 def _recorded(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
     """Keep a piece of work for the node to find again."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     frame.crashes = 0  # it made progress, so earlier crashes no longer count as crashes in a row
-    frame.recorded_results[facts.key] = RecordedResult(facts.value, step.at, facts.outputs)
+    begun = frame.recorded_results.pop(BEGUN + facts.key, _NO_RESULT)
+    result = RecordedResult(facts.value, step.at, facts.outputs, id=begun.id, begun=begun.begun)
+    frame.recorded_results[facts.key] = result
 
 
 # --- Waits and messages ----------------------------------------------------------------------------------------------
@@ -449,6 +446,8 @@ def _waiting(snapshot: Snapshot, step: Step, facts: steps.Waiting) -> None:
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     frame.crashes = 0
+    if not any(each.key.startswith(f"{UNKNOWN}|") for each in facts.waits.values()):
+        frame.recorded_results.pop(BEGUN, None)  # a node that is an effect waits inside; it begins again
     wait(snapshot, frame, facts.waits)
 
 
@@ -467,8 +466,6 @@ def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
         for name, other in waits.items():
             if other is not over:  # the node will ask it again: it keeps its name, id and due time
                 frame.recorded_results[f"asked {other.key}"] = RecordedResult(other.due, name=name, id=other.id)
-    if over.kind == "crash":
-        frame.begun = False
     wake(snapshot, frame)
 
 
@@ -525,7 +522,12 @@ def _leave_by(snapshot: Snapshot, frame: Frame, facts: steps.Outcome, ended: str
 def _forget_work(frame: Frame, facts: steps.AttemptEnded, but: Collection[str]) -> None:
     """Forget the recorded work that caused a failure, or all of it, except what arrives only once (`but`)."""
     if not facts.keep_results:
-        frame.recorded_results = {key: memo for key, memo in frame.recorded_results.items() if memo.by in but}
+        # The conversation of an agent begins again, and makes other calls at the same places: effects get other keys.
+        frame.recorded_results = {
+            f"{key} {memo.id}" if memo.begun else key: memo
+            for key, memo in frame.recorded_results.items()
+            if memo.by in but or memo.begun
+        }
     for key in facts.refused:
         frame.recorded_results = {
             k: memo for k, memo in frame.recorded_results.items() if k != key and not k.startswith(f"{key}/")

@@ -27,10 +27,9 @@ _INDEX: Final = re.compile(r"\[\d+\]")
 
 def move(snapshot: Snapshot, frame: Frame, facts: Outcome) -> None:
     """Move a frame to the target of a step: the next node, the arms of a fork, its own join, or its end."""
-    if frame.tries or frame.crashes or frame.due or frame.begun:  # writing a field costs ten times what reading does
+    if frame.tries or frame.crashes or frame.due:  # writing a field costs ten times what reading does
         frame.tries = frame.crashes = 0
         frame.due = 0.0
-        frame.begun = False
     if frame.error is not None:
         frame.error = None
     if not facts.to:

@@ -136,7 +136,6 @@ def _put_at(snapshot: Snapshot, frame: Frame, node: str) -> None:
         wake(snapshot, frame)
     frame.failing = frame.error = None
     frame.recorded_results = {}
-    frame.begun = False
     frame.tries = frame.crashes = 0
     frame.due = 0.0
     if frame.kind == "arm" and node == frame.until:

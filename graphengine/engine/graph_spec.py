@@ -38,7 +38,7 @@ class NodeSpec(TypedDict):
         kinds: The kind of each choice, unless all are functions.
         on: The selector that chooses.
         each: Where the list is read, by the name that an item has in the node, if it runs once for each item.
-        on_resume: `ask` if a person decides whether an interrupted attempt is repeated.
+        effect: `read`, `idempotent` or `once`, if it is said.
         question: The question that it asks.
         answer: The type of the answer.
         timeout_seconds: How long it waits for the answer.
@@ -59,7 +59,7 @@ class NodeSpec(TypedDict):
     kinds: NotRequired[Mapping[str, str]]
     on: NotRequired[str]
     each: NotRequired[Mapping[str, str]]
-    on_resume: NotRequired[str]
+    effect: NotRequired[str]
     question: NotRequired[str]
     answer: NotRequired[str]
     timeout_seconds: NotRequired[float]

@@ -48,7 +48,7 @@ from graphengine.engine.rules.fork import arms_arrived
 from graphengine.engine.rules.map import items_done, map_entered
 from graphengine.engine.rules.run import begun, branched_off, resumed, stop_asked
 from graphengine.engine.rules.subgraph import limit_met, sub_ended, sub_entered
-from graphengine.engine.rules.visit import node_begun, node_failed, node_finished, node_left, work_done
+from graphengine.engine.rules.visit import node_failed, node_finished, node_left, work_begun, work_done
 from graphengine.engine.rules.wait import answered, message_came, node_waits, refused, wait_over
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ TABLE: Final = (
     Row(events.NodeFinished, _RUNNING, _ATTEMPT),
     Row(events.NodeFailed, _RUNNING, _ATTEMPT),
     Row(events.NodeEntered, (Ready,), (steps.Mapped, steps.Entered, *_ATTEMPT)),
-    Row(events.NodeBegun, (Ready,), (steps.Begun,)),
+    Row(events.WorkBegun, _RUNNING, (steps.Begun,)),
     Row(events.WorkDone, _RUNNING, (steps.Recorded,)),
     Row(events.NodeWaits, _RUNNING, (steps.Waiting,)),
     Row(events.AnswerRefused, _RUNNING, (steps.Refused,)),
@@ -103,7 +103,7 @@ AFTER: Final[dict[type[Facts], Phases]] = {
     steps.Joined: (Ready, Forked, Waiting, Ended),
     steps.Mapped: (Collecting,),
     steps.Entered: (Inside,),
-    steps.Begun: (Ready,),
+    steps.Begun: _RUNNING,
     steps.Recorded: _RUNNING,
     steps.Waiting: (Waiting,),
     steps.Answered: _RUNNING,
@@ -143,9 +143,9 @@ def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR
             frame = _frame(snapshot, event)
             is_map = frame.kind != "item" and plan_of(run.plan, frame).nodes[event.node].each is not None
             return (map_entered if is_map else sub_entered)(run, frame, event)
-        case events.NodeBegun():
+        case events.WorkBegun():
             _frame(snapshot, event)
-            return node_begun(snapshot, event)
+            return work_begun(run, event)
         case events.WorkDone():
             _frame(snapshot, event)
             return work_done(run, event)

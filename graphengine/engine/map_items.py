@@ -61,7 +61,7 @@ def open_items(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
             arrived=snapshot.now,
         )
         if earlier is not None:
-            item.attempt, item.recorded_results, item.begun = earlier.attempt, earlier.recorded_results, earlier.begun
+            item.attempt, item.recorded_results = earlier.attempt, earlier.recorded_results
         snapshot.changed.append(key)
 
 

@@ -7,7 +7,7 @@ continues in the same phase.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -27,8 +27,9 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
         name: The name of the wait.
         due: When the wait would have timed out.
         by: What ended the wait.
-        id: The id that the wait keeps when it is asked again.
+        id: The id that the wait keeps when it is asked again; the idempotency key of an effect.
         timeout: Whether the wait ended without an answer.
+        begun: The seq of the step that recorded the beginning of an effect which must not be repeated; 0 for others.
     """
 
     value: JsonValue | UnsetType = UNSET
@@ -39,6 +40,13 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
     by: str | None = None
     id: str | None = None
     timeout: bool = False
+    begun: int = 0
+
+
+BEGUN: Final = "begun "
+"""Prefix of the key of an effect that must not be repeated, from its beginning until its result is recorded."""
+UNKNOWN: Final = "unknown "
+"""Prefix of the key of the question how an effect ended; the key of the effect and the seq of its beginning follow."""
 
 
 class Ready(Struct, frozen=True):
@@ -82,14 +90,12 @@ class FailedItem(Struct, omit_defaults=True, forbid_unknown_fields=True):
         kept: Whether its frame was kept, because a subgraph failed in it.
         attempt: Its next attempt, if the frame was not kept.
         recorded_results: Its recorded work.
-        begun: Whether the start of that attempt was recorded.
     """
 
     error: FailureRecord
     kept: bool = False
     attempt: int = 1
     recorded_results: dict[str, RecordedResult] = {}
-    begun: bool = False
 
 
 class LostItem(Struct, omit_defaults=True, forbid_unknown_fields=True):

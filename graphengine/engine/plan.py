@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.errors import Problem
     from graphengine.graph.definition import AnyEdge, Edge
+    from graphengine.graph.effect import EffectKind, Once
     from graphengine.graph.options import Limits, Migration, Retry
     from graphengine.graph.runnable import Body
     from graphengine.state.amounts import LimitsRecord
@@ -299,7 +300,8 @@ class NodePlan:
 
     Attributes:
         each: The lists it is mapped over, if any.
-        asks: Whether a person decides about an attempt that a crash ended.
+        effect: What it does outside the run, if that is said.
+        once: How it is treated if it must not be repeated.
         plain: Whether it completes with what a function or an agent returns: it is not a map, a graph or a question,
             and it may be run again after a crash.
         plain_items: Whether its items complete so.
@@ -321,7 +323,8 @@ class NodePlan:
     timeout_seconds: float | None
     fallback: Fallback | None
     each: Each | None = None
-    asks: bool = False
+    effect: EffectKind | None = None
+    once: Once | None = None
     plain: bool = True
     plain_items: bool = False
 

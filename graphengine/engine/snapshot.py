@@ -71,7 +71,6 @@ class Frame(Struct, eq=False):
         due: The earliest start of the next attempt, epoch seconds.
         error: The failure that led here, until the node is done.
         arrived: When this attempt could begin, epoch seconds.
-        begun: Whether the start of this attempt was recorded.
         recorded_results: Work of this visit that was recorded, by key.
         counts: Completed visits by node; for an arm, those since the fork.
         marks: Memory of conditions (plateaus, counts since a node, changes); for an arm, the marks it set.
@@ -108,7 +107,6 @@ class Frame(Struct, eq=False):
     due: Number = 0.0
     error: FailureRecord | None = None
     arrived: Number = 0.0
-    begun: bool = False
     recorded_results: dict[str, RecordedResult] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
     marks: dict[str, Mark] = field(default_factory=dict)

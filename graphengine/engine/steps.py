@@ -125,7 +125,7 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
     """One thing that a frame waits for.
 
     Attributes:
-        kind: `ask`, `receive`, `sleep`; `pause` before a node; `crash`: whether to repeat an attempt that was cut off.
+        kind: `ask`, `receive`, `sleep`; `pause` before a node; `unknown`: how an effect ended that began.
         question: The question, as text.
         topic: The topic of the message.
         schema: The JSON Schema of the answer.
@@ -136,7 +136,7 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
         id: A unique id, assigned when the wait is folded.
     """
 
-    kind: Literal["ask", "receive", "sleep", "pause", "crash"]
+    kind: Literal["ask", "receive", "sleep", "pause", "unknown"]
     question: str = ""
     topic: str | None = None
     schema: JsonObject | None = None
@@ -353,9 +353,20 @@ class Entered(Outcome, kw_only=True):
 
 
 class Begun(Facts, kw_only=True):
-    """An attempt began that must not be repeated without consent."""
+    """An effect begins that must not be repeated: a piece of a node's work, or the node itself.
+
+    Attributes:
+        key: The key under which its result will be recorded; "" for the node itself.
+        name: The name of the function.
+        arguments: Its arguments by name; those of a node are its inputs.
+        idempotency_key: The key by which others can recognise it.
+    """
 
     kind: ClassVar[Kind] = "begun"
+    key: str = ""
+    name: str = ""
+    arguments: JsonValue | UnsetType = UNSET
+    idempotency_key: str = ""
 
 
 class Recorded(Spent, kw_only=True):

@@ -80,7 +80,6 @@ class _Frame(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=Tru
     arrived: Number = 0.0
     choice: str = ""
     ended: str = ""
-    begun: bool = False
     waits: dict[str, WaitRecord] = {}
     recorded_results: dict[str, RecordedResult] = {}
     limits: LimitsRecord = {}

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Self
 
+    from graphengine.graph.effect import Effect
     from graphengine.graph.runnable import Body, HasBody, Kind
     from graphengine.state.json_values import JsonValue
     from graphengine.state.secret import Keys
@@ -39,7 +40,6 @@ UNSET: Final = object()
 WriteSource: TypeAlias = "str | Callable[..., object]"
 Writes: TypeAlias = "str | Sequence[str] | Mapping[str, WriteSource]"
 Each: TypeAlias = "Mapping[str, str | Callable[..., object]]"
-OnResume: TypeAlias = 'Literal["rerun", "ask"]'
 OnItemError: TypeAlias = 'Literal["fail", "keep"]'
 Migrate: TypeAlias = "Callable[[dict[str, JsonValue]], Mapping[str, JsonValue]] | Migration"
 
@@ -59,7 +59,7 @@ class Options:
     each: Each | None = None
     concurrency: int | None = None
     on_item_error: OnItemError | None = None
-    on_resume: OnResume | None = None
+    effect: Effect | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Node(Options):
         retry: How often to try again.
         timeout_seconds: The longest that an attempt can take.
         fallback: The result if every attempt failed, or a function that returns it.
-        on_resume: What to do with an attempt that a crash interrupted: `"rerun"` or `"ask"`.
+        effect: What it does outside the run: `"read"`, `"idempotent"`, `"once"` or `Once(…)`.
         thread: Whether a sync function runs in a thread.
         on: The name of the Runner's executor on which a function runs.
 
@@ -284,7 +284,7 @@ class GraphDefinition(Generic[S]):
         each: Each | None = None,
         concurrency: int | None = None,
         on_item_error: OnItemError | None = None,
-        on_resume: OnResume | None = None,
+        effect: Effect | None = None,
     ) -> None:
         """Add a node.
 
@@ -315,8 +315,9 @@ class GraphDefinition(Generic[S]):
             on_item_error: What failed items do to the node once all items have ended: fail it (`"fail"`), so that a
                 resume repeats them, or let it go on with the results of the others (`"keep"`), if there is any. Then
                 only `Runner.resume(…, retry_failed=True)` repeats them, while the others run.
-            on_resume: What to do with an attempt that a crash interrupted: run it again (`"rerun"`), or ask a person
-                (`"ask"`).
+            effect: What it does outside the run. `"read"` and `"idempotent"` may be repeated, the latter with the same
+                `ctx.idempotency_key`; `"once"` must not be: its beginning is recorded first, and if it began and did
+                not return, a person is asked how it ended, or what `Once(…)` says decides.
 
         Example:
             >>> class Page(BaseModel):
@@ -343,7 +344,7 @@ class GraphDefinition(Generic[S]):
             each=each,
             concurrency=concurrency,
             on_item_error=on_item_error,
-            on_resume=on_resume,
+            effect=effect,
         )
         self.nodes.append(Declared(name, node.runnable, node, origin_of_call()))
 

@@ -50,7 +50,7 @@ class Wait:
     """
 
     name: str
-    kind: Literal["ask", "receive", "sleep", "pause", "crash"]
+    kind: Literal["ask", "receive", "sleep", "pause", "unknown"]
     question: str
     schema: Mapping[str, Any] | None = None
     topic: str | None = None
@@ -59,7 +59,7 @@ class Wait:
     @property
     def answerable(self) -> bool:
         """Whether an answer ends it."""
-        return self.kind in ("ask", "pause", "crash")
+        return self.kind in ("ask", "pause", "unknown")
 
 
 def wait_of(name: str, record: WaitRecord) -> Wait:

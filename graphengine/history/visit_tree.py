@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 from msgspec import Struct
 
 from graphengine.engine.steps import Answered, Attempt, AttemptEnded, Node, Recorded, failure_of
-from graphengine.errors import WaitTimeout, WorkNotRepeatable
+from graphengine.errors import EffectUnknown, WaitTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame, FrameKind
     from graphengine.engine.steps import FailureRecord, Kind, RunStatus, Step
 
-_UNANSWERED: Final = (WaitTimeout.code, WorkNotRepeatable.code)
+_UNANSWERED: Final = (WaitTimeout.code, EffectUnknown.code)
 Place: TypeAlias = tuple[tuple[str, str], ...]
 """The position of a graph: the nodes around it from the outermost in, each with the choice that selects it."""
 

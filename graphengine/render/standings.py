@@ -139,8 +139,8 @@ def _arms(snapshot: Snapshot, forked: Forked) -> Iterator[tuple[str, How, str]]:
 def _wait(wait: WaitRecord) -> str:
     if wait.kind == "pause":
         return "paused before this visit"
-    if wait.kind == "crash":
-        return "waits: run it again after the crash?"
+    if wait.kind == "unknown":
+        return "unknown: it began, and nobody knows how it ended"
     if wait.kind == "ask":
         return f"waits: {one_line(wait.question)}"
     if wait.kind == "sleep" and wait.due is not None:

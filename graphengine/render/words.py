@@ -74,8 +74,8 @@ def notes_of(name: str, facts: NodeSpec, fields: frozenset[str]) -> list[str]:
         notes.append("may write every field")
     elif writes:
         notes.append(f"writes {listed(writes)}")
-    if facts.get("on_resume") == "ask":
-        notes.append("asks before it is repeated after a crash")
+    if facts.get("effect") == "once":
+        notes.append("is never repeated without knowing")
     safety = _safety(facts)
     return [*notes, safety] if safety else notes
 

@@ -29,7 +29,7 @@ _INSTEAD: Final = {
 """What to do with a run that has no question, by its status."""
 
 
-_ASKING: Final = ("ask", "pause", "crash")
+_ASKING: Final = ("ask", "pause", "unknown")
 """The kinds of waits that an answer ends."""
 
 

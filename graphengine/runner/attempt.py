@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from graphengine.engine.events import (
     LimitMet,
-    NodeBegun,
     NodeEntered,
     NodeFailed,
     NodeFinished,
@@ -38,6 +37,7 @@ from graphengine.engine.steps import WaitRecord, path_of
 from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout
 from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.runner.context import Context
+from graphengine.runner.recorded_work import Effecting
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.threads import TimeLimit, in_thread
 from graphengine.state.declared import values_of
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Call, NodePlan
     from graphengine.engine.snapshot import Frame, Task
     from graphengine.engine.steps import FailureRecord
+    from graphengine.graph.effect import Once
     from graphengine.runner.context import NodeServices
     from graphengine.runner.recorded_work import StepJournal
 
@@ -147,7 +148,11 @@ class TaskRunner:
                     if other is not None:
                         return other
                     call, choice = node.pick(view)
-            result = self._begin(call, view, frame, context, node.timeout_seconds)
+            result: object
+            if node.once is not None and mode == "run":
+                result = self._once(node.once, call, view, context, node.timeout_seconds)
+            else:
+                result = self._begin(call, view, frame, context, node.timeout_seconds)
             if isinstance(result, CoroutineType) or inspect.isawaitable(result):  # the faster check first
                 result = await result
             if context._journal is not None and not context._journal.ending:
@@ -225,7 +230,7 @@ class TaskRunner:
         visit = (task.frame, task.node, task.visit, task.attempt, self._services.now())
         if (node.each is not None and frame.kind != "item") or node.pick(view)[0].graph is not None:
             return NodeEntered(*visit, random.random())  # noqa: S311 - jitter
-        return NodeBegun(*visit) if node.asks and not frame.begun else None
+        return None
 
     def _asks(self, task: Task, body: AskBody, question: object, choice: str, began: float) -> NodeWaits:
         ask, now = body.ask, self._services.now()
@@ -269,6 +274,21 @@ class TaskRunner:
         refused = context._journal.refused(error) if context._journal is not None else ()
         visit = (task.frame, task.node, task.visit, task.attempt)
         return NodeFailed(*visit, began, ended, raised, context._usage, choice, chance, refused)
+
+    async def _once(
+        self, once: Once, call: Call, view: View, context: Context, timeout_seconds: float | None
+    ) -> object:
+        """Run a node that must not be repeated, or find out how it ended if it began before."""
+        frame = context._frame
+
+        async def made() -> object:
+            result = self._begin(call, view, frame, context, timeout_seconds)
+            return await result if inspect.isawaitable(result) else result
+
+        journal = context._journal or context._own()
+        values, key = call.values(view) if once.reconcile is not None else {}, journal.idempotency_key("")
+        effect = Effecting(once, "", key, call.body.name, values, made, _as_it_is, _as_it_is)
+        return await journal.once(effect)
 
     def _begin(self, call: Call, view: View, frame: Frame, context: Context, timeout_seconds: float | None) -> object:
         """Call the body, and return its result or an awaitable of it."""
@@ -345,7 +365,8 @@ class TaskRunner:
 
     def _extra(self, frame: Frame, context: Context, view: View, name: str) -> object:
         if name == "ctx":
-            context._own()
+            if context._journal is None:
+                context._own()
             return context
         if name == "error":
             failure = frame.cause or frame.error
@@ -353,6 +374,10 @@ class TaskRunner:
         if name == "state":
             return view.instance()
         return self._services.resources[id(plan_of(self._plan, frame))][name]
+
+
+def _as_it_is(record: object) -> object:
+    return record
 
 
 _SET_CURRENT: Final = CURRENT.set

@@ -14,13 +14,15 @@ from collections.abc import Awaitable, Coroutine, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from msgspec import UNSET, UnsetType
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.engine.failures import text_of
 from graphengine.engine.steps import own_name
 from graphengine.errors import NotRecordable
+from graphengine.graph.effect import KEY_NAME
 from graphengine.state.json_values import check_depth
 
 if TYPE_CHECKING:
@@ -119,6 +121,32 @@ def identity_of(
     return name, (_Same(bound), _Same(inner)), (args, kwargs)
 
 
+def arguments_of(
+    function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
+) -> Mapping[str, object]:
+    """Return a call's arguments by name; those of a function without a signature by position."""
+    try:
+        return inspect.signature(function).bind_partial(*args, **kwargs).arguments
+    except (TypeError, ValueError):
+        return {**{str(number): value for number, value in enumerate(args)}, **kwargs}
+
+
+def takes_key(function: Callable[..., object], kwargs: Mapping[str, object]) -> bool:
+    """Return whether a function has a parameter for the idempotency key, which the caller did not give."""
+    try:
+        return KEY_NAME in inspect.signature(function).parameters and KEY_NAME not in kwargs
+    except (TypeError, ValueError):
+        return False
+
+
+def recordable(values: Mapping[str, object]) -> JsonValue | UnsetType:
+    """Return values as JSON, with the text of what has no JSON form; UNSET for none."""
+    if not values:
+        return UNSET
+    made: JsonValue = from_json(to_json(dict(values), fallback=repr, inf_nan_mode="strings"))
+    return made
+
+
 class _Same:
     """Compares an object by identity, and keeps it alive, so that its id is not reused."""
 
@@ -171,4 +199,4 @@ def _steady(value: object) -> object:
     return value
 
 
-__all__ = ["Returned", "digest_of_call", "identity_of", "returned"]
+__all__ = ["Returned", "arguments_of", "digest_of_call", "identity_of", "recordable", "returned", "takes_key"]

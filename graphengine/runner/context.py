@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame, Task
     from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.definition import GraphDefinition
+    from graphengine.graph.effect import Effect
     from graphengine.runner.followers import Audience
+    from graphengine.runner.recorded_work import Effecting
     from graphengine.runner.scope import AsksPerson, StepResult
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
@@ -264,35 +266,53 @@ class Context:
 
     @overload
     def call(
-        self, function: Callable[..., Awaitable[T]], *args: object, key: str | None = None, **kwargs: object
+        self,
+        function: Callable[..., Awaitable[T]],
+        *args: object,
+        key: str | None = None,
+        effect: Effect | None = None,
+        **kwargs: object,
     ) -> Coroutine[Any, Any, T]: ...
 
     @overload
     def call(
-        self, function: Callable[..., T], *args: object, key: str | None = None, **kwargs: object
+        self,
+        function: Callable[..., T],
+        *args: object,
+        key: str | None = None,
+        effect: Effect | None = None,
+        **kwargs: object,
     ) -> Coroutine[Any, Any, T]: ...
 
     def call(
-        self, function: Callable[..., Any], *args: object, key: str | None = None, **kwargs: object
+        self,
+        function: Callable[..., Any],
+        *args: object,
+        key: str | None = None,
+        effect: Effect | None = None,
+        **kwargs: object,
     ) -> Coroutine[Any, Any, Any]:
         """Call a function, sync or async, and record its result; a node that runs again gets the recorded result.
 
         The record is kept across crashes and waits, and in a retry if a recorded call raised. A sync function runs in a
-        thread. A call that was in progress at a crash is repeated: pass `idempotency_key` to let others recognize it.
+        thread. A call that was in progress at a crash is repeated, unless `effect` says that it must not be.
 
         Args:
             function: The function. Its return annotation determines how the result is recorded; without one the result
                 must be plain JSON.
             args: Its positional arguments.
             key: The key of the call, if its arguments cannot be written as JSON or do not identify the call.
+            effect: What the call does outside the run: `"read"`, `"idempotent"`, `"once"` or `Once(…)`. A parameter
+                `idempotency_key` of the function then gets the key of the call.
             kwargs: Its keyword arguments.
 
         Raises:
             NotRecordable: JSON cannot represent the result, or, without a key, an argument. Also raises whatever the
                 function raises.
+            EffectUnknown: An effect began that must not be repeated, and nobody knows how it ended.
         """
         work = self._work("call")
-        return work.track("call", work.call(function, args, kwargs, key))
+        return work.track("call", work.call(function, args, kwargs, key, effect))
 
     @overload
     async def ask(
@@ -602,6 +622,19 @@ class NodeScope:
     def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> Awaitable[Any]:
         """Return the record of a piece of work: the existing one, or a new one after doing the work."""
         return self.work.step_result(name, what, make)
+
+    @property
+    def below(self) -> str:
+        """The key below which work recorded here has its keys."""
+        return self.work.below
+
+    def idempotency_key(self, key: str) -> str:
+        """Return the idempotency key of a call of a tool."""
+        return f"{self.context._visit_key}/{key}"  # noqa: SLF001 - this is a part of it
+
+    def once(self, effect: Effecting[T]) -> Awaitable[T]:
+        """Do an effect that must not be repeated, or find out how it ended if it began before."""
+        return self.work.once(effect)
 
     def paid(self, usage: Usage) -> None:
         """Count what a call of a model used that is not recorded as a piece of work."""

@@ -19,6 +19,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from graphengine.engine.claim import DURABLE, ENDED, MAIL, NOTHING, Durable, Failed, Idle, Late, Stop
 from graphengine.engine.events import AnswerArrived, MessageCame, StopAsked
 from graphengine.engine.failures import failure_record
 from graphengine.engine.frame_tree import add_usage
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable, Sequence
     from contextvars import Context
 
+    from graphengine.engine.claim import Claim, Closed, Do, Input, Release
     from graphengine.engine.events import Event
     from graphengine.engine.plan import Plan
     from graphengine.engine.session import Appender
@@ -98,22 +100,27 @@ class Driving:
         snapshot: The run's snapshot.
         audience: Who watches it.
         fence: The fencing number of this claim.
-        is_ours: Whether the run is still claimed: until a step that ends or parks it is durable.
+        claim: What the life of the run allows here, and how it goes on; see `engine.claim`.
         wrote_at: When its last append began, by the machine's clock, if other processes can open the store.
         time: The clock of its log, of pauses between attempts, and of its limit of seconds. It counts time that passes
             while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
         following: Who follows it; see `runner.extensions`.
-        is_halting: Whether nothing more starts: the run is stopped or released.
         cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
     """
 
-    def __init__(
-        self, shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot, audience: Audience, context: Context
+    def __init__(  # noqa: PLR0913 - what the life of a run and its claim have in common
+        self,
+        shared: Shared[Any],
+        plan: Plan[Any],
+        snapshot: Snapshot,
+        audience: Audience,
+        context: Context,
+        claim: Claim,
     ) -> None:
         self.session = Session(plan, snapshot, sizes=shared.sizes, checks=shared.checks)
         self.plan, self.snapshot = plan, snapshot
-        self.audience = audience
-        self.fence, self.is_ours, self.wrote_at = 0, True, shared.clock.now()
+        self.audience, self.claim = audience, claim
+        self.fence, self.wrote_at = 0, shared.clock.now()
         clock = shared.clock  # if the machine's is before the log's last time, that is used instead
         self.time = SteadyClock(max(clock.now(), snapshot.now)) if isinstance(clock, SystemClock) else clock
         self.following: Following = NOBODY
@@ -128,13 +135,8 @@ class Driving:
         self._mail: dict[int, Message] = {}
         self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
         self._turn_began = time.monotonic()
-        self.is_halting = False
         self._halted = asyncio.Event()
-        self._stop_reason = ""
-        self._consume: Sequence[int] = ()
-        self._cuts = False  # a stop that cancels what is in flight
         self._timer: asyncio.Handle | None = None  # of the limit of seconds
-        self._is_late = False  # that limit was reached in a node
         self._spent_in_cut: Usage = {}
         self._broken: StoreError | None = None
         self._raised: dict[str, BaseException] = {}  # the exceptions of failed frames, by path
@@ -143,18 +145,18 @@ class Driving:
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
-    async def drive(self, attempts: TaskRunner) -> None:
-        """Run ready tasks until there are none.
+    async def drive(self, attempts: TaskRunner) -> Do:
+        """Run ready tasks until there are none, and return what the claim says then.
 
         Raises:
             StoreError: A step could not be recorded; the run can be resumed from the recorded steps.
         """
-        snapshot = self.snapshot
+        snapshot, claim = self.snapshot, self.claim
         if snapshot.limits.get("seconds") is not None:
             self._timer = self.loop.call_soon(self._end_if_late)
         try:
             ready = self._ready(anew=True)
-            while self.is_ours:
+            while claim.owned:
                 if self._mail:
                     had_waited = snapshot.status == "waiting"
                     self.session.changed += [task.frame for task in ready]  # they were taken, and not started
@@ -165,8 +167,8 @@ class Driving:
                 else:
                     events = self._begin(attempts, ready)
                 if events or self._jobs:
-                    await self.commit(events or await self._next_events())
-                    ready = self._ready()
+                    do = await self.commit(events or await self._next_events())
+                    ready = self._ready() if do.start else []
                     continue
                 ready = self._ready(anew=True)
                 if not ready and (self.is_halting or not any(map(self._can_record, self._mail.values()))):
@@ -176,17 +178,18 @@ class Driving:
                 self._timer.cancel()
             if self._jobs:
                 await self._cancel_all()
-        is_released = self.is_halting and not (self._stop_reason or self._is_late)
-        if (snapshot.status == "running" and not is_released) or (self._stop_reason and self.is_ours):
-            asked = self._stop_reason
-            reason, text = ("asked", asked) if asked else ("limit", limit_reached(snapshot) or self._lateness())
+        do = claim.step(Idle(snapshot.status)) if claim.owned else NOTHING
+        if do.append == "stop":
+            asked = claim.stop
+            reason, text = ("asked", asked.why) if asked else ("limit", limit_reached(snapshot) or self._lateness())
             stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut)
-            await self.commit([stop], partial(self.append, consume=self._consume))
+            do = await self.commit([stop], partial(self.append, consume=asked.consume if asked else ()))
+        return do
 
     def _ready(self, *, anew: bool = False) -> list[Task]:
         """Return the tasks that the last steps made ready, or all; of a run that waits, all that are due."""
         session = self.session
-        if self.snapshot.status != "waiting" and not self.is_halting:
+        if self.claim.state == "driving" and self.snapshot.status != "waiting":
             return session.take_tasks(anew=anew)
         session.changed = []
         return self._due_tasks()
@@ -231,9 +234,9 @@ class Driving:
                 if is_shown or time.monotonic() - self._turn_began > _TURN_SECONDS:
                     await asyncio.sleep(0)  # other runs move, and watchers see it before it blocks the event loop
                     self._turn_began = time.monotonic()
-                event = await attempts.run_in(self._context.copy(), task) if not self.is_halting else None
+                event = await attempts.run_in(self._context.copy(), task) if self.claim.state == "driving" else None
             except asyncio.CancelledError:
-                if not self._cuts or within.uncancel():
+                if not self.claim.cuts or within.uncancel():
                     raise
             finally:
                 self._jobs.pop(task.frame, None)
@@ -251,7 +254,7 @@ class Driving:
         outcome: Event | BaseException | None = None
         job.has_begun = True
         try:
-            if not self._cuts and (not task.due or await self._is_due(task)):
+            if not self.claim.cuts and (not task.due or await self._is_due(task)):
                 if self._announce(task):
                     await asyncio.sleep(0)  # lets watchers see it before a node that blocks the event loop
                 outcome = await attempts.run_in(self._context.copy(), task)
@@ -277,7 +280,7 @@ class Driving:
                 continue  # it was cancelled: another job may be in flight in its frame already
             del self._jobs[job.task.frame]
             if isinstance(outcome, BaseException):
-                if not (self._cuts and isinstance(outcome, asyncio.CancelledError)):
+                if not (self.claim.cuts and isinstance(outcome, asyncio.CancelledError)):
                     raise outcome
             elif outcome is not None:
                 events.append(outcome)
@@ -339,23 +342,24 @@ class Driving:
 
     # --- recording ------------------------------------------------------------------------------------------------
 
-    async def commit(self, events: Iterable[Event], append: Appender | None = None) -> None:
-        """Commit events, and show their steps once they are durable.
+    async def commit(self, events: Iterable[Event], append: Appender | None = None, *, of: Input = ENDED) -> Do:
+        """Commit events, show their steps once they are durable, and return what the claim says about that.
 
         Raises:
             StoreError: They could not be recorded.
         """
-        if self._broken is not None:
-            raise self._broken
+        claim = self.claim
+        if not claim.step(of).append:
+            self.check()
         done = self.session.commit(events, append or self.append)
         status = self._recorded  # read before the await, in which other events may be appended
         if done.durable is not None:
             await done.durable
             self._turn_began = time.monotonic()
-        if status != "running":
-            self.is_ours = False
-        if self.audience.watchers or self.following.recorded:
+        do = claim.step(DURABLE if status == "running" else Durable(status))
+        if do.show and (self.audience.watchers or self.following.recorded):
             self._show(done.steps)
+        return do
 
     async def note(self, event: Event) -> None:
         """Record an event of a node that is still running, and return when it is durable.
@@ -363,7 +367,8 @@ class Driving:
         Raises:
             StoreError: It could not be recorded, and the run ends here.
         """
-        self.check()
+        if not self.claim.step(ENDED).append:
+            self.check()
         try:
             done = self.session.commit((event,), partial(self.append, status="running"))
             if not done.steps:
@@ -372,8 +377,9 @@ class Driving:
                 await done.durable
         except StoreError as error:
             self._broken = error
+            self.claim.step(Failed())  # the loop meets it at its next step, and cancels what is in flight
             raise
-        if self.audience.watchers or self.following.recorded:
+        if self.claim.step(DURABLE).show and (self.audience.watchers or self.following.recorded):
             self._show(done.steps)
 
     def append(
@@ -413,7 +419,7 @@ class Driving:
         with something to do at once, stays `running`: otherwise another process could claim it at this moment.
         """
         status = self.snapshot.status
-        if self._jobs or (status == "waiting" and (self._stop_reason or self._mail or self._due_tasks())):
+        if self._jobs or (status == "waiting" and (self.claim.stop or self._mail or self._due_tasks())):
             return "running"
         return status
 
@@ -426,9 +432,9 @@ class Driving:
         if self._broken is not None:
             raise self._broken
 
-    async def fail(self, error: NodeError) -> None:
+    async def fail(self, error: NodeError) -> Do:
         """Record that the run cannot be driven here."""
-        await self.commit([StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))])
+        return await self.commit([StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))])
 
     def _take_failure(self, step: Step, failure: FailureRecord) -> None:
         """Log a failure, and remove the exception from its record, so that no store or watcher keeps it alive."""
@@ -448,24 +454,22 @@ class Driving:
 
     # --- requests and mail ----------------------------------------------------------------------------------------
 
-    def stop(self, why: str, consume: Sequence[int] = (), *, now: bool) -> None:
-        """Request a stop at the next safe point, when everything in flight is recorded; or cancel what is in flight."""
-        self._stop_reason, self._consume = why or "asked", consume
-        self.release(now=now)
+    def ask(self, request: Stop | Release | Late | Closed) -> None:
+        """Pass on a request to halt: nothing more starts, and what is in flight ends, or is cancelled."""
+        self.obey(self.claim.step(request))
 
-    def release(self, *, now: bool = False) -> None:
-        """Release the run when everything in flight is recorded, without ending it: another process can resume it.
+    def obey(self, do: Do) -> None:
+        """Halt and cancel as the claim says."""
+        if self.is_halting:
+            self._halted.set()
+        for job in self._jobs.values() if do.cancel else ():
+            if job.has_begun:  # else it ends as soon as it begins
+                job.cancel()
 
-        Args:
-            now: Whether to cancel what is in flight instead.
-        """
-        self.is_halting = True
-        self._halted.set()
-        if now and not self._cuts:
-            self._cuts = True
-            for job in self._jobs.values():
-                if job.has_begun:  # else it ends as soon as it begins
-                    job.cancel()
+    @property
+    def is_halting(self) -> bool:
+        """Whether nothing more starts: the run is stopped or released."""
+        return self.claim.state == "halting"
 
     def _end_if_late(self) -> None:
         """Cancel what is in flight if the limit of seconds is reached: a call that hangs would never end.
@@ -474,8 +478,7 @@ class Driving:
         """
         left = (self.snapshot.limits.get("seconds") or 0.0) - self._driven_seconds()
         if left <= 0 and self.snapshot.status == "running":
-            self._is_late = True
-            self.release(now=True)
+            self.ask(Late())
         else:
             self._timer = self.loop.call_later(max(0.0, left) + _MARGIN_SECONDS, self._end_if_late)
 
@@ -490,17 +493,12 @@ class Driving:
         """Return the reached limit of seconds in words."""
         return f"seconds {self._driven_seconds():.3f} >= {self.snapshot.limits.get('seconds')}"
 
-    @property
-    def missed_stop(self) -> tuple[str, Sequence[int]] | None:
-        """A stop that arrived while the run was being released because it waits: its reason and its messages."""
-        return (self._stop_reason, self._consume) if self._stop_reason and not self.is_ours else None
-
     def deliver(self, messages: Sequence[Message]) -> None:
         """Accept messages to this run, to be recorded at the next safe point."""
         for message in messages:
             if message.kind == "stop":
                 asked = message.payload if isinstance(message.payload, dict) else {"why": message.payload}
-                self.stop(str(asked["why"]), (message.id,), now=bool(asked.get("now")))
+                self.ask(Stop(str(asked["why"]) or "asked", (message.id,), now=bool(asked.get("now"))))
             elif message.id not in self._known:
                 self._known.add(message.id)
                 self._mail[message.id] = message
@@ -534,8 +532,8 @@ class Driving:
                 else AnswerArrived(payload["wait"], payload["id"], now, payload["value"])
             )
             del self._mail[message.id]
-            await self.commit((event,), partial(self.append, consume=(message.id,)))
-            if not self.is_ours:
+            await self.commit((event,), partial(self.append, consume=(message.id,)), of=MAIL)
+            if not self.claim.owned:
                 break
 
     # --- what nodes use: `runner.context.Host` ---------------------------------------------------------------------
@@ -571,7 +569,7 @@ class Driving:
         Otherwise code of the graph cancelled the node's asyncio task, which is a failure of the node.
         """
         within, run = self.task_of(frame), self._task
-        is_own = within is asyncio.current_task() and not self._cuts
+        is_own = within is asyncio.current_task() and not self.claim.cuts
         if is_own and (not run.cancelling() or (within is run and self._was_cancelled_inside())):
             return False
         if frame in self.snapshot.frames:
@@ -581,7 +579,7 @@ class Driving:
 
     def _was_cancelled_inside(self) -> bool:
         """Return whether code of the graph cancelled the run's own asyncio task."""
-        return not (self._cuts or self.is_halting) and isinstance(self._task, LifeTask) and self._task.cancelled_itself
+        return not self.is_halting and isinstance(self._task, LifeTask) and self._task.cancelled_itself
 
     def emitted(self, path: str, data: object) -> None:
         """Show data that a node emits, from the event loop or from a node's thread."""

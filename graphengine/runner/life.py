@@ -14,6 +14,19 @@ from contextvars import copy_context
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
+from graphengine.engine.claim import (
+    Alone,
+    Begin,
+    Cut,
+    Do,
+    Failed,
+    Found,
+    Left,
+    Opened,
+    Quiet,
+    Refused,
+    Woken,
+)
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, ResourceFailed, RunIsDriven, RunnerClosed
@@ -33,6 +46,7 @@ from graphengine.state.interrupts import reraise_interrupt
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
+    from graphengine.engine.claim import Claim, Closed, Release, Stop
     from graphengine.engine.plan import Plan
     from graphengine.runner.run_events import Watcher
     from graphengine.runner.shared import Shared
@@ -57,48 +71,26 @@ class Life(Generic[S]):
         run_id: The run's id.
         plan: The graph.
         open_: Opens it, in its own asyncio task.
-        is_asked: Whether a caller asked for it, so that it is resumed even if it failed or was stopped.
-        waits_out: Whether it stays here while it waits only for a time.
-        of_worker: Whether only `Store.take` may continue it once it waits.
-        held_back: Whether it is recorded, but not opened here until no other run is driven here.
-        follows: Whether it follows the run, if another process drives it, and resumes it when that one has left it.
+        claim: What it is here for, and where it is; the life does what its `step` says.
 
     Attributes:
         seq: The seq of its last durable step here, apart from those since it is driven.
         is_over: Whether it is over.
-        is_parked: Whether it takes no more messages, because it waits for one.
-        is_released: Whether it is, or is to be, released for another process.
-        is_held_back: Whether it is not driven here until no other run is; see `opening.resume`.
         driving: What drives it, while it is driven.
         result: How it ended.
         handle: The `Run` on it, if one was made.
         is_retrieved: Whether a caller retrieved its result or its error.
     """
 
-    def __init__(  # noqa: PLR0913 - what a run begins with
-        self,
-        shared: Shared[Life[Any]],
-        run_id: str,
-        plan: Plan[S],
-        open_: Opening[S],
-        *,
-        is_asked: bool = True,
-        waits_out: bool = True,
-        of_worker: bool = False,
-        held_back: bool = False,
-        follows: bool = False,
-    ) -> None:
-        self.shared, self.id, self.plan = shared, run_id, plan
-        self.is_asked, self.waits_out, self.of_worker, self.is_held_back = is_asked, waits_out, of_worker, held_back
+    def __init__(self, shared: Shared[Life[Any]], run_id: str, plan: Plan[S], open_: Opening[S], claim: Claim) -> None:
+        self.shared, self.id, self.plan, self.claim = shared, run_id, plan, claim
         self.audience = Audience()
         self.seq, self.is_over = 0, False
         self._points: dict[str, asyncio.Event] = {}  # made by callers that wait: thousands of runs can sleep
-        self.is_parked = self.is_released = False
         self.driving: Driving | None = None
         self.result: Result[S] | None = None
         self.handle: weakref.ref[Any] | None = None
         self.is_retrieved = False
-        self._follows = follows
         self._callers = 0
         self.context = copy_context()
         for inherited in (FROM_THREAD, CURRENT):
@@ -114,7 +106,8 @@ class Life(Generic[S]):
 
     async def _live(self, open_: Opening[S]) -> None:
         """Live it. A run that only sleeps is resumed when its time comes."""
-        await asyncio.sleep(0)  # lets the caller watch the run from its first event on
+        if not self._callers:  # else the caller already waits for its end
+            await asyncio.sleep(0)  # lets the caller watch the run from its first event on
         lived = self._lived(open_)
         del open_
         try:
@@ -134,46 +127,68 @@ class Life(Generic[S]):
 
         Thousands of runs can sleep here, so what opened it and what drove it, which hold its state, are freed first.
         """
-        opened = await self._opened(open_)
-        del open_
-        self.is_asked = False  # if it ends in another process while it sleeps here, that end is not retried
+        claim = self.claim
+        result: Result[S] | None
         try:
-            if opened is None:
-                opened = await self._resume()
+            opened = await self._opened(claim.step(Begin()), open_)
+            del open_
             while True:
-                if isinstance(opened, Driving):
-                    result = await self._drive(opened)
+                do, result = await self._drive(opened) if isinstance(opened, Driving) else self._found(opened)
+                del opened
+                if claim.state == "asleep" and result is not None:
+                    seq, kept = result.seq, result if do.wake is None else None
+                    del result
+                    do, result = await self._sleep(seq, do.wake), kept
+                if do.post is not None:
+                    await opening.stop(self.shared, self.id, do.post)
+                if do.open:
+                    opened = await self._opened(do, opening.resume)
+                elif do.outcome == "recorded" and claim.closed and not self._callers and not self.audience.watchers:
+                    return None  # thousands may sleep, and nobody asks for their results
                 else:
-                    result = opened
-                    self.note_seq(result.seq)
-                if self.is_held_back and not (self.of_worker or self._must_end()):
-                    opened = await self._resume_alone()
-                    continue
-                if result.status != "waiting":
-                    return result
-                seq, due = result.seq, self._due(result)
-                left = result if due is None else None
-                del result, opened
-                if not await self._sleep(seq, due):
-                    self.is_parked = True
-                    if left is None and self.shared.closed and not self._callers and not self.audience.watchers:
-                        return None  # thousands may sleep, and nobody asks for their results
-                    return left or await self._current_result()
-                opened = await self._resume()
+                    return result if do.outcome == "driven" else await self._current_result()
         except asyncio.CancelledError:
-            if not self.shared.closed:
+            if claim.step(Cut()).outcome == "raise":
                 raise
             return await self._current_result()
+        except BaseException:
+            claim.step(Failed())
+            raise
 
-    async def _opened(self, open_: Opening[S]) -> Driving | Result[S] | None:
-        """Open it; None if another process drives it, which it follows."""
-        try:
-            return await (self._resume_alone() if self.is_held_back else open_(self))
-        except RunIsDriven:
-            if not self._follows:
-                raise
-            self.note_seq((await self.shared.store.info(self.id)).seq)
-            return None
+    async def _opened(self, do: Do, open_: Opening[S]) -> Driving | Result[S]:
+        """Open it as the claim says, until it is opened, found over, or refused for good."""
+        claim, shared = self.claim, self.shared
+        while True:
+            try:
+                if do.open != "alone":
+                    return await open_(self)
+                async with shared.one_at_a_time:
+                    await shared.idle()
+                    claim.step(Alone())
+                    return await open_(self)
+            except RunIsDriven:
+                do, open_ = claim.step(Refused()), opening.resume
+                if do.outcome == "raise":
+                    raise
+                if do.outcome is not None:
+                    return await self._current_result()
+                await self._follow()
+
+    async def _follow(self) -> None:
+        """Wait a moment for the process that drives it, and show what that one records."""
+        store, watchers = self.shared.store, self.audience.watchers
+        if not self.seq:
+            self.note_seq((await store.info(self.id)).seq)
+        await asyncio.sleep(INBOX_SECONDS)  # cancelled if the Runner closes
+        if watchers:
+            seq = (await store.info(self.id)).seq
+            for step in await store.steps(self.id, seq - 1, seq):
+                self.audience.show(StepRecorded(seq, step))  # watchers read those before
+
+    def _found(self, result: Result[S]) -> tuple[Do, Result[S]]:
+        """Return what the claim says about a run that is not driven, and its result."""
+        self.note_seq(result.seq)
+        return self.claim.step(Found(result.status, _due(result))), result
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()  # retrieved, so that asyncio does not warn as well
@@ -295,7 +310,7 @@ class Life(Generic[S]):
         """Return what drives it from a snapshot, before its first step is recorded. Called by what opens it."""
         shared = self.shared
         shared.plans[self.plan.fingerprint] = self.plan
-        driving = Driving(shared, self.plan, snapshot, self.audience, self.context)
+        driving = Driving(shared, self.plan, snapshot, self.audience, self.context, self.claim)
         if size_bytes is not None:
             driving.session.size_bytes = size_bytes
         if shared.extensions:
@@ -306,47 +321,47 @@ class Life(Generic[S]):
 
     # --- driven -----------------------------------------------------------------------------------------------------
 
-    async def _drive(self, driving: Driving) -> Result[S]:
-        """Drive it, and return its result."""
-        shared = self.shared
+    async def _drive(self, driving: Driving) -> tuple[Do, Result[S]]:
+        """Drive it until nothing of it moves here; return what the claim says then, and its result."""
+        shared, claim = self.shared, self.claim
         self.driving, shared.driven[self.id] = driving, self
-        if self.is_released or shared.closed:
-            driving.release()
+        do = claim.step(Opened(beside=driving.snapshot.shared_process))
+        if claim.state == "halting":
+            driving.obey(do)
         log_run(driving.snapshot, driving.following, is_over=False)
-        is_cut = False
         try:
-            await self._move(driving)
+            do = await self._move(driving)
         except asyncio.CancelledError:
-            if not shared.closed:
+            do = claim.step(Cut())
+            if do.outcome == "raise":
                 raise
-            is_cut = True
+        except BaseException:
+            do = claim.step(Failed())
+            raise
         finally:
             del shared.driven[self.id]
             self.driving = None
             self.note_seq(driving.snapshot.seq)
             shared.quieter.set()
-            if driving.is_ours:
+            if do.release:
                 await opening.release(shared.store, self.id, driving.fence)
             followers, driving.following = driving.following, NOBODY
             if followers.left:
                 await followers.leave()
         log_run(driving.snapshot, followers, is_over=True)
-        is_running = driving.snapshot.status == "running"
-        if (shared.closed and (is_cut or is_running)) or (driving.cut_off and is_running):
-            return await self._cut_off(driving)
         cause = driving.cause if driving.snapshot.failure is not None else None
         result: Result[S] = result_of(self.plan, driving.snapshot, cause)
+        do = claim.step(Left(driving.snapshot.status, _due(result), bool(driving.cut_off)))
+        if do.outcome == "cut_off":
+            return Do(outcome="driven"), await self._cut_off(driving)
         if result.status == "waiting":
             shared.kept.keep(driving.snapshot, driving.session.size_bound)
         # Frees it: the store's last append may still refer to the claim.
         driving.session.snapshot = driving.snapshot = Snapshot()
-        if result.status == "waiting" and (missed := driving.missed_stop) is not None and not shared.closed:
-            await opening.stop(shared, self.id, *missed)
-            return await self._current_result()
-        return result
+        return do, result
 
-    async def _move(self, driving: Driving) -> None:
-        """Drive it until it ends, waits, or is released."""
+    async def _move(self, driving: Driving) -> Do:
+        """Drive it until it ends, waits, or is released, and return what the claim says then."""
         shared, store, plan = self.shared, self.shared.store, self.plan
         if store.shared:
             shared.poll_inbox()
@@ -356,8 +371,7 @@ class Life(Generic[S]):
         try:
             resources = await shared.resources.of_nest(plan) if plan.resources or plan.graphs else {}
         except ResourceFailed as error:
-            await driving.fail(error)
-            return
+            return await driving.fail(error)
         services = NodeServices(
             run=driving.session,
             host=driving,
@@ -371,7 +385,7 @@ class Life(Generic[S]):
             loop=driving.loop,
             is_shared=store.shared,
         )
-        await driving.drive(TaskRunner(services))
+        return await driving.drive(TaskRunner(services))
 
     async def _cut_off(self, driving: Driving) -> Result[S]:
         """Return the result of a run whose Runner closed, or released it at once, and log which nodes were cut off."""
@@ -380,67 +394,35 @@ class Life(Generic[S]):
             return result
         cut_off = tuple(sorted(set(driving.cut_off)))
         listed = f"; cut off: {', '.join(cut_off)}" if cut_off else ""
-        why, repair = ("closed", _CLOSED) if self.shared.closed else ("released it at once", _RELEASED)
+        why, repair = ("closed", _CLOSED) if self.claim.closed else ("released it at once", _RELEASED)
         text = "run %s was in progress when its Runner %s, and is released%s\n  repair: %s"
         log.warning(text, self.id, why, listed, repair)
         return replace(result, cut_off=cut_off, repair=repair)
 
     # --- asleep -----------------------------------------------------------------------------------------------------
 
-    def _due(self, result: Result[S]) -> float | None:
-        """Return until when it stays here; None if it does not."""
-        if not self.waits_out or not result.waits or any(wait.kind != "sleep" for wait in result.waits):
-            return None
-        return min((wait.due_at for wait in result.waits if wait.due_at is not None), default=math.inf)
-
-    async def _sleep(self, seq: int, due: float | None) -> bool:
-        """Wait for a message to a waiting run, or for its time, and return whether to resume it.
+    async def _sleep(self, seq: int, due: float | None) -> Do:
+        """Wait for a message to a waiting run, or for its time, and return what the claim says then.
 
         The alarm is set up before the inbox is read: a message posted before that is found in the inbox, and one posted
         after it sets the alarm. In the other order, a message between the two would be missed.
         """
-        shared, store = self.shared, self.shared.store
-        if self.is_released or shared.closed or self.of_worker:
-            return False
+        shared, store, claim = self.shared, self.shared.store, self.claim
         alarm = shared.asleep[self.id] = asyncio.get_running_loop().create_future()
         try:
             if not await store.inbox([self.id]):
                 if due is not None:
                     await shared.until(due, alarm, self.id, seq)
                 elif not alarm.done():
-                    return False
-            status = (await store.info(self.id)).status
+                    return claim.step(Quiet())
+            return claim.step(Woken((await store.info(self.id)).status))
         except asyncio.CancelledError:
-            if not shared.closed:
+            do = claim.step(Cut())
+            if do.outcome == "raise":
                 raise
-            return False
+            return do
         finally:
             shared.asleep.pop(self.id, None)
-        return status in ("waiting", "running") and not self.is_released
-
-    def _must_end(self) -> bool:
-        return self.is_released or self.shared.closed
-
-    async def _resume_alone(self) -> Driving | Result[S]:
-        """Resume it once no other run is driven here."""
-        async with self.shared.one_at_a_time:
-            await self.shared.idle()
-            self.is_held_back = False
-            return await opening.resume(self)
-
-    async def _resume(self) -> Driving | Result[S]:
-        """Resume it. If another process claimed it first, retry until that process ends it, releases it or dies."""
-        while True:
-            try:
-                return await opening.resume(self)
-            except RunIsDriven:
-                if self.is_released or self.shared.closed:
-                    return await self._current_result()
-                await asyncio.sleep(INBOX_SECONDS)  # cancelled if the Runner closes: `_live` then reads the result
-                if self.audience.watchers:
-                    seq = (await self.shared.store.info(self.id)).seq
-                    for step in await self.shared.store.steps(self.id, seq - 1, seq):
-                        self.audience.show(StepRecorded(seq, step))  # watchers read those before
 
     # --- its recorded result ----------------------------------------------------------------------------------------
 
@@ -451,17 +433,24 @@ class Life(Generic[S]):
             try:
                 await asyncio.wait((loading,))
             except asyncio.CancelledError:
-                if not self.shared.closed:
+                if not self.claim.closed:
                     loading.cancel()
                     raise
         return result_of(self.plan, loading.result())
 
-    def release(self, *, now: bool = False) -> None:
-        """Release it for another process: end here without a step, when what is in flight is recorded or, now, cut."""
-        self.is_released = True
+    def ask(self, request: Stop | Release | Closed) -> None:
+        """Stop it; or release it for another process: end here without a step, when what is in flight has ended."""
         if self.driving is not None:
-            self.driving.release(now=now)
-        self.shared.wake(self.id)
+            self.driving.ask(request)
+        else:
+            self.claim.step(request)
+
+
+def _due(result: Result[Any]) -> float | None:
+    """Return until when a run that waits only for times can sleep; None if it waits for somebody."""
+    if not result.waits or any(wait.kind != "sleep" for wait in result.waits):
+        return None
+    return min((wait.due_at for wait in result.waits if wait.due_at is not None), default=math.inf)
 
 
 __all__ = ["Life", "Opening"]

@@ -9,6 +9,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from graphengine.engine.claim import Claim
 from graphengine.errors import DefinitionError, RunnerClosed
 from graphengine.runner.import_guard import IS_IMPORTING, RunAtImport
 from graphengine.runner.life import Life
@@ -70,7 +71,7 @@ class Lives:
         """Wait until a run that was just started here is recorded, so that the store can be queried for it."""
         self.check_usable()
         await self.shared.store.open()
-        while (life := self.of(run_id)) is not None and not (life.seq or life.is_held_back):
+        while (life := self.of(run_id)) is not None and not (life.seq or life.claim.held_back):
             await life.until("begun")
             self.check_usable()
 
@@ -80,11 +81,11 @@ class Lives:
         if driven is not None:
             return driven
         lives = (life for life in self.shared.lives if life.id == run_id and not life.task.done())
-        return min(lives, key=lambda life: (life.is_parked, not life.seq), default=None)
+        return min(lives, key=lambda life: (life.claim.state == "parked", not life.seq), default=None)
 
-    def begin(self, plan: Plan[S], run_id: str, open_: Opening[S], **how: bool) -> Life[S]:
+    def begin(self, plan: Plan[S], run_id: str, open_: Opening[S], claim: Claim | None = None) -> Life[S]:
         """Let a run live here, from its opening to its result."""
-        return Life(self.shared, run_id, plan, open_, **how)
+        return Life(self.shared, run_id, plan, open_, claim or Claim())
 
 
 __all__ = ["Lives"]

@@ -10,8 +10,9 @@ import math
 import secrets
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from graphengine.engine.claim import Moved
 from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.ready import next_due, runnable_frame
@@ -46,6 +47,7 @@ from graphengine.stores.summaries import summary_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
+    from graphengine.engine.claim import Stop
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Decided
     from graphengine.history.load import At
@@ -223,140 +225,129 @@ async def _limits_of(store: RunStore, run_id: str, snapshot: Snapshot) -> Limits
 # --- a recorded run -----------------------------------------------------------------------------------------------
 
 
-class Found(NamedTuple):
-    """A claimed run, and how it was found.
+class Look(NamedTuple):
+    """What was seen of a recorded run, and the claim on it.
 
     Attributes:
         info: Its row.
-        fence: The fencing number of the claim.
-        held: Whether it was held before it was claimed: the process that held it has died.
         kept: Its snapshot, if it is loaded.
         inbox: Its messages, if they are loaded.
+        fence: The fencing number of the claim.
+        held: Whether it was held before it was claimed: the process that held it has died.
     """
 
     info: RunInfo
-    fence: int
-    held: bool
     kept: CachedSnapshot | None = None
     inbox: Sequence[Message] | None = None
-
-
-class Wanted(NamedTuple):
-    """What a run is resumed with."""
-
-    limits: LimitsRecord | None = None
-    pause: Sequence[str] | None = None
-    retry_failed: bool = False
-
-
-_AS_IT_WAS: Final = Wanted()
+    fence: int | None = None
+    held: bool = False
 
 
 async def resume(
-    life: Life[S], wanted: Wanted = _AS_IT_WAS, taken: ClaimedRun | None = None, *, gives_way: bool = False
+    life: Life[S],
+    *,
+    limits: LimitsRecord | None = None,
+    pause: Sequence[str] | None = None,
+    retry_failed: bool = False,
+    taken: ClaimedRun | None = None,
 ) -> Driving | Result[S]:
-    """Claim a run and record that it is resumed; if there is nothing to resume, return its result unchanged.
+    """Look at a run, claim it, unless that was done when it was taken, and record that it is resumed.
 
-    A run that failed or was stopped is resumed too, if a caller asked for that. One that gives way is released at once
-    if it should be driven alone and other runs are driven here: then the life is held back.
+    If there is nothing to resume, return its result unchanged. A run that failed or was stopped is resumed too, if a
+    caller asked for that.
 
     Raises:
         UnknownRun, RunIsDriven, GraphChanged.
     """
-    shared = life.shared
+    shared, store = life.shared, life.shared.store
     shared.opening += 1
+    fence = None if taken is None else taken.fence
     try:
-        await shared.store.open()
-        if taken is not None and taken.fence is not None:
-            opened = await _of_taken(life, taken, taken.fence)
-        else:
-            opened = await _claimed(life, wanted)
+        await store.open()
+        while True:
+            look = await _looked(life, taken)
+            as_it_was = limits is None and pause is None and not retry_failed
+            if (result := await _left_as_it_is(life, look, as_it_was=as_it_was)) is not None:
+                if fence is not None:
+                    await release(store, life.id, fence)
+                return result
+            if fence is None:
+                fence = await store.claim(life.id)
+                claimed = await store.info(life.id)
+                if claimed.seq != look.info.seq:
+                    last = await store.steps(life.id, claimed.seq - 1, claimed.seq)
+                    moved = Moved(look.info.held, any(step.kind == "resumed" for step in last))
+                    if life.claim.step(moved).release:
+                        await release(store, life.id, fence)
+                        fence = None
+                    continue
+                look = look._replace(info=claimed, held=look.info.held or life.claim.was_held)
+            return await _resumed(life, look._replace(fence=fence), limits, pause, retry_failed=retry_failed)
+    except BaseException:
+        if fence is not None:
+            await release(store, life.id, fence)
+        raise
     finally:
         shared.opening -= 1
         shared.quieter.set()  # also if it was refused: a run that is to be driven alone may wait for that
-    if gives_way and not isinstance(opened, Result) and opened.snapshot.shared_process:
-        # 1. After a run's first crash, this process looks at it (`is_better_alone`): it may be driven beside others. 2.
-        # Another process claims it and crashes, for the second time. 3. This process claims it. Only what it has
-        # recorded now is certain: both crashes. So it looks here once more, and starts no node. Released without that
-        # step, the run would no longer be held, and the second crash would not count.
-        life.is_held_back = True
-        opened.release()
-    return opened
 
 
-async def _claimed(life: Life[S], wanted: Wanted, *, was_held: bool = False) -> Driving | Result[S]:
-    shared, plan, store = life.shared, life.plan, life.shared.store
-    info = await store.info(life.id)
+async def _looked(life: Life[Any], taken: ClaimedRun | None) -> Look:
+    """Return what there is of a run; of one that was taken and claimed, all that came with it."""
+    shared = life.shared
+    if taken is None or taken.fence is None:
+        return Look(await shared.store.info(life.id))
+    _check_free(life)
+    _check_name(life.plan, taken.info.graph, life.id)
+    loaded = taken.loaded
+    kept = await shared.kept.take(life.id) if loaded is None else CachedSnapshot(snapshot_of(loaded, life.id))
+    return Look(taken.info, kept, taken.inbox)
+
+
+async def _left_as_it_is(life: Life[S], look: Look, *, as_it_was: bool) -> Result[S] | None:
+    """Return the result of a run that there is no reason to resume: it is over, or still waits; None otherwise.
+
+    Raises:
+        RunIsDriven, GraphChanged.
+    """
+    shared, plan, asked = life.shared, life.plan, life.claim.asked
+    info, kept = look.info, look.kept
     _check_name(plan, info.graph, life.id)
     if plan.secret:  # a wrong key must not touch the run
-        check_secrets(plan, await shared.kept.read(life.id))
-    is_over = info.status == "finished" or (not life.is_asked and info.status not in ("running", "waiting"))
-    waits = info.status == "waiting" and wanted == _AS_IT_WAS
-    if is_over or (waits and await _still_waits(life, info)):
-        there = await shared.kept.read(life.id)
-        # If another process has moved it since `info` was read, it is claimed, and all is checked again below.
-        if there.seq == info.seq and (
-            is_over or not life.is_asked or not has_failed_parts(there, settled_maps(plan, there))
-        ):
+        check_secrets(plan, kept.snapshot if kept is not None else await shared.kept.read(life.id))
+    is_over = info.status == "finished" or (not asked and info.status not in ("running", "waiting"))
+    if is_over or (info.status == "waiting" and as_it_was and await _still_waits(life, look)):
+        there = kept.snapshot if kept is not None else await shared.kept.read(life.id)
+        # If another process has moved it since `info` was read, it is claimed, and all is checked again.
+        if there.seq == info.seq and (is_over or not asked or not has_failed_parts(there, settled_maps(plan, there))):
+            if kept is not None:
+                shared.kept.keep(*kept)
             return result_of(plan, there)
-    _check_free(life)
-    if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
-        await _fitted(shared, plan, await shared.kept.read(life.id))
-    fence = await store.claim(life.id)
-    try:
-        claimed = await store.info(life.id)
-        if claimed.seq == info.seq:
-            return await _resumed(life, wanted, Found(claimed, fence, info.held or was_held))
-        last = await store.steps(life.id, claimed.seq - 1, claimed.seq)
-    except BaseException:
-        await release(store, life.id, fence)
-        raise
-    # 1. `info` was read at seq 5. 2. Another process claimed the run, recorded step 6, and released it or died. 3.
-    # The claim succeeded. The checks above were made for step 5, so they are repeated. If a process had died at 1,
-    # and the other one has only resumed the run, it died as well: a node that kills its process does that.
-    was_held = (info.held or was_held) and any(step.kind == "resumed" for step in last)
-    await release(store, life.id, fence)
-    return await _claimed(life, wanted, was_held=was_held)
-
-
-async def _of_taken(life: Life[S], taken: ClaimedRun, fence: int) -> Driving | Result[S]:
-    """Resume a run that was claimed when it was taken; release it if it cannot be resumed, or still waits."""
-    shared, plan, info = life.shared, life.plan, taken.info
-    try:
+    if kept is None:
         _check_free(life)
-        _check_name(plan, info.graph, life.id)
-        loaded = taken.loaded
-        kept = await shared.kept.take(life.id) if loaded is None else CachedSnapshot(snapshot_of(loaded, life.id))
-        if plan.secret:
-            check_secrets(plan, kept.snapshot)
-        due = info.due_at is not None and info.due_at <= shared.clock.now()
-        if info.status == "waiting" and not due and not taken.inbox and info.fingerprint == plan.fingerprint:
-            await release(shared.store, life.id, fence)
-            shared.kept.keep(*kept)
-            return result_of(plan, kept.snapshot)
-        return await _resumed(life, _AS_IT_WAS, Found(info, fence, held=False, kept=kept, inbox=taken.inbox))
-    except BaseException:
-        await release(shared.store, life.id, fence)
-        raise
+        if info.fingerprint != plan.fingerprint:  # a graph that no longer fits must not touch the run
+            await _fitted(shared, plan, await shared.kept.read(life.id))
+    return None
 
 
-async def _resumed(life: Life[S], wanted: Wanted, found: Found) -> Driving:
+async def _resumed(
+    life: Life[S], look: Look, limits: LimitsRecord | None, pause: Sequence[str] | None, *, retry_failed: bool
+) -> Driving:
     """Record the resume of a claimed run, and return what drives it.
 
     If a caller asked to resume it, earlier requests to stop it are discarded. Otherwise they stop it now: the process
     that was to stop it died, or released it, before it saw them.
     """
     shared, plan, store = life.shared, life.plan, life.shared.store
-    snapshot, size_bytes = found.kept or await shared.kept.take(life.id)
+    snapshot, size_bytes = look.kept or await shared.kept.take(life.id)
     changed = snapshot.fingerprint != plan.fingerprint
     shift, _ = await _fitted(shared, plan, snapshot)
-    driving = await life.claimed(snapshot, size_bytes, info=found.info)
-    driving.fence = found.fence
-    limits = wanted.limits if wanted.limits is not None else snapshot.limits
-    crashed = snapshot.status == "running" and found.held
+    driving = await life.claimed(snapshot, size_bytes, info=look.info)
+    driving.fence = look.fence or 0
+    crashed = snapshot.status == "running" and look.held
     shared_process = shared.opening > 1 or bool(shared.driven.keys() - {life.id})
-    inbox = await store.inbox([life.id]) if found.inbox is None else found.inbox
-    stale = [message.id for message in inbox if message.kind == "stop" and life.is_asked]
+    inbox = await store.inbox([life.id]) if look.inbox is None else look.inbox
+    stale = [message.id for message in inbox if message.kind == "stop" and life.claim.asked]
     news = [message for message in inbox if message.id not in stale]
     # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
     due = next_due(snapshot)
@@ -364,13 +355,13 @@ async def _resumed(life: Life[S], wanted: Wanted, found: Found) -> Driving:
     event = Resumed(
         now=driving.time.now(),
         crashed=crashed,
-        limits=limits,
+        limits=limits if limits is not None else snapshot.limits,
         fingerprint=plan.fingerprint,
-        pause=wanted.pause,
+        pause=pause,
         change=shift,
         shared_process=shared_process,
-        asked=is_idle and life.is_asked,
-        retry_failed=wanted.retry_failed,
+        asked=is_idle and life.claim.asked,
+        retry_failed=retry_failed,
     )
     driving.deliver(news)
     await driving.commit([event], partial(driving.append, consume=stale, changed=changed))
@@ -383,10 +374,14 @@ def _check_free(life: Life[Any]) -> None:
         raise RunIsDriven(life.id, "this Runner", math.inf)
 
 
-async def _still_waits(life: Life[Any], info: RunInfo) -> bool:
+async def _still_waits(life: Life[Any], look: Look) -> bool:
     """Return whether there is no reason to resume: no answer or message, no time that has come, the same graph."""
-    due = info.due_at is not None and info.due_at <= life.shared.clock.now()
-    return not due and info.fingerprint == life.plan.fingerprint and not await life.shared.store.inbox([info.id])
+    info = look.info
+    if info.fingerprint != life.plan.fingerprint or (
+        info.due_at is not None and info.due_at <= life.shared.clock.now()
+    ):
+        return False
+    return not (await life.shared.store.inbox([info.id]) if look.inbox is None else look.inbox)
 
 
 def _check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
@@ -441,9 +436,9 @@ async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
 # --- a run that is not driven here --------------------------------------------------------------------------------
 
 
-async def stop(shared: Shared[Any], run_id: str, why: str, consume: Sequence[int] = (), *, now: bool = False) -> None:
+async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     """Stop a run that is not driven here: at once if it waits or is queued, else by a message to its driver."""
-    store = shared.store
+    store, why, now = shared.store, asked.why, asked.now
     info = await store.info(run_id)
     if info.status not in ("running", "waiting"):
         return
@@ -464,7 +459,7 @@ async def stop(shared: Shared[Any], run_id: str, why: str, consume: Sequence[int
 
             def append(steps: Sequence[Decided]) -> Awaitable[None] | None:
                 summary = summary_of(snapshot)
-                return store.append(Append(run_id, fence, steps, snapshot.status, consume, summary=summary))
+                return store.append(Append(run_id, fence, steps, snapshot.status, asked.consume, summary=summary))
 
             done = Session(plan, snapshot).commit([event], append)
             if done.durable is not None:

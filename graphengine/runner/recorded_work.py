@@ -4,6 +4,10 @@ Each piece of work is kept in the log under a key: its name, a digest of its inp
 When the node runs again in the same attempt, recorded work is not repeated. The order in which parallel pieces finish
 does not matter, because no key depends on time. The key of a call made inside another call is below that call's key.
 
+An effect that must not be repeated has a record of its beginning. If that record is there and its result is not, the
+effect is unknown: what its `Once` says decides, and only then does it begin again or have a result. A node that is such
+an effect is a piece of its own work, with the key "".
+
 A wait without an answer ends the attempt. First, recorded calls in flight finish. Then the node's asyncio task is
 cancelled, as by a timeout, and the runner records the waits. A tool's call that waits inside cannot finish: it is cut
 off with the attempt, and repeated when the node runs again, with the work recorded inside it. Work that is in flight
@@ -16,40 +20,52 @@ import asyncio
 import contextlib
 import functools
 import inspect
+import logging
 from collections import Counter
+from collections.abc import Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
+from msgspec import UNSET
 from pydantic import ValidationError
+from pydantic_core import to_json
 
-from graphengine.engine.events import AnswerRefused, WorkDone
-from graphengine.engine.phases import RecordedResult
+from graphengine.engine.events import AnswerRefused, WorkBegun, WorkDone
+from graphengine.engine.frame_tree import place_of
+from graphengine.engine.phases import BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.steps import WaitRecord, own_name, path_of
 from graphengine.errors import (
     DefinitionError,
+    EffectUnknown,
     NotAwaited,
+    NotDone,
     NotRecordable,
     TooLarge,
     WaitTimeout,
 )
+from graphengine.graph.effect import KEY_NAME, checked_effect, once_of
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
-from graphengine.runner.call_records import digest_of_call, identity_of, returned
+from graphengine.runner.call_records import arguments_of, digest_of_call, identity_of, recordable, returned, takes_key
 from graphengine.runner.scope import StepResult
 from graphengine.runner.threads import in_thread
 from graphengine.state.field import explain
 from graphengine.state.json_values import checked_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 
     from graphengine.engine.snapshot import Frame, Task
     from graphengine.engine.steps import OutputKind, Outputs
+    from graphengine.graph.effect import Effect, Once
     from graphengine.runner.context import NodeServices
     from graphengine.runner.scope import AsksPerson, Question
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
+
+log = logging.getLogger("graphengine.runner")
 
 T = TypeVar("T")
 
@@ -62,6 +78,9 @@ _TURNS: Final = 4
 is left. 3. The race wakes, and cancels the loser, which withdraws its wait. Ending the attempt at 2 would ask a
 question whose answer is not needed. From 2 to 3 takes three turns: one for the task's callback, one for the race, one
 for the cancellation; the fourth is to spare."""
+_DECISION: Final[Mapping[str, JsonValue]] = {
+    "anyOf": [{"enum": ["rerun", "fail"]}, {"type": "object", "required": ["result"], "maxProperties": 1}]
+}
 _ASKED: Final = "asked "
 """Prefix of the key of a wait that was interrupted: it keeps its name, id and due time until the node asks it again."""
 
@@ -80,6 +99,47 @@ class _Inside(NamedTuple):
     key: str = ""
     is_call: bool = False
     around: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Effecting(Generic[T]):
+    """One effect that must not be repeated.
+
+    Attributes:
+        once: How it is treated if it is not known how it ended.
+        place: The key of its result; "" for a node.
+        key: Its idempotency key.
+        name: The name of its function.
+        arguments: Its arguments, by name.
+        make: Does it.
+        read: Returns the result that a person gives; raises a ValidationError if it is none.
+        reread: Returns the result of its own record.
+        given: What `reconcile` can take besides the arguments, by name.
+        cut_off: Returns why a result says nothing of how it ended, None if it does. If this is given, that is found out
+            at once, also after an exception; else the exception is raised, and the next attempt finds it out.
+    """
+
+    once: Once
+    place: str
+    key: str
+    name: str
+    arguments: Mapping[str, object]
+    make: Callable[[], Awaitable[T]]
+    read: Callable[[JsonValue], T]
+    reread: Callable[[Any], T]
+    given: Mapping[str, object] = field(default_factory=dict)
+    cut_off: Callable[[T], BaseException | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """The answers to the question how an effect ended: `rerun`, `fail`, or its result, which is read as a tuple."""
+
+    read_result: Callable[[JsonValue], object]
+
+    def read(self, record: object) -> Any:  # noqa: ANN401 - of the type of the effect
+        """Return an answer. Raises: ValidationError: It is none."""
+        return (self.read_result(record["result"]),) if isinstance(record, Mapping) else record
 
 
 _NOWHERE: Final = _Inside()
@@ -137,7 +197,8 @@ class StepJournal:
     def unused(self) -> Sequence[str]:
         """The keys of recorded work that was not used; work inside a recorded call belongs to that call."""
         below = tuple(f"{key}/" for key in self._given)
-        return [k for k in self._frame.recorded_results if k not in self._used and not k.startswith((_ASKED, *below))]
+        apart = (_ASKED, BEGUN, UNKNOWN, *below)
+        return [k for k in self._frame.recorded_results if k not in self._used and not k.startswith(apart)]
 
     def refused(self, error: BaseException) -> Sequence[str]:
         """Return the keys of the recorded work that caused a failure: with it, the next attempt would fail again."""
@@ -201,25 +262,37 @@ class StepJournal:
             )
 
     async def call(
-        self, function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object], key: str | None
+        self,
+        function: Callable[..., object],
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        key: str | None,
+        effect: Effect | None,
     ) -> object:
         """Return the result of a call: the recorded one, or that of making the call now.
 
         Raises:
             NotRecordable: JSON cannot represent the result, or, without a key, an argument. Also raises whatever the
                 function raises.
+            EffectUnknown: An effect began that must not be repeated, and nobody knows how it ended.
         """
         name, identity, given = identity_of(function, args, kwargs)
         what = digest_of_call(name, *given) if key is None else key
         kind, where = returned(function, own_name(name)), f"ctx.call({own_name(name)})"
+        once = once_of(checked_effect(effect, where))
 
         results: list[object] = []
 
+        async def made() -> object:
+            more = {KEY_NAME: self.idempotency_key(place)} if effect is not None and takes_key(function, kwargs) else {}
+            return await self._run(functools.partial(function, *args, **kwargs, **more))
+
         async def make() -> StepResult:
-            made = functools.partial(function, *args, **kwargs)
-            result = made() if is_async(function) else await in_thread(self._services.threads(), made)
-            if inspect.isawaitable(result):
-                result = await result
+            if once is None:
+                result = await made()
+            else:
+                named, key = arguments_of(function, args, kwargs), self.idempotency_key(place)
+                result = await self.once(Effecting(once, place, key, own_name(name), named, made, kind.read, kind.read))
             record, back, size_bytes = kind.record(result, own_name(name))
             results.append(back)
             return StepResult(record, size_bytes)
@@ -230,8 +303,114 @@ class StepJournal:
         self.check_not_over(where)
         if place in self._frame.recorded_results:
             return kind.read(self._known(place))
-        await self._done(place, name, make, where, is_call=True)
+        await self._done(place, name, make, where, is_call=once is None or self.is_inside)
         return results[0]
+
+    async def _run(self, function: Callable[[], object]) -> object:
+        """Call a function, sync or async, a sync one in a thread."""
+        result = function() if is_async(function) else await in_thread(self._services.threads(), function)
+        return await result if inspect.isawaitable(result) else result
+
+    async def once(self, effect: Effecting[T]) -> T:
+        """Do an effect that must not be repeated, or find out how it ended if it began before.
+
+        Raises:
+            EffectUnknown: It is not known how it ended. Also raises what its function raises.
+        """
+        memos = self._frame.recorded_results.values()
+        known = next((memo for memo in memos if memo.begun and memo.id == effect.key), None)
+        if known is not None and self._begun(effect) is None:  # kept when an attempt began afresh
+            return effect.reread(known.value)
+        if known is not None:
+            return await self._found_out(effect, None)
+        try:
+            result = await self._begin(effect)
+        except NotDone as error:
+            self._refused.append((error, BEGUN + effect.place))
+            raise
+        except Exception as error:
+            if effect.cut_off is None:
+                raise
+            why: BaseException = error
+        else:
+            told = effect.cut_off(result) if effect.cut_off is not None else None
+            if told is None:
+                return result
+            why = told
+        return await self._found_out(effect, why)
+
+    def _begun(self, effect: Effecting[Any]) -> RecordedResult | None:
+        """Return the beginning of an effect whose end is not recorded; None if there is none."""
+        at, found = BEGUN + effect.place, self._frame.recorded_results
+        if at in found and found[at].id == effect.key:
+            return found[at]
+        return next((memo for key, memo in found.items() if memo.id == effect.key and key.startswith(BEGUN)), None)
+
+    async def _begin(self, effect: Effecting[T]) -> T:
+        """Record that an effect begins, and do it."""
+        shown = recordable(effect.arguments)
+        if self._guard is not None:
+            shown = self._guard.hide(shown)
+        await self._services.host.note(
+            WorkBegun(*self._visit, self._services.now(), effect.place, effect.name, shown, effect.key)
+        )
+        # 1. This process is suspended here. 2. Its lease ends, and another claims the run, and finds the effect begun.
+        # 3. A person says that it did not happen. 4. This process goes on: it must not begin then.
+        if self._services.is_shared:
+            await self._services.host.check_owned()
+        return await self._inside(effect)
+
+    async def _inside(self, effect: Effecting[T]) -> T:
+        """Do an effect; a piece of a node's work cannot wait in it."""
+        around = _INSIDE.get()
+        if effect.place:
+            _INSIDE.set(around._replace(work=self, is_call=True))
+        try:
+            return await effect.make()
+        finally:
+            _INSIDE.set(around)
+
+    async def _found_out(self, effect: Effecting[T], why: BaseException | None) -> T:
+        """Return the result of an effect that began: as it is found out, or as a person says."""
+        once, path = effect.once, path_of(self._frame.id, self._frame.at)
+        told = f": {type(why).__name__}: {why}" if why is not None else ""
+        if why is not None:
+            log.warning("%s of node %s began and did not return%s", effect.name, path, told, exc_info=why)
+        if once.reconcile is not None:
+            given = once.arguments({**effect.given, **effect.arguments, KEY_NAME: effect.key})
+            try:
+                return cast("T", await self._run(functools.partial(once.reconcile, **given)))
+            except NotDone as error:
+                if why is None:
+                    return await self._begin(effect)
+                self._refused.append((error, BEGUN + effect.place))
+                raise
+            except EffectUnknown as error:
+                told = f"{told}; {error.message}"
+        what = f"{effect.name} in {path}" if effect.place else path
+        text = f"{what} began, and nobody knows how it ended{told}"
+        repair = "look what happened, and resume; or say how it can be found out: effect=Once(reconcile=…)"
+        unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
+        begun = self._begun(effect)
+        if once.unknown == "fail" or self.is_inside or begun is None:
+            raise unknown from why
+        arguments = "" if begun.value is UNSET else f"\n{to_json(begun.value).decode()}"
+        question = f'{text}.{arguments}\nAnswer rerun if it did not happen, {{"result": …}} if it did, or fail.'
+        wait = WaitRecord(kind="unknown", question=question, schema=_DECISION)
+        key = f"{UNKNOWN}{effect.place}|{begun.begun}"
+        decision = await self._wait_at(key, wait, Decisions(effect.read))
+        if decision == "rerun":
+            return await self._begin(effect)
+        if decision == "fail":
+            self._refused.append((unknown, key))
+            raise unknown from why
+        self.answer = key, decision[0]
+        return cast("T", decision[0])
+
+    def idempotency_key(self, place: str) -> str:
+        """Return the key by which others can recognise a piece of work."""
+        own = f"{self._services.run_id}/{place_of(self._frame)}"
+        return f"{own}/{place}" if place else own
 
     async def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> JsonValue:
         """Return the record of a piece of work: the existing one, or the one that `make` returns after doing the work.
@@ -424,7 +603,8 @@ class StepJournal:
         """
         place, recorded_results = self._wait_key("ask", [identity, None]), self._frame.recorded_results
         was_asked = place in recorded_results or f"{_ASKED}{place}" in recorded_results
-        if not was_asked and f"{self._stem(*record)}|1" in recorded_results:
+        known = f"{self._stem(*record)}|1"
+        if not was_asked and (known in recorded_results or BEGUN + known in recorded_results):
             return None
         self._busy[place] = ("a question", asyncio.current_task())
         try:
@@ -442,14 +622,16 @@ class StepJournal:
         return await self._wait_at(place, wait, question)
 
     async def _wait_at(
-        self, place: str, wait: WaitRecord, answers: Answers | Question | None, name: str | None = None
+        self, place: str, wait: WaitRecord, answers: Answers | Question | Decisions | None, name: str | None = None
     ) -> Any:  # noqa: ANN401 - of the type of the answer
         """Return the answer to the wait of this key; without one, end the attempt. Raises: as `wait`."""
         self.check_not_over(f"ctx.{wait.kind}")
         path = path_of(self._frame.id, self._frame.at)
         if self.is_inside:
-            text = f"ctx.{wait.kind} was called inside a ctx.call, which the end of the attempt would cancel"
-            repair = "wait in the node itself, and pass the answer to the step"
+            text = (
+                f"ctx.{wait.kind} was called inside a ctx.call or an effect, which the end of the attempt would cancel"
+            )
+            repair = "wait in the node itself, before the call, and pass the answer to it"
             raise DefinitionError(text, where=f"node {path}", repair=repair)
         found = self._frame.recorded_results.get(place)
         if found is not None and found.timeout:
@@ -487,7 +669,8 @@ class StepJournal:
 
     def _free_name(self, path: str) -> str:
         """Return a name for a wait: the node's path for the first one, then `path#2` and so on."""
-        taken = {*self.waits, *(memo.name for memo in self._frame.recorded_results.values())}
+        memos = self._frame.recorded_results.values()
+        taken = {*self.waits, *(memo.name for memo in memos if not memo.begun)}
         return next(name for n in count(1) if (name := path if n == 1 else f"{path}#{n}") not in taken)
 
     @property

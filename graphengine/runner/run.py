@@ -12,6 +12,7 @@ from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
+from graphengine.engine.claim import Stop
 from graphengine.engine.steps import OVER
 from graphengine.errors import (
     AnsweredAlready,
@@ -205,10 +206,10 @@ class Run(Generic[S]):
         why = utf8_text(why)
         life = shared.driven.get(self.id)
         if life is None or life.driving is None:
-            await opening.stop(shared, self.id, why, now=now)
+            await opening.stop(shared, self.id, Stop(why, now=now))
             shared.wake(self.id)
             return
-        life.driving.stop(why, now=now)
+        life.driving.ask(Stop(why or "asked", now=now))
         if not is_inside(self.id):
             await life.until("over")
 
@@ -247,7 +248,7 @@ class Run(Generic[S]):
             tags=checked_tags(tags, "tags=") if tags != () else (),
         )
         # Not runs that are started later: two branches of each other would wait for each other for ever.
-        earlier = [life for life in lives.shared.lives if life.id == self.id and not life.is_held_back]
+        earlier = [life for life in lives.shared.lives if life.id == self.id and not life.claim.held_back]
 
         async def when_recorded(life: Life[S]) -> Driving | Result[S]:
             for each in earlier:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
+from graphengine.engine.claim import Claim, Closed, Release
 from graphengine.errors import DefinitionError, RunExists, RunIsDriven
 from graphengine.graph.options import is_seconds
 from graphengine.history.load import load_snapshot
@@ -128,6 +129,8 @@ class Runner:
         """
         shared = self._shared
         shared.closed = True
+        for life in shared.lives:
+            life.ask(Closed())
         opened = shared.resources.is_used or shared.threads.pool or any(each.is_used for each in shared.extensions)
         if self._in_memory and not (opened or shared.lives or shared.leaving):
             await self.store.close()  # there is nothing to wait for
@@ -156,11 +159,8 @@ class Runner:
                     log.warning(_UNOPENED, life.id)  # nothing else would report that
 
     async def _let_finish(self) -> None:
-        """Start no more nodes, and wait the grace time for those in flight."""
+        """Wait the grace time for nodes in flight."""
         driven = list(self._shared.driven.values())
-        for life in driven:
-            if life.driving is not None:
-                life.driving.release()
         if driven and self._grace_seconds:
             clock = self._shared.clock
             grace = asyncio.ensure_future(clock.sleep_until(clock.now() + self._grace_seconds))
@@ -231,7 +231,7 @@ class Runner:
             place=place,
         )
         run_id = checked_id(run_id) if run_id else new_id(self._shared.clock.now())
-        return handle_on(self._lives.begin(plan, run_id, begin, waits_out=wait_out), self._lives)
+        return handle_on(self._lives.begin(plan, run_id, begin, Claim(waits_out=wait_out)), self._lives)
 
     def resume(  # noqa: PLR0913 - options of a resume
         self,
@@ -275,9 +275,9 @@ class Runner:
         if checked_id(run_id) in self._shared.driven:
             raise RunIsDriven(run_id, "this Runner", math.inf)
         pause = None if pause_before is None else pauses_of(plan, pause_before)
-        wanted = opening.Wanted(None if limits is None else as_limits(limits), pause, retry_failed)
-        resume = partial(opening.resume, wanted=wanted)
-        return handle_on(self._lives.begin(plan, run_id, resume, waits_out=wait_out), self._lives)
+        record = None if limits is None else as_limits(limits)
+        resume = partial(opening.resume, limits=record, pause=pause, retry_failed=retry_failed)
+        return handle_on(self._lives.begin(plan, run_id, resume, Claim(waits_out=wait_out)), self._lives)
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
         self,
@@ -444,7 +444,8 @@ class Runner:
         self._lives.check_usable()
         lives = [life for life in self._shared.lives if life.id == run_id]
         for life in lives:
-            life.release(now=now)
+            life.ask(Release(now=now))
+            self._shared.wake(run_id)
         if not is_inside(run_id):
             for life in lives:
                 await life.until("over")
@@ -486,8 +487,9 @@ class Runner:
         alone = [await opening.is_better_alone(self.store, info) for info in found]
         plans = {name: self._lives.checked(plan_of(known[name])) for name in {info.graph for info in found}}
         # Not asked: if another process was faster and the run ended there, it is not retried.
-        begin = partial(self._lives.begin, open_=partial(opening.resume, gives_way=True), is_asked=False)
-        lives = [begin(plans[info.graph], info.id, held_back=a) for info, a in zip(found, alone, strict=True)]
+        claims = [Claim(asked=False, gives_way=True, held_back=a) for a in alone]
+        begin = self._lives.begin
+        lives = [begin(plans[i.graph], i.id, opening.resume, c) for i, c in zip(found, claims, strict=True)]
         # Else an error before they are returned would be logged.
         runs = [handle_on(life, self._lives) for life in lives]
         taken = await asyncio.gather(*(each.is_taken() for each, a in zip(lives, alone, strict=True) if not a))
@@ -593,8 +595,8 @@ class Runner:
         await self.send(run_id, topic, record, idempotency_key=idempotency_key)
         await lives.known(run_id)  # another caller's start may be about to find that the run exists
         here = lives.of(run_id)
-        if here is None or here.is_parked:
-            here = lives.begin(lives.checked(plan_of(graph)), run_id, opening.resume, follows=True)
+        if here is None or here.claim.state == "parked":
+            here = lives.begin(lives.checked(plan_of(graph)), run_id, opening.resume, Claim(follows=True))
         return handle_on(here, lives)
 
 

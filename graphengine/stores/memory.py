@@ -14,6 +14,7 @@ import time
 import uuid
 from collections import Counter
 from dataclasses import replace
+from functools import cached_property
 from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -137,7 +138,6 @@ class MemoryStore:
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._owner = f"this process (owner {uuid.uuid4().hex})"
         self._is_open = False
         self._logs: dict[str, _Log] = {}
         self._going: dict[str, _Log] = {}  # the runs that have not ended: the only ones `due` checks
@@ -148,6 +148,10 @@ class MemoryStore:
         self._role: dict[str, JsonValue] | None = None
         self._posted = 0
         self._writes = 0
+
+    @cached_property
+    def _owner(self) -> str:
+        return f"this process (owner {uuid.uuid4().hex})"
 
     @property
     def shared(self) -> bool:

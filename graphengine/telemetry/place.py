@@ -127,9 +127,7 @@ class AttemptPlace(NamedTuple):
         where = frame.id, key_of(frame), path_of(frame.id, frame.at), frame.at, frame.visit, frame.attempt
         work = dict(frame.recorded_results), {name: wait.id for name, wait in frame.waits.items()}
         first, leg, is_item = frame.attempt - frame.tries, ids.leg(frame), frame.kind == "item"
-        is_under_way = bool(
-            frame.recorded_results or frame.waits or frame.begun or isinstance(frame.phase, (Collecting, Inside))
-        )
+        is_under_way = bool(frame.recorded_results or frame.waits or isinstance(frame.phase, (Collecting, Inside)))
         return cls(*where, first, leg, frame.arrived, ids.around(frame), *work, is_item, is_under_way)
 
     def span(self, ids: Ids) -> int:

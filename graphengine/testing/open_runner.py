@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from graphengine.agents.model_routing import GivenModels
+    from graphengine.engine.claim import Claim
     from graphengine.engine.plan import Plan
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
@@ -140,6 +141,7 @@ class OpenRunner(Runner):
         """Run nodes with `on=` in place."""
         shared = self._shared
         shared.extensions = [each for each in shared.extensions if not isinstance(each, ExecutorsByName)]
+        shared.checking = [each for each in shared.checking if not isinstance(each, ExecutorsByName)]
         shared.executors = None
 
 
@@ -150,8 +152,8 @@ class _NotedLives(Lives):
         super().__init__(shared)
         self._runner = runner
 
-    def begin(self, plan: Plan[S], run_id: str, open_: Opening[S], **how: bool) -> Life[S]:
-        life = super().begin(plan, run_id, open_, **how)
+    def begin(self, plan: Plan[S], run_id: str, open_: Opening[S], claim: Claim | None = None) -> Life[S]:
+        life = super().begin(plan, run_id, open_, claim)
         self._runner.note(life)
         return life
 

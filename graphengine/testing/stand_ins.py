@@ -90,7 +90,7 @@ def _stood_in(plan: Plan[Any], script: Script) -> NodePlan:
     """Return a node whose body is a script."""
     node = script.node
     each = node.each if script.each else None
-    common: dict[str, Any] = {"selector": None, "choices": {}, "each": each, "asks": False}
+    common: dict[str, Any] = {"selector": None, "choices": {}, "each": each, "effect": None, "once": None}
     if script.is_graph:
         call = replace(_NOTHING, graph=_ending(script))
         return replace(node, call=call, plain=False, plain_items=False, writer=_Kept(script=script), **common)

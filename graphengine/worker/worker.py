@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from graphengine.engine.claim import Claim
 from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError
 from graphengine.graph.options import is_seconds
 from graphengine.runner import opening
@@ -291,7 +292,7 @@ class Worker:
                 result = await run.result()
             except RunFailed as failed:
                 result = failed.result
-            if life_of(run).is_held_back:
+            if life_of(run).claim.held_back:
                 self._suspects[info.id] = info
             if is_taken:
                 self._on_event(RunOutcome(info, result))
@@ -316,9 +317,10 @@ class Worker:
         lives, info = self._lives, taken.info
         try:
             plan = lives.checked(plan_of(self._graphs[info.graph]))
-            resume = partial(opening.resume, taken=taken, gives_way=not self._is_alone)
+            resume = partial(opening.resume, taken=taken)
             # Not asked: if another worker was faster and the run failed there, it is not retried.
-            life = lives.begin(plan, info.id, resume, is_asked=False, of_worker=True)
+            claim = Claim(asked=False, of_worker=True, gives_way=not self._is_alone)
+            life = lives.begin(plan, info.id, resume, claim)
         except BaseException:
             if taken.fence is not None:
                 await opening.release(self._runner.store, info.id, taken.fence)

@@ -1,8 +1,8 @@
 """Publishing a post at most once: as a file in a folder, or sent to a webhook.
 
 A file has a name of its own, made of the key of the node's visit: an attempt that is repeated because the process died
-finds it. What was sent cannot be looked up, so the node that sends has `on_resume="ask"`: after a crash a person says
-whether to send again. Every call has the key too, by which a receiver can tell a repetition.
+finds it. What was sent cannot be looked up, so the node that sends has `effect="once"`: if nobody knows whether it was
+sent, a person says so. Every call has the key too, by which a receiver can tell a repetition.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from graphengine import Context, TextFile
+from graphengine import Context, NotDone, TextFile
 from graphengine.output_file import write_file
 from nodes.citing import CITED, FROM_KNOWLEDGE, KNOWLEDGE, Passage, named
 
@@ -29,6 +29,12 @@ LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 SLUG: Final = 48  # characters; even with four bytes each below the 255 bytes of a file's name
 _BUSY: Final = (429, 503)
 _FAILED: Final = 300
+
+
+class NotTaken(NotDone):
+    """A webhook refused a post, and would again."""
+
+    retryable = False
 
 
 class Listing(BaseModel):
@@ -121,7 +127,7 @@ def checked_site(site: str) -> str:
 
 
 async def publish_webhook(post: Post, site: str, ctx: Context) -> str:
-    """Send a post to a webhook as JSON, and return the address; after a ConnectionError it can be sent again."""
+    """Send a post to a webhook as JSON, and return the address; after a NotDone it can be sent again."""
     body = json.dumps({**post.model_dump(), "published_at": _time(ctx.now())})
     await asyncio.to_thread(_send, site, body.encode(), ctx.idempotency_key)
     return site
@@ -134,7 +140,7 @@ def _send(address: str, body: bytes, key: str) -> None:
     try:
         connection.connect()
     except OSError as error:
-        raise ConnectionError(f"{url.hostname} cannot be reached: {error}") from error
+        raise NotDone(f"{url.hostname} cannot be reached: {error}") from error
     try:
         target = url._replace(scheme="", netloc="", fragment="").geturl() or "/"
         connection.request("POST", target, body, {"Content-Type": "application/json", "Idempotency-Key": key})
@@ -145,9 +151,9 @@ def _send(address: str, body: bytes, key: str) -> None:
     finally:
         connection.close()
     if status in _BUSY:
-        raise ConnectionError(f"{url.hostname} is busy: status {status}")
+        raise NotDone(f"{url.hostname} is busy: status {status}")
     if status >= _FAILED:
-        raise RuntimeError(f"{url.hostname} did not take the post: status {status}")
+        raise NotTaken(f"{url.hostname} did not take the post: status {status}")
 
 
 def _title(source: TextFile) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from graphengine import Agent, Context, RunFailed, Runner, ScriptedModel
 from graphengine.agents.conversation import CALLS_AT_ONCE
-from graphengine.errors import WorkNotRepeatable
+from graphengine.errors import EffectUnknown
 from graphengine.models.scripted import calls
 from tests.agents.run_kits import AGAIN, one, within
 
@@ -49,7 +49,7 @@ async def test_a_call_that_ends_the_attempt_starts_no_more_calls() -> None:
         begun.append(n)
         await asyncio.sleep(0)
         if n == 1:
-            raise WorkNotRepeatable("it is gone")
+            raise EffectUnknown("it is gone")
         return n
 
     model = ScriptedModel([calls(*(("look", {"n": n}) for n in range(MANY))), "done"])

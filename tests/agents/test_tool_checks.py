@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, CompileError, Graph, tool
+from graphengine import END, START, Agent, CompileError, Graph, Once, tool
 from graphengine.agents import Approval
 from graphengine.agents.tools import Tool
 
@@ -24,7 +24,7 @@ class Database:
     """A class that JSON Schema does not have."""
 
 
-def compiled(*tools: Any, **resources: Any) -> list[tuple[str, str, str, bool]]:
+def compiled(*tools: Any, effects: bool = False, **resources: Any) -> list[tuple[str, str, str, bool]]:
     """Return code, message, repair, and whether it is a warning, of each problem of an agent with these tools."""
     graph = Graph("shop", State, result="said", resources={name: lambda: None for name in resources})
     graph.add_node("sell", Agent("clerk", prompt="{task}", tools=tools, by_rules=lambda task: task), writes="said")
@@ -33,7 +33,11 @@ def compiled(*tools: Any, **resources: Any) -> list[tuple[str, str, str, bool]]:
         problems = graph.compile().warnings
     except CompileError as error:
         problems = error.problems
-    return [(each.code, each.message, each.repair, each.warning) for each in problems]
+    return [
+        (each.code, each.message, each.repair, each.warning)
+        for each in problems
+        if each.code != "unsaid_effect" or effects
+    ]
 
 
 def pay(amount: int, api_kye: str) -> str:
@@ -99,3 +103,29 @@ def test_a_tool_with_a_schema_has_its_arguments() -> None:
 
 def _sent(arguments: dict[str, Any]) -> str:
     return str(arguments)
+
+
+def test_a_tool_that_looks_like_an_effect_is_named() -> None:
+    """By the first word of its name, unless its author has said what it does."""
+    ((code, message, repair, is_warning),) = compiled(tool(refund, inputs=["customer"]), effects=True)
+    assert (code, is_warning) == ("unsaid_effect", True)
+    assert message == "refund seems to do something outside the run, and a call in flight at a crash is repeated"
+    assert repair.startswith('tool(refund, effect="once")')
+    for effect in ("read", "idempotent", "once", Once()):
+        assert compiled(tool(refund, inputs=["customer"], effect=effect), effects=True) == []
+
+
+def test_a_reconcile_takes_what_a_call_has() -> None:
+    """Arguments of the tool, resources, and the key of the call."""
+
+    def find(customr: str, idempotency_key: str) -> str:
+        return f"{customr} {idempotency_key}"
+
+    ((code, message, repair, is_warning),) = compiled(tool(refund, inputs=["customer"], effect=Once(reconcile=find)))
+    assert (code, is_warning) == ("bad_tool", False)
+    assert "find, of effect=Once(reconcile=…) of the tool refund, takes 'customr'" in message
+    assert repair == "did you mean 'customer'?"
+    assert (
+        compiled(tool(refund, inputs=["customer"], effect=Once(reconcile=lambda idempotency_key: idempotency_key)))
+        == []
+    )

@@ -465,3 +465,40 @@ def test_an_error_of_the_close_adds_no_second_document(
     ended = invoke("show", "r", "--json")
     assert (ended.exit_code, json.loads(ended.stdout)["status"]) == (5, "finished")
     assert "the disk is gone" in ended.stderr
+
+
+PAYING = """
+from pydantic import BaseModel
+from graphengine import END, START, Context, Graph
+
+
+class State(BaseModel):
+    paid: list[int] = []
+
+
+def pay(amount: int) -> int:
+    return amount
+
+
+async def work(ctx: Context) -> list[int]:
+    return [await ctx.call(pay, 5, effect="once")]
+
+
+paying = Graph("paying", State)
+paying.add_node("first", lambda: None)
+paying.add_node("work", work, writes="paid")
+paying.add_path(START, "first", "work", END)
+"""
+
+
+def test_a_branch_says_which_effects_it_can_repeat(project: Path, invoke: Invoke) -> None:
+    """Those that began after its step; a dry run lists them and starts nothing."""
+    (project / "flows" / "paying.py").write_text(PAYING, encoding="utf-8")
+    invoke("run", "paying", "--run-id", "r")
+    dry = invoke("branch", "r", "--at", "first:1", "--dry-run")
+    assert (dry.exit_code, dry.stdout.splitlines()[0]) == (0, 'step 3: pay in work {"amount": 5}')
+    (effect,) = document(invoke("branch", "r", "--at", "2", "--dry-run", "--json").stdout)["effects"]
+    assert (effect["seq"], effect["node"], effect["arguments"]) == (3, "work", {"amount": 5})
+    assert len(document(invoke("runs", "--json").stdout)["runs"]) == 1
+    assert "effects that it can repeat (pay in work)" in invoke("branch", "r", "--at", "2").stderr
+    assert "effects" not in invoke("branch", "r", "--at", "4").stderr

@@ -27,7 +27,10 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "resume": [("resume cut", "Run"), ("resume tides", "Run"), ("resume failing", "Run")],
     "answer": [("answer post yes", "Run"), ("answer post-2 yes --no-resume", "AnswerDocument")],
     "send": [("send desk tips one", "Run"), ("send desk-2 tips one --no-resume", "Sent")],
-    "branch": [("branch tides --at 2 --set score=9", "Run")],
+    "branch": [
+        ("branch tides --at 2 --set score=9", "Run"),
+        ("branch tides --at 2 --set score=9 --dry-run", "DryBranch"),
+    ],
     "stop": [("stop post", "Stopped")],
     "workers": [("workers", "Workers")],
     "tag": [("tag tides --add kept", "Tagged")],

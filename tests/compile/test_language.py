@@ -189,7 +189,7 @@ SOUND: list[tuple[str, Callable[[], Sequence[Problem]]]] = [
     ("a question", lambda: problems(ask("Publish {task}?", bool), writes="ok")),
     ("a question for each", lambda: problems(ask("{x.id}?", str), each={"x": "sources"}, writes="findings")),
     ("tried again", lambda: problems(ask("Well?"), retry=Retry(), fallback="", writes="task")),
-    ("asked about", lambda: problems(words, on_resume="ask", writes="task")),
+    ("asked about", lambda: problems(words, effect="once", writes="task")),
 ]  # fmt: skip
 
 
@@ -274,12 +274,12 @@ WRONG: list[tuple[str, Callable[[], Sequence[Problem]], str, str, str, str]] = [
      "bad_option", "node b", "timeout_seconds does not apply to inner, which is a graph", "Limits(seconds=…)"),
     ("time of a question", lambda: problems(ask("Well?"), timeout_seconds=3, writes="task"),
      "bad_option", "node b", "timeout_seconds does not apply to a question", "ask(…, timeout_seconds=…)"),
-    ("crash of a graph", lambda: problems(inner(), on_resume="ask", writes="task"),
-     "bad_option", "node b", "on_resume='ask' does not apply to inner", "the inner node"),
-    ("crash of a question", lambda: problems(ask("Well?"), on_resume="ask", writes="task"),
-     "bad_option", "node b", "on_resume='ask' does not apply to ask", "remove it"),
-    ("crash of what", lambda: problems(words, on_resume="maybe", writes="task"),
-     "bad_option", "node b", "on_resume='maybe'", "'rerun' or 'ask'"),
+    ("crash of a graph", lambda: problems(inner(), effect="once", writes="task"),
+     "bad_option", "node b", "effect= does not apply to inner", "the inner node"),
+    ("crash of a question", lambda: problems(ask("Well?"), effect="once", writes="task"),
+     "bad_option", "node b", "effect= does not apply to ask", "remove it"),
+    ("crash of what", lambda: problems(words, effect="twice", writes="task"),
+     "bad_option", "node b", "effect='twice'", "'once'"),
     ("thread of a graph", lambda: problems(inner(), thread=False, writes="task"),
      "bad_option", "node b", "thread=False", "remove thread="),
     ("hole of a question", lambda: problems(ask("{tsk}?"), writes="task"),

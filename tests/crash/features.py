@@ -208,7 +208,7 @@ def main_graph() -> Graph[State]:
     graph.add_node("christen", christen, writes="name")
     graph.add_node("merge", writes=())
     graph.add_node("agree", ask("Publish {name}?", bool), writes="agreed")
-    graph.add_node("publish", publish, writes="published", on_resume="ask")
+    graph.add_node("publish", publish, writes="published", effect="once")
     graph.add_edge(START, "plan")
     graph.add_fork(
         "plan", ["sizes", "articles", "note", "research", "broken", "tell", "hear", "christen"], join="merge"
@@ -372,7 +372,9 @@ async def answer_all(runner: Runner, run_id: str) -> None:
     for wait in await runner.waits(run_id):
         with contextlib.suppress(InputError):  # it was answered already, and the run has not read it yet
             if wait.answerable:
-                await runner.answer(run_id, "rerun" if wait.kind == "crash" else ANSWERS[wait.name], question=wait.name)
+                await runner.answer(
+                    run_id, "rerun" if wait.kind == "unknown" else ANSWERS[wait.name], question=wait.name
+                )
 
 
 # -- processes

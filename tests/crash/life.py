@@ -336,7 +336,7 @@ def life() -> Graph[State]:
     graph.add_node("tell", tell, writes="total", retry=Retry(attempts=2, initial_seconds=0))
     graph.add_node("hear", hear, writes="heard")
     graph.add_node("merge", merge, writes="notes")
-    graph.add_node("publish", publish, writes="notes", on_resume="ask")
+    graph.add_node("publish", publish, writes="notes", effect="once")
     graph.add_edge(START, "plan")
     graph.add_fork("plan", ["articles", "research", "agree", "tell", "hear"], join="merge")
     graph.add_fork("research", ["web", "books", "dawdle"], join="size_of", need=2)

@@ -113,7 +113,7 @@ def test_an_edge_is_chosen_once() -> None:
 def test_a_record_leaves_out_what_is_empty() -> None:
     """A row contains only what is set, and reads back as the same step."""
     step = made_step(4, "node", 1.5, "", "a", 1, 2, 0.5, [["set", "n", 1]], {"to": ["b"]})
-    assert encode_step(Step(1, 2.0, steps.Begun())) == b'{"kind":"begun","at":2.0}'
+    assert encode_step(Step(1, 2.0, steps.Begun())) == b'{"kind":"begun","at":2.0,"data":{}}'
     assert decode_step(4, encode_step(step)) == step
     assert said(step) == {"to": ["b"]}
 

@@ -13,6 +13,10 @@ from tests.kit.type_checks import run_mypy
 
 ROOT = Path(__file__).resolve().parents[2]
 ENGINE = ROOT / "graphengine" / "engine"
+UNSEEN = {f"LimitMet in {name}" for name in ("Fallback", "Leaving", "Collecting", "Waiting", "GivenUp", "Ended")} | {
+    f"AnswerRefused in {name}" for name in ("Ready", "Fallback")
+}
+"""Rows that no page takes yet."""
 PAGES = sorted((ROOT / "tests" / "scenarios").glob("*.txt"))
 
 
@@ -37,6 +41,14 @@ def test_every_kind_of_step_is_on_a_page() -> None:
         if not missing:
             return
     assert not missing
+
+
+def test_the_pages_take_every_row() -> None:
+    """Each event is taken in each of its phases on some scenario page, or this lists it; `UNSEEN` only gets shorter."""
+    taken = {each for page in PAGES for each in played(Scenario.read(page), page.stem)[1].taken}
+    rows = [(row.event, phase) for row in TABLE for phase in row.phases]
+    unseen = {f"{event.__name__} in {phase.__name__}" for event, phase in rows if (event, phase) not in taken}
+    assert unseen == UNSEEN, "\n  ".join(["rows that no page takes:", *sorted(unseen)])
 
 
 def test_the_docs_draw_the_table() -> None:

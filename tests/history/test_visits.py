@@ -172,7 +172,7 @@ def test_a_crash_is_a_turn_of_the_run() -> None:
     assert [(turn.kind, turn.at, turn.since, turn.crashed) for turn in run.turns] == [
         ("started", 0, 0, False), ("resumed", 100, 1, True)
     ]  # fmt: skip
-    assert [wait.kind for wait in recorded("crash_asked").visits[0].waits] == ["crash"]
+    assert [wait.kind for wait in recorded("crash_asked").visits[0].waits] == ["unknown"]
 
 
 def test_a_stop_is_a_turn_of_the_run() -> None:

@@ -253,7 +253,7 @@ async def again(ctx: Context) -> str:
 def made_careful() -> Graph[Text]:
     """Make a node that is not run again without confirmation."""
     graph = Graph("careful", Text)
-    graph.add_node("send", note, writes="notes", on_resume="ask")
+    graph.add_node("send", note, writes="notes", effect="once")
     graph.add_path(START, "send", END)
     return graph
 

@@ -19,7 +19,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from msgspec import convert
+from msgspec import UNSET, convert
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
@@ -32,7 +32,6 @@ from graphengine.engine.events import (
     Event,
     LimitMet,
     MessageCame,
-    NodeBegun,
     NodeEntered,
     NodeFailed,
     NodeFinished,
@@ -42,6 +41,7 @@ from graphengine.engine.events import (
     Settled,
     StopAsked,
     WaitOver,
+    WorkBegun,
     WorkDone,
 )
 from graphengine.engine.failures import failure_record
@@ -126,6 +126,7 @@ class Session:
             user's functions are called twice then.
         careful: Whether every step is checked; a test of thousands of runs checks only their ends.
         run: The engine session that committed the last event.
+        taken: The rows of the machine's table that it and its parents took, each as an event and a phase.
     """
 
     graph: Graph[Any]
@@ -140,6 +141,7 @@ class Session:
     _folded: Snapshot = field(default_factory=Snapshot)
     _before: Sequence[Task] = ()
     run: engine.Session = field(init=False)
+    taken: set[tuple[type[Event], type[Phase] | None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.run = engine.Session(self.plan, self.snapshot)
@@ -201,6 +203,7 @@ class Session:
         rows = [row for row in TABLE if row.event is type(event) and type(step.data) in row.steps]
         assert rows, f"{event} became {step.kind}"
         assert any(not row.phases or came_in in row.phases for row in rows), f"{event} came in {came_in}"
+        self.taken.add((type(event), came_in))
         frame, after = self.snapshot.frames.get(step.frame), AFTER.get(type(step.data))
         if frame is not None and after is not None and step.node:
             assert type(frame.phase) in after, f"{step.kind} led to {frame.phase}"
@@ -342,9 +345,10 @@ class Session:
         return self.send(NodeEntered(task.frame, task.node, task.visit, task.attempt, self.now, chance))
 
     def begin(self, of: str | None = None) -> Step:
-        """Record the start of an attempt that must not be repeated without confirmation."""
+        """Record that a node begins which is an effect that must not be repeated."""
         task, _ = self._begin(0.0, of)
-        return self.send(NodeBegun(task.frame, task.node, task.visit, task.attempt, self.now))
+        visit = (task.frame, task.node, task.visit, task.attempt, self.now)
+        return self.send(WorkBegun(*visit, "", task.node, UNSET, f"{task.frame}/{task.node}"))
 
     def work(self, key: str, value: JsonValue, of: str | None = None) -> Step:
         """Record a finished piece of a node's work."""
@@ -480,6 +484,7 @@ class Session:
     ) -> Session:
         """Return a child after a step, begun with an update of a frame's state and maybe a changed graph."""
         child = self.at(seq)
+        child.taken = self.taken
         shift, _ = child.fit(graph or self.graph)
         child.graph = graph or self.graph
         child.now = self.now if now is None else now

@@ -79,7 +79,7 @@ def newsroom() -> Graph[Paper]:
     graph.add_node("plan", _plan, writes="topics", thread=False)
     graph.add_node("articles", article(), each={"item": "topics"}, inputs={"topic": "item"}, writes="articles")
     graph.add_node("approve", ask("Publish {topics}?", bool, timeout_seconds=86_400, default=False), writes="approved")
-    graph.add_node("publish", _publish, writes="issue", on_resume="ask")
+    graph.add_node("publish", _publish, writes="issue", effect="once")
     graph.add_path(START, "plan", "articles", "approve")
     graph.add_edge("articles", "plan", when=failed(Exception), label="plan anew")
     graph.add_edge("approve", "publish", when=value("approved").is_true(), label="approved")

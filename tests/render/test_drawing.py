@@ -105,7 +105,7 @@ def test_an_invalid_outline_is_refused(broken: Any) -> None:
         ({"kind": "ask", "timeout_seconds": 7200.0}, ["n", "question", "waits 2 hours at most"]),
         ({"each": {"item": "items"}}, ["n", "function", "for each item of items"]),
         ({"each": {"a": "as", "b": "bs"}}, ["n", "function", "for each a of as and b of bs"]),
-        ({"on_resume": "ask"}, ["n", "function", "asks before it is repeated", "after a crash"]),
+        ({"effect": "once"}, ["n", "function", "is never repeated without", "knowing"]),
     ],
 )
 def test_a_box_describes_its_node(facts: dict[str, Any], said: list[str]) -> None:

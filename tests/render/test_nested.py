@@ -215,7 +215,7 @@ def waits(**wait: Any) -> list[Step]:
         ({"kind": "sleep", "question": "60 s", "due": 86_460.0}, "waits until 1970-01-02 00:01 UTC"),
         ({"kind": "sleep", "question": "60 s", "due": 1e30}, "waits until 1e+30 s after 1970"),
         ({"kind": "pause", "question": "paused before a"}, "paused before this visit"),
-        ({"kind": "crash", "question": "…"}, "waits: run it again after the crash?"),
+        ({"kind": "unknown", "question": "…"}, "unknown: it began, and nobody knows how it ended"),
     ],
 )
 def test_each_kind_of_wait_has_its_text(wait: dict[str, Any], found: str) -> None:

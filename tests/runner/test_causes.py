@@ -202,7 +202,7 @@ async def test_another_process_gets_only_the_recorded_traceback(database: Path |
             await runner.start(one(breaks), run_id="r").result()
     async with Runner(database) as runner:
         run: Any = runner.resume("r", one(breaks))
-        run._life.is_asked = False  # only read it  # noqa: SLF001 - not public
+        run._life.claim.asked = False  # only read it  # noqa: SLF001 - not public
         with pytest.raises(RunFailed) as caught:
             await run.result()
         assert caught.value.__cause__ is None

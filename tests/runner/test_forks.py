@@ -385,7 +385,7 @@ async def test_a_resume_tries_a_failed_arm_while_another_waits(database: Path | 
         assert waiting.status == "waiting"
         assert waiting.error is not None
         unasked: Any = runner.resume("r", graph)
-        unasked._life.is_asked = False  # as a worker does  # noqa: SLF001 - not public
+        unasked._life.claim.asked = False  # as a worker does  # noqa: SLF001 - not public
         assert (await unasked.result()).seq == waiting.seq
         assert (await runner.resume("r", graph).result()).error is not None
         broken.clear()

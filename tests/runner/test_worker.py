@@ -334,7 +334,7 @@ async def test_a_worker_that_stops_releases_its_runs(runner: Runner) -> None:
     working = asyncio.create_task(worker.run())
     await steps.begun.wait()
     worker.stop()
-    while not runner._shared.driven["r"].is_released:  # noqa: ASYNC110, SLF001 - a poll of its store ends first
+    while not runner._shared.driven["r"].claim.released:  # noqa: ASYNC110, SLF001 - a poll of its store ends first
         await asyncio.sleep(0.001)
     assert not working.done()
     steps.gate.set()

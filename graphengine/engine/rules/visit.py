@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from graphengine.engine.events import NodeFailed, NodeFinished, Worked, Written
 from graphengine.engine.failures import cause_of, fail_with, failure_record
 from graphengine.engine.lookup import elapsed, plan_of, usage_of, view_after, view_of
-from graphengine.engine.phases import Fallback, Inside, Leaving
+from graphengine.engine.phases import UNKNOWN, Fallback, Inside, Leaving
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.routing import find_edge, take_edge
-from graphengine.engine.size_limits import MEASURED_STEPS, added, size_of
+from graphengine.engine.size_limits import MEASURED_STEPS, added, bytes_of, size_of
 from graphengine.engine.snapshot import READY
 from graphengine.engine.steps import (
     Attempt,
@@ -32,7 +33,7 @@ from graphengine.engine.steps import (
     path_of,
 )
 from graphengine.engine.trackers import note_changes, sample_again, track
-from graphengine.errors import NoEdge
+from graphengine.errors import EffectUnknown, NoEdge
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import MISTAKES, START
 from graphengine.state.failure import Failure
@@ -43,7 +44,7 @@ from graphengine.state.view import View
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.events import AttemptEvent, NodeBegun, NodeEntered, NodeLeft, WorkDone
+    from graphengine.engine.events import AttemptEvent, NodeEntered, NodeLeft, WorkBegun, WorkDone
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import NodePlan, Plan
     from graphengine.engine.snapshot import Frame, Snapshot
@@ -152,6 +153,11 @@ def leave(  # noqa: PLR0913 - the parts of one step
 def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
     """Return the step of a failed attempt: another attempt, the fallback, or the failure of the visit."""
     node = plan_of(run.plan, frame).nodes[event.node]
+    if event.error.kind != EffectUnknown.code and any(key.startswith(UNKNOWN) for key in event.refused):
+        # A person's result of an effect does not fit, and the person is asked again.
+        facts = Attempt(usage=event.usage or {}, choice=event.choice, error=event.error, due_at=event.now)
+        facts.keep_results, facts.refused = True, event.refused
+        return step_of(run.snapshot, event, facts)
     if not isinstance(frame.phase, Fallback):
         due = _next_attempt(node, frame, event)
         calls_fallback = node.fallback is not None and node.fallback.call is not None
@@ -243,9 +249,13 @@ def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: Nod
         facts.keep_results, facts.refused = True, event.refused or ()
 
 
-def node_begun(snapshot: Snapshot, event: NodeBegun) -> Decided:
-    """Return the step that records the start of an attempt, before it runs."""
-    return step_of(snapshot, event, Begun())
+def work_begun(run: RunState, event: WorkBegun) -> Decided:
+    """Return the step that records the beginning of an effect, before it begins."""
+    facts = Begun(key=event.key, name=event.name, arguments=event.arguments, idempotency_key=event.idempotency_key)
+    step = step_of(run.snapshot, event, facts)
+    if run.sizes is not None and event.arguments is not UNSET:
+        step.weight = added(run, bytes_of(event.arguments))
+    return step
 
 
 def work_done(run: RunState, event: WorkDone) -> Decided:

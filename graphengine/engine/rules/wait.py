@@ -1,14 +1,13 @@
 """Waits: how one begins, is answered or times out, and messages.
 
-A wait is kept with its frame as a `WaitRecord`: `kind` (`ask`, `receive`, `sleep`; `pause` before a node; `crash` for
-an attempt that needs consent to repeat), `id` (unique), `question`, `schema` (of the answer), `topic`, `due` and
+A wait is kept with its frame as a `WaitRecord`: `kind` (`ask`, `receive`, `sleep`; `pause` before a node; `unknown`
+for an effect that began and did not end), `id` (unique), `question`, `schema` (of the answer), `topic`, `due` and
 `default`. A wait in a node's code has a `key` under which the answer is recorded, so that the node finds it when it
 runs again. A wait without a key is the node itself, and its answer is the node's result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
@@ -22,16 +21,14 @@ from graphengine.engine.rules.visit import node_failed, node_finished, step_of
 from graphengine.engine.size_limits import added, bytes_of
 from graphengine.engine.steps import (
     AnswerRecord,
-    AttemptEnded,
     Decided,
     Message,
     Node,
-    Outcome,
     Refused,
     Waiting,
     path_of,
 )
-from graphengine.errors import WaitTimeout, WorkNotRepeatable
+from graphengine.errors import WaitTimeout
 from graphengine.graph.question import AskBody
 from graphengine.state.field import explain
 
@@ -69,8 +66,6 @@ def answered(run: RunState, event: AnswerArrived) -> Decided:
         return _refused(snapshot, event, _NOT_OPEN)
     wait = frame.waits[event.wait]
     answer = AnswerRecord(event.value)
-    if wait.kind == "crash" and event.value != "rerun":
-        return _decided(run, frame, event)
     if wait.kind == "ask" and not wait.key:
         try:
             result = _question(plan, frame, wait).read(event.value)
@@ -79,24 +74,6 @@ def answered(run: RunState, event: AnswerArrived) -> Decided:
         more = Node(wait=event.wait, by="answer", answer=answer, choice=wait.choice)
         return _finished(run, frame, event.now, result, more)
     return _answered(snapshot, frame, event.now, steps.Answered(wait=event.wait, by="answer", answer=answer))
-
-
-def _decided(run: RunState, frame: Frame, event: AnswerArrived) -> Decided:
-    """Return the step of a person's decision about an attempt that a crash ended: its result, or that it failed."""
-    answer = AnswerRecord(event.value)
-    if isinstance(event.value, Mapping) and "result" in event.value:
-        more = Node(wait=event.wait, by="answer", answer=answer)
-        step = _finished(run, frame, event.now, event.value["result"], more)
-        if isinstance(step.data, Node):
-            return step
-        why = step.data.error.message if isinstance(step.data, Outcome) and step.data.error is not None else ""
-        return _refused(run.snapshot, event, f"this is not a valid result of it: {why}", frame)
-    path = path_of(frame.id, frame.at)
-    text = f"{path} was cut off while it was running, and it was decided not to run it again"
-    step = _failed(run, frame, event.now, WorkNotRepeatable(text, where=f"node {path}"))
-    if isinstance(step.data, AttemptEnded):
-        step.data.wait, step.data.by, step.data.answer = event.wait, "answer", answer
-    return step
 
 
 def wait_over(run: RunState, frame: Frame, event: WaitOver) -> Decided:

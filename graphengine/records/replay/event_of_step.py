@@ -19,7 +19,6 @@ from graphengine.engine.events import (
     BranchedOff,
     LimitMet,
     MessageCame,
-    NodeBegun,
     NodeEntered,
     NodeFailed,
     NodeFinished,
@@ -29,6 +28,7 @@ from graphengine.engine.events import (
     Settled,
     StopAsked,
     WaitOver,
+    WorkBegun,
     WorkDone,
     Written,
 )
@@ -119,7 +119,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             return NodeEntered(*visit, at)
         case steps.Begun():
             _node_at(plan, snapshot, step)
-            return NodeBegun(*visit, at)
+            return WorkBegun(*visit, at, facts.key, facts.name, facts.arguments, facts.idempotency_key)
         case steps.Recorded():
             _node_at(plan, snapshot, step)
             work = (*visit, step.began, at, facts.key, facts.name, facts.value)

@@ -12,9 +12,20 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import UNSET
 
 from graphengine.engine.lookup import view_of
-from graphengine.engine.phases import Fallback, Ready
+from graphengine.engine.phases import BEGUN, Fallback, Ready
 from graphengine.engine.snapshot import CRASHES
-from graphengine.engine.steps import Attempt, Failed, Waiting, WaitRecord, failure_of, falls_back, outcome_of
+from graphengine.engine.steps import (
+    Attempt,
+    Begun,
+    Failed,
+    Item,
+    Node,
+    Waiting,
+    WaitRecord,
+    failure_of,
+    falls_back,
+    outcome_of,
+)
 from graphengine.errors import GraphEngineError, MissingInput
 from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.records.replay.step_diff import StepDifference, plain, short
@@ -77,10 +88,10 @@ def node_differences(
     yield from different
     if different:
         return
-    is_begun = step.kind == "begun"
-    if node.asks is not is_begun and not (node.asks and frame.begun) and (is_begun or not _failed(step)):
-        message = f"whether the start of {step.path} is recorded first (on_resume='ask') differs"
-        yield StepDifference("work", not node.asks, bool(node.asks), message, _RESTORE)
+    is_begun = (isinstance(step.data, Begun) and not step.data.key) or BEGUN in frame.recorded_results
+    if (node.once is not None) is not is_begun and isinstance(step.data, (Begun, Node, Item)):
+        message = f"whether {step.path} is an effect that must not be repeated (effect='once') differs"
+        yield StepDifference("work", is_begun, node.once is not None, message, _RESTORE)
     if isinstance(step.data, Waiting) and isinstance(call.body, AskBody):
         yield from _question(call, call.body, view, step, *step.data.waits.values())
     yield from _inputs(call, view, step, _reads(graph_spec, call.bindings))

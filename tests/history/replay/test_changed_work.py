@@ -194,10 +194,10 @@ async def test_steps_inside_a_graph_are_decided_by_it() -> None:
 # -- work and waits
 
 
-async def test_another_on_resume_is_reported() -> None:
-    """It decides whether the start of an attempt is recorded."""
-    assert await first_of(counting, {}, {"on_resume": "ask"}) == (2, "work")
-    assert await first_of(counting, {"on_resume": "ask"}, {}) == (2, "work")
+async def test_another_effect_is_reported() -> None:
+    """It decides whether the beginning of a node is recorded."""
+    assert await first_of(counting, {}, {"effect": "once"}) == (2, "work")
+    assert await first_of(counting, {"effect": "once"}, {}) == (2, "work")
 
 
 def asking(output: Any = bool, **options: Any) -> Graph[State]:

@@ -224,7 +224,7 @@ async def sent_before(crash: Crash) -> tuple[Graph[State], list[int]]:
             await asyncio.to_thread(crash.now)
         return "sent"
 
-    graph = one(send, on_resume="ask")
+    graph = one(send, effect="once")
     async with Runner(crash.here) as runner:
         await runner.start(graph, run_id="r").result()
     return graph, sent
@@ -243,8 +243,8 @@ async def test_a_node_that_must_not_be_repeated_asks_after_a_crash(
         result = await runner.resume("r", graph).result()
         assert result.status == "waiting"
         (wait,) = result.waits
-        assert (wait.name, wait.kind, wait.answerable) == ("work", "crash", True)
-        assert "may have done its work" in wait.question
+        assert (wait.name, wait.kind, wait.answerable) == ("work", "unknown", True)
+        assert "nobody knows how it ended" in wait.question
         with pytest.raises(InputError, match="rerun, fail or a JSON object with result"):
             await runner.answer("r", "perhaps")
         await runner.answer("r", decision)
@@ -253,15 +253,15 @@ async def test_a_node_that_must_not_be_repeated_asks_after_a_crash(
 
 
 async def test_a_node_that_is_not_to_be_rerun_fails(crash: Crash) -> None:
-    """The answer is not_rerun; a resume of the failed run asks again, and runs nothing without confirmation."""
+    """The answer is effect_unknown; a resume of the failed run asks again, and runs nothing without confirmation."""
     graph, sent = await sent_before(crash)
     async with Runner(crash.left) as runner:
         await runner.resume("r", graph).result()
         await runner.answer("r", "fail")
         result = await failing(runner, graph, "r")
-        assert result.error.kind == "not_rerun"
+        assert result.error.kind == "effect_unknown"
         result = await runner.resume("r", graph).result()
-        assert (result.status, [wait.kind for wait in result.waits], len(sent)) == ("waiting", ["crash"], 1)
+        assert (result.status, [wait.kind for wait in result.waits], len(sent)) == ("waiting", ["unknown"], 1)
         await runner.answer("r", "rerun")
         assert (await runner.resume("r", graph).result()).state.text == "sent"
 
@@ -275,17 +275,17 @@ async def test_a_result_that_does_not_fit_is_no_answer_after_a_crash(crash: Cras
         await asyncio.to_thread(crash.now)
         return 1
 
-    graph = one(count, "n", on_resume="ask", retry=Retry(attempts=3))
+    graph = one(count, "n", effect="once", retry=Retry(attempts=3))
     async with Runner(crash.here) as runner:
         await runner.start(graph, run_id="r").result()
     async with Runner(crash.left) as runner:
         await runner.resume("r", graph).result()
         await runner.answer("r", {"result": "no number"})
         result = await runner.resume("r", graph).result()
-        assert (result.status, [wait.kind for wait in result.waits]) == ("waiting", ["crash"])
-        refused = (await runner.history("r"))[-1]
-        assert (refused.kind, said(refused)["answer"]) == ("refused", {"result": "no number"})
-        assert "this is not a valid result of it" in said(refused)["message"]
+        assert (result.status, [wait.kind for wait in result.waits]) == ("waiting", ["unknown"])
+        refused = (await runner.history("r"))[-2]
+        assert (refused.kind, refused.attempt) == ("attempt", 1)
+        assert "valid integer" in said(refused)["error"]["message"]
         await runner.answer("r", {"result": 7})
         assert (await runner.resume("r", graph).result()).state.n == 7
     assert len(calls) == 1
@@ -303,13 +303,13 @@ async def test_a_clean_close_is_a_stop_of_a_node_that_must_not_be_repeated(datab
             await asyncio.Event().wait()
         return "x"
 
-    graph = one(work, on_resume="ask")
+    graph = one(work, effect="once")
     async with Runner(database) as runner:
         run = runner.start(graph)
         await begun.wait()
     async with Runner(database) as runner:
         result = await runner.resume(run.id, graph).result()
-        assert (result.status, [wait.kind for wait in result.waits], len(calls)) == ("waiting", ["crash"], 1)
+        assert (result.status, [wait.kind for wait in result.waits], len(calls)) == ("waiting", ["unknown"], 1)
 
 
 async def test_crashes_at_later_and_later_steps_are_no_crash_loop(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ function Question({ id, wait, head, session }) {
   const [value, setValue] = useState(() => blank(wait.schema));
   const [act, busy, said] = useAct();
   const [sent, setSent] = useState(false);
-  const takes = ["ask", "pause", "crash"].includes(wait.kind);
+  const takes = ["ask", "pause", "unknown"].includes(wait.kind);
   const due = wait.due_at ? html`<span class="soft"> ends by itself ${new Date(wait.due_at * 1000).toLocaleString()}</span>` : null;
   const since = html`<span class="soft"> since ${ago(head.updated_at)}</span>`;
   if (!takes) return html`<div class="question"><b class="is-waiting">⏸ waits</b> ${wait.kind === "receive" ? `for a message: ${wait.topic}` : wait.question || wait.name}${since}${due}</div>`;

@@ -1,0 +1,148 @@
+"""Every page of this folder is true, and the table of the claim holds. `UPDATE_CLAIMS=1` rewrites the pages."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Final, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphengine.engine.claim import (
+    TABLE,
+    Claim,
+    Do,
+    Durable,
+    Ended,
+    Found,
+    Idle,
+    Input,
+    Left,
+    Mail,
+    Moved,
+    Opened,
+    Release,
+    State,
+    Stop,
+    Woken,
+)
+from tests.kit.claim_page import Taken, play, row_of
+
+PAGES: Final = sorted(Path(__file__).parent.glob("*.txt"))
+STATUSES: Final = ("running", "waiting", "stopped", "failed", "finished")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_a_claim_does_what_its_page_says(path: Path) -> None:
+    """Played input by input, a claim says what its page has."""
+    written = path.read_text(encoding="utf-8")
+    played, _ = play(written)
+    if os.environ.get("UPDATE_CLAIMS"):
+        path.write_text(played, encoding="utf-8")
+        return
+    if played != written:
+        diff = difflib.unified_diff(written.splitlines(), played.splitlines(), "the page", "the claim", lineterm="")
+        pytest.fail("\n".join([f"{path.name} (UPDATE_CLAIMS=1 rewrites it):", *diff]), pytrace=False)
+
+
+def taken_by_pages() -> list[Taken]:
+    """Return all rows that the pages take."""
+    return [taken for path in PAGES for taken in play(path.read_text(encoding="utf-8"))[1]]
+
+
+def test_the_pages_take_every_row() -> None:
+    """Each input of the table is taken in each of its states, and each state after it is reached, or this lists it."""
+    taken = taken_by_pages()
+    entered = {(each.row.given, each.before) for each in taken}
+    reached = {(each.row.given, each.row.states, each.after) for each in taken}
+    open_rows = [
+        f"{row.given.__name__} in {state}" for row in TABLE for state in row.states if (row.given, state) not in entered
+    ]
+    open_rows += [
+        f"{row.given.__name__} of {', '.join(row.states)} → {state}"
+        for row in TABLE
+        for state in row.then or row.states
+        if (row.given, row.states, state) not in reached
+    ]
+    assert not open_rows, "\n  ".join(["rows that no page takes:", *open_rows])
+
+
+def test_every_input_has_a_row() -> None:
+    """Every input means something in some state, and in no state two things."""
+    assert {row.given for row in TABLE} == set(get_args(Input))
+    pairs = [(row.given, state) for row in TABLE for state in row.states]
+    assert len(pairs) == len(set(pairs))
+
+
+def inputs() -> st.SearchStrategy[Input]:
+    """Return any input."""
+    flags, due, status = st.booleans(), st.sampled_from([None, 60.0]), st.sampled_from(STATUSES)
+    made: dict[type[Any], st.SearchStrategy[Any]] = {
+        Opened: flags.map(Opened),
+        Durable: status.map(Durable),
+        Idle: status.map(Idle),
+        Woken: status.map(Woken),
+        Release: flags.map(Release),
+        Left: st.tuples(status, due, flags).map(lambda each: Left(*each)),
+        Found: st.tuples(status, due).map(lambda each: Found(*each)),
+        Moved: st.tuples(flags, flags).map(lambda each: Moved(*each)),
+        Stop: flags.map(lambda now: Stop(now=now)),
+    }
+    return st.one_of([made[kind] if kind in made else st.just(kind()) for kind in get_args(Input)])
+
+
+def claims() -> st.SearchStrategy[Claim]:
+    """Return a claim at its beginning."""
+    flags = ["asked", "waits_out", "of_worker", "follows", "gives_way", "held_back"]
+    return st.lists(st.sampled_from(flags), unique=True).map(flagged)
+
+
+def flagged(names: list[str]) -> Claim:
+    """Return a claim with these flags."""
+    given: dict[str, Any] = dict.fromkeys(names, True)
+    return Claim(**given)
+
+
+def lived(claim: Claim, given: list[Input]) -> list[tuple[Input, State, Do, State]]:
+    """Return what a claim says about inputs, with the states before and after each."""
+    steps = []
+    for each in given:
+        before = claim.state
+        steps.append((each, before, claim.step(each), claim.state))
+    return steps
+
+
+@given(claims(), st.lists(inputs(), max_size=30))
+def test_nothing_is_acted_on_before_it_is_durable(claim: Claim, given: list[Input]) -> None:
+    """What is to be appended comes alone; only what is durable is shown and starts tasks, and only while driving."""
+    for each, _, do, after in lived(claim, given):
+        if do.append:
+            assert do == Do(append=do.append)
+        if isinstance(each, Ended | Mail):
+            assert do in (Do(), Do(append="events"))
+        if do.show or do.start:
+            assert isinstance(each, Durable | Opened)
+        if do.start:
+            assert after == "driving"
+
+
+@given(claims(), st.lists(inputs(), max_size=30))
+def test_a_claim_follows_its_table(claim: Claim, given: list[Input]) -> None:
+    """After an input, a claim is in a state of its row; without a row nothing happens, and what is lost stays lost."""
+    for each, before, do, after in lived(claim, given):
+        row = row_of(before, each)
+        if row is None:
+            assert (do, after) == (Do(), before)
+        else:
+            assert after in (row.then or (before,))
+        if before == "lost":
+            assert (after, do.append, do.start, do.open) == ("lost", "", False, "")
+
+
+@given(claims(), st.lists(inputs(), max_size=30))
+def test_the_lease_is_given_back_before_callers_get_an_outcome(claim: Claim, given: list[Input]) -> None:
+    """A claim that ends while the run is driven has given its lease back by a step, or says so."""
+    for _, before, do, _ in lived(claim, given):
+        if before in ("driving", "halting") and do.outcome == "raise":
+            assert do.release or not claim.owned
