@@ -8,9 +8,9 @@ from nodes.citing import KNOWLEDGE, Passage, lines_of
 from nodes.orchestration.agents import (
     Verdict,
     accepted,
+    answer_of,
     ask_about_results,
     ask_planner,
-    answer_of,
     check_answer,
     check_verdict,
     kept,
