@@ -32,7 +32,7 @@ MODELS = press.MODELS
 class Order(Piece):
     """The state: a piece, where it goes, what the person decided, and where the post is."""
 
-    word_budget: int = Field(default=1000, ge=100)
+    word_budget: int = Field(default=1200, ge=100)
     site: Annotated[str, AfterValidator(checked_site)] = Field(default="published", min_length=1)
     decisions: Annotated[list[Decision], append] = Field(default_factory=list)
     published: str = ""

@@ -38,7 +38,7 @@ class Assignment(Job):
 
     task: str = Field(min_length=1, pattern=r"\S")
     sources: list[TextFile] = Field(default=[])  # empty: what a model finds on the web, or knows
-    word_budget: int = Field(default=350, ge=100)
+    word_budget: int = Field(default=1200, ge=100)
     verdicts: Annotated[list[Verdict], append] = Field(default=[])
     errors: Annotated[list[Failure], append] = Field(default=[])
 

@@ -43,7 +43,7 @@ async def look_up(task: str, sources: Sequence[TextFile]) -> str:
 def ask(task: str, job: str, needed: Mapping[str, str], word_budget: int) -> str:
     """Return a worker's question: its step, the job that it is a part of, each result that it needs, the length."""
     asked = {"job": job, "your_step": task} | {f"result_of_{step}": text for step, text in needed.items()}
-    return f"{labelled(asked)}\n\n{length(word_budget)}"
+    return f"{labelled(asked)}\n\nLength of a text for a reader: {length(word_budget)}"
 
 
 def findings_in(texts: Iterable[str]) -> list[Passage]:

@@ -129,8 +129,9 @@ researcher = Agent(
         "You find what sources say on a task. Only the sources count, not what you know.\n"
         "- Quote sentences word for word, without markup, that can be understood alone: `text`, with `file`, the name "
         "of the source.\n"
-        "- First what answers the task most directly, then figures, causes and conditions, and always what limits or "
-        "contradicts it. Cover every point of the task; ten to thirty quotations.\n"
+        "- First what answers the task most directly, then figures, causes and conditions, always what limits or "
+        "contradicts it, and misconceptions with what corrects them. Cover every point of the task; ten to thirty "
+        "quotations.\n"
         "- `notes` name the points on which the sources say nothing.\n" + DATA_NOTE
     ),
     prompt=ask_researcher,

@@ -22,6 +22,7 @@ from nodes.review.agents import Review, listed
 from nodes.words import words
 
 SHOWN_WORDS: Final = 60_000  # of the sources in one question
+_ABSENT: Final = "No passage has the words of this point, or most of them"
 
 
 @lru_cache(4)
@@ -47,7 +48,7 @@ def arranged(task: str, sources: Sequence[TextFile], findings: Sequence[Passage]
     """Put together a brief of what was found, as much of each point as the budget allows."""
     points = points_of(task, sources)
     chosen = points.sorted_by_point(points.chosen(points.at(findings), word_budget))
-    rows = [f"# {points.title}", *(f"\n> The sources do not answer: {point}" for point in points.unanswered)]
+    rows = [f"# {points.title}", *(f"\n> {_ABSENT}: {point}" for point in points.unanswered)]
     for point, passages in chosen.items():
         rows += ["", f"## {point or 'Also in the sources'}", ""] if len(chosen) > 1 or not point else [""]
         rows += [f"- {' '.join(passage.text.split())} [{passage.place}]" for passage in passages]
@@ -63,13 +64,13 @@ def measured(task: str, sources: Sequence[TextFile], findings: Sequence[Passage]
     score = round(10 * sum(shares) / len(shares) * (1 - min(1.0, len(issues) / total if total else 1.0)), 1)
     by_point = {text: round(share, 2) for text, share in zip(points.texts, shares, strict=True)}
     rows = [f"{share:4.0%}  {text}" for text, share in by_point.items()]
-    title = f"In the draft of what the sources hold, by words, not a judgement: {score:g} of 10"
+    title = f"Coverage by words, not a judgement: {score:g} of 10"
     print(title, *rows, sep="\n", file=sys.stderr)  # noqa: T201 - a reader of the run sees why it goes on
     return Review(
         score=score,
         missing=[points.texts[at] for at in points.weak(cited)],
-        issues=[*issues, *(f"The sources do not answer: {point}" for point in points.unanswered)],
-        summary="By words, not a judgement: the share of what the sources hold on the points that is in the brief.",
+        issues=[*issues, *(f"{_ABSENT}: {point}" for point in points.unanswered)],
+        summary="Coverage by words, not a judgement: the share of what has the words of the points.",
         shares=by_point,
     )
 

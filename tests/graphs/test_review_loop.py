@@ -46,9 +46,9 @@ async def test_the_example_loops_for_a_reason(capsys: pytest.CaptureFixture[str]
     weakest = first.missing[0]
     assert second.shares[weakest] > first.shares[weakest] == min(first.shares.values())
     printed = capsys.readouterr().err
-    assert "by words, not a judgement" in printed
+    assert "Coverage by words, not a judgement" in printed
     assert f"{first.shares[weakest]:4.0%}  {weakest}" in printed
-    assert "By words, not a judgement" in first.summary
+    assert "Coverage by words, not a judgement" in first.summary
     assert result.usage.cost_usd == 0.0
 
 
@@ -62,7 +62,7 @@ async def test_every_sentence_is_literal(case: dict[str, str]) -> None:
     # Rows of tables have the names of their columns.
     said = [claim for claim in claims(brief, result.state.findings) if ": " not in claim.text]
     assert all(claim.text in whole and claim.places for claim in said)
-    assert bool(case["facts"]) != ("The sources do not answer" in brief)
+    assert bool(case["facts"]) != ("No passage has the words of this point" in brief)
 
 
 @pytest.mark.parametrize("text", ["", "```\n```\n", "| - |\n|---|\n"])
