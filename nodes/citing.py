@@ -7,6 +7,7 @@ quoted. Whether its sentences say what they cite is for a reviewer.
 import re
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -172,14 +173,20 @@ def found_at(quotations: Iterable[Passage], sources: Sequence[TextFile]) -> list
     found = [0] * len(wanted)
     for source in sources:
         mine = [at for at, (file, _, text) in enumerate(wanted) if file == source.path and text and not found[at]]
-        lines = [_plain(line) for line in source.text.splitlines()] if mine else []
-        whole, ends = " ".join(lines), ends_of(lines)
+        whole, ends = _lines(source.text) if mine else ("", ())
         for at in mine:
             _, line, text = wanted[at]
             start = ends[min(line - 1, len(ends)) - 1] if line > 1 and ends else 0
             if (offset := max(whole.find(text, start), whole.find(text))) >= 0:
                 found[at] = bisect_right(ends, offset) + 1
     return found
+
+
+@lru_cache(8)
+def _lines(text: str) -> tuple[str, Sequence[int]]:
+    """Return the lines of a text without markup, joined by blanks, and where each ends."""
+    lines = [_plain(line) for line in text.splitlines()]
+    return " ".join(lines), ends_of(lines)
 
 
 def ends_of(lines: Iterable[str]) -> list[int]:
