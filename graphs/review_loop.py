@@ -37,7 +37,7 @@ from nodes.review.offline import Review, research, reviewer, writer
 THRESHOLD = 7.0  # a review with at least this score ends the loop
 RISE = 0.1  # and so does one that rises by no more than this
 ROUNDS = 5
-BUDGET = 350  # words
+SHORTEST, BUDGET = 50, 350  # words of a brief
 
 MODELS = {  # cheap models gather and judge, a strong one writes
     "default": {"*": "rules"},
@@ -47,8 +47,9 @@ MODELS = {  # cheap models gather and judge, a strong one writes
 
 
 def budget_of(given: Mapping[str, Any]) -> int:
-    """Return how long a brief may be if nobody says it: 350 words, or of short sources a third."""
-    return min(BUDGET, sum(size(source.text) for source in given.get("sources", ())) // 3 or BUDGET)
+    """Return how long a brief may be if nobody says it: 350 words, or a third of short sources."""
+    total = sum(size(source.text) for source in given.get("sources", ()))
+    return max(SHORTEST, min(BUDGET, total // 3)) if total else BUDGET
 
 
 class Article(BaseModel):

@@ -178,7 +178,9 @@ async def research(
     return await search(task, findings, reviews)
 
 
-async def search(task: str, findings: Sequence[Passage], reviews: Sequence[Review]) -> Quotations:
+async def search(
+    task: str, findings: Sequence[Passage], reviews: Sequence[Review], searcher: Agent[Quotations] = searcher
+) -> Quotations:
     """Search the web if the model's provider can, or else ask what the model knows."""
     try:
         return await searcher.run(task=task, findings=findings, reviews=reviews)

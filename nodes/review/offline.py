@@ -13,6 +13,7 @@ from typing import Final
 
 from graphengine import TextFile
 from graphengine.agents.prompts import block
+from graphengine.models.errors import ModelUnavailable
 from nodes.citing import Passage, Quotations, claims, invented, quoted, refuse, size, without
 from nodes.comparing import doubtful
 from nodes.passages import extract, read
@@ -137,6 +138,19 @@ writer = agents.writer.but(by_rules=arranged)
 reviewer = agents.reviewer.but(prompt=ask_reviewer, by_rules=measured)
 
 
+async def not_found(task: str) -> Quotations:
+    """Raise what to do: rules can only quote sources, and there are none.
+
+    Raises:
+        ModelUnavailable: Always.
+    """
+    message = f"there are no sources on {task!r}, and no language model that could look for some"
+    raise ModelUnavailable(message, repair="give texts, as --input sources=@FILE.md, or a model, as --model anthropic")
+
+
+searcher = agents.searcher.but(by_rules=not_found)
+
+
 async def research(  # noqa: PLR0913 - what a researcher reads
     task: str,
     sources: Sequence[TextFile],
@@ -147,7 +161,7 @@ async def research(  # noqa: PLR0913 - what a researcher reads
 ) -> Quotations:
     """Quote the sources; without any, search."""
     if not sources:
-        return await agents.search(task, findings, reviews)
+        return await agents.search(task, findings, reviews, searcher)
     return await researcher.run(
         task=task, sources=sources, findings=findings, draft=draft, word_budget=word_budget, reviews=reviews
     )
