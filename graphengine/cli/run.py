@@ -112,11 +112,11 @@ def run(  # noqa: PLR0913 - one for each option
     context.use(found.file, writes=True)
     job = DriveJob(context, found, sleeps=not no_wait)
     state = _state(job.notes, found, pairs, is_continued=after is not None)
+    limits = options.limits_from(context.limits, graph.limits)
     if estimate:
         from graphengine.cli.estimate import show_estimate
 
-        return show_estimate(job, state)
-    limits = options.limits_from(context.limits, graph.limits)
+        return show_estimate(job, state, limits)
     if after is not None and context.place.exists:
         after = context.find(after).id
     more: dict[str, Any] = {"limits": limits, "after": after, "pause_before": context.pauses, "tags": tags}
