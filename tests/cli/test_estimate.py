@@ -83,7 +83,7 @@ def test_a_table_shows_each_agent_and_the_sum(command: Callable[..., str]) -> No
     assert "models may need more calls" in lines[-2]
     assert lines[-1].startswith("no cap is set")
     capped = command("review_loop", "--model", "anthropic", "--limit", "cost_usd=2").splitlines()
-    assert capped[-1].startswith("capped at 2 USD")
+    assert capped[-1].startswith("capped at 2.0000 USD")
 
 
 def test_a_run_that_waits_is_counted_until_it_waits(command: Callable[..., str]) -> None:
