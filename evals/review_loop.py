@@ -34,16 +34,16 @@ def facts(article: str, expected: Expected) -> Score:
 
 def grounded(article: str, findings: Sequence[Passage]) -> Score:
     """Score the share of the sentences that cite a place and say, by their words, what is there."""
-    said = claims(article)
+    said = claims(article, findings)
     wrong = [claim.text for claim in said if not claim.places]
     wrong += doubtful(article, findings)
     share = max(0.0, 1 - len(wrong) / len(said)) if said else 0.0
     return Score(value=share, why=f"not supported: {wrong[0]}" if wrong else "")
 
 
-def length(article: str, word_budget: int) -> Score:
+def length(article: str, findings: Sequence[Passage], word_budget: int) -> Score:
     """Score 1 for a brief within its budget, and less the longer it is."""
-    words = sum(size(claim.text) for claim in claims(article))
+    words = sum(size(claim.text) for claim in claims(article, findings))
     return Score(value=min(1.0, word_budget / max(1, words)), why=f"{words} words of {word_budget}")
 
 

@@ -68,7 +68,7 @@ SPECIALISTS: Mapping[str, Subscriber] = {
 
 def report(board: Research) -> str:
     """Return the draft, followed by what is still missing and who failed."""
-    parts = [marked(board.draft, board.findings).rstrip()]
+    parts = [marked(board.draft, board.findings, board.word_budget).rstrip()]
     failed = [f"{failure.path.rpartition('/')[2]}: {failure.message}" for failure in board.errors]
     for title, rows in (("Still open", board.gaps), ("Not done", failed)):
         parts += ["\n".join([f"## {title}", "", *(f"- {row}" for row in rows)])] if rows else []

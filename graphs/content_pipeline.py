@@ -20,7 +20,7 @@ from graphengine import END, FAIL, START, Agent, Failure, Graph, NotDone, ask, i
 from graphengine.graph.definition import Writes
 from graphengine.patterns import Decision
 from graphengine.reducers import append
-from nodes.citing import sample, size, uncited
+from nodes.citing import Passage, sample, size, uncited
 from nodes.press import agents as press
 from nodes.press.agents import Edited, Piece
 from nodes.press.publishing import Listing, Post, checked_site, is_address, publish_file, publish_webhook
@@ -32,7 +32,7 @@ MODELS = press.MODELS
 class Order(Piece):
     """The state: a piece, where it goes, what the person decided, and where the post is."""
 
-    word_budget: int = Field(default=1000, ge=100)
+    word_budget: int = Field(default=1200, ge=100)
     site: Annotated[str, AfterValidator(checked_site)] = Field(default="published", min_length=1)
     decisions: Annotated[list[Decision], append] = Field(default_factory=list)
     published: str = ""
@@ -44,10 +44,10 @@ def survey(site: str) -> list[str]:
     return [] if is_address(site) else sorted(file.name for file in Path(site).glob("*.md"))
 
 
-def question(post: Post, draft: str, changes: Sequence[str], site: str) -> str:
+def question(post: Post, draft: str, changes: Sequence[str], findings: Sequence[Passage], site: str) -> str:
     """Return the question to a person before a post is published: all of it, and what to look at."""
     notes = [f"Edited: {change}" for change in changes]
-    notes += [f"Without a source: {sentence}" for sentence in uncited(draft)]
+    notes += [f"Without a source: {sentence}" for sentence in uncited(draft, findings)]
     rows = [f"Title: {post.title}", f"Description: {post.description}", f"Tags: {', '.join(post.tags)}"]
     return "\n".join([f"Publish this in {site}?", *rows, *notes, f"Words: {size(post.body)}", "", post.body])
 

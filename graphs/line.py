@@ -12,7 +12,7 @@ from pydantic import Field
 from graphengine import Graph, Node, TextFile
 from graphengine.patterns import Passage, pipeline
 from nodes.citing import sample
-from nodes.orchestration.workers import WORKERS
+from nodes.orchestration.workers import WORKERS, text_of
 
 STAGES = {"research": "researcher", "write": "writer", "review": "reviewer", "mend": "writer"}
 
@@ -34,7 +34,10 @@ class Line(Passage):
 
 def line_of(stages: Mapping[str, str] = STAGES) -> Graph[Line]:
     """Return a line of workers by the names of their stages."""
-    nodes = {name: Node(WORKERS[who], writes={f"needed[{name}]": ".", "text": "."}) for name, who in stages.items()}
+    nodes = {
+        name: Node(WORKERS[who], writes={f"needed[{name}]": ".", "text": text_of if who == "writer" else "."})
+        for name, who in stages.items()
+    }
     return pipeline(nodes, state=Line).but(name="line")
 
 

@@ -19,7 +19,7 @@ from graphengine.models.errors import ModelNotReady, ModelTransient
 from graphengine.patterns import Job, orchestrator_workers
 from graphengine.reducers import append
 from nodes.citing import sample
-from nodes.orchestration.agents import Verdict, accepted, kept, planner_of, synthesiser, validator
+from nodes.orchestration.agents import Verdict, accepted, answer_of, kept, planner_of, synthesiser, validator
 from nodes.orchestration.workers import WORKERS
 
 ATTEMPTS = 5  # at planning and doing the work, before the run fails
@@ -38,7 +38,7 @@ class Assignment(Job):
 
     task: str = Field(min_length=1, pattern=r"\S")
     sources: list[TextFile] = Field(default=[])  # empty: what a model finds on the web, or knows
-    word_budget: int = Field(default=350, ge=100)
+    word_budget: int = Field(default=1200, ge=100)
     verdicts: Annotated[list[Verdict], append] = Field(default=[])
     errors: Annotated[list[Failure], append] = Field(default=[])
 
@@ -52,7 +52,7 @@ def orchestrator(workers: Mapping[str, Runnable] = WORKERS, *, attempts: int = A
     graph = Graph("orchestrator", Assignment, result="output", collect_errors="errors")
     graph.add_node("attempt", attempt.but(result=None), writes={"plan": "plan", "results": "results"})
     graph.add_node("validate", validator, writes={"verdicts": ".", "results": kept}, retry=again)
-    graph.add_node("synthesise", synthesiser, writes="output", retry=again)
+    graph.add_node("synthesise", synthesiser, writes={"output": answer_of}, retry=again)
     graph.add_node("accepted", accepted, writes="output")
     outcome = value("verdicts[-1].outcome")
     graph.add_path(START, "attempt", "validate")

@@ -67,7 +67,7 @@ def parallel_research(
         text = await merger.run(task=task, items=items, outcomes=outcomes, word_budget=word_budget)
         pairs = zip(items, outcomes, strict=True)
         missing = [f"- {item}: {each.failure.message or each.failure.kind}" for item, each in pairs if each.failure]
-        text = marked(text, [passage for found in team.found_in(outcomes) for passage in found])
+        text = marked(text, [passage for found in team.found_in(outcomes) for passage in found], word_budget)
         return "\n".join([text.rstrip(), "", "## Not read", "", *missing, ""]) if missing else text
 
     again = Retry(attempts=3, initial_seconds=1, max_seconds=30, on=(OSError, ModelTransient))

@@ -9,8 +9,8 @@ The result is the best draft, whether or not it was the last. If a revision or i
 so far is the result. What failed is in `errors`.
 """
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
@@ -31,12 +31,13 @@ from graphengine import (
 )
 from graphengine.models.errors import ModelNotReady, ModelTransient
 from graphengine.reducers import append, extend
-from nodes.citing import Passage, located, marked, sample
+from nodes.citing import Passage, located, marked, sample, size
 from nodes.review.offline import Review, research, reviewer, writer
 
 THRESHOLD = 7.0  # a review with at least this score ends the loop
 RISE = 0.1  # and so does one that rises by no more than this
 ROUNDS = 5
+SHORTEST, BUDGET = 50, 350  # words of a brief
 
 MODELS = {  # cheap models gather and judge, a strong one writes
     "default": {"*": "rules"},
@@ -45,12 +46,18 @@ MODELS = {  # cheap models gather and judge, a strong one writes
 }
 
 
+def budget_of(given: Mapping[str, Any]) -> int:
+    """Return how long a brief may be if nobody says it: 350 words, or a third of short sources."""
+    total = sum(size(source.text) for source in given.get("sources", ()))
+    return max(SHORTEST, min(BUDGET, total // 3)) if total else BUDGET
+
+
 class Article(BaseModel):
     """The state of the loop."""
 
     task: str = Field(min_length=1, pattern=r"\S")
     sources: list[TextFile] = []  # empty: what a model finds on the web, or knows
-    word_budget: int = Field(default=350, ge=100)
+    word_budget: int = Field(default_factory=budget_of, ge=1)
     findings: Annotated[list[Passage], extend] = []
     draft: str = ""
     reviews: Annotated[list[Review], append] = []
@@ -59,10 +66,17 @@ class Article(BaseModel):
     errors: Annotated[list[Failure], append] = []
 
 
-def best_draft(result: Review, reviews: Sequence[Review], draft: str, article: str, findings: Sequence[Passage]) -> str:
-    """Return the draft, unless an earlier one scored better."""
+def best_draft(  # noqa: PLR0913 - what decides which draft is the best, and what it is marked with
+    result: Review,
+    reviews: Sequence[Review],
+    draft: str,
+    article: str,
+    findings: Sequence[Passage],
+    word_budget: int,
+) -> str:
+    """Return the draft with notes on its faults, unless an earlier one scored better."""
     is_best = all(result.score >= review.score for review in reviews)
-    return marked(draft, findings) if is_best else article
+    return marked(draft, findings, word_budget) if is_best else article
 
 
 def best_score(result: Review, reviews: Sequence[Review]) -> float:
@@ -70,9 +84,9 @@ def best_score(result: Review, reviews: Sequence[Review]) -> float:
     return max(review.score for review in (*reviews, result))
 
 
-def first_draft(result: str, article: str, findings: Sequence[Passage]) -> str:
-    """Return the draft if there is no reviewed one."""
-    return article or marked(result, findings)
+def first_draft(result: str, article: str, findings: Sequence[Passage], word_budget: int) -> str:
+    """Return the draft with notes on its faults, if there is no reviewed one."""
+    return article or marked(result, findings, word_budget)
 
 
 def review_loop(
@@ -108,7 +122,9 @@ def review_loop(
     graph.add_edge("write", END, when=unusable & judged, label="revision failed")
     graph.add_edge("write", "review")
     graph.add_edge("review", END, when=unusable, label="not reviewed")
-    graph.add_edge("review", END, when=value("reviews[-1].score") >= threshold, label="good enough")
+    one_point = value("reviews[-1].shares").length() == 1  # by words: nothing else speaks for its score
+    good = (value("reviews[-1].score") >= threshold) & ~one_point
+    graph.add_edge("review", END, when=good, label="good enough")
     graph.add_edge("review", END, when=plateau("reviews[-1].score", min_delta=RISE), label="no longer improving")
     graph.add_edge("review", END, when=iterations("review") >= rounds, label="out of rounds")
     graph.add_edge("review", "research")

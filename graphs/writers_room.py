@@ -15,7 +15,7 @@ from pydantic import Field
 from graphengine import Agent, Graph, Node, Retry, iterations, value
 from graphengine.models.errors import ModelTransient
 from graphengine.patterns import Room, View, role_based
-from nodes.room.agents import ROLES, outliner
+from nodes.room.agents import ROLES, faults, is_outline, outliner
 
 MOST_ROUNDS = 12
 AGAIN = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
@@ -38,9 +38,11 @@ class Episode(Room):
     rounds: int = Field(default=2, ge=1, le=MOST_ROUNDS)
 
 
-def signed(result: str, views: Mapping[str, str], rounds_held: int) -> str:
-    """Return the outline with the roles and rounds that led to it."""
-    return f"{result.rstrip()}\n\nRoles: {', '.join(views)}. Rounds: {rounds_held}.\n"
+def signed(result: str, views: Mapping[str, str], rounds_held: int, minutes: int, acts: int) -> str:
+    """Return the outline with its faults, and the roles and rounds that led to it."""
+    found = faults(result, minutes, acts, views) if is_outline(result) else []
+    notes = "".join(f"\n> To be mended: {fault}." for fault in found)
+    return f"{result.rstrip()}{notes and chr(10)}{notes}\n\nRoles: {', '.join(views)}. Rounds: {rounds_held}.\n"
 
 
 def enough_rounds(rounds_held: int, rounds: int) -> bool:

@@ -6,7 +6,8 @@ quoted. Whether its sentences say what they cite is for a reviewer.
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,10 +18,14 @@ from pydantic.json_schema import SkipJsonSchema
 from graphengine import TextFile
 
 KNOWLEDGE: Final = "the model's knowledge"  # the file of findings that nobody looked up
+FROM_KNOWLEDGE: Final = "Written from what the model knows; nothing was looked up."
+LONGER: Final = 1.1  # a text that is longer by more than a tenth has a fault
+CHATTER: Final = 40  # words before a title; a text of more begins without one
 COMPLAINTS: Final = 8  # of one answer; a model that fixes these will see to the others
 # No pattern here looks at the same characters again and again: a text of any size is read once.
 CITED: Final = re.compile(r"(?:(?<!\s)\s+)?\[([^\[\]]+)\](?!\()")
 _MARKUP: Final = re.compile(r"\[([^\[\]]*)\]\((?:[^()]|\([^()]*\))*\)|[*_`#>|]+|^[^\S\n]*[-+*]\s", re.MULTILINE)
+_PLACE: Final = re.compile(r"\S+\.\w+:\d+")  # what looks like one
 WIDE: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")  # scripts without blanks: pairs of characters
 _STOP: Final = re.compile(r"[.!?…][\"'”»)\]*]*\s+(?=[\"'“„«(\[*`¿¡]*[^\Wa-z_])|[\u3002\uff01\uff1f]")
 _ABBREVIATED: Final = re.compile(
@@ -65,10 +70,11 @@ class Quotations(BaseModel):
 
 
 class Claim(NamedTuple):
-    """A sentence of a brief, and the places that it cites."""
+    """A sentence of a brief, the places that it cites, and those that it names and nothing was found at."""
 
     text: str
     places: tuple[str, ...]
+    strange: tuple[str, ...] = ()
 
 
 def sample(name: str) -> tuple[str, list[TextFile]]:
@@ -109,12 +115,43 @@ def check_quotations(found: Quotations, sources: Sequence[TextFile]) -> None:
     Raises:
         ValueError: Some are not; the message names them.
     """
-    places = _lines_of(found.quotations, sources)
-    wrong = [each for each, line in zip(found.quotations, places, strict=True) if not line]
+    refuse(invented(found.quotations, sources))
+
+
+def literal(answers: Sequence[Quotations], sources: Sequence[TextFile]) -> Quotations:
+    """Return the quotations of some answers that are in their sources."""
+    return without(answers, invented(quoted(answers), sources))
+
+
+def invented(quotations: Sequence[Passage], sources: Sequence[TextFile]) -> list[Passage]:
+    """Return those of some quotations that are not in their sources."""
+    return [each for each, line in zip(quotations, found_at(quotations, sources), strict=True) if not line]
+
+
+def refuse(wrong: Sequence[Passage]) -> None:
+    """Raise a ValueError that names what is not in the sources, unless that is nothing."""
     if wrong:
         rows = "\n".join(f"- {each.file}: {each.text[:80]!r}" for each in wrong[:COMPLAINTS])
         message = f"These are not in the sources word for word:\n{rows}\nQuote what is there, or leave it out."
         raise ValueError(message)
+
+
+def quoted(answers: Iterable[Quotations]) -> list[Passage]:
+    """Return the quotations of some answers, each once."""
+    return [*dict.fromkeys(each for answer in answers for each in answer.quotations)]
+
+
+def without(answers: Sequence[Quotations], wrong: Sequence[Passage]) -> Quotations:
+    """Return the quotations of some answers but for those that are wrong, each with a note.
+
+    Raises:
+        ValueError: Nothing is left.
+    """
+    left = [each for each in quoted(answers) if each not in wrong]
+    if not left:
+        refuse(wrong)
+    notes = [f"Left out, as it is not in {each.file} word for word: {each.text[:80]!r}" for each in wrong]
+    return Quotations(quotations=left, notes=[*answers[0].notes, *notes])
 
 
 def located(result: Quotations, sources: Sequence[TextFile], findings: Sequence[Passage]) -> list[Passage]:
@@ -123,11 +160,11 @@ def located(result: Quotations, sources: Sequence[TextFile], findings: Sequence[
     new = {(each.file, each.text): each for each in result.quotations if (each.file, each.text) not in known}
     if not sources:
         return [*new.values()]
-    lines = _lines_of(new.values(), sources)
+    lines = found_at(new.values(), sources)
     return [each.model_copy(update={"line": line or each.line}) for each, line in zip(new.values(), lines, strict=True)]
 
 
-def _lines_of(quotations: Iterable[Passage], sources: Sequence[TextFile]) -> list[int]:
+def found_at(quotations: Iterable[Passage], sources: Sequence[TextFile]) -> list[int]:
     """Return the line on which each quotation begins, but for markup and line breaks; 0 for one that is nowhere.
 
     Of several places it is the first one from the line on that it has.
@@ -136,14 +173,20 @@ def _lines_of(quotations: Iterable[Passage], sources: Sequence[TextFile]) -> lis
     found = [0] * len(wanted)
     for source in sources:
         mine = [at for at, (file, _, text) in enumerate(wanted) if file == source.path and text and not found[at]]
-        lines = [_plain(line) for line in source.text.splitlines()] if mine else []
-        whole, ends = " ".join(lines), ends_of(lines)
+        whole, ends = _lines(source.text) if mine else ("", ())
         for at in mine:
             _, line, text = wanted[at]
             start = ends[min(line - 1, len(ends)) - 1] if line > 1 and ends else 0
             if (offset := max(whole.find(text, start), whole.find(text))) >= 0:
                 found[at] = bisect_right(ends, offset) + 1
     return found
+
+
+@lru_cache(8)
+def _lines(text: str) -> tuple[str, Sequence[int]]:
+    """Return the lines of a text without markup, joined by blanks, and where each ends."""
+    lines = [_plain(line) for line in text.splitlines()]
+    return " ".join(lines), ends_of(lines)
 
 
 def ends_of(lines: Iterable[str]) -> list[int]:
@@ -155,58 +198,135 @@ def _plain(text: str) -> str:
     return " ".join(_MARKUP.sub(r"\1", text).split())
 
 
-def claims(text: str) -> list[Claim]:
-    """Return the sentences of a text in Markdown, each with the places that it cites; titles and notes are none."""
+def claims(text: str, findings: Iterable[Passage] = ()) -> list[Claim]:
+    """Return the sentences of a text in Markdown, each with the places that it cites.
+
+    A citation is what names a source and a line that exist, those of a finding; all else in brackets is text. Titles,
+    notes and blocks of code are no sentences. A finding that is quoted as a whole line is one.
+    """
+    findings = [*findings]
+    names = {name for each in findings for name in (each.place, each.file)}
+    literal = {" ".join(each.text.split()) for each in findings}
     found: list[Claim] = []
-    for line in text.splitlines():
-        plain = line.strip().removeprefix("- ").removeprefix("* ")
-        if not plain or plain.startswith(("#", ">", "```", "---", "|--")):
+    for line in _prose(text):
+        quoted, _, place = line.rpartition(" [")
+        if place[:-1] in names and quoted in literal:
+            found.append(Claim(quoted.strip(" ."), (place[:-1],)))
             continue
-        for _, sentence in sentences(CITED.sub(lambda cited: f" [{cited[1]}]", plain)):
-            places = [place.strip() for cited in CITED.findall(sentence) for place in re.split("[,;]", cited)]
-            said = CITED.sub("", sentence).strip(" .")
-            if said:
-                found.append(Claim(said, tuple(places)))
+        whole = CITED.sub(lambda cited: f" [{cited[1]}]" if named(cited[1], names) else cited[0], line)
+        for _, sentence in sentences(whole):
+            claim = _claim(sentence, names)
+            if claim.text:
+                found.append(claim)
             elif found:  # a citation behind the stop of its sentence
-                found[-1] = Claim(found[-1].text, (*found[-1].places, *places))
+                before = found[-1]
+                found[-1] = Claim(before.text, (*before.places, *claim.places), (*before.strange, *claim.strange))
     return found
 
 
-def check_brief(draft: str, findings: Sequence[Passage], word_budget: int) -> None:
-    """Check that a text is a brief on the findings: titled, not too long, and citing what was found.
+def _prose(text: str) -> Iterator[str]:
+    """Yield the lines of a text that have sentences, without the marks of items."""
+    fence = ""
+    for line in map(str.strip, text.splitlines()):
+        if fence or line.startswith(("```", "~~~")):
+            fence = "" if fence and line.startswith(fence) else fence or line[:3]
+        elif line and not line.startswith(("#", ">", "---", "|--")):
+            yield line[2:].strip() if line.startswith(("- ", "* ")) else line
 
-    A refusal or a remark on the task is none, whoever wrote it. Sentences without a citation are allowed.
+
+def _claim(sentence: str, names: Collection[str]) -> Claim:
+    places, strange = list[str](), list[str]()
+
+    def read(cited: re.Match[str]) -> str:
+        places.extend(known := named(cited[1], names))
+        each = () if cited[1] in names else map(str.strip, re.split("[,;]", cited[1]))
+        strange.extend(one for one in each if one not in names and (known or _PLACE.fullmatch(one)))
+        return "" if known else cited[0]
+
+    return Claim(CITED.sub(read, sentence).strip(" ."), tuple(places), tuple(strange))
+
+
+def named(cited: str, names: Collection[str]) -> list[str]:
+    """Return the places that the text in a pair of brackets names; none if it is no citation."""
+    return [cited] if cited in names else [each for each in map(str.strip, re.split("[,;]", cited)) if each in names]
+
+
+def bare(text: str) -> str:
+    """Return a text without the fence around it, and without what a model says before its title."""
+    title = re.search(r"^# ", text, re.MULTILINE)
+    before, found = (text[: title.start()], text[title.start() :]) if title else ("", text)
+    is_fenced = re.search(r"^(```|~~~)\w*\s*\Z", before, re.MULTILINE)
+    if is_fenced:
+        found = found.rpartition(f"\n{is_fenced[1]}")[0] or found
+    is_chatter = len(before.split()) <= CHATTER and ("```" not in before or is_fenced) and "\n#" not in f"\n{before}"
+    return found if is_chatter else text
+
+
+def check_brief(draft: str, findings: Sequence[Passage]) -> None:
+    """Check that a text is a brief on the findings. A refusal or a remark on the task is none, whoever wrote it.
+
+    What can be mended later is told by `faults`; sentences without a citation are allowed.
 
     Raises:
         ValueError: It is not; the message says why.
     """
-    known = {name for finding in findings for name in (finding.place, finding.file)}
-    cited = [place for claim in claims(draft) for place in claim.places]
-    wrong = [place for place in dict.fromkeys(cited) if place not in known and findings]
-    why: list[str] = []
-    if not draft.lstrip().startswith("# "):
-        why.append("it has no title: begin with # and a title, and write nothing but the brief")
-    if wrong:
-        why.append(f"nothing was found at {', '.join(wrong[:COMPLAINTS])}: cite only places of the findings")
-    if findings and not cited:
+    if _cites(draft, findings) or (_is_titled(draft) and not findings):
+        return
+    why = faults(draft, findings, size(draft))
+    if findings:
         why.append("it cites nothing: end each sentence that rests on a finding with its place, as [file:line]")
-    if (words := sum(size(claim.text) for claim in claims(draft))) > word_budget:
-        why.append(f"it has {words} words, and {word_budget} are allowed")
-    if why:
-        raise ValueError("This is no brief on the findings:\n" + "\n".join(f"- {each}" for each in why))
+    raise ValueError("This is no brief on the findings:\n" + "\n".join(f"- {each}" for each in why))
 
 
-def marked(draft: str, findings: Sequence[Passage]) -> str:
-    """Return a brief with a note on what rests on no source: sentences, or all of it."""
-    free = uncited(draft)
-    if findings and all(finding.file == KNOWLEDGE for finding in findings):
-        return f"{draft.rstrip()}\n\n> Written from what the model knows; nothing was looked up.\n"
-    if not free or not findings:
+def best_brief(drafts: Sequence[str]) -> str:
+    """Return the first of some texts, none of which cites anything, that is a brief by its form.
+
+    Raises:
+        ValueError: None is.
+    """
+    if found := [draft for draft in drafts if re.search(r"^#{1,6} ", draft, re.MULTILINE)]:
+        return found[0]
+    message = "none of these is a brief"
+    raise ValueError(message)
+
+
+def faults(draft: str, findings: Sequence[Passage], word_budget: int) -> list[str]:
+    """Return the faults of form of a brief: its title, its places, its length."""
+    found = claims(draft, findings)
+    strange = [*dict.fromkeys(place for claim in found for place in claim.strange)] if findings else []
+    words = sum(size(claim.text) for claim in found)
+    return [
+        *([] if _is_titled(draft) else ["it has no title: begin with # and a title, and write nothing else before it"]),
+        *([f"nothing was found at {', '.join(strange[:COMPLAINTS])}"] if strange else []),
+        *([f"it has {words} words, and {word_budget} were asked for"] if words > LONGER * word_budget else []),
+    ]
+
+
+def _cites(draft: str, findings: Sequence[Passage]) -> bool:
+    return any(claim.places for claim in claims(draft, findings))
+
+
+def _is_titled(draft: str) -> bool:
+    return draft.lstrip().startswith("# ")
+
+
+def marked(draft: str, findings: Sequence[Passage], word_budget: int) -> str:
+    """Return a brief with notes on its faults, and on what rests on no source: sentences, or all of it.
+
+    What no check lets through is no brief, such as a placeholder, and gets none.
+    """
+    if not (_is_titled(draft) or _cites(draft, findings)):
         return draft
-    listed = " ".join(f"“{text}”" for text in free)
-    return f"{draft.rstrip()}\n\n> Without a source: {listed}\n"
+    notes = [f"To be mended: {fault}." for fault in faults(draft, findings, word_budget)]
+    free = uncited(draft, findings)
+    if findings and all(finding.file == KNOWLEDGE for finding in findings):
+        notes.append(FROM_KNOWLEDGE)
+    elif findings and free:
+        is_all = len(free) == len(claims(draft, findings))
+        notes.append("Without a source: " + ("all of it." if is_all else " ".join(f"“{text}”" for text in free)))
+    return "\n".join([f"{draft.rstrip()}\n", *(f"> {note}" for note in notes), ""]) if notes else draft
 
 
-def uncited(draft: str) -> list[str]:
+def uncited(draft: str, findings: Sequence[Passage]) -> list[str]:
     """Return the sentences of a brief that cite nothing: what leads from one claim to the next, or rests on nothing."""
-    return [claim.text for claim in claims(draft) if not claim.places]
+    return [claim.text for claim in claims(draft, findings) if not claim.places]

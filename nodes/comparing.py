@@ -46,7 +46,7 @@ def doubtful(draft: str, findings: Sequence[Passage]) -> list[str]:
     for finding in findings:
         texts.setdefault(finding.place, []).append(finding.text)
     found: list[str] = []
-    for claim in claims(draft):
+    for claim in claims(draft, findings):
         passages = [text for place in claim.places for text in texts.get(place, ())]
         if passages and claim.text.strip(" .") not in (passage.strip(" .") for passage in passages):
             where = f"“{claim.text}” [{', '.join(claim.places)}]"

@@ -12,6 +12,7 @@ import re
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Final
 
@@ -22,6 +23,7 @@ from nodes.words import alike, subject, words
 NEAR: Final = 0.5  # what the better neighbour under the same heading adds to a passage's rank
 SATURATION: Final = 1.2  # the usual k1 and b of BM25
 LENGTH: Final = 0.75
+_BEGIN: Final = 3  # letters
 CODE_WORDS: Final = 60  # of a piece of code
 TITLE_WORDS: Final = 8  # a short line alone, without a stop, is a title
 _CODE: Final = re.compile(r"\.(py|[jt]sx?|java|cs?|h|cc|cpp|go|rs|rb|php|sh|sql|kt|swift|lua|r|toml|ya?ml|json)")
@@ -42,19 +44,25 @@ class Index:
 
     def __init__(self, sources: Iterable[TextFile]) -> None:
         self.passages = [passage for source in sources for passage in read(source)]
-        self.bags = [Counter(words(passage.text)) for passage in self.passages]
-        bags = [own + Counter(words(each.heading)) for own, each in zip(self.bags, self.passages, strict=True)]
-        self._lengths = [bag.total() for bag in bags]
+        self._lengths: list[int] = []
         self.counts: dict[str, dict[int, int]] = {}
-        for at, bag in enumerate(bags):
-            for word, count in bag.items():
+        headings: dict[str, list[str]] = {}
+        for at, passage in enumerate(self.passages):
+            if passage.heading not in headings:
+                headings[passage.heading] = words(passage.heading)
+            both = words(passage.text) + headings[passage.heading]
+            self._lengths.append(len(both))
+            for word, count in Counter(both).items():
                 self.counts.setdefault(word, {})[at] = count
         self._forms: dict[str, dict[str, float]] = {}
 
     def forms(self, word: str) -> dict[str, float]:
         """Return the words of the sources that are forms of a word, and how far they are."""
         if word not in self._forms:
-            self._forms[word] = {each: near for each in self.counts if (near := alike(word, each))}
+            # Two words that are alike begin alike, or one has most of the other.
+            most, begin = word[:-1], word[:_BEGIN]
+            near = (each for each in self.counts if each.startswith(begin) or most in each or each[:-1] in word)
+            self._forms[word] = {each: how for each in near if (how := alike(word, each))}
         return self._forms[word]
 
     def where(self, word: str) -> dict[int, float]:
@@ -111,7 +119,8 @@ class Index:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read(source: TextFile) -> list[Passage]:
+@lru_cache(8)
+def read(source: TextFile) -> Sequence[Passage]:
     """Return every passage of a source: CSV by rows, code in pieces, all else as Markdown.
 
     Pages and documents are Markdown by then: `graphengine.agents.sources` reads them.
@@ -165,7 +174,7 @@ class _Reader:
                 self._prose(number, line.strip())
         self._end_table()
         self._end_block()
-        return [passage for passage in self._found if words(passage.text)]
+        return [passage for passage in self._found if any(map(str.isalnum, passage.text))]
 
     def _code(self, number: int, line: str) -> None:
         plain = line.strip()

@@ -107,7 +107,7 @@ class Points:
         ranks = self.index.ranks(query)
         heard: dict[str, float] = defaultdict(float)
         for at in self.index.ranked(query)[:READ]:
-            for word in self.index.bags[at]:
+            for word in dict.fromkeys(words(self.index.passages[at].text)):
                 if word not in FUNCTION and len(word) >= SHORTEST - 1 and not any(alike(word, each) for each in asked):
                     heard[word] += ranks[at] * self.index.rarity(word)
         return dict.fromkeys(sorted(heard, key=lambda word: -heard[word])[:LEARNT], FAINT) | dict.fromkeys(asked, 1.0)

@@ -35,6 +35,8 @@ _WORD: Final = re.compile(r"[^\W_]+(?:[.,:]\d+)*")
 
 def words(text: str) -> list[str]:
     """Return the words of a text, without case and accents; pairs of characters in scripts without blanks."""
+    if text.isascii():
+        return _WORD.findall(text.lower())
     plain = "".join(each for each in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(each))
     found: list[str] = []
     for word in _WORD.findall(unicodedata.normalize("NFC", plain)):

@@ -87,6 +87,7 @@ class Parts(Generic[T]):
 
     reader: Output[T]
     checker: Injected | None
+    best_effort: Injected | None
     kit: tuple[Tool | ToolSource, ...]
     hosted: tuple[HostedTool, ...]
     guards: tuple[Guard, ...]
@@ -107,8 +108,8 @@ def _made_parts(agent: Agent[T]) -> Parts[T]:
     named = [each.name for each in kit if isinstance(each, Tool)]
     if len(named) == len(kit):  # the tools of a server are known when it is opened
         check_choice(settings.tool_choice, [*named, *(each.name for each in hosted)], where=where)
-    checker = Injected.of(agent.check) if agent.check is not None else None
-    return Parts(Output(agent.output, where=where), checker, kit, hosted, as_guards(agent.guards), settings)
+    checker, best = (Injected.of(each) if each is not None else None for each in (agent.check, agent.best_effort))
+    return Parts(Output(agent.output, where=where), checker, best, kit, hosted, as_guards(agent.guards), settings)
 
 
 def _parts_of(agent: Agent[T]) -> Parts[T]:
@@ -130,6 +131,9 @@ class Agent(Generic[T]):
             text, or a list of texts and media. Without it the inputs become labelled blocks.
         output: The type of its answers; text if not given.
         check: Validates each answer, `check(answer, **fields)`; its ValueError is sent to the model.
+        best_effort: What is kept of answers that the check still refuses after the last retry:
+            `best_effort(answers, **fields)` gets them, the latest first, and returns the answer; its ValueError says
+            that none can be kept. Without it the call fails.
         tools: What the model may call: functions, `tool(function, …)`, `mcp(…)`; and what its provider may run:
             `web_search()`, `web_fetch()`, `code_execution()`.
         guards: Checks of questions, answers and tool results: functions of a text, or `guard(function, …)`.
@@ -168,6 +172,7 @@ class Agent(Generic[T]):
     prompt: str | Callable[..., Asked | Awaitable[Asked]] = ""
     output: TypeForm[T] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     check: Callable[..., object] | None = None
+    best_effort: Callable[..., T | Awaitable[T]] | None = None
     tools: Sequence[ToolLike] = ()
     guards: Sequence[GuardLike] = ()
     hooks: Sequence[Hooks] = ()
@@ -445,7 +450,7 @@ class AgentBody(Generic[T]):
     def _functions(self) -> Sequence[tuple[Callable[..., object], int]]:
         """Return the functions that read fields, each with the index of its first parameter that is a field."""
         agent = self.agent
-        given = ((agent.prompt, 0), (agent.system, 0), (agent.by_rules, 0), (agent.check, 1))
+        given = ((agent.prompt, 0), (agent.system, 0), (agent.by_rules, 0), (agent.check, 1), (agent.best_effort, 1))
         return [(function, first) for function, first in given if callable(function)]
 
     def _holes(self) -> Sequence[tuple[str, str]]:
@@ -549,12 +554,12 @@ def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
         text = getattr(agent, name)
         if not isinstance(text, str) and not callable(text):
             found.append((f"{name}={text!r}", "give a text, or a function that returns it"))
-    for name in ("check", "by_rules"):
+    for name in ("check", "best_effort", "by_rules"):
         function = getattr(agent, name)
         if function is not None and not callable(function):
             found.append((f"{name}={function!r}", "give a function"))
-    if callable(agent.check) and not Injected.of(agent.check).parameters:
-        found.append(("check=…", "make the answer its first parameter"))
+        elif function is not None and name != "by_rules" and not Injected.of(function).parameters:
+            found.append((f"{name}=…", "make what it gets its first parameter"))
     if agent.history is not None and not (callable(cast("object", agent.history)) and agent.memory):
         found.append((f"history={agent.history!r}", "give a function of the messages in memory=…"))
     if is_async(agent.history):

@@ -15,7 +15,7 @@ import inspect
 import json
 import logging
 from collections import Counter
-from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext
+from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Final, Generic, cast
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from graphengine.graph.effect import Once
     from graphengine.models.base import Model, ToolCall, ToolSpec
     from graphengine.state.amounts import Usage
+    from graphengine.state.injection import Injected
     from graphengine.state.json_values import JsonValue
 
 log = logging.getLogger("graphengine.agents")
@@ -132,6 +133,7 @@ class Conversation(Generic[T]):
         self._given: Mapping[str, object] = {}
         self._turn = 0
         self._is_last = False
+        self._refused: list[T] = []  # by the check, the latest first
         self.messages: list[Message] = []
         self._key = ""
         if self._is_made and not self._is_by_rules:
@@ -170,7 +172,10 @@ class Conversation(Generic[T]):
             response = await self._model.answer(self._request())
             self._runtime.paid(usage_of(response))
             self.usage = add_usage(self.usage, usage_of(response))
-            value = await self._value(response)
+            try:
+                value = await self._value(response)
+            except BadAnswer as error:
+                value = await self._best_effort(error)
         except _OF_RULES as error:
             mark_repeating(error)
             raise
@@ -223,7 +228,9 @@ class Conversation(Generic[T]):
                 return value  # noqa: TRY300 - the whole
             except BadAnswer as error:
                 if retries == agent.output_retries:
-                    raise
+                    value = await self._best_effort(error)
+                    self._runtime.answered("turn", str(self._turn), value)
+                    return value
                 retries += 1
                 feedback = self._parts.reader.feedback(error)
                 if self._live is not None:
@@ -445,17 +452,32 @@ class Conversation(Generic[T]):
         check = self._parts.checker
         if check is None:
             return
-        first, *others = check.parameters
-        fields = {other.name: self._inputs[other.name] for other in others if other.name in self._inputs}
         try:
-            call = functools.partial(check.function, **{first.name: value}, **fields)
-            checked = call() if is_async(check.function) else await self._runtime.blocking(call)
-            if inspect.isawaitable(checked):
-                await checked
+            await self._with_fields(check, value)
         except ValueError as error:
+            self._refused.insert(0, value)
             where = f"agent {self._agent.name}, {check.name}"
             repair = "state in the prompt what the check requires"
             raise BadAnswer(str(error) or type(error).__name__, where=where, repair=repair) from error
+
+    async def _best_effort(self, error: BadAnswer) -> T:
+        """Return what the agent keeps of the answers that its check refused, after the last retry.
+
+        Raises:
+            BadAnswer: The given one: it keeps nothing of them.
+        """
+        if self._parts.best_effort is not None and self._refused:
+            with suppress(ValueError):
+                return self._parts.reader.read(await self._with_fields(self._parts.best_effort, self._refused))
+        raise error
+
+    async def _with_fields(self, function: Injected, given: object) -> object:
+        """Call a function of the agent with this, and the inputs that its other parameters name."""
+        first, *others = function.parameters
+        fields = {other.name: self._inputs[other.name] for other in others if other.name in self._inputs}
+        call = functools.partial(function.function, **{first.name: given}, **fields)
+        made: object = call() if is_async(function.function) else await self._runtime.blocking(call)
+        return await made if inspect.isawaitable(made) else made
 
     # Tools.
 

@@ -614,6 +614,8 @@ class Estimated(Document):
         most_usd: The same if each answer is as long as it may be.
         unknown: Why not even the most is known, else empty.
         ended: How the rehearsal ended, as a run's status; empty if there was none.
+        visits: The visits of nodes on the path that was rehearsed.
+        cap_usd: The cost at which the run would stop, by its limits; null if none is set.
     """
 
     graph: str
@@ -622,3 +624,5 @@ class Estimated(Document):
     most_usd: float | None
     unknown: str
     ended: str
+    visits: int
+    cap_usd: float | None

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.report import DriveJob
     from graphengine.engine.plan import Plan
+    from graphengine.graph.options import Limits
     from graphengine.models.base import Model, Request, Response
 
 _BYTES_A_TOKEN: Final = 4
@@ -120,9 +121,9 @@ def _tokens(*parts: object) -> int:
     return -(-whole // _BYTES_A_TOKEN)
 
 
-def show_estimate(job: DriveJob, state: Any) -> int:  # noqa: ANN401 - a state of any graph
+def show_estimate(job: DriveJob, state: Any, limits: Limits) -> int:  # noqa: ANN401 - a state of any graph
     """Rehearse a run, and show its expected cost; return the exit code."""
-    found = job.context.run(_estimate(job, state))
+    found = job.context.run(_estimate(job, state, limits))
     if job.context.json:
         job.context.document(found)
         return 0
@@ -141,7 +142,7 @@ def show_estimate(job: DriveJob, state: Any) -> int:  # noqa: ANN401 - a state o
     return 0
 
 
-async def _estimate(job: DriveJob, state: Any) -> Estimated:  # noqa: ANN401
+async def _estimate(job: DriveJob, state: Any, limits: Limits) -> Estimated:  # noqa: ANN401
     """Return the document of the expected cost."""
     from graphengine.api.runner import Runner
     from graphengine.cli.project import executors_of
@@ -149,6 +150,7 @@ async def _estimate(job: DriveJob, state: Any) -> Estimated:  # noqa: ANN401
 
     rows: dict[tuple[str, str], _Counted] = {}
     ended = unknown = ""
+    visits = 0
     default = sets_of(job.found.module).get(DEFAULT)
     if default is not None and all(isinstance(as_model(model), RulesModel) for model in default.values()):
         own = dict(_own_models(job.found.graph.compile()))
@@ -156,9 +158,10 @@ async def _estimate(job: DriveJob, state: Any) -> Estimated:  # noqa: ANN401
         models.setdefault("*", _Counting(own, None, rows))
         async with Runner(models=models, executors=executors_of(job.found.file)) as runner:
             try:
-                ended = (await runner.start(job.found.graph, state).result()).status
+                result = await runner.start(job.found.graph, state).result()
+                ended, visits = result.status, result.visits
             except RunFailed as failed:
-                ended, error = failed.result.status, failed.result.error
+                ended, visits, error = failed.result.status, failed.result.visits, failed.result.error
                 unknown = f"the rehearsal failed: {error.message if error else failed}"
     else:
         unknown = (
@@ -179,6 +182,8 @@ async def _estimate(job: DriveJob, state: Any) -> Estimated:  # noqa: ANN401
         most_usd=None if unknown else _sum(row.most_usd for row in agents),
         unknown=unknown,
         ended=ended,
+        visits=visits,
+        cap_usd=limits.cost_usd,
     )
 
 
@@ -204,8 +209,14 @@ def _in_words(found: Estimated) -> Sequence[str]:
     if all(isinstance(as_model(row.model), RulesModel) for row in found.agents):
         return ["expected cost: 0 USD, since no language model answers; name models with --model"]
     about = "" if found.cost_usd is None else f"about {_usd(found.cost_usd)}, "
+    calls = sum(row.calls for row in found.agents)
     lines = [f"expected cost: {about}at most {_usd(found.most_usd)} if every answer is as long as it may be"]
-    lines.append("counted in a rehearsal; models may need more calls, as to correct an answer, or for more rounds")
+    lines.append(
+        f"of the path that was rehearsed, {found.visits} visits and {calls} calls; models may need more calls, as to "
+        "correct an answer, or for more rounds"
+    )
+    cap = "no cap is set; --limit cost_usd=… sets one" if found.cap_usd is None else f"capped at {_usd(found.cap_usd)}"
+    lines.append(f"{cap}, at which the run stops and can be resumed")
     if found.ended == "waiting":
         lines.append("the run then waits; what follows the answer is not included")
     return lines

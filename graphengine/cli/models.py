@@ -11,9 +11,13 @@ that drive one run and have no `--model` for all agents. All options are checked
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 from graphengine.agents.model_routing import ALL, Models
 from graphengine.api.graph import Graph
@@ -21,7 +25,7 @@ from graphengine.cli.project import GraphFileBroken
 from graphengine.errors import DefinitionError, InputError
 from graphengine.models.errors import ModelUnavailable
 from graphengine.models.hiding import struck
-from graphengine.models.names import model_of
+from graphengine.models.names import SERVERS, model_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +45,11 @@ DEFAULT: Final = "default"
 """The set that is used without `--model`."""
 _LOCAL: Final = "openai-chat:NAME@http://127.0.0.1:11434/v1"
 """A model on a local server, as of Ollama."""
+_PATIENCE_SECONDS: Final = 0.3
+"""How long a local server has to say which models it has."""
+_MOST_READ: Final = 100_000
+_NO_SERVER: Final = (OSError, HTTPException, ValueError, LookupError, TypeError)
+"""Nothing answers there, or something else."""
 
 _IS_NAME: Final = re.compile(r"(anthropic|openai|openai-chat|recorded):")
 """The prefixes of model names that can contain `=`."""
@@ -95,7 +104,23 @@ def ways_to_a_model(found: Found) -> str:
         for name, models in sets_of(found.module).items()
         if any(model not in ("rules", _PLACEHOLDER) for model in models.values())
     ]
-    return ", ".join(f"--model {name}" for name in [*(sets or ["anthropic:MODEL", "openai:MODEL"]), _LOCAL])
+    sets = sets or ["anthropic:MODEL", "openai:MODEL"]
+    return ", ".join(f"--model {name}" for name in [*sets, *_on_this_machine()])
+
+
+def _on_this_machine() -> Sequence[str]:
+    """Return a model of each local server that answers on its usual port; an example if none does."""
+    found: list[str] = []
+    for address in dict.fromkeys(SERVERS.values()):
+        with suppress(*_NO_SERVER), closing(_connected(address)) as server:
+            server.request("GET", f"{urlsplit(address).path}/models")
+            listed = json.loads(server.getresponse().read(_MOST_READ))
+            found.append(f"openai-chat:{listed['data'][0]['id']}@{address}")
+    return found or [_LOCAL]
+
+
+def _connected(address: str) -> HTTPConnection:
+    return HTTPConnection(urlsplit(address).netloc, timeout=_PATIENCE_SECONDS)
 
 
 def models_for_all(given: Sequence[str], graphs: Mapping[str, Found]) -> Chosen:

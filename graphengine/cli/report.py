@@ -18,7 +18,7 @@ from graphengine.cli.terminal import STATUS_STYLES, OutputFailed, clean, one_lin
 from graphengine.engine.ready import limit_reached, spent
 from graphengine.engine.user_frames import is_user_code
 from graphengine.errors import GraphEngineError
-from graphengine.models.errors import ModelError, PriceUnknown
+from graphengine.models.errors import ModelError, ModelUnavailable, PriceUnknown
 from graphengine.output_file import write_file
 from graphengine.state.amounts import allows_unknown_cost, are_offline, by_name, is_cost_unknown
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo
 
 OFFLINE: Final = "no model wrote this: rules or placeholders answered"
+_WITHOUT: Final = "no model could answer"
 _OFFLINE_FIRST: Final = "offline: rules answer, no language model"
 PLACEHOLDERS: Final = "dry run: placeholders answer, no model"
 
@@ -206,9 +207,10 @@ def report(job: DriveJob, ended: StoredOutcome) -> int:
             show_waits(context.err, ended.snapshot, job.words, job.context.place)
             show_kept(context.err, ended.snapshot)
         show_cost(context.err, ended.snapshot)
-        if not placeholders(job.chosen) and is_offline(ended.snapshot.usage):
+        wants_model = result.error is not None and result.error.kind == ModelUnavailable.code
+        if not placeholders(job.chosen) and (is_offline(ended.snapshot.usage) or wants_model):
             ways = f"; with a key or a local server: {ways_to_a_model(job.found)}" if job.is_in_file else ""
-            context.err.prose((OFFLINE, "yellow"), ways)
+            context.err.prose((_WITHOUT if wants_model else OFFLINE, "yellow"), ways)
         if is_cut:
             whole = job.context.place.command("resume", result.run_id, "-o", "result.json", *job.graph_words)
             context.err.line(("whole:  ", "dim"), whole)

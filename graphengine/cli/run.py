@@ -9,9 +9,11 @@ import click
 from msgspec import UNSET
 
 from graphengine.cli import options
-from graphengine.errors import GraphEngineError
+from graphengine.errors import GraphEngineError, StoreCorrupt
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from graphengine.api.runner import Runner
     from graphengine.cli.context import CommandContext
     from graphengine.cli.documents import DryBranch
@@ -110,11 +112,11 @@ def run(  # noqa: PLR0913 - one for each option
     context.use(found.file, writes=True)
     job = DriveJob(context, found, sleeps=not no_wait)
     state = _state(job.notes, found, pairs, is_continued=after is not None)
+    limits = options.limits_from(context.limits, graph.limits)
     if estimate:
         from graphengine.cli.estimate import show_estimate
 
-        return show_estimate(job, state)
-    limits = options.limits_from(context.limits, graph.limits)
+        return show_estimate(job, state, limits)
     if after is not None and context.place.exists:
         after = context.find(after).id
     more: dict[str, Any] = {"limits": limits, "after": after, "pause_before": context.pauses, "tags": tags}
@@ -216,13 +218,9 @@ def branch(  # noqa: PLR0913 - one for each option
     graph = job.found.graph
     forms = update_forms_of(_plan_at(graph.compile(), path or "").state)
     update = parse_pairs(pairs, forms, "--set", job.notes)
-    repeated = _repeated(context, job.run_id, at)
     if dry_run:
-        return _show_repeated(context, repeated)
-    effects = [f"{each.name} in {each.node}" for each in repeated.effects]
-    if effects:
-        listed = ", ".join(effects[:_LISTED]) + (", …" if len(effects) > _LISTED else "")
-        job.notes.append(f"this branch begins before effects that it can repeat ({listed}); --dry-run lists them")
+        return _show_repeated(context, _repeated(context, job.run_id, at))
+    job.notes.extend(_note_of_repeated(context, job.run_id, at))
     more: dict[str, Any] = {"path": path, "run_id": branch_id, "limits": job.limits}
     more |= {"pause_before": context.pauses or None, "tags": tags}
 
@@ -251,6 +249,18 @@ def _repeated(context: CommandContext, run_id: str, at: At) -> DryBranch:
         if isinstance(step.data, Begun)
     ]
     return DryBranch(run_id=run_id, at=seq, effects=found)
+
+
+def _note_of_repeated(context: CommandContext, run_id: str, at: At) -> Sequence[str]:
+    """Return a note about the effects that a branch can repeat; a log damaged after that step does not prevent it."""
+    try:
+        effects = [f"{each.name} in {each.node}" for each in _repeated(context, run_id, at).effects]
+    except StoreCorrupt as error:
+        return [f"the effects that this branch can repeat cannot be listed: {error.message}"]
+    if not effects:
+        return []
+    listed = ", ".join(effects[:_LISTED]) + (", …" if len(effects) > _LISTED else "")
+    return [f"this branch begins before effects that it can repeat ({listed}); --dry-run lists them"]
 
 
 def _show_repeated(context: CommandContext, repeated: DryBranch) -> int:

@@ -119,7 +119,7 @@ _FAMILIES: Final = (
     (re.compile(r"claude\b", re.IGNORECASE), "anthropic"),
     (re.compile(r"(chat)?gpt\b|o\d+\b|codex\b", re.IGNORECASE), "openai"),
 )
-_SERVERS: Final = {
+SERVERS: Final = {
     "ollama": "http://127.0.0.1:11434/v1",
     "vllm": "http://127.0.0.1:8000/v1",
     "llama.cpp": "http://127.0.0.1:8080/v1",
@@ -164,8 +164,8 @@ def _meant(name: str) -> str:
     slashed, _, below = name.partition("/")
     if below and ":" not in slashed and slashed.lower() in _PROVIDERS:
         return f"did you mean '{slashed.lower()}:{below}'?"
-    if rest and provider.lower() in _SERVERS:
-        return f"did you mean 'openai-chat:{rest}@{_SERVERS[provider.lower()]}'?"
+    if rest and provider.lower() in SERVERS:
+        return f"did you mean 'openai-chat:{rest}@{SERVERS[provider.lower()]}'?"
     near = did_you_mean(provider.lower(), [*_PROVIDERS, *_ALONE]) if provider else ""
     if near.startswith("did you mean"):
         meant = near.split("'")[1]

@@ -7,7 +7,7 @@ Source: Wang et al., "Self-Consistency Improves Chain of Thought Reasoning in La
 are one agent several times.
 """
 
-import re
+import string
 import unicodedata
 from collections.abc import Mapping, Sequence
 from enum import Enum
@@ -27,8 +27,9 @@ from graphengine.state.failure import Failure
 from graphengine.state.type_facts import enum_value
 
 Ending: TypeAlias = Literal["", "decided", "tie", "undecided", "no quorum"]
-_AROUND = "\\s\"'`*_\u201c\u201d\u2018\u2019«»"  # ignored around a word; not - and +: -1 is not 1, C not C++
-_EDGES = re.compile(f"^[{_AROUND}]+|[{_AROUND}.,;:!?…]+$")
+# Ignored around a word; not - and +: -1 is not 1, C not C++.
+_AROUND = string.whitespace + "\"'`*_\u201c\u201d\u2018\u2019«»"
+_STOPS = ".,;:!?…"  # and these behind it
 
 
 class Poll(BaseModel):
@@ -148,7 +149,7 @@ def folded(text: str) -> str:
     (True, False)
     """
     plain = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(_EDGES.sub("", plain).split())
+    return " ".join(plain.lstrip(_AROUND).rstrip(_AROUND + _STOPS).split())
 
 
 def _check_rules(voters: Sequence[str], options: Sequence[str], quorum: int, need: int) -> None:

@@ -9,7 +9,7 @@ from graphengine import Agent, Settings, TextFile
 from graphengine.agents.prompts import DATA_NOTE, block, labelled
 from graphengine.patterns import Outcome, Step
 from graphengine.reducers import Replace
-from nodes.citing import check_brief
+from nodes.citing import bare, best_brief, check_brief, marked
 from nodes.orchestration.workers import DUTIES, findings_in
 
 
@@ -78,13 +78,18 @@ def check_verdict(verdict: Verdict, results: Mapping[str, Outcome]) -> None:
         raise ValueError(message)
 
 
-def check_answer(answer: str, results: Mapping[str, Outcome], word_budget: int) -> None:
-    """Check that an answer is a text with a title that cites what was found, at most twice as long as a writer's.
+def check_answer(answer: str, results: Mapping[str, Outcome]) -> None:
+    """Check that an answer is a text that cites what was found, or at least has a title if nothing was.
 
     Raises:
         ValueError: It is not.
     """
-    check_brief(answer, findings_in(texts_of(results).values()), 2 * word_budget)
+    check_brief(answer, findings_in(texts_of(results).values()))
+
+
+def answer_of(result: str, results: Mapping[str, Outcome], word_budget: int) -> str:
+    """Return an answer with notes on its faults; it may be twice as long as a writer's text."""
+    return marked(result, findings_in(texts_of(results).values()), 2 * word_budget)
 
 
 def planner_of(workers: Sequence[str]) -> Agent[list[Step]]:
@@ -131,6 +136,8 @@ synthesiser = Agent(
         "be done and why, if anything. Answer with the text alone.\n" + DATA_NOTE
     ),
     prompt=ask_about_results,
+    guards=[bare],
     check=check_answer,
+    best_effort=best_brief,
     settings=Settings(max_tokens=8_192),
 )

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from graphengine import Agent, Node, Retry, Settings, TextFile
 from graphengine.agents.prompts import DATA_NOTE, labelled
 from graphengine.models.errors import ModelTransient
-from nodes.citing import Passage, check_brief, lines_of, located
-from nodes.review.agents import research
+from nodes.citing import Passage, bare, best_brief, check_brief, lines_of, located, marked
+from nodes.review.agents import length, research
 
 DUTIES: Mapping[str, str] = {  # what a planner reads of a worker, and the worker of itself
     "researcher": "finds statements on its step, each with its place; a step that names sources by their paths is for "
@@ -23,7 +23,7 @@ DUTIES: Mapping[str, str] = {  # what a planner reads of a worker, and the worke
     "or missing, in points, each with what to do; nothing but the findings counts as true",
     "summarizer": "sums up the results it needs in at most five points of a line each, and adds nothing",
 }
-_FINDING = re.compile(r"^\[([^\[\]]+?)(?::(\d+))?\] (.+)$", re.MULTILINE)
+_FINDING = re.compile(r"^\[(?!\^?\d+\]|[xX]\])([^\[\]]+?)(?::(\d+))?\] (.+)$", re.MULTILINE)
 
 
 async def look_up(task: str, sources: Sequence[TextFile]) -> str:
@@ -43,7 +43,7 @@ async def look_up(task: str, sources: Sequence[TextFile]) -> str:
 def ask(task: str, job: str, needed: Mapping[str, str], word_budget: int) -> str:
     """Return a worker's question: its step, the job that it is a part of, each result that it needs, the length."""
     asked = {"job": job, "your_step": task} | {f"result_of_{step}": text for step, text in needed.items()}
-    return f"{labelled(asked)}\n\nAt most {word_budget} words."
+    return f"{labelled(asked)}\n\nLength of a text for a reader: {length(word_budget)}"
 
 
 def findings_in(texts: Iterable[str]) -> list[Passage]:
@@ -52,13 +52,18 @@ def findings_in(texts: Iterable[str]) -> list[Passage]:
     return [Passage(file=file, line=int(line or 0), text=text) for file, line, text in found]
 
 
-def check_text(answer: str, needed: Mapping[str, str], word_budget: int) -> None:
-    """Check that an answer is a text with a title that cites what was found, and nothing else.
+def check_text(answer: str, needed: Mapping[str, str]) -> None:
+    """Check that an answer is a text that cites what was found, or at least has a title if nothing was.
 
     Raises:
         ValueError: It is not.
     """
-    check_brief(answer, findings_in(needed.values()), word_budget)
+    check_brief(answer, findings_in(needed.values()))
+
+
+def text_of(result: str, needed: Mapping[str, str], word_budget: int) -> str:
+    """Return a writer's text with notes on its faults."""
+    return marked(result, findings_in(needed.values()), word_budget)
 
 
 def worker(name: str, max_tokens: int) -> Agent[str]:
@@ -72,7 +77,9 @@ _JOB = {"job": "task"}  # in a step, `task` is the step's own
 WORKERS: Mapping[str, Node] = {
     "researcher": Node(look_up, retry=_AGAIN),
     "coder": Node(worker("coder", 4_096), inputs=_JOB, retry=_AGAIN),
-    "writer": Node(worker("writer", 8_192).but(check=check_text), inputs=_JOB, retry=_AGAIN),
+    "writer": Node(
+        worker("writer", 8_192).but(guards=[bare], check=check_text, best_effort=best_brief), inputs=_JOB, retry=_AGAIN
+    ),
     "reviewer": Node(worker("reviewer", 2_048), inputs=_JOB, retry=_AGAIN),
     "summarizer": Node(worker("summarizer", 1_024), inputs=_JOB, retry=_AGAIN),
 }

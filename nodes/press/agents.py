@@ -13,7 +13,7 @@ from graphengine import Agent, Failure, Retry, Settings, TextFile
 from graphengine.agents.prompts import DATA_NOTE
 from graphengine.graph.definition import Node, Writes
 from graphengine.models.errors import ModelTransient
-from nodes.citing import Passage, claims, located, marked, size
+from nodes.citing import Passage, bare, claims, located, marked, size
 from nodes.press.publishing import CHARACTERS, TAGS, Listing, Post, post_of
 from nodes.review import agents as review
 from nodes.review.offline import research
@@ -52,11 +52,11 @@ class Edited(BaseModel):
     changes: list[str] = []
 
 
-def check_edited(edited: Edited, draft: str) -> None:
+def check_edited(edited: Edited, draft: str, findings: Sequence[Passage]) -> None:
     """Raise a ValueError unless an edited text is still the same text, by its title, its length and what it cites."""
     before, after = size(draft), size(edited.text)
     least, most = int(SHORTER * before), max(int(LONGER * before), before + SLACK_WORDS)
-    cited, now = _places(draft), _places(edited.text)
+    cited, now = _places(draft, findings), _places(edited.text, findings)
     why: list[str] = []
     if not edited.text.lstrip().startswith("# "):
         why.append("it has no title: begin with # and the title")
@@ -70,7 +70,7 @@ def check_edited(edited: Edited, draft: str) -> None:
         raise ValueError("This is not the text that was to be edited:\n" + "\n".join(f"- {each}" for each in why))
 
 
-def check_listing(listing: Listing, draft: str) -> None:
+def check_listing(listing: Listing, draft: str, findings: Sequence[Passage]) -> None:
     """Raise a ValueError unless the lengths fit, the tags differ, and no file is named, which readers do not have."""
     why: list[str] = []
     for name, (least, most) in CHARACTERS.items():
@@ -79,14 +79,14 @@ def check_listing(listing: Listing, draft: str) -> None:
     if len({tag.casefold() for tag in listing.tags}) < len(listing.tags):
         why.append("a tag is there twice")
     shown = " ".join([listing.title, listing.description, *listing.tags])
-    if named := [file for place in _places(draft) if (file := place.rpartition(":")[0]) and file in shown]:
+    if named := [file for place in _places(draft, findings) if (file := place.rpartition(":")[0]) and file in shown]:
         why.append(f"readers do not have {named[0]}: name no file")
     if why:
         raise ValueError("This is no listing:\n" + "\n".join(f"- {each}" for each in why))
 
 
-def _places(text: str) -> set[str]:
-    return {place for claim in claims(text) for place in claim.places}
+def _places(text: str, findings: Sequence[Passage]) -> set[str]:
+    return {place for claim in claims(text, findings) for place in (*claim.places, *claim.strange)}
 
 
 writer = review.writer.but(
@@ -116,6 +116,7 @@ editor = Agent(
     ),
     prompt="{draft}",
     output=Edited,
+    guards=[bare],
     check=check_edited,
     settings=Settings(max_tokens=4_096, cache=True),
 )
@@ -150,9 +151,9 @@ def stages(
     }
 
 
-def noted(result: str | Edited, findings: Sequence[Passage]) -> str:
-    """Return a text with a note on what rests on no source."""
-    return marked(result if isinstance(result, str) else result.text, findings)
+def noted(result: str | Edited, findings: Sequence[Passage], word_budget: int) -> str:
+    """Return a text with notes on its faults, and on what rests on no source."""
+    return marked(result if isinstance(result, str) else result.text, findings, word_budget)
 
 
 def unedited(draft: str, error: Failure) -> Edited:

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from graphengine import Context, NotDone, TextFile
 from graphengine.output_file import write_file
-from nodes.citing import CITED, KNOWLEDGE, Passage, marked
+from nodes.citing import CITED, FROM_KNOWLEDGE, KNOWLEDGE, Passage, named
 
 CHARACTERS: Final = {"title": (1, 69), "description": (150, 160)}  # search engines show some 160
 TAGS: Final = (3, 5)
@@ -63,7 +63,8 @@ def post_of(
     titles = {source.path: _title(source) for source in sources} | {KNOWLEDGE: ""}
     names = {name: titles.get(each.file, each.file) for each in findings for name in (each.place, each.file)}
     body, cited = with_footnotes(re.sub(r"\A\s*# .*\n", "", draft).strip(), names)
-    return Post(**dict(result), body=body + marked("", findings).rstrip(), sources=cited)
+    is_known = bool(findings) and all(each.file == KNOWLEDGE for each in findings)
+    return Post(**dict(result), body=body + (f"\n\n> {FROM_KNOWLEDGE}" if is_known else ""), sources=cited)
 
 
 def with_footnotes(text: str, names: Mapping[str, str]) -> tuple[str, list[str]]:
@@ -71,8 +72,7 @@ def with_footnotes(text: str, names: Mapping[str, str]) -> tuple[str, list[str]]
     cited: list[str] = []
 
     def footnotes(found: re.Match[str]) -> str:
-        places = [place.strip() for place in re.split("[,;]", found[1])]
-        if any(place not in names for place in places):
+        if not (places := named(found[1], names)):
             return found[0]  # brackets of another kind
         told = [name for name in dict.fromkeys(names[place] for place in places) if name]
         cited.extend(name for name in told if name not in cited)
@@ -157,8 +157,8 @@ def _send(address: str, body: bytes, key: str) -> None:
 
 
 def _title(source: TextFile) -> str:
-    heading = re.search(r"^# +(.+?)[ #]*$", source.text, re.MULTILINE)
-    return heading[1] if heading else PurePath(source.path).stem.replace("_", " ").capitalize()
+    heading = re.search(r"^# +(.+)", source.text, re.MULTILINE)
+    return heading[1].rstrip(" #") if heading else PurePath(source.path).stem.replace("_", " ").capitalize()
 
 
 def _time(seconds: float) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from graphengine import Agent, Settings
 from graphengine.agents.prompts import DATA_NOTE, block
 from graphengine.patterns.outcomes import Outcome
-from nodes.citing import Passage, Quotations, check_brief, lines_of
-from nodes.review.agents import researcher
+from nodes.citing import Passage, Quotations, bare, best_brief, check_brief, lines_of
+from nodes.review.agents import length, researcher
 
 
 def found_in(outcomes: Sequence[Outcome]) -> list[list[Passage]]:
@@ -27,12 +27,12 @@ def ask_merger(task: str, items: Sequence[str], outcomes: Sequence[Outcome], wor
     """Return the merger's question: what each reader found, as lines of text."""
     pairs = zip(items, found_in(outcomes), strict=True)
     notes = [f"Found by the reader of {item}:\n{block('found', lines_of(found))}" for item, found in pairs if found]
-    return "\n\n".join([f"Task: {block('task', task)}", f"At most {word_budget} words.", *notes])
+    return "\n\n".join([f"Task: {block('task', task)}", length(word_budget), *notes])
 
 
-def check_merged(text: str, outcomes: Sequence[Outcome], word_budget: int) -> None:
+def check_merged(text: str, outcomes: Sequence[Outcome]) -> None:
     """Check that a text is a report on what was found; see `nodes.citing.check_brief`."""
-    check_brief(text, [passage for found in found_in(outcomes) for passage in found], word_budget)
+    check_brief(text, [passage for found in found_in(outcomes) for passage in found])
 
 
 reader = researcher.but(
@@ -62,6 +62,8 @@ merger = Agent(
         "Answer with the report alone.\n" + DATA_NOTE
     ),
     prompt=ask_merger,
+    guards=[bare],
     check=check_merged,
+    best_effort=best_brief,
     settings=Settings(max_tokens=4_096),
 )

@@ -13,9 +13,22 @@ from graphengine import Agent, Settings, TextFile
 from graphengine.agents.prompts import DATA_NOTE, block
 from graphengine.models import web_search
 from graphengine.models.errors import BadRequest
-from nodes.citing import KNOWLEDGE, Passage, Quotations, check_brief, check_quotations, lines_of, uncited
+from nodes.citing import (
+    KNOWLEDGE,
+    Passage,
+    Quotations,
+    bare,
+    best_brief,
+    check_brief,
+    check_quotations,
+    faults,
+    lines_of,
+    literal,
+    uncited,
+)
 
 SHOWN_REVIEWS: Final = 2  # earlier ones that a reviewer sees
+PAGE_WORDS: Final = 500
 
 
 class Review(BaseModel):
@@ -63,7 +76,7 @@ def ask_writer(task: str, findings: Sequence[Passage], word_budget: int, draft: 
     """Return the writer's question: the findings, and from the second draft on the last one with its review."""
     parts = [
         f"Task: {block('task', task)}",
-        f"At most {word_budget} words.",
+        length(word_budget),
         f"Findings:\n{block('findings', lines_of(findings))}",
     ]
     if draft and reviews:
@@ -74,14 +87,24 @@ def ask_writer(task: str, findings: Sequence[Passage], word_budget: int, draft: 
     return "\n\n".join(parts)
 
 
-def ask_reviewer(task: str, findings: Sequence[Passage], draft: str, reviews: Sequence[Review]) -> str:
-    """Return the reviewer's question: the draft, the findings, what cites nothing, and the last reviews."""
+def length(word_budget: int) -> str:
+    """Return what is asked for as length: with more than a page, also the least."""
+    least = f"{2 * word_budget // 3} to" if word_budget > PAGE_WORDS else "At most"
+    return f"{least} {word_budget} words."
+
+
+def ask_reviewer(
+    task: str, findings: Sequence[Passage], word_budget: int, draft: str, reviews: Sequence[Review]
+) -> str:
+    """Return the reviewer's question: the draft, the findings, faults, what cites nothing, and the last reviews."""
     parts = [
         f"Task: {block('task', task)}",
         f"Findings:\n{block('findings', lines_of(findings))}",
         f"Draft:\n{block('draft', draft)}",
     ]
-    if free := uncited(draft):
+    if wrong := faults(draft, findings, word_budget):
+        parts.append(f"A count found these:\n{block('faults', listed(wrong))}")
+    if free := uncited(draft, findings):
         parts.append(f"These sentences cite nothing:\n{block('uncited', listed(free))}")
     if reviews:
         earlier = "\n\n".join(_in_words(review) for review in reviews[-SHOWN_REVIEWS:])
@@ -106,13 +129,15 @@ researcher = Agent(
         "You find what sources say on a task. Only the sources count, not what you know.\n"
         "- Quote sentences word for word, without markup, that can be understood alone: `text`, with `file`, the name "
         "of the source.\n"
-        "- First what answers the task most directly, then figures, causes and conditions, and always what limits or "
-        "contradicts it. Cover every point of the task; ten to thirty quotations.\n"
+        "- First what answers the task most directly, then figures, causes and conditions, always what limits or "
+        "contradicts it, and misconceptions with what corrects them. Cover every point of the task; ten to thirty "
+        "quotations.\n"
         "- `notes` name the points on which the sources say nothing.\n" + DATA_NOTE
     ),
     prompt=ask_researcher,
     output=Quotations,
     check=check_quotations,
+    best_effort=literal,
     settings=Settings(max_tokens=8_192, cache=True),
 )
 
@@ -153,7 +178,9 @@ async def research(
     return await search(task, findings, reviews)
 
 
-async def search(task: str, findings: Sequence[Passage], reviews: Sequence[Review]) -> Quotations:
+async def search(
+    task: str, findings: Sequence[Passage], reviews: Sequence[Review], searcher: Agent[Quotations] = searcher
+) -> Quotations:
     """Search the web if the model's provider can, or else ask what the model knows."""
     try:
         return await searcher.run(task=task, findings=findings, reviews=reviews)
@@ -176,7 +203,9 @@ writer = Agent(
         "Answer with the brief alone.\n" + DATA_NOTE
     ),
     prompt=ask_writer,
+    guards=[bare],
     check=check_brief,
+    best_effort=best_brief,
     settings=Settings(max_tokens=8_192, cache=True),
 )
 

@@ -13,7 +13,8 @@ from typing import Final
 
 from graphengine import TextFile
 from graphengine.agents.prompts import block
-from nodes.citing import Passage, Quotations, check_quotations, claims, size
+from graphengine.models.errors import ModelUnavailable
+from nodes.citing import Passage, Quotations, claims, invented, quoted, refuse, size, without
 from nodes.comparing import doubtful
 from nodes.passages import extract, read
 from nodes.points import Points
@@ -22,6 +23,7 @@ from nodes.review.agents import Review, listed
 from nodes.words import words
 
 SHOWN_WORDS: Final = 60_000  # of the sources in one question
+_ABSENT: Final = "No passage has the words of this point, or most of them"
 
 
 @lru_cache(4)
@@ -39,7 +41,7 @@ def extracted(
 ) -> Quotations:
     """Quote the passages that answer the task as a whole; later, those on the points that the draft treats least."""
     points = points_of(task, sources)
-    found = points.missing(_cited(task, sources, draft)) if findings else sorted(points.best(word_budget))
+    found = points.missing(_cited(task, sources, findings, draft)) if findings else sorted(points.best(word_budget))
     return Quotations(quotations=[points.index.passages[at] for at in found])
 
 
@@ -47,7 +49,7 @@ def arranged(task: str, sources: Sequence[TextFile], findings: Sequence[Passage]
     """Put together a brief of what was found, as much of each point as the budget allows."""
     points = points_of(task, sources)
     chosen = points.sorted_by_point(points.chosen(points.at(findings), word_budget))
-    rows = [f"# {points.title}", *(f"\n> The sources do not answer: {point}" for point in points.unanswered)]
+    rows = [f"# {points.title}", *(f"\n> {_ABSENT}: {point}" for point in points.unanswered)]
     for point, passages in chosen.items():
         rows += ["", f"## {point or 'Also in the sources'}", ""] if len(chosen) > 1 or not point else [""]
         rows += [f"- {' '.join(passage.text.split())} [{passage.place}]" for passage in passages]
@@ -56,29 +58,29 @@ def arranged(task: str, sources: Sequence[TextFile], findings: Sequence[Passage]
 
 def measured(task: str, sources: Sequence[TextFile], findings: Sequence[Passage], draft: str) -> Review:
     """Measure how much of what the sources hold on each point is in the draft; remarks count against it."""
-    points, cited = points_of(task, sources), _cited(task, sources, draft)
+    points, cited = points_of(task, sources), _cited(task, sources, findings, draft)
     shares = points.shares(cited)
     issues = doubtful(draft, findings)
-    total = len(claims(draft))
+    total = len(claims(draft, findings))
     score = round(10 * sum(shares) / len(shares) * (1 - min(1.0, len(issues) / total if total else 1.0)), 1)
     by_point = {text: round(share, 2) for text, share in zip(points.texts, shares, strict=True)}
     rows = [f"{share:4.0%}  {text}" for text, share in by_point.items()]
-    title = f"In the draft of what the sources hold, by words, not a judgement: {score:g} of 10"
+    title = f"Coverage by words, not a judgement: {score:g} of 10"
     print(title, *rows, sep="\n", file=sys.stderr)  # noqa: T201 - a reader of the run sees why it goes on
     return Review(
         score=score,
         missing=[points.texts[at] for at in points.weak(cited)],
-        issues=[*issues, *(f"The sources do not answer: {point}" for point in points.unanswered)],
-        summary="By words, not a judgement: the share of what the sources hold on the points that is in the brief.",
+        issues=[*issues, *(f"{_ABSENT}: {point}" for point in points.unanswered)],
+        summary="Coverage by words, not a judgement: the share of what has the words of the points.",
         shares=by_point,
     )
 
 
-def _cited(task: str, sources: Sequence[TextFile], draft: str) -> list[int]:
+def _cited(task: str, sources: Sequence[TextFile], findings: Sequence[Passage], draft: str) -> list[int]:
     """Return the passages that a draft quotes at the places that it cites."""
     points = points_of(task, sources)
     quoted: dict[str, str] = {}
-    for claim in claims(draft):
+    for claim in claims(draft, findings):
         for place in claim.places:
             quoted[place] = f"{quoted.get(place, '')} {claim.text}"
     passages = [each for each in points.index.passages if each.place in quoted]
@@ -91,9 +93,18 @@ def check_found(found: Quotations, sources: Sequence[TextFile]) -> None:
     Raises:
         ValueError: Some are not; the message names them.
     """
-    known = {(passage.file, passage.text) for source in sources for passage in read(source)}
-    others = [each for each in found.quotations if (each.file, each.text) not in known]
-    check_quotations(Quotations(quotations=others), sources)
+    refuse(_unread(found.quotations, sources))
+
+
+def kept(answers: Sequence[Quotations], sources: Sequence[TextFile]) -> Quotations:
+    """Return the quotations of some answers that are passages of the sources, or in one of them."""
+    return without(answers, _unread(quoted(answers), sources))
+
+
+def _unread(quotations: Sequence[Passage], sources: Sequence[TextFile]) -> list[Passage]:
+    wrong = invented(quotations, sources)
+    known = {(passage.file, passage.text) for source in sources for passage in read(source)} if wrong else set()
+    return [each for each in wrong if (each.file, each.text) not in known]
 
 
 def ask_researcher(
@@ -111,18 +122,33 @@ def ask_researcher(
     return f"{note}\n\n{agents.ask_researcher(task, texts, findings, reviews)}"
 
 
-def ask_reviewer(task: str, findings: Sequence[Passage], draft: str, reviews: Sequence[Review]) -> str:
+def ask_reviewer(
+    task: str, findings: Sequence[Passage], word_budget: int, draft: str, reviews: Sequence[Review]
+) -> str:
     """Return the reviewer's question, with what a comparison of words found in the draft."""
-    asked = agents.ask_reviewer(task, findings, draft, reviews)
+    asked = agents.ask_reviewer(task, findings, word_budget, draft, reviews)
     if not (doubts := doubtful(draft, findings)):
         return asked
     note = "A comparison of words found these; look at each, none is proof:"
     return f"{asked}\n\n{note}\n{block('remarks', listed(doubts))}"
 
 
-researcher = agents.researcher.but(prompt=ask_researcher, check=check_found, by_rules=extracted)
+researcher = agents.researcher.but(prompt=ask_researcher, check=check_found, best_effort=kept, by_rules=extracted)
 writer = agents.writer.but(by_rules=arranged)
 reviewer = agents.reviewer.but(prompt=ask_reviewer, by_rules=measured)
+
+
+async def not_found(task: str) -> Quotations:
+    """Raise what to do: rules can only quote sources, and there are none.
+
+    Raises:
+        ModelUnavailable: Always.
+    """
+    message = f"there are no sources on {task!r}, and no language model that could look for some"
+    raise ModelUnavailable(message, repair="give texts, as --input sources=@FILE.md, or a model, as --model anthropic")
+
+
+searcher = agents.searcher.but(by_rules=not_found)
 
 
 async def research(  # noqa: PLR0913 - what a researcher reads
@@ -135,7 +161,7 @@ async def research(  # noqa: PLR0913 - what a researcher reads
 ) -> Quotations:
     """Quote the sources; without any, search."""
     if not sources:
-        return await agents.search(task, findings, reviews)
+        return await agents.search(task, findings, reviews, searcher)
     return await researcher.run(
         task=task, sources=sources, findings=findings, draft=draft, word_budget=word_budget, reviews=reviews
     )

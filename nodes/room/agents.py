@@ -1,15 +1,17 @@
 """The roles of a writers' room: prompts for a language model. Nothing stands in for one: rules invent no story."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from graphengine import Agent, Settings
 from graphengine.agents.prompts import DATA_NOTE, labelled
 from graphengine.patterns import View
+from nodes.citing import bare
 
 MINUTES_OFF = 1  # how much the minutes of the parts can differ from the episode's length
-_PART = re.compile(r"^## .+ \((\d+) min\)$", re.MULTILINE)
-_BEAT = re.compile(r"^- .+ \((\w+)\)$", re.MULTILINE)
+_PART = re.compile(r"^## .+ \(~?(\d+) ?min(?:ute)?s?\.?\)\W*$", re.MULTILINE)
+_BEAT = re.compile(r"^[-*] .+ \((\w+)(?:: [^()\n]*)?\)\W*$", re.MULTILINE)
+_IN_PARTS = re.compile(r"^\W*(?:act|cold open)\b", re.MULTILINE | re.IGNORECASE)
 
 
 def ask_role(premise: str, tone: str, minutes: int, acts: int, views: Mapping[str, str]) -> str:
@@ -20,24 +22,46 @@ def ask_role(premise: str, tone: str, minutes: int, acts: int, views: Mapping[st
 
 
 def check_outline(outline: str, minutes: int, acts: int, views: Mapping[str, str]) -> None:
-    """Check that an outline has the acts and minutes asked for, and beats by roles of the room alone.
+    """Check that an outline has no faults.
 
     Raises:
-        ValueError: It does not; the message names every fault.
+        ValueError: It has some; the message names them.
     """
+    if found := faults(outline, minutes, acts, views):
+        raise ValueError("; ".join(found))
+
+
+def best_outline(outlines: Sequence[str]) -> str:
+    """Return the first of some outlines with faults that has parts.
+
+    Raises:
+        ValueError: None has.
+    """
+    if found := [outline for outline in outlines if is_outline(outline)]:
+        return found[0]
+    message = "none of these is an outline"
+    raise ValueError(message)
+
+
+def is_outline(text: str) -> bool:
+    """Return whether a text has parts, as an outline with faults has and a refusal or a placeholder has not."""
+    return bool(_IN_PARTS.search(text))
+
+
+def faults(outline: str, minutes: int, acts: int, views: Mapping[str, str]) -> list[str]:
+    """Return where an outline has not the acts and minutes asked for, or beats by others than the roles of the room."""
     parts, authors = _PART.findall(outline), _BEAT.findall(outline)
     total = sum(map(int, parts))
-    faults = [f"{who!r} is not in the room, which has {', '.join(views)}" for who in {*authors} - {*views}]
+    found = [f"{who!r} is not in the room, which has {', '.join(views)}" for who in {*authors} - {*views}]
     if not outline.startswith("# "):
-        faults.append("it has no title: begin with # and the title of the episode")
+        found.append("it has no title: begin with # and the title of the episode")
     if len(parts) != acts + 1:
-        faults.append(f"there are {len(parts)} parts as '## Act 1 (9 min)', not a cold open and {acts} acts")
+        found.append(f"there are {len(parts)} parts as '## Act 1 (9 min)', not a cold open and {acts} acts")
     if abs(total - minutes) > MINUTES_OFF:
-        faults.append(f"the parts add up to {total} minutes, but the episode has {minutes}")
+        found.append(f"the parts add up to {total} minutes, but the episode has {minutes}")
     if not authors:
-        faults.append("no beat has its author: write '- She burns the chart. (staff_writer)'")
-    if faults:
-        raise ValueError("; ".join(faults))
+        found.append("no beat has its author: write '- She burns the chart. (staff_writer)'")
+    return found
 
 
 def role(name: str, duty: str) -> Agent[View]:
@@ -92,6 +116,8 @@ outliner = Agent(
         "Answer with the outline alone.\n" + DATA_NOTE
     ),
     prompt=ask_role,
+    guards=[bare],
     check=check_outline,
+    best_effort=best_outline,
     settings=Settings(max_tokens=8_192),
 )

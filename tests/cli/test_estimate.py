@@ -78,8 +78,12 @@ def test_a_table_shows_each_agent_and_the_sum(command: Callable[..., str]) -> No
     lines = command("review_loop", "--model", "anthropic").splitlines()
     (writer,) = (line for line in lines if line.startswith("writer"))
     assert "anthropic:claude-opus-5-5" in writer
-    assert lines[-2].startswith("expected cost: about 0.0")
-    assert "models may need more calls" in lines[-1]
+    assert lines[-3].startswith("expected cost: about 0.0")
+    assert "visits and" in lines[-2]
+    assert "models may need more calls" in lines[-2]
+    assert lines[-1].startswith("no cap is set")
+    capped = command("review_loop", "--model", "anthropic", "--limit", "cost_usd=2").splitlines()
+    assert capped[-1].startswith("capped at 2.0000 USD")
 
 
 def test_a_run_that_waits_is_counted_until_it_waits(command: Callable[..., str]) -> None:

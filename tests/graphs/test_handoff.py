@@ -48,12 +48,12 @@ async def test_if_the_editor_fails_the_draft_is_kept(answers: list[object]) -> N
 
 
 async def test_a_refusal_is_never_the_text() -> None:
-    """It goes back to the writer, and then fails the run; so does a text that cites what nobody found."""
-    wrong = TEXT.replace("tides.md:4", "tides.md:44")
+    """It goes back to the writer, and then fails the run; so does a text that cites nothing that anybody found."""
+    wrong = "# Tides\n\nThe moon [tides.md:44]."
     played = await play(graph, GIVEN, {**TEAM, "writer": [REFUSAL, wrong, TEXT]})
     sent = [str(request.messages) for request in played.requests if request.agent == "writer"]
     assert "it has no title" in sent[1]
-    assert "nothing was found at tides.md:44" in sent[2]
+    assert "it cites nothing" in sent[2]
     with pytest.raises(RunFailed, match="it has no title") as failed:
         await play(graph, GIVEN, {"researcher": [FOUND], "writer": [REFUSAL] * 3})
     assert (failed.value.result.state.draft, failed.value.result.output) == ("", "")

@@ -12,7 +12,7 @@ from graphengine.models.base import KnowsPrices
 from graphengine.models.errors import BadRequest, ModelUnavailable
 from graphengine.patterns import Step
 from graphs.orchestrator import MODELS, Assignment, example, graph, orchestrator
-from nodes.citing import KNOWLEDGE, Quotations
+from nodes.citing import FROM_KNOWLEDGE, KNOWLEDGE, Quotations
 from nodes.orchestration.agents import Verdict
 from nodes.orchestration.workers import WORKERS
 from tests.conformance.model_scenes import Received, Says
@@ -153,7 +153,7 @@ async def test_a_key_and_a_task_are_enough() -> None:
     script = team(searcher=searched, writer=[answer], synthesiser=[answer])
     del script["researcher"]
     played = await play(graph, {"task": "What makes tides?"}, script)
-    assert played.output == answer
+    assert played.output == f"{answer}\n\n> {FROM_KNOWLEDGE}\n"
     assert played.state.results["find"].text == f"[{KNOWLEDGE}] {FOUND.quotations[0].text}"
 
 

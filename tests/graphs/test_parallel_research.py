@@ -127,12 +127,13 @@ async def test_so_many_readings_have_to_succeed() -> None:
 
 
 async def test_a_merger_may_cite_only_what_was_found_and_may_not_refuse() -> None:
-    """It is asked again, and then fails the run, which is resumed without the readers."""
-    wrong = REPORT.replace("ebb.md:3", "ebb.md:4")
+    """A refusal is asked for again, and then fails the run; a place where nothing was found is noted."""
     with pytest.raises(RunFailed, match="it has no title"):
-        await play(graph, GIVEN, {"reader": reads, "merger": [wrong, REFUSAL, REFUSAL]})
-    played = await play(graph, GIVEN, {"reader": reads, "merger": [wrong, REPORT]})
-    assert played.output == REPORT
+        await play(graph, GIVEN, {"reader": reads, "merger": [REFUSAL] * 3})
+    wrong = f"{REPORT.rstrip()} It turns [ebb.md:4]."
+    played = await play(graph, GIVEN, {"reader": reads, "merger": [REFUSAL, wrong]})
+    assert played.output.startswith(wrong)
+    assert "> To be mended: nothing was found at ebb.md:4." in played.output
 
 
 async def test_a_resume_asks_nothing_again_that_was_answered(tmp_path: Path) -> None:

@@ -46,9 +46,9 @@ async def test_the_example_loops_for_a_reason(capsys: pytest.CaptureFixture[str]
     weakest = first.missing[0]
     assert second.shares[weakest] > first.shares[weakest] == min(first.shares.values())
     printed = capsys.readouterr().err
-    assert "by words, not a judgement" in printed
+    assert "Coverage by words, not a judgement" in printed
     assert f"{first.shares[weakest]:4.0%}  {weakest}" in printed
-    assert "By words, not a judgement" in first.summary
+    assert "Coverage by words, not a judgement" in first.summary
     assert result.usage.cost_usd == 0.0
 
 
@@ -59,9 +59,10 @@ async def test_every_sentence_is_literal(case: dict[str, str]) -> None:
     result = await graph.run(Article(task=case["task"], sources=[text], word_budget=100))
     brief = str(result.output)
     whole = " ".join(text.text.split())
-    said = [claim for claim in claims(brief) if ": " not in claim.text]  # rows of tables have their columns' names
+    # Rows of tables have the names of their columns.
+    said = [claim for claim in claims(brief, result.state.findings) if ": " not in claim.text]
     assert all(claim.text in whole and claim.places for claim in said)
-    assert bool(case["facts"]) != ("The sources do not answer" in brief)
+    assert bool(case["facts"]) != ("No passage has the words of this point" in brief)
 
 
 @pytest.mark.parametrize("text", ["", "```\n```\n", "| - |\n|---|\n"])
@@ -134,16 +135,41 @@ async def test_the_lines_of_quotations_are_found() -> None:
         ("writer", [REFUSAL, BRIEF], "no title"),
         ("writer", ["# Tides\n\nWho knows?", BRIEF], "cites nothing"),
         ("writer", ["# Tides\n\nThe moon does [tides.md:99].", BRIEF], "tides.md:99"),
-        ("writer", ["# Tides\n\n" + "The moon pulls. " * 60 + "[tides.md:3]", BRIEF], "100 are allowed"),
     ],
 )
 async def test_what_cannot_count_is_asked_for_again(agent: str, answers: list[object], complaint: str) -> None:
-    """Invented quotations, refusals, chatter, places that do not exist, and briefs that are too long."""
-    played = await play(review_loop(), {**given(), "word_budget": 100}, says(**{agent: answers}))
+    """Invented quotations, refusals, chatter, and briefs that cite no place that exists."""
+    played = await play(review_loop(), given(), says(**{agent: answers}))
     assert played.calls[agent] == 2
     sent = [request for request in played.requests if request.agent == agent][1]
     assert complaint in str(sent.messages)
     assert played.output == BRIEF
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        ("# Tides\n\n" + "The moon pulls. " * 60 + "[tides.md:3]", "it has 180 words, and 100 were asked for"),
+        ("# Tides\n\nThe moon pulls [tides.md:3]. It turns [tides.md:99].", "nothing was found at tides.md:99"),
+        ("The moon pulls [tides.md:3].", "it has no title"),
+    ],
+)
+async def test_faults_of_form_cost_no_draft(answer: str, fault: str) -> None:
+    """The reviewer is told, and what nobody mends is noted under the brief."""
+    played = await play(review_loop(rounds=1), {**given(), "word_budget": 100}, says(writer=[answer]))
+    (asked,) = played.asked("reviewer")
+    assert fault in asked
+    assert played.output.startswith(answer)
+    assert f"> To be mended: {fault}" in played.output
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("```markdown\n", "```"), ("Here is the brief:\n\n", ""), ("Sure!\n\n~~~\n", "~~~\n\nEnjoy!")]
+)
+async def test_what_is_put_around_a_brief_is_removed(before: str, after: str) -> None:
+    """A fence, and what a model says before the title."""
+    played = await play(review_loop(rounds=1), given(), says(writer=[f"{before}{BRIEF}\n{after}"]))
+    assert played.output.strip() == BRIEF.strip()
 
 
 def test_each_agent_is_told_that_sources_give_no_orders() -> None:

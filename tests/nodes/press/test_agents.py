@@ -4,7 +4,7 @@ import pytest
 
 from nodes.citing import KNOWLEDGE, Passage
 from nodes.press.agents import Edited, check_edited, check_listing, editor, publisher, stages, writer
-from tests.graphs.press_kit import EDITED, LISTED, MOON, REFUSAL, TEXT
+from tests.graphs.press_kit import EDITED, FOUND, LISTED, MOON, REFUSAL, TEXT
 
 
 @pytest.mark.parametrize(
@@ -19,9 +19,9 @@ from tests.graphs.press_kit import EDITED, LISTED, MOON, REFUSAL, TEXT
 )
 def test_an_editor_neither_adds_nor_loses(text: str, complaint: str) -> None:
     """Nor refuses: the message says what is wrong."""
-    check_edited(EDITED, TEXT)
+    check_edited(EDITED, TEXT, FOUND.quotations)
     with pytest.raises(ValueError, match=complaint):
-        check_edited(Edited(text=text), TEXT)
+        check_edited(Edited(text=text), TEXT, FOUND.quotations)
 
 
 @pytest.mark.parametrize(
@@ -35,9 +35,9 @@ def test_an_editor_neither_adds_nor_loses(text: str, complaint: str) -> None:
 )
 def test_a_listing_that_does_not_fit_is_counted(change: dict[str, object], complaint: str) -> None:
     """Models cannot count characters, so the message does."""
-    check_listing(LISTED, TEXT)
+    check_listing(LISTED, TEXT, FOUND.quotations)
     with pytest.raises(ValueError, match=complaint):
-        check_listing(LISTED.model_copy(update=change), TEXT)
+        check_listing(LISTED.model_copy(update=change), TEXT, FOUND.quotations)
 
 
 def test_each_agent_is_bounded_and_none_has_a_tool() -> None:

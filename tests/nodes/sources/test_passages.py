@@ -3,6 +3,7 @@
 import math
 import tomllib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -82,7 +83,7 @@ def test_forms_of_words(one: str, other: str, how: float) -> None:
     assert alike(one, other) == alike(other, one) == how
 
 
-def plain_ranking(task: str, passages: list[Passage], word_budget: int) -> list[Passage]:
+def plain_ranking(task: str, passages: Sequence[Passage], word_budget: int) -> list[Passage]:
     """Return what plain BM25 over single sentences takes."""
     bags = [Counter(words(passage.text)) for passage in passages]
     mean = sum(bag.total() for bag in bags) / len(bags)
@@ -102,7 +103,7 @@ def plain_ranking(task: str, passages: list[Passage], word_budget: int) -> list[
     return taken
 
 
-def held(case: dict[str, list[list[str]]], passages: list[Passage]) -> int:
+def held(case: dict[str, list[list[str]]], passages: Sequence[Passage]) -> int:
     """Return how many needed facts of a case some passages have."""
     texts = [" ".join(passage.text.split()) for passage in passages]
     return sum(any(all(part in text for part in fact) for text in texts) for fact in case["facts"])
