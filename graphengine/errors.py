@@ -463,6 +463,13 @@ class EffectUnknown(NodeError):
     retryable = False
 
 
+class EffectRefused(NodeError):
+    """An effect outside the run was about to begin where effects are refused: in an evaluation, or in a test."""
+
+    code = "effect_refused"
+    retryable = False
+
+
 _REPEATING: Final = "graphengine_repeating"
 
 

@@ -45,7 +45,7 @@ from graphengine.agents.runtime import batched
 from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice, unhurried
 from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import mark_repeating
-from graphengine.graph.effect import KEY_NAME, once_of
+from graphengine.graph.effect import KEY_NAME, acting, once_of
 from graphengine.graph.runnable import is_async
 from graphengine.media import Media
 from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
@@ -621,6 +621,9 @@ class Conversation(Generic[T]):
 
     async def _outcome(self, tool: Tool, call: ToolCall, given: Mapping[str, object]) -> ToolOutcome:
         """Return the call's outcome; a tool whose own code was cancelled has failed."""
+        stand_in = acting(tool.effect, tool.name, self._runtime.effects, f"agent {self._agent.name}")
+        if stand_in is not None:
+            tool = replace(tool, function=stand_in, effect="idempotent")
         once = once_of(tool.effect)
 
         async def made(call: ToolCall) -> ToolOutcome:

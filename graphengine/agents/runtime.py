@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from graphengine.agents.budget import Opens
+    from graphengine.graph.effect import Effects
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.batches import BatchCollector
     from graphengine.models.errors import ModelTransient
@@ -69,6 +70,11 @@ class RunRuntime(NodeScope):
     def model_for(self, agent: str, own: str | Model | None) -> Model:
         """Return the model of an agent here: the Runner's replacement, or the agent's own."""
         return self._run.models.of(self.around.run.plan.graph, self.context.path, agent, own)
+
+    @property
+    def effects(self) -> Effects:
+        """Whether effects outside the run happen."""
+        return self.around.effects
 
     def has_node_of(self, agent: object) -> bool:
         """Return whether this is the node of an agent, so that the graph spec has its prompt."""
@@ -250,6 +256,7 @@ class StandaloneRuntime:
         return (await make()).record
 
     below = ""
+    effects: Effects = "act"
 
     def idempotency_key(self, key: str) -> str:
         """Return the idempotency key of a call of a tool, another one in each answer."""

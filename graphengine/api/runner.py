@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from graphengine.agents.model_routing import GivenModels
     from graphengine.engine.snapshot import Snapshot
     from graphengine.graph.definition import Limits
+    from graphengine.graph.effect import Effects
     from graphengine.graph.options import Sizes
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import Extension
@@ -51,6 +52,8 @@ class Runner(QueueRunner, Records):
         clock: The clock; tests can pass their own.
         sizes: Size limits of a state, an update, a message and recorded work.
         grace_seconds: How long nodes in flight may take to finish when the runner closes.
+        effects: Whether what has `effect="once"` or `"idempotent"` happens: `"act"`, or a mapping of what is called in
+            its place, by the names of functions and tools; whatever it lacks is refused with `effect_refused`.
         executors: Where nodes with `on=` run, by name: any `concurrent.futures.Executor`, which you shut down, or a
             function that makes one, which the Runner shuts down. See `graphengine.executors`.
         telemetry: Makes OpenTelemetry spans and metrics of the runs; none if not given.
@@ -76,6 +79,7 @@ class Runner(QueueRunner, Records):
         clock: Clock | None = None,
         sizes: Sizes | None = None,
         grace_seconds: float = 0.0,
+        effects: Effects = "act",
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
         telemetry: Telemetry | None = None,
         extensions: Sequence[Extension] = (),
@@ -89,6 +93,7 @@ class Runner(QueueRunner, Records):
             clock=clock,
             sizes=sizes,
             grace_seconds=grace_seconds,
+            effects=effects,
             extensions=(
                 Models(models, clock),
                 ExecutorsByName(executors or {}),

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 @options.run_id
 @click.argument("value", metavar="VALUE|@FILE|-", required=False)
 @click.option("--question", metavar="NAME", help="The question to answer; required if the run asks several.")
+@click.option("--by", metavar="NAME", default="", help="Who answers; it is recorded as given, and shown.")
 @options.no_resume
 @options.graph
 def answer(  # noqa: PLR0913 - one for each option
@@ -51,6 +52,7 @@ def answer(  # noqa: PLR0913 - one for each option
     run_id: str,
     value: str | None,
     question: str | None,
+    by: str,
     no_resume: bool,  # noqa: FBT001 - as click gives it
     reference: str | None,
 ) -> int:
@@ -74,7 +76,7 @@ def answer(  # noqa: PLR0913 - one for each option
     payload = value_from(value, asked.facts.schema)
 
     async def send(runner: Runner) -> None:
-        await runner.answer(info.id, payload, question=asked.name)
+        await runner.answer(info.id, payload, question=asked.name, by=by)
 
     post = _Post(context, info.id, reference, send, "answer", "recorded")
     return post.only() if no_resume or info.driver is not None else post.and_resume(snapshot)

@@ -203,7 +203,10 @@ def last_words(context: CommandContext, error: Interrupted) -> list[tuple[int, s
 
 async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telemetry | None) -> StoredOutcome:
     executors = executors_of(job.found.file)
-    async with Runner(job.context.store, models=job.chosen, executors=executors, telemetry=telemetry) as runner:
+    effects = job.effects
+    async with Runner(
+        job.context.store, models=job.chosen, executors=executors, telemetry=telemetry, effects=effects
+    ) as runner:
         run = await begin(runner)
         events = life_of(run).audience.joined()  # before its first step: none is missed
         watch = _Watch(job, stopper, runner, run)

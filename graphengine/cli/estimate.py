@@ -156,7 +156,7 @@ async def _estimate(job: DriveJob, state: Any, limits: Limits) -> Estimated:  # 
         own = dict(_own_models(job.found.graph.compile()))
         models = {who: _Counting(own, model, rows) for who, model in job.chosen.items()}
         models.setdefault("*", _Counting(own, None, rows))
-        async with Runner(models=models, executors=executors_of(job.found.file)) as runner:
+        async with Runner(models=models, executors=executors_of(job.found.file), effects={}) as runner:
             try:
                 result = await runner.start(job.found.graph, state).result()
                 ended, visits = result.status, result.visits

@@ -89,6 +89,7 @@ _EXITS: Final[Mapping[int, str]] = {
     help="Draw the scores of all cases into this file: .svg, .html, .png or .txt.",
 )
 @click.option("--run-id", metavar="ID", help="The run's id. If it is recorded, that evaluation is resumed.")
+@click.option("--act", is_flag=True, help="Let effects outside the runs happen, which are refused otherwise.")
 @options.tags
 def eval_(  # noqa: PLR0913 - one for each option
     context: CommandContext,
@@ -100,6 +101,7 @@ def eval_(  # noqa: PLR0913 - one for each option
     concurrency: int,
     picture: Path | None,
     run_id: str | None,
+    act: bool,  # noqa: FBT001 - as click gives it
     tags: tuple[str, ...],
 ) -> int:
     """Run a graph on every case of a data set, score the results, and compare two versions.
@@ -131,7 +133,7 @@ def eval_(  # noqa: PLR0913 - one for each option
     whole = evaluation(plan.found.graph, plan.scorers, against=other, concurrency=concurrency)
     context.use(plan.found.file, writes=True)
     job = _Job(context, replace(plan.found, graph=whole), is_in_file=False, again=_again(context))
-    job.chosen = plan.chosen
+    job.chosen, job.effects = plan.chosen, "act" if act else {}
     limits = options.limits_from(context.limits, whole.limits) if context.limits else None
     state = EvaluationState(cases=list(cases), versions=list(plan.names))
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import FailureRecord, Step
+    from graphengine.graph.effect import Effects
     from graphengine.graph.options import Limits
     from graphengine.models.base import Model
     from graphengine.records.step_document import Document
@@ -80,6 +81,7 @@ class DriveJob:
         chosen: The models of the command, as a Runner takes them; without `--model` those of the set "default", unless
             language models answered in the run before, or one failed it, for which nothing else should stand in
             unasked.
+        effects: Whether effects outside the run happen, as a Runner takes it.
     """
 
     context: CommandContext
@@ -93,6 +95,7 @@ class DriveJob:
     chosen: Chosen = field(default_factory=dict)
     is_known_offline: bool = False
     is_announced: bool = False
+    effects: Effects = "act"
 
     def __post_init__(self) -> None:
         from graphengine.cli.models import models_for, with_default  # `show` needs no models

@@ -67,6 +67,7 @@ _LINE: Final = 500
 """The most characters of a question that is shown on one line."""
 _QUESTION: Final = 20_000
 """The most characters of a question that are shown: some ten screens."""
+_WHO_COLUMNS: Final = 40
 _BY = {"default": "not answered in time, so the default is used", "time": "its time has come", "message": "a message"}
 
 
@@ -233,7 +234,8 @@ def answer(step: Step, limit: int) -> str:
     was_open = open_seconds(step) if facts.by == "answer" else None
     after = f" after {seconds(was_open)}" if was_open is not None else ""
     value = facts.answer.value if facts.answer is not None and facts.answer.value is not UNSET else None
-    return f"{by}{after}: {one_line(compact(value), limit)}"
+    who = f" by {one_line(facts.answer.by, _WHO_COLUMNS)}" if facts.answer is not None and facts.answer.by else ""
+    return f"{by}{who}{after}: {one_line(compact(value), limit)}"
 
 
 def reason(step: Step, limit: int = _REASON_COLUMNS) -> str:

@@ -142,6 +142,7 @@ class AnswerArrived(NamedTuple):
     id: str
     now: float
     value: JsonValue
+    by: str = ""
 
 
 class AnswerRefused(Attempted):

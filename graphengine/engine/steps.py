@@ -148,10 +148,11 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
 
 
 class AnswerRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """The end of a wait: a value, which can be None, or a timeout."""
+    """The end of a wait: a value, which can be None, or a timeout; `by` is who gave it, if that is known."""
 
     value: JsonValue | UnsetType = UNSET
     timeout: bool = False
+    by: str = ""
 
 
 OutputKind: TypeAlias = Literal["sent", "emitted"]

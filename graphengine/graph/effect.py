@@ -10,7 +10,7 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
-from graphengine.errors import DefinitionError
+from graphengine.errors import DefinitionError, EffectRefused
 from graphengine.state.path import nearest
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 EffectKind: TypeAlias = Literal["read", "idempotent", "once"]
 OnUnknown: TypeAlias = Literal["ask", "fail"]
+Effects: TypeAlias = "Mapping[str, Callable[..., object]] | Literal['act']"
+"""Whether effects happen: `"act"`, or what is called in their place, by name; any other is refused."""
 
 KEY_NAME: Final = "idempotency_key"
 """The parameter that gets the key of the call."""
@@ -111,4 +113,39 @@ def checked_effect(effect: Effect | None, where: str) -> Effect | None:
     return effect
 
 
-__all__ = ["KEY_NAME", "ONCE", "Effect", "EffectKind", "OnUnknown", "Once", "checked_effect", "kind_of", "once_of"]
+def acting(effect: Effect | None, name: str, effects: Effects, where: str = "") -> Callable[..., object] | None:
+    """Return what is called in place of a function that acts outside the run; None if nothing is.
+
+    Args:
+        effect: What the function does outside the run.
+        name: Its name.
+        effects: Whether effects happen.
+        where: The node or tool, for the error.
+
+    Raises:
+        EffectRefused: Effects do not happen here, and nothing stands in for this one.
+    """
+    if effects == "act" or kind_of(effect) in (None, "read"):
+        return None
+    if name in effects:
+        return effects[name]
+    raise EffectRefused(
+        f"{name} was not called: it acts outside the run (effect={kind_of(effect)!r}), and effects are refused here",
+        where=where,
+        repair=f'give what stands in for it, effects={{"{name}": function}}, or let effects happen: effects="act"',
+    )
+
+
+__all__ = [
+    "KEY_NAME",
+    "ONCE",
+    "Effect",
+    "EffectKind",
+    "Effects",
+    "OnUnknown",
+    "Once",
+    "acting",
+    "checked_effect",
+    "kind_of",
+    "once_of",
+]

@@ -16,6 +16,7 @@ import functools
 import inspect
 import logging
 import random
+from dataclasses import replace
 from time import monotonic
 from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -36,7 +37,9 @@ from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
 from graphengine.engine.steps import WaitRecord, path_of
 from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout
+from graphengine.graph.effect import acting
 from graphengine.graph.question import NO_ANSWER, AskBody
+from graphengine.graph.runnable import is_async
 from graphengine.runner.context import Context
 from graphengine.runner.recorded_work import Effecting
 from graphengine.runner.scope import CURRENT
@@ -151,7 +154,11 @@ class TaskRunner:
                         return other
                     call, choice = node.pick(view)
             result: object
-            if node.once is not None and mode == "run":
+            if node.effect is not None and mode == "run":
+                stand_in = acting(node.effect, call.body.name, services.effects, f"node {context.path}")
+                if stand_in is not None:
+                    call = replace(call, function=stand_in, thread=not is_async(stand_in), on="")
+            if node.once is not None and mode == "run" and services.effects == "act":
                 result = self._once(node.once, call, view, context, node.timeout_seconds)
             else:
                 result = self._begin(call, view, frame, context, node.timeout_seconds)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame, Task
     from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.definition import GraphDefinition
-    from graphengine.graph.effect import Effect
+    from graphengine.graph.effect import Effect, Effects
     from graphengine.runner.followers import Audience
     from graphengine.runner.recorded_work import Effecting
     from graphengine.runner.scope import AsksPerson, StepResult
@@ -136,6 +136,7 @@ class NodeServices(Struct, kw_only=True):
         is_shared: Whether other processes can take the run if this one is suspended.
         guard: Keeps the graph's secrets out of what is recorded and shown; None if it has none.
         run_id: The run's id, also once its snapshot is freed.
+        effects: Whether effects outside the run happen.
     """
 
     run: RunState
@@ -151,6 +152,7 @@ class NodeServices(Struct, kw_only=True):
     is_shared: bool = False
     guard: Redactor | None = None
     run_id: str = ""
+    effects: Effects = "act"
 
     def __post_init__(self) -> None:
         self.run_id = self.run.snapshot.run_id

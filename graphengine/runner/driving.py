@@ -529,7 +529,7 @@ class Driving:
             event: Event = (
                 MessageCame(now, payload["topic"], payload["payload"])
                 if message.kind == "message"
-                else AnswerArrived(payload["wait"], payload["id"], now, payload["value"])
+                else AnswerArrived(payload["wait"], payload["id"], now, payload["value"], payload.get("by", ""))
             )
             del self._mail[message.id]
             await self.commit((event,), partial(self.append, consume=(message.id,)), of=MAIL)

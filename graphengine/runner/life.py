@@ -384,6 +384,7 @@ class Life(Generic[S]):
             following=driving.following,
             loop=driving.loop,
             is_shared=store.shared,
+            effects=shared.effects,
         )
         return await driving.drive(TaskRunner(services))
 

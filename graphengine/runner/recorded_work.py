@@ -45,7 +45,7 @@ from graphengine.errors import (
     TooLarge,
     WaitTimeout,
 )
-from graphengine.graph.effect import KEY_NAME, checked_effect, once_of
+from graphengine.graph.effect import KEY_NAME, acting, checked_effect, once_of
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
 from graphengine.runner.call_records import arguments_of, digest_of_call, identity_of, recordable, returned, takes_key
@@ -279,13 +279,14 @@ class StepJournal:
         name, identity, given = identity_of(function, args, kwargs)
         what = digest_of_call(name, *given) if key is None else key
         kind, where = returned(function, own_name(name)), f"ctx.call({own_name(name)})"
-        once = once_of(checked_effect(effect, where))
+        stand_in = acting(checked_effect(effect, where), own_name(name), self._services.effects, where)
+        once, called = (None, stand_in) if stand_in is not None else (once_of(effect), function)
 
         results: list[object] = []
 
         async def made() -> object:
-            more = {KEY_NAME: self.idempotency_key(place)} if effect is not None and takes_key(function, kwargs) else {}
-            return await self._run(functools.partial(function, *args, **kwargs, **more))
+            more = {KEY_NAME: self.idempotency_key(place)} if effect is not None and takes_key(called, kwargs) else {}
+            return await self._run(functools.partial(called, *args, **kwargs, **more))
 
         async def make() -> StepResult:
             if once is None:

@@ -141,7 +141,7 @@ class Run(Generic[S]):
         await self._lives.known(self.id)
         return await self._lives.shared.store.steps(self.id, after, None if limit is None else after + limit)
 
-    async def answer(self, value: object, *, question: str | None = None) -> None:
+    async def answer(self, value: object, *, question: str | None = None, by: str = "") -> None:
         """Answer a question of the run; see `Runner.answer`. If no process drives the run, `resume` it then.
 
         Raises:
@@ -149,11 +149,12 @@ class Run(Generic[S]):
                 fit it.
         """
         shared, run_id = self._lives.shared, self.id
+        checked_name(by, "who answers", f"run {run_id}")
         await self._lives.known(run_id)
         wait = await asked(shared.store, shared.kept, run_id, question)
         record = as_record(fitting(value, wait.facts.schema), "the answer", shared.sizes.message_bytes)
         check_against(wait, record)
-        payload = {"wait": wait.name, "id": wait.facts.id, "value": record}
+        payload = {"wait": wait.name, "id": wait.facts.id, "value": record, **({"by": by} if by else {})}
         if not await shared.store.post(run_id, "answer", payload, key=f"answer {wait.facts.id}"):
             text = f"{wait.name!r} of run {run_id} was answered already"
             raise AnsweredAlready(text, where=f"run {run_id}", repair="resume it, or start `graphengine worker`")

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.steps import Step
     from graphengine.graph.definition import GraphDefinition, Limits
+    from graphengine.graph.effect import Effects
     from graphengine.graph.options import Sizes
     from graphengine.history.load import At
     from graphengine.runner.extensions import Extension
@@ -88,6 +89,7 @@ class Runner:
         clock: Clock | None = None,
         sizes: Sizes | None = None,
         grace_seconds: float = 0.0,
+        effects: Effects = "act",
         extensions: Sequence[Extension] = (),
     ) -> None:
         if threads < 1:
@@ -105,6 +107,7 @@ class Runner:
             tuple(extensions),
             checks=check,
             sizes=sizes_of(sizes),
+            effects=effects,
         )
         self._lives = Lives(self._shared)
         self._closing: asyncio.Task[None] | None = None
@@ -502,7 +505,7 @@ class Runner:
                 life.is_retrieved = True  # another process has it
         return kept
 
-    async def answer(self, run_id: str, value: object, *, question: str | None = None) -> None:
+    async def answer(self, run_id: str, value: object, *, question: str | None = None, by: str = "") -> None:
         """Answer a question of a run. If no process drives the run, `resume` it then.
 
         Args:
@@ -510,6 +513,7 @@ class Runner:
             value: The answer, a JSON value or a pydantic model. A text that does not fit the question, as from a form,
                 is parsed as on the command line: `"yes"` and `"5"` also answer questions for a bool and a number.
             question: The name of the question, as `Wait.name` has it; required if the run asks several.
+            by: Who answers; it is recorded with the answer as it is given.
 
         Raises:
             UnknownRun; AsksNothing, AnsweredAlready; InputError: The run has no such question, or the answer does not
@@ -529,7 +533,7 @@ class Runner:
             waiting ['Which number?']
             5
         """
-        await Run(run_id, self._lives).answer(value, question=question)
+        await Run(run_id, self._lives).answer(value, question=question, by=by)
 
     async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to a run; it is kept until a node receives its topic.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.plan import Plan
+    from graphengine.graph.effect import Effects
     from graphengine.graph.options import Sizes
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
@@ -60,6 +61,7 @@ class Shared(Generic[L]):
         kept: The snapshots of runs that wait for many answers.
         plans: The plans of runs that were opened here, by fingerprint.
         executors: What runs the nodes with `on=`; None to run them in place.
+        effects: Whether effects outside the runs happen.
         checking: The extensions that look at graphs which are about to be run.
         closed: Whether the Runner is closed, so that no run continues.
     """
@@ -74,7 +76,9 @@ class Shared(Generic[L]):
         *,
         checks: bool,
         sizes: Sizes,
+        effects: Effects = "act",
     ) -> None:
+        self.effects: Effects = effects
         self.store, self.clock, self.sizes, self.checks = store, clock, sizes, checks
         self.resources, self.threads, self.extensions = resources, threads, extensions
         self.executors = next((each.executors for each in extensions if each.executors is not None), None)

@@ -28,13 +28,11 @@ from msgspec import Raw
 from pydantic_core import from_json
 
 from graphengine.state.json_values import DEEPEST, check_depth
-from graphengine.state.path import walk
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from graphengine.state.json_values import Op
-    from graphengine.state.path import Part
 
 encode: Final = msgspec.json.Encoder().encode
 _plain: Final = msgspec.json.Decoder(list[Any]).decode
@@ -91,15 +89,6 @@ def items_of(record: Any) -> list[Any]:  # noqa: ANN401 - a record
 def keys_of(record: Any) -> dict[str, Any]:  # noqa: ANN401 - a record
     """Return the records of a dict's values; an empty dict for None."""
     return _keys(record) if isinstance(record, Raw) else (record or {})
-
-
-def part_of(record: Any, parts: Sequence[Part]) -> Any:  # noqa: ANN401 - records
-    """Return the record that these parts of a path lead to from a record; None if a part is missing."""
-    for part in parts:
-        if isinstance(record, Raw):
-            record = items_of(record) if bytes(memoryview(record)[:1]) == b"[" else keys_of(record)
-        record = walk(record, (part,))
-    return record
 
 
 def opened(record: Any) -> Any:  # noqa: ANN401 - a record

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from msgspec import Raw, Struct
 
-from graphengine.state.encoded import body_of, encode, items_of, part_of
+from graphengine.state.encoded import body_of, encode, items_of, keys_of
 from graphengine.state.path import walk
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from graphengine.state.amounts import Usage
     from graphengine.state.encoded import Exact
     from graphengine.state.json_values import JsonValue, Mark
-    from graphengine.state.path import Path
+    from graphengine.state.path import Part, Path
 
 MISSING: Final = object()
 _NO_KEYS: Final[Mapping[str, Mapping[Any, object]]] = MappingProxyType({})
@@ -386,6 +386,15 @@ class View(Struct, eq=False):
         """Return the whole state as an instance of its model, sharing the fields' values."""
         values: dict[str, Any] = {name: (read or self.get)(name) for name in self.names}
         return self._state.model.model_construct(**values)
+
+
+def part_of(record: Any, parts: Sequence[Part]) -> Any:  # noqa: ANN401 - records
+    """Return the record that these parts of a path lead to from a record; None if a part is missing."""
+    for part in parts:
+        if isinstance(record, Raw):
+            record = items_of(record) if bytes(memoryview(record)[:1]) == b"[" else keys_of(record)
+        record = walk(record, (part,))
+    return record
 
 
 def _frame_of(frame: FrameFacts, name: str) -> FrameFacts:

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from graphengine.engine.events import Event, NodeFailed
     from graphengine.engine.snapshot import Task
     from graphengine.engine.steps import Decided, WaitRecord
+    from graphengine.graph.effect import Effects
     from graphengine.runner.clock import Clock
     from graphengine.runner.context import Context
     from graphengine.runner.result import PastRun
@@ -79,6 +80,7 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
     recorded: Mapping[str, JsonValue] | None = None,
     clock: Clock | None = None,
     check: bool = True,
+    effects: Effects | None = None,
 ) -> Done[S]:
     """Run one node alone, and return its result.
 
@@ -103,6 +105,8 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         recorded: Work that was recorded already and is not done again, by its key in a log.
         clock: The clock; by default a `FakeClock`, so that sleeping takes no time.
         check: Whether a node fails if it mutates its input.
+        effects: What is called in place of what acts outside the run, by the names of functions and tools, or `"act"`
+            to let it act. By default effects are refused.
 
     Raises:
         InputError: There is no such node; a field that it reads is missing, unknown or does not fit; an answer is
@@ -124,7 +128,7 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
     """
     clock = clock or FakeClock()
     stage = staged(plan_of(graph), node, Given({} if state is None else state, item, clock.now()))
-    alone = _Alone(stage, clock, WatchedModels(models), answers, messages or {}, check=check)
+    alone = _Alone(stage, clock, WatchedModels(models), answers, messages or {}, check=check, effects=effects or {})
     try:
         alone.known = recorded or {}
         return await alone.run(Resources(resources or {}))
@@ -144,7 +148,9 @@ class _Alone:
         messages: Mapping[str, Sequence[object]],
         *,
         check: bool,
+        effects: Effects,
     ) -> None:
+        self._effects: Effects = effects
         self._stage, self._clock, self._models = stage, clock, models
         # No observer, also while edge coverage is recorded: no run takes the edge.
         self._session = Session(stage.plan, stage.snapshot, sizes=Sizes(), checks=check, observer=None)
@@ -174,6 +180,7 @@ class _Alone:
             now=self._clock.now,
             wall=self._clock.now,
             past=_no_runs,
+            effects=self._effects,
         )
         tasks = _Attempts(services)
         for topic, payloads in self._topics.items():

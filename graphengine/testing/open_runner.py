@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graphengine.agents.model_routing import GivenModels
     from graphengine.engine.claim import Claim
     from graphengine.engine.plan import Plan
+    from graphengine.graph.effect import Effects
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
     from graphengine.runner.life import Life, Opening
@@ -47,7 +48,8 @@ class OpenRunner(Runner):
         self._started: list[Life[Any]] = []
         self._driven: list[str] = []
         self._guard: asyncio.Task[None] | None = None
-        super().__init__(store, clock=clock)
+        self._effects: Effects = {}
+        super().__init__(store, clock=clock, effects=self._effects)
         self._lives = _NotedLives(self._shared, self)
         self._run_in_place()
 
@@ -57,6 +59,7 @@ class OpenRunner(Runner):
         models: GivenModels | None = None,
         resources: Mapping[str, object] | None = None,
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
+        effects: Effects | None = None,
     ) -> None:
         """Replace models and resources, as `Runner(models=…, resources=…)` does; they add up.
 
@@ -64,6 +67,8 @@ class OpenRunner(Runner):
             models: Models in place of agents' own, as `Runner(models=…)` takes them.
             resources: Ready-made resources, by name.
             executors: The executors of nodes with `on=`. Without any, these nodes run in place.
+            effects: What is called in place of what acts outside the run, by the names of functions and tools, or
+                `"act"` to let it act. In a test effects are refused.
 
         Raises:
             DefinitionError: A run was started already.
@@ -77,7 +82,9 @@ class OpenRunner(Runner):
         self._models_given |= by_agent(models)
         self._resources_given |= resources or {}
         self._executors_used |= executors or {}
+        self._effects = self._effects if effects is None else effects
         given: dict[str, Any] = {"models": self._models_given, "resources": self._resources_given}
+        given["effects"] = self._effects
         super().__init__(self.store, **given, executors=self._executors_used, clock=self._shared.clock)
         self._lives = _NotedLives(self._shared, self)
         if not self._executors_used:

@@ -334,7 +334,7 @@ async def test_options_of_the_node_apply() -> None:
 
     with pytest.raises(NodeTimeout, match="ran longer than"):
         await run_node(graph_of(hang, timeout_seconds=0.01), "work")
-    done = await run_node(graph_of(write, effect="once"), "work", {"task": "t"})
+    done = await run_node(graph_of(write, effect="once"), "work", {"task": "t"}, effects="act")
     assert done.update == {"draft": "on t"}
 
 

@@ -65,7 +65,7 @@ def answered(run: RunState, event: AnswerArrived) -> Decided:
     if frame is None:
         return _refused(snapshot, event, _NOT_OPEN)
     wait = frame.waits[event.wait]
-    answer = AnswerRecord(event.value)
+    answer = AnswerRecord(event.value, by=event.by)
     if wait.kind == "ask" and not wait.key:
         try:
             result = _question(plan, frame, wait).read(event.value)

@@ -130,7 +130,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
         case steps.Answered():
             frame, _ = _node_at(plan, snapshot, step)
             if facts.by == "answer":
-                return AnswerArrived(facts.wait, frame.waits[facts.wait].id, at, facts.answer.value)
+                return AnswerArrived(facts.wait, frame.waits[facts.wait].id, at, facts.answer.value, facts.answer.by)
             return WaitOver(step.frame, facts.wait, at, delivered=facts.by == "message")
         case steps.Refused():
             if facts.key:
@@ -235,7 +235,7 @@ def _ended(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded)
             return WaitOver(step.frame, name, step.at)
         if facts.answer is None:
             return SourceEvent(None, [RESULT])
-        return AnswerArrived(name, frame.waits[name].id, step.at, facts.answer.value)
+        return AnswerArrived(name, frame.waits[name].id, step.at, facts.answer.value, facts.answer.by)
     if first is not None and (facts.cause or not isinstance(facts, Node)):
         failed = NodeFailed(*visit, *times, first, facts.usage or None, facts.choice, chance, facts.refused)
         return SourceEvent(failed, [RESULT] if facts.cause == "finished" else ())

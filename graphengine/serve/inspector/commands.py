@@ -52,7 +52,9 @@ class Commands:
     async def answer(self, body: Mapping[str, Any]) -> None:
         """Answer a question of a run."""
         async with self._runner() as runner:
-            await runner.answer(text_of(body, "id"), body.get("value"), question=text_of(body, "wait"))
+            await runner.answer(
+                text_of(body, "id"), body.get("value"), question=text_of(body, "wait"), by=str(body.get("by", ""))
+            )
 
     async def send(self, body: Mapping[str, Any]) -> None:
         """Send a message to a run; with the same idempotency key it is sent once."""

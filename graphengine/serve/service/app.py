@@ -237,7 +237,7 @@ class Service:
         parameters_of(request, NoParameters)
         info = await self._info(request)
         body = fields_of(await json_body(request), Answer)
-        await self._runner.answer(info.id, body.value, question=body.question)
+        await self._runner.answer(info.id, body.value, question=body.question, by=body.by)
         return await self._now(info.id, 202)
 
     async def send(self, request: Request) -> Response:

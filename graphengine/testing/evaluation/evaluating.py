@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from graphengine.agents.model_routing import GivenModels
     from graphengine.api.graph import Graph
     from graphengine.graph.definition import Limits, Runnable
+    from graphengine.graph.effect import Effects
     from graphengine.models.base import Model
     from graphengine.runner.run import Run
     from graphengine.stores.base import Store
@@ -38,6 +39,7 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
     run_id: str | None = None,
     concurrency: int = CONCURRENCY,
     executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
+    effects: Effects | None = None,
 ) -> Report:
     """Run a graph on every case, score the results, and return the report.
 
@@ -52,6 +54,8 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
         run_id: The run's id. If such an evaluation is recorded, it is resumed, and nothing that finished runs again.
         concurrency: How many cases of a version run at a time.
         executors: Where heavy nodes of the graph run, as in `Runner`.
+        effects: What is called in place of what acts outside the run, by the names of functions and tools, or `"act"`
+            to let it act, as in `Runner`. By default effects are refused.
 
     Raises:
         InputError: A case does not fit, or the run was recorded with other cases.
@@ -80,7 +84,7 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
     routed = routes(SUBJECT, own) | dict(judges or {})
     if other is not None:
         routed |= routes(AGAINST, own if other is against else {**own, **_models(against)})
-    async with Runner(store, models=routed, executors=executors) as runner:
+    async with Runner(store, models=routed, executors=executors, effects=effects or {}) as runner:
         names = [graph.name] if against is None else [graph.name, _name(against)]
         run = await begin(runner, whole, EvaluationState(cases=list(cases), versions=names), run_id)
         result = await run.result()
