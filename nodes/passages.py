@@ -119,27 +119,31 @@ class Index:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-@lru_cache(8)
 def read(source: TextFile) -> Sequence[Passage]:
     """Return every passage of a source: CSV by rows, code in pieces, all else as Markdown.
 
     Pages and documents are Markdown by then: `graphengine.agents.sources` reads them.
     """
-    suffix = PurePath(source.path).suffix.lower()
+    return _read(source.path, source.text)
+
+
+@lru_cache(8)
+def _read(path: str, text: str) -> Sequence[Passage]:
+    suffix = PurePath(path).suffix.lower()
     if suffix in (".csv", ".tsv"):
-        return _rows(source)
-    return _Reader(source.path, is_code=bool(_CODE.fullmatch(suffix))).read(enumerate(source.text.splitlines(), 1))
+        return _rows(path, text)
+    return _Reader(path, is_code=bool(_CODE.fullmatch(suffix))).read(enumerate(text.splitlines(), 1))
 
 
-def _rows(source: TextFile) -> list[Passage]:
-    first = source.text.partition("\n")[0]
-    rows = csv.reader(io.StringIO(source.text, newline=""), delimiter=max(",;\t|", key=first.count))
+def _rows(path: str, text: str) -> list[Passage]:
+    first = text.partition("\n")[0]
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t|", key=first.count))
     names = next(rows, list[str]())
     found: list[Passage] = []
     line = rows.line_num + 1
     for row in rows:
         if any(map(str.strip, row)):
-            found.append(Passage(text=_named(names, row), file=source.path, line=line))
+            found.append(Passage(text=_named(names, row), file=path, line=line))
         line = rows.line_num + 1
     return found
 

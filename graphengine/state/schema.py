@@ -318,7 +318,10 @@ class StateType(Generic[S]):
 
 def _is_same(value: object, record: object, bodies: dict[int, bytes]) -> bool:
     """Return whether a list of lists or dicts is that of a record. An item of several fields is encoded once."""
-    if not (type(value) is type(record) is list and record and len(value) == len(record)):
+    if type(value) is not list or type(record) is not list:
+        return False
+    value, record = cast("list[object]", value), cast("list[object]", record)
+    if not record or len(value) != len(record):
         return False
     if type(record[0]) is not Raw or memoryview(record[0]).nbytes < LONG:
         return False  # the whole list is encoded sooner

@@ -103,7 +103,9 @@ def kept(answers: Sequence[Quotations], sources: Sequence[TextFile]) -> Quotatio
 
 def _unread(quotations: Sequence[Passage], sources: Sequence[TextFile]) -> list[Passage]:
     wrong = invented(quotations, sources)
-    known = {(passage.file, passage.text) for source in sources for passage in read(source)} if wrong else set()
+    if not wrong:
+        return []
+    known = {(passage.file, passage.text) for source in sources for passage in read(source)}
     return [each for each in wrong if (each.file, each.text) not in known]
 
 
