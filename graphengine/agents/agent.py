@@ -187,7 +187,7 @@ class Agent(Generic[T]):
     batch: bool = False
     _parts: Parts[T] = field(init=False, repr=False, compare=False)
     _read: tuple[Parameter, ...] | None = field(init=False, repr=False, compare=False, default=None)
-    _graphs: dict[frozenset[str], GraphDefinition[Any]] = field(
+    _graphs: dict[tuple[str, frozenset[str]], GraphDefinition[Any]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
 
@@ -576,8 +576,8 @@ def reads_of(agent: Agent[Any]) -> Sequence[Parameter]:
     return [each for each in agent._reads() if each.name != agent.memory]  # noqa: SLF001 - of this module
 
 
-def graphs_of(agent: Agent[Any]) -> dict[frozenset[str], GraphDefinition[Any]]:
-    """Return the graphs that were made to run it alone, by the names of the resources that they can take."""
+def graphs_of(agent: Agent[Any]) -> dict[tuple[str, frozenset[str]], GraphDefinition[Any]]:
+    """Return the graphs that were made to run it, by what they do and the names of the resources they can take."""
     return agent._graphs  # noqa: SLF001 - of this module
 
 

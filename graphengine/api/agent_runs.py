@@ -49,7 +49,8 @@ def graph_of_agent(
         resources: Factories of what the agent's functions and tools take by name.
 
     Raises:
-        DefinitionError: It is no agent but a graph, or reads a field of the name `answer`.
+        DefinitionError: It is no agent but a graph, reads a field of the name `answer`, or keeps its conversation under
+            a key of a dict.
     """
     _check_agent(agent)
     given = resources or {}
@@ -62,6 +63,10 @@ def graph_of_agent(
         is_typed = root == each.name and each.annotation is not Any
         fields[root] = (root, each.annotation if is_typed else Given, default)
     inputs = None if agent.prompt else {name: name for name in fields}
+    if agent.memory and not agent.memory.isidentifier():
+        text = f"{agent.name} keeps its conversation in {agent.memory}, a part of a field"
+        repair = 'run it alone with memory="messages"'
+        raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
     if agent.memory:
         fields[agent.memory] = (agent.memory, Annotated[list[Message], extend], field(default_factory=list))
     if ANSWER in fields:
@@ -139,7 +144,7 @@ class Asked(Generic[T]):
 
     async def answer(self) -> T:
         """Run it, and return its answer. Raises: as `Runner.run`."""
-        return await self._answer(await self._run())
+        return await self.answer_of(await self._run())
 
     async def events(self) -> AsyncGenerator[AgentEvent | T, None]:
         """Run it, and yield what it shows, then its answer. Raises: as `Runner.run`."""
@@ -147,24 +152,24 @@ class Asked(Generic[T]):
         async for event in run.events():
             if isinstance(event, AGENT_EVENTS):
                 yield event
-        yield await self._answer(run)
+        yield await self.answer_of(run)
 
     async def _run(self) -> Run[Any]:
         """Start its run, or resume the one that has the given id."""
-        graph, run_id = self._graph(), self.options.get("run_id")
+        graph, run_id = self.graph(), self.options.get("run_id")
         if run_id is None or not await self.runner.store.infos([run_id]):
             return self.runner.start(graph, self.inputs, **self.options)
         return self.runner.resume(run_id, graph, limits=self.options.get("limits"))
 
-    def _graph(self) -> GraphDefinition[Any]:
+    def graph(self) -> GraphDefinition[Any]:
         """Return its graph, made once for the same resources, with those that the Runner has and it can take."""
-        made = graphs_of(self.agent)
-        if self.resources not in made:
+        made, key = graphs_of(self.agent), ("once", self.resources)
+        if key not in made:
             factories = dict.fromkeys(self.resources, _given_by_the_runner)
-            made[self.resources] = graph_of_agent(self.agent, GraphDefinition, factories)
-        return made[self.resources]
+            made[key] = graph_of_agent(self.agent, GraphDefinition, factories)
+        return made[key]
 
-    async def _answer(self, run: Run[Any]) -> T:
+    async def answer_of(self, run: Run[Any]) -> T:
         """Return the answer of a run.
 
         Raises:
@@ -207,7 +212,17 @@ def asked(
         text = f"{agent.name} reads {name!r}, which is an option of the run too"
         repair = f"give what it reads as one mapping: runner.run({agent.name}, {{{name!r}: …}})"
         raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
-    return Asked(runner, agent, frozenset(resources), inputs, given)
+    if "chat" not in given:
+        if "idempotency_key" in given:
+            text, repair = "idempotency_key= is of a turn of a conversation", "give chat= too, or run_id= in its place"
+            raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
+        return Asked(runner, agent, frozenset(resources), inputs, given)
+    from graphengine.api.chats import Turn  # noqa: PLC0415 - it needs this module
+
+    if refused := sorted(given.keys() & {"run_id", "after"}):
+        repair = f"leave {refused[0]} out: the run's id is {agent.name}-{given['chat']}, and its memory goes on"
+        raise DefinitionError(f"chat= and {refused[0]}= exclude each other", where=f"agent {agent.name}", repair=repair)
+    return Turn(runner, agent, frozenset(resources), inputs, given)
 
 
 __all__ = ["Asked", "RunWaits", "asked", "graph_of_agent"]

@@ -112,6 +112,8 @@ class Runner(QueueRunner, Records):
         run_id: str | None = None,
         limits: Limits | None = None,
         after: str | None = None,
+        chat: str | None = None,
+        idempotency_key: str | None = None,
         tags: Iterable[str] | None = None,
         **more: object,
     ) -> T:
@@ -126,6 +128,10 @@ class Runner(QueueRunner, Records):
                 done again, and if it is over, its answer is returned.
             limits: As for `start`.
             after: As for `start`: an earlier run, whose conversation goes on if the agent has a memory.
+            chat: The key of a conversation, such as a user's id. All its turns are one run, `<agent>-<key>`, which
+                remembers them and waits for the next one, of any process. Without inputs the newest turn is continued,
+                after a crash or an answer of a person.
+            idempotency_key: The key of a turn of a conversation: the same turn sent again is not answered again.
             tags: As for `start`.
             more: What it reads, by name; an agent without a prompt reads `question`.
 
@@ -148,7 +154,8 @@ class Runner(QueueRunner, Records):
         """
         from graphengine.api.agent_runs import asked  # noqa: PLC0415 - other runs need no agents
 
-        options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags}
+        options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags, "chat": chat}
+        options |= {"idempotency_key": idempotency_key}
         return await asked(self, agent, self._given, {**(inputs or {}), **more}, options).answer()
 
     def stream(  # noqa: PLR0913 - the options of a run
@@ -160,6 +167,8 @@ class Runner(QueueRunner, Records):
         run_id: str | None = None,
         limits: Limits | None = None,
         after: str | None = None,
+        chat: str | None = None,
+        idempotency_key: str | None = None,
         tags: Iterable[str] | None = None,
         **more: object,
     ) -> AsyncGenerator[AgentEvent | T, None]:
@@ -173,12 +182,15 @@ class Runner(QueueRunner, Records):
             run_id: The run's id.
             limits: Limits of the run.
             after: An earlier run.
+            chat: The key of a conversation.
+            idempotency_key: The key of a turn of a conversation.
             tags: Tags of the run.
             more: What it reads, by name.
         """
         from graphengine.api.agent_runs import asked  # noqa: PLC0415 - the same
 
-        options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags}
+        options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags, "chat": chat}
+        options |= {"idempotency_key": idempotency_key}
         return asked(self, agent, self._given, {**(inputs or {}), **more}, options).events()
 
     if not TYPE_CHECKING:  # type checkers know that it has none of these

@@ -119,6 +119,7 @@ class SyncRunner:
         limits: Limits | None = None,
         tags: Iterable[str] = (),
     ) -> SyncRun[S]: ...
+    def drive(self, run_id: str, graph: GraphDefinition[S]) -> SyncRun[S]: ...
     def runs(
         self,
         *,
@@ -161,6 +162,8 @@ class SyncRunner:
         run_id: str | None = None,
         limits: Limits | None = None,
         after: str | None = None,
+        chat: str | None = None,
+        idempotency_key: str | None = None,
         tags: Iterable[str] | None = None,
         **more: object,
     ) -> T: ...
@@ -173,6 +176,8 @@ class SyncRunner:
         run_id: str | None = None,
         limits: Limits | None = None,
         after: str | None = None,
+        chat: str | None = None,
+        idempotency_key: str | None = None,
         tags: Iterable[str] | None = None,
         **more: object,
     ) -> Iterator[AgentEvent | T]: ...

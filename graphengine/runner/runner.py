@@ -597,6 +597,22 @@ class Runner:
                     with contextlib.suppress(RunExists, RunFailed):  # another process has just started it
                         await run.result()
         await self.send(run_id, topic, record, idempotency_key=idempotency_key)
+        return await self.drive(run_id, graph)
+
+    async def drive(self, run_id: str, graph: GraphDefinition[S]) -> Run[S]:
+        """Return a handle on a run that is driven here from now on, unless it is driven already, here or elsewhere.
+
+        For servers and pages to which a client comes back: the handle has the run's events and its result, whoever
+        drives it. If the other process leaves it with something to do, it continues here.
+
+        Args:
+            run_id: The run.
+            graph: The run's graph.
+
+        Raises:
+            CompileError: At once. `UnknownRun` and `GraphChanged` are raised by `result()`, and by `events()`.
+        """
+        lives = self._lives
         await lives.known(run_id)  # another caller's start may be about to find that the run exists
         here = lives.of(run_id)
         if here is None or here.claim.state == "parked":

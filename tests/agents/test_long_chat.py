@@ -15,7 +15,9 @@ EXCHANGES = 520
 
 def documented() -> Graph[Any]:
     """Return the graph of the page, made by the code of the page."""
-    found = re.search(r"```python\n(.*?)async def exchange", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    found = re.search(
+        r"```python\n(import asyncio\n.*?)async def exchange", PAGE.read_text(encoding="utf-8"), re.DOTALL
+    )
     assert found is not None
     names: dict[str, Any] = {"__name__": "chat"}
     exec(compile(found[1], str(PAGE), "exec"), names)  # noqa: S102 - our own page

@@ -21,7 +21,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "use" / "chat.md"
 def names() -> dict[str, Any]:
     """What the page's code defines, without its example at the end."""
     (source,) = re.findall(
-        r"^```python\n(.*?)^async def main", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+        r"^```python\n(import asyncio\n.*?)^async def main", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
     )
     names: dict[str, Any] = {"__name__": "chat"}
     exec(compile(source, str(PAGE), "exec"), names)  # noqa: S102 - our own page

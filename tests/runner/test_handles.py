@@ -522,6 +522,23 @@ async def test_start_or_send_starts_a_run_with_its_first_message(runner: Runner)
         await runner.start_or_send(chat(), "c", "said", "more")
 
 
+async def test_drive_gives_a_handle_whoever_drives_the_run(database: Path | str) -> None:
+    """Here it is driven once, elsewhere it is followed, and what nobody drives is driven here."""
+    gate = Gate()
+    graph = gate.graph()
+    async with Runner(database) as runner, Runner(database) as other:
+        run = runner.start(graph, run_id="r")
+        await gate.entered.wait()
+        handles = [await runner.drive("r", graph), await other.drive("r", graph)]
+        gate.leave.set()
+        results = await asyncio.gather(*(handle.result() for handle in (run, *handles)))
+        assert {result.status for result in results} == {"finished"}
+        await (await runner.start_or_send(chat(), "c", "said", "hello")).result()
+        assert (await (await other.drive("c", chat())).result()).status == "waiting"
+        with pytest.raises(UnknownRun):
+            await (await other.drive("none", chat())).result()
+
+
 async def test_a_chat_without_a_limit_of_steps_outlives_the_default_limit() -> None:
     """A chat without a step limit, as the guide advises, outlives the default limit, which allows 500 exchanges."""
 
