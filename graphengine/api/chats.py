@@ -131,18 +131,22 @@ class Turn(Asked[T]):
             yield event
 
     async def _followed(self, run: Run[Any], turn: str, seen: int) -> AsyncGenerator[AgentEvent | T, None]:
-        """Yield what happens from a step on until the turn has its answer, and that; a turn "" is the newest."""
-        is_this = not turn
+        """Yield what happens from a step on until the turn has its answer, and that; a turn "" is the newest.
+
+        The run rests then, or answers the next turn: a Runner that closes right after cuts nothing off.
+        """
+        is_this, answered = not turn, None
         async with aclosing(run.events(after=seen)) as events:
             async for event in events:
                 if isinstance(event, StepRecorded):
-                    is_this = is_this or _written(event.step).get(TURN) == turn
-                    if is_this and ANSWER in _written(event.step):
-                        yield self._read(event.step)
-                        return
-                elif is_this and isinstance(event, AGENT_EVENTS):
+                    written = _written(event.step)
+                    if answered is not None and TURN in written:
+                        break
+                    is_this = is_this or written.get(TURN) == turn
+                    answered = event.step if is_this and ANSWER in written else answered
+                elif is_this and answered is None and isinstance(event, AGENT_EVENTS):
                     yield event
-        yield await self._found(run, turn)
+        yield self._read(answered) if answered is not None else await self._found(run, turn)
 
     async def _found(self, run: Run[Any], turn: str) -> T:
         """Return the answer of a turn that was answered before.
