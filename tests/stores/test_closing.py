@@ -68,7 +68,10 @@ def interrupted_closing(begin: Callable[[], Awaitable[Closable]], at: int, monke
             if suspensions == at:
                 asyncio.get_running_loop().call_soon(main_task.cancel)
 
-        monkeypatch.setattr(opened, "_close", lambda: watched(close(), suspends))
+        async def closing() -> None:
+            await watched(close(), suspends)
+
+        monkeypatch.setattr(opened, "_close", closing)
         await opened.close()
 
     with suppress(asyncio.CancelledError):

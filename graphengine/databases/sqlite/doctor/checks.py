@@ -182,7 +182,8 @@ def _logs_without_row(connection: sqlite3.Connection) -> Iterator[Finding]:
             continue
         run_id, seq = str(facts["run_id"]), int(str(facts["parent_seq"])) + 1
         parent = _key_of(connection, facts["parent"])
-        values = key, run_id, key << KEY_BITS | seq, parent
+        row = key << KEY_BITS | seq
+        values = key, run_id, row, parent, row, run_id
         repair = f"{_DOCTOR} restores the run's row from its log"
         what = f"{what}: its row is missing; the log is that of run {run_id}"
         statement = DOCTOR_SQL["restore_run"]

@@ -53,9 +53,9 @@ DELETE FROM graph_specs WHERE rowid = ?;
 -- name: restore_run
 -- The other facts are corrected from the log once it has a row. A row with this id and no steps lost them to this one.
 INSERT OR REPLACE INTO runs (key, id, graph, fingerprint, status, created_at, parent, parent_seq, fence)
-SELECT ?1, ?2, '', '', 'running', (SELECT at FROM steps WHERE id = ?3), ?4, (?3 & 4294967295) - 1, 1
+SELECT ?, ?, '', '', 'running', (SELECT at FROM steps WHERE id = ?), ?, (? & 4294967295) - 1, 1
 WHERE NOT EXISTS (
-    SELECT * FROM runs AS r JOIN steps AS s ON s.id > r.key << 32 AND s.id < (r.key + 1) << 32 WHERE r.id = ?2
+    SELECT * FROM runs AS r JOIN steps AS s ON s.id > r.key << 32 AND s.id < (r.key + 1) << 32 WHERE r.id = ?
 );
 
 -- name: set_identity
