@@ -290,7 +290,10 @@ class Conversation(Generic[T]):
             used(usage_of(fresh[0]))
             record = {**record_of(fresh[0]), **extra, **self._recorded_too(request)}
             by: ModelCaller = {"agent": utf8_text(request.agent), "model": utf8_text(fresh[0].model or model.name)}
-            return StepResult(record, len(to_json(record)), usage_of(fresh[0]), by)
+            usage = usage_of(fresh[0])
+            if "feedback" in record:
+                usage = add_usage(usage, {"rejected_answers": 1})
+            return StepResult(record, len(to_json(record)), usage, by)
 
         with ExitStack() as reserved:  # until the answer is recorded, which is when it counts
             record = await self._runtime.step_result(name, str(self._turn), make)
@@ -582,7 +585,7 @@ class Conversation(Generic[T]):
             record = result_record(outcome, None if made is call else made.arguments)
             if outcome.error is not None:
                 raised.append(outcome.error)
-            return StepResult(record, len(to_json(record)))
+            return StepResult(record, len(to_json(record)), {"failed_tools": 1} if outcome.is_error else None)
 
         record = await self._runtime.step_result(f"tool {call.name}", number, make)
         for error in raised:  # after the record, which refuses an error that contains a secret

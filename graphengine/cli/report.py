@@ -20,7 +20,7 @@ from graphengine.engine.user_frames import is_user_code
 from graphengine.errors import GraphEngineError
 from graphengine.models.errors import ModelError, ModelUnavailable, PriceUnknown
 from graphengine.output_file import write_file
-from graphengine.state.amounts import allows_unknown_cost, are_offline, by_name, is_cost_unknown
+from graphengine.state.amounts import allows_unknown_cost, are_offline, by_name, is_cost_unknown, loss_words, losses_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -305,6 +305,8 @@ def show_cost(err: Channel, snapshot: Snapshot) -> None:
     err.prose(f"{took}, {usage_line(snapshot.usage)}")
     if snapshot.deaths and (snapshot.usage.get("calls") or 0):
         err.prose(f"not counted: model calls in flight, if any, at {counted(snapshot.deaths, 'death')} of its process")
+    if words := loss_words(losses_of(snapshot.usage, snapshot.losses)):
+        err.prose(f"losses on the way: {words}")
     if snapshot.inherited and any(snapshot.inherited.values()):
         err.prose(f"of that inherited from the parent: {usage_line(snapshot.inherited)}")
 

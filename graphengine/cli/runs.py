@@ -206,6 +206,10 @@ def _why(info: RunInfo, *, due: bool = False) -> str:
     if summary is None or info.status == "running":
         return ""
     text = one_line(summary.reason, _WAIT_CHARACTERS)
+    if summary.losses and not due:
+        from graphengine.state.amounts import loss_words
+
+        text += f" ({loss_words(summary.losses)})"
     if due and info.due_at is not None:
         until = f"until {when(info.due_at)}"
         text += f" {until}" if summary.kind == "sleep" else f" ({until})"

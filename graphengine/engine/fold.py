@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from graphengine.engine.steps import Step
-    from graphengine.state.amounts import Usage
+    from graphengine.state.amounts import LossName, Usage
 
 
 def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
@@ -297,6 +297,8 @@ def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
     snapshot.steps += 1
     if frame.sub is not None:
         _count_in_graphs(frame.sub)
+    if facts.fallback:
+        _lose(snapshot, "fallbacks")
     if facts.marks:
         _set_marks(frame, facts)
     if facts.sent:
@@ -322,6 +324,8 @@ def _attempt(snapshot: Snapshot, step: Step, facts: steps.Attempt) -> None:
     """End a failed attempt; another attempt or the fallback follows."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
+    if facts.then != "fallback":
+        _lose(snapshot, "retries")
     if isinstance(frame.phase, (Collecting, Inside)):
         drop_children(snapshot, frame)
     elif isinstance(frame.phase, Waiting):
@@ -340,6 +344,8 @@ def _failed(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
     """End a visit that failed for good: move along a failure edge, or fail the frame."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
+    if frame.kind == "item" and facts.has_failed:
+        _lose(snapshot, "failed_items")
     if step.update:
         _apply(frame, step)
     if not facts.has_failed:
@@ -411,6 +417,8 @@ def _item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
     """Complete an item of a map, and begin the next one."""
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
+    if facts.fallback:
+        _lose(snapshot, "fallbacks")
     if isinstance(frame.phase, (Inside, Waiting)):
         _end_visit(snapshot, frame)
     end_item(snapshot, frame, facts.writes, facts.sent)
@@ -581,6 +589,10 @@ def _spend(snapshot: Snapshot, frame: Frame, spent: Usage) -> None:
         while sub is not None:
             sub.spent = add_usage(sub.spent, spent)
             sub = sub.up.sub if sub.up is not None else None
+
+
+def _lose(snapshot: Snapshot, what: LossName) -> None:
+    snapshot.losses[what] = snapshot.losses.get(what, 0) + 1
 
 
 _BEGINNINGS: Final = frozenset((steps.Started, steps.Resumed, steps.Branched))

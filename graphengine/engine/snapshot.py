@@ -193,6 +193,8 @@ class Snapshot(Struct, eq=False):
         steps: Completed node visits.
         usage: Model calls, tokens and cost so far; `cost_usd` is None once a price was unknown.
         inherited: The part of `usage` that was spent before the run branched off.
+        losses: What nodes lost on the way, by the names of `graphengine.state.amounts.LOSSES`; calls count theirs in
+            `usage`.
         limits: The limits at which it stops.
         ending: Why it ended, while it is not running.
         failure: The failure it ended with, if it failed.
@@ -221,6 +223,7 @@ class Snapshot(Struct, eq=False):
     steps: int = 0
     usage: Usage = {}
     inherited: Usage = {}
+    losses: dict[str, int] = {}
     limits: LimitsRecord = {}
     ending: Ending | None = None
     failure: FailureRecord | None = None

@@ -108,6 +108,7 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     waiting: int
     deaths: int = 0
     failures: list[LostItem] = []
+    losses: dict[str, int] = {}
     shared_process: bool | UnsetType = UNSET
     frames: dict[str, _Frame]
 

@@ -29,6 +29,7 @@ from graphengine.records.step_document import (
     failure_document,
     step_document,
 )
+from graphengine.state.amounts import losses_of
 from graphengine.state.encoded import opened
 from graphengine.state.ending import Ending
 from graphengine.stores.base import Status, Summary, status_of
@@ -102,6 +103,7 @@ class RunHead(Document):
         waits: What it waits for.
         usage: Its usage of models, including what it inherited.
         inherited: The part of it that was spent before it branched off.
+        losses: What was lost on the way: `failed_items`, `fallbacks`, `retries`, `rejected_answers`, `failed_tools`.
         deaths: How often its process died with nodes in flight: their calls of models are in no usage.
     """
 
@@ -115,6 +117,7 @@ class RunHead(Document):
     waits: Sequence[Wait]
     usage: Usage
     inherited: Usage
+    losses: Mapping[str, int]
     deaths: int
 
 
@@ -172,6 +175,7 @@ def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
         "parent": _parent(info),
         "tags": info.tags,
         "inherited": usage_from(snapshot.inherited),
+        "losses": losses_of(snapshot.usage, snapshot.losses),
         "deaths": snapshot.deaths,
     }
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.steps import Recorded, usage_of, without_items
 from graphengine.history.usage import spent_since
-from graphengine.state.amounts import are_offline, is_cost_unknown
+from graphengine.state.amounts import LOSSES, are_offline, is_cost_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
@@ -59,7 +59,7 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
     found: dict[tuple[str, str, str, bool], amounts.Usage] = {}
     for step in steps:
         usage = usage_of(step)
-        if not usage:
+        if not usage or usage.keys() <= LOSSES.keys():
             continue
         agent = model = ""
         if isinstance(step.data, Recorded) and step.data.by:

@@ -14,6 +14,7 @@ from graphengine.errors import DefinitionError, GraphEngineError, StoreError
 from graphengine.graph.elsewhere import OF_RESULTS, missing
 from graphengine.history.load import Wait, load_snapshot, waits_of
 from graphengine.history.usage import NO_USAGE, Usage, usage_from
+from graphengine.state.amounts import losses_of
 from graphengine.state.declared import values_of
 from graphengine.state.encoded import opened
 from graphengine.state.failure import Failure
@@ -80,6 +81,8 @@ class Result(Generic[S]):
         repair: How to fix the failure, if the engine knows.
         usage: What it used of models in total.
         inherited: The part of the usage from before the run branched off its parent.
+        losses: What was lost on the way to the end: `failed_items`, `fallbacks`, `retries`, `rejected_answers` and
+            `failed_tools`, each if there was one.
         deaths: How often a process died with nodes of the run in flight: model calls in flight then are in no usage.
         visits: Completed node visits.
         seq: The last step of its log.
@@ -107,6 +110,7 @@ class Result(Generic[S]):
     waits: Sequence[Wait] = ()
     cut_off: Sequence[str] = ()
     deaths: int = 0
+    losses: Mapping[str, int] = field(default_factory=dict)
     cause: BaseException | None = field(default=None, compare=False, repr=False)
     recorded: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
@@ -207,6 +211,7 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         usage=usage_from(snapshot.usage) if snapshot.usage else NO_USAGE,
         inherited=usage_from(snapshot.inherited) if snapshot.inherited else NO_USAGE,
         deaths=snapshot.deaths,
+        losses=losses_of(snapshot.usage, snapshot.losses) if snapshot.usage or snapshot.losses else {},
         visits=snapshot.steps,
         seq=snapshot.seq,
         elapsed_seconds=snapshot.elapsed_seconds,

@@ -18,12 +18,21 @@ TokensName: TypeAlias = Literal[
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"
 ]
 CountName: TypeAlias = TokensName | Literal["calls", "offline_calls", "unknown_calls"]
+LossName: TypeAlias = Literal["failed_items", "fallbacks", "retries", "rejected_answers", "failed_tools"]
+LOSSES: Final[Mapping[str, tuple[str, str]]] = {
+    "failed_items": ("item failed", "items failed"),
+    "fallbacks": ("fallback", "fallbacks"),
+    "retries": ("retry", "retries"),
+    "rejected_answers": ("answer rejected", "answers rejected"),
+    "failed_tools": ("tool call failed", "tool calls failed"),
+}
+"""What a run can lose on its way to its end, the worst first, and how one and several of each are called."""
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     class Usage(TypedDict, total=False):
-        """What was spent on models, by the names of `graphengine.runner.Usage`.
+        """What was spent on models, by the names of `graphengine.runner.Usage`, and what was lost.
 
         Attributes:
             calls: Answers of models, and failed calls that used tokens, or may have.
@@ -36,6 +45,8 @@ if TYPE_CHECKING:
             reasoning_tokens: The part of the output tokens that was reasoning.
             priced_usd: If `cost_usd` is None: the cost of the calls whose price is known.
             unknown_calls: Calls that failed in progress, whose usage is not known.
+            rejected_answers: Answers of models that did not fit, and were asked for again.
+            failed_tools: Calls of tools whose result was an error.
         """
 
         calls: int
@@ -48,6 +59,8 @@ if TYPE_CHECKING:
         reasoning_tokens: int
         priced_usd: float
         unknown_calls: int
+        rejected_answers: int
+        failed_tools: int
 
     class LimitsRecord(TypedDict, total=False):
         """The limits that are set, by the names of `graphengine.Limits`.
@@ -78,6 +91,25 @@ def by_name(amounts: Usage | LimitsRecord) -> Mapping[str, float | None]:
     {'calls': 1}
     """
     return cast("Mapping[str, float | None]", amounts)
+
+
+def losses_of(usage: Usage, losses: Mapping[str, int]) -> dict[str, int]:
+    """Return what was lost on the way, by the names of `LOSSES`, the worst first: of nodes, and in calls.
+
+    >>> losses_of({"calls": 3, "failed_tools": 2}, {"failed_items": 1})
+    {'failed_items': 1, 'failed_tools': 2}
+    """
+    amounts = {**by_name(usage), **losses}
+    return {name: int(amounts[name] or 0) for name in LOSSES if amounts.get(name)}
+
+
+def loss_words(losses: Mapping[str, int]) -> str:
+    """Return losses in words; "" if there are none.
+
+    >>> loss_words({"failed_items": 3, "retries": 25, "rejected_answers": 1})
+    '3 items failed, 25 retries, 1 answer rejected'
+    """
+    return ", ".join(f"{count} {LOSSES[name][count > 1]}" for name, count in losses.items() if name in LOSSES)
 
 
 def is_cost_unknown(usage: Usage) -> bool:

@@ -7,7 +7,7 @@ the steps; that is the engine's part. `tests/conformance` tests any store agains
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypedDict
 
 import msgspec
@@ -46,6 +46,7 @@ class Summary:
         tokens: The tokens of all calls of models.
         visits: Completed node visits.
         seconds: Driven time.
+        losses: What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`.
     """
 
     reason: str = ""
@@ -55,6 +56,7 @@ class Summary:
     tokens: int = 0
     visits: int = 0
     seconds: float = 0.0
+    losses: dict[str, int] = field(default_factory=dict)
 
 
 def summary_text(summary: Summary) -> str:

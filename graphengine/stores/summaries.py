@@ -10,6 +10,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
 from graphengine.engine.ready import of_limit
+from graphengine.state.amounts import losses_of
 from graphengine.stores.base import Summary
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
         >>> from graphengine.engine.snapshot import Snapshot
         >>> from graphengine.state.ending import Ending
         >>> summary_of(Snapshot(status="finished", ending=Ending("end", label="approved"), steps=3))
-        Summary(reason='approved', kind='end', waits=0, cost_usd=0.0, tokens=0, visits=3, seconds=0.0)
+        Summary(reason='approved', kind='end', waits=0, cost_usd=0.0, tokens=0, visits=3, seconds=0.0, losses={})
     """
     reason = kind = ""
     waits = 0
@@ -53,6 +54,7 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
         int(of_limit("tokens", usage)),
         snapshot.steps,
         float(snapshot.elapsed_seconds),
+        losses_of(usage, snapshot.losses) if usage or snapshot.losses else {},
     )
 
 

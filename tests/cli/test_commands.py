@@ -12,7 +12,7 @@ from graphengine.errors import StoreError
 from tests.cli.programs import COUNTER, Invoke, document
 
 KEYS = ["schema", "run_id", "graph", "status", "parent", "tags", "ending", "error", "waits", "usage", "inherited"]
-KEYS += ["deaths", "state", "failures", "spending", "steps"]
+KEYS += ["losses", "deaths", "state", "failures", "spending", "steps"]
 ERROR_KEYS = {"code", "message", "where", "repair"}
 STEP_KEYS = ["seq", "path", "kind", "node", "visit", "attempt", "edge", "targets", "update"]
 STEP_KEYS += ["why", "error", "detail", "usage", "started_at", "finished_at"]

@@ -164,7 +164,9 @@ async def test_json_that_is_nested_without_end_is_damage(open_store: OpenStore, 
         (key,) = connection.execute("SELECT key FROM runs WHERE id = 'r'").fetchone()
         row = key << 32 | 1
         connection.execute("DELETE FROM steps WHERE run = ?", (key,))
-        connection.execute("INSERT INTO steps (id, at, body, sum) VALUES (?, 1, ?, sum_of(?, ?))", (row, bomb, row, bomb))
+        connection.execute(
+            "INSERT INTO steps (id, at, body, sum) VALUES (?, 1, ?, sum_of(?, ?))", (row, bomb, row, bomb)
+        )
         connection.commit()
     store = await open_store(read_only=True)
     with refused(StoreCorrupt):

@@ -10,7 +10,7 @@ import { Branches, Panel, Spending } from "./panel.js";
 import { Acts, Questions } from "./acts.js";
 import { Branch, Now, canDrive, joined } from "./drive.js";
 import { notesOf } from "./notes.js";
-import { ago, brief, cost, count, seconds, tokens } from "./words.js";
+import { ago, brief, cost, count, lost, seconds, tokens } from "./words.js";
 
 const TABS = ["step", "state", "scores", "cost", "branches", "raw"];
 
@@ -129,6 +129,7 @@ export function Run({ id, at, session }) {
       <h1><${Status} status=${head.shown} word=${false} /> ${id}</h1>
       <${Link} to=${`/graph?${query({ graph: head.graph })}`}>${head.graph}</${Link}>
       <span class="ends"><b class="is-${head.shown}">${head.shown}</b> ${reason(head)}</span>
+      ${lost(head.losses) && html`<span class="losses">${lost(head.losses)}</span>`}
       <span class="soft">${seconds(head.took)}${cost(head.usage) && `, ${cost(head.usage)}`}${tokens(head.usage) && `, ${tokens(head.usage)} tokens`}, ${count(head.seq, "step")}, ${ago(head.updated_at, now)}</span>
       ${head.parent && html`<span>branch of <${Link} to=${runAddress(head.parent.run_id, head.parent.seq)}>${head.parent.run_id} at ${head.parent.seq}</${Link}></span>`}
       <span class="live ${live ? "on" : ""}" role="status">${live ? "● live" : "○ not connected"}</span>

@@ -3,7 +3,7 @@
 import { html, useState, useEffect, useMemo, useRef } from "./html.js";
 import { follow, get, query } from "./api.js";
 import { Failure, Link, List, Status, go, runAddress, useKeys, useNow } from "./parts.js";
-import { STATUSES, ago, cost, dollars, seconds, tokens, when } from "./words.js";
+import { STATUSES, ago, cost, dollars, lost, seconds, tokens, when } from "./words.js";
 
 const PAGE = 200;
 const HEIGHT = 52;
@@ -230,9 +230,13 @@ function spentOf(summary) {
 /** Why a run ended or what it waits for, from its summary. */
 function Reason({ summary, status }) {
   const { reason, kind, waits } = summary;
-  if (status === "waiting") return html`<b class="is-waiting">${kind === "ask" ? "asks" : "waits"}</b> ${reason}${waits > 1 ? ` (and ${waits - 1} more)` : ""}`;
+  const losses = lost(summary.losses) && html` <small class="losses">${lost(summary.losses)}</small>`;
+  if (status === "waiting") {
+    const word = kind === "ask" ? "asks" : "waits";
+    return html`<b class="is-waiting">${word}</b> ${reason}${waits > 1 ? ` (and ${waits - 1} more)` : ""}${losses}`;
+  }
   const place = status === "failed" ? "at " : "";
-  return html`<b class="is-${status}">${status}</b> ${reason !== "otherwise" && reason ? place + reason : ""}`;
+  return html`<b class="is-${status}">${status}</b> ${reason !== "otherwise" && reason ? place + reason : ""}${losses}`;
 }
 
 function Why({ line, status }) {

@@ -45,6 +45,20 @@ export function tokens(usage) {
   return sum ? (sum < 1000 ? `${sum}` : `${(sum / 1000).toFixed(1)} k`) : "";
 }
 
+const LOSSES = {
+  failed_items: ["item failed", "items failed"],
+  fallbacks: ["fallback", "fallbacks"],
+  retries: ["retry", "retries"],
+  rejected_answers: ["answer rejected", "answers rejected"],
+  failed_tools: ["tool call failed", "tool calls failed"],
+};
+
+/** What a run lost on its way, in words; "" if nothing. */
+export function lost(losses) {
+  const found = Object.entries(losses || {}).filter(([name]) => LOSSES[name]);
+  return found.map(([name, number]) => `${number} ${LOSSES[name][number === 1 ? 0 : 1]}`).join(", ");
+}
+
 export function count(number, noun) {
   return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 }
