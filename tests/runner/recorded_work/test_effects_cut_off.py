@@ -32,7 +32,7 @@ from graphengine.errors import InputError, RunIsDriven
 from graphengine.graph.effect import Effect
 from graphengine.models.scripted import calls
 from graphengine.worker.worker import RunOutcome, WorkerEvent
-from tests.kit.runs import SOON, pass_time
+from tests.kit.runs import SOON, outlast, pass_time
 
 HOUR = 3600.0
 
@@ -46,14 +46,22 @@ class State(BaseModel):
 class Ledger:
     """The receiver of effects: a file with a line for each, its key. The first `troubles` effects have trouble."""
 
-    def __init__(self, file: Path, trouble: Callable[[], Awaitable[object]], troubles: int = 1) -> None:
-        self._file, self._trouble, self._troubles = file, trouble, troubles
+    def __init__(
+        self, file: Path, trouble: Callable[[], Awaitable[object]], troubles: int = 1, *, in_thread: bool = False
+    ) -> None:
+        self._file, self._trouble, self._troubles, self.in_thread = file, trouble, troubles, in_thread
+        self._loop = asyncio.get_running_loop()
         self.begun = asyncio.Event()
 
     @property
     def keys(self) -> list[str]:
         """The keys of all effects that happened."""
         return self._file.read_text(encoding="utf-8").splitlines() if self._file.exists() else []
+
+    @property
+    def chosen(self) -> Callable[[str], object]:
+        """The function that acts."""
+        return self.act_in_a_thread if self.in_thread else self.act
 
     async def act(self, idempotency_key: str) -> str:
         """Act, and return."""
@@ -63,6 +71,12 @@ class Ledger:
         self._troubles -= 1
         if self._troubles >= 0:
             await self._trouble()
+        return "acted"
+
+    def act_in_a_thread(self, idempotency_key: str) -> str:
+        """Act, and return when each time limit is over."""
+        asyncio.run_coroutine_threadsafe(self.act(idempotency_key), self._loop).result()
+        outlast(self._loop, 0.05)
         return "acted"
 
     def find(self, idempotency_key: str) -> str:
@@ -81,6 +95,11 @@ async def hang_for_hours() -> None:
     """Let each time limit pass, and do not return."""
     pass_time(2 * HOUR)
     await hang()
+
+
+async def pass_hours() -> None:
+    """Let each time limit pass."""
+    pass_time(2 * HOUR)
 
 
 async def break_down() -> None:
@@ -102,21 +121,24 @@ def as_node(ledger: Ledger, effect: Effect, node: dict[str, Any], _: dict[str, A
     async def act(ctx: Context) -> str:
         return await ledger.act(ctx.idempotency_key)
 
-    return made(act, effect=effect, **node)
+    def act_in_a_thread(ctx: Context) -> str:
+        return ledger.act_in_a_thread(ctx.idempotency_key)
+
+    return made(act_in_a_thread if ledger.in_thread else act, effect=effect, **node)
 
 
 def as_call(ledger: Ledger, effect: Effect, node: dict[str, Any], _: dict[str, Any]) -> Graph[State]:
     """Return a graph whose node makes a recorded call that is the effect."""
 
     async def work(ctx: Context) -> str:
-        return await ctx.call(ledger.act, effect=effect)
+        return await ctx.call(ledger.chosen, effect=effect)
 
     return made(work, **node)
 
 
 def as_tool(ledger: Ledger, effect: Effect, node: dict[str, Any], options: dict[str, Any]) -> Graph[State]:
     """Return a graph whose agent has the effect as a tool, and answers with what the tool returned."""
-    acting = tool(ledger.act, name="act", description="Act.", effect=effect, **options)
+    acting = tool(ledger.chosen, name="act", description="Act.", effect=effect, **options)
     model = ScriptedModel(
         lambda request: request.messages[-1].text if len(request.messages) > 1 else calls(("act", {}))
     )
@@ -220,6 +242,21 @@ async def test_an_effect_that_was_cut_off_is_not_repeated(
                 result = await runner.resume("r", graph).result()
             assert result.output == ("found" if finds_out else "told")
         assert (await runner.store.info("r")).status == "finished"
+    assert len(ledger.keys) == 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_an_effect_in_a_thread_that_returns_too_late_is_not_repeated(
+    form: Form, database: Path | str, tmp_path: Path
+) -> None:
+    """The time of its node is over before its thread returns: a person is asked, whatever the retries."""
+    ledger = Ledger(tmp_path / "ledger", pass_hours, in_thread=True)
+    graph = form(ledger, "once", {"timeout_seconds": HOUR}, {})
+    async with Runner(database) as runner:
+        result = await runner.start(graph, run_id="r").result()
+        assert (result.status, [wait.kind for wait in result.waits]) == ("waiting", ["unknown"])
+        await runner.answer("r", {"result": "told"})
+        assert (await runner.resume("r", graph).result()).output == "told"
     assert len(ledger.keys) == 1
 
 
