@@ -59,7 +59,7 @@ class Ledger:
         return self._file.read_text(encoding="utf-8").splitlines() if self._file.exists() else []
 
     @property
-    def chosen(self) -> Callable[[str], object]:
+    def chosen(self) -> Callable[[str], Any]:
         """The function that acts."""
         return self.act_in_a_thread if self.in_thread else self.act
 
