@@ -258,7 +258,7 @@ def index_for_models() -> str:
     """Return `llms.txt`: what the project is, and each page of docs/README.md and of the API reference on the site."""
     about = (ROOT / "README.md").read_text(encoding="utf-8").split("\n\n")[1]
     pages = (ROOT / "docs" / "README.md").read_text(encoding="utf-8").partition("\n\n")[2]
-    address = re.sub(r"\]\((?:\.\./([A-Z_]+)|([\w/]+?))(?:/README)?\.md\)", _address, pages)
+    address = re.sub(r"\]\((?:\.\./([A-Z_]+)|([\w/-]+?))(?:/README)?\.md\)", _address, pages)
     names = re.sub(r"\]\((\w+)\.md\)", r"](api/\1/)", overview().partition("\n\n## ")[2])
     head = f"# graphengine\n\n> {' '.join(about.split())}\n\n[All pages in one text](llms-full.txt)"
     return f"{head}\n\n{address}\n## API reference: {names}"

@@ -35,6 +35,7 @@ SEARCHES = (
     "benchmarks/test_benchmarks.py",
     "compile/test_loops.py::test_every_run_without_an_end_is_found",
     "crash",
+    "docs/test_nothing_acts_twice_page.py::test_an_order_is_refunded_once_whenever_the_program_is_killed",
     "engine/test_random_forks.py",
     "engine/test_random_graphs.py",
     "engine/test_random_nests.py",

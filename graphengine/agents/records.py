@@ -231,7 +231,8 @@ def outcome_of(tool: str, value: object) -> ToolOutcome:
     as `[media 1: photo.png]` stands for each medium. A value without a JSON form, or one that is too long, is an error.
     """
     if isinstance(value, ToolOutcome):
-        return replace(_passable(tool, value.text, is_error=value.is_error), media=tuple(value.media))
+        passed = _passable(tool, value.text, is_error=value.is_error)
+        return replace(passed, media=tuple(value.media), is_unknown=value.is_unknown)
     items: Sequence[object] = value if isinstance(value, (list, tuple)) else [value]
     parts = [item for item in items if isinstance(item, (str, Media))]
     if len(parts) == len(items) and any(isinstance(part, Media) for part in parts):

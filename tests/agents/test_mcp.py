@@ -13,14 +13,16 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from pydantic import BaseModel
 
-from graphengine import Agent
+from graphengine import END, START, Agent, Graph, Retry, Runner
 from graphengine.agents import mcp_connection
 from graphengine.agents.mcp_servers import McpServer, mcp
 from graphengine.agents.tools import Tool, ToolOutcome, ToolSource, ToolsUnavailable
 from graphengine.errors import DefinitionError
 from graphengine.models import ScriptedModel
 from graphengine.models.base import ToolSpec
+from graphengine.models.scripted import calls
 from tests.agents.tool_kits import in_thread
 from tests.kit import forks
 from tests.kit.runs import SOON
@@ -397,6 +399,27 @@ async def test_a_server_that_does_not_start_again_is_an_error_of_the_call(tmp_pa
     assert [tool.name for tool in await source.open()] == ["act"]
     await source.close()
     await source.close()
+
+
+@pytest.mark.parametrize("on_error", ["report", "raise"])
+async def test_an_effect_whose_server_dies_is_not_repeated(on_error: Any, tmp_path: Path) -> None:
+    """Its end is unknown: the model is not told of an error, and no second server is started, but a person is asked."""
+
+    class Desk(BaseModel):
+        said: str = ""
+
+    source = odd("once", str(tmp_path / "flag"), effect="once", on_error=on_error)
+    agent = Agent("clerk", model=ScriptedModel([calls(("act", {})), "done"]), prompt="Act.", tools=[source])
+    graph = Graph("desk", Desk, result="said")
+    graph.add_node("serve", agent, writes="said", retry=Retry(attempts=2, initial_seconds=0))
+    graph.add_path(START, "serve", END)
+    async with Runner() as runner:
+        (wait,) = (await runner.start(graph, run_id="r").result()).waits
+        assert wait.kind == "unknown"
+        assert "It is not known whether the call took effect" in wait.question
+        await runner.answer("r", {"result": "acted"})
+        (tmp_path / "flag").unlink()
+        assert (await runner.resume("r", graph).result()).output == "done"
 
 
 async def test_an_opening_starts_a_server_that_has_died() -> None:

@@ -95,18 +95,18 @@ def start(database: str, tmp_path: Path) -> Iterator[Start]:
         holder.process.end()
 
 
-def suspend(holder: Holder, database: str) -> None:
+def suspend(process: forks.Child, database: str) -> None:
     """Stop it with SIGSTOP while it neither reads nor commits, since it would otherwise keep a lock of SQLite."""
     if is_postgres(database):
-        holder.process.stop()
+        process.stop()
         return
     with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as probe:
         while True:
-            holder.process.stop()
+            process.stop()
             ((is_busy, *_),) = probe.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             if not is_busy:
                 return
-            os.kill(holder.pid, signal.SIGCONT)
+            os.kill(process.pid, signal.SIGCONT)
 
 
 def wait_for_death(database: str) -> None:
@@ -158,7 +158,7 @@ def test_a_process_that_was_suspended_past_its_lease_writes_no_more(
     """SIGSTOP, and another one takes over and finishes; SIGCONT, and the first is refused, with the reason."""
     first = start(SHORT_SECONDS, "start")
     first.line("in second")
-    suspend(first, database)
+    suspend(first.process, database)
     second = start(LONG_SECONDS, "insist")
     second.line("in second")
     (tmp_path / "gate").touch()

@@ -102,6 +102,19 @@ async def test_a_dead_child_is_a_failure_to_retry(pool: Executor, tmp_path: Path
         assert (await runner.start(again, {"n": 2}).result()).state.out == 4
 
 
+async def test_an_effect_whose_child_dies_is_not_repeated(pool: Executor, tmp_path: Path) -> None:
+    """Its end is unknown, whatever its retries: a person says it."""
+    retry = Retry(attempts=3, initial_seconds=0)
+    dies = graph(heavy.dies_at_first, "pid", on="cpu", effect="once", retry=retry)
+    async with Runner(executors={"cpu": pool}) as runner:
+        asked = await runner.start(dies, {"folder": str(tmp_path)}, run_id="r").result()
+        assert (asked.status, [wait.kind for wait in asked.waits]) == ("waiting", ["unknown"])
+        failures = [s.data.error for s in await runner.history("r") if s.kind == "attempt"]  # type: ignore[union-attr]
+        assert [failure.kind for failure in failures if failure is not None] == ["worker_died"]
+        await runner.answer("r", {"result": 7})
+        assert (await runner.resume("r", dies).result()).state.pid == 7
+
+
 async def test_a_timeout_ends_the_child(processes: ProcessExecutor, tmp_path: Path) -> None:
     """When an attempt's time is over, its process no longer exists, and the next attempt begins in another one.
 

@@ -72,6 +72,7 @@ class CrashPoints:
 
     Args:
         die_at: Where to die by SIGKILL; None: nowhere.
+        instead: What happens there instead, in the thread that passes the point.
 
     Attributes:
         passed: The points passed so far, in order.
@@ -83,8 +84,9 @@ class CrashPoints:
         [Point(name='before append', number=1)]
     """
 
-    def __init__(self, die_at: Point | None = None) -> None:
+    def __init__(self, die_at: Point | None = None, instead: Callable[[], object] | None = None) -> None:
         self._die_at = die_at
+        self._instead = instead or _die
         self._counts: dict[str, int] = {}
         self._counting = threading.Lock()  # the store's thread passes commits
         self.passed: list[Point] = []
@@ -95,8 +97,8 @@ class CrashPoints:
             number = self._counts[name] = self._counts.get(name, 0) + 1
             point = Point(name, number)
             self.passed.append(point)
-            if point == self._die_at:
-                os.kill(os.getpid(), signal.SIGKILL)
+        if point == self._die_at:
+            self._instead()
 
     def watched(self, store: Store) -> Store:
         """Return the store with a point before and after each call; `after` is once the call's effect is guaranteed."""
@@ -155,6 +157,10 @@ class CrashPoints:
 
         _replace(worker, "connect", of_thread, undone)
         _replace(checkpoints, "connect", for_steps, undone)
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 class _Watched:
