@@ -300,7 +300,7 @@ def _moved(claim: Claim, given: Moved) -> Do:
     # 3. The claim succeeds. All checks were made for step 5, so they are made again. If a process had died before 1,
     # and the other one only resumed the run, it died as well: a node that kills its process does that.
     claim.was_held = (given.held or claim.was_held) and given.resumed
-    return Do(release=True, open="now")
+    return Do(open="now")
 
 
 def _found(claim: Claim, given: Found) -> Do:

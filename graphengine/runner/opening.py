@@ -262,6 +262,7 @@ async def resume(
     shared, store = life.shared, life.shared.store
     shared.opening += 1
     fence = None if taken is None else taken.fence
+    is_claimed = False  # here, not when it was taken
     try:
         await store.open()
         while True:
@@ -271,17 +272,17 @@ async def resume(
                 if fence is not None:
                     await release(store, life.id, fence)
                 return result
-            if fence is None:
+            if is_claimed:
+                look = look._replace(held=life.claim.was_held)
+            elif fence is None:
                 fence = await store.claim(life.id)
+                is_claimed = True
                 claimed = await store.info(life.id)
                 if claimed.seq != look.info.seq:
                     last = await store.steps(life.id, claimed.seq - 1, claimed.seq)
-                    moved = Moved(look.info.held, any(step.kind == "resumed" for step in last))
-                    if life.claim.step(moved).release:
-                        await release(store, life.id, fence)
-                        fence = None
-                    continue
-                look = look._replace(info=claimed, held=look.info.held or life.claim.was_held)
+                    life.claim.step(Moved(look.info.held, any(step.kind == "resumed" for step in last)))
+                    continue  # and keep the claim: a run that is given back looks as if no process had died with it
+                look = look._replace(info=claimed, held=look.info.held)
             return await _resumed(life, look._replace(fence=fence), limits, pause, retry_failed=retry_failed)
     except BaseException:
         if fence is not None:
@@ -345,7 +346,8 @@ async def _resumed(
     driving = await life.claimed(snapshot, size_bytes, info=look.info)
     driving.fence = look.fence or 0
     crashed = snapshot.status == "running" and look.held
-    shared_process = shared.opening > 1 or bool(shared.driven.keys() - {life.id})
+    # A worker can begin others beside it at any time, until it was told to let this one be alone.
+    shared_process = life.claim.gives_way or shared.opening > 1 or bool(shared.driven.keys() - {life.id})
     inbox = await store.inbox([life.id]) if look.inbox is None else look.inbox
     stale = [message.id for message in inbox if message.kind == "stop" and life.claim.asked]
     news = [message for message in inbox if message.id not in stale]

@@ -589,8 +589,8 @@ class Runner:
         record = as_record(payload, "the message", self._shared.sizes.message_bytes)
         await lives.known(run_id)
         if not await self.store.infos([run_id]):
-            await lives.known(run_id)  # another caller may have started it here meanwhile
-            if lives.of(run_id) is None:
+            await lives.known(run_id)  # another caller may have started it here meanwhile, and it may rest already
+            if not await self.store.infos([run_id]) and lives.of(run_id) is None:
                 run = self.start(graph, state, run_id=run_id, limits=limits, tags=tags)
                 await run.begun()
                 if life_of(run).task.done():

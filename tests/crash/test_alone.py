@@ -30,6 +30,7 @@ class Here:
         in_flight: Set when the harmless one is in flight.
         may_end: Set when it may end.
         driven: What is driven here; set by the test.
+        meanwhile: What happens while the node of the deadly one is in flight.
         beside: What was driven beside the deadly run, each time its node began.
     """
 
@@ -37,10 +38,13 @@ class Here:
         self.in_flight, self.may_end = asyncio.Event(), asyncio.Event()
         self.beside: list[set[str]] = []
         self.driven: Callable[[], set[str]] = set
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
         self.graphs = {"bad": graph_of("bad", self._bad), "good": graph_of("good", self._good)}
 
     async def _bad(self) -> str:
         self.beside.append(self.driven() - {"bad"})
+        if self.meanwhile is not None:
+            await self.meanwhile()
         self.may_end.set()
         return "bad"
 
@@ -94,8 +98,12 @@ async def crashes_of(runner: Runner, run_id: str) -> list[bool]:
 
 @pytest.mark.parametrize("at", ["info", "claim"])
 async def test_a_worker_that_looked_before_the_second_crash_drives_it_alone(database: str, at: str) -> None:
-    """It sees one crash; another worker claims the run and dies; then it claims it, and drives it after the others."""
+    """It sees one crash; another worker claims the run and dies; then it claims it, and drives it after the others.
+
+    It does not give the run back before the second crash is recorded: whoever took it then would see only one.
+    """
     here, ends = Here(), list[tuple[str, str]]()
+    released: list[list[bool]] = []
 
     async def in_between() -> None:
         await here.in_flight.wait()
@@ -114,7 +122,13 @@ async def test_a_worker_that_looked_before_the_second_crash_drives_it_alone(data
         worker = Worker(runner, *here.graphs.values(), poll_seconds=0.01, on_event=note)
         here.driven = lambda: set(worker.standing.driven)
         once_before(runner, at, in_between)
+
+        async def note_crashes() -> None:
+            released.append(await crashes_of(runner, "bad"))
+
+        once_before(runner, "release", note_crashes)
         await worker.run()
+        assert released == [[True, True]]
         assert ends == [("bad", "running"), ("good", "finished"), ("bad", "finished")]
         assert here.beside == [set()]
         assert await crashes_of(runner, "bad") == [True, True, False]
@@ -215,6 +229,35 @@ async def test_a_released_run_with_two_crashes_is_driven_alone(runner: Runner) -
     await asyncio.wait_for(worker.run(), SOON)
     assert ends == [("bad", "running"), ("good", "finished"), ("bad", "finished")]
     assert here.beside == [set()]
+
+
+async def test_no_run_begins_beside_one_with_two_crashes(runner: Runner) -> None:
+    """A worker that takes it when nothing else is due lets it be alone too: others wait until it has ended."""
+    here, ends = Here(), list[str]()
+    await leave(runner, here.graphs["bad"], "bad")
+    for _ in range(2):
+        await crash(runner, here.graphs["bad"], "bad")
+
+    async def polled() -> None:
+        """Wait until the worker has looked for more to do."""
+        await leave(runner, here.graphs["good"], "good")
+        before = worker.standing.polled_at
+        while worker.standing.polled_at == before:  # noqa: ASYNC110 - the worker says nothing when it takes nothing
+            await asyncio.sleep(0)
+        here.beside.append(here.driven() - {"bad"})
+
+    def note(event: WorkerEvent) -> None:
+        if isinstance(event, RunOutcome) and event.result.status == "finished":
+            ends.append(event.info.id)
+            if len(ends) == 2:
+                worker.stop()
+
+    here.meanwhile = polled
+    worker = Worker(runner, *here.graphs.values(), poll_seconds=0.01, on_event=note)
+    here.driven = lambda: set(worker.standing.driven)
+    await asyncio.wait_for(worker.run(), SOON)
+    assert ends == ["bad", "good"]
+    assert here.beside == [set(), set()]
 
 
 async def test_a_run_that_cannot_be_resumed_holds_no_other_back(runner: Runner) -> None:
