@@ -21,7 +21,7 @@ EXTRAS = {  # a module of each extra
     "otel": "opentelemetry",
     "postgres": "psycopg",
     "ray": "ray",
-    "render": "pygraphviz",
+    "render": "resvg_py",
     "inspect": "uvicorn",
     "sandbox": "pydantic_monty",
     "secrets": "cryptography",
