@@ -42,13 +42,11 @@ _WIDE: Final = 980
 """A wider picture is shown smaller in a page, too small to read."""
 _LARGE: Final = 60
 """From so many boxes on, a layout is computed with less effort."""
-_GAP: Final = 24.0
+_GAP: Final = 28.0
 """The least distance of two layers."""
 _PADDING: Final = 12.0
-_SPACING: Final = {
-    **{"layer_gap": _GAP, "node_gap": 12, "dummy_gap": 12, "port_gap": 12, "port_stroke_clear": 8, "stub": 18},
-    "compound_padding": _PADDING,
-}
+_BESIDE: Final = dict.fromkeys(("node_gap", "dummy_gap", "port_gap"), 12)
+_SPACING: Final = {"layer_gap": _GAP, "compound_padding": _PADDING, "port_stroke_clear": 8, "stub": 18, **_BESIDE}
 _ROUTING: Final = {"style": "orthogonal", "bundle_parallel": False, "lane_gap": 8}
 
 
@@ -243,12 +241,12 @@ def _size_of(box: Box, ends: Counter[tuple[str, bool]]) -> Point:
 
 
 def _cost(found: graphlay.Layout) -> float:
-    """Return how hard a layout is to read: too wide, lines that touch boxes, crossings, bends, long lines."""
+    """Return how hard a layout is to read: too wide, lines that touch boxes or each other, crossings, bends, length."""
     facts = found.metrics()
     clear = facts["min_edge_node_clearance"]
     is_bad = facts["width"] > _WIDE or (clear is not None and clear < _CLEAR)
-    cost: float = 1000 * is_bad + 8 * facts["crossings"] + 2 * facts["bends"] + facts["total_edge_length"] / 100
-    return cost
+    lines: float = 10 * facts["parallel_run_length"] + facts["total_edge_length"] / 100
+    return 1000 * is_bad + lines + 8 * facts["crossings"] + 2 * facts["bends"]
 
 
 def _shorter(loop: list[list[Point]], label: Rect, routes: Mapping[str, list[list[Point]]]) -> Rect:

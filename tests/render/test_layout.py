@@ -53,7 +53,7 @@ for _name in NAMES:
     _run = read_file(GALLERY / f"{_name}.json")
     for _detail in ("brief", "full"):
         _spec = _run.graph_specs[_run.info.fingerprint]
-        DRAWINGS[f"{_name}, {_detail}"] = drawing_of(_spec, _run.steps, detail=_detail)  # type: ignore[arg-type]
+        DRAWINGS[f"{_name}, {_detail}"] = drawing_of(_spec, _run.steps, detail=_detail)
 
 
 @pytest.fixture(params=DRAWINGS)
@@ -118,6 +118,20 @@ def test_no_line_crosses_a_label_or_a_box(drawn: tuple[Drawing, Layout]) -> None
         if passes_through(list(line), found.rects[name])
     ]
     assert crossed == []
+
+
+def test_no_line_covers_another(drawn: tuple[Drawing, Layout]) -> None:
+    """Two lines cross at most; they share no stretch, except next to a dot in which both begin or end."""
+    drawing, found = drawn
+    routes = [(arrow.id, line) for arrow in drawing.arrows for line in found.routes[arrow.id]]
+    pieces = [(name, *piece) for name, line in routes for piece in pairwise(line)]
+    for (name, a, b), (other, c, d) in combinations(pieces, 2):
+        for way in (0, 1):
+            is_along = max(abs(a[way] - b[way]), abs(c[way] - d[way]), abs(a[way] - c[way])) < 1.0
+            if name != other and is_along:
+                begin = max(min(a[1 - way], b[1 - way]), min(c[1 - way], d[1 - way]))
+                end = min(max(a[1 - way], b[1 - way]), max(c[1 - way], d[1 - way]))
+                assert end - begin < 10, (name, other)
 
 
 def test_an_arrow_connects_its_ends(drawn: tuple[Drawing, Layout]) -> None:
