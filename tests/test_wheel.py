@@ -52,6 +52,7 @@ TOOLS = FIRST.replace("TYPE", "str").replace(
 PICTURE = (
     FIRST.replace("TYPE", "str")
     .replace("NODE", "work")
+    .replace("graph.svg", "graph.png")
     .replace(', secret_key="0123456789abcdefghijklmnopqrstuvwxyz"', "")
 )
 SOURCE = """

@@ -246,7 +246,8 @@ def _cost(found: graphlay.Layout) -> float:
     clear = facts["min_edge_node_clearance"]
     is_bad = facts["width"] > _WIDE or (clear is not None and clear < _CLEAR)
     lines: float = 10 * facts["parallel_run_length"] + facts["total_edge_length"] / 100
-    return 1000 * is_bad + lines + 8 * facts["crossings"] + 2 * facts["bends"]
+    turns: float = 8 * facts["crossings"] + 2 * facts["bends"]
+    return 1000 * is_bad + lines + turns
 
 
 def _shorter(loop: list[list[Point]], label: Rect, routes: Mapping[str, list[list[Point]]]) -> Rect:
