@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 from graphengine.errors import GraphEngineError
 from graphengine.render.dot import dot_text
 from graphengine.render.drawing import drawing_of
-from graphengine.render.files import RenderError, write_picture
-from graphengine.render.images import pdf_of, png_of
+from graphengine.render.files import RenderError, pdf_of, png_of, write_picture
 from graphengine.render.mermaid import mermaid_text
 from graphengine.render.page import page_of
 from graphengine.render.parts import plain_text

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line, Shape
 
 Point: TypeAlias = tuple[float, float]
+_Routes: TypeAlias = "Mapping[str, list[list[Point]]]"
 
 FRAMES: Final = 4.0
 """How far apart the borders of what has several are."""
@@ -106,18 +107,21 @@ def layout(drawing: Drawing, *, is_wide: bool = False) -> Layout:
         return Layout({}, {}, Rect(0, 0, 0, 0))
     asked = _Request(drawing)
     header = max((block_size(cluster.lines)[1] for cluster in drawing.clusters), default=0)
-    options: dict[str, Any] = {"direction": "leftright" if is_wide else "topbottom", "routing": _ROUTING}
-    options["spacing"] = {**_SPACING, "compound_header": header}
-    styles = ["straight_main", "symmetric"]
-    if len(asked.nodes) > _LARGE:
-        options["effort"], styles = "fast", styles[:1]
-    graph = {"nodes": asked.nodes, "edges": asked.edges}
+    options = {
+        "direction": "leftright" if is_wide else "topbottom",
+        "routing": _ROUTING,
+        "spacing": {**_SPACING, "compound_header": header},
+        "effort": "fast" if len(asked.nodes) > _LARGE else "balanced",
+    }
+    graph, styles = {"nodes": asked.nodes, "edges": asked.edges}, ("straight_main", "symmetric")
     try:
-        tried = [engine.layout(graph, options={**options, "coords": {"branch_style": style}}) for style in styles]
+        tried = [
+            engine.layout(graph, options={**options, "coords": {"branch_style": style}})
+            for style in styles[: 1 + (len(asked.nodes) <= _LARGE)]
+        ]
     except ValueError as error:
         raise RenderError(f"graphlay cannot lay this out: {error}", repair="draw a .dot, .mmd or .txt file") from error
-    found = min(tried, key=_cost) if len(tried) > 1 else tried[0]
-    return asked.read(found)
+    return asked.read(min(tried, key=_cost) if len(tried) > 1 else tried[0])
 
 
 class _Request:
@@ -132,37 +136,38 @@ class _Request:
         self.parents = {part.id: part.cluster for part in (*drawing.boxes, *drawing.clusters)}
         for cluster in drawing.clusters:
             self._node(cluster.id, (block_size(cluster.lines)[0] + 24, 1), cluster.cluster)
-        ends = _ends(drawing.arrows)
+        below = Counter(arrow.target if arrow.back else arrow.source for arrow in drawing.arrows)
+        above = Counter(arrow.source if arrow.back else arrow.target for arrow in drawing.arrows)
         for box in drawing.boxes:
-            self._node(box.id, _size_of(box, ends), box.cluster, round_=box.shape in ("pass", "entry", "exit"))
-        spine = {pair for units in _units(drawing) for pair in pairwise(units)}
+            size = _size_of(box, max(below[box.id], above[box.id]))
+            self._node(box.id, size, box.cluster, is_round=box.shape in ("pass", "entry", "exit"))
+        spine = {*pairwise(box.id for box in drawing.boxes)}
         for arrow in drawing.arrows:
             is_loop, is_side = arrow.source == arrow.target, arrow.failure or arrow.back
-            next_ = (arrow.source, arrow.target) in spine
-            self._arrow(arrow, 8 if is_loop else 0.5 if is_side else 4 if next_ else 1)
+            is_next = (arrow.source, arrow.target) in spine
+            self._arrow(arrow, 8 if is_loop else 0.5 if is_side else 4 if is_next else 1)
 
-    def _node(self, name: str, size: Point, cluster: str, *, round_: bool = False) -> None:
+    def _node(self, name: str, size: Point, cluster: str, *, is_round: bool = False) -> None:
         inside = {"parent": self.places[cluster]} if cluster else {}
         self.places[name] = len(self.nodes)
-        sized = {"width": size[0], "height": size[1]}
-        self.nodes.append({"size": sized, "shape": "ellipse" if round_ else "box", "key": name, **inside})
+        shape = {"size": {"width": size[0], "height": size[1]}, "shape": "ellipse" if is_round else "box"}
+        self.nodes.append({**shape, **inside})
 
     def _arrow(self, arrow: Arrow, weight: float) -> None:
-        source = arrow.tail or arrow.source
-        target = arrow.head if arrow.head and arrow.back else arrow.target
-        is_loop = source == target
-        lands = bool(arrow.head) and not arrow.back
+        source, target = arrow.tail or arrow.source, arrow.target
+        if arrow.head and arrow.back:
+            target = arrow.head
+        back, lands = arrow.back and source != target, bool(arrow.head) and not arrow.back
         if not (arrow.lines or lands):
-            self.ways[arrow.id] = [self._edge(source, target, weight, back=arrow.back and not is_loop)]
+            self.ways[arrow.id] = [self._edge(source, target, weight, back=back)]
             return
         wide, high = block_size(arrow.lines)
-        size = (max(wide + 8, 2 * _PER_ARROW), high + 4)
-        inside = next(each for each in self._around(arrow.source) if each in self._around(arrow.target))
-        self.parents[arrow.id] = inside
-        self._node(arrow.id, size if arrow.lines else (1, 12), inside)
-        first = self._edge(source, arrow.id, weight, back=arrow.back and not is_loop)
-        straight = weight * 8 if lands else weight
-        self.ways[arrow.id] = [first, self._edge(arrow.id, target, straight, back=arrow.back)]
+        around = self._around(arrow.target)
+        self.parents[arrow.id] = next(each for each in self._around(arrow.source) if each in around)
+        size = (max(wide + 8, 2 * _PER_ARROW), high + 4) if arrow.lines else (1, 12)
+        self._node(arrow.id, size, self.parents[arrow.id])
+        first = self._edge(source, arrow.id, weight, back=back)
+        self.ways[arrow.id] = [first, self._edge(arrow.id, target, weight * 8 if lands else weight, back=arrow.back)]
 
     def _edge(self, source: str, target: str, weight: float, *, back: bool) -> int:
         ends = {"source": self.places[source], "target": self.places[target]}
@@ -181,9 +186,8 @@ class _Request:
         rects = {}
         for name, index in self.places.items():
             centre, size = found.nodes[index]["center"], found.nodes[index]["size"]
-            wide, high = size["width"], size["height"]
-            rects[name] = Rect(centre["x"] - wide / 2, centre["y"] - high / 2, wide, high)
-        many = {each.id: each.many for each in self.drawing.clusters}
+            corner = centre["x"] - size["width"] / 2, centre["y"] - size["height"] / 2
+            rects[name] = Rect(*corner, size["width"], size["height"])
         routes = {
             name: [[(p["x"], p["y"]) for p in found.edges[index]["points"]] for index in indices]
             for name, indices in self.ways.items()
@@ -193,51 +197,38 @@ class _Request:
         for arrow in self.drawing.arrows:
             route = routes[arrow.id]
             if arrow.head:
-                route[-1] = _landing(route[-1], rects[arrow.head].within(-FRAMES * many[arrow.head]))
+                route[-1] = _landing(route[-1], rects[arrow.head])
             if arrow.tail:
-                route[0] = _landing(route[0][::-1], rects[arrow.tail].within(-FRAMES * many[arrow.tail]))[::-1]
+                route[0] = _landing(route[0][::-1], rects[arrow.tail])[::-1]
             if arrow.lines and arrow.source == arrow.target:
                 rects[arrow.id] = _shorter(route, rects[arrow.id], routes)
-            if not arrow.lines:
+            elif not arrow.lines:
                 rects.pop(arrow.id, None)
-                route = [[point for line in route for point in line]]
-            routes[arrow.id] = route
-        points = [point for lines in routes.values() for line in lines for point in line]
-        points += [corner for r in rects.values() for corner in ((r.x, r.y), (r.x + r.wide, r.y + r.high))]
-        left, top = (min(each) for each in zip(*points, strict=True))
-        right, bottom = (max(each) for each in zip(*points, strict=True))
-        return Layout(rects, routes, Rect(left, top, right - left, bottom - top))
+                routes[arrow.id] = [[point for line in route for point in line]]
+        low, high = found.bounds["min"], found.bounds["max"]
+        bounds = Rect(low["x"], low["y"], high["x"] - low["x"], high["y"] - low["y"])
+        return Layout(rects, routes, bounds.within(-FRAMES))  # outer borders are around what graphlay knows
 
-    def _around_contents(
-        self, cluster: Cluster, rects: Mapping[str, Rect], routes: Mapping[str, list[list[Point]]]
-    ) -> Rect:
-        """Return a cluster with no more room above and below its contents than it needs."""
+    def _around_contents(self, cluster: Cluster, rects: Mapping[str, Rect], routes: _Routes) -> Rect:
+        """Return a cluster with all its borders, with no more room above and below its contents than it needs."""
         inside = [rects[name] for name, parent in self.parents.items() if parent == cluster.id]
-        ends = [(rect.y, rect.y + rect.high) for rect in inside]
-        for arrow in self.drawing.arrows:
-            if self.parents[arrow.source] == self.parents[arrow.target] == cluster.id and not arrow.tail:
-                ends += [(y, y) for line in routes[arrow.id] for _, y in line]
-        rect = rects[cluster.id]
-        top = max(min(top for top, _ in ends) - block_size(cluster.lines)[1] - _PADDING, rect.y)
-        bottom = min(max(bottom for _, bottom in ends) + _PADDING, rect.y + rect.high)
-        return Rect(rect.x, top, rect.wide, bottom - top)
+        own = [arrow for arrow in self.drawing.arrows if not arrow.tail and self.parents[arrow.target] == cluster.id]
+        lines = [line for arrow in own if self.parents[arrow.source] == cluster.id for line in routes[arrow.id]]
+        points = [y for line in lines for _, y in line]
+        rect, head = rects[cluster.id], block_size(cluster.lines)[1] + _PADDING
+        top = max(min([each.y for each in inside] + points) - head, rect.y)
+        bottom = min(max([each.y + each.high for each in inside] + points) + _PADDING, rect.y + rect.high)
+        return Rect(rect.x, top, rect.wide, bottom - top).within(-FRAMES * cluster.many)
 
 
-def _ends(arrows: Iterable[Arrow]) -> Counter[tuple[str, bool]]:
-    """Return how many arrows begin or end above and, with True, below each box."""
-    found = Counter((arrow.source, not arrow.back) for arrow in arrows)
-    return found + Counter((arrow.target, arrow.back) for arrow in arrows)
-
-
-def _size_of(box: Box, ends: Counter[tuple[str, bool]]) -> Point:
-    """Return the size of a box with all its borders, with room for the arrows at it."""
-    room = _PER_ARROW * max(ends[box.id, False], ends[box.id, True])
+def _size_of(box: Box, arrows: int) -> Point:
+    """Return the size of a box with all its borders, with room for so many arrows at one side."""
     if box.shape in _DOTS:
         wide, high = _DOTS[box.shape]
-        return (max(wide, room) if box.shape == "fork" else wide), high
+        return (max(wide, _PER_ARROW * arrows) if box.shape == "fork" else wide), high
     (wide, high), (across, down) = block_size(box.lines), _MARGINS.get(box.shape, _MARGIN)
-    frames = 4 * FRAMES if box.many else 0
-    return max(wide + 2 * across + frames, _LEAST[0], room), max(high + 2 * down, _LEAST[1]) + frames
+    frames = 4 * FRAMES * box.many
+    return max(wide + 2 * across + frames, _LEAST[0], _PER_ARROW * arrows), max(high + 2 * down, _LEAST[1]) + frames
 
 
 def _cost(found: graphlay.Layout) -> float:
@@ -250,7 +241,7 @@ def _cost(found: graphlay.Layout) -> float:
     return 1000 * is_bad + lines + turns
 
 
-def _shorter(loop: list[list[Point]], label: Rect, routes: Mapping[str, list[list[Point]]]) -> Rect:
+def _shorter(loop: list[list[Point]], label: Rect, routes: _Routes) -> Rect:
     """Pull the label of a loop at one box up, next to a tall cluster, and return its place."""
     out, back = loop
     ends = [out[-2][1], back[1][1]]
@@ -279,9 +270,3 @@ def _landing(line: Sequence[Point], rect: Rect) -> list[Point]:
         kept.append((x, y))
     x, y = kept.pop()  # it ends at the border, which has moved
     return [*kept, (x, min(max(y, rect.y), bottom))]
-
-
-def _units(drawing: Drawing) -> Iterable[list[str]]:
-    """Yield the boxes of each cluster, in declared order."""
-    for cluster in ("", *(each.id for each in drawing.clusters)):
-        yield [box.id for box in drawing.boxes if box.cluster == cluster]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from hashlib import sha256
 from html import escape
-from itertools import pairwise
 from math import hypot
 from typing import TYPE_CHECKING, Final
 
@@ -30,13 +29,13 @@ from graphengine.render.looks import (
 from graphengine.render.metrics import FONT, SIZES, baseline, line_height, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from graphengine.render.layout import Layout, Point
     from graphengine.render.looks import Look, Theme
-    from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line, Shape
+    from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line
 
-_PAD: Final = 14.0
+_PAD: Final = 10.0
 _NAME: Final = "\0"
 """Stands for the digest until it is known; no text contains it."""
 _BEND: Final = 7.0
@@ -100,38 +99,38 @@ class _Painter:
         )
         return made.replace(_NAME, f"g{sha256(made.encode('utf-8', 'replace')).hexdigest()[:8]}")
 
-    def _paint(self, kind: str, colour: str) -> tuple[str, str]:
-        """Return the attribute of a colour, and its class."""
-        self.used.add((kind, colour))
-        shown = by_night(colour) if self.theme == "dark" else colour
-        return f' {kind}="{shown}"', f"{kind}-{name_of(colour)}" if self.theme == "auto" else ""
-
     def _fill(self, fill: str, line: str = "", points: float = 0.0) -> str:
-        """Return the attributes of a shape."""
-        painted = [self._paint("fill", fill) if fill else (' fill="none"', "")]
-        painted += [self._paint("stroke", line)] if line else []
-        width = f' stroke-width="{points:g}"' if line else ""
-        classes = " ".join(each for _, each in painted if each)
-        return "".join(each for each, _ in painted) + width + (f' class="{classes}"' if classes else "")
+        """Return the attributes of a shape: its colours, and their classes."""
+        colours = [(kind, colour) for kind, colour in (("fill", fill), ("stroke", line)) if colour]
+        self.used.update(colours)
+        shade = by_night if self.theme == "dark" else str
+        facts = "" if fill else ' fill="none"'
+        facts += "".join(f' {kind}="{shade(colour)}"' for kind, colour in colours)
+        facts += f' stroke-width="{points:g}"' if line else ""
+        classes = " ".join(f"{kind}-{name_of(colour)}" for kind, colour in colours)
+        return facts + (f' class="{classes}"' if self.theme == "auto" else "")
 
-    def _text(
-        self, lines: Sequence[Line], at: Point, inks: tuple[str, str], anchor: str = "start", more: str = ""
-    ) -> Iterator[str]:
+    def _text(self, lines: Sequence[Line], at: Point, inks: tuple[str, str], anchor: str = "start") -> Iterator[str]:
         """Yield lines of text below each other, from the top; small ones are in the second ink."""
         x, top = at
         for line in lines:
             ink = PALE if line.is_pale else inks[line.weight == "small"]
             facts = f' text-anchor="{anchor}"' * (anchor != "start") + ' font-weight="bold"' * (line.weight == "strong")
             place = f'x="{number(x)}" y="{number(top + baseline(line))}" font-size="{SIZES[line.weight]}"'
-            yield f"<text {place}{facts}{more}{self._fill(ink)}>{escape(line.text)}</text>"
+            yield f"<text {place}{facts}{self._fill(ink)}>{escape(line.text)}</text>"
             top += line_height(line)
+
+    def _centred(self, lines: Sequence[Line], rect: Rect, inks: tuple[str, str]) -> Iterator[str]:
+        (x, y), (_, high) = rect.middle, block_size(lines)
+        return self._text(lines, (x, y - high / 2), inks, "middle")
 
     def _cluster(self, cluster: Cluster) -> Iterator[str]:
         look, rect = look_of_cluster(cluster), self.layout.rects[cluster.id]
         yield _begin(cluster, "cluster")
         painted = self._fill(look.fill, look.line, look.line_points)
         if cluster.many:
-            yield _rect(rect.within(-FRAMES), painted)
+            yield _rect(rect, painted)
+            rect = rect.within(FRAMES)
         yield _rect(rect, painted)
         yield from self._text(cluster.lines, (rect.x + 12, rect.y + 8), (look.text, look.soft))
         yield "</g>"
@@ -144,32 +143,30 @@ class _Painter:
             yield from self._shape(box, rect, look, painted)
             rect = rect.within(FRAMES)
         yield from self._shape(box, rect, look, painted)
-        _, high = block_size(box.lines)
-        x, y = rect.middle
-        yield from self._text(box.lines, (x, y - high / 2), (look.text, look.soft), "middle")
+        yield from self._centred(box.lines, rect, (look.text, look.soft))
         yield "</g>"
 
     def _shape(self, box: Box, rect: Rect, look: Look, painted: str) -> Iterator[str]:
-        if box.shape in _CUT:
-            yield f'<path d="{_CUT[box.shape](rect)}"{painted}/>'
+        border = self._fill("", look.line, look.line_points)
+        if box.shape in ("choose", "fail"):
+            down = rect.high / 2 if box.shape == "choose" else SLANT
+            yield f'<path d="{_corners(rect, SLANT, down)}"{painted}/>'
         elif box.shape in ("pass", "entry", "exit"):
-            x, y = rect.middle
-            radii = [(rect.wide / 2, rect.high / 2), (5, 5)]
+            yield _ellipse(rect, border if box.shape == "exit" else painted)
             if box.shape == "exit":
-                yield _ellipse((x, y), radii[0], self._fill("", look.line, look.line_points))
-            yield _ellipse((x, y), radii[box.shape == "exit"], painted)
+                yield _ellipse(rect.within(3), painted)
         else:
             radius = 8.0 if box.shape in ("start", "end", "agent") else 0.0
             yield _rect(rect, painted, radius)
             if box.shape == "end":
-                yield _rect(rect.within(FRAMES), self._fill("", look.line, look.line_points), radius - 2)
+                yield _rect(rect.within(FRAMES), border, radius - 2)
         left, top, right = rect.x, rect.y, rect.x + rect.wide
-        corners = {
-            "ask": ((right - SLANT, top), (right - SLANT, top + SLANT), (right, top + SLANT)),
+        corners = {  # the fold of a note, and the tab of a folder
+            "ask": ((right, top + SLANT), (right - SLANT, top + SLANT), (right - SLANT, top), (right, top + SLANT)),
             "graph": ((left, top + 6), (left + 28, top + 6), (left + 34, top)),
         }
-        if box.shape in corners:  # the fold of a note, and the tab of a folder
-            yield f'<path d="{_polyline(corners[box.shape])}"{self._fill("", look.line, look.line_points)}/>'
+        if box.shape in corners:
+            yield f'<path d="{_polyline(corners[box.shape])}"{border}/>'
 
     def _arrow(self, arrow: Arrow) -> Iterator[str]:
         look = look_of_arrow(arrow)
@@ -186,10 +183,7 @@ class _Painter:
         head = (tip, (foot[0] - down * half, foot[1] + across * half), (foot[0] + down * half, foot[1] - across * half))
         yield f'<polygon points="{" ".join(f"{number(x)},{number(y)}" for x, y in head)}"{self._fill(look.line)}/>'
         if arrow.lines:
-            rect = self.layout.rects[arrow.id]
-            x, y = rect.middle
-            _, high = block_size(arrow.lines)
-            yield from self._text(arrow.lines, (x, y - high / 2), (look.text, look.text), "middle")
+            yield from self._centred(arrow.lines, self.layout.rects[arrow.id], (look.text, look.text))
         yield "</g>"
 
 
@@ -207,43 +201,35 @@ def _rect(rect: Rect, painted: str, radius: float = 0.0) -> str:
     return f"<rect {at}" + (f' rx="{number(radius)}"' if radius else "") + f"{painted}/>"
 
 
-def _ellipse(at: Point, radii: Point, painted: str) -> str:
-    facts = zip(("cx", "cy", "rx", "ry"), (*at, *radii), strict=True)
-    return "<ellipse " + " ".join(f'{name}="{number(value)}"' for name, value in facts) + f"{painted}/>"
+def _ellipse(rect: Rect, painted: str) -> str:
+    (x, y), across, down = rect.middle, rect.wide / 2, rect.high / 2
+    return f'<ellipse cx="{number(x)}" cy="{number(y)}" rx="{number(across)}" ry="{number(down)}"{painted}/>'
 
 
 def _polyline(points: Sequence[Point]) -> str:
-    return "M" + " L".join(f"{number(x)} {number(y)}" for x, y in points)
+    return "M" + " L".join(map(_at, points))
 
 
 def _rounded(points: Sequence[Point]) -> str:
     """Return a line through points, with round bends."""
-    found = [f"M{number(points[0][0])} {number(points[0][1])}"]
-    for before, at, after in zip(points, points[1:], points[2:], strict=False):
-        begin, end = (_towards(at, other) for other in (before, after))
-        found.append(f"L{number(begin[0])} {number(begin[1])}")
-        found.append(f"Q{number(at[0])} {number(at[1])} {number(end[0])} {number(end[1])}")
-    return " ".join([*found, f"L{number(points[-1][0])} {number(points[-1][1])}"])
+    found = _polyline(points[:1])
+    for (x, y), *others in zip(points[1:], points, points[2:], strict=False):
+        long = [hypot(ox - x, oy - y) or 1.0 for ox, oy in others]
+        begin, end = (
+            (x + (ox - x) * min(_BEND / each, 0.5), y + (oy - y) * min(_BEND / each, 0.5))
+            for (ox, oy), each in zip(others, long, strict=True)
+        )
+        found += f" L{_at(begin)} Q{_at((x, y))} {_at(end)}"
+    return f"{found} L{_at(points[-1])}"
 
 
-def _towards(at: Point, other: Point) -> Point:
-    """Return the point at which a bend begins or ends: at most half way to the next one."""
-    long = hypot(other[0] - at[0], other[1] - at[1]) or 1.0
-    share = min(_BEND, long / 2) / long
-    return at[0] + (other[0] - at[0]) * share, at[1] + (other[1] - at[1]) * share
+def _at(point: Point) -> str:
+    return f"{number(point[0])} {number(point[1])}"
 
 
-def _corners(rect: Rect, *cuts: Point) -> str:
-    """Return the outline of a rectangle whose corners are cut off, from the upper left clockwise."""
+def _corners(rect: Rect, across: float, down: float) -> str:
+    """Return the outline of a rectangle whose corners are cut off."""
     left, top, right, bottom = rect.x, rect.y, rect.x + rect.wide, rect.y + rect.high
-    (ax, ay), (bx, by), (cx, cy), (dx, dy) = cuts
-    points = [(left, top + ay), (left + ax, top), (right - bx, top), (right, top + by)]
-    points += [(right, bottom - cy), (right - cx, bottom), (left + dx, bottom), (left, bottom - dy)]
-    return _polyline([points[0], *(after for before, after in pairwise(points) if before != after)]) + " Z"
-
-
-_CUT: Final[dict[Shape, Callable[[Rect], str]]] = {
-    "choose": lambda rect: _corners(rect, *[(SLANT, rect.high / 2)] * 4),
-    "fail": lambda rect: _corners(rect, *[(SLANT, SLANT)] * 4),
-    "ask": lambda rect: _corners(rect, (0, 0), (SLANT, SLANT), (0, 0), (0, 0)),
-}
+    points = [(left, top + down), (left + across, top), (right - across, top), (right, top + down)]
+    points += [(right, bottom - down), (right - across, bottom), (left + across, bottom), (left, bottom - down)]
+    return _polyline(points) + " Z"

@@ -14,8 +14,7 @@ from hashlib import sha256
 from html import escape
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from graphengine.render.files import write_picture
-from graphengine.render.images import png_of
+from graphengine.render.files import png_of, write_picture
 from graphengine.render.looks import INK, PAPER, SOFT_INK
 from graphengine.render.metrics import FONT, number, text_width
 from graphengine.render.page import page_of
