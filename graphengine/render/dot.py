@@ -110,7 +110,8 @@ class _Writer:
         ends, (tail, head) = (arrow.source, arrow.target), ("ltail", "lhead")
         if is_reversed:
             ends, (tail, head) = ends[::-1], (head, tail)
-        facts = f'id="{arrow.id}" style="{"dashed" if arrow.failure else "solid"}" {self._colours(look)}'
+        style = f'style="{"dashed" if arrow.failure else "solid"}" color="{self._shade(look.line)}"'
+        facts = f'id="{arrow.id}" {style} penwidth="{look.line_points:g}"'
         facts += ' dir="back"' * is_reversed
         facts += f' {tail}="{self.borders[arrow.tail]}"' if arrow.tail else ""
         facts += f' {head}="{self.borders[arrow.head]}"' if arrow.head else ""
