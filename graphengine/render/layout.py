@@ -36,18 +36,23 @@ _MARGIN: Final = (11.0, 6.0)
 _LEAST: Final = (50.0, 30.0)
 _PER_ARROW: Final = 13
 """The least room of an arrow at a side of a box."""
-_CLEAR: Final = 4
+_CLEAR: Final = 2
 """The least distance of a line to a box that it passes."""
 _NEAR: Final = 24
 _WIDE: Final = 980
 """A wider picture is shown smaller in a page, too small to read."""
-_LARGE: Final = 60
+_LARGE: Final = 80
 """From so many boxes on, a layout is computed with less effort."""
 _GAP: Final = 28.0
 """The least distance of two layers."""
 _PADDING: Final = 12.0
 _BESIDE: Final = dict.fromkeys(("node_gap", "dummy_gap", "port_gap"), 12)
 _SPACING: Final = {"layer_gap": _GAP, "compound_padding": _PADDING, "port_stroke_clear": 8, "stub": 18, **_BESIDE}
+_TRIED: Final = (
+    *({"branch_style": style} for style in ("straight_main", "symmetric", "free")),
+    {"placement": "brandes_koepf"},
+)
+"""Ways to place boxes in their layers, of which the best is taken."""
 _ROUTING: Final = {"style": "orthogonal", "bundle_parallel": False, "lane_gap": 8}
 
 
@@ -113,11 +118,11 @@ def layout(drawing: Drawing, *, is_wide: bool = False) -> Layout:
         "spacing": {**_SPACING, "compound_header": header},
         "effort": "fast" if len(asked.nodes) > _LARGE else "balanced",
     }
-    graph, styles = {"nodes": asked.nodes, "edges": asked.edges}, ("straight_main", "symmetric")
+    graph = {"nodes": asked.nodes, "edges": asked.edges}
     try:
         tried = [
-            engine.layout(graph, options={**options, "coords": {"branch_style": style}})
-            for style in styles[: 1 + (len(asked.nodes) <= _LARGE)]
+            engine.layout(graph, options={**options, "coords": coords})
+            for coords in _TRIED[: None if len(asked.nodes) <= _LARGE else 1]
         ]
     except ValueError as error:
         raise RenderError(f"graphlay cannot lay this out: {error}", repair="draw a .dot, .mmd or .txt file") from error
@@ -265,7 +270,7 @@ def _landing(line: Sequence[Point], rect: Rect) -> list[Point]:
                 return [*kept, (rect.x if before[0] < rect.x else right, y)]
             if before[1] > bottom:
                 return [*kept, (x, bottom)]
-            turns = len(kept) > 1 and rect.y - before[1] < _NEAR and rect.x + _NEAR < kept[-2][0] < right - _NEAR
+            turns = bool(kept[:-2]) and rect.y - before[1] < _NEAR and rect.x + _NEAR < kept[-2][0] < right - _NEAR
             return [*kept[:-2], (kept[-2][0], rect.y)] if turns else [*kept, (x, rect.y)]
         kept.append((x, y))
     x, y = kept.pop()  # it ends at the border, which has moved

@@ -1,5 +1,6 @@
 """Where the parts of a picture go: labels on their arrows, nothing over anything else, loops that can be followed."""
 
+import random
 import sys
 from collections.abc import Iterator
 from itertools import chain as joined
@@ -13,9 +14,10 @@ from graphengine.render import RenderError
 from graphengine.render.drawing import drawing_of
 from graphengine.render.layout import Layout, Point, Rect, layout
 from graphengine.render.parts import Drawing
+from graphengine.render.svg import svg_of
 from tests.kit.gallery import GALLERY, NAMES
 from tests.render.nested import graph_spec_of, tree
-from tests.render.samples import GRAPHS, chain, edge, graph_spec, node, review_loop
+from tests.render.samples import GRAPHS, chain, edge, graph_spec, node, read_xml, review_loop
 
 ROUND = {"entry", "exit", "pass"}
 NEAR = 3.0
@@ -216,3 +218,33 @@ def test_a_missing_layouter_is_an_error_with_the_repair(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "graphlay", None)
     with pytest.raises(RenderError, match=r"graphlay.*(?s:.)*\.dot, \.mmd or \.txt"):
         layout(drawing_of(review_loop()))
+
+
+def any_graph(chance: random.Random, depth: int = 0) -> GraphSpec:
+    """Return a random graph with graphs in it, forks, loops and failures."""
+    names = [f"x{index}" for index in range(chance.randint(1, 7))]
+    nodes, edges = [], [edge("START", chance.choice(names)), edge(chance.choice(names), "END")]
+    for name in names:
+        is_graph = depth < 2 and chance.random() < 0.2
+        nodes.append(node(name, graphs={"": any_graph(chance, depth + 1)}) if is_graph else node(name))
+        if len(names) > 2 and chance.random() < 0.15:
+            arms: EdgeSpec = {"from": name, "arms": [{"to": arm} for arm in chance.sample(names, 2)], "join": names[0]}
+            edges.append(arms)
+        for _ in range(chance.randint(0, 3)):
+            words = chance.choice(["", "x > 1 and y < 3, or some longer words"])
+            to = chance.choice([*names, "END", "FAIL"])
+            edges.append(edge(name, to, words, failure=chance.random() < 0.2))
+    return graph_spec(nodes, edges)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_graph_is_painted(seed: int) -> None:
+    """Each arrow of a random graph has a line from end to end, and the picture is well-formed."""
+    drawing = drawing_of(any_graph(random.Random(seed)))  # noqa: S311 - chance of a test
+    found = layout(drawing)
+    test_a_label_is_on_its_arrow((drawing, found))
+    test_an_arrow_connects_its_ends((drawing, found))
+    test_clusters_contain_their_parts((drawing, found))
+    assert all(len(line) > 1 for lines in found.routes.values() for line in lines)
+    groups = read_xml(svg_of(drawing, "auto").encode()).iter("{http://www.w3.org/2000/svg}g")
+    assert len(list(groups)) == len(drawing.boxes) + len(drawing.clusters) + len(drawing.arrows)
