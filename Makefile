@@ -16,7 +16,7 @@ unexport TASK SOURCES
 RUN_ARGS ?= --output brief.md
 # What `make demo` installs. `make run` needs less: `.venv/bin/pip install -e ".[models,sources]"` adds models, and
 # readers of HTML, PDF and DOCX.
-DEMO_EXTRAS = inspect,render
+DEMO_EXTRAS = inspect
 ARGS ?=
 
 # How many processes run the tests of `make test`, `make check` and `make coverage`: by default two for a core, see

@@ -1,4 +1,4 @@
-"""Whole processes: a graph of 200 nodes declared, compiled and drawn into a file, on a machine without `dot`."""
+"""Whole processes: a graph of 200 nodes declared, compiled and drawn into a file."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ PICTURE: Final = "into an SVG file"
 async def drawing(settings: Settings) -> Outcome:
     """From starting a Python process to its end: 200 nodes with loops and edges after failures.
 
-    `PATH` contains no program, so that pygraphviz draws, in a separate process. Compiled files exist; one round
-    beforehand does not count. Declaring and compiling the graph without drawing it is shown for comparison.
+    `PATH` contains no program. Compiled files exist; one round beforehand does not count. Declaring and compiling the
+    graph without drawing it is shown for comparison.
     """
     with tempfile.TemporaryDirectory() as folder:
         sides = {

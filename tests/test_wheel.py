@@ -21,7 +21,7 @@ EXTRAS = {  # a module of each extra
     "otel": "opentelemetry",
     "postgres": "psycopg",
     "ray": "ray",
-    "render": "pygraphviz",
+    "render": "resvg_py",
     "inspect": "uvicorn",
     "sandbox": "pydantic_monty",
     "secrets": "cryptography",
@@ -52,6 +52,7 @@ TOOLS = FIRST.replace("TYPE", "str").replace(
 PICTURE = (
     FIRST.replace("TYPE", "str")
     .replace("NODE", "work")
+    .replace("graph.svg", "graph.png")
     .replace(', secret_key="0123456789abcdefghijklmnopqrstuvwxyz"', "")
 )
 SOURCE = """

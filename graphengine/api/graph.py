@@ -196,7 +196,7 @@ class Graph(GraphDefinition[S]):
     ) -> None:
         """Draw it into a file.
 
-        Painting needs the `dot` program or the extra `render`; DOT, Mermaid and text need neither. An HTML page works
+        PNG needs the extra `render`, PDF the `dot` program of Graphviz, the others nothing more. An HTML page works
         offline and includes the picture in words. PNG and PDF use the machine's fonts.
 
         Args:

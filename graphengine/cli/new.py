@@ -272,7 +272,7 @@ def _next(path: Path, workflow: str | None) -> list[str]:
     import shlex
     from importlib.util import find_spec
 
-    from graphengine.cli.places import picture_ending, program
+    from graphengine.cli.places import program
 
     own = list(program())
     enter = [] if path.resolve() == Path.cwd() else [shlex.join(["cd", str(path)])]
@@ -280,7 +280,7 @@ def _next(path: Path, workflow: str | None) -> list[str]:
     return [
         *enter,
         shlex.join([*own, "run", graph]),
-        shlex.join([*own, "render", graph, "-o", f"{graph}.{picture_ending()}"]),
+        shlex.join([*own, "render", graph, "-o", f"{graph}.svg"]),
         *([] if find_spec("pytest") else ["python -m pip install pytest"]),
         "python -m pytest",
     ]

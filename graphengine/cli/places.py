@@ -234,13 +234,6 @@ def graph_words(graph: str) -> list[str]:
     return [] if may_find(graph) else ["--graph", "FILE"]
 
 
-def picture_ending() -> str:
-    """Return the suffix of a picture that can be drawn on this machine: svg, or mmd for Mermaid."""
-    from importlib.util import find_spec
-
-    return "svg" if shutil.which("dot") or find_spec("pygraphviz") else "mmd"
-
-
 def can_inspect() -> bool:
     """Return whether the packages of the inspector are installed."""
     from importlib.util import find_spec

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.cli.context import Exit
-from graphengine.cli.places import can_inspect, picture_ending, program, shown
+from graphengine.cli.places import can_inspect, program, shown
 from graphengine.cli.steps import all_waits, counted, explained, is_offline, show_waits, usage_line
 from graphengine.cli.terminal import STATUS_STYLES, OutputFailed, clean, one_line, seconds
 from graphengine.engine.ready import limit_reached, spent
@@ -328,7 +328,7 @@ def show_next(job: DriveJob, ended: StoredOutcome) -> None:
         changed = ["--set", f"{field}=…"] if field else []
         words = ["branch", info.id, "--at", str(at), *changed, *job.model_words, *graph]
         err.line(("branch: ", "dim"), place.command(*words))
-    picture = f"{info.id.lstrip('-') or 'run'}.{picture_ending()}".replace("/", "_")
+    picture = f"{info.id.lstrip('-') or 'run'}.svg".replace("/", "_")
     err.line(("draw:   ", "dim"), place.command("render", info.id, "-o", picture))
 
 

@@ -1,23 +1,26 @@
 """Pictures of graphs and of runs on them: SVG, PNG, PDF, HTML, DOT, Mermaid and plain text.
 
-    graph spec (and steps) → drawing_of → Drawing → dot_text → dot or pygraphviz → svg_of → page_of
+    graph spec (and steps) → drawing_of → Drawing → layout → svg_of → page_of, png_of
+                                  → dot_text → pdf_of
                                   → mermaid_text
                                   → plain_text
 
-The drawing decides what a picture contains; the writers print it. Painters are loaded on first use; DOT, Mermaid and
-plain text need only this package.
+The drawing decides what a picture contains; the writers print it. A PNG needs resvg-py, a PDF the `dot` program of
+Graphviz, the others only this package and what it depends on; all of that is loaded on first use.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from graphengine.errors import GraphEngineError
 from graphengine.render.dot import dot_text
 from graphengine.render.drawing import drawing_of
-from graphengine.render.files import RenderError, write_picture
+from graphengine.render.files import RenderError, pdf_of, png_of, write_picture
 from graphengine.render.mermaid import mermaid_text
+from graphengine.render.page import page_of
 from graphengine.render.parts import plain_text
+from graphengine.render.svg import svg_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
-    from graphengine.render.images import ImageFormat
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail, Drawing
     from graphengine.render.scopes import Fold
@@ -56,7 +58,8 @@ def render_graph_spec(  # noqa: PLR0913 - one for each property of a picture
         detail: `brief` draws only names and labels; `full` also kinds, conditions and what nodes write.
 
     Raises:
-        RenderError: The ending, the theme or a path is unknown, no painter is installed, the file cannot be written,
+        RenderError: The ending, the theme or a path is unknown, what the format needs is not installed, the file
+            cannot be written,
             or the graph spec or the steps cannot be read.
     """
     if theme not in THEMES:
@@ -88,29 +91,28 @@ def to_text(graph_spec: GraphSpec, steps: Iterable[Step] | None = None, *, fold:
 
 
 def _made(drawing: Drawing, ending: str, theme: Theme) -> bytes:
-    if ending == ".txt":
-        return plain_text(drawing).encode()
-    if ending == ".dot":
-        return dot_text(drawing, dark=theme == "dark").encode()
-    if ending == ".mmd":
-        return mermaid_text(drawing).encode()
-    from graphengine.render.images import image_of, svg_of  # noqa: PLC0415 - only pictures need it
-    from graphengine.render.page import page_of  # noqa: PLC0415 - the same
+    fixed: Theme = "light" if theme == "auto" else theme
+    make: dict[str, Callable[[], str | bytes]] = {
+        ".txt": lambda: plain_text(drawing),
+        ".dot": lambda: dot_text(drawing, dark=theme == "dark"),
+        ".mmd": lambda: mermaid_text(drawing),
+        ".svg": lambda: svg_of(drawing, theme),
+        ".html": lambda: _page(drawing, theme),
+        ".png": lambda: png_of(svg_of(drawing, fixed)),
+        ".pdf": lambda: pdf_of(dot_text(drawing, dark=theme == "dark")),
+    }
+    made = make[ending]()
+    return made if isinstance(made, bytes) else made.encode()
 
-    if ending == ".html":
-        parts = [
-            *((box.name, box.id) for box in drawing.boxes if box.lines),
-            *((c.name, c.id) for c in drawing.clusters),
-        ]
-        svg = svg_of(drawing, theme, is_part=True).decode()
-        return page_of(svg, drawing.title, plain_text(drawing), theme, parts).encode()
-    if ending == ".svg":
-        return svg_of(drawing, theme)
-    return image_of(drawing, cast("ImageFormat", ending[1:]), theme)
+
+def _page(drawing: Drawing, theme: Theme) -> str:
+    boxes, clusters = [box for box in drawing.boxes if box.lines], drawing.clusters
+    parts = [(part.name, part.id) for part in (*boxes, *clusters)]
+    return page_of(svg_of(drawing, theme, is_part=True), drawing.title, plain_text(drawing), theme, parts)
 
 
 def mimebundle_of(name: str, graph_spec: Callable[[], GraphSpec]) -> dict[str, str]:
-    """Return what a notebook shows of a graph, by MIME type: plain text, and SVG or, without a painter, Mermaid.
+    """Return what a notebook shows of a graph, by MIME type: plain text, and SVG or, without graphlay, Mermaid.
 
     It never raises: errors are in the plain text.
 
@@ -118,13 +120,11 @@ def mimebundle_of(name: str, graph_spec: Callable[[], GraphSpec]) -> dict[str, s
         name: Its plain text.
         graph_spec: Returns its graph spec; an error that this raises is shown.
     """
-    from graphengine.render.images import svg_of  # noqa: PLC0415 - only pictures need it
-
     shown = {"text/plain": name}
     try:
         drawing = drawing_of(graph_spec())
         shown["text/vnd.mermaid"] = mermaid_text(drawing)
-        shown["image/svg+xml"] = svg_of(drawing, "auto").decode()
+        shown["image/svg+xml"] = svg_of(drawing, "auto")
         del shown["text/vnd.mermaid"]  # notebooks that know both prefer Mermaid, whose labels overlap in large graphs
     except GraphEngineError as error:
         shown["text/plain"] += f"\n{error}"

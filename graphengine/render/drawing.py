@@ -86,7 +86,7 @@ def drawing_of(
     spoken = " ".join(f"{part.spoken}." for part in parts)
     made = Drawing(title, tuple(caption), spoken, tuple(drafter.boxes), tuple(drafter.arrows), tuple(drafter.clusters))
     legend = tuple(Line(text, "small") for text in wrap("; ".join(signs_of(made)), LEGEND_COLUMNS, LEGEND_LINES))
-    made = replace(made, legend=legend, detail=detail)
+    made = replace(made, legend=legend)
     return _with_large_text(made) if detail == "brief" else made
 
 

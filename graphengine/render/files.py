@@ -1,16 +1,22 @@
-"""Pictures in files, and the error of drawing."""
+"""Pictures in files, PNG by resvg-py and PDF by Graphviz among them, and the error of drawing."""
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from graphengine.errors import GraphEngineError
+from graphengine.errors import GraphEngineError, install_command
 from graphengine.output_file import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from os import PathLike
+
+
+_ALWAYS: Final = "an .svg or .html file needs nothing more"
+_DOTS: Final = 1.5
+"""Two dots per point, since resvg takes a point as 4/3 dots, so that text stays sharp on high-resolution screens."""
 
 
 class RenderError(GraphEngineError):
@@ -57,3 +63,40 @@ def write_picture(path: str | PathLike[str], endings: Sequence[str], make: Calla
             where=str(target),
             repair="name a file in a folder that exists and can be written",
         ) from error
+
+
+def png_of(svg: str, zoom: float = _DOTS) -> bytes:
+    """Return an SVG as PNG.
+
+    Raises:
+        RenderError: resvg-py is not installed, or it failed.
+    """
+    try:
+        import resvg_py  # noqa: PLC0415 - loaded on first use
+    except ImportError as error:
+        message = "a PNG is painted by resvg-py, which is not installed"
+        raise RenderError(message, repair=f"{install_command('render')}; {_ALWAYS}") from error
+    try:
+        return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom, dpi=96, sans_serif_family="DejaVu Sans"))
+    except ValueError as error:
+        raise RenderError(f"resvg-py could not paint this: {error}", repair=_ALWAYS) from error
+
+
+def pdf_of(dot: str) -> bytes:
+    """Return a graph in DOT as PDF.
+
+    Raises:
+        RenderError: There is no `dot` program on PATH, or it failed.
+    """
+    import graphviz  # noqa: PLC0415 - loaded on first use
+
+    try:
+        painted: bytes = graphviz.pipe("dot", "pdf", dot.encode(), quiet=True)
+    except graphviz.ExecutableNotFound as error:
+        message = "a PDF is painted by the `dot` program of Graphviz, which is not on PATH"
+        raise RenderError(message, repair=f"install Graphviz; {_ALWAYS}") from error
+    except subprocess.CalledProcessError as error:
+        lines = (error.stderr or b"").decode("utf-8", "replace").strip().splitlines() or [f"exit {error.returncode}"]
+        message = f"dot could not paint this: {lines[-1]}"
+        raise RenderError(message, repair=f"fix the installation of Graphviz; {_ALWAYS}") from error
+    return painted

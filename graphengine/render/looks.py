@@ -70,46 +70,48 @@ _CLUSTER_LINES = {
     "failed": ("#8a2f00", 2.4),
 }
 
-_NIGHT: Final[Mapping[str, str]] = {
-    INK: "#f0f3f6",
-    SOFT_INK: "#9aa4ae",
-    PAPER: "#0d1117",
-    PALE: "#8b949e",
-    _PALE_LINE: "#6e7681",
-    _BLUE: "#4a9fe0",
-    _RED: "#f0883e",
-    "#3d444d": "#c9d1d9",
-    "#e6e8eb": "#30363d",
-    "#fbe3d6": "#4a2410",
-    "#e3f0f9": "#0f2d44",
-    "#fdf1d7": "#3d2c06",
-    "#9a6700": "#ffd166",
-    "#dff3ec": "#0b3a2d",
-    "#008a5e": "#4fdcb0",
-    "#fbe6f1": "#45193a",
-    "#b5458f": "#ff9ed8",
-    "#f6f8fa": "#161b22",
-    "#edf0f3": "#21262d",
-    "#f5e95c": "#665c00",
-    "#f0c4dd": "#7a2a5f",
-    "#7d2259": "#f3a6d2",
-    "#f7b592": "#7a3210",
-    "#8a2f00": "#ffab7a",
+_INKS: Final[Mapping[str, tuple[str, str]]] = {
+    INK: ("ink", "#f0f3f6"),
+    SOFT_INK: ("soft", "#9aa4ae"),
+    PAPER: ("paper", "#0d1117"),
+    PALE: ("pale", "#8b949e"),
+    _PALE_LINE: ("pale-line", "#6e7681"),
+    _BLUE: ("function-line", "#4a9fe0"),
+    _RED: ("fail-line", "#f0883e"),
+    "#3d444d": ("end-line", "#c9d1d9"),
+    "#e6e8eb": ("end", "#30363d"),
+    "#fbe3d6": ("fail", "#4a2410"),
+    "#e3f0f9": ("function", "#0f2d44"),
+    "#fdf1d7": ("agent", "#3d2c06"),
+    "#9a6700": ("agent-line", "#ffd166"),
+    "#dff3ec": ("choose", "#0b3a2d"),
+    "#008a5e": ("choose-line", "#4fdcb0"),
+    "#fbe6f1": ("ask", "#45193a"),
+    "#b5458f": ("ask-line", "#ff9ed8"),
+    "#f6f8fa": ("sheet", "#161b22"),
+    "#edf0f3": ("inner", "#21262d"),
+    "#f5e95c": ("here", "#665c00"),
+    "#f0c4dd": ("waiting", "#7a2a5f"),
+    "#7d2259": ("waiting-line", "#f3a6d2"),
+    "#f7b592": ("failed", "#7a3210"),
+    "#8a2f00": ("failed-line", "#ffab7a"),
 }
+"""The name of each colour of the light theme, and the colour that it has in the dark one."""
 
 
 def by_night(colour: str) -> str:
     """Return the dark theme's colour for this one."""
-    return _NIGHT[colour]
+    return _INKS[colour][1]
 
 
-def night_rules(colours: Iterable[str] = _NIGHT, within: str = "") -> list[str]:
-    """Return the rules of a style sheet that make these colours dark, within the elements that a selector names."""
-    return [
-        f'{within}[{kind}="{colour}"] {{ {kind}: {by_night(colour)}; }}'
-        for colour in sorted(colours)
-        for kind in ("fill", "stroke")
-    ]
+def name_of(colour: str) -> str:
+    """Return the name of a colour; the classes `fill-NAME` and `stroke-NAME` have it."""
+    return _INKS[colour][0]
+
+
+def night_rules(used: Iterable[tuple[str, str]], within: str) -> list[str]:
+    """Return the rules of a style sheet that make these colours dark, each with what it colours: `fill` or `stroke`."""
+    return [f"{within}.{kind}-{name_of(colour)} {{ {kind}: {by_night(colour)}; }}" for kind, colour in sorted(used)]
 
 
 def look_of_box(box: Box) -> Look:

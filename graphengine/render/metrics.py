@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from graphengine.render.parts import Line, Weight
 
+FONT: Final = "Helvetica,Arial,'Liberation Sans','DejaVu Sans','Noto Sans',sans-serif"
 SIZES: Final[Mapping[Weight, int]] = {"strong": 12, "normal": 11, "small": 10}
 """The size of the font of a line, in points."""
 
@@ -79,6 +80,12 @@ _WIDTHS: Final = tuple(
     {character: hundredths for hundredths, characters in table.items() for character in characters}
     for table in (_REGULAR, _BOLD)
 )
+
+
+def number(value: float) -> str:
+    """Return a number, rounded to a tenth, as briefly as possible."""
+    text = f"{value:.1f}"
+    return text.removesuffix(".0") if text != "-0.0" else "0"
 
 
 def text_width(text: str, size: float, *, strong: bool = False) -> float:

@@ -32,7 +32,7 @@ _PAGE: Final = """\
 {colours}
 body {{ margin: 1rem; background: var(--paper); color: var(--ink); font: 14px Helvetica, Arial, sans-serif; }}
 svg {{ display: block; margin: .5rem auto; max-width: 100%; height: auto; }}
-svg g:target > :is(polygon, path, ellipse) {{ stroke: var(--found); stroke-width: 6; }}
+svg g:target > :is(rect, path, ellipse) {{ stroke: var(--found); stroke-width: 6; }}
 nav {{ columns: 14rem; max-height: 30vh; overflow: auto; }}
 nav a {{ display: block; color: inherit; }}
 pre {{ white-space: pre-wrap; }}

@@ -120,7 +120,6 @@ class Drawing:
     arrows: tuple[Arrow, ...] = field(default=())
     clusters: tuple[Cluster, ...] = field(default=())
     legend: tuple[Line, ...] = field(default=())
-    detail: Detail = "full"
 
     def inside(self, cluster: str = "") -> list[Box]:
         """Return the parts of a cluster, or those in none for "", in declared order."""

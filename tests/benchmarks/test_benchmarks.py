@@ -60,7 +60,7 @@ def forked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if option == "-c":
             (tmp_path / "program.py").write_text(program, encoding="utf-8")
             program = str(tmp_path / "program.py")
-        ended = forks.run(program, *rest, folder=cwd, variables=env, loads=["graphengine.render.images"])
+        ended = forks.run(program, *rest, folder=cwd, variables=env, loads=["graphengine.render.svg"])
         if check:
             assert ended.returncode == 0, ended.stderr
         return ended

@@ -4,7 +4,6 @@ import io
 import pytest
 
 from graphengine.agents import TextDelta
-from graphengine.cli.places import picture_ending
 from graphengine.cli.progress import Progress, in_flight
 from graphengine.cli.terminal import Channel
 from graphengine.runner.run_events import NodeBegan, StepRecorded
@@ -110,16 +109,6 @@ def test_details_of_a_line_stay_below_it() -> None:
     assert all(line.startswith(" " * 9) for line in below)
     assert max(map(len, below)) <= 40
     assert "x 1 >= 3: no; x 1 >= 3: no; x 1 >= 3: no;" in pipe.getvalue()
-
-
-@pytest.mark.parametrize(("has_painter", "ending"), [(True, "svg"), (False, "mmd")])
-def test_a_suggested_picture_can_be_drawn_here(
-    monkeypatch: pytest.MonkeyPatch, ending: str, *, has_painter: bool
-) -> None:
-    """Without Graphviz, the suggestion is text for Mermaid."""
-    monkeypatch.setattr("shutil.which", lambda name: "/bin/dot" if has_painter else None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert picture_ending() == ending
 
 
 async def test_the_nodes_at_work_are_shown_while_no_model_writes() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from graphengine.cli.new import name_of, names, project_files, write
-from graphengine.cli.places import picture_ending
 from graphengine.errors import GraphEngineError
 from tests.cli.programs import ROOT, Invoke, call, document
 from tests.kit import forks
@@ -122,7 +121,7 @@ def test_a_copied_workflow_is_clean_and_whole(invoke: Invoke, project: Path, tmp
     ]
     assert made["next"][-3:-1] == [
         "graphengine run handoff",
-        f"graphengine render handoff -o handoff.{picture_ending()}",
+        "graphengine render handoff -o handoff.svg",
     ]
     assert_clean(project / "copied", tmp_path)
 
@@ -183,7 +182,7 @@ def test_the_created_files_and_the_next_steps_are_shown(invoke: Invoke, project:
     assert reported.stderr.splitlines()[1:] == [
         "  cd deep/flows",
         "  graphengine run review_loop",
-        f"  graphengine render review_loop -o review_loop.{picture_ending()}",
+        "  graphengine render review_loop -o review_loop.svg",
         "  python -m pytest",
     ]
     made = document(invoke("new", "Other Flows", "--json").stdout)

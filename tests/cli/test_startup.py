@@ -9,10 +9,11 @@ import pytest
 HEAVY = {
     "anthropic",
     "graphengine.render",
+    "graphlay",
     "jsonschema",
     "networkx",
     "openai",
-    "pygraphviz",
+    "resvg_py",
     "rich.console",  # a pipe gets no colours
 }
 WRITING = {"graphengine.api.graph", "graphengine.runner.runner", "pydantic.main"}

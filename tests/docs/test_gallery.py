@@ -19,7 +19,6 @@ from graphengine.render.charts import Chart, branches, comparison, family_of, pa
 from graphengine.render.parts import Detail
 from tests.kit.gallery import GALLERY, NAMES, graph_of
 from tests.render.relatives import relatives
-from tests.render.test_docs_pictures import said
 from tests.render.timed import paper_run
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -52,8 +51,7 @@ def test_the_pictures_of_a_workflow_are_up_to_date(name: str, tmp_path: Path) ->
     render_graph_spec(graph_spec, tmp_path / "run.svg", steps=run.steps, detail=detail)
     for made, picture in (("graph", name), ("run", f"{name}_run")):
         now = tmp_path / f"{made}.svg"
-        assert said(kept(picture, now)) == said(now)
-        assert len(said(now)) > 5
+        assert kept(picture, now).read_bytes() == now.read_bytes()
 
 
 @pytest.fixture
@@ -69,21 +67,12 @@ async def charts() -> AsyncIterator[Mapping[str, Chart]]:
         }
 
 
-@pytest.mark.parametrize("name", ["timeline", "scores", "branches"])
+@pytest.mark.parametrize("name", ["timeline", "scores", "branches", "comparison"])
 def test_a_chart_is_the_same_to_the_byte(name: str, charts: Mapping[str, Chart], tmp_path: Path) -> None:
     """It does not depend on fonts or on the painter."""
     now = tmp_path / "now.svg"
     now.write_bytes(charts[name].svg().encode())
     assert kept(name, now).read_bytes() == now.read_bytes()
-
-
-def test_two_runs_next_to_each_other_have_the_same_text(charts: Mapping[str, Chart], tmp_path: Path) -> None:
-    """The kept picture of two compared runs has the same text as a new one; positions depend on the painter."""
-    now = tmp_path / "now.svg"
-    now.write_bytes(charts["comparison"].svg().encode())
-    picture = kept("comparison", now)
-    assert said(picture) == said(now)
-    assert charts["comparison"].title in picture.read_text(encoding="utf-8")
 
 
 def test_the_page_shows_every_workflow_with_a_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ import pytest
 import graphengine.patterns
 from graphengine import Graph
 from graphengine.render.parts import Detail
-from tests.render.test_docs_pictures import said
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "use" / "patterns"
 WIDE = frozenset(("debate", "role_based"))
@@ -43,8 +42,7 @@ def test_a_page_runs_and_its_picture_is_that_of_its_graph(
     if os.environ.get("UPDATE_PICTURES"):
         graph.render(picture, detail=detail)
     graph.render(tmp_path / "now.svg", detail=detail)
-    assert said(picture) == said(tmp_path / "now.svg")
-    assert len(said(picture)) > 5
+    assert picture.read_bytes() == (tmp_path / "now.svg").read_bytes()
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,13 @@ from graphengine.engine.graph_spec import EdgeSpec, GraphSpec, NodeSpec
 from graphengine.engine.steps import Step
 from graphengine.reducers import append
 from graphengine.render import render_graph_spec, to_dot, to_mermaid, to_text
-from graphengine.render.dot import dot_text
 from graphengine.render.drawing import drawing_of
-from graphengine.render.images import accessible_svg, paint
+from graphengine.render.svg import svg_of
 from tests.kit.facts import made_step
 from tests.render.nested import company, graph_spec_of, newsroom, waiting_run
 
+SCALE = 0.82
+"""How much smaller the picture of the README is, to fit its column."""
 GOLDEN = Path(__file__).parent / "golden"
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 
@@ -206,17 +208,16 @@ async def draw_docs(folder: Path) -> None:
     """Draw the pictures of the docs into a folder."""
     from graphs.review_loop import graph  # noqa: PLC0415 - only this needs it
 
-    (folder / "review_loop.svg").write_bytes(wide(graph.compile().graph_spec))
+    (folder / "review_loop.svg").write_text(wide(graph.compile().graph_spec), encoding="utf-8")
     paper, steps = await waiting_run()
     render_graph_spec(paper.compile().graph_spec, folder / "newsroom.svg")
     render_graph_spec(paper.compile().graph_spec, folder / "newsroom_run.svg", steps=steps)
 
 
-def wide(graph_spec: GraphSpec) -> bytes:
+def wide(graph_spec: GraphSpec) -> str:
     """Return the picture of a README, which is wide and low: from left to right, in brief, without a caption."""
-    drawing = replace(drawing_of(graph_spec, detail="brief"), caption=(), legend=())
-    dot = dot_text(drawing).replace('rankdir="TB"', 'rankdir="LR" size="8.2,3.3"').replace('sep="0.25"', 'sep="0.1"')
-    return accessible_svg(paint(dot, "svg"), drawing)
+    svg = svg_of(replace(drawing_of(graph_spec, detail="brief"), caption=(), legend=()), "auto", is_wide=True)
+    return re.sub(r'(width|height)="([\d.]+)pt"', lambda each: f'{each[1]}="{float(each[2]) * SCALE:.1f}pt"', svg)
 
 
 def renew() -> None:

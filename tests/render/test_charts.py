@@ -111,7 +111,7 @@ def test_a_png_is_rendered_by_resvg(tmp_path: Path) -> None:
 def test_without_a_renderer_a_png_is_refused_with_the_repair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the extra and the formats that need nothing."""
     monkeypatch.setitem(sys.modules, "resvg_py", None)
-    with pytest.raises(RenderError, match="needs resvg-py") as caught:
+    with pytest.raises(RenderError, match="painted by resvg-py") as caught:
         write_chart(tmp_path / "a.png", lambda: timeline([started("a")]))
     assert "durable-graphengine[render]" in caught.value.repair
     assert not list(tmp_path.iterdir())

@@ -1,21 +1,10 @@
-"""The pictures in the docs match their graphs."""
+"""The pictures in the docs match their graphs, to the byte."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.render.samples import PICTURES, draw_docs, read_xml
-
-SVG = {"s": "http://www.w3.org/2000/svg"}
-
-
-def said(picture: Path) -> list[tuple[str | None, str, list[str | None]]]:
-    """Return each part's kind, title and painted words. Positions depend on Graphviz."""
-    groups = read_xml(picture.read_bytes()).iterfind(".//s:g", SVG)
-    return [
-        (group.get("class"), group.findtext("s:title", "", SVG), [text.text for text in group.findall("s:text", SVG)])
-        for group in groups
-    ]
+from tests.render.samples import PICTURES, draw_docs
 
 
 @pytest.fixture
@@ -30,5 +19,4 @@ async def test_the_pictures_of_the_docs_are_up_to_date(drawn: Path) -> None:
     names = sorted(path.name for path in drawn.iterdir())
     assert names == sorted(path.name for path in PICTURES.glob("*.svg"))
     for name in names:
-        assert said(PICTURES / name) == said(drawn / name), name
-        assert len(said(PICTURES / name)) > 10
+        assert (PICTURES / name).read_bytes() == (drawn / name).read_bytes(), name

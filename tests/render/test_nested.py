@@ -120,7 +120,7 @@ def test_a_choice_among_graphs_has_one_cluster_per_graph() -> None:
 
 
 def test_three_levels_of_sixty_nodes_are_drawn_completely(tmp_path: Path) -> None:
-    """Each node is drawn once, each cluster is in its parent, and Graphviz renders them all."""
+    """Each node is drawn once, each cluster is in its parent, and all are painted."""
     drawing = drawing_of(graph_spec_of(tree(3, 20)))
     named = [box.name for box in drawing.boxes if "step_" in box.name]
     assert len(named) == len(set(named)) == 60

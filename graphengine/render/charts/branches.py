@@ -10,7 +10,8 @@ from graphengine.errors import StoreError, UnknownRun
 from graphengine.history.load import load_snapshot
 from graphengine.records.spending import own_usage
 from graphengine.render.amounts import cost, nice, paid
-from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Ink, Paint, fit, measure, number
+from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Ink, Paint, fit, measure
+from graphengine.render.metrics import number
 from graphengine.render.text import one_line
 from graphengine.render.trace import ending
 from graphengine.render.words import counted

@@ -12,13 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from html import escape
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from graphengine.errors import install_command
-from graphengine.render.files import RenderError, write_picture
+from graphengine.render.files import png_of, write_picture
 from graphengine.render.looks import INK, PAPER, SOFT_INK
-from graphengine.render.metrics import text_width
+from graphengine.render.metrics import FONT, number, text_width
 from graphengine.render.page import page_of
 from graphengine.render.text import one_line
 
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from os import PathLike
 
 CHART_ENDINGS: Final = (".svg", ".html", ".png", ".txt")
-FONT: Final = "Helvetica,Arial,'Liberation Sans','DejaVu Sans','Noto Sans',sans-serif"
 SIZE: Final = 12.0
 SMALL: Final = 11.0
 MARGIN: Final = 16.0
@@ -145,16 +142,7 @@ class Chart:
         Raises:
             RenderError: resvg-py is not installed, or it failed.
         """
-        repair = "an .svg or .html file needs nothing"
-        if find_spec("resvg_py") is None:
-            message = "a PNG of a chart needs resvg-py, which is not installed"
-            raise RenderError(message, repair=f"{install_command('render')}; {repair}")
-        import resvg_py  # noqa: PLC0415 - loaded on first use
-
-        try:
-            return bytes(resvg_py.svg_to_bytes(svg_string=self.svg(), zoom=2, dpi=96, sans_serif_family="DejaVu Sans"))
-        except ValueError as error:
-            raise RenderError(f"resvg-py could not paint this: {error}", repair=repair) from error
+        return png_of(self.svg(), 2.0)
 
 
 def write_chart(path: str | PathLike[str], draw: Callable[[], Chart]) -> None:
@@ -280,12 +268,6 @@ class Canvas:
         """Return the chart."""
         spoken = tuple(one_line(line) for line in self.spoken)
         return Chart(one_line(title), spoken, across, down, "\n".join(self.parts))
-
-
-def number(value: float) -> str:
-    """Return a number, rounded to a tenth, as briefly as possible."""
-    text = f"{value:.1f}"
-    return text.removesuffix(".0") if text != "-0.0" else "0"
 
 
 def safe(text: str) -> str:

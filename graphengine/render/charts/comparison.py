@@ -17,11 +17,12 @@ from graphengine.engine.steps import failure_of, outcome_of, without_items
 from graphengine.history.load import graph_spec_of
 from graphengine.records.run_diff import diff
 from graphengine.render.amounts import paid, took
-from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, fit, measure, number
+from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, fit, measure
 from graphengine.render.drawing import LEGEND_LINES, TIMES, drawing_of, signs_of
 from graphengine.render.files import RenderError
-from graphengine.render.images import svg_of
+from graphengine.render.metrics import number
 from graphengine.render.parts import Arrow, Box, Line
+from graphengine.render.svg import svg_of
 from graphengine.render.text import one_line, wrap
 from graphengine.render.trace import standing
 from graphengine.render.words import counted
@@ -47,7 +48,7 @@ _LINE: Final = 17.0
 _NAMES: Final = ("A", "B")
 _VALUE_BYTES: Final = 400
 _PIXELS: Final = 96 / 72 * 0.82
-"""Graphviz measures in points; at this scale, its text has the size of a chart's."""
+"""Pictures of graphs are measured in points; at this scale, their text has the size of a chart's."""
 _CHOICE: Final = re.compile(r" \([^()]*\)(?=/|$)")
 _STRONGEST: Final[Sequence[Tone]] = ("failed", "waiting", "here", "done", "unused", "plain")
 
@@ -104,7 +105,7 @@ def comparison(pair: Pair) -> Chart:
         pair: The two runs, as `pair_of` returns them.
 
     Raises:
-        RenderError: No painter for graphs is installed, or it failed.
+        RenderError: They cannot be laid out.
     """
     found, sides = pair.diff, (pair.diff.first, pair.diff.second)
     partings = {

@@ -1,7 +1,6 @@
 """Pictures of graphs for the page: drawn once for each graph, with a map from its parts to nodes and edges.
 
-A picture is drawn without a run, and light. The page lights its parts as at the selected step, and its style sheet has
-the dark colours, so that neither needs another picture.
+A picture is drawn without a run. The page lights its parts as at the selected step.
 """
 
 from __future__ import annotations
@@ -22,11 +21,12 @@ if TYPE_CHECKING:
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.history.visit_tree import Place
+    from graphengine.render.looks import Theme
     from graphengine.render.parts import Box, Detail
     from graphengine.render.scopes import Scope, Spot
 
 _NAME: Final = re.compile(r'<svg [^>]*\bid="(\w+)"')
-_KEPT: Final = 8
+_KEPT: Final = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +60,12 @@ class GraphLayout:
 
 
 @lru_cache(maxsize=_KEPT)
-def picture_of(atlas: GraphLayout, detail: Detail) -> Mapping[str, Any]:
+def picture_of(atlas: GraphLayout, detail: Detail, theme: Theme) -> Mapping[str, Any]:
     """Return a picture: its SVG, and by the ids of its parts their numbers. It blocks; call it in a thread.
 
-    Where no painter is installed, the graph is described in words.
+    Where it cannot be laid out, the graph is described in words.
     """
-    from graphengine.render.images import svg_of  # noqa: PLC0415 - only pictures need it
+    from graphengine.render.svg import svg_of  # noqa: PLC0415 - only pictures need it
 
     drawing = drawing_of(atlas.graph_spec, detail=detail)
     spots, edges = atlas.spots, atlas.edges
@@ -78,7 +78,7 @@ def picture_of(atlas: GraphLayout, detail: Detail) -> Mapping[str, Any]:
     }
     about["nodes"] = {number: path_at(*spot) for spot, number in atlas.spots.items()}
     try:
-        svg = svg_of(drawing, "light", is_part=True).decode()
+        svg = svg_of(drawing, theme, is_part=True)
     except RenderError as error:
         return {**about, "trouble": f"{error.message}; {error.repair}"}
     named = _NAME.search(svg)

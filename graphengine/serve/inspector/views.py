@@ -27,6 +27,7 @@ from graphengine.records.run_diff import diff, differences
 from graphengine.records.selection import STATUSES, stored_status
 from graphengine.records.states import States
 from graphengine.records.step_document import failure_document, plain, step_document
+from graphengine.render.looks import Theme
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
 from graphengine.render.trace import tried_edges
@@ -266,8 +267,9 @@ class Views:
         """Return the picture of a graph."""
         fingerprint = query.id("fingerprint")
         detail = query.one_of("detail", get_args(Detail)) or "brief"
+        theme = query.one_of("theme", get_args(Theme)) or "light"
         atlas = await self.books.atlas(fingerprint)
-        return {**await asyncio.to_thread(picture_of, atlas, cast("Detail", detail))}
+        return {**await asyncio.to_thread(picture_of, atlas, cast("Detail", detail), cast("Theme", theme))}
 
     async def compare(self, query: Query) -> dict[str, Any]:
         """Return where two runs part, and the rows and pictures of both."""

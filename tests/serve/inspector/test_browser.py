@@ -291,7 +291,7 @@ _CONTRASTS = """() => {
   };
   const paper = rgb(getComputedStyle(document.body).backgroundColor);
   return [...document.querySelectorAll(".lit-unused text")].map((text) => {
-    const shape = text.parentElement.matches(".edge") ? null : text.parentElement.querySelector("polygon, path");
+    const shape = text.parentElement.matches(".edge") ? null : text.parentElement.querySelector("rect, path, ellipse");
     const below = shape ? on(shape, paper) : paper;
     const [dark, bright] = [light(on(text, below)), light(below)].sort((one, other) => one - other);
     return [text.textContent, (bright + 0.05) / (dark + 0.05)];

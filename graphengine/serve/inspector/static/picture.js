@@ -7,6 +7,7 @@ import { Failure, elementOf } from "./parts.js";
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const LEGIBLE = 0.7;
 const POINT = 4 / 3; // in pixels
+const DARK = matchMedia("(prefers-color-scheme: dark)");
 const pictures = new Map();
 
 function load(parameters) {
@@ -44,12 +45,18 @@ export function Picture({ fingerprint, lit, standings = {}, marks = null, badge 
   const [found, setFound] = useState(null);
   const [error, setError] = useState(null);
   const [wordy, setWordy] = useState(false);
+  const [isDark, setDark] = useState(DARK.matches);
   const box = useRef(null);
   useEffect(() => {
     let gone = false;
-    load({ fingerprint, detail }).then((made) => gone || (setFound(made), setError(null)), setError);
+    load({ fingerprint, detail, theme: isDark ? "dark" : "light" }).then((made) => gone || (setFound(made), setError(null)), setError);
     return () => (gone = true);
-  }, [fingerprint, detail]);
+  }, [fingerprint, detail, isDark]);
+  useEffect(() => {
+    const changed = () => setDark(DARK.matches);
+    DARK.addEventListener("change", changed);
+    return () => DARK.removeEventListener("change", changed);
+  }, []);
   const svg = useMemo(() => (found?.svg ? elementOf(found.svg) : null), [found]);
   useEffect(() => {
     box.current?.replaceChildren(...(svg ? [svg] : []));
@@ -107,14 +114,14 @@ function light(svg, { boxes, arrows }, lit, standings, marks, badge) {
   svg.querySelectorAll(".badge").forEach((each) => each.remove());
   const ends = new Set();
   for (const [id, about] of Object.entries(arrows)) {
-    const parts = svg.querySelectorAll(["", "_turn", "_end"].map((end) => `#${CSS.escape(id + end)}`).join()); // some arrows turn
+    const part = svg.querySelector(`#${CSS.escape(id)}`);
     const times = lit ? about.edges.reduce((sum, edge) => sum + (lit.edges.get(edge) || 0), 0) : 0;
     const classes = ["edge"];
     if (lit && about.edges.length) classes.push(times ? "lit-done" : "lit-unused");
     if (lit?.last.some((edge) => about.edges.includes(edge))) classes.push("lit-now");
     if (marks) classes.push(...new Set(about.edges.map((edge) => marks.get(edge)).filter(Boolean)));
     if (times) ends.add(about.to);
-    parts.forEach((each) => each.setAttribute("class", classes.join(" ")));
+    part?.setAttribute("class", classes.join(" "));
   }
   for (const [id, about] of Object.entries(boxes)) {
     const part = svg.querySelector(`#${CSS.escape(id)}`);
@@ -135,7 +142,7 @@ function light(svg, { boxes, arrows }, lit, standings, marks, badge) {
 
 /** Put a badge at the upper right corner of a part, whose place is reserved in no layout. */
 function put(part, text, tone) {
-  const shape = part.querySelector("polygon, path, ellipse");
+  const shape = part.querySelector("rect, path, ellipse");
   if (!shape) return;
   const frame = shape.getBBox();
   const group = document.createElementNS(NAMESPACE, "g");

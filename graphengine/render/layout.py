@@ -1,0 +1,277 @@
+"""Where the parts of a drawing go: `layout` returns a rectangle for each box, cluster and label, and a route per arrow.
+
+graphlay computes it, in layers from top to bottom: no process, no font, and the same numbers on every machine. It gets
+a label as a box between the halves of its arrow, so that it stands on the arrow, nothing covers it, and other arrows
+go around it. An arrow that closes a loop counts as its reverse when layers are assigned, so that a graph is read
+downwards. All lengths are in points.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from graphengine.render.files import RenderError
+from graphengine.render.metrics import line_height, line_width
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import graphlay
+
+    from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line, Shape
+
+Point: TypeAlias = tuple[float, float]
+_Routes: TypeAlias = "Mapping[str, list[list[Point]]]"
+
+FRAMES: Final = 4.0
+"""How far apart the borders of what has several are."""
+SLANT: Final = 9.0
+"""How far the corners of a hexagon, an octagon and a note are cut off."""
+_DOTS: Final[Mapping[Shape, Point]] = {"entry": (10, 10), "exit": (16, 16), "fork": (65, 5)}
+_MARGINS: Final[Mapping[Shape, Point]] = {"choose": (16, 6), "pass": (16, 9), "graph": (13, 11), "end": (14, 9)}
+_MARGIN: Final = (11.0, 6.0)
+_LEAST: Final = (50.0, 30.0)
+_PER_ARROW: Final = 13
+"""The least room of an arrow at a side of a box."""
+_CLEAR: Final = 2
+"""The least distance of a line to a box that it passes."""
+_NEAR: Final = 24
+_WIDE: Final = 980
+"""A wider picture is shown smaller in a page, too small to read."""
+_LARGE: Final = 80
+"""From so many boxes on, a layout is computed with less effort."""
+_GAP: Final = 28.0
+"""The least distance of two layers."""
+_PADDING: Final = 12.0
+_BESIDE: Final = dict.fromkeys(("node_gap", "dummy_gap", "port_gap"), 12)
+_SPACING: Final = {"layer_gap": _GAP, "compound_padding": _PADDING, "port_stroke_clear": 8, "stub": 18, **_BESIDE}
+_TRIED: Final = (
+    *({"branch_style": style} for style in ("straight_main", "symmetric", "free")),
+    {"placement": "brandes_koepf"},
+)
+"""Ways to place boxes in their layers, of which the best is taken."""
+_ROUTING: Final = {"style": "orthogonal", "bundle_parallel": False, "lane_gap": 8}
+
+
+class Rect(NamedTuple):
+    """A rectangle, by its upper left corner and its size."""
+
+    x: float
+    y: float
+    wide: float
+    high: float
+
+    @property
+    def middle(self) -> Point:
+        """Its centre."""
+        return self.x + self.wide / 2, self.y + self.high / 2
+
+    def within(self, by: float) -> Rect:
+        """Return the rectangle whose sides are that far inside this one."""
+        return Rect(self.x + by, self.y + by, self.wide - 2 * by, self.high - 2 * by)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A drawing laid out.
+
+    Attributes:
+        rects: The rectangles of boxes and clusters, by their ids, and of labels, by the ids of their arrows.
+        routes: The lines of each arrow, by its id: one, or one to its label and one from there; the last has the head.
+        bounds: The rectangle around everything.
+    """
+
+    rects: Mapping[str, Rect]
+    routes: Mapping[str, Sequence[Sequence[Point]]]
+    bounds: Rect
+
+
+def block_size(lines: Iterable[Line]) -> Point:
+    """Return how much room lines below each other take."""
+    each = [(line_width(line), line_height(line)) for line in lines]
+    return max((wide for wide, _ in each), default=0), sum(high for _, high in each)
+
+
+def layout(drawing: Drawing, *, is_wide: bool = False) -> Layout:
+    """Lay out a drawing, from top to bottom or, if it is wide, from left to right.
+
+    Raises:
+        RenderError: graphlay is not installed, or it cannot lay out this drawing.
+    """
+    try:
+        import graphlay as engine  # noqa: PLC0415 - loaded on first use
+    except ImportError as error:
+        raise RenderError(
+            f"pictures of graphs are laid out by graphlay, which cannot be loaded: {error}",
+            repair="pip install graphlay; a .dot, .mmd or .txt file needs nothing, and Graphviz paints a .dot file",
+        ) from error
+    if not drawing.boxes:
+        return Layout({}, {}, Rect(0, 0, 0, 0))
+    asked = _Request(drawing)
+    header = max((block_size(cluster.lines)[1] for cluster in drawing.clusters), default=0)
+    options = {
+        "direction": "leftright" if is_wide else "topbottom",
+        "routing": _ROUTING,
+        "spacing": {**_SPACING, "compound_header": header},
+        "effort": "fast" if len(asked.nodes) > _LARGE else "balanced",
+    }
+    graph = {"nodes": asked.nodes, "edges": asked.edges}
+    try:
+        tried = [
+            engine.layout(graph, options={**options, "coords": coords})
+            for coords in _TRIED[: None if len(asked.nodes) <= _LARGE else 1]
+        ]
+    except ValueError as error:
+        raise RenderError(f"graphlay cannot lay this out: {error}", repair="draw a .dot, .mmd or .txt file") from error
+    return asked.read(min(tried, key=_cost) if len(tried) > 1 else tried[0])
+
+
+class _Request:
+    """What graphlay is asked about a drawing, and how its answer is read."""
+
+    def __init__(self, drawing: Drawing) -> None:
+        self.drawing = drawing
+        self.nodes: list[dict[str, Any]] = []
+        self.edges: list[dict[str, Any]] = []
+        self.places: dict[str, int] = {}
+        self.ways: dict[str, list[int]] = {}
+        self.parents = {part.id: part.cluster for part in (*drawing.boxes, *drawing.clusters)}
+        for cluster in drawing.clusters:
+            self._node(cluster.id, (block_size(cluster.lines)[0] + 24, 1), cluster.cluster)
+        below = Counter(arrow.target if arrow.back else arrow.source for arrow in drawing.arrows)
+        above = Counter(arrow.source if arrow.back else arrow.target for arrow in drawing.arrows)
+        for box in drawing.boxes:
+            size = _size_of(box, max(below[box.id], above[box.id]))
+            self._node(box.id, size, box.cluster, is_round=box.shape in ("pass", "entry", "exit"))
+        spine = {*pairwise(box.id for box in drawing.boxes)}
+        for arrow in drawing.arrows:
+            is_loop, is_side = arrow.source == arrow.target, arrow.failure or arrow.back
+            is_next = (arrow.source, arrow.target) in spine
+            self._arrow(arrow, 8 if is_loop else 0.5 if is_side else 4 if is_next else 1)
+
+    def _node(self, name: str, size: Point, cluster: str, *, is_round: bool = False) -> None:
+        inside = {"parent": self.places[cluster]} if cluster else {}
+        self.places[name] = len(self.nodes)
+        shape = {"size": {"width": size[0], "height": size[1]}, "shape": "ellipse" if is_round else "box"}
+        self.nodes.append({**shape, **inside})
+
+    def _arrow(self, arrow: Arrow, weight: float) -> None:
+        source, target = arrow.tail or arrow.source, arrow.target
+        if arrow.head and arrow.back:
+            target = arrow.head
+        back, lands = arrow.back and source != target, bool(arrow.head) and not arrow.back
+        if not (arrow.lines or lands):
+            self.ways[arrow.id] = [self._edge(source, target, weight, back=back)]
+            return
+        wide, high = block_size(arrow.lines)
+        around = self._around(arrow.target)
+        self.parents[arrow.id] = next(each for each in self._around(arrow.source) if each in around)
+        size = (max(wide + 8, 2 * _PER_ARROW), high + 4) if arrow.lines else (1, 12)
+        self._node(arrow.id, size, self.parents[arrow.id])
+        first = self._edge(source, arrow.id, weight, back=back)
+        self.ways[arrow.id] = [first, self._edge(arrow.id, target, weight * 8 if lands else weight, back=arrow.back)]
+
+    def _edge(self, source: str, target: str, weight: float, *, back: bool) -> int:
+        ends = {"source": self.places[source], "target": self.places[target]}
+        self.edges.append({**ends, "weight": weight, "reverse_for_ranking": back})
+        return len(self.edges) - 1
+
+    def _around(self, part: str) -> list[str]:
+        """Return the clusters around a part, the innermost first, and "" for the whole picture."""
+        found = [self.parents[part]]
+        while found[-1]:
+            found.append(self.parents[found[-1]])
+        return found
+
+    def read(self, found: graphlay.Layout) -> Layout:
+        """Return graphlay's answer."""
+        rects = {}
+        for name, index in self.places.items():
+            centre, size = found.nodes[index]["center"], found.nodes[index]["size"]
+            corner = centre["x"] - size["width"] / 2, centre["y"] - size["height"] / 2
+            rects[name] = Rect(*corner, size["width"], size["height"])
+        routes = {
+            name: [[(p["x"], p["y"]) for p in found.edges[index]["points"]] for index in indices]
+            for name, indices in self.ways.items()
+        }
+        for cluster in reversed(self.drawing.clusters):
+            rects[cluster.id] = self._around_contents(cluster, rects, routes)
+        for arrow in self.drawing.arrows:
+            route = routes[arrow.id]
+            if arrow.head:
+                route[-1] = _landing(route[-1], rects[arrow.head])
+            if arrow.tail:
+                route[0] = _landing(route[0][::-1], rects[arrow.tail])[::-1]
+            if arrow.lines and arrow.source == arrow.target:
+                rects[arrow.id] = _shorter(route, rects[arrow.id], routes)
+            elif not arrow.lines:
+                rects.pop(arrow.id, None)
+                routes[arrow.id] = [[point for line in route for point in line]]
+        low, high = found.bounds["min"], found.bounds["max"]
+        bounds = Rect(low["x"], low["y"], high["x"] - low["x"], high["y"] - low["y"])
+        return Layout(rects, routes, bounds.within(-FRAMES))  # outer borders are around what graphlay knows
+
+    def _around_contents(self, cluster: Cluster, rects: Mapping[str, Rect], routes: _Routes) -> Rect:
+        """Return a cluster with all its borders, with no more room above and below its contents than it needs."""
+        inside = [rects[name] for name, parent in self.parents.items() if parent == cluster.id]
+        own = [arrow for arrow in self.drawing.arrows if not arrow.tail and self.parents[arrow.target] == cluster.id]
+        lines = [line for arrow in own if self.parents[arrow.source] == cluster.id for line in routes[arrow.id]]
+        points = [y for line in lines for _, y in line]
+        rect, head = rects[cluster.id], block_size(cluster.lines)[1] + _PADDING
+        top = max(min([each.y for each in inside] + points) - head, rect.y)
+        bottom = min(max([each.y + each.high for each in inside] + points) + _PADDING, rect.y + rect.high)
+        return Rect(rect.x, top, rect.wide, bottom - top).within(-FRAMES * cluster.many)
+
+
+def _size_of(box: Box, arrows: int) -> Point:
+    """Return the size of a box with all its borders, with room for so many arrows at one side."""
+    if box.shape in _DOTS:
+        wide, high = _DOTS[box.shape]
+        return (max(wide, _PER_ARROW * arrows) if box.shape == "fork" else wide), high
+    (wide, high), (across, down) = block_size(box.lines), _MARGINS.get(box.shape, _MARGIN)
+    frames = 4 * FRAMES * box.many
+    return max(wide + 2 * across + frames, _LEAST[0], _PER_ARROW * arrows), max(high + 2 * down, _LEAST[1]) + frames
+
+
+def _cost(found: graphlay.Layout) -> float:
+    """Return how hard a layout is to read: too wide, lines that touch boxes or each other, crossings, bends, length."""
+    facts = found.metrics()
+    clear = facts["min_edge_node_clearance"]
+    is_bad = facts["width"] > _WIDE or (clear is not None and clear < _CLEAR)
+    lines: float = 10 * facts["parallel_run_length"] + facts["total_edge_length"] / 100
+    turns: float = 8 * facts["crossings"] + 2 * facts["bends"]
+    return 1000 * is_bad + lines + turns
+
+
+def _shorter(loop: list[list[Point]], label: Rect, routes: _Routes) -> Rect:
+    """Pull the label of a loop at one box up, next to a tall cluster, and return its place."""
+    out, back = loop
+    ends = [out[-2][1], back[1][1]]
+    pieces = (piece for lines in routes.values() for line in lines for piece in pairwise(line))
+    for (ax, ay), (bx, by) in pieces:
+        crosses = min(ax, bx) < label.x + label.wide and max(ax, bx) > label.x
+        ends += [y for y in (ay, by) if crosses and min(ends) < y < label.y]
+    top = min(max(ends) + _GAP, label.y)
+    out[-1], back[0] = (out[-1][0], top), (back[0][0], top)
+    return label._replace(y=top)
+
+
+def _landing(line: Sequence[Point], rect: Rect) -> list[Point]:
+    """Return a line that leads to a rectangle or into it up to its border, without a turn right above it."""
+    right, bottom = rect.x + rect.wide, rect.y + rect.high
+    kept: list[Point] = []
+    for x, y in line:
+        if kept and rect.x <= x <= right and rect.y <= y <= bottom:
+            before = kept[-1]
+            if abs(before[0] - x) >= abs(before[1] - y):  # from the side
+                return [*kept, (rect.x if before[0] < rect.x else right, y)]
+            if before[1] > bottom:
+                return [*kept, (x, bottom)]
+            turns = bool(kept[:-2]) and rect.y - before[1] < _NEAR and rect.x + _NEAR < kept[-2][0] < right - _NEAR
+            return [*kept[:-2], (kept[-2][0], rect.y)] if turns else [*kept, (x, rect.y)]
+        kept.append((x, y))
+    x, y = kept.pop()  # it ends at the border, which has moved
+    return [*kept, (x, min(max(y, rect.y), bottom))]

@@ -1,0 +1,250 @@
+"""Where the parts of a picture go: labels on their arrows, nothing over anything else, loops that can be followed."""
+
+import random
+import sys
+from collections.abc import Iterator
+from itertools import chain as joined
+from itertools import combinations, pairwise
+
+import pytest
+
+from graphengine.engine.graph_spec import EdgeSpec, GraphSpec
+from graphengine.records.export import read_file
+from graphengine.render import RenderError
+from graphengine.render.drawing import drawing_of
+from graphengine.render.layout import Layout, Point, Rect, layout
+from graphengine.render.parts import Drawing
+from graphengine.render.svg import svg_of
+from tests.kit.gallery import GALLERY, NAMES
+from tests.render.nested import graph_spec_of, tree
+from tests.render.samples import GRAPHS, chain, edge, graph_spec, node, read_xml, review_loop
+
+ROUND = {"entry", "exit", "pass"}
+NEAR = 3.0
+"""Points; a label has a margin of two."""
+
+
+def fork_of_graphs(count: int) -> GraphSpec:
+    """Return a fork with a graph in each of its arms."""
+    inner = graph_spec([node("a"), node("b")], [edge("START", "a"), edge("a", "b", "x > 1"), edge("b", "END")], "inner")
+    names = [f"arm{index}" for index in range(count)]
+    fork: EdgeSpec = {"from": "START", "arms": [{"to": name} for name in names], "join": "join"}
+    arms = [node(name, "graph", graphs={"": inner}) for name in names]
+    return graph_spec([*arms, node("join")], [fork, *(edge(name, "join") for name in names), edge("join", "END")])
+
+
+def loops() -> GraphSpec:
+    """Return a graph with loops of one node, with words and without, next to a nested graph, and around it."""
+    inner = graph_spec([node("a"), node("b")], [edge("START", "a"), edge("a", "b"), edge("b", "END")], "inner")
+    nodes = [node("one"), node("two"), node("in", "graph", graphs={"": inner})]
+    edges = [edge("START", "one"), edge("one", "one", "x < 3", "again"), edge("one", "two"), edge("two", "two")]
+    edges += [edge("one", "in", "x > 9"), edge("in", "one", "x < 2", "back"), edge("in", "END"), edge("two", "END")]
+    return graph_spec(nodes, [*edges, edge("in", "one", "failed with Exception", failure=True)])
+
+
+DRAWINGS = {
+    **{name: drawing_of(make()) for name, make in GRAPHS.items()},
+    **{f"{name} in brief": drawing_of(make(), detail="brief") for name, make in GRAPHS.items()},
+    "chain": drawing_of(chain(30)),
+    "long chain": drawing_of(chain(90)),
+    "fork of graphs": drawing_of(fork_of_graphs(5)),
+    "loops": drawing_of(loops()),
+    "tree": drawing_of(graph_spec_of(tree(3, 4))),
+}
+for _name in NAMES:
+    _run = read_file(GALLERY / f"{_name}.json")
+    for _detail in ("brief", "full"):
+        _spec = _run.graph_specs[_run.info.fingerprint]
+        DRAWINGS[f"{_name}, {_detail}"] = drawing_of(_spec, _run.steps, detail=_detail)
+
+
+@pytest.fixture(params=DRAWINGS)
+def drawn(request: pytest.FixtureRequest) -> tuple[Drawing, Layout]:
+    """Each drawing with its layout."""
+    drawing = DRAWINGS[request.param]
+    return drawing, layout(drawing)
+
+
+def distance(point: Point, rect: Rect) -> float:
+    """Return how far a point is from a rectangle's border, at most its distance along one axis."""
+    x, y = point
+    outside = max(rect.x - x, x - rect.x - rect.wide, rect.y - y, y - rect.y - rect.high)
+    return abs(outside)
+
+
+def overlap(one: Rect, other: Rect) -> bool:
+    """Return whether two rectangles have more than a border in common."""
+    across = min(one.x + one.wide, other.x + other.wide) - max(one.x, other.x)
+    down = min(one.y + one.high, other.y + other.high) - max(one.y, other.y)
+    return across > 0.1 and down > 0.1
+
+
+def passes_through(line: list[Point], rect: Rect) -> bool:
+    """Return whether a line of vertical and horizontal pieces crosses the inside of a rectangle."""
+    inner = rect.within(1.0)
+    for (ax, ay), (bx, by) in pairwise(line):
+        piece = Rect(min(ax, bx), min(ay, by), abs(ax - bx) + 0.2, abs(ay - by) + 0.2)
+        if overlap(piece, inner):
+            return True
+    return False
+
+
+def test_a_label_is_on_its_arrow(drawn: tuple[Drawing, Layout]) -> None:
+    """The line of an arrow ends at its label and begins there again."""
+    drawing, found = drawn
+    for arrow in drawing.arrows:
+        assert (arrow.id in found.rects) == bool(arrow.lines) == (len(found.routes[arrow.id]) == 2)
+        if arrow.lines:
+            before, after = found.routes[arrow.id]
+            assert distance(before[-1], found.rects[arrow.id]) < NEAR
+            assert distance(after[0], found.rects[arrow.id]) < NEAR
+
+
+def test_boxes_and_labels_do_not_overlap(drawn: tuple[Drawing, Layout]) -> None:
+    """No two of them have a point in common."""
+    drawing, found = drawn
+    names = [box.id for box in drawing.boxes] + [arrow.id for arrow in drawing.arrows if arrow.lines]
+    assert not [pair for pair in combinations(names, 2) if overlap(*(found.rects[name] for name in pair))]
+
+
+def test_no_line_crosses_a_label_or_a_box(drawn: tuple[Drawing, Layout]) -> None:
+    """A line passes beside boxes and words that it does not lead to."""
+    drawing, found = drawn
+    names = [box.id for box in drawing.boxes if box.shape not in ROUND]
+    names += [arrow.id for arrow in drawing.arrows if arrow.lines]
+    crossed = [
+        (arrow.spoken, name)
+        for arrow in drawing.arrows
+        for line in found.routes[arrow.id]
+        for name in names
+        if passes_through(list(line), found.rects[name])
+    ]
+    assert crossed == []
+
+
+def test_no_line_covers_another(drawn: tuple[Drawing, Layout]) -> None:
+    """Two lines cross at most; they share no stretch, except next to a dot in which both begin or end."""
+    drawing, found = drawn
+    routes = [(arrow.id, line) for arrow in drawing.arrows for line in found.routes[arrow.id]]
+    pieces = [(name, *piece) for name, line in routes for piece in pairwise(line)]
+    for (name, a, b), (other, c, d) in combinations(pieces, 2):
+        for way in (0, 1):
+            is_along = max(abs(a[way] - b[way]), abs(c[way] - d[way]), abs(a[way] - c[way])) < 1.0
+            if name != other and is_along:
+                begin = max(min(a[1 - way], b[1 - way]), min(c[1 - way], d[1 - way]))
+                end = min(max(a[1 - way], b[1 - way]), max(c[1 - way], d[1 - way]))
+                assert end - begin < 10, (name, other)
+
+
+def test_an_arrow_connects_its_ends(drawn: tuple[Drawing, Layout]) -> None:
+    """It begins at the border of its source and ends at that of its target, or of the clusters that stand for them."""
+    drawing, found = drawn
+    shapes = {box.id: box.shape for box in drawing.boxes}
+    many = {cluster.id: 5.0 for cluster in drawing.clusters if cluster.many}
+    for arrow in drawing.arrows:
+        first, last = found.routes[arrow.id][0][0], found.routes[arrow.id][-1][-1]
+        for point, end in ((first, arrow.tail or arrow.source), (last, arrow.head or arrow.target)):
+            round_ = {"entry": 8.0, "exit": 8.0, "pass": 20.0}.get(shapes.get(end, ""), 0.1)
+            assert distance(point, found.rects[end]) <= many.get(end, round_), arrow.spoken
+
+
+def test_clusters_contain_their_parts(drawn: tuple[Drawing, Layout]) -> None:
+    """Their boxes, clusters and labels are inside, below the heading, and nothing else is."""
+    drawing, found = drawn
+    parents = {part.id: part.cluster for part in (*drawing.boxes, *drawing.clusters)}
+
+    def around(name: str) -> Iterator[str]:
+        while name := parents[name]:
+            yield name
+
+    for cluster in drawing.clusters:
+        frame = found.rects[cluster.id]
+        for name in parents:
+            rect = found.rects[name]
+            if cluster.id in around(name):
+                assert frame.x < rect.x
+                assert frame.y < rect.y
+                assert rect.x + rect.wide < frame.x + frame.wide
+                assert rect.y + rect.high < frame.y + frame.high
+            elif name != cluster.id and name not in around(cluster.id):
+                assert not overlap(rect, frame), (cluster.spoken, name)
+
+
+def test_everything_is_in_the_picture(drawn: tuple[Drawing, Layout]) -> None:
+    """The bounds contain all boxes, clusters, labels and lines."""
+    _, found = drawn
+    for x, y in joined.from_iterable(line for lines in found.routes.values() for line in lines):
+        assert found.bounds.x <= x <= found.bounds.x + found.bounds.wide
+        assert found.bounds.y <= y <= found.bounds.y + found.bounds.high
+    assert not [rect for rect in found.rects.values() if rect.x < found.bounds.x or rect.y < found.bounds.y]
+
+
+def test_a_graph_is_read_downwards(drawn: tuple[Drawing, Layout]) -> None:
+    """Only arrows that close a loop lead upwards."""
+    drawing, found = drawn
+    for arrow in drawing.arrows:
+        if arrow.source != arrow.target and not arrow.tail and not arrow.head:
+            source, target = found.rects[arrow.source], found.rects[arrow.target]
+            assert (target.y < source.y) == arrow.back, arrow.spoken
+
+
+def test_arrows_reach_nested_graphs_from_above() -> None:
+    """The tip of each arrow is on the upper border, away from the corners."""
+    drawing = DRAWINGS["fork of graphs"]
+    found = layout(drawing)
+    heads = [arrow for arrow in drawing.arrows if arrow.head]
+    assert len(heads) == 5
+    for arrow in heads:
+        frame, (before, tip) = found.rects[arrow.head], found.routes[arrow.id][-1][-2:]
+        assert frame.x + 12 < tip[0] < frame.x + frame.wide - 12
+        assert before[0] == tip[0]
+        assert before[1] < tip[1] - 9 == frame.y - 9
+
+
+def test_a_graph_of_any_size_is_laid_out() -> None:
+    """Nothing is laid out as nothing; START alone has a place."""
+    assert layout(Drawing("", (), "")).rects == {}
+    assert layout(drawing_of(graph_spec([], [edge("START", "END")]))).rects.keys() == {"n0", "n1"}
+
+
+def test_a_picture_can_be_wide() -> None:
+    """It is read from left to right."""
+    found = layout(drawing_of(review_loop()), is_wide=True)
+    assert found.bounds.wide > 2 * found.bounds.high
+
+
+def test_a_missing_layouter_is_an_error_with_the_repair(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where graphlay cannot be loaded, the error names it and the formats that need nothing."""
+    monkeypatch.setitem(sys.modules, "graphlay", None)
+    with pytest.raises(RenderError, match=r"graphlay.*(?s:.)*\.dot, \.mmd or \.txt"):
+        layout(drawing_of(review_loop()))
+
+
+def any_graph(chance: random.Random, depth: int = 0) -> GraphSpec:
+    """Return a random graph with graphs in it, forks, loops and failures."""
+    names = [f"x{index}" for index in range(chance.randint(1, 7))]
+    nodes, edges = [], [edge("START", chance.choice(names)), edge(chance.choice(names), "END")]
+    for name in names:
+        is_graph = depth < 2 and chance.random() < 0.2
+        nodes.append(node(name, graphs={"": any_graph(chance, depth + 1)}) if is_graph else node(name))
+        if len(names) > 2 and chance.random() < 0.15:
+            arms: EdgeSpec = {"from": name, "arms": [{"to": arm} for arm in chance.sample(names, 2)], "join": names[0]}
+            edges.append(arms)
+        for _ in range(chance.randint(0, 3)):
+            words = chance.choice(["", "x > 1 and y < 3, or some longer words"])
+            to = chance.choice([*names, "END", "FAIL"])
+            edges.append(edge(name, to, words, failure=chance.random() < 0.2))
+    return graph_spec(nodes, edges)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_graph_is_painted(seed: int) -> None:
+    """Each arrow of a random graph has a line from end to end, and the picture is well-formed."""
+    drawing = drawing_of(any_graph(random.Random(seed)))  # noqa: S311 - chance of a test
+    found = layout(drawing)
+    test_a_label_is_on_its_arrow((drawing, found))
+    test_an_arrow_connects_its_ends((drawing, found))
+    test_clusters_contain_their_parts((drawing, found))
+    assert all(len(line) > 1 for lines in found.routes.values() for line in lines)
+    groups = read_xml(svg_of(drawing, "auto").encode()).iter("{http://www.w3.org/2000/svg}g")
+    assert len(list(groups)) == len(drawing.boxes) + len(drawing.clusters) + len(drawing.arrows)
