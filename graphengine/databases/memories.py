@@ -12,14 +12,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ConnectionT = TypeVar("ConnectionT")
+Scope: TypeAlias = "Mapping[str, str]"
+"""The values of `scope_of`."""
 
 _SCRIPTS_WITHOUT_BLANKS: Final = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 """Thai, Lao, Japanese and Chinese: each character counts as a word."""
@@ -41,22 +42,13 @@ def words_of(text: str) -> list[str]:
     return [word[:_WORD_CHARACTERS] for word in _WORD.findall(marked)]
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """A namespace with all that are below it.
+def scope_of(namespace: str) -> dict[str, str]:
+    """Return the values of the statements for a namespace with all that are below it; "" for all namespaces.
 
-    Attributes:
-        namespace: Its name; "" for all.
+    It is a range: no text sorts between `a/` and `a0` that does not begin with `a/`.
     """
-
-    namespace: str
-
-    @property
-    def values(self) -> dict[str, str]:
-        """The values of the statements: a range, since no text sorts between `a/` and `a0` that does not begin so."""
-        if not self.namespace:
-            return {"namespace": "", "low": "", "high": "\U0010ffff"}
-        return {"namespace": self.namespace, "low": f"{self.namespace}/", "high": f"{self.namespace}0"}
+    low, high = (f"{namespace}/", f"{namespace}0") if namespace else ("", "\U0010ffff")
+    return {"namespace": namespace, "low": low, "high": high}
 
 
 class Memories(ABC, Generic[ConnectionT]):
@@ -115,16 +107,16 @@ class Memories(ABC, Generic[ConnectionT]):
 
     def clear(self, connection: ConnectionT, scope: Scope) -> None:
         """Delete all entries of a scope."""
-        self._do(connection, "clear", scope.values)
+        self._do(connection, "clear", scope)
 
     def page(self, connection: ConnectionT, scope: Scope, after: tuple[str, str], limit: int) -> list[tuple[Any, ...]]:
         """Return the rows of a scope after a namespace and key, in that order."""
         values = {"after_namespace": after[0], "after_key": after[1], "limit": limit}
-        return self._do(connection, "page", {**scope.values, **values})
+        return self._do(connection, "page", {**scope, **values})
 
     def by_words(self, connection: ConnectionT, scope: Scope, query: str, limit: int) -> list[tuple[Any, ...]]:
         """Return the rows of the entries with words of a query, the best first."""
         words = list(islice(dict.fromkeys(words_of(query)), _QUERY_WORDS))
         if not words:
             return []
-        return self._do(connection, "by_words", {**scope.values, "query": self._match(words), "limit": limit})
+        return self._do(connection, "by_words", {**scope, "query": self._match(words), "limit": limit})

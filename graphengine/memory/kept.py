@@ -24,7 +24,7 @@ from pydantic import JsonValue  # noqa: TC002 - ctx.call reads the annotations o
 from pydantic_core import from_json, to_json
 
 from graphengine.api.places import store_at
-from graphengine.databases.memories import Scope, words_of
+from graphengine.databases.memories import scope_of, words_of
 from graphengine.databases.sql import SQLStore
 from graphengine.errors import DefinitionError, InputError
 from graphengine.memory.tools import tools_of
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from graphengine.agents.tools import Tool
-    from graphengine.databases.memories import Memories
+    from graphengine.databases.memories import Memories, Scope
     from graphengine.databases.postgres import PostgresStore
     from graphengine.databases.sqlite import SQLiteStore
     from graphengine.graph.effect import EffectKind
@@ -77,17 +77,13 @@ class Entry:
     score: float = 0.0
 
 
-def _recorded(
-    effect: EffectKind,
-) -> Callable[
-    [Callable[Concatenate[Memory, P], Coroutine[Any, Any, T]]],
-    Callable[Concatenate[Memory, P], Coroutine[Any, Any, T]],
-]:
+_Method: TypeAlias = "Callable[Concatenate[Memory, P], Coroutine[Any, Any, T]]"
+
+
+def _recorded(effect: EffectKind) -> Callable[[_Method[P, T]], _Method[P, T]]:
     """Let a method be a recorded call where a run records, with this effect."""
 
-    def of(
-        method: Callable[Concatenate[Memory, P], Coroutine[Any, Any, T]],
-    ) -> Callable[Concatenate[Memory, P], Coroutine[Any, Any, T]]:
+    def of(method: _Method[P, T]) -> _Method[P, T]:
         signature = inspect.signature(method)
 
         @wraps(method)
@@ -350,7 +346,7 @@ def _entries(rows: Sequence[tuple[Any, ...]]) -> Sequence[Entry]:
 def _scope(namespace: str) -> Scope:
     if namespace:
         _checked(namespace)
-    return Scope(namespace)
+    return scope_of(namespace)
 
 
 def _checked(namespace: str, key: str = "key") -> None:
@@ -369,6 +365,3 @@ def _positive(limit: int) -> int:
     if type(limit) is not int or limit < 1:
         raise InputError(f"limit={limit!r} of a memory", where="memory", repair="give a number of entries above 0")
     return limit
-
-
-__all__ = ["Embed", "Entry", "Memory"]

@@ -31,7 +31,7 @@ class PostgresMemories(Memories[Connection]):
         self, connection: Connection, scope: Scope, vector: Sequence[float], limit: int
     ) -> list[tuple[Any, ...]]:
         """Return the rows of the entries whose vectors, of length 1, are nearest to this one, with their cosine."""
-        values = {**scope.values, "vector": self._vector(vector), "limit": limit}
+        values = {**scope, "vector": self._vector(vector), "limit": limit}
         found = self._do(connection, "vector_schema", {})
         if not found:
             return self._do(connection, "by_meaning", values)

@@ -39,7 +39,7 @@ class SQLiteMemories(Memories[sqlite3.Connection]):
         self, connection: sqlite3.Connection, scope: Scope, vector: Sequence[float], limit: int
     ) -> list[tuple[Any, ...]]:
         """Return the rows of the entries whose vectors, of length 1, are nearest to this one, with their cosine."""
-        values = {**scope.values, "vector": self._vector(vector), "limit": limit}
+        values = {**scope, "vector": self._vector(vector), "limit": limit}
         if _loads_vec(connection):
             return self._do(connection, "by_meaning_of_vec", values)
         numbers: list[float] = [*vector]  # faster to read than what the database keeps
