@@ -28,6 +28,7 @@ from graphengine.databases.memories import scope_of, words_of
 from graphengine.databases.sql import SQLStore
 from graphengine.errors import DefinitionError, InputError
 from graphengine.memory.tools import tools_of
+from graphengine.runner.call_records import digest_of_call
 from graphengine.runner.context import Context, NodeScope
 from graphengine.runner.scope import CURRENT
 from graphengine.state.json_values import as_record, checked_name
@@ -99,8 +100,9 @@ def _recorded(effect: EffectKind) -> Callable[[_Method[P, T]], _Method[P, T]]:
             _, *given = (bound := signature.bind(memory, *args, **kwargs)).args  # `call` has a parameter `key` too
             if effect != "read":
                 NodeScope(here).refuse_secrets(as_record([given, bound.kwargs], "a memory"), "what is kept in a memory")
-            made: T = await here.call(MethodType(method, memory), *given, effect=effect, **bound.kwargs)
-            return made
+            # By its arguments alone, as `call` would: two memories in a node may be asked the same, in the same order.
+            key = digest_of_call(method.__qualname__, given, bound.kwargs)
+            return await here.call(MethodType(method, memory), *given, key=key, effect=effect, **bound.kwargs)
 
         return recorded
 
@@ -165,7 +167,8 @@ class Memory:
             namespace: Its namespace.
             key: Its key there.
             value: Plain values, or a pydantic model, as JSON of at most 1 MB.
-            text: What `search` reads; by default the value if it is a text, else its JSON. "" keeps it out of searches.
+            text: What `search` reads, up to 200,000 characters; by default the value if it is a text, else its JSON.
+                "" keeps it out of searches.
 
         Raises:
             InputError: JSON cannot represent the value, it is too large, or a name is not valid.

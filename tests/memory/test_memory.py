@@ -9,12 +9,13 @@ import sys
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, ScriptedModel
+from graphengine.api.places import store_at
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.databases.sqlite.doctor import examine
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
@@ -258,6 +259,24 @@ async def test_a_node_that_runs_again_sees_what_it_saw(place: str | None, memory
     assert [entry.value for entry in after] == ["coffee", "changed by another"]
 
 
+async def test_a_node_can_ask_two_memories_the_same() -> None:
+    """Each answers for itself, by a name or by position."""
+    one, two = Memory(), Memory()
+    await one.put("n", "k", "first")
+    await two.put("n", "k", "second")
+
+    async def ask_both(one: Memory, two: Memory) -> list[str]:
+        found = [await one.get("n", "k"), await two.get("n", "k"), await one.get("n", key="k")]
+        return [entry.text for entry in found if entry]
+
+    graph = Graph("both", Visit, resources={"one": lambda: one, "two": lambda: two})
+    graph.add_node("ask", ask_both, writes="seen")
+    graph.add_path(START, "ask", END)
+    async with Runner() as runner:
+        result = await runner.start(graph, Visit()).result()
+    assert result.state.seen == ["first", "second", "first"]
+
+
 async def test_effects_that_are_refused_leave_the_memory_alone(memory: Memory) -> None:
     """An evaluation may read, and must say what stands in for a put."""
     async with Runner(effects={}) as runner:
@@ -370,12 +389,31 @@ def test_a_memory_works_in_one_event_loop_after_another(place: str | None) -> No
     memory = Memory(place)
     asyncio.run(memory.put("n", "k", 1))
 
-    async def read() -> object:
+    async def read() -> tuple[object, int]:
         found = await memory.get("n", "k")
+        owners = 1
+        if place is not None:
+            other = store_at(place)
+            await other.open()
+            owners = len(await other.owners()) - 1
+            await other.close()
         await memory.close()
-        return found and found.value
+        return found and found.value, owners
 
-    assert asyncio.run(read()) == 1
+    assert asyncio.run(read()) == (1, 1)  # what the first loop had open is closed
+
+
+async def test_the_first_uses_at_the_same_time_create_one_table(place: str | None) -> None:
+    """Also of processes that have the database open already."""
+    if place is None:
+        pytest.skip("a process has its own")
+    stores = [cast("SQLiteStore", store_at(place)) for _ in range(6)]
+    for store in stores:
+        await store.open()
+    await asyncio.gather(*(Memory(store).put("n", str(number), number) for number, store in enumerate(stores)))
+    assert len(await Memory(stores[0]).list("n")) == 6
+    for store in stores:
+        await store.close()
 
 
 async def test_a_memory_shares_the_store_of_a_runner(tmp_path: Path) -> None:
