@@ -24,7 +24,8 @@ OF_USERS = (
     *("anthropic", "bedrock", "mcp", "openai", "otel", "postgres", "pydantic-ai", "render", "sandbox", "secrets"),
     *("serve", "sources", "vertex"),
 )
-"""Without `ray`, which has no wheels for macOS on Intel: its package is chosen with a cluster in mind."""
+"""Without `ray`, which has no wheels for macOS on Intel: its package is chosen with a cluster in mind; and without
+`memory`, which only makes searches faster."""
 OLDEST_PYTHON = "3.11"
 HEADER = """\
 # Exact versions of everything that `make` installs, the same on every Python from {oldest} on.

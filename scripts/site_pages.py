@@ -70,6 +70,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "agents.toolbox.run_python",
             "Approval": "agents.Approval agents.Edit agents.Refuse agents.file_diff",
             "Guards and hooks": "agents.guard agents.Guard agents.Hooks",
+            "Memory": "memory.Memory memory.Entry",
             "Window": "Window agents.effective agents.without_tools",
             "Live text": "agents.TextDelta agents.ThinkingDelta agents.PartialAnswer agents.ToolCalled "
             "agents.ToolReturned agents.AnswerReset",

@@ -281,6 +281,21 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Run a statement that can be repeated, by its name. Return whether it changed anything."""
 
     @abstractmethod
+    async def write(self, work: Callable[[ConnectionT], T], written_bytes: int = 0) -> T:
+        """Call a function of a connection in a transaction of its own, on the thread that writes.
+
+        It can be called again after a fault, so what it writes must be the same twice.
+
+        Args:
+            work: Writes, and raises nothing but errors of the database.
+            written_bytes: Roughly how much it writes.
+
+        Raises:
+            StoreReadOnly: The store was opened read-only.
+            StoreError: The medium failed.
+        """
+
+    @abstractmethod
     async def sweep(self) -> None:
         """Free the space of removed runs in short transactions; see `Store.sweep`."""
 

@@ -227,6 +227,12 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         self._writing()
         return await self._run(partial(reads.execute, statement, values))
 
+    async def write(self, work: Callable[[Connection], T], written_bytes: int = 0) -> T:
+        """Call a function that writes; see `SQLStore.write`."""
+        del written_bytes
+        self._writing()
+        return await self._run(partial(_in_transaction, work=work))
+
     async def notifications(self, after: int) -> int:
         """Return once another process announced something; see `Store.notifications`."""
         self._check_open()
@@ -258,6 +264,11 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
 
     async def _run(self, read: Callable[[Connection], T]) -> T:
         return await self._readers.run(read)
+
+
+def _in_transaction(connection: Connection, work: Callable[[Connection], T]) -> T:
+    with connection.transaction():
+        return work(connection)
 
 
 def _retire(connection: Connection, lease: Lease) -> None:

@@ -235,6 +235,11 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self._writing()
         return await self._commits.submit(partial(taking.change, statement=statement, values=values))
 
+    async def write(self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0) -> T:
+        """Call a function that writes; see `SQLStore.write`."""
+        self._writing()
+        return await self._commits.submit(work, written_bytes)
+
     def _announce(self) -> None:
         self._announcements.announce()
 

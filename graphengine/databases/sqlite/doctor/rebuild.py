@@ -15,6 +15,7 @@ from graphengine.databases.findings import Lost
 from graphengine.databases.sqlite.doctor.checks import NONSENSE
 from graphengine.databases.sqlite.faults import shows_damage
 from graphengine.databases.sqlite.files import PAGE_BYTES, migrate
+from graphengine.databases.sqlite.memories import MEMORIES
 from graphengine.databases.sqlite.queries import DOCTOR_SQL
 from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK
 from graphengine.databases.sqlite.texts import Texts
@@ -80,6 +81,14 @@ class _Copying:
             self._add(table, self._rows(table, "id", _LOWEST, _HIGHEST))
             for (key,) in self._made.execute("SELECT key FROM runs").fetchall() if self.met_damage else ():
                 self._add(table, self._rows(table, "id", key << KEY_BITS, (key + 1) << KEY_BITS))
+        with suppress(*NONSENSE):
+            self._copy_memories()
+
+    def _copy_memories(self) -> None:
+        if MEMORIES.exist(self._source):
+            MEMORIES.create(self._made)
+            self._add("memories", self._rows("memories", "id", _LOWEST, _HIGHEST))
+            MEMORIES.restore_words(self._made)
 
     def _of(self, table: str) -> list[tuple[str, bool]]:
         """Return the columns of a table, and whether each holds text."""

@@ -1,0 +1,9 @@
+"""Memory across runs: values by namespace and key, found by words or by meaning, in the database of the runs.
+
+`kept.py` has the class, `tools.py` what an agent gets of it. The table is a part of each dialect:
+`graphengine.databases.memories`.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

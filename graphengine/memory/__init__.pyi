@@ -1,0 +1,2 @@
+from .kept import Entry as Entry
+from .kept import Memory as Memory

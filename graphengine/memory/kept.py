@@ -1,0 +1,370 @@
+"""`Memory`: what agents and nodes keep across runs.
+
+Inside a node or a tool, each operation is a recorded call: a node that runs again sees what it saw, and writes nothing
+twice. Elsewhere it is done each time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from functools import partial, wraps
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, TypeAlias, TypeVar, cast
+
+from pydantic import JsonValue  # noqa: TC002 - ctx.call reads the annotations of the calls that it records
+from pydantic_core import from_json, to_json
+
+from graphengine.api.places import store_at
+from graphengine.databases.memories import scope_of, words_of
+from graphengine.databases.sql import SQLStore
+from graphengine.errors import DefinitionError, InputError
+from graphengine.memory.tools import tools_of
+from graphengine.runner.call_records import digest_of_call
+from graphengine.runner.context import Context, NodeScope
+from graphengine.runner.scope import CURRENT
+from graphengine.state.json_values import as_record, checked_name
+
+if TYPE_CHECKING:
+    from os import PathLike
+    from types import TracebackType
+    from typing import Self
+
+    from graphengine.agents.tools import Tool
+    from graphengine.databases.memories import Memories, Scope
+    from graphengine.databases.postgres import PostgresStore
+    from graphengine.databases.sqlite import SQLiteStore
+    from graphengine.graph.effect import EffectKind
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Embed: TypeAlias = Callable[[list[str]], Awaitable[Sequence[Sequence[float]]]]
+"""Returns the vector of each text, all of the same length."""
+
+MOST_BYTES: Final = 1_000_000
+"""The maximum size of a value with its text, as JSON."""
+MOST_NAME_BYTES: Final = 1_000
+"""The maximum size of a namespace, and of a key: PostgreSQL's index takes both in 2,704 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a memory keeps under one key.
+
+    Attributes:
+        namespace: Its namespace.
+        key: Its key.
+        value: Its value, as JSON.
+        text: The text that `search` reads.
+        updated_at: When it was put, epoch seconds.
+        score: How well it fits the search that found it, more is better; 0 if none did. By meaning it is the cosine of
+            the angle between the vectors; by words only the order within one search counts.
+    """
+
+    namespace: str
+    key: str
+    value: JsonValue
+    text: str
+    updated_at: float
+    score: float = 0.0
+
+
+_Method: TypeAlias = "Callable[Concatenate[Memory, P], Coroutine[Any, Any, T]]"
+
+
+def _recorded(effect: EffectKind) -> Callable[[_Method[P, T]], _Method[P, T]]:
+    """Let a method be a recorded call where a run records, with this effect."""
+
+    def of(method: _Method[P, T]) -> _Method[P, T]:
+        signature = inspect.signature(method)
+
+        @wraps(method)
+        async def recorded(memory: Memory, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            here = CURRENT.get()
+            if here is None:
+                return await method(memory, *args, **kwargs)
+            if not isinstance(here, Context):
+                raise DefinitionError(
+                    "a memory was used where nothing can be recorded: in a node that runs elsewhere",
+                    repair="read and write the memory in a node without on=, and pass on what it found",
+                )
+            _, *given = (bound := signature.bind(memory, *args, **kwargs)).args  # `call` has a parameter `key` too
+            if effect != "read":
+                NodeScope(here).refuse_secrets(as_record([given, bound.kwargs], "a memory"), "what is kept in a memory")
+            # By its arguments alone, as `call` would: two memories in a node may be asked the same, in the same order.
+            key = digest_of_call(method.__qualname__, given, bound.kwargs)
+            return await here.call(MethodType(method, memory), *given, key=key, effect=effect, **bound.kwargs)
+
+        return recorded
+
+    return of
+
+
+class Memory:
+    """Values by namespace and key, kept across runs in the database of the runs, and found by words or by meaning.
+
+    Its table is created when it is first used. A namespace is a path such as `users/ada`; what is asked of a namespace
+    is asked of those below it too, `users/ada/diet`, and of no other. Use it as an async context manager, or as a
+    resource of a graph, which closes it.
+
+    Args:
+        store: The path of a SQLite database, the address of a PostgreSQL database, the store that a Runner has, or None
+            for the memory of this process.
+        embed: Returns the vectors of texts. `put` then calls it for each text, and `search(…, by="meaning")` works.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with Memory() as memory:
+        ...         await memory.put("users/ada", "diet", {"likes": "tea"}, text="Ada drinks green tea.")
+        ...         for entry in await memory.search("users/ada", "Which tea?"):
+        ...             print(entry.key, entry.value)
+        >>> asyncio.run(main())
+        diet {'likes': 'tea'}
+    """
+
+    def __init__(
+        self, store: str | PathLike[str] | SQLiteStore | PostgresStore | None = None, *, embed: Embed | None = None
+    ) -> None:
+        self._at = store if isinstance(store, (str, os.PathLike)) else None
+        self._shared: SQLStore[Any, Any, Any] | _InProcess | None = None
+        if self._at is None:
+            self._shared = _InProcess() if store is None else cast("SQLStore[Any, Any, Any]", store)
+            if not isinstance(self._shared, SQLStore | _InProcess):
+                repair = 'give a path, as Memory("runs.db"), or a store in a database'
+                raise DefinitionError(f"Memory({store!r})", repair=repair)
+        self._embed = embed
+        self._stores: dict[asyncio.AbstractEventLoop, SQLStore[Any, Any, Any]] = {}
+        self._ready: weakref.WeakSet[object] = weakref.WeakSet()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close what it opened; the next use opens it again. A store that was given stays open."""
+        store = self._stores.pop(asyncio.get_running_loop(), None)
+        if store is not None:
+            await store.close()
+
+    @_recorded("idempotent")
+    async def put(self, namespace: str, key: str, value: object, *, text: str | None = None) -> None:
+        """Keep a value, in place of what the key had.
+
+        Args:
+            namespace: Its namespace.
+            key: Its key there.
+            value: Plain values, or a pydantic model, as JSON of at most 1 MB.
+            text: What `search` reads, up to 200,000 characters; by default the value if it is a text, else its JSON.
+                "" keeps it out of searches.
+
+        Raises:
+            InputError: JSON cannot represent the value, it is too large, or a name is not valid.
+            NotRecordable: It contains a secret of the graph.
+            StoreError: The database cannot be written.
+        """
+        _checked(namespace, key)
+        record = as_record(value, "a memory")
+        if text is None:
+            text = record if isinstance(record, str) else to_json(record).decode()
+        body = to_json(as_record({"value": record, "text": text}, "a memory"))
+        if len(body) > MOST_BYTES:
+            message = f"the memory takes {len(body):,} bytes, {MOST_BYTES:,} are allowed"
+            repair = "keep it in a file or a table of your own, and its name here"
+            raise InputError(message, where=f"{namespace} {key}", repair=repair, code="too_large")
+        words = words_of(text)
+        vector = await self._vector_of(text) if self._embed is not None and words else None
+        values = {"namespace": namespace, "key": key, "body": body.decode(), "words": " ".join(words)}
+        store, memories = await self._open()
+        work = partial(memories.put, values={**values, "updated_at": time.time()}, vector=vector)
+        await store.write(work, 2 * len(body) + 4 * len(vector or ()))
+
+    @_recorded("read")
+    async def get(self, namespace: str, key: str) -> Entry | None:
+        """Return what a key has; None if it has nothing."""
+        _checked(namespace, key)
+        store, memories = await self._open()
+        return next(iter(_entries(await store.read(lambda c, _: memories.get(c, namespace, key)))), None)
+
+    @_recorded("idempotent")
+    async def delete(self, namespace: str, key: str) -> None:
+        """Delete what a key has, if it has anything."""
+        _checked(namespace, key)
+        store, memories = await self._open()
+        await store.write(partial(memories.delete, namespace=namespace, key=key))
+
+    @_recorded("idempotent")
+    async def clear(self, namespace: str) -> None:
+        """Delete all of a namespace and of those below it: all that is known of a person, for example."""
+        store, memories = await self._open()
+        await store.write(partial(memories.clear, scope=_scope(namespace)))
+
+    @_recorded("read")
+    async def search(
+        self, namespace: str, query: str, *, limit: int = 5, by: Literal["words", "meaning"] = "words"
+    ) -> Sequence[Entry]:
+        """Return the entries of a namespace and of those below it that fit a text best, the best first.
+
+        Args:
+            namespace: The namespace; "" for all.
+            query: Any text. By words it finds what has at least one of its words, in any case and with or without
+                accents, but in the same form: "teas" does not find "tea". What has more of its words is first, and in
+                SQLite what has rarer ones.
+            limit: The maximum number of entries.
+            by: `"meaning"` compares vectors instead, with that of each entry that was put with an `embed=` of vectors
+                of the same length.
+
+        Raises:
+            DefinitionError: By meaning without `embed=`.
+        """
+        scope, most = _scope(namespace), _positive(limit)
+        if by == "words":
+            store, memories = await self._open()
+            return _entries(await store.read(lambda c, _: memories.by_words(c, scope, query, most)))
+        vector = await self._vector_of(query) if words_of(query) else None
+        if vector is None:
+            return []
+        store, memories = await self._open()
+        return _entries(await store.read(lambda c, _: memories.by_meaning(c, scope, vector, most)))
+
+    @_recorded("read")
+    async def list(self, namespace: str = "", *, limit: int = 100, after: Entry | None = None) -> Sequence[Entry]:
+        """Return the entries of a namespace and of those below it, by namespace and key.
+
+        Args:
+            namespace: The namespace; "" for all.
+            limit: The maximum number of entries.
+            after: The last entry of the page before.
+        """
+        scope, most = _scope(namespace), _positive(limit)
+        last = ("", "") if after is None else (after.namespace, after.key)
+        store, memories = await self._open()
+        return _entries(await store.read(lambda c, _: memories.page(c, scope, last, most)))
+
+    def tools(self, namespace: str, *, of: str = "", limit: int = 5) -> Sequence[Tool[..., Any]]:
+        """Return two tools for an agent: `remember` keeps a text under a subject, `recall` searches for some.
+
+        `recall` searches by meaning if there is an `embed=`, else by words.
+
+        Args:
+            namespace: The namespace of what they read and write. The model cannot leave it.
+            of: A path in the state: what is found there is the last part of the namespace. With
+                `tools("users", of="user")` each user has a memory of their own.
+            limit: How many entries `recall` returns at most.
+        """
+        _scope(namespace)
+        by: Literal["words", "meaning"] = "words" if self._embed is None else "meaning"
+        return tools_of(self.put, partial(self.search, limit=limit, by=by), namespace, of)
+
+    async def _vector_of(self, text: str) -> Sequence[float] | None:
+        """Return the vector of a text, of length 1; None if it has no direction."""
+        if self._embed is None:
+            repair = "say how texts become vectors: Memory(…, embed=function), or search by words"
+            raise DefinitionError("search(by='meaning') of a memory without embed=", repair=repair)
+        found = await self._embed([text])
+        if len(found) != 1 or not len(found[0]) or not all(map(math.isfinite, found[0])):
+            shown = f"{len(found)} vectors" if len(found) != 1 else f"a vector of {len(found[0])} numbers"
+            message = f"embed returned {shown} for one text, or numbers that are not finite"
+            raise DefinitionError(message, where="Memory(embed=…)", repair="return one list of numbers for each text")
+        length = math.hypot(*found[0])
+        return [number / length for number in found[0]] if length else None
+
+    async def _open(self) -> tuple[SQLStore[Any, Any, Any] | _InProcess, Memories[Any]]:
+        """Return the store, open in this event loop and with its table, and the statements for it."""
+        store = self._shared or await self._own()
+        await store.open()
+        memories = _memories_of(store)
+        if store not in self._ready:
+            if not await store.read(lambda connection, _: memories.exist(connection)):
+                await store.write(memories.create)
+            self._ready.add(store)
+        return store, memories
+
+    async def _own(self) -> SQLStore[Any, Any, Any]:
+        """Return the store of this event loop."""
+        for ended in [loop for loop in self._stores if loop.is_closed()]:
+            await asyncio.to_thread(self._stores.pop(ended).abandon)
+        here = asyncio.get_running_loop()
+        if here not in self._stores:
+            self._stores[here] = cast("SQLStore[Any, Any, Any]", store_at(self._at or ""))
+        return self._stores[here]
+
+
+class _InProcess:
+    """A database in the memory of this process, for one thread at a time."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self._connection.close)
+        self._lock = threading.Lock()
+
+    async def open(self) -> None:
+        """Do nothing."""
+
+    async def read(self, function: Callable[[sqlite3.Connection, None], T]) -> T:
+        """Call a function of the connection on another thread."""
+        return await asyncio.to_thread(self._alone, lambda connection: function(connection, None))
+
+    async def write(self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0) -> T:
+        """Call a function of the connection on another thread."""
+        del written_bytes
+        return await asyncio.to_thread(self._alone, work)
+
+    def _alone(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._lock:
+            return work(self._connection)
+
+
+def _memories_of(store: object) -> Memories[Any]:
+    """Return the statements for a store; those of its dialect alone are loaded."""
+    if isinstance(store, _InProcess) or store.__class__.__module__.startswith("graphengine.databases.sqlite."):
+        from graphengine.databases.sqlite.memories import MEMORIES as OF_SQLITE  # noqa: PLC0415
+
+        return OF_SQLITE
+    from graphengine.databases.postgres.memories import MEMORIES as OF_POSTGRES  # noqa: PLC0415
+
+    return OF_POSTGRES
+
+
+def _entries(rows: Sequence[tuple[Any, ...]]) -> Sequence[Entry]:
+    bodies = [from_json(body) for _, _, body, _, _ in rows]
+    return [
+        Entry(namespace, key, body["value"], body["text"], updated_at, score)
+        for (namespace, key, _, updated_at, score), body in zip(rows, bodies, strict=True)
+    ]
+
+
+def _scope(namespace: str) -> Scope:
+    if namespace:
+        _checked(namespace)
+    return scope_of(namespace)
+
+
+def _checked(namespace: str, key: str = "key") -> None:
+    """Check the names of an entry."""
+    for name, what in ((namespace, "a namespace"), (key, "a key")):
+        checked_name(name, what, "memory")
+        if not name or len(name.encode()) > MOST_NAME_BYTES:
+            repair = f"give a text of 1 to {MOST_NAME_BYTES:,} bytes"
+            raise InputError(f"{what} of {len(name.encode()):,} bytes", where="memory", repair=repair)
+    if not all(namespace.split("/")):
+        repair = "name each part between the slashes: users/ada"
+        raise InputError(f"{namespace!r} cannot be a namespace", where="memory", repair=repair)
+
+
+def _positive(limit: int) -> int:
+    if type(limit) is not int or limit < 1:
+        raise InputError(f"limit={limit!r} of a memory", where="memory", repair="give a number of entries above 0")
+    return limit
