@@ -173,7 +173,8 @@ def recorded(step: Step, facts: Recorded, limit: int) -> list[str]:
     calls = [f"calls {call.get('name')}({call.get('arguments')})" for call in made]
     texts = [compact(reply.get("text", ""))] if reply.get("text") or not calls else []
     ended = "" if reply.get("stop", "end") in ("end", "tools") else f" ({reply['stop']})"
-    return [request, one_line(f"its reply: {'; '.join([*texts, *calls])}", limit) + ended]
+    again = [one_line(f"asked again: {reply['feedback']}", limit)] if "feedback" in reply else []
+    return [*again, request, one_line(f"its reply: {'; '.join([*texts, *calls])}", limit) + ended]
 
 
 def tool_value(step: Step) -> Mapping[str, JsonValue]:

@@ -6,6 +6,7 @@ Nothing here advances a run or calls the user's code.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step, WaitRecord
     from graphengine.stores.base import Loaded, RunInfo, RunStore
 
-At: TypeAlias = "int | tuple[str, int]"
-"""A step of a run: its seq, or a node's path and visit, as `("review", 2)`: the step that completed that visit."""
+At: TypeAlias = "int | str | tuple[str, int]"
+"""A step of a run: its seq, or a node's path and visit, as `("review", 2)` or `"review:2"`: the step that completed
+that visit."""
+_VISIT: Final = re.compile(r"(.+):([0-9]{1,9})")
 
 _POLL_SECONDS: Final = 0.2
 
@@ -96,13 +99,15 @@ async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot
     Raises:
         UnknownRun, UnknownStep; InputError: `at` is no step; StoreCorrupt: The log does not fold.
     """
+    if isinstance(at, str) and (found := _VISIT.fullmatch(at)):
+        at = (found[1], int(found[2]))
     match at:
         case [str() as node, int() as visit]:
             at = await seq_of_visit(store, run_id, node, visit)
     if isinstance(at, int | None):
         return snapshot_of(await store.load(run_id, at), run_id)
-    repair = "give the seq of a step, or a node's path and visit, as ('review', 2)"
-    raise InputError(f"a step is given as a {type(at).__name__}", where=f"run {run_id}", repair=repair)
+    repair = "give the seq of a step, or a node's path and visit, as ('review', 2) or 'review:2'"
+    raise InputError(f"a step is given as {at!r}", where=f"run {run_id}", repair=repair)
 
 
 async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> int:

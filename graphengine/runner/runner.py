@@ -301,7 +301,7 @@ class Runner:
             parent: The id of the run to branch from.
             graph: Its graph.
             at: The last step that the child shares with the parent: its seq, or a node's path and visit, as
-                `("review", 2)`: the step that completed that visit.
+                `("review", 2)` or `"review:2"`: the step that completed that visit.
             update: Fields to write first, through their reducers.
             path: The state to write to, if several are open at that step: "" for the run's, `article` for that of the
                 graph at that path, `~facts` for the view of the arm to `facts`, `article/~facts` for an arm in a graph.

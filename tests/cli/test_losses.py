@@ -90,6 +90,7 @@ def test_losses_are_counted_and_listed(tmp_path: Path, invoke: Callable[..., Res
     path = tmp_path / "r.db"
     asyncio.run(recorded(path))
     assert f"losses on the way: {WORDS}" in invoke("show", "r", "--store", str(path)).output
+    assert "asked again: Your answer cannot be used: too short" in invoke("show", "r", "--store", str(path)).output
     assert f"({WORDS})" in invoke("runs", "--store", str(path)).output
 
 

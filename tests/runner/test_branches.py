@@ -59,16 +59,17 @@ async def test_a_step_is_also_named_by_a_node_and_its_visit(runner: Runner) -> N
     graph = counting()
     await runner.start(graph, run_id="r").result()
     assert (await runner.state_at("r", ("more", 2)))["n"] == 2
+    assert (await runner.state_at("r", "more:2"))["n"] == 2
     assert [str(each) for each in await runner.diff("r", "r", first_at=("more", 1), second_at=3)] == ["n: 1 → 2"]
     await runner.branch("r", graph, at=("more", 2), update={"n": 3}, run_id="other").result()
     assert (await runner.info("other")).parent_seq == 3
 
 
-@pytest.mark.parametrize("at", ["more", ("more",), ("more", "2"), 1.5])
+@pytest.mark.parametrize("at", ["more", "more:", ":2", ("more",), ("more", "2"), 1.5])
 async def test_what_names_no_step_is_refused(runner: Runner, at: Any) -> None:
     """With what does."""
     await runner.start(counting(), run_id="r").result()
-    with pytest.raises(InputError, match="a step is given as a") as caught:
+    with pytest.raises(InputError, match="a step is given as ") as caught:
         await runner.branch("r", counting(), at=at).result()
     assert "('review', 2)" in caught.value.repair
     assert (await runner.state_at("r", ["more", 2]))["n"] == 2  # type: ignore[arg-type]  # as JSON has it
