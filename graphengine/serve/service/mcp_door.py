@@ -299,6 +299,8 @@ def _tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
     if "$ref" in whole:  # it contains itself
         whole = definitions[whole["$ref"].rpartition("/")[2]]
     properties = whole.get("properties", {})
+    for secret in plan.state.secrets & properties.keys():
+        properties[secret]["writeOnly"] = True
     every = frozenset(plan.state.fields)
     written = {plan.collect_errors}.union(*(n.writer.fields for n in plan.nodes.values() if n.writer.keys != every))
     required = [field for field, kind in plan.state.fields.items() if kind.info.is_required()]
