@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import Step
     from graphengine.history.load import Wait
     from graphengine.serve.service.app import Service
 
@@ -151,14 +152,14 @@ class McpDoor:
     ) -> types.CallToolResult | types.InputRequiredResult:
         is_modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
         hold = (_FIRST_SECONDS if params.request_state is None else _HOLD_SECONDS) if is_modern else None
+        run_id, is_new = params.request_state or "", False
         if params.request_state is None:
-            run_id, _ = await self._service.begin(tool.graph, _arguments(tool, params), _given_id(params))
-        else:
-            run_id = params.request_state
+            run_id, is_new = await self._service.begin(tool.graph, _arguments(tool, params), _given_id(params))
+        call = _Call(ctx, tool, run_id, 0 if is_new else (await self._service.info_of(run_id)).seq)
         wrong = await self._answer(run_id, params.input_responses or {})
         meta = {RUN_ID: run_id}
         while True:
-            found = await self._settled(ctx, run_id, tool, hold)
+            found = await self._settled(call, hold)
             if found is None and is_modern:
                 return types.InputRequiredResult(request_state=run_id, _meta=meta)
             if found is None:
@@ -180,33 +181,32 @@ class McpDoor:
                 answers[key] = await ctx.session.elicit_form(form.message, form.requested_schema, ctx.request_id)
             wrong = await self._answer(run_id, answers)
 
-    async def _settled(
-        self, ctx: ServerRequestContext[Any], run_id: str, tool: _Tool, seconds: float | None
-    ) -> tuple[Snapshot, Mapping[str, Wait]] | None:
+    async def _settled(self, call: _Call, seconds: float | None) -> tuple[Snapshot, Mapping[str, Wait]] | None:
         """Return a run once it is over, or asks; None if that takes longer, or the service stops."""
-        following = asyncio.create_task(self._followed(ctx, run_id, tool))
+        following = asyncio.create_task(self._followed(call))
         try:
             await self._service.in_time(following, seconds)
             return following.result() if following.done() else None
         finally:
             await cancelled(following)
 
-    async def _followed(
-        self, ctx: ServerRequestContext[Any], run_id: str, tool: _Tool
-    ) -> tuple[Snapshot, Mapping[str, Wait]] | None:
+    async def _followed(self, call: _Call) -> tuple[Snapshot, Mapping[str, Wait]] | None:
         """Return a run once it is over or asks, and report its progress; None if it was left, to look again."""
-        info = await self._service.info_of(run_id)
-        events = self._service.runner.watch(run_id, tool.graph, after=info.seq)
+        runner = self._service.runner
+        events = runner.watch(call.run_id, call.tool.graph, after=call.seen)
         async with aclosing(events):
-            if (found := await self._standing(run_id)) is not None:
-                return found
-            async for event in events:
-                if isinstance(event, StepRecorded) and event.step.node:
-                    await ctx.session.report_progress(event.seq, None, f"run {run_id}: {event.step.path}")
-                waits = isinstance(event, StatusChanged) and event.status == "waiting"
-                if (waits or isinstance(event, RunEnded)) and (found := await self._standing(run_id)) is not None:
-                    return found
-        return None
+            found = await self._standing(call.run_id)
+            while found is None:
+                event = await anext(events, None)
+                if event is None:
+                    return None
+                if isinstance(event, StepRecorded):
+                    await call.report(event.step)
+                elif isinstance(event, RunEnded) or (isinstance(event, StatusChanged) and event.status == "waiting"):
+                    found = await self._standing(call.run_id)
+        for step in await runner.history(call.run_id, after=call.seen):
+            await call.report(step)
+        return found
 
     async def _standing(self, run_id: str) -> tuple[Snapshot, Mapping[str, Wait]] | None:
         """Return a run that is over, or waits for answers, with the open questions by id; else None.
@@ -253,6 +253,29 @@ class McpDoor:
             if declined is not None:
                 raise declined
         return wrong
+
+
+@dataclass(slots=True)
+class _Call:
+    """A request that calls a tool.
+
+    Attributes:
+        ctx: What the SDK knows of it.
+        tool: The tool.
+        run_id: Its run.
+        seen: The last step that was reported, or that was recorded before the request.
+    """
+
+    ctx: ServerRequestContext[Any]
+    tool: _Tool
+    run_id: str
+    seen: int
+
+    async def report(self, step: Step) -> None:
+        """Report the visit of a node, to a client that asked for progress."""
+        if step.node:
+            await self.ctx.session.report_progress(step.seq, None, f"run {self.run_id}: {step.path}")
+        self.seen = step.seq
 
 
 # --- Tools -----------------------------------------------------------------------------------------------------------

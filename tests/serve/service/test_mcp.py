@@ -5,25 +5,23 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import mcp_types as types
 import pytest
+from mcp import Client, MCPError
 
 from graphengine import Graph, Runner
-from graphengine.serve.service import app
-from graphengine.worker.worker import Worker
-from tests.kit.extras import skip_without
-from tests.serve.service import mcp_flows as flows
-
-skip_without("mcp")
-
-import mcp_types as types
-from mcp import Client, MCPError
-from mcp.server import request_state
-
-from graphengine.serve.service import mcp_door
+from graphengine.serve.service import app, mcp_door
 from graphengine.serve.service.mcp_door import RUN_ID, McpDoor
+from graphengine.worker.worker import Worker
+from tests.serve.service import mcp_flows as flows
 
 SECRET = "a secret of these tests"  # noqa: S105 - of no real service
 Answer = Callable[[str, dict[str, Any]], "types.ElicitResult | Awaitable[types.ElicitResult]"]
+
+
+def named(run_id: object) -> Any:
+    """Return what a call names its run with."""
+    return {RUN_ID: run_id}
 
 
 def accepted(**content: Any) -> types.ElicitResult:
@@ -36,10 +34,10 @@ class Tools:
 
     def __init__(self, runner: Runner, *graphs: Graph[Any], drives: bool = True) -> None:
         self.runner = runner
-        named = {graph.name: graph for graph in graphs}
+        by_name = {graph.name: graph for graph in graphs}
         self.worker = Worker(runner, *graphs, queues=["default"], poll_seconds=0.01)
         self.service = app.Service(
-            runner, named, queue="default", worker=self.worker if drives else None, version="1", takes_webhooks=False
+            runner, by_name, queue="default", worker=self.worker if drives else None, version="1", takes_webhooks=False
         )
         self.door = McpDoor(self.service, "1", SECRET)
         self.asked: list[Any] = []
@@ -47,7 +45,7 @@ class Tools:
     def client(self, answer: Answer | None = None, mode: str = "auto") -> Client:
         """Return a client whose person answers so; without an answer it cannot ask one."""
 
-        async def ask(_: object, params: Any) -> types.ElicitResult:
+        async def ask(context: Any, params: Any) -> types.ElicitResult:
             self.asked.append((params.message, params.requested_schema))
             assert answer is not None
             found = answer(params.message, params.requested_schema)
@@ -109,12 +107,12 @@ async def test_a_run_asks_through_its_client(mode: str) -> None:
     """A question is a form, progress names the run and its nodes, the result has the run's id."""
     seen: list[str] = []
 
-    async def progress(number: float, total: float | None, message: str | None) -> None:
+    async def report(progress: float, total: float | None, message: str | None) -> None:
         seen.append(message or "")
 
     async with serving(flows.publish) as tools:
         async with tools.client(lambda *_: accepted(ok=True, tone="loud"), mode) as client:
-            result = await client.call_tool("publish_it", TOPIC, progress_callback=progress)
+            result = await client.call_tool("publish_it", TOPIC, progress_callback=report)
         (info,) = await tools.runner.runs()
     assert not result.is_error
     assert result.structured_content == {"result": "draft about tides: True loud None"}
@@ -151,12 +149,12 @@ async def test_a_declined_question_stays_open(mode: str, action: Any) -> None:
 
     async with serving(flows.both) as tools:
         async with tools.client(person, mode) as client:
-            result = await client.call_tool("both", {}, meta={RUN_ID: "r"})
+            result = await client.call_tool("both", {}, meta=named("r"))
             assert code_of(result) == "question_open"
             assert "call the tool again" in result.content[0].text  # type: ignore[union-attr]
             assert (await tools.runner.info("r")).status in ("waiting", "running")
         async with tools.client(lambda *_: accepted(answer=True), mode) as client:
-            result = await client.call_tool("both", {}, meta={RUN_ID: "r"})
+            result = await client.call_tool("both", {}, meta=named("r"))
         asked = [message for message, _ in tools.asked]
     assert result.structured_content == {"drafts": [], "left": True, "right": True}
     # An old client is asked one after the other, and every question of a round before any answer is recorded.
@@ -167,12 +165,12 @@ async def test_a_declined_question_stays_open(mode: str, action: Any) -> None:
 async def test_a_client_that_cannot_ask_is_told_so(mode: str) -> None:
     """The error has the question and the run, which somebody else can answer."""
     async with serving(flows.publish) as tools, tools.client(None, mode) as client:
-        result = await client.call_tool("publish_it", TOPIC, meta={RUN_ID: "r"})
+        result = await client.call_tool("publish_it", TOPIC, meta=named("r"))
         assert code_of(result) == "question_open"
         assert "Publish it?" in result.structured_content["error"]["message"]
         assert "graphengine answer r VALUE" in result.structured_content["error"]["repair"]
         await tools.runner.answer("r", {"ok": False})
-        result = await client.call_tool("publish_it", TOPIC, meta={RUN_ID: "r"})
+        result = await client.call_tool("publish_it", TOPIC, meta=named("r"))
     assert result.structured_content == {"result": "draft about tides: False calm None"}
 
 
@@ -186,18 +184,18 @@ async def test_errors_have_a_code_and_a_repair(mode: str, tmp_path: Path) -> Non
         assert code_of(await client.call_tool("broken", {"file": 3})) == "invalid_input"
         assert code_of(await client.call_tool("broken", {})) == "invalid_input"
         assert code_of(await client.call_tool("broken", {"file": "a", "done": 1})) == "invalid_input"
-        assert code_of(await client.call_tool("broken", {"file": "a"}, meta={RUN_ID: 3})) == "invalid_input"
+        assert code_of(await client.call_tool("broken", {"file": "a"}, meta=named(3))) == "invalid_input"
         with pytest.raises(MCPError, match="no tool 'brocken'; did you mean 'broken'"):
             await client.call_tool("brocken", {})
         file = str(tmp_path / "go")
-        calling = asyncio.create_task(client.call_tool("slow", {"file": file}, meta={RUN_ID: "s"}))
+        calling = asyncio.create_task(client.call_tool("slow", {"file": file}, meta=named("s")))
         await exists(f"{file}.began")
         stopping = asyncio.create_task(tools.runner.stop("s", "enough", now=True))
         result = await calling
         await stopping
         assert code_of(result) == "run_stopped"
         assert "enough" in result.content[0].text  # type: ignore[union-attr]
-        assert code_of(await client.call_tool("slow", {"file": "other"}, meta={RUN_ID: "s"})) == "run_exists"
+        assert code_of(await client.call_tool("slow", {"file": "other"}, meta=named("s"))) == "run_exists"
 
 
 async def test_a_fault_is_logged_and_not_shown(
@@ -225,7 +223,7 @@ async def test_a_call_that_is_sent_again_starts_no_second_run(mode: str, tmp_pat
     Path(file).touch()
     async with serving(flows.slow) as tools, tools.client(None, mode) as client:
         for _ in range(2):
-            result = await client.call_tool("slow", {"file": file}, meta={RUN_ID: "once"})
+            result = await client.call_tool("slow", {"file": file}, meta=named("once"))
             assert result.structured_content == {"result": 1}
         assert len(await tools.runner.runs()) == 1
         await client.call_tool("slow", {"file": file})
@@ -244,13 +242,13 @@ async def test_a_cancelled_call_leaves_its_run(mode: str, tmp_path: Path) -> Non
     """A client cancels also when it loses patience; with the run's id it comes back."""
     file = str(tmp_path / "go")
     async with serving(flows.slow) as tools, tools.client(None, mode) as client:
-        calling = asyncio.create_task(client.call_tool("slow", {"file": file}, meta={RUN_ID: "r"}))
+        calling = asyncio.create_task(client.call_tool("slow", {"file": file}, meta=named("r")))
         await exists(f"{file}.began")
         calling.cancel()
         await asyncio.wait([calling])
         assert (await tools.runner.info("r")).status == "running"
         Path(file).touch()
-        assert (await client.call_tool("slow", {"file": file}, meta={RUN_ID: "r"})).structured_content == {"result": 1}
+        assert (await client.call_tool("slow", {"file": file}, meta=named("r"))).structured_content == {"result": 1}
 
 
 async def test_a_run_that_takes_longer_than_a_request_is_asked_for_again(
@@ -288,7 +286,7 @@ async def test_a_run_waits_for_days(monkeypatch: pytest.MonkeyPatch) -> None:
     async with serving(flows.publish) as tools, tools.client(lambda *_: accepted()) as client:
         first = await asked(client, "publish_it", TOPIC)
         today = time.time()
-        monkeypatch.setattr(request_state.time, "time", lambda: today + 30 * 86400)
+        monkeypatch.setattr(time, "time", lambda: today + 30 * 86400)
         answers: Any = dict.fromkeys(first.input_requests or {}, accepted(ok=True))
         last: Any = await client.session.call_tool(
             "publish_it",
