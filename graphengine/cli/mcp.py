@@ -16,6 +16,7 @@ from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from typing import Self
 
     from graphengine.cli.context import CommandContext
     from graphengine.serve.service.app import Service
@@ -75,7 +76,6 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
     given["on_event"] = lambda event: show_event(shown, event)
     where = str(database.resolve() if isinstance(database, Path) else database)
     secret = token_of(None)[0] if TOKEN in os.environ else where
-    lines = _Lines()
     with until_stopped(context, "start it again, or a worker") as (stopper, telemetry):
         given |= {**lock_options(), "telemetry": telemetry}
         serving = Serving(Settings(database, fleet.graphs, TokenAccess(secret), __version__, **given))
@@ -85,10 +85,10 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
             from mcp.server.stdio import stdio_server
 
             server = McpDoor(service, __version__, secret).server
-            stdout = anyio.wrap_file(os.fdopen(os.dup(context.out.number or 1), "w", encoding="utf-8"))
-            stdin = cast("anyio.AsyncFile[str]", lines)  # only its lines are read
-            async with stdio_server(stdin, stdout) as (received, sent):
-                await server.run(received, sent, server.create_initialization_options())
+            with os.fdopen(os.dup(context.out.number or 1), "w", encoding="utf-8") as stdout, _Lines() as lines:
+                stdin = cast("anyio.AsyncFile[str]", lines)  # only its lines are read
+                async with stdio_server(stdin, anyio.wrap_file(stdout)) as (received, sent):
+                    await server.run(received, sent, server.create_initialization_options())
 
         async def run() -> None:
             stopper.drives(serving.stop)
@@ -99,17 +99,21 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
 
 
 class _Lines:
-    """The lines of stdin, which nothing else in this process can read from then on.
+    """The lines of stdin, which nothing else in this process can read meanwhile.
 
     A thread reads them, which may still wait for the next one when the process ends: it holds no lock that Python's
     end would need.
     """
 
-    def __init__(self) -> None:
+    def __enter__(self) -> Self:
         self._number = os.dup(0)
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
         os.close(null)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.dup2(self._number, 0)
 
     async def __aiter__(self) -> AsyncIterator[str]:
         lines: asyncio.Queue[bytes | None] = asyncio.Queue()
