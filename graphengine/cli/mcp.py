@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import click
 
@@ -16,12 +16,9 @@ from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from typing import Self
 
     from graphengine.cli.context import CommandContext
     from graphengine.serve.service.app import Service
-
-_READ_BYTES: Final = 1 << 16
 
 
 @options.command(
@@ -35,7 +32,7 @@ _READ_BYTES: Final = 1 << 16
     """,
     exits={
         0: "the client closed stdin, or SIGTERM; another process can continue its runs",
-        2: "a graph cannot be used, or the extra `mcp` is not installed",
+        2: "a graph cannot be used, or the extras `serve` and `mcp` are not installed",
     },
 )
 @click.argument("references", metavar="[FILE[:NAME]]...", nargs=-1, shell_complete=options.complete_graphs)
@@ -69,7 +66,7 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
         from graphengine.serve.service.server import Serving, Settings
     except ImportError as error:
         text = f"the server needs {error.name}, which is not installed"
-        raise InputError(text, where="graphengine mcp", repair=install_command("mcp")) from error
+        raise InputError(text, where="graphengine mcp", repair=install_command("serve,mcp")) from error
     fleet = fleet_of(context, references, only_able=given["queue"] is None)
     given |= {"models": fleet.models, "executors": fleet.executors}
     shown, database = replace(context, out=context.err, json=False), context.place.database
@@ -107,9 +104,8 @@ class _Lines:
 
     def __enter__(self) -> Self:
         self._number = os.dup(0)
-        null = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(null, 0)
-        os.close(null)
+        with Path(os.devnull).open("rb") as null:
+            os.dup2(null.fileno(), 0)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -125,7 +121,7 @@ class _Lines:
     def _read(self, loop: asyncio.AbstractEventLoop, lines: asyncio.Queue[bytes | None]) -> None:
         left = b""
         with suppress(RuntimeError):  # the loop is closed
-            while piece := os.read(self._number, _READ_BYTES):
+            while piece := os.read(self._number, 1 << 16):
                 *whole, left = (left + piece).split(b"\n")
                 for line in whole:
                     loop.call_soon_threadsafe(lines.put_nowait, line)

@@ -36,7 +36,7 @@ from graphengine.errors import AnsweredAlready, AsksNothing, GraphEngineError, I
 from graphengine.history.load import load_snapshot, wait_of
 from graphengine.records.step_document import error_document, plain
 from graphengine.runner.answer_schema import in_words
-from graphengine.runner.arguments import plan_of
+from graphengine.runner.arguments import checked_id, plan_of
 from graphengine.runner.result import RunFailed, result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 from graphengine.serve.service.app import FAILED, cancelled
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from mcp.server.context import ServerRequestContext
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from graphengine.api.graph import Graph
     from graphengine.engine.plan import Plan
@@ -79,7 +79,6 @@ _KEYWORDS: Final = (
 )
 """What a field of a form may say, besides `format`."""
 _FORMATS: Final = ("date", "date-time", "email", "uri")
-_CAN_ASK: Final = types.ClientCapabilities(elicitation=types.ElicitationCapability())
 
 
 class QuestionOpen(GraphEngineError):
@@ -109,9 +108,6 @@ class McpDoor:
         self.server: Server[Any] = Server(
             _NAME,
             version=version,
-            get_tool_input_schema=lambda name: (
-                self._tools[name].described.input_schema if name in self._tools else None
-            ),
             on_list_tools=self._list,
             on_call_tool=self._call,
         )
@@ -124,7 +120,7 @@ class McpDoor:
         """Provide the application for `PATH`, without its guard."""
         manager = StreamableHTTPSessionManager(self.server, max_request_body_size=body_bytes)
         async with manager.run():
-            yield StreamableHTTPASGIApp(manager)
+            yield _OverHttp(manager, self._service)
 
     async def _list(self, ctx: ServerRequestContext[Any], params: object) -> types.ListToolsResult:
         del ctx, params
@@ -154,7 +150,9 @@ class McpDoor:
         hold = (_FIRST_SECONDS if params.request_state is None else _HOLD_SECONDS) if is_modern else None
         run_id, is_new = params.request_state or "", False
         if params.request_state is None:
-            run_id, is_new = await self._service.begin(tool.graph, _arguments(tool, params), _given_id(params))
+            given = (params.meta or {}).get(RUN_ID)
+            chosen = None if given is None else checked_id(str(given))
+            run_id, is_new = await self._service.begin(tool.graph, _arguments(tool, params), chosen)
         call = _Call(ctx, tool, run_id, 0 if is_new else (await self._service.info_of(run_id)).seq)
         wrong = await self._answer(run_id, params.input_responses or {})
         meta = {RUN_ID: run_id}
@@ -170,7 +168,7 @@ class McpDoor:
             snapshot, questions = found
             if not questions:
                 return _result(tool, snapshot, meta)
-            if not ctx.session.check_client_capability(_CAN_ASK):
+            if not _can_ask(ctx.session.client_capabilities):
                 raise _still_open(run_id, next(iter(questions.values())), "this client cannot ask a person")
             forms = {key: _elicitation(wait, wrong.get(key, "")) for key, wait in questions.items()}
             if is_modern:
@@ -209,18 +207,22 @@ class McpDoor:
         return found
 
     async def _standing(self, run_id: str) -> tuple[Snapshot, Mapping[str, Wait]] | None:
-        """Return a run that is over, or waits for answers, with the open questions by id; else None.
+        """Return a run that is over, or waits for answers, with its open questions; else None."""
+        if (await self._service.info_of(run_id)).status not in (*OVER, "waiting"):
+            return None
+        snapshot, waits = await self._open(run_id)
+        return (snapshot, waits) if snapshot.status in OVER or waits else None
+
+    async def _open(self, run_id: str) -> tuple[Snapshot, Mapping[str, Wait]]:
+        """Return a run and its open questions by id, in their order.
 
         A wait whose answer is recorded, and that no process has taken yet, is no question.
         """
         store = self._service.runner.store
-        status = (await self._service.info_of(run_id)).status
-        if status not in (*OVER, "waiting"):
-            return None
         answered = {each.payload["id"] for each in await store.inbox([run_id]) if each.kind == "answer"}
         snapshot = await load_snapshot(store, run_id, None)
-        waits = {key: wait for key, wait in _waits(snapshot).items() if key not in answered and wait.answerable}
-        return (snapshot, waits) if snapshot.status in OVER or waits else None
+        every = [(wait.id, wait_of(name, wait)) for f in snapshot.frames.values() for name, wait in f.waits.items()]
+        return snapshot, {key: wait for key, wait in every if key not in answered and wait.answerable}
 
     async def _answer(self, run_id: str, given: Mapping[str, Any]) -> Mapping[str, str]:
         """Record answers by the ids of their waits; return what is wrong with those that do not fit.
@@ -233,8 +235,7 @@ class McpDoor:
         """
         wrong: dict[str, str] = {}
         left: dict[str, QuestionOpen | None] = {}
-        waits = _waits(await load_snapshot(self._service.runner.store, run_id, None)) if given else {}
-        for key, wait in waits.items():
+        for key, wait in (await self._open(run_id))[1].items() if given else ():
             answer = given.get(key)
             if answer is None or wait.name in left:
                 continue
@@ -249,10 +250,27 @@ class McpDoor:
                     await self._service.runner.answer(run_id, value, question=wait.name)
             except InputError as error:
                 wrong[key], left[wait.name] = f"{error.message}\n{error.repair}", None
-        for declined in left.values():
-            if declined is not None:
-                raise declined
+        for declined in filter(None, left.values()):
+            raise declined
         return wrong
+
+
+class _OverHttp(StreamableHTTPASGIApp):
+    """The SDK's application, whose streams end with the service: an old client keeps one open by a GET."""
+
+    def __init__(self, manager: StreamableHTTPSessionManager, service: Service) -> None:
+        super().__init__(manager)
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "GET":
+            await super().__call__(scope, receive, send)
+            return
+        stream = asyncio.create_task(super().__call__(scope, receive, send))
+        try:
+            await self._service.in_time(stream, None)
+        finally:
+            await cancelled(stream)
 
 
 @dataclass(slots=True)
@@ -301,11 +319,9 @@ class _Tool:
 def _tools(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, _Tool]:
     tools: dict[str, _Tool] = {}
     for title, graph in graphs.items():
-        name = base = _UNFIT.sub("_", title)[:120]
-        number = 1
-        while name in tools:
-            number += 1
-            name = f"{base}_{number}"
+        base = _UNFIT.sub("_", title)[:120]
+        names = (base, *(f"{base}_{number}" for number in range(2, len(graphs) + 1)))
+        name = next(name for name in names if name not in tools)
         tools[name] = _tool(name, title, graph)
     return tools
 
@@ -369,15 +385,6 @@ def _arguments(tool: _Tool, params: types.CallToolRequestParams) -> Mapping[str,
     return given
 
 
-def _given_id(params: types.CallToolRequestParams) -> str | None:
-    """Return the run's id that a call gives. Raises: InputError."""
-    given = (params.meta or {}).get(RUN_ID)
-    if given is not None and (not isinstance(given, str) or not given):
-        repair = "send a text that is the same when the call is sent again, such as a UUID"
-        raise InputError(f"{given!r} cannot be the id of a run", where=f"_meta {RUN_ID}", repair=repair)
-    return given
-
-
 def _result(tool: _Tool, snapshot: Snapshot, meta: dict[str, Any]) -> types.CallToolResult:
     """Return the result of a run that is over. Raises: RunFailed, RunStopped."""
     result = result_of(tool.plan, snapshot)
@@ -410,9 +417,10 @@ def _refused(error: GraphEngineError) -> types.CallToolResult:
 # --- Questions -------------------------------------------------------------------------------------------------------
 
 
-def _waits(snapshot: Snapshot) -> Mapping[str, Wait]:
-    """Return the waits of a run by id, in their order."""
-    return {wait.id: wait_of(name, wait) for frame in snapshot.frames.values() for name, wait in frame.waits.items()}
+def _can_ask(client: types.ClientCapabilities | None) -> bool:
+    """Return whether a client shows forms: if it can ask a person at all, unless it only opens addresses."""
+    found = client.elicitation if client is not None else None
+    return found is not None and (found.form is not None or found.url is None)
 
 
 def _still_open(run_id: str, wait: Wait, why: str) -> QuestionOpen:

@@ -81,6 +81,21 @@ nested = Graph("nested", Plan, secret_key="0123456789abcdefghijklmnopqrstuvwxyz"
 nested.add_node("drafts", ask("Which drafts?", list[Draft]), writes="drafts")
 nested.add_path(START, "drafts", END)
 
+
+class Items(BaseModel):
+    words: list[str]
+    kept: list[bool] = []
+
+
+async def keep(word: str, ctx: Context) -> bool:
+    """Ask about one of many."""
+    return await ctx.ask(f"Keep {word}?", bool)
+
+
+each = Graph("each", Items, result="kept")
+each.add_node("keep", keep, each={"word": "words"}, writes="kept")
+each.add_path(START, "keep", END)
+
 both = Graph("both", Plan, secret_key="0123456789abcdefghijklmnopqrstuvwxyz")  # noqa: S106
 both.add_node("split", lambda: None, thread=False)
 both.add_node("left", ask("Left?", bool), writes="left")

@@ -184,7 +184,7 @@ async def test_errors_have_a_code_and_a_repair(mode: str, tmp_path: Path) -> Non
         assert code_of(await client.call_tool("broken", {"file": 3})) == "invalid_input"
         assert code_of(await client.call_tool("broken", {})) == "invalid_input"
         assert code_of(await client.call_tool("broken", {"file": "a", "done": 1})) == "invalid_input"
-        assert code_of(await client.call_tool("broken", {"file": "a"}, meta=named(3))) == "invalid_input"
+        assert code_of(await client.call_tool("broken", {"file": "a"}, meta=named("a b"))) == "invalid_input"
         with pytest.raises(MCPError, match="no tool 'brocken'; did you mean 'broken'"):
             await client.call_tool("brocken", {})
         file = str(tmp_path / "go")
@@ -315,6 +315,23 @@ async def test_an_answer_that_is_sent_again_is_not_taken_twice() -> None:
             "again", {}, input_responses=no, request_state=found.request_state, allow_input_required=True
         )
     assert found.structured_content == {"result": ["asked", "asked"]}
+
+
+async def test_many_questions_are_asked_at_once() -> None:
+    """Each answer is that of its question, in whatever order a client sends them."""
+    async with serving(flows.each) as tools, tools.client(lambda *_: accepted()) as client:
+        first = await asked(client, "each", {"words": ["a", "b", "c"]})
+        questions: Any = first.input_requests
+        said = {key: accepted(answer="b" not in each.params.message) for key, each in questions.items()}
+        answers: Any = dict(reversed(said.items()))
+        last: Any = await client.session.call_tool(
+            "each",
+            {"words": ["a", "b", "c"]},
+            input_responses=answers,
+            request_state=first.request_state,
+            allow_input_required=True,
+        )
+    assert last.structured_content == {"result": [True, False, True]}
 
 
 async def test_foreign_state_is_refused() -> None:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -178,19 +179,26 @@ def test_the_guard_is_that_of_the_service(serve: Callable[..., Service], tmp_pat
     assert service.request("POST", "/mcp", b"[]", modern)[0] == 400
 
 
-async def test_a_server_that_ends_lets_its_clients_go(serve: Callable[..., Service], tmp_path: Path) -> None:
+@BOTH
+async def test_a_server_that_ends_lets_its_clients_go(serve: Callable[..., Service], tmp_path: Path, mode: str) -> None:
     """SIGTERM ends the requests that are held and the streams of old clients; the run is left to the next one."""
     service = await asyncio.to_thread(serve, tmp_path / "runs.db", graphs=SLOW)
     file = str(tmp_path / "go")
-    async with connected(service.opened["doors"]["mcp"]) as client:
+    async with connected(service.opened["doors"]["mcp"], None, mode) as client:
         calling = asyncio.create_task(
             client.session.call_tool("slow", {"file": file}, meta=NAMED, allow_input_required=True)
         )
         await exists(f"{file}.began")
         service.process.send_signal(signal.SIGTERM)
-        assert isinstance(await calling, types.InputRequiredResult)
+        result: Any = await calling
         Path(file).touch()
-    assert await asyncio.to_thread(service.process.wait, 60) == 0
+        began = time.monotonic()
+        assert await asyncio.to_thread(service.process.wait, 60) == 0
+        assert time.monotonic() - began < 4  # seconds; what is left open is cut off after 5
+    if mode == "legacy":
+        assert result.structured_content["error"]["code"] == "service_failed"
+    else:
+        assert isinstance(result, types.InputRequiredResult)
 
 
 def test_the_doors_are_printed_at_the_start(tmp_path: Path) -> None:
@@ -226,7 +234,7 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(main, ["serve", "--mcp", SLOW])
     assert (done.exit_code, "durable-graphengine[serve,mcp]" in done.output) == (2, True)
     done = CliRunner().invoke(main, ["mcp", SLOW])
-    assert (done.exit_code, "durable-graphengine[mcp]" in done.output) == (2, True)
+    assert (done.exit_code, "durable-graphengine[serve,mcp]" in done.output) == (2, True)
 
 
 # --- stdio -----------------------------------------------------------------------------------------------------------
@@ -384,6 +392,6 @@ def test_the_reference_inspector_finds_no_fault(serve: Callable[..., Service], t
         return json.loads(done.stdout)
 
     tools = inspected("tools/list", "--strict")["tools"]
-    assert {tool["name"] for tool in tools} == {"publish_it", "nested", "both", "again", "slow", "broken"}
+    assert {tool["name"] for tool in tools} == {"publish_it", "nested", "both", "again", "each", "slow", "broken"}
     result = inspected("tools/call", "--tool-name", "slow", "--tool-arg", f"file={tmp_path / 'go'}")
     assert result["structuredContent"] == {"result": 1}
