@@ -147,7 +147,7 @@ class McpDoor:
         self, ctx: ServerRequestContext[Any], params: types.CallToolRequestParams, tool: _Tool
     ) -> types.CallToolResult | types.InputRequiredResult:
         is_modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
-        hold = (_FIRST_SECONDS if params.request_state is None else _HOLD_SECONDS) if is_modern else None
+        hold = _FIRST_SECONDS if params.request_state is None else _HOLD_SECONDS
         run_id, is_new = params.request_state or "", False
         if params.request_state is None:
             given = (params.meta or {}).get(RUN_ID)
@@ -179,7 +179,7 @@ class McpDoor:
                 answers[key] = await ctx.session.elicit_form(form.message, form.requested_schema, ctx.request_id)
             wrong = await self._answer(run_id, answers)
 
-    async def _settled(self, call: _Call, seconds: float | None) -> tuple[Snapshot, Mapping[str, Wait]] | None:
+    async def _settled(self, call: _Call, seconds: float) -> tuple[Snapshot, Mapping[str, Wait]] | None:
         """Return a run once it is over, or asks; None if that takes longer, or the service stops."""
         following = asyncio.create_task(self._followed(call))
         try:

@@ -30,6 +30,7 @@ class Approval(BaseModel):
 class Draft(BaseModel):
     text: str
     words: int
+    tone: Tone = Tone.CALM
 
 
 class Topic(BaseModel):

@@ -92,7 +92,7 @@ async def test_a_graph_is_a_tool() -> None:
     assert publish.output_schema["properties"]["result"]["type"] == "string"
     assert nested.output_schema is not None
     assert nested.output_schema["properties"].keys() == {"drafts", "left", "right"}
-    assert nested.output_schema["$defs"].keys() == {"Draft"}
+    assert nested.output_schema["$defs"].keys() == {"Draft", "Tone"}
     assert nested.input_schema["properties"]["token"]["writeOnly"]
 
 
@@ -106,9 +106,11 @@ def test_two_graphs_are_not_one_tool() -> None:
 async def test_a_run_asks_through_its_client(mode: str) -> None:
     """A question is a form, progress names the run and its nodes, the result has the run's id."""
     seen: list[str] = []
+    numbers: list[float] = []
 
     async def report(progress: float, total: float | None, message: str | None) -> None:
         seen.append(message or "")
+        numbers.append(progress)
 
     async with serving(flows.publish) as tools:
         async with tools.client(lambda *_: accepted(ok=True, tone="loud"), mode) as client:
@@ -117,6 +119,7 @@ async def test_a_run_asks_through_its_client(mode: str) -> None:
     assert not result.is_error
     assert result.structured_content == {"result": "draft about tides: True loud None"}
     assert (result.meta or {})[RUN_ID] == info.id
+    assert numbers == sorted(set(numbers))
     assert seen[0] == f"run {info.id}: write"
     assert seen[-1] == f"run {info.id}: approve"
     ((message, schema),) = tools.asked
@@ -132,7 +135,8 @@ async def test_a_nested_answer_is_json_in_one_field(mode: str) -> None:
     answers = iter([accepted(answer="one, please"), accepted(answer='[{"text": "a", "words": 1}]')])
     async with serving(flows.nested) as tools, tools.client(lambda *_: next(answers), mode) as client:
         result = await client.call_tool("nested", {})
-    assert result.structured_content == {"drafts": [{"text": "a", "words": 1}], "left": False, "right": False}
+    drafts = [{"text": "a", "words": 1, "tone": "calm"}]
+    assert result.structured_content == {"drafts": drafts, "left": False, "right": False}
     (first, schema), (again, _) = tools.asked
     assert schema["properties"]["answer"]["type"] == "string"
     assert schema["properties"]["answer"]["description"].startswith("JSON: a list")
@@ -271,6 +275,19 @@ async def test_a_run_that_takes_longer_than_a_request_is_asked_for_again(
         )
     assert isinstance(last, types.CallToolResult)
     assert last.structured_content == {"result": 1}
+
+
+async def test_an_old_client_keeps_its_request_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """However long the run takes."""
+    monkeypatch.setattr(mcp_door, "_FIRST_SECONDS", 0.01)
+    file = str(tmp_path / "go")
+    async with serving(flows.slow) as tools, tools.client(None, "legacy") as client:
+        calling = asyncio.create_task(client.call_tool("slow", {"file": file}))
+        await exists(f"{file}.began")
+        await asyncio.wait([calling], timeout=0.1)
+        assert not calling.done()
+        Path(file).touch()
+        assert (await calling).structured_content == {"result": 1}
 
 
 async def asked(client: Client, name: str, given: dict[str, Any]) -> types.InputRequiredResult:
