@@ -42,7 +42,8 @@ $(error No Python >= 3.11 among: $(CANDIDATES). Install one, or name it: make PY
 endif
 
 BIN := .venv/bin
-SERVER_FOLDERS := tests/models/aimock tests/agents/mcp_reference tests/serve/inspector/axe
+SERVER_FOLDERS := tests/models/aimock tests/agents/mcp_reference tests/serve/inspector/axe \
+  tests/serve/service/mcp_inspector
 SERVERS := $(SERVER_FOLDERS:%=%/node_modules/.package-lock.json)
 shown = printf '\n== %s\n' '$(1)'; $(BIN)/$(1)
 check = @$(call shown,$(1))

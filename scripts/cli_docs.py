@@ -190,6 +190,8 @@ def _written(name: str) -> str:
     kinds = DOCUMENTS.get(name)
     if kinds is None:
         return "It writes a JSON Schema, with and without `--json`."
+    if not kinds:
+        return "Its stdout is the protocol's, with and without `--json`."
     names = ["the run's file" if kind.model is RunFile else _link(kind.model.__name__) for kind in kinds]
     texts = [f"{name}{f' {kind.when}' if kind.when else ''}" for name, kind in zip(names, kinds, strict=True)]
     return f"`--json` writes {'; '.join(texts)}."

@@ -555,6 +555,7 @@ class Serving(Document):
 
     Attributes:
         url: Its address.
+        doors: The address for each protocol: `http` and, with --mcp, `mcp`.
         database: The database of its runs.
         graphs: The graphs whose runs it starts.
         queue: The queue of the runs that it starts.
@@ -562,6 +563,7 @@ class Serving(Document):
     """
 
     url: str
+    doors: Mapping[str, str]
     database: str
     graphs: Sequence[str]
     queue: str

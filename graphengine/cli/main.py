@@ -55,6 +55,7 @@ SECTIONS: Final = {
     "Operate": {
         "worker": ("worker", "Continue the due runs of a database until stopped."),
         "serve": ("serve", "Start, answer and follow runs over HTTP, until stopped."),
+        "mcp": ("mcp", "Serve graphs as tools of an MCP server over stdio."),
         "workers": ("worker", "List the processes that drive runs, and what they drive."),
         "queues list": ("worker", "List the queues with runs that are queued or driven."),
         "queues set": ("worker", "Set the limits of a queue."),
@@ -172,7 +173,8 @@ class Program(click.Group):
         flags = set(words[: words.index("--")] if "--" in words else words)
         with ExitStack() as stack:
             wants_json = "--json" in flags
-            stdout = stack.enter_context(reserved_stdout()) if wants_json else sys.stdout
+            is_reserved = wants_json or words[:1] == ["mcp"]  # whose stdout is a protocol's
+            stdout = stack.enter_context(reserved_stdout()) if is_reserved else sys.stdout
             out, err = Channel(stdout, must_arrive=True), Channel(sys.stderr, must_arrive=False)
             context = CommandContext(out, err, json=wants_json, debug="--debug" in flags, words=words)
             if "--log-format=json" in flags or ("--log-format", "json") in pairwise(words):

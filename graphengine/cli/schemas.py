@@ -107,6 +107,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     ],
     "worker": _WORKER,
     "serve": [Kind(Serving, "when it accepts requests", lines=True), *_WORKER],
+    "mcp": [],  # the protocol's
     "workers": [Kind(Workers)],
     "queues list": [Kind(Queues)],
     "queues set": [Kind(Queues)],

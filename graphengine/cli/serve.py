@@ -12,10 +12,12 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from graphengine.cli.context import CommandContext
     from graphengine.serve.service.server import Settings
 
-_TOKEN: Final = "GRAPHENGINE_TOKEN"  # noqa: S105 - the name of a variable
+TOKEN: Final = "GRAPHENGINE_TOKEN"  # noqa: S105 - the name of a variable
 _LEAST_TOKEN: Final = 16
 
 
@@ -30,7 +32,7 @@ _LEAST_TOKEN: Final = 16
     """,
     exits={
         0: "stopped by SIGTERM or Ctrl-C; another process can continue its runs",
-        2: "the port is taken, the token cannot be used, or the extra `serve` is not installed",
+        2: "the port is taken, the token cannot be used, or the extra `serve` (with --mcp: `mcp`) is not installed",
     },
 )
 @click.argument("references", metavar="[FILE[:NAME]]...", nargs=-1, shell_complete=options.complete_graphs)
@@ -42,7 +44,7 @@ _LEAST_TOKEN: Final = 16
     "--token-file",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False, readable=False),
-    help=f"The file with the token. If not given, the variable {_TOKEN}, else a token is generated and printed.",
+    help=f"The file with the token. If not given, the variable {TOKEN}, else a token is generated and printed.",
 )
 @click.option(
     "--queue",
@@ -57,6 +59,7 @@ _LEAST_TOKEN: Final = 16
     help="The environment variable with the secret of webhooks: a request that starts a run can then be signed, as "
     "by GitHub or Standard Webhooks, in place of a token.",
 )
+@click.option("--mcp", is_flag=True, help="Also serve the graphs as the tools of an MCP server, at /mcp.")
 @click.option(
     "--body-bytes", type=click.IntRange(min=1), default=1 << 20, show_default=True, help="The largest request body."
 )
@@ -67,14 +70,15 @@ def serve(
     token_file: Path | None,
     webhook_secret_env: str | None,
     body_bytes: int,
-    **given: Any,  # noqa: ANN401 - host, port, queue, concurrency, poll_seconds
+    **given: Any,  # noqa: ANN401 - host, port, queue, concurrency, poll_seconds, mcp
 ) -> int:
     """Start, answer and follow runs of graphs over HTTP, until stopped.
 
     The graphs are given by files, or are all graphs of the project. `POST /graphs/GRAPH/runs` starts a run, with the
     input as its body; a request that is sent again with the same Idempotency-Key starts no second one. GET
     /openapi.json describes every endpoint, with the inputs of the graphs. Every request needs the header
-    `Authorization: Bearer TOKEN`, except for GET /health.
+    `Authorization: Bearer TOKEN`, except for GET /health. It prints the address of each door: HTTP and, with --mcp,
+    MCP.
 
     This process drives the runs, like a worker of the queue `default`. With --queue it only records them, and workers
     drive them. It prints a line for each run that it takes, as `graphengine worker` does; under --json the first line
@@ -92,9 +96,13 @@ def serve(
     try:
         from graphengine.serve.guard import TokenAccess
         from graphengine.serve.service.server import Serving, Settings
+
+        if given["mcp"]:
+            import graphengine.serve.service.mcp_door  # noqa: F401 - whether it is installed
     except ImportError as error:
         text = f"the service needs {error.name}, which is not installed"
-        raise InputError(text, where="graphengine serve", repair=install_command("serve")) from error
+        repair = install_command("serve,mcp" if given["mcp"] else "serve")
+        raise InputError(text, where="graphengine serve", repair=repair) from error
     token, is_new = token_of(token_file)
     access = TokenAccess(token, _webhook_key(webhook_secret_env), body_bytes)
     fleet = fleet_of(context, references, only_able=given["queue"] is None)
@@ -113,19 +121,22 @@ def serve(
     return 0
 
 
-def _show(context: CommandContext, settings: Settings, token: str | None, url: str) -> None:
+def _show(context: CommandContext, settings: Settings, token: str | None, doors: Mapping[str, str]) -> None:
     """Show where it serves, and the token if it was generated."""
     from graphengine.databases import addresses
 
-    database, graphs = addresses.shown(settings.database), list(settings.graphs)
+    database, graphs, url = addresses.shown(settings.database), list(settings.graphs), doors["http"]
     if context.json:
         from graphengine.cli.documents import Serving
 
-        context.line(Serving(url=url, database=database, graphs=graphs, queue=settings.start_queue, token=token))
+        queue = settings.start_queue
+        context.line(Serving(url=url, doors=doors, database=database, graphs=graphs, queue=queue, token=token))
         return
     how = "driving the runs here" if settings.queue is None else f"for the workers of queue {settings.queue}"
     context.err.prose(f"serving {', '.join(graphs)} in {database}, {how}")
     context.out.line(url)
+    if "mcp" in doors:
+        context.out.line("MCP: ", doors["mcp"])
     if token is not None:
         channel = context.out if context.log_format == "json" else context.err  # a collector must not get it
         channel.line(("token: ", "dim"), token)
@@ -141,7 +152,7 @@ def token_of(file: Path | None) -> tuple[str, bool]:
 
     from graphengine.errors import InputError
 
-    where = f"--token-file {file}" if file is not None else _TOKEN
+    where = f"--token-file {file}" if file is not None else TOKEN
     if file is not None:
         try:
             given = file.read_text(encoding="utf-8").strip()
@@ -149,8 +160,8 @@ def token_of(file: Path | None) -> tuple[str, bool]:
             why = error.strerror if isinstance(error, OSError) else "it is not text"
             raise InputError(f"{file} cannot be read: {why}", where=where, repair="give a file with a token") from None
     else:
-        given = os.environ.get(_TOKEN, "").strip()
-        if not given and _TOKEN not in os.environ:
+        given = os.environ.get(TOKEN, "").strip()
+        if not given and TOKEN not in os.environ:
             return secrets.token_urlsafe(32), True
     if len(given) < _LEAST_TOKEN or not given.isascii() or not given.isprintable() or " " in given:
         message = f"the token is not {_LEAST_TOKEN} or more ASCII characters without blanks"

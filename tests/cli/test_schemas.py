@@ -71,7 +71,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
 """The arguments of each command, and the name of the document that it writes."""
 
 LINES = [(command, line, name) for command, lines in CALLS.items() for line, name in lines]
-ELSEWHERE = {"inspect", "serve", "watch", "worker", "schema"}
+ELSEWHERE = {"inspect", "mcp", "serve", "watch", "worker", "schema"}
 """Commands that are called below, or in tests of their own."""
 
 

@@ -30,6 +30,7 @@ ELSEWHERE = {
     "docs/use/postgres.md": "test_postgres_page.py: its Python runs over a server of the tests",
     "docs/use/nothing-acts-twice.md": "test_nothing_acts_twice_page.py: one program runs, the other is killed, too",
     "docs/use/heavy.md": "test_heavy_page.py: its file runs as a program, and on the command line",
+    "docs/use/mcp_server.md": "test_mcp_page.py: its client calls its graph, over stdio and HTTP",
     "docs/use/web.md": "test_web_page.py: the service runs under uvicorn",
     "docs/use/json.md": "test_cli_page.py: the page is made of the documents' models",
     "docs/use/cli.md": "test_cli_page.py and tests/cli/test_help.py: the page is made of examples that are run there",

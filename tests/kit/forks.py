@@ -58,6 +58,8 @@ SERVER: Final = ("anyio._backends._asyncio", "uvicorn.protocols.http.auto", "sta
 """What a server of HTTP imports."""
 INSPECTOR: Final = ("graphengine.serve.inspector.server", "graphengine.render.charts.spans", *SERVER)
 SERVICE: Final = ("graphengine.serve.service.server", "graphengine.serve.service.app", "graphengine.cli.serve", *SERVER)
+MCP: Final = ("graphengine.serve.service.mcp_door", "graphengine.cli.mcp")
+"""What a server of MCP imports besides."""
 WORKFLOWS: Final = ("csv", "difflib", "networkx")
 """What the bundled workflows import. Theirs, `graphs` and `nodes`, would hide the copies of a new project."""
 PIPES: Final = ("report", "stdin", "stdout", "stderr")

@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 
     from starlette.requests import Request
+    from starlette.routing import BaseRoute
 
     from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
@@ -78,15 +79,21 @@ _LOG: Final = logging.getLogger("graphengine")
 _STOP_SECONDS: Final = 2.0
 _BLANKS: Final = re.compile(r"\s+")
 _LAST: Final = ".ended"
-_FAILED: Final = "the service failed; its log has the cause"
+FAILED: Final = "the service failed; its log has the cause"
 
 
 class Service:
     """The endpoints.
 
-    Args:
+    The doors for other protocols call the methods that take no request.
+
+    Attributes:
         runner: An open Runner.
         graphs: The graphs whose runs are served, by name. Other runs of the database are not served.
+
+    Args:
+        runner: As above.
+        graphs: As above.
         queue: The queue in which runs are started, unless a request names one.
         worker: The worker that drives the runs of that queue in this process; None if others do.
         version: This package's version.
@@ -103,8 +110,8 @@ class Service:
         version: str,
         takes_webhooks: bool,
     ) -> None:
-        self._runner = runner
-        self._graphs = graphs
+        self.runner = runner
+        self.graphs = graphs
         self._queue = queue
         self._worker = worker
         self._stopping = asyncio.Event()
@@ -115,9 +122,14 @@ class Service:
         """End the open streams and the requests that wait."""
         self._stopping.set()
 
-    def application(self) -> Starlette:
-        """Return the application, without its guard."""
-        routes = [Route("/openapi.json", _endpoint(self.openapi))]
+    @property
+    def is_stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping.is_set()
+
+    def application(self, *doors: BaseRoute) -> Starlette:
+        """Return the application, without its guard; the doors are routes of other protocols."""
+        routes: list[BaseRoute] = [Route("/openapi.json", _endpoint(self.openapi)), *doors]
         for each in (START, *ENDPOINTS):
             path = each.path.replace("{run_id}", "{run_id:path}")
             methods = ["POST"] if each is START or each.body is not None else ["GET"]
@@ -132,7 +144,7 @@ class Service:
             health = health_of(self._worker)
         else:
             try:
-                await self._runner.runs(limit=1)
+                await self.runner.runs(limit=1)
             except StoreError as failed:
                 health = Health("failing", failed.code)
         return json_answer(health, health.http_status)
@@ -149,9 +161,9 @@ class Service:
         key are recorded by one transaction.
         """
         name = request.path_params["graph"]
-        graph = self._graphs.get(name)
+        graph = self.graphs.get(name)
         if graph is None:
-            near = did_you_mean(name, self._graphs)
+            near = did_you_mean(name, self.graphs)
             raise GraphNotFound(f"this service has no graph {name!r}", where=request.url.path, repair=near)
         query = parameters_of(request, StartParameters)
         key, run_id, field = delivery_of(request), query.run_id, query.field
@@ -167,31 +179,44 @@ class Service:
             raise InputError("the body is not a JSON object", where="body", repair=repair)
         state = body if field is None else {field: body}
         run_id = run_id or (f"{_BLANKS.sub('-', name)}@{key}" if key is not None else None)
-        place: dict[str, Any] = {
-            "queue": query.queue or self._queue,
-            "priority": query.priority,
-            "tenant": query.tenant,
-            "tags": query.tag,
-        }
-        run = self._runner.start(graph, state, run_id=run_id, **place)
+        place: dict[str, Any] = {"priority": query.priority, "tenant": query.tenant, "tags": query.tag}
+        run_id, is_new = await self.begin(graph, state, run_id, queue=query.queue, **place)
+        return await self._now(run_id, 201 if is_new else 200)
+
+    async def begin(
+        self,
+        graph: Graph[Any],
+        state: Mapping[str, Any],
+        run_id: str | None,
+        *,
+        queue: str | None = None,
+        **place: Any,  # noqa: ANN401 - options of `Runner.start`
+    ) -> tuple[str, bool]:
+        """Start a run, unless it exists with this id, graph and state; return its id, and whether it is new.
+
+        Raises:
+            InputError: The state does not fit, or the id cannot be one.
+            RunExists: It was started with another graph or state.
+        """
+        run = self.runner.start(graph, state, run_id=run_id, queue=queue or self._queue, **place)
         try:
             await run.result()  # once it is recorded: a worker drives it
         except RunExists as error:
             if await self._is_same(run.id, graph, state):
-                return await self._now(run.id)
+                return run.id, False
             raise RunExists(
                 f"run {run.id} was started with another graph or input",
                 where=f"run {run.id}",
                 repair="send the input that it was started with, or use another key or run_id",
             ) from error
-        return await self._now(run.id, 201)
+        return run.id, True
 
     async def _is_same(self, run_id: str, graph: Graph[Any], state: Mapping[str, Any]) -> bool:
         """Return whether a run was started as this one would be. Generated defaults, such as a time, do not count."""
         plan: Plan[Any] = graph.compile()
-        if (await self._runner.info(run_id)).graph != plan.graph:
+        if (await self.runner.info(run_id)).graph != plan.graph:
             return False
-        new, recorded = plan.state.initial(state, f"run {run_id}"), await self._runner.state_at(run_id, 1)
+        new, recorded = plan.state.initial(state, f"run {run_id}"), await self.runner.state_at(run_id, 1)
         return all(
             opened(new.values[name]) == opened(recorded.get(name))
             for name, field in plan.state.fields.items()
@@ -202,21 +227,21 @@ class Service:
         """Return the newest runs of the graphs."""
         query = parameters_of(request, ListParameters)
         graph, before = query.graph, query.before
-        if graph is not None and graph not in self._graphs:
-            near = did_you_mean(graph, self._graphs)
+        if graph is not None and graph not in self.graphs:
+            near = did_you_mean(graph, self.graphs)
             raise InputError(f"this service has no graph {graph!r}", where="parameter graph", repair=near)
         if before is not None:
-            await self._info_of(before)
+            await self.info_of(before)
         found: list[RunInfo] = []
-        for name in self._graphs if graph is None else (graph,):
+        for name in self.graphs if graph is None else (graph,):
             chosen = {"status": query.status, "graph": name, "tag": query.tag, "before": before}
-            found += await self._runner.runs(**chosen, limit=query.limit)
+            found += await self.runner.runs(**chosen, limit=query.limit)
         found = sorted(found, key=lambda info: (info.created_at, info.id), reverse=True)[: query.limit]
         waiting = {}
         for info in found:
             if info.status == "waiting":
                 with suppress(UnknownRun, StoreCorrupt):  # removed, or for `graphengine doctor`
-                    waiting[info.id] = await load_snapshot(self._runner.store, info.id, None)
+                    waiting[info.id] = await load_snapshot(self.runner.store, info.id, None)
         return json_answer(runs_document(found, waiting))
 
     async def get_run(self, request: Request) -> Response:
@@ -227,9 +252,9 @@ class Service:
         if seconds and not (info.seq > after and info.status in (*OVER, "waiting")):
             following = asyncio.create_task(self._settled(info, after))
             try:
-                await self._in_time(following, seconds)
+                await self.in_time(following, seconds)
             finally:
-                await _cancelled(following)
+                await cancelled(following)
         return await self._now(info.id)
 
     async def answer(self, request: Request) -> Response:
@@ -237,7 +262,7 @@ class Service:
         parameters_of(request, NoParameters)
         info = await self._info(request)
         body = fields_of(await json_body(request), Answer)
-        await self._runner.answer(info.id, body.value, question=body.question, by=body.by)
+        await self.runner.answer(info.id, body.value, question=body.question, by=body.by)
         return await self._now(info.id, 202)
 
     async def send(self, request: Request) -> Response:
@@ -245,7 +270,7 @@ class Service:
         parameters_of(request, NoParameters)
         info = await self._info(request)
         body = fields_of(await json_body(request), Message)
-        await self._runner.send(info.id, body.topic, body.payload, idempotency_key=delivery_of(request))
+        await self.runner.send(info.id, body.topic, body.payload, idempotency_key=delivery_of(request))
         return await self._now(info.id, 202)
 
     async def stop_run(self, request: Request) -> Response:
@@ -253,10 +278,10 @@ class Service:
         parameters_of(request, NoParameters)
         info = await self._info(request)
         body = fields_of(await json_body(request, {}), StopRequest)
-        stopping = asyncio.create_task(self._runner.stop(info.id, body.why or "asked", now=bool(body.now)))
+        stopping = asyncio.create_task(self.runner.stop(info.id, body.why or "asked", now=bool(body.now)))
         self._stops.add(stopping)  # it continues after the answer
         stopping.add_done_callback(self._stops.discard)
-        await self._in_time(stopping, _STOP_SECONDS)
+        await self.in_time(stopping, _STOP_SECONDS)
         return await self._now(info.id, 202)
 
     async def events(self, request: Request) -> Response:
@@ -275,20 +300,21 @@ class Service:
 
     async def _info(self, request: Request) -> RunInfo:
         """Return the row of a run of one of the graphs."""
-        return await self._info_of(request.path_params["run_id"])
+        return await self.info_of(request.path_params["run_id"])
 
-    async def _info_of(self, run_id: str) -> RunInfo:
-        info = await self._runner.info(run_id)
-        if info.graph not in self._graphs:
+    async def info_of(self, run_id: str) -> RunInfo:
+        """Return the row of a run of one of the graphs. Raises: UnknownRun."""
+        info = await self.runner.info(run_id)
+        if info.graph not in self.graphs:
             message = f"this service has no run {run_id!r}"
             raise UnknownRun(message, where=f"run {run_id!r}", repair="GET /runs lists its runs")
         return info
 
     async def _now(self, run_id: str, status: int = 200) -> Response:
         """Return a run as it is now."""
-        info = await self._runner.info(run_id)
-        snapshot = await load_snapshot(self._runner.store, run_id, None)
-        graph, output = self._graphs[info.graph], UNSET
+        info = await self.runner.info(run_id)
+        snapshot = await load_snapshot(self.runner.store, run_id, None)
+        graph, output = self.graphs[info.graph], UNSET
         if graph.result is not None and snapshot.status == "finished":
             result = result_of(plan_of(graph), snapshot)
             output = to_jsonable_python(result.output, by_alias=False, fallback=str)
@@ -297,7 +323,7 @@ class Service:
     async def _settled(self, info: RunInfo, after: int) -> None:
         """Return when a run is over or waits, and has a step after this seq."""
         last = info.seq
-        events = self._runner.watch(info.id, self._graphs[info.graph], after=last)
+        events = self.runner.watch(info.id, self.graphs[info.graph], after=last)
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, StepRecorded):
@@ -306,24 +332,25 @@ class Service:
                 if waits or isinstance(event, RunEnded):
                     return
 
-    async def _in_time(self, work: asyncio.Task[None], seconds: float) -> None:
+    async def in_time(self, work: asyncio.Task[Any], seconds: float | None) -> None:
         """Wait for something, until the time is over or the service stops."""
-        stopped = asyncio.create_task(self._wait_for_stop())
+        stopped = asyncio.create_task(self.stopped())
         try:
             await asyncio.wait((work, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 work.result()
         finally:
-            await _cancelled(stopped)
+            await cancelled(stopped)
 
-    async def _wait_for_stop(self) -> None:
+    async def stopped(self) -> None:
+        """Return once the service stops."""
         await self._stopping.wait()
 
     async def _stream(self, info: RunInfo, after: int) -> AsyncIterator[bytes]:
         """Yield the events of a run until it is over, with heartbeats in between."""
         yield b"retry: 1000\n\n"
-        events = self._runner.watch(info.id, self._graphs[info.graph], after=after)
-        stopped = asyncio.create_task(self._wait_for_stop())
+        events = self.runner.watch(info.id, self.graphs[info.graph], after=after)
+        stopped = asyncio.create_task(self.stopped())
         following = asyncio.create_task(_next(events))
         try:
             while not stopped.done():
@@ -341,10 +368,10 @@ class Service:
             yield stream_event(_trouble(error))
         except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
             _LOG.exception("the stream of run %s failed", info.id)
-            failed = ServiceFailed(_FAILED, where=f"run {info.id!r}")
+            failed = ServiceFailed(FAILED, where=f"run {info.id!r}")
             yield stream_event(_trouble(failed))
         finally:
-            await _cancelled(following, stopped)
+            await cancelled(following, stopped)
             await events.aclose()
 
 
@@ -364,7 +391,8 @@ def _number(event: Event) -> int | str | None:
     return f"{event.result.seq}{_LAST}" if isinstance(event, RunEnded) else None
 
 
-async def _cancelled(*tasks: asyncio.Task[Any]) -> None:
+async def cancelled(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks, and return once they have ended."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -378,7 +406,7 @@ def _endpoint(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Re
             return refused(error)
         except Exception as error:  # noqa: BLE001 - a fault of one request must not end the others
             _LOG.exception("%s %s failed with %s", request.method, request.url.path, type(error).__name__)
-            return refused(ServiceFailed(_FAILED, where=request.url.path))
+            return refused(ServiceFailed(FAILED, where=request.url.path))
 
     return endpoint
 
@@ -391,4 +419,4 @@ async def _no_endpoint(request: Request, error: Exception) -> Response:
     return refused(RequestInvalid(message, status=status, where=request.url.path, repair=repair))
 
 
-__all__ = ["Service"]
+__all__ = ["FAILED", "Service", "cancelled"]

@@ -111,7 +111,7 @@ ENDPOINTS: Final = (
 )
 
 
-class _AnyJson(GenerateJsonSchema):
+class AnyJson(GenerateJsonSchema):
     """Describes a type that has no JSON Schema as any value."""
 
     def handle_invalid_for_json_schema(self, schema: object, error_info: str) -> JsonSchemaValue:
@@ -163,7 +163,7 @@ def _inputs(graphs: Mapping[str, Graph[Any]]) -> tuple[dict[str, Any], dict[str,
         [(model, "validation") for model in models],
         by_alias=False,
         ref_template=_INPUT,
-        schema_generator=_AnyJson,
+        schema_generator=AnyJson,
     )
     schemas = {f"input.{name}": schema for name, schema in found.get("$defs", {}).items()}
     inputs: dict[str, Any] = {}
@@ -209,4 +209,4 @@ def _body(kind: type[Struct]) -> dict[str, Any]:
     return {"content": {"application/json": {"schema": {"$ref": _PLAIN.format(name=kind.__name__)}}}}
 
 
-__all__ = ["ENDPOINTS", "HEALTH", "START", "Endpoint", "description"]
+__all__ = ["ENDPOINTS", "HEALTH", "START", "AnyJson", "Endpoint", "description"]

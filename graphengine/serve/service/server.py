@@ -1,13 +1,14 @@
-"""The program around the endpoints: the Runner, the worker in this process, and the server."""
+"""The program around the endpoints: the Runner, the worker in this process, and the server, or MCP over stdio."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
+from starlette.routing import Route
 
 from graphengine.api.places import store_at
 from graphengine.api.runner import Runner
@@ -15,14 +16,13 @@ from graphengine.errors import InputError
 from graphengine.graph.options import is_tag
 from graphengine.serve.guard import AccessMiddleware, TokenAccess
 from graphengine.serve.listening import HOST, Server, listen
-from graphengine.serve.service.app import Service
+from graphengine.serve.service.app import Service, cancelled
 from graphengine.worker.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
     from concurrent.futures import Executor
     from pathlib import Path
-    from socket import socket
 
     from graphengine.api.graph import Graph
     from graphengine.models.base import Model
@@ -54,6 +54,7 @@ class Settings:
         executors: The executors of heavy nodes.
         telemetry: Makes spans and metrics of the runs; none if not given.
         busy_timeout_seconds: How long it waits for another program's lock of a SQLite file.
+        mcp: Whether the graphs are also tools of an MCP server. Needs the extra `mcp`.
     """
 
     database: Path | str
@@ -70,6 +71,7 @@ class Settings:
     executors: Mapping[str, Callable[[], Executor]] = field(default_factory=dict)
     telemetry: Telemetry | None = None
     busy_timeout_seconds: float = 10.0
+    mcp: bool = False
 
     def __post_init__(self) -> None:
         if self.queue is not None and not is_tag(self.queue):
@@ -87,22 +89,24 @@ class Serving:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._parts: tuple[Service, Server, Worker | None] | None = None
+        self._service: Service | None = None
+        self._worker: Worker | None = None
+        self._server: Server | None = None
 
     async def stop(self) -> None:
         """Accept no more requests, end streams, and release the runs after their nodes in flight."""
-        if self._parts is not None:
-            service, server, worker = self._parts
-            service.stop()
-            server.should_exit = True
-            if worker is not None:
-                worker.stop()
+        if self._service is not None:
+            self._service.stop()
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._worker is not None:
+            self._worker.stop()
 
-    async def run(self, opened: Callable[[str], object]) -> None:
+    async def run(self, opened: Callable[[Mapping[str, str]], object]) -> None:
         """Serve until `stop` is called; the runs that are driven here are released before this returns.
 
         Args:
-            opened: Called with the URL once requests are accepted.
+            opened: Called with the URL of each door, `http` first, once requests are accepted.
 
         Raises:
             InputError: The port is taken.
@@ -111,34 +115,19 @@ class Serving:
         settings = self._settings
         async with AsyncExitStack() as stack:
             listening = stack.enter_context(listen(settings.port, settings.host))
-            given = Runner(
-                store_at(settings.database, busy_timeout_seconds=settings.busy_timeout_seconds),
-                models=settings.models,
-                executors=settings.executors,
-                telemetry=settings.telemetry,
-            )
-            runner = await stack.enter_async_context(given)
-            worker = None
-            if settings.queue is None:
-                worker = Worker(
-                    runner,
-                    *settings.graphs.values(),
-                    queues=(settings.start_queue,),
-                    concurrency=settings.concurrency,
-                    poll_seconds=settings.poll_seconds,
-                    on_event=settings.on_event,
-                )
-            takes_webhooks = settings.access.webhook_key is not None
-            service = Service(
-                runner,
-                settings.graphs,
-                queue=settings.start_queue,
-                worker=worker,
-                version=settings.version,
-                takes_webhooks=takes_webhooks,
-            )
+            service = await stack.enter_async_context(self._opened())
+            address, port = listening.getsockname()[:2]
+            url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
+            doors, routes = {"http": url}, []
+            if settings.mcp:
+                from graphengine.serve.service.mcp_door import PATH, McpDoor  # noqa: PLC0415 - an extra, and slow
+
+                access = settings.access
+                door = McpDoor(service, settings.version, access.token)
+                routes.append(Route(PATH, await stack.enter_async_context(door.over_http(access.body_bytes))))
+                doors["mcp"] = url + PATH
             config = uvicorn.Config(
-                AccessMiddleware(service.application(), settings.access),
+                AccessMiddleware(service.application(*routes), settings.access),
                 log_level="critical",
                 lifespan="off",
                 ws="none",
@@ -146,16 +135,61 @@ class Serving:
                 proxy_headers=False,
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
-            self._parts = service, Server(config), worker
-            address, port = listening.getsockname()[:2]
-            opened(f"http://{f'[{address}]' if ':' in address else address}:{port}")
-            await self._serve(self._parts[1], worker, listening)
+            self._server = Server(config)
+            opened(doors)
+            await self._serve(self._server.serve([listening]))
 
-    async def _serve(self, server: Server, worker: Worker | None, listening: socket) -> None:
+    async def run_stdio(self, talk: Callable[[Service], Coroutine[Any, Any, None]]) -> None:
+        """Serve one client over stdio, until it leaves or `stop` is called; the rest is as for `run`.
+
+        Args:
+            talk: Serves the client until it leaves.
+
+        Raises:
+            StoreError: The database cannot be used.
+        """
+        async with self._opened() as service:
+            talking = asyncio.create_task(talk(service), name="graphengine stdio")
+            try:
+                await self._serve(service.in_time(talking, None))
+            finally:
+                await cancelled(talking)
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[Service]:
+        """Open the Runner, make its worker, and provide the service."""
+        settings = self._settings
+        given = Runner(
+            store_at(settings.database, busy_timeout_seconds=settings.busy_timeout_seconds),
+            models=settings.models,
+            executors=settings.executors,
+            telemetry=settings.telemetry,
+        )
+        async with given as runner:
+            if settings.queue is None:
+                self._worker = Worker(
+                    runner,
+                    *settings.graphs.values(),
+                    queues=(settings.start_queue,),
+                    concurrency=settings.concurrency,
+                    poll_seconds=settings.poll_seconds,
+                    on_event=settings.on_event,
+                )
+            self._service = Service(
+                runner,
+                settings.graphs,
+                queue=settings.start_queue,
+                worker=self._worker,
+                version=settings.version,
+                takes_webhooks=settings.access.webhook_key is not None,
+            )
+            yield self._service
+
+    async def _serve(self, door: Coroutine[Any, Any, None]) -> None:
         """Serve, and drive; the end of one ends the other."""
-        tasks = [asyncio.create_task(server.serve([listening]), name="graphengine serve")]
-        if worker is not None:
-            tasks.append(asyncio.create_task(worker.run(), name="graphengine serve worker"))
+        tasks = [asyncio.create_task(door, name="graphengine serve")]
+        if self._worker is not None:
+            tasks.append(asyncio.create_task(self._worker.run(), name="graphengine serve worker"))
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:

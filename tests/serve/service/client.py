@@ -25,7 +25,7 @@ class Service:
     def __init__(self, database: Path | str, *words: str, graphs: str = FLOWS, **env: str) -> None:
         given = ["serve", graphs, "--store", str(database), "--port", "0", "--json", *words]
         variables = {"GRAPHENGINE_TOKEN": TOKEN, **env}
-        loads = (*forks.SERVICE, "graphengine.databases.postgres")
+        loads = (*forks.SERVICE, *(forks.MCP if "--mcp" in words else ()), "graphengine.databases.postgres")
         self.process = forks.start("graphengine", *given, variables=variables, loads=loads)
         line = self.process.stdout.readline()
         if not line.startswith('{"'):

@@ -1,0 +1,132 @@
+"""`graphengine mcp`: graphs as tools of an MCP server over stdio."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import click
+
+from graphengine.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from typing import Self
+
+    from graphengine.cli.context import CommandContext
+    from graphengine.serve.service.app import Service
+
+_READ_BYTES: Final = 1 << 16
+
+
+@options.command(
+    "mcp",
+    options.MODEL,
+    options.DATABASE,
+    *options.OBSERVED,
+    examples="""
+        graphengine mcp
+        graphengine mcp flows/review.py --store runs.db
+    """,
+    exits={
+        0: "the client closed stdin, or SIGTERM; another process can continue its runs",
+        2: "a graph cannot be used, or the extra `mcp` is not installed",
+    },
+)
+@click.argument("references", metavar="[FILE[:NAME]]...", nargs=-1, shell_complete=options.complete_graphs)
+@click.option(
+    "--queue",
+    metavar="NAME",
+    help="Drive no run here: put all runs into this queue, from which workers take them.",
+)
+@options.concurrency(16)
+@options.poll
+def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -> int:  # noqa: ANN401 - three options
+    """Serve graphs as the tools of an MCP server over stdin and stdout, for the program that starts this command.
+
+    The graphs are given by files, or are all graphs of the project. A call of a tool starts a run; its questions are
+    asked through the client. What is written to stdout is the protocol and nothing else, also with --json; runs are
+    shown on stderr.
+
+    This process drives the runs, like a worker of the queue `default`. With --queue it only records them, and workers
+    drive them. `graphengine serve --mcp` serves the same tools over HTTP.
+    """
+    from graphengine import __version__
+    from graphengine.cli.driving import fleet_of, until_stopped
+    from graphengine.cli.places import lock_options
+    from graphengine.cli.serve import TOKEN, token_of
+    from graphengine.cli.worker import show_event
+    from graphengine.errors import InputError, install_command
+
+    try:
+        from graphengine.serve.guard import TokenAccess
+        from graphengine.serve.service.mcp_door import McpDoor
+        from graphengine.serve.service.server import Serving, Settings
+    except ImportError as error:
+        text = f"the server needs {error.name}, which is not installed"
+        raise InputError(text, where="graphengine mcp", repair=install_command("mcp")) from error
+    fleet = fleet_of(context, references, only_able=given["queue"] is None)
+    given |= {"models": fleet.models, "executors": fleet.executors}
+    shown, database = replace(context, out=context.err, json=False), context.place.database
+    given["on_event"] = lambda event: show_event(shown, event)
+    where = str(database.resolve() if isinstance(database, Path) else database)
+    secret = token_of(None)[0] if TOKEN in os.environ else where
+    with until_stopped(context, "start it again, or a worker") as (stopper, telemetry):
+        given |= {**lock_options(), "telemetry": telemetry}
+        serving = Serving(Settings(database, fleet.graphs, TokenAccess(secret), __version__, **given))
+
+        async def talk(service: Service) -> None:
+            import anyio
+            from mcp.server.stdio import stdio_server
+
+            server = McpDoor(service, __version__, secret).server
+            with os.fdopen(os.dup(context.out.number or 1), "w", encoding="utf-8") as stdout, _Lines() as lines:
+                stdin = cast("anyio.AsyncFile[str]", lines)  # only its lines are read
+                async with stdio_server(stdin, anyio.wrap_file(stdout)) as (received, sent):
+                    await server.run(received, sent, server.create_initialization_options())
+
+        async def run() -> None:
+            stopper.drives(serving.stop)
+            await serving.run_stdio(talk)
+
+        context.drive(run())
+    return 0
+
+
+class _Lines:
+    """The lines of stdin, which nothing else in this process can read meanwhile.
+
+    A thread reads them, which may still wait for the next one when the process ends: it holds no lock that Python's
+    end would need.
+    """
+
+    def __enter__(self) -> Self:
+        self._number = os.dup(0)
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, 0)
+        os.close(null)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.dup2(self._number, 0)
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        lines: asyncio.Queue[bytes | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._read, args=(loop, lines), daemon=True, name="graphengine stdin").start()
+        while (line := await lines.get()) is not None:
+            yield line.decode("utf-8", "replace")
+
+    def _read(self, loop: asyncio.AbstractEventLoop, lines: asyncio.Queue[bytes | None]) -> None:
+        left = b""
+        with suppress(RuntimeError):  # the loop is closed
+            while piece := os.read(self._number, _READ_BYTES):
+                *whole, left = (left + piece).split(b"\n")
+                for line in whole:
+                    loop.call_soon_threadsafe(lines.put_nowait, line)
+            loop.call_soon_threadsafe(lines.put_nowait, None)

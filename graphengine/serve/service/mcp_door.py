@@ -1,0 +1,461 @@
+"""The MCP door: each graph is a tool of an MCP server, over HTTP (`serve --mcp`) or stdio (`graphengine mcp`).
+
+A call of a tool starts a run, and the run is all that there is of the call. Revision 2026-07-28 of the protocol is
+stateless: a request that cannot be answered yet is answered with "input required", which has questions to a person, or
+none if the run is still at work, and `request_state`, with which the client asks again. Here `request_state` is the id
+of the run, sealed, and the questions are the run's waits by their ids. So a client, or this process, can go away at any
+time:
+
+1. The client sends answers; they are recorded, and this process dies before it replies.
+2. The client sends the same request again, to any process: these waits are over, so nothing is answered twice.
+
+A client of an older revision keeps one request open instead, on which it is asked, and shown progress.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import re
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import mcp_types as types
+from mcp.server.lowlevel import Server
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
+from mcp.shared.exceptions import MCPError
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic_core import to_json, to_jsonable_python
+
+from graphengine.engine.steps import OVER
+from graphengine.errors import AnsweredAlready, AsksNothing, GraphEngineError, InputError
+from graphengine.history.load import load_snapshot, wait_of
+from graphengine.records.step_document import error_document, plain
+from graphengine.runner.answer_schema import in_words
+from graphengine.runner.arguments import plan_of
+from graphengine.runner.result import RunFailed, result_of
+from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
+from graphengine.serve.service.app import FAILED, cancelled
+from graphengine.serve.service.openapi import AnyJson
+from graphengine.serve.service.requests import ServiceFailed
+from graphengine.state.path import did_you_mean, unknown_fields
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from mcp.server.context import ServerRequestContext
+    from starlette.types import ASGIApp
+
+    from graphengine.api.graph import Graph
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import Step
+    from graphengine.history.load import Wait
+    from graphengine.serve.service.app import Service
+
+PATH: Final = "/mcp"
+"""Where the door is over HTTP."""
+RUN_ID: Final = "graphengine/run_id"
+"""The key in `_meta` of a call that starts a run once, and of what is returned."""
+
+_LOG: Final = logging.getLogger("graphengine")
+_NAME: Final = "graphengine"
+_FIRST_SECONDS: Final = 5.0
+"""How long the first request of a call is held: from its answer on, a client has the run's `request_state`."""
+_HOLD_SECONDS: Final = 45.0
+"""How long further ones are held. Clients ask 10 times by default, and some give up on a request after a minute."""
+_SEAL_SECONDS: Final = 10 * 365 * 86400.0
+"""A run may wait for years. What is sealed is no permission: each request needs the token as well."""
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9_.-]")
+_REFERENCE: Final = re.compile(r'"#/\$defs/([^"]+)"')
+_ANSWER: Final = "answer"
+_KEYWORDS: Final = (
+    *("type", "title", "description", "default", "enum", "minLength", "maxLength", "minimum", "maximum"),
+    *("items", "minItems", "maxItems"),
+)
+"""What a field of a form may say, besides `format`."""
+_FORMATS: Final = ("date", "date-time", "email", "uri")
+_CAN_ASK: Final = types.ClientCapabilities(elicitation=types.ElicitationCapability())
+
+
+class QuestionOpen(GraphEngineError):
+    """A run waits for an answer that the caller of its tool did not give."""
+
+    code = "question_open"
+
+
+class RunStopped(GraphEngineError):
+    """A run that a tool's caller waits for was stopped."""
+
+    code = "run_stopped"
+
+
+class McpDoor:
+    """The tools of an MCP server.
+
+    Args:
+        service: What starts, follows and answers runs.
+        version: This package's version.
+        secret: What `request_state` is sealed with: the same in each process that a client may reach.
+    """
+
+    def __init__(self, service: Service, version: str, secret: str) -> None:
+        self._service = service
+        self._tools = _tools(service.graphs)
+        self.server: Server[Any] = Server(
+            _NAME,
+            version=version,
+            get_tool_input_schema=lambda name: (
+                self._tools[name].described.input_schema if name in self._tools else None
+            ),
+            on_list_tools=self._list,
+            on_call_tool=self._call,
+        )
+        key = hashlib.sha256(b"graphengine mcp request_state\0" + secret.encode()).digest()
+        security = RequestStateSecurity(keys=[key], ttl=_SEAL_SECONDS)
+        self.server.middleware.append(RequestStateBoundary(security, default_audience=_NAME))
+
+    @asynccontextmanager
+    async def over_http(self, body_bytes: int) -> AsyncIterator[ASGIApp]:
+        """Provide the application for `PATH`, without its guard."""
+        manager = StreamableHTTPSessionManager(self.server, max_request_body_size=body_bytes)
+        async with manager.run():
+            yield StreamableHTTPASGIApp(manager)
+
+    async def _list(self, ctx: ServerRequestContext[Any], params: object) -> types.ListToolsResult:
+        del ctx, params
+        return types.ListToolsResult(tools=[tool.described for tool in self._tools.values()])
+
+    async def _call(
+        self, ctx: ServerRequestContext[Any], params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
+        tool = self._tools.get(params.name)
+        if tool is None:
+            near = did_you_mean(params.name, self._tools)
+            raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r}; {near}")
+        try:
+            return await self._called(ctx, params, tool)
+        except GraphEngineError as error:
+            return _refused(error)
+        except MCPError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of one request must not end the others
+            _LOG.exception("the tool %s failed with %s", params.name, type(error).__name__)
+            return _refused(ServiceFailed(FAILED, where=f"tool {params.name}"))
+
+    async def _called(
+        self, ctx: ServerRequestContext[Any], params: types.CallToolRequestParams, tool: _Tool
+    ) -> types.CallToolResult | types.InputRequiredResult:
+        is_modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+        hold = (_FIRST_SECONDS if params.request_state is None else _HOLD_SECONDS) if is_modern else None
+        run_id, is_new = params.request_state or "", False
+        if params.request_state is None:
+            run_id, is_new = await self._service.begin(tool.graph, _arguments(tool, params), _given_id(params))
+        call = _Call(ctx, tool, run_id, 0 if is_new else (await self._service.info_of(run_id)).seq)
+        wrong = await self._answer(run_id, params.input_responses or {})
+        meta = {RUN_ID: run_id}
+        while True:
+            found = await self._settled(call, hold)
+            if found is None and is_modern:
+                return types.InputRequiredResult(request_state=run_id, _meta=meta)
+            if found is None:
+                if self._service.is_stopping:
+                    repair = f"call the tool again, with {RUN_ID} in _meta"
+                    raise ServiceFailed("the service stops", where=f"run {run_id}", repair=repair)
+                continue
+            snapshot, questions = found
+            if not questions:
+                return _result(tool, snapshot, meta)
+            if not ctx.session.check_client_capability(_CAN_ASK):
+                raise _still_open(run_id, next(iter(questions.values())), "this client cannot ask a person")
+            forms = {key: _elicitation(wait, wrong.get(key, "")) for key, wait in questions.items()}
+            if is_modern:
+                asked: types.InputRequests = {key: types.ElicitRequest(params=form) for key, form in forms.items()}
+                return types.InputRequiredResult(input_requests=asked, request_state=run_id, _meta=meta)
+            answers: dict[str, Any] = {}
+            for key, form in forms.items():
+                answers[key] = await ctx.session.elicit_form(form.message, form.requested_schema, ctx.request_id)
+            wrong = await self._answer(run_id, answers)
+
+    async def _settled(self, call: _Call, seconds: float | None) -> tuple[Snapshot, Mapping[str, Wait]] | None:
+        """Return a run once it is over, or asks; None if that takes longer, or the service stops."""
+        following = asyncio.create_task(self._followed(call))
+        try:
+            await self._service.in_time(following, seconds)
+            return following.result() if following.done() else None
+        finally:
+            await cancelled(following)
+
+    async def _followed(self, call: _Call) -> tuple[Snapshot, Mapping[str, Wait]] | None:
+        """Return a run once it is over or asks, and report its progress; None if it was left, to look again."""
+        runner = self._service.runner
+        events = runner.watch(call.run_id, call.tool.graph, after=call.seen)
+        async with aclosing(events):
+            found = await self._standing(call.run_id)
+            while found is None:
+                event = await anext(events, None)
+                if event is None:
+                    return None
+                if isinstance(event, StepRecorded):
+                    await call.report(event.step)
+                elif isinstance(event, RunEnded) or (isinstance(event, StatusChanged) and event.status == "waiting"):
+                    found = await self._standing(call.run_id)
+        for step in await runner.history(call.run_id, after=call.seen):
+            await call.report(step)
+        return found
+
+    async def _standing(self, run_id: str) -> tuple[Snapshot, Mapping[str, Wait]] | None:
+        """Return a run that is over, or waits for answers, with the open questions by id; else None.
+
+        A wait whose answer is recorded, and that no process has taken yet, is no question.
+        """
+        store = self._service.runner.store
+        status = (await self._service.info_of(run_id)).status
+        if status not in (*OVER, "waiting"):
+            return None
+        answered = {each.payload["id"] for each in await store.inbox([run_id]) if each.kind == "answer"}
+        snapshot = await load_snapshot(store, run_id, None)
+        waits = {key: wait for key, wait in _waits(snapshot).items() if key not in answered and wait.answerable}
+        return (snapshot, waits) if snapshot.status in OVER or waits else None
+
+    async def _answer(self, run_id: str, given: Mapping[str, Any]) -> Mapping[str, str]:
+        """Record answers by the ids of their waits; return what is wrong with those that do not fit.
+
+        Waits that are over are left out: the request was sent again, or somebody else was faster. Several waits can
+        have one name, under which the first of them is answered: so what follows one that is left open is left open.
+
+        Raises:
+            QuestionOpen: A person declined to answer. The other answers are recorded.
+        """
+        wrong: dict[str, str] = {}
+        left: dict[str, QuestionOpen | None] = {}
+        waits = _waits(await load_snapshot(self._service.runner.store, run_id, None)) if given else {}
+        for key, wait in waits.items():
+            answer = given.get(key)
+            if answer is None or wait.name in left:
+                continue
+            if not isinstance(answer, types.ElicitResult) or answer.action != "accept":
+                how = "cancelled" if getattr(answer, "action", "") == "cancel" else "declined"
+                left[wait.name] = _still_open(run_id, wait, f"the question was {how}")
+                continue
+            content = answer.content or {}
+            value: object = content if _fields(wait.schema or {}) else content.get(_ANSWER)
+            try:
+                with suppress(AnsweredAlready, AsksNothing):
+                    await self._service.runner.answer(run_id, value, question=wait.name)
+            except InputError as error:
+                wrong[key], left[wait.name] = f"{error.message}\n{error.repair}", None
+        for declined in left.values():
+            if declined is not None:
+                raise declined
+        return wrong
+
+
+@dataclass(slots=True)
+class _Call:
+    """A request that calls a tool.
+
+    Attributes:
+        ctx: What the SDK knows of it.
+        tool: The tool.
+        run_id: Its run.
+        seen: The last step that was reported, or that was recorded before the request.
+    """
+
+    ctx: ServerRequestContext[Any]
+    tool: _Tool
+    run_id: str
+    seen: int
+
+    async def report(self, step: Step) -> None:
+        """Report the visit of a node, to a client that asked for progress."""
+        if step.node:
+            await self.ctx.session.report_progress(step.seq, None, f"run {self.run_id}: {step.path}")
+        self.seen = step.seq
+
+
+# --- Tools -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Tool:
+    """A graph as a tool.
+
+    Attributes:
+        graph: The graph.
+        plan: The same, compiled.
+        described: What clients see of it.
+        field: The field that is its result; None if that is only a part of one, or the whole state.
+    """
+
+    graph: Graph[Any]
+    plan: Plan[Any]
+    described: types.Tool
+    field: str | None
+
+
+def _tools(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, _Tool]:
+    tools: dict[str, _Tool] = {}
+    for title, graph in graphs.items():
+        name = base = _UNFIT.sub("_", title)[:120]
+        number = 1
+        while name in tools:
+            number += 1
+            name = f"{base}_{number}"
+        tools[name] = _tool(name, title, graph)
+    return tools
+
+
+def _tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
+    """Describe a graph.
+
+    A caller sets what no node writes, and what has no default. The result is one field, or the whole state without its
+    secrets, as recorded. Records fit the schema of an input, which also describes them.
+    """
+    plan: Plan[Any] = plan_of(graph)
+    whole = plan.state.model.model_json_schema(by_alias=False, schema_generator=AnyJson)
+    definitions = whole.get("$defs", {})
+    if "$ref" in whole:  # it contains itself
+        whole = definitions[whole["$ref"].rpartition("/")[2]]
+    properties = whole.get("properties", {})
+    for secret in plan.state.secrets & properties.keys():
+        properties[secret]["writeOnly"] = True
+    every = frozenset(plan.state.fields)
+    written = {plan.collect_errors}.union(*(n.writer.fields for n in plan.nodes.values() if n.writer.keys != every))
+    required = [field for field, kind in plan.state.fields.items() if kind.info.is_required()]
+    inputs = [field for field in plan.state.fields if field in required or field not in written]
+    given = {"properties": {field: properties[field] for field in inputs}, "required": required}
+    path = plan.result.path if plan.result is not None else None
+    field = path.root if path is not None and not path.parts and path.root not in plan.state.secrets else None
+    if plan.result is None:
+        shown = {each: schema for each, schema in properties.items() if each not in plan.state.secrets}
+        output: dict[str, Any] = {"properties": shown}
+    else:
+        output = {"properties": {"result": properties[field] if field is not None else {}}, "required": ["result"]}
+    about = whole.get("description", "")
+    described = types.Tool(
+        name=name,
+        title=title,
+        description=f"Run the graph {title}."
+        + (f" {about}" if about and not about.startswith(f"{whole.get('title')}(") else ""),
+        input_schema=_object(given | {"additionalProperties": False}, definitions),
+        output_schema=_object(output, definitions),
+    )
+    return _Tool(graph, plan, described, field)
+
+
+def _object(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of an object, with the definitions that it needs."""
+    used: dict[str, Any] = {}
+    left = set(_REFERENCE.findall(json.dumps(schema)))
+    while left:
+        name = left.pop()
+        used[name] = definitions[name]
+        left |= set(_REFERENCE.findall(json.dumps(used[name]))) - used.keys()
+    return {"type": "object", **schema, **({"$defs": used} if used else {})}
+
+
+def _arguments(tool: _Tool, params: types.CallToolRequestParams) -> Mapping[str, Any]:
+    """Return the arguments of a call. Raises: InputError."""
+    given, known = params.arguments or {}, tool.described.input_schema["properties"]
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        where, repair = f"tool {params.name}", f"send only: {', '.join(known)}"
+        raise InputError(unknown_fields(unknown, known), where=where, repair=repair)
+    return given
+
+
+def _given_id(params: types.CallToolRequestParams) -> str | None:
+    """Return the run's id that a call gives. Raises: InputError."""
+    given = (params.meta or {}).get(RUN_ID)
+    if given is not None and (not isinstance(given, str) or not given):
+        repair = "send a text that is the same when the call is sent again, such as a UUID"
+        raise InputError(f"{given!r} cannot be the id of a run", where=f"_meta {RUN_ID}", repair=repair)
+    return given
+
+
+def _result(tool: _Tool, snapshot: Snapshot, meta: dict[str, Any]) -> types.CallToolResult:
+    """Return the result of a run that is over. Raises: RunFailed, RunStopped."""
+    result = result_of(tool.plan, snapshot)
+    if result.status == "failed":
+        raise RunFailed(result)
+    if result.status != "finished":
+        why, repair = result.ending.why if result.ending is not None else "", f"graphengine resume {result.run_id}"
+        raise RunStopped(f"run {result.run_id} was stopped: {why}", where=f"run {result.run_id}", repair=repair)
+    if tool.plan.result is None:
+        shown = {name: value for name, value in result.values.items() if name not in tool.plan.state.secrets}
+        return _content(to_json(shown).decode(), shown, meta)
+    value = result.values.get(tool.field) if tool.field is not None else _json(result.output)
+    return _content(value if isinstance(value, str) else to_json(value).decode(), {"result": value}, meta)
+
+
+def _json(value: object) -> Any:  # noqa: ANN401 - any JSON
+    return to_jsonable_python(value, by_alias=False, fallback=str)
+
+
+def _content(text: str, structured: object, meta: dict[str, Any], *, is_error: bool = False) -> types.CallToolResult:
+    block = types.TextContent(text=text)
+    return types.CallToolResult(content=[block], structured_content=structured, is_error=is_error, _meta=meta or None)
+
+
+def _refused(error: GraphEngineError) -> types.CallToolResult:
+    """Return an error as the result of a tool, which a model can read."""
+    return _content(f"{error.code}: {error}", plain(error_document(error)), {}, is_error=True)
+
+
+# --- Questions -------------------------------------------------------------------------------------------------------
+
+
+def _waits(snapshot: Snapshot) -> Mapping[str, Wait]:
+    """Return the waits of a run by id, in their order."""
+    return {wait.id: wait_of(name, wait) for frame in snapshot.frames.values() for name, wait in frame.waits.items()}
+
+
+def _still_open(run_id: str, wait: Wait, why: str) -> QuestionOpen:
+    repair = f"`graphengine answer {run_id} VALUE`, or call the tool again, with {RUN_ID} = {run_id!r} in _meta"
+    return QuestionOpen(f"{why}; the run still waits for: {wait.question}", where=f"run {run_id}", repair=repair)
+
+
+def _elicitation(wait: Wait, wrong: str) -> types.ElicitRequestFormParams:
+    """Return the form of a question. One that no form can ask has one text field, for JSON."""
+    schema = wait.schema or {}
+    required = schema.get("required", []) if (fields := _fields(schema)) else [_ANSWER]
+    fields = fields or {
+        _ANSWER: _field(schema, schema) or {"type": "string", "description": f"JSON: {in_words(schema)}"}
+    }
+    form = {"type": "object", "properties": fields, "required": required}
+    message = f"{wrong}\n\n{wait.question}" if wrong else wait.question
+    return types.ElicitRequestFormParams(message=message or wait.name, requested_schema=form)
+
+
+def _fields(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a form whose content is the answer; none if the answer is no flat object."""
+    fields: dict[str, Any] = {}
+    for name, each in schema.get("properties", {}).items():
+        options = [option for option in each.get("anyOf", ()) if option != {"type": "null"}]
+        is_left_out = len(options) == 1 and name not in schema.get("required", ())
+        field = _field({**each, **options[0]} if is_left_out else each, schema)
+        if field is None:
+            return {}
+        fields[name] = field
+    return fields
+
+
+def _field(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return a field of a form, which is plain: a text, a number, yes or no, a choice; None if it cannot be one."""
+    name = schema.get("$ref", "").removeprefix("#/$defs/")
+    schema = {**root.get("$defs", {}).get(name, {}), **schema}
+    kind, items = schema.get("type"), schema.get("items", {})
+    is_choices = kind == "array" and items.get("type") == "string" and "enum" in items
+    is_plain = kind in ("string", "boolean") or (kind in ("integer", "number") and "enum" not in schema) or is_choices
+    if not is_plain or "const" in schema:
+        return None
+    field = {word: value for word, value in schema.items() if word in _KEYWORDS and value is not None}
+    return field | ({"format": schema["format"]} if schema.get("format") in _FORMATS else {})
+
+
+__all__ = ["PATH", "RUN_ID", "McpDoor", "QuestionOpen", "RunStopped"]

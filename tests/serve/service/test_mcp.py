@@ -1,0 +1,342 @@
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import mcp_types as types
+import pytest
+from mcp import Client, MCPError
+
+from graphengine import Graph, Runner
+from graphengine.serve.service import app, mcp_door
+from graphengine.serve.service.mcp_door import RUN_ID, McpDoor
+from graphengine.worker.worker import Worker
+from tests.serve.service import mcp_flows as flows
+
+SECRET = "a secret of these tests"  # noqa: S105 - of no real service
+Answer = Callable[[str, dict[str, Any]], "types.ElicitResult | Awaitable[types.ElicitResult]"]
+
+
+def named(run_id: object) -> Any:
+    """Return what a call names its run with."""
+    return {RUN_ID: run_id}
+
+
+def accepted(**content: Any) -> types.ElicitResult:
+    """Return an answer."""
+    return types.ElicitResult(action="accept", content=content)
+
+
+class Tools:
+    """An MCP server in this process, and its clients."""
+
+    def __init__(self, runner: Runner, *graphs: Graph[Any], drives: bool = True) -> None:
+        self.runner = runner
+        by_name = {graph.name: graph for graph in graphs}
+        self.worker = Worker(runner, *graphs, queues=["default"], poll_seconds=0.01)
+        self.service = app.Service(
+            runner, by_name, queue="default", worker=self.worker if drives else None, version="1", takes_webhooks=False
+        )
+        self.door = McpDoor(self.service, "1", SECRET)
+        self.asked: list[Any] = []
+
+    def client(self, answer: Answer | None = None, mode: str = "auto") -> Client:
+        """Return a client whose person answers so; without an answer it cannot ask one."""
+
+        async def ask(context: Any, params: Any) -> types.ElicitResult:
+            self.asked.append((params.message, params.requested_schema))
+            assert answer is not None
+            found = answer(params.message, params.requested_schema)
+            return found if isinstance(found, types.ElicitResult) else await found
+
+        return Client(self.door.server, mode=mode, elicitation_callback=None if answer is None else ask)
+
+
+@asynccontextmanager
+async def serving(*graphs: Graph[Any], store: Any = None) -> AsyncIterator[Tools]:
+    """Serve graphs as tools, and drive their runs."""
+    async with Runner(store) as runner:
+        tools = Tools(runner, *graphs)
+        working = asyncio.create_task(tools.worker.run())
+        try:
+            yield tools
+        finally:
+            tools.service.stop()
+            tools.worker.stop()
+            await working
+
+
+def code_of(result: Any) -> str:
+    """Return the code of the error of a tool."""
+    assert result.is_error
+    assert result.content[0].text.startswith(result.structured_content["error"]["code"])
+    return str(result.structured_content["error"]["code"])
+
+
+BOTH = pytest.mark.parametrize("mode", ["auto", "legacy"])
+TOPIC = {"topic": "tides"}
+
+
+async def test_a_graph_is_a_tool() -> None:
+    """Its input is what no node writes and what has no default, its output the result, or the state without secrets."""
+    async with serving(flows.publish, flows.nested) as tools, tools.client() as client:
+        publish, nested = (await client.list_tools()).tools
+    assert (publish.name, publish.title) == ("publish_it", "publish it")
+    assert publish.description == "Run the graph publish it. Something to write about.\n\nA paragraph more."
+    assert publish.input_schema["properties"].keys() == {"topic", "tone"}
+    assert (publish.input_schema["required"], publish.input_schema["additionalProperties"]) == (["topic"], False)
+    assert "$defs" not in publish.input_schema
+    assert publish.output_schema is not None
+    assert publish.output_schema["properties"]["result"]["type"] == "string"
+    assert nested.output_schema is not None
+    assert nested.output_schema["properties"].keys() == {"drafts", "left", "right"}
+    assert nested.output_schema["$defs"].keys() == {"Draft"}
+    assert nested.input_schema["properties"]["token"]["writeOnly"]
+
+
+def test_two_graphs_are_not_one_tool() -> None:
+    """Names that become the same are numbered."""
+    graphs = {name: flows.slow.but(name=name) for name in ("a b", "a_b", "a/b")}
+    assert [*mcp_door._tools(graphs)] == ["a_b", "a_b_2", "a_b_3"]  # noqa: SLF001
+
+
+@BOTH
+async def test_a_run_asks_through_its_client(mode: str) -> None:
+    """A question is a form, progress names the run and its nodes, the result has the run's id."""
+    seen: list[str] = []
+
+    async def report(progress: float, total: float | None, message: str | None) -> None:
+        seen.append(message or "")
+
+    async with serving(flows.publish) as tools:
+        async with tools.client(lambda *_: accepted(ok=True, tone="loud"), mode) as client:
+            result = await client.call_tool("publish_it", TOPIC, progress_callback=report)
+        (info,) = await tools.runner.runs()
+    assert not result.is_error
+    assert result.structured_content == {"result": "draft about tides: True loud None"}
+    assert (result.meta or {})[RUN_ID] == info.id
+    assert seen[0] == f"run {info.id}: write"
+    assert seen[-1] == f"run {info.id}: approve"
+    ((message, schema),) = tools.asked
+    assert (message, schema["required"]) == ("Publish it?", ["ok"])
+    assert schema["properties"]["ok"]["type"] == "boolean"
+    assert schema["properties"]["tone"]["enum"] == ["calm", "loud"]
+    assert schema["properties"]["note"]["type"] == "string"
+
+
+@BOTH
+async def test_a_nested_answer_is_json_in_one_field(mode: str) -> None:
+    """The form says what fits. What does not fit is asked again, with the reason; secrets are in no result."""
+    answers = iter([accepted(answer="one, please"), accepted(answer='[{"text": "a", "words": 1}]')])
+    async with serving(flows.nested) as tools, tools.client(lambda *_: next(answers), mode) as client:
+        result = await client.call_tool("nested", {})
+    assert result.structured_content == {"drafts": [{"text": "a", "words": 1}], "left": False, "right": False}
+    (first, schema), (again, _) = tools.asked
+    assert schema["properties"]["answer"]["type"] == "string"
+    assert schema["properties"]["answer"]["description"].startswith("JSON: a list")
+    assert (first, again.endswith(first), "this does not answer" in again) == ("Which drafts?", True, True)
+
+
+@BOTH
+@pytest.mark.parametrize("action", ["decline", "cancel"])
+async def test_a_declined_question_stays_open(mode: str, action: Any) -> None:
+    """The run is not stopped. Its id leads back to it, and what else was answered is recorded."""
+
+    def person(message: str, _: object) -> types.ElicitResult:
+        return types.ElicitResult(action=action) if message == "Left?" else accepted(answer=True)
+
+    async with serving(flows.both) as tools:
+        async with tools.client(person, mode) as client:
+            result = await client.call_tool("both", {}, meta=named("r"))
+            assert code_of(result) == "question_open"
+            assert "call the tool again" in result.content[0].text  # type: ignore[union-attr]
+            assert (await tools.runner.info("r")).status in ("waiting", "running")
+        async with tools.client(lambda *_: accepted(answer=True), mode) as client:
+            result = await client.call_tool("both", {}, meta=named("r"))
+        asked = [message for message, _ in tools.asked]
+    assert result.structured_content == {"drafts": [], "left": True, "right": True}
+    # An old client is asked one after the other, and every question of a round before any answer is recorded.
+    assert sorted(asked) == ["Left?", "Left?", "Right?"]
+
+
+@BOTH
+async def test_a_client_that_cannot_ask_is_told_so(mode: str) -> None:
+    """The error has the question and the run, which somebody else can answer."""
+    async with serving(flows.publish) as tools, tools.client(None, mode) as client:
+        result = await client.call_tool("publish_it", TOPIC, meta=named("r"))
+        assert code_of(result) == "question_open"
+        assert "Publish it?" in result.structured_content["error"]["message"]
+        assert "graphengine answer r VALUE" in result.structured_content["error"]["repair"]
+        await tools.runner.answer("r", {"ok": False})
+        result = await client.call_tool("publish_it", TOPIC, meta=named("r"))
+    assert result.structured_content == {"result": "draft about tides: False calm None"}
+
+
+@BOTH
+async def test_errors_have_a_code_and_a_repair(mode: str, tmp_path: Path) -> None:
+    """Of runs that fail or are stopped, of arguments and ids; an unknown tool is an error of the protocol."""
+    async with serving(flows.broken, flows.slow) as tools, tools.client(None, mode) as client:
+        result = await client.call_tool("broken", {"file": "here"})
+        assert code_of(result) == "run_failed"
+        assert "ValueError: no here" in result.content[0].text  # type: ignore[union-attr]
+        assert code_of(await client.call_tool("broken", {"file": 3})) == "invalid_input"
+        assert code_of(await client.call_tool("broken", {})) == "invalid_input"
+        assert code_of(await client.call_tool("broken", {"file": "a", "done": 1})) == "invalid_input"
+        assert code_of(await client.call_tool("broken", {"file": "a"}, meta=named(3))) == "invalid_input"
+        with pytest.raises(MCPError, match="no tool 'brocken'; did you mean 'broken'"):
+            await client.call_tool("brocken", {})
+        file = str(tmp_path / "go")
+        calling = asyncio.create_task(client.call_tool("slow", {"file": file}, meta=named("s")))
+        await exists(f"{file}.began")
+        stopping = asyncio.create_task(tools.runner.stop("s", "enough", now=True))
+        result = await calling
+        await stopping
+        assert code_of(result) == "run_stopped"
+        assert "enough" in result.content[0].text  # type: ignore[union-attr]
+        assert code_of(await client.call_tool("slow", {"file": "other"}, meta=named("s"))) == "run_exists"
+
+
+async def test_a_fault_is_logged_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client gets a code."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("of a secret")
+
+    monkeypatch.setattr(mcp_door, "_arguments", broken)
+    async with serving(flows.broken) as tools, tools.client() as client:
+        result = await client.call_tool("broken", {"file": "here"})
+    assert code_of(result) == "service_failed"
+    assert "secret" not in str(result)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        "the tool broken failed with ZeroDivisionError"
+    ]
+
+
+@BOTH
+async def test_a_call_that_is_sent_again_starts_no_second_run(mode: str, tmp_path: Path) -> None:
+    """With a run's id in `_meta`; without one each call is a run."""
+    file = str(tmp_path / "go")
+    Path(file).touch()
+    async with serving(flows.slow) as tools, tools.client(None, mode) as client:
+        for _ in range(2):
+            result = await client.call_tool("slow", {"file": file}, meta=named("once"))
+            assert result.structured_content == {"result": 1}
+        assert len(await tools.runner.runs()) == 1
+        await client.call_tool("slow", {"file": file})
+        assert len(await tools.runner.runs()) == 2
+
+
+async def exists(file: str) -> None:
+    """Wait until a node has made a file."""
+    async with asyncio.timeout(30):
+        while not Path(file).exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+@BOTH
+async def test_a_cancelled_call_leaves_its_run(mode: str, tmp_path: Path) -> None:
+    """A client cancels also when it loses patience; with the run's id it comes back."""
+    file = str(tmp_path / "go")
+    async with serving(flows.slow) as tools, tools.client(None, mode) as client:
+        calling = asyncio.create_task(client.call_tool("slow", {"file": file}, meta=named("r")))
+        await exists(f"{file}.began")
+        calling.cancel()
+        await asyncio.wait([calling])
+        assert (await tools.runner.info("r")).status == "running"
+        Path(file).touch()
+        assert (await client.call_tool("slow", {"file": file}, meta=named("r"))).structured_content == {"result": 1}
+
+
+async def test_a_run_that_takes_longer_than_a_request_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is sent in between has no questions, only the sealed state."""
+    monkeypatch.setattr(mcp_door, "_FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(mcp_door, "_HOLD_SECONDS", 0.0)
+    file = str(tmp_path / "go")
+    async with serving(flows.slow) as tools, tools.client() as client:
+        first = await client.session.call_tool("slow", {"file": file}, allow_input_required=True)
+        assert isinstance(first, types.InputRequiredResult)
+        assert first.input_requests is None
+        assert first.request_state is not None
+        assert (first.meta or {})[RUN_ID] not in first.request_state
+        monkeypatch.setattr(mcp_door, "_HOLD_SECONDS", 60.0)
+        Path(file).touch()
+        last = await client.session.call_tool(
+            "slow", {"file": file}, request_state=first.request_state, allow_input_required=True
+        )
+    assert isinstance(last, types.CallToolResult)
+    assert last.structured_content == {"result": 1}
+
+
+async def asked(client: Client, name: str, given: dict[str, Any]) -> types.InputRequiredResult:
+    """Call a tool up to its first question."""
+    found = await client.session.call_tool(name, given, allow_input_required=True)
+    assert isinstance(found, types.InputRequiredResult)
+    assert found.input_requests
+    return found
+
+
+async def test_a_run_waits_for_days(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was sealed a month ago is still good; nothing is held for the run meanwhile."""
+    async with serving(flows.publish) as tools, tools.client(lambda *_: accepted()) as client:
+        first = await asked(client, "publish_it", TOPIC)
+        today = time.time()
+        monkeypatch.setattr(time, "time", lambda: today + 30 * 86400)
+        answers: Any = dict.fromkeys(first.input_requests or {}, accepted(ok=True))
+        last: Any = await client.session.call_tool(
+            "publish_it",
+            TOPIC,
+            input_responses=answers,
+            request_state=first.request_state,
+            allow_input_required=True,
+        )
+    assert last.structured_content == {"result": "draft about tides: True calm None"}
+
+
+async def test_an_answer_that_is_sent_again_is_not_taken_twice() -> None:
+    """Answers name the wait that they end: a request that is repeated later answers no later question of that name."""
+    async with serving(flows.again) as tools, tools.client(lambda *_: accepted()) as client:
+        first = await asked(client, "again", {})
+        (key,) = first.input_requests or {}
+        yes: Any = {key: accepted(answer=True)}
+        found: Any = None
+        for _ in range(3):
+            found = await client.session.call_tool(
+                "again", {}, input_responses=yes, request_state=first.request_state, allow_input_required=True
+            )
+            assert [*found.input_requests] != [key]
+        no: Any = dict.fromkeys(found.input_requests, accepted(answer=False))
+        found = await client.session.call_tool(
+            "again", {}, input_responses=no, request_state=found.request_state, allow_input_required=True
+        )
+    assert found.structured_content == {"result": ["asked", "asked"]}
+
+
+async def test_foreign_state_is_refused() -> None:
+    """State that was changed, of another secret, or of another call: one clear error, the same for each."""
+    async with serving(flows.both, flows.nested) as tools, tools.client(lambda *_: accepted()) as client:
+        state = (await asked(client, "both", {})).request_state or ""
+        other = McpDoor(tools.service, "1", SECRET + "!")
+        async with Client(other.server, elicitation_callback=lambda *_: None) as stranger:  # type: ignore[arg-type]
+            foreign = (await asked(stranger, "both", {})).request_state or ""
+        calls = [("both", state[:-2] + "AA"), ("both", foreign), ("both", "b1093eb8"), ("nested", state)]
+        for name, given in calls:
+            with pytest.raises(MCPError, match="Invalid or expired requestState"):
+                await client.session.call_tool(name, {}, request_state=given, allow_input_required=True)
+
+
+async def test_a_run_that_was_removed_is_unknown() -> None:
+    """Its state leads nowhere."""
+    async with serving(flows.both) as tools, tools.client(lambda *_: accepted()) as client:
+        first = await asked(client, "both", {})
+        await tools.runner.stop((first.meta or {})[RUN_ID])
+        await tools.runner.store.remove(await tools.runner.runs())
+        result = await client.session.call_tool(
+            "both", {}, request_state=first.request_state, allow_input_required=True
+        )
+    assert code_of(result) == "unknown_run"
