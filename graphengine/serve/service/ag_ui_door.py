@@ -6,8 +6,9 @@ run with the request's `state`; each later one follows the same run, whatever `r
 1. A page starts a run, and is reloaded, or the server dies.
 2. It sends the thread again, to any process: recorded steps are shown again, and then what happens.
 
-A question ends the stream with an interrupt; `resume` answers it. Text, reasoning and tool calls are live: they come
-from the process that drives the run. Other processes show steps and states.
+A question ends the stream with an interrupt; `resume` answers it. Pieces of text, reasoning and tool calls are live:
+they come from the process that drives the run. Else the text of a turn is shown whole once it is recorded. A turn that
+was not recorded when its process died is asked again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 from starlette.responses import Response, StreamingResponse
 
-from graphengine.agents.live_events import TextDelta, ThinkingDelta, ToolCalled, ToolReturned
+from graphengine.agents.live_events import AnswerReset, TextDelta, ThinkingDelta, ToolCalled, ToolReturned
+from graphengine.engine.steps import Recorded
 from graphengine.errors import AnsweredAlready, GraphEngineError, GraphNotFound, InputError, UnknownRun
 from graphengine.history.load import load_snapshot, wait_of
 from graphengine.records.event_json import event_document
@@ -114,7 +116,7 @@ class AgUiDoor:
     ) -> AsyncGenerator[core.BaseEvent, None]:
         """Yield the events of AG-UI until the run is over, or waits for an answer."""
         place: dict[str, Any] = {"thread_id": given.thread_id, "run_id": given.run_id}
-        service, steps = self._service, dict[str, None]()
+        service, steps, texts = self._service, dict[str, None](), _Texts()
         yield core.RunStartedEvent(**place, protocol_version=core.PROTOCOL_VERSION)
         yield await self._state(info, None)
         events = service.runner.watch(info.id, service.graphs[info.graph], after=after)
@@ -122,9 +124,11 @@ class AgUiDoor:
             async for event in events:
                 for each in _stepped(event, steps):
                     yield each
+                for each in texts.of(event):
+                    yield each
                 if isinstance(event, StepRecorded) and event.seq > info.seq:
                     yield await self._state(info, event.seq)
-                if isinstance(event, LiveEvent | Emitted):
+                if isinstance(event, LiveEvent | Emitted) and not isinstance(event, TextDelta):
                     yield _live(event, info)
                 if isinstance(event, RunEnded) or (isinstance(event, StatusChanged) and event.status == "waiting"):
                     result = event.result if isinstance(event, RunEnded) else None
@@ -178,16 +182,40 @@ def _encoded(event: core.BaseEvent) -> bytes:
 
 def _live(event: LiveEvent | Emitted, info: RunInfo) -> core.BaseEvent:
     """Return a live event. Chunks are what clients expand to the start, pieces and end of a message."""
-    if isinstance(event, TextDelta | ThinkingDelta):
-        key = f"{event.call}:{event.turn}:{event.attempt}"
-        if isinstance(event, TextDelta):
-            return core.TextMessageChunkEvent(message_id=key, role="assistant", delta=event.text)
-        return core.ReasoningMessageChunkEvent(message_id=f"{key}:thinking", delta=event.text)
+    if isinstance(event, ThinkingDelta):
+        key = f"{event.call}:{event.turn}:thinking"
+        return core.ReasoningMessageChunkEvent(message_id=key, delta=event.text)
     if isinstance(event, ToolCalled):
         return core.ToolCallChunkEvent(tool_call_id=event.id, tool_call_name=event.tool, delta=event.arguments)
     if isinstance(event, ToolReturned):
         return core.ToolCallResultEvent(message_id=f"{event.id}:result", tool_call_id=event.id, content=event.text)
     return core.CustomEvent(name=event.event, value=plain(event_document(event, info)))
+
+
+class _Texts:
+    """The texts of agents: live pieces, or the recorded text of a turn whose pieces were not seen here."""
+
+    def __init__(self) -> None:
+        self._shown: set[str] = set()
+        self._resets: dict[str, int] = {}
+
+    def of(self, event: Event) -> Iterator[core.BaseEvent]:
+        """Yield the piece that an event has."""
+        if isinstance(event, AnswerReset):
+            turn = f"{event.call}:{event.turn}"
+            self._resets[turn] = self._resets.get(turn, 0) + 1  # what comes now is another message
+        elif isinstance(event, TextDelta):
+            turn = f"{event.call}:{event.turn}"
+            key = f"{turn}:{self._resets.get(turn, 0)}"
+            self._shown.add(key)
+            yield core.TextMessageChunkEvent(message_id=key, role="assistant", delta=event.text)
+        elif isinstance(event, StepRecorded) and isinstance(done := event.step.data, Recorded) and done.name == "turn":
+            call, _, rest = done.key.rpartition("/turn|")
+            turn = f"{call}:{rest.partition('|')[0]}"
+            key, text = f"{turn}:{self._resets.get(turn, 0)}", done.value
+            text = text.get("text") if isinstance(text, dict) else None
+            if key not in self._shown and isinstance(text, str) and text:
+                yield core.TextMessageChunkEvent(message_id=key, role="assistant", delta=text)
 
 
 def _stepped(event: Event, steps: dict[str, None]) -> Iterator[core.BaseEvent]:
@@ -213,7 +241,7 @@ def _ended(place: dict[str, Any], result: Result[Any] | None, waits: Mapping[str
         return core.RunFinishedEvent(**place, outcome=core.RunFinishedInterruptOutcome(interrupts=asked))
     if result.status == "failed":
         message = result.error.message if result.error is not None else result.status
-        code = result.error.code if result.error is not None else result.status
+        code = result.error.kind if result.error is not None else result.status
         return core.RunErrorEvent(message=f"{message}; {result.repair}" if result.repair else message, code=code)
     if result.status == "stopped":
         return core.RunFinishedEvent(**place, outcome=core.RunFinishedCancelledOutcome())

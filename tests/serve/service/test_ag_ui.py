@@ -1,6 +1,7 @@
 import http.client
 import json
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic import TypeAdapter
 
 from tests.serve.service.client import TOKEN, Service
 
+CLIENT = Path(__file__).with_name("ag_ui_client")
 core = pytest.importorskip("ag_ui.core")
 
 
@@ -66,3 +68,38 @@ def test_bad_input_is_one_error(tmp_path: Path) -> None:
     stopped = sent(service, "t", resume=[{"interruptId": key, "status": "cancelled"}])[1]
     assert stopped[-1].outcome.type == "cancelled"
     assert service.end() == 0
+
+
+TALK = """
+from pydantic import BaseModel
+from graphengine import END, START, Agent, Graph, ScriptedModel, ask
+
+class Talk(BaseModel):
+    question: str
+    answer: str = ""
+    ok: bool = False
+
+model = ScriptedModel(["The tide is high."])
+talk = Graph("talk", Talk, result="answer")
+talk.add_node("reply", Agent("helper", prompt="{question}", model=model), writes="answer")
+talk.add_node("approve", ask("Send {answer}?", bool), writes="ok")
+talk.add_path(START, "reply", "approve", END)
+"""
+
+
+@pytest.mark.skipif(not (CLIENT / "node_modules").exists(), reason="needs `make servers`")
+def test_the_official_client_misses_nothing_after_a_reload_and_a_kill(tmp_path: Path) -> None:
+    """A second page, of a second server on the database, has the text and the state of the first, and answers."""
+    (tmp_path / "talk.py").write_text(TALK)
+    text, state = "The tide is high.", '{"question": "Tide?"}'
+    shown = []
+    for answer, end in (([], signal.SIGKILL), ([], signal.SIGTERM), (["true"], signal.SIGTERM)):
+        service = Service(tmp_path / "runs.db", "--ag-ui", graphs=str(tmp_path / "talk.py"))
+        words = ["node", "page.mjs", service.opened["doors"]["ag-ui"] + "/talk", TOKEN, "a", state, *answer]
+        done = subprocess.run(words, cwd=CLIENT, capture_output=True, text=True, check=True, timeout=60)
+        shown.append(json.loads(done.stdout))
+        service.end(end)
+    assert [[each["content"] for each in page["messages"]] for page in shown] == [[text]] * 3
+    assert [page["outcome"] for page in shown] == ["interrupt", "interrupt", "success"]
+    assert [page["state"]["ok"] for page in shown] == [False, False, True]
+    assert (shown[0]["asked"], shown[2]["result"]) == (shown[1]["asked"], text)
