@@ -555,7 +555,7 @@ class Serving(Document):
 
     Attributes:
         url: Its address.
-        doors: The address for each protocol: `http` and, with --mcp, `mcp`.
+        doors: The address for each protocol: `http`, and `mcp` and `ag-ui` if they are served.
         database: The database of its runs.
         graphs: The graphs whose runs it starts.
         queue: The queue of the runs that it starts.

@@ -59,6 +59,7 @@ _LEAST_TOKEN: Final = 16
     help="The environment variable with the secret of webhooks: a request that starts a run can then be signed, as "
     "by GitHub or Standard Webhooks, in place of a token.",
 )
+@click.option("--ag-ui", is_flag=True, help="Also serve front ends by AG-UI, at /agui/GRAPH.")
 @click.option("--mcp", is_flag=True, help="Also serve the graphs as the tools of an MCP server, at /mcp.")
 @click.option(
     "--body-bytes", type=click.IntRange(min=1), default=1 << 20, show_default=True, help="The largest request body."
@@ -97,11 +98,14 @@ def serve(
         from graphengine.serve.guard import TokenAccess
         from graphengine.serve.service.server import Serving, Settings
 
+        if given["ag_ui"]:
+            import graphengine.serve.service.ag_ui_door
         if given["mcp"]:
             import graphengine.serve.service.mcp_door  # noqa: F401 - whether it is installed
     except ImportError as error:
         text = f"the service needs {error.name}, which is not installed"
-        repair = install_command("serve,mcp" if given["mcp"] else "serve")
+        extras = ["serve", *(["mcp"] if given["mcp"] else []), *(["ag-ui"] if given["ag_ui"] else [])]
+        repair = install_command(",".join(extras))
         raise InputError(text, where="graphengine serve", repair=repair) from error
     token, is_new = token_of(token_file)
     access = TokenAccess(token, _webhook_key(webhook_secret_env), body_bytes)
@@ -137,6 +141,8 @@ def _show(context: CommandContext, settings: Settings, token: str | None, doors:
     context.out.line(url)
     if "mcp" in doors:
         context.out.line("MCP: ", doors["mcp"])
+    if "ag-ui" in doors:
+        context.out.line("AG-UI: ", doors["ag-ui"] + "/GRAPH")
     if token is not None:
         channel = context.out if context.log_format == "json" else context.err  # a collector must not get it
         channel.line(("token: ", "dim"), token)

@@ -129,11 +129,11 @@ class Service:
 
     def application(self, *doors: BaseRoute) -> Starlette:
         """Return the application, without its guard; the doors are routes of other protocols."""
-        routes: list[BaseRoute] = [Route("/openapi.json", _endpoint(self.openapi)), *doors]
+        routes: list[BaseRoute] = [Route("/openapi.json", answering(self.openapi)), *doors]
         for each in (START, *ENDPOINTS):
             path = each.path.replace("{run_id}", "{run_id:path}")
             methods = ["POST"] if each is START or each.body is not None else ["GET"]
-            routes.append(Route(path, _endpoint(getattr(self, each.name)), methods=methods))
+            routes.append(Route(path, answering(getattr(self, each.name)), methods=methods))
         return Starlette(routes=routes, exception_handlers={HTTPException: _no_endpoint})
 
     async def health(self, request: Request) -> Response:
@@ -398,7 +398,9 @@ async def cancelled(*tasks: asyncio.Task[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _endpoint(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+def answering(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Return an endpoint that answers each error as one document."""
+
     async def endpoint(request: Request) -> Response:
         try:
             return await handler(request)
@@ -419,4 +421,4 @@ async def _no_endpoint(request: Request, error: Exception) -> Response:
     return refused(RequestInvalid(message, status=status, where=request.url.path, repair=repair))
 
 
-__all__ = ["FAILED", "Service", "cancelled"]
+__all__ = ["FAILED", "Service", "answering", "cancelled"]

@@ -16,7 +16,7 @@ from graphengine.errors import InputError
 from graphengine.graph.options import is_tag
 from graphengine.serve.guard import AccessMiddleware, TokenAccess
 from graphengine.serve.listening import HOST, Server, listen
-from graphengine.serve.service.app import Service, cancelled
+from graphengine.serve.service.app import Service, answering, cancelled
 from graphengine.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Settings:
         telemetry: Makes spans and metrics of the runs; none if not given.
         busy_timeout_seconds: How long it waits for another program's lock of a SQLite file.
         mcp: Whether the graphs are also tools of an MCP server. Needs the extra `mcp`.
+        ag_ui: Whether front ends can use AG-UI. Needs the extra `ag-ui`.
     """
 
     database: Path | str
@@ -72,6 +73,7 @@ class Settings:
     telemetry: Telemetry | None = None
     busy_timeout_seconds: float = 10.0
     mcp: bool = False
+    ag_ui: bool = False
 
     def __post_init__(self) -> None:
         if self.queue is not None and not is_tag(self.queue):
@@ -126,6 +128,12 @@ class Serving:
                 door = McpDoor(service, settings.version, access.token)
                 routes.append(Route(PATH, await stack.enter_async_context(door.over_http(access.body_bytes))))
                 doors["mcp"] = url + PATH
+            if settings.ag_ui:
+                from graphengine.serve.service import ag_ui_door  # noqa: PLC0415 - an extra, and slow
+
+                run = answering(ag_ui_door.AgUiDoor(service).run)
+                routes.append(Route(f"{ag_ui_door.PATH}/{{graph}}", run, methods=["POST"]))
+                doors["ag-ui"] = url + ag_ui_door.PATH
             config = uvicorn.Config(
                 AccessMiddleware(service.application(*routes), settings.access),
                 log_level="critical",
