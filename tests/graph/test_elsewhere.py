@@ -410,4 +410,4 @@ async def test_a_step_is_its_number_or_a_visit() -> None:
         with pytest.raises(InputError, match=repair):
             await runner.state_at("first", step)
         with pytest.raises(InputError, match=repair):
-            await runner.branch("first", graph, at=cast("Any", "a:1")).result()
+            await runner.branch("first", graph, at="a1").result()
