@@ -34,9 +34,10 @@ class Spans:
 
     def _lines(self, around: int | None, depth: int) -> Iterator[str]:
         below = [span for span in self.all if id_around(span) == around]
-        for span in sorted(below, key=lambda each: each.start_time or 0):
-            yield "  " * depth + span.name
-            yield from self._lines(id_of(span), depth + 1)
+        found = [(span.start_time or 0, span.name, list(self._lines(id_of(span), depth + 1))) for span in below]
+        for _, name, lines in sorted(found):  # of those that began at the same time, by name
+            yield "  " * depth + name
+            yield from lines
 
 
 def id_of(span: ReadableSpan) -> int:

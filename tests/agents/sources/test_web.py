@@ -196,7 +196,8 @@ def test_a_server_that_never_comes_to_the_point_is_left(monkeypatch: pytest.Monk
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = threading.Thread(target=answer, daemon=True)
         server.start()
-        with pytest.raises(PageRefused, match=r"it took longer than 0\.2 seconds"):
+        # Newer versions of Python 3.14 count the answers that come before the answer.
+        with pytest.raises(PageRefused, match=r"it took longer than 0\.2 seconds|100 interim responses"):
             read_page(f"http://127.0.0.1:{listening.getsockname()[1]}/")
         server.join()
 
