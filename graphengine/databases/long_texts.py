@@ -2,10 +2,16 @@
 
 The place of a text is in the encoding, so that nothing above a store knows of it. A body is cut at the quotes of its
 long strings: each leaves `""`, and its place is the offset of the second quote. Encrypted records stay in their rows.
+
+A state that goes on in another run, and the snapshots of a run, repeat most of what was written before: a conversation
+of 500 turns is the same list 500 times, each a little longer. Such a body is also cut between the items of its lists,
+at places that depend on nothing but the bytes after them, so that equal items are cut in the same way in each body.
 """
 
 from __future__ import annotations
 
+import re
+import zlib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
@@ -18,9 +24,18 @@ LARGEST_BYTES: Final = 1_000_000_000
 """The longest body that is cut and put together again: the longest text that SQLite and PostgreSQL store in a row."""
 
 _BACKSLASH: Final = ord("\\")
-_SEALED: Final = b'"$secret":"'
+_SECRET: Final = b'"$secret":'
+_SEALED: Final = _SECRET + b'"'
 _OUTSIDE_STRINGS: Final = b"-+.0123456789Eaeflnrstu,:[]{} \n\r\t"
 """All bytes of JSON that are not in strings: numbers, `true`, `false`, `null`, punctuation."""
+
+
+_ITEM: Final = re.compile(rb'(?:\[|\},)\{(?="[A-Za-z_])')
+"""What stands before an item of a list: never inside a string, where the quote would be escaped."""
+_FOLLOWING: Final = 64
+"""How many bytes after a place decide whether a body is cut there."""
+_ONE_OF: Final = 2
+"""Of how many places one is chosen, about."""
 
 
 class Cut(NamedTuple):
@@ -30,8 +45,12 @@ class Cut(NamedTuple):
     texts: Sequence[tuple[int, bytes]]
 
 
-def cut(body: bytes) -> Cut:
+def cut(body: bytes, *, repeats: bool = False) -> Cut:
     """Take the long texts out of a body.
+
+    Args:
+        body: JSON.
+        repeats: Whether most of it was probably written before, so that it is cut between the items of lists too.
 
     Example:
         >>> long = "x" * 5000
@@ -42,7 +61,7 @@ def cut(body: bytes) -> Cut:
     kept: list[bytes] = []
     texts: list[tuple[int, bytes]] = []
     length = done = 0
-    for start, end in _long_strings(body):
+    for start, end in _with_items(body) if repeats else _long_strings(body):
         kept.append(body[done:start])
         length += start - done
         texts.append((length, body[start:end]))
@@ -73,6 +92,34 @@ def _long_strings(body: bytes) -> Iterator[tuple[int, int]]:
         if start > done and end - start >= LEAST_BYTES and _is_text(body, start):
             yield start, end
         done, at = end, end + LEAST_BYTES
+
+
+def _with_items(body: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the long strings of a JSON text, and stretches of items between them, begin and end."""
+    done = 0
+    for start, end in _long_strings(body):
+        yield from _items(body, done, start)
+        yield start, end
+        done = end
+    if len(body) <= LARGEST_BYTES:
+        yield from _items(body, done, len(body))
+
+
+def _items(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield stretches of items in a part of a body, each from one chosen place to the next.
+
+    What is before the first place and after the last one stays in the row: it is what changes from body to body.
+    """
+    if end - begin < LEAST_BYTES:
+        return
+    last: int | None = None
+    while found := _ITEM.search(body, begin, end):
+        begin = at = found.end() - 1
+        is_first = found[0][:1] == b"["
+        if is_first or not zlib.crc32(body[at : at + _FOLLOWING]) % _ONE_OF:
+            if last is not None and _SECRET not in body[last:at]:
+                yield last, at
+            last, begin = at, at + LEAST_BYTES
 
 
 def _is_text(body: bytes, start: int) -> bool:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Annotated
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from pydantic import BaseModel, SecretStr
 from pydantic_core import from_json, to_json
 
-from graphengine import END, START, Graph, Runner, value
+from graphengine import END, START, Agent, Graph, Runner, value
 from graphengine.databases import long_texts
 from graphengine.databases.long_texts import LEAST_BYTES, cut
 from graphengine.databases.sqlite import SQLiteStore, texts
@@ -35,9 +37,9 @@ LONG = 'She said: "No\\"." Then — nothing.\n' * 300
 MEGABYTE = "lorem ipsum dolor sit amet, " * 37_500
 
 
-def together(body: bytes) -> bytes:
+def together(body: bytes, *, repeats: bool = False) -> bytes:
     """Return a body that was cut, put together again."""
-    short, found = cut(body)
+    short, found = cut(body, repeats=repeats)
     parts, done = [], 0
     for offset, text in found:
         parts += [short[done:offset], text]
@@ -324,3 +326,52 @@ async def test_a_text_that_would_unfold_beyond_the_limit_is_refused(
     with refused(StoreCorrupt) as caught:
         await store.steps("c")
     assert "more than 3000000 bytes" in caught[0].message
+
+
+ITEMS = st.recursive(
+    st.none() | st.integers() | st.text(max_size=40) | st.sampled_from([LONG, "ends in },{", '"},{"role":"', '},{"a']),
+    lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.sampled_from(["role", "text", "$secret"]), inner),
+    max_leaves=30,
+)
+
+
+@given(item=st.lists(ITEMS, min_size=1, max_size=6), times=st.integers(1, 300))
+def test_any_body_that_is_cut_between_items_is_put_together_again(item: list[object], times: int) -> None:
+    """Whatever is in it: texts that look like the places between items, and encrypted records, which stay in it."""
+    body = to_json({"messages": [{"role": "user", "text": each} for each in item * times]})
+    assert together(body, repeats=True) == body
+    assert all(b'"$secret":' not in text or text in to_json(LONG) for _, text in cut(body, repeats=True).texts)
+
+
+def talk(turns: int, *, run: str = "r") -> bytes:
+    """Return the body of a state with a conversation."""
+    said = [{"role": "user", "text": f"{turn} " + f"word{turn * 7919 % 1000} " * 250} for turn in range(turns)]
+    return to_json({"kind": "started", "run": run, "update": [["set", "messages", said], ["set", "n", turns]]})
+
+
+def test_bodies_share_what_they_repeat() -> None:
+    """Of a conversation that has grown by a turn, all but its end is the same texts, whatever stands before it."""
+    seen: set[bytes] = set()
+    written = 0
+    for turns in range(1, 200):
+        short, found = cut(talk(turns, run="r" * (turns % 17)), repeats=True)
+        written += len(short) + sum(len(text) for _, text in found if text not in seen)
+        seen |= {text for _, text in found}
+    assert written < 12 * len(talk(199))
+
+
+async def test_a_conversation_over_many_runs_is_stored_about_once(tmp_path: Path) -> None:
+    """Each turn is a run that begins with all that was said: the database grows with what is new."""
+    chatty = Agent("chatty", memory="messages", by_rules=lambda question: question.upper())
+    rng = random.Random(7)  # noqa: S311 - of a test
+    said = ["".join(rng.choices("abcdefgh ", k=2000)) for _ in range(80)]
+    path = tmp_path / "talk.db"
+    async with Runner(path) as runner:
+        last: str | None = None
+        for turn, question in enumerate(said):
+            await runner.run(chatty, question=question, run_id=f"r{turn}", after=last)
+            last = f"r{turn}"
+        found = (await runner.state_at("r79"))["messages"]
+    assert [each["text"] for each in found][1::2] == [question.upper() for question in said]
+    assert path.stat().st_size < 10 * sum(map(len, said)) * 2
+    assert examine(path).is_sound

@@ -101,7 +101,8 @@ class Addition(sql.Addition[Row]):
 
 def row_of(run_id: str, seq: int, at: float, body: bytes) -> Row:
     """Return the stored form of a step or snapshot."""
-    short, texts = cut(body)
+    is_snapshot = not at
+    short, texts = cut(body, repeats=is_snapshot or seq == 1)
     return Row(seq, at, signed(sum_of(f"{run_id} {seq}", body)), short.decode(), texts)
 
 

@@ -34,15 +34,16 @@ _KEPT_BYTES: Final = 64_000_000
 _listed: Final = msgspec.json.Decoder(list[tuple[int, int]])
 
 
-def store(connection: sqlite3.Connection, row: int, body: bytes) -> tuple[bytes, str | None]:
+def store(connection: sqlite3.Connection, row: int, body: bytes, *, repeats: bool = False) -> tuple[bytes, str | None]:
     """Store the long texts of a row, in the caller's transaction. Return its columns `body` and `texts`.
 
     Args:
         connection: In a write transaction.
         row: The id of a step, or of a snapshot, negated.
         body: The whole body.
+        repeats: As for `cut`.
     """
-    short, texts = cut(body)
+    short, texts = cut(body, repeats=repeats)
     if not texts:
         return body, None
     places = [[offset, _key_of(connection, text)] for offset, text in texts]

@@ -119,7 +119,7 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
     if addition.shot is not None:
         row_id = key << KEY_BITS | addition.shot.seq
         checksum = sum_of(row_id, addition.shot.body)
-        body, listed = texts.store(connection, -row_id, addition.shot.body)
+        body, listed = texts.store(connection, -row_id, addition.shot.body, repeats=True)
         connection.execute(SQL["add_snapshot"], (row_id, body, checksum, listed))
     if addition.fingerprint is not None:
         connection.execute(SQL["keep_earlier_graph_spec"], (key, addition.fingerprint))
@@ -233,7 +233,7 @@ def _add_rows(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> 
     made: list[tuple[int, float, bytes, int, str | None]] = []
     for row in rows:
         row_id = first | row.seq
-        body, listed = texts.store(connection, row_id, row.body)
+        body, listed = texts.store(connection, row_id, row.body, repeats=row.seq == 1)  # what it begins with
         made.append((row_id, row.at, body, sum_of(row_id, row.body), listed))
     if len(made) == 1:
         connection.execute(_ADD_STEP, made[0])
