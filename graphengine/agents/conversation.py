@@ -18,7 +18,7 @@ from collections import Counter
 from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Final, Generic, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 from typing_extensions import TypeVar
@@ -111,7 +111,7 @@ class Conversation(Generic[T]):
 
     def __init__(  # noqa: PLR0913 - the parts of a call
         self,
-        agent: Agent[T],
+        agent: Agent[T, Any],
         parts: Parts[T],
         runtime: AgentRuntime,
         system: str,

@@ -19,6 +19,7 @@ from graphengine.models.base import Message
 from graphengine.reducers import Replace, extend
 from graphengine.runner.arguments import plan_of
 from graphengine.runner.run_events import StepRecorded
+from graphengine.state.declared import values_of
 from graphengine.state.encoded import opened
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _MEMORY: Final = "messages"
 """The field of the conversation, if the agent names none."""
 
 
-def chat_of_agent(agent: Agent[Any], alone: GraphDefinition[Any]) -> GraphDefinition[Any]:
+def chat_of_agent(agent: Agent[Any, Any], alone: GraphDefinition[Any]) -> GraphDefinition[Any]:
     """Return the graph of a conversation with an agent: it listens, replies, and listens again.
 
     A message `null` ends it.
@@ -72,8 +73,8 @@ def chat_of_agent(agent: Agent[Any], alone: GraphDefinition[Any]) -> GraphDefini
         message = await ctx.receive(TURN, dict[str, Any] | None)
         if message is None:
             return {TURN: ""}
-        said = before.rebuild(message["given"])
-        found: dict[str, object] = {TURN: message["id"], **{name: getattr(said, name) for name in inputs}}
+        said = values_of(before.rebuild(message["given"]))
+        found: dict[str, object] = {TURN: message["id"], **{name: said.get(name) for name in inputs}}
         if any(each.role == "summary" for each in messages[1:]):
             found[memory] = Replace(effective(messages))  # the summary, and what it does not replace
         return found
