@@ -21,7 +21,7 @@ from typing_extensions import TypeForm, TypeVar
 from graphengine.agents.conversation import Conversation
 from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
 from graphengine.agents.prompts import fill, labelled, with_note
-from graphengine.agents.reading import Output
+from graphengine.agents.reading import Output, OutputFunction
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
 from graphengine.agents.tool_checks import findings
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
@@ -99,6 +99,7 @@ class Parts(Generic[T]):
     guards: tuple[Guard, ...]
     settings: Settings
     inputs: StateType[Any] | None
+    maker: Tool | None
 
 
 def _made_parts(agent: Agent[T, Any]) -> Parts[T]:
@@ -117,7 +118,8 @@ def _made_parts(agent: Agent[T, Any]) -> Parts[T]:
         check_choice(settings.tool_choice, [*named, *(each.name for each in hosted)], where=where)
     checker, best = (Injected.of(each) if each is not None else None for each in (agent.check, agent.best_effort))
     reader, guards = Output(agent.output, where=where), as_guards(agent.guards)
-    return Parts(reader, checker, best, kit, hosted, guards, settings, _inputs_of(agent))
+    maker = None if agent._function is None else Tool(agent._function.function)  # noqa: SLF001 - of this module
+    return Parts(reader, checker, best, kit, hosted, guards, settings, _inputs_of(agent), maker)
 
 
 def _inputs_of(agent: Agent[Any, Any]) -> StateType[Any] | None:
@@ -159,7 +161,7 @@ class Agent(Generic[T_co, Inputs]):
             text, or a list of texts and media. Without it the inputs become labelled blocks.
         inputs: The type of what it reads: a TypedDict, a dataclass or a pydantic model. Then `run(Question(…))` is
             checked by type checkers and at the call, and a path of the prompt that it lacks is an error here.
-        output: The type of its answers; text if not given.
+        output: The type of its answers; text if not given. `result_of(function)` makes them by a function.
         check: Validates each answer, `check(answer, **fields)`; its ValueError is sent to the model.
         best_effort: What is kept of answers that the check still refuses after the last retry:
             `best_effort(answers, **fields)` gets them, the latest first, and returns the answer; its ValueError says
@@ -217,6 +219,7 @@ class Agent(Generic[T_co, Inputs]):
     max_tool_calls: int | None = None
     batch: bool = False
     _parts: Parts[T_co] = field(init=False, repr=False, compare=False)
+    _function: OutputFunction | None = field(init=False, repr=False, default=None)
     _read: tuple[Parameter, ...] | None = field(init=False, repr=False, compare=False, default=None)
     _graphs: dict[tuple[str, frozenset[str]], GraphDefinition[Any]] = field(
         init=False, repr=False, compare=False, default_factory=dict
@@ -231,6 +234,9 @@ class Agent(Generic[T_co, Inputs]):
                 object.__setattr__(self, name, utf8_text(text))
         if self.model is None and self.by_rules is not None:
             object.__setattr__(self, "model", "rules")
+        if isinstance(cast("object", self.output), OutputFunction):
+            object.__setattr__(self, "_function", self.output)
+            object.__setattr__(self, "output", cast("Any", self.output).returns)
         object.__setattr__(self, "_parts", _made_parts(self))
         for problem, repair in self.__body__().lacks():
             raise DefinitionError(f"{self.name} {problem}", where=f"agent {self.name}", repair=repair)
@@ -247,6 +253,8 @@ class Agent(Generic[T_co, Inputs]):
         Args:
             changes: Arguments of `Agent`, by name, with their new values.
         """
+        if self._function is not None:
+            changes.setdefault("output", self._function)
         return replace(self, **changes)
 
     @overload
@@ -442,7 +450,7 @@ class Agent(Generic[T_co, Inputs]):
 
     def _for_tools(self, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that only a tool can read."""
-        if not (self.prompt and self._parts.kit):
+        if not (self.prompt and (self._parts.kit or self._parts.maker)):
             return {}
         read = {parse(parameter.name).root for parameter in self._reads()}
         own = self._parts.inputs.fields.keys() if self._parts.inputs is not None else ()
@@ -576,7 +584,8 @@ class AgentBody(Generic[T]):
 
     def problems_in(self, fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
         """Yield the problems of its tools in a graph with these fields and resources."""
-        return findings(_parts_of(self.agent).kit, fields, resources)
+        parts = _parts_of(self.agent)
+        return findings([*parts.kit, parts.maker], fields, resources)
 
     def _problems_of_model(self) -> Sequence[tuple[str, str, str]]:
         """List a bad model name, and the settings that the model does not have."""
@@ -689,8 +698,10 @@ def check_inputs(agent: Agent[Any, Any], inputs: Mapping[str, object]) -> None:
     missing -= inputs.keys()
     kit, own = _parts_of(agent).kit, _parts_of(agent).inputs
     known = {*roots.values(), *filter(None, [agent.memory]), *(() if own is None else own.fields)}
-    tools = [each.parameters for each in kit if isinstance(each, Tool)]
-    takes_more = not agent.prompt or len(tools) < len(kit)  # the tools of a server may have any parameters
+    tools = [each.parameters for each in (*kit, _parts_of(agent).maker) if isinstance(each, Tool)]
+    takes_more = not agent.prompt or not all(
+        isinstance(each, Tool) for each in kit
+    )  # the tools of a server may have any parameters
     extra = [] if takes_more else sorted(inputs.keys() - known.union(fields, *tools))
     if not (missing or extra):
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass, field, make_dataclass, replace
+from dataclasses import dataclass, field, make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Optional, TypeVar, cast
 from uuid import uuid4
 
@@ -52,7 +52,7 @@ def chat_of_agent(agent: Agent[Any, Any], alone: GraphDefinition[Any]) -> GraphD
         DefinitionError: The agent reads `turn`.
     """
     memory = agent.memory or _MEMORY
-    speaker = agent if agent.memory else replace(agent, memory=memory)
+    speaker = agent if agent.memory else agent.but(memory=memory)
     if TURN in plan_of(alone).state.fields:
         repair = "give its input another name"
         raise DefinitionError(f"{agent.name} reads {TURN}", where=f"agent {agent.name}", repair=repair)

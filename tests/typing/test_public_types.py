@@ -33,7 +33,7 @@ from graphengine import (
     tool,
     value,
 )
-from graphengine.agents import guard
+from graphengine.agents import guard, result_of
 from graphengine.agents.live_events import AgentEvent
 from graphengine.runner.result import PastRun
 
@@ -184,6 +184,8 @@ async def test_types_of_inputs() -> None:
         run = runner.start(Graph.of(counter), Days(2))
         assert_type(run, Run[Days])
         assert_type((await run.result()).state.days, int)
+    assert_type(Agent("n", output=result_of(size_of)), Agent[int])
+    assert_type(Agent("n", output=result_of(fetch), inputs=Days), Agent[Review, Days])
     anybody: list[Agent[object, Any]] = [forecaster, counter, Agent("n", prompt="{city}")]
     assert anybody
     if TYPE_CHECKING:
