@@ -64,7 +64,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         },
         "Agents": {
             "Agent": "Agent",
-            "Answer": "agents.Answer",
+            "Answer": "agents.Answer agents.result_of",
             "block": "agents.block",
             "Tools": "tool agents.Tool agents.ToolSource mcp agents.toolbox.calculate agents.toolbox.sql_reader "
             "agents.toolbox.run_python",

@@ -28,6 +28,7 @@ HEAD = """\
 
 S = TypeVar("S")
 T = TypeVar("T")
+Inputs = TypeVar("Inputs")
 
 class SyncRunner:
 {init}

@@ -13,5 +13,6 @@ from .live_events import (
 from .mcp_servers import mcp as mcp
 from .prompts import block as block
 from .pydantic_ai import pydantic_ai_node as pydantic_ai_node
+from .reading import result_of as result_of
 from .tools import Tool as Tool, ToolSource as ToolSource, tool as tool
 from .window import Window as Window, effective as effective, without_tools as without_tools

@@ -10,22 +10,24 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, cast, overload
 
+from pydantic.errors import PydanticUserError
 from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.conversation import Conversation
 from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
 from graphengine.agents.prompts import fill, labelled, with_note
-from graphengine.agents.reading import Output
+from graphengine.agents.reading import Output, OutputFunction
 from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_here
 from graphengine.agents.tool_checks import findings
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
 from graphengine.engine.plan import Remembered
-from graphengine.errors import DefinitionError
+from graphengine.errors import DefinitionError, InputError
 from graphengine.graph.elsewhere import with_our_keywords
 from graphengine.graph.question import holes
 from graphengine.graph.runnable import is_async
@@ -38,12 +40,14 @@ from graphengine.models.names import model_of
 from graphengine.models.parts import citations_of
 from graphengine.models.settings import NO_SETTINGS, ChecksSettings, Settings
 from graphengine.runner.followers import Audience
+from graphengine.state import declared
 from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
 from graphengine.state.json_values import utf8_text
-from graphengine.state.path import is_path, nearest, parse
+from graphengine.state.path import did_you_mean, is_path, nearest, parse, type_at
+from graphengine.state.schema import StateType
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Sequence
 
     from graphengine.agents.guards import Hooks
     from graphengine.agents.live_events import AgentEvent
@@ -55,6 +59,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", default=str)
 U = TypeVar("U")
+T_co = TypeVar("T_co", default=str, covariant=True)
+Inputs = TypeVar("Inputs", default=Mapping[str, object])
 
 GuardLike: TypeAlias = "Callable[[str], str] | Guard"
 Asked: TypeAlias = "str | Sequence[str | Media]"
@@ -92,9 +98,11 @@ class Parts(Generic[T]):
     hosted: tuple[HostedTool, ...]
     guards: tuple[Guard, ...]
     settings: Settings
+    inputs: StateType[Any] | None
+    maker: Tool | None
 
 
-def _made_parts(agent: Agent[T]) -> Parts[T]:
+def _made_parts(agent: Agent[T, Any]) -> Parts[T]:
     """Return the parts of an agent.
 
     Raises:
@@ -109,15 +117,37 @@ def _made_parts(agent: Agent[T]) -> Parts[T]:
     if len(named) == len(kit):  # the tools of a server are known when it is opened
         check_choice(settings.tool_choice, [*named, *(each.name for each in hosted)], where=where)
     checker, best = (Injected.of(each) if each is not None else None for each in (agent.check, agent.best_effort))
-    return Parts(Output(agent.output, where=where), checker, best, kit, hosted, as_guards(agent.guards), settings)
+    reader, guards = Output(agent.output, where=where), as_guards(agent.guards)
+    maker = None if agent._function is None else Tool(agent._function.function)  # noqa: SLF001 - of this module
+    return Parts(reader, checker, best, kit, hosted, guards, settings, _inputs_of(agent), maker)
 
 
-def _parts_of(agent: Agent[T]) -> Parts[T]:
+def _inputs_of(agent: Agent[Any, Any]) -> StateType[Any] | None:
+    """Return the type of an agent's inputs, split into its fields; None if it has none.
+
+    Raises:
+        DefinitionError: It cannot be the type of inputs.
+    """
+    if agent.inputs is None:
+        return None
+    try:
+        found = StateType.of(declared.model_of(agent.inputs))
+    except (ValueError, PydanticUserError) as error:
+        repair = "give a TypedDict, a dataclass or a pydantic model, of types that JSON can represent"
+        text = f"inputs= of {agent.name}: {str(error).splitlines()[0]}"
+        raise DefinitionError(text, where=f"agent {agent.name}", repair=repair) from error
+    if found.secrets:
+        text = f"inputs= of {agent.name}: {', '.join(sorted(found.secrets))} is secret, which no agent can read"
+        raise DefinitionError(text, where=f"agent {agent.name}", repair="give what is secret as a resource")
+    return found
+
+
+def _parts_of(agent: Agent[T, Any]) -> Parts[T]:
     return agent._parts  # noqa: SLF001 - of this module
 
 
 @dataclass(frozen=True, slots=True)
-class Agent(Generic[T]):
+class Agent(Generic[T_co, Inputs]):
     """A role that answers prompts with values of one type.
 
     Args:
@@ -129,7 +159,9 @@ class Agent(Generic[T]):
         prompt: Text whose `{paths}` name what it reads of the state, each delimited so that it cannot pass for
             instructions, and pictures and documents shown in their place; or a function of fields that returns the
             text, or a list of texts and media. Without it the inputs become labelled blocks.
-        output: The type of its answers; text if not given.
+        inputs: The type of what it reads: a TypedDict, a dataclass or a pydantic model. Then `run(Question(…))` is
+            checked by type checkers and at the call, and a path of the prompt that it lacks is an error here.
+        output: The type of its answers; text if not given. `result_of(function)` makes them by a function.
         check: Validates each answer, `check(answer, **fields)`; its ValueError is sent to the model.
         best_effort: What is kept of answers that the check still refuses after the last retry:
             `best_effort(answers, **fields)` gets them, the latest first, and returns the answer; its ValueError says
@@ -170,9 +202,10 @@ class Agent(Generic[T]):
     model: str | Model | None = None
     system: str | Callable[..., str | Awaitable[str]] = ""
     prompt: str | Callable[..., Asked | Awaitable[Asked]] = ""
-    output: TypeForm[T] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    inputs: TypeForm[Inputs] | None = None
+    output: TypeForm[T_co] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     check: Callable[..., object] | None = None
-    best_effort: Callable[..., T | Awaitable[T]] | None = None
+    best_effort: Callable[..., T_co | Awaitable[T_co]] | None = None
     tools: Sequence[ToolLike] = ()
     guards: Sequence[GuardLike] = ()
     hooks: Sequence[Hooks] = ()
@@ -185,7 +218,8 @@ class Agent(Generic[T]):
     turns: int = 20
     max_tool_calls: int | None = None
     batch: bool = False
-    _parts: Parts[T] = field(init=False, repr=False, compare=False)
+    _parts: Parts[T_co] = field(init=False, repr=False, compare=False)
+    _function: OutputFunction | None = field(init=False, repr=False, default=None)
     _read: tuple[Parameter, ...] | None = field(init=False, repr=False, compare=False, default=None)
     _graphs: dict[tuple[str, frozenset[str]], GraphDefinition[Any]] = field(
         init=False, repr=False, compare=False, default_factory=dict
@@ -200,38 +234,58 @@ class Agent(Generic[T]):
                 object.__setattr__(self, name, utf8_text(text))
         if self.model is None and self.by_rules is not None:
             object.__setattr__(self, "model", "rules")
+        if isinstance(cast("object", self.output), OutputFunction):
+            object.__setattr__(self, "_function", self.output)
+            object.__setattr__(self, "output", cast("Any", self.output).returns)
         object.__setattr__(self, "_parts", _made_parts(self))
+        for problem, repair in self.__body__().lacks():
+            raise DefinitionError(f"{self.name} {problem}", where=f"agent {self.name}", repair=repair)
 
     @overload
-    def but(self, *, output: TypeForm[U], **changes: Any) -> Agent[U]: ...  # noqa: ANN401 - the arguments of Agent
+    def but(self, *, output: TypeForm[U], **changes: Any) -> Agent[U, Inputs]: ...  # noqa: ANN401 - arguments of Agent
     @overload
-    def but(self, **changes: Any) -> Agent[T]: ...  # noqa: ANN401 - as above
-    def but(self, **changes: Any) -> Agent[Any]:
+    def but(self, *, inputs: TypeForm[U], **changes: Any) -> Agent[T_co, U]: ...  # noqa: ANN401 - as above
+    @overload
+    def but(self, **changes: Any) -> Agent[T_co, Inputs]: ...  # noqa: ANN401 - as above
+    def but(self, **changes: Any) -> Agent[Any, Any]:
         """Return a copy with changes.
 
         Args:
             changes: Arguments of `Agent`, by name, with their new values.
         """
+        if self._function is not None:
+            changes.setdefault("output", self._function)
         return replace(self, **changes)
 
-    async def run(self, **inputs: object) -> T:
+    @overload
+    async def run(self: Agent[T_co], /, **more: object) -> T_co: ...
+    @overload
+    async def run(self, inputs: Inputs, /, **more: object) -> T_co: ...
+    async def run(self, inputs: object = None, /, **more: object) -> T_co:
         """Answer once. In a node the call is recorded, priced and limited as part of the run; outside a run it is not.
 
         Args:
-            inputs: What the prompt, the check and the stand-in read, by name; outside a run also what the tools read.
+            inputs: What it reads, of the type that its `inputs=` names; without that a mapping.
+            more: What the prompt, the check and the stand-in read, by name; outside a run also what the tools read.
 
         Raises:
+            InputError: The inputs are not of the type that the agent's `inputs=` names.
             DefinitionError: An input is missing, or nothing reads it.
             ModelError: The model gave no answer; the subclass states why.
             BadAnswer: The model's answers did not fit.
         """
-        return (await self._called(inputs)).value
+        return (await self._called(self._given(inputs, more))).value
 
-    def run_sync(self, **inputs: object) -> T:
+    @overload
+    def run_sync(self: Agent[T_co], /, **more: object) -> T_co: ...
+    @overload
+    def run_sync(self, inputs: Inputs, /, **more: object) -> T_co: ...
+    def run_sync(self, inputs: object = None, /, **more: object) -> T_co:
         """Answer once, as `run` does, where there is no event loop: in a script, or in a sync node.
 
         Args:
             inputs: As for `run`.
+            more: As for `run`.
 
         Raises:
             DefinitionError: There is an event loop, which this would block.
@@ -239,17 +293,22 @@ class Agent(Generic[T]):
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run(self.run(**inputs))
+            return asyncio.run(self.run(cast("Inputs", inputs), **more))
         text = f"{self.name}.run_sync() was called in an event loop, which it would block"
         raise DefinitionError(text, where=f"agent {self.name}", repair=f"await {self.name}.run(…)")
 
-    def stream(self, **inputs: object) -> AsyncGenerator[AgentEvent | T, None]:
+    @overload
+    def stream(self: Agent[T_co], /, **more: object) -> AsyncGenerator[AgentEvent | T_co, None]: ...
+    @overload
+    def stream(self, inputs: Inputs, /, **more: object) -> AsyncGenerator[AgentEvent | T_co, None]: ...
+    def stream(self, inputs: object = None, /, **more: object) -> AsyncGenerator[AgentEvent | T_co, None]:
         """Answer once, and iterate over what is shown meanwhile, as it is streamed, and at last the answer itself.
 
         Nothing is recorded; `runner.stream(agent, …)` does the same in a run. Leaving the loop cancels the call.
 
         Args:
             inputs: As for `run`.
+            more: As for `run`.
 
         Raises:
             DefinitionError: An input is missing, or nothing reads it; or a run calls this, whose watchers see what its
@@ -264,15 +323,16 @@ class Agent(Generic[T]):
             Hello.
             answer: Hello.
         """
-        check_inputs(self, inputs)
+        given = self._given(inputs, more)
+        check_inputs(self, given)
         if runtime_here() is not None:
             repair = f"await {self.name}.run(…): who watches the run gets what its agents show"
             raise DefinitionError(
                 f"{self.name}.stream() was called in a run", where=f"agent {self.name}", repair=repair
             )
-        return self._streamed(inputs)
+        return self._streamed(given)
 
-    async def _streamed(self, inputs: Mapping[str, object]) -> AsyncGenerator[AgentEvent | T, None]:
+    async def _streamed(self, inputs: Mapping[str, object]) -> AsyncGenerator[AgentEvent | T_co, None]:
         audience = Audience()
         shown = audience.joined()
         runtime = StandaloneRuntime(self._for_tools(inputs), audience)
@@ -286,19 +346,37 @@ class Agent(Generic[T]):
             task.cancel()
             await asyncio.wait([task])
 
-    async def answer(self, **inputs: object) -> Answer[T]:
+    @overload
+    async def answer(self: Agent[T_co], /, **more: object) -> Answer[T_co]: ...
+    @overload
+    async def answer(self, inputs: Inputs, /, **more: object) -> Answer[T_co]: ...
+    async def answer(self, inputs: object = None, /, **more: object) -> Answer[T_co]:
         """Answer once, as `run` does, and return the messages and the usage too.
 
         Args:
-            inputs: As for `run`. The input that `memory` names holds the earlier messages.
+            inputs: As for `run`.
+            more: As for `run`. The input that `memory` names holds the earlier messages.
         """
-        return await self._called(inputs)
+        return await self._called(self._given(inputs, more))
 
-    def __body__(self) -> AgentBody[T]:
+    def __body__(self) -> AgentBody[T_co]:
         """Return the agent as a node's body."""
         return AgentBody(self)
 
-    def _called(self, inputs: Mapping[str, object]) -> Awaitable[Answer[T]]:
+    def _given(self, inputs: object, more: Mapping[str, object]) -> Mapping[str, object]:
+        """Return what it is given by name, validated if its type is known.
+
+        Raises:
+            InputError: The inputs are not of their type.
+        """
+        own = self._parts.inputs
+        if own is None:
+            return by_name(self, inputs, more)
+        named = {name: value for name, value in more.items() if name in own.fields}
+        found = own.initial(by_name(self, inputs, named), f"agent {self.name}").typed
+        return {**found, **{name: value for name, value in more.items() if name not in named}}
+
+    def _called(self, inputs: Mapping[str, object]) -> Awaitable[Answer[T_co]]:
         """Call it in the event loop of the run, from any thread or loop.
 
         Raises:
@@ -309,7 +387,7 @@ class Agent(Generic[T]):
         call = functools.partial(self._answer, runtime, inputs)
         return call() if asyncio.get_running_loop() is runtime.loop else in_loop_of(runtime, call)
 
-    async def _answer(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> Answer[T]:
+    async def _answer(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> Answer[T_co]:
         before = _remembered(inputs.get(self.memory)) if self.memory else ()
         if self.history is not None:
             before = _chosen_history(self, before)
@@ -372,10 +450,11 @@ class Agent(Generic[T]):
 
     def _for_tools(self, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that only a tool can read."""
-        if not (self.prompt and self._parts.kit):
+        if not (self.prompt and (self._parts.kit or self._parts.maker)):
             return {}
         read = {parse(parameter.name).root for parameter in self._reads()}
-        return {name: value for name, value in inputs.items() if name not in read}
+        own = self._parts.inputs.fields.keys() if self._parts.inputs is not None else ()
+        return {name: value for name, value in inputs.items() if name not in read.union(own)}
 
     def _reads(self) -> tuple[Parameter, ...]:
         """Return what its node reads, worked out once."""
@@ -405,7 +484,7 @@ if not TYPE_CHECKING:  # type checkers know what it has
 class AgentBody(Generic[T]):
     """An agent in the form the engine calls."""
 
-    agent: Agent[T]
+    agent: Agent[T, Any]
     kind: Literal["function", "agent", "pass"] = "agent"
     thread: bool = False
 
@@ -437,7 +516,10 @@ class AgentBody(Generic[T]):
     @property
     def parameters(self) -> Sequence[Parameter]:
         """The paths of its prompt, the parameters of its functions, and its memory."""
-        found = {hole: Parameter(hole, shown=True) for _, hole in self._holes() if is_path(hole)}
+        own = _parts_of(self.agent).inputs
+        kinds = {} if own is None else {name: each.info.annotation for name, each in own.fields.items()}
+        holes_of = [hole for _, hole in self._holes() if is_path(hole)]
+        found = {hole: Parameter(hole, kinds.get(hole, Any), shown=True) for hole in holes_of}
         for function, first in self._functions():
             for parameter in Injected.of(function).parameters[first:]:
                 found[parameter.name] = parameter
@@ -460,10 +542,27 @@ class AgentBody(Generic[T]):
 
     async def call(self, **values: object) -> object:
         """Answer once. With a memory, return the messages too."""
-        answer = await self.agent.answer(**values)
+        answer = await self.agent._called(values)  # noqa: SLF001 - of this module
         if not self.agent.memory:
             return answer.value
         return Remembered(answer.value, _remembered(values.get(self.agent.memory)), answer.messages)
+
+    def lacks(self) -> Iterator[tuple[str, str]]:
+        """Yield what its texts and tools read that the type of its inputs lacks, each with the repair."""
+        own = _parts_of(self.agent).inputs
+        if own is None:
+            return
+        read = [hole for _, hole in self._holes() if is_path(hole)] + [each.name for each in _of_tools(self.agent)]
+        for path in map(parse, read):
+            if path.root == self.agent.memory:
+                continue
+            if path.root not in own.fields:
+                near = did_you_mean(path.root, own.fields)
+            else:
+                near = type_at(own.fields[path.root].info.annotation, path)[1]
+                if not near:
+                    continue
+            yield f"reads {{{path.text}}}, which {declared.declared_of(own.model).__name__} lacks", near
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """List the invalid paths of the prompt, the functions that cannot get their parameters, a bad model name."""
@@ -485,7 +584,8 @@ class AgentBody(Generic[T]):
 
     def problems_in(self, fields: Collection[str], resources: Collection[str]) -> Iterator[Finding]:
         """Yield the problems of its tools in a graph with these fields and resources."""
-        return findings(_parts_of(self.agent).kit, fields, resources)
+        parts = _parts_of(self.agent)
+        return findings([*parts.kit, parts.maker], fields, resources)
 
     def _problems_of_model(self) -> Sequence[tuple[str, str, str]]:
         """List a bad model name, and the settings that the model does not have."""
@@ -510,7 +610,7 @@ class AgentBody(Generic[T]):
         return found
 
 
-def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
+def _invalid(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
     """List the invalid settings, each with its repair."""
     found = []
     if not isinstance(cast("object", agent.name), str) or not agent.name.strip():
@@ -531,7 +631,7 @@ def _invalid(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
     return [*found, *_invalid_types(agent), *_invalid_lists(agent)]
 
 
-def _invalid_lists(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
+def _invalid_lists(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
     """List what is no list, and what stands in the wrong one, each with its repair."""
     lists = {name: getattr(agent, name) for name in ("tools", "guards", "hooks")}
     found = [
@@ -547,7 +647,7 @@ def _shown_as(given: object) -> str:
     return str(getattr(given, "__name__", repr(given)))
 
 
-def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
+def _invalid_types(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
     """List the settings of a wrong type or range, each with its repair."""
     found = []
     for name in ("system", "prompt"):
@@ -571,22 +671,22 @@ def _invalid_types(agent: Agent[Any]) -> Sequence[tuple[str, str]]:
     return found
 
 
-def reads_of(agent: Agent[Any]) -> Sequence[Parameter]:
+def reads_of(agent: Agent[Any, Any]) -> Sequence[Parameter]:
     """Return what an agent reads, its memory excepted."""
     return [each for each in agent._reads() if each.name != agent.memory]  # noqa: SLF001 - of this module
 
 
-def graphs_of(agent: Agent[Any]) -> dict[tuple[str, frozenset[str]], GraphDefinition[Any]]:
+def graphs_of(agent: Agent[Any, Any]) -> dict[tuple[str, frozenset[str]], GraphDefinition[Any]]:
     """Return the graphs that were made to run it, by what they do and the names of the resources they can take."""
     return agent._graphs  # noqa: SLF001 - of this module
 
 
-def _of_tools(agent: Agent[Any]) -> Sequence[Parameter]:
+def _of_tools(agent: Agent[Any, Any]) -> Sequence[Parameter]:
     """Return the paths of the state that an agent's tools read."""
     return [parameter for each in _parts_of(agent).kit if isinstance(each, Tool) for parameter in each.reads()]
 
 
-def check_inputs(agent: Agent[Any], inputs: Mapping[str, object]) -> None:
+def check_inputs(agent: Agent[Any, Any], inputs: Mapping[str, object]) -> None:
     """Refuse inputs that nothing reads, and missing ones, before anything is paid.
 
     Raises:
@@ -596,10 +696,12 @@ def check_inputs(agent: Agent[Any], inputs: Mapping[str, object]) -> None:
     roots = {name: parse(name).root for name in fields}
     missing = {roots[name] for name, each in fields.items() if each.default is NO_DEFAULT and name not in inputs}
     missing -= inputs.keys()
-    known = {*roots.values(), *filter(None, [agent.memory])}
-    kit = _parts_of(agent).kit
-    tools = [each.parameters for each in kit if isinstance(each, Tool)]
-    takes_more = not agent.prompt or len(tools) < len(kit)  # the tools of a server may have any parameters
+    kit, own = _parts_of(agent).kit, _parts_of(agent).inputs
+    known = {*roots.values(), *filter(None, [agent.memory]), *(() if own is None else own.fields)}
+    tools = [each.parameters for each in (*kit, _parts_of(agent).maker) if isinstance(each, Tool)]
+    takes_more = not agent.prompt or not all(
+        isinstance(each, Tool) for each in kit
+    )  # the tools of a server may have any parameters
     extra = [] if takes_more else sorted(inputs.keys() - known.union(fields, *tools))
     if not (missing or extra):
         return
@@ -616,7 +718,23 @@ def check_inputs(agent: Agent[Any], inputs: Mapping[str, object]) -> None:
     )
 
 
-def _chosen_history(agent: Agent[Any], before: Sequence[Message]) -> Sequence[Message]:
+def by_name(agent: Agent[Any, Any], given: object, more: Mapping[str, object]) -> Mapping[str, object]:
+    """Return what an agent is given, by name.
+
+    Raises:
+        InputError: It is neither a mapping nor of the type that the agent's `inputs=` names.
+    """
+    own = _parts_of(agent).inputs
+    if given is None or isinstance(given, Mapping):
+        return {**(given or {}), **more}
+    if own is not None and declared.is_state(own.model, given):
+        return {**declared.given_in(given), **more}
+    wanted = "a mapping of what it reads" if own is None else f"{declared.declared_of(own.model).__name__}(…)"
+    what = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+    raise InputError(f"{agent.name} is given {what}", where=f"agent {agent.name}", repair=f"give {wanted}")
+
+
+def _chosen_history(agent: Agent[Any, Any], before: Sequence[Message]) -> Sequence[Message]:
     """Return the part of the memory that the agent's function chooses.
 
     Raises:
@@ -639,4 +757,4 @@ def _remembered(value: object) -> Sequence[Message]:
     return [each if isinstance(each, Message) else Message.model_validate(each) for each in given]
 
 
-__all__ = ["Agent", "AgentBody", "Answer", "check_inputs", "reads_of"]
+__all__ = ["Agent", "AgentBody", "Answer", "by_name", "check_inputs", "reads_of"]

@@ -18,7 +18,7 @@ from collections import Counter
 from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Final, Generic, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 from typing_extensions import TypeVar
@@ -30,7 +30,7 @@ from graphengine.agents.asked import differing
 from graphengine.agents.errors import BadAnswer, GuardFailed, TooManyTurns
 from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.prompts import DATA_NOTE, as_text
-from graphengine.agents.reading import KEY
+from graphengine.agents.reading import KEY, Output
 from graphengine.agents.records import (
     check_usable,
     checked,
@@ -111,7 +111,7 @@ class Conversation(Generic[T]):
 
     def __init__(  # noqa: PLR0913 - the parts of a call
         self,
-        agent: Agent[T],
+        agent: Agent[T, Any],
         parts: Parts[T],
         runtime: AgentRuntime,
         system: str,
@@ -128,9 +128,13 @@ class Conversation(Generic[T]):
         self._stand_in = stand_in
         self._model = runtime.model_for(agent.name, agent.model)
         self._live = runtime.live(agent.name)
+        self._reader: Output[Any] = parts.reader
+        self._maker = None if isinstance(self._model, RulesModel) else parts.maker
+        if self._maker is not None:
+            self._given = runtime.given()
+            self._reader = Output(object, where=f"agent {agent.name}", form=self._maker.form(self._given))
         self._tools: dict[str, Tool] = {}
         self._specs: Sequence[ToolSpec] = ()
-        self._given: Mapping[str, object] = {}
         self._turn = 0
         self._is_last = False
         self._refused: list[T] = []  # by the check, the latest first
@@ -160,7 +164,7 @@ class Conversation(Generic[T]):
 
     def _shown(self) -> AbstractContextManager[object]:
         """Return the block in which the call's live events are shown."""
-        live, reader = self._live, self._parts.reader
+        live, reader = self._live, self._reader
         if live is None:
             return nullcontext()
         live.call, live.structured, live.key = self._key, reader.schema is not None, KEY if reader.wrapped else ""
@@ -232,7 +236,7 @@ class Conversation(Generic[T]):
                     self._runtime.answered("turn", str(self._turn), value)
                     return value
                 retries += 1
-                feedback = self._parts.reader.feedback(error)
+                feedback = self._reader.feedback(error)
                 if self._live is not None:
                     self._live.retract(error.message)
                 self.messages.append(Message(role="user", text=utf8_text(feedback), agent=agent.name))
@@ -400,8 +404,8 @@ class Conversation(Generic[T]):
             system=self._system,
             messages=window.sent([*self._before, *self.messages], agent.window),
             compact_from=self._compact_from,
-            schema=self._parts.reader.schema,
-            output=self._parts.reader.name,
+            schema=self._reader.schema,
+            output=self._reader.name,
             tools=self._specs,
             hosted=self._parts.hosted,
             settings=self._settings(),
@@ -436,15 +440,43 @@ class Conversation(Generic[T]):
         """
         parts, where = self._parts, f"agent {self._agent.name}"
         guards = any(guard.on == "output" for guard in parts.guards)
-        if guards and isinstance(content, str) and parts.reader.schema is None:
+        if guards and isinstance(content, str) and self._reader.schema is None:
             guarded = functools.partial(check_text, parts.guards, content, "output", where=where)
             content = await self._runtime.blocking(guarded)
-        value = await parts.reader.read_in_loop(content, self._runtime.blocking)
-        if guards and parts.reader.schema is not None:
-            watched = cast("T", await self._runtime.blocking(lambda: apply_to_value(parts.guards, value, where=where)))
-            value = value if watched is value else parts.reader.again(watched)
+        value: Any = await self._reader.read_in_loop(content, self._runtime.blocking)
+        if guards and self._reader.schema is not None:
+            watched = await self._runtime.blocking(lambda: apply_to_value(parts.guards, value, where=where))
+            value = value if watched is value else self._reader.again(watched)
+        if self._maker is not None:
+            value = await self._made_of(self._maker, value)
         await self._check(value)
-        return value
+        return cast("T", value)
+
+    async def _made_of(self, maker: Tool, arguments: Mapping[str, object]) -> T:
+        """Return what the output function makes of the model's arguments. The call is recorded, so it is made once.
+
+        Raises:
+            BadAnswer: The function raised ValueError.
+        """
+        reader = self._parts.reader
+
+        async def make() -> StepResult:
+            given = {name: self._given[name] for name in maker.form(self._given).injected}
+            call = functools.partial(maker.function, **arguments, **given)
+            try:
+                made: object = call() if is_async(maker.function) else await self._runtime.blocking(call)
+                made = await made if inspect.isawaitable(made) else made
+            except ValueError as error:
+                record: dict[str, JsonValue] = {"error": utf8_text(str(error) or type(error).__name__)}
+            else:
+                record = {"answer": reader.recorded(made)}
+            return StepResult(record, len(to_json(record)))
+
+        record = await self._runtime.step_result(f"output {maker.name}", str(self._turn), make)
+        if "error" in record:
+            repair = "state in the prompt what the function requires"
+            raise BadAnswer(record["error"], where=f"agent {self._agent.name}, {maker.name}", repair=repair)
+        return reader.from_record(record["answer"])
 
     async def _check(self, value: T) -> None:
         """Apply the agent's own check to a value.
@@ -699,7 +731,7 @@ class Conversation(Generic[T]):
         messages = [message.model_dump(mode="json") for message in (*self._before, *self.messages)]
         more = [] if inputs is None else [inputs]
         system = "" if callable(self._agent.system) else self._system
-        return _digest(to_json([system, messages, self._parts.reader.schema, *more]))
+        return _digest(to_json([system, messages, self._reader.schema, *more]))
 
 
 def _steady(inputs: Mapping[str, object]) -> JsonValue:

@@ -240,7 +240,7 @@ def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:
     seen.add(id(thing))
     agents: Any = sys.modules.get("graphengine.agents.agent")  # if it is not loaded, there are no agents
     if agents is not None and isinstance(thing, agents.Agent):
-        agent = cast("Agent[Any]", thing)
+        agent = cast("Agent[Any, Any]", thing)
         yield agent.name
         if agent.window is not None and agent.window.model is not None:
             yield f"{agent.name} summary"

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import enum
 import functools
+import inspect
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, NewType, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Literal, NewType, cast, get_args, get_origin, overload
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 from typing_extensions import TypeAliasType, TypeForm, TypeVar
 
 from graphengine.agents.errors import BadAnswer
@@ -25,14 +26,17 @@ from graphengine.agents.json_text import NOTHING, Unreadable, strict, tolerant, 
 from graphengine.errors import DefinitionError
 from graphengine.models.parts import Cited
 from graphengine.state.field import type_name
+from graphengine.state.injection import Injected
 from graphengine.state.json_values import clipped, utf8_text
 from graphengine.state.path import members
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
     from pydantic import JsonValue
     from pydantic_core import ErrorDetails
+
+    from graphengine.agents.arguments import Form
 
 T = TypeVar("T", default=str)
 
@@ -60,6 +64,7 @@ class Output(Generic[T]):
     Args:
         output: The type: any type for which pydantic has a JSON Schema.
         where: The place that a `BadAnswer` names, as `agent critic`.
+        form: The arguments of a function, which are read in place of the type.
 
     Raises:
         DefinitionError: The type has no JSON form.
@@ -71,11 +76,11 @@ class Output(Generic[T]):
 
     __slots__ = ("_adapter", "_bare", "_choices", "_fields", "_type", "_where", "name", "schema", "wrapped")
 
-    def __init__(self, output: TypeForm[T], *, where: str = "") -> None:
+    def __init__(self, output: TypeForm[T], *, where: str = "", form: Form | None = None) -> None:
         self._where = where
-        self._type = type_name(_peeled(output))
+        self._type = type_name(_peeled(output)) if form is None else form.tool
         try:
-            self._adapter: TypeAdapter[T] = TypeAdapter(output)
+            self._adapter: TypeAdapter[T] = TypeAdapter(output) if form is None else cast("Any", form.adapter)
             schema = self._adapter.json_schema(by_alias=False) if not _is_text(output) else None
         except (PydanticUserError, PydanticUndefinedAnnotation) as error:
             raise DefinitionError(
@@ -84,6 +89,7 @@ class Output(Generic[T]):
                 repair="use a type that has a JSON Schema",
             ) from error
         self.name = re.sub(r"[^A-Za-z0-9_-]+", "_", self._type).strip("_")[:_LONGEST_NAME] or KEY
+        schema = schema if form is None else dict(form.schema)
         self._choices = {} if schema is not None and "contentSchema" in schema else _choices(output)
         self._bare = schema is not None and schema.get("format") in _BARE
         inner = _unreferenced(schema or {})
@@ -138,6 +144,15 @@ class Output(Generic[T]):
             return self._loaded(self._adapter.dump_json(value, by_alias=False, round_trip=True, warnings="error"), ())
         except PydanticSerializationError as error:
             raise self._bad(f"the answer does not fit {self._type} after a guard changed it: {error}") from error
+
+    def recorded(self, value: object) -> JsonValue:
+        """Return a value of the type as JSON. Raises: PydanticSerializationError: It is none."""
+        dumped = self._adapter.dump_json(cast("T", value), by_alias=False, round_trip=True, warnings="error")
+        return cast("JsonValue", from_json(dumped))
+
+    def from_record(self, record: JsonValue) -> T:
+        """Return the value that was recorded as this JSON."""
+        return self._adapter.validate_json(to_json(record), by_name=True, by_alias=False)
 
     def feedback(self, error: Exception) -> str:
         """Return the message to the model about an answer that could not be used, so that it can correct it.
@@ -265,7 +280,7 @@ class Output(Generic[T]):
         """Return a line for each validation error: the place, the problem, the given value."""
         lines = []
         for item in found[:_MOST_ERRORS]:
-            given = "" if item["type"] == "missing" else f" (given: {_short(item['input'])})"
+            given = "" if item["type"].startswith("missing") else f" (given: {_short(item['input'])})"
             lines.append(f"- {_place((*place, *item['loc']))}: {item['msg'].removeprefix('Value error, ')}{given}")
         if len(found) > _MOST_ERRORS:
             lines.append(f"- and {len(found) - _MOST_ERRORS} more")
@@ -281,6 +296,51 @@ class Output(Generic[T]):
     def _bad(self, message: str) -> BadAnswer:
         repair = "ask for the form in the prompt, or widen the output type"
         return BadAnswer(message, where=self._where, repair=repair)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFunction:
+    """A function whose result is the answer; made by `result_of`."""
+
+    function: Callable[..., object]
+
+    @property
+    def returns(self) -> object:
+        """The type of its results, as it is annotated."""
+        return Injected.of(self.function).returns
+
+
+@overload
+def result_of(function: Callable[..., Coroutine[Any, Any, T]]) -> TypeForm[T]: ...
+@overload
+def result_of(function: Callable[..., T]) -> TypeForm[T]: ...
+def result_of(function: Callable[..., Any]) -> TypeForm[Any]:
+    """Return the `output=` of an agent whose answers are the results of a function.
+
+    The model answers with the function's arguments, as JSON. The function's ValueError is sent back to the model, as
+    that of `check=`. Its call is recorded with its result: a run that is resumed does not make it again. Rules and
+    placeholders give the result itself, without a call.
+
+    Args:
+        function: Makes the answer, sync or async. Like a tool it gets resources and `ctx` by name.
+
+    Raises:
+        DefinitionError: It is no function, or what it returns is not annotated.
+
+    Example:
+        >>> def halve(number: int) -> int:
+        ...     if number % 2:
+        ...         raise ValueError("give an even number")
+        ...     return number // 2
+        >>> model = ScriptedModel([{"number": 7}, {"number": 8}])
+        >>> Agent("halving", model=model, prompt="Think of a number.", output=result_of(halve)).run_sync()
+        4
+    """
+    made = OutputFunction(function)
+    if not inspect.isroutine(function) or made.returns is Any:
+        repair = "give a function whose result is annotated: def refund(amount: int) -> Refund"
+        raise DefinitionError(f"result_of({function!r})", where="output=", repair=repair)
+    return cast("TypeForm[Any]", made)
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,4 +431,4 @@ def _short(value: object) -> str:
     return clipped(text, _SHOWN)
 
 
-__all__ = ["KEY", "Output"]
+__all__ = ["KEY", "Output", "OutputFunction", "result_of"]

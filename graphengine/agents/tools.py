@@ -161,7 +161,7 @@ class Tool(Generic[P, R_co]):
             DefinitionError: A remaining parameter has a type without a JSON form, or a name that providers do not
                 accept, or is `ctx` outside a run.
         """
-        schema = self.schema if self.schema is not None else self._form(given).schema
+        schema = self.schema if self.schema is not None else self.form(given).schema
         return ToolSpec(self.name, self.description, schema)
 
     @property
@@ -238,7 +238,7 @@ class Tool(Generic[P, R_co]):
 
     def values(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
         """Return a model's arguments, which fit, as the function gets them, without the names in `given`."""
-        return self.written(arguments) if self.schema is not None else self._form(given).read(arguments)
+        return self.written(arguments) if self.schema is not None else self.form(given).read(arguments)
 
     def mismatch(self, arguments: str, given: Mapping[str, object]) -> ToolOutcome | None:
         """Validate a model's arguments without calling the function.
@@ -263,11 +263,12 @@ class Tool(Generic[P, R_co]):
         function = cast("Callable[..., object]", self.function)
         if self.schema is not None:
             return functools.partial(function, as_object(arguments, _plain_object))
-        form = self._form(given)
+        form = self.form(given)
         provided = {name: given[name] for name in form.injected if name in given}
         return functools.partial(function, **form.read(arguments), **provided)
 
-    def _form(self, given: Collection[str]) -> Form:
+    def form(self, given: Collection[str]) -> Form:
+        """Return what a model fills in, if the run provides these names."""
         signature = cast("Signature", self._signature)
         provided = {*given, *self.inputs, *([KEY_NAME] if self.effect not in (None, "read") else [])}
         injected = signature.injected(provided)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import dataclass, field, is_dataclass, make_dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, Optional, TypeVar, cast
+from types import new_class
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Generic, Optional, TypedDict, TypeVar, cast
 
-from graphengine.agents.agent import graphs_of, reads_of
+from pydantic import BaseModel, create_model
+from typing_extensions import is_typeddict, override
+
+from graphengine.agents.agent import by_name, graphs_of, reads_of
 from graphengine.agents.given import Given
 from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.errors import DefinitionError, GraphEngineError
@@ -15,14 +19,16 @@ from graphengine.graph.definition import GraphDefinition
 from graphengine.graph.options import END, START
 from graphengine.models.base import Message
 from graphengine.reducers import extend
+from graphengine.state.declared import StandIn, model_of
 from graphengine.state.injection import NO_DEFAULT
 from graphengine.state.path import parse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
+    from graphengine.graph.options import Limits
     from graphengine.runner.result import Result
     from graphengine.runner.run import Run
     from graphengine.runner.runner import Runner
@@ -37,7 +43,7 @@ QUESTION: Final = "question"
 
 
 def graph_of_agent(
-    agent: Agent[Any], kind: Callable[..., G], resources: Mapping[str, Callable[[], object]] | None = None
+    agent: Agent[Any, Any], kind: Callable[..., G], resources: Mapping[str, Callable[[], object]] | None = None
 ) -> G:
     """Return the graph that runs one agent. Its state has what the agent reads, and `answer`.
 
@@ -54,6 +60,31 @@ def graph_of_agent(
     """
     _check_agent(agent)
     given = resources or {}
+    declared = None if agent.inputs is None else model_of(agent.inputs).model_fields
+    fields = _read_fields(agent, given) if declared is None else {}
+    known = fields if declared is None else declared
+    inputs = None if agent.prompt else {name: name for name in known if name != agent.memory}
+    if agent.memory and not agent.memory.isidentifier():
+        text = f"{agent.name} keeps its conversation in {agent.memory}, a part of a field"
+        repair = 'run it alone with memory="messages"'
+        raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
+    if agent.memory and (declared is None or agent.memory not in declared):
+        fields[agent.memory] = (agent.memory, Annotated[list[Message], extend], field(default_factory=list))
+    if ANSWER in known:
+        repair = "give its input another name"
+        raise DefinitionError(f"{agent.name} reads {ANSWER}", where=f"agent {agent.name}", repair=repair)
+    fields[ANSWER] = (ANSWER, Optional[cast("Any", agent.output)], field(default=None))  # noqa: UP045 - of a value
+    state = make_dataclass(agent.name, fields.values(), kw_only=True) if declared is None else _begun_by(agent, fields)
+    used = {name: make for name, make in given.items() if name not in known}
+    graph = kind(agent.name, state, result=ANSWER, resources=used)
+    node = agent.name if agent.name.isidentifier() else "agent"
+    graph.add_node(node, agent, inputs=inputs, writes=ANSWER)
+    graph.add_path(START, node, END)
+    return graph
+
+
+def _read_fields(agent: Agent[Any, Any], given: Collection[str]) -> dict[str, tuple[str, Any, Any]]:
+    """Return a field for each thing that an agent without `inputs=` reads, and that no resource is."""
     fields: dict[str, tuple[str, Any, Any]] = {} if agent.prompt else {QUESTION: (QUESTION, Given, field())}
     for each in reads_of(agent):
         root = parse(each.name).root
@@ -62,29 +93,56 @@ def graph_of_agent(
         default = field() if each.default is NO_DEFAULT else field(default_factory=partial(copy, each.default))
         is_typed = root == each.name and each.annotation is not Any
         fields[root] = (root, each.annotation if is_typed else Given, default)
-    inputs = None if agent.prompt else {name: name for name in fields}
-    if agent.memory and not agent.memory.isidentifier():
-        text = f"{agent.name} keeps its conversation in {agent.memory}, a part of a field"
-        repair = 'run it alone with memory="messages"'
-        raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
-    if agent.memory:
-        fields[agent.memory] = (agent.memory, Annotated[list[Message], extend], field(default_factory=list))
-    if ANSWER in fields:
-        repair = "give its input another name"
-        raise DefinitionError(f"{agent.name} reads {ANSWER}", where=f"agent {agent.name}", repair=repair)
-    fields[ANSWER] = (ANSWER, Optional[cast("Any", agent.output)], field(default=None))  # noqa: UP045 - of a value
-    state = make_dataclass(agent.name, fields.values(), kw_only=True)
-    used = {name: make for name, make in given.items() if name not in fields}
-    graph = kind(agent.name, state, result=ANSWER, resources=used)
-    node = agent.name if agent.name.isidentifier() else "agent"
-    graph.add_node(node, agent, inputs=inputs, writes=ANSWER)
-    graph.add_path(START, node, END)
-    return graph
+    return fields
+
+
+class _Begun(StandIn):
+    """A state that an instance of an agent's `inputs=` begins, and that is shown as a subclass of it."""
+
+    __shown__: ClassVar[type[BaseModel]]
+
+    @classmethod
+    @override
+    def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
+        """Return what is shown, with these values."""
+        return cls.__shown__.model_construct(_fields_set, **values)
+
+
+def _begun_by(agent: Agent[Any, Any], fields: Mapping[str, tuple[str, Any, Any]]) -> type[BaseModel]:
+    """Return the state of an agent with `inputs=`: all of that type, its validators too, and these fields."""
+    given: Any = agent.inputs
+    is_keyed = is_typeddict(given)
+
+    def body(names: dict[str, Any]) -> None:
+        names["__module__"] = given.__module__
+        names["__annotations__"] = {name: kind for name, kind, _ in fields.values()}
+        if issubclass(given, BaseModel):
+            names |= {name: None if name == ANSWER else [] for name in fields}
+        elif not is_keyed:
+            names |= {name: default for name, _, default in fields.values()}
+
+    shown: Any = new_class(agent.name, (given,), {"total": False} if is_keyed else {}, body)
+    if not is_keyed and is_dataclass(shown):
+        shown = dataclass(kw_only=True, frozen=vars(given)["__dataclass_params__"].frozen)(cast("Any", shown))
+    made: Any = create_model(agent.name, __base__=(_Begun, model_of(shown)), __module__=given.__module__)
+    made.__declared__, made.__shown__ = given, model_of(shown)
+    return cast("type[BaseModel]", made)
 
 
 def _check_agent(agent: object) -> None:
     if isinstance(agent, GraphDefinition):
         raise DefinitionError(f"{agent!r} is not an Agent", repair="await runner.start(graph, state).result()")
+
+
+class RunOptions(TypedDict, total=False):
+    """The options of `Runner.run` and `Runner.stream`."""
+
+    run_id: str | None
+    limits: Limits | None
+    after: str | None
+    chat: str | None
+    idempotency_key: str | None
+    tags: Iterable[str] | None
 
 
 class RunWaits(GraphEngineError):
@@ -137,7 +195,7 @@ class Asked(Generic[T]):
     """
 
     runner: Runner
-    agent: Agent[T]
+    agent: Agent[T, Any]
     resources: frozenset[str]
     inputs: Mapping[str, object]
     options: Mapping[str, Any]
@@ -191,7 +249,11 @@ def _given_by_the_runner() -> object:
 
 
 def asked(
-    runner: Runner, agent: Agent[T], resources: Collection[str], inputs: Mapping[str, object], options: dict[str, Any]
+    runner: Runner,
+    agent: Agent[T, Any],
+    resources: Collection[str],
+    given: tuple[object, Mapping[str, object]],
+    options: dict[str, Any],
 ) -> Asked[T]:
     """Return what `Runner.run` and `Runner.stream` were asked to do.
 
@@ -199,30 +261,32 @@ def asked(
         runner: Drives the run.
         agent: The agent.
         resources: The names of the Runner's resources.
-        inputs: What the agent reads.
+        given: What the agent reads, as one value, and by name.
         options: The options of the run, None where none was given.
 
     Raises:
         DefinitionError: It is no agent, or it reads something that has the name of an option and was given by name.
+        InputError: The one value is not of the type of its inputs.
     """
     _check_agent(agent)
-    given = {name: value for name, value in options.items() if value is not None}
+    inputs = by_name(agent, *given)
+    options = {name: value for name, value in options.items() if value is not None}
     reads = {parse(each.name).root for each in reads_of(agent)}
-    for name in sorted((given.keys() & reads) - inputs.keys()):
+    for name in sorted((options.keys() & reads) - inputs.keys()):
         text = f"{agent.name} reads {name!r}, which is an option of the run too"
         repair = f"give what it reads as one mapping: runner.run({agent.name}, {{{name!r}: …}})"
         raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
-    if "chat" not in given:
-        if "idempotency_key" in given:
+    if "chat" not in options:
+        if "idempotency_key" in options:
             text, repair = "idempotency_key= is of a turn of a conversation", "give chat= too, or run_id= in its place"
             raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
-        return Asked(runner, agent, frozenset(resources), inputs, given)
+        return Asked(runner, agent, frozenset(resources), inputs, options)
     from graphengine.api.chats import Turn  # noqa: PLC0415 - it needs this module
 
-    if refused := sorted(given.keys() & {"run_id", "after"}):
-        repair = f"leave {refused[0]} out: the run's id is {agent.name}-{given['chat']}, and its memory goes on"
+    if refused := sorted(options.keys() & {"run_id", "after"}):
+        repair = f"leave {refused[0]} out: the run's id is {agent.name}-{options['chat']}, and its memory goes on"
         raise DefinitionError(f"chat= and {refused[0]}= exclude each other", where=f"agent {agent.name}", repair=repair)
-    return Turn(runner, agent, frozenset(resources), inputs, given)
+    return Turn(runner, agent, frozenset(resources), inputs, options)
 
 
 __all__ = ["Asked", "RunWaits", "asked", "graph_of_agent"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass, field, make_dataclass, replace
+from dataclasses import dataclass, field, make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Optional, TypeVar, cast
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ from graphengine.models.base import Message
 from graphengine.reducers import Replace, extend
 from graphengine.runner.arguments import plan_of
 from graphengine.runner.run_events import StepRecorded
+from graphengine.state.declared import values_of
 from graphengine.state.encoded import opened
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _MEMORY: Final = "messages"
 """The field of the conversation, if the agent names none."""
 
 
-def chat_of_agent(agent: Agent[Any], alone: GraphDefinition[Any]) -> GraphDefinition[Any]:
+def chat_of_agent(agent: Agent[Any, Any], alone: GraphDefinition[Any]) -> GraphDefinition[Any]:
     """Return the graph of a conversation with an agent: it listens, replies, and listens again.
 
     A message `null` ends it.
@@ -51,7 +52,7 @@ def chat_of_agent(agent: Agent[Any], alone: GraphDefinition[Any]) -> GraphDefini
         DefinitionError: The agent reads `turn`.
     """
     memory = agent.memory or _MEMORY
-    speaker = agent if agent.memory else replace(agent, memory=memory)
+    speaker = agent if agent.memory else agent.but(memory=memory)
     if TURN in plan_of(alone).state.fields:
         repair = "give its input another name"
         raise DefinitionError(f"{agent.name} reads {TURN}", where=f"agent {agent.name}", repair=repair)
@@ -72,8 +73,8 @@ def chat_of_agent(agent: Agent[Any], alone: GraphDefinition[Any]) -> GraphDefini
         message = await ctx.receive(TURN, dict[str, Any] | None)
         if message is None:
             return {TURN: ""}
-        said = before.rebuild(message["given"])
-        found: dict[str, object] = {TURN: message["id"], **{name: getattr(said, name) for name in inputs}}
+        said = values_of(before.rebuild(message["given"]))
+        found: dict[str, object] = {TURN: message["id"], **{name: said.get(name) for name in inputs}}
         if any(each.role == "summary" for each in messages[1:]):
             found[memory] = Replace(effective(messages))  # the summary, and what it does not replace
         return found

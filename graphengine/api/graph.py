@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from graphengine.compile.checking import check_with
 from graphengine.graph.definition import GraphDefinition
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 S = TypeVar("S")
+Inputs = TypeVar("Inputs")
 
 
 class Graph(GraphDefinition[S]):
@@ -70,11 +71,18 @@ class Graph(GraphDefinition[S]):
         3
     """
 
+    @overload
     @classmethod
-    def of(cls, agent: Agent[Any]) -> Graph[Any]:
+    def of(cls, agent: Agent[Any]) -> Graph[Any]: ...
+    @overload
+    @classmethod
+    def of(cls, agent: Agent[Any, Inputs]) -> Graph[Inputs]: ...
+    @classmethod
+    def of(cls, agent: Agent[Any, Any]) -> Graph[Any]:
         """Return the graph of one node that `runner.run(agent, …)` runs, to start, resume, branch or serve its runs.
 
-        Its state has what the agent reads, and `answer`, its result. An agent without a prompt reads `question`.
+        Its state has what the agent reads, and `answer`, its result: an instance of a subclass of `inputs=`, if the
+        agent has that, which an instance of it begins. An agent without a prompt reads `question`.
 
         Raises:
             DefinitionError: The agent reads a field of the name `answer`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 
 from graphengine.agents.model_routing import Models
 from graphengine.api.places import store_at
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.model_routing import GivenModels
+    from graphengine.api.agent_runs import RunOptions
     from graphengine.engine.snapshot import Snapshot
     from graphengine.graph.definition import Limits
     from graphengine.graph.effect import Effects
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+Inputs = TypeVar("Inputs")
 
 
 class Runner(QueueRunner, Records):
@@ -103,10 +105,29 @@ class Runner(QueueRunner, Records):
             ),
         )
 
-    async def run(  # noqa: PLR0913 - the options of a run
+    @overload
+    async def run(
         self,
         agent: Agent[T],
         inputs: Mapping[str, object] | None = None,
+        /,
+        *,
+        run_id: str | None = None,
+        limits: Limits | None = None,
+        after: str | None = None,
+        chat: str | None = None,
+        idempotency_key: str | None = None,
+        tags: Iterable[str] | None = None,
+        **more: object,
+    ) -> T: ...
+    @overload
+    async def run(
+        self, agent: Agent[T, Inputs], inputs: Inputs | None = None, /, **options: Unpack[RunOptions]
+    ) -> T: ...
+    async def run(  # noqa: PLR0913 - the options of a run
+        self,
+        agent: Agent[T, Any],
+        inputs: object = None,
         /,
         *,
         run_id: str | None = None,
@@ -123,7 +144,8 @@ class Runner(QueueRunner, Records):
 
         Args:
             agent: The agent. Its functions and tools can take the Runner's resources by name.
-            inputs: What it reads, as a mapping: for names that are those of options.
+            inputs: What it reads, of the type that its `inputs=` names; without that a mapping, for names that are
+                those of options.
             run_id: The run's id; generated if not given. A run that has it already is resumed: what it recorded is not
                 done again, and if it is over, its answer is returned.
             limits: As for `start`.
@@ -156,12 +178,31 @@ class Runner(QueueRunner, Records):
 
         options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags, "chat": chat}
         options |= {"idempotency_key": idempotency_key}
-        return await asked(self, agent, self._given, {**(inputs or {}), **more}, options).answer()
+        return await asked(self, agent, self._given, (inputs, more), options).answer()
 
-    def stream(  # noqa: PLR0913 - the options of a run
+    @overload
+    def stream(
         self,
         agent: Agent[T],
         inputs: Mapping[str, object] | None = None,
+        /,
+        *,
+        run_id: str | None = None,
+        limits: Limits | None = None,
+        after: str | None = None,
+        chat: str | None = None,
+        idempotency_key: str | None = None,
+        tags: Iterable[str] | None = None,
+        **more: object,
+    ) -> AsyncGenerator[AgentEvent | T, None]: ...
+    @overload
+    def stream(
+        self, agent: Agent[T, Inputs], inputs: Inputs | None = None, /, **options: Unpack[RunOptions]
+    ) -> AsyncGenerator[AgentEvent | T, None]: ...
+    def stream(  # noqa: PLR0913 - the options of a run
+        self,
+        agent: Agent[T, Any],
+        inputs: object = None,
         /,
         *,
         run_id: str | None = None,
@@ -191,7 +232,7 @@ class Runner(QueueRunner, Records):
 
         options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags, "chat": chat}
         options |= {"idempotency_key": idempotency_key}
-        return asked(self, agent, self._given, {**(inputs or {}), **more}, options).events()
+        return asked(self, agent, self._given, (inputs, more), options).events()
 
     if not TYPE_CHECKING:  # type checkers know that it has none of these
 

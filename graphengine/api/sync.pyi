@@ -4,11 +4,12 @@ from concurrent.futures import Executor
 from datetime import timedelta
 from os import PathLike
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, overload
+from typing import Any, Generic, Self, TypeVar, Unpack, overload
 
 from graphengine.agents.agent import Agent
 from graphengine.agents.live_events import AgentEvent
 from graphengine.agents.model_routing import GivenModels
+from graphengine.api.agent_runs import RunOptions
 from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
 from graphengine.graph.definition import GraphDefinition, Limits
@@ -31,6 +32,7 @@ from graphengine.worker.schedules import Schedule
 
 S = TypeVar("S")
 T = TypeVar("T")
+Inputs = TypeVar("Inputs")
 
 class SyncRunner:
     def __init__(
@@ -153,6 +155,7 @@ class SyncRunner:
     def unschedule(self, name: str) -> None: ...
     def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule: ...
     def limit_queue(self, queue: str, limits: QueueLimits | None) -> None: ...
+    @overload
     def run(
         self,
         agent: Agent[T],
@@ -167,6 +170,9 @@ class SyncRunner:
         tags: Iterable[str] | None = None,
         **more: object,
     ) -> T: ...
+    @overload
+    def run(self, agent: Agent[T, Inputs], inputs: Inputs | None = None, /, **options: Unpack[RunOptions]) -> T: ...
+    @overload
     def stream(
         self,
         agent: Agent[T],
@@ -180,6 +186,10 @@ class SyncRunner:
         idempotency_key: str | None = None,
         tags: Iterable[str] | None = None,
         **more: object,
+    ) -> Iterator[AgentEvent | T]: ...
+    @overload
+    def stream(
+        self, agent: Agent[T, Inputs], inputs: Inputs | None = None, /, **options: Unpack[RunOptions]
     ) -> Iterator[AgentEvent | T]: ...
 
 class SyncRun(Generic[S]):

@@ -1,7 +1,8 @@
 """The public API is typed: mypy --strict and pyright's strict mode both read this file."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_type
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, assert_type
 
 from pydantic import BaseModel, Field
 
@@ -24,6 +25,7 @@ from graphengine import (
     Runner,
     ScriptedModel,
     Settings,
+    SyncRunner,
     Window,
     ask,
     iterations,
@@ -31,7 +33,7 @@ from graphengine import (
     tool,
     value,
 )
-from graphengine.agents import guard
+from graphengine.agents import guard, result_of
 from graphengine.agents.live_events import AgentEvent
 from graphengine.runner.result import PastRun
 
@@ -149,6 +151,57 @@ async def test_types_of_agents() -> None:
         Agent("n", model=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         Runner(models={"n": 5})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
         tool(size_of)(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class Question(TypedDict):
+    """What the first agent reads."""
+
+    city: str
+
+
+@dataclass
+class Days:
+    """What the second one reads."""
+
+    days: int
+
+
+async def test_types_of_inputs() -> None:
+    """An agent with `inputs=` takes nothing else, wherever it is run; its graph begins with them."""
+    forecaster = Agent("forecaster", inputs=Question, prompt="Rain in {city}?", model=ScriptedModel(["Yes."] * 2))
+    counter = Agent("counter", inputs=Days, prompt="Rain in {days} days?", output=int, model=ScriptedModel(["3"] * 3))
+    assert_type(forecaster, Agent[str, Question])
+    assert_type(counter, Agent[int, Days])
+    assert_type(counter.but(name="b"), Agent[int, Days])
+    assert_type(counter.but(output=float), Agent[float, Days])
+    assert_type(Agent("n", prompt="{city}").but(inputs=Question), Agent[str, Question])
+    assert_type(await forecaster.run(Question(city="Bern")), str)
+    assert_type(await forecaster.run({"city": "Bern"}), str)
+    assert_type((await counter.answer(Days(2))).value, int)
+    async with Runner() as runner:
+        assert_type(await runner.run(counter, Days(2), run_id="r"), int)
+        assert_type(await runner.run(counter, run_id="r"), int)
+        run = runner.start(Graph.of(counter), Days(2))
+        assert_type(run, Run[Days])
+        assert_type((await run.result()).state.days, int)
+    assert_type(Agent("n", output=result_of(size_of)), Agent[int])
+    assert_type(Agent("n", output=result_of(fetch), inputs=Days), Agent[Review, Days])
+    anybody: list[Agent[object, Any]] = [forecaster, counter, Agent("n", prompt="{city}")]
+    assert anybody
+    if TYPE_CHECKING:
+        # As above: each line is wrong.
+        await forecaster.run(city="Bern")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+        await forecaster.run({"city": 5})  # type: ignore[typeddict-item]  # pyright: ignore[reportArgumentType]
+        await counter.run(Question(city="Bern"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        counter.run_sync({"days": 2})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        counter.stream(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await Agent("n").run(5)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+        Agent("n", inputs=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await runner.run(counter, Question(city=""))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        runner.stream(counter, 5)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        await runner.run(counter, days=2)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        SyncRunner().run(counter, 5)  # type: ignore[misc]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        runner.start(Graph.of(counter), 5)  # type: ignore[misc]  # pyright: ignore[reportArgumentType]
 
 
 async def fetch(url: str) -> Review:
