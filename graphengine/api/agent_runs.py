@@ -124,7 +124,8 @@ def _begun_by(agent: Agent[Any, Any], fields: Mapping[str, tuple[str, Any, Any]]
     shown: Any = new_class(agent.name, (given,), {"total": False} if is_keyed else {}, body)
     if not is_keyed and is_dataclass(shown):
         shown = dataclass(kw_only=True, frozen=vars(given)["__dataclass_params__"].frozen)(cast("Any", shown))
-    made: Any = create_model(agent.name, __base__=(_Begun, model_of(shown)), __module__=given.__module__)
+    base = (_Begun, model_of(shown))
+    made: Any = create_model(agent.name, __base__=base, __module__=given.__module__, __doc__=given.__doc__)
     made.__declared__, made.__shown__ = given, model_of(shown)
     return cast("type[BaseModel]", made)
 

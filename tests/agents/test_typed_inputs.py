@@ -167,6 +167,18 @@ async def test_an_agent_without_a_prompt_shows_all_of_them() -> None:
     assert [message.role for message in result.state.messages] == ["user", "assistant"]  # type: ignore[attr-defined]
 
 
+async def test_inputs_that_are_all_defaults_are_a_turn_of_a_conversation() -> None:
+    """They are given, though none differs."""
+
+    @dataclass
+    class Tide:
+        place: str = "Brest"
+
+    agent = Agent("tides", inputs=Tide, prompt="Tides in {place}?", model=ScriptedModel(["High."]))
+    async with Runner() as runner:
+        assert await runner.run(agent, Tide(), chat="ada") == "High."
+
+
 async def test_a_run_is_resumed_by_another_process(tmp_path: Any) -> None:
     """Its graph is the same there."""
     async with Runner(tmp_path / "runs.db", models=ScriptedModel([])) as runner:

@@ -1,9 +1,12 @@
 """Routers and recordings over the adapters of providers, each with a real server at the other end."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from graphengine import Agent
+from graphengine.agents import result_of
 from graphengine.models import Closes, Message, Model, RecordedModel, Request, Response, Router, ToolCall, model_of
 from tests.conformance.model_scenes import Fails, Says, Tears
 from tests.models.edge_server import EdgeServer
@@ -73,3 +76,20 @@ async def test_a_conversation_is_recorded_once_and_can_be_continued_anywhere(
     later = Message(role="tool", call_id="call_1", text="6")
     onward = model_of(str(every_model(edge)[number]))
     assert (await answered(onward, question, reply, later)).content == "and on"
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+async def test_a_function_makes_the_answer(number: int, edge: EdgeServer) -> None:
+    """Each API is held to the schema of its arguments, and told what it refused."""
+
+    def double(euros: int, name: str = "Ada") -> str:
+        if euros > 10:
+            raise ValueError("at most 10 euros")
+        return f"{name}: {2 * euros}"
+
+    edge.play(Says('{"euros": 11, "name": "Ada"}'), Says('{"euros": 4, "name": "Bo"}'))
+    agent = Agent("payer", prompt="Pay.", model=every_model(edge)[number], output=result_of(double))
+    assert await agent.run() == "Bo: 8"
+    first, second = (json.dumps(each.body) for each in edge.received())
+    assert '"euros": {"type": "integer"' in first
+    assert "at most 10 euros" in second
