@@ -346,7 +346,7 @@ async def _resumed(
     driving = await life.claimed(snapshot, size_bytes, info=look.info)
     driving.fence = look.fence or 0
     crashed = snapshot.status == "running" and look.held
-    # A worker can begin others beside it at any time, until it was told to let this one be alone.
+    # A worker can begin others beside it at any time, unless it drives this one alone.
     shared_process = life.claim.gives_way or shared.opening > 1 or bool(shared.driven.keys() - {life.id})
     inbox = await store.inbox([life.id]) if look.inbox is None else look.inbox
     stale = [message.id for message in inbox if message.kind == "stop" and life.claim.asked]
