@@ -258,6 +258,14 @@ DATABASE: Final = click.Option(
     help="The database of runs: a file, or postgresql://user@host/database with the password in PGPASSWORD. If not "
     "given, the `store` of [tool.graphengine] in pyproject.toml, else the project's checkpoints/runs.db.",
 )
+CHECKED_DATABASE: Final = click.Option(
+    ["--store", "database"],
+    metavar="PATH|ADDRESS",
+    type=_Database(path_type=Path, readable=False),
+    expose_value=False,
+    callback=_kept,
+    help="Check also whether the runs in this database that have not ended fit the graphs. It is only read.",
+)
 graph = click.option(
     "--graph",
     "reference",

@@ -25,7 +25,7 @@ from graphengine.records.selection import unfinished
 from graphengine.stores.base import status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.plan import Plan
@@ -160,7 +160,13 @@ class Preflight:
         return "\n".join([*lines, *(draft for drafts in self.drafts.values() for draft in drafts)])
 
 
-async def preflight(store: Store, plans: Mapping[str, Plan[Any]], newer_seconds: float | None = None) -> Preflight:
+async def preflight(
+    store: Store,
+    plans: Mapping[str, Plan[Any]],
+    *,
+    newer_seconds: float | None = None,
+    names: Collection[str] | None = None,
+) -> Preflight:
     """Return whether each run that has not ended fits its graph; nothing is written.
 
     A run that a process drives now counts as of its last step.
@@ -169,6 +175,7 @@ async def preflight(store: Store, plans: Mapping[str, Plan[Any]], newer_seconds:
         store: The open store.
         plans: Today's plans by the name of their graph.
         newer_seconds: Only runs whose last step is not older.
+        names: Only runs of graphs with these names; None for all.
 
     Raises:
         StoreError: The runs cannot be read.
@@ -177,6 +184,8 @@ async def preflight(store: Store, plans: Mapping[str, Plan[Any]], newer_seconds:
     changed: list[RunInfo] = []
     async for info in unfinished(store, newer_seconds):
         plan = plans.get(info.graph)
+        if names is not None and info.graph not in names:
+            continue
         if plan is not None and plan.fingerprint != info.fingerprint:
             changed.append(info)
         else:
@@ -281,7 +290,9 @@ def _needed(plan: Plan[Any], spec: GraphSpec | None) -> frozenset[str] | None:
     if not recorded or state.whole or takes_others or any(step.state is not None for step in steps):
         return None
     today = plan.graph_spec.get("state", {})
-    known = {name for name, kind in state.fields.items() if kind.plain or (kind.exact and _PLAIN.fullmatch(today[name]))}
+    known = {
+        name for name, kind in state.fields.items() if kind.plain or (kind.exact and _PLAIN.fullmatch(today[name]))
+    }
     same = {name for name in known if recorded.get(name) == today[name]}
     return frozenset(name for name, kind in state.fields.items() if name not in same or kind.secret or kind.own)
 

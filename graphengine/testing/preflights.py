@@ -40,10 +40,10 @@ async def preflight(
     plans = {graph.name: graph.compile() for graph in graphs}
     if not isinstance(store, str | PathLike):
         await store.open()
-        return await preflights.preflight(store, plans, newer_seconds)
+        return await preflights.preflight(store, plans, newer_seconds=newer_seconds)
     opened = store_at(store, read_only=True)
     try:
         await opened.open()
-        return await preflights.preflight(opened, plans, newer_seconds)
+        return await preflights.preflight(opened, plans, newer_seconds=newer_seconds)
     finally:
         await opened.close()
