@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
-    from graphengine.cli.documents import Waiting
+    from graphengine.cli.documents import RunsChecked
     from graphengine.cli.project import GraphFileBroken, Listed
     from graphengine.errors import Problem
     from graphengine.migration.preflight import Preflight
@@ -92,7 +92,7 @@ def check(context: CommandContext, references: tuple[str, ...], *, strict: bool,
     else:
         _show_check(context, checked, errors, warnings)
         if found is not None:
-            _show_waiting(context, found)
+            _show_runs(context, found)
     if errors or (strict and warnings):
         return Exit.USAGE
     return Exit.FINISHED if found is None or found.fits else Exit.WAITING
@@ -168,8 +168,8 @@ def _check_document(
         for each in checked
         if each.broken is not None
     ]
-    waiting = UNSET if found is None else _waiting_document(context, found)
-    return Checked(errors=counts[0], warnings=counts[1], graphs=graphs, broken=broken, waiting=waiting)
+    runs = UNSET if found is None else _runs_document(context, found)
+    return Checked(errors=counts[0], warnings=counts[1], graphs=graphs, broken=broken, runs=runs)
 
 
 def _show_check(context: CommandContext, checked: Sequence[_Checked], errors: int, warnings: int) -> None:
@@ -250,13 +250,13 @@ def _preflight(
     return context.read(lambda store: preflight.preflight(store, plans, newer_seconds=since, names=names))
 
 
-def _waiting_document(context: CommandContext, found: Preflight) -> Waiting:
+def _runs_document(context: CommandContext, found: Preflight) -> RunsChecked:
     from msgspec import convert
 
-    from graphengine.cli.documents import Draft, FittedRuns, Waiting
+    from graphengine.cli.documents import Draft, FittedRuns, RunsChecked
     from graphengine.cli.places import shown
 
-    return Waiting(
+    return RunsChecked(
         database=shown(context.place.database),
         runs=found.runs,
         refused=found.refused,
@@ -265,7 +265,7 @@ def _waiting_document(context: CommandContext, found: Preflight) -> Waiting:
     )
 
 
-def _show_waiting(context: CommandContext, found: Preflight) -> None:
+def _show_runs(context: CommandContext, found: Preflight) -> None:
     """Show a table of the runs, then why some do not fit, and the drafts."""
     from graphengine.cli.steps import counted
 

@@ -573,7 +573,7 @@ class Draft(Part):
     code: str
 
 
-class Waiting(Part):
+class RunsChecked(Part):
     """The runs that have not ended, against today's graphs.
 
     Attributes:
@@ -599,14 +599,14 @@ class Checked(Document):
         warnings: The number of warnings.
         graphs: The checked graphs.
         broken: Files that cannot be run.
-        waiting: With `--store`: the runs that have not ended.
+        runs: With `--store`: the runs that have not ended.
     """
 
     errors: int
     warnings: int
     graphs: Sequence[CheckedGraph]
     broken: Sequence[Broken]
-    waiting: Waiting | UnsetType = UNSET
+    runs: RunsChecked | UnsetType = UNSET
 
 
 class Drawn(Document):

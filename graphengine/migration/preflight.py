@@ -45,7 +45,8 @@ _PLAIN: Final = re.compile(r"(?:list|dict|str|int|float|bool|None|Any|object|[\[
 _encode: Final = msgspec.json.Encoder(enc_hook=repr).encode
 
 
-class Reason(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Reason:
     """Why runs do not fit.
 
     Attributes:
@@ -329,7 +330,7 @@ def _reason(error: GraphEngineError) -> Reason:
 def _why(mismatch: Mismatch) -> Reason:
     ways = [f"put back {mismatch.back}"] if mismatch.back else []
     ways += [f"give {mismatch.default!r} a default"] if mismatch.default else []
-    ways += [mismatch.migration] if mismatch.migration else []
+    ways += [f"migrate the run: {mismatch.migration}"] if mismatch.migration else []
     return Reason("does_not_fit", _ITEM.sub("[]", mismatch.place), mismatch.text, "; or ".join(ways))
 
 
