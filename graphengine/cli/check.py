@@ -251,18 +251,11 @@ def _preflight(
 
 
 def _runs_document(context: CommandContext, found: Preflight) -> RunsChecked:
-    from msgspec import convert
-
-    from graphengine.cli.documents import Draft, FittedRuns, RunsChecked
+    from graphengine.cli.documents import RunsChecked
     from graphengine.cli.places import shown
 
-    return RunsChecked(
-        database=shown(context.place.database),
-        runs=found.runs,
-        refused=found.refused,
-        groups=[convert(group, FittedRuns, from_attributes=True) for group in found.groups],
-        drafts=[Draft(graph=name, code=code) for name, codes in found.drafts.items() for code in codes],
-    )
+    database = shown(context.place.database)
+    return RunsChecked(database, found.runs, found.refused, found.groups, found.drafts)
 
 
 def _show_runs(context: CommandContext, found: Preflight) -> None:
@@ -275,7 +268,7 @@ def _show_runs(context: CommandContext, found: Preflight) -> None:
     rows = [
         (
             *(group.graph, ", ".join(group.places), f"{group.runs:,}"),
-            ", ".join(f"{count:,} {status}" for status, count in group.statuses.most_common()),
+            ", ".join(f"{count:,} {status}" for status, count in group.statuses.items()),
             ", ".join((group.verdict, *group.migrations, *["asks again"] * group.asks_again)),
             group.examples[0],
         )

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from graphengine.databases.findings import Lost
 from graphengine.errors import Problem
 from graphengine.history.load import Wait
+from graphengine.migration.preflight import RunGroup
 from graphengine.records.retention import Vacuumed
 from graphengine.records.step_document import Document, Error, Failure, Part, Refusal
 from graphengine.state.ending import Ending
@@ -512,67 +513,6 @@ class CheckedGraph(Part):
     problems: Sequence[Problem]
 
 
-class Unfit(Part):
-    """A reason why runs do not fit today's graph.
-
-    Attributes:
-        code: `does_not_fit`, or the code of the error with which a resume would end.
-        place: The path of the node; "" for the state.
-        text: The reason, with the values of one such run.
-        repair: What to do about it.
-    """
-
-    code: str
-    place: str
-    text: str
-    repair: str
-
-
-class FittedRuns(Part):
-    """Runs that were recorded under one form of their graph and are at one place.
-
-    Attributes:
-        graph: The name of their graph.
-        fingerprint: The digest of the graph that they were recorded under.
-        verdict: `unchanged` (today's graph is that graph), `fits`, `migrates`, `refused`, `no_graph` (no graph of this
-            name can be used), or `unreadable`.
-        fits: Whether they continue.
-        runs: How many they are.
-        statuses: How many by status; a waiting run that only sleeps is `sleeping`.
-        places: The paths of the nodes that they are at; none for unchanged graphs, whose runs are not read.
-        examples: The ids of some of them.
-        reasons: Why they do not fit.
-        migrations: The migrations that a resume applies.
-        changes: What changed in the graph, old → new.
-        asks_again: Whether a resume asks their question again.
-    """
-
-    graph: str
-    fingerprint: str
-    verdict: Literal["unchanged", "fits", "migrates", "refused", "no_graph", "unreadable"]
-    fits: bool
-    runs: int
-    statuses: Mapping[str, int]
-    places: Sequence[str]
-    examples: Sequence[str]
-    reasons: Sequence[Unfit]
-    migrations: Sequence[str]
-    changes: Sequence[str]
-    asks_again: bool
-
-
-class Draft(Part):
-    """Code for `migrate=`, to be completed by a person.
-
-    Attributes:
-        graph: The name of the graph.
-        code: The code; `...` is what is not known.
-    """
-
-    graph: str
-    code: str
-
-
 class RunsChecked(Part):
     """The runs that have not ended, against today's graphs.
 
@@ -581,14 +521,14 @@ class RunsChecked(Part):
         runs: How many runs there are.
         refused: How many of them do not fit.
         groups: The runs; first those that do not fit.
-        drafts: What lets them continue.
+        drafts: Code for `migrate=` by graph, to be completed by a person; `...` is what is not known.
     """
 
     database: str
     runs: int
     refused: int
-    groups: Sequence[FittedRuns]
-    drafts: Sequence[Draft]
+    groups: Sequence[RunGroup]
+    drafts: Mapping[str, Sequence[str]]
 
 
 class Checked(Document):

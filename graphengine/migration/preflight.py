@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import Counter
+from collections.abc import Sequence  # noqa: TC003 - a document is made of these types
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -25,7 +25,7 @@ from graphengine.records.selection import unfinished
 from graphengine.stores.base import status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.plan import Plan
@@ -78,7 +78,7 @@ class _Fit(NamedTuple):
         return info.graph, info.fingerprint, self.verdict, self.places, self.migrations, why, self.asks_again
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunGroup:
     """Runs of one fingerprint at one place, for which today's graph has one answer.
 
@@ -88,7 +88,8 @@ class RunGroup:
         verdict: `unchanged` (today's graph is that graph), `fits`, `migrates` (fits with `migrations`), `refused`,
             `no_graph` (no graph of this name can be used), `unreadable`.
         places: The paths of the nodes that they are at, without the numbers of items; none for unchanged graphs.
-        statuses: How many runs there are by status; one that only sleeps is `sleeping`.
+        runs: How many runs there are.
+        statuses: How many by status; a waiting one that only sleeps is `sleeping`.
         examples: The ids of some of them.
         reasons: Why they do not fit.
         migrations: The migrations that a resume applies: the graph, and the versions from and to.
@@ -104,13 +105,9 @@ class RunGroup:
     migrations: Sequence[str] = ()
     changes: Sequence[str] = ()
     asks_again: bool = False
-    statuses: Counter[str] = field(default_factory=Counter)
+    runs: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
-
-    @property
-    def runs(self) -> int:
-        """How many runs there are."""
-        return self.statuses.total()
 
     @property
     def fits(self) -> bool:
@@ -120,7 +117,9 @@ class RunGroup:
     def add(self, info: RunInfo) -> None:
         """Count a run."""
         sleeps = info.status == "waiting" and info.summary is not None and info.summary.kind == "sleep"
-        self.statuses["sleeping" if sleeps else status_of(info)] += 1
+        status = "sleeping" if sleeps else status_of(info)
+        self.runs += 1
+        self.statuses[status] = self.statuses.get(status, 0) + 1
         if len(self.examples) < _EXAMPLES:
             self.examples.append(info.id)
 
@@ -261,13 +260,9 @@ class _Look:
                 self._note(mismatch, found.graphs)
             reasons = tuple(dict.fromkeys(_why(mismatch) for mismatch in found.mismatches))
             return _Fit("refused", places, reasons, changes=found.shift.changes)
-        migrations = tuple(
-            dict.fromkeys(
-                f"{graph.plan.graph} {graph.version} → {graph.plan.version}"
-                for graph in found.graphs.values()
-                if graph.steps
-            )
-        )
+        migrated = [graph for graph in found.graphs.values() if graph.steps]
+        versions = (f"{each.plan.graph} {each.version} → {each.plan.version}" for each in migrated)
+        migrations = tuple(dict.fromkeys(versions))
         verdict: Verdict = "migrates" if migrations else "fits"
         return _Fit(verdict, places, (), migrations, found.shift.changes, bool(found.shift.asks))
 
@@ -282,20 +277,21 @@ class _Look:
 def _needed(plan: Plan[Any], spec: GraphSpec | None) -> frozenset[str] | None:
     """Return the fields whose values can decide whether a run fits; None for all.
 
-    A value does not matter if its field still has the recorded type, and values of that type need no validation.
+    A value does not matter if its field still has the recorded type, and values of that type need no validation, unless
+    a migration, a validator or a default can read it.
     """
     state, recorded = plan.state, (spec or {}).get("state", {})
     version = (spec or {}).get("version", plan.version)
     steps = [step for older, step in plan.migrate.items() if older >= version]
-    takes_others = any(kind.info.default_factory_takes_validated_data for kind in state.fields.values())
-    if not recorded or state.whole or takes_others or any(step.state is not None for step in steps):
+    reads_others = any(kind.own or kind.info.default_factory_takes_validated_data for kind in state.fields.values())
+    if not recorded or state.whole or reads_others or any(step.state is not None for step in steps):
         return None
     today = plan.graph_spec.get("state", {})
     known = {
         name for name, kind in state.fields.items() if kind.plain or (kind.exact and _PLAIN.fullmatch(today[name]))
     }
     same = {name for name in known if recorded.get(name) == today[name]}
-    return frozenset(name for name, kind in state.fields.items() if name not in same or kind.secret or kind.own)
+    return frozenset(name for name, kind in state.fields.items() if name not in same or kind.secret)
 
 
 def _key(snapshot: Snapshot, names: frozenset[str] | None) -> bytes:
@@ -305,12 +301,13 @@ def _key(snapshot: Snapshot, names: frozenset[str] | None) -> bytes:
         phase = frame.phase
         place = (frame.id, frame.kind, frame.until, frame.at, type(phase).__name__, frame.choice)
         waits = [(name, wait.kind, wait.key, wait.choice) for name, wait in frame.waits.items()]
+        values = frame.values
         if frame.kind == "root" and names is not None:
-            values = {name: value for name, value in frame.values.items() if name in names}
-            frames.append((place, waits, sorted(frame.values), values))
-        else:
-            frames.append((place, waits, frame.values, frame.journal))
-        if isinstance(phase, Collecting | Forked):
+            values = {name: value if name in names else 0 for name, value in values.items()}
+        frames.append((place, waits, values, frame.journal))
+        if isinstance(phase, Collecting):
+            frames.append((phase.fields, phase.items, phase.done))
+        elif isinstance(phase, Forked):
             frames.append(phase)
     return _encode((snapshot.graph, snapshot.fingerprint, snapshot.pause, frames))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphengine.api.places import store_at
 from graphengine.migration import preflight as preflights
+from graphengine.migration.preflight import Preflight, Reason, RunGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 async def preflight(
     graphs: Iterable[Graph[Any]], store: str | PathLike[str] | Store, *, newer_seconds: float | None = None
-) -> preflights.Preflight:
+) -> Preflight:
     """Find out whether every run that has not ended would continue under today's graphs; nothing is written.
 
     Args:
@@ -47,3 +48,6 @@ async def preflight(
         return await preflights.preflight(opened, plans, newer_seconds=newer_seconds)
     finally:
         await opened.close()
+
+
+__all__ = ["Preflight", "Reason", "RunGroup", "preflight"]

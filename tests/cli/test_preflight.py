@@ -40,13 +40,13 @@ def test_a_run_that_does_not_fit_is_a_code_of_its_own(waiting: Path, invoke: Inv
     runs = document(found.stdout)["runs"]
     assert (runs["runs"], runs["refused"]) == (1, 1)
     (group,) = runs["groups"]
-    assert (group["verdict"], group["fits"], group["statuses"]) == ("refused", False, {"waiting": 1})
+    assert (group["verdict"], group["runs"], group["statuses"]) == ("refused", 1, {"waiting": 1})
     assert (group["places"], group["examples"]) == (["style", "listen"], ["w1"])
     (reason,) = group["reasons"]
     assert (reason["code"], reason["text"]) == ("does_not_fit", "field 'pages' is new and has no default")
     assert "field pages is new: int" in group["changes"]
-    (draft,) = runs["drafts"]
-    assert "old['pages'] = ...  # new: int" in draft["code"]
+    (draft,) = runs["drafts"]["waiting"]
+    assert "old['pages'] = ...  # new: int" in draft
 
 
 def test_an_error_of_a_graph_comes_first(waiting: Path, invoke: Invoke) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from graphengine import END, START, Context, Graph, Migration, Runner, ask
 from graphengine.databases.postgres import PostgresStore
@@ -138,6 +138,33 @@ async def test_the_names_of_types_that_are_the_same_can_hide_another_type(runner
     await runner.start(graph(old, "x"), run_id="without").result()
     found = await preflight([graph(new, "y")], runner.store)
     assert [(group.verdict, group.examples) for group in found.groups] == [("refused", ["with"]), ("fits", ["without"])]
+
+
+@pytest.mark.parametrize("kind", ["whole", "default", "migration"])
+async def test_what_code_can_read_matters(runner: Runner, looked: list[str], kind: str) -> None:
+    """A validator, a default or a migration can read every value, so each run is decided by itself."""
+
+    class Whole(Page):
+        @model_validator(mode="after")
+        def _few(self) -> "Whole":
+            assert self.rating < 2
+            return self
+
+    class Made(Page):
+        few: int = Field(default_factory=lambda values: values["rating"], lt=2, validate_default=True)
+
+    def moved(values: dict[str, Any]) -> dict[str, Any]:
+        assert values["rating"] < 2
+        return values
+
+    await begun(runner, paper(), 4)
+    state = {"whole": Whole, "default": Made}.get(kind, Page)
+    options: Any = {"version": 2, "migrate": {1: moved}} if kind == "migration" else {}
+    graph: Graph[Any] = Graph("paper", state, **options)
+    graph.add_node("check", ask("Now?", bool), writes="ok")
+    graph.add_path(START, "check", END)
+    found = await preflight([graph], runner.store)
+    assert (found.runs, found.refused, looked.count("decide")) == (4, 2, 4), found
 
 
 # -- what is said
