@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import Sequence  # noqa: TC003 - a document is made of these types
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 Verdict: TypeAlias = Literal["unchanged", "fits", "migrates", "refused", "no_graph", "unreadable"]
 
-_TOGETHER: Final = 64
+_TOGETHER: Final = 16
 """How many runs are read at a time."""
 _EXAMPLES: Final = 3
 _ITEM: Final = re.compile(r"\[\d+\]")
@@ -198,7 +199,7 @@ async def preflight(
     groups = sorted(look.groups.values(), key=lambda group: (group.fits, -group.runs, group.graph, group.places))
     drafts: dict[str, list[str]] = {}
     for (graph, _), (walked, mismatches) in sorted(look.unfit.items()):
-        drafts.setdefault(graph, []).append(draft_of(walked, list(mismatches)))
+        drafts.setdefault(graph, []).append(draft_of(walked, list(mismatches.values())))
     return Preflight(groups, drafts)
 
 
@@ -216,7 +217,7 @@ class _Look:
         self._names: dict[str, frozenset[str] | None] = {}
         self._fits: dict[bytes, _Fit] = {}
         self.groups: dict[tuple[object, ...], RunGroup] = {}
-        self.unfit: dict[tuple[str, int], tuple[Walked, dict[Mismatch, None]]] = {}
+        self.unfit: dict[tuple[str, int], tuple[Walked, dict[tuple[str, str], Mismatch]]] = {}
 
     def add(self, info: RunInfo, fit: _Fit) -> None:
         key = fit.group(info)
@@ -270,7 +271,8 @@ class _Look:
         """Keep a mismatch for the draft of a migration."""
         for graph in graphs.values():
             if (graph.plan.graph, graph.version) == (mismatch.graph, mismatch.version):
-                self.unfit.setdefault((mismatch.graph, mismatch.version), (graph, {}))[1][mismatch] = None
+                _, known = self.unfit.setdefault((mismatch.graph, mismatch.version), (graph, {}))
+                known.setdefault((mismatch.field, mismatch.at), mismatch)
                 return
 
 
@@ -309,7 +311,7 @@ def _key(snapshot: Snapshot, names: frozenset[str] | None) -> bytes:
             frames.append((phase.fields, phase.items, phase.done))
         elif isinstance(phase, Forked):
             frames.append(phase)
-    return _encode((snapshot.graph, snapshot.fingerprint, snapshot.pause, frames))
+    return blake2b(_encode((snapshot.graph, snapshot.fingerprint, snapshot.pause, frames))).digest()
 
 
 def _is_leaf(frame: Frame) -> bool:
