@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field, model_validator
+from typing_extensions import TypedDict
 
 from graphengine import END, START, Context, Graph, Migration, Runner, ask
 from graphengine.databases.postgres import PostgresStore
@@ -125,18 +126,22 @@ async def test_values_that_matter_are_decided_one_by_one(runner: Runner, looked:
     assert "less than or equal to 5" in str(found)
 
 
-async def test_the_names_of_types_that_are_the_same_can_hide_another_type(runner: Runner) -> None:
-    """A model with the same name can have other fields, so values of models are looked at."""
+@pytest.mark.parametrize("base", ["model", "dict"])
+async def test_the_names_of_types_that_are_the_same_can_hide_another_type(runner: Runner, base: str) -> None:
+    """A model or a TypedDict with the same name can have other fields, so their values are looked at."""
 
-    def graph(part: type[BaseModel], title: str) -> Graph[Any]:
-        state = type("State", (Page,), {"__annotations__": {"part": part | None}, "part": None})
+    def part(**fields: Any) -> Any:
+        if base == "dict":
+            return TypedDict("Part", fields)  # type: ignore[operator]  # made here
+        return type("Part", (BaseModel,), {"__annotations__": fields})
+
+    def graph(part: Any, title: str) -> Graph[Any]:
+        state = type("State", (Page,), {"__annotations__": {"parts": list[part]}, "parts": []})
         return paper(state, title=title)
 
-    old = type("Part", (BaseModel,), {"__annotations__": {"a": int}})
-    new = type("Part", (BaseModel,), {"__annotations__": {"a": int, "b": int}})
-    await runner.start(graph(old, "x"), {"part": {"a": 1}}, run_id="with").result()
-    await runner.start(graph(old, "x"), run_id="without").result()
-    found = await preflight([graph(new, "y")], runner.store)
+    await runner.start(graph(part(a=int), "x"), {"parts": [{"a": 1}]}, run_id="with").result()
+    await runner.start(graph(part(a=int), "x"), run_id="without").result()
+    found = await preflight([graph(part(a=int, b=int), "y")], runner.store)
     assert [(group.verdict, group.examples) for group in found.groups] == [("refused", ["with"]), ("fits", ["without"])]
 
 
