@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
+    from graphengine.cli.documents import RunsChecked
     from graphengine.cli.project import GraphFileBroken, Listed
     from graphengine.errors import Problem
+    from graphengine.migration.preflight import Preflight
     from graphengine.records.step_document import Document
 
 
@@ -43,40 +45,57 @@ class _Checked:
 
 @options.command(
     "check",
+    options.CHECKED_DATABASE,
     examples="""
         graphengine check                     # every graph of the project
         graphengine check review              # one of them
         graphengine check flows/review.py     # all graphs of a file
         graphengine check --strict --json     # for CI: a warning is an error too
+        graphengine check --store checkpoints/runs.db --since 30d   # before a deploy
     """,
     exits={
-        0: "no graph has an error",
+        0: "no graph has an error; with --store, and every run that has not ended fits",
         2: "a graph has an error, or a warning with --strict; or wrong usage",
+        3: "with --store: a run that has not ended does not fit",
     },
 )
 @click.argument("references", metavar="[FILE[:NAME]|NAME]…", nargs=-1, shell_complete=options.complete_graphs)
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
-def check(context: CommandContext, references: tuple[str, ...], *, strict: bool) -> int:
+@click.option(
+    "--since", type=options.Age(), metavar="AGE", help="With --store: only runs whose last step is newer, e.g. 30d."
+)
+def check(context: CommandContext, references: tuple[str, ...], *, strict: bool, since: float | None) -> int:
     """List every error and warning of graphs, by file and line.
 
     Without an argument, every graph of the project is checked; FILE means all graphs of a file. Each problem has its
     file and line, a stable code, and the repair. Files that cannot be run are listed too, and do not hide other
     problems.
+
+    With --store, each waiting, sleeping, queued, interrupted or running run in the database is compared with its graph:
+    whether a resume would continue it, with which migrations, or where and why not, with a draft of migrate=. Without
+    an argument, a run whose graph is not in the project does not fit either.
     """
     from graphengine.cli.context import Exit
     from graphengine.errors import GraphNotFound
 
+    if since is not None and context.database is None:
+        raise click.UsageError("--since selects runs of a database: add --store PATH")
     checked = [each for listed in _files(references) for each in _check(listed)]
     if not checked:
         where = ", ".join(references) or "[tool.graphengine] graphs"
         repair = 'define a graph at the top level of a file, as graph = Graph("name", State)'
         raise GraphNotFound("there is no graph to check", where=where, repair=repair)
     errors, warnings = sum(each.errors for each in checked), sum(each.warnings for each in checked)
+    found = _preflight(context, references, checked, since) if context.database is not None else None
     if context.json:
-        context.document(_check_document(checked, errors, warnings))
+        context.document(_check_document(context, checked, (errors, warnings), found))
     else:
         _show_check(context, checked, errors, warnings)
-    return Exit.USAGE if errors or (strict and warnings) else Exit.FINISHED
+        if found is not None:
+            _show_runs(context, found)
+    if errors or (strict and warnings):
+        return Exit.USAGE
+    return Exit.FINISHED if found is None or found.fits else Exit.WAITING
 
 
 def _files(references: Sequence[str]) -> Sequence[Listed]:
@@ -131,7 +150,11 @@ def _split(error: GraphFileBroken) -> tuple[str, int | None]:
     return (file, int(line)) if line.isdigit() else (error.where, None)
 
 
-def _check_document(checked: Sequence[_Checked], errors: int, warnings: int) -> Document:
+def _check_document(
+    context: CommandContext, checked: Sequence[_Checked], counts: tuple[int, int], found: Preflight | None
+) -> Document:
+    from msgspec import UNSET
+
     from graphengine.cli.documents import Broken, Checked, CheckedGraph
     from graphengine.records.step_document import refusal_of
 
@@ -145,7 +168,8 @@ def _check_document(checked: Sequence[_Checked], errors: int, warnings: int) -> 
         for each in checked
         if each.broken is not None
     ]
-    return Checked(errors=errors, warnings=warnings, graphs=graphs, broken=broken)
+    runs = UNSET if found is None else _runs_document(context, found)
+    return Checked(errors=counts[0], warnings=counts[1], graphs=graphs, broken=broken, runs=runs)
 
 
 def _show_check(context: CommandContext, checked: Sequence[_Checked], errors: int, warnings: int) -> None:
@@ -197,6 +221,80 @@ def _show_broken(context: CommandContext, error: GraphFileBroken) -> None:
     context.out.prose(f"{place}: ", ("error", "bold red"), f" {error.code}: {error.message}")
     if error.repair:
         context.out.prose(("  repair: ", "bold"), error.repair)
+
+
+# --- runs that have not ended ---
+
+
+def _preflight(
+    context: CommandContext, references: Sequence[str], checked: Sequence[_Checked], since: float | None
+) -> Preflight:
+    """Compare the runs of the database with the checked graphs, or with those that a worker of the project drives.
+
+    Raises:
+        StoreError: There is no database, or it cannot be read.
+    """
+    from contextlib import suppress
+
+    from graphengine.cli.project import graphs_to_drive
+    from graphengine.errors import GraphNotFound
+    from graphengine.migration import preflight
+
+    sound = [each.graph for each in checked if each.graph is not None and not each.errors]
+    graphs = {graph.name: graph for graph in sound}
+    if not references:
+        with suppress(GraphNotFound):
+            graphs |= {name: each.graph for name, each in graphs_to_drive(())[0].items()}
+    plans = {name: graph.compile() for name, graph in graphs.items()}
+    names = {each.graph.name for each in checked if each.graph is not None} if references else None
+    return context.read(lambda store: preflight.preflight(store, plans, newer_seconds=since, names=names))
+
+
+def _runs_document(context: CommandContext, found: Preflight) -> RunsChecked:
+    from graphengine.cli.documents import RunsChecked
+    from graphengine.cli.places import shown
+
+    database = shown(context.place.database)
+    return RunsChecked(database, found.runs, found.refused, found.groups, found.drafts)
+
+
+def _show_runs(context: CommandContext, found: Preflight) -> None:
+    """Show a table of the runs, then why some do not fit, and the drafts."""
+    from graphengine.cli.steps import counted
+
+    out = context.out
+    out.line("")
+    headings = ("graph", "at", "runs", "status", "today", "such as")
+    rows = [
+        (
+            *(group.graph, ", ".join(group.places), f"{group.runs:,}"),
+            ", ".join(f"{count:,} {status}" for status, count in group.statuses.items()),
+            ", ".join((group.verdict, *group.migrations, *["asks again"] * group.asks_again)),
+            group.examples[0],
+        )
+        for group in found.groups
+    ]
+    if rows:
+        out.table(headings, rows, expendable=("such as", "status"))
+    for group in found.groups:
+        for reason in group.reasons:
+            place = f"{group.graph} at {reason.place}" if reason.place else group.graph
+            out.prose(
+                (f"{counted(group.runs, 'run')} of {place}", "bold"), ": ", (reason.code, "red"), f": {reason.text}"
+            )
+            out.prose(("  repair: ", "bold"), reason.repair)
+        for change in group.changes if group.reasons else ():
+            out.prose(("  changed: ", "dim"), change)
+    for name, codes in found.drafts.items():
+        out.line("")
+        out.line((f"a draft of migrate= for {name}, to be completed:", "bold"))
+        for line in "\n".join(codes).splitlines():
+            out.line(f"    {line}")
+    style = "bold green" if found.fits else "bold red"
+    out.line(
+        f"{counted(found.runs, 'run')} that {'has' if found.runs == 1 else 'have'} not ended: ",
+        (f"{found.refused:,} do not fit" if found.refused else "all fit", style),
+    )
 
 
 # --- graphs ---

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from graphengine.databases.findings import Lost
 from graphengine.errors import Problem
 from graphengine.history.load import Wait
+from graphengine.migration.preflight import RunGroup
 from graphengine.records.retention import Vacuumed
 from graphengine.records.step_document import Document, Error, Failure, Part, Refusal
 from graphengine.state.ending import Ending
@@ -512,6 +513,24 @@ class CheckedGraph(Part):
     problems: Sequence[Problem]
 
 
+class RunsChecked(Part):
+    """The runs that have not ended, against today's graphs.
+
+    Attributes:
+        database: The database.
+        runs: How many runs there are.
+        refused: How many of them do not fit.
+        groups: The runs; first those that do not fit.
+        drafts: Code for `migrate=` by graph, to be completed by a person; `...` is what is not known.
+    """
+
+    database: str
+    runs: int
+    refused: int
+    groups: Sequence[RunGroup]
+    drafts: Mapping[str, Sequence[str]]
+
+
 class Checked(Document):
     """The problems of graphs.
 
@@ -520,12 +539,14 @@ class Checked(Document):
         warnings: The number of warnings.
         graphs: The checked graphs.
         broken: Files that cannot be run.
+        runs: With `--store`: the runs that have not ended.
     """
 
     errors: int
     warnings: int
     graphs: Sequence[CheckedGraph]
     broken: Sequence[Broken]
+    runs: RunsChecked | UnsetType = UNSET
 
 
 class Drawn(Document):

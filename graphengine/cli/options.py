@@ -249,14 +249,19 @@ def _kept(ctx: click.Context, param: click.Parameter, value: object) -> None:
 
 
 run_id = click.argument("run_id", metavar="RUN_ID", shell_complete=complete_runs)
-DATABASE: Final = click.Option(
-    ["--store", "database"],
-    metavar="PATH|ADDRESS",
-    type=_Database(path_type=Path, readable=False),
-    expose_value=False,
-    callback=_kept,
-    help="The database of runs: a file, or postgresql://user@host/database with the password in PGPASSWORD. If not "
-    "given, the `store` of [tool.graphengine] in pyproject.toml, else the project's checkpoints/runs.db.",
+
+
+def _database(help: str) -> click.Option:  # noqa: A002 - click's name
+    kind, names = _Database(path_type=Path, readable=False), ["--store", "database"]
+    return click.Option(names, metavar="PATH|ADDRESS", type=kind, expose_value=False, callback=_kept, help=help)
+
+
+DATABASE: Final = _database(
+    "The database of runs: a file, or postgresql://user@host/database with the password in PGPASSWORD. If not "
+    "given, the `store` of [tool.graphengine] in pyproject.toml, else the project's checkpoints/runs.db."
+)
+CHECKED_DATABASE: Final = _database(
+    "Check also whether the runs in this database that have not ended fit the graphs. It is only read."
 )
 graph = click.option(
     "--graph",

@@ -47,11 +47,13 @@ class GraphFit:
         shift: The changes, as steps record them.
         after: The snapshot after the changes.
         mismatches: The reasons why it cannot continue.
+        graphs: The graphs that the run is in, with the migrations of each.
     """
 
     shift: Shift
     after: Snapshot
     mismatches: Sequence[Mismatch]
+    graphs: Mapping[str, Walked]
 
 
 def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None) -> GraphFit:
@@ -89,7 +91,7 @@ def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | N
             apply_shift(there, Shift(asks=asks))
     shift.field_changes = ops
     shift.changes = differences(in_new_names(plan, graph_spec or {}), plan.graph_spec)
-    return GraphFit(shift, there, list(dict.fromkeys(mismatches)))
+    return GraphFit(shift, there, list(dict.fromkeys(mismatches)), graphs)
 
 
 def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> GraphChanged:
@@ -156,7 +158,11 @@ def _states(
         prefix = path_of(key, "")
         hint = migration_hint(graph.plan, graph.version, "f")
         suffix = f" (in the graph at {prefix})" if prefix else ""
-        mismatches += [problem._replace(text=problem.text + suffix, migration=hint) for problem in problems]
+        facts = Mismatch("", migration=hint, graph=graph.plan.graph, version=graph.version)
+        mismatches += [
+            facts._replace(text=each.text + suffix, back=each.back, default=each.default, field=each.field)
+            for each in problems
+        ]
         if done or more:
             ops[key] = [*done, *more]
     return ops, mismatches
@@ -185,14 +191,14 @@ def _fields(plan: Plan[Any], frame: Frame) -> tuple[list[Op], list[Mismatch]]:
                 continue
             default = kind.info.get_default(call_default_factory=True, validated_data=typed)
             if default is PydanticUndefined:
-                problems.append(Mismatch(f"field {name!r} is new and has no default", default=name))
+                problems.append(Mismatch(f"field {name!r} is new and has no default", default=name, field=name))
                 continue
             record, typed[name] = kind.record(default, view)
             ops.append(("set", name, record))
         except InvalidUpdate as error:
             held = HIDDEN if kind.secret else repr(frame.values.get(name))
             text = f"field {name!r} holds {held if len(held) <= _SHOWN else held[:_SHOWN] + '…'}: {error.message}"
-            problems.append(Mismatch(text, f"the type of {name!r}"))
+            problems.append(Mismatch(text, f"the type of {name!r}", field=name))
     if plan.state.whole and not problems:
         try:
             plan.state.model.__pydantic_validator__.validate_python(typed, by_name=True, by_alias=False)

@@ -59,12 +59,22 @@ class Mismatch(NamedTuple):
         back: What to put back into the graph; "" if nothing can be put back.
         migration: A migration that would repair it.
         default: The field that needs a default instead; "" if none does.
+        place: The path of the node where the run does not fit; "" for its state.
+        graph: The name of the graph that a migration would be of; "" if none repairs it.
+        version: The version of that graph that the run was recorded under.
+        at: The node that a migration would rename or move.
+        field: The field that a migration would change.
     """
 
     text: str
     back: str = ""
     migration: str = ""
     default: str = ""
+    place: str = ""
+    graph: str = ""
+    version: int = 0
+    at: str = ""
+    field: str = ""
 
 
 def place_mismatches(plan: Plan[Any], frame: Frame, version: int) -> list[Mismatch]:
@@ -84,14 +94,16 @@ def place_mismatches(plan: Plan[Any], frame: Frame, version: int) -> list[Mismat
         if frame is not sub:
             return []  # reported once, for the graph's own frame
         hint = f"Migration(moved={{{up.at!r}: 'the node to continue at'}})" if up is not None else ""
-        return [Mismatch(f"the run is inside a graph at {path}, which is no longer one", f"the graph at {path}", hint)]
+        text = f"the run is inside a graph at {path}, which is no longer one"
+        return [Mismatch(text, f"the graph at {path}", hint, place=path)]
     hint = migration_hint(inner, version, f"Migration(moved={{{frame.at!r}: 'the node to continue at'}})")
     found = list(_at_node(inner, frame, version, hint))
     if isinstance(frame.phase, Ended):
-        return list(_written(inner, frame, hint))
-    if not found:
+        found = list(_written(inner, frame, hint))
+    elif not found:
         found += [*_regions(inner, frame, hint), *_written(inner, frame, hint), *_asks(inner, frame, hint)]
-    return found
+    path = path_of(frame.id, frame.at)
+    return [mismatch._replace(place=path, graph=inner.graph, version=version, at=frame.at) for mismatch in found]
 
 
 def migration_hint(plan: Plan[Any], version: int, migration: str) -> str:

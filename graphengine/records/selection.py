@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from graphengine.stores.base import status_of
@@ -81,6 +81,21 @@ async def newest(store: Store, wanted: Wanted) -> Sequence[RunInfo]:
             if len(found) == wanted.limit:
                 break
     return found
+
+
+async def unfinished(store: Store, newer_seconds: float | None = None) -> AsyncIterator[RunInfo]:
+    """Yield the runs that have not ended, those that wait first; with a number only those whose last step is newer.
+
+    Raises:
+        StoreError: They cannot be read.
+    """
+    now, seen = time.time(), set[str]()
+    for status in ("waiting", "running"):
+        wanted = Wanted(0, status, newer_seconds=newer_seconds)
+        async for info in _all(store, wanted):
+            if info.id not in seen and replace(wanted, status=None).fits(info, now):
+                seen.add(info.id)  # it can have another status by now
+                yield info
 
 
 async def _all(store: Store, wanted: Wanted) -> AsyncIterator[RunInfo]:

@@ -3,6 +3,7 @@ from .clock import FakeClock as FakeClock
 from .coverage import EdgeCoverage as EdgeCoverage
 from .done import Asked as Asked, Done as Done, EdgeTaken as EdgeTaken, RecordedCall as RecordedCall
 from .open_runner import OpenRunner as OpenRunner
+from .preflights import Preflight as Preflight, Reason as Reason, RunGroup as RunGroup, preflight as preflight
 from .recordings import Recordings as Recordings
 from .replays import replay as replay
 from .scripts import Ended as Ended, Items as Items, Visits as Visits

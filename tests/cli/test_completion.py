@@ -38,7 +38,7 @@ def test_commands_and_options_are_offered() -> None:
     assert values("graphengine schedule re") == ["resume", "remove"]
     assert values("graphengine ru") == ["run", "runs"]
     assert offered("graphengine ru")[1].help == COMMANDS["runs"][1]
-    assert values("graphengine check --s") == ["--strict"]
+    assert values("graphengine check --s") == ["--strict", "--since", "--store"]
     assert values("graphengine --vers") == ["--version"]
     assert "interrupted" in values("graphengine runs --status |")
     assert values("graphengine completion |") == ["bash", "zsh", "fish"]
@@ -167,7 +167,7 @@ ask() {
 ask graphengine res
 ask graphengine run pub
 ask graphengine show tides-
-ask graphengine check --st
+ask graphengine check --str
 """
     environment = {"PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "HOME": str(tried)}
     ran = subprocess.run(

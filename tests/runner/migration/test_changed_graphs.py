@@ -25,7 +25,7 @@ from graphengine import (
 from graphengine.errors import GraphChanged
 from graphengine.reducers import append
 from tests.kit.facts import said
-from tests.kit.runs import alone
+from tests.kit.runs import agrees, alone
 
 
 class Desk(BaseModel):
@@ -144,6 +144,7 @@ async def changes_of(runner: Runner, run_id: str) -> list[str]:
 async def refused(runner: Runner, graph: Graph[Any], run_id: str, *expected: str) -> GraphChanged:
     """Assert that a graph does not fit, that the error has these texts, and that the run is unchanged."""
     before = list(await runner.history(run_id)), await runner.store.info(run_id)
+    await agrees(runner, graph, run_id, fits=False)
     with pytest.raises(GraphChanged):
         await runner.resume(run_id, graph, limits=Limits()).result()
     with pytest.raises(GraphChanged) as caught:
@@ -212,6 +213,7 @@ async def test_a_change_that_the_run_fits_is_a_step(
     run_id = await waiting(runner, desk())
     await runner.answer(run_id, value=True)
     after = desk(edit, state)
+    await agrees(runner, after, run_id, fits=True)
     result = await runner.resume(run_id, after).result()
     assert result.status == "finished"
     changes = await changes_of(runner, run_id)

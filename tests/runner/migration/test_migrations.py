@@ -23,7 +23,7 @@ from graphengine.engine.steps import Step
 from graphengine.errors import GraphChanged, MigrationFailed
 from graphengine.reducers import append
 from tests.kit.facts import said
-from tests.kit.runs import alone
+from tests.kit.runs import agrees, alone
 
 Fields = dict[str, Any]
 
@@ -90,6 +90,7 @@ async def last(runner: Runner, run_id: str, kind: str = "resumed") -> Step:
 async def untouched(runner: Runner, graph: Graph[Any], run_id: str) -> GraphChanged:
     """Assert that a resume is refused and leaves the run unchanged; return the error."""
     before = list(await runner.history(run_id)), await runner.store.info(run_id)
+    await agrees(runner, graph, run_id, fits=False)
     with pytest.raises(GraphChanged) as caught:
         await runner.resume(run_id, graph).result()
     assert (list(await runner.history(run_id)), await runner.store.info(run_id)) == before

@@ -1,0 +1,57 @@
+"""docs/use/deploying.md: its files are written, its commands typed, and what it shows is what they print."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from graphengine import Runner
+from graphengine.cli.main import main
+from tests.docs.test_documentation import ROOT, blocks
+
+PAGE = ROOT / "docs" / "use" / "deploying.md"
+OLD, NEW, MIGRATED, TEST = blocks(PAGE, "python")
+SHOWN = blocks(PAGE, "text")
+COMMANDS = [text.replace("$ graphengine ", "").splitlines() for text in blocks(PAGE, "console")]
+
+
+def names_of(code: str) -> dict[str, Any]:
+    """Run a block and return its names."""
+    names: dict[str, Any] = {"__name__": "desk"}
+    exec(compile(code, PAGE.name, "exec"), names)  # noqa: S102 - our own page
+    return names
+
+
+def typed(line: str) -> tuple[int, str]:
+    """Type a command; return its exit code and what it printed."""
+    found = CliRunner().invoke(main, line.split())
+    return found.exit_code, found.stdout
+
+
+def test_what_the_commands_print(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the change over the check, the repair and the roll-out to the way back."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["flows"]\n')
+    (tmp_path / "flows").mkdir()
+    file = tmp_path / "flows" / "desk.py"
+    starts, checks, again, back = COMMANDS
+    file.write_text(OLD)
+    assert [typed(line)[0] for line in starts] == [3, 3]
+    file.write_text(NEW)
+    assert typed(*checks) == (3, SHOWN[0])
+    file.write_text(MIGRATED)
+    assert typed(*again) == (0, SHOWN[1])
+    assert typed(back[0])[0] == 0
+    file.write_text(OLD)
+    assert typed(back[1]) == (0, SHOWN[2])
+
+
+async def test_the_test_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fails with the reasons until the migration is there."""
+    monkeypatch.chdir(tmp_path)
+    async with Runner("checkpoints/runs.db") as runner:
+        await runner.start(names_of(OLD)["graph"], {"name": "lamp"}).result()
+    with pytest.raises(AssertionError, match="which the graph no longer has"):
+        await names_of(f"{NEW}\n{TEST}")["nothing_is_lost"]()
+    await names_of(f"{MIGRATED}\n{TEST}")["nothing_is_lost"]()
