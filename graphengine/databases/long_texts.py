@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-LEAST_BYTES: Final = 4096
-"""The length from which a text is stored apart. Half a page: below, a reference and two index entries save little."""
+LEAST_BYTES: Final = 1024
+"""The length from which a text is stored apart. A turn of a conversation has its texts in three steps; of shorter ones,
+references and index entries take as much as they save."""
 
 LARGEST_BYTES: Final = 1_000_000_000
 """The longest body that is cut and put together again: the longest text that SQLite and PostgreSQL store in a row."""
@@ -36,6 +37,9 @@ _FOLLOWING: Final = 64
 """How many bytes after a place decide whether a body is cut there."""
 _ONE_OF: Final = 2
 """Of how many places one is chosen, about."""
+_STRETCH: Final = 32
+"""How many times as long as `LEAST_BYTES` a stretch of items is, at least: the longer, the fewer references a body has.
+"""
 
 
 class Cut(NamedTuple):
@@ -95,31 +99,34 @@ def _long_strings(body: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _with_items(body: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where the long strings of a JSON text, and stretches of items between them, begin and end."""
+    """Yield where stretches of items in a JSON text, and the long strings between them, begin and end."""
     done = 0
-    for start, end in _long_strings(body):
-        yield from _items(body, done, start)
+    for start, end in _items(body):
+        yield from _long_strings_in(body, done, start)
         yield start, end
         done = end
-    if len(body) <= LARGEST_BYTES:
-        yield from _items(body, done, len(body))
+    yield from _long_strings_in(body, done, len(body))
 
 
-def _items(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield stretches of items in a part of a body, each from one chosen place to the next.
+def _long_strings_in(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    for start, stop in _long_strings(body[begin:end]):
+        yield begin + start, begin + stop
+
+
+def _items(body: bytes) -> Iterator[tuple[int, int]]:
+    """Yield stretches of items in a body, each from one chosen place to the next.
 
     What is before the first place and after the last one stays in the row: it is what changes from body to body.
     """
-    if end - begin < LEAST_BYTES:
-        return
     last: int | None = None
-    while found := _ITEM.search(body, begin, end):
+    begin = 0 if len(body) <= LARGEST_BYTES else len(body)
+    while found := _ITEM.search(body, begin):
         begin = at = found.end() - 1
         is_first = found[0][:1] == b"["
         if is_first or not zlib.crc32(body[at : at + _FOLLOWING]) % _ONE_OF:
-            if last is not None and _SECRET not in body[last:at]:
+            if last is not None and at - last >= _STRETCH * LEAST_BYTES and _SECRET not in body[last:at]:
                 yield last, at
-            last, begin = at, at + LEAST_BYTES
+            last, begin = at, at + _STRETCH * LEAST_BYTES
 
 
 def _is_text(body: bytes, start: int) -> bool:
