@@ -84,6 +84,6 @@ async def _held(
 
 
 def _text(turn: int, of: str) -> str:
-    chance = random.Random(f"{turn} {of}")
+    chance = random.Random(f"{turn} {of}")  # noqa: S311 - the same texts in each round
     words = " ".join(f"{chance.randrange(10**7):x}" for _ in range(_CHARACTERS // 5))
     return words[:_CHARACTERS]

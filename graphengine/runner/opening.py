@@ -168,9 +168,7 @@ async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: obje
     return Initial(frame.values, frame.typed, written, len(encode(frame.values)))
 
 
-def _is_carried(
-    plan: Plan[Any], name: str, records: Mapping[str, JsonValue], earlier: Mapping[str, object]
-) -> bool:
+def _is_carried(plan: Plan[Any], name: str, records: Mapping[str, JsonValue], earlier: Mapping[str, object]) -> bool:
     """Return whether a list or dict of the same graph keeps its record: it fits, and only its type has rules for it."""
     field, record = plan.state.fields[name], records.get(name)
     has_rules = field.own or field.dumped or field.constrained or field.secret or field.info.is_required()
