@@ -28,7 +28,7 @@ import msgspec
 from msgspec import Raw
 from pydantic_core import from_json
 
-from graphengine.state.json_values import DEEPEST, check_depth, is_shallow
+from graphengine.state.json_values import DEEPEST, check_depth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -155,7 +155,7 @@ class Exact:
             back = self.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
-        if back != value or not (is_shallow(body, DEEPEST - 1) or not is_deeper(back, DEEPEST - 1)):
+        if back != value or (len(body) > 2 * DEEPEST and is_deeper(back, DEEPEST - 1)):
             return None
         return body, back
 

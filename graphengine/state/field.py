@@ -189,8 +189,8 @@ class FieldType:
         try:
             whole = self._dump(value)
             body = self._inner(whole)
-            record = record_of(body)
             is_proven = len(body) >= LARGE and self.exact_models is not None and self.exact_models.proves(value, whole)
+            record = Raw(body) if is_proven else record_of(body)  # a type has no more levels than its text
             back = Unread(record) if is_proven and later else self._load(whole, view)
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             raise self._uncarried(value, error) from (None if self.secret else error)

@@ -59,7 +59,7 @@ def check_depth(body: bytes | memoryview, levels: int = DEEPEST) -> None:
         ValueError: It is nested deeper than this many levels, or invalid.
     """
     held = bytes(body)
-    if is_shallow(held, levels) or held[:1] not in _OPENING:
+    if held.count(b"[") + held.count(b"{") <= levels or held[:1] not in _OPENING or _is_shallow(held, levels):
         return
     if levels == 0:
         message = f"it is nested deeper than {DEEPEST} lists and objects"
@@ -75,14 +75,12 @@ def check_depth(body: bytes | memoryview, levels: int = DEEPEST) -> None:
             check_depth(view, levels - 1)
 
 
-def is_shallow(body: bytes, levels: int) -> bool:
+def _is_shallow(body: bytes, levels: int) -> bool:
     """Return whether JSON is certainly not nested deeper than this many levels.
 
     It is looked at as a whole: once nothing but quotes and brackets is left, each pass takes the innermost brackets. A
     text with a bracket keeps one of its quotes, and then this does not know.
     """
-    if len(body) <= 2 * levels:
-        return True
     if b"\\" in body:
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     rest = body.translate(_AS_LISTS, _NEITHER_QUOTES_NOR_BRACKETS).replace(b'""', b"")

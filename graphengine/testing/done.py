@@ -143,7 +143,7 @@ def update_of(step: Decided, after: Callable[[str], object], *, mapped: bool) ->
         if kind in ("add", "reduce"):
             found[name] = [*found.get(name, []), op[2]] if mapped else op[2]
         elif kind in ("merge", "put", "grow") and name in found:
-            found[name] = {**found[name], **typed}  # type: ignore[dict-item]
+            found[name] = {**found[name], **typed}
         else:
             found[name] = typed
     return found

@@ -116,7 +116,9 @@ def test_an_instance_without_a_field_is_refused() -> None:
 @given(st.lists(st.builds(Item), max_size=3), st.data())
 def test_what_is_not_read_back_would_read_back_equal(items: list[Item], data: st.DataObject) -> None:
     """Whatever valid models hold, and what equals it: numbers that are booleans, texts of a type of their own."""
-    odd = data.draw(st.sampled_from([{}, {"id": True}, {"title": Text("a")}, {"score": 1}, {"kind": "b"}]))
+    odd: dict[str, Any] = data.draw(
+        st.sampled_from([{}, {"id": True}, {"title": Text("a")}, {"score": 1}, {"kind": "b"}])
+    )
     made = taken([*FILLING, *items, Item.model_construct(**{**dict(Item()), **odd})])
     if isinstance(made, Unread):
         state = StateType.of(type("State", (BaseModel,), {"__annotations__": {"items": list[Item]}, "items": []}))
