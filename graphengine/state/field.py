@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from graphengine.state.encoded import Exact
-    from graphengine.state.exact_models import ExactModels
     from graphengine.state.field_from_model import FieldModels
+    from graphengine.state.immutable import ExactModels
     from graphengine.state.json_values import JsonValue, Op
     from graphengine.state.secret import Cipher
     from graphengine.state.view import View

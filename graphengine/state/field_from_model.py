@@ -23,9 +23,8 @@ from pydantic.fields import FieldInfo
 
 from graphengine.reducers import OPERATIONS, maximum
 from graphengine.state.encoded import codec_of
-from graphengine.state.exact_models import EXACT_CONFIG, exact_models
 from graphengine.state.field import FieldType
-from graphengine.state.immutable import is_immutable
+from graphengine.state.immutable import EXACT_CONFIG, exact_models, is_immutable
 from graphengine.state.path import members
 from graphengine.state.secret import Secret, is_secret, revealed
 

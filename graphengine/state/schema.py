@@ -35,9 +35,9 @@ from typing_extensions import is_typeddict
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.state.declared import declared_of, given_in, is_state
 from graphengine.state.encoded import body_of, decoded, encode, keys_of, record_of
-from graphengine.state.exact_models import has_own_code
 from graphengine.state.field import LONG, FieldType, explain, holding, is_plain, weight_of, why
 from graphengine.state.field_from_model import field_type
+from graphengine.state.immutable import has_own_code
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import check_depth
 from graphengine.state.path import LISTED, nearest, unknown_fields
