@@ -79,7 +79,7 @@ def index(connection: sqlite3.Connection) -> bool:
         connection.execute(SQL["create"])
     stale = [key for (key,) in connection.execute(SQL["due"], (_MOST,))]
     new = [key for (key,) in connection.execute(SQL["new"], (_MOST - len(stale),))]
-    made = [(key, folded(texts)) for key, texts in _texts(connection, stale + new)]
+    made = [(key, folded(texts)) for key, texts in texts_of(connection, stale + new)]
     connection.executemany(SQL["add"], made)
     connection.executemany(SQL["not_due"], [(key,) for key in stale])
     if new:
@@ -117,7 +117,7 @@ class Search(NamedTuple):
         exists = _exists(connection)
         keys = [key for (key,) in connection.execute(SQL["due"], (_ALL,))] if exists else []
         keys += [key for (key,) in connection.execute(SQL["new"], (_ALL,))]
-        others = [key for key, texts in _texts(connection, keys) if has_all(sought, texts)]
+        others = [key for key, texts in texts_of(connection, keys) if has_all(sought, texts)]
         query = " AND ".join(f'"{word}"*' for word in sought)
         return cls(exists, {"query": query, "others": msgspec.json.encode(others).decode()})
 
@@ -142,7 +142,7 @@ def _exists(connection: sqlite3.Connection) -> bool:
     return connection.execute(SQL["exists"]).fetchone() is not None
 
 
-def _texts(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[tuple[int, Sequence[str | None]]]:
+def texts_of(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[tuple[int, Sequence[str | None]]]:
     """Yield the keys of runs that exist, each with the texts whose words it is found by."""
     texts = Texts(connection)
     rows = connection.execute(SQL["sources"], (msgspec.json.encode(keys).decode(),))
