@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, iterations, plateau, value
+from graphengine import END, START, Graph, Limits, iterations, plateau, value
 from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.steps import Step
 from graphengine.reducers import append
@@ -230,3 +230,18 @@ async def test_numbers_continue_under_the_new_name_of_a_node() -> None:
     renamed["ways"] = [edge("START", "part"), edge("part", "END")]
     chart = scores(renamed, [*steps[:half], resumed, *later], "part/score")
     assert "part/score of part: piece/rate 1: 3, part/rate 2: 5, part/rate 3: 7" in chart.spoken
+
+
+async def test_the_points_of_a_long_run_are_medians_of_neighbours() -> None:
+    """A picture of a thousand numbers has at most 240 points, each with the range of its numbers and their steps."""
+    graph = Graph("long", Text, limits=Limits(visits=1_000))
+    graph.add_node("rate", lambda score: score + 1, writes="score", thread=False)
+    graph.add_edge(START, "rate")
+    graph.add_edge("rate", END, when=value("score") >= 1_000)
+    graph.add_edge("rate", "rate")
+    steps = await steps_of(graph, Text())
+    chart = scores(graph.compile().graph_spec, steps)
+    said = [words for words in chart.text().split(", ") if "median" in words]
+    assert len(said) == 200
+    assert any("rate 6 to rate 10: 6 to 10, median 8" in words for words in said)
+    assert chart.element().count("<circle") == 200

@@ -10,6 +10,7 @@ import pytest
 
 from graphengine.databases.sqlite import SQLiteStore, words
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
+from graphengine.engine.graph_spec import GraphSpec
 from graphengine.stores.base import Append, Summary
 from graphengine.stores.words import folded
 from tests.conformance.store_kit import append, run_info, step
@@ -17,7 +18,7 @@ from tests.conformance.store_kit import append, run_info, step
 UP_TO_DATE = """
 SELECT key FROM runs WHERE key <= (SELECT upto FROM words_due WHERE run = 0) AND key NOT IN (SELECT run FROM words_due)
 """
-SPEC = {"nodes": [{"name": "write"}]}
+SPEC: GraphSpec = {"nodes": [{"name": "write"}]}
 
 
 def indexed(path: Path) -> dict[str, str]:
@@ -49,7 +50,7 @@ async def test_words_of_long_inputs_are_found_and_those_of_removed_runs_are_gone
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The beginning of an input that is stored apart is read; a removed run leaves the index in its transaction."""
-    monkeypatch.setattr(words, "_EVERY", 4)
+    monkeypatch.setattr(words, "EVERY", 4)
     store = SQLiteStore(path)
     await store.open()
     for number in range(9):
@@ -66,7 +67,7 @@ async def test_words_of_long_inputs_are_found_and_those_of_removed_runs_are_gone
 
 async def test_without_fts5_every_run_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Then there is no index, and the same runs are found. The next batch indexes a database that had none."""
-    monkeypatch.setattr(words, "_EVERY", 4)
+    monkeypatch.setattr(words, "EVERY", 4)
     monkeypatch.setitem(words.SQL, "has_fts5", "SELECT 1 WHERE 0")
     store = SQLiteStore(path)
     await store.open()
@@ -75,7 +76,7 @@ async def test_without_fts5_every_run_is_read(path: Path, monkeypatch: pytest.Mo
     assert await found(store, "answer topic3") == ["r3"]
     assert [count.runs for count in await store.counts(text="answer")] == [9]
     monkeypatch.undo()
-    monkeypatch.setattr(words, "_EVERY", 4)
+    monkeypatch.setattr(words, "EVERY", 4)
     for number in range(9, 14):
         await add(store, f"r{number}", f"topic{number}")
     assert len(indexed(path)) >= 8
@@ -95,7 +96,7 @@ KILLED = """
 import asyncio, sys
 from graphengine.databases.sqlite import SQLiteStore, words
 from tests.stores.test_sqlite_words import add
-words._EVERY = 3
+words.EVERY = 3
 async def main():
     store = SQLiteStore(sys.argv[1], synchronous="NORMAL")
     await store.open()

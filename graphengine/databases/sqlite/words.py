@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 SQL: Final = named(__name__, "words.sql")
-_EVERY: Final = 256
+EVERY: Final = 256
 """How many new or changed runs are indexed together."""
-_MOST: Final = 2 * _EVERY
+_MOST: Final = 2 * EVERY
 """The most runs that are indexed in one transaction, should more have gathered."""
 _ALL: Final = -1
 
@@ -50,18 +50,8 @@ _FIRST: Final = msgspec.json.Decoder(_First)
 
 def added(connection: sqlite3.Connection, key: int) -> None:
     """Note that a run is new; in the transaction that adds it."""
-    if key % _EVERY == 0:
+    if key % EVERY == 0:
         index(connection)
-
-
-def changed(connection: sqlite3.Connection, key: int) -> None:
-    """Note that the words of a run may have changed; in the transaction that changes them."""
-    (upto,) = connection.execute(SQL["upto"]).fetchone()
-    if upto is not None and key <= upto:  # a run that is not in the index yet is no news
-        connection.execute(SQL["changed"], (key,))
-        (number,) = connection.execute(SQL["number_due"]).fetchone()
-        if number > _EVERY:
-            index(connection)
 
 
 def drop(connection: sqlite3.Connection, key: int) -> None:
