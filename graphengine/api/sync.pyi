@@ -94,6 +94,7 @@ class SyncRunner:
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
         tags: Iterable[str] = (),
+        instructions: Mapping[str, str] | None = None,
     ) -> SyncRun[S]: ...
     @overload
     def get(self, run_id: str, graph: None = None) -> SyncRun[Any]: ...
@@ -133,7 +134,9 @@ class SyncRunner:
         limit: int = 100,
         before: str | None = None,
     ) -> Page[RunInfo]: ...
-    def trends(self, search: str = "", *, by: Literal["graph", "tag"] = "graph", every: timedelta = ...) -> Trends: ...
+    def trends(
+        self, search: str = "", *, by: Literal["graph", "tag"] = "graph", every: timedelta = timedelta(days=1)
+    ) -> Trends: ...
     def waits(
         self, run_id: str | None = None, *, graph: str | None = None, limit: int = 100, before: str | None = None
     ) -> Page[RunWait]: ...
@@ -216,6 +219,7 @@ class SyncRun(Generic[S]):
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
         tags: Iterable[str] = (),
+        instructions: Mapping[str, str] | None = None,
     ) -> SyncRun[S]: ...
     def events(self, after: int = 0, *, wait_out: bool = False) -> Iterator[Event]: ...
 
