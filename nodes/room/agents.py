@@ -119,5 +119,6 @@ outliner = Agent(
     guards=[bare],
     check=check_outline,
     best_effort=best_outline,
+    output_retries=1,  # by a strong model: what one hint does not mend is named
     settings=Settings(max_tokens=8_192),
 )
