@@ -128,22 +128,30 @@ class Turn(Asked[T]):
             raise InputError(f"there is no conversation {self.options['chat']!r}", where=f"agent {self.agent.name}")
         else:
             turn, run = "", await self.runner.drive(run_id, graph)
-        async for event in self._followed(run, turn, seen):
+        is_begun = bool(known) and known[0].status != "waiting" and await self._newest(run) == turn
+        async for event in self._followed(run, turn, seen, is_this=is_begun or not turn):
             yield event
 
-    async def _followed(self, run: Run[Any], turn: str, seen: int) -> AsyncGenerator[AgentEvent | T, None]:
+    async def _newest(self, run: Run[Any]) -> str:
+        """Return the turn that was received last: that of this call, if it is repeated after a crash."""
+        found = [_written(step) for step in await run.history()]
+        return next((str(written[TURN]) for written in reversed(found) if TURN in written), "")
+
+    async def _followed(
+        self, run: Run[Any], turn: str, seen: int, *, is_this: bool
+    ) -> AsyncGenerator[AgentEvent | T, None]:
         """Yield what happens from a step on until the turn has its answer, and that; a turn "" is the newest.
 
         The run rests then, or answers the next turn: a Runner that closes right after cuts nothing off.
         """
-        is_this, answered = not turn, None
+        answered = None
         async with aclosing(run.events(after=seen)) as events:
             async for event in events:
                 if isinstance(event, StepRecorded):
                     written = _written(event.step)
                     if answered is not None and TURN in written:
                         break
-                    is_this = is_this or written.get(TURN) == turn
+                    is_this = written[TURN] == turn if turn and TURN in written else is_this
                     answered = event.step if is_this and ANSWER in written else answered
                 elif is_this and answered is None and isinstance(event, AGENT_EVENTS):
                     yield event
