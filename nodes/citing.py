@@ -9,7 +9,6 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -75,13 +74,6 @@ class Claim(NamedTuple):
     text: str
     places: tuple[str, ...]
     strange: tuple[str, ...] = ()
-
-
-def sample(name: str) -> tuple[str, list[TextFile]]:
-    """Return the task and the texts of an example, a folder of `nodes/samples`."""
-    folder = Path(__file__).parent / "samples" / name
-    texts = [TextFile(path=file.name, text=file.read_text("utf-8")) for file in sorted(folder.glob("*.md"))]
-    return (folder / "task.txt").read_text("utf-8").strip(), texts
 
 
 def size(text: str) -> int:

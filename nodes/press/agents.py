@@ -9,39 +9,32 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from graphengine import Agent, Failure, Retry, Settings, TextFile
+from graphengine import Agent, Failure, Settings
 from graphengine.agents.prompts import DATA_NOTE
 from graphengine.graph.definition import Node, Writes
-from graphengine.models.errors import ModelTransient
 from nodes.citing import Passage, bare, claims, located, marked, size
 from nodes.press.publishing import CHARACTERS, TAGS, Listing, Post, post_of
 from nodes.review import agents as review
 from nodes.review.offline import research
+from nodes.tasks import AGAIN, Task, models
 
 LONGER: Final = 1.1  # an editor that adds more than a tenth is writing
 SLACK_WORDS: Final = 20  # but a short text can need another sentence
 SHORTER: Final = 0.4  # an editor that keeps less than this has lost something
 KEPT: Final = 0.5  # of the places cited before; a cut can remove the others
-AGAIN: Final = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
-MODELS = {  # cheap ones for the work, a strong one for the text
-    "default": {"*": "placeholder"},
-    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
-    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
-}
+MODELS = models("writer")  # cheap ones for the work, a strong one for the text
 
 
-class Piece(BaseModel):
+class Piece(Task):
     """A piece: the order, and what each stage has added."""
 
-    task: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = []  # without any, what a model finds on the web, or knows
     word_budget: int = Field(default=400, ge=100)
-    findings: list[Passage] = []
+    findings: list[Passage] = Field(default=[])
     draft: str = ""  # first the writer's, then the editor's
-    reviews: list[review.Review] = []  # what a person wants to be changed
-    changes: list[str] = []  # by the editor
+    reviews: list[review.Review] = Field(default=[])  # what a person wants to be changed
+    changes: list[str] = Field(default=[])  # by the editor
     output: str = ""  # the draft with a note on what rests on no source
-    posts: list[str] = []  # the files of those that are there already
+    posts: list[str] = Field(default=[])  # the files of those that are there already
     post: Post | None = None  # None if it could not be listed
 
 

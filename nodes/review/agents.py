@@ -156,16 +156,13 @@ searcher = Agent(
     settings=Settings(max_tokens=8_192),
 )
 
-recaller = Agent(
-    "searcher",
+recaller = searcher.but(
     system=(
         "You write down what you know on a task; nothing can be looked up.\n"
         "- `quotations`: ten to thirty short statements that you are sure of, figures and limits included, each with "
         f"`file` {KNOWLEDGE!r}. `notes` name what you do not know.\n" + DATA_NOTE
     ),
-    prompt=ask_searcher,
-    output=Quotations,
-    settings=Settings(max_tokens=8_192),
+    tools=[],
 )
 
 

@@ -5,11 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphengine import TextFile
-from nodes.citing import sample, size
+from nodes.citing import size
 from nodes.points import Points
+from nodes.tasks import sample
 from tests.nodes.sources.test_passages import CASES, source
 
-TASK, SOURCES = sample("write_ahead_log")
+TASK, SOURCES = sample().values()
 POINTS = Points(TASK, SOURCES)
 
 
