@@ -14,7 +14,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from graphengine import END, FAIL, START, Graph, Node, TextFile, value
+from graphengine import END, FAIL, START, Graph, Node, value
 from graphengine.patterns import Board, Subscriber, blackboard
 from graphengine.reducers import append, extend, merge
 from nodes.board.agents import scout, surveyor, wishes
@@ -27,11 +27,9 @@ ROUNDS = 20  # stops specialists that trigger each other for ever
 MODELS = models("writer")  # cheap models gather and judge, a strong one writes
 
 
-class Research(Board):
+class Research(Task, Board):
     """The board: the input, and what the specialists write. None means that nobody has looked yet."""
 
-    task: str
-    sources: list[TextFile]
     word_budget: int
     findings: Annotated[list[Passage], extend] = Field(default=[])
     gaps: list[str] | None = None

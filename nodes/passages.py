@@ -13,11 +13,12 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import PurePath
 from typing import Final
 
 from graphengine import TextFile
-from nodes.citing import Passage, ends_of, sentences, size
+from nodes.citing import Passage, sentences, size
 from nodes.words import alike, subject, words
 
 NEAR: Final = 0.5  # what the better neighbour under the same heading adds to a passage's rank
@@ -234,7 +235,7 @@ class _Reader:
         is_short = len(held) == 1 and len(text.split()) <= TITLE_WORDS
         if is_short and text[-1] not in ".!?:;,…\u3002\uff01\uff1f" and not self._is_item:
             self._title(9, text)  # below those that are marked as titles
-        ends = ends_of(line for _, line in held)
+        ends = [*accumulate(len(line) + 1 for _, line in held)]  # the blank behind a line belongs to it
         for offset, sentence in found:
             self._add(held[bisect_right(ends, offset)][0], sentence)
 

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from graphengine import Agent, Node, Settings, TextFile
+from graphengine.agents import bare_markdown
 from graphengine.agents.prompts import DATA_NOTE, labelled
-from nodes.citing import Passage, bare, best_brief, check_brief, lines_of, located, marked
+from nodes.citing import Passage, best, check_brief, lines_of, located, marked
 from nodes.review.agents import length, research
 from nodes.tasks import AGAIN
 
@@ -72,13 +73,9 @@ def worker(name: str, max_tokens: int) -> Agent[str]:
     return Agent(name, system=system, prompt=ask, settings=Settings(max_tokens=max_tokens))
 
 
-_JOB = {"job": "task"}  # in a step, `task` is the step's own
+writer = worker("writer", 8_192).but(guards=[bare_markdown], check=check_text, best_effort=best)
+_AGENTS = [worker("coder", 4_096), writer, worker("reviewer", 2_048), worker("summarizer", 1_024)]
 WORKERS: Mapping[str, Node] = {
     "researcher": Node(look_up, retry=AGAIN),
-    "coder": Node(worker("coder", 4_096), inputs=_JOB, retry=AGAIN),
-    "writer": Node(
-        worker("writer", 8_192).but(guards=[bare], check=check_text, best_effort=best_brief), inputs=_JOB, retry=AGAIN
-    ),
-    "reviewer": Node(worker("reviewer", 2_048), inputs=_JOB, retry=AGAIN),
-    "summarizer": Node(worker("summarizer", 1_024), inputs=_JOB, retry=AGAIN),
+    **{agent.name: Node(agent, inputs={"job": "task"}, retry=AGAIN) for agent in _AGENTS},  # `task` is the step's own
 }

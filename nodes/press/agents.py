@@ -10,9 +10,10 @@ from typing import Final
 from pydantic import BaseModel, Field
 
 from graphengine import Agent, Failure, Settings
+from graphengine.agents import bare_markdown
 from graphengine.agents.prompts import DATA_NOTE
 from graphengine.graph.definition import Node, Writes
-from nodes.citing import Passage, bare, claims, located, marked, size
+from nodes.citing import Passage, claims, located, marked, refuse, size
 from nodes.press.publishing import CHARACTERS, TAGS, Listing, Post, post_of
 from nodes.review import agents as review
 from nodes.review.offline import research
@@ -59,8 +60,7 @@ def check_edited(edited: Edited, draft: str, findings: Sequence[Passage]) -> Non
         why.append(f"the draft does not cite {', '.join(new)}: add no claims")
     if len(now) < KEPT * len(cited):
         why.append(f"the draft cites {len(cited)} places and this {len(now)}: keep the citations")
-    if why:
-        raise ValueError("This is not the text that was to be edited:\n" + "\n".join(f"- {each}" for each in why))
+    refuse("This is not the text that was to be edited:", why)
 
 
 def check_listing(listing: Listing, draft: str, findings: Sequence[Passage]) -> None:
@@ -74,8 +74,7 @@ def check_listing(listing: Listing, draft: str, findings: Sequence[Passage]) -> 
     shown = " ".join([listing.title, listing.description, *listing.tags])
     if named := [file for place in _places(draft, findings) if (file := place.rpartition(":")[0]) and file in shown]:
         why.append(f"readers do not have {named[0]}: name no file")
-    if why:
-        raise ValueError("This is no listing:\n" + "\n".join(f"- {each}" for each in why))
+    refuse("This is no listing:", why)
 
 
 def _places(text: str, findings: Sequence[Passage]) -> set[str]:
@@ -109,7 +108,7 @@ editor = Agent(
     ),
     prompt="{draft}",
     output=Edited,
-    guards=[bare],
+    guards=[bare_markdown],
     check=check_edited,
     settings=Settings(max_tokens=4_096, cache=True),
 )
