@@ -180,10 +180,11 @@ def bare_markdown(text: str) -> str:
     """
     title = re.search(r"^# ", text, re.MULTILINE)
     before, found = (text[: title.start()], text[title.start() :]) if title else ("", text)
-    is_fenced = re.search(r"^(```|~~~)\w*\s*\Z", before, re.MULTILINE)
-    if is_fenced:
-        found = found.rpartition(f"\n{is_fenced[1]}")[0] or found
-    is_chatter = len(before.split()) <= _CHATTER and ("```" not in before or is_fenced) and "\n#" not in f"\n{before}"
+    opened = re.search(r"^(```|~~~)\w*\s*\Z", before, re.MULTILINE)
+    if opened:
+        found = found.rpartition(f"\n{opened[1]}")[0] or found
+    has_code = len(re.findall("^(?:```|~~~)", before, re.MULTILINE)) != bool(opened)
+    is_chatter = len(before.split()) <= _CHATTER and not has_code and "\n#" not in f"\n{before}"
     return found if is_chatter else text
 
 

@@ -111,7 +111,9 @@ class Turn(Asked[T]):
         alone, graph = self.graph(), self._chat()
         run_id = f"{self.agent.name}-{self.options['chat']}"
         known = await self.runner.store.infos([run_id])
-        seen = known[0].seq if known else 0
+        seen, cut_off = known[0].seq if known else 0, ""
+        if known and known[0].status != "waiting":  # a turn that a crash has cut off may be this one
+            cut_off = (await self.runner.state_at(run_id)).get(TURN, "")
         if self.inputs or (self.agent.prompt and not reads_of(self.agent)):
             turn = self.options.get("idempotency_key") or str(uuid4())
             records = plan_of(alone).state.initial(self.inputs, f"agent {self.agent.name}").values
@@ -128,14 +130,8 @@ class Turn(Asked[T]):
             raise InputError(f"there is no conversation {self.options['chat']!r}", where=f"agent {self.agent.name}")
         else:
             turn, run = "", await self.runner.drive(run_id, graph)
-        is_begun = bool(known) and known[0].status != "waiting" and await self._newest(run) == turn
-        async for event in self._followed(run, turn, seen, is_this=is_begun or not turn):
+        async for event in self._followed(run, turn, seen, is_this=turn in ("", cut_off)):
             yield event
-
-    async def _newest(self, run: Run[Any]) -> str:
-        """Return the turn that was received last: that of this call, if it is repeated after a crash."""
-        found = [_written(step) for step in await run.history()]
-        return next((str(written[TURN]) for written in reversed(found) if TURN in written), "")
 
     async def _followed(
         self, run: Run[Any], turn: str, seen: int, *, is_this: bool
