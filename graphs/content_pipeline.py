@@ -100,7 +100,7 @@ def content_pipeline(
 
 def example() -> Order:
     """Return the input of an example run."""
-    return Order(**sample(), word_budget=500)
+    return Order(**sample(word_budget=500))
 
 
 graph = content_pipeline()

@@ -127,7 +127,7 @@ async def received(queue: str, ctx: Context) -> Parcel | None:
 def example() -> Queue:
     """Return the input of an example run: two orders with the same sources."""
     tasks = ["How recovery replays a log after a crash", "What a commit costs"]
-    return Queue(orders=[Parcel(**sample() | {"task": task}) for task in tasks])
+    return Queue(orders=[Parcel(**sample(task=task)) for task in tasks])
 
 
 graph = content_queue()

@@ -60,7 +60,7 @@ def orchestrator(workers: Mapping[str, Runnable] = WORKERS, *, attempts: int = A
 def example() -> Assignment:
     """Return the input of an example run."""
     task = "How does a database recover after a crash? What does a commit cost? Add a summary."
-    return Assignment(**sample() | {"task": task})
+    return Assignment(**sample(task=task))
 
 
 graph = orchestrator()

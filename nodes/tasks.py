@@ -28,8 +28,8 @@ def models(*strong: str, default: str = "placeholder") -> dict[str, dict[str, st
     }
 
 
-def sample() -> dict[str, Any]:
-    """Return the task and the sources of the example."""
+def sample(**others: object) -> dict[str, Any]:
+    """Return the task and the sources of the example, but for others."""
     folder = Path(__file__).parent / "samples" / "write_ahead_log"
     texts = [TextFile(path=file.name, text=file.read_text("utf-8")) for file in sorted(folder.glob("*.md"))]
-    return {"task": (folder / "task.txt").read_text("utf-8").strip(), "sources": texts}
+    return {"task": (folder / "task.txt").read_text("utf-8").strip(), "sources": texts, **others}
