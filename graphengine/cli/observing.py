@@ -36,7 +36,8 @@ class JsonLines(logging.Formatter):
         line: dict[str, Any] = {"time": at, "level": record.levelname.lower(), "logger": record.name}
         line["message"] = record.getMessage()
         here: Any = CURRENT.get()
-        if here is not None and hasattr(here, "run_id"):
+        if here is not None:
+            here = here if hasattr(here, "run_id") else here.context  # in another process there are the facts alone
             line |= {"run": here.run_id, "node": here.path, "attempt": here.attempt}
         line |= {
             name: value for name, value in vars(record).items() if name not in _STANDARD and value not in (None, "")

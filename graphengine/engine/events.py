@@ -15,6 +15,7 @@ from graphengine.engine.steps import AttemptEnded, Node, Shift
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from graphengine.engine.snapshot import AttemptId
     from graphengine.engine.steps import Cause, Decided, FailureRecord, ModelCaller, Outputs, WaitRecord
     from graphengine.state.amounts import LimitsRecord, Usage
     from graphengine.state.json_values import JsonValue
@@ -43,10 +44,7 @@ class Begun(NamedTuple):
 class Attempted(Struct, gc=False):
     """What happened in an attempt."""
 
-    frame: str
-    node: str
-    visit: int
-    attempt: int
+    id: AttemptId
 
 
 class Worked(Attempted):

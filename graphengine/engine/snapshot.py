@@ -149,6 +149,11 @@ class Frame(Struct, eq=False):
         """What `choose` picked, if the frame is inside a subgraph."""
         return self.phase.choice if isinstance(self.phase, Inside) else ""
 
+    @property
+    def attempt_id(self) -> AttemptId:
+        """The attempt that it is at."""
+        return AttemptId(self.id, self.at, self.visit, self.attempt)
+
     def count(self, node: str) -> int:
         """Count the completed visits of a node, in this frame and in those it has its state from."""
         visits = self.counts.get(node, 0)
@@ -252,7 +257,16 @@ class Snapshot(Struct, eq=False):
         return self.open
 
 
-class Task(Struct, gc=False):
+class AttemptId(Struct, gc=False):
+    """Which attempt of which visit of a node in a frame."""
+
+    frame: str
+    node: str
+    visit: int
+    attempt: int
+
+
+class Task(AttemptId):
     """Something that should be running now.
 
     Attributes:
@@ -263,10 +277,6 @@ class Task(Struct, gc=False):
         wait: The name of the wait to deliver to or to wake.
     """
 
-    frame: str
-    node: str
-    visit: int
-    attempt: int
     mode: Mode
     due: Number
     wait: str = ""

@@ -31,14 +31,12 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, ResourceFailed, RunIsDriven, RunnerClosed
 from graphengine.runner import opening
-from graphengine.runner.attempt import TaskRunner
-from graphengine.runner.context import NodeServices
 from graphengine.runner.driving import Driving, LifeTask
 from graphengine.runner.extensions import OpenRun
 from graphengine.runner.followers import NOBODY, Audience, log_run
 from graphengine.runner.result import Result, RunFailed, result_of
 from graphengine.runner.run_events import StepRecorded
-from graphengine.runner.scope import CURRENT
+from graphengine.runner.scope import CURRENT, NodeServices
 from graphengine.runner.shared import INBOX_SECONDS
 from graphengine.runner.threads import FROM_THREAD
 from graphengine.state.interrupts import reraise_interrupt
@@ -386,7 +384,7 @@ class Life(Generic[S]):
             is_shared=store.shared,
             effects=shared.effects,
         )
-        return await driving.drive(TaskRunner(services))
+        return await driving.drive(services)
 
     async def _cut_off(self, driving: Driving) -> Result[S]:
         """Return the result of a run whose Runner closed, or released it at once, and log which nodes were cut off."""

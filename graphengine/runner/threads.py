@@ -17,9 +17,10 @@ import contextvars
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 
-from graphengine.runner.scope import Outcome
+from graphengine.state.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -28,6 +29,36 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T_co]):
+    """The outcome of a call as data: its result, or the exception that it raised."""
+
+    value: T_co | None = None
+    error: BaseException | None = None
+
+    def result(self) -> T_co:
+        """Return the result, or raise the exception."""
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]  # None only where that is the result
+
+
+async def as_outcome(call: Callable[[], Awaitable[T]]) -> Outcome[T]:
+    """Make a call in its own asyncio task, and return the exception that it raises as data.
+
+    Otherwise SystemExit and KeyboardInterrupt would end the event loop: asyncio raises them out of it at once. The call
+    is made here, as a task that is cancelled before it begins would leave a coroutine that is never awaited.
+    """
+    try:
+        return Outcome(await call())
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the caller raises it again
+        reraise_interrupt(error)
+        return Outcome(error=error)
 
 
 class Threads:
