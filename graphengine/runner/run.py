@@ -44,8 +44,7 @@ if TYPE_CHECKING:
     from graphengine.graph.definition import Limits
     from graphengine.history.load import At
     from graphengine.runner.driving import Driving
-    from graphengine.runner.life import Life
-    from graphengine.runner.lives import Lives
+    from graphengine.runner.life import Life, Lives
     from graphengine.runner.result import Result
     from graphengine.runner.run_events import Event, Watcher
     from graphengine.stores.base import Status

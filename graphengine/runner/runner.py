@@ -29,7 +29,7 @@ from graphengine.runner.arguments import (
     store_of,
 )
 from graphengine.runner.clock import Clock, SystemClock
-from graphengine.runner.lives import Lives
+from graphengine.runner.life import Lives
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import RunFailed
 from graphengine.runner.run import Run, handle_on, is_inside, life_of

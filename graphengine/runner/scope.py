@@ -11,7 +11,6 @@ from weakref import ref  # noqa: TC003 - msgspec reads it
 
 from msgspec import Struct, field
 
-from graphengine.engine.redaction import Redactor
 from graphengine.graph.options import Sizes
 from graphengine.runner.followers import NOBODY, Following
 from graphengine.runner.threads import FROM_THREAD, in_thread
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from graphengine.engine.events import Event
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Call
+    from graphengine.engine.redaction import Redactor
     from graphengine.engine.steps import ModelCaller
     from graphengine.graph.effect import Effects
     from graphengine.runner.attempt import Attempt
@@ -153,6 +153,7 @@ class NodeServices(Struct, kw_only=True):
 
     Attributes:
         run: The run.
+        run_id: Its id, also once its snapshot is freed.
         host: The driver of the run.
         resources: The resources of nodes, by the id of their plan.
         threads: Returns the thread pool of blocking functions.
@@ -164,31 +165,25 @@ class NodeServices(Struct, kw_only=True):
         loop: The event loop of the run.
         is_shared: Whether other processes can take the run if this one is suspended.
         guard: Keeps the graph's secrets out of what is recorded and shown; None if it has none.
-        run_id: The run's id, also once its snapshot is freed.
         effects: Whether effects outside the run happen.
         readers: The attempts that had mutable fields, while anything of them is left.
     """
 
     run: RunState
+    run_id: str
     host: Host
-    resources: Mapping[int, Mapping[str, object]]
     threads: Callable[[], Executor]
     now: Callable[[], float]
     wall: Callable[[], float]
     past: Past
     executors: Executors | None = None
+    resources: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
     following: Following = NOBODY
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     is_shared: bool = False
     guard: Redactor | None = None
-    run_id: str = ""
     effects: Effects = "act"
     readers: set[ref[Attempt]] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self.run_id = self.run.snapshot.run_id
-        if self.run.plan.secret:
-            self.guard = Redactor(self.run.plan, self.run.snapshot)
 
     @property
     def sizes(self) -> Sizes:

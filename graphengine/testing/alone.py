@@ -15,6 +15,7 @@ from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.engine.events import AnswerArrived, MessageCame, NodeFailed, NodeFinished, WorkDone
+from graphengine.engine.redaction import Redactor
 from graphengine.engine.session import Session, in_memory
 from graphengine.engine.steps import Item, Node, Refused, failure_of
 from graphengine.errors import InputError
@@ -172,7 +173,9 @@ class _Alone:
         self._check_names(resources)
         services = NodeServices(
             run=self._session,
+            run_id=stage.snapshot.run_id,
             host=self,
+            guard=Redactor(stage.plan, stage.snapshot) if stage.plan.secret else None,
             resources=await resources.of_nest(stage.plan),
             following=Following([AgentsOfRun(self._models, None, stage.snapshot)]),
             threads=self._threads,
