@@ -25,7 +25,7 @@ NO_SHIFT: Final = Shift()
 """No changes: the run continues under the graph that it was recorded under."""
 
 
-class Begun(NamedTuple):
+class RunStarted(NamedTuple):
     """A run begins with this state (records and typed values of every field).
 
     `given` names the fields that the caller set: a default value is not a sample of a plateau.
@@ -101,7 +101,7 @@ class NodeEntered(Attempted):
 
 
 class WorkBegun(Attempted):
-    """An effect begins that must not be repeated; the fields are those of `graphengine.engine.steps.Begun`."""
+    """An effect begins that must not be repeated; the fields are those of `graphengine.engine.steps.RunStarted`."""
 
     now: float
     key: str
@@ -250,7 +250,7 @@ AttemptEvent: TypeAlias = NodeFinished | NodeFailed | NodeEntered | WorkBegun | 
 """An event of an attempt; it is stale once its frame is at another node, visit or attempt."""
 FrameEvent: TypeAlias = AttemptEvent | NodeLeft | Settled | LimitMet | WaitOver
 """An event of one frame."""
-Event: TypeAlias = FrameEvent | AnswerArrived | MessageCame | Begun | Resumed | StopAsked | BranchedOff
+Event: TypeAlias = FrameEvent | AnswerArrived | MessageCame | RunStarted | Resumed | StopAsked | BranchedOff
 """Any event that `decide` turns into a step."""
 
 CAUSES: Final[Mapping[type[Event], Cause]] = {

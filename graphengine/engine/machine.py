@@ -88,7 +88,7 @@ TABLE: Final = (
     Row(events.WaitOver, (Waiting,), (steps.Answered, *_ATTEMPT)),
     Row(events.AnswerArrived, (), (steps.Answered, steps.Refused, *_ATTEMPT)),
     Row(events.MessageCame, (), (steps.Message,)),
-    Row(events.Begun, (), (steps.Started,)),
+    Row(events.RunStarted, (), (steps.Started,)),
     Row(events.Resumed, (), (steps.Resumed,)),
     Row(events.StopAsked, (), (steps.Stopped,)),
     Row(events.BranchedOff, (), (steps.Branched,)),
@@ -170,7 +170,7 @@ def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR
             return answered(run, event)
         case events.MessageCame():
             return message_came(run, event)
-        case events.Begun():
+        case events.RunStarted():
             return begun(run, event)
         case events.Resumed():
             return resumed(run, event)

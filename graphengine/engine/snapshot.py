@@ -59,7 +59,7 @@ class Frame(Struct, eq=False):
         values: The state as records. An arm holds what it wrote since the fork, an item its item by name.
         typed: Typed values of fields that were read or written, built from `values`.
         owned: Fields whose record can be changed in place, because nothing else holds it.
-        grown: Keys of owned dicts whose lists can be changed in place too.
+        owned_lists: Keys of owned dicts whose lists can be changed in place too.
         growing: Fields whose typed value nothing else holds, so that it can grow in place.
         at: The node it is at.
         phase: What it is doing.
@@ -96,7 +96,7 @@ class Frame(Struct, eq=False):
     values: dict[str, Any] = field(default_factory=dict)
     typed: dict[str, object] = field(default_factory=dict)
     owned: set[str] = field(default_factory=set)
-    grown: dict[str, set[str]] = field(default_factory=dict)
+    owned_lists: dict[str, set[str]] = field(default_factory=dict)
     growing: set[str] = field(default_factory=set)
     at: str = ""
     phase: Phase = READY

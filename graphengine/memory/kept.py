@@ -35,7 +35,6 @@ from graphengine.state.json_values import as_record, checked_name
 
 if TYPE_CHECKING:
     from os import PathLike
-    from types import TracebackType
     from typing import Self
 
     from graphengine.agents.tools import Tool
@@ -148,9 +147,7 @@ class Memory:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.close()
 
     async def close(self) -> None:

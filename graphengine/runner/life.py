@@ -334,7 +334,7 @@ class Life(Generic[S]):
             del shared.driven[self.id]
             self.driving = None
             self.note_seq(driving.snapshot.seq)
-            shared.quieter.set()
+            shared.fewer_driven.set()
             if do.release:
                 await opening.release(shared.store, self.id, driving.fence)
             followers, driving.services.following = driving.services.following, NOBODY

@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Sizes
-from graphengine.engine.events import Begun, BranchedOff, NodeFailed, NodeFinished, StopAsked
+from graphengine.engine.events import BranchedOff, NodeFailed, NodeFinished, RunStarted, StopAsked
 from graphengine.engine.failures import failure_record
 from graphengine.engine.fold import fold
 from graphengine.engine.session import Session, in_memory
@@ -68,7 +68,7 @@ def begun(graph: Graph[Any], log: Log, **options: Any) -> Session:
     plan = graph.compile()
     session = log.session = Session(plan, Snapshot(), **options)
     state = plan.state.initial({}, "the test")
-    session.commit([Begun(0.0, "r", state.values, state.typed, {}, state.given)], log.append)
+    session.commit([RunStarted(0.0, "r", state.values, state.typed, {}, state.given)], log.append)
     return session
 
 

@@ -28,7 +28,6 @@ from graphengine.engine import session as engine
 from graphengine.engine.events import (
     AnswerArrived,
     Attempted,
-    Begun,
     BranchedOff,
     Event,
     LimitMet,
@@ -39,6 +38,7 @@ from graphengine.engine.events import (
     NodeLeft,
     NodeWaits,
     Resumed,
+    RunStarted,
     Settled,
     StopAsked,
     WaitOver,
@@ -262,7 +262,7 @@ class Session:
         """Begin with a state, waiting before some nodes."""
         begun = self.plan.state.initial({} if state is None else state, "the test")
         given = (begun.values, begun.typed, cast("LimitsRecord", limits or {}), begun.given)
-        return self.send(Begun(self.now, self.run_id, *given, pause=pause))
+        return self.send(RunStarted(self.now, self.run_id, *given, pause=pause))
 
     def finish(
         self,

@@ -15,7 +15,6 @@ from graphengine.engine import steps
 from graphengine.engine.events import (
     AnswerArrived,
     AnswerRefused,
-    Begun,
     BranchedOff,
     LimitMet,
     MessageCame,
@@ -25,6 +24,7 @@ from graphengine.engine.events import (
     NodeLeft,
     NodeWaits,
     Resumed,
+    RunStarted,
     Settled,
     StopAsked,
     WaitOver,
@@ -106,7 +106,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
     match facts:
         case Started():
             values, typed = _first_state(plan.state, step)
-            return Begun(at, facts.run_id, values, typed, facts.limits, facts.given, facts.after, facts.pause)
+            return RunStarted(at, facts.run_id, values, typed, facts.limits, facts.given, facts.after, facts.pause)
         case AttemptEnded():
             return _ended(plan, snapshot, step, facts)
         case steps.Left():
