@@ -84,9 +84,11 @@ class Life(Generic[S]):
     """
 
     def __init__(self, shared: Shared[Life[Any]], run_id: str, plan: Plan[S], open_: Opening[S], claim: Claim) -> None:
-        self.shared, self.id, self.plan, self.claim = shared, run_id, plan, claim
+        self.shared, self.claim = shared, claim
+        self.id, self.plan = run_id, plan
         self.audience = Audience()
-        self.seq, self.is_over = 0, False
+        self.seq = 0
+        self.is_over = False
         self._points: dict[str, asyncio.Event] = {}  # made by callers that wait: thousands of runs can sleep
         self.driving: Driving | None = None
         self.result: Result[S] | None = None
@@ -193,13 +195,9 @@ class Life(Generic[S]):
         if error is None and (self.result is None or self.result.status != "failed"):
             return
         handle = self.handle() if self.handle is not None else None
-        if handle is not None:
-            weakref.finalize(
-                handle, self._log_error
-            )  # who has it may still ask; at the latest at the end of the process
-        elif (
-            not self._callers and not self.audience.watchers
-        ):  # else callers that found the run by its id get the error
+        if handle is not None:  # its holder may still ask; at the latest at the end of the process
+            weakref.finalize(handle, self._log_error)
+        elif not self._callers and not self.audience.watchers:  # else callers that found the run by its id get it
             self._log_error()
 
     def _log_error(self) -> None:

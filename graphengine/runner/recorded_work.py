@@ -469,7 +469,9 @@ class StepJournal:
                     self._attempt.count(piece.usage)
                 raise
             done = WorkDone(self._task, began, self._services.now(), place, name, piece.record, piece.size_bytes)
-            done.usage, done.by, done.outputs = piece.usage, piece.by, self._outputs.get(place)
+            done.usage = piece.usage
+            done.by = piece.by
+            done.outputs = self._outputs.get(place)
             await self._services.host.note(done)
             self._pass(self._frame.recorded_results.get(place, RecordedResult()))
             return piece.record

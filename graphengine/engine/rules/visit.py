@@ -75,7 +75,9 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
     try:
         result = event.result
         updates = [*result.updates] if type(result) is Written else node.writer.updates(result, view, node.name, stop)
-        cause = failed.error if failed is not None else None if frame.phase is READY else frame.cause
+        cause = None if frame.phase is READY else frame.cause
+        if failed is not None:
+            cause = failed.error
         if cause is not None:  # the result is a fallback's
             facts.fallback, facts.error = True, cause
             if inner.collect_errors is not None:
@@ -199,7 +201,8 @@ def _mismatch(run: RunState, frame: Frame, event: NodeFailed, error: FailureReco
     first = event.error
     text = f"the fallback does not fit: {error.message}; it stood in for {first.kind}: {first.message}"
     worse = replace(first, message=text, where=error.where, repair=error.repair, traceback=error.traceback)
-    worse.pause_seconds, worse.repeats, worse.replaced = 0, False, first
+    worse.pause_seconds, worse.repeats = 0, False
+    worse.replaced = first
     worse.raised = error.raised
     return give_up(run, frame, replace(event, error=worse))
 

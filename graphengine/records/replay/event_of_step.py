@@ -124,7 +124,8 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
         case steps.Recorded():
             _node_at(plan, snapshot, step)
             done = WorkDone(of, step.began, at, facts.key, facts.name, facts.value)
-            done.usage, done.by, done.outputs = facts.usage or None, facts.by, facts.outputs
+            done.usage = facts.usage or None
+            done.by, done.outputs = facts.by, facts.outputs
             return done
         case steps.Waiting():
             _node_at(plan, snapshot, step)
