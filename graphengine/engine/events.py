@@ -113,7 +113,7 @@ class WorkBegun(Attempted):
 class WorkDone(Worked):
     """A piece of a node's work is done; its result is recorded under this key.
 
-    `usage` is what it spent on a model, and `by` the agent and the model. `outputs` is what it sent and emitted for the
+    `usage` is what it spent, and `by` what for (see `ModelCaller`). `outputs` is what it sent and emitted for the
     node's step: an attempt that uses the record instead of doing the work sends and emits the same.
     """
 

@@ -74,12 +74,12 @@ class Frame(Struct, eq=False):
         recorded_results: Work of this visit that was recorded, by key.
         counts: Completed visits by node; for an arm, those since the fork.
         marks: Memory of conditions (plateaus, counts since a node, changes); for an arm, the marks it set.
-        usage: What was spent on models in this frame.
+        usage: What was spent in this frame.
         limits: The limits at which a subgraph fails.
         steps: Completed visits in a subgraph.
         since: When its last wait began, or, for a subgraph, when it was entered, epoch seconds.
         entered: The run's driven time when a subgraph was entered.
-        spent: What was spent on models in a subgraph, including everything inside it.
+        spent: What was spent in a subgraph, including everything inside it.
         journal: An arm's operations, to be applied again at the join.
         added: The typed values that they set or add, by their place in the journal, as far as they are known.
         samples: An arm's samples, as [key, sample], None for a reset, to be taken again at the join.

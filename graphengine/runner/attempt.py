@@ -497,7 +497,7 @@ _SET_CURRENT: Final = CURRENT.set
 
 
 def _answer_in(result: object, work: StepJournal | None) -> str:
-    """Return the key of the recorded answer of an agent that a node's result is; "" if it is none."""
+    """Return the key of the recorded answer that a node's result is; "" if it is none."""
     key, answer = work.answer if work is not None and work.answer is not None else ("", None)
     value = result.value if type(result) is Remembered else result
     return key if value is answer else ""

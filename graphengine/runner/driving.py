@@ -34,14 +34,14 @@ from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.clock import SteadyClock, SystemClock
-from graphengine.runner.followers import log_failure
+from graphengine.runner.followers import NOBODY, log_failure
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.runner.scope import NodeServices
 from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Sequence
+    from collections.abc import Awaitable, Iterable, Mapping, Sequence
     from contextvars import Context
 
     from graphengine.engine.claim import Claim, Closed, Do, Input, Release
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot, Task
     from graphengine.engine.steps import Decided, FailureRecord, Step
     from graphengine.errors import NodeError
-    from graphengine.runner.followers import Audience
+    from graphengine.runner.followers import Audience, Following
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import Usage
     from graphengine.stores.base import Message
@@ -90,14 +90,13 @@ class Driving:
         wrote_at: When its last append began, by the machine's clock, if other processes can open the store.
         time: The clock of its log, of pauses between attempts, and of its limit of seconds. It counts time that passes
             while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
-        services: What the attempts of its nodes share.
+        following: Who follows it; see `runner.extensions`.
         cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
     """
 
     def __init__(  # noqa: PLR0913 - what the life of a run and its claim have in common
         self,
         shared: Shared[Any],
-        run_id: str,
         plan: Plan[Any],
         snapshot: Snapshot,
         audience: Audience,
@@ -110,22 +109,9 @@ class Driving:
         self.fence, self.wrote_at = 0, shared.clock.now()
         clock = shared.clock  # if the machine's is before the log's last time, that is used instead
         self.time = SteadyClock(max(clock.now(), snapshot.now)) if isinstance(clock, SystemClock) else clock
+        self.following: Following = NOBODY
         self.cut_off: list[str] = []
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
-        self.services = NodeServices(
-            run=self.session,
-            run_id=run_id,
-            host=self,
-            threads=shared.threads,
-            now=self.time.now,
-            wall=shared.clock.now,
-            past=shared.past,
-            executors=shared.executors,
-            loop=self.loop,
-            is_shared=shared.store.shared,
-            guard=Redactor(plan, snapshot) if plan.secret else None,
-            effects=shared.effects,
-        )
         self._task = cast("asyncio.Task[None]", asyncio.current_task(self.loop))
         self._shared, self._context = shared, context
         self._jobs: dict[str, Attempt] = {}  # by frame
@@ -145,13 +131,33 @@ class Driving:
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
-    async def drive(self) -> Do:
+    async def drive(self, resources: Mapping[int, Mapping[str, object]]) -> Do:
         """Run ready tasks until there are none, and return what the claim says then.
+
+        Args:
+            resources: The resources of nodes, by the id of their plan.
 
         Raises:
             StoreError: A step could not be recorded; the run can be resumed from the recorded steps.
         """
         snapshot, claim = self.snapshot, self.claim
+        # Not kept: it has this object, and both would outlive the run until the next collection of cycles.
+        services = NodeServices(
+            run=self.session,
+            run_id=self.snapshot.run_id,
+            host=self,
+            resources=resources,
+            following=self.following,
+            threads=self._shared.threads,
+            now=self.time.now,
+            wall=self._shared.clock.now,
+            past=self._shared.past,
+            executors=self._shared.executors,
+            loop=self.loop,
+            is_shared=self._shared.store.shared,
+            guard=Redactor(self.plan, self.snapshot) if self.plan.secret else None,
+            effects=self._shared.effects,
+        )
         if snapshot.limits.get("seconds") is not None:
             self._timer = self.loop.call_soon(self._end_if_late)
         try:
@@ -163,9 +169,9 @@ class Driving:
                     await self._take_mail()
                     ready = self._ready(anew=had_waited)
                 if len(ready) == 1 and not (self._jobs or snapshot.waiting or ready[0].due):
-                    events = await self._run_alone(ready[0])
+                    events = await self._run_alone(services, ready[0])
                 else:
-                    events = self._begin(ready)
+                    events = self._begin(services, ready)
                 if events or self._jobs:
                     do = await self.commit(events or await self._next_events())
                     ready = self._ready() if do.start else []
@@ -201,7 +207,7 @@ class Driving:
             return []
         return [task for task in self.session.tasks() if task.mode != "wake" or task.due <= now]
 
-    def _begin(self, ready: Iterable[Task]) -> list[Event]:
+    def _begin(self, services: NodeServices, ready: Iterable[Task]) -> list[Event]:
         """Begin the tasks that run code of the graph, each in an asyncio task, and return the events of the others."""
         events: list[Event] = []
         jobs = self._jobs
@@ -209,7 +215,7 @@ class Driving:
             frame = task.frame
             if frame in jobs or (task.mode == "limit" and any(key.startswith(frame) for key in jobs)):
                 continue
-            job = Attempt(task, self.services)
+            job = Attempt(task, services)
             if task.due:  # already here, since a step can cancel the job before its coroutine has begun
                 self._asleep[frame] = task
             elif (event := job.moved()) is not None:
@@ -220,13 +226,13 @@ class Driving:
             job.within = self.loop.create_task(self._work(job), context=self._context)
         return events
 
-    async def _run_alone(self, task: Task) -> list[Event]:
+    async def _run_alone(self, services: NodeServices, task: Task) -> list[Event]:
         """Run the only task in the run's own asyncio task, in a context of its own, and return its event.
 
         An asyncio task costs as much as the whole step of a node that does not suspend.
         """
         is_shown = bool(self.audience.watchers) and self._announce(task)
-        job = Attempt(task, self.services)
+        job = Attempt(task, services)
         event = job.moved()
         if event is None:
             within = job.within = self._task
@@ -358,7 +364,7 @@ class Driving:
             await done.durable
             self._turn_began = time.monotonic()
         do = claim.step(DURABLE if status == "running" else Durable(status))
-        if do.show and (self.audience.watchers or self.services.following.recorded):
+        if do.show and (self.audience.watchers or self.following.recorded):
             self._show(done.steps)
         return do
 
@@ -380,7 +386,7 @@ class Driving:
             self._broken = error
             self.claim.step(Failed())  # the loop meets it at its next step, and cancels what is in flight
             raise
-        if self.claim.step(DURABLE).show and (self.audience.watchers or self.services.following.recorded):
+        if self.claim.step(DURABLE).show and (self.audience.watchers or self.following.recorded):
             self._show(done.steps)
 
     def append(
@@ -439,7 +445,7 @@ class Driving:
 
     def _take_failure(self, step: Step, failure: FailureRecord) -> None:
         """Log a failure, and remove the exception from its record, so that no store or watcher keeps it alive."""
-        log_failure(self.snapshot, self.services.following, step, failure)
+        log_failure(self.snapshot, self.following, step, failure)
         if failure.raised is not None and outcome_of(step).has_failed:
             self._raised[failure.path] = failure.raised
         part: FailureRecord | None = failure
@@ -596,7 +602,7 @@ class Driving:
     def _show(self, steps: Sequence[Step]) -> None:
         """Show durable steps to all watchers, and to what follows the run."""
         stored = [as_stored(step) for step in steps]
-        for recorded in self.services.following.recorded:
+        for recorded in self.following.recorded:
             recorded(stored)
         for step in stored:
             self.audience.show(StepRecorded(step.seq, step))

@@ -300,13 +300,13 @@ class Life(Generic[S]):
         """Return what drives it from a snapshot, before its first step is recorded. Called by what opens it."""
         shared = self.shared
         shared.plans[self.plan.fingerprint] = self.plan
-        driving = Driving(shared, self.id, self.plan, snapshot, self.audience, self.context, self.claim)
+        driving = Driving(shared, self.plan, snapshot, self.audience, self.context, self.claim)
         if size_bytes is not None:
             driving.session.size_bytes = size_bytes
         if shared.extensions:
             caller = None if self.seq else self.context  # a run that wakes up here has no caller
             opened = OpenRun(shared.store, snapshot, info, parent, caller)
-            driving.services.following = await shared.following(opened)
+            driving.following = await shared.following(opened)
         return driving
 
     # --- driven -----------------------------------------------------------------------------------------------------
@@ -318,7 +318,7 @@ class Life(Generic[S]):
         do = claim.step(Opened(beside=driving.snapshot.shared_process))
         if claim.state == "halting":
             driving.obey(do)
-        log_run(driving.snapshot, driving.services.following, is_over=False)
+        log_run(driving.snapshot, driving.following, is_over=False)
         try:
             do = await self._move(driving)
         except asyncio.CancelledError:
@@ -335,7 +335,7 @@ class Life(Generic[S]):
             shared.fewer_driven.set()
             if do.release:
                 await opening.release(shared.store, self.id, driving.fence)
-            followers, driving.services.following = driving.services.following, NOBODY
+            followers, driving.following = driving.following, NOBODY
             if followers.left:
                 await followers.leave()
         log_run(driving.snapshot, followers, is_over=True)
@@ -359,11 +359,10 @@ class Life(Generic[S]):
             driving.deliver(await shared.store.inbox([self.id]))
         self.note_seq(driving.snapshot.seq)
         try:
-            if plan.resources or plan.graphs:
-                driving.services.resources = await shared.resources.of_nest(plan)
+            resources = await shared.resources.of_nest(plan) if plan.resources or plan.graphs else {}
         except ResourceFailed as error:
             return await driving.fail(error)
-        return await driving.drive()
+        return await driving.drive(resources)
 
     async def _cut_off(self, driving: Driving) -> Result[S]:
         """Return the result of a run whose Runner closed, or released it at once, and log which nodes were cut off."""

@@ -138,7 +138,7 @@ class StepJournal:
 
     Attributes:
         in_flight: What is in flight, and what it waits for.
-        answer: The last answer of an agent: its key, and its value as the node gets it.
+        answer: The last recorded answer: its key, and its value as the node gets it.
     """
 
     def __init__(self, attempt: Attempt) -> None:
@@ -172,7 +172,7 @@ class StepJournal:
         self._refused.append((error, self._last_key(name, what)))
 
     def answered(self, name: str, what: str, value: object) -> None:
-        """Note the value of the last answer of an agent, and the piece of work that it is from."""
+        """Note the value of the last recorded answer, and the piece of work that it is from."""
         self.answer = self._last_key(name, what), value
 
     def _last_key(self, name: str, what: str) -> str:

@@ -44,7 +44,7 @@ class StepResult:
     Attributes:
         record: The value that is stored, and returned when the piece is replayed.
         size_bytes: The record's size as JSON.
-        usage: The usage of a model's call.
+        usage: What it used.
         by: The `agent` that called, and the `model` that answered.
     """
 
@@ -89,7 +89,7 @@ class Host(Protocol):
 
     @property
     def audience(self) -> Audience:
-        """The watchers of live events, and the calls of agents that show some."""
+        """The watchers of live events, and the calls that show some."""
         ...
 
     @property
@@ -172,12 +172,12 @@ class NodeServices(Struct, kw_only=True):
     run: RunState
     run_id: str
     host: Host
+    resources: Mapping[int, Mapping[str, object]]
     threads: Callable[[], Executor]
     now: Callable[[], float]
     wall: Callable[[], float]
     past: Past
     executors: Executors | None = None
-    resources: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
     following: Following = NOBODY
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     is_shared: bool = False
@@ -266,7 +266,7 @@ class NodeScope:
         return self.work.once(effect)
 
     def paid(self, usage: Usage) -> None:
-        """Count what a call of a model used that is not recorded as a piece of work."""
+        """Count what was used and is not recorded as a piece of work."""
         self.attempt.count(usage)
 
     def refuse(self, error: BaseException, name: str, what: str) -> None:

@@ -2,8 +2,8 @@
 
 The outcome of a function is passed back as data and raised on the event loop: a future cannot carry a StopIteration,
 and an exception that is never retrieved would be reported at an unrelated moment. A thread cannot be ended, so a
-cancelled call still waits for it: otherwise a retry could run at the same time. Calls of agents that the thread waits
-for, which run on the event loop, are cancelled with it.
+cancelled call still waits for it: otherwise a retry could run at the same time. Calls that the thread waits for, which
+run on the event loop, are cancelled with it.
 
 A pool has a fixed number of threads, and further functions wait in a queue. A time limit is on the work itself, so it
 is paused while any part of the work waits there: a hundred calls of 0.2 s with a limit of 0.5 s all finish in time,
@@ -88,7 +88,7 @@ class Threads:
 
 
 class Calls(Threads):
-    """The calls of agents that one thread waits for. They end with the attempt, as a waiting thread cannot be ended.
+    """The calls on the event loop that one thread waits for. They end with the attempt, as a waiting thread cannot be ended.
 
     It is also the pool of the functions that they call in threads: the waiting threads could occupy the run's pool.
     """
