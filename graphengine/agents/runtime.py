@@ -28,7 +28,8 @@ from graphengine.models.limiter import MACHINE_CLOCK, PLAIN_WAITS
 from graphengine.models.names import model_of, no_model
 from graphengine.models.settings import ChecksSettings, refuse_lacking
 from graphengine.runner.attempt import Attempt
-from graphengine.runner.scope import CURRENT, NodeScope, StepResult
+from graphengine.runner.context import NodeScope
+from graphengine.runner.scope import CURRENT, AttemptFacts, StepResult
 from graphengine.runner.threads import FROM_THREAD, as_outcome, queued
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def runtime_here() -> RunRuntime | None:
 class RunRuntime(NodeScope):
     """What an agent gets from the run in which it is called."""
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: AttemptFacts) -> None:
         super().__init__(attempt)
         self._run = next(each for each in self.around.following.all if isinstance(each, AgentsOfRun))
 
@@ -77,8 +78,8 @@ class RunRuntime(NodeScope):
 
     def has_node_of(self, agent: object) -> bool:
         """Return whether this is the node of an agent, so that the graph spec has its prompt."""
-        node = self.attempt.node
-        return node.call is not None and self.frame.cause is None and getattr(node.call.body, "agent", None) is agent
+        call, mode = self.attempt.node.call, self.attempt.task.mode
+        return call is not None and mode == "run" and getattr(call.body, "agent", None) is agent
 
     @property
     def must_stop(self) -> bool:

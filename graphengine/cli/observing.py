@@ -37,8 +37,10 @@ class JsonLines(logging.Formatter):
         line["message"] = record.getMessage()
         here: Any = CURRENT.get()
         if here is not None:
-            here = here if hasattr(here, "run_id") else here.context  # in another process there are the facts alone
-            line |= {"run": here.run_id, "node": here.path, "attempt": here.attempt}
+            # In another process there are the facts of an attempt alone.
+            known = hasattr(here, "run_id")
+            run_id, attempt = (here.run_id, here.attempt) if known else (here.services.run_id, here.task.attempt)
+            line |= {"run": run_id, "node": here.path, "attempt": attempt}
         line |= {
             name: value for name, value in vars(record).items() if name not in _STANDARD and value not in (None, "")
         }

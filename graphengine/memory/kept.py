@@ -30,6 +30,7 @@ from graphengine.errors import DefinitionError, InputError
 from graphengine.memory.tools import tools_of
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.call_records import digest_of_call
+from graphengine.runner.context import Context
 from graphengine.runner.scope import CURRENT
 from graphengine.state.json_values import as_record, checked_name
 
@@ -101,7 +102,7 @@ def _recorded(effect: EffectKind) -> Callable[[_Method[P, T]], _Method[P, T]]:
                 here.refuse_secrets(as_record([given, bound.kwargs], "a memory"), "what is kept in a memory")
             # By its arguments alone, as `call` would: two memories in a node may be asked the same, in the same order.
             key = digest_of_call(method.__qualname__, given, bound.kwargs)
-            return await here.context.call(MethodType(method, memory), *given, key=key, effect=effect, **bound.kwargs)
+            return await Context(here).call(MethodType(method, memory), *given, key=key, effect=effect, **bound.kwargs)
 
         return recorded
 

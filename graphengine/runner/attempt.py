@@ -18,7 +18,7 @@ import random
 from dataclasses import replace
 from time import monotonic
 from types import CoroutineType, coroutine
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
 from graphengine.engine.events import (
@@ -32,17 +32,16 @@ from graphengine.engine.events import (
     WaitOver,
 )
 from graphengine.engine.failures import failure_record
-from graphengine.engine.frame_tree import add_usage, place_of
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
-from graphengine.engine.steps import Node, WaitRecord, path_of
+from graphengine.engine.steps import Node, WaitRecord
 from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout
 from graphengine.graph.effect import acting
 from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.graph.runnable import is_async
 from graphengine.runner.context import Context
-from graphengine.runner.recorded_work import Effecting, StepJournal
-from graphengine.runner.scope import CURRENT
+from graphengine.runner.recorded_work import Effecting, journal_of
+from graphengine.runner.scope import CURRENT, AttemptFacts
 from graphengine.runner.threads import TimeLimit, in_thread
 from graphengine.state.declared import values_of
 from graphengine.state.failure import Failure
@@ -55,13 +54,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from graphengine.engine.events import Event
-    from graphengine.engine.plan import Call, NodePlan, Plan
+    from graphengine.engine.plan import Call
     from graphengine.engine.snapshot import Frame, Task
-    from graphengine.engine.steps import FailureRecord, OutputKind, Outputs
+    from graphengine.engine.steps import FailureRecord
     from graphengine.graph.effect import Once
-    from graphengine.runner.scope import NodeServices
-    from graphengine.state.amounts import Usage
-    from graphengine.state.json_values import JsonValue
+    from graphengine.runner.recorded_work import StepJournal
 
 
 _RECENT_SECONDS: Final = 1.0
@@ -73,78 +70,10 @@ BLOCKED_SECONDS: Final = 2.0
 """A step that takes longer blocks the loop: well above the pauses of a busy but healthy one."""
 
 
-class Attempt:
-    """A task, from the moment when it is ready to the event that ends it; mostly an attempt of a node.
+class Attempt(AttemptFacts):
+    """A task, from the moment when it is ready to the event that ends it; mostly an attempt of a node."""
 
-    Args:
-        task: What is to be done.
-        services: What it shares with the other attempts of the run.
-
-    Attributes:
-        within: The asyncio task in which it runs.
-        state: `ready` to run; `running`; `ending`, since it waits or halts, so that its asyncio task is cancelled; or
-            `over`.
-        frame: The frame that is at the node.
-        plan: The graph that the frame walks.
-        node: The node.
-        view: What the node can read.
-        call: What it runs; None if the node chooses.
-        choice: What it chose.
-        began: When the node began, by the clock of the run's log.
-        usage: What it used that is not recorded as a piece of work.
-        outputs: Messages and kept live data for the node's step.
-        journal: Its recorded work and waits; None as long as nothing asked for it.
-        random: The generator of the node's random numbers, once there is one.
-    """
-
-    __slots__ = (
-        "__weakref__",
-        "began",
-        "call",
-        "choice",
-        "frame",
-        "journal",
-        "node",
-        "outputs",
-        "plan",
-        "random",
-        "services",
-        "state",
-        "task",
-        "usage",
-        "view",
-        "within",
-    )
-
-    def __init__(self, task: Task, services: NodeServices) -> None:
-        self.task, self.services = task, services
-        self.state: Literal["ready", "running", "ending", "over"] = "ready"
-        self.within: asyncio.Task[Any]
-        self.frame: Frame
-        self.plan: Plan[Any]
-        self.node: NodePlan
-        self.view: View
-        self.call: Call | None = None
-        self.choice, self.began = "", 0.0
-        self.usage: Usage | None = None
-        self.outputs: Outputs | None = None
-        self.journal: StepJournal | None = None
-        self.random: random.Random | None = None
-
-    @property
-    def path(self) -> str:
-        """The node's path in the run."""
-        return path_of(self.task.frame, self.task.node)
-
-    @property
-    def where(self) -> str:
-        """Where an error is."""
-        return f"node {self.path}"
-
-    @property
-    def visit_key(self) -> str:
-        """A key that differs in each visit, item and branch."""
-        return f"{self.services.run_id}/{place_of(self.frame)}"
+    __slots__ = ()
 
     def moved(self) -> Event | None:
         """Return the event of a task that runs no code of the graph, so that it needs no asyncio task; else None.
@@ -274,41 +203,6 @@ class Attempt:
             task, self.began, services.now(), result, self.usage, self.choice, chance, more=more, answer=answer
         )
 
-    def cancel_to_end(self) -> None:
-        """End it, because it waits or halts: cancel its asyncio task."""
-        self.state = "ending"
-        self.within.cancel()
-
-    # --- what its node uses --------------------------------------------------------------------------------------
-
-    @property
-    def context(self) -> Context:
-        """What the node sees of it, `ctx`."""
-        return Context(self)
-
-    def work(self) -> StepJournal:
-        """Return its recorded work."""
-        if self.journal is None:
-            self.journal = StepJournal(self)
-        return self.journal
-
-    def refuse_secrets(self, record: JsonValue, what: str) -> None:
-        """Check that a record which is kept outside the run's steps contains no secret. Raises: NotRecordable."""
-        if self.services.guard is not None:
-            self.services.guard.refuse(record, what, self.where)
-
-    def add_output(self, what: OutputKind, record: JsonValue) -> None:
-        """Add a message or live data for the node's step, and for the recorded calls that the caller runs inside."""
-        self.refuse_secrets(record, f"what is {what}")
-        self.outputs = self.outputs or {}
-        self.outputs.setdefault(what, []).append(record)
-        if self.journal is not None:
-            self.journal.note_output(what, record)
-
-    def count(self, usage: Usage) -> None:
-        """Count what was used and is not recorded as a piece of work."""
-        self.usage = add_usage(self.usage or {}, usage)
-
     # --- its events ----------------------------------------------------------------------------------------------
 
     def _of_frame(self, now: float) -> Event:
@@ -337,7 +231,7 @@ class Attempt:
         return NodeWaits(self.task, self.began, now, {self.path: wait})
 
     def _waits(self) -> NodeWaits | None:
-        waits = self.work().in_flight.waits
+        waits = journal_of(self).in_flight.waits
         return NodeWaits(self.task, self.began, self.services.now(), waits, self.usage) if waits else None
 
     def _failed(self, error: BaseException) -> NodeFailed:
@@ -366,7 +260,7 @@ class Attempt:
         """Return what the node's step records in addition to its result; None for nothing."""
         outputs = self.outputs or {}
         found = Node(sent=outputs.get("sent", ()), emitted=outputs.get("emitted", ()))
-        unused = self.work().unused if self.frame.recorded_results else ()
+        unused = journal_of(self).unused if self.frame.recorded_results else ()
         found.unused = list(unused) or ()
         if self.journal is not None:
             left = self.journal.in_flight  # begun, but not awaited to the end
@@ -384,7 +278,7 @@ class Attempt:
 
         values = call.values(self.view) if once.reconcile is not None else {}
         effect = Effecting(once, "", self.visit_key, call.body.name, values, made, _as_it_is, _as_it_is)
-        return await self.work().once(effect)
+        return await journal_of(self).once(effect)
 
     def _begin(self, call: Call) -> object:
         """Call the body, and return its result or an awaitable of it."""
@@ -463,7 +357,7 @@ class Attempt:
         try:
             async with limit:
                 if executors is not None:
-                    return await executors.call(call, values, self.context, timeout_seconds)
+                    return await executors.call(call, values, Context(self), timeout_seconds)
                 result = await in_thread(threads(), function) if call.thread else function()
                 if inspect.isawaitable(result):
                     result = await result
@@ -479,8 +373,8 @@ class Attempt:
 
     def _extra(self, name: str) -> object:
         if name == "ctx":
-            self.work()
-            return self.context
+            journal_of(self)
+            return Context(self)
         if name == "error":
             failure = self.frame.cause or self.frame.error
             return Failure.of(failure) if failure else None

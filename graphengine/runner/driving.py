@@ -36,7 +36,7 @@ from graphengine.runner.attempt import Attempt
 from graphengine.runner.clock import SteadyClock, SystemClock
 from graphengine.runner.followers import NOBODY, log_failure
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
-from graphengine.runner.scope import NodeServices
+from graphengine.runner.scope import AttemptFacts, NodeServices
 from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
@@ -565,7 +565,7 @@ class Driving:
         """Return when no more tasks are started."""
         await self._halted.wait()
 
-    def note_cut_off(self, attempt: Attempt) -> bool:
+    def note_cut_off(self, attempt: AttemptFacts) -> bool:
         """Return whether an attempt was cancelled here, or with the run; if so, note it as cut off.
 
         Otherwise code of the graph cancelled the node's asyncio task, which is a failure of the node.

@@ -8,7 +8,7 @@ An effect that must not be repeated has a record of its beginning. If that recor
 effect is unknown: what its `Once` says decides, and only then does it begin again or have a result. A node that is such
 an effect is a piece of its own work, with the key "".
 
-A wait without an answer ends the attempt: see `graphengine.runner.in_flight`.
+A wait without an answer ends the attempt: see `graphengine.runner.scope.InFlight`.
 """
 
 from __future__ import annotations
@@ -43,8 +43,7 @@ from graphengine.graph.effect import KEY_NAME, acting, checked_effect, once_of
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
 from graphengine.runner.call_records import arguments_of, digest_of_call, identity_of, recordable, returned, takes_key
-from graphengine.runner.in_flight import InFlight
-from graphengine.runner.scope import StepResult
+from graphengine.runner.scope import InFlight, StepResult
 from graphengine.runner.threads import in_thread
 from graphengine.state.field import explain
 from graphengine.state.json_values import checked_name
@@ -54,8 +53,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.effect import Effect, Once
-    from graphengine.runner.attempt import Attempt
-    from graphengine.runner.scope import AsksPerson, Question
+    from graphengine.runner.scope import AsksPerson, AttemptFacts, Question
     from graphengine.state.json_values import JsonValue
 
 log = logging.getLogger("graphengine.runner")
@@ -141,7 +139,7 @@ class StepJournal:
         answer: The last recorded answer: its key, and its value as the node gets it.
     """
 
-    def __init__(self, attempt: Attempt) -> None:
+    def __init__(self, attempt: AttemptFacts) -> None:
         self._attempt = attempt
         self._task, self._frame = attempt.task, attempt.frame
         self._services, self._guard = attempt.services, attempt.services.guard
@@ -615,6 +613,13 @@ class StepJournal:
         return key
 
 
+def journal_of(attempt: AttemptFacts) -> StepJournal:
+    """Return the recorded work of an attempt."""
+    if attempt.journal is None:
+        attempt.journal = StepJournal(attempt)
+    return attempt.journal
+
+
 def _came_from(error: BaseException, cause: BaseException) -> bool:
     """Return whether an exception is another one, even if wrapped in others."""
     left: list[BaseException | None] = [error]
@@ -631,4 +636,4 @@ def _came_from(error: BaseException, cause: BaseException) -> bool:
     return False
 
 
-__all__ = ["NO_ANSWER", "StepJournal"]
+__all__ = ["NO_ANSWER", "StepJournal", "journal_of"]

@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from weakref import ref  # noqa: TC003 - msgspec reads it
 
 from msgspec import Struct, field
 
+from graphengine.engine.frame_tree import add_usage, place_of
+from graphengine.engine.steps import path_of
 from graphengine.graph.options import Sizes
 from graphengine.runner.followers import NOBODY, Following
-from graphengine.runner.threads import FROM_THREAD, in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from concurrent.futures import Executor
-    from contextlib import AbstractContextManager
+    from random import Random
 
     from graphengine.engine.events import Event
     from graphengine.engine.lookup import RunState
-    from graphengine.engine.plan import Call
+    from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.engine.redaction import Redactor
-    from graphengine.engine.steps import ModelCaller
+    from graphengine.engine.snapshot import Frame, Task
+    from graphengine.engine.steps import ModelCaller, OutputKind, Outputs, WaitRecord
     from graphengine.graph.effect import Effects
-    from graphengine.runner.attempt import Attempt
-    from graphengine.runner.context import Context
     from graphengine.runner.followers import Audience
-    from graphengine.runner.recorded_work import Effecting, StepJournal
+    from graphengine.runner.recorded_work import StepJournal
     from graphengine.runner.result import Past
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
-
-T = TypeVar("T")
+    from graphengine.state.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,7 @@ class Host(Protocol):
         """
         ...
 
-    def note_cut_off(self, attempt: Attempt) -> bool:
+    def note_cut_off(self, attempt: AttemptFacts) -> bool:
         """Return whether the driver cancelled an attempt, not code of the graph; if so, note it, and what it spent."""
         ...
 
@@ -143,7 +142,7 @@ class Executors(Protocol):
         """Return whether an executor counts the time of its calls itself, from when they begin."""
         ...
 
-    async def call(self, call: Call, values: dict[str, object], context: Context, seconds: float | None) -> object:
+    async def call(self, call: Call, values: dict[str, object], context: Any, seconds: float | None) -> object:  # noqa: ANN401
         """Call a node's function on its executor, and return its result."""
         ...
 
@@ -183,7 +182,7 @@ class NodeServices(Struct, kw_only=True):
     is_shared: bool = False
     guard: Redactor | None = None
     effects: Effects = "act"
-    readers: set[ref[Attempt]] = field(default_factory=set)
+    readers: set[ref[AttemptFacts]] = field(default_factory=set)
 
     @property
     def sizes(self) -> Sizes:
@@ -191,110 +190,196 @@ class NodeServices(Struct, kw_only=True):
         return self.run.sizes or _SIZES
 
 
-CURRENT: Final[ContextVar[Any]] = ContextVar("graphengine_scope", default=None)
-"""The `Attempt` whose code runs; in another process its facts alone; None outside a run."""
-TOOL_CALL: Final[ContextVar[tuple[Attempt, str] | None]] = ContextVar("graphengine_tool_call", default=None)
-"""The attempt and the key of the tool call that is being made."""
-
-
-class NodeScope:
-    """The scope of a node.
+class AttemptFacts:
+    """What an attempt is about and what it has; `graphengine.runner.attempt.Attempt` runs it.
 
     Args:
-        attempt: The attempt whose code runs.
+        task: What is to be done.
+        services: What it shares with the other attempts of the run.
+
+    Attributes:
+        within: The asyncio task in which it runs.
+        state: `ready` to run; `running`; `ending`, since it waits or halts, so that its asyncio task is cancelled; or
+            `over`.
+        frame: The frame that is at the node.
+        plan: The graph that the frame walks.
+        node: The node.
+        view: What the node can read.
+        call: What it runs; None if the node chooses.
+        choice: What it chose.
+        began: When the node began, by the clock of the run's log.
+        usage: What it used that is not recorded as a piece of work.
+        outputs: Messages and kept live data for the node's step.
+        journal: Its recorded work and waits; None as long as nothing asked for it.
+        random: The generator of the node's random numbers, once there is one.
     """
 
-    def __init__(self, attempt: Attempt) -> None:
-        self.attempt = attempt
-        self.around, self.frame = attempt.services, attempt.frame
+    __slots__ = (
+        "__weakref__",
+        "began",
+        "call",
+        "choice",
+        "frame",
+        "journal",
+        "node",
+        "outputs",
+        "plan",
+        "random",
+        "services",
+        "state",
+        "task",
+        "usage",
+        "view",
+        "within",
+    )
+
+    def __init__(self, task: Task, services: NodeServices) -> None:
+        self.task, self.services = task, services
+        self.state: Literal["ready", "running", "ending", "over"] = "ready"
+        self.within: asyncio.Task[Any]
+        self.frame: Frame
+        self.plan: Plan[Any]
+        self.node: NodePlan
+        self.view: View
+        self.call: Call | None = None
+        self.choice, self.began = "", 0.0
+        self.usage: Usage | None = None
+        self.outputs: Outputs | None = None
+        self.journal: StepJournal | None = None
+        self.random: Random | None = None
 
     @property
-    def work(self) -> StepJournal:
-        """The attempt's recorded work."""
-        return self.attempt.work()
+    def path(self) -> str:
+        """The node's path in the run."""
+        return path_of(self.task.frame, self.task.node)
 
     @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop of the run."""
-        return self.around.loop
-
-    def given(self) -> Mapping[str, object]:
-        """Return what tools can take by name: `ctx`, and the resources of the graph."""
-        return {**self.around.resources.get(id(self.attempt.plan), {}), "ctx": self.attempt.context}
-
-    def place(self, name: str, what: Callable[[], str]) -> str:
-        """Return a unique key for a group of recorded work, independent of other work that runs in parallel."""
-        return self.work.key_of(name, what())
-
-    def recorded(self, place: str) -> Sequence[JsonValue]:
-        """Return what was recorded directly below this key."""
-        return self.work.recorded(place)
-
-    def group(self, place: str) -> AbstractContextManager[None]:
-        """Put the keys of all work that is recorded inside this block below this key."""
-        return self.work.group(place)
-
-    def may_record(self, text: str) -> bool:
-        """Return whether a text contains no secret."""
-        guard = self.around.guard
-        return guard is None or guard.hide(text) == text
-
-    @contextmanager
-    def call(self, key: str) -> Iterator[None]:
-        """Mark a block as a call of a tool, whose idempotency key ends with this key."""
-        before = TOOL_CALL.set((self.attempt, key))
-        try:
-            yield
-        finally:
-            TOOL_CALL.reset(before)
-
-    def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> Awaitable[Any]:
-        """Return the record of a piece of work: the existing one, or a new one after doing the work."""
-        return self.work.step_result(name, what, make)
+    def where(self) -> str:
+        """Where an error is."""
+        return f"node {self.path}"
 
     @property
-    def below(self) -> str:
-        """The key below which work recorded here has its keys."""
-        return self.work.below
+    def visit_key(self) -> str:
+        """A key that differs in each visit, item and branch."""
+        return f"{self.services.run_id}/{place_of(self.frame)}"
 
-    def idempotency_key(self, key: str) -> str:
-        """Return the idempotency key of a call of a tool."""
-        return f"{self.attempt.visit_key}/{key}"
+    def cancel_to_end(self) -> None:
+        """End it, because it waits or halts: cancel its asyncio task."""
+        self.state = "ending"
+        self.within.cancel()
 
-    def once(self, effect: Effecting[T]) -> Awaitable[T]:
-        """Do an effect that must not be repeated, or find out how it ended if it began before."""
-        return self.work.once(effect)
+    def refuse_secrets(self, record: JsonValue, what: str) -> None:
+        """Check that a record which is kept outside the run's steps contains no secret. Raises: NotRecordable."""
+        if self.services.guard is not None:
+            self.services.guard.refuse(record, what, self.where)
 
-    def paid(self, usage: Usage) -> None:
+    def add_output(self, what: OutputKind, record: JsonValue) -> None:
+        """Add a message or live data for the node's step, and for the recorded calls that the caller runs inside."""
+        self.refuse_secrets(record, f"what is {what}")
+        self.outputs = self.outputs or {}
+        self.outputs.setdefault(what, []).append(record)
+        if self.journal is not None:
+            self.journal.note_output(what, record)
+
+    def count(self, usage: Usage) -> None:
         """Count what was used and is not recorded as a piece of work."""
-        self.attempt.count(usage)
+        self.usage = add_usage(self.usage or {}, usage)
 
-    def refuse(self, error: BaseException, name: str, what: str) -> None:
-        """Note that an exception says that the record of a piece of work cannot be used."""
-        self.work.refuse(error, name, what)
 
-    def answered(self, name: str, what: str, value: object) -> None:
-        """Note the piece of work that an answer is from, which is refused with the node's update."""
-        self.work.answered(name, what, value)
+_TURNS: Final = 4
+"""Turns of the event loop between a wait and the end of its attempt, because the wait may be obsolete by then:
 
-    def may_sleep(self) -> bool:
-        """Return whether the run can be stored as waiting here."""
-        return not self.work.is_inside
+1. A node races a recorded call against `ctx.ask`, with `asyncio.wait`. 2. The call finishes, so nothing but the wait
+is left. 3. The race wakes, and cancels the loser, which withdraws its wait. Ending the attempt at 2 would ask a
+question whose answer is not needed. From 2 to 3 takes three turns: one for the task's callback, one for the race, one
+for the cancellation; the fourth is to spare."""
 
-    def has_slept(self, what: str) -> bool:
-        """Return whether the next such sleep is recorded, and is over."""
-        return self.work.is_over("sleep", what)
 
-    async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
-        """Ask a person, and return the answer; None if nothing is asked, or if what it is about is recorded."""
-        return await self.work.approved(identity, record, ask)
+class InFlight:
+    """The recorded work of one attempt that is in flight, and how a wait ends the attempt.
 
-    async def blocking(self, function: Callable[[], object], threads: Executor | None = None) -> object:
-        """Call a blocking function in the given threads, else in the runner's thread pool.
+    A wait without an answer ends the attempt. First, recorded calls in flight finish. Then the node's asyncio task is
+    cancelled, as by a timeout, and the runner records the waits. A tool's call that waits inside cannot finish: it is
+    cut off with the attempt, and repeated when the node runs again, with the work recorded inside it. Work that is in
+    flight when an attempt ends for another reason is cancelled.
 
-        If a thread of that pool is waiting for this call, use the extra threads of its calls: the pool may be full of
-        such threads, which would wait for each other.
+    Args:
+        attempt: The attempt.
+
+    Attributes:
+        waits: Its waits, by name.
+        halts: Whether it must end without waiting for anything, to run again when the run is resumed.
+        cut_short: The names of the calls that were in flight when it ended.
+    """
+
+    def __init__(self, attempt: AttemptFacts) -> None:
+        self._attempt = attempt
+        self._busy: dict[str, tuple[str, asyncio.Task[Any] | None]] = {}
+        self._held: Counter[str] = Counter()
+        self._parked: set[asyncio.Future[None]] = set()
+        self._idle: asyncio.Future[None] | None = None
+        self.waits: dict[str, WaitRecord] = {}
+        self.halts = False
+        self.cut_short: Sequence[str] = ()
+
+    def began(self, place: str, name: str) -> None:
+        """Note that the calling asyncio task begins work with this key."""
+        self._busy[place] = (name, asyncio.current_task())
+
+    def ended(self, place: str) -> None:
+        """Note that work is no longer in flight."""
+        del self._busy[place]
+        self._end_soon()
+        if not self._busy and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    async def park(self, around: Sequence[str]) -> None:
+        """Wait for the end of the attempt, and allow it to end. Never returns.
+
+        Args:
+            around: The keys of the work inside which this waits, which cannot finish.
         """
-        calls = FROM_THREAD.get()
-        own = self.around.threads if calls is None else calls
-        return await in_thread(threads or own(), function)
+        if self._attempt.state != "running":  # the node suppressed the cancellation: cancel it again
+            await asyncio.sleep(0)
+            raise asyncio.CancelledError
+        self._held.update(around)
+        parked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._parked.add(parked)
+        self._end_soon()
+        try:
+            await parked  # the attempt ends here
+        finally:
+            self._parked.discard(parked)
+            self._held.subtract(around)
+
+    async def end(self) -> None:
+        """Cancel what is in flight after the attempt, and return when it has ended."""
+        for parked in tuple(self._parked):
+            parked.cancel()
+        self.cut_short = sorted({name for name, _ in self._busy.values()})
+        for task in {task for _, task in self._busy.values()}:
+            if task is not None:
+                task.cancel()
+        while self._busy:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+
+    def _end_soon(self) -> None:
+        """End the attempt in a few turns, unless work that will be recorded is in flight then."""
+        if (self.waits or self.halts) and not self._is_busy():
+            asyncio.get_running_loop().call_soon(self._end, _TURNS)
+
+    def _end(self, turns: int) -> None:
+        attempt = self._attempt
+        if turns:  # see `_TURNS`
+            asyncio.get_running_loop().call_soon(self._end, turns - 1)
+        elif attempt.state == "running" and not self._is_busy() and (self.waits or self.halts):
+            attempt.cancel_to_end()
+
+    def _is_busy(self) -> bool:
+        """Return whether any work in flight can finish before the attempt ends."""
+        return any(not self._held[place] for place in self._busy)
+
+
+CURRENT: Final[ContextVar[Any]] = ContextVar("graphengine_scope", default=None)
+"""The `Attempt` whose code runs; in another process its facts alone; None outside a run."""

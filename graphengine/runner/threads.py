@@ -88,7 +88,7 @@ class Threads:
 
 
 class Calls(Threads):
-    """The calls on the event loop that one thread waits for. They end with the attempt, as a waiting thread cannot be ended.
+    """The calls on the event loop that a thread waits for. They end with the attempt: a waiting thread cannot be ended.
 
     It is also the pool of the functions that they call in threads: the waiting threads could occupy the run's pool.
     """

@@ -30,7 +30,7 @@ from graphengine.runner.arguments import plan_of
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.followers import Audience, Following
 from graphengine.runner.resources import Resources
-from graphengine.runner.scope import CURRENT, NodeServices
+from graphengine.runner.scope import CURRENT, AttemptFacts, NodeServices
 from graphengine.runner.threads import Threads
 from graphengine.state.json_values import as_record
 from graphengine.state.view import View
@@ -359,7 +359,7 @@ class _Alone:
     async def check_owned(self) -> None:
         """Do nothing: there is no store that another process could open."""
 
-    def note_cut_off(self, attempt: Attempt) -> bool:  # noqa: ARG002 - no run drives it
+    def note_cut_off(self, attempt: AttemptFacts) -> bool:  # noqa: ARG002 - no run drives it
         """Return the test's cancellation: the node has none of its own."""
         return True
 

@@ -60,7 +60,7 @@ from graphengine.errors import CrashLoop
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.followers import Audience, Follower, Following
 from graphengine.runner.result import PastRun
-from graphengine.runner.scope import NodeServices
+from graphengine.runner.scope import AttemptFacts, NodeServices
 from graphengine.state.amounts import LimitsRecord, Usage
 from graphengine.state.interrupts import Interrupt
 from graphengine.state.json_values import JsonValue
@@ -87,7 +87,7 @@ class Alone:
     def check(self) -> None:
         """Do nothing: everything recorded is kept."""
 
-    def note_cut_off(self, attempt: Attempt) -> bool:
+    def note_cut_off(self, attempt: AttemptFacts) -> bool:
         """Treat every cancellation as one of the process."""
         return True
 
