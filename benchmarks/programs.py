@@ -20,6 +20,7 @@ from benchmarks import (
     passed,
     peers,
     research,
+    searching,
     short,
     startup,
     stored,
@@ -76,5 +77,6 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "startup": startup.startup,
     "drawing": drawing.drawing,
     "inspector": inspecting.inspecting,
+    "search": searching.searching,
     "watched": watching.watching,
 }

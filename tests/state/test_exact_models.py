@@ -13,7 +13,7 @@ from graphengine import END, START, Graph, Runner, value
 from graphengine.errors import NotRecordable
 from graphengine.runner import RunFailed
 from graphengine.state.encoded import LARGE
-from graphengine.state.exact_models import exact_models
+from graphengine.state.immutable import exact_models
 from graphengine.state.schema import StateType
 from graphengine.state.update import Unread
 from graphengine.state.view import Held, View
