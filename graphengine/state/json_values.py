@@ -19,8 +19,6 @@ WITHOUT_NUL: Final = "give a text without NUL and lone surrogates"
 """The repair for a name that a store cannot carry."""
 
 _OPENING: Final = (b"[", b"{")
-_NEITHER_QUOTES_NOR_BRACKETS: Final = bytes(set(range(256)) - set(b'"[]{}'))
-_AS_LISTS: Final = bytes.maketrans(b"{}", b"[]")
 _items: Final = msgspec.json.Decoder(list[Raw]).decode
 _members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
@@ -59,7 +57,7 @@ def check_depth(body: bytes | memoryview, levels: int = DEEPEST) -> None:
         ValueError: It is nested deeper than this many levels, or invalid.
     """
     held = bytes(body)
-    if held.count(b"[") + held.count(b"{") <= levels or held[:1] not in _OPENING or _is_shallow(held, levels):
+    if held.count(b"[") + held.count(b"{") <= levels or held[:1] not in _OPENING:
         return
     if levels == 0:
         message = f"it is nested deeper than {DEEPEST} lists and objects"
@@ -73,23 +71,6 @@ def check_depth(body: bytes | memoryview, levels: int = DEEPEST) -> None:
         view = memoryview(part)
         if view.nbytes > 2 * (levels - 1):  # each level takes two bytes
             check_depth(view, levels - 1)
-
-
-def _is_shallow(body: bytes, levels: int) -> bool:
-    """Return whether JSON is certainly not nested deeper than this many levels.
-
-    It is looked at as a whole: once nothing but quotes and brackets is left, each pass takes the innermost brackets. A
-    text with a bracket keeps one of its quotes, and then this does not know.
-    """
-    if b"\\" in body:
-        body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    rest = body.translate(_AS_LISTS, _NEITHER_QUOTES_NOR_BRACKETS).replace(b'""', b"")
-    for _ in range(levels):
-        fewer = rest.replace(b"[]", b"")
-        if len(fewer) == len(rest):
-            break
-        rest = fewer
-    return not rest
 
 
 def as_record(value: object, what: str, most_bytes: int | None = None) -> JsonValue:
