@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks import (
     agents,
     alone,
+    bare,
     big,
     drawing,
     durable,
@@ -40,6 +41,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "shapes": short.shapes,
     "peers": peers.peers,
     "durable_peers": peers.durable_peers,
+    "bare": bare.bare,
     "list": memory.long_list,
     "full": durable.full,
     "normal": durable.normal,

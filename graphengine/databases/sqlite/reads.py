@@ -47,12 +47,6 @@ REPAIR: Final = "`graphengine doctor` shows what is damaged, `graphengine doctor
 _LARGEST_LIMIT: Final = 1 << 62
 _warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
 _EVERY_RUN: Final = {"status": None, "graph": None, "tag": None, "text": None, "begun_after": -math.inf}
-_LISTINGS: Final[dict[tuple[str, ...], str]] = {
-    (): "runs",
-    ("status",): "runs_of_status",
-    ("graph",): "runs_of_graph",
-    ("graph", "status"): "runs_of_graph_and_status",
-}
 
 
 class Found(NamedTuple):
@@ -356,14 +350,14 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
         created_at, run_id = end, ""
     if not all(is_name(str(given[name])) for name in ("tag", "text", "graph") if name in given):
         return []
-    listed = {name: given[name] for name in ("graph", "status") if name in given}
     if given.keys() & {"tag", "text", "begun_after"}:
-        query = SQL["runs_of_tag" if "tag" in given else "runs_that_match"]
-        place = {"created_at": created_at, "id": run_id, "limit": limit}
-        rows = connection.execute(query, _EVERY_RUN | given | place)
+        query = "runs_of_tag" if "tag" in given else "runs_that_match"
+    elif "status" in given:
+        query = "running_runs" if given["status"] == "running" else "runs_of_status"
     else:
-        query = SQL[_LISTINGS[tuple(listed)]]
-        rows = connection.execute(query, (*listed.values(), created_at, run_id, limit))
+        query = "runs_of_graph" if "graph" in given else "runs"
+    place = {"created_at": created_at, "id": run_id, "limit": limit}
+    rows = connection.execute(SQL[query], _EVERY_RUN | given | place)
     return [from_row(connection, row, onlooker).info for row in rows]
 
 
