@@ -74,6 +74,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "cost": research.cost_saved,
     "alone": alone.alone,
     "startup": startup.startup,
+    "wings": startup.wings,
     "drawing": drawing.drawing,
     "inspector": inspecting.inspecting,
     "watched": watching.watching,
