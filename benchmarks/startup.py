@@ -116,7 +116,7 @@ async def wings(settings: Settings) -> Outcome:
             await sides[name]()
         except subprocess.CalledProcessError:
             del sides[name]
-    return Outcome("The first import of each wing", await alternate(sides, "ms", settings.count(9, 1)))
+    return Outcome("The first import of each wing", await alternate(sides, "ms", settings.count(5, 1)))
 
 
 _TIMED: Final = """

@@ -1,7 +1,4 @@
-"""Writes that the event loop makes itself: short ones, of one run in a turn, if nothing is in the way.
-
-At NORMAL, or at FULL over a quick disk.
-"""
+"""Writes that the event loop makes itself, at NORMAL: short ones, of one run in a turn, if nothing is in the way."""
 
 from __future__ import annotations
 
@@ -54,33 +51,11 @@ async def test_long_writes_are_the_threads(store: SQLiteStore) -> None:
     assert store.append(batch("r", fence, [step(3)])) is None
 
 
-async def test_at_full_a_slow_disk_is_the_threads(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There a commit waits for the disk, and the event loop must not."""
-    monkeypatch.setattr(direct, "QUICK_SECONDS", 0.0)
+async def test_at_full_every_write_is_the_threads(open_store: OpenStore) -> None:
+    """There a commit waits for the disk."""
     store = await open_store(synchronous="FULL")
     fence = await new_run(store, count=1)
-    for seq in range(2, 30):
-        await queued(store.append(batch("r", fence, [step(seq)])))
-
-
-async def test_at_full_a_quick_disk_is_the_loops(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After some commits that were quick the loop makes the next ones, up to one that was not."""
-    monkeypatch.setattr(direct, "QUICK_SECONDS", 60.0)
-    store = await open_store(synchronous="FULL")
-    fence = await new_run(store, count=1)  # one commit
-    seqs_of = iter(range(2, 100))
-    for _ in range(7):
-        await queued(store.append(batch("r", fence, [step(next(seqs_of))])))
-    for _ in range(2):
-        assert store.append(batch("r", fence, [step(next(seqs_of))])) is None
-    monkeypatch.setattr(direct, "QUICK_SECONDS", 0.0)
-    slow = next(seqs_of)
-    assert store.append(batch("r", fence, [step(slow)])) is None
-    assert last_id(store.path) == slow
-    monkeypatch.setattr(direct, "QUICK_SECONDS", 60.0)
-    for _ in range(8):
-        await queued(store.append(batch("r", fence, [step(next(seqs_of))])))
-    assert store.append(batch("r", fence, [step(next(seqs_of))])) is None
+    await queued(store.append(batch("r", fence, [step(2)])))
 
 
 async def test_the_event_loop_waits_for_no_lock(store: SQLiteStore) -> None:
@@ -131,7 +106,7 @@ async def test_the_first_commit_after_a_checkpoint_is_the_threads(
 async def test_an_interrupt_leaves_no_transaction(store: SQLiteStore) -> None:
     """Ctrl-C can arrive between any two statements."""
     fence = await new_run(store, count=1)
-    own = Direct(OpenFiles(store.path), checkpoints.Checkpoints(store.path, "NORMAL"), "NORMAL")
+    own = Direct(OpenFiles(store.path), checkpoints.Checkpoints(store.path, "NORMAL"))
 
     def interrupted(connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM runs")

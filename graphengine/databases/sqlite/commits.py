@@ -8,7 +8,7 @@ jobs fail:
 - an error of the medium (full, locked, read-only, damaged) fails every job of the transaction with that cause;
 - any other error concerns the values of one job: the transaction is rolled back and repeated without that job.
 
-What is short and alone is written by the event loop while commits are quick: see `direct.py`.
+What is short and alone is written by the event loop, if the store's level of syncing allows that: see `direct.py`.
 
 Appends in a row are written by one statement, which fails if one of them is refused. The transaction is then rolled
 back and repeated with one job after the other.
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections import deque
 from contextlib import suppress
 from functools import partial
@@ -133,10 +132,7 @@ class GroupCommit:
         try:
             self._place.check()
             changes = connection.total_changes
-            began = time.perf_counter()
             self._transact(connection, jobs)
-            if self._direct is not None:
-                self._direct.took(time.perf_counter() - began)
             self._checkpoints.count(connection.total_changes - changes, sum(job.written_bytes for job in jobs))
         except Exception as error:  # noqa: BLE001  # every waiter gets it, translated
             _undo(connection)

@@ -3,12 +3,8 @@
 At `synchronous = NORMAL` a commit only copies a few pages into the file system's cache, which takes about 20 µs; the
 way to a thread and back takes twice as long. So the loop writes what is short and alone, on a connection of its own
 that waits for nothing. If another process has the lock, or the write fails for whatever reason, it is rolled back, and
-the writing thread does it: that one waits, repeats and reports. The thread also makes the first commit after a
-checkpoint, which restarts the log and syncs its header.
-
-At `FULL` each commit waits for the disk: on many for about 100 µs, as long as the way to the thread and back; on others
-for 10 ms, during which the loop must not stand still. So the loop writes only after a few commits in a row that were
-quick, and after one that was not, the thread does the next ones.
+the writing thread does it: that one waits, repeats and reports. At `FULL` each commit waits for the disk, and is left
+to the thread, as is the first commit after a checkpoint, which restarts the log and syncs its header.
 
 In one turn of the event loop, only one run is written in this way: what other runs write is queued, so that they share
 a transaction.
@@ -18,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -28,18 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from graphengine.databases.sqlite.checkpoints import Checkpoints
-    from graphengine.databases.sqlite.files import OpenFiles, Synchronous
+    from graphengine.databases.sqlite.files import OpenFiles
 
 T = TypeVar("T")
 
 MOST_BYTES: Final = 32 * 1024
 """The most that the loop writes itself; a longer write would delay other runs."""
-
-QUICK_SECONDS: Final = 0.0005
-"""The longest time that a commit at `FULL` may have taken for the loop to make the next one."""
-
-_QUICK_COMMITS: Final = 8
-"""How many commits in a row must have been quick: single ones are, also on a slow disk, by its cache."""
 
 
 class NotWritten(Exception):
@@ -52,20 +41,13 @@ class Direct:
     Args:
         place: The files of the open database.
         checkpoints: Those of the same store.
-        synchronous: The same as for the writing connection.
     """
 
-    def __init__(self, place: OpenFiles, checkpoints: Checkpoints, synchronous: Synchronous) -> None:
+    def __init__(self, place: OpenFiles, checkpoints: Checkpoints) -> None:
         self._place = place
         self._checkpoints = checkpoints
-        self._waits = synchronous == "FULL"
-        self._quick = 0  # the last commits in a row that were
         self._run_id: str | None = None  # the run that was written in this turn
-        self._connection: sqlite3.Connection | None = connect_too(place.path, synchronous, busy_timeout_seconds=0)
-
-    def took(self, seconds: float) -> None:
-        """Note how long a transaction took, here or on the thread."""
-        self._quick = self._quick + 1 if seconds < QUICK_SECONDS else 0
+        self._connection: sqlite3.Connection | None = connect_too(place.path, "NORMAL", busy_timeout_seconds=0)
 
     def write(self, run_id: str, work: Callable[[sqlite3.Connection], T], written_bytes: int) -> T:
         """Call `work(connection)` in a transaction, commit it, and return the result.
@@ -82,9 +64,6 @@ class Direct:
         is_long = written_bytes > MOST_BYTES or checkpoints.are_due or checkpoints.restart
         if connection is None or is_long or self._run_id not in (None, run_id):
             raise NotWritten
-        if self._waits and self._quick < _QUICK_COMMITS:
-            raise NotWritten
-        began = time.perf_counter()
         changes = connection.total_changes
         try:
             self._place.check()
@@ -97,7 +76,6 @@ class Direct:
             if connection.in_transaction:
                 with suppress(sqlite3.Error):  # the transaction is over either way
                     connection.execute("ROLLBACK")
-        self.took(time.perf_counter() - began)
         checkpoints.count(connection.total_changes - changes, written_bytes)
         if self._run_id is None:
             self._run_id = run_id

@@ -120,7 +120,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self._writer: Worker
         self._commits: GroupCommit
         self._checkpoints: Checkpoints
-        self._direct: Direct
+        self._direct: Direct | None
         self._announcements = Announcements(self._options.folder)
 
     async def _connect(self) -> bool:
@@ -154,14 +154,14 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
             raise explain(error, path) from error
         checkpoints = Checkpoints(path, self._synchronous)
 
-        def prepare(connection: sqlite3.Connection) -> tuple[files.OpenFiles, Direct, bool]:
+        def prepare(connection: sqlite3.Connection) -> tuple[files.OpenFiles, Direct | None, bool]:
             files.set_up(connection, path, self._synchronous)
             lease.acquire_lock()
             lease.register(connection)
             lease.connect()
             has_trash = reads.has_trash(connection)
             place = files.OpenFiles(path)
-            return place, Direct(place, checkpoints, self._synchronous), has_trash
+            return place, Direct(place, checkpoints) if self._synchronous == "NORMAL" else None, has_trash
 
         try:
             place, direct, has_trash = await worker.run(prepare)
@@ -183,7 +183,8 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
             return
         retired = self._commits.submit(lease.retire)
         await self._commits.drain()
-        self._direct.close()
+        if self._direct is not None:
+            self._direct.close()
         await self._reader.close()
         failure = retired.exception()
         if failure is not None:
@@ -318,7 +319,8 @@ def _give_up(lease: Lease) -> None:
     lease.release_lock()
 
 
-def _abandon(writer: Worker, reader: Reader, checkpoints: Checkpoints, direct: Direct) -> None:
-    direct.close()
+def _abandon(writer: Worker, reader: Reader, checkpoints: Checkpoints, direct: Direct | None) -> None:
+    if direct is not None:
+        direct.close()
     reader.abandon()  # first: the last connection removes the log, and one that only reads cannot
     writer.abandon(checkpoints.close)
