@@ -52,7 +52,8 @@ def page(outcomes: Mapping[str, Outcome]) -> str:
         if outcome.compared:
             parts += [f"\n## {outcome.title}\n", f"`{name}`. {method(name)}\n", ratios(outcome)]
     for name in (name for name in _SHOWN if name in outcomes):
-        parts += _section(name, outcomes[name])
+        first, *_ = method(name).split("\n\n")
+        parts += [f"\n## {outcomes[name].title}\n", f"`{name}`. {first}\n", figures(outcomes[name])]
     return "\n".join(parts) + "\n"
 
 
