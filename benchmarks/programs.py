@@ -20,6 +20,7 @@ from benchmarks import (
     passed,
     peers,
     research,
+    searching,
     short,
     startup,
     stored,
@@ -77,5 +78,6 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "wings": startup.wings,
     "drawing": drawing.drawing,
     "inspector": inspecting.inspecting,
+    "search": searching.searching,
     "watched": watching.watching,
 }

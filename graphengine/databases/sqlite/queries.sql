@@ -22,16 +22,15 @@ PRAGMA data_version;
 -- name: counts
 -- Two indexes have every column of the runs that no process drives.
 SELECT graph, status, CAST(created_at / :every AS INTEGER) * :every, count(*) FROM (
-    SELECT graph, status, created_at, id FROM runs WHERE status <> 'running'
-    UNION ALL SELECT graph, status, created_at, id FROM runs WHERE status = 'running' AND driver IS NULL
-    UNION ALL SELECT graph, status, created_at, id FROM runs WHERE driver IS NOT NULL AND status = 'running'
-) WHERE :text IS NULL OR instr(id, :text)
-GROUP BY 1, 2, 3;
+    SELECT graph, status, created_at FROM runs WHERE status <> 'running'
+    UNION ALL SELECT graph, status, created_at FROM runs WHERE status = 'running' AND driver IS NULL
+    UNION ALL SELECT graph, status, created_at FROM runs WHERE driver IS NOT NULL AND status = 'running'
+) GROUP BY 1, 2, 3;
 
 -- name: counts_of_tag
 SELECT r.graph, r.status, CAST(r.created_at / :every AS INTEGER) * :every, count(*)
 FROM tags AS t CROSS JOIN runs AS r ON r.key = t.run
-WHERE t.tag = :tag AND (:text IS NULL OR instr(r.id, :text))
+WHERE t.tag = :tag
 GROUP BY 1, 2, 3;
 
 -- name: id_of
@@ -71,7 +70,7 @@ ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: runs_that_match
 SELECT * FROM run_facts
-WHERE (created_at, id) < (:created_at, :id) AND created_at >= :begun_after AND (:text IS NULL OR instr(id, :text))
+WHERE (created_at, id) < (:created_at, :id) AND created_at >= :begun_after
     AND (:graph IS NULL OR graph = :graph) AND (:status IS NULL OR status = :status)
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
@@ -79,7 +78,7 @@ ORDER BY created_at DESC, id DESC LIMIT :limit;
 -- CROSS JOIN: the tag's index returns them in order, so that only one page is read.
 SELECT f.* FROM tags AS t CROSS JOIN run_facts AS f ON f.key = t.run
 WHERE t.tag = :tag AND t.created_at <= :created_at AND (t.created_at, f.id) < (:created_at, :id)
-    AND t.created_at >= :begun_after AND (:text IS NULL OR instr(f.id, :text))
+    AND t.created_at >= :begun_after
     AND (:graph IS NULL OR f.graph = :graph) AND (:status IS NULL OR f.status = :status)
 ORDER BY t.created_at DESC, f.id DESC LIMIT :limit;
 
