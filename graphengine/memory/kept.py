@@ -24,7 +24,7 @@ from pydantic import JsonValue  # noqa: TC002 - ctx.call reads the annotations o
 from pydantic_core import from_json, to_json
 
 from graphengine.api.places import store_at
-from graphengine.databases.memories import scope_of, words_of
+from graphengine.databases.memories import scope_of
 from graphengine.databases.sql import SQLStore
 from graphengine.errors import DefinitionError, InputError
 from graphengine.memory.tools import tools_of
@@ -32,6 +32,7 @@ from graphengine.runner.call_records import digest_of_call
 from graphengine.runner.context import Context, NodeScope
 from graphengine.runner.scope import CURRENT
 from graphengine.state.json_values import as_record, checked_name
+from graphengine.stores.words import words_of
 
 if TYPE_CHECKING:
     from os import PathLike

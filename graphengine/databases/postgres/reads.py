@@ -19,6 +19,7 @@ from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.state.json_values import is_name
 from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, OwnerInfo, RunInfo, read_summary
 from graphengine.stores.refusals import damaged, unknown_run, unknown_step
+from graphengine.stores.words import sought_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -299,10 +300,16 @@ _FILTERS: Final = {
     "status": "f.status = %(status)s",
     "graph": "f.graph = %(graph)s",
     "tag": "t.tag = %(tag)s",
-    "text": "strpos(f.id, %(text)s) > 0",
+    "query": "f.key IN (SELECT w.run FROM run_words AS w "
+    "WHERE (w.named || w.begun || w.tags || w.ended) @@ %(query)s::tsquery)",
     "begun_after": "f.created_at >= %(begun_after)s::float8",
     "begun_before": "f.created_at < %(begun_before)s::float8",
 }
+
+
+def query_of(text: str | None) -> str | None:
+    """Return the query that finds the runs with the words of a text; None if it has no words."""
+    return " & ".join(f"'{word}':*" for word in sought_words(text or "")) or None
 
 
 def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo]:
@@ -318,7 +325,8 @@ def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo
     if before is not None:
         last = info(connection, own, before)
         created_at, run_id = last.created_at, last.id
-    given = {name: value for name, value in page.items() if name in _FILTERS and value is not None}
+    asked = {**page, "query": query_of(page.get("text"))}
+    given = {name: value for name, value in asked.items() if name in _FILTERS and value is not None}
     if not all(is_name(value) for value in given.values() if isinstance(value, str)):
         return []
     # The index of tags has the time too, so that only one page of the runs of a tag is read.
@@ -356,7 +364,8 @@ def counts(
     """Return how many runs there are by graph, status and interval."""
     if not all(is_name(value) for value in (tag, text) if value is not None):
         return []
-    found = connection.execute(SQL["counts"], {"tag": tag, "text": text, "every": every_seconds or None})
+    values = {"tag": tag, "query": query_of(text), "every": every_seconds or None}
+    found = connection.execute(SQL["counts"], values)
     return [Count(*row) for row in found.fetchall()]
 
 

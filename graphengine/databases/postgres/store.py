@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import psycopg
 
 from graphengine.databases.addresses import is_postgres, parse, refuse_address
-from graphengine.databases.postgres import opening, reads, removal, taking, writes
+from graphengine.databases.postgres import opening, reads, removal, taking, trends, writes
 from graphengine.databases.postgres.commits import GroupCommit
 from graphengine.databases.postgres.faults import explain
 from graphengine.databases.postgres.owners import Lease
@@ -78,6 +78,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     infos = read_as_owner(reads.infos)
     moved = read(reads.moved)
     counts = read(reads.counts)
+    summaries = read(trends.summaries)
     ids = read(reads.ids)
     load = read_as_owner(reads.load)
     steps = read(reads.steps)

@@ -19,7 +19,7 @@ from pydantic_core import to_json
 
 from graphengine.databases.addresses import refuse_address
 from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page, rows_of
-from graphengine.databases.sqlite import files, reads, removal, taking, writes
+from graphengine.databases.sqlite import files, reads, removal, taking, trends, writes
 from graphengine.databases.sqlite.announcements import Announcements
 from graphengine.databases.sqlite.checkpoints import Checkpoints
 from graphengine.databases.sqlite.commits import GroupCommit
@@ -84,6 +84,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     infos = read_as_owner(reads.infos)
     moved = read(reads.moved)
     counts = read(reads.counts)
+    summaries = read(trends.summaries)
     ids = read(reads.ids)
     load = read_as_owner(reads.load)
     steps = read(reads.steps)
