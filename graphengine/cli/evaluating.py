@@ -198,7 +198,7 @@ def _plan(reference: str, scorers: str | None, against: Sequence[str], models: S
     from graphengine.testing.evaluation.graph import AGAINST, SUBJECT
 
     found = find(reference)
-    named = _scorers(found, scorers)
+    named = scorers_of(found, scorers)
     judges = {agent.name for agent in _agents(named.values())}
     for_judges = [text for text in models if split(text)[0] in judges]
     own = [text for text in models if text not in for_judges]
@@ -242,7 +242,7 @@ def _is_graph(text: str, found: Found) -> bool:
     return False
 
 
-def _scorers(found: Found, given: str | None) -> Mapping[str, Runnable]:
+def scorers_of(found: Found, given: str | None) -> Mapping[str, Runnable]:
     """Return the scorers of a file.
 
     Raises:

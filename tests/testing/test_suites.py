@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from contextlib import suppress
@@ -12,7 +13,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, RunFailed, Runner, failed, value
 from graphengine.testing.suites import suite
 
-FLOW = '''
+FLOW = """
 from pydantic import BaseModel
 from graphengine import END, START, Graph, value
 class Work(BaseModel):
@@ -23,7 +24,7 @@ graph.add_node("more", lambda n: n + 1, writes="n")
 graph.add_edge(START, "more")
 graph.add_edge("more", END, when=value("n") >= {least}, label="enough")
 graph.add_edge("more", "more")
-'''
+"""
 
 
 class Work(BaseModel):
@@ -92,16 +93,15 @@ async def test_limits_failures_and_fallbacks_count(tmp_path: Path) -> None:
     assert "ends: failed" in (await suite(plain, ["failed"], path)).chosen[0].adds
 
 
-async def test_the_written_test_passes_and_fails_with_the_graph(tmp_path: Path) -> None:
+def test_the_written_test_passes_and_fails_with_the_graph(tmp_path: Path) -> None:
     """And `changes` says what differs once the graph has changed."""
     (tmp_path / "flow.py").write_text(FLOW.format(least=3))
     sys.path.insert(0, str(tmp_path))
     try:
         import flow  # type: ignore[import-not-found]  # noqa: PLC0415 - written here
 
-        async with Runner(tmp_path / "runs.db") as runner:
-            await runner.start(flow.graph, {}, run_id="long/one").result()
-        found = await suite(flow.graph, ["long/one"], tmp_path / "runs.db")
+        flow.graph.run_sync({}, store=tmp_path / "runs.db", run_id="long/one")
+        found = asyncio.run(suite(flow.graph, ["long/one"], tmp_path / "runs.db"))
         folder = tmp_path / "recorded"
         files = found.write(folder, "flow", "graph")
         assert found.changes(folder, flow.graph) == []

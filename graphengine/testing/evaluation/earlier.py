@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, UnsetType
@@ -11,9 +12,10 @@ from typing_extensions import override
 
 from graphengine.agents.model_routing import replacing
 from graphengine.agents.records import call_text
-from graphengine.engine.steps import Recorded, Waiting, without_items
-from graphengine.errors import EffectRefused
+from graphengine.engine.steps import AttemptEnded, Recorded, Waiting, without_items
+from graphengine.errors import EffectRefused, GraphEngineError
 from graphengine.graph.effect import KnowsResults
+from graphengine.models.names import as_model
 from graphengine.records.replay.replay import replay
 from graphengine.runner.context import Context
 from graphengine.runner.scope import CURRENT
@@ -21,17 +23,20 @@ from graphengine.runner.scope import CURRENT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from graphengine.agents import Agent
     from graphengine.api.graph import Graph
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Step
+    from graphengine.models.base import Model
     from graphengine.state.json_values import JsonValue
 
 Tools: TypeAlias = Literal["recorded", "live", "refuse"]
 """Where results of tools and recorded calls come from: the log if it has the call, else the call; always the call; or
 only the log."""
 _TOOL: Final = "tool "
-_AGENT: Final = "agent "
+_OFFLINE: Final = ("rules", "placeholder")
+"""Models that record no turns."""
 
 
 class Answered:
@@ -140,7 +145,11 @@ class FromLogs(KnowsResults):
 
 
 def first_matter(
-    graph: Graph[Any], steps: Sequence[Step], spec: GraphSpec | None, replaced: Mapping[str, object]
+    graph: Graph[Any],
+    steps: Sequence[Step],
+    spec: GraphSpec | None,
+    models: Mapping[str, Model | str],
+    instructed: Mapping[str, str],
 ) -> int | None:
     """Return the first step of a run that a change can have made different; None if none can.
 
@@ -148,20 +157,40 @@ def first_matter(
         graph: Today's graph.
         steps: The run's steps.
         spec: The recorded spec of its graph.
-        replaced: The agents whose model or instructions are changed, by name or path.
+        models: The models of today's Runner, by an agent's name or path.
+        instructed: Other instructions, by an agent's name or path.
     """
     plan = graph.compile()
     agents = dict(_agents(plan))
     changed = set() if spec is None else set(_changed(spec, plan.graph_spec))
     difference = replay(graph, steps).first
+    asked: set[tuple[str, int]] = set()
     for step in steps:
         if difference is not None and step.seq >= difference.seq:
             return difference.seq
-        place = without_items(step.path)
-        agent = _agent_of(step) or agents.get(place, "")
-        if place in changed or (agent and replacing(replaced, plan.graph, place, agent) is not None):
+        place, facts = without_items(step.path), step.data
+        by = facts.by if isinstance(facts, Recorded) else None
+        here = agents.get(place)
+        agent = by["agent"] if by is not None else here.name if here is not None else ""
+        if place in changed or (agent and replacing(instructed, plan.graph, place, agent) is not None):
+            return step.seq
+        answered = by["model"] if by is not None else ""
+        if answered:
+            asked.add((step.path, step.visit))
+        elif not isinstance(facts, AttemptEnded) or (step.path, step.visit) in asked:
+            continue
+        own = here.model if here is not None and here.name == agent else None
+        model = _name_of(replacing(models, plan.graph, place, agent) or own) if agent else ""
+        if model and (answered not in model if answered else model not in _OFFLINE):
             return step.seq
     return None
+
+
+def _name_of(model: Model | str | None) -> str:
+    """Return the name of a model; "" for none, and for one that does not exist."""
+    with suppress(GraphEngineError):
+        return "" if model is None else as_model(model).name
+    return ""
 
 
 def first_of_visit(steps: Sequence[Step], node: str, visit: int) -> int | None:
@@ -169,23 +198,15 @@ def first_of_visit(steps: Sequence[Step], node: str, visit: int) -> int | None:
     return next((step.seq for step in steps if step.path == node and step.visit == visit), None)
 
 
-def _agent_of(step: Step) -> str:
-    """Return the agent whose work a step records, "" for none."""
-    facts = step.data
-    if isinstance(facts, Recorded) and facts.key.startswith(_AGENT):
-        return facts.key.removeprefix(_AGENT).partition("|")[0]
-    return ""
-
-
-def _agents(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the path and the agent's name of each node that is an agent."""
+def _agents(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Agent[Any, Any]]]:
+    """Yield the path and the agent of each node that is one."""
     for name, node in plan.nodes.items():
         for call in node.calls:
             agent = getattr(call.body, "agent", None)
             if call.graph is not None:
                 yield from _agents(call.graph, f"{below}{name}/")
             elif agent is not None:
-                yield f"{below}{name}", agent.name
+                yield f"{below}{name}", agent
 
 
 def _changed(old: GraphSpec, new: GraphSpec, below: str = "") -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import Counter
 from math import inf, sqrt
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.model_routing import GivenModels
     from graphengine.graph.definition import GraphDefinition, Runnable
+    from graphengine.models.base import Model
     from graphengine.records.run_diff import Side
     from graphengine.runner.result import Result
     from graphengine.runner.run import Run
@@ -133,7 +135,8 @@ class WhatIf(Document):
     Attributes:
         name: The name of this comparison; its branches have the tag `whatif:NAME`.
         graph: The graph.
-        change: The change, a line each.
+        change: How the branches were run otherwise, a line each: values, instructions, declarations, and
+            models that answered.
         runs: The runs that were branched, with what became of both.
         untouched: The runs that the change cannot have changed, as far as their logs tell.
         left: The runs that were not compared, and why.
@@ -160,7 +163,6 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
     *,
     name: str,
     models: GivenModels | None = None,
-    instead: GivenModels | None = None,
     instructions: Mapping[str, str] | None = None,
     update: Mapping[str, object] | None = None,
     at: tuple[str, int] | None = None,
@@ -177,8 +179,7 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
         runs: The ids of recorded runs that have ended.
         store: The database that has them, which also gets the branches.
         name: The name of the comparison. Branches that exist under it are resumed, not made again.
-        models: Models of all agents, as for a Runner; not a change by themselves.
-        instead: Models that are the change, by an agent's name or path, or one for all.
+        models: Models, as for a Runner. A change matters where another model answered.
         instructions: Instructions that are the change, by an agent's name or path.
         update: Fields of the state that are the change: written before the visit `at`, else at the beginning.
         at: A node's path and a visit: branch before it, instead of where the log shows that the change matters.
@@ -193,15 +194,11 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
         InputError: A name is unknown.
         CompileError, StoreError.
     """
-    new = by_agent(instead)
-    Models(None).check_names(graph.compile(), {**new, **(instructions or {})}, "what_if(…)")
-    chosen = {
-        who: as_model(model) if isinstance(model, str) else model for who, model in (by_agent(models) | new).items()
-    }
+    chosen = {who: as_model(model) for who, model in by_agent(models).items()}
+    Models(None).check_names(graph.compile(), {**chosen, **(instructions or {})}, "what_if(…)")
     effects = FromLogs(tools)
     async with Runner(store, models=chosen, effects=effects, executors=executors) as runner:
-        job = _Job(runner, graph, name, effects, dict(instructions or {}), dict(update or {}), at, budget_usd)
-        job.replaced = {**new, **job.instructions}
+        job = _Job(runner, graph, name, effects, chosen, dict(instructions or {}), dict(update or {}), at, budget_usd)
         gate = asyncio.Semaphore(concurrency)
 
         async def one(run_id: str) -> Compared | Left | str:
@@ -212,9 +209,8 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
         compared = [each for each in found if isinstance(each, Compared)]
         if scorers and compared:
             await _score(runner, graph, name, compared, scorers)
-        change = [f"model of {who}: {model}" for who, model in new.items()]
-        change += [f"instructions of {who}" for who in job.instructions]
-        change += [f"{field} = {value!r}" for field, value in job.update.items()]
+        change = [f"{field} = {value!r}" for field, value in job.update.items()]
+        change += [f"{line} ({count} of {len(compared)} runs)" for line, count in job.setup.items()]
         return _report(
             name,
             graph.name,
@@ -234,14 +230,15 @@ class _Job:
         graph: Graph[Any],
         name: str,
         effects: FromLogs,
+        models: Mapping[str, Model],
         instructions: dict[str, str],
         update: dict[str, object],
         at: tuple[str, int] | None,
         budget_usd: float | None,
     ) -> None:
         self._runner, self._graph, self._name, self._effects = runner, graph, name, effects
-        self.instructions, self.update = instructions, update
-        self.replaced: Mapping[str, object] = {}
+        self._models, self._instructions, self.update = models, instructions, update
+        self.setup: Counter[str] = Counter()
         self._at = at
         self._budget, self._spent = budget_usd, 0.0
 
@@ -268,6 +265,7 @@ class _Job:
         seq = max(1, where - 1)
         branch = await self._branch(run_id, seq, steps)
         found = await diff(store, run_id, branch)
+        self.setup.update(found.setup)
         node = steps[where - 1].path if where > 1 else ""
         return Compared(run_id, branch, seq, node, self._outcome(found.first), self._outcome(found.second))
 
@@ -278,7 +276,7 @@ class _Job:
         if self.update:
             return 1
         spec = await graph_spec_of(self._runner.store, fingerprint)
-        return first_matter(self._graph, steps, spec, self.replaced)
+        return first_matter(self._graph, steps, spec, self._models, self._instructions)
 
     async def _branch(self, run_id: str, seq: int, steps: Sequence[Any]) -> str:
         """Run the branch of a run to its end, with the recorded answers of people; return its id."""
@@ -300,7 +298,7 @@ class _Job:
                 run_id=branch,
                 limits=limits,
                 tags=(tag,),
-                instructions=self.instructions,
+                instructions=self._instructions,
             )
         await self._ended(run, log)
         del self._effects.runs[branch]

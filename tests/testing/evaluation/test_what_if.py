@@ -121,8 +121,11 @@ async def test_another_model_is_a_change_and_unchanged_calls_of_tools_are_answer
     store, graph = MemoryStore(), desk()
     await recorded(store, graph, "ab")
     dear = ScriptedModel(writing)
-    found = await what_if(graph, "ab", store, name="dear", instead={"writer": dear})
-    assert (CALLED, found.runs[0].node, found.change[0].startswith("model of writer")) == ([], "write", True)
+    dear.name = "dear"
+    found = await what_if(graph, "ab", store, name="dear", models={"writer": dear})
+    assert (CALLED, found.runs[0].node) == ([], "write")
+    assert found.change == ["node write: answered by scripted → dear (2 of 2 runs)"]
+    assert (await what_if(graph, "ab", store, name="same", models=ScriptedModel(writing))).untouched == ["a", "b"]
 
 
 async def test_refuse_takes_results_from_the_log_alone() -> None:
