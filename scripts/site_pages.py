@@ -127,6 +127,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Walked": "testing.Walked testing.Visit",
             "EdgeCoverage": "testing.EdgeCoverage",
             "replay": "testing.replay",
+            "suites": "testing.suite testing.Suite testing.Chosen",
             "preflight": "testing.preflight testing.Preflight testing.RunGroup testing.Reason",
             "FakeClock": "testing.FakeClock",
             "OpenRunner": "testing.OpenRunner",

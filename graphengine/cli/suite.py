@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -116,10 +117,10 @@ def _show(context: CommandContext, found: Any, *, had: bool) -> None:  # noqa: A
         for mark in each.adds:
             out.line(f"  {mark}")
     out.line("")
-    for line in found.missing:
+    for line in found.missing if found.runs else ():
         out.line(f"no run takes {line}")
-    for run_id, why in found.differing.items():
-        out.line(f"left out: {run_id} is decided otherwise today: {why}")
+    for why, count in Counter(found.differing.values()).items():
+        out.line(f"left out: {counted(count, 'run')} decided otherwise today: {why}")
     for run_id, why in found.unread.items():
         out.line(f"left out: {run_id}: {why}")
     chosen = f"{counted(len(found.runs), 'run')} of {found.looked_at} take all that occurred"

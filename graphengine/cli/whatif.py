@@ -88,8 +88,9 @@ def whatif(  # noqa: PLR0913 - one for each option
     Answers of people, and results of tools whose arguments are unchanged, come from the log. What it does not have is
     said.
     """
+    from graphengine.cli.evaluating import judges_in
     from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of
-    from graphengine.cli.models import models_for, with_default
+    from graphengine.cli.models import models_for, split, with_default
     from graphengine.cli.project import executors_of
     from graphengine.cli.steps import counted
     from graphengine.runner.arguments import new_id
@@ -101,7 +102,10 @@ def whatif(  # noqa: PLR0913 - one for each option
     name = name or new_id(time.time())
     context.err.line("comparison ", (name, "bold"), f" of {counted(len(runs), 'run')}; --name {name} goes on with it")
     plan = found.graph.compile()
-    models = models_for(with_default(context.models, found), found)
+    named = _scorers(found, scorers)
+    judges = judges_in(named or {})
+    for_judges = [text for text in context.models if split(text)[0] in judges]
+    models = models_for(with_default([text for text in context.models if text not in for_judges], found), found)
     report = context.drive(
         what_if(
             found.graph,
@@ -113,7 +117,8 @@ def whatif(  # noqa: PLR0913 - one for each option
             update=parse_pairs(pairs, update_forms_of(plan.state), "--set"),
             at=None if at is None else _visit(at),
             tools=cast("Tools", tools),
-            scorers=_scorers(found, scorers),
+            scorers=named,
+            judges=dict(map(split, for_judges)),
             budget_usd=budget,
             concurrency=concurrency,
             executors=executors_of(found.file),
@@ -221,10 +226,11 @@ def _show_runs(context: CommandContext, report: WhatIf) -> None:
         context.out.line((f"({len(runs) - len(shown)} in between are left out; --json has them all)", "dim"))
     for each in dict.fromkeys(each.run_id for each in (runs[0], runs[-1])):
         pair = next(run for run in runs if run.run_id == each)
-        if isinstance(pair.before.result, str) and isinstance(pair.after.result, str):
+        before, after = pair.before.result, pair.after.result
+        if isinstance(before, str) and isinstance(after, str) and before != after:
             context.out.line("")
             context.out.line((f"{pair.run_id}, the result:", "bold"))
-            word_diff(context.out, pair.before.result, pair.after.result)
+            word_diff(context.out, before, after)
     command = context.place.command("diff", runs[0].run_id, runs[0].branch)
     context.err.line(("look:   ", "dim"), command)
 

@@ -103,7 +103,7 @@ class Suite:
         for name, file in old.items():
             first = replay(graph, read_file(file)).first
             if first is not None:
-                lines.append(f"{name}: decided otherwise today: {first}")
+                lines.append(f"{name}: decided otherwise today: {str(first).partition(chr(10))[0]}")
             elif name not in new:
                 lines.append(f"{name}: no longer needed")
         lines += [f"{name}: new: {'; '.join(each.adds)}" for name, each in new.items() if name not in old]
@@ -165,7 +165,7 @@ async def suite(graph: Graph[Any], runs: Iterable[str], store: str | PathLike[st
                 unread[name] = f"{error.code}: {error.message}"
                 continue
             if first is not None:
-                differing[name] = str(first)
+                differing[name] = str(first).partition("\n")[0]
                 continue
             whole.add(coverage.as_json())
             edges = [edge for edge, was_taken in coverage.edges.items() if was_taken]

@@ -26,7 +26,8 @@ def short(draft: str) -> bool:
     return draft.startswith("Short")
 SCORERS = [short]
 graph = Graph("desk", Desk, result="draft")
-graph.add_node("draft", Agent("writer", system="Short.", prompt="On {task}", model=ScriptedModel(written)), writes="draft")
+writer = Agent("writer", system="Short.", prompt="On {task}", model=ScriptedModel(written))
+graph.add_node("draft", writer, writes="draft")
 graph.add_node("ok", ask("Post it?", bool), writes="ok")
 graph.add_edge(START, "draft")
 graph.add_edge("draft", "ok", when=value("task") == "asked")

@@ -168,6 +168,7 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
     at: tuple[str, int] | None = None,
     tools: Tools = "recorded",
     scorers: Mapping[str, Runnable] | Sequence[Runnable] | None = None,
+    judges: GivenModels | None = None,
     budget_usd: float | None = None,
     concurrency: int = 8,
     executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
@@ -186,6 +187,7 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
         tools: Where the results of tools and of `ctx.call` come from: `"recorded"`, from the log if it has a call with
             the same arguments; `"live"`; or `"refuse"`, from the log alone. Effects never act; see `Runner(effects=)`.
         scorers: Functions and agents that score both final states, as for `evaluate`.
+        judges: Models of scorers that are agents.
         budget_usd: No further branch begins once they have cost this, and none takes more than what is left.
         concurrency: How many branches run at a time.
         executors: Where heavy nodes run, as in `Runner`.
@@ -206,19 +208,20 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
                 return await job.compared(run_id)
 
         found = await asyncio.gather(*map(one, dict.fromkeys(runs)))
-        compared = [each for each in found if isinstance(each, Compared)]
-        if scorers and compared:
+    compared = [each for each in found if isinstance(each, Compared)]
+    if scorers and compared:
+        async with Runner(store, models=judges, effects={}) as runner:
             await _score(runner, graph, name, compared, scorers)
-        change = [f"{field} = {value!r}" for field, value in job.update.items()]
-        change += [f"{line} ({count} of {len(compared)} runs)" for line, count in job.setup.items()]
-        return _report(
-            name,
-            graph.name,
-            change,
-            compared,
-            [each for each in found if isinstance(each, str)],
-            [each for each in found if isinstance(each, Left)],
-        )
+    change = [f"{field} = {value!r}" for field, value in job.update.items()]
+    change += [f"{line} ({count} of {len(compared)} runs)" for line, count in job.setup.items()]
+    return _report(
+        name,
+        graph.name,
+        change,
+        compared,
+        [each for each in found if isinstance(each, str)],
+        [each for each in found if isinstance(each, Left)],
+    )
 
 
 class _Job:
