@@ -129,8 +129,10 @@ def runs(  # noqa: PLR0913 - options
 
 def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "tag"], every: float) -> int:
     """Show a line for each interval and graph or tag."""
-    from graphengine.cli.terminal import padded, seconds, short_time
-    from graphengine.records.trends import trends
+    from datetime import UTC, datetime
+
+    from graphengine.cli.terminal import padded, seconds
+    from graphengine.records.trends import DAY, trends
     from graphengine.state.amounts import dollars
 
     found = context.read(lambda store: trends(store, wanted, by=by, every_seconds=every))
@@ -140,9 +142,10 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
     if not found.trends:
         context.err.line(f"no runs{wanted}")
         return 0
+    characters = len("2026-01-31") if every % DAY == 0 else len("2026-01-31 12:00")
     rows = [
         (
-            short_time(each.since),
+            datetime.fromtimestamp(each.since, UTC).isoformat(" ")[:characters],
             each.name,
             str(each.runs),
             *(str(each.statuses.get(status, "")) for status in ("finished", "failed", "stopped", "waiting", "running")),
@@ -153,7 +156,7 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
         for each in found.trends[: wanted.limit]
     ]
     statuses = "finished", "failed", "stopped", "waiting", "running"
-    headings = ("since", by, "runs", *statuses, "losses", "cost", "median", "95 %")
+    headings = ("since (UTC)", by, "runs", *statuses, "losses", "cost", "median", "95 %")
     heading, *lines = padded(headings, rows, context.out.columns, ("running", "stopped", "95 %", "waiting", "losses"))
     context.out.line(("".join(heading), "bold"))
     for line in lines:

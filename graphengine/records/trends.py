@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import sys
 from collections import Counter
+from collections.abc import Mapping, Sequence  # noqa: TC003 - what a document has is read at run time
 from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -20,8 +21,6 @@ from graphengine.records.step_document import Document, Part
 from graphengine.stores.base import summary_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from graphengine.stores.base import Page, Store
 
 DAY: Final = 86_400.0
@@ -149,7 +148,7 @@ def _read(summaries: str) -> list[_Spent | None]:
 def _trend(since: float, name: str, groups: Mapping[str, Sequence[_Spent | None]]) -> Trend:
     known = [each for group in groups.values() for each in group if each is not None]
     times = sorted(each.seconds for status in _ENDED for each in groups.get(status, ()) if each is not None)
-    lost = [bytes(each.losses) for each in known if each.losses != _NONE_LOST]
+    lost = [text for each in known if (text := bytes(each.losses)) != _NONE_LOST]
     losses: Counter[str] = Counter()
     for alike, times_lost in Counter(lost).items():
         losses.update({name: number * times_lost for name, number in _LOSSES.decode(alike).items()})

@@ -140,6 +140,32 @@ WHERE (%(query)s::text IS NULL OR r.key IN (
     )) AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
 GROUP BY 1, 2, 3;
 
+-- name: newest_found
+-- Of the newest runs only: what many runs have is found soon, without reading all that have it. OFFSET 0 lets the words
+-- of these runs alone be read, whatever the planner expects.
+SELECT n.key FROM (
+    SELECT r.key, r.created_at, r.id FROM runs AS r WHERE
+    (%(graph)s::text IS NULL OR r.graph = %(graph)s::text) AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
+    AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
+    AND (r.created_at, r.id) < (%(created_at)s::float8, %(id)s::text) AND r.created_at <= %(created_at)s::float8
+    AND r.created_at >= %(begun_after)s::float8 AND r.created_at < %(begun_before)s::float8
+    ORDER BY r.created_at DESC, r.id DESC LIMIT 1000
+) AS n, LATERAL (
+    SELECT FROM run_words AS w WHERE w.run = n.key AND (w.named || w.begun || w.tags || w.ended) @@ %(query)s::tsquery OFFSET 0
+) AS w
+ORDER BY n.created_at DESC, n.id DESC LIMIT %(limit)s;
+
+-- name: found
+-- OFFSET 0 again: through the index of words, and not through all runs.
+SELECT r.key FROM (
+    SELECT w.run FROM run_words AS w WHERE (w.named || w.begun || w.tags || w.ended) @@ %(query)s::tsquery OFFSET 0
+) AS found JOIN runs AS r ON r.key = found.run WHERE
+    (%(graph)s::text IS NULL OR r.graph = %(graph)s::text) AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
+    AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
+    AND (r.created_at, r.id) < (%(created_at)s::float8, %(id)s::text) AND r.created_at <= %(created_at)s::float8
+    AND r.created_at >= %(begun_after)s::float8 AND r.created_at < %(begun_before)s::float8
+ORDER BY r.created_at DESC, r.id DESC LIMIT %(limit)s;
+
 -- name: branches
 SELECT f.* FROM run_facts AS f
 WHERE f.key IN (SELECT c.key FROM runs AS p JOIN runs AS c ON c.parent = p.key WHERE p.id = ANY (%s::text[])) ORDER BY f.key;

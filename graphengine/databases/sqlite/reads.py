@@ -137,7 +137,7 @@ def counts(
     every_seconds: float | None = None,
 ) -> list[Count]:
     """Return how many runs there are by graph, status and, if wanted, the time when they began."""
-    if not all(is_name(each) for each in (tag, text) if each is not None):
+    if tag is not None and not is_name(tag):
         return []
     every = math.inf if every_seconds is None else every_seconds
     values = {"every": every, "tag": tag}
@@ -357,7 +357,7 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
     end = page.get("begun_before")
     if end is not None and end <= created_at:
         created_at, run_id = end, ""
-    if not all(is_name(str(given[name])) for name in ("tag", "text", "graph") if name in given):
+    if not all(is_name(str(given[name])) for name in ("tag", "graph") if name in given):
         return []
     listed = {name: given[name] for name in ("graph", "status") if name in given}
     values = _EVERY_RUN | given | {"created_at": created_at, "id": run_id, "limit": limit}

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 SQL: Final = named(__name__, "words.sql")
-_EVERY: Final = 256
+EVERY: Final = 256
 """How many new or changed runs are indexed together."""
-_MOST: Final = 2 * _EVERY
+_MOST: Final = 2 * EVERY
 """The most runs that are indexed in one transaction, should more have gathered."""
 _ALL: Final = -1
 
@@ -50,18 +50,8 @@ _FIRST: Final = msgspec.json.Decoder(_First)
 
 def added(connection: sqlite3.Connection, key: int) -> None:
     """Note that a run is new; in the transaction that adds it."""
-    if key % _EVERY == 0:
+    if key % EVERY == 0:
         index(connection)
-
-
-def changed(connection: sqlite3.Connection, key: int) -> None:
-    """Note that the words of a run may have changed; in the transaction that changes them."""
-    (upto,) = connection.execute(SQL["upto"]).fetchone()
-    if upto is not None and key <= upto:  # a run that is not in the index yet is no news
-        connection.execute(SQL["changed"], (key,))
-        (number,) = connection.execute(SQL["number_due"]).fetchone()
-        if number > _EVERY:
-            index(connection)
 
 
 def drop(connection: sqlite3.Connection, key: int) -> None:
@@ -79,7 +69,7 @@ def index(connection: sqlite3.Connection) -> bool:
         connection.execute(SQL["create"])
     stale = [key for (key,) in connection.execute(SQL["due"], (_MOST,))]
     new = [key for (key,) in connection.execute(SQL["new"], (_MOST - len(stale),))]
-    made = [(key, folded(texts)) for key, texts in _texts(connection, stale + new)]
+    made = [(key, folded(texts)) for key, texts in texts_of(connection, stale + new)]
     connection.executemany(SQL["add"], made)
     connection.executemany(SQL["not_due"], [(key,) for key in stale])
     if new:
@@ -117,7 +107,7 @@ class Search(NamedTuple):
         exists = _exists(connection)
         keys = [key for (key,) in connection.execute(SQL["due"], (_ALL,))] if exists else []
         keys += [key for (key,) in connection.execute(SQL["new"], (_ALL,))]
-        others = [key for key, texts in _texts(connection, keys) if has_all(sought, texts)]
+        others = [key for key, texts in texts_of(connection, keys) if has_all(sought, texts)]
         query = " AND ".join(f'"{word}"*' for word in sought)
         return cls(exists, {"query": query, "others": msgspec.json.encode(others).decode()})
 
@@ -142,7 +132,7 @@ def _exists(connection: sqlite3.Connection) -> bool:
     return connection.execute(SQL["exists"]).fetchone() is not None
 
 
-def _texts(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[tuple[int, Sequence[str | None]]]:
+def texts_of(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[tuple[int, Sequence[str | None]]]:
     """Yield the keys of runs that exist, each with the texts whose words it is found by."""
     texts = Texts(connection)
     rows = connection.execute(SQL["sources"], (msgspec.json.encode(keys).decode(),))

@@ -127,7 +127,8 @@ CREATE TABLE run_words (               -- by which a run is found; see `stores/w
     tags  tsvector NOT NULL,
     ended tsvector NOT NULL            -- of what it waits for, or why it ended
 );
-CREATE INDEX run_words_found ON run_words USING gin ((named || begun || tags || ended));
+-- New words are first kept in a list that each search reads too, hence its size, in KB.
+CREATE INDEX run_words_found ON run_words USING gin ((named || begun || tags || ended)) WITH (gin_pending_list_limit = 512);
 
 CREATE FUNCTION as_words(p_words text) RETURNS tsvector LANGUAGE sql IMMUTABLE AS $$
     SELECT array_to_tsvector(string_to_array(p_words, ' '))
