@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import TYPE_CHECKING, Final, cast
 
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from graphengine.graph.definition import Runnable
     from graphengine.history.load import At
     from graphengine.testing.evaluation.earlier import Tools
-    from graphengine.testing.evaluation.what_if import Compared, PairedDifference, WhatIf
+    from graphengine.testing.evaluation.what_if import BranchedRun, PairedDifference, WhatIf
 
 _ROWS: Final = 10
 """The most runs that are shown from each end; `--json` has all."""
@@ -217,6 +216,8 @@ def _in_words(figure: str, difference: PairedDifference | None) -> str:
 
 def _show_runs(context: CommandContext, report: WhatIf) -> None:
     """Show the runs that gained the most and those that lost the most, and how the results of the two ends differ."""
+    from graphengine.cli.diff import word_diff
+
     runs = list(report.runs)
     shown = runs if len(runs) <= 2 * _ROWS else [*runs[:_ROWS], *runs[-_ROWS:]]
     scorers = [name for name in report.differences if name not in ("cost_usd", "seconds", "visits")]
@@ -230,29 +231,12 @@ def _show_runs(context: CommandContext, report: WhatIf) -> None:
         if isinstance(before, str) and isinstance(after, str) and before != after:
             context.out.line("")
             context.out.line((f"{pair.run_id}, the result:", "bold"))
-            word_diff(context.out, before, after)
+            context.out.prose(*word_diff(before, after))
     command = context.place.command("diff", runs[0].run_id, runs[0].branch)
     context.err.line(("look:   ", "dim"), command)
 
 
-def word_diff(out: Channel, before: str, after: str) -> None:
-    """Show a changed text: what is gone between [- and -], what is new between {+ and +}."""
-    from difflib import SequenceMatcher
-
-    old, new = (re.findall(r"\s+|\S+", text) for text in (before, after))
-    parts: list[str | tuple[str, str]] = []
-    for what, start, end, first, last in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        if what == "equal":
-            parts.append("".join(old[start:end]))
-            continue
-        if gone := "".join(old[start:end]):
-            parts.append((f"[-{gone}-]", "red"))
-        if come := "".join(new[first:last]):
-            parts.append((f"{{+{come}+}}", "green"))
-    out.prose(*parts)
-
-
-def _row(pair: Compared, scorers: Sequence[str]) -> list[str]:
+def _row(pair: BranchedRun, scorers: Sequence[str]) -> list[str]:
     from graphengine.state.amounts import dollars
 
     before, after = pair.before, pair.after

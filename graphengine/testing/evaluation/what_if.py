@@ -50,7 +50,7 @@ _LONGEST: Final = 150  # characters of a run's id
 _OVER: Final = ("finished", "failed", "stopped")
 
 
-class Outcome(Part):
+class RunEnd(Part):
     """What became of a run after the step that both runs share.
 
     Attributes:
@@ -74,7 +74,7 @@ class Outcome(Part):
     scores: dict[str, float | None]
 
 
-class Compared(Part):
+class BranchedRun(Part):
     """One recorded run, and what became of its branch.
 
     Attributes:
@@ -90,11 +90,11 @@ class Compared(Part):
     branch: str
     at: int
     node: str
-    before: Outcome
-    after: Outcome
+    before: RunEnd
+    after: RunEnd
 
 
-class Left(Part):
+class LeftOut(Part):
     """A recorded run that was not branched, and why."""
 
     run_id: str
@@ -148,9 +148,9 @@ class WhatIf(Document):
     name: str
     graph: str
     change: list[str]
-    runs: list[Compared]
+    runs: list[BranchedRun]
     untouched: list[str]
-    left: list[Left]
+    left: list[LeftOut]
     endings: list[EndingChange]
     differences: dict[str, PairedDifference | None]
     spent_usd: float | None
@@ -203,12 +203,12 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
         job = _Job(runner, graph, name, effects, chosen, dict(instructions or {}), dict(update or {}), at, budget_usd)
         gate = asyncio.Semaphore(concurrency)
 
-        async def one(run_id: str) -> Compared | Left | str:
+        async def one(run_id: str) -> BranchedRun | LeftOut | str:
             async with gate:
                 return await job.compared(run_id)
 
         found = await asyncio.gather(*map(one, dict.fromkeys(runs)))
-    compared = [each for each in found if isinstance(each, Compared)]
+    compared = [each for each in found if isinstance(each, BranchedRun)]
     if scorers and compared:
         async with Runner(store, models=judges, effects={}) as runner:
             await _score(runner, graph, name, compared, scorers)
@@ -220,7 +220,7 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
         change,
         compared,
         [each for each in found if isinstance(each, str)],
-        [each for each in found if isinstance(each, Left)],
+        [each for each in found if isinstance(each, LeftOut)],
     )
 
 
@@ -245,32 +245,32 @@ class _Job:
         self._at = at
         self._budget, self._spent = budget_usd, 0.0
 
-    async def compared(self, run_id: str) -> Compared | Left | str:
+    async def compared(self, run_id: str) -> BranchedRun | LeftOut | str:
         """Return what became of a run and its branch; why it was left; or its id, if the change cannot matter."""
         try:
             return await self._compared(run_id)
         except GraphEngineError as error:
-            return Left(run_id, f"{error.code}: {error.message}")
+            return LeftOut(run_id, f"{error.code}: {error.message}")
 
-    async def _compared(self, run_id: str) -> Compared | Left | str:
+    async def _compared(self, run_id: str) -> BranchedRun | LeftOut | str:
         store = self._runner.store
         info = await store.info(run_id)
         if info.graph != self._graph.name:
-            return Left(run_id, f"it is a run of {info.graph}")
+            return LeftOut(run_id, f"it is a run of {info.graph}")
         if info.status not in _OVER:
-            return Left(run_id, f"it has not ended: {status_of(info)}")
+            return LeftOut(run_id, f"it has not ended: {status_of(info)}")
         steps = await store.steps(run_id)
         where = await self._where(info.fingerprint, steps)
         if where is None:
-            return run_id if self._at is None else Left(run_id, f"it has no visit {self._at[1]} of {self._at[0]}")
+            return run_id if self._at is None else LeftOut(run_id, f"it has no visit {self._at[1]} of {self._at[0]}")
         if self._budget is not None and self._spent >= self._budget:
-            return Left(run_id, "the budget is spent")
+            return LeftOut(run_id, "the budget is spent")
         seq = max(1, where - 1)
         branch = await self._branch(run_id, seq, steps)
         found = await diff(store, run_id, branch)
         self.setup.update(found.setup)
         node = steps[where - 1].path if where > 1 else ""
-        return Compared(run_id, branch, seq, node, self._outcome(found.first), self._outcome(found.second))
+        return BranchedRun(run_id, branch, seq, node, self._outcome(found.first), self._outcome(found.second))
 
     async def _where(self, fingerprint: str, steps: Sequence[Any]) -> int | None:
         """Return the first step that the change can have made different."""
@@ -333,7 +333,7 @@ class _Job:
         spent, had = result.usage.cost_usd, result.inherited.cost_usd
         self._spent += (spent or 0.0) - (had or 0.0)
 
-    def _outcome(self, side: Side) -> Outcome:
+    def _outcome(self, side: Side) -> RunEnd:
         snapshot, ending = side.snapshot, side.snapshot.ending
         why = ending.why if ending is not None else ""
         if snapshot.failure is not None:
@@ -342,7 +342,7 @@ class _Job:
             why = "the log does not answer: " + "; ".join(wait.question or wait.kind for wait in waits_of(snapshot))
         name = self._graph.result
         values = snapshot.root.values
-        return Outcome(
+        return RunEnd(
             status=snapshot.status,
             label="" if ending is None else ending.label,
             why=why,
@@ -374,7 +374,7 @@ async def _score(
     runner: Runner,
     graph: GraphDefinition[Any],
     name: str,
-    compared: Sequence[Compared],
+    compared: Sequence[BranchedRun],
     scorers: Mapping[str, Runnable] | Sequence[Runnable],
 ) -> None:
     """Score both final states of each pair, in one evaluation of states as they are."""
@@ -382,7 +382,7 @@ async def _score(
     as_is.add_node("ended", _nothing, thread=False)
     as_is.add_path(START, "ended", END)
     cases: list[Case] = []
-    places: list[tuple[Outcome, str]] = []
+    places: list[tuple[RunEnd, str]] = []
     for pair in compared:
         for outcome, run_id in ((pair.before, pair.run_id), (pair.after, pair.branch)):
             if outcome.status == "finished":
@@ -404,7 +404,7 @@ def _nothing() -> None:
 
 
 def _report(  # noqa: PLR0913 - its parts
-    name: str, graph: str, change: list[str], runs: list[Compared], untouched: list[str], left: list[Left]
+    name: str, graph: str, change: list[str], runs: list[BranchedRun], untouched: list[str], left: list[LeftOut]
 ) -> WhatIf:
     endings: dict[tuple[str, str], int] = {}
     for each in runs:
@@ -435,11 +435,11 @@ def _report(  # noqa: PLR0913 - its parts
     )
 
 
-def _ending(outcome: Outcome) -> str:
+def _ending(outcome: RunEnd) -> str:
     return f"{outcome.status} [{outcome.label}]" if outcome.label else outcome.status
 
 
-def _rise(pair: Compared, figure: str) -> float:
+def _rise(pair: BranchedRun, figure: str) -> float:
     """Return by how much a figure rose; 0 where it is not known."""
     sides = (pair.before, pair.after)
     one, other = (side.cost_usd if figure == "cost_usd" else side.scores.get(figure) for side in sides)
@@ -472,11 +472,11 @@ def student_t(freedom: int) -> float:
 
 
 __all__ = [
-    "Compared",
+    "BranchedRun",
     "EndingChange",
-    "Left",
-    "Outcome",
+    "LeftOut",
     "PairedDifference",
+    "RunEnd",
     "WhatIf",
     "branch_id",
     "difference_of",
