@@ -22,9 +22,9 @@ _MOST: Final = 10_000
     "suite",
     options.DATABASE,
     examples="""
-        graphengine suite --runs "graph:review_loop since:30d" -o tests/recorded
-        graphengine suite tides tides-2 -o tests/recorded
-        graphengine suite --runs graph:review_loop -o tests/recorded --update   # after an intended change
+        graphengine suite --runs "graph:review since:30d" -o tests/recorded
+        graphengine suite tides tides-2 -o tests/two
+        graphengine suite tides -o tests/recorded --update
     """,
     exits={0: "the suite is written, or is up to date", 1: "the folder has another suite; see --update"},
 )
@@ -44,9 +44,9 @@ def suite(  # noqa: PLR0913 - one for each option
     update: bool,
     reference: str | None,
 ) -> int:
-    """Choose the fewest recorded runs that take every edge, ending, failure and fallback that occurred, as tests.
+    """Export the fewest recorded runs that take all that occurred, as tests.
 
-    They are written as exported runs, with one test file that replays them: no node is run and no model is called.
+    That is every edge, ending, failure and fallback. They are written as exported runs, with one test file that replays them: no node is run and no model is called.
     Secret fields stay encrypted, so that the test needs their key. What none of the runs takes is listed. A run that
     today's graph decides otherwise is left out and named.
     """

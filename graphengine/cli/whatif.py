@@ -29,10 +29,9 @@ _ROWS: Final = 10
     options.MODEL,
     options.DATABASE,
     examples="""
-        graphengine whatif --runs "graph:review_loop since:7d" --model writer=anthropic:claude-haiku-4-5
-        graphengine whatif --runs graph:review_loop --instructions writer=@new.txt --budget 2
-        graphengine whatif --runs tag:nightly --graph flows/review_2.py --scorers scorers.py
-        graphengine whatif tides --set "draft=Short." --at review:1
+        graphengine whatif tides --at write:1
+        graphengine whatif --runs "graph:review since:7d" --set "task=Short tides."
+        graphengine whatif --runs tag:nightly --graph flows/review.py
     """,
     exits={0: "every branch ended", 3: "a branch waits for what the log does not answer"},
 )
@@ -77,7 +76,9 @@ def whatif(  # noqa: PLR0913 - one for each option
     concurrency: int,
     reference: str | None,
 ) -> int:
-    """Branch recorded runs where a change first matters, run the branches, and compare what both came to.
+    """Compare recorded runs with what they would have come to under a change.
+
+    Each run is branched where the change first matters, and the branch runs to its end.
 
     The change is --model, --instructions, --set, or the graph's file as it is now, or with --graph another one. The log
     shows where it first matters: the first turn of the agent, the first visit of a node that is declared otherwise, the

@@ -68,7 +68,7 @@ def test_whatif_compares_other_instructions(invoke: Invoke, desk: str) -> None:
     assert "finished [at once]  finished [at once]  5" in found.stdout
     assert "cost_usd: +0.0000 on average over 6 pairs (95 %: +0.0000 to +0.0000)" in found.stdout
     assert "short: -1.00 on average over 6 pairs (95 %: -1.00 to -1.00); more in 0, less in 6" in found.stdout
-    assert "[-Short.-]{+Long.+}" in found.stdout
+    assert "[-Short.-] {+Long.+}" in found.stdout
     again = document(invoke(*words, "--json").stdout)
     assert [each["branch"] for each in again["runs"]] == [f"l.{each['run_id']}" for each in again["runs"]]
     assert again["spent_usd"] == 1.5

@@ -17,8 +17,7 @@ from graphengine.errors import EffectRefused, GraphEngineError
 from graphengine.graph.effect import KnowsResults
 from graphengine.models.names import as_model
 from graphengine.records.replay.replay import replay
-from graphengine.runner.context import Context
-from graphengine.runner.scope import CURRENT
+from graphengine.runner.scope import CURRENT, AttemptFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -129,8 +128,7 @@ class FromLogs(KnowsResults):
             EffectRefused: The log does not have it, and only it may answer.
         """
         here = CURRENT.get()
-        context = here if isinstance(here, Context) else getattr(here, "context", None)
-        log = self.runs.get(context.run_id) if isinstance(context, Context) else None
+        log = self.runs.get(here.services.run_id) if isinstance(here, AttemptFacts) else None
         if log is None or self._tools == "live":
             return UNSET
         found = log.result(call)

@@ -95,7 +95,12 @@ class BranchedRun(Part):
 
 
 class LeftOut(Part):
-    """A recorded run that was not branched, and why."""
+    """A recorded run that was not compared.
+
+    Attributes:
+        run_id: The run.
+        why: Why not.
+    """
 
     run_id: str
     why: str
@@ -122,7 +127,13 @@ class PairedDifference(Part):
 
 
 class EndingChange(Part):
-    """How many runs ended one way before, and another way, or the same, after."""
+    """How many runs ended one way before, and another way, or the same, after.
+
+    Attributes:
+        before: How they had ended, with the label.
+        after: How their branches ended.
+        runs: How many.
+    """
 
     before: str
     after: str
