@@ -21,6 +21,7 @@ from graphengine.testing.evaluation import what_if
 
 RUNS = 1_000
 TOGETHER = 200
+GOOD, MOST = 0.8, 4
 
 
 class Draft(BaseModel):
@@ -54,8 +55,8 @@ def loop() -> Graph[Draft]:
     graph.add_node("write", Agent("writer", prompt="On {task}, after {draft}"), writes="draft")
     graph.add_node("score", score, writes="score", thread=False)
     graph.add_path(START, "write", "score")
-    graph.add_edge("score", END, when=value("score") >= 0.8, label="good")
-    graph.add_edge("score", END, when=iterations("write") >= 4, label="out of drafts")
+    graph.add_edge("score", END, when=value("score") >= GOOD, label="good")
+    graph.add_edge("score", END, when=iterations("write") >= MOST, label="out of drafts")
     graph.add_edge("score", "write")
     return graph
 
