@@ -46,9 +46,9 @@ def suite(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Export the fewest recorded runs that take all that occurred, as tests.
 
-    That is every edge, ending, failure and fallback. They are written as exported runs, with one test file that replays them: no node is run and no model is called.
-    Secret fields stay encrypted, so that the test needs their key. What none of the runs takes is listed. A run that
-    today's graph decides otherwise is left out and named.
+    That is every edge, ending, failure and fallback. They are written as exported runs, with one test file that replays
+    them: no node is run and no model is called. Secret fields stay encrypted, so that the test needs their key. What
+    none of the runs takes is listed. A run that today's graph decides otherwise is left out and named.
     """
     from graphengine.cli.documents import SuiteRun, SuiteWritten
     from graphengine.cli.whatif import ended_runs
