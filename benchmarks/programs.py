@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks import (
     agents,
     alone,
+    bare,
     big,
     chats,
     drawing,
@@ -42,6 +43,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "shapes": short.shapes,
     "peers": peers.peers,
     "durable_peers": peers.durable_peers,
+    "bare": bare.bare,
     "list": memory.long_list,
     "full": durable.full,
     "normal": durable.normal,
@@ -75,6 +77,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "cost": research.cost_saved,
     "alone": alone.alone,
     "startup": startup.startup,
+    "wings": startup.wings,
     "drawing": drawing.drawing,
     "inspector": inspecting.inspecting,
     "search": searching.searching,
