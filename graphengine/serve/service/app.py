@@ -223,6 +223,11 @@ class Service:
             if name in new.given or field.info.default_factory is None
         )
 
+    async def revive(self, run_id: str) -> None:
+        """Resume a run that failed or was stopped, if this process drives runs."""
+        if self._worker is not None:
+            await self.runner.drive(run_id, self.graphs[(await self.info_of(run_id)).graph])
+
     async def list_runs(self, request: Request) -> Response:
         """Return the newest runs of the graphs."""
         query = parameters_of(request, ListParameters)
@@ -295,7 +300,7 @@ class Service:
         if last and not (number.isascii() and number.isdecimal() and len(number) < len(str(1 << 32))):
             repair = "send the id of the last event that was received"
             raise InputError(f"{last!r} is not an event id", where="header Last-Event-ID", repair=repair)
-        stream = self._stream(info, int(number) if last else after)
+        stream = self.streamed(self._stream(info, int(number) if last else after), info.id, _trouble)
         return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
 
     async def _info(self, request: Request) -> RunInfo:
@@ -346,10 +351,23 @@ class Service:
         """Return once the service stops."""
         await self._stopping.wait()
 
-    async def _stream(self, info: RunInfo, after: int) -> AsyncIterator[bytes]:
-        """Yield the events of a run until it is over, with heartbeats in between."""
+    async def _stream(self, info: RunInfo, after: int) -> AsyncGenerator[bytes, None]:
+        """Yield the events of a run until it is over."""
         yield b"retry: 1000\n\n"
-        events = self.runner.watch(info.id, self.graphs[info.graph], after=after)
+        async with aclosing(self.runner.watch(info.id, self.graphs[info.graph], after=after)) as events:
+            async for event in events:
+                yield stream_event(event_document(event, info), number=_number(event))
+
+    async def streamed(
+        self, events: AsyncGenerator[bytes, None], run_id: str, trouble: Callable[[GraphEngineError], bytes]
+    ) -> AsyncIterator[bytes]:
+        """Yield server-sent events with heartbeats, until they end or the service stops, or what went wrong.
+
+        Args:
+            events: The events.
+            run_id: The run that they are about.
+            trouble: Returns the event that is sent in place of further ones.
+        """
         stopped = asyncio.create_task(self.stopped())
         following = asyncio.create_task(_next(events))
         try:
@@ -363,24 +381,23 @@ class Service:
                 if event is None:
                     return
                 following = asyncio.create_task(_next(events))
-                yield stream_event(event_document(event, info), number=_number(event))
+                yield event
         except GraphEngineError as error:
-            yield stream_event(_trouble(error))
+            yield trouble(error)
         except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
-            _LOG.exception("the stream of run %s failed", info.id)
-            failed = ServiceFailed(FAILED, where=f"run {info.id!r}")
-            yield stream_event(_trouble(failed))
+            _LOG.exception("the stream of run %s failed", run_id)
+            yield trouble(ServiceFailed(FAILED, where=f"run {run_id!r}"))
         finally:
             await cancelled(following, stopped)
             await events.aclose()
 
 
-def _trouble(error: GraphEngineError) -> dict[str, Any]:
+def _trouble(error: GraphEngineError) -> bytes:
     """Return what a stream sends in place of further events."""
-    return {**plain(error_document(error)), "event": "trouble"}
+    return stream_event({**plain(error_document(error)), "event": "trouble"})
 
 
-async def _next(events: AsyncGenerator[Event, None]) -> Event | None:
+async def _next(events: AsyncGenerator[bytes, None]) -> bytes | None:
     return await anext(events, None)
 
 
