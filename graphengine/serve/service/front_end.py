@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, get_args, g
 from pydantic_core import to_jsonable_python
 
 from graphengine.agents.live_events import AnswerReset, OfTurn, TextDelta, ThinkingDelta, ToolCalled, ToolReturned
+from graphengine.agents.prompts import as_text
 from graphengine.api.agent_runs import ANSWER, QUESTION
 from graphengine.api.chats import TURN
 from graphengine.engine.fold import evolve
@@ -516,6 +517,7 @@ class _Fold:
         self._have = have
         self._texts: dict[str, _Growing] = {}
         self._calls_of: dict[str, Sequence[Mapping[str, Any]]] = {}
+        self._is_answered = True
         self._called, self._returned = set(have.calls), set(have.results)
         self.visits: dict[str, None] = {}
         for frame in snapshot.frames.values():  # what nodes in flight recorded before
@@ -620,11 +622,14 @@ class _Fold:
         if step.seq > self.snapshot.seq:
             evolve(self.snapshot, step)
         said = _said(step) if self._thread.is_chat else self._begun_with(step)
-        if said is not None and said.id not in self._have.texts:
-            yield said
+        if said is not None:
+            self._is_answered = False
+            if said.id not in self._have.texts:
+                yield said
         facts, here = step.data, f"{step.path}#{step.visit}"
         if isinstance(facts, Recorded):
             yield from self._recorded(here, facts.key, facts.value)
+        yield from self._answered(here, step)
         for key in getattr(facts, "refused", ()):
             call, found, rest = key.rpartition("/turn|")
             if found:
@@ -637,6 +642,14 @@ class _Fold:
         yield from self._entered()
         if step.update and step.seq > self.stated:
             yield State(self._thread.shown(self.snapshot))
+
+    def _answered(self, here: str, step: Step) -> Iterator[FrontEvent]:
+        """Yield the answer of a chat if no turn of a model has it, such as one that rules made."""
+        answers = [op[2] for op in step.update if op[0] == "set" and op[1] == ANSWER] if not step.frame else []
+        if self._thread.is_chat and not self._is_answered and answers and answers[-1] is not None:
+            self._is_answered = True
+            text = hidden(as_text(opened(answers[-1])))
+            yield from _shown(f"{here}:answer", self._text(f"{here}:answer").whole(text), is_thinking=False)
 
     def _entered(self) -> Iterator[FrontEvent]:
         """Yield the visits that begin with a step: a watcher that joins late misses their live events."""
@@ -663,6 +676,7 @@ class _Fold:
             yield from self._before(call, int(number))
             yield from _shown(key, self._text(key).whole(text), is_thinking=False)
             self._texts[key] = _Growing(text)
+            self._is_answered = True
             self._calls_of[key] = record.get("calls", ())
             yield from self._calls(call, int(number), self._calls_of[key])
         elif name.startswith("tool "):
