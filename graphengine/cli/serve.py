@@ -74,7 +74,7 @@ def _door_options(function: Callable[..., int]) -> Callable[..., int]:
 @click.option(
     "--pages",
     metavar="FOLDER",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path, readable=False),
     help="Also serve the files of a front end, at /pages/, to anybody: only the doors need the token.",
 )
 @click.option(
@@ -123,6 +123,9 @@ def serve(
         repair = install_command(",".join(["serve", *filter(None, (door.extra for door in chosen))]))
         raise InputError(text, where="graphengine serve", repair=repair) from error
     token, is_new = token_of(token_file)
+    if given["pages"] is not None and not given["pages"].is_dir():
+        repair = "give the folder with the built files of a front end, such as app/dist"
+        raise InputError(f"there is no folder {given['pages']}", where="--pages", repair=repair)
     key, has_pages = _webhook_key(webhook_secret_env), given["pages"] is not None
     access = TokenAccess(token, key, body_bytes, has_pages=has_pages)
     fleet = fleet_of(context, references, only_able=given["queue"] is None)

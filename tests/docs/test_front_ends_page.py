@@ -1,4 +1,4 @@
-"""docs/use/front_ends.md: its graph is served. Its pages are shown in a browser by tests/serve/service/test_pages.py."""
+"""docs/use/front_ends.md: its graph is served; tests/serve/service/test_pages.py shows its pages in a browser."""
 
 import re
 from pathlib import Path

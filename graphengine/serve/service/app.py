@@ -224,7 +224,7 @@ class Service:
         )
 
     async def revive(self, run_id: str) -> None:
-        """Resume a run that failed or was stopped, if this process drives runs."""
+        """Resume a run that failed or was stopped, if this process drives runs: workers leave it alone."""
         if self._worker is not None:
             await self.runner.drive(run_id, self.graphs[(await self.info_of(run_id)).graph])
 

@@ -29,11 +29,11 @@ from graphengine.agents.live_events import AnswerReset, OfTurn, TextDelta, Think
 from graphengine.agents.prompts import as_text
 from graphengine.api.agent_runs import ANSWER, QUESTION
 from graphengine.api.chats import TURN
-from graphengine.engine.fold import evolve
 from graphengine.engine.snapshot import READY, Snapshot
 from graphengine.engine.steps import Message, Recorded, path_of
 from graphengine.errors import AnsweredAlready, GraphNotFound, InputError, UnknownRun
 from graphengine.history.load import load_snapshot, wait_of
+from graphengine.history.visits import Visits
 from graphengine.models.base import Message as Remembered
 from graphengine.models.hiding import hidden
 from graphengine.records.event_json import event_document
@@ -370,10 +370,10 @@ class Thread:
 
     async def _check(self, unknown: set[str], waits: Mapping[str, Any]) -> None:
         """Check that these ids are those of questions that are over."""
-        snapshot = Snapshot()
+        visits = Visits(keeps=False)
         for step in await self._service.runner.history(self.run_id) if unknown else ():
-            evolve(snapshot, step)
-            unknown = unknown - {key for _, key, _, _ in _waits(snapshot)}
+            visits.feed(step)
+            unknown = unknown - {key for _, key, _, _ in _waits(visits.snapshot)}
         for key in sorted(unknown):
             repair = did_you_mean(key, waits) or f"its open questions: {', '.join(waits) or 'none'}"
             raise InputError(f"run {self.run_id} asks nothing with the id {key!r}", where="answer", repair=repair)
@@ -511,6 +511,7 @@ class _Fold:
 
     def __init__(self, thread: Thread, info: RunInfo, have: Have, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
+        self._log = Visits(snapshot, keeps=False)
         self.stated = 0
         self._thread = thread
         self._info = info
@@ -620,7 +621,7 @@ class _Fold:
 
     def _step(self, step: Step) -> Iterator[FrontEvent]:
         if step.seq > self.snapshot.seq:
-            evolve(self.snapshot, step)
+            self._log.feed(step)
         said = _said(step) if self._thread.is_chat else self._begun_with(step)
         if said is not None:
             self._is_answered = False
