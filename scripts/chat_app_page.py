@@ -59,4 +59,4 @@ def _license_of(name: str) -> str:
 
 if __name__ == "__main__":
     for name, text in files().items():
-        (APP / "dist" / name).write_text(text, encoding="utf-8")
+        (APP / "built" / name).write_text(text, encoding="utf-8")

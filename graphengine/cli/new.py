@@ -283,7 +283,7 @@ def _next(path: Path, workflow: str | None) -> list[str]:
     own = list(program())
     enter = [] if path.resolve() == Path.cwd() else [shlex.join(["cd", str(path)])]
     graph = workflow or _OWN
-    first = ["serve", "--ai-sdk", "--pages", "app/dist"] if workflow in _APPS else ["run", graph]
+    first = ["serve", "--ai-sdk", "--pages", "app/built"] if workflow in _APPS else ["run", graph]
     return [
         *enter,
         shlex.join([*own, *first]),

@@ -124,7 +124,7 @@ def serve(
         raise InputError(text, where="graphengine serve", repair=repair) from error
     token, is_new = token_of(token_file)
     if given["pages"] is not None and not given["pages"].is_dir():
-        repair = "give the folder with the built files of a front end, such as app/dist"
+        repair = "give the folder with the built files of a front end, such as app/built"
         raise InputError(f"there is no folder {given['pages']}", where="--pages", repair=repair)
     key, has_pages = _webhook_key(webhook_secret_env), given["pages"] is not None
     access = TokenAccess(token, key, body_bytes, has_pages=has_pages)

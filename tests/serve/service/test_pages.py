@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from playwright.sync_api import Browser, Page, expect
 
+from graphengine.cli.main import main
 from graphengine.cli.new import project_files
 from scripts import chat_app_page
 from tests.serve.inspector.conftest import browser  # noqa: F401 - a fixture
@@ -33,7 +35,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the page of the AI SDK, as a new project has it, and that of AG-UI below it."""
     folder = tmp_path_factory.mktemp("pages")
     for path, text in project_files("chat", "chat_app").items():
-        if path.startswith("app/dist/"):
+        if path.startswith("app/built/"):
             (folder / Path(path).name).write_text(text, encoding="utf-8")
     (folder / "ag_ui").mkdir()
     (folder / "ag_ui" / "index.html").write_text(AROUND, encoding="utf-8")
@@ -142,12 +144,18 @@ def test_pages_are_read_without_the_token_and_nothing_else(serve: Callable[..., 
     assert service.request("POST", "/pages/index.html", b"{}", bare)[0] == 401
 
 
+def test_pages_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    """The error names the folder."""
+    done = CliRunner().invoke(main, ["serve", FLOWS, "--pages", str(tmp_path / "none")])
+    assert (done.exit_code, f"there is no folder {tmp_path / 'none'}" in done.output) == (2, True)
+
+
 @has_clients
 def test_the_built_page_is_the_one_of_the_docs() -> None:
     """The page of the docs, the source that a project gets, and what is built of it, agree; both have few lines."""
     files = project_files("chat", "chat_app")
     assert files["app/chat.jsx"] == SDK_PAGE
     assert {
-        name: (chat_app_page.APP / "dist" / name).read_text(encoding="utf-8") for name in chat_app_page.files()
+        name: (chat_app_page.APP / "built" / name).read_text(encoding="utf-8") for name in chat_app_page.files()
     } == (chat_app_page.files())
     assert max(len(SDK_PAGE.splitlines()), len(AG_UI_PAGE.splitlines())) <= 60
