@@ -201,6 +201,7 @@ class Service:
         run = self.runner.start(graph, state, run_id=run_id, queue=queue or self._queue, **place)
         try:
             await run.result()  # once it is recorded: a worker drives it
+            self.look()
         except RunExists as error:
             if await self._is_same(run.id, graph, state):
                 return run.id, False
@@ -222,6 +223,11 @@ class Service:
             for name, field in plan.state.fields.items()
             if name in new.given or field.info.default_factory is None
         )
+
+    def look(self) -> None:
+        """Let the worker of this process take what was just made due: live events come from where a run is driven."""
+        if self._worker is not None:
+            self._worker.look()
 
     async def revive(self, run_id: str) -> None:
         """Resume a run that failed or was stopped, if this process drives runs: workers leave it alone."""

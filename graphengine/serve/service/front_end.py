@@ -323,6 +323,7 @@ class Thread:
             await service.begin(self._graph, {}, self.run_id)
         payload = {"id": message.id, "given": {name: opened(given.values[name]) for name in given.given}}
         await service.runner.send(self.run_id, TURN, payload, idempotency_key=message.id)
+        service.look()
         if info is None:
             return 0
         if info.status in ("failed", "stopped"):
@@ -367,6 +368,7 @@ class Thread:
             else:
                 with suppress(AnsweredAlready):
                     await service.runner.answer(self.run_id, answers[key], question=name)
+        service.look()
 
     async def _check(self, unknown: set[str], waits: Mapping[str, Any]) -> None:
         """Check that these ids are those of questions that are over."""
