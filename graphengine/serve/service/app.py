@@ -306,7 +306,7 @@ class Service:
         if last and not (number.isascii() and number.isdecimal() and len(number) < len(str(1 << 32))):
             repair = "send the id of the last event that was received"
             raise InputError(f"{last!r} is not an event id", where="header Last-Event-ID", repair=repair)
-        stream = self.streamed(self._stream(info, int(number) if last else after), info.id, _trouble)
+        stream = self._stream(info, int(number) if last else after)
         return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
 
     async def _info(self, request: Request) -> RunInfo:
@@ -357,7 +357,10 @@ class Service:
         """Return once the service stops."""
         await self._stopping.wait()
 
-    async def _stream(self, info: RunInfo, after: int) -> AsyncGenerator[bytes, None]:
+    def _stream(self, info: RunInfo, after: int) -> AsyncIterator[bytes]:
+        return self.streamed(self._documents(info, after), info.id, _trouble)
+
+    async def _documents(self, info: RunInfo, after: int) -> AsyncGenerator[bytes, None]:
         """Yield the events of a run until it is over."""
         yield b"retry: 1000\n\n"
         async with aclosing(self.runner.watch(info.id, self.graphs[info.graph], after=after)) as events:
