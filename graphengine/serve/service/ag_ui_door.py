@@ -24,7 +24,9 @@ from starlette.routing import Route
 from graphengine.errors import InputError
 from graphengine.serve.messages import STREAM_HEADERS, stream_event
 from graphengine.serve.service.app import answering
-from graphengine.serve.service.front_end import (
+from graphengine.serve.service.front_end import Thread
+from graphengine.serve.service.requests import json_body
+from graphengine.serve.service.shown import (
     Asked,
     Called,
     Dropped,
@@ -35,10 +37,8 @@ from graphengine.serve.service.front_end import (
     Shown,
     State,
     Text,
-    Thread,
     Visited,
 )
-from graphengine.serve.service.requests import json_body
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from graphengine.errors import GraphEngineError
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
-    from graphengine.serve.service.front_end import FrontEvent, Question
+    from graphengine.serve.service.shown import FrontEvent, Question
 
 PATH: Final = "/agui"
 

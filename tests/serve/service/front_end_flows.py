@@ -65,9 +65,9 @@ class Post(BaseModel):
 
 async def rated(ctx: Context, stars: int) -> list[str]:
     """Show the stars, and return them."""
-    while GATE and not Path(f"{GATE}.note").exists():  # noqa: ASYNC110 - the same
+    while GATE and not Path(f"{GATE}.note").exists():  # until a front end is there, and has seen it
+        ctx.emit({"stars": stars})
         await asyncio.sleep(0.01)
-    ctx.emit({"stars": stars})
     return [f"{stars} stars"]
 
 

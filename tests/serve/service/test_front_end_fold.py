@@ -9,7 +9,8 @@ from graphengine import END, START, Agent, Graph, Runner, ScriptedModel, value
 from graphengine.reducers import append
 from graphengine.serve.service.ag_ui_door import changes
 from graphengine.serve.service.app import Service
-from graphengine.serve.service.front_end import NOTHING, Called, Dropped, Ended, Have, Returned, Text, Thread
+from graphengine.serve.service.front_end import Thread
+from graphengine.serve.service.shown import NOTHING, Called, Dropped, Ended, Have, Returned, Text
 
 pytest.importorskip("ag_ui.core")
 
