@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine import __version__
 from graphengine.api.places import store_at
 from graphengine.engine.steps import Node, Outcome, without_items
-from graphengine.errors import GraphEngineError
+from graphengine.errors import GraphEngineError, InputError
 from graphengine.output_file import write_file
 from graphengine.records.export import export_run, read_file, to_json_text
 from graphengine.records.replay.replay import replay
@@ -118,8 +118,15 @@ class Suite:
             name: The graph's name in that module.
 
         Raises:
+            InputError: The folder has other JSON files than runs of this graph, which its test would read.
+            BadExport: The folder has a JSON file that is no recorded run.
             OSError: A file cannot be written.
         """
+        for file in sorted(folder.glob("*.json")):
+            other = read_file(file).info.graph
+            if other != self.graph:
+                message = f"{file.name} is a run of {other}, not of {self.graph}"
+                raise InputError(message, where=str(folder), repair="give each suite a folder of its own")
         folder.mkdir(parents=True, exist_ok=True)
         texts = {each.file: to_json_text(each.run, __version__) for each in self.chosen}
         texts[f"test_recorded_{_UNFIT.sub('_', self.graph).replace('-', '_')}.py"] = _TEST.format(

@@ -8,9 +8,12 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, RunFailed, Runner, failed, value
+from graphengine.errors import InputError
+from graphengine.records.export import BadExport
 from graphengine.testing.suites import suite
 
 FLOW = """
@@ -142,3 +145,23 @@ async def test_runs_that_are_decided_otherwise_are_left_out_and_named(tmp_path: 
     assert second.startswith("new.json: new: ")
     found.write(folder, "flow", "graph")
     assert [file.name for file in sorted(folder.glob("*.json"))] == ["new.json"]
+
+
+async def test_other_files_of_the_folder_are_not_removed(tmp_path: Path) -> None:
+    """Neither a JSON file that is no run nor the suite of another graph."""
+    path, folder = tmp_path / "runs.db", tmp_path / "suite"
+    one, two = steps(), Graph("two", Work)
+    two.add_node("work", work, writes="done")
+    two.add_path(START, "work", END)
+    async with Runner(path) as runner:
+        await runner.start(one, {"n": 1}, run_id="one").result()
+        await runner.start(two, {"n": 1}, run_id="two").result()
+    (await suite(one, ["one"], path)).write(folder, "flow", "graph")
+    other = await suite(two, ["two"], path)
+    with pytest.raises(InputError, match=r"one\.json is a run of steps, not of two"):
+        other.write(folder, "flow", "graph")
+    assert sorted(file.name for file in folder.iterdir()) == ["one.json", "test_recorded_steps.py"]
+    (tmp_path / "package.json").write_text("{}")
+    with pytest.raises(BadExport):
+        other.write(tmp_path, "flow", "graph")
+    assert (tmp_path / "package.json").exists()

@@ -13,6 +13,7 @@ from math import inf, sqrt
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
+from pydantic_core import to_json
 
 from graphengine.agents.model_routing import Models, by_agent
 from graphengine.api.graph import Graph
@@ -20,11 +21,13 @@ from graphengine.api.runner import Runner
 from graphengine.errors import GraphEngineError, UnknownRun
 from graphengine.graph.definition import END, START, Limits
 from graphengine.history.load import graph_spec_of, load_snapshot, waits_of
+from graphengine.models.hiding import MARK
 from graphengine.models.names import as_model
 from graphengine.records.run_diff import diff
 from graphengine.records.step_document import Document, Part, plain
 from graphengine.runner import RunFailed
 from graphengine.state.amounts import allows_unknown_cost
+from graphengine.state.secret import is_secret
 from graphengine.stores.base import status_of
 from graphengine.testing.evaluation.cases import Case
 from graphengine.testing.evaluation.earlier import Answered, FromLogs, Tools, first_matter, first_of_visit
@@ -209,6 +212,7 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
     """
     chosen = {who: as_model(model) for who, model in by_agent(models).items()}
     Models(None).check_names(graph.compile(), {**chosen, **(instructions or {})}, "what_if(…)")
+    scoring = _scoring(graph, scorers) if scorers else None
     effects = FromLogs(tools)
     async with Runner(store, models=chosen, effects=effects, executors=executors) as runner:
         job = _Job(runner, graph, name, effects, chosen, dict(instructions or {}), dict(update or {}), at, budget_usd)
@@ -220,10 +224,15 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
 
         found = await asyncio.gather(*map(one, dict.fromkeys(runs)))
     compared = [each for each in found if isinstance(each, BranchedRun)]
-    if scorers and compared:
+    if scoring is not None and compared:
         async with Runner(store, models=judges, effects={}) as runner:
-            await _score(runner, graph, name, compared, scorers)
-    change = [f"{field} = {value!r}" for field, value in job.update.items()]
+            await _score(runner, scoring, name, compared)
+    fields = graph.state.model_fields
+    change = [
+        f"{field} = {MARK if is_secret(fields[field].annotation, fields[field].metadata) else repr(value)}"
+        for field, value in job.update.items()
+        if field in fields
+    ]
     change += [f"{line} ({count} of {len(compared)} runs)" for line, count in job.setup.items()]
     return _report(
         name,
@@ -381,29 +390,36 @@ def branch_id(name: str, run_id: str) -> str:
     return f"{whole[: _LONGEST - 17]}-{hashlib.blake2b(whole.encode(), digest_size=8).hexdigest()}"
 
 
-async def _score(
-    runner: Runner,
-    graph: GraphDefinition[Any],
-    name: str,
-    compared: Sequence[BranchedRun],
-    scorers: Mapping[str, Runnable] | Sequence[Runnable],
-) -> None:
-    """Score both final states of each pair, in one evaluation of states as they are."""
+def _scoring(
+    graph: GraphDefinition[Any], scorers: Mapping[str, Runnable] | Sequence[Runnable]
+) -> Graph[EvaluationState]:
+    """Return the evaluation of states as they are; compiled, so that no branch is paid for before an error."""
     as_is = Graph(f"{graph.name}_ended", graph.state, result=graph.result, secret_key=graph.secret_key)
     as_is.add_node("ended", _nothing, thread=False)
     as_is.add_path(START, "ended", END)
+    whole = evaluation(as_is, scorers)
+    whole.compile()
+    return whole
+
+
+async def _score(runner: Runner, scoring: Graph[EvaluationState], name: str, compared: Sequence[BranchedRun]) -> None:
+    """Score both final states of each pair, in one evaluation.
+
+    Its id depends on the states and the scorers: the same name can go on with more runs, or with other scorers.
+    """
     cases: list[Case] = []
-    places: list[tuple[RunEnd, str]] = []
+    places: list[RunEnd] = []
     for pair in compared:
         for outcome, run_id in ((pair.before, pair.run_id), (pair.after, pair.branch)):
             if outcome.status == "finished":
                 cases.append(Case(name=run_id, input=plain(dict(await runner.state_at(run_id)))))
-                places.append((outcome, run_id))
+                places.append(outcome)
     if not cases:
         return
-    whole = evaluation(as_is, scorers)
-    run = await begin(runner, whole, EvaluationState(cases=cases, versions=[name]), f"{name}.scores")
-    for (outcome, _), trial in zip(places, (await run.result()).state.trials, strict=True):
+    key = to_json([scoring.compile().fingerprint, [case.model_dump() for case in cases]], fallback=str)
+    run_id = branch_id(name, f"scores-{hashlib.blake2b(key, digest_size=8).hexdigest()}")
+    run = await begin(runner, scoring, EvaluationState(cases=cases, versions=[name]), run_id)
+    for outcome, trial in zip(places, (await run.result()).state.trials, strict=True):
         outcome.scores |= {scorer: score.value for scorer, score in trial.scores.items()}
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, ask, tool, value
-from graphengine.errors import InputError
+from graphengine.errors import CompileError, InputError
 from graphengine.models import Request, Response
 from graphengine.models.scripted import calls
 from graphengine.stores.memory import MemoryStore
@@ -23,6 +24,12 @@ class Desk(BaseModel):
     draft: str = ""
     score: float = 0.0
     ok: bool | None = None
+    final: str = ""
+
+
+class Locked(BaseModel):
+    task: str = ""
+    key: SecretStr = SecretStr("")
     final: str = ""
 
 
@@ -281,3 +288,34 @@ def test_intervals_are_those_of_student() -> None:
     five = difference_of([(0.0, x) for x in (1.0, 2.0, 3.0, 4.0, 5.0)])
     assert five is not None
     assert (round(five.low or 0, 1), round(five.high or 0, 1)) == (1.0, 5.0)
+
+
+async def test_a_comparison_goes_on_with_more_runs_and_with_other_scorers() -> None:
+    """Its scores are those of the runs and the scorers that are given now."""
+    store, graph = MemoryStore(), desk()
+    await recorded(store, graph, "ab")
+
+    def one(final: str) -> float:
+        return float(bool(final))
+
+    await what_if(graph, "a", store, name="more", instructions={"writer": "long"}, scorers=[long])
+    found = await what_if(graph, "ab", store, name="more", instructions={"writer": "long"}, scorers=[long])
+    assert [set(each.after.scores) for each in found.runs] == [{"long"}] * 2
+    found = await what_if(graph, "ab", store, name="more", instructions={"writer": "long"}, scorers=[one])
+    assert [each.after.scores for each in found.runs] == [{"one": 1.0}] * 2
+
+
+async def test_the_report_has_no_secret_and_scorers_that_do_not_fit_cost_no_branch() -> None:
+    """A state with a secret cannot be scored, which is said before a branch is run."""
+    graph = Graph("locked", Locked, result="final", secret_key=secrets.token_urlsafe(32))
+    graph.add_node("close", lambda task: task, writes="final")
+    graph.add_path(START, "close", END)
+    store = MemoryStore()
+    async with Runner(store) as runner:
+        await runner.start(graph, {"task": "a", "key": "the first one"}, run_id="a").result()
+    found = await what_if(graph, "a", store, name="key", update={"key": "the other one"})
+    assert found.change == ["key = [secret]"]
+    with pytest.raises(CompileError, match="key is a secret"):
+        await what_if(graph, "a", store, name="scored", at=("close", 1), scorers=[long])
+    async with Runner(store) as runner:
+        assert not await runner.runs(tag="whatif:scored")
