@@ -93,7 +93,7 @@ class AgUiDoor:
 
     async def _answer(self, thread: Thread, entries: Sequence[core.ResumeEntry]) -> int:
         """Record answers, or stop the run; return the seq after which everything is new."""
-        info = await self._service.info_of(thread.run_id)
+        info = await thread.existing()
         cancelled = [each.interrupt_id for each in entries if each.status == "cancelled"]
         await thread.answer({each.interrupt_id: each.payload for each in entries if each.status == "resolved"})
         if cancelled:

@@ -135,7 +135,7 @@ class AiSdkDoor:
                 after = (await thread.newest())[1]
             return self._followed(thread, _Writer(_answer_id(thread, last.id if last is not None else "")), after)
         answers = {key: value for key, (_, value) in approvals.items()} | sent.answers
-        after = (await self._service.info_of(thread.run_id)).seq
+        after = (await thread.existing()).seq
         await thread.answer(answers)
         denied = [call for call, value in approvals.values() if value is not True]
         return self._followed(thread, _Writer(last.id, answered=answers, denied=denied), after)

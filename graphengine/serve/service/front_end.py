@@ -18,7 +18,7 @@ from graphengine.api.agent_runs import ANSWER, QUESTION
 from graphengine.api.chats import TURN
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import Message
-from graphengine.errors import AnsweredAlready, GraphNotFound, InputError, UnknownRun
+from graphengine.errors import AnsweredAlready, GraphNotFound, InputError, RunExists, UnknownRun
 from graphengine.history.load import load_snapshot
 from graphengine.history.visits import Visits
 from graphengine.models.base import Message as Remembered
@@ -84,11 +84,26 @@ class Thread:
         return Fold(info, have, snapshot, self.shown, is_chat=self.is_chat)
 
     async def info(self) -> RunInfo | None:
-        """Return the row of the run; None if there is none yet."""
+        """Return the row of the run; None if there is none yet. Raises: RunExists."""
         try:
-            return await self._service.info_of(self.run_id)
+            return await self.existing()
         except UnknownRun:
             return None
+
+    async def existing(self) -> RunInfo:
+        """Return the row of the run.
+
+        The threads of two graphs can come to one id: `b-c` of the chat `a`, and `c` of the chat `a-b`.
+
+        Raises:
+            UnknownRun: There is no such run.
+            RunExists: It is a run of another graph.
+        """
+        info = await self._service.info_of(self.run_id)
+        if info.graph != self._plan.graph:
+            message = f"run {self.run_id} is a run of {info.graph}, not of {self._plan.graph}"
+            raise RunExists(message, where=f"run {self.run_id}", repair="use another id for the thread")
+        return info
 
     async def begin(self, message: Said | None, state: Mapping[str, Any]) -> int:
         """Start the run, unless it exists, and send a chat the message, unless it has it; both are recorded then.
@@ -149,7 +164,7 @@ class Thread:
         if not answers:
             return
         service, left = self._service, set[str]()
-        await service.info_of(self.run_id)
+        await self.existing()
         snapshot = await load_snapshot(service.runner.store, self.run_id, None)
         waits = {key: name for _, key, name, _ in waits_in(snapshot)}
         await self._check(answers.keys() - waits.keys(), waits)
@@ -193,7 +208,7 @@ class Thread:
 
     async def recorded(self) -> Sequence[FrontEvent]:
         """Return all events that the recorded steps have, with the last state, and the questions that are open."""
-        fold = self._fold(await self._service.info_of(self.run_id), NOTHING, Snapshot())
+        fold = self._fold(await self.existing(), NOTHING, Snapshot())
         fold.stated = sys.maxsize
         steps = await self._service.runner.history(self.run_id)
         found = [each for step in steps for each in fold.of(StepRecorded(step.seq, step))]
@@ -205,7 +220,7 @@ class Thread:
 
         The last event is `Asked` or `Ended`.
         """
-        service, info = self._service, await self._service.info_of(self.run_id)
+        service, info = self._service, await self.existing()
         store = service.runner.store
         yield State(self.shown(await load_snapshot(store, self.run_id, info.seq)))
         before = await load_snapshot(store, self.run_id, after) if after else Snapshot()

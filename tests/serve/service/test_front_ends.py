@@ -292,3 +292,22 @@ def test_bad_input_is_one_error(serve: Serve, tmp_path: Path) -> None:
     none.close()
     assert none.status == 204
     assert service.request("GET", "/ai-sdk/assistant-chat/a") == (200, [])
+
+
+def test_a_thread_never_reaches_a_run_of_another_graph(serve: Serve, tmp_path: Path) -> None:
+    """Ids can coincide: neither a message nor an answer gets there, and nothing is shown of it."""
+    service = serve(tmp_path / "runs.db")
+    assert service.start("posts", {"question": "tide?"}, "?run_id=assistant-ada")[0] in (200, 201, 202)
+    seq = service.settled("assistant-ada")["seq"]
+    answers = [{"interruptId": "x", "status": "resolved", "payload": 1}]
+    for stream in (
+        ag_ui(service, "ada", "Hello?"),
+        ag_ui(service, "ada", resume=answers),
+        ag_ui(service, "ada", resume=[{"interruptId": "x", "status": "cancelled"}]),
+        ai_sdk(service, "ada", "Hello?"),
+        ai_sdk(service, "ada"),
+    ):
+        (error,) = stream.all()
+        assert (stream.status, error["error"]["code"]) == (409, "run_exists"), error
+    assert service.request("GET", "/ai-sdk/assistant-chat/ada")[0] == 409
+    assert service.settled("assistant-ada")["seq"] == seq
