@@ -60,6 +60,7 @@ _LEAST_TOKEN: Final = 16
     "by GitHub or Standard Webhooks, in place of a token.",
 )
 @click.option("--ag-ui", is_flag=True, help="Also serve front ends by AG-UI, at /agui/GRAPH.")
+@click.option("--openai", is_flag=True, help="Also serve the graphs as models of OpenAI's API, at /v1.")
 @click.option("--mcp", is_flag=True, help="Also serve the graphs as the tools of an MCP server, at /mcp.")
 @click.option(
     "--body-bytes", type=click.IntRange(min=1), default=1 << 20, show_default=True, help="The largest request body."
@@ -141,6 +142,8 @@ def _show(context: CommandContext, settings: Settings, token: str | None, doors:
     context.out.line(url)
     if "mcp" in doors:
         context.out.line("MCP: ", doors["mcp"])
+    if "openai" in doors:
+        context.out.line("OpenAI: ", doors["openai"])
     if "ag-ui" in doors:
         context.out.line("AG-UI: ", doors["ag-ui"] + "/GRAPH")
     if token is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 from starlette.routing import Route
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
     from concurrent.futures import Executor
     from pathlib import Path
+
+    from starlette.routing import BaseRoute
 
     from graphengine.api.graph import Graph
     from graphengine.models.base import Model
@@ -56,6 +58,7 @@ class Settings:
         busy_timeout_seconds: How long it waits for another program's lock of a SQLite file.
         mcp: Whether the graphs are also tools of an MCP server. Needs the extra `mcp`.
         ag_ui: Whether front ends can use AG-UI. Needs the extra `ag-ui`.
+        openai: Whether clients of OpenAI's API can use the graphs as models.
     """
 
     database: Path | str
@@ -74,6 +77,7 @@ class Settings:
     busy_timeout_seconds: float = 10.0
     mcp: bool = False
     ag_ui: bool = False
+    openai: bool = False
 
     def __post_init__(self) -> None:
         if self.queue is not None and not is_tag(self.queue):
@@ -120,7 +124,7 @@ class Serving:
             service = await stack.enter_async_context(self._opened())
             address, port = listening.getsockname()[:2]
             url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
-            doors, routes = {"http": url}, []
+            doors, routes = {"http": url}, cast("list[BaseRoute]", [])
             if settings.mcp:
                 from graphengine.serve.service.mcp_door import PATH, McpDoor  # noqa: PLC0415 - an extra, and slow
 
@@ -134,6 +138,11 @@ class Serving:
                 run = answering(ag_ui_door.AgUiDoor(service).run)
                 routes.append(Route(f"{ag_ui_door.PATH}/{{graph}}", run, methods=["POST"]))
                 doors["ag-ui"] = url + ag_ui_door.PATH
+            if settings.openai:
+                from graphengine.serve.service import openai_door  # noqa: PLC0415 - other services need none of it
+
+                routes += openai_door.OpenAiDoor(service).routes()
+                doors["openai"] = url + openai_door.PATH
             config = uvicorn.Config(
                 AccessMiddleware(service.application(*routes), settings.access),
                 log_level="critical",
