@@ -61,6 +61,7 @@ _LEAST_TOKEN: Final = 16
 )
 @click.option("--ag-ui", is_flag=True, help="Also serve front ends by AG-UI, at /agui/GRAPH.")
 @click.option("--openai", is_flag=True, help="Also serve the graphs as models of OpenAI's API, at /v1.")
+@click.option("--a2a", is_flag=True, help="Also serve the graphs as agents of the A2A protocol, at /a2a/GRAPH.")
 @click.option("--mcp", is_flag=True, help="Also serve the graphs as the tools of an MCP server, at /mcp.")
 @click.option(
     "--body-bytes", type=click.IntRange(min=1), default=1 << 20, show_default=True, help="The largest request body."
@@ -101,11 +102,14 @@ def serve(
 
         if given["ag_ui"]:
             import graphengine.serve.service.ag_ui_door
+        if given["a2a"]:
+            import graphengine.serve.service.a2a_door
         if given["mcp"]:
             import graphengine.serve.service.mcp_door  # noqa: F401 - whether it is installed
     except ImportError as error:
         text = f"the service needs {error.name}, which is not installed"
         extras = ["serve", *(["mcp"] if given["mcp"] else []), *(["ag-ui"] if given["ag_ui"] else [])]
+        extras += ["a2a"] if given["a2a"] else []
         repair = install_command(",".join(extras))
         raise InputError(text, where="graphengine serve", repair=repair) from error
     token, is_new = token_of(token_file)
@@ -144,6 +148,8 @@ def _show(context: CommandContext, settings: Settings, token: str | None, doors:
         context.out.line("MCP: ", doors["mcp"])
     if "openai" in doors:
         context.out.line("OpenAI: ", doors["openai"])
+    if "a2a" in doors:
+        context.out.line("A2A: ", doors["a2a"] + "/GRAPH")
     if "ag-ui" in doors:
         context.out.line("AG-UI: ", doors["ag-ui"] + "/GRAPH")
     if token is not None:

@@ -413,13 +413,11 @@ class OpenAiDoor:
         return StreamingResponse(self._stream(events, end), media_type="text/event-stream", headers=STREAM_HEADERS)
 
     async def _stream(self, events: AsyncGenerator[Mapping[str, Any], None], end: bytes) -> AsyncIterator[bytes]:
-        """Yield events as server-sent ones, with heartbeats, until they end or the service stops."""
-        stopped = asyncio.create_task(self._service.stopped())
+        """Yield events as server-sent ones, with heartbeats."""
         following = asyncio.create_task(_next(events))
         try:
-            while not stopped.done():
-                tasks = following, stopped
-                await asyncio.wait(tasks, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            while True:
+                await asyncio.wait((following,), timeout=HEARTBEAT_SECONDS)
                 if not following.done():
                     yield HEARTBEAT
                     continue
@@ -429,15 +427,13 @@ class OpenAiDoor:
                     return
                 following = asyncio.create_task(_next(events))
                 yield stream_event(event, name=event.get("type", ""))
-            error = ServiceFailed("the service stops", repair="send the same request again")
-            yield stream_event(_error(error), name="error")
         except GraphEngineError as error:
             yield stream_event(_error(error), name="error")
         except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
             _LOG.exception("a stream of the OpenAI door failed")
             yield stream_event(_error(ServiceFailed(FAILED)), name="error")
         finally:
-            await cancelled(following, stopped)
+            await cancelled(following)
             await events.aclose()
 
 

@@ -59,6 +59,7 @@ class Settings:
         mcp: Whether the graphs are also tools of an MCP server. Needs the extra `mcp`.
         ag_ui: Whether front ends can use AG-UI. Needs the extra `ag-ui`.
         openai: Whether clients of OpenAI's API can use the graphs as models.
+        a2a: Whether the graphs are agents of the A2A protocol. Needs the extra `a2a`.
     """
 
     database: Path | str
@@ -78,6 +79,7 @@ class Settings:
     mcp: bool = False
     ag_ui: bool = False
     openai: bool = False
+    a2a: bool = False
 
     def __post_init__(self) -> None:
         if self.queue is not None and not is_tag(self.queue):
@@ -143,6 +145,13 @@ class Serving:
 
                 routes += openai_door.OpenAiDoor(service).routes()
                 doors["openai"] = url + openai_door.PATH
+            if settings.a2a:
+                from graphengine.serve.service import a2a_door  # noqa: PLC0415 - an extra, and slow
+
+                agents = a2a_door.A2aDoor(service, settings.version)
+                routes += agents.routes()
+                await stack.enter_async_context(agents.notifying())
+                doors["a2a"] = url + a2a_door.PATH
             config = uvicorn.Config(
                 AccessMiddleware(service.application(*routes), settings.access),
                 log_level="critical",

@@ -27,7 +27,7 @@ from graphengine.api.agent_runs import ANSWER
 from graphengine.api.chats import TURN
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import OVER, Recorded
-from graphengine.errors import AnsweredAlready, AsksNothing, GraphEngineError, InputError
+from graphengine.errors import AnsweredAlready, AsksNothing, GraphEngineError, InputError, UnknownRun
 from graphengine.history.load import load_snapshot, wait_of
 from graphengine.models.base import Message
 from graphengine.runner.answer_schema import in_words, whats_wrong
@@ -220,7 +220,29 @@ class Turns:
         return snapshot if is_resting else None  # else a process takes what it got soon
 
     async def watched(self, turn: Turn) -> AsyncGenerator[Event | Snapshot, None]:
-        """Yield what happens in a turn, and at last the run when it rests."""
+        """Yield what happens in a turn, and at last the run when it rests.
+
+        Raises:
+            ServiceFailed: The service stops.
+        """
+        events = self._events(turn)
+        stopped, following = asyncio.create_task(self._service.stopped()), asyncio.create_task(_next(events))
+        try:
+            while True:
+                await asyncio.wait((following, stopped), return_when=asyncio.FIRST_COMPLETED)
+                if not following.done():
+                    repair = "send the same request again"
+                    raise ServiceFailed("the service stops", where=f"run {turn.run_id}", repair=repair)
+                event = following.result()
+                if event is None:
+                    return
+                following = asyncio.create_task(_next(events))
+                yield event
+        finally:
+            await cancelled(following, stopped)
+            await events.aclose()
+
+    async def _events(self, turn: Turn) -> AsyncGenerator[Event | Snapshot, None]:
         seen = max(turn.after, 0)
         graph = self._service.graphs[(await self._service.info_of(turn.run_id)).graph]
         while True:
@@ -240,25 +262,19 @@ class Turns:
 
     async def rested(self, turn: Turn) -> Snapshot:
         """Return a run once it rests. Raises: ServiceFailed: The service stops."""
-        following = asyncio.create_task(self._last(turn))
-        try:
-            await self._service.in_time(following, None)
-            if following.done():
-                return following.result()
-        finally:
-            await cancelled(following)
-        raise ServiceFailed("the service stops", where=f"run {turn.run_id}", repair="send the same request again")
-
-    async def _last(self, turn: Turn) -> Snapshot:
         async with aclosing(self.watched(turn)) as events:
             async for event in events:
                 if isinstance(event, Snapshot):
                     return event
-        raise ServiceFailed("the run was removed", where=f"run {turn.run_id}")
+        raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another one")
 
     async def steps(self, turn: Turn, end: Snapshot) -> Sequence[Step]:
         """Return the steps of a turn."""
         return await self._runner.history(turn.run_id, after=turn.after, limit=end.seq - turn.after)
+
+
+async def _next(events: AsyncGenerator[Event | Snapshot, None]) -> Event | Snapshot | None:
+    return await anext(events, None)
 
 
 def turns(info: RunInfo) -> Sequence[tuple[Turn, str]]:
