@@ -576,7 +576,7 @@ class Serving(Document):
 
     Attributes:
         url: Its address.
-        doors: The address for each protocol: `http`, and `mcp` and `ag-ui` if they are served.
+        doors: The address for each protocol: `http`, and `mcp`, `openai`, `a2a` and `ag-ui` if they are served.
         database: The database of its runs.
         graphs: The graphs whose runs it starts.
         queue: The queue of the runs that it starts.

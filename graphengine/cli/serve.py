@@ -32,7 +32,7 @@ _LEAST_TOKEN: Final = 16
     """,
     exits={
         0: "stopped by SIGTERM or Ctrl-C; another process can continue its runs",
-        2: "the port is taken, the token cannot be used, or the extra `serve` (with --mcp: `mcp`) is not installed",
+        2: "the port is taken, the token cannot be used, or the extra `serve`, or that of a door, is not installed",
     },
 )
 @click.argument("references", metavar="[FILE[:NAME]]...", nargs=-1, shell_complete=options.complete_graphs)
@@ -80,8 +80,8 @@ def serve(
     The graphs are given by files, or are all graphs of the project. `POST /graphs/GRAPH/runs` starts a run, with the
     input as its body; a request that is sent again with the same Idempotency-Key starts no second one. GET
     /openapi.json describes every endpoint, with the inputs of the graphs. Every request needs the header
-    `Authorization: Bearer TOKEN`, except for GET /health. It prints the address of each door: HTTP and, with --mcp,
-    MCP.
+    `Authorization: Bearer TOKEN`, except for GET /health. It prints the address of each door: HTTP and those
+    of the options.
 
     This process drives the runs, like a worker of the queue `default`. With --queue it only records them, and workers
     drive them. It prints a line for each run that it takes, as `graphengine worker` does; under --json the first line

@@ -50,7 +50,6 @@ from graphengine.serve.service.turns import (
     failure_of,
     output,
     text_graphs,
-    turns,
     waits,
 )
 
@@ -307,15 +306,14 @@ class _Agent(RequestHandler):
         info = await self._info(message.task_id)
         if message.context_id not in ("", _context_of(info)):
             raise errors.InvalidParamsError(f"task {info.id} is of the context {_context_of(info)}")
-        known = next((turn for turn, other in turns(info) if other == key), None)
-        if known is None:
-            known, rest = await self._turns.next(info)
-            if rest.status in OVER and not known.is_late:
-                raise errors.UnsupportedOperationError(f"task {info.id} is {rest.status}: send a message without it")
-            await self._turns.say(known, value, key)
+        turn, rest = await self._turns.find(info, key)
+        if rest is None:
+            await self._turns.deliver(turn, value, key)
+        elif rest.status in OVER and not turn.is_late:
+            raise errors.UnsupportedOperationError(f"task {info.id} is {rest.status}: send a message without it")
         else:
-            await self._turns.deliver(known, value, key)
-        return known
+            await self._turns.say(turn, value, key)
+        return turn
 
     async def _begun(self, message: a2a.Message, key: str, data: object, text: str | None) -> Turn:
         """Start the run of a message."""

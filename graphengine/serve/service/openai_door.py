@@ -57,7 +57,6 @@ from graphengine.serve.service.turns import (
     newest_turn,
     output,
     text_graphs,
-    turns,
     waits,
 )
 from graphengine.state.path import did_you_mean
@@ -276,15 +275,14 @@ class OpenAiDoor:
         found = await self._runner.runs(graph=model.name, tag=_CONVERSATION + said.conversation, limit=1)
         if not found:
             return await self._begun(model, said, None)
-        (info,) = found
-        known = next((turn for turn, key in turns(info) if key == said.key and said.is_known), None)
-        if known is not None:
-            await self._turns.deliver(known, said.text, said.key)
-            return known
+        turn, rest = await self._turns.find(found[0], said.key, is_known=said.is_known)
+        if rest is None:
+            await self._turns.deliver(turn, said.text, said.key)
+            return turn
+        info = await self._service.info_of(turn.run_id)
         if said.previous is not None and said.previous != newest_turn(info):
             repair = "continue from the newest response, or begin another conversation"
             raise InputError("the conversation went on", where="previous_response_id", repair=repair)
-        turn, rest = await self._turns.next(info)
         if rest.status == "finished" and not turn.is_late:
             return await self._begun(model, said, info.id)
         if (failure := failure_of(model.graph, rest)) is not None:

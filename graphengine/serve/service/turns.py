@@ -150,8 +150,23 @@ class Turns:
             await self.deliver(turn, message, key)
         return turn
 
-    async def next(self, info: RunInfo) -> tuple[Turn, Snapshot]:
-        """Return the next turn of a run, and the run, once it rests."""
+    async def find(self, info: RunInfo, key: str, *, is_known: bool = True) -> tuple[Turn, Snapshot | None]:
+        """Return the turn of a key, if it is known; else the next turn, and the run, once it rests.
+
+        1. Two processes get the same message. One of them notes the turn, delivers it, and the run rests again.
+        2. The other one looked before that, and now finds the run at rest. So it looks again for turns: whatever is
+           noted from here on is at the same place.
+        """
+        while True:
+            known = next((turn for turn, other in turns(info) if other == key and is_known), None)
+            if known is not None:
+                return known, None
+            found = await self._next(info)
+            seen, info = info, await self._service.info_of(info.id)
+            if turns(seen) == turns(info):
+                return found
+
+    async def _next(self, info: RunInfo) -> tuple[Turn, Snapshot]:
         newest = newest_turn(info)
         rest = await self.rested(Turn(-1, info.id))
         own = 0
