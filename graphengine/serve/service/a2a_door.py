@@ -32,7 +32,7 @@ from graphengine.agents.live_events import TextDelta
 from graphengine.api.graph import Graph
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import OVER
-from graphengine.errors import GraphEngineError, InputError, RunExists, UnknownRun
+from graphengine.errors import GraphEngineError, GraphNotFound, InputError, RunExists, UnknownRun
 from graphengine.graph.definition import Limits
 from graphengine.graph.options import END, START, Retry, is_tag
 from graphengine.records.step_document import plain
@@ -52,6 +52,7 @@ from graphengine.serve.service.turns import (
     text_graphs,
     waits,
 )
+from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
@@ -115,7 +116,8 @@ class A2aDoor:
         """Return the card of an agent, with the address at which the client found it."""
         name = request.path_params["graph"]
         if name not in self._agents:
-            raise UnknownRun(f"this service has no graph {name!r}", where=request.url.path, repair="see GET /v1/models")
+            near = did_you_mean(name, self._agents)
+            raise GraphNotFound(f"this service has no graph {name!r}", where=request.url.path, repair=near)
         scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
         about = plan_of(self._service.graphs[name]).state.model.model_json_schema().get("description", "")
         about = f"Run the graph {name}. {about}".strip()
@@ -427,7 +429,7 @@ class _Pushes:
         try:
             await self._runner.start(self._graph, state, run_id=run_id).result()
         except RunExists:
-            if (await self._runner.state_at(run_id, 1)).items() < state.items():
+            if not state.items() <= (await self._runner.state_at(run_id, 1)).items():
                 raise
         return await self.read(task_id, run_id.rpartition("/")[2])
 
@@ -456,10 +458,13 @@ class _Pushes:
         """Tell the places when their tasks have changed, and continue those whose process died."""
         told: dict[str, int] = {}
         while True:
-            with suppress(GraphEngineError):  # of the store: it is asked again
+            try:
                 for status in ("waiting", "interrupted"):
                     for info in await self._runner.runs(graph=_PUSH, status=status, limit=1000):
-                        await self._tell(info, told)
+                        with suppress(GraphEngineError):  # it has just ended
+                            await self._tell(info, told)
+            except Exception:  # noqa: BLE001 - it is asked again
+                _LOG.exception("push notifications are late: their runs cannot be read")
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _tell(self, push: RunInfo, told: dict[str, int]) -> None:

@@ -35,6 +35,7 @@ from graphengine.history.usage import Usage, usage_from
 from graphengine.models.base import Message
 from graphengine.runner.arguments import plan_of
 from graphengine.runner.result import RunFailed
+from graphengine.runner.run_events import StepRecorded
 from graphengine.serve.messages import (
     HEARTBEAT,
     HEARTBEAT_SECONDS,
@@ -62,12 +63,22 @@ from graphengine.serve.service.turns import (
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Collection,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
     from graphengine.engine.steps import Step
+    from graphengine.runner.run_events import Event
     from graphengine.serve.service.app import Service
     from graphengine.stores.base import RunInfo
 
@@ -191,7 +202,7 @@ class OpenAiDoor:
         if body.n not in (None, 1):
             raise InputError(f"n is {body.n}", where="n", repair="leave it out: a run replies once")
         given = [*map(request.headers.get, _HEADERS), (body.metadata or {}).get("conversation_id")]
-        said = await self._said(request, messages, str(next(filter(None, given), "")), None)
+        said = await self._said(request, messages, str(next(filter(None, given), "")), is_thread=True)
         turn = await self._turn(model, said)
         head = {"id": f"chatcmpl-{_name_of(turn)}", "created": int(time.time()), "model": model.name}
         if body.stream:
@@ -215,7 +226,7 @@ class OpenAiDoor:
             raise InputError("previous_response_id and conversation exclude each other", where="body", repair=repair)
         previous = _turn_named(body.previous_response_id) if body.previous_response_id else None
         texts = _messages(body.input if isinstance(body.input, list) else messages, "input")
-        turn = await self._turn(model, await self._said(request, texts, str(given or ""), previous))
+        turn = await self._turn(model, await self._said(request, texts, str(given or ""), previous=previous))
         if body.stream:
             return self._streamed(self._events(model, turn))
         return await self._response(model, turn, None if body.background else await self._turns.rested(turn))
@@ -249,11 +260,20 @@ class OpenAiDoor:
     # --- Turns -------------------------------------------------------------------------------------------------------
 
     async def _said(
-        self, request: Request, messages: Sequence[Message], conversation: str, previous: Turn | None
+        self,
+        request: Request,
+        messages: Sequence[Message],
+        conversation: str,
+        *,
+        previous: Turn | None = None,
+        is_thread: bool = False,
     ) -> _Said:
-        """Return what a client says, in this conversation, in that of a turn, or in a new one."""
+        """Return what a client says, in this conversation, in that of a turn, or in a new one.
+
+        A client of chat completions sends the whole thread.
+        """
         *before, last = messages
-        is_thread, once = request.url.path.endswith("/completions"), delivery_of(request)
+        once = delivery_of(request)
         is_kept = bool(conversation) or not is_thread
         is_retry = request.headers.get("x-stainless-retry-count", "0") != "0"  # of an official client
         texts = [each.text for each in messages if each.role == "user"]
@@ -340,18 +360,19 @@ class OpenAiDoor:
 
     async def _pieces(self, model: TextGraph, turn: Turn) -> AsyncGenerator[str | _Reply, None]:
         """Yield the pieces of a reply as they come live, and at last the reply."""
-        text, place = "", None
+        text, place, seen = "", None, set[tuple[str, int]]()
         async with aclosing(self._turns.watched(turn)) as events:
             async for event in events:
-                if isinstance(event, TextDelta) and _TOP.split(event.path)[0] in model.speakers:
-                    here = event.call, event.turn, event.attempt
-                    piece = f"\n\n{event.text}" if text and here != place else event.text
-                    text, place = text + piece, here
-                    yield piece
+                if isinstance(event, Snapshot):
+                    yield await self._reply(model, turn, event, text)
                 elif isinstance(event, AnswerReset):
                     place = None  # what was shown stays with the client: what comes now is another text
-                elif isinstance(event, Snapshot):
-                    yield await self._reply(model, turn, event, text)
+                elif (found := _said_in(event, seen)) is not None and _TOP.split(found[0])[0] in model.speakers:
+                    _, here, piece = found
+                    piece = f"\n\n{piece}" if text and here != place else piece
+                    text, place = text + piece, here
+                    seen.add(here)
+                    yield piece
 
     async def _chunks(
         self, model: TextGraph, turn: Turn, said: _Said, head: Mapping[str, Any], *, has_usage: bool
@@ -472,6 +493,17 @@ def _messages(given: Sequence[Mapping[str, Any]], where: str) -> Sequence[Messag
         repair = "choose another model as task model in the settings of Open WebUI, or turn titles and tags off"
         raise InputError("a graph writes no titles or tags for a client", where=where, repair=repair)
     return found
+
+
+def _said_in(event: Event, seen: Collection[tuple[str, int]]) -> tuple[str, tuple[str, int], str] | None:
+    """Return a live piece of text, or a recorded text of which no piece was seen: its node, its turn, and itself."""
+    if isinstance(event, TextDelta):
+        return event.path, (event.call, event.turn), event.text
+    if isinstance(event, StepRecorded) and isinstance(done := event.step.data, Recorded) and done.name == "turn":
+        call, _, rest = done.key.rpartition("/turn|")
+        here, text = (call, int(rest.partition("|")[0])), isinstance(done.value, dict) and done.value.get("text")
+        return (event.step.path, here, text) if here not in seen and isinstance(text, str) and text else None
+    return None
 
 
 def _name_of(turn: Turn) -> str:

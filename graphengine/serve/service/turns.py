@@ -142,12 +142,15 @@ class Turns:
         """
         tags = [*place.pop("tags", ()), *([_tag(turn, key)] if message is None else [])]
         await self._service.begin(graph, state, turn.run_id, tags=tags, **place)
-        if message is not None:
-            rest = await self.rested(turn)
-            if any(wait.kind == "receive" for wait in waits(rest).values()):
-                turn = Turn(rest.seq, turn.run_id)  # else the run asks first: that is the reply
-            await self._note(turn, key)
-            await self.deliver(turn, message, key)
+        if message is None:
+            return turn
+        found, rest = await self.find(await self._service.info_of(turn.run_id), key)
+        if rest is None:
+            await self.deliver(found, message, key)
+            return found
+        if any(wait.kind == "receive" for wait in waits(rest).values()):
+            turn = found  # else the run asks first: that is the reply
+        await self.say(turn, message, key)
         return turn
 
     async def find(self, info: RunInfo, key: str, *, is_known: bool = True) -> tuple[Turn, Snapshot | None]:
@@ -225,7 +228,11 @@ class Turns:
         if turn.is_late:
             return await load_snapshot(store, turn.run_id, turn.after)
         info = await self._service.info_of(turn.run_id)
-        later = [each.after for each, _ in turns(info) if each.after > turn.after >= 0]
+        places = [each.after for each, _ in turns(info)]
+        if turn.after >= 0 and turn.after not in places:
+            text, repair = "this turn is not known", f"the last {_KEPT} of a run are: read the run itself"
+            raise UnknownRun(text, where=f"run {turn.run_id}", repair=repair)
+        later = [place for place in places if place > turn.after >= 0]
         if later:
             return await load_snapshot(store, turn.run_id, min(later))
         if info.status not in (*OVER, "waiting") or info.seq <= turn.after:
@@ -340,8 +347,10 @@ def asked(wait: Wait) -> str:
 def output(graph: Graph[Any], end: Snapshot, steps: Sequence[Step]) -> Any:  # noqa: ANN401 - JSON
     """Return the result of a graph; without one the last text of an agent, else the state."""
     plan = plan_of(graph)
-    value = result_of(plan, end).output
+    result = result_of(plan, end)
+    value = result.output
     if plan.result is None:
+        value = {name: record for name, record in result.values.items() if name not in plan.state.secrets}
         said = [step.data.value for step in steps if isinstance(step.data, Recorded) and step.data.name == "turn"]
         value = next((turn["text"] for turn in reversed(said) if isinstance(turn, dict) and turn.get("text")), value)
     return to_jsonable_python(value, by_alias=False, fallback=str)

@@ -1,13 +1,14 @@
 """The graphs that clients of OpenAI's API talk to in these tests."""
 
 import asyncio
+import json
 import os
 from pathlib import Path
 
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, Limits, ScriptedModel, ask, value
-from graphengine.models import Request, calls
+from graphengine.models import Request, Response, ToolCall, calls
 
 CALLS = Path(os.environ.get("CALLS", os.devnull))
 
@@ -29,6 +30,26 @@ def answered(request: Request) -> object:
 
 
 assistant = Graph.chat(Agent("assistant", model=ScriptedModel(answered), tools=[weather]))
+
+
+async def until(file: str) -> str:
+    """Wait for a file."""
+    while not Path(file).exists():  # noqa: ASYNC110 - a test makes it
+        await asyncio.sleep(0.01)
+    return "It is there."
+
+
+def speaking(request: Request) -> object:
+    """Say something, call a tool, and say what it returned."""
+    last = request.messages[-1]
+    if last.role == "tool":
+        return last.text
+    file = last.text.removeprefix("<question>").removesuffix("</question>")
+    call = ToolCall(id="c", name="until", arguments=json.dumps({"file": file}))
+    return Response("I will wait.", (call,), "tools", input_tokens=7, cache_read_tokens=2, output_tokens=3)
+
+
+live = Graph.of(Agent("live", model=ScriptedModel(speaking), tools=[until]))
 
 
 class Post(BaseModel):

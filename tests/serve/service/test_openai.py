@@ -1,6 +1,8 @@
 import http.client
 import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,8 +11,10 @@ from typing import Any
 
 import openai
 import pytest
+from click.testing import CliRunner
 
 from graphengine import SyncRunner
+from graphengine.cli.main import main
 from tests.serve.service.client import TOKEN, Service
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -70,7 +74,7 @@ def test_a_conversation_is_one_run(serve: Callable[..., Service], database: Any)
     """Each message of a thread is a turn of it; a thread that is sent again is the same turn; the agent remembers."""
     service = serve(database)
     client = client_of(service)
-    assert [model.id for model in client.models.list()] == ["assistant-chat", "posts", "slow", "broken", "own"]
+    assert [model.id for model in client.models.list()] == ["assistant-chat", "live", "posts", "slow", "broken", "own"]
     assert said(client, "Hi") == "1: Hi"
     assert said(client, "Hi", "There") == said(client, "Hi", "There") == "2: There"
     assert said(client, "Hi", "There", "There") == "3: There"
@@ -301,3 +305,44 @@ def test_a_server_that_ends_lets_its_clients_go(serve: Callable[..., Service], t
     assert json.loads(chunks[-1])["error"]["message"] == "the service stops; send the same request again"
     assert service.process.wait(60) == 0
     assert said(client_of(serve(tmp_path / "runs.db")), str(file), model="slow") == "1"
+
+
+def test_text_comes_live(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """A piece is shown before the run goes on; a text after a tool's call follows after a blank line."""
+    file = tmp_path / "go"
+    client = client_of(serve(tmp_path / "runs.db"))
+    given: Any = {"model": "live", "input": str(file), "stream": True}
+    texts: list[str] = []
+    done: Any = None
+    for event in client.responses.create(**given):
+        if event.type == "response.output_text.delta":
+            texts.append(event.delta)
+            file.touch()  # the tool waits for it
+        elif event.type == "response.completed":
+            done = event.response
+    assert "".join(texts) == done.output_text == "I will wait.\n\nIt is there."
+    assert len(texts) > 1
+    assert (done.usage.input_tokens, done.usage.output_tokens, done.usage.total_tokens) == (7, 3, 10)
+    assert done.usage.input_tokens_details.cached_tokens == 2
+    assert client.responses.retrieve(done.id).output_text == "It is there."  # what is recorded is the result
+
+
+def test_workers_elsewhere_drive_the_conversations(serve: Callable[..., Service], database: Any) -> None:
+    """With --queue the server records what is said; a worker replies, and the reply is there for the client."""
+    client = client_of(serve(database, "--queue", "mail"))
+    words = [sys.executable, "-m", "graphengine", "worker", "--graph", FLOWS, "--store", str(database)]
+    worker = subprocess.Popen([*words, "--queue", "mail"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    try:
+        assert said(client, "Hi") == "1: Hi"
+        assert said(client, "Tides", model="posts") == "Publish Tides? (yes or no)"
+        assert said(client, "Tides", "yes", model="posts") == "All about Tides"
+    finally:
+        worker.terminate()
+        worker.communicate(timeout=60)
+
+
+def test_a_door_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the SDK of A2A the error names what to install."""
+    monkeypatch.setitem(sys.modules, "graphengine.serve.service.a2a_door", None)
+    done = CliRunner().invoke(main, ["serve", "--a2a", FLOWS])
+    assert (done.exit_code, "durable-graphengine[serve,a2a]" in done.output) == (2, True)
