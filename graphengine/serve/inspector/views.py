@@ -11,7 +11,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil
-from typing import TYPE_CHECKING, Any, Final, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
 from msgspec import UNSET
 
@@ -24,9 +24,11 @@ from graphengine.history.usage import usage_from
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.records.run_diff import diff, differences
-from graphengine.records.selection import STATUSES, stored_status
+from graphengine.records.search import wanted_of
+from graphengine.records.selection import STATUSES, Wanted
 from graphengine.records.states import States
 from graphengine.records.step_document import failure_document, plain, step_document
+from graphengine.records.trends import trends
 from graphengine.render.looks import Theme
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from graphengine.engine.graph_spec import NodeSpec
     from graphengine.history.visit_tree import Entry, Visit
     from graphengine.records.json_document import Runs, SpendingOfRun
+    from graphengine.records.trends import Trends
     from graphengine.serve.inspector.pictures import GraphLayout
     from graphengine.serve.inspector.queries import Query
     from graphengine.serve.inspector.run_cache import Book, RunCache
@@ -84,7 +87,7 @@ class Views:
         """The reads, each under its name."""
         first = (self.session, self.runs, self.overview, self.lines, self.branches, self.run, self.rows, self.timeline)
         more = (self.usage, self.state, self.step, self.find, self.scores, self.picture, self.compare)
-        return *first, *more, self.graph, self.all_graphs
+        return *first, *more, self.graph, self.all_graphs, self.trends
 
     async def session(self, query: Query) -> dict[str, Any]:
         """Return what does not change while the server runs."""
@@ -93,19 +96,14 @@ class Views:
 
     async def runs(self, query: Query) -> dict[str, Any]:
         """Return a page of the list of runs, each with its status as shown."""
-        status = query.one_of("status", STATUSES)
-        stored = stored_status(status)
-        wanted: dict[str, Any] = {name: query.text(name) for name in ("graph", "tag", "text", "before")}
-        wanted |= {name: query.number(name) for name in ("begun_after", "begun_before")}
-        limit = int(min(query.number("limit") or _PAGE, 1000))
-        least = query.number("cost_above")
+        wanted = _wanted(query)
+        following = wanted.before
         shown: list[RunInfo] = []
-        following: str | None = None
-        for _ in range(1 if least is None else _COST_PAGES):  # the store does not select by cost
-            found = await self.store.runs(limit=limit, status=stored, **wanted)
-            shown += [info for info in found if status in {None, status_of(info)} and _costs(info, least)]
-            wanted["before"] = following = found[-1].id if len(found) == limit else None
-            if following is None or len(shown) >= limit:
+        for _ in range(1 if wanted.cost_above is None else _COST_PAGES):  # the store does not select by cost
+            found = await self.store.runs(**wanted.page(wanted.limit, following))
+            shown += [info for info in found if wanted.fits(info, time.time())]
+            following = found[-1].id if len(found) == wanted.limit else None
+            if following is None or len(shown) >= wanted.limit:
                 break
         lines = plain(runs_document(shown).runs)
         for line, info in zip(lines, shown, strict=True):
@@ -114,8 +112,8 @@ class Views:
 
     async def overview(self, query: Query) -> dict[str, Any]:
         """Return how many runs there are by status, graph and when they began."""
-        wanted = {"tag": query.text("tag"), "text": query.text("text")}
-        graph = query.text("graph")
+        asked = _wanted(query)
+        graph, wanted = asked.graph, {"tag": asked.tag, "text": asked.text}
         counts = await self.store.counts(**wanted, every_seconds=_DAY)
         statuses: dict[str, int] = {}
         graphs: dict[str, int] = {}
@@ -123,9 +121,7 @@ class Views:
             graphs[each.graph] = graphs.get(each.graph, 0) + each.runs
             if graph in {None, each.graph}:
                 statuses[each.status] = statuses.get(each.status, 0) + each.runs
-        running = await self.store.runs(
-            limit=_KEPT, status="running", graph=graph, tag=wanted["tag"], text=wanted["text"]
-        )
+        running = await self.store.runs(limit=_KEPT, status="running", graph=graph, tag=asked.tag, text=asked.text)
         for name in ("queued", "interrupted"):
             statuses[name] = sum(status_of(info) == name for info in running)
         statuses["running"] = max(0, statuses.get("running", 0) - statuses["queued"] - statuses["interrupted"])
@@ -140,6 +136,11 @@ class Views:
             bar = bars.setdefault(min(times) + (each.since - min(times)) // width * width, {})
             bar[each.status] = bar.get(each.status, 0) + each.runs
         return {"statuses": statuses, "graphs": graphs, "width": width, "bars": sorted(bars.items())}
+
+    async def trends(self, query: Query) -> Trends:
+        """Return how runs went over time, by graph or tag, in intervals of `every` seconds."""
+        by = cast("Literal['graph', 'tag']", query.one_of("by", ("graph", "tag")) or "graph")
+        return await trends(self.store, _wanted(query), by=by, every_seconds=query.number("every") or _DAY)
 
     async def lines(self, query: Query) -> dict[str, Any]:
         """Return the status of runs and its reason, for the visible part of the list.
@@ -340,9 +341,19 @@ def _column(query: Query) -> float:
     return min(most, max(least, query.number("column") or usual))
 
 
-def _costs(info: RunInfo, least: float | None) -> bool:
-    """Return whether models cost more than this until the run's status last changed; an unknown cost is not more."""
-    return least is None or (info.summary is not None and (info.summary.cost_usd or 0.0) > least)
+def _wanted(query: Query) -> Wanted:
+    """Return which runs are asked for: `text` is a search as it was typed, and each filter can be a parameter too."""
+    wanted = Wanted(
+        int(min(query.number("limit") or _PAGE, 1000)),
+        query.one_of("status", STATUSES),
+        query.text("graph"),
+        query.text("tag"),
+        before=query.text("before"),
+        begun_after=query.number("begun_after"),
+        begun_before=query.number("begun_before"),
+        cost_above=query.number("cost_above"),
+    )
+    return wanted_of(query.text("text") or "", wanted)
 
 
 def _unused(atlas: GraphLayout, taken: Mapping[int, int]) -> list[dict[str, str]]:
