@@ -307,6 +307,16 @@ def test_a_server_that_ends_lets_its_clients_go(serve: Callable[..., Service], t
     assert said(client_of(serve(tmp_path / "runs.db")), str(file), model="slow") == "1"
 
 
+def test_an_old_turn_is_not_taken_for_a_later_one(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """The last 20 turns of a run are known; an older response is said to be unknown."""
+    client = client_of(serve(tmp_path / "runs.db"))
+    found = [client.responses.create(model="own", input="next", conversation="c") for _ in range(22)]
+    assert [each.output_text for each in found] == [str(number) for number in range(1, 23)]
+    assert client.responses.retrieve(found[2].id).output_text == "3"
+    with pytest.raises(openai.NotFoundError, match="this turn is not known"):
+        client.responses.retrieve(found[1].id)
+
+
 def test_text_comes_live(serve: Callable[..., Service], tmp_path: Path) -> None:
     """A piece is shown before the run goes on; a text after a tool's call follows after a blank line."""
     file = tmp_path / "go"
