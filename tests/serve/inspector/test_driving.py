@@ -149,7 +149,7 @@ async def test_a_preview_names_the_calls_that_are_kept(driving: ASGIApp) -> None
     run = (await act(driving, "start", graph="essay", state={"topic": "tides"}))["id"]
     await until(driving, run, "waiting")
     rows = (await read(driving, "rows", id=run))["rows"]
-    call = next(row[0] for row in rows if row[1] == "recorded")
+    call = next(row["seq"] for row in rows if row["kind"] == "recorded")
     kept = await act(driving, "preview", id=run, at=call)
     assert [(each["path"], each["name"]) for each in kept["in_flight"]] == [("write", "writer asked slow")]
     after = await act(driving, "preview", id=run, at=call + 1)
