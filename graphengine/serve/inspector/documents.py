@@ -48,12 +48,12 @@ class Line(Part):
 
 
 class Overview(Part):
-    """How many runs there are by status, by graph and by when they began: bars of so many seconds."""
+    """How many runs there are by status and graph; `bars` have when they began, in so many seconds, and a status."""
 
     statuses: Mapping[str, int]
     graphs: Mapping[str, int]
     width: float
-    bars: Sequence[tuple[float, Mapping[str, int]]]
+    bars: Sequence[tuple[float, str, int]]
 
 
 class Row(Part, omit_defaults=True):
@@ -87,12 +87,6 @@ class Row(Part, omit_defaults=True):
     agent: str = ""
     model: str = ""
     count: int = 0
-
-
-class Rows(Part):
-    """The steps of a run."""
-
-    rows: Sequence[Row]
 
 
 class Stand(Part):
@@ -224,12 +218,6 @@ class Comparison(Part):
     same: bool
 
 
-class Found(Part):
-    """The steps in which a text is."""
-
-    found: Sequence[int]
-
-
 class Unused(Part, rename={"source": "from"}):
     """An edge that no run took."""
 
@@ -250,9 +238,3 @@ class Graph(Part):
     unused: Sequence[Unused]
     runs: Sequence[ListedRun]
     command: str
-
-
-class Graphs(Part):
-    """The runs of all graphs by status."""
-
-    graphs: Mapping[str, Mapping[str, int]]

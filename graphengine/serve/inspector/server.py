@@ -8,7 +8,7 @@ import secrets
 import signal
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -45,7 +45,7 @@ _Read: TypeAlias = "Callable[[Query], Awaitable[object]]"
 _Write: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]"
 
 _PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs", "/questions")
-_KINDS: Final = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "html": "text/html"}
+_FILES: Final = {"app.js": "text/javascript", "app.css": "text/css", "index.html": "text/html"}
 _LIST_SECONDS: Final = 0.2
 _MOST_BEHIND: Final = 2000
 
@@ -170,25 +170,13 @@ async def _static(request: Request) -> Response:
     return _file(request.path_params["name"])
 
 
+@cache
 def _file(name: str) -> Response:
-    """Return one of the page's files; only names in the package's list exist, so no path leaves the folder."""
-    if name not in _shell():
+    """Return one of the page's files: only these names exist, so no path leaves the folder."""
+    if name not in _FILES:
         return Response("not found", 404)
-    content, kind = _shell()[name]
-    return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
-
-
-def _shell() -> Mapping[str, tuple[bytes, str]]:
-    """Return the files of the page, with their types."""
-    if not _FILES:
-        for file in (files("graphengine.serve.inspector") / "static").iterdir():
-            ending = file.name.rpartition(".")[2]
-            if file.is_file() and ending in _KINDS:
-                _FILES[file.name] = file.read_bytes(), _KINDS[ending]
-    return _FILES
-
-
-_FILES: Final[dict[str, tuple[bytes, str]]] = {}
+    content = (files("graphengine.serve.inspector") / "static" / name).read_bytes()
+    return Response(content, media_type=_FILES[name], headers={"Cache-Control": "no-cache"})
 
 
 def _route(path: str, answer: Callable[[Request], Awaitable[Response]], method: str = "GET") -> Route:

@@ -9,7 +9,6 @@ import asyncio
 from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
-from math import ceil
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from graphengine.agents.asked import turn_of
@@ -33,15 +32,13 @@ from graphengine.serve.inspector.documents import (
     Call,
     Chart,
     Comparison,
-    Found,
     Graph,
-    Graphs,
     Head,
     Line,
     Overview,
     Page,
     Picture,
-    Rows,
+    Row,
     Run,
     Said,
     Seen,
@@ -154,16 +151,11 @@ class Views:
             statuses[name] = sum(status_of(info) == name for info in running)
         statuses["running"] = max(0, statuses.get("running", 0) - statuses["queued"] - statuses["interrupted"])
         first = min((each.since for each in counts), default=0.0)
-        last = max((each.since for each in counts), default=0.0) + _DAY
-        base = max(60.0, round((last - first) / _BARS)) if last - first > _FEW_DAYS * _DAY else 60.0
-        fine = [each for each in await self.store.counts(**wanted, every_seconds=base) if graph in {None, each.graph}]
-        times = [each.since for each in fine] or [0.0]
-        width = base * ceil((max(times) - min(times)) / base / _BARS + 0.001)
-        bars: dict[float, dict[str, int]] = {}
-        for each in fine:
-            bar = bars.setdefault(min(times) + (each.since - min(times)) // width * width, {})
-            bar[each.status] = bar.get(each.status, 0) + each.runs
-        return Overview(statuses, graphs, width, sorted(bars.items()))
+        days = max((each.since for each in counts), default=0.0) / _DAY + 1 - first / _DAY
+        width = max(60.0, round(days * _DAY / _BARS)) if days > _FEW_DAYS else 60.0
+        fine = await self.store.counts(**wanted, every_seconds=width)
+        bars = [(each.since, each.status, each.runs) for each in fine if graph in {None, each.graph}]
+        return Overview(statuses, graphs, width, bars)
 
     async def lines(self, query: Query) -> Mapping[str, Line]:
         """Return the status of runs and its reason, for the visible part of the list.
@@ -228,10 +220,10 @@ class Views:
         first = {"resume": ["resume"], "branch": ["branch", "--at", str(seq)], "export": ["export"]}
         return {key: self.command(info, *words) for key, words in first.items()}
 
-    async def rows(self, query: Query) -> Rows:
+    async def rows(self, query: Query) -> Sequence[Row]:
         """Return a row for each step of a run."""
         info = await self.store.info(query.id())
-        return Rows((await self.books.book(info)).rows[: info.seq])
+        return (await self.books.book(info)).rows[: info.seq]
 
     async def usage(self, query: Query) -> SpendingOfRun:
         """Return what a run spent, by agent, model and node."""
@@ -303,10 +295,10 @@ class Views:
         first, second = (book.atlas.shape for book in books)
         return Comparison(found, heads, [book.rows for book in books], first == second)
 
-    async def find(self, query: Query) -> Found:
+    async def find(self, query: Query) -> Sequence[int]:
         """Return the steps of a run whose record contains a text."""
         book = await self.books.book(await self.store.info(query.id()))
-        return Found(await asyncio.to_thread(book.find, query.id("text")))
+        return await asyncio.to_thread(book.find, query.id("text"))
 
     async def scores(self, query: Query) -> Chart:
         """Return numbers of a run's state over time."""
@@ -348,14 +340,14 @@ class Views:
             command=self.command(None, "check", name),
         )
 
-    async def all_graphs(self, query: Query) -> Graphs:
+    async def all_graphs(self, query: Query) -> Mapping[str, Mapping[str, int]]:
         """Return the graphs that have runs or can be driven here, each with its runs by status."""
         del query
         found: dict[str, dict[str, int]] = {name: {} for name in self.graphs}
         for each in await self.store.counts(every_seconds=_DAY):
             runs = found.setdefault(each.graph, {})
             runs[each.status] = runs.get(each.status, 0) + each.runs
-        return Graphs(dict(sorted(found.items())))
+        return dict(sorted(found.items()))
 
 
 def _costs(info: RunInfo, least: float | None) -> bool:

@@ -362,7 +362,7 @@ def test_no_page_is_wider_than_its_window(url: str, visit: Opened, path: str) ->
         page.emulate_media(color_scheme="light" if scheme == "light" else "dark")
         page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(15, 18, 22)")
+        assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(13, 17, 23)")
         if AXE.is_file() and width in AXE_WIDTHS:
             assert page.evaluate(_RUN_AXE) == []
 

@@ -105,7 +105,7 @@ function Question({
   const takes = ["ask", "pause", "unknown"].includes(wait.kind);
   const facts = (
     <span class="soft small">
-      since {ago(run.updated_at)}
+      asked {ago(run.updated_at)}
       {wait.due_at && `, ends by itself ${new Date(wait.due_at * 1000).toLocaleString()}`}
     </span>
   );

@@ -23,7 +23,7 @@ export function GraphList({ session }: { session: Session }) {
       </main>
     );
   if (!found) return <main class="alone" aria-busy="true" />;
-  const graphs = Object.entries(found.graphs);
+  const graphs = Object.entries(found);
   return (
     <main class="graphs">
       <header class="top">

@@ -199,7 +199,7 @@ function Result({ id, head, end }: { id: string; head: Head; end: Row }) {
           text={best[1]}
         />
       )}
-      {!best && fields.length > 0 && <h3>Result</h3>}
+      {!best && fields.length > 0 && <h3>{head.shown === "finished" ? "Result" : "Written last"}</h3>}
       {fields.length > 0 && (
         <dl class="fields card">
           {fields.map((name) => (

@@ -76,6 +76,7 @@ export function Picture({
   useEffect(() => {
     if (!svg) return;
     svg.removeAttribute("height");
+    svg.setAttribute("preserveAspectRatio", "xMidYMin meet");
     svg.setAttribute("width", `${Math.round(svg.viewBox.baseVal.width * POINT * (zoom || 1))}`);
     svg.classList.toggle("fits", !zoom);
     if (zoom === null && svg.isConnected && fitted(svg) < LEGIBLE) setZoom(LEGIBLE);

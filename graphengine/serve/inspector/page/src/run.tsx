@@ -79,8 +79,8 @@ function useRun(id: string) {
     setHead(first);
     if (first.rows.length < first.at) {
       const every = await get("rows", { id });
-      seq.current = Math.max(seq.current, every.rows.length);
-      setRows(every.rows.map(wholeRow));
+      seq.current = Math.max(seq.current, every.length);
+      setRows(every.map(wholeRow));
     }
     setWhole(true);
     flush();

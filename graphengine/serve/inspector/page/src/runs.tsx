@@ -457,6 +457,25 @@ function Why({ status, line, run }: { status: string; line: Line | undefined; ru
   );
 }
 
+const BARS = 48;
+
+/** The bars of the histogram: at most so many, each with its runs by status. */
+function barsOf(overview: Overview) {
+  const times = overview.bars.map(([since]) => since);
+  const first = times.length ? Math.min(...times) : 0;
+  const fine = times.length ? Math.round((Math.max(...times) - first) / overview.width) + 1 : 1;
+  const width = overview.width * Math.ceil(fine / BARS);
+  const found = new Map<number, Record<string, number>>();
+  for (const [since, status, runs] of overview.bars) {
+    const begins = first + Math.floor((since - first) / width) * width;
+    const bar = found.get(begins) || {};
+    bar[status] = (bar[status] || 0) + runs;
+    found.set(begins, bar);
+  }
+  const columns = Math.max(24, Math.ceil(fine / Math.ceil(fine / BARS)));
+  return { bars: [...found].sort((one, other) => one[0] - other[0]), first, width, columns };
+}
+
 /** How many runs began when, by outcome; a drag over bars, or two clicks, selects a time. */
 function Histogram({
   overview,
@@ -468,10 +487,8 @@ function Histogram({
   change: (more: Query) => void;
 }) {
   const [from, setFrom] = useState<number | null>(null);
-  const { bars, width } = overview;
+  const { bars, first, width, columns } = useMemo(() => barsOf(overview), [overview]);
   if (bars.length < 2 && !filters.begun_after) return null;
-  const first = bars[0]?.[0] ?? 0;
-  const columns = Math.max(24, bars.length ? Math.round((bars.at(-1)![0] - first) / width) + 1 : 1);
   const sum = (each: Record<string, number>) => Object.values(each).reduce((all, one) => all + one, 0);
   const most = Math.max(1, ...bars.map(([, each]) => sum(each)));
   const place = (event: PointerEvent) => {

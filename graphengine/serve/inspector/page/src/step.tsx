@@ -86,7 +86,6 @@ export function StepView({
         )}
       </div>
       {step.error && step.detail.fallback !== true && <Trouble error={step.error} />}
-      <Facts step={step} />
       <div class="acts">
         <Tabs small names={names} now={now} choose={choose} label="What to show of the step" />
       </div>
@@ -94,6 +93,7 @@ export function StepView({
       {now === "changes" && <Changes found={found} />}
       {now === "why" && <Why tried={tried} why={step.why} />}
       {now === "raw" && <Raw found={found} drives={drives} />}
+      <Facts step={step} />
       <Notes id={id} seq={seq} tags={tags} session={session} key={seq} />
     </article>
   );

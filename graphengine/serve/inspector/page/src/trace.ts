@@ -235,6 +235,7 @@ export interface Scale {
 }
 
 const GAP = 0.03; // of the axis, for each cut
+const LEAST = 1; // seconds without work that are cut short
 
 export function scaleOf(lines: Line[], now: number): Scale {
   const spans: [number, number][] = [];
@@ -261,7 +262,7 @@ export function scaleOf(lines: Line[], now: number): Scale {
   const joined: [number, number][] = [];
   for (const [from, to] of merged) {
     const last = joined.at(-1);
-    if (last && from - last[1] < busy * 0.12) last[1] = to;
+    if (last && from - last[1] < Math.max(LEAST, busy * 0.12)) last[1] = to;
     else joined.push([from, to]);
   }
   if (!joined.length) joined.push([0, 1]);

@@ -57,7 +57,7 @@ export function Trace({
     const timer = setTimeout(
       () =>
         get("find", { id, text: search }).then(
-          ({ found }) => stale || setWithin(new Set(found)),
+          (found) => stale || setWithin(new Set(found)),
           () => {},
         ),
       250,
@@ -340,6 +340,9 @@ function Lane({ line, scale, now, isLive }: { line: Line; scale: Scale; now: num
       </div>
     );
   const isWaiting = line.rows.at(-1)?.kind === "waiting";
+  const waits = line.rows.flatMap((row, at): [number, number][] =>
+    row.kind === "waiting" ? [[row.at, line.rows[at + 1]?.at ?? Math.max(row.at, isLive ? now : row.at)]] : [],
+  );
   const ended = line.isOpen && isLive && !isWaiting ? Math.max(now, line.to) : line.to;
   const [from, to] = [scale.x(line.from), scale.x(ended)];
   const title = `${seconds(ended - line.from)}`;
@@ -348,11 +351,22 @@ function Lane({ line, scale, now, isLive }: { line: Line; scale: Scale; now: num
       {scale.cuts.map(([cut, end]) => (
         <i key={cut} class="cut" style={{ left: percent(cut), width: percent(end - cut) }} />
       ))}
+      {waits.map(([begin, end]) => (
+        <i
+          key={begin}
+          class="bar pause"
+          title={`waited ${seconds(end - begin)}`}
+          style={{ left: percent(scale.x(begin)), width: percent(scale.x(end) - scale.x(begin)) }}
+        />
+      ))}
       <i
-        class={`bar ${line.kind === "call" && !line.rows[0]!.agent ? "tool" : ""}
+        class={`bar ${waits.length ? "short" : ""} ${line.kind === "call" && !line.rows[0]!.agent ? "tool" : ""}
       ${line.kind === "call" && line.tone ? "bad" : ""} ${line.isOpen && isLive ? "open" : ""}`}
         title={title}
-        style={{ left: percent(from), width: percent(to - from) }}
+        style={{
+          left: percent(waits.length ? scale.x(waits.at(-1)![1]) : from),
+          width: percent(waits.length ? to - scale.x(waits.at(-1)![1]) : to - from),
+        }}
       />
       {line.rows
         .filter((row) => row.kind === "attempt" || row.tone === "failed")

@@ -171,10 +171,6 @@ export interface Failure {
   traceback?: string;
 }
 
-export interface Found {
-  found: number[];
-}
-
 export interface Graph {
   fingerprint: string;
   is_changed: boolean;
@@ -184,10 +180,6 @@ export interface Graph {
   unused: Unused[];
   runs: ListedRun[];
   command: string;
-}
-
-export interface Graphs {
-  graphs: Record<string, Record<string, number>>;
 }
 
 export interface Head {
@@ -274,7 +266,7 @@ export interface Overview {
   statuses: Record<string, number>;
   graphs: Record<string, number>;
   width: number;
-  bars: [number, Record<string, number>][];
+  bars: [number, string, number][];
 }
 
 export interface Page {
@@ -323,10 +315,6 @@ export interface Row {
   model?: string;
   /** How many items a map has that begins. */
   count?: number;
-}
-
-export interface Rows {
-  rows: Row[];
 }
 
 export interface Run {
@@ -628,16 +616,16 @@ export interface Waypoint {
 }
 
 export interface Answers {
-  all_graphs: Graphs;
+  all_graphs: Record<string, Record<string, number>>;
   branches: Runs;
   compare: Comparison;
-  find: Found;
+  find: number[];
   graph: Graph;
   lines: Record<string, Line>;
   overview: Overview;
   picture: Picture;
   questions: Runs;
-  rows: Rows;
+  rows: Row[];
   run: Run;
   runs: Page;
   scores: Chart;
