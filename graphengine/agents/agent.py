@@ -436,11 +436,13 @@ class Agent(Generic[T_co, Inputs]):
     async def _instructions(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> str:
         """Return the standing instructions, with a note on delimited data if they or the question have some."""
         has_data = not callable(self.prompt) and bool(holes(self.prompt) if self.prompt else self._shown(inputs))
-        if callable(self.system):
-            system, _ = await self._made("system", self.system, runtime, inputs)
+        replaced = runtime.instructions_for(self.name)
+        text = self.system if replaced is None else replaced
+        if callable(text):
+            system, _ = await self._made("system", text, runtime, inputs)
         else:
-            system = fill(self.system, inputs)
-        is_data = isinstance(self.system, str) and bool(holes(self.system))
+            system = fill(text, inputs)
+        is_data = isinstance(text, str) and bool(holes(text))
         return with_note(system, is_data=is_data, has_data=has_data)
 
     def _shown(self, inputs: Mapping[str, object]) -> dict[str, object]:

@@ -326,9 +326,14 @@ class Conversation(Generic[T]):
         if self._runtime.has_node_of(agent):
             templates = [text if isinstance(text, str) else "function" for text in (agent.system, agent.prompt)]
             kept = differing((templates[0], templates[1]), self._inputs, *texts.values())
-            is_made = {"system": callable(agent.system), "question": self._makes_question}
+            is_made = {"system": callable(agent.system) or self._is_instructed, "question": self._makes_question}
             texts = {name: text for name, text in texts.items() if is_made[name] or name in kept}
         return {name: self._recordable(text) for name, text in texts.items() if text}
+
+    @property
+    def _is_instructed(self) -> bool:
+        """Whether a branch replaced the agent's instructions."""
+        return self._runtime.instructions_for(self._agent.name) is not None
 
     def _recordable(self, text: str) -> str:
         """Return a text, or what stands for one with a secret."""
@@ -730,7 +735,7 @@ class Conversation(Generic[T]):
         """Return the identity of this call: its messages, or the inputs of the functions that make its texts."""
         messages = [message.model_dump(mode="json") for message in (*self._before, *self.messages)]
         more = [] if inputs is None else [inputs]
-        system = "" if callable(self._agent.system) else self._system
+        system = "" if callable(self._agent.system) and not self._is_instructed else self._system
         return _digest(to_json([system, messages, self._reader.schema, *more]))
 
 

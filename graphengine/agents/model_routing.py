@@ -16,7 +16,7 @@ import inspect
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.engine.steps import without_items
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
+
+T = TypeVar("T")
 
 GivenModels: TypeAlias = "Mapping[str, Model | str] | Model | str"
 """Models by agents' names, paths or `*`, or one model for all agents."""
@@ -90,8 +92,7 @@ class Models(Extension):
         """Return what replaces the model of an agent at a path, None if nothing does."""
         key = (graph, path, agent)
         if key not in self._chosen:
-            found = next((name for name in _names(graph, path, agent) if name in self._given), None)
-            self._chosen[key] = None if found is None else self._given[found]
+            self._chosen[key] = replacing(self._given, *key)
         return self._chosen[key]
 
     def checked(self, plan: Plan[Any], *, is_queued: bool = False) -> None:
@@ -114,18 +115,29 @@ class Models(Extension):
             raise CompileError(plan.graph, problems)
         self._checked = None if is_queued else plan
 
-    def check_names(self, plan: Plan[Any]) -> None:
-        """Refuse keys that match nothing in a graph.
+    def instructed(self, plan: Plan[Any], instructions: Mapping[str, str]) -> None:
+        """Refuse instructions for agents that a graph does not have.
+
+        Raises:
+            InputError: It has no such agent.
+        """
+        self.check_names(plan, instructions, "branch(instructions=…)")
+
+    def check_names(
+        self, plan: Plan[Any], given: Mapping[str, object] | None = None, where: str = "Runner(models=…)"
+    ) -> None:
+        """Refuse keys that match nothing in a graph: those of its models, or these.
 
         Raises:
             InputError: A key matches nothing.
         """
-        if set(self._given) <= {ALL}:
+        given = self._given if given is None else given
+        if set(given) <= {ALL}:
             return
         agents = sorted(set(_agents_of(plan)))
         paths = list(plan.paths())
         known = {*agents, *paths, ALL, *(f"{path}/{agent}" for path in paths for agent in (*agents, ALL))}
-        for name in self._given:
+        for name in given:
             graph, colon, rest = name.partition(":")
             wanted = rest if colon else name
             if (colon and graph != plan.graph) or wanted in known:
@@ -133,7 +145,7 @@ class Models(Extension):
             repair = did_you_mean(wanted, [*agents, *paths])
             if not agents:
                 repair = f"leave it out: no node is an agent; a function that calls one has its node's name: {repair}"
-            raise InputError(f"unknown agent {name!r}", where="Runner(models=…)", repair=repair)
+            raise InputError(f"unknown agent {name!r}", where=where, repair=repair)
 
     async def opened(self, run: OpenRun) -> AgentsOfRun:
         """Follow a run."""
@@ -183,6 +195,11 @@ class Models(Extension):
         if isinstance(model, str):
             self._made[model] = made
         return made
+
+
+def replacing(given: Mapping[str, T], graph: str, path: str, agent: str) -> T | None:
+    """Return what is given for an agent at a path, by its most specific key; None for nothing."""
+    return next((given[name] for name in _names(graph, path, agent) if name in given), None)
 
 
 def by_agent(models: GivenModels | None) -> dict[str, Model | str]:
@@ -279,4 +296,4 @@ def _globals_of(function: FunctionType) -> Iterator[object]:
             yield value
 
 
-__all__ = ["ALL", "GivenModels", "Models", "by_agent"]
+__all__ = ["ALL", "GivenModels", "Models", "by_agent", "replacing"]

@@ -17,9 +17,10 @@ from pydantic_core import to_json
 
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.agents.live_events import Live
+from graphengine.agents.model_routing import replacing
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.ready import limit_over, limits_costs
-from graphengine.engine.steps import WaitRecord
+from graphengine.engine.steps import WaitRecord, without_items
 from graphengine.errors import DefinitionError, EffectUnknown, NotDone
 from graphengine.graph.options import DEFAULT_RETRY
 from graphengine.models.base import KnowsPrices
@@ -70,6 +71,13 @@ class RunRuntime(NodeScope):
     def model_for(self, agent: str, own: str | Model | None) -> Model:
         """Return the model of an agent here: the Runner's replacement, or the agent's own."""
         return self._run.models.of(self.around.run.plan.graph, self.context.path, agent, own)
+
+    def instructions_for(self, agent: str) -> str | None:
+        """Return what a branch put in place of an agent's standing instructions; None for its own."""
+        given = self._run.snapshot.instructions
+        if not given:
+            return None
+        return replacing(given, self.around.run.plan.graph, without_items(self.context.path), agent)
 
     @property
     def effects(self) -> Effects:
@@ -198,6 +206,9 @@ class StandaloneRuntime:
     def loop(self) -> asyncio.AbstractEventLoop:
         """The event loop in which it runs."""
         return self._loop
+
+    def instructions_for(self, agent: str) -> None:
+        """Return None: nothing replaces an agent's instructions."""
 
     def model_for(self, agent: str, own: str | Model | None) -> Model:
         """Return the agent's own model. A model made from a name is kept, with its connections.

@@ -93,6 +93,7 @@ class SyncRunner:
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
         tags: Iterable[str] = (),
+        instructions: Mapping[str, str] | None = None,
     ) -> SyncRun[S]: ...
     @overload
     def get(self, run_id: str, graph: None = None) -> SyncRun[Any]: ...
@@ -213,6 +214,7 @@ class SyncRun(Generic[S]):
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
         tags: Iterable[str] = (),
+        instructions: Mapping[str, str] | None = None,
     ) -> SyncRun[S]: ...
     def events(self, after: int = 0, *, wait_out: bool = False) -> Iterator[Event]: ...
 

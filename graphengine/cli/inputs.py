@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -120,6 +120,24 @@ def parse_pairs(
     if wrong:
         raise wrong[0]
     return values
+
+
+def texts_of(pairs: Sequence[str], option: str) -> dict[str, str]:
+    """Return the texts of `who=text` pairs; `who=@file` reads a file.
+
+    Raises:
+        InputError: A pair without `=`, somebody named twice, or an unreadable file.
+    """
+    texts: dict[str, object] = {}
+    for pair in pairs:
+        who, equals, text = pair.partition("=")
+        where = f"{option} {clipped(pair, _SHOWN)}"
+        if not equals or not who:
+            raise InputError(
+                f"{clipped(pair, _SHOWN)!r} names nobody", where=where, repair=f"write {option} agent=text"
+            )
+        _set(texts, who, read_text(text[1:], where) if text.startswith("@") else text, where)
+    return cast("dict[str, str]", texts)
 
 
 def _add_pair(values: dict[str, object], pair: str, forms: Mapping[str, Form], option: str, notes: list[str]) -> None:

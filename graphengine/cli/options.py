@@ -307,6 +307,12 @@ tags = click.option(
     shell_complete=complete_tags,
     help="Tag the run, for `runs` and `prune`. May be repeated.",
 )
+instructions = click.option(
+    "--instructions",
+    metavar="WHO=TEXT|@FILE",
+    multiple=True,
+    help="Other standing instructions for WHO, an agent or a node's path; recorded with the branch. May be repeated.",
+)
 MODEL: Final = click.Option(
     ["--model", "models"],
     metavar="[WHO=]NAME",

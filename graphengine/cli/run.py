@@ -195,6 +195,7 @@ def resume(
     help="The state that --set updates, if several are active at that step: '' for the run's, article for that of the "
     "graph at that node, ~facts for that of the arm to facts.",
 )
+@options.instructions
 @click.option("--run-id", "branch_id", metavar="ID", help="The branch's id; generated if not given.")
 @click.option("--dry-run", is_flag=True, help="List the effects that it would repeat, and start nothing.")
 @options.tags
@@ -205,6 +206,7 @@ def branch(  # noqa: PLR0913 - one for each option
     at: At,
     pairs: tuple[str, ...],
     path: str | None,
+    instructions: tuple[str, ...],
     branch_id: str | None,
     dry_run: bool,  # noqa: FBT001 - as click gives it
     tags: tuple[str, ...],
@@ -212,7 +214,7 @@ def branch(  # noqa: PLR0913 - one for each option
 ) -> int:
     """Start a new run from a step of another run, which stays unchanged."""
     from graphengine.cli.driving import drive, recorded_job
-    from graphengine.cli.inputs import parse_pairs, update_forms_of
+    from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of
 
     job = recorded_job(context, run_id, reference, at)
     graph = job.found.graph
@@ -223,6 +225,7 @@ def branch(  # noqa: PLR0913 - one for each option
     job.notes.extend(_note_of_repeated(context, job.run_id, at))
     more: dict[str, Any] = {"path": path, "run_id": branch_id, "limits": job.limits}
     more |= {"pause_before": context.pauses or None, "tags": tags}
+    more["instructions"] = texts_of(instructions, "--instructions")
 
     async def begin(runner: Runner) -> Run[Any]:
         return runner.branch(job.run_id, graph, at, update=update, **more)

@@ -233,7 +233,7 @@ class StopAsked(NamedTuple):
 class BranchedOff(NamedTuple):
     """A child run begins after the parent's step `seq`, with these updates to the state of a frame.
 
-    `change` is as in `Resumed`; `frame` is the frame's id after those changes.
+    `change` is as in `Resumed`; `frame` is the frame's id after those changes; `instructions` are as in `Branched`.
     """
 
     now: float
@@ -246,6 +246,7 @@ class BranchedOff(NamedTuple):
     frame: str = ""
     pause: Sequence[str] | None = None
     change: Shift = NO_SHIFT
+    instructions: Mapping[str, str] = {}
 
 
 AttemptEvent: TypeAlias = NodeFinished | NodeFailed | NodeEntered | WorkBegun | WorkDone | NodeWaits | AnswerRefused

@@ -259,6 +259,7 @@ def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
     """Begin a child run in the state of its parent."""
     snapshot.run_id = facts.run_id
     snapshot.inherited = snapshot.usage.copy()
+    snapshot.instructions = {**snapshot.instructions, **facts.instructions}
     _continue(snapshot, facts)
     _pause_before(snapshot, facts)
     frame = snapshot.frames[step.frame]

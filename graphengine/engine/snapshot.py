@@ -200,6 +200,7 @@ class Snapshot(Struct, eq=False):
         failure: The failure it ended with, if it failed.
         failures: Items that failed in maps that were left since, without tracebacks.
         pause: Nodes before which the run waits, by path.
+        instructions: Texts that branches on the way here put in place of the graph's, as in `steps.Branched`.
         mailbox: Messages that were not received yet, by topic.
         waiting: How many frames wait.
         deaths: How often a process died with nodes of the run in flight. A model call in flight then is in no usage:
@@ -229,6 +230,7 @@ class Snapshot(Struct, eq=False):
     failure: FailureRecord | None = None
     failures: list[LostItem] = field(default_factory=list)
     pause: Sequence[str] = ()
+    instructions: Mapping[str, str] = {}
     mailbox: dict[str, list[JsonValue]] = field(default_factory=dict)
     waiting: int = 0
     deaths: int = 0

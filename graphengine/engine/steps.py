@@ -486,11 +486,17 @@ class Resumed(Continued, kw_only=True):
 
 
 class Branched(Continued, kw_only=True):
-    """A child run begins after its parent's step."""
+    """A child run begins after its parent's step.
+
+    Attributes:
+        instructions: Texts that replace the standing instructions in the graph, by whose they are. The engine only
+            keeps them.
+    """
 
     kind: ClassVar[Kind] = "branched"
     run_id: str
     parent: str
+    instructions: Mapping[str, str] = {}
 
 
 class Stopped(Spent, kw_only=True):

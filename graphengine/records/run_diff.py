@@ -150,6 +150,10 @@ async def _setup(store: RunStore, ends: Sequence[Snapshot], own: Sequence[Sequen
     for name in {**ends[0].limits, **ends[1].limits}:
         one, other = (end.limits.get(name, "none") for end in ends)
         lines += [f"limit {name}: {one} → {other}"] if one != other else []
+    said = [end.instructions for end in ends]
+    lines += [
+        f"instructions of {who}: replaced" for who in {**said[0], **said[1]} if said[0].get(who) != said[1].get(who)
+    ]
     before, after = map(_models_of, own)
     for node, models in before.items():
         if node in after and after[node] != models:

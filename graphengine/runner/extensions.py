@@ -5,6 +5,7 @@ The runner imports none of them. Each moment of a run is a method that does noth
 | moment | method |
 |---|---|
 | a graph is about to be run | `Extension.checked` |
+| a run is about to branch off with other instructions | `Extension.instructed` |
 | a run continues under a changed graph | `Extension.fitted` |
 | a run is about to be driven here, or stopped | `Extension.opened`, which can return a `Follower` |
 | a node begins, in its context | `Follower.entered` |
@@ -26,6 +27,7 @@ from graphengine.runner.followers import Follower
 
 if TYPE_CHECKING:
     import contextvars
+    from collections.abc import Mapping
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.plan import Plan
@@ -87,6 +89,9 @@ class Extension:
 
     def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:
         """A graph is about to be run, here or by a worker. Raises: GraphEngineError, if it cannot be run."""
+
+    def instructed(self, plan: Plan[Any], instructions: Mapping[str, str]) -> None:
+        """A run is about to branch off with these instructions, by whose they are. Raises: InputError, if unknown."""
 
     def fitted(
         self,

@@ -16,7 +16,7 @@ from graphengine.engine.claim import Moved
 from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.ready import next_due, runnable_frame
-from graphengine.engine.redaction import check_secrets, words_for
+from graphengine.engine.redaction import Redactor, check_secrets, words_for
 from graphengine.engine.rules.map import settled_maps
 from graphengine.engine.rules.run import has_failed_parts, wants_alone
 from graphengine.engine.session import Session
@@ -171,6 +171,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     limits: LimitsRecord | None,
     pause: Sequence[str] | None,
     tags: tuple[str, ...],
+    instructions: Mapping[str, str],
 ) -> Driving:
     """Record the first step of a child run.
 
@@ -205,8 +206,11 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
         frame=frame.id,
         pause=pause,
         change=shift,
+        instructions=instructions,
     )
     try:
+        if plan.secret:
+            Redactor(plan, after).refuse(dict(instructions), "instructions", where)
         await driving.commit([event], partial(_create, life, driving, tags, None))
     except (InvalidUpdate, NotRecordable, TooLarge) as error:
         code = TooLarge.code if isinstance(error, TooLarge) else None

@@ -224,6 +224,7 @@ class Run(Generic[S]):
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
         tags: Iterable[str] = (),
+        instructions: Mapping[str, str] | None = None,
     ) -> Run[S]:
         """Start a child run after one of its steps; see `Runner.branch`. The run itself is not changed.
 
@@ -234,7 +235,10 @@ class Run(Generic[S]):
         if plan is None:
             repair = f"runner.get({self.id!r}, graph).branch(…)"
             raise DefinitionError("this handle does not know the run's graph", where=f"run {self.id}", repair=repair)
+        texts = {name: utf8_text(text) for name, text in (instructions or {}).items()}
         lives.checked(plan)
+        for each in lives.shared.extensions if texts else ():
+            each.instructed(plan, texts)
         if run_id == self.id:
             text = f"a branch of run {self.id!r} cannot have the same id"
             raise InputError(text, where=f"run {self.id}", repair="choose another run_id, or omit it")
@@ -247,6 +251,7 @@ class Run(Generic[S]):
             limits=None if limits is None else as_limits(limits),
             pause=None if pause_before is None else pauses_of(plan, pause_before),
             tags=checked_tags(tags, "tags=") if tags != () else (),
+            instructions=texts,
         )
         # Not runs that are started later: two branches of each other would wait for each other for ever.
         earlier = [life for life in lives.shared.lives if life.id == self.id and not life.claim.held_back]

@@ -294,6 +294,7 @@ class Runner:
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
         tags: Iterable[str] = (),
+        instructions: Mapping[str, str] | None = None,
     ) -> Run[S]:
         """Start a child run after a step of another run, which is not changed.
 
@@ -309,6 +310,8 @@ class Runner:
             limits: Limits that replace those last in force in the parent.
             pause_before: Nodes that replace those before which the parent pauses.
             tags: Tags of the child; it does not inherit the parent's.
+            instructions: Standing instructions that replace those in the graph, by an agent's name or path, as models
+                are given. They are recorded: a resume and branches of the child have them too.
 
         Raises:
             CompileError: At once. `UnknownRun`, `UnknownStep`, `RunNotResumable` and `InputError` by `result()`.
@@ -324,7 +327,14 @@ class Runner:
         """
         self._lives.check_usable()
         return Run(parent, self._lives, plan=plan_of(graph)).branch(
-            at, update=update, path=path, run_id=run_id, limits=limits, pause_before=pause_before, tags=tags
+            at,
+            update=update,
+            path=path,
+            run_id=run_id,
+            limits=limits,
+            pause_before=pause_before,
+            tags=tags,
+            instructions=instructions,
         )
 
     @overload

@@ -148,6 +148,7 @@ def branched_off(run: RunState, event: BranchedOff) -> Decided:
         limits=event.limits,
         fingerprint=event.fingerprint,
         pause=event.pause,
+        instructions=event.instructions,
     )
     there = _under_changes(plan, snapshot, event, facts)
     if snapshot.status == "failed":

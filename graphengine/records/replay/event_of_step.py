@@ -153,7 +153,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             view = View(inner.state, frame)
             updates = [(op[1], update_of(inner.state, op, view)) for op in step.update]
             run = (at, facts.run_id, facts.parent, step.seq - 1, updates, facts.fingerprint, facts.limits)
-            return BranchedOff(*run, step.frame, facts.pause, _shift(facts))
+            return BranchedOff(*run, step.frame, facts.pause, _shift(facts), facts.instructions)
         case _:
             assert_never(facts)
 

@@ -184,9 +184,13 @@ class Driver:
         info, at, update, path = await self._branching(body)
         run_id = text_of(body, "new") if body.get("new") else None
         graph = self.graph(info.graph).graph
-        tags = texts_of(body, "tags")
+        tags, texts = texts_of(body, "tags"), _object(body, "instructions")
+        if not all(isinstance(text, str) for text in texts.values()):
+            raise InputError("instructions must be texts by agent", where="instructions")
         return await self._begun(
-            self.runner.branch(info.id, graph, at, update=update, path=path, run_id=run_id, tags=tags)
+            self.runner.branch(
+                info.id, graph, at, update=update, path=path, run_id=run_id, tags=tags, instructions=texts
+            )
         )
 
     async def preview(self, body: Mapping[str, Any]) -> dict[str, Any]:
