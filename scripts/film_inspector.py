@@ -2,8 +2,9 @@
 
     python -m scripts.film_inspector [FILE]
 
-FILE is docs/pictures/inspector.webp by default; pictures of some pages are beside it, as inspector_run.png. Chromium shows the pages, and compresses of each frame what differs
-from the last one; the frames are put into one file here, as the WebP container format describes animations.
+FILE is docs/pictures/inspector.webp by default; pictures of some pages are beside it, as inspector_run.png. Chromium
+shows the pages, and compresses of each frame what differs from the last one; the frames are put into one file here, as
+the WebP container format describes animations.
 Source: https://developers.google.com/speed/webp/docs/riff_container
 """
 

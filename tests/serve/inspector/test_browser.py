@@ -526,6 +526,23 @@ def test_a_failed_run_is_branched_and_retried(acting: str, written: Path, visit:
     expect(page.locator(".outcome .ends")).to_contain_text("waiting")
 
 
+def test_a_prompt_is_changed_and_the_runs_compared(acting: str, visit: Opened) -> None:
+    """From a call the agent's instructions are edited; the branch runs the visit again with them, and is compared."""
+    page = opened_run(visit(acting, "/run?id=draft"))
+    page.locator(".tr.call", has_text="writer").click()
+    page.get_by_role("button", name="Change, run from here").click()
+    drawer = page.get_by_role("dialog")
+    expect(drawer.get_by_label("instructions of writer")).to_have_value("Be brief.")
+    drawer.get_by_label("instructions of writer").fill("Be long.")
+    expect(drawer.locator("ins, del")).to_have_text(["brief", "long"])
+    drawer.get_by_label("id of the branch").fill("long-draft")
+    expect(drawer.get_by_label("Preview")).to_contain_text("Steps 1 to 2 are shared")
+    drawer.get_by_role("button", name="Run, and compare").click()
+    expect(page.locator(".setup")).to_contain_text("instructions of writer: replaced")
+    page.get_by_role("link", name="long-draft").first.click()
+    expect(page.locator(".outcome .ends")).to_have_text("waiting")
+
+
 def test_a_branch_is_made_with_the_keyboard(acting: str, visit: Opened) -> None:
     """The drawer takes the focus, keys of the page do nothing in it, Escape closes it, and Enter begins the branch."""
     page = opened_run(visit(acting, "/run?id=draft&at=2"))

@@ -4,9 +4,11 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { post, query, read } from "./api";
 import { Field, type Schema, blank, changedFields } from "./form";
-import { Copy, Failure, type Problem, go, runAddress, useAct, useRead } from "./parts";
+import { Copy, Failure, type Problem, go, runAddress, useAct, useDocument, useRead } from "./parts";
+import { agentOf } from "./step";
 import { Diff, Value } from "./text";
 import type { Row } from "./trace";
+import type { Seen } from "./types";
 import { count, dollars } from "./words";
 
 interface Form {
@@ -107,10 +109,21 @@ interface StateForm {
   secrets: string[];
 }
 
-/** What can be changed at a step; `instructions` are those of the agents that run from there, by name. */
+/** What can be changed at a step. */
 interface Fields {
   states: StateForm[];
-  instructions?: Record<string, string>;
+}
+
+/** The standing instructions of the agent whose visit a step belongs to, by its name; none if they are not known. */
+function instructionsOf(found: Seen | null): Record<string, string> {
+  const agents = Object.values(found?.agents || {});
+  const names = new Set((found?.calls || []).map(agentOf).filter(Boolean));
+  if (agents.length !== 1 || names.size !== 1) return {};
+  const text = agents[0]!.system || "";
+  const isWritten = /\s/.test(text); // else it is the name of a function that writes them
+  const sent = found!.calls!.flatMap((call) => call.asked).find((each) => each.role === "system")?.text;
+  const [name] = names;
+  return { [name!]: isWritten ? text : sent || text };
 }
 
 interface Preview {
@@ -125,17 +138,21 @@ interface Preview {
 export function Branch({
   id,
   at,
+  seq,
   rows,
   close,
   command,
 }: {
   id: string;
   at: number;
+  seq: number;
   rows: Row[];
   close: () => void;
   command: string;
 }) {
   const [found, error] = useRead("fields", { id, at }, () => read<Fields>("fields", { id, at }));
+  const [step] = useDocument("step", { id, seq });
+  const standing = useMemo(() => instructionsOf(step), [step]);
   const [path, setPath] = useState("");
   const [edits, setEdits] = useState<Record<string, unknown>>({});
   const [told, setTold] = useState<Record<string, string>>({});
@@ -144,9 +161,7 @@ export function Branch({
   const [name, setName] = useState("");
   const [act, busy, said] = useAct();
   const box = useRef<HTMLElement>(null);
-  const changed = Object.fromEntries(
-    Object.entries(told).filter(([agent, text]) => text !== found?.instructions?.[agent]),
-  );
+  const changed = Object.fromEntries(Object.entries(told).filter(([agent, text]) => text !== standing[agent]));
   const instructions = Object.keys(changed).length ? changed : undefined;
   useEffect(() => {
     const before = document.activeElement as HTMLElement | null;
@@ -157,7 +172,7 @@ export function Branch({
     let stale = false;
     const timer = setTimeout(
       () =>
-        post("preview", { id, at, update: edits, path, instructions }).then(
+        post("preview", { id, at, update: edits, path }).then(
           (made) => {
             if (stale) return;
             setPreview(made);
@@ -171,7 +186,7 @@ export function Branch({
       stale = true;
       clearTimeout(timer);
     };
-  }, [id, at, path, JSON.stringify(edits), JSON.stringify(instructions)]);
+  }, [id, at, path, JSON.stringify(edits)]);
   useEffect(() => {
     const escape = (event: KeyboardEvent) => event.key === "Escape" && close();
     addEventListener("keydown", escape);
@@ -218,7 +233,7 @@ export function Branch({
             <h3>What happens</h3>
             <Way rows={rows} at={at} />
             {preview && <PreviewView preview={preview} at={at} />}
-            {Object.entries(found?.instructions || {}).map(([agent, text]) => (
+            {Object.entries(standing).map(([agent, text]) => (
               <section key={agent}>
                 <h3>
                   Instructions of {agent}
@@ -284,7 +299,7 @@ export function Branch({
               />
             </label>
             <span class="grow" />
-            <Copy text={commandOf(command, at, edits)}>copy as command</Copy>
+            <Copy text={commandOf(command, at, edits, changed)}>copy as command</Copy>
           </footer>
         </form>
       </section>
@@ -293,12 +308,18 @@ export function Branch({
 }
 
 /** The command that makes the same branch. */
-function commandOf(command: string, at: number, edits: Record<string, unknown>): string {
+function commandOf(
+  command: string,
+  at: number,
+  edits: Record<string, unknown>,
+  instructions: Record<string, string>,
+): string {
   const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
   const sets = Object.entries(edits).map(
     ([name, value]) => `--set ${quoted(`${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)}`,
   );
-  return [command.replace(/--at \d+/, `--at ${at}`), ...sets].join(" ");
+  const told = Object.entries(instructions).map(([agent, text]) => `--instructions ${quoted(`${agent}=${text}`)}`);
+  return [command.replace(/--at \d+/, `--at ${at}`), ...sets, ...told].join(" ");
 }
 
 /** The visits up to the step, which are kept, and those after it, which are made again. */

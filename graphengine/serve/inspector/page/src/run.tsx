@@ -361,6 +361,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
         <Branch
           id={id}
           at={Number(place.branch)}
+          seq={seen}
           rows={rows}
           command={head.commands.branch || ""}
           close={() => to({ branch: "" })}

@@ -3,11 +3,11 @@
 import { type ComponentChildren, Fragment } from "preact";
 
 import { Notes } from "./acts";
-import { Chip, Command, Copy, Failure, Sign, Tabs, useDocument } from "./parts";
-import { Answer, Block, Change, Diff, Json, Prompt, Value } from "./text";
+import { Chip, Command, Copy, Failure, Tabs, useDocument } from "./parts";
+import { Answer, Block, Change, Json, Prompt, Value } from "./text";
 import { type Line, nameOf } from "./trace";
 import type { Attempt, Call, Failure as Wrong, Seen, Session, Step as Recorded, Tried as Way } from "./types";
-import { brief, cost, dollars, kilo, seconds, when, wordsOf } from "./words";
+import { cost, dollars, kilo, seconds, when, wordsOf } from "./words";
 
 /** What streams in for the visits that run now. */
 export interface Doing {
@@ -126,7 +126,7 @@ interface Turn {
   feedback?: string;
 }
 
-const agentOf = (call: Call): string =>
+export const agentOf = (call: Call): string =>
   (typeof call.step.detail.by === "object" && (call.step.detail.by as Record<string, string>).agent) || "";
 
 /** What was said, in order: instructions, questions, answers, tools, what was sent back, attempts that failed. */
@@ -412,23 +412,4 @@ function Raw({ found, drives }: { found: Seen; drives: boolean }) {
       {!drives && found.commands.branch && <Command words="branch from here" text={found.commands.branch} />}
     </>
   );
-}
-
-/** How the instructions or the state of a step differ from another's; used by the drawer. */
-export function Edited({ before, after }: { before: string; after: string }) {
-  return before === after ? null : (
-    <details class="block">
-      <summary>
-        <span class="peek">{brief(after, 80)}</span>
-        <span class="end">changed</span>
-      </summary>
-      <div>
-        <Diff before={before} after={after} />
-      </div>
-    </details>
-  );
-}
-
-export function Signs({ tone }: { tone: string }) {
-  return tone === "failed" ? <Sign status="failed" /> : tone ? <Sign status="losses" label={tone} /> : null;
 }
