@@ -35,6 +35,8 @@ export function Outcome({
   const isOver = !["running", "queued"].includes(head.shown);
   const end = useMemo(() => rows.findLast((row) => row.kind === "node" && !/[[/]/.test(row.path)), [rows]);
   const wrong = useMemo(() => rows.filter((row) => TROUBLES.includes(row.tone)), [rows]);
+  const groups = useMemo(() => groupsOf(wrong), [wrong]);
+  const place = head.ending && !head.error ? end : rows.findLast((row) => row.path);
   const compares = useMemo(() => rows.some((row) => / [<>]=? -?\d/.test(row.why)), [rows]);
   const key = isOver ? head.seq : 0;
   const open = head.waits.length > 0 && ["waiting", "running"].includes(head.shown);
@@ -58,21 +60,21 @@ export function Outcome({
       {isOver && end && key > 0 && <Result id={id} head={head} end={end} />}
       <div class="two">
         <section>
-          <h3>{["finished", "failed", "stopped"].includes(head.shown) ? "Why it ended" : "Where it is"}</h3>
+          <h3>{head.ending || head.error ? "Why it ended" : "Where it is"}</h3>
           <p>
             {head.ending && <b>{head.ending.label || (head.ending.why === "otherwise" ? "reached END" : "")} </b>}
-            {end && isOver && (
+            {place && (
               <>
                 at{" "}
-                <button class="link" onClick={() => select(end.seq)}>
-                  {nameOf(end.path)}
-                  {end.visit > 1 && ` ${end.visit}`}
+                <button class="link" onClick={() => select(place.seq)}>
+                  {nameOf(place.path).replace(/\[\d+\]$/, "")}
+                  {place.visit > 1 && ` ${place.visit}`}
                 </button>
               </>
             )}
-            {end?.why && isOver && (
+            {place?.why && (
               <>
-                : <code>{end.why}</code>
+                : <code>{place.why}</code>
               </>
             )}
           </p>
@@ -80,19 +82,22 @@ export function Outcome({
         </section>
         <section>
           <h3>What went wrong on the way</h3>
-          {wrong.length ? (
+          {groups.length ? (
             <ul class="events">
-              {wrong.slice(0, 12).map((row) => (
+              {groups.slice(0, MOST).map(({ row, times }) => (
                 <li key={row.seq}>
                   <Sign status={row.tone === "failed" ? "failed" : "losses"} label={row.tone} />
                   <button class="link plain" onClick={() => select(row.seq)}>
-                    <b>{row.path}</b>{" "}
+                    <b>{times > 1 ? row.path.replace(/\[\d+\]$/, "") : row.path}</b>{" "}
                     {row.tone === "rejected" ? `the answer of ${row.agent} was rejected` : brief(row.text, 140)}
                   </button>
-                  <Chip>{WORDS[row.tone]}</Chip>
+                  <Chip>
+                    {times > 1 && `${times} × `}
+                    {WORDS[row.tone]}
+                  </Chip>
                 </li>
               ))}
-              {wrong.length > 12 && <li class="soft">and {wrong.length - 12} more</li>}
+              {groups.length > MOST && <li class="soft">and {groups.length - MOST} more</li>}
             </ul>
           ) : (
             <p class="soft">Nothing.</p>
@@ -116,6 +121,20 @@ export function Outcome({
       <Acts head={head} at={head.seq} session={session} commands={head.commands} />
     </>
   );
+}
+
+const MOST = 12; // kinds of problems that are listed
+
+/** Problems that differ only in the item, the attempt or a number, once, with how often there were. */
+function groupsOf(rows: Row[]): { row: Row; times: number }[] {
+  const found = new Map<string, { row: Row; times: number }>();
+  for (const row of rows) {
+    const key = `${row.path} ${row.tone} ${row.text}`.replace(/\d+/g, "#");
+    const group = found.get(key);
+    if (group) group.times += 1;
+    else found.set(key, { row, times: 1 });
+  }
+  return [...found.values()];
 }
 
 const WORDS: Record<string, string> = {
