@@ -19,6 +19,7 @@ from benchmarks import (
     passed,
     peers,
     research,
+    searching,
     short,
     startup,
     stored,
@@ -74,5 +75,6 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "startup": startup.startup,
     "drawing": drawing.drawing,
     "inspector": inspecting.inspecting,
+    "search": searching.searching,
     "watched": watching.watching,
 }

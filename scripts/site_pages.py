@@ -69,7 +69,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Tools": "tool agents.Tool agents.ToolSource mcp agents.toolbox.calculate agents.toolbox.sql_reader "
             "agents.toolbox.run_python",
             "Approval": "agents.Approval agents.Edit agents.Refuse agents.file_diff",
-            "Guards and hooks": "agents.guard agents.Guard agents.Hooks",
+            "Guards and hooks": "agents.guard agents.Guard agents.bare_markdown agents.Hooks",
             "Memory": "memory.Memory memory.Entry",
             "Window": "Window agents.effective agents.without_tools",
             "Live text": "agents.TextDelta agents.ThinkingDelta agents.PartialAnswer agents.ToolCalled "
@@ -79,7 +79,8 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Cited": "Cited models.Citation",
             "Sources": "agents.sources.read_source agents.sources.read_sources agents.sources.source_from_bytes "
             "agents.sources.web.read_page agents.sources.web.read_media agents.sources.web.PageRefused "
-            "agents.sources.Sources agents.sources.MAX_FILE_BYTES agents.sources.MAX_TEXT_CHARACTERS",
+            "agents.sources.quoted_at agents.sources.Sources agents.sources.MAX_FILE_BYTES "
+            "agents.sources.MAX_TEXT_CHARACTERS",
             "pydantic_ai_node": "agents.pydantic_ai_node",
         },
         "Models": {

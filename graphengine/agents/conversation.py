@@ -57,7 +57,8 @@ from graphengine.models.parts import Cited, with_citations
 from graphengine.models.placeholder import PLACEHOLDER, no_placeholder
 from graphengine.models.settings import NO_SETTINGS, Settings
 from graphengine.runner.recorded_work import Effecting
-from graphengine.runner.scope import Outcome, StepResult, as_outcome
+from graphengine.runner.scope import StepResult
+from graphengine.runner.threads import Outcome, as_outcome
 from graphengine.state.immutable import digest_of
 from graphengine.state.json_values import utf8_text
 

@@ -4,7 +4,7 @@ from concurrent.futures import Executor
 from datetime import timedelta
 from os import PathLike
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, Unpack, overload
+from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
 
 from graphengine.agents.agent import Agent
 from graphengine.agents.live_events import AgentEvent
@@ -21,6 +21,7 @@ from graphengine.records.records import Page
 from graphengine.records.run_diff import Difference
 from graphengine.records.run_waits import RunWait
 from graphengine.records.spending import Spent
+from graphengine.records.trends import Trends
 from graphengine.runner.clock import Clock
 from graphengine.runner.extensions import Extension
 from graphengine.runner.result import Result
@@ -125,6 +126,7 @@ class SyncRunner:
     def drive(self, run_id: str, graph: GraphDefinition[S]) -> SyncRun[S]: ...
     def runs(
         self,
+        search: str = "",
         *,
         status: str | None = None,
         graph: str | None = None,
@@ -132,6 +134,7 @@ class SyncRunner:
         limit: int = 100,
         before: str | None = None,
     ) -> Page[RunInfo]: ...
+    def trends(self, search: str = "", *, by: Literal["graph", "tag"] = "graph", every: timedelta = ...) -> Trends: ...
     def waits(
         self, run_id: str | None = None, *, graph: str | None = None, limit: int = 100, before: str | None = None
     ) -> Page[RunWait]: ...

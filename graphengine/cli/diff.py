@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from graphengine.cli.context import CommandContext
-    from graphengine.cli.terminal import Channel
+    from graphengine.cli.terminal import Channel, Part
     from graphengine.engine.steps import Step
     from graphengine.history.load import At
     from graphengine.records.run_diff import Difference, RunDiff, Side
@@ -24,6 +24,12 @@ _DIFFERENCES: Final = 100
 """The most differences of the two states that are shown; `--json` has them all."""
 _VALUE_COLUMNS: Final = 200
 _GAP: Final = 2
+_AROUND: Final = 5
+"""The most words that are shown on each side of what differs between two texts."""
+_SHOWN_WORDS: Final = 60
+"""The most words of one place where two texts differ; `--json` has them all."""
+_COMPARED: Final = 4_000_000
+"""The most pairs of words that are compared: a second's work."""
 
 
 @options.command(
@@ -79,6 +85,9 @@ def _show(out: Channel, found: RunDiff) -> None:
             status = f"as of step {side.snapshot.seq} of {side.info.seq}"
         out.line((name, "bold"), "  run ", (side.info.id, "bold"), f" of {side.info.graph}, {status}")
     out.line("")
+    out.line(fitted(_shared(found), columns))
+    for name, side in (("a", found.first), ("b", found.second)):
+        _show_changed(out, name, side, columns)
     for line in _parting(found):
         out.line(fitted(line, columns))
     _show_paths(out, found, columns)
@@ -97,20 +106,38 @@ def _show(out: Channel, found: RunDiff) -> None:
             out.line(f"   {line}")
 
 
-def _parting(found: RunDiff) -> Iterator[str]:
-    """Return lines that state where the runs diverge, and which update a branch began with."""
-    from graphengine.cli.steps import counted, in_short
-
+def _shared(found: RunDiff) -> str:
+    """Return which steps the runs share."""
     first, second, shared = found.first, found.second, found.shared
     if shared is None:
-        yield "they share no step"
-    elif shared.seq == first.snapshot.seq == second.snapshot.seq:
-        yield f"they are the same up to step {shared.seq}"
-    else:
-        yield f"they share steps 1 to {shared.seq}" + (f" of {shared.run_id}" if shared.run_id != first.info.id else "")
-    for name, side in (("a", first), ("b", second)):
+        return "they share no step"
+    if shared.seq == first.snapshot.seq == second.snapshot.seq:
+        return f"they are the same up to step {shared.seq}"
+    return f"they share steps 1 to {shared.seq}" + (f" of {shared.run_id}" if shared.run_id != first.info.id else "")
+
+
+def _show_changed(out: Channel, name: str, side: Side, columns: int) -> None:
+    """Show what a branch changed, and the values before."""
+    from graphengine.cli.steps import compact, in_short
+    from graphengine.cli.terminal import fitted
+
+    if not side.changed:
         for change in in_short(side.begins, _VALUE_COLUMNS) if side.begins is not None else ():
-            yield f"{name} branched off with {change}"
+            out.line(fitted(f"{name} branched off with {change}", columns))
+    for each in side.changed[:_DIFFERENCES]:
+        line = f"{name} branched off with {each.path} = {compact(each.after)} (was {compact(each.before)})"
+        if _width(line) <= columns:
+            out.line(line)
+            continue
+        out.line(f"{name} branched off with a change of")
+        _show_difference(out, each, columns, ("before", "after"))
+
+
+def _parting(found: RunDiff) -> Iterator[str]:
+    """Yield lines that state where the runs diverge."""
+    from graphengine.cli.steps import counted
+
+    first, second = found.first, found.second
     if first.parts_at is None and second.parts_at is None:
         if first.path or second.path:
             yield "and took the same path"
@@ -163,24 +190,67 @@ def _step_line(step: Step) -> str:
 
 def _show_differences(out: Channel, found: Sequence[Difference], columns: int) -> None:
     """Show each field that differs on one line if it fits, otherwise the two values below each other."""
-    from graphengine.cli.steps import compact
-    from graphengine.cli.terminal import fitted, one_line
-
     if not found:
         out.line("their states are the same")
         return
     out.line(f"their states differ in {len(found):,} place{'s' if len(found) > 1 else ''}:")
     for difference in found[:_DIFFERENCES]:
-        before, after = (one_line(compact(value), _VALUE_COLUMNS) for value in (difference.before, difference.after))
-        line = f"{difference.path}: {before} -> {after}"
-        if _width(line) <= columns:
-            out.line((difference.path, "bold"), line[len(difference.path) :])
-            continue
-        out.line((difference.path, "bold"), ":")
-        for name, value in (("a", before), ("b", after)):
-            out.line(f"  {name} ", fitted(value, columns - 4))
+        _show_difference(out, difference, columns, ("a", "b"))
     if len(found) > _DIFFERENCES:
         out.line((f"({len(found) - _DIFFERENCES:,} more; --json has them all)", "dim"))
+
+
+def _show_difference(out: Channel, difference: Difference, columns: int, names: tuple[str, str]) -> None:
+    """Show two values on one line if they fit, two long texts by the words that differ, else below each other."""
+    from graphengine.cli.steps import compact
+    from graphengine.cli.terminal import fitted, one_line
+
+    values = difference.before, difference.after
+    before, after = (one_line(compact(value), _VALUE_COLUMNS) for value in values)
+    line = f"{difference.path}: {before} -> {after}"
+    if _width(line) <= columns:
+        out.line((difference.path, "bold"), line[len(difference.path) :])
+        return
+    one, other = values
+    if isinstance(one, str) and isinstance(other, str) and (parts := _word_diff(one, other)):
+        out.line((difference.path, "bold"), ": ", *parts)
+        return
+    out.line((difference.path, "bold"), ":")
+    room = max(map(len, names)) + 2
+    for name, value in zip(names, (before, after), strict=True):
+        out.line(f"  {name:<{room - 1}}", fitted(value, columns - room - 1))
+
+
+def _word_diff(before: str, after: str) -> list[Part]:
+    """Return two texts as one: `[-` what only the first has `-]`, `{+` what only the second has `+}`, and around that.
+
+    Return [] if they have nothing in common, or too many words to compare.
+    """
+    from difflib import SequenceMatcher
+
+    one, other = before.split(), after.split()
+    if len(one) * len(other) > _COMPARED:
+        return []
+    matcher = SequenceMatcher(None, one, other, autojunk=False)
+    parts: list[Part] = []
+    codes = matcher.get_opcodes()
+    for number, (kind, start, end, other_start, other_end) in enumerate(codes):
+        if kind == "equal":
+            words = one[start:end]
+            head = words[:_AROUND] if number else []
+            tail = words[-_AROUND:] if number < len(codes) - 1 else []
+            short = words if len(words) <= len(head) + len(tail) + 1 else [*head, "…", *tail]
+            parts.append((f"{' '.join(short)} ", "dim"))
+            continue
+        if end > start:
+            parts.append((f"[-{_shortened(one[start:end])}-] ", "red"))
+        if other_end > other_start:
+            parts.append((f"{{+{_shortened(other[other_start:other_end])}+}} ", "green"))
+    return parts if any(code[0] == "equal" for code in codes) else []
+
+
+def _shortened(words: Sequence[str]) -> str:
+    return " ".join(words) if len(words) <= _SHOWN_WORDS else f"{' '.join(words[:_SHOWN_WORDS])} … ({len(words)} words)"
 
 
 def _cost(side: Side, *, is_whole: bool) -> str:

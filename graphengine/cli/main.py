@@ -231,11 +231,12 @@ def _misused(context: CommandContext, error: click.ClickException) -> int:
     return Exit.USAGE
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Exit codes: 0 finished or done, 1 the run failed or replays differently, 2 usage, input or compile error, "
+    "3 the run waits, 4 it was stopped, 5 store error, 6 driven by another process, 130 interrupted.",
+)
 @click.version_option(__version__, prog_name="graphengine")
 def main() -> None:
-    """Define workflows of agents as graphs; run, resume, branch, inspect and draw them.
-
-    Exit codes: 0 finished or done, 1 the run failed or replays differently, 2 usage, input or compile error, 3 the run
-    waits, 4 it was stopped, 5 store error, 6 driven by another process, 130 interrupted.
-    """
+    """Define workflows of agents as graphs; run, resume, branch, inspect and draw them."""

@@ -67,7 +67,7 @@ def files_of(name: str) -> dict[str, str]:
         name: One of `names()`.
     """
     found = {file.relative_to(_root()).as_posix(): _copied(file) for file in sorted(_modules(f"graphs.{name}"))}
-    if " sample(" in found[f"graphs/{name}.py"]:
+    if "sample(" in found[f"graphs/{name}.py"]:
         samples = sorted(file for file in (_root() / "nodes" / "samples").rglob("*.*") if file.is_file())
         found |= {file.relative_to(_root()).as_posix(): file.read_text(encoding="utf-8") for file in samples}
     return found

@@ -20,7 +20,7 @@ from graphengine.errors import GraphEngineError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
     from click.shell_completion import CompletionItem
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _NEGATIVE: Final = re.compile(r"-\.?[0-9]")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LIMITS: Final = ("visits", "tokens", "cost_usd", "seconds")
 _DIGITS: Final = 18
 _UNKNOWN_COST: Final = "unknown_cost"
@@ -185,6 +184,31 @@ def complete_tags(ctx: click.Context, param: click.Parameter, incomplete: str) -
     del param
     found = {tag for info in _read(ctx, _newest) for tag in info.tags}
     return [_item(tag) for tag in sorted(found) if tag.startswith(incomplete)]
+
+
+def complete_search(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the filters of a search with their values.
+
+    Bash takes `status:fa` apart at the colon: then `status` and `:` are words before this one, or this one is `:`.
+    """
+    from graphengine.records.selection import STATUSES
+
+    given = [*(ctx.params.get("words") or ()), *([":"] if incomplete == ":" else [])]
+    apart = len(given) > 1 and given[-1] == ":"
+    name, colon, begun = (given[-2], ":", incomplete.lstrip(":")) if apart else incomplete.partition(":")
+    values: dict[str, Callable[[], Iterable[str]]] = {
+        "status": lambda: STATUSES,
+        "graph": lambda: (str(item.value) for item in complete_graph_names(ctx, param, begun)),
+        "tag": lambda: (str(item.value) for item in complete_tags(ctx, param, begun)),
+        "since": lambda: ("1h", "1d", "7d", "30d"),
+    }
+    return [
+        _item(value if apart else f"{kind}:{value}")
+        for kind, known in values.items()
+        if kind == name or (not colon and kind.startswith(name))
+        for value in known()
+        if value.startswith(begun) and _PLAIN.fullmatch(value)
+    ]
 
 
 def complete_nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -359,12 +383,13 @@ class Age(click.ParamType):  # type: ignore[type-arg]  # click before 8.4 takes 
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
         """Return the seconds of a duration."""
-        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", str(value))
-        if found is None:
+        from graphengine.records.search import seconds_of
+
+        seconds = seconds_of(str(value))
+        if seconds is None:
             self.fail(f"{value!r}: give a number and s, m, h, d or w, e.g. 30d", param, ctx)
         from graphengine.graph.options import LONGEST_SECONDS
 
-        seconds = float(found[1]) * _SECONDS[found[2]]
         if seconds > LONGEST_SECONDS:
             self.fail(f"{value!r} is too long", param, ctx)
         return seconds

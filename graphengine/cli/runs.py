@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import click
 
@@ -13,10 +13,12 @@ from graphengine.state.amounts import are_offline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from typing import Literal
 
     from graphengine.cli.context import CommandContext
     from graphengine.cli.terminal import Part
     from graphengine.engine.snapshot import Snapshot
+    from graphengine.records.selection import Wanted
     from graphengine.state.amounts import Usage
     from graphengine.stores.base import RunInfo, Store, Summary
 
@@ -33,8 +35,11 @@ _INDENT: Final = 4
         graphengine runs --status waiting --json
         graphengine runs --tree --tag nightly
         graphengine runs --graph review --newer-than 2d
+        graphengine runs timeout status:failed since:7d
+        graphengine runs --trends --by tag --every 1w
     """,
 )
+@click.argument("words", metavar="[WORDS]...", nargs=-1, shell_complete=options.complete_search)
 @click.option(
     "--status",
     type=options.Choice(_STATUSES),
@@ -48,17 +53,31 @@ _INDENT: Final = 4
 @click.option("--newer-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is newer, e.g. 1h.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Maximum runs to list.")
 @click.option("--tree", "is_tree", is_flag=True, help="Show branches below the runs they were branched from.")
-def runs(
+@click.option(
+    "--trends", "is_trends", is_flag=True, help="Show how runs ended, and what they cost and took, over time."
+)
+@click.option("--by", type=options.Choice(("graph", "tag")), default="graph", help="With --trends: a line for each.")
+@click.option(
+    "--every", type=options.Age(), metavar="AGE", default="1d", show_default=True, help="With --trends: the interval."
+)
+def runs(  # noqa: PLR0913 - options
     context: CommandContext,
     /,
     *,
+    words: tuple[str, ...],
     limit: int,
     is_tree: bool,
+    is_trends: bool,
+    every: float,
     older_than: float | None,
     newer_than: float | None,
     **named: str | None,
 ) -> int:
     """List the recorded runs, the newest first.
+
+    With WORDS, only those that all of them find: words of a run's id, graph, tags and first input, and of what it waits
+    for or why it ended, or their beginnings, in any order and case. A word can be a filter: status:failed, graph:NAME,
+    tag:NAME, since:7d and after:2026-01-31 and before:2026-02-28 (when they began), or 'cost>0.5'.
 
     `seq` is the number of a run's last recorded step, `cost` what models cost until its status last changed: `?` if a
     price is not known. A waiting run has waited since its `last step`, and `due` is when its first wait ends by itself.
@@ -68,14 +87,22 @@ def runs(
     With --tree, a run is shown below the run it was branched from, even if that one is not in the list. `spent` is the
     cost of models for the run itself, without the steps a branch shares with its parent; `in all` adds the cost of all
     branches shown below it.
+
+    With --trends, a line has the runs of a graph or tag that began in an interval: how many ended in which way, how
+    many lost something on the way, what they cost, and how long they took, the median and what 95 % of them did not
+    exceed.
     """
     from graphengine.cli.places import shown
     from graphengine.records.json_document import runs_document
+    from graphengine.records.search import wanted_of
     from graphengine.records.selection import Wanted, hint_of, newest
 
     if older_than is not None and newer_than is not None and older_than >= newer_than:
         raise click.UsageError("no run can be both: --older-than 1d --newer-than 7d lists the runs in between")
     wanted = Wanted(limit, named["status"], named["graph"], named["tag"], older_than, newer_than)
+    wanted = wanted_of(" ".join(words), wanted)
+    if is_trends:
+        return _show_trends(context, wanted, cast("Literal['graph', 'tag']", named["by"]), every)
     found = context.read(lambda store: newest(store, wanted))
     waiting = context.read(lambda store: _waiting(store, found)) if context.json else {}
     if is_tree and found:
@@ -97,6 +124,45 @@ def runs(
             context.err.line(("  ", "dim"), hint)
     if len(found) == limit and not context.json:
         context.err.line(f"the newest {limit}; --limit shows more")
+    return 0
+
+
+def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "tag"], every: float) -> int:
+    """Show a line for each interval and graph or tag."""
+    from datetime import UTC, datetime
+
+    from graphengine.cli.terminal import padded, seconds
+    from graphengine.records.trends import DAY, trends
+    from graphengine.state.amounts import dollars
+
+    found = context.read(lambda store: trends(store, wanted, by=by, every_seconds=every))
+    if context.json:
+        context.document(found)
+        return 0
+    if not found.trends:
+        context.err.line(f"no runs{wanted}")
+        return 0
+    characters = len("2026-01-31") if every % DAY == 0 else len("2026-01-31 12:00")
+    rows = [
+        (
+            datetime.fromtimestamp(each.since, UTC).isoformat(" ")[:characters],
+            each.name,
+            str(each.runs),
+            *(str(each.statuses.get(status, "")) for status in ("finished", "failed", "stopped", "waiting", "running")),
+            str(each.with_losses or ""),
+            (dollars(each.cost_usd) if each.cost_usd else "") + (" + ?" if each.unknown_costs else ""),
+            *("" if time is None else seconds(time) for time in (each.median_seconds, each.p95_seconds)),
+        )
+        for each in found.trends[: wanted.limit]
+    ]
+    statuses = "finished", "failed", "stopped", "waiting", "running"
+    headings = ("since (UTC)", by, "runs", *statuses, "losses", "cost", "median", "95 %")
+    heading, *lines = padded(headings, rows, context.out.columns, ("running", "stopped", "95 %", "waiting", "losses"))
+    context.out.line(("".join(heading), "bold"))
+    for line in lines:
+        context.out.line("".join(line).rstrip())
+    if len(found.trends) > wanted.limit:
+        context.err.line(f"the newest {wanted.limit} of {len(found.trends)} lines; --limit shows more")
     return 0
 
 

@@ -48,6 +48,7 @@ from graphengine.records.json_document import (
 )
 from graphengine.records.json_schema import schemas_of
 from graphengine.records.step_document import Failed, OneStep
+from graphengine.records.trends import Trends
 from graphengine.runner.run_events import Emitted, NodeBegan
 from graphengine.state.path import did_you_mean
 from graphengine.testing.evaluation.report import Report
@@ -113,7 +114,11 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "queues set": [Kind(Queues)],
     **{f"schedule {each}": [Kind(Schedules)] for each in ("list", "add", "pause", "resume", "remove")},
     "stop": [Kind(Stopped)],
-    "runs": [Kind(Runs, "without `--tree`"), Kind(Tree, "with `--tree`")],
+    "runs": [
+        Kind(Runs, "without `--tree` and `--trends`"),
+        Kind(Tree, "with `--tree`"),
+        Kind(Trends, "with `--trends`"),
+    ],
     "show": [
         Kind(Run, "without the options below"),
         Kind(OneStep, "with `--step`"),

@@ -3,17 +3,15 @@
 The files `memories.sql` of each dialect have the same statements under the same names, with named parameters. An
 operation is one or more of them, one after the other in one transaction.
 
-What a text is found by is decided here and not by the database: its words, in lower case and without accents. So the
-same query finds the same entries everywhere, and no query can be wrong, whatever the syntax of a database.
+What a text is found by is decided by `words_of` and not by the database.
 """
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from abc import ABC, abstractmethod
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+from graphengine.stores.words import sought_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,25 +19,6 @@ if TYPE_CHECKING:
 ConnectionT = TypeVar("ConnectionT")
 Scope: TypeAlias = "Mapping[str, str]"
 """The values of `scope_of`."""
-
-_SCRIPTS_WITHOUT_BLANKS: Final = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-"""Thai, Lao, Japanese and Chinese: each character counts as a word."""
-_WORD: Final = re.compile(rf"[{_SCRIPTS_WITHOUT_BLANKS}]|[^\W_{_SCRIPTS_WITHOUT_BLANKS}]+")
-_WORD_CHARACTERS: Final = 64
-_TEXT_CHARACTERS: Final = 200_000  # PostgreSQL keeps at most 1 MiB of words for a row
-_QUERY_WORDS: Final = 64
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words by which a text is found.
-
-    Example:
-        >>> words_of('A CAFÉ: "green_tea" OR 茶道')
-        ['a', 'cafe', 'green', 'tea', 'or', '茶', '道']
-    """
-    plain = unicodedata.normalize("NFKD", text[:_TEXT_CHARACTERS]).casefold()[:_TEXT_CHARACTERS]
-    marked = "".join(each for each in plain if unicodedata.category(each) != "Mn")
-    return [word[:_WORD_CHARACTERS] for word in _WORD.findall(marked)]
 
 
 def scope_of(namespace: str) -> dict[str, str]:
@@ -116,7 +95,7 @@ class Memories(ABC, Generic[ConnectionT]):
 
     def by_words(self, connection: ConnectionT, scope: Scope, query: str, limit: int) -> list[tuple[Any, ...]]:
         """Return the rows of the entries with words of a query, the best first."""
-        words = list(islice(dict.fromkeys(words_of(query)), _QUERY_WORDS))
+        words = sought_words(query)
         if not words:
             return []
         return self._do(connection, "by_words", {**scope, "query": self._match(words), "limit": limit})

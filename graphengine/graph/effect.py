@@ -84,7 +84,9 @@ ONCE: Final = Once()
 
 def once_of(effect: Effect | None) -> Once | None:
     """Return how an effect is treated that must not be repeated; None if it may be."""
-    return ONCE if effect == "once" else effect if isinstance(effect, Once) else None
+    if isinstance(effect, Once):
+        return effect
+    return ONCE if effect == "once" else None
 
 
 def kind_of(effect: Effect | None) -> EffectKind | None:

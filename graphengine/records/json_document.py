@@ -400,6 +400,7 @@ class Side(Part):
         seq: The compared step.
         parted_at: Its first step that the other run does not have; null if there is none.
         begins: The update that it branched off with.
+        changed: What that update changed.
         way: The steps since that chose an edge.
         usage: All that it spent on models.
         spent: What it spent since they diverged.
@@ -411,6 +412,7 @@ class Side(Part):
     seq: int
     parted_at: int | None
     begins: Sequence[Any] | None
+    changed: Sequence[Difference]
     way: Sequence[Waypoint]
     usage: Usage
     spent: SpentSince
@@ -456,6 +458,7 @@ def _side(side: run_diff.Side) -> Side:
         seq=side.snapshot.seq,
         parted_at=side.parts_at,
         begins=side.begins.update if side.begins is not None else None,
+        changed=side.changed,
         way=[msgspec.convert(step_document(step), Waypoint, from_attributes=True) for step in side.path],
         usage=usage_from(side.snapshot.usage),
         spent=SpentSince(**figures_of(side.spent), steps=side.steps, seconds=side.seconds),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from graphengine.errors import InputError, UnknownRun
 from graphengine.history.load import At, load_snapshot
 from graphengine.records import retention as pruning
 from graphengine.records.run_waits import RunWait, run_waits_of
+from graphengine.records.search import wanted_of
 from graphengine.records.selection import STATUSES, Wanted, newest
+from graphengine.records.trends import Trends
+from graphengine.records.trends import trends as trends_of
 from graphengine.runner import runner as core
 from graphengine.runner.arguments import checked_tags
 from graphengine.runner.runner import as_shown
@@ -17,7 +21,6 @@ from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import timedelta
 
     from graphengine.records.run_diff import Difference
     from graphengine.records.spending import Spent
@@ -40,8 +43,9 @@ class Page(list[T]):
 class Records(core.Runner):
     """A Runner that also lists, reads, compares, tags and removes recorded runs."""
 
-    async def runs(
+    async def runs(  # noqa: PLR0913 - each selects runs
         self,
+        search: str = "",
         *,
         status: str | None = None,
         graph: str | None = None,
@@ -52,6 +56,10 @@ class Records(core.Runner):
         """Return the recorded runs, the newest first, whichever process drives them.
 
         Args:
+            search: Only runs that these words find, as on the command line: `"timeout status:failed"`. A run is found
+                by the words of its id, graph, tags and first input, and of what it waits for or why it ended, or by
+                their beginnings, in any order and case. The filters are `status:`, `graph:`, `tag:`, `since:`,
+                `after:`, `before:` and `cost>`.
             status: Only runs with this status: `running`, `waiting`, `finished`, `stopped` or `failed`; `queued` for a
                 running run that no process has driven yet, `interrupted` for one that no process drives any more;
                 `running` then are those that one drives.
@@ -61,7 +69,7 @@ class Records(core.Runner):
             before: The id of the last run of a page, for the next page.
 
         Raises:
-            InputError: There is no such status, or the limit is below 1.
+            InputError: There is no such status, a filter of the search has no such value, or the limit is below 1.
             UnknownRun: There is no run `before`.
 
         Example:
@@ -69,8 +77,10 @@ class Records(core.Runner):
             ...     async with Runner() as runner:
             ...         await runner.start(count, run_id="first", tags=["nightly"]).result()
             ...         print([(info.id, info.status) for info in await runner.runs(tag="nightly")])
+            ...         print([info.id for info in await runner.runs("FIRST since:1h")])
             >>> asyncio.run(main())
             [('first', 'finished')]
+            ['first']
         """
         self._lives.check_usable()
         if status is not None and status not in STATUSES:
@@ -78,10 +88,40 @@ class Records(core.Runner):
         if limit < 1:
             raise InputError(f"runs(limit={limit})", repair="give 1 or more")
         await self.store.open()
-        found = await newest(self.store, Wanted(limit + 1, status, graph, tag, before=before))
+        found = await newest(self.store, wanted_of(search, Wanted(limit + 1, status, graph, tag, before=before)))
         page = Page(map(as_shown, found[:limit]))
         page.more = len(found) > limit
         return page
+
+    async def trends(
+        self, search: str = "", *, by: Literal["graph", "tag"] = "graph", every: timedelta = timedelta(days=1)
+    ) -> Trends:
+        """Return how many runs there were, how they ended, and what they lost, cost and took, over time.
+
+        They are computed from the summaries of the runs, which are written when a run's status changes: what a running
+        run spends is not in them yet.
+
+        Args:
+            search: Only runs that these words find, as for `runs`.
+            by: Group them by graph or by tag; a run with several tags counts for each, one without tags for none.
+            every: The length of an interval; a run belongs to the one in which it began.
+
+        Raises:
+            InputError: An argument is not valid.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         for _ in range(2):
+            ...             await runner.start(count).result()
+            ...         for each in (await runner.trends("since:1d")).trends:
+            ...             print(each.name, each.runs, dict(each.statuses), each.cost_usd)
+            >>> asyncio.run(main())
+            count 2 {'finished': 2} 0.0
+        """
+        self._lives.check_usable()
+        await self.store.open()
+        return await trends_of(self.store, search, by=by, every_seconds=every.total_seconds())
 
     async def waits(
         self, run_id: str | None = None, *, graph: str | None = None, limit: int = 100, before: str | None = None

@@ -61,6 +61,7 @@ class Side:
         info: The store's facts about it.
         snapshot: Its snapshot at the compared step.
         begins: The step that it branched off with, if that is the first one that is not shared.
+        changed: What that step changed in the state of the run's own graph.
         path: The steps that decided its path after the last shared step.
         parts_at: The seq of the first of them that the other did not take; None if there is none.
         spent: What models cost since they diverged; the whole run's cost if they share no step.
@@ -71,6 +72,7 @@ class Side:
     info: RunInfo
     snapshot: Snapshot
     begins: Step | None
+    changed: Sequence[Difference]
     path: Sequence[Step]
     parts_at: int | None
     spent: Usage
@@ -131,6 +133,7 @@ async def diff(
             await store.info(run_id),
             end,
             steps[0] if steps and steps[0].kind == "branched" else None,
+            await _changed(store, run_id, before, steps),
             path,
             path[alike].seq if alike < len(path) else None,
             spent_since(before.usage, end.usage),
@@ -141,6 +144,14 @@ async def diff(
     ]
     changed = differences(ends[0].root.values, ends[1].root.values)
     return RunDiff(sides[0], sides[1], shared, alike, changed, await _setup(store, ends, own))
+
+
+async def _changed(store: RunStore, run_id: str, before: Snapshot, steps: Sequence[Step]) -> list[Difference]:
+    """Return what a branch changed in the state before its first step."""
+    if not steps or steps[0].kind != "branched":
+        return []
+    after = await load_snapshot(store, run_id, steps[0].seq)
+    return differences(before.root.values, after.root.values)
 
 
 async def _setup(store: RunStore, ends: Sequence[Snapshot], own: Sequence[Sequence[Step]]) -> list[str]:

@@ -11,7 +11,7 @@ from graphengine.stores.base import status_of
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from graphengine.stores.base import RunInfo, Status, Store
+    from graphengine.stores.base import Page, RunInfo, Status, Store
 
 _PAGE: Final = 200
 NEWEST: Final = 1000
@@ -35,6 +35,10 @@ class Wanted:
         older_seconds: The least age of their last step, in seconds.
         newer_seconds: The greatest age of their last step, in seconds.
         before: The id of a run; only those after it in this order.
+        text: Words that find them; see `Store.runs`.
+        begun_after: They began then or later, epoch seconds.
+        begun_before: They began before then.
+        cost_above: Models cost more, US dollars, until their status last changed; an unknown cost is not more.
     """
 
     limit: int
@@ -44,11 +48,16 @@ class Wanted:
     older_seconds: float | None = None
     newer_seconds: float | None = None
     before: str | None = None
+    text: str | None = None
+    begun_after: float | None = None
+    begun_before: float | None = None
+    cost_above: float | None = None
 
     def __str__(self) -> str:
         """Return the criteria in words, to follow `no runs`; "" if there are none."""
-        named = (("status", self.status), ("graph", self.graph), ("tag", self.tag))
+        named = (("status", self.status), ("graph", self.graph), ("tag", self.tag), ("the words", self.text))
         text = " and".join(f" with {name} {given}" for name, given in named if given)
+        text += " that began then" if self.begun_after is not None or self.begun_before is not None else ""
         text += " whose last step is older" if self.older_seconds is not None else ""
         return text + (" whose last step is newer" if self.newer_seconds is not None else "")
 
@@ -59,7 +68,24 @@ class Wanted:
             (self.status is None or status_of(info) == self.status)
             and (self.older_seconds is None or old >= self.older_seconds)
             and (self.newer_seconds is None or old <= self.newer_seconds)
+            and (
+                self.cost_above is None
+                or (info.summary is not None and (info.summary.cost_usd or 0.0) > self.cost_above)
+            )
         )
+
+    def page(self, limit: int, before: str | None) -> Page:
+        """Return the criteria that the store checks, as it takes them, for a page after a run."""
+        return {
+            "limit": limit,
+            "before": before,
+            "status": stored_status(self.status),
+            "graph": self.graph,
+            "tag": self.tag,
+            "text": self.text,
+            "begun_after": self.begun_after,
+            "begun_before": self.begun_before,
+        }
 
 
 def stored_status(shown: str | None) -> Status | None:
@@ -100,15 +126,16 @@ async def unfinished(store: Store, newer_seconds: float | None = None) -> AsyncI
 
 async def _all(store: Store, wanted: Wanted) -> AsyncIterator[RunInfo]:
     """Yield the runs that match as far as the store checks, page by page."""
-    status = stored_status(wanted.status)
     before = wanted.before
+    limit = wanted.limit if 0 < wanted.limit < _PAGE else _PAGE
     while True:
-        page = await store.runs(limit=_PAGE, status=status, graph=wanted.graph, tag=wanted.tag, before=before)
-        for info in page:
+        found = await store.runs(**wanted.page(limit, before))
+        for info in found:
             yield info
-        if len(page) < _PAGE:
+        if len(found) < limit:
             return
-        before = page[-1].id
+        limit = _PAGE
+        before = found[-1].id
 
 
 async def hint_of(store: Store, wanted: Wanted) -> str:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from graphengine.engine.claim import Moved
-from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
+from graphengine.engine.events import BranchedOff, Resumed, RunStarted, StopAsked
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.ready import next_due, runnable_frame
 from graphengine.engine.redaction import Redactor, check_secrets, words_for
@@ -99,7 +99,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
         repair = "give less, or raise Sizes(state_bytes=…)"
         raise InputError(text, where=f"run {life.id}", repair=repair, code=TooLarge.code)
     driving = await life.claimed(Snapshot(), initial.size_bytes)
-    event = Begun(
+    event = RunStarted(
         now=driving.time.now(),
         run_id=life.id,
         values=initial.values,
@@ -294,7 +294,7 @@ async def resume(
         raise
     finally:
         shared.opening -= 1
-        shared.quieter.set()  # also if it was refused: a run that is to be driven alone may wait for that
+        shared.fewer_driven.set()  # also if it was refused: a run that is to be driven alone may wait for that
 
 
 async def _looked(life: Life[Any], taken: ClaimedRun | None) -> Look:

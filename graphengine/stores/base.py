@@ -527,7 +527,9 @@ class Store(RunStore, QueueStore, Protocol):
             graph: Only those of this graph.
             tag: Only those with this tag.
             before: The id of the last one seen, for paging.
-            text: Only those whose id contains this text.
+            text: Only those that are found by each of its words, in any order and case; see `stores.words`. They are
+                found by the beginnings of the words of their ids, graphs, tags and first inputs, and of what they wait
+                for or why they ended.
             begun_after: Only those that began at this time or later, epoch seconds.
             begun_before: Only those that began before this time.
 

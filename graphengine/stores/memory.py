@@ -43,9 +43,10 @@ from graphengine.stores.refusals import (
     unknown_step,
 )
 from graphengine.stores.snapshots import MIN_ROWS
+from graphengine.stores.words import has_all, input_text, sought_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from typing_extensions import Unpack
 
@@ -90,8 +91,17 @@ class _Log:
         """Return whether it is one of the runs of which a page is asked."""
         tag, text, end = page.get("tag"), page.get("text"), page.get("begun_before")
         is_of = page.get("status") in {None, self.status} and page.get("graph") in {None, self.info.graph}
-        is_of = is_of and (tag is None or tag in self.tags) and (text is None or text in self.info.id)
+        is_of = is_of and (tag is None or tag in self.tags)
+        is_of = is_of and (not text or has_all(sought_words(text), self.texts()))
         return is_of and (page.get("begun_after") or -inf) <= self.info.created_at < (inf if end is None else end)
+
+    def texts(self) -> Iterator[str | None]:
+        """Yield the texts by whose words it is found."""
+        yield from (self.info.id, self.info.graph, *self.tags, None if self.summary is None else self.summary.reason)
+        log: _Log | None = self
+        while log is not None:
+            yield input_text(log.steps[0] if log.steps else None)
+            log = log.parent
 
     def shot(self, upto: int) -> tuple[int, bytes] | None:
         """Return the newest snapshot at or before a seq, its own or its parents'."""

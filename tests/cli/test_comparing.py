@@ -32,7 +32,7 @@ def test_diff_shows_where_two_runs_diverge(invoke: Invoke) -> None:
     assert max(map(len, lines)) <= 80
     assert lines[:2] == ["a  run one of counter, finished at step 4", "b  run two of counter, finished at step 6"]
     assert "they share steps 1 to 2" in lines
-    assert "b branched off with n = 0" in lines
+    assert "b branched off with n = 0 (was 1)" in lines
     assert "they took the same path for 1 step, then diverge: a at step 4, b at step 5" in lines
     rows = [re.split(r"\s{2,}", line) for line in lines if "more" in line]
     assert rows == [
@@ -51,7 +51,7 @@ def test_a_diff_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
     made = document(invoke("diff", "three", "four", "--json").stdout)
     assert list(made) == ["schema", "shared", "alike", "first", "second", "differences", "setup"]
     assert made["shared"] == {"run_id": "one", "seq": 2}
-    side = ["run_id", "graph", "status", "seq", "parted_at", "begins", "way", "usage", "spent"]
+    side = ["run_id", "graph", "status", "seq", "parted_at", "begins", "changed", "way", "usage", "spent"]
     assert list(made["first"]) == list(made["second"]) == side
     assert (made["first"]["run_id"], made["second"]["run_id"]) == ("three", "four")
     assert made["second"]["begins"] is None  # it branched from their common ancestor after the step they share
@@ -60,6 +60,17 @@ def test_a_diff_document_has_the_schema_and_nothing_else(invoke: Invoke) -> None
     assert list(edge[0]) == ["seq", "path", "kind", "node", "visit", "attempt", "edge", "targets"]
     assert set(made["first"]["spent"]) == {*made["first"]["usage"], "steps", "seconds"}
     assert (made["alike"], made["first"]["parted_at"], made["second"]["parted_at"]) == (1, 6, 5)
+
+
+def test_changed_texts_are_shown_by_the_words_that_differ(invoke: Invoke) -> None:
+    """Of a branch that changed one word of a long text, that word, what it was, and a few words around it."""
+    text = "The tide rises at noon, and " + "all of the boats leave the harbour before the wind turns " * 3
+    invoke("run", "counter", "--run-id", "one", "--input", f"text={text}")
+    invoke("branch", "one", "--at", "1", "--run-id", "two", "--set", f"text={text.replace('rises', 'falls')}")
+    found = invoke("diff", "one", "two").stdout.splitlines()
+    changed = "text: The tide [-rises-] {+falls+} at noon, and all of …"
+    assert found[found.index("b branched off with a change of") + 1].strip() == changed
+    assert changed in [line.strip() for line in found[found.index("their states differ in 1 place:") :]]
 
 
 AGENT = """

@@ -92,6 +92,17 @@ def test_runs_and_tags_are_offered_from_the_database(tried: Path) -> None:
     assert values("graphengine show --store elsewhere.db |") == ["tides"]
 
 
+def test_the_filters_of_a_search_are_offered_with_their_values(tried: Path) -> None:
+    """Statuses, tags, graphs and ages; also in bash, which takes a word apart at its colon."""
+    assert values("graphengine runs status:f") == ["status:finished", "status:failed"]
+    assert values("graphengine runs tides ta") == ["tag:nightly"]
+    assert values("graphengine runs graph:re") == ["graph:review"]
+    assert "since:7d" in values("graphengine runs |")
+    assert values("graphengine runs status : st") == ["stopped"]
+    assert values("graphengine runs tag :") == ["nightly"]
+    assert values("graphengine runs tides") == []
+
+
 def test_words_that_a_shell_would_evaluate_are_not_offered(tried: Path) -> None:
     """A run's id and a file's name can be any text; bash inserts completions without quotes."""
     (tried / "flows" / "$(id).py").write_text("")

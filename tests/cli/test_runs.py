@@ -142,3 +142,58 @@ def test_an_impossible_command_suggests_a_possible_one(
     invoke("run", "flows/broken.py", "--run-id", "broken")
     found = invoke(*words)
     assert message in found.stdout + found.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (["FIRST"], ["first"]),
+        (["valueerror", "tall"], ["second"]),
+        (["tally ValueError kept"], ["second"]),
+        (["coun", "status:finished", "tag:kept"], ["first"]),
+        (["graph:counter", "since:1h"], ["third", "first"]),
+        (["counter", "--tag", "kept"], ["first"]),
+        (["before:2026-01-01"], []),
+        (["cost>0.5"], []),
+        (["error:ValueError"], []),
+        (["ounter"], []),
+    ],
+)
+def test_words_find_runs(recorded: Invoke, words: list[str], left: list[str]) -> None:
+    """Words of ids, graphs, tags and endings, or their beginnings, with filters among them and options beside them."""
+    assert ids(recorded, *words) == left
+
+
+def test_a_search_that_finds_nothing_says_for_what(recorded: Invoke) -> None:
+    """The words are named, and a filter with a value that it cannot have is an error with a repair."""
+    assert (
+        "no runs with status failed and with the words nowhere in"
+        in recorded("runs", "nowhere", "status:failed").stderr
+    )
+    for word, repair in (
+        ("status:fialed", "did you mean 'failed'?"),
+        ("since:week", "how long ago they began at most, e.g. 7d"),
+        ("tag:", "give a tag"),
+        ("after:soon", "e.g. 2026-01-31"),
+    ):
+        found = recorded("runs", word)
+        assert found.exit_code == 2
+        assert repair in found.stderr
+    assert "is given twice" in recorded("runs", "status:failed", "--status", "finished").stderr
+
+
+def test_trends_add_up_the_runs_of_an_interval(recorded: Invoke) -> None:
+    """By graph or tag, for the runs that a search finds; on a terminal and as a document."""
+    made = document(recorded("runs", "--trends", "--json").stdout)
+    rows = [(each["name"], each["runs"], each["statuses"]) for each in made["trends"]]
+    assert rows == [("counter", 2, {"finished": 2}), ("tally", 1, {"failed": 1})]
+    assert made["every_seconds"] == 86_400
+    assert made["trends"][0]["since"] % 86_400 == 0
+    assert made["trends"][0]["median_seconds"] <= made["trends"][0]["p95_seconds"] <= made["trends"][0]["seconds"]
+    by_tag = document(recorded("runs", "--trends", "--by", "tag", "--every", "1w", "--json").stdout)
+    assert [(each["name"], each["statuses"]) for each in by_tag["trends"]] == [("kept", {"failed": 1, "finished": 1})]
+    (heading, line) = recorded("runs", "--trends", "tally").stdout.splitlines()
+    assert heading.split()[:4] == ["since", "(UTC)", "graph", "runs"]
+    assert line.split()[1:4] == ["tally", "1", "1"]
+    refused = recorded("runs", "--trends", "--newer-than", "1d")
+    assert (refused.exit_code, "since" in refused.stderr) == (2, True)

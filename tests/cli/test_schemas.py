@@ -41,7 +41,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "schedule pause": [("schedule pause nightly", "Schedules")],
     "schedule resume": [("schedule resume nightly", "Schedules")],
     "schedule remove": [("schedule remove nightly", "Schedules")],
-    "runs": [("runs", "Runs"), ("runs --tree", "Tree")],
+    "runs": [("runs", "Runs"), ("runs --tree", "Tree"), ("runs --trends", "Trends")],
     "show": [
         ("show tides", "Run"),
         ("show tides-2", "Run"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from graphengine.errors import RunnerClosed, UnknownRun
-from graphengine.stores.base import Append
+from graphengine.stores.base import Append, Summary
 from tests.conformance.store_kit import (
     StoreSuite,
     append,
@@ -190,12 +190,13 @@ class GrowingStores(StoreSuite):
         by_minute = [("g", "finished", 60, 2), ("g", "running", 0, 1), ("h", "running", 0, 1)]
         assert sorted(await store.counts(every_seconds=60)) == by_minute
         assert sorted(await store.counts(tag="x")) == [("g", "finished", 0, 1), ("h", "running", 0, 1)]
-        assert sorted(await store.counts(text="2")) == [("g", "finished", 0, 1)]
-        assert sorted(await store.counts(text="2", tag="x")) == []
+        assert sorted(await store.counts(text="R2")) == [("g", "finished", 0, 1)]
+        assert sorted(await store.counts(text="r2", tag="x")) == []
+        assert sorted(await store.counts(text="x g", every_seconds=60)) == [("g", "finished", 60, 1)]
 
     @scenario
     async def test_runs_are_listed_by_text_and_time(self, store: Store) -> None:
-        """`text` is part of the id; `begun_after` includes its time, `begun_before` does not; all can be combined."""
+        """`text` is words; `begun_after` includes its time, `begun_before` does not; all can be combined."""
         for n in range(8):
             fence = await new_run(store, f"{'ab%Ä'[n % 4]}-{n}", created_at=float(n), graph=f"g{n % 2}")
             await store.tag(f"{'ab%Ä'[n % 4]}-{n}", ["x"] if n > 3 else ["y"])
@@ -205,18 +206,50 @@ class GrowingStores(StoreSuite):
         async def ids(**wanted: Any) -> list[str]:
             return [info.id for info in await store.runs(**wanted)]
 
-        assert await ids(text="a") == ["a-4", "a-0"]
-        assert await ids(text="%") == ["%-6", "%-2"]
-        assert await ids(text="Ä-") == ["Ä-7", "Ä-3"]
+        assert await ids(text="B") == ["b-5", "b-1"]
+        assert await ids(text="ä 7") == await ids(text="7-A") == ["Ä-7"]
         assert await ids(text="nothing") == []
+        assert await ids(text="%", limit=1) == await ids(limit=1), "no word selects every run"
         assert await ids(begun_after=5.0) == ["Ä-7", "%-6", "b-5"]
         assert await ids(begun_before=2.0) == ["b-1", "a-0"]
         assert await ids(begun_after=1.0, begun_before=3.0) == ["%-2", "b-1"]
         assert await ids(begun_after=1.0, before="b-5", limit=2) == ["a-4", "Ä-3"]
         assert await ids(begun_before=4.0, before="b-5") == ["Ä-3", "%-2", "b-1", "a-0"]
-        assert await ids(text="-", tag="x", graph="g1") == ["Ä-7", "b-5"]
+        assert await ids(text="g1", tag="x") == await ids(text="x", graph="g1") == ["Ä-7", "b-5"]
         assert await ids(begun_before=6.5, tag="x", begun_after=5.0) == ["%-6", "b-5"]
-        assert await ids(text="-", status="finished", begun_after=1.0) == ["%-6", "Ä-3"]
+        assert await ids(text="g", status="finished", begun_after=1.0) == ["%-6", "Ä-3"]
+        assert await ids(text="g1", before="b-5", limit=1) == ["Ä-3"]
+
+    @scenario
+    async def test_runs_are_found_by_their_words(self, store: Store) -> None:
+        """Words of id, graph, tags, first input and ending, whole or begun, in any order and case; of branches too."""
+        await new_run(store, "order-4711", graph="shop")
+        first = step(1, value={"topic": "Die Äpfel\nund Birnen", "n": [42]})
+        await store.create(run_info("said"), [first], {"nodes": []})
+        fence = await store.create(replace(run_info("said-2"), tags=("Früh",)), [first, step(2)], {"nodes": []})
+        bough = await branch(store, "bough", "said-2", at=2, count=1)
+        why = Summary("write: TimeoutError: no answer", "failed")
+        await append(store, Append("said-2", fence, [step(3)], "failed", summary=why))
+
+        async def ids(text: str) -> set[str]:
+            return {info.id for info in await store.runs(text=text)}
+
+        for number in range(600):  # some stores gather runs before they index them
+            if number in {0, 599}:
+                assert await ids("4711 SHOP order") == {"order-4711"}
+                assert await ids("apfel birn") == await ids("42 ÄPFEL") == {"said", "said-2", "bough"}
+                assert await ids("timeouterror apfel fruh") == await ids("Früh") == {"said-2"}
+                assert await ids("timeouterror shop") == await ids("pfel") == await ids("set") == set()
+                await store.tag("order-4711", ["kept"])
+                assert await ids("kept") == {"order-4711"}
+                await store.tag("order-4711", remove=["kept"])
+                assert await ids("kept") == set()
+            await store.create(run_info(f"other-{number}"), [step(1)], {"nodes": []})
+        await append(store, Append("bough", bough, [step(4)], "failed", summary=why))
+        assert await ids("timeouterror") == {"said-2", "bough"}
+        assert await remove(store, "bough", "said-2") == {}
+        assert await ids("timeouterror") == set()
+        assert await ids("birnen") == {"said"}
 
     @scenario
     async def test_ids_by_their_beginning(self, store: Store) -> None:

@@ -90,7 +90,6 @@ EMPTY: dict[str, Callable[[Runner, str], Awaitable[Any]]] = {
     "due(graphs)": lambda runner, text: runner.store.due(0.0, graphs=[text]),
     "ids": lambda runner, text: runner.store.ids(text),
     "counts(tag)": lambda runner, text: runner.store.counts(tag=text),
-    "counts(text)": lambda runner, text: runner.store.counts(text=text),
 }
 
 

@@ -2,7 +2,7 @@
 
 -- name: append
 SELECT run, fence, driver, last, status FROM append(
-    %s::text, %s::bigint[], %s::integer[], %s::integer[], %s::text[], %s::float8[], %s::text[],
+    %s::text, %s::bigint[], %s::integer[], %s::integer[], %s::text[], %s::float8[], %s::text[], %s::text[],
     %s::bigint[], %s::integer[], %s::float8[], %s::integer[], %s::text[],  %s::bigint[], %s::bigint[],
     %s::bigint[], %s::integer[], %s::integer[], %s::text[],  %s::bigint[], %s::text[], %s::text[], %s::integer[],
     %s::bytea[], %s::text[],  %s::bigint[], %s::integer[], %s::integer[], %s::boolean[], %s::bytea[]
@@ -10,7 +10,8 @@ SELECT run, fence, driver, last, status FROM append(
 
 -- name: append_last
 SELECT append_last(
-    %s::text, %s::bigint, %s::integer, %s::integer, %s::float8, %s::integer, %s::text, %s::text, %s::float8, %s::text
+    %s::text, %s::bigint, %s::integer, %s::integer, %s::float8, %s::integer, %s::text, %s::text, %s::float8, %s::text,
+    %s::text
 );
 
 -- name: append_step
@@ -37,12 +38,12 @@ JOIN steps AS s ON s.run = %s::bigint AND s.seq = x.seq AND s.at = x.at AND s.su
 SELECT x.id, c.outcome, c.key, c.fence, c.rows, c.row_bytes, c.shot_bytes
 FROM (SELECT %s::text AS owner, %s::text[] AS prints, %s::text[] AS bodies, %s::integer[] AS sums) AS o, unnest(
     %s::integer[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[],
-    %s::integer[], %s::float8[], %s::integer[], %s::text[],
+    %s::text[], %s::text[], %s::text[], %s::integer[], %s::float8[], %s::integer[], %s::text[],
     %s::text[], %s::integer[], %s::text[], %s::text[], %s::boolean[], %s::text[]
-) AS x (graph_spec, token, id, graph, status, created_at, due_at, seq, at, sum, body,
+) AS x (graph_spec, token, id, graph, status, created_at, due_at, name_words, words, end_words, seq, at, sum, body,
         queue, priority, key, summary, is_queued, channel), create_run(
     o.owner, x.token, x.id, x.graph, o.prints[x.graph_spec], o.bodies[x.graph_spec], o.sums[x.graph_spec],
-    x.status, x.created_at, x.due_at, NULL, 0, '{}', ARRAY[x.seq], ARRAY[x.at], ARRAY[x.sum], ARRAY[x.body],
+    x.status, x.created_at, x.due_at, NULL, 0, '{}', '{}', x.name_words, x.words, x.end_words, ARRAY[x.seq], ARRAY[x.at], ARRAY[x.sum], ARRAY[x.body],
     '{}', '{}', '{}', '{}', '{}', x.queue, x.priority, x.key, x.summary, x.is_queued, x.channel
 ) AS c;
 
@@ -50,6 +51,7 @@ FROM (SELECT %s::text AS owner, %s::text[] AS prints, %s::text[] AS bodies, %s::
 SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_run(
     %s::text, %s::bigint, %s::text, %s::text, %s::text, %s::text, %s::integer,
     %s::text, %s::float8, %s::float8, %s::text, %s::integer, %s::text[],
+    %s::text[], %s::text, %s::text, %s::text,
     %s::integer[], %s::float8[], %s::integer[], %s::text[],  %s::bytea[], %s::text[], %s::integer[], %s::integer[], %s::bytea[],
     %s::text, %s::integer, %s::text, %s::text, %s::boolean, %s::text
 );
@@ -70,7 +72,7 @@ SELECT retire(%s::text, %s::text);
 SELECT is_known, is_new FROM post(%s::bigint, %s::text, %s::text, %s::text, %s::text, %s::text, %s::integer);
 
 -- name: tag
-SELECT is_known, tags FROM tag_run(%s::text, %s::text[], %s::text[]);
+SELECT is_known, tags FROM tag_run(%s::text, %s::text[], %s::text[], %s::text[]);
 
 -- name: remove
 SELECT remove_run(%s::text, %s::bigint, %s::text, %s::text, %s::integer, %s::text[]);
@@ -133,9 +135,36 @@ SELECT pg_current_snapshot()::text;
 -- name: counts
 SELECT r.graph, r.status, coalesce(floor(r.created_at / %(every)s::float8) * %(every)s::float8, 0) AS since, count(*)
 FROM runs AS r
-WHERE (%(text)s::text IS NULL OR strpos(r.id, %(text)s::text) > 0)
-    AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
+WHERE (%(query)s::text IS NULL OR r.key IN (
+        SELECT w.run FROM run_words AS w WHERE (w.named || w.begun || w.tags || w.ended) @@ %(query)s::tsquery
+    )) AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
 GROUP BY 1, 2, 3;
+
+-- name: newest_found
+-- Of the newest runs only: what many runs have is found soon, without reading all that have it. OFFSET 0 lets the words
+-- of these runs alone be read, whatever the planner expects.
+SELECT n.key FROM (
+    SELECT r.key, r.created_at, r.id FROM runs AS r WHERE
+    (%(graph)s::text IS NULL OR r.graph = %(graph)s::text) AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
+    AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
+    AND (r.created_at, r.id) < (%(created_at)s::float8, %(id)s::text) AND r.created_at <= %(created_at)s::float8
+    AND r.created_at >= %(begun_after)s::float8 AND r.created_at < %(begun_before)s::float8
+    ORDER BY r.created_at DESC, r.id DESC LIMIT 1000
+) AS n, LATERAL (
+    SELECT FROM run_words AS w WHERE w.run = n.key AND (w.named || w.begun || w.tags || w.ended) @@ %(query)s::tsquery OFFSET 0
+) AS w
+ORDER BY n.created_at DESC, n.id DESC LIMIT %(limit)s;
+
+-- name: found
+-- OFFSET 0 again: through the index of words, and not through all runs.
+SELECT r.key FROM (
+    SELECT w.run FROM run_words AS w WHERE (w.named || w.begun || w.tags || w.ended) @@ %(query)s::tsquery OFFSET 0
+) AS found JOIN runs AS r ON r.key = found.run WHERE
+    (%(graph)s::text IS NULL OR r.graph = %(graph)s::text) AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
+    AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
+    AND (r.created_at, r.id) < (%(created_at)s::float8, %(id)s::text) AND r.created_at <= %(created_at)s::float8
+    AND r.created_at >= %(begun_after)s::float8 AND r.created_at < %(begun_before)s::float8
+ORDER BY r.created_at DESC, r.id DESC LIMIT %(limit)s;
 
 -- name: branches
 SELECT f.* FROM run_facts AS f

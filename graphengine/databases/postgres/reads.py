@@ -19,6 +19,7 @@ from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.state.json_values import is_name
 from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, OwnerInfo, RunInfo, read_summary
 from graphengine.stores.refusals import damaged, unknown_run, unknown_step
+from graphengine.stores.words import sought_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -299,10 +300,17 @@ _FILTERS: Final = {
     "status": "f.status = %(status)s",
     "graph": "f.graph = %(graph)s",
     "tag": "t.tag = %(tag)s",
-    "text": "strpos(f.id, %(text)s) > 0",
     "begun_after": "f.created_at >= %(begun_after)s::float8",
     "begun_before": "f.created_at < %(begun_before)s::float8",
 }
+
+
+_EVERY_RUN: Final = {"graph": None, "status": None, "tag": None, "begun_after": -math.inf, "begun_before": math.inf}
+
+
+def query_of(text: str | None) -> str | None:
+    """Return the query that finds the runs with the words of a text; None if it has no words."""
+    return " & ".join(f"'{word}':*" for word in sought_words(text or "")) or None
 
 
 def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo]:
@@ -321,6 +329,10 @@ def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo
     given = {name: value for name, value in page.items() if name in _FILTERS and value is not None}
     if not all(is_name(value) for value in given.values() if isinstance(value, str)):
         return []
+    values = {**given, "created_at": created_at, "id": run_id, "limit": clamped(limit)}
+    query = query_of(page.get("text"))
+    if query is not None:
+        return [from_facts(row, own) for row in facts_of(connection, _found(connection, _EVERY_RUN | values, query))]
     # The index of tags has the time too, so that only one page of the runs of a tag is read.
     source, at = ("tags AS t JOIN run_facts AS f ON f.key = t.run", "t") if "tag" in given else ("run_facts AS f", "f")
     where = [_FILTERS[name] for name in given]
@@ -330,8 +342,16 @@ def runs(connection: Connection, own: Own, **page: Unpack[Page]) -> list[RunInfo
     ]
     order = f"ORDER BY {at}.created_at DESC, f.id DESC LIMIT %(limit)s"
     statement = f"SELECT f.* FROM {source} WHERE {' AND '.join(where)} {order}"  # noqa: S608 - of our own texts
-    values = {**given, "created_at": created_at, "id": run_id, "limit": clamped(limit)}
     return [from_facts(row, own) for row in connection.execute(statement.encode(), values).fetchall()]
+
+
+def _found(connection: Connection, values: Mapping[str, Any], query: str) -> list[int]:
+    """Return the keys of the newest runs with some words."""
+    values = {**values, "query": query}
+    keys = connection.execute(SQL["newest_found"], values).fetchall()
+    if len(keys) < values["limit"]:
+        keys = connection.execute(SQL["found"], values).fetchall()
+    return [key for (key,) in keys]
 
 
 def infos(connection: Connection, own: Own, run_ids: Sequence[str]) -> list[RunInfo]:
@@ -354,9 +374,10 @@ def counts(
     connection: Connection, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
 ) -> list[Count]:
     """Return how many runs there are by graph, status and interval."""
-    if not all(is_name(value) for value in (tag, text) if value is not None):
+    if tag is not None and not is_name(tag):
         return []
-    found = connection.execute(SQL["counts"], {"tag": tag, "text": text, "every": every_seconds or None})
+    values = {"tag": tag, "query": query_of(text), "every": every_seconds or None}
+    found = connection.execute(SQL["counts"], values)
     return [Count(*row) for row in found.fetchall()]
 
 

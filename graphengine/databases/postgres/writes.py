@@ -16,9 +16,10 @@ from graphengine.databases.long_texts import cut
 from graphengine.databases.postgres.queries import SQL, clamped, known, signed
 from graphengine.databases.sql import Claimed
 from graphengine.errors import RunIsDriven
-from graphengine.stores.base import summary_text
+from graphengine.stores.base import read_summary, summary_text
 from graphengine.stores.refusals import lease_lost, not_dense, run_exists, unknown_run, unknown_step
 from graphengine.stores.snapshots import Tail
+from graphengine.stores.words import folded, input_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -113,7 +114,13 @@ def one_step(addition: Addition) -> tuple[bytes, Sequence[Any]]:
         values = row.seq, row.at, row.sum, row.body, addition.key, addition.fence, addition.owner, row.seq
         return SQL["append_step"], values
     facts = addition.owner, addition.key, addition.fence, row.seq, row.at, row.sum, row.body
-    return SQL["append_last"], (*facts, addition.status, addition.due_at, addition.summary)
+    return SQL["append_last"], (
+        *facts,
+        addition.status,
+        addition.due_at,
+        addition.summary,
+        _end_words(addition.summary),
+    )
 
 
 def many_steps(additions: Sequence[Addition]) -> tuple[bytes, Sequence[Any]]:
@@ -135,6 +142,7 @@ def many_steps(additions: Sequence[Addition]) -> tuple[bytes, Sequence[Any]]:
         [each.status for each in additions],
         [each.due_at for each in additions],
         [each.summary for each in additions],
+        [_end_words(each.summary) for each in additions],
         [key for key, _ in rows],
         [row.seq for _, row in rows],
         [row.at for _, row in rows],
@@ -202,6 +210,8 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
         texts.add(0, row)
     body = to_json(graph_spec).decode()
     summary = None if info.summary is None else summary_text(info.summary)
+    begun = folded([input_text(steps[0] if steps else None)])
+    words = folded([info.id, info.graph]), begun, _end_words(summary) or ""
     in_queue = info.queue, info.priority, info.tenant or "", summary, info.queued, channel
     values = (
         owner,
@@ -217,6 +227,8 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
         None if info.parent is None else known(info.parent),
         0 if info.parent is None else clamped(info.parent_seq),
         list(info.tags),
+        [folded([each]) for each in info.tags],
+        *words,
         [row.seq for row in rows],
         [row.at for row in rows],
         [row.sum for row in rows],
@@ -252,17 +264,20 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
         return Claimed(key, fence, Tail())
 
     call = Call([info.id], SQL["create"], values, read, confirm, confirmed)
-    call.row = _new_run(values, info, rows, in_queue)
+    call.row = _new_run(values, info, rows, (words, in_queue))
     return call
 
 
-def _new_run(values: Sequence[Any], info: RunInfo, rows: Sequence[Row], in_queue: Sequence[Any]) -> NewRun | None:
+def _new_run(
+    values: Sequence[Any], info: RunInfo, rows: Sequence[Row], more: tuple[Sequence[Any], Sequence[Any]]
+) -> NewRun | None:
     if info.parent is not None or info.tags or len(rows) != 1 or rows[0].texts:
         return None
     owner, token, _, _, fingerprint, body, checksum, *_ = values
     facts = token, info.id, info.graph, info.status, info.created_at, info.due_at
     step = rows[0].seq, rows[0].at, rows[0].sum, rows[0].body
-    return NewRun(owner, fingerprint, (body, checksum), (*facts, *step, *in_queue))
+    words, in_queue = more
+    return NewRun(owner, fingerprint, (body, checksum), (*facts, *words, *step, *in_queue))
 
 
 def claim(run_id: str, owner: str, owed: Collection[int]) -> Call[Claimed]:
@@ -309,7 +324,8 @@ def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Call[tuple
             raise unknown_run(run_id)
         return tuple(sorted(tags))
 
-    return Call([run_id], SQL["tag"], (known(run_id), list(added), list(removed)), read)
+    added = list(added)
+    return Call([run_id], SQL["tag"], (known(run_id), added, [folded([each]) for each in added], list(removed)), read)
 
 
 def new_token() -> int:
@@ -343,6 +359,12 @@ class _Texts:
             self.places.append(place)
             self.in_snapshots.append(in_snapshot)
             self.digests.append(digest)
+
+
+def _end_words(summary: str | None) -> str | None:
+    """Return the words of what a run waits for, or why it ended; None if its summary did not change."""
+    kept = read_summary(summary)
+    return None if kept is None else folded([kept.reason])
 
 
 def _graph_spec_sum(fingerprint: str | None, body: str | None) -> int | None:

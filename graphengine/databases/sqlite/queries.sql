@@ -24,14 +24,12 @@ PRAGMA data_version;
 
 -- name: counts
 -- The index of graphs has every column.
-SELECT graph, status, CAST(created_at / :every AS INTEGER) * :every, count(*) FROM runs
-WHERE :text IS NULL OR instr(id, :text)
-GROUP BY 1, 2, 3;
+SELECT graph, status, CAST(created_at / :every AS INTEGER) * :every, count(*) FROM runs GROUP BY 1, 2, 3;
 
 -- name: counts_of_tag
 SELECT r.graph, r.status, CAST(r.created_at / :every AS INTEGER) * :every, count(*)
 FROM tags AS t CROSS JOIN runs AS r ON r.key = t.run
-WHERE t.tag = :tag AND (:text IS NULL OR instr(r.id, :text))
+WHERE t.tag = :tag
 GROUP BY 1, 2, 3;
 
 -- name: id_of
@@ -56,7 +54,7 @@ ORDER BY created_at DESC, id DESC LIMIT ?;
 
 -- name: runs_that_match
 SELECT * FROM run_facts
-WHERE (created_at, id) < (:created_at, :id) AND created_at >= :begun_after AND (:text IS NULL OR instr(id, :text))
+WHERE (created_at, id) < (:created_at, :id) AND created_at >= :begun_after
     AND (:graph IS NULL OR graph = :graph) AND (:status IS NULL OR status = :status)
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
@@ -64,7 +62,7 @@ ORDER BY created_at DESC, id DESC LIMIT :limit;
 -- CROSS JOIN: the tag's index returns them in order, so that only one page is read.
 SELECT f.* FROM tags AS t CROSS JOIN run_facts AS f ON f.key = t.run
 WHERE t.tag = :tag AND t.created_at <= :created_at AND (t.created_at, f.id) < (:created_at, :id)
-    AND t.created_at >= :begun_after AND (:text IS NULL OR instr(f.id, :text))
+    AND t.created_at >= :begun_after
     AND (:graph IS NULL OR f.graph = :graph) AND (:status IS NULL OR f.status = :status)
 ORDER BY t.created_at DESC, f.id DESC LIMIT :limit;
 

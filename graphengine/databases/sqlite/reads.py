@@ -14,6 +14,7 @@ from pydantic_core import to_json
 
 from graphengine.databases import checksums
 from graphengine.databases.checksums import message_place
+from graphengine.databases.sqlite import words
 from graphengine.databases.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.databases.sqlite.texts import Texts
 from graphengine.engine.step_json import decode_step
@@ -46,7 +47,7 @@ REPAIR: Final = "`graphengine doctor` shows what is damaged, `graphengine doctor
 
 _LARGEST_LIMIT: Final = 1 << 62
 _warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
-_EVERY_RUN: Final = {"status": None, "graph": None, "tag": None, "text": None, "begun_after": -math.inf}
+_EVERY_RUN: Final = {"status": None, "graph": None, "tag": None, "begun_after": -math.inf}
 _LISTINGS: Final[dict[tuple[str, ...], str]] = {
     (): "runs",
     ("status",): "runs_of_status",
@@ -136,11 +137,13 @@ def counts(
     every_seconds: float | None = None,
 ) -> list[Count]:
     """Return how many runs there are by graph, status and, if wanted, the time when they began."""
-    if not all(is_name(each) for each in (tag, text) if each is not None):
+    if tag is not None and not is_name(tag):
         return []
     every = math.inf if every_seconds is None else every_seconds
-    query = SQL["counts" if tag is None else "counts_of_tag"]
-    rows = connection.execute(query, {"every": every, "tag": tag, "text": text})
+    values = {"every": every, "tag": tag}
+    rows = words.select(connection, "counts", text, values) if text else None
+    if rows is None:
+        rows = connection.execute(SQL["counts" if tag is None else "counts_of_tag"], values).fetchall()
     return [Count(graph, status, since or 0.0, number) for graph, status, since, number in rows]
 
 
@@ -354,16 +357,18 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
     end = page.get("begun_before")
     if end is not None and end <= created_at:
         created_at, run_id = end, ""
-    if not all(is_name(str(given[name])) for name in ("tag", "text", "graph") if name in given):
+    if not all(is_name(str(given[name])) for name in ("tag", "graph") if name in given):
         return []
     listed = {name: given[name] for name in ("graph", "status") if name in given}
-    if given.keys() & {"tag", "text", "begun_after"}:
-        query = SQL["runs_of_tag" if "tag" in given else "runs_that_match"]
-        place = {"created_at": created_at, "id": run_id, "limit": limit}
-        rows = connection.execute(query, _EVERY_RUN | given | place)
+    values = _EVERY_RUN | given | {"created_at": created_at, "id": run_id, "limit": limit}
+    rows = words.select(connection, "runs", str(given["text"]), values) if "text" in given else None
+    if rows is not None:
+        pass
+    elif given.keys() & {"tag", "begun_after"}:
+        rows = connection.execute(SQL["runs_of_tag" if "tag" in given else "runs_that_match"], values).fetchall()
     else:
         query = SQL[_LISTINGS[tuple(listed)]]
-        rows = connection.execute(query, (*listed.values(), created_at, run_id, limit))
+        rows = connection.execute(query, (*listed.values(), created_at, run_id, limit)).fetchall()
     return [from_row(connection, row, onlooker).info for row in rows]
 
 

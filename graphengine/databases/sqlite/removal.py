@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
 
-from graphengine.databases.sqlite import texts
+from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.files import PAGE_BYTES, bytes_of_log
 from graphengine.databases.sqlite.queries import SQL, latest_format
 from graphengine.databases.sqlite.reads import KEY_BITS, from_row
@@ -76,6 +76,7 @@ def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo], lease: Lease
             continue
         for statement in ("trash_run", "drop_tags", "drop_earlier_graph_specs", "drop_run"):
             connection.execute(SQL[statement], (found.key,))
+        words.drop(connection, found.key)
     return kept
 
 

@@ -19,7 +19,7 @@ from pydantic_core import to_json
 
 from graphengine.databases.addresses import refuse_address
 from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page, rows_of
-from graphengine.databases.sqlite import files, reads, removal, taking, writes
+from graphengine.databases.sqlite import files, reads, removal, taking, trends, writes
 from graphengine.databases.sqlite.announcements import Announcements
 from graphengine.databases.sqlite.checkpoints import Checkpoints
 from graphengine.databases.sqlite.commits import GroupCommit
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.databases.sql import Claimed, Haul
+    from graphengine.databases.sql import Claimed, TakenRuns
     from graphengine.databases.sqlite.files import Synchronous
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
@@ -84,6 +84,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     infos = read_as_owner(reads.infos)
     moved = read(reads.moved)
     counts = read(reads.counts)
+    summaries = read(trends.summaries)
     ids = read(reads.ids)
     load = read_as_owner(reads.load)
     steps = read(reads.steps)
@@ -225,10 +226,10 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:
         return self._commits.submit(partial(writes.tag, run_id=run_id, added=tuple(added), removed=tuple(removed)))
 
-    def _take(self, pick: ClaimQuery, lease: Lease) -> asyncio.Future[Haul]:
+    def _take(self, pick: ClaimQuery, lease: Lease) -> asyncio.Future[TakenRuns]:
         return self._commits.submit(partial(taking.take, pick=pick, lease=lease, onlooker=self._own()))
 
-    async def _read_haul(self, haul: Haul, pick: ClaimQuery) -> Sequence[ClaimedRun]:
+    async def _read_haul(self, haul: TakenRuns, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         return await self.read(partial(taking.read, taken=haul.taken, kept=pick.kept))
 
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:

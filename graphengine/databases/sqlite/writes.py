@@ -13,9 +13,10 @@ from graphengine.databases import sql
 from graphengine.databases.checksums import message_place, sum_of
 from graphengine.databases.long_texts import LEAST_BYTES
 from graphengine.databases.sql import Claimed
-from graphengine.databases.sqlite import texts
+from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage
+from graphengine.databases.sqlite.words import SQL as WORDS_SQL
 from graphengine.errors import RunIsDriven
 from graphengine.stores.base import DEFAULT_QUEUE, summary_text
 from graphengine.stores.refusals import lease_lost, not_dense, run_exists, unknown_step
@@ -116,6 +117,8 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
     elif sets_status or addition.changes_status:
         driver = addition.owner if addition.status == "running" else None
         connection.execute(SQL["set_status"], (addition.status, driver, addition.summary, key))
+    if addition.summary is not None:
+        words_changed(connection, key)
     if addition.shot is not None:
         row_id = key << KEY_BITS | addition.shot.seq
         checksum = sum_of(row_id, addition.shot.body)
@@ -158,6 +161,7 @@ def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], g
     for each in info.tags:
         connection.execute(SQL["add_tag"], (each, key))
     _add_rows(connection, key, rows)
+    words.added(connection, key)
     own = Tail(len(rows), sum(len(row.body) for row in rows))
     seq = rows[-1].seq if rows else parent_seq
     return Claimed(key, 0 if info.queued else 1, own if parent is None else tail(connection, key, seq))
@@ -212,7 +216,18 @@ def tag(connection: sqlite3.Connection, run_id: str, added: Sequence[str], remov
         connection.execute(SQL["drop_tag"], (key, each))
     for each in added:
         connection.execute(SQL["add_tag"], (each, key))
+    words_changed(connection, key)
     return tuple(sorted(row[0] for row in connection.execute(SQL["tags"], (key,))))
+
+
+def words_changed(connection: sqlite3.Connection, key: int) -> None:
+    """Note that the words by which a run is found may have changed."""
+    (upto,) = connection.execute(WORDS_SQL["upto"]).fetchone()
+    if upto is not None and key <= upto:  # a run that is not in the index yet is no news
+        connection.execute(WORDS_SQL["changed"], (key,))
+        (number,) = connection.execute(WORDS_SQL["number_due"]).fetchone()
+        if number > words.EVERY:
+            words.index(connection)
 
 
 def tail(connection: sqlite3.Connection, key: int, seq: int) -> Tail:

@@ -47,6 +47,8 @@ _NAMED: Final = 20
 """The approximate number of iterations that are named below a panel, if there is room."""
 _DOTS: Final = 60
 """The most samples with a large dot each."""
+_GROUPS: Final = 240
+"""The most points of a line; of more samples, each point is several of them: their median and their range."""
 _SIGNS: Final = {">=": "\N{GREATER-THAN OR EQUAL TO}", "<=": "\N{LESS-THAN OR EQUAL TO}", "==": "="}
 _LINES: Final[Sequence[tuple[Ink, Ink, str]]] = (
     ("work", "work-line", ""),
@@ -117,6 +119,38 @@ class Series:
     watched: Watched
     name: str
     samples: list[Sample] = field(default_factory=list)
+
+    def points(self) -> list[_Point]:
+        """Return the samples, in groups of neighbours if there are many."""
+        size = ceil(len(self.samples) / _GROUPS) or 1
+        return [_Point(start, self.samples[start : start + size]) for start in range(0, len(self.samples), size)]
+
+
+class _Point(NamedTuple):
+    """Samples that are drawn as one, from this index on."""
+
+    start: int
+    samples: Sequence[Sample]
+
+    @property
+    def place(self) -> float:
+        """Its index among the samples."""
+        return self.start + (len(self.samples) - 1) / 2
+
+    @property
+    def range(self) -> tuple[float, float, float]:
+        """The least number, the median and the greatest one."""
+        ordered = sorted(sample.value for sample in self.samples)
+        return ordered[0], ordered[len(ordered) // 2], ordered[-1]
+
+    def words(self, *, with_step: bool) -> str:
+        """Return what it says."""
+        first, last = self.samples[0], self.samples[-1]
+        least, middle, most = map(plain_number, self.range)
+        if len(self.samples) == 1:
+            return f"{_named(first)}{f' at step {first.seq}' if with_step else ''}: {middle}"
+        steps = f", steps {first.seq} to {last.seq}" if with_step else ""
+        return f"{_named(first)} to {_named(last)}{steps}: {least} to {most}, median {middle}"
 
 
 def scores(graph_spec: GraphSpec, steps: Sequence[Step], path: str = "", column: float = 0.0) -> Chart:
@@ -190,7 +224,7 @@ class _Panel:
                 self._label(y, words.strip(), "fell-line")
         for index, series in reversed(list(enumerate(self.found))):  # the first is on top
             self._line(series, _LINES[min(index, len(_LINES) - 1)])
-            samples = ", ".join(f"{_named(sample)}: {plain_number(sample.value)}" for sample in series.samples)
+            samples = ", ".join(point.words(with_step=False) for point in series.points())
             canvas.spoken.append(f"{title}{f' of {series.name}' if series.name else ''}: {samples}")
         canvas.spoken += [f"{title} {t.sign} {plain_number(t.value)}: {t.label}" for t in one.thresholds if t.label]
         canvas.spoken += [f"{title} is {one.plateau}"] if one.plateau else []
@@ -201,7 +235,7 @@ class _Panel:
         least, most = self.marks[0], self.marks[-1]
         return self.y + 22 + _HIGH * (most - value) / (most - least)
 
-    def _x(self, index: int) -> float:
+    def _x(self, index: float) -> float:
         """Return the place of the sample with this index."""
         count, inset = max(len(series.samples) for series in self.found), 18.0
         return _LEFT + inset + (self.plot - 2 * inset) * (index / (count - 1) if count > 1 else 0.5)
@@ -216,12 +250,17 @@ class _Panel:
     def _line(self, series: Series, look: tuple[Ink, Ink, str]) -> None:
         """Draw one series, and its last number, with its name if there are several."""
         canvas, samples, (fill, line, dash) = self.canvas, series.samples, look
-        points = [(self._x(index), self._at(sample.value)) for index, sample in enumerate(samples)]
+        drawn = series.points()
+        points = [(self._x(point.place), self._at(point.range[1])) for point in drawn]
+        for (x, _), point in zip(points, drawn, strict=True):
+            if len(point.samples) > 1:
+                least, _, most = point.range
+                canvas.line((x, self._at(least)), (x, self._at(most)), Paint("none", line, 0.7))
         if len(points) > 1:
             canvas.path(points, Paint("none", line, 2.0, dash))
         radius = 1.5 if len(points) > _DOTS else 4.0
-        for (x, y), sample in zip(points, samples, strict=True):
-            with canvas.said(f"{_named(sample)} at step {sample.seq}: {plain_number(sample.value)}", sample.seq):
+        for (x, y), point in zip(points, drawn, strict=True):
+            with canvas.said(point.words(with_step=True), point.samples[-1].seq):
                 canvas.dot(x, y, radius, Paint(fill, line, radius / 2.5))
         (x, y), last = points[-1], plain_number(samples[-1].value)
         if len(self.found) > 1:
@@ -235,9 +274,11 @@ class _Panel:
         is_one = len({*names}) == 1
         y, free, each = self.y + _HIGH + 38, 0.0, max(1.0, nice(len(samples) / _NAMED))
         for index, sample in enumerate(samples):
+            if index and (index + 1) % each:
+                continue
             text = fit(str(sample.visit or sample.node) if is_one else _named(sample), 90, SMALL)
             half, x = measure(text, SMALL) / 2, self._x(index)
-            if x - half >= free and (index == 0 or (index + 1) % each == 0):
+            if x - half >= free:
                 self.canvas.soft(x, y, text, "middle")
                 free = x + half + 6
         if is_one:

@@ -10,6 +10,7 @@ from msgspec import UNSET, UnsetType
 from graphengine.records.json_document import Compared, ListedRun, RunHead
 from graphengine.records.run_diff import Difference
 from graphengine.records.step_document import Failure, Part, Step
+from graphengine.render.standings import Standing
 from graphengine.stores.base import Summary
 
 
@@ -89,13 +90,6 @@ class Row(Part, omit_defaults=True):
     count: int = 0
 
 
-class Stand(Part):
-    """Where a run is, at a node."""
-
-    how: str
-    notes: Sequence[str]
-
-
 class Head(RunHead, tag=False):
     """A run after a step, `at`; its last one is `seq`. Standings are by the number of the node."""
 
@@ -107,7 +101,7 @@ class Head(RunHead, tag=False):
     updated_at: float
     took: float
     fingerprint: str
-    standings: Mapping[int, Stand]
+    standings: Mapping[int, Standing]
 
 
 class Run(Head, tag=False, kw_only=True):

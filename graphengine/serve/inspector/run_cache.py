@@ -38,7 +38,7 @@ from graphengine.history.load import graph_spec_of, load_snapshot
 from graphengine.history.visits import Visits
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
-from graphengine.serve.inspector.documents import Chart, Row, Stand
+from graphengine.serve.inspector.documents import Chart, Row
 from graphengine.serve.inspector.pictures import GraphLayout
 from graphengine.state.json_values import clipped
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry
+    from graphengine.render.standings import Standing
     from graphengine.render.trace import Counted
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
@@ -81,10 +82,10 @@ class Book:
             entry, counted = self._tally.feed(step)
             self.rows.append(_row(entry, counted, self.atlas))
 
-    def standings(self) -> dict[int, Stand]:
+    def standings(self) -> dict[int, Standing]:
         """Return where the run is after its last step, by the number of the node."""
         spots, found = self.atlas.spots, self._tally.standings()
-        return {spots[spot]: Stand(each.how, each.notes) for spot, each in found.items() if spot in spots}
+        return {spots[spot]: each for spot, each in found.items() if spot in spots}
 
     def find(self, text: str) -> list[int]:
         """Return the steps whose record contains a text, in any case, besides those whose row does."""

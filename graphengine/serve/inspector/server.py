@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _Read: TypeAlias = "Callable[[Query], Awaitable[object]]"
 _Write: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]"
 
-_PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs", "/questions")
+_PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/trends")
 _FILES: Final = {"app.js": "text/javascript", "app.css": "text/css", "index.html": "text/html"}
 _LIST_SECONDS: Final = 0.2
 _MOST_BEHIND: Final = 2000

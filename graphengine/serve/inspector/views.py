@@ -6,10 +6,12 @@ Runs are named by a query parameter, since an id can be any text.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
+
+from msgspec.structs import asdict
 
 from graphengine.agents.asked import turn_of
 from graphengine.engine.snapshot import Snapshot
@@ -19,9 +21,11 @@ from graphengine.history.load import graph_spec_of, load_snapshot
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.records.run_diff import diff, differences
-from graphengine.records.selection import STATUSES, stored_status
+from graphengine.records.search import wanted_of
+from graphengine.records.selection import STATUSES, Wanted
 from graphengine.records.states import States
 from graphengine.records.step_document import failure_document, step_document
+from graphengine.records.trends import trends
 from graphengine.render.looks import Theme
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
     from graphengine.agents.asked import Asked
     from graphengine.history.visit_tree import Entry, Visit
     from graphengine.records.json_document import Runs, SpendingOfRun
+    from graphengine.records.trends import Trends
     from graphengine.serve.inspector.pictures import GraphLayout
     from graphengine.serve.inspector.queries import Query
     from graphengine.serve.inspector.run_cache import Book, RunCache
@@ -93,16 +98,14 @@ class Views:
     command: Callable[..., str]
     about: Session
     graphs: Mapping[str, str] = field(default_factory=dict)
-    _lines: OrderedDict[tuple[str, int, float], tuple[str, Summary | None, Sequence[str]]] = field(
-        default_factory=OrderedDict
-    )
+    _lines: dict[tuple[str, int, float], tuple[str, Summary | None, Sequence[str]]] = field(default_factory=dict)
 
     @property
     def all(self) -> Sequence[Callable[[Query], Awaitable[object]]]:
         """The reads, each under its name."""
         first = (self.session, self.runs, self.overview, self.lines, self.branches, self.run, self.rows, self.questions)
         more = (self.usage, self.state, self.step, self.find, self.scores, self.picture, self.compare)
-        return *first, *more, self.graph, self.all_graphs
+        return *first, *more, self.graph, self.all_graphs, self.trends
 
     async def session(self, query: Query) -> Session:
         """Return what does not change while the server runs."""
@@ -111,19 +114,14 @@ class Views:
 
     async def runs(self, query: Query) -> Page:
         """Return a page of the list of runs, each with its status as shown."""
-        status = query.one_of("status", STATUSES)
-        stored = stored_status(status)
-        wanted: dict[str, Any] = {name: query.text(name) for name in ("graph", "tag", "text", "before")}
-        wanted |= {name: query.number(name) for name in ("begun_after", "begun_before")}
-        limit = int(min(query.number("limit") or _PAGE, 1000))
-        least = query.number("cost_above")
+        wanted = _wanted(query)
+        following = wanted.before
         shown: list[RunInfo] = []
-        following: str | None = None
-        for _ in range(1 if least is None else _COST_PAGES):  # the store does not select by cost
-            found = await self.store.runs(limit=limit, status=stored, **wanted)
-            shown += [info for info in found if status in {None, status_of(info)} and _costs(info, least)]
-            wanted["before"] = following = found[-1].id if len(found) == limit else None
-            if following is None or len(shown) >= limit:
+        for _ in range(1 if wanted.cost_above is None else _COST_PAGES):  # the store does not select by cost
+            found = await self.store.runs(**wanted.page(wanted.limit, following))
+            shown += [info for info in found if wanted.fits(info, time.time())]
+            following = found[-1].id if len(found) == wanted.limit else None
+            if following is None or len(shown) >= wanted.limit:
                 break
         return Page(runs_document(shown).runs, following)
 
@@ -135,8 +133,8 @@ class Views:
 
     async def overview(self, query: Query) -> Overview:
         """Return how many runs there are by status, graph and when they began."""
-        wanted = {"tag": query.text("tag"), "text": query.text("text")}
-        graph = query.text("graph")
+        asked = _wanted(query)
+        graph, wanted = asked.graph, {"tag": asked.tag, "text": asked.text}
         counts = await self.store.counts(**wanted, every_seconds=_DAY)
         statuses: dict[str, int] = {}
         graphs: dict[str, int] = {}
@@ -144,9 +142,7 @@ class Views:
             graphs[each.graph] = graphs.get(each.graph, 0) + each.runs
             if graph in {None, each.graph}:
                 statuses[each.status] = statuses.get(each.status, 0) + each.runs
-        running = await self.store.runs(
-            limit=_KEPT, status="running", graph=graph, tag=wanted["tag"], text=wanted["text"]
-        )
+        running = await self.store.runs(limit=_KEPT, status="running", graph=graph, tag=asked.tag, text=asked.text)
         for name in ("queued", "interrupted"):
             statuses[name] = sum(status_of(info) == name for info in running)
         statuses["running"] = max(0, statuses.get("running", 0) - statuses["queued"] - statuses["interrupted"])
@@ -156,6 +152,11 @@ class Views:
         fine = await self.store.counts(**wanted, every_seconds=width)
         bars = [(each.since, each.status, each.runs) for each in fine if graph in {None, each.graph}]
         return Overview(statuses, graphs, width, bars)
+
+    async def trends(self, query: Query) -> Trends:
+        """Return how runs went over time, by graph or tag, in intervals of `every` seconds."""
+        by = cast("Literal['graph', 'tag']", query.one_of("by", ("graph", "tag")) or "graph")
+        return await trends(self.store, _wanted(query), by=by, every_seconds=query.number("every") or _DAY)
 
     async def lines(self, query: Query) -> Mapping[str, Line]:
         """Return the status of runs and its reason, for the visible part of the list.
@@ -170,8 +171,8 @@ class Views:
                     self._lines[key] = await self._line(info)
                 title, now, at = self._lines[key]
                 found[info.id] = Line(status_of(info), info.seq, info.updated_at, title, now or info.summary, at)
-        while len(self._lines) > _KEPT:
-            self._lines.popitem(last=False)
+        if len(self._lines) > _KEPT:
+            self._lines.clear()
         return found
 
     async def _line(self, info: RunInfo) -> tuple[str, Summary | None, Sequence[str]]:
@@ -193,27 +194,24 @@ class Views:
         info, at = await self.store.info(query.id()), query.seq("at")
         seq = min(at or info.seq, info.seq)
         book = await self.books.recent(info, seq)
-        return Run(**self._head(info, book), rows=book.rows, commands=self._commands(info, seq))
+        return Run(**asdict(self.head(info, book)), rows=book.rows, commands=self._commands(info, seq))
 
     def head(self, info: RunInfo, book: Book) -> Head:
         """Return where a run is after the last step of a book."""
-        return Head(**self._head(info, book))
-
-    def _head(self, info: RunInfo, book: Book) -> dict[str, Any]:
         snapshot = book.visits.snapshot
-        return {
-            **(facts := head_facts(info, snapshot)),
-            "shown": facts["status"],
-            "status": snapshot.status,
-            "driver": info.driver,
-            "at": snapshot.seq,
-            "seq": info.seq,
-            "began": info.created_at,
-            "updated_at": info.updated_at,
-            "took": snapshot.elapsed_seconds,
-            "fingerprint": info.fingerprint,
-            "standings": book.standings(),
-        }
+        facts = head_facts(info, snapshot)
+        return Head(
+            **facts | {"status": snapshot.status},
+            shown=facts["status"],
+            driver=info.driver,
+            at=snapshot.seq,
+            seq=info.seq,
+            began=info.created_at,
+            updated_at=info.updated_at,
+            took=snapshot.elapsed_seconds,
+            fingerprint=info.fingerprint,
+            standings=book.standings(),
+        )
 
     def _commands(self, info: RunInfo, seq: int) -> dict[str, str]:
         """Return the commands that need the graph's code, to paste."""
@@ -350,9 +348,19 @@ class Views:
         return dict(sorted(found.items()))
 
 
-def _costs(info: RunInfo, least: float | None) -> bool:
-    """Return whether models cost more than this until the run's status last changed; an unknown cost is not more."""
-    return least is None or (info.summary is not None and (info.summary.cost_usd or 0.0) > least)
+def _wanted(query: Query) -> Wanted:
+    """Return which runs are asked for: `text` is a search as it was typed, and each filter can be a parameter too."""
+    wanted = Wanted(
+        int(min(query.number("limit") or _PAGE, 1000)),
+        query.one_of("status", STATUSES),
+        query.text("graph"),
+        query.text("tag"),
+        before=query.text("before"),
+        begun_after=query.number("begun_after"),
+        begun_before=query.number("begun_before"),
+        cost_above=query.number("cost_above"),
+    )
+    return wanted_of(query.text("text") or "", wanted)
 
 
 def _unused(atlas: GraphLayout, taken: Mapping[int, int]) -> list[Unused]:

@@ -234,8 +234,9 @@ class Service:
             await self.info_of(before)
         found: list[RunInfo] = []
         for name in self.graphs if graph is None else (graph,):
-            chosen = {"status": query.status, "graph": name, "tag": query.tag, "before": before}
-            found += await self.runner.runs(**chosen, limit=query.limit)
+            found += await self.runner.runs(
+                status=query.status, graph=name, tag=query.tag, before=before, limit=query.limit
+            )
         found = sorted(found, key=lambda info: (info.created_at, info.id), reverse=True)[: query.limit]
         waiting = {}
         for info in found:

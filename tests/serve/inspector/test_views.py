@@ -29,7 +29,7 @@ async def read(app: ASGIApp, path: str, /, **parameters: object) -> Any:
 
 
 async def test_the_list_has_filters_and_pages(app: ASGIApp) -> None:
-    """Runs are found by status, graph, tag and a part of the id, and page by page."""
+    """Runs are found by status, graph, tag and words as they are typed, and page by page."""
     every = [run["run_id"] for run in (await read(app, "runs"))["runs"]]
     assert len(every) == 7
     assert [run["run_id"] for run in (await read(app, "runs", status="failed"))["runs"]] == [
@@ -37,7 +37,13 @@ async def test_the_list_has_filters_and_pages(app: ASGIApp) -> None:
         "broken",
     ]
     assert [run["run_id"] for run in (await read(app, "runs", tag="nightly"))["runs"]] == ["five"]
-    assert [run["run_id"] for run in (await read(app, "runs", text="tem"))["runs"]] == ["items"]
+    assert [run["run_id"] for run in (await read(app, "runs", text="ITEM"))["runs"]] == ["items"]
+    typed = "FLAK since:1h status:failed cost>0"
+    assert (await read(app, "runs", text=typed))["runs"] == []
+    assert len((await read(app, "runs", text=typed.removesuffix(" cost>0")))["runs"]) == 2
+    assert (await read(app, "overview", text="graph:review"))["statuses"]["waiting"] == 2
+    refused = await request(app, address("/api/runs", text="status:fialed"), headers={"cookie": await cookie(app)})
+    assert (refused.status, refused.document["error"]["repair"]) == (422, "did you mean 'failed'?")
     found: list[str] = []
     before = ""
     while before is not None:
@@ -55,6 +61,16 @@ async def test_the_overview_counts_runs(app: ASGIApp) -> None:
     assert found["graphs"] == {"counter": 2, "flaky": 2, "mapped": 1, "review": 2}
     assert sum(runs for _, _, runs in found["bars"]) == 7
     assert (await read(app, "overview", graph="review"))["statuses"]["waiting"] == 2
+
+
+async def test_trends_are_the_runs_of_each_interval(app: ASGIApp) -> None:
+    """By graph or tag, for the runs that a search finds."""
+    found = await read(app, "trends", every=86_400 * 365)
+    numbers: dict[str, int] = {}
+    for each in found["trends"]:
+        numbers[each["name"]] = numbers.get(each["name"], 0) + each["runs"]
+    assert numbers == {"counter": 2, "flaky": 2, "mapped": 1, "review": 2}
+    assert {each["name"] for each in (await read(app, "trends", by="tag", text="five"))["trends"]} == {"nightly"}
 
 
 async def test_a_line_has_the_status_of_a_run_and_its_reason(app: ASGIApp) -> None:

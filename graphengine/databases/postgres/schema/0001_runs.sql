@@ -115,9 +115,24 @@ CREATE TABLE tags (
     run        bigint NOT NULL,
     tag        text COLLATE "C" NOT NULL,
     created_at double precision NOT NULL,   -- the run's, so that the runs of a tag are found in order
+    words      text NOT NULL,          -- by which it is found
     PRIMARY KEY (run, tag)
 );
 CREATE INDEX tags_by_tag ON tags (tag, created_at, run);
+
+CREATE TABLE run_words (               -- by which a run is found; see `stores/words.py`
+    run   bigint PRIMARY KEY,
+    named tsvector NOT NULL,           -- of its id and graph
+    begun tsvector NOT NULL,           -- of what it began with, and the runs before it that it is a branch of
+    tags  tsvector NOT NULL,
+    ended tsvector NOT NULL            -- of what it waits for, or why it ended
+);
+-- New words are first kept in a list that each search reads too, hence its size, in KB.
+CREATE INDEX run_words_found ON run_words USING gin ((named || begun || tags || ended)) WITH (gin_pending_list_limit = 512);
+
+CREATE FUNCTION as_words(p_words text) RETURNS tsvector LANGUAGE sql IMMUTABLE AS $$
+    SELECT array_to_tsvector(string_to_array(p_words, ' '))
+$$;
 
 CREATE TABLE trash (                   -- removed runs whose rows are still to go
     key   bigint PRIMARY KEY,
@@ -294,7 +309,7 @@ $$;
 -- fence or driver, or its log ends elsewhere (`last`; NULL for a run that does not exist).
 CREATE FUNCTION append(
     p_owner text, p_runs bigint[], p_fences integer[], p_firsts integer[], p_statuses text[], p_dues float8[],
-    p_summaries text[],
+    p_summaries text[], p_words text[],
     p_row_runs bigint[], p_row_seqs integer[], p_row_ats float8[], p_row_sums integer[], p_row_bodies text[],
     p_consume_runs bigint[], p_consume_ids bigint[],
     p_shot_runs bigint[], p_shot_seqs integer[], p_shot_sums integer[], p_shot_bodies text[],
@@ -353,6 +368,8 @@ BEGIN
         FROM unnest(p_use_runs, p_use_seqs, p_use_places, p_use_shots, p_uses) AS u (run, seq, place, shot, digest)
         WHERE u.run = ANY (good);
     END IF;
+    UPDATE run_words AS w SET ended = as_words(b.words) FROM unnest(p_runs, p_words) AS b (run, words)
+    WHERE w.run = b.run AND w.ended <> as_words(b.words) AND b.run = ANY (good);
     -- Few batches change more than the log.
     UPDATE runs AS r SET
         status = b.status,
@@ -368,7 +385,7 @@ END $$;
 -- The same for one step of one run that changes its status; false: `append` returns why not.
 CREATE FUNCTION append_last(
     p_owner text, p_run bigint, p_fence integer, p_seq integer, p_at float8, p_sum integer, p_body text,
-    p_status text, p_due float8, p_summary text
+    p_status text, p_due float8, p_summary text, p_words text
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     shared integer;
@@ -388,6 +405,7 @@ BEGIN
         due_at = CASE p_status WHEN 'waiting' THEN p_due END,
         wanted_at = CASE p_status WHEN 'waiting' THEN wanted_since(r.key) END
     WHERE r.key = p_run;
+    UPDATE run_words AS w SET ended = as_words(p_words) WHERE w.run = p_run AND w.ended <> as_words(p_words);
     RETURN true;
 END $$;
 
@@ -407,6 +425,7 @@ $$;
 CREATE FUNCTION create_run(
     p_owner text, p_token bigint, p_id text, p_graph text, p_print text, p_spec text, p_spec_sum integer,
     p_status text, p_created float8, p_due float8, p_parent text, p_parent_seq integer, p_tags text[],
+    p_tag_words text[], p_name_words text, p_words text, p_end_words text,
     p_seqs integer[], p_ats float8[], p_sums integer[], p_bodies text[],
     p_digests bytea[], p_texts text[], p_use_seqs integer[], p_use_places integer[], p_uses bytea[],
     p_queue text, p_priority integer, p_queue_key text, p_summary text, p_is_queued boolean, p_channel text,
@@ -450,8 +469,13 @@ BEGIN
     INSERT INTO steps (run, seq, at, sum, body)
         SELECT key, x.* FROM unnest(p_seqs, p_ats, p_sums, p_bodies) AS x (seq, at, sum, body);
     IF cardinality(p_tags) > 0 THEN
-        INSERT INTO tags (run, tag, created_at) SELECT key, t, p_created FROM unnest(p_tags) AS t ON CONFLICT DO NOTHING;
+        INSERT INTO tags (run, tag, created_at, words) SELECT key, t.tag, p_created, t.words
+            FROM unnest(p_tags, p_tag_words) AS t (tag, words) ON CONFLICT DO NOTHING;
     END IF;
+    INSERT INTO run_words (run, named, begun, tags, ended) VALUES (
+        key, as_words(p_name_words), as_words(p_words) || coalesce((SELECT w.begun FROM run_words AS w WHERE w.run = parent.key), ''),
+        as_words(array_to_string(p_tag_words, ' ')), as_words(p_end_words)
+    );
     IF cardinality(p_uses) > 0 THEN
         PERFORM keep_texts(p_digests, p_texts, array_agg(key), array_agg(u.seq), array_agg(u.place),
                            array_agg(false), array_agg(u.digest))
@@ -593,7 +617,7 @@ BEGIN
     PERFORM pg_notify(p_channel, coalesce(r.driver, 'due'));
 END $$;
 
-CREATE FUNCTION tag_run(p_id text, p_add text[], p_remove text[], OUT is_known boolean, OUT tags text[])
+CREATE FUNCTION tag_run(p_id text, p_add text[], p_words text[], p_remove text[], OUT is_known boolean, OUT tags text[])
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
@@ -603,7 +627,10 @@ BEGIN
     is_known := FOUND;
     IF NOT is_known THEN RETURN; END IF;
     DELETE FROM tags AS t WHERE t.run = r.key AND t.tag = ANY (p_remove);
-    INSERT INTO tags (run, tag, created_at) SELECT r.key, a, r.created_at FROM unnest(p_add) AS a ON CONFLICT DO NOTHING;
+    INSERT INTO tags (run, tag, created_at, words) SELECT r.key, a.tag, r.created_at, a.words
+        FROM unnest(p_add, p_words) AS a (tag, words) ON CONFLICT DO NOTHING;
+    UPDATE run_words AS w SET tags = as_words(coalesce((SELECT string_agg(t.words, ' ') FROM tags AS t WHERE t.run = r.key), ''))
+    WHERE w.run = r.key;
     SELECT coalesce(array_agg(t.tag), '{}') INTO tags FROM tags AS t WHERE t.run = r.key;
 END $$;
 
@@ -642,6 +669,7 @@ BEGIN
     END IF;
     INSERT INTO trash (key, id, token) VALUES (r.key, r.id, p_token);
     DELETE FROM tags AS t WHERE t.run = r.key;
+    DELETE FROM run_words AS w WHERE w.run = r.key;
     DELETE FROM earlier_graph_specs AS e WHERE e.run = r.key;
     DELETE FROM runs AS x WHERE x.key = r.key;
     RETURN '';

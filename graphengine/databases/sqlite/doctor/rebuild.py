@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.databases.findings import Lost
+from graphengine.databases.sqlite import words
 from graphengine.databases.sqlite.doctor.checks import NONSENSE
 from graphengine.databases.sqlite.faults import shows_damage
 from graphengine.databases.sqlite.files import PAGE_BYTES, migrate
@@ -50,6 +51,8 @@ def rebuild(source: sqlite3.Connection, target: Path) -> list[Lost]:
         made.execute("BEGIN")
         copying = _Copying(source, made)
         copying.copy()
+        while words.index(made):
+            pass
         made.execute("COMMIT")
         return copying.lost()
 

@@ -12,6 +12,7 @@ import { type Problem, go } from "./parts";
 import { QuestionsPage } from "./questions";
 import { Run } from "./run";
 import { Runs } from "./runs";
+import { TrendsPage } from "./trends";
 import type { Session } from "./types";
 
 const KEYS = [
@@ -85,6 +86,8 @@ function App() {
         return <GraphPage key={graph} name={graph} session={session} />;
       case "/graphs":
         return <GraphList session={session} />;
+      case "/trends":
+        return <TrendsPage parameters={parameters} />;
       case "/questions":
         return <QuestionsPage session={session} />;
       default:

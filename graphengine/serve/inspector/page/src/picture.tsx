@@ -5,11 +5,12 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get } from "./api";
 import { Failure, type Problem, elementOf, useDark } from "./parts";
 import type { Counts } from "./trace";
-import type { Picture as Found, Stand } from "./types";
+import type { Picture as Found, Standing } from "./types";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const LEGIBLE = 0.58;
 const POINT = 4 / 3; // in pixels
+const HOWS: Record<string, string> = { waiting: "waits", failed: "failed", here: "now" };
 const pictures = new Map<string, Promise<Found>>();
 
 function load(parameters: Record<string, string>): Promise<Found> {
@@ -41,7 +42,7 @@ export function Picture({
 }: {
   fingerprint: string;
   lit: Counts | null;
-  standings?: Record<string, Stand>;
+  standings?: Record<string, Standing>;
   marks?: Map<number, string> | null;
   losses?: Map<number, number>;
   badge?: (times: number, spot: number) => string;
@@ -147,7 +148,7 @@ function centre(box: Element, part: Element): void {
 
 interface Lights {
   lit: Counts | null;
-  standings: Record<string, Stand>;
+  standings: Record<string, Standing>;
   marks: Map<number, string> | null;
   losses: Map<number, number> | undefined;
   badge: ((times: number, spot: number) => string) | undefined;
@@ -183,8 +184,7 @@ function light(svg: SVGSVGElement, { boxes, arrows, nodes }: Found, about: Light
     else if (lit) classes.push(isDone ? "lit-done" : "lit-unused");
     if (chosen && nodes[spot] === chosen) classes.push("chosen");
     part.setAttribute("class", classes.join(" "));
-    const text = [badge(times, spot), { waiting: "waits", failed: "failed", here: "now" }[how || ""]];
-    const words = text.filter(Boolean).join(" ");
+    const words = [badge(times, spot), HOWS[how || ""]].filter(Boolean).join(" ");
     if (isEnd || node.shape === "start") continue;
     if (words) put(part, words, how || "done", "right");
     const wrong = losses?.get(spot);

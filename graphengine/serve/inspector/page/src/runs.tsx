@@ -28,37 +28,9 @@ const COUNT_AGAIN = 2000; // milliseconds
 
 type Filters = Record<string, string>;
 
-/** The filters of the address, and those in the words of the search: `tag:x graph:y cost>0.1 after:2026-01-31 text`. */
+/** The filters of the address; `text` has the words of the search as they were typed, which the server reads. */
 function wanted({ status, graph, tag, text, begun_after, begun_before, cost_above }: Filters): Query {
   return { status, graph, tag, text, begun_after, begun_before, cost_above };
-}
-
-function searchText({ text, tag, graph, cost_above, begun_after, begun_before }: Filters): string {
-  const times = Object.entries({ after: begun_after, before: begun_before }).filter(([, at]) => Number(at));
-  return [
-    ...times.map(([name, at]) => `${name}:${new Date(Number(at) * 1000).toISOString()}`),
-    tag && `tag:${tag}`,
-    graph && `graph:${graph}`,
-    cost_above && `cost>${cost_above}`,
-    text,
-  ]
-    .filter(Boolean)
-    .join(" ");
-}
-
-function searched(words: string): Filters {
-  const found: Filters = { text: "", tag: "", graph: "", cost_above: "", begun_after: "", begun_before: "" };
-  const texts: string[] = [];
-  for (const word of words.split(/\s+/)) {
-    const [, name, value = ""] = /^(tag:|graph:|cost>|after:|before:|status:)(.*)$/.exec(word) || [];
-    if (name === "after:" || name === "before:")
-      found[`begun_${name.slice(0, -1)}`] = `${Date.parse(value) / 1000 || ""}`;
-    else if (name === "tag:" || name === "graph:" || name === "status:") found[name.slice(0, -1)] = value;
-    else if (name === "cost>") found.cost_above = value;
-    else if (word) texts.push(word);
-  }
-  found.text = texts.join(" ");
-  return found;
 }
 
 interface Arranged {
@@ -186,12 +158,12 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
   const [ticked, setTicked] = useState<string[]>([]);
   const [closed, setClosed] = useState<Set<string>>(new Set());
   const [selected, setSelected] = useState<string | null>(null);
-  const [search, setSearch] = useState(searchText(filters));
+  const [search, setSearch] = useState(filters.text || "");
   const field = useRef<HTMLInputElement>(null);
   const now = useNow();
   const asked = useRef(key);
   useEffect(() => {
-    if (asked.current !== key) setSearch(searchText(filters)); // not at first: it would undo what is typed meanwhile
+    if (asked.current !== key) setSearch(filters.text || ""); // not at first: it would undo what is typed meanwhile
     asked.current = key;
   }, [key]);
   const isLossOnly = filters.view === "losses";
@@ -250,6 +222,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
         <span class="grow" />
         <Link to="/questions">questions{waiting > 0 && ` ${waiting}`}</Link>
         <Link to="/graphs">graphs</Link>
+        <Link to={`/trends?${query({ text: filters.text })}`}>trends</Link>
         <Live on={live} />
         <ThemeButton />
       </header>
@@ -258,7 +231,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
         onSubmit={(event) => {
           event.preventDefault();
           field.current!.blur();
-          change(searched(search));
+          change({ text: search.trim() });
         }}
       >
         <label class="box">
@@ -268,7 +241,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
             type="search"
             aria-label="Search"
             value={search}
-            placeholder="words of an id or a tag; or graph:… tag:… status:… cost>0.1 after:2026-01-31"
+            placeholder="words of the input, error, ending, id or tag; graph:… tag:… status:… cost>0.1 since:7d"
             onInput={(event) => setSearch(event.currentTarget.value)}
           />
           <kbd>/</kbd>

@@ -215,7 +215,7 @@ export interface Head {
   updated_at: number;
   took: number;
   fingerprint: string;
-  standings: Record<string, Stand>;
+  standings: Record<string, Standing>;
 }
 
 export interface Line {
@@ -350,7 +350,7 @@ export interface Run {
   updated_at: number;
   took: number;
   fingerprint: string;
-  standings: Record<string, Stand>;
+  standings: Record<string, Standing>;
   rows: Row[];
   commands: Record<string, string>;
 }
@@ -406,6 +406,8 @@ export interface Side {
   parted_at: number | null;
   /** The update that it branched off with. */
   begins: unknown[] | null;
+  /** What that update changed. */
+  changed: Difference[];
   /** The steps since that chose an edge. */
   way: Waypoint[];
   /** All that it spent on models. */
@@ -485,9 +487,13 @@ export interface SpentSince {
   seconds: number;
 }
 
-export interface Stand {
-  how: string;
+export interface Standing {
+  /** The most severe state of the frames there. */
+  how: "ended" | "failed" | "here" | "waiting";
+  /** Their states, in words. */
   notes: string[];
+  /** The nodes that led there, if END or FAIL has a box for each source. */
+  sources: string[];
 }
 
 export interface State {
@@ -543,6 +549,42 @@ export interface Summary {
   seconds: number;
   /** What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`. */
   losses?: Record<string, number>;
+}
+
+export interface Trend {
+  /** The graph or tag. */
+  name: string;
+  /** When the interval begins, epoch seconds. */
+  since: number;
+  /** How many runs began. */
+  runs: number;
+  /** How many have each status; `running` counts those that are queued or interrupted too. */
+  statuses: Record<string, number>;
+  /** How many lost something on the way. */
+  with_losses: number;
+  /** What they lost, by name. */
+  losses: Record<string, number>;
+  /** What models cost, US dollars, as far as prices are known. */
+  cost_usd: number;
+  /** How many runs called a model whose price is not known. */
+  unknown_costs: number;
+  /** The driven time of all of them. */
+  seconds: number;
+  /** The median of the driven times of those that ended; null if none did. */
+  median_seconds: number | null;
+  /** The driven time that 95 % of those that ended did not exceed; null if none did. */
+  p95_seconds: number | null;
+}
+
+export interface Trends {
+  /** the version of the documents */
+  schema: 1;
+  /** What they are grouped by. */
+  by: "graph" | "tag";
+  /** How long an interval is; the first begins at the epoch. */
+  every_seconds: number;
+  /** The newest interval first, in it by name; intervals without runs are left out. */
+  trends: Trend[];
 }
 
 export interface Tried {
@@ -632,5 +674,6 @@ export interface Answers {
   session: Session;
   state: State;
   step: Seen;
+  trends: Trends;
   usage: SpendingOfRun;
 }

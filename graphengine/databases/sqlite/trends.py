@@ -1,0 +1,42 @@
+"""The summaries of many runs at once, for trends; in SQLite."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from graphengine.databases.sqlite.words import Search, selecting
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+_SELECTED: Final = """
+WHERE r.created_at >= :begun_after AND r.created_at < :begun_before AND (:graph IS NULL OR r.graph = :graph)
+    AND (:status IS NULL OR r.status = :status)
+    AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS w WHERE w.run = r.key AND w.tag = :tag))
+"""
+_PLAIN: Final = {
+    "graph": "SELECT r.graph, r.status, r.created_at, r.summary FROM runs AS r" + _SELECTED,  # noqa: S608 - our own
+    "tag": "SELECT t.tag, r.status, r.created_at, r.summary "
+    "FROM tags AS t CROSS JOIN runs AS r ON r.key = t.run" + _SELECTED,
+}
+SELECTS: Final = _PLAIN | selecting({f"{by}_found": f"{text} AND r.key IN (…found…)" for by, text in _PLAIN.items()})
+
+
+def summaries(
+    connection: sqlite3.Connection, page: Mapping[str, Any], by: Literal["graph", "tag"], every_seconds: float
+) -> list[tuple[str, str, float, str]]:
+    """Return the summaries of runs, as a JSON array, by graph or tag, status, and when they began."""
+    values = {"graph": None, "status": None, "tag": None, **page}
+    values["begun_after"] = -math.inf if page.get("begun_after") is None else page["begun_after"]
+    values["begun_before"] = math.inf if page.get("begun_before") is None else page["begun_before"]
+    search = Search.of(connection, page.get("text") or "")
+    name = by if search is None else search.by(f"{by}_found")
+    groups: dict[tuple[str, str, float], list[str]] = {}
+    values |= {} if search is None else search.values
+    for group, status, at, summary in connection.execute(SELECTS[name], values):
+        groups.setdefault((group, status, at // every_seconds), []).append(summary or "null")
+    return [
+        (name, status, since * every_seconds, f"[{','.join(found)}]") for (name, status, since), found in groups.items()
+    ]

@@ -1,0 +1,163 @@
+"""The words by which runs are found, in an index of FTS5.
+
+A run's words are those of its id, graph, tags and first input, and of what it waits for or why it ended. All of that is
+in other tables: the index can be made anew from them at any time. Each transaction that changes FTS5 costs it 40 µs,
+as much as a short run has to spare, and hundreds of runs at once a tenth of that each. So runs are indexed in batches,
+by a transaction that writes anyway. What is not indexed yet is known, new runs by their keys and changed ones by a row
+each, and a search reads their words from where they come from.
+
+Where SQLite has no FTS5, no run is ever indexed: a search then reads the words of all runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from graphengine.databases.sqlite.texts import Texts
+from graphengine.databases.statements import named
+from graphengine.stores.words import folded, has_all, joined, sought_words
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterator, Mapping, Sequence
+
+SQL: Final = named(__name__, "words.sql")
+EVERY: Final = 256
+"""How many new or changed runs are indexed together."""
+_MOST: Final = 2 * EVERY
+"""The most runs that are indexed in one transaction, should more have gathered."""
+_ALL: Final = -1
+
+
+class _First(Struct):
+    """The part of a first step by which a run is found."""
+
+    update: list[Any] = []
+
+
+class _Reason(Struct):
+    """The part of a summary by which a run is found."""
+
+    reason: str = ""
+
+
+_REASON: Final = msgspec.json.Decoder(_Reason)
+_FIRST: Final = msgspec.json.Decoder(_First)
+
+
+def added(connection: sqlite3.Connection, key: int) -> None:
+    """Note that a run is new; in the transaction that adds it."""
+    if key % EVERY == 0:
+        index(connection)
+
+
+def drop(connection: sqlite3.Connection, key: int) -> None:
+    """Take a removed run out of the index."""
+    connection.execute(SQL["not_due"], (key,))
+    if _exists(connection):
+        connection.execute(SQL["drop"], (key,))
+
+
+def index(connection: sqlite3.Connection) -> bool:
+    """Index some of the runs that are to be indexed, the changed ones first. Return whether there were any."""
+    if not _exists(connection):
+        if connection.execute(SQL["has_fts5"]).fetchone() is None:
+            return False
+        connection.execute(SQL["create"])
+    stale = [key for (key,) in connection.execute(SQL["due"], (_MOST,))]
+    new = [key for (key,) in connection.execute(SQL["new"], (_MOST - len(stale),))]
+    made = [(key, folded(texts)) for key, texts in texts_of(connection, stale + new)]
+    connection.executemany(SQL["add"], made)
+    connection.executemany(SQL["not_due"], [(key,) for key in stale])
+    if new:
+        connection.execute(SQL["keep_upto"], (new[-1],))
+    return bool(stale or new)
+
+
+def select(
+    connection: sqlite3.Connection, name: Literal["runs", "counts"], text: str, values: Mapping[str, object]
+) -> list[Sequence[Any]] | None:
+    """Return the newest runs with the words of a text, or how many there are; None if the text has no words."""
+    search = Search.of(connection, text)
+    if search is None:
+        return None
+    return connection.execute(SELECTS[search.by(name)], {**search.values, **values}).fetchall()
+
+
+class Search(NamedTuple):
+    """A search for words.
+
+    Attributes:
+        is_indexed: Whether there is an index.
+        values: The values of a statement that `selecting` made.
+    """
+
+    is_indexed: bool
+    values: Mapping[str, object]
+
+    @classmethod
+    def of(cls, connection: sqlite3.Connection, text: str) -> Search | None:
+        """Return the search for the words of a text; None if it has no words."""
+        sought = sought_words(text)
+        if not sought:
+            return None
+        exists = _exists(connection)
+        keys = [key for (key,) in connection.execute(SQL["due"], (_ALL,))] if exists else []
+        keys += [key for (key,) in connection.execute(SQL["new"], (_ALL,))]
+        others = [key for key, texts in texts_of(connection, keys) if has_all(sought, texts)]
+        query = " AND ".join(f'"{word}"*' for word in sought)
+        return cls(exists, {"query": query, "others": msgspec.json.encode(others).decode()})
+
+    def by(self, name: str) -> str:
+        """Return the name of the statement for this search."""
+        return name if self.is_indexed else f"{name}_without_index"
+
+
+def selecting(statements: Mapping[str, str]) -> dict[str, str]:
+    """Return statements that select from what is found as `…found…`, by `rowid`, with and without an index."""
+    plain = {name: text.replace("…found…", SQL["found"]) for name, text in statements.items()}
+    return plain | {
+        f"{name}_without_index": text.replace("…found…", SQL["found_without_index"])
+        for name, text in statements.items()
+    }
+
+
+SELECTS: Final = selecting({name: SQL[name] for name in ("runs", "counts")})
+
+
+def _exists(connection: sqlite3.Connection) -> bool:
+    return connection.execute(SQL["exists"]).fetchone() is not None
+
+
+def texts_of(connection: sqlite3.Connection, keys: Sequence[int]) -> Iterator[tuple[int, Sequence[str | None]]]:
+    """Yield the keys of runs that exist, each with the texts whose words it is found by."""
+    texts = Texts(connection)
+    rows = connection.execute(SQL["sources"], (msgspec.json.encode(keys).decode(),))
+    for key, parent, run_id, graph, tags, summary, *first in rows:
+        begun = [_input(texts, first)]
+        if parent is not None:
+            begun += [_input(texts, row) for row in connection.execute(SQL["before_branch"], (parent,))]
+        yield key, (run_id, graph, tags, None if summary is None else _reason(summary), *begun)
+
+
+def _reason(summary: str) -> str | None:
+    try:
+        return _REASON.decode(summary).reason
+    except ValueError:  # it is derived from the log
+        return None
+
+
+def _input(texts: Texts, row: Sequence[Any]) -> str | None:
+    """Return the text of what a first step begins with; None if the step cannot be read."""
+    row_id, body, checksum, long_texts = row
+    if body is None:
+        return None
+    try:
+        whole = body if long_texts is None else texts.whole(row_id, body, checksum, long_texts)
+        update = _FIRST.decode(whole).update
+    except ValueError:  # reading the run reports it
+        return None
+    return joined(op[-1] for op in update if op)

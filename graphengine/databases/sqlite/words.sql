@@ -1,0 +1,80 @@
+-- The statements of the index of words by name; `words.py` runs them.
+
+-- name: exists
+SELECT 1 FROM sqlite_schema WHERE name = 'run_words';
+
+-- name: has_fts5
+SELECT 1 FROM pragma_module_list WHERE name = 'fts5';
+
+-- name: create
+-- The words are those of `words_of`, with blanks between them: `ascii` takes each as it is. Nothing but whole words and
+-- their beginnings is searched, so that no positions are kept.
+CREATE VIRTUAL TABLE run_words USING fts5 (words, tokenize = 'ascii', detail = none, columnsize = 0);
+
+-- name: upto
+SELECT max(upto) FROM words_due WHERE run = 0;
+
+-- name: changed
+INSERT INTO words_due (run) VALUES (?) ON CONFLICT (run) DO NOTHING;
+
+-- name: number_due
+SELECT count(*) FROM words_due;
+
+-- name: due
+SELECT run FROM words_due WHERE run > 0 ORDER BY run LIMIT ?;
+
+-- name: new
+SELECT key FROM runs WHERE key > coalesce((SELECT upto FROM words_due WHERE run = 0), 0) ORDER BY key LIMIT ?;
+
+-- name: sources
+-- What the words of some runs are taken from: of its first own step, what it begins with.
+SELECT r.key, r.parent, r.id, r.graph, (SELECT group_concat(t.tag, char(10)) FROM tags AS t WHERE t.run = r.key),
+    r.summary, s.id, CAST(s.body AS BLOB), s.sum, s.texts
+FROM json_each(?) AS wanted CROSS JOIN runs AS r ON r.key = wanted.value
+LEFT JOIN steps AS s ON s.id = (r.key << 32 | r.parent_seq + 1);
+
+-- name: before_branch
+-- The first own steps of the runs that a branch comes from.
+WITH RECURSIVE line (key, parent, parent_seq) AS (
+    SELECT r.key, r.parent, r.parent_seq FROM runs AS r WHERE r.key = ?
+    UNION ALL
+    SELECT r.key, r.parent, r.parent_seq FROM line JOIN runs AS r ON r.key = line.parent AND r.key < line.key
+)
+SELECT s.id, CAST(s.body AS BLOB), s.sum, s.texts FROM line JOIN steps AS s ON s.id = (line.key << 32 | line.parent_seq + 1);
+
+-- name: add
+REPLACE INTO run_words (rowid, words) VALUES (?, ?);
+
+-- name: drop
+DELETE FROM run_words WHERE rowid = ?;
+
+-- name: not_due
+DELETE FROM words_due WHERE run = ?;
+
+-- name: keep_upto
+INSERT INTO words_due (run, upto) VALUES (0, ?) ON CONFLICT (run) DO UPDATE SET upto = excluded.upto;
+
+-- name: found
+-- The keys of the runs with these words, of those whose words in the index are up to date.
+SELECT rowid FROM run_words WHERE run_words MATCH :query AND rowid NOT IN (SELECT run FROM words_due)
+    AND rowid <= (SELECT upto FROM words_due WHERE run = 0)
+UNION ALL SELECT value FROM json_each(:others)
+
+-- name: found_without_index
+SELECT value AS rowid FROM json_each(:others)
+
+-- name: runs
+SELECT f.* FROM (
+    SELECT r.key AS place FROM (…found…) AS x CROSS JOIN runs AS r ON r.key = x.rowid
+    WHERE (r.created_at, r.id) < (:created_at, :id) AND r.created_at >= :begun_after
+        AND (:graph IS NULL OR r.graph = :graph) AND (:status IS NULL OR r.status = :status)
+        AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = r.key AND t.tag = :tag))
+    ORDER BY r.created_at DESC, r.id DESC LIMIT :limit
+) CROSS JOIN run_facts AS f ON f.key = place
+ORDER BY f.created_at DESC, f.id DESC;
+
+-- name: counts
+SELECT r.graph, r.status, CAST(r.created_at / :every AS INTEGER) * :every, count(*)
+FROM (…found…) AS x CROSS JOIN runs AS r ON r.key = x.rowid
+WHERE :tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = r.key AND t.tag = :tag)
+GROUP BY 1, 2, 3;

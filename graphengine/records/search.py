@@ -1,0 +1,120 @@
+"""A search for runs as one types it: words, and filters such as `status:failed`.
+
+The command line, `Runner.runs` and the inspector read it with `wanted_of`.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from graphengine.errors import InputError
+from graphengine.records.selection import STATUSES, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FILTERS: Final[Mapping[str, str]] = {
+    "status": "one of " + ", ".join(STATUSES),
+    "graph": "the name of a graph",
+    "tag": "a tag",
+    "since": "how long ago they began at most, e.g. 7d",
+    "after": "the day or time since which they began, e.g. 2026-01-31",
+    "before": "the day or time before which they began",
+    "cost>": "what models cost at least, US dollars, e.g. cost>0.5",
+}
+"""The filters, and what follows each."""
+AGES: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
+"""The seconds of the units of an age."""
+_AGE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw])")
+_PART: Final = re.compile(r'(?:(status|graph|tag|since|after|before):|(cost)>)(?:"([^"]*)"|(\S*))|(\S+)')
+
+
+def seconds_of(age: str) -> float | None:
+    """Return the seconds of an age such as 30d, 12h, 45m, 90s or 2w; None if it is none.
+
+    Example:
+        >>> seconds_of("1.5h")
+        5400.0
+    """
+    found = _AGE.fullmatch(age)
+    return None if found is None else float(found[1]) * AGES[found[2]]
+
+
+def wanted_of(search: str, wanted: Wanted) -> Wanted:
+    """Return the criteria of a search, and besides those that are given.
+
+    A filter and its value are one word; a value with blanks needs quotes, `graph:"my graph"`. All other words are what
+    `Store.runs` takes as `text`.
+
+    Raises:
+        InputError: A filter has no such value, or is given twice.
+
+    Example:
+        >>> found = wanted_of("status:failed timeout papers", Wanted(20))
+        >>> found.status, found.text
+        ('failed', 'timeout papers')
+    """
+    words: list[str] = []
+    given: dict[str, str] = {}
+    for name, cost, quoted, plain, word in _PART.findall(search):
+        if word:
+            words.append(word)
+            continue
+        kind, value = name or f"{cost}>", quoted or plain
+        if given.setdefault(kind, value) != value:
+            raise InputError(f"{kind} is given twice: {given[kind]} and {value}", where="search", repair="give it once")
+        if not value:
+            raise InputError(f"{search!r} has no value for {kind}", where="search", repair=f"give {FILTERS[kind]}")
+    now = time.time()
+    since = now - _number("since", seconds_of(given["since"]), given) if "since" in given else None
+    after = _number("after", _time(given["after"]), given) if "after" in given else None
+    cost_above = _number("cost>", _dollars(given["cost>"]), given) if "cost>" in given else None
+    status = given.get("status")
+    if status is not None and status not in STATUSES:
+        raise _wrong("status", status)
+    found = {
+        "status": status,
+        "graph": given.get("graph"),
+        "tag": given.get("tag"),
+        "text": " ".join(words) or None,
+        "begun_after": max((each for each in (since, after) if each is not None), default=None),
+        "begun_before": _number("before", _time(given["before"]), given) if "before" in given else None,
+        "cost_above": cost_above,
+    }
+    for name, value in found.items():
+        old = getattr(wanted, name)
+        if value is not None and old not in (None, value):
+            raise InputError(f"{name} is given twice: {old} and {value}", where="search", repair="give it once")
+    return replace(wanted, **{name: value for name, value in found.items() if value is not None})  # type: ignore[arg-type]  # each of its kind
+
+
+def _number(name: str, value: float | None, given: Mapping[str, str]) -> float:
+    if value is None:
+        raise _wrong(name, given[name])
+    return value
+
+
+def _wrong(name: str, value: str) -> InputError:
+    from graphengine.state.path import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
+
+    repair = did_you_mean(value, STATUSES) if name == "status" else f"give {FILTERS[name]}"
+    return InputError(f"{name.rstrip('>')} cannot be {value!r}", where="search", repair=repair)
+
+
+def _time(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError:
+        return None
+
+
+def _dollars(text: str) -> float | None:
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if abs(found) < float("inf") else None

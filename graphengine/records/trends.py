@@ -1,0 +1,171 @@
+"""Trends: how many runs there were, how they ended, what they lost, cost and took, over time by graph or tag.
+
+They are computed from the summaries of the runs, so that no log is read.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence  # noqa: TC003 - what a document has is read at run time
+from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
+
+import msgspec
+from msgspec import Struct
+
+from graphengine.errors import InputError
+from graphengine.records.search import wanted_of
+from graphengine.records.selection import Wanted
+from graphengine.records.step_document import Document, Part
+from graphengine.stores.base import summary_text
+
+if TYPE_CHECKING:
+    from graphengine.stores.base import Page, Store
+
+DAY: Final = 86_400.0
+_NONE_LOST: Final = b"{}"
+_ENDED: Final = ("finished", "stopped", "failed")
+
+
+class Trend(Part):
+    """The runs of a graph or tag that began in one interval.
+
+    Attributes:
+        name: The graph or tag.
+        since: When the interval begins, epoch seconds.
+        runs: How many runs began.
+        statuses: How many have each status; `running` counts those that are queued or interrupted too.
+        with_losses: How many lost something on the way.
+        losses: What they lost, by name.
+        cost_usd: What models cost, US dollars, as far as prices are known.
+        unknown_costs: How many runs called a model whose price is not known.
+        seconds: The driven time of all of them.
+        median_seconds: The median of the driven times of those that ended; null if none did.
+        p95_seconds: The driven time that 95 % of those that ended did not exceed; null if none did.
+    """
+
+    name: str
+    since: float
+    runs: int
+    statuses: Mapping[str, int]
+    with_losses: int
+    losses: Mapping[str, int]
+    cost_usd: float
+    unknown_costs: int
+    seconds: float
+    median_seconds: float | None
+    p95_seconds: float | None
+
+
+class Trends(Document):
+    """The runs of a database over time.
+
+    Attributes:
+        by: What they are grouped by.
+        every_seconds: How long an interval is; the first begins at the epoch.
+        trends: The newest interval first, in it by name; intervals without runs are left out.
+    """
+
+    by: Literal["graph", "tag"]
+    every_seconds: float
+    trends: Sequence[Trend]
+
+
+class _Spent(Struct, gc=False):
+    """The part of a summary that trends need; few runs lose anything."""
+
+    cost_usd: float | None = 0.0
+    seconds: float = 0.0
+    losses: msgspec.Raw = msgspec.Raw(_NONE_LOST)
+
+
+_DECODER: Final = msgspec.json.Decoder(list[_Spent | None])
+_LOSSES: Final = msgspec.json.Decoder(dict[str, int])
+
+
+@runtime_checkable
+class _Grouping(Protocol):
+    """A store that reads the summaries of many runs at once."""
+
+    async def summaries(
+        self, page: Page, by: Literal["graph", "tag"], every_seconds: float
+    ) -> Sequence[tuple[str, str, float, str]]:
+        """Return them, as JSON arrays, by graph or tag, status, and the interval in which the runs began."""
+        ...
+
+
+async def trends(
+    store: Store, search: str | Wanted = "", *, by: Literal["graph", "tag"] = "graph", every_seconds: float = DAY
+) -> Trends:
+    """Return how runs went over time.
+
+    Args:
+        store: The open store.
+        search: Only the runs that these words find, as for `Runner.runs`.
+        by: A run with several tags counts for each of them, one without tags for none.
+        every_seconds: How long an interval is; a run belongs to the one in which it began.
+
+    Raises:
+        InputError: An argument is not valid.
+    """
+    wanted = wanted_of(search, Wanted(0)) if isinstance(search, str) else search
+    unsupported = wanted.older_seconds, wanted.newer_seconds, wanted.cost_above
+    if any(each is not None for each in unsupported) or wanted.status in ("queued", "interrupted"):
+        repair = "search by words, status, graph, tag, since, after and before"
+        raise InputError("trends cannot be limited to these runs", where="trends", repair=repair)
+    if by not in ("graph", "tag") or not 1 <= every_seconds < math.inf:
+        raise InputError(
+            f"trends(by={by!r}, every_seconds={every_seconds!r})", repair="by graph or tag, of 1 s or more"
+        )
+    found: dict[tuple[float, str], dict[str, list[_Spent | None]]] = {}
+    for name, status, since, summaries in await _summaries(store, wanted.page(sys.maxsize, None), by, every_seconds):
+        found.setdefault((since, name), {}).setdefault(status, []).extend(_read(summaries))
+    ordered = sorted(found.items(), key=lambda item: (-item[0][0], item[0][1]))
+    return Trends(by=by, every_seconds=every_seconds, trends=[_trend(*key, groups) for key, groups in ordered])
+
+
+async def _summaries(
+    store: Store, page: Page, by: Literal["graph", "tag"], every_seconds: float
+) -> Sequence[tuple[str, str, float, str]]:
+    if isinstance(store, _Grouping):
+        return await store.summaries(page, by, every_seconds)
+    return [
+        (name, info.status, info.created_at // every_seconds * every_seconds, f"[{text}]")
+        for info in await store.runs(**page)
+        for text in ["null" if info.summary is None else summary_text(info.summary)]
+        for name in ([info.graph] if by == "graph" else info.tags)
+    ]
+
+
+def _read(summaries: str) -> list[_Spent | None]:
+    try:
+        return _DECODER.decode(summaries)
+    except ValueError:  # one is damaged: what the others spent is not worth a guess
+        return [_Spent(cost_usd=None)] * summaries.count('"reason"')
+
+
+def _trend(since: float, name: str, groups: Mapping[str, Sequence[_Spent | None]]) -> Trend:
+    known = [each for group in groups.values() for each in group if each is not None]
+    times = sorted(each.seconds for status in _ENDED for each in groups.get(status, ()) if each is not None)
+    lost = [text for each in known if (text := bytes(each.losses)) != _NONE_LOST]
+    losses: Counter[str] = Counter()
+    for alike, times_lost in Counter(lost).items():
+        losses.update({name: number * times_lost for name, number in _LOSSES.decode(alike).items()})
+    return Trend(
+        name=name,
+        since=since,
+        runs=sum(map(len, groups.values())),
+        statuses={status: len(group) for status, group in sorted(groups.items())},
+        with_losses=len(lost),
+        losses=dict(losses),
+        cost_usd=math.fsum(each.cost_usd or 0.0 for each in known),
+        unknown_costs=sum(1 for each in known if each.cost_usd is None),
+        seconds=math.fsum(each.seconds for each in known),
+        median_seconds=_quantile(times, 0.5),
+        p95_seconds=_quantile(times, 0.95),
+    )
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float | None:
+    return ordered[math.ceil(share * len(ordered)) - 1] if ordered else None

@@ -1,0 +1,89 @@
+"""The words by which texts are found, in every store: in lower case and without accents.
+
+They are decided here and not by a database, so that the same search finds the same everywhere, and no search can be
+wrong, whatever the syntax of a database.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from graphengine.engine.steps import Step
+    from graphengine.state.json_values import JsonValue
+
+_SCRIPTS_WITHOUT_BLANKS: Final = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+"""Thai, Lao, Japanese and Chinese: each character counts as a word."""
+_WORD: Final = re.compile(rf"[{_SCRIPTS_WITHOUT_BLANKS}]|[^\W_{_SCRIPTS_WITHOUT_BLANKS}]+")
+_ASCII_WORD: Final = re.compile(r"[a-z0-9]+")
+_WORD_CHARACTERS: Final = 64
+_TEXT_CHARACTERS: Final = 200_000  # PostgreSQL keeps at most 1 MiB of words for a row
+INPUT_CHARACTERS: Final = 2_000
+"""By how much of its input a run is found."""
+SOUGHT_WORDS: Final = 64
+"""The most words of one search."""
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words by which a text is found.
+
+    Example:
+        >>> words_of('A CAFÉ: "green_tea" OR 茶道')
+        ['a', 'cafe', 'green', 'tea', 'or', '茶', '道']
+    """
+    text = text[:_TEXT_CHARACTERS]
+    if text.isascii():
+        found = _ASCII_WORD.findall(text.lower())
+    else:
+        plain = unicodedata.normalize("NFKD", text).casefold()[:_TEXT_CHARACTERS]
+        found = _WORD.findall("".join(each for each in plain if unicodedata.category(each) != "Mn"))
+    return [word[:_WORD_CHARACTERS] for word in found]
+
+
+def sought_words(text: str) -> list[str]:
+    """Return the words of a search; a run is found if each begins one of its words."""
+    return list(dict.fromkeys(words_of(text)))[:SOUGHT_WORDS]
+
+
+def has_all(sought: Iterable[str], texts: Iterable[str | None]) -> bool:
+    """Return whether each word of a search begins a word of these texts."""
+    words = words_of("\n".join(filter(None, texts)))
+    return all(any(word.startswith(each) for word in words) for each in sought)
+
+
+def input_text(first: Step | None) -> str:
+    """Return the texts and whole numbers of the input that the first step of a run records."""
+    return joined(op[-1] for op in first.update) if first is not None else ""
+
+
+def joined(values: Iterable[JsonValue]) -> str:
+    """Return the texts and whole numbers in some values, at most `INPUT_CHARACTERS`."""
+    parts: list[str] = []
+    left = INPUT_CHARACTERS
+    for part in _leaves(values):
+        parts.append(part[:left])
+        left -= len(part) + 1
+        if left <= 0:
+            break
+    return "\n".join(parts)
+
+
+def _leaves(values: Iterable[JsonValue]) -> Iterator[str]:
+    for value in values:
+        if type(value) is str:
+            yield value
+        elif type(value) is int:
+            yield str(value)
+        elif isinstance(value, dict):
+            yield from _leaves(value.values())
+        elif isinstance(value, (list, tuple)):
+            yield from _leaves(value)
+
+
+def folded(texts: Sequence[str | None]) -> str:
+    """Return the words of some texts, each once, with blanks between them."""
+    return " ".join(dict.fromkeys(words_of("\n".join(filter(None, texts)))))
