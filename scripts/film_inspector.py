@@ -150,7 +150,7 @@ def play(film: Film, url: str) -> None:
     page.locator(".tr").first.wait_for()
     film.until_over()
     film.frame(900)
-    page.locator(".tr[data-seq='3']").click()
+    page.locator(".tr[data-seq='4']").click()
     page.get_by_role("tab", name="Why this way").click()
     film.frame(900)
     film.still("run")

@@ -199,10 +199,11 @@ class Views:
     def head(self, info: RunInfo, book: Book) -> Head:
         """Return where a run is after the last step of a book."""
         snapshot = book.visits.snapshot
-        facts = head_facts(info, snapshot)
+        facts: dict[str, Any] = head_facts(info, snapshot)
+        shown, facts["status"] = facts["status"], snapshot.status
         return Head(
-            **facts | {"status": snapshot.status},
-            shown=facts["status"],
+            **facts,
+            shown=shown,
             driver=info.driver,
             at=snapshot.seq,
             seq=info.seq,

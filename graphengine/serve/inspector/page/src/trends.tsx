@@ -63,6 +63,7 @@ export function TrendsPage({ parameters }: { parameters: Record<string, string> 
             name={name}
             by={by}
             every={found!.every_seconds}
+            last={Math.max(...found!.trends.map((each) => each.since))}
             trends={found!.trends.filter((each) => each.name === name)}
           />
         ))}
@@ -72,12 +73,22 @@ export function TrendsPage({ parameters }: { parameters: Record<string, string> 
 }
 
 /** One graph or tag: its sums, and a bar for each interval. */
-function Row({ name, by, every, trends }: { name: string; by: string; every: number; trends: Trend[] }) {
+function Row({
+  name,
+  by,
+  every,
+  last,
+  trends,
+}: {
+  name: string;
+  by: string;
+  every: number;
+  last: number;
+  trends: Trend[];
+}) {
   const sum = (of: (trend: Trend) => number) => trends.reduce((all, each) => all + of(each), 0);
-  const last = Math.max(...trends.map((each) => each.since));
   const shown = trends.filter((each) => (last - each.since) / every < MOST);
-  const first = Math.min(...shown.map((each) => each.since));
-  const columns = Math.max(12, Math.round((last - first) / every) + 1);
+  const first = last - every * (MOST - 1);
   const most = Math.max(1, ...shown.map((each) => each.runs));
   const runs = sum((each) => each.runs);
   const [failed, lossy] = [sum((each) => each.statuses.failed || 0), sum((each) => each.with_losses)];
@@ -96,7 +107,7 @@ function Row({ name, by, every, trends }: { name: string; by: string; every: num
         <span class="end num">
           {sum((each) => each.unknown_costs) > 0 ? "at least " : ""}
           {dollars(sum((each) => each.cost_usd))}
-          {medians.length > 0 && <span>{seconds(medians[0])} in the middle</span>}
+          {medians.length > 0 && <span>median {seconds(medians[0])}</span>}
         </span>
       </header>
       <div>
@@ -104,7 +115,7 @@ function Row({ name, by, every, trends }: { name: string; by: string; every: num
           class="trend"
           role="img"
           aria-label={`runs of ${name} over time`}
-          viewBox={`0 0 ${columns * 10} 40`}
+          viewBox={`0 0 ${MOST * 10} 40`}
           preserveAspectRatio="none"
         >
           {shown.map((each) => {
@@ -128,7 +139,7 @@ function Row({ name, by, every, trends }: { name: string; by: string; every: num
         </svg>
         <p class="soft small ends">
           <span>{new Date(first * 1000).toLocaleDateString()}</span>
-          <span>{new Date((first + columns * every) * 1000).toLocaleDateString()}</span>
+          <span>{new Date((last + every) * 1000).toLocaleDateString()}</span>
         </p>
       </div>
     </section>
