@@ -25,6 +25,14 @@ SIZES: Final = {300: (5, 5), 1200: (5, 5)}
 LISTS: Final = ("messages", "events", "rules", "memory", "categories", "answers")
 GROWING: Final = ("messages", "events", "categories", "answers")
 TEXTS: Final = ("medium", "thread", "bot")
+_NAMES: Final = {
+    "in memory": ("in memory", "graphengine"),
+    "SQLite": ("in SQLite", "graphengine"),
+    "InMemorySaver": ("in memory", "LangGraph"),
+    "without a checkpointer": ("in memory", "LangGraph, no checkpointer"),
+    "AsyncSqliteSaver": ("in SQLite", "LangGraph"),
+}
+"""Of each side where it keeps the run, and the library."""
 READS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "one": ("messages", ("events", "medium")),
     "two": ("events", ("reply", "issue")),
@@ -112,18 +120,22 @@ async def passed(settings: Settings) -> Outcome:
     """
     figures: dict[str, Figure] = {}
     targets: list[Target] = []
+    compared: dict[str, str] = {}
     for size in SIZES:
         with tempfile.TemporaryDirectory() as folder:
             sides = _passing(settings, settings.count(size, 3), Path(folder))
             found = await alternate(sides, "ms", settings.count(5, 1))
-        figures |= {f"{size}, {side}": Figure(f"{size}: {side}", "ms", each.rounds) for side, each in found.items()}
+        names = {side: f"wide_state_{size}, {where}: {library}" for side, (where, library) in _NAMES.items()}
+        figures |= {names[side]: Figure(names[side], "ms", each.rounds) for side, each in found.items()}
         if settings.has("langgraph"):
             claim = f"{size} messages: LangGraph's"
             in_memory = found["InMemorySaver"].against(found["in memory"])
             durable = found["AsyncSqliteSaver"].against(found["SQLite"])
             targets.append(Target(f"{claim} InMemorySaver against ours in memory", in_memory, "≥", 0.9))
             targets.append(Target(f"{claim} AsyncSqliteSaver against ours in SQLite", durable, "≥", 1.5))
-    return Outcome("Large values that are passed on", figures, targets)
+            for side in ("without a checkpointer", "InMemorySaver", "AsyncSqliteSaver"):
+                compared[names[side]] = names["SQLite" if side == "AsyncSqliteSaver" else "in memory"]
+    return Outcome("LangGraph's own programs: large values that are passed on", figures, targets, compared)
 
 
 def _passing(settings: Settings, size: int, folder: Path) -> dict[str, Side]:
@@ -171,7 +183,7 @@ def _passing(settings: Settings, size: int, folder: Path) -> dict[str, Side]:
             async with peer.saving(folder / f"{time.perf_counter_ns()}.db") as saver:
                 return await theirs(saver)
 
-        sides |= {"without a checkpointer": plain, "InMemorySaver": saved_in_memory, "AsyncSqliteSaver": saved}
+        sides |= {"InMemorySaver": saved_in_memory, "without a checkpointer": plain, "AsyncSqliteSaver": saved}
     return sides
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks import (
     agents,
     alone,
+    bare,
     big,
     drawing,
     durable,
@@ -41,6 +42,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "shapes": short.shapes,
     "peers": peers.peers,
     "durable_peers": peers.durable_peers,
+    "bare": bare.bare,
     "list": memory.long_list,
     "full": durable.full,
     "normal": durable.normal,
@@ -73,6 +75,7 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "cost": research.cost_saved,
     "alone": alone.alone,
     "startup": startup.startup,
+    "wings": startup.wings,
     "drawing": drawing.drawing,
     "inspector": inspecting.inspecting,
     "search": searching.searching,

@@ -29,6 +29,7 @@ ELSEWHERE = {
     "docs/use/from_langgraph.md": "test_from_langgraph.py: both sides run there",
     "docs/use/postgres.md": "test_postgres_page.py: its Python runs over a server of the tests",
     "docs/use/nothing-acts-twice.md": "test_nothing_acts_twice_page.py: one program runs, the other is killed, too",
+    "docs/use/evidence.md": "test_evidence_page.py: its commands are typed, and git bisects",
     "docs/use/deploying.md": "test_deploying_page.py: its files are written and its commands typed",
     "docs/use/heavy.md": "test_heavy_page.py: its file runs as a program, and on the command line",
     "docs/use/mcp_server.md": "test_mcp_page.py: its client calls its graph, over stdio and HTTP",
