@@ -616,7 +616,7 @@ class Serving(Document):
 
     Attributes:
         url: Its address.
-        doors: The address for each protocol: `http`, and `mcp` and `ag-ui` if they are served.
+        doors: The address for each protocol: `http`, and those that options opened.
         database: The database of its runs.
         graphs: The graphs whose runs it starts.
         queue: The queue of the runs that it starts.

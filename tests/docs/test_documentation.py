@@ -39,7 +39,23 @@ ELSEWHERE = {
     "docs/use/tutorial.md": "test_tutorial.py: its files are written and its commands typed",
 }
 """Pages whose code other tests run. Every other page is run here; a new one needs no entry."""
-LANGUAGES = {"python", "console", "ini", "sh", "text", "toml", "json", "yaml", "sql", "mermaid", "dot", "diff", ""}
+LANGUAGES = {
+    "python",
+    "console",
+    "ini",
+    "sh",
+    "text",
+    "toml",
+    "js",
+    "json",
+    "jsx",
+    "yaml",
+    "sql",
+    "mermaid",
+    "dot",
+    "diff",
+    "",
+}
 """The languages of a block: Python under another name would not run."""
 
 
