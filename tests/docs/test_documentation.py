@@ -31,6 +31,7 @@ ELSEWHERE = {
     "docs/use/nothing-acts-twice.md": "test_nothing_acts_twice_page.py: one program runs, the other is killed, too",
     "docs/use/deploying.md": "test_deploying_page.py: its files are written and its commands typed",
     "docs/use/heavy.md": "test_heavy_page.py: its file runs as a program, and on the command line",
+    "docs/use/telemetry.md": "test_telemetry_page.py: its program exports to a receiver, from two processes",
     "docs/use/mcp_server.md": "test_mcp_page.py: its client calls its graph, over stdio and HTTP",
     "docs/use/web.md": "test_web_page.py: the service runs under uvicorn",
     "docs/use/json.md": "test_cli_page.py: the page is made of the documents' models",
