@@ -79,9 +79,7 @@ def test_the_program_is_one_trace_over_two_processes_with_the_listed_attributes(
     assert {name for name in sent if name.startswith("gen_ai.")} - LISTED == {"gen_ai.agent.name"}
 
 
-async def test_viewers_that_add_up_count_each_call_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_viewers_that_add_up_count_each_call_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only calls of models have the tokens and costs that viewers read; the run has its totals under its own names."""
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
