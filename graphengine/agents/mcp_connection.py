@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.agents.mcp_input import refuse_to_ask
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.engine.failures import text_of
 from graphengine.errors import install_command
@@ -200,7 +201,13 @@ class Connection:
             with CancelScope() as self._scope:
                 async with AsyncExitStack() as stack:
                     transport = await self._transport(stack)
-                    client = Client(transport, cache=None, client_info=info, message_handler=self._received)
+                    client = Client(
+                        transport,
+                        cache=None,
+                        client_info=info,
+                        message_handler=self._received,
+                        elicitation_callback=refuse_to_ask,  # also says that this client can ask
+                    )
                     await stack.enter_async_context(client)
                     self._ready.set_result(client)
                     await self._over.wait()

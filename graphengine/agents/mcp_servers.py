@@ -24,6 +24,7 @@ from pydantic_core import to_json
 from graphengine.agents.approval import Approval
 from graphengine.agents.arguments import NAME
 from graphengine.agents.mcp_connection import Address, Connection, is_closed, is_refusal
+from graphengine.agents.mcp_input import CannotAsk, result_of
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, unhurried
 from graphengine.engine.failures import text_of
 from graphengine.errors import DefinitionError
@@ -175,7 +176,7 @@ class McpServer:
             await shared.end()
 
     async def _tools(self, found: Sequence[types.Tool], shared: _Shared) -> Sequence[Tool]:
-        # What can only be called as a task, to be polled later, is not supported here.
+        # What can only be called as a task of the revision 2025-11-25 is not supported here.
         found = [each for each in found if each.execution is None or each.execution.task_support != "required"]
         known = {each.name: each for each in reversed(found)}
         named = [*(self.only or ()), *(self.approve if isinstance(self.approve, Mapping) else ())]
@@ -285,7 +286,9 @@ class _Shared:
                 raise
             return ToolOutcome(error.message, is_error=True)
         try:
-            result = await connection.client.call_tool(tool, dict(arguments))
+            result = await result_of(connection.client, tool, arguments, lambda: _all_tools(connection.client))
+        except CannotAsk as error:
+            return ToolOutcome(str(error), is_error=True)
         except Exception as error:  # noqa: BLE001 - the client, or a malformed answer, may raise anything
             is_over = is_closed(error) or connection.ended
             text = await self._died(connection) if is_over else self._text_of(error)
