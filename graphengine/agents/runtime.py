@@ -17,9 +17,8 @@ from pydantic_core import to_json
 
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.agents.live_events import Live
-from graphengine.agents.model_routing import replacing
 from graphengine.engine.ready import limit_over, limits_costs
-from graphengine.engine.steps import WaitRecord, without_items
+from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError, EffectUnknown, NotDone
 from graphengine.graph.options import DEFAULT_RETRY
 from graphengine.models.base import KnowsPrices
@@ -75,9 +74,11 @@ class RunRuntime(NodeScope):
     def instructions_for(self, agent: str) -> str | None:
         """Return what a branch put in place of an agent's standing instructions; None for its own."""
         given = self._run.snapshot.instructions
-        if not given:
-            return None
-        return replacing(given, self.around.run.plan.graph, without_items(self.attempt.path), agent)
+        return (
+            self._run.models.instructions(given, self.around.run.plan.graph, self.attempt.path, agent)
+            if given
+            else None
+        )
 
     @property
     def effects(self) -> Effects:
