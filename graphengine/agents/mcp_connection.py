@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.agents.mcp_input import refuse_to_ask
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.engine.failures import text_of
 from graphengine.errors import install_command
@@ -29,6 +30,7 @@ from graphengine.state.json_values import clipped
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import httpx2
     from anyio import CancelScope
     from mcp import Client
     from mcp.client import Transport
@@ -51,12 +53,14 @@ class Address:
         command: The command that starts it; () for one that is reached by `url`.
         env: Added to the few variables that it inherits.
         headers: Sent with each request to `url`.
+        auth: Authorizes these requests.
     """
 
     command: tuple[str, ...] = ()
     url: str = ""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    auth: httpx2.Auth | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -200,7 +204,13 @@ class Connection:
             with CancelScope() as self._scope:
                 async with AsyncExitStack() as stack:
                     transport = await self._transport(stack)
-                    client = Client(transport, cache=None, client_info=info, message_handler=self._received)
+                    client = Client(
+                        transport,
+                        cache=None,
+                        client_info=info,
+                        message_handler=self._received,
+                        elicitation_callback=refuse_to_ask,  # also says that this client can ask
+                    )
                     await stack.enter_async_context(client)
                     self._ready.set_result(client)
                     await self._over.wait()
@@ -216,7 +226,8 @@ class Connection:
             import httpx2  # noqa: PLC0415 - the mcp package needs it
             from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415
 
-            http = httpx2.AsyncClient(headers=dict(address.headers), timeout=httpx2.Timeout(_HTTP_SECONDS, read=None))
+            timeout = httpx2.Timeout(_HTTP_SECONDS, read=None)
+            http = httpx2.AsyncClient(headers=dict(address.headers), auth=address.auth, timeout=timeout)
             return streamable_http_client(address.url, http_client=await stack.enter_async_context(http))
         self._errors = _Errors(address)
         program, *arguments = address.command

@@ -24,6 +24,7 @@ from pydantic_core import to_json
 from graphengine.agents.approval import Approval
 from graphengine.agents.arguments import NAME
 from graphengine.agents.mcp_connection import Address, Connection, is_closed, is_refusal
+from graphengine.agents.mcp_input import CannotAsk, result_of
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, unhurried
 from graphengine.engine.failures import text_of
 from graphengine.errors import DefinitionError
@@ -35,6 +36,7 @@ from graphengine.models.hiding import without_options
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    import httpx2
     from mcp import Client, types
 
     from graphengine.agents.approval import Approve
@@ -54,6 +56,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     url: str | None = None,
     env: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
+    auth: httpx2.Auth | None = None,
     only: Collection[str] | None = None,
     prefix: str = "",
     timeout_seconds: float = 60.0,
@@ -72,6 +75,8 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
         env: Environment variables of the server, in addition to PATH, HOME and a few more that it inherits; no others
             reach it. Values whose names suggest keys, tokens, secrets or passwords are struck out of all its texts.
         headers: Sent with each request to `url`, as `{"Authorization": "Bearer …"}`; struck out likewise.
+        auth: Authorizes requests to `url`, as an `OAuthClientProvider` of `mcp.client.auth` does, which stores and
+            renews its tokens.
         only: The tools to use, by the server's names; all if not given.
         prefix: Put before each name, so that tools of two servers do not clash.
         timeout_seconds: How long the server may take to start and list its tools, and for each call.
@@ -100,15 +105,15 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
     words = _words(command)
     if bool(words) == bool(url):
         raise _refused("it needs a command or a url", "mcp('python server.py') or mcp(url='http://127.0.0.1:8000/mcp')")
-    if (words and headers) or (url and env):
-        raise _refused("env= is for a command, headers= for a url", "use the other one")
+    if (words and (headers or auth)) or (url and env):
+        raise _refused("env= is for a command, headers= and auth= for a url", "use the other one")
     if isinstance(only, str) or isinstance(approve, str) or isinstance(serial, str):
         raise _refused("only=, approve= and serial= take several names", "give a list: only=['read_file']")
     if on_error not in ("report", "raise"):
         raise _refused(f"on_error={on_error!r}", 'give "report", for the model, or "raise"')
     if not is_seconds(timeout_seconds):
         raise _refused(f"timeout_seconds={timeout_seconds!r}", "give seconds above 0")
-    address = Address(words, url or "", dict(env or {}), dict(headers or {}))
+    address = Address(words, url or "", dict(env or {}), dict(headers or {}), auth)
     chosen = None if only is None else tuple(only)
     asks: Approve | Mapping[str, Approve]
     if isinstance(approve, (bool, Approval, Mapping)) or callable(approve):
@@ -175,7 +180,7 @@ class McpServer:
             await shared.end()
 
     async def _tools(self, found: Sequence[types.Tool], shared: _Shared) -> Sequence[Tool]:
-        # What can only be called as a task, to be polled later, is not supported here.
+        # What can only be called as a task of the revision 2025-11-25 is not supported here.
         found = [each for each in found if each.execution is None or each.execution.task_support != "required"]
         known = {each.name: each for each in reversed(found)}
         named = [*(self.only or ()), *(self.approve if isinstance(self.approve, Mapping) else ())]
@@ -285,7 +290,9 @@ class _Shared:
                 raise
             return ToolOutcome(error.message, is_error=True)
         try:
-            result = await connection.client.call_tool(tool, dict(arguments))
+            result = await result_of(connection.client, tool, arguments, lambda: _all_tools(connection.client))
+        except CannotAsk as error:
+            return ToolOutcome(str(error), is_error=True)
         except Exception as error:  # noqa: BLE001 - the client, or a malformed answer, may raise anything
             is_over = is_closed(error) or connection.ended
             text = await self._died(connection) if is_over else self._text_of(error)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 OPERATION: Final = "gen_ai.operation.name"
 PROVIDER: Final = "gen_ai.provider.name"
 AGENT: Final = "gen_ai.agent.name"
+CONVERSATION: Final = "gen_ai.conversation.id"
 REQUEST_MODEL: Final = "gen_ai.request.model"
 FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 TOOL: Final = "gen_ai.tool.name"
@@ -37,6 +38,19 @@ TOKENS: Final[Mapping[TokensName, str]] = {
     "reasoning_tokens": "gen_ai.usage.reasoning.output_tokens",
 }
 """The attributes of usage, by the name that steps record."""
+PROVIDERS: Final[Mapping[str, str]] = {
+    "azure": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
+    "openai-chat": "openai",
+    "vertex": "gcp.vertex_ai",
+}
+"""The conventions' names of providers, by the prefixes of models' names that differ from them."""
+STOPS: Final[Mapping[str, str]] = {
+    "end": "stop", "tools": "tool_call", "cut": "length", "full": "length", "refused": "content_filter"
+}  # fmt: skip
+"""The conventions' reasons why an answer ends, by those that steps record."""
+COSTS: Final = ("gen_ai.usage.cost", "operation.cost")
+"""What Langfuse and Logfire read as the cost of a call. The conventions have no name for it."""
 
 # General
 
@@ -62,6 +76,8 @@ ENDING: Final = "graphengine.ending"
 QUEUE: Final = "graphengine.queue"
 STATE: Final = "graphengine.queue.state"
 PARENT: Final = "graphengine.parent.id"
+TOTALS: Final[Mapping[TokensName, str]] = {name: f"graphengine.usage.{name}" for name in TOKENS}
+"""The attributes of a run's usage. Viewers add up `gen_ai.usage.*` over the spans of a trace."""
 COST: Final = "graphengine.cost_usd"
 COST_UNKNOWN: Final = "graphengine.cost.unknown"
 STEPS: Final = "graphengine.steps"

@@ -190,7 +190,7 @@ class RunTrace(Follower):
         self._ids = Ids.of(run_id, created_at)
         self._name = f"invoke_workflow {graph}"
         self._graph = {names.GRAPH: graph}
-        self._run = {names.RUN: run_id}
+        self._run = {names.RUN: run_id, names.CONVERSATION: run_id}
         attributes = {**self._run, **self._graph, names.OPERATION: "invoke_workflow", names.AGENT: graph}
         ids = self._ids.trace, self._ids.run
         root = self._tracer.start(self._name, ids, contexts.Context(), created_at, attributes, links=links)
@@ -511,7 +511,7 @@ class RunTrace(Follower):
             **of,
             names.STEPS: snapshot.steps,
             names.SECONDS: snapshot.elapsed_seconds,
-            **spent_attributes(spent_since(snapshot.inherited, snapshot.usage)),
+            **spent_attributes(spent_since(snapshot.inherited, snapshot.usage), names.TOTALS),
         }
         if snapshot.ending is not None and snapshot.ending.label:
             more[names.ENDING] = snapshot.ending.label

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from graphengine.engine.phases import RecordedResult
     from graphengine.engine.steps import ModelCaller, Recorded
     from graphengine.models.base import Message
-    from graphengine.state.amounts import Usage
+    from graphengine.state.amounts import TokensName, Usage
 
 _AGENT = "agent "
 _TOOL = "tool "
@@ -74,7 +74,7 @@ def model_attributes(by: ModelCaller) -> dict[str, AttributeValue]:
     provider, colon, _ = by["model"].partition(":")
     found: dict[str, AttributeValue] = {names.OPERATION: "chat", names.REQUEST_MODEL: _model(by)}
     if colon:
-        found[names.PROVIDER] = provider
+        found[names.PROVIDER] = names.PROVIDERS.get(provider, provider)
     return found
 
 
@@ -84,10 +84,10 @@ def _model(by: ModelCaller) -> str:
     return model if colon else provider
 
 
-def spent_attributes(usage: Usage) -> dict[str, AttributeValue]:
+def spent_attributes(usage: Usage, tokens_names: Mapping[TokensName, str] = names.TOKENS) -> dict[str, AttributeValue]:
     """Return the attributes of usage. A cost that is not known has no number."""
     found: dict[str, AttributeValue] = {}
-    for name, attribute in names.TOKENS.items():
+    for name, attribute in tokens_names.items():
         tokens = usage.get(name)
         if tokens is not None:
             found[attribute] = tokens
@@ -101,14 +101,17 @@ def _call_of_model(facts: Recorded, by: ModelCaller, turn: Asked | None) -> Desc
     record: Mapping[str, Any] = facts.value if isinstance(facts.value, dict) else {}
     attributes = model_attributes(by) | spent_attributes(facts.usage)
     attributes[names.AGENT] = by["agent"]
-    if "stop" in record:
-        attributes[names.FINISH_REASONS] = [str(record["stop"])]
+    if names.COST in attributes:
+        attributes |= dict.fromkeys(names.COSTS, attributes[names.COST])
+    stop = names.STOPS.get(str(record.get("stop")))
+    if stop is not None:
+        attributes[names.FINISH_REASONS] = [stop]
     if turn is not None:
         if turn.system:
             attributes[names.SYSTEM] = to_json([_text(turn.system)]).decode()
         if turn.messages:
             attributes[names.INPUT] = to_json([_message(each) for each in turn.messages]).decode()
-        answer = {**_message(turn.answer), "finish_reason": record.get("stop")}
+        answer = {**_message(turn.answer), "finish_reason": stop}
         attributes[names.OUTPUT] = to_json([answer]).decode()
     return Described(f"chat {_model(by)}", SpanKind.CLIENT, attributes)
 

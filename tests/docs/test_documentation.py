@@ -32,6 +32,7 @@ ELSEWHERE = {
     "docs/use/evidence.md": "test_evidence_page.py: its commands are typed, and git bisects",
     "docs/use/deploying.md": "test_deploying_page.py: its files are written and its commands typed",
     "docs/use/heavy.md": "test_heavy_page.py: its file runs as a program, and on the command line",
+    "docs/use/telemetry.md": "test_telemetry_page.py: its program exports to a receiver, from two processes",
     "docs/use/a2a.md": "test_a2a_page.py: its client and its second graph use its agent",
     "docs/use/mcp_server.md": "test_mcp_page.py: its client calls its graph, over stdio and HTTP",
     "docs/use/openai_endpoint.md": "test_openai_page.py: its client talks to its graphs",

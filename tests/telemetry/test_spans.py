@@ -228,9 +228,9 @@ async def test_each_call_of_a_model_has_what_it_was_asked(spans: Spans, tmp_path
     question = {"role": "user", "parts": [{"type": "text", "content": "On <text>sea</text>"}]}
     call = {"role": "assistant", "parts": [{"type": "tool_call", **calls[0].model_dump()}]}
     result = {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "moon is found"}]}
-    answer = {"role": "assistant", "parts": [{"type": "text", "content": "tides"}], "finish_reason": "end"}
+    answer = {"role": "assistant", "parts": [{"type": "text", "content": "tides"}], "finish_reason": "stop"}
     assert found == [
-        dict(zip(MESSAGES, ([note], [question], [{**call, "finish_reason": "tools"}]), strict=True)),
+        dict(zip(MESSAGES, ([note], [question], [{**call, "finish_reason": "tool_call"}]), strict=True)),
         dict(zip(MESSAGES, ([note], [question, call, result], [answer]), strict=True)),
     ]
 

@@ -97,7 +97,7 @@ def _folder(name: str, process: DocumentProcess) -> Sources:
     files: list[TextFile] = []
     left_out: list[str] = []
     characters = 0
-    for file in _files_in(name):
+    for file in files_in(name):
         if len(files) == MAX_FILES:
             left_out.append(f"{file} (more than {MAX_FILES} files)")
             continue
@@ -117,7 +117,12 @@ def _folder(name: str, process: DocumentProcess) -> Sources:
     return found
 
 
-def _files_in(folder: str) -> list[str]:
+def files_in(folder: str) -> list[str]:
+    """Return the paths of the files of a folder, sorted. Hidden files and folders are skipped, and links.
+
+    Raises:
+        SourceUnreadable: There are too many.
+    """
     found = sorted(_walk(folder))
     if len(found) > MAX_SEEN:
         raise SourceUnreadable(

@@ -1,4 +1,4 @@
-"""Ready tools for agents: a calculator, SQL that only reads, and Python in a sandbox.
+"""Ready tools for agents: a calculator, SQL that only reads, Python in a sandbox, and Agent Skills.
 
 analyst = Agent("analyst", prompt="{question}", tools=[calculate, sql_reader("sales.db"), run_python])
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from graphengine.agents.toolbox.calculator import calculate
 from graphengine.agents.toolbox.sandbox import run_python
+from graphengine.agents.toolbox.skills import skills
 from graphengine.agents.toolbox.sql import sql_reader
 
-__all__ = ["calculate", "run_python", "sql_reader"]
+__all__ = ["calculate", "run_python", "skills", "sql_reader"]
