@@ -80,10 +80,13 @@ def suite(  # noqa: PLR0913 - one for each option
 
 
 def _write(chosen: Suite, folder: Path, found: Found) -> None:
-    from graphengine.errors import GraphEngineError
+    from graphengine.errors import GraphEngineError, InputError
 
     module = ".".join(_relative(found.file).with_suffix("").parts)
-    name = next((key for key, value in vars(found.module).items() if value is found.graph), "graph")
+    name = next((key for key, value in vars(found.module).items() if value is found.graph), "")
+    if not all(part.isidentifier() for part in (*module.split("."), name)):
+        repair = "name the file as a Python module, and the graph as a variable in it"
+        raise InputError("a test cannot import the graph", where=str(found.file), repair=repair)
     try:
         chosen.write(folder, module, name)
     except OSError as error:

@@ -18,7 +18,7 @@ from pydantic_core import to_json
 from graphengine.agents.model_routing import Models, by_agent
 from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
-from graphengine.errors import GraphEngineError, UnknownRun
+from graphengine.errors import GraphEngineError, InputError, UnknownRun
 from graphengine.graph.definition import END, START, Limits
 from graphengine.history.load import graph_spec_of, load_snapshot, waits_of
 from graphengine.models.hiding import MARK
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 _LEAST_PAIRS: Final = 5
 """The least number of pairs from which an interval says anything."""
+_LONGEST_NAME: Final = 80
 _LONGEST: Final = 150  # characters of a run's id
 _OVER: Final = ("finished", "failed", "stopped")
 
@@ -210,6 +211,9 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
         InputError: A name is unknown.
         CompileError, StoreError.
     """
+    if len(name) > _LONGEST_NAME:
+        repair = f"give one of at most {_LONGEST_NAME} characters"
+        raise InputError(f"the name has {len(name)} characters", where="what_if", repair=repair)
     chosen = {who: as_model(model) for who, model in by_agent(models).items()}
     Models(None).check_names(graph.compile(), {**chosen, **(instructions or {})}, "what_if(…)")
     scoring = _scoring(graph, scorers) if scorers else None
@@ -307,11 +311,17 @@ class _Job:
         branch = branch_id(self._name, run_id)
         log = self._effects.runs[branch] = Answered(steps, seq)
         limits = await self._limits(run_id, seq)
+        change = f"change:{self._digest(seq)}"
         try:
+            if change not in (await runner.store.info(branch)).tags:
+                raise InputError(
+                    f"{self._name} is the name of a comparison with another change",
+                    where=f"run {branch}",
+                    repair="give this one another name",
+                )
             log.skip(Answered(await runner.store.steps(branch, seq)))
             run = runner.resume(branch, graph, limits=limits, wait_out=False)
         except UnknownRun:
-            tag = f"whatif:{self._name}"
             run = runner.branch(
                 run_id,
                 graph,
@@ -320,12 +330,18 @@ class _Job:
                 path="" if self.update else None,
                 run_id=branch,
                 limits=limits,
-                tags=(tag,),
+                tags=(f"whatif:{self._name}", change),
                 instructions=self._instructions,
             )
         await self._ended(run, log)
         del self._effects.runs[branch]
         return branch
+
+    def _digest(self, seq: int) -> str:
+        """Return a digest of what is changed in a branch at a step."""
+        models = {who: model.name for who, model in sorted(self._models.items())}
+        whole = [seq, models, self._instructions, self.update, self._graph.compile().fingerprint]
+        return hashlib.blake2b(to_json(whole, fallback=repr), digest_size=8).hexdigest()
 
     async def _limits(self, run_id: str, seq: int) -> Limits | None:
         """Return the limits of a branch: those of its run, and what is left of the budget."""

@@ -319,3 +319,14 @@ async def test_the_report_has_no_secret_and_scorers_that_do_not_fit_cost_no_bran
         await what_if(graph, "a", store, name="scored", at=("close", 1), scorers=[long])
     async with Runner(store) as runner:
         assert not await runner.runs(tag="whatif:scored")
+
+
+async def test_a_name_stands_for_one_change() -> None:
+    """Another change under the same name would be reported with the branches of the first."""
+    store, graph = MemoryStore(), desk()
+    await recorded(store, graph, "a")
+    await what_if(graph, "a", store, name="u", update={"task": "one"})
+    found = await what_if(graph, "a", store, name="u", update={"task": "two"})
+    assert ([each.why.partition(":")[0] for each in found.left], found.runs) == (["invalid_input"], [])
+    with pytest.raises(InputError, match="the name has 200 characters"):
+        await what_if(graph, "a", store, name="n" * 200)
