@@ -223,12 +223,12 @@ async def test_kedas_query(postgres_server: PostgresServer) -> None:
         with psycopg.connect(postgres_server.address(), autocommit=True) as connection:
 
             def counted() -> int:
-                (number,) = connection.execute(query).fetchone() or (None,)
+                (number,) = connection.execute(query.encode()).fetchone() or (None,)
                 assert isinstance(number, int)
                 return number
 
-            connection.execute(f"CREATE ROLE keda_{schema}; GRANT USAGE ON SCHEMA {schema} TO keda_{schema}")
-            connection.execute(f"GRANT SELECT ON {schema}.runs TO keda_{schema}; SET ROLE keda_{schema}")
+            connection.execute(f"CREATE ROLE keda_{schema}; GRANT USAGE ON SCHEMA {schema} TO keda_{schema}".encode())
+            connection.execute(f"GRANT SELECT ON {schema}.runs TO keda_{schema}; SET ROLE keda_{schema}".encode())
             assert counted() == 0
             for number in range(3):
                 await runner.start(graph, {"name": "n"}, run_id=f"r{number}", queue="jobs").result()
@@ -248,7 +248,7 @@ async def test_kedas_query(postgres_server: PostgresServer) -> None:
             connection.execute("RESET ROLE")
             _fill(connection, schema)
             assert counted() == 2
-            plan = "\n".join(row[0] for row in connection.execute(f"EXPLAIN {query}"))
+            plan = "\n".join(row[0] for row in connection.execute(f"EXPLAIN {query}".encode()))
     assert "Seq Scan" not in plan, plan
 
 
