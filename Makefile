@@ -43,7 +43,7 @@ endif
 
 BIN := .venv/bin
 SERVER_FOLDERS := tests/models/aimock tests/agents/mcp_reference tests/serve/inspector/axe \
-  tests/serve/service/mcp_inspector tests/serve/service/ag_ui_client
+  tests/serve/service/mcp_inspector tests/serve/service/front_end_clients
 SERVERS := $(SERVER_FOLDERS:%=%/node_modules/.package-lock.json)
 shown = printf '\n== %s\n' '$(1)'; $(BIN)/$(1)
 check = @$(call shown,$(1))

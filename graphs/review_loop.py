@@ -37,6 +37,7 @@ ROUNDS = 5
 SHORTEST, BUDGET = 50, 350  # words of a brief
 
 MODELS = models("writer", default="rules")  # cheap models gather and judge, a strong one writes
+NEEDS = {"rules": ["sources"]}  # rules only quote
 
 
 def budget_of(given: Mapping[str, Any]) -> int:

@@ -66,8 +66,8 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Agent": "Agent",
             "Answer": "agents.Answer agents.result_of",
             "block": "agents.block",
-            "Tools": "tool agents.Tool agents.ToolSource mcp agents.toolbox.calculate agents.toolbox.sql_reader "
-            "agents.toolbox.run_python",
+            "Tools": "tool agents.Tool agents.ToolSource mcp agents.remote_agent agents.toolbox.calculate "
+            "agents.toolbox.sql_reader agents.toolbox.run_python",
             "Approval": "agents.Approval agents.Edit agents.Refuse agents.file_diff",
             "Guards and hooks": "agents.guard agents.Guard agents.bare_markdown agents.Hooks",
             "Memory": "memory.Memory memory.Entry",
@@ -128,6 +128,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Walked": "testing.Walked testing.Visit",
             "EdgeCoverage": "testing.EdgeCoverage",
             "replay": "testing.replay",
+            "suites": "testing.suite testing.Suite testing.Chosen",
             "preflight": "testing.preflight testing.Preflight testing.RunGroup testing.Reason",
             "FakeClock": "testing.FakeClock",
             "OpenRunner": "testing.OpenRunner",
@@ -136,6 +137,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "testing.evaluation.Trial",
             "Cases": "testing.evaluation.Case testing.evaluation.read_cases testing.evaluation.check_cases",
             "Scores": "testing.evaluation.Score testing.evaluation.judge",
+            "what_if": "testing.evaluation.what_if testing.evaluation.WhatIf",
             "Report": "testing.evaluation.Report testing.evaluation.VersionReport testing.evaluation.TrialReport "
             "testing.evaluation.report_of testing.evaluation.picture",
         },

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from graphengine.runner.context import Context
     from graphengine.runner.run import Run
 
+G = TypeVar("G", bound=GraphDefinition[Any])
 T = TypeVar("T")
 
 TURN: Final = "turn"
@@ -39,14 +40,14 @@ _MEMORY: Final = "messages"
 """The field of the conversation, if the agent names none."""
 
 
-def chat_of_agent(agent: Agent[Any, Any], alone: GraphDefinition[Any]) -> GraphDefinition[Any]:
+def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
     """Return the graph of a conversation with an agent: it listens, replies, and listens again.
 
     A message `null` ends it.
 
     Args:
         agent: The agent.
-        alone: The graph that runs it once.
+        alone: The graph that runs it once; the graph of the conversation is of the same class.
 
     Raises:
         DefinitionError: The agent reads `turn`.
@@ -79,7 +80,7 @@ def chat_of_agent(agent: Agent[Any, Any], alone: GraphDefinition[Any]) -> GraphD
             found[memory] = Replace(effective(messages))  # the summary, and what it does not replace
         return found
 
-    graph = GraphDefinition[Any](
+    graph = type(alone)(
         f"{agent.name}-chat",
         make_dataclass(agent.name, fields, kw_only=True),
         limits=Limits(visits=None),

@@ -205,8 +205,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, lease: Lease
     ) -> asyncio.Future[Claimed]:
         rows, row_bytes = rows_of(writes.Row, info.id, steps, 1 if info.parent is None else info.parent_seq + 1)
-        body = to_json(graph_spec).decode()
-        work = partial(writes.create, info=info, rows=rows, graph_spec=body, owner=lease.id)
+        work = partial(writes.create, info=info, rows=rows, graph_spec=graph_spec, owner=lease.id)
         return self._commits.submit(work, row_bytes, run_id=info.id if info.parent is None else None)
 
     def _claim(self, run_id: str, lease: Lease) -> asyncio.Future[Claimed]:
