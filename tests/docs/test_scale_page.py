@@ -15,9 +15,10 @@ import yaml
 from benchmarks import scale
 from benchmarks.ours import Counter, counting
 from benchmarks.preflight import desk
-from graphengine import Runner, Worker
+from graphengine import END, START, Graph, Runner, Worker
 from graphengine.databases.postgres import PostgresStore
 from graphengine.errors import StoreError, StoreUnreachable
+from graphengine.worker.worker import Refused, RunOutcome, WorkerEvent
 from tests.docs.test_documentation import ROOT, blocks
 from tests.kit.postgres import PostgresServer
 
@@ -173,6 +174,42 @@ async def test_a_worker_that_begins_while_a_database_is_down(lone_server: Postgr
     working.cancel()
     await asyncio.wait([working])
     await databases.close()
+
+
+async def test_what_was_driven_when_a_database_went(lone_server: PostgresServer) -> None:
+    """Its worker takes it again when the database is back, as any other worker would; not only after a minute."""
+    entered, go_on = asyncio.Event(), asyncio.Event()
+    events: list[WorkerEvent] = []
+
+    async def increase(count: int) -> int:
+        entered.set()
+        await go_on.wait()
+        return count + 1
+
+    graph = Graph("slow", Counter)
+    graph.add_node("increase", increase, writes="count")
+    graph.add_path(START, "increase", END)
+    async with Runner(PostgresStore(lone_server.new_address(), patience_seconds=0.2)) as runner:
+        worker = Worker(runner, graph, poll_seconds=0.05, on_event=events.append)
+        working = asyncio.create_task(worker.run())
+        await runner.start(graph, Counter(), run_id="r", queue="jobs").result()
+        await entered.wait()
+        lone_server.kill()
+        go_on.set()
+
+        async def is_refused() -> bool:
+            return any(isinstance(each, Refused) and each.info is not None for each in events)
+
+        async def has_ended() -> bool:
+            return any(isinstance(each, RunOutcome) for each in events)
+
+        await until(is_refused)
+        lone_server.start()
+        async with asyncio.timeout(SECONDS / 2):
+            await until(has_ended)
+        assert (await runner.info("r")).status == "finished"
+        worker.stop()
+        await working
 
 
 async def test_three_files_of_which_one_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
