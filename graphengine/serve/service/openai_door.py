@@ -366,7 +366,7 @@ class OpenAiDoor:
 
     async def _pieces(self, model: TextGraph, turn: Turn) -> AsyncGenerator[str | _Reply, None]:
         """Yield the pieces of a reply as they come live, and at last the reply."""
-        text, place, seen = "", None, set[tuple[str, int]]()
+        text, place, seen, whole = "", None, set[tuple[str, int]](), set[tuple[str, int]]()
         async with aclosing(self._turns.watched(turn)) as events:
             async for event in events:
                 if isinstance(event, Snapshot):
@@ -375,6 +375,10 @@ class OpenAiDoor:
                     place = None  # what was shown stays with the client: what comes now is another text
                 elif (found := _said_in(event, seen)) is not None and _TOP.split(found[0])[0] in model.speakers:
                     _, here, piece = found
+                    if here in whole:
+                        continue  # it was recorded before its live pieces came through
+                    if isinstance(event, StepRecorded):
+                        whole.add(here)
                     piece = f"\n\n{piece}" if text and here != place else piece
                     text, place = text + piece, here
                     seen.add(here)
