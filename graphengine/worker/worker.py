@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine.engine.claim import Claim
-from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError
+from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError, StoreUnreachable
 from graphengine.graph.options import is_seconds
 from graphengine.runner import opening
 from graphengine.runner.arguments import by_name, plan_of
@@ -307,7 +307,7 @@ class Worker:
         except RunnerClosed:
             self._stopping.set()
             raise
-        except LeaseLost as error:  # this process was suspended, and another one has the run
+        except (LeaseLost, StoreUnreachable) as error:  # another process has the run, or the database is coming back
             self._elsewhere[info.id] = self._clock.now() + self._poll_seconds
             self._on_event(Refused(info, error))
         except Exception as error:  # noqa: BLE001 - a fault of one run must not end the others

@@ -27,6 +27,7 @@ PAGES = [
 ELSEWHERE = {
     "docs/use/patterns/*.md": "test_patterns.py: they run, and their pictures are those of their graphs",
     "docs/use/from_langgraph.md": "test_from_langgraph.py: both sides run there",
+    "docs/explain/scale.md": "test_scale_page.py: its program runs over three databases, of which one goes down",
     "docs/use/postgres.md": "test_postgres_page.py: its Python runs over a server of the tests",
     "docs/use/nothing-acts-twice.md": "test_nothing_acts_twice_page.py: one program runs, the other is killed, too",
     "docs/use/evidence.md": "test_evidence_page.py: its commands are typed, and git bisects",

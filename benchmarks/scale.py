@@ -1,0 +1,379 @@
+"""What very many runs cost in PostgreSQL: a few kinds of run, measured, and the arithmetic to 10⁹ runs a month.
+
+    python -m benchmarks.scale                             the tables of docs/explain/scale.md
+    python -m benchmarks.scale postgresql://… [RUNS]       measure each kind anew, with so many runs
+
+The server that is measured must run on this machine, since its CPU time is read from /proc. `MEASURED` has what was
+measured last, `ASSUMED` what is assumed; the rest is multiplication.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import random
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import psycopg
+from pydantic import BaseModel
+
+from benchmarks.ours import Counter, counting, mapping
+from benchmarks.postgres import schema_at
+from benchmarks.preflight import desk
+from graphengine import END, START, Agent, Graph, Runner, Worker, tool
+from graphengine.databases.addresses import parse
+from graphengine.models import ScriptedModel, calls
+from graphengine.worker.worker import RunOutcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from graphengine.models import Request
+    from graphengine.worker.worker import WorkerEvent
+
+AT_ONCE: Final = 50
+CALLS: Final = 5
+TEXT_BYTES: Final = 2000
+MONTHS: Final = (10**6, 10**8, 10**9)
+
+
+class Cost(NamedTuple):
+    """What one run of a kind costs: the mean of many.
+
+    Attributes:
+        rows: Rows of all tables.
+        step_rows: Those that are steps.
+        kept_bytes: Tables and indexes.
+        search_bytes: Those by which runs are found by words: of their first input, mostly.
+        step_bytes: Those of the table of steps, without indexes and long values.
+        wal_bytes: Written to the write-ahead log.
+        server_us: CPU time of all processes of the server, µs.
+        client_us: CPU time of the process that starts and drives the runs, µs.
+        commits: Transactions that wrote; many runs share one.
+        prune_us: CPU time of the server to remove the run, µs.
+    """
+
+    rows: float
+    step_rows: float
+    kept_bytes: float
+    search_bytes: float
+    step_bytes: float
+    wal_bytes: float
+    server_us: float
+    client_us: float
+    commits: float
+    prune_us: float
+
+
+MEASURED: Final[Mapping[str, Cost]] = {
+    "one node": Cost(5, 3, 2814, 618.5, 831.5, 5169, 390, 371.1, 0.0805, 340),
+    "ten nodes": Cost(14, 12, 5558, 618.5, 3219, 9091, 480, 570.5, 0.2605, 335),
+    "a map of 20 items": Cost(26, 24, 8491, 405.5, 5771, 12_510, 450, 793.9, 0.2005, 435),
+    "a short question": Cost(9, 6, 4657, 684, 1573, 11_420, 1110, 1318, 0.457, 300),
+    "a long question": Cost(11, 6, 14_810, 7250, 1577, 75_900, 2350, 2334, 0.3675, 400),
+    "an agent, 5 tool calls": Cost(31, 14, 35_590, 6042, 5181, 60_100, 1675, 7366, 0.3075, 600),
+}
+"""2,000 runs of each kind, 400 of the last two, with PostgreSQL 15 and Python 3.11 on two busy cores of an AMD EPYC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assumed:
+    """What a server can do, and how the runs come. None of it was measured.
+
+    Attributes:
+        peak: How many times the mean of the month the busiest hour is.
+        cores: Cores of a server.
+        busy: The share of its cores that it may use in the busiest hour.
+        disk_bytes: Of its disk, what the runs may fill.
+        wal_bytes_a_second: What its disk and its standby take all the time.
+        connections: Of its `max_connections`, what the workers may use.
+    """
+
+    peak: float = 5
+    cores: int = 16
+    busy: float = 0.6
+    disk_bytes: float = 4e12
+    wal_bytes_a_second: float = 100e6
+    connections: int = 500
+
+
+ASSUMED: Final = Assumed()
+SECONDS: Final = 30 * 86_400
+"""A month."""
+CONNECTIONS: Final = 6
+"""The most connections of a process to a database: one writes, four read, one has the lease."""
+TABLE_BYTES: Final = 2.0**45
+"""The most bytes of a table, of pages of 8 KB: https://www.postgresql.org/docs/current/limits.html."""
+
+
+class Month(NamedTuple):
+    """What the runs of a month need, kept for a month; per second in its busiest hour."""
+
+    rows: float
+    kept_bytes: float
+    runs_a_second: float
+    cores: float
+    wal_a_second: float
+    processes: int
+    databases: int
+    connections: int
+
+
+def month(cost: Cost, runs: float, assumed: Assumed = ASSUMED) -> Month:
+    """Multiply."""
+    rate = runs / SECONDS * assumed.peak
+    cores, wal = rate * (cost.server_us + cost.prune_us) / 1e6, rate * cost.wal_bytes
+    databases = math.ceil(max(runs / limit for limit in limits(cost, assumed).values()))
+    processes = math.ceil(rate * cost.client_us / 1e6 / assumed.busy)
+    return Month(
+        runs * cost.rows,
+        runs * cost.kept_bytes,
+        rate,
+        cores,
+        wal,
+        processes,
+        databases,
+        math.ceil(processes / databases) * CONNECTIONS,
+    )
+
+
+def limits(cost: Cost, assumed: Assumed = ASSUMED) -> dict[str, float]:
+    """Return after how many runs a month, kept for a month, one database ends, by what ends it."""
+    at_peak = SECONDS / assumed.peak
+    return {
+        "disk": assumed.disk_bytes / cost.kept_bytes,
+        "CPU": at_peak * assumed.cores * assumed.busy / ((cost.server_us + cost.prune_us) / 1e6),
+        "WAL": at_peak * assumed.wal_bytes_a_second / cost.wal_bytes,
+        "table of steps": TABLE_BYTES / cost.step_bytes,
+    }
+
+
+def tables(costs: Mapping[str, Cost] = MEASURED) -> str:
+    """Return the tables of the page."""
+    return "\n\n".join([_inputs(costs), _months(costs), _ends(costs)])
+
+
+def _table(*rows: Sequence[str]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def _inputs(costs: Mapping[str, Cost]) -> str:
+    head = "one run, *measured*", "rows", "bytes", "of them for searches", "WAL bytes", "server CPU", "removal"
+    return _table(
+        (*head, "driver CPU", "commits"),
+        *(
+            (
+                kind, f"{each.rows:.1f}", f"{each.kept_bytes:,.0f}", f"{each.search_bytes:,.0f}",
+                f"{each.wal_bytes:,.0f}", f"{each.server_us:,.0f} µs", f"{each.prune_us:,.0f} µs",
+                f"{each.client_us:,.0f} µs", f"{each.commits:.2f}",
+            )
+            for kind, each in costs.items()
+        ),
+    )  # fmt: skip
+
+
+def _months(costs: Mapping[str, Cost]) -> str:
+    many, guess = "*extrapolated*", "*extrapolated, assumed peak*"
+    rows = [
+        ("runs a month", "kind", "rows", "disk", "runs/s", "server cores", "WAL", "driver processes", "databases",
+         "connections to each"),
+        ("", "", many, many, "*assumed peak*", guess, guess, guess, "*assumed server*", "*counted, assumed peak*"),
+    ]  # fmt: skip
+    for runs in MONTHS:
+        for kind, cost in costs.items():
+            each = month(cost, runs)
+            disk, wal = f"{short(each.kept_bytes)}B", f"{short(each.wal_a_second)}B/s"
+            counts = f"{each.processes:,}", f"{each.databases:,}", f"{each.connections:,}"
+            rate, cores = short(each.runs_a_second), short(each.cores)
+            rows.append((f"10{_raised(runs)}", kind, short(each.rows), disk, rate, cores, wal, *counts))
+    return _table(*rows)
+
+
+def _ends(costs: Mapping[str, Cost]) -> str:
+    rows: list[Sequence[str]] = [
+        ("one database ends at, runs a month", "by disk", "by CPU", "by WAL", "by the table of steps"),
+        ("", "*assumed 4 TB*", "*assumed 16 cores*", "*assumed 100 MB/s*", "*documented 32 TiB*"),
+    ]
+    for kind, cost in costs.items():
+        found = limits(cost).values()
+        rows.append((kind, *(f"**{short(each)}**" if each == min(found) else short(each) for each in found)))
+    return _table(*rows)
+
+
+def short(number: float) -> str:
+    """Return a number with two significant digits and k, M, G or T."""
+    if number < 10:  # noqa: PLR2004 - digits
+        return f"{number:.2g}"
+    number = float(f"{number:.2g}")
+    power = min(int(math.log10(number)) // 3, 4)
+    return f"{number / 1000**power:g} {'kMGT'[power - 1]}" if power else f"{number:g}"
+
+
+def _raised(number: int) -> str:
+    return str(len(str(number)) - 1).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
+class Asking(BaseModel):
+    """What an agent is asked, and its answer."""
+
+    question: str
+    answer: str = ""
+
+
+def _words(chance: random.Random, length: int) -> str:
+    """Return a text of made-up words, of which there are 3,000: it compresses about as well as prose."""
+    words = [f"{number:x}"[::-1] + "aeiou"[number % 5] * (number % 4) for number in range(3000)]
+    return " ".join(chance.choices(words, k=length // 5))[:length]
+
+
+def talking() -> Graph[Any]:
+    """Return a graph of an agent that calls a tool five times; its texts are 2 KB long."""
+    chance = random.Random(7)  # noqa: S311 - texts of the same lengths each time
+
+    @tool
+    async def look(place: str) -> str:
+        """Look somewhere."""
+        del place
+        return _words(chance, TEXT_BYTES)
+
+    def said(request: Request) -> object:
+        asked = sum(message.role == "tool" for message in request.messages)
+        return _words(chance, TEXT_BYTES) if asked >= CALLS else calls(("look", {"place": str(asked)}))
+
+    agent = Agent("scout", prompt="{question}", tools=[look], model=ScriptedModel(said))
+    graph = Graph("talking", Asking)
+    graph.add_node("scout", agent, writes="answer")
+    graph.add_path(START, "scout", END)
+    return graph
+
+
+class Kind(NamedTuple):
+    """A graph, and what its runs begin with."""
+
+    graph: Callable[[], Graph[Any]]
+    state: Callable[[random.Random], object]
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "one node": Kind(partial(counting, 1), lambda _: Counter()),
+    "ten nodes": Kind(partial(counting, 10), lambda _: Counter()),
+    "a map of 20 items": Kind(partial(mapping, 4), lambda _: {"numbers": list(range(20))}),
+    "a short question": Kind(desk, lambda _: {"name": "n", "text": "short"}),
+    "a long question": Kind(desk, lambda chance: {"name": "n", "text": _words(chance, TEXT_BYTES)}),
+    "an agent, 5 tool calls": Kind(talking, lambda chance: Asking(question=_words(chance, TEXT_BYTES))),
+}
+
+
+async def measure(address: str, kind: Kind, runs: int) -> Cost:
+    """Start runs in a queue, drive them with a worker of 50 at once, answer what they ask, then remove them."""
+    graph, chance = kind.graph(), random.Random(1)  # noqa: S311 - texts of the same lengths each time
+    async with schema_at(address) as place, Runner(place) as runner:
+        await runner.start(graph, kind.state(chance)).result()  # what a schema and a graph cost once
+        with psycopg.connect(parse(address).url, autocommit=True) as connection:
+            before = Server.read(connection, place)
+            began = time.process_time()
+            await _start(runner, graph, [kind.state(chance) for _ in range(runs)])
+            await _drive(runner, graph, runs)
+            client = time.process_time() - began
+            after = Server.read(connection, place)
+            await runner.prune(keep_last=1)
+            pruned = Server.read(connection, place)
+    rows, step_rows, kept, search, steps, wal, cpu, commits = (
+        (late - early) / runs for early, late in zip(before, after, strict=True)
+    )
+    removal = (pruned.cpu - after.cpu) / runs
+    return Cost(rows, step_rows, kept, search, steps, wal, cpu, client / runs * 1e6, commits, removal)
+
+
+async def _start(runner: Runner, graph: Graph[Any], states: Sequence[object]) -> None:
+    for first in range(0, len(states), AT_ONCE):
+        group = [runner.start(graph, state, queue="scale") for state in states[first : first + AT_ONCE]]
+        await asyncio.gather(*(run.result() for run in group))
+
+
+async def _drive(runner: Runner, graph: Graph[Any], runs: int) -> None:
+    ended, answers = 0, set()
+
+    def note(event: WorkerEvent) -> None:
+        nonlocal ended
+        if isinstance(event, RunOutcome):
+            if event.result.status == "waiting":
+                answers.add(asyncio.create_task(runner.answer(event.info.id, value=True)))
+            ended += event.result.status == "finished"
+        if ended == runs:
+            worker.stop()
+
+    worker = Worker(runner, graph, concurrency=AT_ONCE, on_event=note)
+    await worker.run()
+    await asyncio.gather(*answers)
+
+
+class Server(NamedTuple):
+    """What a server has kept and done so far: the fields of `Cost` for its whole schema."""
+
+    rows: int
+    step_rows: int
+    kept_bytes: int
+    search_bytes: int
+    step_bytes: int
+    wal: int
+    cpu: float
+    commits: int
+
+    @classmethod
+    def read(cls, connection: psycopg.Connection[Any], address: str) -> Server:
+        """Read them."""
+        schema = parse(address).schema
+        named = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = %s::regnamespace"
+        names = [name for (name,) in connection.execute(named, (schema,))]
+        counts = {name: _one(connection, f"SELECT count(*) FROM {schema}.{name}") for name in names}  # noqa: S608
+        size = sum(_one(connection, f"SELECT pg_total_relation_size('{schema}.{name}')") for name in names)
+        steps = _one(connection, f"SELECT pg_relation_size('{schema}.steps')")
+        wal = _one(connection, "SELECT pg_current_wal_insert_lsn() - '0/0'")
+        commits = _one(connection, "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+        words = _one(connection, f"SELECT pg_total_relation_size('{schema}.run_words')")
+        return cls(sum(counts.values()), counts["steps"], size, words, steps, wal, _cpu_us(connection), commits)
+
+
+def _one(connection: psycopg.Connection[Any], statement: str) -> int:
+    row = connection.execute(statement.encode()).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _cpu_us(connection: psycopg.Connection[Any]) -> float:
+    """Return the CPU time of all processes of the server, those that ended included, µs."""
+    parent = _stat(connection.info.backend_pid)[1]
+    own = _stat(parent)
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
+    ticks = sum(own[11:15]) + sum(sum(_stat(int(child))[11:13]) for child in children)
+    return ticks * 10_000
+
+
+def _stat(pid: int) -> list[int]:
+    """Return the numbers of a process after its name; its state counts as 0."""
+    _, _, rest = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")
+    return [0, *map(int, rest.split()[1:])]
+
+
+def main() -> None:
+    """Print the tables, of what was measured before or is measured now."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale")
+    parser.add_argument("address", nargs="?", help="a database on this machine: postgresql://…")
+    parser.add_argument("runs", nargs="?", type=int, default=2000, help="of each kind; 2000 if not given")
+    given = parser.parse_args()
+    costs = MEASURED
+    if given.address:
+        costs = {name: asyncio.run(measure(given.address, kind, given.runs)) for name, kind in KINDS.items()}
+        for name, cost in costs.items():
+            print(f'    "{name}": Cost({", ".join(f"{value:.4g}" for value in cost)}),')
+    print(tables(costs))
+
+
+if __name__ == "__main__":
+    main()
