@@ -742,10 +742,9 @@ class Conversation(Generic[T]):
 
     def _identity(self, inputs: JsonValue = None) -> str:
         """Return the identity of this call: its messages, or the inputs of the functions that make its texts."""
-        messages = [message.model_dump(mode="json") for message in (*self._before, *self.messages)]
         more = [] if inputs is None else [inputs]
         system = "" if callable(self._agent.system) and not self._is_instructed else self._system
-        return _digest(to_json([system, messages, self._reader.schema, *more]))
+        return _digest(to_json([system, [*self._before, *self.messages], self._reader.schema, *more]))
 
 
 def _steady(inputs: Mapping[str, object]) -> JsonValue:

@@ -347,9 +347,15 @@ def queues_set(
     if no_limits and paused is not None:
         raise click.UsageError("--no-limits removes a pause too: give it without --pause and --unpause")
     context.use(writes=True)
-    had = context.read(_counted)[1].get(queue, QueueLimits())
-    limits = replace(had if is_alone else QueueLimits(**given), paused=had.paused if paused is None else paused)
-    context.run(Runner(context.store).limit_queue(queue, None if no_limits or limits == QueueLimits() else limits))
+
+    async def setting() -> None:
+        runner = Runner(context.store)
+        await runner.store.open()
+        had = (await runner.store.queue_limits()).get(queue, QueueLimits())
+        limits = replace(had if is_alone else QueueLimits(**given), paused=had.paused if paused is None else paused)
+        await runner.limit_queue(queue, None if no_limits or limits == QueueLimits() else limits)
+
+    context.run(setting())
     return _list_queues(context, queue)
 
 

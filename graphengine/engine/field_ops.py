@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Raw
 
 from graphengine.state.encoded import items_of, keys_of
+from graphengine.state.update import UNREAD, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +36,13 @@ def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -
         if typed is None:
             frame.typed.pop(name, None)
         elif kind not in _GROWING:
-            frame.typed[name] = typed[index]
+            new = typed[index]
+            if type(new) is Unread:
+                new = new.value
+            if new is UNREAD:
+                frame.typed.pop(name, None)
+            else:
+                frame.typed[name] = new
         else:
             if name in frame.typed:
                 _grow_typed(frame, kind, name, typed[index])

@@ -32,7 +32,9 @@ ELSEWHERE = {
     "docs/use/evidence.md": "test_evidence_page.py: its commands are typed, and git bisects",
     "docs/use/deploying.md": "test_deploying_page.py: its files are written and its commands typed",
     "docs/use/heavy.md": "test_heavy_page.py: its file runs as a program, and on the command line",
+    "docs/use/a2a.md": "test_a2a_page.py: its client and its second graph use its agent",
     "docs/use/mcp_server.md": "test_mcp_page.py: its client calls its graph, over stdio and HTTP",
+    "docs/use/openai_endpoint.md": "test_openai_page.py: its client talks to its graphs",
     "docs/use/web.md": "test_web_page.py: the service runs under uvicorn",
     "docs/use/json.md": "test_cli_page.py: the page is made of the documents' models",
     "docs/use/cli.md": "test_cli_page.py and tests/cli/test_help.py: the page is made of examples that are run there",
@@ -190,7 +192,7 @@ def test_a_command_named_in_a_sentence_exists() -> None:
             command = main.get_command(context, name)
             assert command is not None
             known = {option for param in command.get_params(context) for option in param.opts}
-            assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= known, where
+            assert set(re.findall(r"(?<=\s)--[a-z0-9-]+", rest)) <= known, where
 
 
 def test_links_between_pages_lead_somewhere() -> None:

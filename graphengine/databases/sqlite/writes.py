@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from graphengine.databases import sql
 from graphengine.databases.checksums import message_place, sum_of
-from graphengine.databases.long_texts import LEAST_BYTES
+from graphengine.databases.long_texts import MET_BYTES
 from graphengine.databases.sql import Claimed
 from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.queries import SQL
@@ -100,7 +100,7 @@ def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) ->
         first, status = each.key << KEY_BITS, None if each.changes_status else "running"
         for row in each.rows:
             row_id, body = first | row.seq, row.body
-            short, listed = (body, None) if len(body) < LEAST_BYTES else texts.store(connection, row_id, body)
+            short, listed = (body, None) if len(body) < MET_BYTES else texts.store(connection, row_id, body)
             facts = each.key, each.run_id, each.fence, each.owner, status, row_id - 1
             rows.append((row_id, row.at, *facts, short, sum_of(row_id, body), listed))
     connection.executemany(_ADD_NEXT_STEP, rows)

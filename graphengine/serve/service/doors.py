@@ -84,6 +84,17 @@ DOORS: Final = (
         needs="ag_ui",
     ),
     Door("ai-sdk", "AI SDK", "front ends by useChat of the AI SDK", "/ai-sdk", f"{_HERE}.ai_sdk_door", more="/GRAPH"),
+    Door(
+        "a2a",
+        "A2A",
+        "the graphs as agents of the A2A protocol",
+        "/a2a",
+        f"{_HERE}.a2a_door",
+        more="/GRAPH",
+        extra="a2a",
+        needs="a2a",
+    ),
+    Door("openai", "OpenAI", "the graphs as models of OpenAI's API", "/v1", f"{_HERE}.openai_door"),
     Door("mcp", "MCP", "the graphs as tools of an MCP server", "/mcp", f"{_HERE}.mcp_door", extra="mcp", needs="mcp"),
 )
 

@@ -42,7 +42,7 @@ from graphengine.runner.result import RunFailed, result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 from graphengine.serve.service.app import FAILED, cancelled
 from graphengine.serve.service.openapi import AnyJson
-from graphengine.serve.service.requests import ServiceFailed
+from graphengine.serve.service.requests import RunStopped, ServiceFailed
 from graphengine.state.path import did_you_mean, unknown_fields
 
 if TYPE_CHECKING:
@@ -88,12 +88,6 @@ class QuestionOpen(GraphEngineError):
     """A run waits for an answer that the caller of its tool did not give."""
 
     code = "question_open"
-
-
-class RunStopped(GraphEngineError):
-    """A run that a tool's caller waits for was stopped."""
-
-    code = "run_stopped"
 
 
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
@@ -475,4 +469,4 @@ def _field(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any]
     return field | ({"format": schema["format"]} if schema.get("format") in _FORMATS else {})
 
 
-__all__ = ["PATH", "RUN_ID", "McpDoor", "QuestionOpen", "RunStopped"]
+__all__ = ["PATH", "RUN_ID", "McpDoor", "QuestionOpen"]

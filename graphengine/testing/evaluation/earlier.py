@@ -215,9 +215,10 @@ def _changed(old: GraphSpec, new: GraphSpec, below: str = "") -> Iterator[str]:
         inner = node.get("graphs", {})
         if other is None or _alone(node) != _alone(other):
             yield f"{below}{node['name']}"
+        theirs = other.get("graphs", {}) if other is not None else {}
         for choice, graph in inner.items():
-            if other is not None and choice in other.get("graphs", {}):
-                yield from _changed(graph, other["graphs"][choice], f"{below}{node['name']}/")
+            if choice in theirs:
+                yield from _changed(graph, theirs[choice], f"{below}{node['name']}/")
 
 
 def _alone(node: Mapping[str, Any]) -> bytes:

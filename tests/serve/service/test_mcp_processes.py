@@ -224,7 +224,7 @@ def test_the_doors_are_printed_at_the_start(tmp_path: Path) -> None:
         process.terminate()
         _, said = process.communicate(timeout=60)
     url = lines[-2].strip()
-    assert "other doors, by options: --ag-ui, --ai-sdk\n" in said
+    assert "other doors, by options: --ag-ui, --ai-sdk, --a2a, --openai\n" in said
     assert url.startswith("http://127.0.0.1:")
     assert lines[-1] == f"MCP: {url}/mcp\n"
 
