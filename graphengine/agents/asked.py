@@ -93,9 +93,10 @@ def turn_of(step: Step, snapshot: Snapshot, spec: GraphSpec | None) -> Asked | N
 
 
 def _before(record: JsonObject, summary: Any) -> Iterator[Message]:  # noqa: ANN401 - as recorded
-    """Yield what was added before a turn: why the last answer was sent back, and a summary."""
+    """Yield what was added before a turn: why the last answer was sent back, messages to the agent, and a summary."""
     if "feedback" in record:
         yield Message(role="user", text=record["feedback"])
+    yield from (Message(role="user", text=text) for text in record.get("steered", ()))
     if summary is not None:
         yield Message(role="summary", text=summary["text"], covers=summary.get("covers", 0))
 

@@ -138,6 +138,8 @@ class Conversation(Generic[T]):
         self._tools: dict[str, Tool] = {}
         self._specs: Sequence[ToolSpec] = ()
         self._turn = 0
+        self._feedback = ""  # on the answer of the turn before
+        self._steered: Sequence[str] = ()
         self._is_last = False
         self._refused: list[T] = []  # by the check, the latest first
         self.messages: list[Message] = []
@@ -238,10 +240,10 @@ class Conversation(Generic[T]):
                     self._runtime.answered("turn", str(self._turn), value)
                     return value
                 retries += 1
-                feedback = self._reader.feedback(error)
+                self._feedback = utf8_text(self._reader.feedback(error))
                 if self._live is not None:
                     self._live.retract(error.message)
-                self.messages.append(Message(role="user", text=utf8_text(feedback), agent=agent.name))
+                self.messages.append(Message(role="user", text=self._feedback, agent=agent.name))
 
     @contextmanager
     def _refusing(self, *errors: type[BaseException], name: str = "turn") -> Iterator[None]:
@@ -255,14 +257,18 @@ class Conversation(Generic[T]):
     # One turn of the model.
 
     async def _begin_turn(self) -> None:
-        """Begin a turn of the model: shorten the conversation first, if it is too long."""
+        """Begin a turn of the model: add what was sent to the agent, and shorten the conversation if it is too long."""
         self._turn += 1
+        steered = await self._runtime.steered(str(self._turn))
+        self._steered = [utf8_text(as_text(each)) for each in steered]
+        self.messages += [Message(role="user", text=text, agent=self._agent.name) for text in self._steered]
         await self._shorten()
         if self._live is not None:
             self._live.begin(self._turn)
 
     def _end_turn(self, response: Response) -> None:
         """Add the model's answer to the conversation."""
+        self._feedback = ""
         if self._live is not None:
             self._live.end()
         message = Message(
@@ -312,14 +318,16 @@ class Conversation(Generic[T]):
     def _recorded_too(self, request: Request) -> dict[str, JsonValue]:
         """Return what is recorded with an answer: the settings, and the texts that functions made."""
         found: dict[str, JsonValue] = {}
+        if self._steered:
+            found["steered"] = [self._recordable(text) for text in self._steered]
         if request.settings != NO_SETTINGS:
             found["settings"] = request.settings.recorded()
         if self._turn == 1:
             found |= self._texts()
             if self._makes_question and self.messages[0].media and found["question"] != MARK:
                 found["media"] = [one.model_dump() for one in self.messages[0].media]
-        elif (sent := [each for each in self.messages[-2:] if each.role == "user"]) and self.messages[0] not in sent:
-            found["feedback"] = self._recordable(sent[-1].text)
+        elif self._feedback:
+            found["feedback"] = self._recordable(self._feedback)
         return found
 
     def _texts(self) -> dict[str, JsonValue]:

@@ -21,6 +21,7 @@ from graphengine.engine.ready import limit_over, limits_costs
 from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError, EffectUnknown, NotDone
 from graphengine.graph.options import DEFAULT_RETRY
+from graphengine.graph.question import Answers
 from graphengine.models.base import KnowsPrices
 from graphengine.models.batches import StillOpen, Ticket, batches_of, collector_of, poll_seconds
 from graphengine.models.errors import PriceUnknown
@@ -51,7 +52,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+STEER: Final = "steer"
+"""The topic of messages to the agents of a run."""
+_STEERED: Final = f"a message on {STEER!r}"
 _MODELS: Final[dict[str, Model]] = {}
+_ANYTHING: Final = Answers(object)
 
 
 def runtime_here() -> RunRuntime | None:
@@ -127,6 +132,24 @@ class RunRuntime(NodeScope):
         wait = WaitRecord(kind="sleep", question=what, due=self.around.wall() + seconds)
         with self._run.budgets.asleep(self.frame, self.work.below):
             await self.work.wait(wait, what, None)
+
+    async def steered(self, turn: str) -> Sequence[JsonValue]:
+        """Return the messages that are new to an agent before a turn; a recorded turn gets those that it got.
+
+        To receive one ends the attempt, as any wait does, so that the message is durable before the model is called.
+        The wait is over at once if another agent of the run received the message first.
+        """
+        found: list[JsonValue] = []
+        known: Any = self.work.known("turn", turn)
+        had = len(known.value.get("steered", ())) if known is not None else None
+        while self.may_sleep() and (len(found) < had if had is not None else self._has_message()):
+            wait = WaitRecord(kind="receive", question=_STEERED, topic=STEER, due=self.around.wall(), default=None)
+            message = await self.work.wait(wait, _STEERED, _ANYTHING)
+            found += [message] if message is not None else []
+        return found
+
+    def _has_message(self) -> bool:
+        return self.work.is_over("receive", _STEERED) or self.around.host.has_message(STEER)
 
     def live(self, agent: str) -> Live | None:
         """Return what shows the live events of a call of an agent."""
@@ -316,6 +339,10 @@ class StandaloneRuntime:
                 where="an agent that runs alone",
                 repair="run the agent in a graph, whose run can wait for the answer; in a test, omit approve=",
             )
+
+    async def steered(self, turn: str) -> Sequence[JsonValue]:  # noqa: ARG002
+        """Return nothing, as nobody can send a message."""
+        return ()
 
     def live(self, agent: str) -> Live | None:
         """Return what shows the live events of a call; None if nobody watches."""

@@ -173,7 +173,10 @@ def recorded(step: Step, facts: Recorded, limit: int) -> list[str]:
     calls = [f"calls {call.get('name')}({call.get('arguments')})" for call in made]
     texts = [compact(reply.get("text", ""))] if reply.get("text") or not calls else []
     ended = "" if reply.get("stop", "end") in ("end", "tools") else f" ({reply['stop']})"
+    told = reply.get("steered")
+    steered = told if isinstance(told, list) else []
     again = [one_line(f"asked again: {reply['feedback']}", limit)] if "feedback" in reply else []
+    again += [one_line(f"was sent: {text}", limit) for text in steered]
     return [*again, request, one_line(f"its reply: {'; '.join([*texts, *calls])}", limit) + ended]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -312,6 +313,8 @@ def queues_list(context: CommandContext) -> int:
         graphengine queues set mail --concurrency 20 --rate 100/60s
         graphengine queues set mail --tenant-concurrency 2 --tenant-rate 10/1m
         graphengine queues set mail --no-limits
+        graphengine queues set mail --pause
+        graphengine queues set mail --unpause
     """,
 )
 @click.argument("queue", metavar="QUEUE")
@@ -319,6 +322,7 @@ def queues_list(context: CommandContext) -> int:
 @click.option("--rate", type=_Rate(), metavar="N/TIME", help="At most N of its runs begin in this time, e.g. 100/60s.")
 @click.option("--tenant-concurrency", type=click.IntRange(min=1), help="The same as --concurrency for each tenant.")
 @click.option("--tenant-rate", type=_Rate(), metavar="N/TIME", help="The same as --rate for each tenant.")
+@click.option("--pause/--unpause", "paused", default=None, help="Take no run of it. Alone, this keeps its limits.")
 @click.option("--no-limits", is_flag=True, help="Remove the limits of the queue.")
 def queues_set(
     context: CommandContext,
@@ -326,16 +330,32 @@ def queues_set(
     *,
     queue: str,
     no_limits: bool,
+    paused: bool | None,
     **given: Any,  # noqa: ANN401 - the limits
 ) -> int:
-    """Set the limits of a queue, which replace those it had, and hold over all workers."""
+    """Set the limits of a queue, which replace those it had, and hold over all workers.
+
+    From a paused queue no worker takes a run, whether it is new, due, answered, or its process died. What is driven
+    already goes on: `graphengine stop` ends it. New limits leave a pause as it is; --no-limits ends it too.
+    """
     from graphengine.api.runner import Runner
     from graphengine.stores.base import QueueLimits
 
-    if not no_limits and all(value is None for value in given.values()):
-        raise click.UsageError(f"give a limit, such as --concurrency 20, or --no-limits: queues set {queue}")
+    is_alone = all(value is None for value in given.values())
+    if is_alone and not no_limits and paused is None:
+        raise click.UsageError(f"give a limit, such as --concurrency 20, --pause or --no-limits: queues set {queue}")
+    if no_limits and paused is not None:
+        raise click.UsageError("--no-limits removes a pause too: give it without --pause and --unpause")
     context.use(writes=True)
-    context.run(Runner(context.store).limit_queue(queue, None if no_limits else QueueLimits(**given)))
+
+    async def setting() -> None:
+        runner = Runner(context.store)
+        await runner.store.open()
+        had = (await runner.store.queue_limits()).get(queue, QueueLimits())
+        limits = replace(had if is_alone else QueueLimits(**given), paused=had.paused if paused is None else paused)
+        await runner.limit_queue(queue, None if no_limits or limits == QueueLimits() else limits)
+
+    context.run(setting())
     return _list_queues(context, queue)
 
 
@@ -364,7 +384,7 @@ async def _counted(store: QueueStore) -> tuple[Sequence[QueueCount], dict[str, Q
 def _words(limits: QueueLimits | None) -> str:
     if limits is None:
         return ""
-    found: list[str] = []
+    found = ["paused"] if limits.paused else []
     for of, concurrency, rate in (
         ("", limits.concurrency, limits.rate),
         (" of a tenant", limits.tenant_concurrency, limits.tenant_rate),

@@ -512,6 +512,11 @@ class Driving:
         if self._mail:
             self._wake()
 
+    def has_message(self, topic: str) -> bool:
+        """Return whether a message of a topic arrived that nothing has received: it is recorded before a wait ends."""
+        arrived = [each.payload["topic"] for each in self._mail.values() if each.kind == "message"]
+        return topic in self.snapshot.mailbox or topic in arrived
+
     def _can_record(self, message: Message) -> bool:
         """Return whether a message can be recorded now.
 

@@ -593,8 +593,12 @@ class StepJournal:
 
     def is_over(self, kind: str, what: object) -> bool:
         """Return whether the next wait of this kind and text is recorded, and is over."""
-        stem = f"{self._here.key}/{kind}|{digest_of_call(kind, (what,), {})}"
-        return f"{stem}|{self._counts.get(stem, 0) + 1}" in self._frame.recorded_results
+        return self.known(kind, digest_of_call(kind, (what,), {})) is not None
+
+    def known(self, name: str, what: str) -> RecordedResult | None:
+        """Return the next piece of work of this name and text, if it is recorded."""
+        stem = self._stem(name, what)
+        return self._frame.recorded_results.get(f"{stem}|{self._counts.get(stem, 0) + 1}")
 
     def _free_name(self, path: str) -> str:
         """Return a name for a wait: the node's path for the first one, then `path#2` and so on."""

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from graphengine.runner.life import Life, Lives
     from graphengine.runner.result import Result
     from graphengine.runner.run_events import Event, Watcher
+    from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import Status
 
 S = TypeVar("S")
@@ -182,6 +183,23 @@ class Run(Generic[S]):
         key = idempotency_key or secrets.token_hex(8)
         await shared.store.post(self.id, "message", message, key=f"message {topic} {key}")
         await self._look()
+
+    async def unread(self, topic: str) -> Sequence[JsonValue]:
+        """Return its messages of a topic that nothing has received yet, the oldest first.
+
+        They are received in order, so a message was received once none is left. While one is being recorded it can be
+        listed twice.
+
+        Raises:
+            UnknownRun: It is not recorded.
+        """
+        store = self._lives.shared.store
+        await self._lives.known(self.id)
+        sent = [
+            each.payload for each in await store.inbox([self.id]) if each.kind == "message"
+        ]  # first: none is missed
+        kept = (await load_snapshot(store, self.id, None)).mailbox.get(topic, ())
+        return [*kept, *(each["payload"] for each in sent if each["topic"] == topic)]
 
     async def _look(self) -> None:
         """Read its inbox now, if it is driven here, or wake it, if it sleeps here."""

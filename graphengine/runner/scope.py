@@ -117,6 +117,10 @@ class Host(Protocol):
         """
         ...
 
+    def has_message(self, topic: str) -> bool:
+        """Return whether a message of a topic arrived that nothing has received."""
+        ...
+
     def note_cut_off(self, attempt: AttemptFacts) -> bool:
         """Return whether the driver cancelled an attempt, not code of the graph; if so, note it, and what it spent."""
         ...

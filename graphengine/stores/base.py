@@ -235,12 +235,14 @@ class QueueLimits:
         rate: How many of its runs may begin in any span of how many seconds, as (count, seconds).
         tenant_concurrency: The same as `concurrency` for the runs of each tenant.
         tenant_rate: The same as `rate` for the runs of each tenant.
+        paused: Whether workers take none of its runs, not even those whose process died.
     """
 
     concurrency: int | None = None
     rate: tuple[int, float] | None = None
     tenant_concurrency: int | None = None
     tenant_rate: tuple[int, float] | None = None
+    paused: bool = False
 
 
 class QueueCount(NamedTuple):

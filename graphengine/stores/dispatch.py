@@ -67,10 +67,10 @@ class Load(NamedTuple):
     rates: Mapping[tuple[str, str], float]
 
     def is_full(self, queue: str) -> bool:
-        """Return whether a queue has as many driven runs as it may have."""
+        """Return whether a queue is paused, or has as many driven runs as it may have."""
         limits = self.limits.get(queue)
-        if limits is None or limits.concurrency is None:
-            return False
+        if limits is None or limits.paused or limits.concurrency is None:
+            return limits is not None and limits.paused
         return sum(count for (name, _), count in self.driven.items() if name == queue) >= limits.concurrency
 
     def full_tenants(self, queue: str) -> list[str]:
@@ -137,7 +137,7 @@ def _allowed(found: Sequence[Candidate], load: Load, queue: str, now: float) -> 
     left: dict[str, int] = {}
     allowed: list[Candidate] = []
     for each in found:
-        if limits.concurrency is not None and total >= limits.concurrency:
+        if limits.paused or (limits.concurrency is not None and total >= limits.concurrency):
             break
         if each.tenant and limits.tenant_concurrency is not None and driven[each.tenant] >= limits.tenant_concurrency:
             continue
@@ -197,6 +197,8 @@ def check_limits(queue: str, limits: QueueLimits | None) -> None:
         count = getattr(limits, name)
         if count is not None and (type(count) is not int or count < 1):
             raise InputError(f"{name}={count!r}", where=where, repair="give 1 or more, or None")
+    if limits is not None and type(limits.paused) is not bool:
+        raise InputError(f"paused={limits.paused!r}", where=where, repair="give True or False")
     for name in ("rate", "tenant_rate") if limits is not None else ():
         rate = getattr(limits, name)
         if rate is not None and not (len(rate) == 2 and type(rate[0]) is int and rate[0] > 0 and is_seconds(rate[1])):  # noqa: PLR2004 - a pair

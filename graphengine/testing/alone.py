@@ -359,6 +359,10 @@ class _Alone:
     async def check_owned(self) -> None:
         """Do nothing: there is no store that another process could open."""
 
+    def has_message(self, topic: str) -> bool:  # noqa: ARG002 - nothing is sent
+        """Return False."""
+        return False
+
     def note_cut_off(self, attempt: AttemptFacts) -> bool:  # noqa: ARG002 - no run drives it
         """Return the test's cancellation: the node has none of its own."""
         return True

@@ -107,9 +107,24 @@ def test_a_queued_run_is_stopped_at_once(project: Path) -> None:
     assert "which was queued" in ran("stop", "r")
 
 
+def test_a_pause_keeps_the_limits_and_new_limits_keep_the_pause(project: Path) -> None:
+    """Only --unpause and --no-limits end it; without limits nothing of the queue is left then."""
+    del project
+    ran("queues", "set", "mail", "--concurrency", "2")
+    assert "paused, 2 at a time" in ran("queues", "set", "mail", "--pause")
+    assert "paused, 3 at a time" in ran("queues", "set", "mail", "--concurrency", "3")
+    assert "paused" not in ran("queues", "set", "mail", "--unpause")
+    assert "3 at a time" in ran("queues", "list")
+    ran("queues", "set", "other", "--pause")
+    assert "paused" in ran("queues", "list")
+    ran("queues", "set", "other", "--unpause")
+    assert "other" not in ran("queues", "list")
+
+
 @pytest.mark.parametrize(
     "words",
     [
+        ["queues", "set", "mail", "--no-limits", "--pause"],
         ["queues", "set", "--concurrency", "2"],
         ["queues", "set", "mail", "--rate", "fast"],
         ["queues", "set", "mail", "--rate", "5/0s"],

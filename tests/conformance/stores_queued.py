@@ -206,6 +206,18 @@ class QueuedRuns(StoreSuite):
         assert await store.queue_limits() == {}
 
     @scenario
+    async def test_nothing_is_taken_from_a_paused_queue(self, store: Store) -> None:
+        """Neither new runs nor runs that are due, whatever other limits it has; they are taken when the pause ends."""
+        await store.limit_queue("mail", QueueLimits(concurrency=5, paused=True))
+        await queue_run(store, "new", queue="mail")
+        await store.create(replace(run_info("begun"), queue="mail"), [step(1)], {"nodes": []})
+        await store.release("begun", 1)
+        await queue_run(store, "free", queue="other")
+        assert await ids(store, pick()) == ["free"]
+        await store.limit_queue("mail", QueueLimits(concurrency=5))
+        assert await ids(store, pick()) == ["begun", "new"]
+
+    @scenario
     async def test_a_key_has_no_more_than_its_concurrency(self, store: Store) -> None:
         """The other runs of its queue continue, and runs without a tenant are not limited."""
         limits = QueueLimits(tenant_concurrency=1)
@@ -310,6 +322,9 @@ class QueuedRuns(StoreSuite):
         assert (first.info.id, first.fence, first.info.held, first.info.driver) == ("r0", None, True, None)
         assert await ids(store, pick(aside=["r0"])) == [], "it keeps its place, also while it is being claimed"
         assert await ids(store, pick(graphs=["other"])) == []
+        await store.limit_queue("default", QueueLimits(paused=True))
+        assert await ids(store, pick()) == [], "a pause holds them too"
+        await store.limit_queue("default", QueueLimits(concurrency=1))
         assert await ids(store, pick(aside=["r0"], refused=["r0"])) == ["r1"]
         assert await store.claim("r0") > 0
 

@@ -87,6 +87,10 @@ class Alone:
     def check(self) -> None:
         """Do nothing: everything recorded is kept."""
 
+    def has_message(self, topic: str) -> bool:
+        """Return False: nothing is sent."""
+        return False
+
     def note_cut_off(self, attempt: AttemptFacts) -> bool:
         """Treat every cancellation as one of the process."""
         return True

@@ -153,6 +153,8 @@ def _orphans(
     connection: sqlite3.Connection, pick: ClaimQuery, dead: Sequence[str], onlooker: Onlooker
 ) -> Iterator[RunInfo]:
     """Yield the due runs of dead owners, also those that are aside."""
+    limits = connection.execute(SQL["limits"]).fetchall() if dead else ()
+    paused = {name for name, text in limits if read_limits(text).paused}
     rows = (row for driver in dead for row in connection.execute(SQL["facts_of_driver"], (driver,)))
     infos = ((row, reads.from_row(connection, row, onlooker).info) for row in rows)
     return (
@@ -161,6 +163,7 @@ def _orphans(
         if (info.status == "running" or row[14] is not None or (info.due_at or pick.now + 1) <= pick.now)
         and (pick.graphs is None or info.graph in pick.graphs)
         and (pick.queues is None or info.queue in pick.queues)
+        and info.queue not in paused
     )
 
 
