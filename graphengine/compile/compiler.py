@@ -87,7 +87,7 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
         plan = compiler.plan()
         if plan is None:
             raise CompileError(graph.name, compiler.problems)
-        declared = [(now, [*now]) for each in (graph, *compiler.inner) for now in (each.nodes, each.edges)]
+        declared = [(now, [*now]) for each in (graph, *compiler.inner) for now in (each.nodes, each.edges, each.rules)]
         graph._compiled = known = Compiled(plan, declared)  # noqa: SLF001
     return cast("Plan[S]", known.plan)
 
@@ -183,7 +183,9 @@ class _Compiler:
         graph_spec = graph_spec_of(graph, nodes)
         place_rest(self.problems, graph)
         body = json.dumps(graph_spec, sort_keys=True, separators=(",", ":"))
-        samples, epochs = _by_trigger(self.trackers.values())
+        rules = {rule.guards: tuple(r for r in graph.rules if r.guards == rule.guards) for rule in graph.rules}
+        done = [tracker for rule in dict.fromkeys(graph.rules) for tracker in rule.trackers()]
+        samples, epochs = _by_trigger([*self.trackers.values(), *dict.fromkeys(done)])
         return Plan(
             graph=graph.name,
             version=graph.version,
@@ -192,6 +194,7 @@ class _Compiler:
             start=start,
             samples=samples,
             epochs=epochs,
+            rules=rules,
             limits=graph.limits,
             own_limits=graph.own_limits.given() if isinstance(graph.own_limits, Limits) else {},
             collect_errors=graph.collect_errors,
@@ -560,6 +563,12 @@ class _Compiler:
                     f"{name!r} is the name of a field, or a reserved name",
                     "rename the resource",
                 )
+        for rule in graph.rules:
+            begin = len(self.problems)
+            for name in rule.names:
+                if name not in self.names:
+                    self._unknown_node(name, f"require {rule}")
+            place(self.problems, begin, rule.origin)
         for name in sorted({"ctx", "error", "state"} & set(state.fields)):
             text = f"a parameter named {name!r} gets the field, not what the engine passes under that name"
             self.report("name_clash", f"field {name}", text, "rename the field", warning=True)
