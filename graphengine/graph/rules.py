@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule: exactly one of `before`, `after` and `at_most` is set."""
+    """A rule: exactly one of `before`, `after` and `at_most` is set; runs alone are watched if it `is_checked` no more."""
 
     node: str
     before: str = ""
     after: str = ""
     at_most: int = 0
+    is_checked: bool = True
     origin: Origin | None = field(default=None, compare=False, repr=False)
 
     @property
