@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from graphengine.graph.rules import Rule
     from graphengine.state.schema import StateType
 
-MOST_POINTS: Final = 20_000
+MOST_POINTS: Final = 10_000
 MOST_COUNTED: Final = 64
 _ENDED: Final = "how the graph at this node ended"
 _LIKELY: Final = (ValueError, RuntimeError)
@@ -440,21 +440,27 @@ class Paths:
                     known[index] &= end.known[index]
             if not known[index]:
                 return None
-        counts = []
+        marks = [self._mark(at, rule, base, pairs) for at, rule in enumerate(self.rules)]
+        doubt = doubt or next((why for _, why in marks if why), "")
+        return Point(base.node, tuple(known), self._counts(base, arms, pairs), tuple(m for m, _ in marks), doubt)
+
+    def _counts(self, base: Point, arms: Sequence[Walked], pairs: Sequence[tuple[Walked, Point]]) -> tuple[int, ...]:
+        """Return the counts where arms have joined."""
+        counts: list[int] = []
         for at, ((node, since), cap) in enumerate(self.counters.items()):
             changed = [end.counts[at] for _, end in pairs if end.counts[at] != base.counts[at]]
-            if since and changed and (len(arms) > 1 and {node, since} & self._visited(arms)):
+            if since and changed and len(arms) > 1 and {node, since} & self._visited(arms):
                 message = f"arms visit {node} or {since}, whose visits a condition counts since the other"
                 raise Undecided(message)
             counts.append(min(base.counts[at] + sum(count - base.counts[at] for count in changed), cap))
-        marks = []
-        for at in range(len(self.rules)):
-            changed_marks = {end.marks[at] for _, end in pairs} - {base.marks[at]}
-            if len(changed_marks) > 1:
-                doubt = doubt or f"in which order arms visit {' and '.join(self.rules[at].names)}"
-            order = ("due", "done", "failed") if self.rules[at].after else ("done", "failed")
-            marks.append(next((mark for mark in order if mark in changed_marks), base.marks[at]))
-        return Point(base.node, tuple(known), tuple(counts), tuple(marks), doubt)
+        return tuple(counts)
+
+    def _mark(self, at: int, rule: Rule, base: Point, pairs: Sequence[tuple[Walked, Point]]) -> tuple[str, str]:
+        """Return the mark of a rule where arms have joined, and why it is not known."""
+        changed = {end.marks[at] for _, end in pairs} - {base.marks[at]}
+        why = f"in which order arms visit {' and '.join(rule.names)}" if len(changed) > 1 else ""
+        order = ("due", "done", "failed") if rule.after else ("done", "failed")
+        return next((mark for mark in order if mark in changed), base.marks[at]), why
 
     def _visited(self, arms: Iterable[Walked]) -> set[str]:
         return {point.node for arm in arms for point in arm.next}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graphengine.state.field import FieldType
 
 StandIns = dict[str, list[dict[str, object] | BaseException | None]]
-_PLACEHOLDERS: Final = ("text", 1, 1.5, True, [], {})
+_PLACEHOLDERS: Final[Sequence[object]] = ("text", 1, 1.5, True, [], {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,42 +83,39 @@ def rule_problems(found: Compiling) -> Iterator[Problem]:
     """Yield an error for each rule that a path breaks, and a warning for each that is not decided."""
     for each in verdicts(found) if any(rule.is_checked for rule in found.graph.rules) else ():
         where, origin = f"require {each.rule}", each.rule.origin
-        place: tuple[str | None, int | None] = (origin.file, origin.line) if origin is not None else (None, None)
+        file, line = (origin.file, origin.line) if origin is not None else (None, None)
         if each.verdict == "broken":
             text = f"the path {each.path} breaks it; as a test:\n{each.test()}"
             repair = "add an edge or a condition that keeps runs from this path"
-            yield Problem("rule_broken", where, text, repair, False, *place)
+            yield Problem("rule_broken", where, text, repair, file=file, line=line)
         elif each.verdict == "not decided":
             text = f"not decided for the path {each.path}: {each.why}" if each.path else f"not decided: {each.why}"
             repair = "compare values of fields instead of calling functions; runs are watched all the same"
-            yield Problem("rule_not_decided", where, text, repair, True, *place)
+            yield Problem("rule_not_decided", where, text, repair, warning=True, file=file, line=line)
 
 
 def _stand_ins(visits: Sequence[Visit], paths: Paths) -> tuple[StandIns, Mapping[str, object]] | str:
     """Return the stand-ins and the initial state with which a walk takes a path; or on what it depends."""
     given: list[dict[str, object]] = [{} for _ in visits]
     for index, subject in enumerate(paths.subjects):
-        writer, known = 0, subject.all
-        windows: list[tuple[int, int]] = []
-        for number, visit in enumerate(visits):
-            if index in visit.written:
-                windows.append((writer, known))
-                writer, known = number, subject.all
-            known &= visit.known[index]
-        for number, bits in [*windows, (writer, known)] if subject.root else ():
-            if bits == subject.all:
-                continue
-            declared = paths.state.fields[subject.root]
-            value = next((v for i, v in enumerate(subject.values) if bits >> i & 1 and fits(declared, v)), subject)
-            if subject.path != subject.root or value is subject or subject.root in given[number]:
-                return f"whether {subject.path} can be so"
-            if visits[number].failure is not None:
-                continue  # its fallback's value was compared
-            if visits[number].node != START and not _writes(paths, visits[number].node, declared):
-                return f"what {visits[number].node} writes to {subject.root}"
-            given[number][subject.root] = value
         if not subject.root and any(v.known[index] != subject.all for v in visits if _is_graph(paths, v.node)):
             return "how a graph inside it ends"
+        for number, bits in _windows(visits, index, subject.all) if subject.root else ():
+            declared, visit = paths.state.fields[subject.root], visits[number]
+            value = next((v for i, v in enumerate(subject.values) if bits >> i & 1 and fits(declared, v)), subject)
+            if subject.path != subject.root or value is subject:
+                return f"whether {subject.path} can be so"
+            if visit.failure is None and visit.node != START and not _writes(paths, visit.node, declared):
+                return f"what {visit.node} writes to {subject.root}"
+            if visit.failure is None:  # otherwise the value of the fallback was compared
+                given[number][subject.root] = value
+    return _script(visits, given, paths)
+
+
+def _script(
+    visits: Sequence[Visit], given: Sequence[dict[str, object]], paths: Paths
+) -> tuple[StandIns, Mapping[str, object]] | str:
+    """Return what each visit writes or raises, by node, and the initial state; or on what it depends."""
     nodes: StandIns = {}
     for visit, update in zip(visits[1:], given[1:], strict=True):
         error = _raised(visit.failure)
@@ -133,6 +130,19 @@ def _stand_ins(visits: Sequence[Visit], paths: Paths) -> tuple[StandIns, Mapping
                 return f"a value of {declared.name}"
             state[declared.name] = value
     return {node: each for node, each in nodes.items() if any(each)}, state
+
+
+def _windows(visits: Sequence[Visit], index: int, every: int) -> Iterator[tuple[int, int]]:
+    """Yield each visit whose write of a subject matters, with the values that lead along the path."""
+    writer, known = 0, every
+    for number, visit in enumerate(visits):
+        if index in visit.written:
+            if known != every:
+                yield writer, known
+            writer, known = number, every
+        known &= visit.known[index]
+    if known != every:
+        yield writer, known
 
 
 def _is_graph(paths: Paths, node: str) -> bool:

@@ -1,4 +1,4 @@
-"""What conditions can tell apart: for each value that they read, one representative of the values that they treat alike.
+"""What conditions tell apart: of each value that they read, one representative of the values that they treat alike.
 
 `score >= 7` and `score < 3` split all numbers in four: below 3, from 3 to below 7, from 7 on, and None. So what is
 known about a value is a set of representatives, as the bits of a number. A value that is read by a function, or whose
@@ -8,14 +8,15 @@ type is none of those below, is not known: such a condition may hold or not, whe
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
-from graphengine.compile.compiler import types_read
 from graphengine.errors import InvalidUpdate
 from graphengine.graph.conditions import Comparison, Quantity, Value
 from graphengine.graph.definition import Switch
+from graphengine.state.path import Path, type_at
 from graphengine.state.type_facts import closed_values, enum_value
 from graphengine.state.view import Held, View
 
@@ -97,25 +98,23 @@ def subjects_of(tests: Iterable[Comparison | Switch], state: StateType[Any]) -> 
     for key, group in groups.items():
         values = _values(group, state)
         if values is not None:
-            first = group[0]
-            reading = first.reading if isinstance(first, Switch) else first.quantity.reading  # type: ignore[attr-defined]
-            found[key] = Subject(reading.path.root, key, values, group)
+            found[key] = Subject(_path(group[0]).root, key, values, group)
     return found
 
 
 def _values(tests: Sequence[Comparison | Switch], state: StateType[Any]) -> list[object] | None:
     """Return at least one value of each kind that these tests tell apart; None if the type does not say which exist."""
     constants = [each for test in tests for each in _constants(test)]
-    first = tests[0]
-    reading = first.reading if isinstance(first, Switch) else first.quantity.reading  # type: ignore[attr-defined]
-    field = state.fields.get(reading.path.root)
+    path = _path(tests[0])
+    field = state.fields.get(path.root)
     if field is None or field.own or field.secret:
         return None
     if any(isinstance(test, Comparison) and getattr(test.quantity, "measure", "") for test in tests):
         return [*_numbers(constants, whole=True, least=0), None]
-    types = [kind for kind in types_read(reading, state) if kind not in (None, type(None))]
+    every = type_at(field.info.annotation, path)[0]
+    types = [kind for kind in every if kind not in (None, type(None))]
     values: list[object] = [None]
-    if not field.info.is_required() and not reading.path.parts:
+    if not field.info.is_required() and not path.parts:
         values.append(field.info.get_default(call_default_factory=True, validated_data={}))
     for kind in types:
         closed = closed_values([kind])
@@ -130,9 +129,16 @@ def _values(tests: Sequence[Comparison | Switch], state: StateType[Any]) -> list
             values += ["", _OTHER_TEXT, *(each for each in map(enum_value, constants) if isinstance(each, str))]
         else:
             return None
-    if len(types) == len(types_read(reading, state)) and not reading.path.parts:
+    if len(types) == len(every) and not path.parts:
         values.remove(None)
     return values if types else None
+
+
+def _path(test: Comparison | Switch) -> Path:
+    """Return the path that a test with a name reads."""
+    reading: Any = test.reading if isinstance(test, Switch) else test.quantity.reading  # type: ignore[attr-defined]
+    found: Path = reading.path
+    return found
 
 
 def _constants(test: Comparison | Switch) -> Sequence[object]:
@@ -147,7 +153,7 @@ def _numbers(constants: Iterable[object], *, whole: bool, least: float = -math.i
     near = {number for cut in cuts for number in (math.floor(cut) - 1, math.floor(cut), math.ceil(cut) + 1, cut)}
     near |= {math.ceil(cut) for cut in cuts}
     if not whole:
-        near |= {(a + b) / 2 for a, b in zip(cuts, cuts[1:], strict=False)}
+        near |= {(a + b) / 2 for a, b in pairwise(cuts)}
         near |= {cut + sign * (2**-40 * max(1, abs(cut))) for cut in cuts for sign in (-1, 1)}
     found: list[object] = [n for n in sorted(near, key=abs) if n >= least and not (whole and n != int(n))]
     return [int(n) if whole else n for n in found] + ([] if whole else [math.nan])  # type: ignore[call-overload]
@@ -168,7 +174,7 @@ class _Nothing(BaseModel):
 
 class _State:
     model: type[BaseModel] = _Nothing
-    fields: Mapping[str, Any] = {}  # noqa: RUF012
+    fields: Mapping[str, Any] = {}
     secrets: frozenset[str] = frozenset()
 
 

@@ -174,6 +174,7 @@ class _Compiler:
         self.problems += self.checks.whole(found)
         self.problems.extend(self.checks.migrations(graph) if is_sound else ())
         self._options(state)
+        self._rules()
         self._choices(nodes)
         result = self.binder.reading(graph.result, "result=") if graph.result else None
         self.binder.open(result, "result=")
@@ -553,6 +554,14 @@ class _Compiler:
                 text = f"choose has no case for {', '.join(map(repr, missing))}, so the node fails with no_choice"
                 self.report("missing_choice", where, text, "add a case", warning=True)
 
+    def _rules(self) -> None:
+        for rule in self.graph.rules:
+            begin = len(self.problems)
+            for name in rule.names:
+                if name not in self.names:
+                    self._unknown_node(name, f"require {rule}")
+            place(self.problems, begin, rule.origin)
+
     def _options(self, state: StateType[Any]) -> None:
         graph = self.graph
         for name in graph.resources:
@@ -563,12 +572,6 @@ class _Compiler:
                     f"{name!r} is the name of a field, or a reserved name",
                     "rename the resource",
                 )
-        for rule in graph.rules:
-            begin = len(self.problems)
-            for name in rule.names:
-                if name not in self.names:
-                    self._unknown_node(name, f"require {rule}")
-            place(self.problems, begin, rule.origin)
         for name in sorted({"ctx", "error", "state"} & set(state.fields)):
             text = f"a parameter named {name!r} gets the field, not what the engine passes under that name"
             self.report("name_clash", f"field {name}", text, "rename the field", warning=True)

@@ -516,7 +516,7 @@ class GraphDefinition(Generic[S]):
                 f"require({name!r}, before={before!r}, after={after!r}, at_most={at_most!r})",
                 repair="give one of before='another node', after='another node' and at_most=1 or more",
             )
-        self.rules.append(Rule(name, first, last, at_most or 0, origin_of_call()))
+        self.rules.append(Rule(name, first, last, at_most or 0, origin=origin_of_call()))
 
     def __body__(self) -> Body:
         """Return the graph as the body of a node in another one: its parameters are the fields of its state."""

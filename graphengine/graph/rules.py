@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule: exactly one of `before`, `after` and `at_most` is set; runs alone are watched if it `is_checked` no more."""
+    """A rule: exactly one of `before`, `after` and `at_most` is set. Unless it `is_checked`, only runs are watched."""
 
     node: str
     before: str = ""
@@ -51,7 +51,7 @@ class Rule:
         visits = view.count(self.node) + arms.get(self.node, 0)
         if self.at_most:
             return visits < self.at_most
-        mark = view.mark(self.key)
+        mark: object = view.mark(self.key)
         if self.after:
             return mark != "due"
         return mark == "done" or (mark is None and visits > 0)  # no mark yet: visited before the rule was added

@@ -17,7 +17,7 @@ from graphengine.checks.paths import Paths, Undecided, most_visits
 from graphengine.errors import InputError
 from graphengine.graph.definition import Fork, Switch
 from graphengine.graph.options import START
-from graphengine.models.base import EstimatesCosts, KnowsWindow, RulesModel
+from graphengine.models.base import EstimatesCosts, KnowsWindow
 from graphengine.models.names import as_model
 from graphengine.records.step_document import Part
 
@@ -167,11 +167,9 @@ async def _nodes(plan: Plan[Any], prefix: str, times: float, limit: float | None
         if limit is not None and visits > limit:
             visits, by = limit, f"the limit of {limit:,} visits"
         runs, items = visits, node.each is not None
-        if items:
-            runs, by = (
-                math.inf,
-                f"{by}; once for each item of {' and '.join(text.text for _, text, _ in node.each.sources)}",
-            )  # type: ignore[union-attr]
+        if node.each is not None:
+            lists = " and ".join(reading.text for _, reading, _ in node.each.sources)
+            runs, by = math.inf, f"{by}; once for each item of {lists}"
         amounts = await _models(node, runs)
         found.append(NodeBound(f"{prefix}{name}", None if math.isinf(visits) else int(visits), by, *amounts))
         attempts = node.retry.attempts if node.retry is not None else 1
@@ -193,7 +191,7 @@ async def _models(node: NodePlan, runs: float) -> tuple[int | None, int | None, 
         longest = agent.settings.max_tokens
         model = as_model(agent.model) if agent.model is not None else None
         window = await model.window_tokens() if isinstance(model, KnowsWindow) else None
-        price = 0.0 if isinstance(model, RulesModel) else None
+        price = 0.0 if model is not None and model.name == "rules" else None
         if isinstance(model, EstimatesCosts) and window is not None and longest is not None:
             price = await model.price_of(window, longest)
         calls = max(calls, most)
