@@ -127,7 +127,8 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Walked": "testing.Walked testing.Visit",
             "EdgeCoverage": "testing.EdgeCoverage",
             "replay": "testing.replay",
-            "bounds": "testing.bounds testing.Bounds testing.NodeBound testing.NeverTaken testing.forecast testing.Forecast",
+            "bounds": "testing.bounds testing.Bounds testing.NodeBound testing.NeverTaken testing.forecast "
+            "testing.Forecast",
             "preflight": "testing.preflight testing.Preflight testing.RunGroup testing.Reason",
             "FakeClock": "testing.FakeClock",
             "OpenRunner": "testing.OpenRunner",

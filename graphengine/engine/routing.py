@@ -80,7 +80,8 @@ def find_edge(  # noqa: C901, PLR0913 - as take_edge; one branch for each kind o
             else:
                 held, why, targets = _arms(edge, view)
                 if held and targets:
-                    keep_rules(plan, view, targets, view.until)
+                    if plan.rules:
+                        keep_rules(plan, view, targets, view.until)
                     if observer is not None:
                         observer.took(plan, view.node, edges, edge, "")
                     _fork(facts, edge, targets, "; ".join([*reasons, why]))
@@ -97,7 +98,8 @@ def find_edge(  # noqa: C901, PLR0913 - as take_edge; one branch for each kind o
                 repair="fix the function and resume; the node's work is recorded and is not done again",
             ) from error
         if held:
-            keep_rules(plan, view, (target,), view.until)
+            if plan.rules:
+                keep_rules(plan, view, (target,), view.until)
             if observer is not None:
                 observer.took(plan, view.node, edges, edge, label)
             if reasons:
@@ -127,7 +129,7 @@ def keep_rules(
     Raises:
         RuleBroken: A rule forbids it.
     """
-    for target in targets if plan.rules else ():
+    for target in targets:
         for rule in plan.rules.get(target, ()) if target != until else ():
             if not rule.holds(view, arms):
                 raise RuleBroken(

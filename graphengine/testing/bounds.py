@@ -53,7 +53,13 @@ class NodeBound(Part):
 
 
 class NeverTaken(Part):
-    """An edge that no run takes, with the reason."""
+    """An edge that no run takes.
+
+    Attributes:
+        source: The node that it leaves.
+        target: The node that it would enter.
+        why: The reason.
+    """
 
     source: str
     target: str
@@ -189,7 +195,7 @@ async def _models(node: NodePlan, runs: float) -> tuple[int | None, int | None, 
         attempts = node.retry.attempts if node.retry is not None else 1
         most = runs * attempts * (1 + agent.output_retries + (agent.turns + 1 if agent.tools else 0)) if runs else 0
         longest = agent.settings.max_tokens
-        model = as_model(agent.model) if agent.model is not None else None
+        model: Any = as_model(agent.model) if agent.model is not None else None
         window = await model.window_tokens() if isinstance(model, KnowsWindow) else None
         price = 0.0 if model is not None and model.name == "rules" else None
         if isinstance(model, EstimatesCosts) and window is not None and longest is not None:

@@ -115,7 +115,11 @@ def test_a_function_leaves_it_undecided_and_the_run_is_watched() -> None:
     published: list[int] = []
     graph = desk(BEFORE)
     graph.nodes.pop()
-    graph.add_node("publish", lambda score: published.append(score))
+
+    def publish(score: int) -> None:
+        published.append(score)
+
+    graph.add_node(publish)
 
     def hasty(score: int) -> bool:
         return score == 0
@@ -159,4 +163,4 @@ def test_an_unknown_node_is_named() -> None:
     """With what it probably is."""
     graph = desk(("aprove", {"before": "publish"}))
     graph.add_path(START, "write", "approve", "publish", END)
-    assert ["unknown_node"] == [problem.code for problem in graph.check()]
+    assert [problem.code for problem in graph.check()] == ["unknown_node"]

@@ -33,7 +33,7 @@ def loop(**options: object) -> Graph[Draft]:
 
 
 async def test_counted_rounds_bound_visits_calls_and_tokens() -> None:
-    """Three rounds of two attempts with two answers each are twelve calls of 100 tokens; what they read is not known."""
+    """Three rounds of two attempts with two answers each are twelve calls of 100 tokens."""
     found = await bounds(loop())
     assert {node.path: (node.visits, node.calls) for node in found.nodes} == {"write": (3, 12), "judge": (3, 0)}
     assert (found.visits, found.calls, found.output_tokens, found.cost_usd) == (6, 12, 1200, None)
