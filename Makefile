@@ -42,8 +42,9 @@ $(error No Python >= 3.11 among: $(CANDIDATES). Install one, or name it: make PY
 endif
 
 BIN := .venv/bin
+PAGE := graphengine/serve/inspector/page
 SERVER_FOLDERS := tests/models/aimock tests/agents/mcp_reference tests/serve/inspector/axe \
-  tests/serve/service/mcp_inspector tests/serve/service/ag_ui_client
+  tests/serve/service/mcp_inspector tests/serve/service/front_end_clients $(PAGE)
 SERVERS := $(SERVER_FOLDERS:%=%/node_modules/.package-lock.json)
 shown = printf '\n== %s\n' '$(1)'; $(BIN)/$(1)
 check = @$(call shown,$(1))
@@ -59,7 +60,7 @@ types_end = wait $$second || typed=1; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo check test coverage lint style types pytest lowest skipped soak format servers bench pin docs dist clean
+.PHONY: help run demo check test coverage lint style types pytest lowest skipped soak format servers page bench pin docs dist clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -124,7 +125,11 @@ format: .venv/ready-test ## let ruff format and fix what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-servers: $(SERVERS) ## install the servers and axe-core that some tests use (needs npm; else these tests are skipped)
+servers: $(SERVERS) ## install what some tests use by npm: servers, axe-core, the page's tools (else they are skipped)
+
+page: $(PAGE)/node_modules/.package-lock.json .venv/ready-test ## build the inspector's page from its sources (needs npm)
+	$(BIN)/python -m scripts.page_types
+	@npm run build --prefix $(PAGE) --silent
 
 bench: .venv-bench/ready ## the benchmarks, side by side with other libraries (an environment of their own)
 	.venv-bench/bin/python -m benchmarks $(ARGS)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import tempfile
 import time
 import tracemalloc
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel
@@ -15,6 +18,7 @@ from pydantic import BaseModel
 from benchmarks.measure import KILO, MICRO, Figure, Outcome, Settings, Target, alternate
 from benchmarks.model_server import SAID, serving
 from graphengine import END, START, Agent, Graph, Runner
+from graphengine.databases.sqlite import SQLiteStore
 from graphengine.models import RateLimiter
 from graphengine.models.anthropic import AnthropicModel
 from graphengine.models.sdk import CALLS_AT_ONCE
@@ -37,6 +41,7 @@ KEY: Final = "no-key-is-needed-here"
 OURS, SDK = "graphengine: agent", "anthropic SDK alone"
 PYDANTIC_AI, LANGCHAIN = "pydantic-ai: agent", "LangChain: model"
 NODE, MAP = "graphengine: agent as a node of a run", "graphengine: agent as a node, over the items of a map"
+DURABLE, SYNCED = "graphengine: durable call, NORMAL", "graphengine: durable call, FULL"
 PATIENCE_SECONDS: Final = 600.0
 """The SDK waits 5 s for a connection by default, which is too short for a thousand at once on a busy machine."""
 DELAY_SECONDS: Final = 0.05
@@ -64,12 +69,18 @@ async def call(settings: Settings) -> Outcome:
 
     All sides send the same text to Anthropic's Messages API through Anthropic's SDK, over an open connection. LangChain
     calls its model, without an agent. A run of one node, recorded in memory, is shown for comparison. The targets are
-    for the agent's call outside a run: what it adds to the SDK's.
+    for the agent's call outside a run, by what it adds to the SDK's, and for `runner.run(agent)` in SQLite at
+    `synchronous = NORMAL`. At FULL the disk is synced three times a call, which costs what the disk does.
     """
     calls = settings.count(20, 3)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving())
-        askings = _askings(settings) | {NODE: _node}
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        durable: dict[str, Asking] = {
+            DURABLE: partial(_durable, SQLiteStore(folder / "normal.db", synchronous="NORMAL")),
+            SYNCED: partial(_durable, SQLiteStore(folder / "full.db")),
+        }
+        askings = _askings(settings) | {NODE: _node} | durable
         asked = {name: await stack.enter_async_context(asking(server)) for name, asking in askings.items()}
         sides = {name: _one_by_one(ask, calls) for name, ask in asked.items()}
         found = await alternate(sides, "µs", settings.count(75, 2))
@@ -77,6 +88,7 @@ async def call(settings: Settings) -> Outcome:
     more = Figure("more", "µs", tuple(mine - other for mine, other in zip(ours.rounds, alone.rounds, strict=True)))
     targets = [
         Target("an agent's call against the SDK's", ours.against(alone), "≤", 1.05),
+        Target("a durable call of an agent against the SDK's", found[DURABLE].against(alone), "≤", 2.0),
         Target("what an agent's call adds to the SDK's", more.median, "≤", 1000.0, "µs"),
     ]
     if settings.has("langchain_anthropic", "pydantic_ai"):
@@ -193,6 +205,12 @@ async def _node(server: Served) -> AsyncIterator[Call]:
             return (await runner.start(graph, Article(task=task)).result()).state.draft
 
         yield ask
+
+
+@asynccontextmanager
+async def _durable(store: SQLiteStore, server: Served) -> AsyncIterator[Call]:
+    async with _agent(server) as agent, Runner(store) as runner:
+        yield lambda task: runner.run(agent, task=task)
 
 
 @asynccontextmanager

@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar
 
 from msgspec import structs
-from pydantic_core import to_json
 
 from benchmarks.commands import cost_of
 from benchmarks.measure import MICRO, MILLI, Figure, Outcome, Settings, Target, alternate
@@ -41,6 +40,7 @@ from graphengine.stores.base import Append, RunInfo
 from tests.conformance.store_kit import append, new_run, step
 
 if TYPE_CHECKING:
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.stores.base import Status
 
 T = TypeVar("T")
@@ -150,7 +150,7 @@ class _Template(NamedTuple):
     rows: Sequence[writes.Row]
     status: Status
     due_at: float | None
-    graph_spec: str
+    graph_spec: GraphSpec
 
 
 def _ending(kind: str, steps: int) -> Graph[_Asked]:
@@ -198,7 +198,7 @@ async def _branched(steps: int) -> _Template:
 async def _template(runner: Runner, shared: int) -> _Template:
     history = (await runner.history(_TEMPLATE))[shared:]
     info = await runner.store.info(_TEMPLATE)
-    graph_spec = to_json(await runner.store.graph_spec(info.fingerprint)).decode()
+    graph_spec = await runner.store.graph_spec(info.fingerprint) or {}
     return _Template(
         [writes.Row(each.seq, each.at, encode_step(each)) for each in history], info.status, info.due_at, graph_spec
     )

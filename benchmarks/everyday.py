@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from benchmarks.commands import Cost, cost_of
 from benchmarks.measure import KILO, MILLI, Figure, Outcome, Settings, Target
-from benchmarks.ours import NEVER, Counter, counting, sleeping
+from benchmarks.ours import NEVER, Asked, Counter, asking, counting, sleeping
 from graphengine import END, START, Graph, Limits, Runner, value
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.fold import evolve
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 SHORT, LONG = "short", "long"
 _AT_ONCE: Final = 500
 _SLEEP_SECONDS: Final = 86_400.0
+_ANSWER: Final = "runs that ask"
 _DRAFTS: Final = 10
 _DRAFT_BYTES: Final = 300_000
 _SOURCE: Final = "lorem ipsum dolor sit amet, " * 37_500
@@ -112,29 +113,31 @@ async def _record(runner: Runner, run_id: str, count: int) -> None:
 
 
 async def sleepers(settings: Settings) -> Outcome:
-    """10,000 sleeping runs in one process, and 1,000 for comparison.
+    """10,000 sleeping runs in one process, 1,000 for comparison, and 10,000 that wait for an answer.
 
     Measured for each run: the time from the first start until all sleep, the memory of the process, and the time to
     close the Runner. And for all: the share of one core that the process takes while they sleep, and a look for due
     runs.
     """
-    few, many = settings.count(1000, 5), settings.count(10_000, 10)
-    small, large = await _asleep(few, settings.count(5, 1)), await _asleep(many, settings.count(5, 1))
+    few, many, seconds = settings.count(1000, 5), settings.count(10_000, 10), settings.count(5, 1)
     figures: dict[str, Figure] = {}
-    for count, found in ((few, small), (many, large)):
-        figures |= {f"{name} {count}": Figure(f"{name}, {count:,} runs", *each) for name, each in found.items()}
+    for kind, count in (("runs", few), ("runs", many), (_ANSWER, many)):
+        found = await _asleep(asking() if kind == _ANSWER else sleeping(_SLEEP_SECONDS), count, seconds)
+        of = "" if kind == "runs" else f" {_ANSWER}"
+        figures |= {f"{name} {count}{of}": Figure(f"{name}, {count:,} {kind}", *each) for name, each in found.items()}
     targets = [
         Target("memory of a sleeping run", figures[f"memory of a run {many}"].median, "≤", 10.0, "KB"),
         Target("a core while all sleep", figures[f"a core while all sleep {many}"].median, "≤", 1.0, "%"),
+        Target("memory of a run that asks", figures[f"memory of a run {many} {_ANSWER}"].median, "≤", 10.0, "KB"),
+        Target("a core while all ask", figures[f"a core while all sleep {many} {_ANSWER}"].median, "≤", 1.0, "%"),
         Target("what is due", figures[f"what is due {many}"].median, "≤", 20.0, "ms"),
         Target("to close", figures[f"to close, a run {many}"].median * many / MILLI, "≤", 1.0, "s"),
     ]
-    return Outcome(f"{many:,} sleeping runs", figures, targets)
+    return Outcome(f"{many:,} sleeping and waiting runs", figures, targets)
 
 
-async def _asleep(count: int, seconds: float) -> dict[str, tuple[str, tuple[float, ...]]]:
-    """Return the figures of so many sleeping runs, each with its unit."""
-    graph = sleeping(_SLEEP_SECONDS)
+async def _asleep(graph: Graph[Asked], count: int, seconds: float) -> dict[str, tuple[str, tuple[float, ...]]]:
+    """Return the figures of so many runs that sleep or wait, each with its unit."""
     graph.compile()
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "runs.db"

@@ -79,8 +79,11 @@ class Figure:
 
     def against(self, other: Figure) -> float:
         """Return the ratio to another figure: the median of the ratios of neighbouring rounds."""
-        pairs = zip(self.rounds, other.rounds, strict=True)
-        return statistics.median(mine / theirs for mine, theirs in pairs)
+        return statistics.median(self.ratios(other))
+
+    def ratios(self, other: Figure) -> list[float]:
+        """Return the ratio to another figure in each round."""
+        return [mine / theirs for mine, theirs in zip(self.rounds, other.rounds, strict=True)]
 
     @property
     def spread(self) -> str:

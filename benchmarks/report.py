@@ -17,7 +17,7 @@ from benchmarks.programs import PROGRAMS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmarks.measure import Outcome
+    from benchmarks.measure import Figure, Outcome
 
 _LIBRARIES: Final = (
     "pydantic",
@@ -34,28 +34,27 @@ _LIBRARIES: Final = (
 _HEAD: Final = """# Benchmarks
 
 The cost of a step, a run and a start, and how that compares with other libraries. Their sides run in one process and
-take turns. A figure is the median of its rounds, a ratio the median of the ratios of neighbouring rounds.
+take turns. A figure is the median of its rounds, a ratio the median of the ratios of neighbouring rounds; the smallest
+and the largest are in brackets. Above 1, the other library takes longer.
 
 - `make bench` measures everything; `make bench ARGS="step short"` runs some programs, by the names below. It prints
   what each does, and all figures with their range. The programs are in `benchmarks/`.
 - `make bench ARGS="--write docs/explain/benchmarks.md"` writes this page.
 """
-_TARGETS: Final = """
-## Targets
-
-Every target that is missed, and some others; `make bench` prints all.
-"""
-_SHOWN: Final = frozenset(["full", "normal", "size", "resume", "sleepers", "call"])
-"""The programs whose first target is on the page."""
+_SHOWN: Final = ("full", "normal", "size", "resume", "many", "sleepers", "wings")
+"""The programs whose figures are on the page as they are."""
 
 
 def page(outcomes: Mapping[str, Outcome]) -> str:
-    """Return the results in Markdown: ratios to other libraries, and the targets that say most."""
+    """Return the results in Markdown: ratios to other libraries, and the figures that say most."""
     parts = [_HEAD, machine()]
     for name, outcome in outcomes.items():
         if outcome.compared:
             parts += [f"\n## {outcome.title}\n", f"`{name}`. {method(name)}\n", ratios(outcome)]
-    return "\n".join([*parts, _TARGETS, targets(outcomes, brief=True)]) + "\n"
+    for name in (name for name in _SHOWN if name in outcomes):
+        first, *_ = method(name).split("\n\n")
+        parts += [f"\n## {outcomes[name].title}\n", f"`{name}`. {first}\n", figures(outcomes[name])]
+    return "\n".join(parts) + "\n"
 
 
 def report(outcomes: Mapping[str, Outcome]) -> str:
@@ -82,8 +81,8 @@ def machine() -> str:
     return _table(("measured on", ""), list(rows.items()))
 
 
-def targets(outcomes: Mapping[str, Outcome], *, brief: bool = False) -> str:
-    """Return every target with its measurement, or only those that the page shows."""
+def targets(outcomes: Mapping[str, Outcome]) -> str:
+    """Return every target with its measurement."""
     rows = [
         (
             f"`{name}`: {target.claim}",
@@ -91,25 +90,34 @@ def targets(outcomes: Mapping[str, Outcome], *, brief: bool = False) -> str:
             amount(target.measured, target.unit) + ("" if target.reached else ": missed"),
         )
         for name, outcome in outcomes.items()
-        for number, target in enumerate(outcome.targets)
-        if not brief or not target.reached or (name in _SHOWN and (number == 0 or "LangGraph" in target.claim))
+        for target in outcome.targets
     ]
     return _table(("what", "target", "measured"), rows)
 
 
 def ratios(outcome: Outcome) -> str:
-    """Return a row for each workload: our figure, and each library's ratio to it, with its variants in brackets."""
+    """Return a row for each workload: our figure, and each library's ratio to it, and those of its variants."""
     rows: dict[str, dict[str, str]] = {}
     for side, figure in outcome.figures.items():
         workload, _, names = side.partition(": ")
         library, _, variant = names.partition(", ")
         row = rows.setdefault(workload, {})
         ours = outcome.compared.get(side)
-        said = amount(figure.median, figure.unit) if ours is None else amount(figure.against(outcome.figures[ours]))
-        row[library] = f"{row[library]} ({variant}: {said})" if variant else said
+        said = _with_range(figure) if ours is None else _ratio(figure, outcome.figures[ours])
+        row[library] = f"{row[library]}; {variant}: {said}" if variant else said
     libraries = list(dict.fromkeys(library for row in rows.values() for library in row))
     cells = [(workload, *(row.get(library, "") for library in libraries)) for workload, row in rows.items()]
     return _table(("others: times our figure", *libraries), cells)
+
+
+def _with_range(figure: Figure) -> str:
+    return amount(figure.median, figure.unit) + (f" ({figure.spread})" if figure.spread else "")
+
+
+def _ratio(figure: Figure, ours: Figure) -> str:
+    found = figure.ratios(ours)
+    spread = f" ({amount(min(found))} to {amount(max(found))})" if len(found) > 1 else ""
+    return amount(figure.against(ours)) + spread
 
 
 def figures(outcome: Outcome) -> str:

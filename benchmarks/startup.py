@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.measure import MILLI, Outcome, Settings, Target, alternate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from benchmarks.measure import Side
 
 BASE, IMPORT, HELP = "import pydantic, asyncio", "import graphengine", "graphengine --help"
@@ -79,6 +81,59 @@ async def startup(settings: Settings) -> Outcome:
         ),
     ]
     return Outcome("`import graphengine`, and the commands", found, targets)
+
+
+WINGS: Final[Mapping[str, str]] = {
+    "the core": "graphengine.runner.runner",
+    "the API": "graphengine.api.graph",
+    "databases.sqlite": "graphengine.databases.sqlite",
+    "databases.postgres": "graphengine.databases.postgres",
+    "checks": "graphengine.checks.whole",
+    "records": "graphengine.records.records",
+    "migration": "graphengine.migration",
+    "worker": "graphengine.worker.worker",
+    "models": "graphengine.models.base",
+    "agents": "graphengine.agents.agent",
+    "memory": "graphengine.memory.kept",
+    "render": "graphengine.render.svg",
+    "executors": "graphengine.executors.processes",
+    "telemetry": "graphengine.telemetry",
+    "evaluation": "graphengine.testing.evaluation",
+    "cli": "graphengine.cli.main",
+}
+"""The module that does the work of each wing."""
+
+
+async def wings(settings: Settings) -> Outcome:
+    """The first import of each wing alone, with all that it imports, in a process of its own: its CPU time.
+
+    The interpreter has started. Compiled files exist. A wing whose extra is not installed is left out. Another wing
+    that a wing imports is in `tests/test_wings.py`.
+    """
+    sides: dict[str, Side] = {name: _import(module) for name, module in {"pydantic": "pydantic.main", **WINGS}.items()}
+    for name in list(sides):
+        try:
+            await sides[name]()
+        except subprocess.CalledProcessError:
+            del sides[name]
+    return Outcome("The first import of each wing", await alternate(sides, "ms", settings.count(5, 1)))
+
+
+_TIMED: Final = """
+import importlib, sys, time
+began = time.process_time()
+importlib.import_module(sys.argv[1])
+print(time.process_time() - began)
+"""
+
+
+def _import(module: str) -> Side:
+    async def run() -> float:
+        words = [sys.executable, "-c", _TIMED, module]
+        ran = subprocess.run(words, check=True, capture_output=True, text=True, env=_environment())  # noqa: ASYNC221, S603 - as below
+        return float(ran.stdout) * MILLI
+
+    return run
 
 
 def _project(folder: Path) -> None:

@@ -12,30 +12,24 @@ others continue, and the report names it; a board without a draft fails the run.
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from graphengine import END, FAIL, START, Graph, Node, Retry, TextFile, value
-from graphengine.models.errors import ModelTransient
+from graphengine import END, FAIL, START, Graph, Node, value
 from graphengine.patterns import Board, Subscriber, blackboard
 from graphengine.reducers import append, extend, merge
 from nodes.board.agents import scout, surveyor, wishes
-from nodes.citing import Passage, located, marked, sample
+from nodes.citing import Passage, located, marked
 from nodes.review.agents import Review, reviewer, writer
+from nodes.tasks import AGAIN, Task, models, sample
 
 ROUNDS = 20  # stops specialists that trigger each other for ever
 
-MODELS = {  # cheap models gather and judge, a strong one writes
-    "default": {"*": "placeholder"},
-    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
-    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
-}
+MODELS = models("writer")  # cheap models gather and judge, a strong one writes
 
 
-class Research(Board):
+class Research(Task, Board):
     """The board: the input, and what the specialists write. None means that nobody has looked yet."""
 
-    task: str
-    sources: list[TextFile]
     word_budget: int
     findings: Annotated[list[Passage], extend] = Field(default=[])
     gaps: list[str] | None = None
@@ -45,17 +39,14 @@ class Research(Board):
     notes: Annotated[dict[str, str], merge] = Field(default={})  # for specialists of your own: "notes[title]"
 
 
-class Commission(BaseModel):
+class Commission(Task):
     """The state of the workflow: the input, the board in the end, and the report."""
 
-    task: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = []  # empty: what a model finds on the web, or knows
     word_budget: int = Field(default=350, ge=100)
     board: Research | None = None
     report: str = ""
 
 
-AGAIN = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
 SCOUT = Node(scout, writes={"findings": located}, retry=AGAIN)
 SPECIALISTS: Mapping[str, Subscriber] = {
     "scout": Subscriber(SCOUT, watches=["task", "gaps"], writes="findings"),
@@ -88,8 +79,7 @@ def research_board(specialists: Mapping[str, Subscriber] = SPECIALISTS, *, round
 
 def example() -> Commission:
     """Return the input of an example run."""
-    task, sources = sample("write_ahead_log")
-    return Commission(task=task, sources=sources)
+    return Commission(**sample())
 
 
 graph = research_board()

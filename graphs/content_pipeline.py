@@ -20,11 +20,12 @@ from graphengine import END, FAIL, START, Agent, Failure, Graph, NotDone, ask, i
 from graphengine.graph.definition import Writes
 from graphengine.patterns import Decision
 from graphengine.reducers import append
-from nodes.citing import Passage, sample, size, uncited
+from nodes.citing import Passage, size, uncited
 from nodes.press import agents as press
 from nodes.press.agents import Edited, Piece
 from nodes.press.publishing import Listing, Post, checked_site, is_address, publish_file, publish_webhook
 from nodes.review.agents import Review
+from nodes.tasks import AGAIN, sample
 
 MODELS = press.MODELS
 
@@ -74,11 +75,11 @@ def content_pipeline(
     graph = Graph("content_pipeline", Order, result="output", collect_errors="errors")
     for name, stage in press.stages(writer, editor, publisher).items():
         graph.add_node(name, stage)
-    graph.add_node("survey", survey, writes="posts", retry=press.AGAIN, fallback=[])
+    graph.add_node("survey", survey, writes="posts", retry=AGAIN, fallback=[])
     graph.add_node("approve", ask(question, Decision), writes={"decisions": ".", "reviews": review_of})
     writes: Writes = {"published": ".", "output": as_published}
-    graph.add_node("save", publish_file, writes=writes, retry=press.AGAIN)
-    graph.add_node("send", publish_webhook, writes=writes, retry=replace(press.AGAIN, on=(NotDone,)), effect="once")
+    graph.add_node("save", publish_file, writes=writes, retry=AGAIN)
+    graph.add_node("send", publish_webhook, writes=writes, retry=replace(AGAIN, on=(NotDone,)), effect="once")
 
     graph.add_fork(START, ["research", "survey"], join="write")
     graph.add_edge("research", FAIL, when=value("findings").length() == 0, label="nothing found")
@@ -99,8 +100,7 @@ def content_pipeline(
 
 def example() -> Order:
     """Return the input of an example run."""
-    task, sources = sample("write_ahead_log")
-    return Order(task=task, sources=sources, word_budget=500)
+    return Order(**sample(word_budget=500))
 
 
 graph = content_pipeline()

@@ -16,13 +16,12 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Failure, Graph, Limits, failed, iterations, value
+from graphengine import END, START, Context, Failure, Graph, Limits, iterations, value
 from graphengine.graph.definition import Node
-from graphengine.models.errors import ModelNotReady, ModelTransient
 from graphengine.reducers import append
-from nodes.citing import sample
 from nodes.press import agents as press
 from nodes.press.publishing import page_of, save
+from nodes.tasks import UNUSABLE, sample
 
 MODELS = press.MODELS
 CLOSE: Final = "close"  # the last message of each queue
@@ -67,7 +66,6 @@ def consumer(stage: Node, own: str, following: str, pieces: int) -> Graph[Bench]
         ctx.send(following, CLOSE if state.is_closed else parcel)
 
     graph = Graph("consumer", Bench, result="is_closed")
-    unusable = failed(Exception) & ~failed(ModelNotReady, ModelTransient)  # those fail the run, and can be resumed
     is_closed = value("is_closed").is_true()
     graph.add_node("take", take)
     graph.add_node("work", stage)
@@ -75,7 +73,7 @@ def consumer(stage: Node, own: str, following: str, pieces: int) -> Graph[Bench]
     graph.add_edge(START, "take")
     graph.add_edge("take", "hand_on", when=is_closed | ~value("failure").is_none())
     graph.add_path("take", "work", "hand_on")
-    graph.add_edge("work", "hand_on", when=unusable, label="failed")
+    graph.add_edge("work", "hand_on", when=UNUSABLE, label="failed")
     graph.add_edge("hand_on", END, when=is_closed, label="closed")
     graph.add_edge("hand_on", END, when=iterations("hand_on") >= pieces, label="enough")
     graph.add_path("hand_on", "take")
@@ -128,9 +126,8 @@ async def received(queue: str, ctx: Context) -> Parcel | None:
 
 def example() -> Queue:
     """Return the input of an example run: two orders with the same sources."""
-    _, sources = sample("write_ahead_log")
     tasks = ["How recovery replays a log after a crash", "What a commit costs"]
-    return Queue(orders=[Parcel(task=task, sources=sources) for task in tasks])
+    return Queue(orders=[Parcel(**sample(task=task)) for task in tasks])
 
 
 graph = content_queue()

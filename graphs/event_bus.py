@@ -22,28 +22,22 @@ from graphengine import (
     Context,
     Failure,
     Graph,
-    Retry,
     Runnable,
-    TextFile,
     failed,
     iterations,
     value,
 )
-from graphengine.models.errors import ModelNotReady, ModelTransient
+from graphengine.models.errors import ModelNotReady
 from graphengine.reducers import append, extend
 from nodes.board.agents import wishes
-from nodes.citing import Passage, located, marked, sample
+from nodes.citing import Passage, located, marked
 from nodes.review.agents import Review, research, reviewer, writer
+from nodes.tasks import AGAIN, Task, models, sample
 
 CLOSED = "closed"  # the event that everyone gets, and that ends their work
 LETTERS = 20  # more letters mean that the agents go in circles
-AGAIN = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
 
-MODELS = {  # cheap models gather and judge, a strong one writes
-    "default": {"*": "placeholder"},
-    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
-    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
-}
+MODELS = models("writer")  # cheap models gather and judge, a strong one writes
 
 
 class Letter(BaseModel):
@@ -58,24 +52,22 @@ class Letter(BaseModel):
     review: Review | None = None
 
 
-class Desk(BaseModel):
+class Desk(Task):
     """The state of one agent: the input, and what it knows from its letters."""
 
-    task: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = []  # empty: what a model finds on the web, or knows
     word_budget: int = Field(default=350, ge=100)
     letter: Letter | None = None  # the one that an agent works on
-    findings: Annotated[list[Passage], extend] = []
+    findings: Annotated[list[Passage], extend] = Field(default=[])
     draft: str = ""
-    reviews: Annotated[list[Review], append] = []
-    errors: Annotated[list[Failure], append] = []
+    reviews: Annotated[list[Review], append] = Field(default=[])
+    errors: Annotated[list[Failure], append] = Field(default=[])
 
 
 class Office(Desk):
     """The state of the workflow: what its agents have at their desks in the end, and all their failures."""
 
-    reviews: list[Review] = []
-    errors: Annotated[list[Failure], extend] = []
+    reviews: list[Review] = Field(default=[])
+    errors: Annotated[list[Failure], extend] = Field(default=[])
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +165,7 @@ def event_bus(members: Mapping[str, Member] = MEMBERS) -> Graph[Office]:
 
 def example() -> Office:
     """Return the input of an example run."""
-    task, sources = sample("write_ahead_log")
-    return Office(task=task, sources=sources)
+    return Office(**sample())
 
 
 graph = event_bus()

@@ -14,9 +14,9 @@ from pydantic import Field
 
 from graphengine import END, FAIL, START, Agent, Failure, Graph, value
 from graphengine.reducers import append
-from nodes.citing import sample
 from nodes.press import agents as press
 from nodes.press.agents import Edited, Piece
+from nodes.tasks import sample
 
 MODELS = press.MODELS
 
@@ -46,8 +46,7 @@ def handoff(writer: Agent[str] = press.writer, editor: Agent[Edited] | None = pr
 
 def example() -> Handoff:
     """Return the input of an example run."""
-    task, sources = sample("write_ahead_log")
-    return Handoff(task=task, sources=sources)
+    return Handoff(**sample())
 
 
 graph = handoff()

@@ -9,25 +9,19 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from graphengine import Graph, Node, TextFile
+from graphengine import Graph, Node
 from graphengine.patterns import Passage, pipeline
-from nodes.citing import sample
 from nodes.orchestration.workers import WORKERS, text_of
+from nodes.tasks import Task, models, sample
 
 STAGES = {"research": "researcher", "write": "writer", "review": "reviewer", "mend": "writer"}
 
-MODELS = {  # a strong model writes
-    "default": {"*": "placeholder"},
-    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
-    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
-}
+MODELS = models("writer")
 
 
-class Line(Passage):
+class Line(Task, Passage):
     """The state: `needed` has each stage's result by its name, `text` the last one."""
 
-    task: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = Field(default=[])  # empty: what a model finds on the web, or knows
     word_budget: int = Field(default=350, ge=100)
     needed: dict[str, str] = Field(default={})
 
@@ -43,8 +37,7 @@ def line_of(stages: Mapping[str, str] = STAGES) -> Graph[Line]:
 
 def example() -> Line:
     """Return the input of an example run."""
-    task, sources = sample("write_ahead_log")
-    return Line(task=task, sources=sources)
+    return Line(**sample())
 
 
 graph = line_of()

@@ -14,30 +14,22 @@ from typing import Annotated
 
 from pydantic import Field
 
-from graphengine import END, FAIL, START, Failure, Graph, Retry, Runnable, TextFile, failed, iterations, value
-from graphengine.models.errors import ModelNotReady, ModelTransient
+from graphengine import END, FAIL, START, Failure, Graph, Runnable, iterations, value
 from graphengine.patterns import Job, orchestrator_workers
 from graphengine.reducers import append
-from nodes.citing import sample
 from nodes.orchestration.agents import Verdict, accepted, answer_of, kept, planner_of, synthesiser, validator
 from nodes.orchestration.workers import WORKERS
+from nodes.tasks import AGAIN, UNUSABLE, Task, models, sample
 
 ATTEMPTS = 5  # at planning and doing the work, before the run fails
 MOST_STEPS = 24  # of a plan, including steps of earlier attempts that still count
 
-OPUS, SOL = "anthropic:claude-opus-5-5", "openai:gpt-6.1-sol"
-MODELS = {  # strong models plan and synthesise, cheap ones work and judge
-    "default": {"*": "placeholder"},
-    "anthropic": {"*": "anthropic:claude-haiku-5-5", "planner": OPUS, "synthesiser": OPUS},
-    "openai": {"*": "openai:gpt-5-mini", "planner": SOL, "synthesiser": SOL},
-}
+MODELS = models("planner", "synthesiser")  # strong models plan and synthesise, cheap ones work and judge
 
 
-class Assignment(Job):
+class Assignment(Task, Job):
     """The state: a `Job` (task, plan, results, output) with what workers read besides, and the verdicts."""
 
-    task: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = Field(default=[])  # empty: what a model finds on the web, or knows
     word_budget: int = Field(default=1200, ge=100)
     verdicts: Annotated[list[Verdict], append] = Field(default=[])
     errors: Annotated[list[Failure], append] = Field(default=[])
@@ -48,11 +40,10 @@ def orchestrator(workers: Mapping[str, Runnable] = WORKERS, *, attempts: int = A
     attempt = orchestrator_workers(  # it makes no answer: only results that are accepted are synthesised
         planner_of(list(workers)), workers, lambda: "", most_steps=MOST_STEPS, may_fail=True, state=Assignment
     )
-    again = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
     graph = Graph("orchestrator", Assignment, result="output", collect_errors="errors")
     graph.add_node("attempt", attempt.but(result=None), writes={"plan": "plan", "results": "results"})
-    graph.add_node("validate", validator, writes={"verdicts": ".", "results": kept}, retry=again)
-    graph.add_node("synthesise", synthesiser, writes={"output": answer_of}, retry=again)
+    graph.add_node("validate", validator, writes={"verdicts": ".", "results": kept}, retry=AGAIN)
+    graph.add_node("synthesise", synthesiser, writes={"output": answer_of}, retry=AGAIN)
     graph.add_node("accepted", accepted, writes="output")
     outcome = value("verdicts[-1].outcome")
     graph.add_path(START, "attempt", "validate")
@@ -60,8 +51,7 @@ def orchestrator(workers: Mapping[str, Runnable] = WORKERS, *, attempts: int = A
     graph.add_edge("validate", FAIL, when=outcome == "give up", label="it cannot be answered")
     graph.add_edge("validate", FAIL, when=iterations("validate") >= attempts, label="out of attempts")
     graph.add_edge("validate", "attempt", label="no answer yet")
-    unusable = failed(Exception) & ~failed(ModelNotReady, ModelTransient)  # those fail the run, and can be resumed
-    graph.add_edge("synthesise", "accepted", when=unusable, label="no synthesis")
+    graph.add_edge("synthesise", "accepted", when=UNUSABLE, label="no synthesis")
     graph.add_edge("synthesise", END)
     graph.add_edge("accepted", END)
     return graph
@@ -69,9 +59,8 @@ def orchestrator(workers: Mapping[str, Runnable] = WORKERS, *, attempts: int = A
 
 def example() -> Assignment:
     """Return the input of an example run."""
-    _, sources = sample("write_ahead_log")
     task = "How does a database recover after a crash? What does a commit cost? Add a summary."
-    return Assignment(task=task, sources=sources)
+    return Assignment(**sample(task=task))
 
 
 graph = orchestrator()

@@ -13,27 +13,21 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from graphengine import Agent, Graph, Retry, TextFile
+from graphengine import Agent, Graph, TextFile
 from graphengine.graph.definition import Node
-from graphengine.models.errors import ModelTransient
 from graphengine.patterns import FanOut, fan_out_fan_in
 from graphengine.patterns.outcomes import Outcome
-from nodes.citing import Quotations, located, marked, sample
+from nodes.citing import Quotations, located, marked
 from nodes.reading import agents as team
 from nodes.review.agents import search
+from nodes.tasks import AGAIN, Task, models, sample
 
-MODELS = {  # many cheap readers, one strong merger
-    "default": {"*": "placeholder"},
-    "anthropic": {"*": "anthropic:claude-haiku-5-5", "merger": "anthropic:claude-opus-5-5"},
-    "openai": {"*": "openai:gpt-5-mini", "merger": "openai:gpt-6.1-sol"},
-}
+MODELS = models("merger")  # many cheap readers, one strong merger
 
 
-class Research(FanOut):
+class Research(Task, FanOut):
     """The state: a task, the sources, and the points of view."""
 
-    task: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = Field(default_factory=list)
     specialists: list[str] = Field(default_factory=list)
     word_budget: int = Field(default=800, ge=100)
 
@@ -70,10 +64,9 @@ def parallel_research(
         text = marked(text, [passage for found in team.found_in(outcomes) for passage in found], word_budget)
         return "\n".join([text.rstrip(), "", "## Not read", "", *missing, ""]) if missing else text
 
-    again = Retry(attempts=3, initial_seconds=1, max_seconds=30, on=(OSError, ModelTransient))
     return fan_out_fan_in(
-        Node(read, retry=again, timeout_seconds=timeout_seconds),
-        Node(report, retry=again),
+        Node(read, retry=AGAIN, timeout_seconds=timeout_seconds),
+        Node(report, retry=AGAIN),
         split=readings,
         concurrency=concurrency,
         need=need,
@@ -83,8 +76,7 @@ def parallel_research(
 
 def example() -> Research:
     """Return the input of an example run."""
-    task, sources = sample("write_ahead_log")
-    return Research(task=task, sources=sources)
+    return Research(**sample())
 
 
 graph = parallel_research()

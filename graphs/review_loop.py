@@ -12,7 +12,7 @@ so far is the result. What failed is in `errors`.
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from graphengine import (
     END,
@@ -21,29 +21,23 @@ from graphengine import (
     Agent,
     Failure,
     Graph,
-    Retry,
     Runnable,
-    TextFile,
-    failed,
     iterations,
     plateau,
     value,
 )
-from graphengine.models.errors import ModelNotReady, ModelTransient
 from graphengine.reducers import append, extend
-from nodes.citing import Passage, located, marked, sample, size
+from nodes.citing import Passage, located, marked, size
 from nodes.review.offline import Review, research, reviewer, writer
+from nodes.tasks import AGAIN, UNUSABLE, Task, models, sample
 
 THRESHOLD = 7.0  # a review with at least this score ends the loop
 RISE = 0.1  # and so does one that rises by no more than this
 ROUNDS = 5
 SHORTEST, BUDGET = 50, 350  # words of a brief
 
-MODELS = {  # cheap models gather and judge, a strong one writes
-    "default": {"*": "rules"},
-    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
-    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
-}
+MODELS = models("writer", default="rules")  # cheap models gather and judge, a strong one writes
+NEEDS = {"rules": ["sources"]}  # rules only quote
 
 
 def budget_of(given: Mapping[str, Any]) -> int:
@@ -52,31 +46,22 @@ def budget_of(given: Mapping[str, Any]) -> int:
     return max(SHORTEST, min(BUDGET, total // 3)) if total else BUDGET
 
 
-class Article(BaseModel):
+class Article(Task):
     """The state of the loop."""
 
-    task: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = []  # empty: what a model finds on the web, or knows
     word_budget: int = Field(default_factory=budget_of, ge=1)
-    findings: Annotated[list[Passage], extend] = []
+    findings: Annotated[list[Passage], extend] = Field(default=[])
     draft: str = ""
-    reviews: Annotated[list[Review], append] = []
+    reviews: Annotated[list[Review], append] = Field(default=[])
     article: str = ""  # the best draft so far
     final_score: float | None = None  # and its score; None if it was not reviewed
-    errors: Annotated[list[Failure], append] = []
+    errors: Annotated[list[Failure], append] = Field(default=[])
 
 
-def best_draft(  # noqa: PLR0913 - what decides which draft is the best, and what it is marked with
-    result: Review,
-    reviews: Sequence[Review],
-    draft: str,
-    article: str,
-    findings: Sequence[Passage],
-    word_budget: int,
-) -> str:
+def best_draft(result: Review, state: Article) -> str:
     """Return the draft with notes on its faults, unless an earlier one scored better."""
-    is_best = all(result.score >= review.score for review in reviews)
-    return marked(draft, findings, word_budget) if is_best else article
+    is_best = all(result.score >= review.score for review in state.reviews)
+    return marked(state.draft, state.findings, state.word_budget) if is_best else state.article
 
 
 def best_score(result: Review, reviews: Sequence[Review]) -> float:
@@ -106,22 +91,20 @@ def review_loop(
         threshold: The score from which a draft is good enough.
         rounds: The maximum number of drafts.
     """
-    again = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
-    unusable = failed(Exception) & ~failed(ModelNotReady, ModelTransient)  # those fail the run, and can be resumed
     judged = value("reviews").length() > 0
     graph = Graph("review_loop", Article, result="article", collect_errors="errors")
-    graph.add_node("research", researcher, writes={"findings": located}, retry=again)
-    graph.add_node("write", writer, writes={"draft": ".", "article": first_draft}, retry=again)
+    graph.add_node("research", researcher, writes={"findings": located}, retry=AGAIN)
+    graph.add_node("write", writer, writes={"draft": ".", "article": first_draft}, retry=AGAIN)
     graph.add_node(
-        "review", reviewer, writes={"reviews": ".", "article": best_draft, "final_score": best_score}, retry=again
+        "review", reviewer, writes={"reviews": ".", "article": best_draft, "final_score": best_score}, retry=AGAIN
     )
     graph.add_edge(START, "research")
-    graph.add_edge("research", "write", when=unusable & judged, label="nothing more found")
+    graph.add_edge("research", "write", when=UNUSABLE & judged, label="nothing more found")
     graph.add_edge("research", FAIL, when=value("findings").length() == 0, label="nothing found")
     graph.add_edge("research", "write")
-    graph.add_edge("write", END, when=unusable & judged, label="revision failed")
+    graph.add_edge("write", END, when=UNUSABLE & judged, label="revision failed")
     graph.add_edge("write", "review")
-    graph.add_edge("review", END, when=unusable, label="not reviewed")
+    graph.add_edge("review", END, when=UNUSABLE, label="not reviewed")
     one_point = value("reviews[-1].shares").length() == 1  # by words: nothing else speaks for its score
     good = (value("reviews[-1].score") >= threshold) & ~one_point
     graph.add_edge("review", END, when=good, label="good enough")
@@ -133,8 +116,7 @@ def review_loop(
 
 def example() -> Article:
     """Return the input of an example run."""
-    task, sources = sample("write_ahead_log")
-    return Article(task=task, sources=sources)
+    return Article(**sample())
 
 
 graph = review_loop()

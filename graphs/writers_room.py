@@ -12,20 +12,15 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from graphengine import Agent, Graph, Node, Retry, iterations, value
-from graphengine.models.errors import ModelTransient
+from graphengine import Agent, Graph, Node, iterations, value
 from graphengine.patterns import Room, View, role_based
-from nodes.room.agents import ROLES, faults, is_outline, outliner
+from nodes.citing import is_whole
+from nodes.room.agents import ROLES, faults, outliner
+from nodes.tasks import AGAIN, models
 
 MOST_ROUNDS = 12
-AGAIN = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
 
-OPUS, SOL = "anthropic:claude-opus-5-5", "openai:gpt-6.1-sol"
-MODELS = {  # strong models write the story, cheap ones review it
-    "default": {"*": "placeholder"},
-    "anthropic": {"*": "anthropic:claude-haiku-5-5", "showrunner": OPUS, "staff_writer": OPUS},
-    "openai": {"*": "openai:gpt-5-mini", "showrunner": SOL, "staff_writer": SOL},
-}
+MODELS = models("showrunner", "staff_writer")  # strong models write the story, cheap ones review it
 
 
 class Episode(Room):
@@ -40,7 +35,7 @@ class Episode(Room):
 
 def signed(result: str, views: Mapping[str, str], rounds_held: int, minutes: int, acts: int) -> str:
     """Return the outline with its faults, and the roles and rounds that led to it."""
-    found = faults(result, minutes, acts, views) if is_outline(result) else []
+    found = faults(result, minutes, acts, views) if is_whole(result) else []
     notes = "".join(f"\n> To be mended: {fault}." for fault in found)
     return f"{result.rstrip()}{notes and chr(10)}{notes}\n\nRoles: {', '.join(views)}. Rounds: {rounds_held}.\n"
 

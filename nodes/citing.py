@@ -5,32 +5,28 @@ quoted. Whether its sentences say what they cite is for a reviewer.
 """
 
 import re
-from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from functools import lru_cache
-from itertools import accumulate
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.json_schema import SkipJsonSchema
 
 from graphengine import TextFile
+from graphengine.agents.sources import quoted_at
 
 KNOWLEDGE: Final = "the model's knowledge"  # the file of findings that nobody looked up
 FROM_KNOWLEDGE: Final = "Written from what the model knows; nothing was looked up."
 LONGER: Final = 1.1  # a text that is longer by more than a tenth has a fault
-CHATTER: Final = 40  # words before a title; a text of more begins without one
 COMPLAINTS: Final = 8  # of one answer; a model that fixes these will see to the others
 # No pattern here looks at the same characters again and again: a text of any size is read once.
 CITED: Final = re.compile(r"(?:(?<!\s)\s+)?\[([^\[\]]+)\](?!\()")
-_MARKUP: Final = re.compile(r"\[([^\[\]]*)\]\((?:[^()]|\([^()]*\))*\)|[*_`#>|]+|^[^\S\n]*[-+*]\s", re.MULTILINE)
 _PLACE: Final = re.compile(r"\S+\.\w+:\d+")  # what looks like one
 WIDE: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")  # scripts without blanks: pairs of characters
 _STOP: Final = re.compile(r"[.!?…][\"'”»)\]*]*\s+(?=[\"'“„«(\[*`¿¡]*[^\Wa-z_])|[\u3002\uff01\uff1f]")
 _ABBREVIATED: Final = re.compile(
     r"(?:\b(?:[^\W\d_]|[A-Z][a-z]|Mrs|Prof|Abs|Art|vs|etc|bzw|ca|Fig|Inc|Ltd)|\.[^\W\d_]|(?:^|\s)\d{1,2})\.$"
 )
+_PARTS: Final = re.compile(r"^(?:#{1,6} |\W*(?:act|cold open)\b)", re.MULTILINE | re.IGNORECASE)
 _LONGEST: Final = 5  # characters of an abbreviation, with the one before it
 
 
@@ -77,13 +73,6 @@ class Claim(NamedTuple):
     strange: tuple[str, ...] = ()
 
 
-def sample(name: str) -> tuple[str, list[TextFile]]:
-    """Return the task and the texts of an example, a folder of `nodes/samples`."""
-    folder = Path(__file__).parent / "samples" / name
-    texts = [TextFile(path=file.name, text=file.read_text("utf-8")) for file in sorted(folder.glob("*.md"))]
-    return (folder / "task.txt").read_text("utf-8").strip(), texts
-
-
 def size(text: str) -> int:
     """Return how many words a text has; two characters of a script without blanks count as one."""
     return len(text.split()) + sum(len(part) // 2 for part in WIDE.findall(text))
@@ -115,7 +104,7 @@ def check_quotations(found: Quotations, sources: Sequence[TextFile]) -> None:
     Raises:
         ValueError: Some are not; the message names them.
     """
-    refuse(invented(found.quotations, sources))
+    refuse_invented(invented(found.quotations, sources))
 
 
 def literal(answers: Sequence[Quotations], sources: Sequence[TextFile]) -> Quotations:
@@ -128,12 +117,16 @@ def invented(quotations: Sequence[Passage], sources: Sequence[TextFile]) -> list
     return [each for each, line in zip(quotations, found_at(quotations, sources), strict=True) if not line]
 
 
-def refuse(wrong: Sequence[Passage]) -> None:
+def refuse_invented(wrong: Sequence[Passage]) -> None:
     """Raise a ValueError that names what is not in the sources, unless that is nothing."""
-    if wrong:
-        rows = "\n".join(f"- {each.file}: {each.text[:80]!r}" for each in wrong[:COMPLAINTS])
-        message = f"These are not in the sources word for word:\n{rows}\nQuote what is there, or leave it out."
-        raise ValueError(message)
+    what = "These are not in the sources word for word; quote what is there, or leave it out:"
+    refuse(what, [f"{each.file}: {each.text[:80]!r}" for each in wrong[:COMPLAINTS]])
+
+
+def refuse(what: str, why: Sequence[str]) -> None:
+    """Raise a ValueError that says what is wrong with an answer, unless that is nothing."""
+    if why:
+        raise ValueError("\n- ".join([what, *why]))
 
 
 def quoted(answers: Iterable[Quotations]) -> list[Passage]:
@@ -149,7 +142,7 @@ def without(answers: Sequence[Quotations], wrong: Sequence[Passage]) -> Quotatio
     """
     left = [each for each in quoted(answers) if each not in wrong]
     if not left:
-        refuse(wrong)
+        refuse_invented(wrong)
     notes = [f"Left out, as it is not in {each.file} word for word: {each.text[:80]!r}" for each in wrong]
     return Quotations(quotations=left, notes=[*answers[0].notes, *notes])
 
@@ -165,37 +158,9 @@ def located(result: Quotations, sources: Sequence[TextFile], findings: Sequence[
 
 
 def found_at(quotations: Iterable[Passage], sources: Sequence[TextFile]) -> list[int]:
-    """Return the line on which each quotation begins, but for markup and line breaks; 0 for one that is nowhere.
-
-    Of several places it is the first one from the line on that it has.
-    """
-    wanted = [(each.file, each.line, _plain(each.text)) for each in quotations]
-    found = [0] * len(wanted)
-    for source in sources:
-        mine = [at for at, (file, _, text) in enumerate(wanted) if file == source.path and text and not found[at]]
-        whole, ends = _lines(source.text) if mine else ("", ())
-        for at in mine:
-            _, line, text = wanted[at]
-            start = ends[min(line - 1, len(ends)) - 1] if line > 1 and ends else 0
-            if (offset := max(whole.find(text, start), whole.find(text))) >= 0:
-                found[at] = bisect_right(ends, offset) + 1
-    return found
-
-
-@lru_cache(8)
-def _lines(text: str) -> tuple[str, Sequence[int]]:
-    """Return the lines of a text without markup, joined by blanks, and where each ends."""
-    lines = [_plain(line) for line in text.splitlines()]
-    return " ".join(lines), ends_of(lines)
-
-
-def ends_of(lines: Iterable[str]) -> list[int]:
-    """Return where each line ends in the text of all lines, joined by blanks; the blank behind it belongs to it."""
-    return [*accumulate(len(line) + 1 for line in lines)]
-
-
-def _plain(text: str) -> str:
-    return " ".join(_MARKUP.sub(r"\1", text).split())
+    """Return the line on which each quotation begins in its source; 0 for one that is nowhere."""
+    texts = {source.path: source.text for source in reversed(sources)}
+    return [quoted_at(each.text, texts.get(each.file, ""), each.line) for each in quotations]
 
 
 def claims(text: str, findings: Iterable[Passage] = ()) -> list[Claim]:
@@ -251,17 +216,6 @@ def named(cited: str, names: Collection[str]) -> list[str]:
     return [cited] if cited in names else [each for each in map(str.strip, re.split("[,;]", cited)) if each in names]
 
 
-def bare(text: str) -> str:
-    """Return a text without the fence around it, and without what a model says before its title."""
-    title = re.search(r"^# ", text, re.MULTILINE)
-    before, found = (text[: title.start()], text[title.start() :]) if title else ("", text)
-    is_fenced = re.search(r"^(```|~~~)\w*\s*\Z", before, re.MULTILINE)
-    if is_fenced:
-        found = found.rpartition(f"\n{is_fenced[1]}")[0] or found
-    is_chatter = len(before.split()) <= CHATTER and ("```" not in before or is_fenced) and "\n#" not in f"\n{before}"
-    return found if is_chatter else text
-
-
 def check_brief(draft: str, findings: Sequence[Passage]) -> None:
     """Check that a text is a brief on the findings. A refusal or a remark on the task is none, whoever wrote it.
 
@@ -272,22 +226,22 @@ def check_brief(draft: str, findings: Sequence[Passage]) -> None:
     """
     if _cites(draft, findings) or (_is_titled(draft) and not findings):
         return
-    why = faults(draft, findings, size(draft))
-    if findings:
-        why.append("it cites nothing: end each sentence that rests on a finding with its place, as [file:line]")
-    raise ValueError("This is no brief on the findings:\n" + "\n".join(f"- {each}" for each in why))
+    nothing = ["it cites nothing: end each sentence that rests on a finding with its place, as [file:line]"]
+    refuse("This is no brief on the findings:", [*faults(draft, findings, size(draft)), *nothing * bool(findings)])
 
 
-def best_brief(drafts: Sequence[str]) -> str:
-    """Return the first of some texts, none of which cites anything, that is a brief by its form.
+def best(texts: Sequence[str]) -> str:
+    """Return the first of some texts with faults that is whole.
 
     Raises:
         ValueError: None is.
     """
-    if found := [draft for draft in drafts if re.search(r"^#{1,6} ", draft, re.MULTILINE)]:
-        return found[0]
-    message = "none of these is a brief"
-    raise ValueError(message)
+    return texts[[*map(is_whole, texts)].index(True)]
+
+
+def is_whole(text: str) -> bool:
+    """Return whether a text has titles or acts, as a refusal, a remark on the task and a placeholder have not."""
+    return bool(_PARTS.search(text))
 
 
 def faults(draft: str, findings: Sequence[Passage], word_budget: int) -> list[str]:

@@ -13,18 +13,21 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import PurePath
 from typing import Final
 
 from graphengine import TextFile
-from nodes.citing import Passage, ends_of, sentences, size
+from nodes.citing import Passage, sentences, size
 from nodes.words import alike, subject, words
 
 NEAR: Final = 0.5  # what the better neighbour under the same heading adds to a passage's rank
 SATURATION: Final = 1.2  # the usual k1 and b of BM25
 LENGTH: Final = 0.75
 _BEGIN: Final = 3  # letters
-CODE_WORDS: Final = 60  # of a piece of code
+CODE_WORDS: Final = 40  # of a piece of code, from which on it ends
+LONGEST: Final = 600  # characters of a sentence; longer ones are lists of files, minified code and the like
+_PART: Final = re.compile(rf".{{1,{LONGEST}}}(?!\S)|.{{{LONGEST}}}")
 TITLE_WORDS: Final = 8  # a short line alone, without a stop, is a title
 _CODE: Final = re.compile(r"\.(py|[jt]sx?|java|cs?|h|cc|cpp|go|rs|rb|php|sh|sql|kt|swift|lua|r|toml|ya?ml|json)")
 _TITLE: Final = re.compile(r"(#{1,6})\s+(.*)")
@@ -224,15 +227,16 @@ class _Reader:
     def _end_block(self) -> None:
         """Add the passages of the lines that are held."""
         held, self._held = self._held, []
-        if self._fence or self._is_code:
-            self._pieces(held)
-            return
         text = " ".join(line for _, line in held)
+        found = [*sentences(text)]
+        if self._fence or self._is_code or (len(found) == 1 and len(text) > LONGEST):
+            self._pieces([(number, part) for number, line in held for part in _PART.findall(line) or [line]])
+            return
         is_short = len(held) == 1 and len(text.split()) <= TITLE_WORDS
         if is_short and text[-1] not in ".!?:;,…\u3002\uff01\uff1f" and not self._is_item:
             self._title(9, text)  # below those that are marked as titles
-        ends = ends_of(line for _, line in held)
-        for offset, sentence in sentences(text):
+        ends = [*accumulate(len(line) + 1 for _, line in held)]  # the blank behind a line belongs to it
+        for offset, sentence in found:
             self._add(held[bisect_right(ends, offset)][0], sentence)
 
     def _pieces(self, held: list[tuple[int, str]]) -> None:

@@ -66,8 +66,8 @@ class Points:
         return found
 
     def best(self, word_budget: int) -> set[int]:
-        """Return the passages that answer the task as a whole."""
-        return self.index.filled(self._ranked, word_budget)
+        """Return the passages that answer the task as a whole: one at least, whatever its length."""
+        return self.index.filled(self._ranked, word_budget) or {*self._ranked[:1]}
 
     def chosen(self, found: Iterable[int], word_budget: int) -> set[int]:
         """Return what of some passages fits into a budget.
@@ -76,8 +76,9 @@ class Points:
         is left at the end goes to those that answer the task as a whole.
         """
         given = set(found)
+        given = {at for at in given if self.index.size([at]) <= word_budget} or given
         draft = set(given)
-        while draft and self.index.size(draft) > word_budget:
+        while len(draft) > 1 and self.index.size(draft) > word_budget:
             draft.discard(max(sorted(draft), key=lambda at: sum(share**0.5 for share in self.shares(draft - {at}))))
         return self.index.filled((at for at in self._ranked if at in given), word_budget, draft)
 

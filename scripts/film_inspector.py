@@ -2,25 +2,30 @@
 
     python -m scripts.film_inspector [FILE]
 
-FILE is docs/pictures/inspector.webp by default. Chromium shows the pages, and compresses of each frame what differs
-from the last one; the frames are put into one file here, as the WebP container format describes animations.
+FILE is docs/pictures/inspector.webp by default; pictures of some pages are beside it, as inspector_run.png. Chromium
+shows the pages, and compresses of each frame what differs from the last one; the frames are put into one file here, as
+the WebP container format describes animations.
 Source: https://developers.google.com/speed/webp/docs/riff_container
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import re
 import struct
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict
 
 from playwright.sync_api import expect, sync_playwright
 
+from graphengine import Runner
+from graphengine.records.export import import_run, parse
 from tests.serve.inspector.conftest import CHROMIUM, served
 
 if TYPE_CHECKING:
@@ -28,14 +33,14 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PICTURE: Final = ROOT / "docs" / "pictures" / "inspector.webp"
-WINDOW: Final[ViewportSize] = {"width": 1240, "height": 700}
+WINDOW: Final[ViewportSize] = {"width": 1440, "height": 810}
 SECONDS_A_NODE: Final = "1.0"
 SETTLED_MILLISECONDS: Final = 300
-GREW_OR_OVER: Final = """count => document.querySelectorAll(".step").length > count
-  || document.querySelector("header .ends")?.textContent.includes("finished")"""
+GREW_OR_OVER: Final = """count => document.querySelectorAll(".tr").length > count
+  || document.querySelector(".outcome .ends")?.textContent.includes("finished")"""
 PATIENT: Final = 60_000
 QUALITY: Final = 0.35
-SCALE: Final = 0.7
+SCALE: Final = 0.6
 COMPRESS: Final = """async ([png, quality]) => {
   const image = new Image();
   image.src = "data:image/png;base64," + png;
@@ -89,15 +94,19 @@ class Film:
         if part is not None:
             self.frames.append((part, milliseconds))
 
+    def still(self, name: str) -> None:
+        """Keep the page as a picture of its own beside the film."""
+        self.shown.screenshot(path=PICTURE.with_name(f"inspector_{name}.png"))
+
     def until_over(self) -> None:
         """Show the run of the page, a frame for each step, until it is over."""
-        steps, is_over = self.shown.locator(".step"), False
+        steps, is_over = self.shown.locator(".tr"), False
         while not is_over:
             count = steps.count()
-            self.frame(300)
+            self.frame(210)
             self.shown.wait_for_function(GREW_OR_OVER, arg=count)
             self.shown.wait_for_timeout(SETTLED_MILLISECONDS)
-            is_over = self.shown.locator("header .ends", has_text="finished").count() > 0
+            is_over = self.shown.locator(".outcome .ends", has_text="finished").count() > 0
 
     def webp(self) -> bytes:
         """Return the file."""
@@ -138,34 +147,52 @@ def play(film: Film, url: str) -> None:
     page.get_by_role("link", name="start a run").click()
     page.get_by_label("run id").fill("brief")
     page.get_by_role("button", name="Start the run").click()
-    page.locator(".step").first.wait_for()
+    page.locator(".tr").first.wait_for()
     film.until_over()
-    film.frame(1100)
-    page.locator(".step").nth(1).click()
     film.frame(900)
-    page.get_by_role("button", name=re.compile("Branch at step")).click()
+    page.locator(".tr[data-seq='4']").click()
+    page.get_by_role("tab", name="Why this way").click()
+    film.frame(900)
+    film.still("run")
+    page.get_by_role("button", name=re.compile("run from here", re.IGNORECASE)).click()
     drawer = page.get_by_role("dialog")
     drawer.get_by_role("button", name="change word_budget").click()
     film.frame(500)
     drawer.get_by_label("word_budget", exact=True).fill("600")
     expect(drawer.get_by_label("Preview")).to_contain_text("are shared")
     drawer.get_by_label("id of the branch").fill("longer")
-    film.frame(1300)
+    film.frame(900)
+    film.still("branch")
     drawer.get_by_role("button", name="Begin the branch").click()
-    expect(page.locator("h1")).to_contain_text("longer")
+    expect(page.locator("header .id")).to_have_text("longer")
     film.until_over()
-    film.frame(1800)
+    film.frame(1200)
+    page.get_by_role("link", name="compare").click()
+    expect(page.locator(".vs")).to_be_visible()
+    film.frame(1200)
+    film.still("compare")
+    page.goto(base)
+    expect(page.locator(".row[data-run=longer]")).to_contain_text("finished")
+    film.still("runs")
+
+
+async def record(database: Path) -> None:
+    """Import the runs of the gallery, for the list."""
+    async with Runner(database) as runner:
+        for file in sorted((ROOT / "checkpoints" / "gallery").glob("*.json")):
+            await import_run(runner.store, parse(file.read_bytes(), file.name))
 
 
 def main(file: Path) -> None:
     """Film, and write the file."""
     expect.set_options(timeout=PATIENT)
     os.environ["SLOW_SECONDS"] = SECONDS_A_NODE
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         context = browser.new_context(viewport=WINDOW, device_scale_factor=SCALE, color_scheme="light")
         context.set_default_timeout(PATIENT)
         film = Film(context.new_page(), browser.new_page())
+        pool.submit(asyncio.run, record(Path(folder, "runs.db"))).result()
         with served(Path(folder, "runs.db"), "--drive", "--graph", "scripts/slow_review_loop.py") as url:
             play(film, url)
             browser.close()

@@ -66,10 +66,10 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Agent": "Agent",
             "Answer": "agents.Answer agents.result_of",
             "block": "agents.block",
-            "Tools": "tool agents.Tool agents.ToolSource mcp agents.toolbox.calculate agents.toolbox.sql_reader "
-            "agents.toolbox.run_python",
+            "Tools": "tool agents.Tool agents.ToolSource mcp agents.remote_agent agents.toolbox.calculate "
+            "agents.toolbox.sql_reader agents.toolbox.run_python",
             "Approval": "agents.Approval agents.Edit agents.Refuse agents.file_diff",
-            "Guards and hooks": "agents.guard agents.Guard agents.Hooks",
+            "Guards and hooks": "agents.guard agents.Guard agents.bare_markdown agents.Hooks",
             "Memory": "memory.Memory memory.Entry",
             "Window": "Window agents.effective agents.without_tools",
             "Live text": "agents.TextDelta agents.ThinkingDelta agents.PartialAnswer agents.ToolCalled "
@@ -79,7 +79,8 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Cited": "Cited models.Citation",
             "Sources": "agents.sources.read_source agents.sources.read_sources agents.sources.source_from_bytes "
             "agents.sources.web.read_page agents.sources.web.read_media agents.sources.web.PageRefused "
-            "agents.sources.Sources agents.sources.MAX_FILE_BYTES agents.sources.MAX_TEXT_CHARACTERS",
+            "agents.sources.quoted_at agents.sources.Sources agents.sources.MAX_FILE_BYTES "
+            "agents.sources.MAX_TEXT_CHARACTERS",
             "pydantic_ai_node": "agents.pydantic_ai_node",
         },
         "Models": {
@@ -129,6 +130,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "replay": "testing.replay",
             "bounds": "testing.bounds testing.Bounds testing.NodeBound testing.NeverTaken testing.forecast "
             "testing.Forecast",
+            "suites": "testing.suite testing.Suite testing.Chosen",
             "preflight": "testing.preflight testing.Preflight testing.RunGroup testing.Reason",
             "FakeClock": "testing.FakeClock",
             "OpenRunner": "testing.OpenRunner",
@@ -137,6 +139,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "testing.evaluation.Trial",
             "Cases": "testing.evaluation.Case testing.evaluation.read_cases testing.evaluation.check_cases",
             "Scores": "testing.evaluation.Score testing.evaluation.judge",
+            "what_if": "testing.evaluation.what_if testing.evaluation.WhatIf",
             "Report": "testing.evaluation.Report testing.evaluation.VersionReport testing.evaluation.TrialReport "
             "testing.evaluation.report_of testing.evaluation.picture",
         },

@@ -77,7 +77,7 @@ def test_a_group_is_installed_with_its_extras(monkeypatch: pytest.MonkeyPatch) -
     """A pip before 25.1 reads no groups: the script passes what they list; extras of the project go to its path."""
     monkeypatch.chdir(ROOT)
     extras, more = install.grouped("dev")
-    assert extras.startswith("[ag-ui,bedrock,")
+    assert extras.startswith("[a2a,ag-ui,bedrock,")
     assert "durable-graphengine" + extras in PROJECT["dependency-groups"]["dev"]
     assert [f"durable-graphengine{extras}", *more] == PROJECT["dependency-groups"]["dev"]
     assert install.grouped("docs") == ("", PROJECT["dependency-groups"]["docs"])

@@ -19,7 +19,7 @@ from graphengine.errors import DISTRIBUTION
 from tests.kit.clean_environment import closure
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCK_FILES = sorted(ROOT.glob("tests/*/*/package-lock.json"))
+LOCK_FILES = sorted(file for file in ROOT.glob("tests/**/package-lock.json") if "node_modules" not in file.parts)
 PIN = re.compile(r"[a-z0-9-]+==[0-9A-Za-z.!+]+")
 
 

@@ -281,10 +281,11 @@ CREATE TABLE trash (               -- keys of runs that were removed and whose s
     key INTEGER PRIMARY KEY
 ) STRICT;
 CREATE INDEX runs_by_time ON runs (created_at, id);
-CREATE INDEX runs_by_status ON runs (status, created_at, id);
-CREATE INDEX runs_by_graph ON runs (graph, created_at, id, status);
+CREATE INDEX runs_by_graph ON runs (graph, created_at, id);
 CREATE INDEX runs_by_driver ON runs (driver) WHERE driver IS NOT NULL;
 CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;
+CREATE INDEX runs_by_status ON runs (status, created_at, id, graph) WHERE status <> 'running';
+CREATE INDEX runs_undriven ON runs (created_at, id, graph, status, driver) WHERE status = 'running' AND driver IS NULL;
 CREATE INDEX runs_by_due_at ON runs (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX runs_by_wanted_at ON runs (wanted_at) WHERE wanted_at IS NOT NULL;
 CREATE INDEX runs_queued ON runs (queue, priority DESC, turn, key) WHERE fence = 0;

@@ -1,6 +1,7 @@
+from .a2a import remote_agent as remote_agent
 from .agent import Agent as Agent, Answer as Answer
 from .approval import Approval as Approval, Edit as Edit, Refuse as Refuse, file_diff as file_diff
-from .guards import Guard as Guard, guard as guard
+from .guards import Guard as Guard, bare_markdown as bare_markdown, guard as guard
 from .guards import Hooks as Hooks
 from .live_events import (
     AnswerReset as AnswerReset,

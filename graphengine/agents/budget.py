@@ -267,6 +267,10 @@ class Routes(Protocol):
         """Return the model of an agent at a path in a run of this graph."""
         ...
 
+    def instructions(self, given: Mapping[str, str], graph: str, path: str, agent: str) -> str | None:
+        """Return what is given for an agent at a path in a run of this graph; None for nothing."""
+        ...
+
     async def tools_of(self, source: Opens) -> Sequence[Any]:
         """Return the tools of a source, which stays open as long as the Runner."""
         ...

@@ -12,7 +12,6 @@ import asyncio
 import functools
 import hashlib
 import inspect
-import json
 import logging
 from collections import Counter
 from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext, suppress
@@ -20,7 +19,8 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
 
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from msgspec import UNSET
+from pydantic_core import PydanticSerializationError, to_json
 from typing_extensions import TypeVar
 
 from graphengine.agents import window
@@ -32,6 +32,7 @@ from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.prompts import DATA_NOTE, as_text
 from graphengine.agents.reading import KEY, Output
 from graphengine.agents.records import (
+    call_text,
     check_usable,
     checked,
     outcome_in,
@@ -45,7 +46,7 @@ from graphengine.agents.runtime import batched
 from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice, unhurried
 from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import mark_repeating
-from graphengine.graph.effect import KEY_NAME, acting, once_of
+from graphengine.graph.effect import KEY_NAME, acting, known_result, once_of
 from graphengine.graph.runnable import is_async
 from graphengine.media import Media
 from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
@@ -57,7 +58,8 @@ from graphengine.models.parts import Cited, with_citations
 from graphengine.models.placeholder import PLACEHOLDER, no_placeholder
 from graphengine.models.settings import NO_SETTINGS, Settings
 from graphengine.runner.recorded_work import Effecting
-from graphengine.runner.scope import Outcome, StepResult, as_outcome
+from graphengine.runner.scope import StepResult
+from graphengine.runner.threads import Outcome, as_outcome
 from graphengine.state.immutable import digest_of
 from graphengine.state.json_values import utf8_text
 
@@ -73,7 +75,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model, ToolCall, ToolSpec
     from graphengine.state.amounts import Usage
     from graphengine.state.injection import Injected
-    from graphengine.state.json_values import JsonValue
+    from graphengine.state.json_values import JsonObject, JsonValue
 
 log = logging.getLogger("graphengine.agents")
 
@@ -579,11 +581,7 @@ class Conversation(Generic[T]):
 
         The turn is not part of it, since a model that is called again may make the call in another turn.
         """
-        try:
-            arguments = from_json(call.arguments)
-        except ValueError:
-            arguments = call.arguments
-        what = f"{call.name} {json.dumps(arguments, sort_keys=True)}"
+        what = call_text(call.name, call.arguments)
         self._equal[what] += 1
         return f"{call.name}:{_digest(to_json([self._key, what, self._equal[what]]))}"
 
@@ -661,6 +659,9 @@ class Conversation(Generic[T]):
 
     async def _outcome(self, tool: Tool, call: ToolCall, given: Mapping[str, object]) -> ToolOutcome:
         """Return the call's outcome; a tool whose own code was cancelled has failed."""
+        known = known_result(self._runtime.effects, call_text(tool.name, call.arguments))
+        if known is not UNSET:
+            return outcome_in(cast("JsonObject", known))
         stand_in = acting(tool.effect, tool.name, self._runtime.effects, f"agent {self._agent.name}")
         if stand_in is not None:
             tool = replace(tool, function=stand_in, effect="idempotent")
@@ -733,10 +734,9 @@ class Conversation(Generic[T]):
 
     def _identity(self, inputs: JsonValue = None) -> str:
         """Return the identity of this call: its messages, or the inputs of the functions that make its texts."""
-        messages = [message.model_dump(mode="json") for message in (*self._before, *self.messages)]
         more = [] if inputs is None else [inputs]
         system = "" if callable(self._agent.system) and not self._is_instructed else self._system
-        return _digest(to_json([system, messages, self._reader.schema, *more]))
+        return _digest(to_json([system, [*self._before, *self.messages], self._reader.schema, *more]))
 
 
 def _steady(inputs: Mapping[str, object]) -> JsonValue:

@@ -15,8 +15,9 @@ import asyncio
 import dataclasses
 import enum
 import functools
+import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, cast, get_args
 
 from pydantic import BaseModel
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from graphengine.models.base import Request, Response, ToolCall
 
+_CHATTER: Final = 40
+"""Words before a title; a text of more begins without one."""
 T = TypeVar("T")
 A = TypeVar("A")
 R = TypeVar("R")
@@ -163,6 +166,26 @@ def guard(function: Callable[[str], str], *, on: On = "output", then: Then | Non
         )
 
     return Guard(name, check, on, chosen)
+
+
+def bare_markdown(text: str) -> str:
+    r"""Return a document in Markdown without the fence around it, and without what a model says before its title.
+
+    A guard of answers, `guards=[bare_markdown]`: no model has to be asked again for that. A text without a title, and
+    one that begins with more than 40 words, another heading or code, stays as it is.
+
+    Example:
+        >>> bare_markdown("Here is the brief:\n\n```markdown\n# Tides\n\nThey rise.\n```\nAnything else?")
+        '# Tides\n\nThey rise.'
+    """
+    title = re.search(r"^# ", text, re.MULTILINE)
+    before, found = (text[: title.start()], text[title.start() :]) if title else ("", text)
+    opened = re.search(r"^(```|~~~)\w*\s*\Z", before, re.MULTILINE)
+    if opened:
+        found = found.rpartition(f"\n{opened[1]}")[0] or found
+    has_code = len(re.findall("^(?:```|~~~)", before, re.MULTILINE)) != bool(opened)
+    is_chatter = len(before.split()) <= _CHATTER and not has_code and "\n#" not in f"\n{before}"
+    return found if is_chatter else text
 
 
 def as_guards(given: Sequence[Guard | Callable[[str], str]]) -> tuple[Guard, ...]:

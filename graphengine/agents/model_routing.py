@@ -88,6 +88,10 @@ class Models(Extension):
             _USERS[_user(model)] += 1
         return model
 
+    def instructions(self, given: Mapping[str, str], graph: str, path: str, agent: str) -> str | None:
+        """Return what is given for an agent at a path, by its most specific name; None for nothing."""
+        return replacing(given, graph, without_items(path), agent)
+
     def _replacing(self, graph: str, path: str, agent: str) -> Model | str | None:
         """Return what replaces the model of an agent at a path, None if nothing does."""
         key = (graph, path, agent)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
 from graphengine.agents.prompts import as_text, has_media, marked
 from graphengine.engine.failures import text_of
@@ -153,6 +153,15 @@ def result_record(outcome: ToolOutcome, arguments: str | None) -> dict[str, Json
     if outcome.error is not None:
         record["traceback"] = traceback_text(outcome.error)
     return record
+
+
+def call_text(tool: str, arguments: str) -> str:
+    """Return what tells a tool's call from others: its name, and its arguments with their names sorted."""
+    try:
+        found = from_json(arguments)
+    except ValueError:
+        found = arguments
+    return f"{tool} {json.dumps(found, sort_keys=True)}"
 
 
 def outcome_in(record: JsonObject) -> ToolOutcome:
@@ -320,6 +329,7 @@ __all__ = [
     "MAX_ERROR_CHARACTERS",
     "MAX_RESULT_CHARACTERS",
     "ToolOutcome",
+    "call_text",
     "check_usable",
     "checked",
     "failed",

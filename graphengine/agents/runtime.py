@@ -17,10 +17,8 @@ from pydantic_core import to_json
 
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.agents.live_events import Live
-from graphengine.agents.model_routing import replacing
-from graphengine.engine.lookup import plan_of
 from graphengine.engine.ready import limit_over, limits_costs
-from graphengine.engine.steps import WaitRecord, without_items
+from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError, EffectUnknown, NotDone
 from graphengine.graph.options import DEFAULT_RETRY
 from graphengine.models.base import KnowsPrices
@@ -29,9 +27,10 @@ from graphengine.models.errors import PriceUnknown
 from graphengine.models.limiter import MACHINE_CLOCK, PLAIN_WAITS
 from graphengine.models.names import model_of, no_model
 from graphengine.models.settings import ChecksSettings, refuse_lacking
-from graphengine.runner.context import Context, NodeScope
-from graphengine.runner.scope import CURRENT, StepResult, as_outcome
-from graphengine.runner.threads import FROM_THREAD, queued
+from graphengine.runner.attempt import Attempt
+from graphengine.runner.context import NodeScope
+from graphengine.runner.scope import CURRENT, AttemptFacts, StepResult
+from graphengine.runner.threads import FROM_THREAD, as_outcome, queued
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -57,27 +56,29 @@ _MODELS: Final[dict[str, Model]] = {}
 
 def runtime_here() -> RunRuntime | None:
     """Return what an agent gets from the run in which this code runs; None outside a run."""
-    context = CURRENT.get()
-    return RunRuntime(context) if isinstance(context, Context) else context
+    here = CURRENT.get()
+    return RunRuntime(here) if isinstance(here, Attempt) else here
 
 
 class RunRuntime(NodeScope):
     """What an agent gets from the run in which it is called."""
 
-    def __init__(self, context: Context) -> None:
-        super().__init__(context)
+    def __init__(self, attempt: AttemptFacts) -> None:
+        super().__init__(attempt)
         self._run = next(each for each in self.around.following.all if isinstance(each, AgentsOfRun))
 
     def model_for(self, agent: str, own: str | Model | None) -> Model:
         """Return the model of an agent here: the Runner's replacement, or the agent's own."""
-        return self._run.models.of(self.around.run.plan.graph, self.context.path, agent, own)
+        return self._run.models.of(self.around.run.plan.graph, self.attempt.path, agent, own)
 
     def instructions_for(self, agent: str) -> str | None:
         """Return what a branch put in place of an agent's standing instructions; None for its own."""
         given = self._run.snapshot.instructions
-        if not given:
-            return None
-        return replacing(given, self.around.run.plan.graph, without_items(self.context.path), agent)
+        return (
+            self._run.models.instructions(given, self.around.run.plan.graph, self.attempt.path, agent)
+            if given
+            else None
+        )
 
     @property
     def effects(self) -> Effects:
@@ -86,8 +87,8 @@ class RunRuntime(NodeScope):
 
     def has_node_of(self, agent: object) -> bool:
         """Return whether this is the node of an agent, so that the graph spec has its prompt."""
-        node = plan_of(self.around.run.plan, self.frame).nodes[self.frame.at]
-        return node.call is not None and self.frame.cause is None and getattr(node.call.body, "agent", None) is agent
+        call, mode = self.attempt.node.call, self.attempt.task.mode
+        return call is not None and mode == "run" and getattr(call.body, "agent", None) is agent
 
     @property
     def must_stop(self) -> bool:
@@ -106,7 +107,8 @@ class RunRuntime(NodeScope):
             StoreError: A step could not be recorded, and the run ends.
         """
         around, frame, work = self.around, self.frame, self.work
-        work.over = work.over or around.run.snapshot.frames.get(frame.id) is not frame
+        if around.run.snapshot.frames.get(frame.id) is not frame:
+            self.attempt.state = "over"
         work.check_not_over("an agent")
         around.host.check()
         if self.must_stop and not work.is_inside:
@@ -116,7 +118,7 @@ class RunRuntime(NodeScope):
         if not await model.knows_price():
             raise PriceUnknown(
                 f"the price of {model.name} is not known, and a limit on costs is in force",
-                where=f"node {self.context.path}",
+                where=self.attempt.where,
                 repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
             )
 
@@ -128,8 +130,8 @@ class RunRuntime(NodeScope):
 
     def live(self, agent: str) -> Live | None:
         """Return what shows the live events of a call of an agent."""
-        context = self.context
-        return Live(agent, context.path, context.attempt, self.around.host.audience, self.around.guard)
+        attempt = self.attempt
+        return Live(agent, attempt.path, attempt.task.attempt, self.around.host.audience, self.around.guard)
 
     async def opened(self, source: Opens) -> Sequence[Any]:
         """Return the tools of a source, which stays open as long as the Runner."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from graphengine.runner.context import Context
     from graphengine.runner.run import Run
 
+G = TypeVar("G", bound=GraphDefinition[Any])
 T = TypeVar("T")
 
 TURN: Final = "turn"
@@ -39,14 +40,14 @@ _MEMORY: Final = "messages"
 """The field of the conversation, if the agent names none."""
 
 
-def chat_of_agent(agent: Agent[Any, Any], alone: GraphDefinition[Any]) -> GraphDefinition[Any]:
+def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
     """Return the graph of a conversation with an agent: it listens, replies, and listens again.
 
     A message `null` ends it.
 
     Args:
         agent: The agent.
-        alone: The graph that runs it once.
+        alone: The graph that runs it once; the graph of the conversation is of the same class.
 
     Raises:
         DefinitionError: The agent reads `turn`.
@@ -79,7 +80,7 @@ def chat_of_agent(agent: Agent[Any, Any], alone: GraphDefinition[Any]) -> GraphD
             found[memory] = Replace(effective(messages))  # the summary, and what it does not replace
         return found
 
-    graph = GraphDefinition[Any](
+    graph = type(alone)(
         f"{agent.name}-chat",
         make_dataclass(agent.name, fields, kw_only=True),
         limits=Limits(visits=None),
@@ -111,7 +112,9 @@ class Turn(Asked[T]):
         alone, graph = self.graph(), self._chat()
         run_id = f"{self.agent.name}-{self.options['chat']}"
         known = await self.runner.store.infos([run_id])
-        seen = known[0].seq if known else 0
+        seen, cut_off = known[0].seq if known else 0, ""
+        if known and known[0].status != "waiting":  # a turn that a crash has cut off may be this one
+            cut_off = (await self.runner.state_at(run_id)).get(TURN, "")
         if self.inputs or (self.agent.prompt and not reads_of(self.agent)):
             turn = self.options.get("idempotency_key") or str(uuid4())
             records = plan_of(alone).state.initial(self.inputs, f"agent {self.agent.name}").values
@@ -128,22 +131,24 @@ class Turn(Asked[T]):
             raise InputError(f"there is no conversation {self.options['chat']!r}", where=f"agent {self.agent.name}")
         else:
             turn, run = "", await self.runner.drive(run_id, graph)
-        async for event in self._followed(run, turn, seen):
+        async for event in self._followed(run, turn, seen, is_this=turn in ("", cut_off)):
             yield event
 
-    async def _followed(self, run: Run[Any], turn: str, seen: int) -> AsyncGenerator[AgentEvent | T, None]:
+    async def _followed(
+        self, run: Run[Any], turn: str, seen: int, *, is_this: bool
+    ) -> AsyncGenerator[AgentEvent | T, None]:
         """Yield what happens from a step on until the turn has its answer, and that; a turn "" is the newest.
 
         The run rests then, or answers the next turn: a Runner that closes right after cuts nothing off.
         """
-        is_this, answered = not turn, None
+        answered = None
         async with aclosing(run.events(after=seen)) as events:
             async for event in events:
                 if isinstance(event, StepRecorded):
                     written = _written(event.step)
                     if answered is not None and TURN in written:
                         break
-                    is_this = is_this or written.get(TURN) == turn
+                    is_this = written[TURN] == turn if turn and TURN in written else is_this
                     answered = event.step if is_this and ANSWER in written else answered
                 elif is_this and answered is None and isinstance(event, AGENT_EVENTS):
                     yield event

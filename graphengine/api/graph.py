@@ -96,6 +96,23 @@ class Graph(GraphDefinition[S]):
 
         return graph_of_agent(agent, cls)
 
+    @classmethod
+    def chat(cls, agent: Agent[Any, Any]) -> Graph[Any]:
+        """Return the graph of conversations with an agent, which `runner.run(agent, …, chat=…)` runs, to serve them.
+
+        Each run is a conversation: it waits for a message, replies, and waits again. Its result is the newest answer.
+
+        Raises:
+            DefinitionError: The agent reads a field of the name `answer` or `turn`.
+
+        Example:
+            >>> Graph.chat(Agent("assistant")).name
+            'assistant-chat'
+        """
+        from graphengine.api.chats import chat_of_agent  # noqa: PLC0415 - declaring a graph needs no agents
+
+        return chat_of_agent(agent, cls.of(agent))
+
     @with_our_keywords
     def compile(self) -> Plan[S]:
         """Check the whole graph and return the plan of its runs, cached until it or a graph inside it changes.

@@ -212,7 +212,7 @@ def _show_difference(out: Channel, difference: Difference, columns: int, names: 
         out.line((difference.path, "bold"), line[len(difference.path) :])
         return
     one, other = values
-    if isinstance(one, str) and isinstance(other, str) and (parts := _word_diff(one, other)):
+    if isinstance(one, str) and isinstance(other, str) and (parts := word_diff(one, other)):
         out.line((difference.path, "bold"), ": ", *parts)
         return
     out.line((difference.path, "bold"), ":")
@@ -221,7 +221,7 @@ def _show_difference(out: Channel, difference: Difference, columns: int, names: 
         out.line(f"  {name:<{room - 1}}", fitted(value, columns - room - 1))
 
 
-def _word_diff(before: str, after: str) -> list[Part]:
+def word_diff(before: str, after: str) -> list[Part]:
     """Return two texts as one: `[-` what only the first has `-]`, `{+` what only the second has `+}`, and around that.
 
     Return [] if they have nothing in common, or too many words to compare.

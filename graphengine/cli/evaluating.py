@@ -16,9 +16,8 @@ from graphengine.cli.places import program
 from graphengine.cli.report import DriveJob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.agents import Agent
     from graphengine.api.runner import Runner
     from graphengine.cli.context import CommandContext
     from graphengine.cli.models import Chosen
@@ -198,8 +197,8 @@ def _plan(reference: str, scorers: str | None, against: Sequence[str], models: S
     from graphengine.testing.evaluation.graph import AGAINST, SUBJECT
 
     found = find(reference)
-    named = _scorers(found, scorers)
-    judges = {agent.name for agent in _agents(named.values())}
+    named = scorers_of(found, scorers)
+    judges = judges_in(named)
     for_judges = [text for text in models if split(text)[0] in judges]
     own = [text for text in models if text not in for_judges]
     chosen = routes(SUBJECT, models_for(own, found))
@@ -242,7 +241,7 @@ def _is_graph(text: str, found: Found) -> bool:
     return False
 
 
-def _scorers(found: Found, given: str | None) -> Mapping[str, Runnable]:
+def scorers_of(found: Found, given: str | None) -> Mapping[str, Runnable]:
     """Return the scorers of a file.
 
     Raises:
@@ -265,12 +264,13 @@ def _scorers(found: Found, given: str | None) -> Mapping[str, Runnable]:
     return named_scorers(value)
 
 
-def _agents(scorers: Iterable[object]) -> list[Agent[Any]]:
+def judges_in(scorers: Mapping[str, Runnable]) -> set[str]:
+    """Return the names of the scorers that are agents."""
     from graphengine.agents import Agent
     from graphengine.graph.definition import Node
 
-    inner = [scorer.runnable if isinstance(scorer, Node) else scorer for scorer in scorers]
-    return [scorer for scorer in inner if isinstance(scorer, Agent)]
+    inner = [scorer.runnable if isinstance(scorer, Node) else scorer for scorer in scorers.values()]
+    return {scorer.name for scorer in inner if isinstance(scorer, Agent)}
 
 
 def _thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> dict[str, float]:

@@ -35,6 +35,8 @@ SECTIONS: Final = {
         "check": ("check", "List the errors and warnings of graphs, by file and line."),
         "render": ("render", "Draw a graph or a run."),
         "eval": ("evaluating", "Run a graph on a data set, and score and compare the results."),
+        "whatif": ("whatif", "Compare recorded runs with what they would have come to under a change."),
+        "suite": ("suite", "Export the fewest recorded runs that take all that occurred, as tests."),
     },
     "Run": {
         "run": ("run", "Run a graph and record every step."),

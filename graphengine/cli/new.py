@@ -2,8 +2,9 @@
 
 Its files are in `new_project` next to this module, with the suffix `.in`, so that no tool treats them as modules of
 this package; words such as `{{name}}` in them are filled in. `common` has those of every project, `own` a small
-workflow with its tests, and `bundled` the tests of copied workflows. The bundled workflows are in `workflows` next to
-this module in a wheel, and in `graphs` and `nodes` next to the package in a checkout.
+workflow with its tests, `chat_app` a chat with its page, and `bundled` the tests of copied workflows. The bundled
+workflows are in `workflows` next to this module in a wheel, and in `graphs` and `nodes` next to the package in a
+checkout.
 
 A copied workflow is its graph, the agents with their prompts, types and checks, and its example. What stands in for a
 model in the bundled one, `nodes/review/offline.py`, is left out: without a model a copy is a dry run.
@@ -35,6 +36,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _UNNAMED: Final = "workflows"
 _OWN: Final = "review_loop"
 """The workflow of a project that copies no bundled one."""
+_APPS: Final = ("chat_app",)
+"""Projects with files of their own, besides the workflows that can be copied."""
 _ISORT: Final = '\n[tool.ruff.lint.isort]\nknown-first-party = ["graphengine", "graphs", "nodes"]\n'
 """What pyproject.toml has for a copied workflow, whose imports are in the order of this checkout."""
 _DRY: Final = {"nodes.review.offline": "nodes.review.agents", '"rules"': '"placeholder"'}
@@ -67,7 +70,7 @@ def files_of(name: str) -> dict[str, str]:
         name: One of `names()`.
     """
     found = {file.relative_to(_root()).as_posix(): _copied(file) for file in sorted(_modules(f"graphs.{name}"))}
-    if " sample(" in found[f"graphs/{name}.py"]:
+    if "sample(" in found[f"graphs/{name}.py"]:
         samples = sorted(file for file in (_root() / "nodes" / "samples").rglob("*.*") if file.is_file())
         found |= {file.relative_to(_root()).as_posix(): file.read_text(encoding="utf-8") for file in samples}
     return found
@@ -119,8 +122,9 @@ def _imported(text: str) -> Iterator[str]:
     "--from",
     "workflow",
     metavar="WORKFLOW",
-    type=options.Choice(names()),
-    help=f"Copy a bundled workflow with its agents and prompts: {', '.join(names())}.",
+    type=options.Choice([*names(), *_APPS]),
+    help=f"Copy a bundled workflow with its agents and prompts: {', '.join(names())}. Or begin with an application: "
+    f"{', '.join(_APPS)}, a chat in a web page.",
 )
 def new(context: CommandContext, path: Path, workflow: str | None) -> int:
     """Create a project at PATH, a folder that does not exist or is empty.
@@ -165,23 +169,25 @@ def project_files(name: str, workflow: str | None = None) -> dict[str, str]:
 
     Args:
         name: The name of the project's package.
-        workflow: The bundled workflow to copy; None for the small one that every project can have.
+        workflow: The bundled workflow to copy, or the application; None for the small one that every project can have.
     """
     from importlib.resources import files
 
     from graphengine import __version__
 
-    found = files_of(workflow) if workflow else {}
+    is_bundled = workflow is not None and workflow not in _APPS
+    found = files_of(workflow) if workflow is not None and is_bundled else {}
     templates = dict(_below(files("graphengine.cli").joinpath("new_project", "common"), ""))
-    own = dict(_below(files("graphengine.cli").joinpath("new_project", "bundled" if workflow else "own"), ""))
+    folder = "bundled" if is_bundled else workflow or "own"
+    own = dict(_below(files("graphengine.cli").joinpath("new_project", folder), ""))
     test = f"tests/test_{workflow}.py.in"
-    templates |= {test: own.get(test, own["tests/test_workflow.py.in"])} if workflow else own
+    templates |= {test: own.get(test, own["tests/test_workflow.py.in"])} if is_bundled else own
     graph = workflow or _OWN
     words = {"name": name, "version": __version__, "distribution": DISTRIBUTION, "graph": graph}
-    words |= {"line_length": "120" if workflow else "100", "isort": _ISORT if workflow else ""}
-    words |= {"without": _PLACEHOLDERS if workflow else _RULES}
+    words |= {"line_length": "120" if is_bundled else "100", "isort": _ISORT if is_bundled else ""}
+    words |= {"without": _PLACEHOLDERS if is_bundled else _RULES}
     texts = {path: file.read_text(encoding="utf-8") for path, file in templates.items()}
-    words["about"] = _about(found[f"graphs/{graph}.py"] if workflow else texts[f"graphs/{graph}.py{_SUFFIX}"])
+    words["about"] = _about(found[f"graphs/{graph}.py"] if is_bundled else texts[f"graphs/{graph}.py{_SUFFIX}"])
     found |= {path.removesuffix(_SUFFIX): _filled(text, words) for path, text in texts.items()}
     modules = {path: text for path, text in found.items() if path.endswith(".py") and not path.endswith("__init__.py")}
     rows = [f"| `{path}` | {_about(text).partition(chr(10))[0]} |" for path, text in sorted(modules.items())]
@@ -277,9 +283,10 @@ def _next(path: Path, workflow: str | None) -> list[str]:
     own = list(program())
     enter = [] if path.resolve() == Path.cwd() else [shlex.join(["cd", str(path)])]
     graph = workflow or _OWN
+    first = ["serve", "--ai-sdk", "--pages", "app/built"] if workflow in _APPS else ["run", graph]
     return [
         *enter,
-        shlex.join([*own, "run", graph]),
+        shlex.join([*own, *first]),
         shlex.join([*own, "render", graph, "-o", f"{graph}.svg"]),
         *([] if find_spec("pytest") else ["python -m pip install pytest"]),
         "python -m pytest",

@@ -36,8 +36,11 @@ class JsonLines(logging.Formatter):
         line: dict[str, Any] = {"time": at, "level": record.levelname.lower(), "logger": record.name}
         line["message"] = record.getMessage()
         here: Any = CURRENT.get()
-        if here is not None and hasattr(here, "run_id"):
-            line |= {"run": here.run_id, "node": here.path, "attempt": here.attempt}
+        if here is not None:
+            # In another process there are the facts of an attempt alone.
+            known = hasattr(here, "run_id")
+            run_id, attempt = (here.run_id, here.attempt) if known else (here.services.run_id, here.task.attempt)
+            line |= {"run": run_id, "node": here.path, "attempt": attempt}
         line |= {
             name: value for name, value in vars(record).items() if name not in _STANDARD and value not in (None, "")
         }

@@ -331,6 +331,13 @@ tags = click.option(
     shell_complete=complete_tags,
     help="Tag the run, for `runs` and `prune`. May be repeated.",
 )
+searched = click.option(
+    "--runs",
+    "search",
+    metavar="WORDS",
+    multiple=True,
+    help="The runs that these words and filters find, as in `graphengine runs`, e.g. 'graph:review since:7d'.",
+)
 instructions = click.option(
     "--instructions",
     metavar="WHO=TEXT|@FILE",

@@ -112,6 +112,8 @@ def run(  # noqa: PLR0913 - one for each option
     context.use(found.file, writes=True)
     job = DriveJob(context, found, sleeps=not no_wait)
     state = _state(job.notes, found, pairs, is_continued=after is not None)
+    if after is None:
+        _check_needs(job, state)
     limits = options.limits_from(context.limits, graph.limits)
     if estimate:
         from graphengine.cli.estimate import show_estimate
@@ -368,6 +370,27 @@ def _enqueue(job: DriveJob, begin: Begin) -> int:
     context.err.line(("worker: ", "dim"), context.place.worker_command(info.queue, job.graph_words))
     context.err.line(("follow: ", "dim"), context.place.command("watch", info.id))
     return 0
+
+
+def _check_needs(job: DriveJob, state: Any) -> None:  # noqa: ANN401 - a state, or a dict of its fields
+    """Refuse a state that lacks what the models need that would answer: `NEEDS` of the graph's file, by their names.
+
+    Raises:
+        InputError: It has nothing in such a field.
+    """
+    from graphengine.cli.models import ways_to_a_model
+    from graphengine.errors import InputError
+
+    given = state if isinstance(state, dict) else vars(state)
+    needs: dict[str, Sequence[str]] = getattr(job.found.module, "NEEDS", {})
+    for model in dict.fromkeys(each for each in job.chosen.values() if isinstance(each, str)):
+        for name in needs.get(model, ()):
+            if not given.get(name):
+                raise InputError(
+                    f"{name} is empty, and {model} cannot answer without",
+                    where="--input",
+                    repair=f"give some, as --input {name}=@FILE; or a language model: {ways_to_a_model(job.found)}",
+                )
 
 
 def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continued: bool) -> Any:  # noqa: ANN401

@@ -29,6 +29,7 @@ from graphengine.cli.documents import (
     Sent,
     Serving,
     Stopped,
+    SuiteWritten,
     Tagged,
     WorkerEnded,
     Workers,
@@ -52,6 +53,7 @@ from graphengine.records.trends import Trends
 from graphengine.runner.run_events import Emitted, NodeBegan
 from graphengine.state.path import did_you_mean
 from graphengine.testing.evaluation.report import Report
+from graphengine.testing.evaluation.what_if import WhatIf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,6 +98,8 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(Queued, "with `--queue`"),
     ],
     "resume": [Kind(Run)],
+    "whatif": [Kind(WhatIf)],
+    "suite": [Kind(SuiteWritten)],
     "eval": [Kind(Report, "if it finished"), Kind(Run, "if it did not")],
     "answer": [Kind(Run, _DRIVEN), Kind(AnswerDocument, _POSTED)],
     "send": [Kind(Run, _DRIVEN), Kind(Sent, _POSTED)],

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from graphengine.cli import options
+from graphengine.serve.service.doors import DOORS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from graphengine.cli.context import CommandContext
     from graphengine.serve.service.server import Settings
 
+
 TOKEN: Final = "GRAPHENGINE_TOKEN"  # noqa: S105 - the name of a variable
 _LEAST_TOKEN: Final = 16
+
+
+def _door_options(function: Callable[..., int]) -> Callable[..., int]:
+    """Add an option for each door."""
+    for door in reversed(DOORS):
+        text = f"Also serve {door.about}, at {door.path}{door.more}."
+        function = click.option(f"--{door.name}", is_flag=True, help=text)(function)
+    return function
 
 
 @options.command(
@@ -32,7 +43,7 @@ _LEAST_TOKEN: Final = 16
     """,
     exits={
         0: "stopped by SIGTERM or Ctrl-C; another process can continue its runs",
-        2: "the port is taken, the token cannot be used, or the extra `serve` (with --mcp: `mcp`) is not installed",
+        2: "the port is taken, the token cannot be used, or the extra `serve` or that of a door is not installed",
     },
 )
 @click.argument("references", metavar="[FILE[:NAME]]...", nargs=-1, shell_complete=options.complete_graphs)
@@ -59,8 +70,13 @@ _LEAST_TOKEN: Final = 16
     help="The environment variable with the secret of webhooks: a request that starts a run can then be signed, as "
     "by GitHub or Standard Webhooks, in place of a token.",
 )
-@click.option("--ag-ui", is_flag=True, help="Also serve front ends by AG-UI, at /agui/GRAPH.")
-@click.option("--mcp", is_flag=True, help="Also serve the graphs as the tools of an MCP server, at /mcp.")
+@_door_options
+@click.option(
+    "--pages",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path, readable=False),
+    help="Also serve the files of a front end, at /pages/, to anybody: only the doors need the token.",
+)
 @click.option(
     "--body-bytes", type=click.IntRange(min=1), default=1 << 20, show_default=True, help="The largest request body."
 )
@@ -71,15 +87,15 @@ def serve(
     token_file: Path | None,
     webhook_secret_env: str | None,
     body_bytes: int,
-    **given: Any,  # noqa: ANN401 - host, port, queue, concurrency, poll_seconds, mcp
+    **given: Any,  # noqa: ANN401 - host, port, queue, concurrency, poll_seconds, the doors
 ) -> int:
     """Start, answer and follow runs of graphs over HTTP, until stopped.
 
     The graphs are given by files, or are all graphs of the project. `POST /graphs/GRAPH/runs` starts a run, with the
     input as its body; a request that is sent again with the same Idempotency-Key starts no second one. GET
     /openapi.json describes every endpoint, with the inputs of the graphs. Every request needs the header
-    `Authorization: Bearer TOKEN`, except for GET /health. It prints the address of each door: HTTP and, with --mcp,
-    MCP.
+    `Authorization: Bearer TOKEN`, except for GET /health. It prints the address of each door that is open, and
+    the options for the others.
 
     This process drives the runs, like a worker of the queue `default`. With --queue it only records them, and workers
     drive them. It prints a line for each run that it takes, as `graphengine worker` does; under --json the first line
@@ -94,21 +110,24 @@ def serve(
     from graphengine.cli.worker import show_event
     from graphengine.errors import InputError, install_command
 
+    chosen = [door for door in DOORS if given.pop(door.name.replace("-", "_"))]
+    given["doors"] = [door.name for door in chosen]
     try:
         from graphengine.serve.guard import TokenAccess
         from graphengine.serve.service.server import Serving, Settings
 
-        if given["ag_ui"]:
-            import graphengine.serve.service.ag_ui_door
-        if given["mcp"]:
-            import graphengine.serve.service.mcp_door  # noqa: F401 - whether it is installed
+        for door in chosen:
+            import_module(door.module)
     except ImportError as error:
         text = f"the service needs {error.name}, which is not installed"
-        extras = ["serve", *(["mcp"] if given["mcp"] else []), *(["ag-ui"] if given["ag_ui"] else [])]
-        repair = install_command(",".join(extras))
+        repair = install_command(",".join(["serve", *filter(None, (door.extra for door in chosen))]))
         raise InputError(text, where="graphengine serve", repair=repair) from error
     token, is_new = token_of(token_file)
-    access = TokenAccess(token, _webhook_key(webhook_secret_env), body_bytes)
+    if given["pages"] is not None and not given["pages"].is_dir():
+        repair = "give the folder with the built files of a front end, such as app/built"
+        raise InputError(f"there is no folder {given['pages']}", where="--pages", repair=repair)
+    key, has_pages = _webhook_key(webhook_secret_env), given["pages"] is not None
+    access = TokenAccess(token, key, body_bytes, has_pages=has_pages)
     fleet = fleet_of(context, references, only_able=given["queue"] is None)
     given |= {"models": fleet.models, "executors": fleet.executors}
     given["on_event"] = lambda event: show_event(context, event)
@@ -139,10 +158,14 @@ def _show(context: CommandContext, settings: Settings, token: str | None, doors:
     how = "driving the runs here" if settings.queue is None else f"for the workers of queue {settings.queue}"
     context.err.prose(f"serving {', '.join(graphs)} in {database}, {how}")
     context.out.line(url)
-    if "mcp" in doors:
-        context.out.line("MCP: ", doors["mcp"])
-    if "ag-ui" in doors:
-        context.out.line("AG-UI: ", doors["ag-ui"] + "/GRAPH")
+    for door in DOORS:
+        if door.name in doors:
+            context.out.line(f"{door.title}: ", doors[door.name] + door.more)
+    if "pages" in doors:
+        context.out.line("pages: ", doors["pages"] + "#TOKEN")
+    others = [f"--{d.name}{'' if d.is_installed else ' (not installed)'}" for d in DOORS if d.name not in doors]
+    if others:
+        context.err.prose(f"other doors, by options: {', '.join(others)}")
     if token is not None:
         channel = context.out if context.log_format == "json" else context.err  # a collector must not get it
         channel.line(("token: ", "dim"), token)

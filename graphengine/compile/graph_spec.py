@@ -125,7 +125,9 @@ def _reads(call: Call) -> Iterator[str]:
 
 def _source(source: Reading | Injected | None) -> str:
     """Return the part of a result that is written."""
-    return "." if source is None else source.name if isinstance(source, Injected) else source.text
+    if source is None:
+        return "."
+    return source.name if isinstance(source, Injected) else source.text
 
 
 def _agent(body: Any) -> AgentSpec:  # noqa: ANN401 - an agent's body, which belongs to a higher layer

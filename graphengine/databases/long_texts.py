@@ -5,7 +5,8 @@ long strings: each leaves `""`, and its place is the offset of the second quote.
 
 A state that goes on in another run, and the snapshots of a run, repeat most of what was written before: a conversation
 of 500 turns is the same list 500 times, each a little longer. Such a body is also cut between the items of its lists,
-at places that depend on nothing but the bytes after them, so that equal items are cut in the same way in each body.
+into stretches of 32 KB or more, at places that depend on nothing but the bytes after them: so equal items are cut in
+the same way in each body, and it has few references.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 LEAST_BYTES: Final = 4096
 """The length from which a text is stored apart. Half a page: below, a reference and two index entries save little."""
+
+MET_BYTES: Final = 1024
+"""The same for a text that comes again: one that a run begins with or gets from outside, as the answer of a model, and
+that a node then writes. A turn of a conversation has its texts in three steps."""
+_MOST_MET: Final = 8192
 
 LARGEST_BYTES: Final = 1_000_000_000
 """The longest body that is cut and put together again: the longest text that SQLite and PostgreSQL store in a row."""
@@ -36,6 +42,13 @@ _FOLLOWING: Final = 64
 """How many bytes after a place decide whether a body is cut there."""
 _ONE_OF: Final = 2
 """Of how many places one is chosen, about."""
+_STRETCH: Final = 8
+"""How many times as long as `LEAST_BYTES` a stretch of items is, at least: the longer, the fewer references a body has.
+"""
+_FROM_OUTSIDE: Final = tuple(b'{"kind":"%s"' % kind for kind in (b"started", b"recorded", b"message", b"answered"))
+"""How the rows of these steps begin."""
+_met: Final[set[int]] = set()
+"""Hashes of their texts below `LEAST_BYTES`, as far as this process wrote them lately, into any database."""
 
 
 class Cut(NamedTuple):
@@ -58,10 +71,12 @@ def cut(body: bytes, *, repeats: bool = False) -> Cut:
         >>> body, offset, text == long.encode()
         (b'{"draft":""}', 10, True)
     """
+    if len(body) > LARGEST_BYTES:
+        return Cut(body, ())
     kept: list[bytes] = []
     texts: list[tuple[int, bytes]] = []
     length = done = 0
-    for start, end in _with_items(body) if repeats else _long_strings(body):
+    for start, end in _repeated(body) if repeats else _strings(body, 0, len(body)):
         kept.append(body[done:start])
         length += start - done
         texts.append((length, body[start:end]))
@@ -72,54 +87,83 @@ def cut(body: bytes, *, repeats: bool = False) -> Cut:
     return Cut(b"".join(kept), texts)
 
 
-def _long_strings(body: bytes) -> Iterator[tuple[int, int]]:
-    r"""Yield where the contents of the long strings of a JSON text begin and end.
+def _strings(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where the contents of long strings, and of shorter ones that come again, begin and end."""
+    comes_again = body.startswith(_FROM_OUTSIDE)
+    least = min(LEAST_BYTES, MET_BYTES) if comes_again or _met else LEAST_BYTES
+    for start, stop in _long_strings(body, begin, end, least):
+        if stop - start < LEAST_BYTES:
+            key = hash(body[start:stop])
+            if comes_again:
+                if len(_met) >= _MOST_MET:
+                    _met.clear()
+                _met.add(key)
+            elif key not in _met:
+                continue
+        yield start, stop
 
-    It looks only at every 4096th byte or so, and there for the quotes around it: a string that has none of these bytes
+
+def _long_strings(whole: bytes, begin: int, end: int, least: int) -> Iterator[tuple[int, int]]:
+    r"""Yield where the contents of the strings of at least this length begin and end, in a part of a JSON text.
+
+    It looks only at every 1024th byte or so, and there for the quotes around it: a string that has none of these bytes
     is short. If one of the quotes may be escaped, `\"`, all escaped characters are blanked first.
     """
-    if not LEAST_BYTES <= len(body) <= LARGEST_BYTES:
+    if end - begin < least:
         return
-    quoted = body
-    done, at = 0, LEAST_BYTES
+    body = quoted = whole if end - begin == len(whole) else whole[begin:end]
+    done, at = 0, least
     while at < len(body):
-        start, end = quoted.rfind(b'"', done, at) + 1, quoted.find(b'"', at)
-        if quoted is body and (body[start - 2] == _BACKSLASH or body[end - 1] == _BACKSLASH):
+        start, stop = quoted.rfind(b'"', done, at) + 1, quoted.find(b'"', at)
+        if quoted is body and (body[start - 2] == _BACKSLASH or body[stop - 1] == _BACKSLASH):
             quoted = body.replace(b"\\\\", b"  ").replace(b'\\"', b"  ")
             continue
-        if end < 0:
+        if stop < 0:
             return
-        if start > done and end - start >= LEAST_BYTES and _is_text(body, start):
-            yield start, end
-        done, at = end, end + LEAST_BYTES
+        if start > done and stop - start >= least and _is_text(body, start):
+            yield begin + start, begin + stop
+        done, at = stop, stop + least
 
 
-def _with_items(body: bytes) -> Iterator[tuple[int, int]]:
-    """Yield where the long strings of a JSON text, and stretches of items between them, begin and end."""
-    done = 0
-    for start, end in _long_strings(body):
-        yield from _items(body, done, start)
-        yield start, end
-        done = end
-    if len(body) <= LARGEST_BYTES:
-        yield from _items(body, done, len(body))
+def _repeated(body: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where the parts of a body that another one may have too begin and end.
+
+    They are strings that are longer than a stretch of items, stretches of items between them, and other long strings.
+    """
+    for low, high, is_string in _with(_long_strings(body, 0, len(body), _STRETCH * LEAST_BYTES), len(body)):
+        if is_string:
+            yield low, high
+            continue
+        for start, end, is_stretch in _with(_items(body, low, high), high, low):
+            if is_stretch:
+                yield start, end
+            else:
+                yield from _strings(body, start, end)
+
+
+def _with(parts: Iterable[tuple[int, int]], end: int, done: int = 0) -> Iterator[tuple[int, int, bool]]:
+    """Yield the parts of a body, and what is between them, each with whether it is one of the parts."""
+    for start, stop in parts:
+        yield done, start, False
+        yield start, stop, True
+        done = stop
+    yield done, end, False
 
 
 def _items(body: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
     """Yield stretches of items in a part of a body, each from one chosen place to the next.
 
-    What is before the first place and after the last one stays in the row: it is what changes from body to body.
+    What is before the first place and after the last one is what changes from body to body.
     """
-    if end - begin < LEAST_BYTES:
-        return
+    least = _STRETCH * LEAST_BYTES
     last: int | None = None
-    while found := _ITEM.search(body, begin, end):
+    while end - begin >= least and (found := _ITEM.search(body, begin, end)):
         begin = at = found.end() - 1
         is_first = found[0][:1] == b"["
         if is_first or not zlib.crc32(body[at : at + _FOLLOWING]) % _ONE_OF:
             if last is not None and _SECRET not in body[last:at]:
-                yield last, at
-            last, begin = at, at + LEAST_BYTES
+                yield last, at - 1  # what stays between two of them keeps their offsets apart
+            last, begin = at, at + least
 
 
 def _is_text(body: bytes, start: int) -> bool:
@@ -127,7 +171,7 @@ def _is_text(body: bytes, start: int) -> bool:
 
     Between two strings there can be thousands of numbers. A string that looks like them stays in its row too.
     """
-    is_inside = bool(body[start : start + LEAST_BYTES].translate(None, _OUTSIDE_STRINGS))
+    is_inside = bool(body[start : start + min(LEAST_BYTES, MET_BYTES)].translate(None, _OUTSIDE_STRINGS))
     return is_inside and not body.endswith(_SEALED, 0, start)
 
 

@@ -144,7 +144,7 @@ def rows_of(
     return rows, row_bytes
 
 
-class Haul(NamedTuple):
+class TakenRuns(NamedTuple):
     """What one call took: the runs, and those that are driven here now, by id."""
 
     taken: Sequence[ClaimedRun]
@@ -274,7 +274,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]: ...
 
     @abstractmethod
-    def _take(self, pick: ClaimQuery, lease: LeaseT) -> asyncio.Future[Haul]: ...
+    def _take(self, pick: ClaimQuery, lease: LeaseT) -> asyncio.Future[TakenRuns]: ...
 
     @abstractmethod
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:
@@ -302,7 +302,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     def _announce(self) -> None:
         """Wake the processes that wait for notifications, unless the database itself does."""
 
-    async def _read_haul(self, haul: Haul, pick: ClaimQuery) -> Sequence[ClaimedRun]:
+    async def _read_haul(self, haul: TakenRuns, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         """Return what was taken, with what it needs."""
         del pick
         return haul.taken

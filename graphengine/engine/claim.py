@@ -4,7 +4,7 @@
     driving   what is durable starts what comes next
     halting   nothing more starts: what is in flight ends, and the lease is given back
     asleep    it waits without a lease, and continues here when its time, a message or another process wakes it
-    parked    it waits without a lease for somebody: whoever answers resumes it, in any process
+    parked    it waits without a lease for an answer or a message: a process that has one resumes it
     lost      an append or an opening failed: what memory has may be ahead of the log, and is never used again
     over      nothing is left to do here
 
@@ -211,7 +211,7 @@ class Do(Struct, frozen=True):
     show: bool = False  # the durable steps, before what they start can show anything
     start: bool = False  # what the durable steps made ready
     release: bool = False  # the lease, once nothing is in flight
-    post: Stop | None = None  # a stop for whoever has the run: after the release, else it would come back here
+    post: Stop | None = None  # a stop for the process that has the run: after the release, else it would come back here
     open: Literal["", "now", "later", "alone"] = ""  # claim it: at once, after a pause, or once no other run is driven
     wake: float | None = None  # asleep: look into the inbox, then wait until this time; None waits for nothing
     outcome: Outcome | None = None  # last: what callers get

@@ -15,6 +15,7 @@ from graphengine.engine.steps import AttemptEnded, Node, Shift
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from graphengine.engine.snapshot import AttemptId
     from graphengine.engine.steps import Cause, Decided, FailureRecord, ModelCaller, Outputs, WaitRecord
     from graphengine.state.amounts import LimitsRecord, Usage
     from graphengine.state.json_values import JsonValue
@@ -24,7 +25,7 @@ NO_SHIFT: Final = Shift()
 """No changes: the run continues under the graph that it was recorded under."""
 
 
-class Begun(NamedTuple):
+class RunStarted(NamedTuple):
     """A run begins with this state (records and typed values of every field).
 
     `given` names the fields that the caller set: a default value is not a sample of a plateau.
@@ -43,10 +44,7 @@ class Begun(NamedTuple):
 class Attempted(Struct, gc=False):
     """What happened in an attempt."""
 
-    frame: str
-    node: str
-    visit: int
-    attempt: int
+    id: AttemptId
 
 
 class Worked(Attempted):
@@ -103,7 +101,7 @@ class NodeEntered(Attempted):
 
 
 class WorkBegun(Attempted):
-    """An effect begins that must not be repeated; the fields are those of `graphengine.engine.steps.Begun`."""
+    """An effect begins that must not be repeated; the fields are those of `graphengine.engine.steps.RunStarted`."""
 
     now: float
     key: str
@@ -115,7 +113,7 @@ class WorkBegun(Attempted):
 class WorkDone(Worked):
     """A piece of a node's work is done; its result is recorded under this key.
 
-    `usage` is what it spent on a model, and `by` the agent and the model. `outputs` is what it sent and emitted for the
+    `usage` is what it spent, and `by` what for (see `ModelCaller`). `outputs` is what it sent and emitted for the
     node's step: an attempt that uses the record instead of doing the work sends and emits the same.
     """
 
@@ -253,7 +251,7 @@ AttemptEvent: TypeAlias = NodeFinished | NodeFailed | NodeEntered | WorkBegun | 
 """An event of an attempt; it is stale once its frame is at another node, visit or attempt."""
 FrameEvent: TypeAlias = AttemptEvent | NodeLeft | Settled | LimitMet | WaitOver
 """An event of one frame."""
-Event: TypeAlias = FrameEvent | AnswerArrived | MessageCame | Begun | Resumed | StopAsked | BranchedOff
+Event: TypeAlias = FrameEvent | AnswerArrived | MessageCame | RunStarted | Resumed | StopAsked | BranchedOff
 """Any event that `decide` turns into a step."""
 
 CAUSES: Final[Mapping[type[Event], Cause]] = {

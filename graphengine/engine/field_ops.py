@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Raw
 
 from graphengine.state.encoded import items_of, keys_of
+from graphengine.state.update import UNREAD, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +36,13 @@ def apply_ops(frame: Frame, ops: Sequence[Op], typed: Sequence[object] | None) -
         if typed is None:
             frame.typed.pop(name, None)
         elif kind not in _GROWING:
-            frame.typed[name] = typed[index]
+            new = typed[index]
+            if type(new) is Unread:
+                new = new.value
+            if new is UNREAD:
+                frame.typed.pop(name, None)
+            else:
+                frame.typed[name] = new
         else:
             if name in frame.typed:
                 _grow_typed(frame, kind, name, typed[index])
@@ -96,19 +103,19 @@ def _extend(frame: Frame, op: Op) -> None:
 def _merge(frame: Frame, op: Op) -> None:
     added = keys_of(op[2])
     _dict(frame, op[1]).update(added)
-    if frame.grown:
-        frame.grown.get(op[1], set()).difference_update(added)
+    if frame.owned_lists:
+        frame.owned_lists.get(op[1], set()).difference_update(added)
 
 
 def _put(frame: Frame, op: Op) -> None:
     _dict(frame, op[1])[op[2]] = op[3]
-    if frame.grown:
-        frame.grown.get(op[1], set()).discard(op[2])
+    if frame.owned_lists:
+        frame.owned_lists.get(op[1], set()).discard(op[2])
 
 
 def _grow(frame: Frame, op: Op) -> None:
     table, key = _dict(frame, op[1]), op[2]
-    mine = frame.grown.setdefault(op[1], set())
+    mine = frame.owned_lists.setdefault(op[1], set())
     if key not in mine:
         table[key] = list(items_of(table.get(key)))
         mine.add(key)
@@ -160,7 +167,7 @@ def _dict(frame: Frame, name: str) -> dict[str, Any]:
     if name not in frame.owned:
         frame.values[name] = dict(keys_of(held(frame, name)))
         frame.owned.add(name)
-        frame.grown.pop(name, None)
+        frame.owned_lists.pop(name, None)
     mine: dict[str, Any] = frame.values[name]
     return mine
 

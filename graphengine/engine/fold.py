@@ -582,7 +582,7 @@ def _set_marks(frame: Frame, facts: steps.Outcome) -> None:
 
 
 def _spend(snapshot: Snapshot, frame: Frame, spent: Usage) -> None:
-    """Add what was spent on models to the run, the frame and the subgraphs around it."""
+    """Add what was spent to the run, the frame and the subgraphs around it."""
     if spent:
         snapshot.usage = add_usage(snapshot.usage, spent)
         frame.usage = add_usage(frame.usage, spent)

@@ -65,7 +65,7 @@ def view_after(run: RunState, plan: Plan[Any], frame: Frame, event: NodeFinished
     passed = event.now - snapshot.now
     if passed > 0 and snapshot.status == "running":
         seconds += passed
-    node = event.node
+    node = event.id.node
     return View(plan.state, frame, run.checks, node, node, frame.until, usage, seconds)
 
 

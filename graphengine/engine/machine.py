@@ -88,7 +88,7 @@ TABLE: Final = (
     Row(events.WaitOver, (Waiting,), (steps.Answered, *_ATTEMPT)),
     Row(events.AnswerArrived, (), (steps.Answered, steps.Refused, *_ATTEMPT)),
     Row(events.MessageCame, (), (steps.Message,)),
-    Row(events.Begun, (), (steps.Started,)),
+    Row(events.RunStarted, (), (steps.Started,)),
     Row(events.Resumed, (), (steps.Resumed,)),
     Row(events.StopAsked, (), (steps.Stopped,)),
     Row(events.BranchedOff, (), (steps.Branched,)),
@@ -141,7 +141,7 @@ def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR
             return node_failed(run, _frame(snapshot, event), event)
         case events.NodeEntered():
             frame = _frame(snapshot, event)
-            is_map = frame.kind != "item" and plan_of(run.plan, frame).nodes[event.node].each is not None
+            is_map = frame.kind != "item" and plan_of(run.plan, frame).nodes[event.id.node].each is not None
             return (map_entered if is_map else sub_entered)(run, frame, event)
         case events.WorkBegun():
             _frame(snapshot, event)
@@ -170,7 +170,7 @@ def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR
             return answered(run, event)
         case events.MessageCame():
             return message_came(run, event)
-        case events.Begun():
+        case events.RunStarted():
             return begun(run, event)
         case events.Resumed():
             return resumed(run, event)
@@ -188,12 +188,13 @@ def _frame(snapshot: Snapshot, event: FrameEvent) -> Frame:
     Raises:
         StaleEvent: The frame is gone, in another phase, or at another visit or attempt.
     """
-    frame = snapshot.frames.get(event.frame)
-    if frame is None or type(frame.phase) not in _LEGAL[type(event)]:  # `isinstance` is slow for these classes
-        raise StaleEvent(event)
     if type(event) is events.NodeFinished or isinstance(event, Attempted):
-        if frame.visit != event.visit or frame.attempt != event.attempt or frame.at != event.node:
-            raise StaleEvent(event)
-    elif isinstance(event, events.Settled) and frame.failing is not None:
+        of = event.id
+        frame = snapshot.frames.get(of.frame)
+        is_now = frame is not None and frame.visit == of.visit and frame.attempt == of.attempt and frame.at == of.node
+    else:
+        frame = snapshot.frames.get(event.frame)
+        is_now = frame is not None and not (isinstance(event, events.Settled) and frame.failing is not None)
+    if frame is None or not is_now or type(frame.phase) not in _LEGAL[type(event)]:  # `isinstance` is slow for these
         raise StaleEvent(event)
     return frame

@@ -59,7 +59,7 @@ class Frame(Struct, eq=False):
         values: The state as records. An arm holds what it wrote since the fork, an item its item by name.
         typed: Typed values of fields that were read or written, built from `values`.
         owned: Fields whose record can be changed in place, because nothing else holds it.
-        grown: Keys of owned dicts whose lists can be changed in place too.
+        owned_lists: Keys of owned dicts whose lists can be changed in place too.
         growing: Fields whose typed value nothing else holds, so that it can grow in place.
         at: The node it is at.
         phase: What it is doing.
@@ -74,12 +74,12 @@ class Frame(Struct, eq=False):
         recorded_results: Work of this visit that was recorded, by key.
         counts: Completed visits by node; for an arm, those since the fork.
         marks: Memory of conditions (plateaus, counts since a node, changes); for an arm, the marks it set.
-        usage: What was spent on models in this frame.
+        usage: What was spent in this frame.
         limits: The limits at which a subgraph fails.
         steps: Completed visits in a subgraph.
         since: When its last wait began, or, for a subgraph, when it was entered, epoch seconds.
         entered: The run's driven time when a subgraph was entered.
-        spent: What was spent on models in a subgraph, including everything inside it.
+        spent: What was spent in a subgraph, including everything inside it.
         journal: An arm's operations, to be applied again at the join.
         added: The typed values that they set or add, by their place in the journal, as far as they are known.
         samples: An arm's samples, as [key, sample], None for a reset, to be taken again at the join.
@@ -96,7 +96,7 @@ class Frame(Struct, eq=False):
     values: dict[str, Any] = field(default_factory=dict)
     typed: dict[str, object] = field(default_factory=dict)
     owned: set[str] = field(default_factory=set)
-    grown: dict[str, set[str]] = field(default_factory=dict)
+    owned_lists: dict[str, set[str]] = field(default_factory=dict)
     growing: set[str] = field(default_factory=set)
     at: str = ""
     phase: Phase = READY
@@ -148,6 +148,11 @@ class Frame(Struct, eq=False):
     def choice(self) -> str:
         """What `choose` picked, if the frame is inside a subgraph."""
         return self.phase.choice if isinstance(self.phase, Inside) else ""
+
+    @property
+    def attempt_id(self) -> AttemptId:
+        """The attempt that it is at."""
+        return AttemptId(self.id, self.at, self.visit, self.attempt)
 
     def count(self, node: str) -> int:
         """Count the completed visits of a node, in this frame and in those it has its state from."""
@@ -254,7 +259,16 @@ class Snapshot(Struct, eq=False):
         return self.open
 
 
-class Task(Struct, gc=False):
+class AttemptId(Struct, gc=False):
+    """Which attempt of which visit of a node in a frame."""
+
+    frame: str
+    node: str
+    visit: int
+    attempt: int
+
+
+class Task(AttemptId):
     """Something that should be running now.
 
     Attributes:
@@ -265,10 +279,6 @@ class Task(Struct, gc=False):
         wait: The name of the wait to deliver to or to wake.
     """
 
-    frame: str
-    node: str
-    visit: int
-    attempt: int
     mode: Mode
     due: Number
     wait: str = ""

@@ -188,7 +188,7 @@ class Facts(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Spent(Facts, kw_only=True):
-    """Facts of work that may have called models."""
+    """Facts of work that may have spent something."""
 
     usage: Usage = {}
 
@@ -623,7 +623,7 @@ def failure_of(step: Step) -> FailureRecord | None:
 
 
 def usage_of(step: Step) -> Usage:
-    """Return what a step spent on models."""
+    """Return what a step spent."""
     return step.data.usage if isinstance(step.data, Spent) else {}
 
 

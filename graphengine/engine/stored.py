@@ -215,7 +215,10 @@ def _from_row(row: _Snapshot) -> Snapshot:
             raise ValueError(message)
         frame.base = frame.up if frame.kind != "sub" else None
     for frame in frames.values():  # in order of creation, so the frame around each has its `sub` already
-        frame.sub = frame if frame.kind == "sub" else frame.up.sub if frame.up is not None else None
+        if frame.kind == "sub":
+            frame.sub = frame
+        elif frame.up is not None:
+            frame.sub = frame.up.sub
     return Snapshot(
         **{name: getattr(row, name) for name in _RUN}, shared_process=row.shared_process is True, frames=frames
     )

@@ -10,11 +10,15 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
+from msgspec import UNSET, UnsetType
+
 from graphengine.errors import DefinitionError, EffectRefused
 from graphengine.state.path import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+
+    from graphengine.state.json_values import JsonValue
 
 EffectKind: TypeAlias = Literal["read", "idempotent", "once"]
 OnUnknown: TypeAlias = Literal["ask", "fail"]
@@ -84,7 +88,9 @@ ONCE: Final = Once()
 
 def once_of(effect: Effect | None) -> Once | None:
     """Return how an effect is treated that must not be repeated; None if it may be."""
-    return ONCE if effect == "once" else effect if isinstance(effect, Once) else None
+    if isinstance(effect, Once):
+        return effect
+    return ONCE if effect == "once" else None
 
 
 def kind_of(effect: Effect | None) -> EffectKind | None:
@@ -111,6 +117,26 @@ def checked_effect(effect: Effect | None, where: str) -> Effect | None:
     if wrong is not None:
         raise DefinitionError(wrong[0], where=where, repair=wrong[1])
     return effect
+
+
+class KnowsResults(dict[str, "Callable[..., object]"]):
+    """What is called in place of effects, by name, and what calls returned in another run; override `known`."""
+
+    def known(self, call: str) -> JsonValue | UnsetType:  # noqa: ARG002 - for those that override it
+        """Return the record of a call's result; UNSET if the call is to be made.
+
+        Args:
+            call: The name of what is called, and what identifies its arguments in the log.
+
+        Raises:
+            EffectRefused: The call must not be made.
+        """
+        return UNSET
+
+
+def known_result(effects: Effects, call: str) -> JsonValue | UnsetType:
+    """Return the record of a call's result that is known without making the call; UNSET if none is."""
+    return effects.known(call) if isinstance(effects, KnowsResults) else UNSET
 
 
 def acting(effect: Effect | None, name: str, effects: Effects, where: str = "") -> Callable[..., object] | None:
@@ -142,10 +168,12 @@ __all__ = [
     "Effect",
     "EffectKind",
     "Effects",
+    "KnowsResults",
     "OnUnknown",
     "Once",
     "acting",
     "checked_effect",
     "kind_of",
+    "known_result",
     "once_of",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from graphengine.graph.options import END
 from graphengine.state.selector import Tracker
@@ -11,7 +11,6 @@ from graphengine.state.selector import Tracker
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphengine.graph.source_location import Origin
     from graphengine.state.view import View
 
 
@@ -24,7 +23,7 @@ class Rule:
     after: str = ""
     at_most: int = 0
     is_checked: bool = True
-    origin: Origin | None = field(default=None, compare=False, repr=False)
+    origin: Any = field(default=None, compare=False, repr=False)  # an Origin, if it is known
 
     @property
     def guards(self) -> str:

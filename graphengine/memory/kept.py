@@ -28,15 +28,15 @@ from graphengine.databases.memories import scope_of
 from graphengine.databases.sql import SQLStore
 from graphengine.errors import DefinitionError, InputError
 from graphengine.memory.tools import tools_of
+from graphengine.runner.attempt import Attempt
 from graphengine.runner.call_records import digest_of_call
-from graphengine.runner.context import Context, NodeScope
+from graphengine.runner.context import Context
 from graphengine.runner.scope import CURRENT
 from graphengine.state.json_values import as_record, checked_name
 from graphengine.stores.words import words_of
 
 if TYPE_CHECKING:
     from os import PathLike
-    from types import TracebackType
     from typing import Self
 
     from graphengine.agents.tools import Tool
@@ -93,17 +93,17 @@ def _recorded(effect: EffectKind) -> Callable[[_Method[P, T]], _Method[P, T]]:
             here = CURRENT.get()
             if here is None:
                 return await method(memory, *args, **kwargs)
-            if not isinstance(here, Context):
+            if not isinstance(here, Attempt):
                 raise DefinitionError(
                     "a memory was used where nothing can be recorded: in a node that runs elsewhere",
                     repair="read and write the memory in a node without on=, and pass on what it found",
                 )
             _, *given = (bound := signature.bind(memory, *args, **kwargs)).args  # `call` has a parameter `key` too
             if effect != "read":
-                NodeScope(here).refuse_secrets(as_record([given, bound.kwargs], "a memory"), "what is kept in a memory")
+                here.refuse_secrets(as_record([given, bound.kwargs], "a memory"), "what is kept in a memory")
             # By its arguments alone, as `call` would: two memories in a node may be asked the same, in the same order.
             key = digest_of_call(method.__qualname__, given, bound.kwargs)
-            return await here.call(MethodType(method, memory), *given, key=key, effect=effect, **bound.kwargs)
+            return await Context(here).call(MethodType(method, memory), *given, key=key, effect=effect, **bound.kwargs)
 
         return recorded
 
@@ -149,9 +149,7 @@ class Memory:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         await self.close()
 
     async def close(self) -> None:

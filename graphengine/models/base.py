@@ -106,8 +106,11 @@ class Message(BaseModel):
     @model_serializer(mode="wrap")
     def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Dump only the fields that differ from their defaults, to keep states with many messages small."""
-        fields = type(self).model_fields
-        return {name: value for name, value in dump(self).items() if getattr(self, name) != fields[name].default}
+        held = self.__dict__
+        return {name: value for name, value in dump(self).items() if held[name] != _DEFAULTS[name]}
+
+
+_DEFAULTS: Final = {name: field.default for name, field in Message.model_fields.items()}
 
 
 PDF: Final = "application/pdf"

@@ -12,7 +12,7 @@ from graphengine.compile.compiler import compiled
 from graphengine.errors import DefinitionError, InputError
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import LONGEST_TAG, Sizes, is_tag
-from graphengine.runner.context import Context, NodeScope
+from graphengine.runner.attempt import Attempt
 from graphengine.runner.opening import InQueue
 from graphengine.runner.scope import CURRENT
 from graphengine.state.path import did_you_mean
@@ -115,8 +115,8 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
             raise InputError(f"{tag!r} cannot be a tag", where=where.rstrip("="), repair=repair)
         found.add(tag)
     here = CURRENT.get()
-    if isinstance(here, Context):
-        NodeScope(here).refuse_secrets([*found], "a tag")
+    if isinstance(here, Attempt):
+        here.refuse_secrets([*found], "a tag")
     return tuple(sorted(found))
 
 

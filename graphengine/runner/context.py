@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import random
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, overload
 
-from msgspec import Struct, field
-
-from graphengine.engine.frame_tree import add_usage, place_of
-from graphengine.engine.lookup import plan_of
-from graphengine.engine.redaction import Redactor
-from graphengine.engine.steps import Node, WaitRecord, path_of
+from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLarge
 from graphengine.graph.elsewhere import OF_A_CONTEXT, missing
-from graphengine.graph.options import LONGEST_SECONDS, Sizes, is_seconds, none_for_ever
+from graphengine.graph.options import LONGEST_SECONDS, is_seconds, none_for_ever
 from graphengine.graph.question import NO_ANSWER, Answers
-from graphengine.runner.followers import NOBODY, Following
-from graphengine.runner.recorded_work import StepJournal, answers_of
-from graphengine.runner.result import Past, PastRun  # noqa: TC001 - ctx.call reads the annotation of a call when it is made
+from graphengine.runner.recorded_work import journal_of
+from graphengine.runner.result import PastRun  # noqa: TC001 - ctx.call reads the annotation of a call when it is made
 from graphengine.runner.threads import FROM_THREAD, in_thread
 from graphengine.state.json_values import as_record, checked_name
 from graphengine.state.path import did_you_mean
@@ -33,136 +28,18 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeForm
 
-    from graphengine.engine.events import Event
-    from graphengine.engine.lookup import RunState
-    from graphengine.engine.plan import Call
-    from graphengine.engine.snapshot import Frame, Task
-    from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.definition import GraphDefinition
-    from graphengine.graph.effect import Effect, Effects
-    from graphengine.runner.followers import Audience
-    from graphengine.runner.recorded_work import Effecting
-    from graphengine.runner.scope import AsksPerson, StepResult
+    from graphengine.graph.effect import Effect
+    from graphengine.runner.recorded_work import Effecting, StepJournal
+    from graphengine.runner.scope import AsksPerson, AttemptFacts, StepResult
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
 
 T = TypeVar("T")
 
-_SIZES = Sizes()
 
-
-class Host(Protocol):
-    """The driver of the run, as nodes use it."""
-
-    @property
-    def audience(self) -> Audience:
-        """The watchers of live events, and the calls of agents that show some."""
-        ...
-
-    @property
-    def is_halting(self) -> bool:
-        """Whether the run will stop, or be released, at the next safe point."""
-        ...
-
-    @property
-    def wrote_at(self) -> float:
-        """When the run was last shown to be driven by this process, by the machine's clock."""
-        ...
-
-    async def check_owned(self) -> None:
-        """Ask the store whether this process still drives the run.
-
-        Raises:
-            LeaseLost: Another process has taken the run, or it was released.
-        """
-        ...
-
-    def check(self) -> None:
-        """Refuse to continue after an append that failed.
-
-        Raises:
-            StoreError: A step could not be recorded, and the run ends.
-        """
-        ...
-
-    def note_cut_off(self, frame: str, path: str, spent: Usage | None) -> bool:
-        """Return whether the driver cancelled the node, not code of the graph; if so, note that, and what it spent."""
-        ...
-
-    def task_of(self, frame: str) -> asyncio.Task[Any] | None:
-        """Return the asyncio task in which a frame's node runs."""
-        ...
-
-    def emitted(self, path: str, data: object) -> None:
-        """Show data that a node emits, from any thread."""
-        ...
-
-    async def halted(self) -> None:
-        """Return when the run will stop, or be released, at the next safe point."""
-        ...
-
-    @property
-    def note(self) -> Callable[[Event], Awaitable[None]]:
-        """Record an event of a node that is still running, and return when it is durable."""
-        ...
-
-
-class Executors(Protocol):
-    """Runs the nodes with `on=`, in other processes or on other machines."""
-
-    def counts_time(self, on: str) -> bool:
-        """Return whether an executor counts the time of its calls itself, from when they begin."""
-        ...
-
-    async def call(self, call: Call, values: dict[str, object], context: Context, seconds: float | None) -> object:
-        """Call a node's function on its executor, and return its result."""
-        ...
-
-
-class NodeServices(Struct, kw_only=True):
-    """What the attempts of a run share.
-
-    Attributes:
-        run: The run.
-        host: The driver of the run.
-        resources: The resources of nodes, by the id of their plan.
-        threads: Returns the thread pool of blocking functions.
-        now: The clock of the run's log.
-        wall: The machine's clock, by which waits end.
-        past: Finds earlier runs.
-        executors: Where nodes with `on=` run; None to run them in place.
-        following: Who follows the run.
-        loop: The event loop of the run.
-        is_shared: Whether other processes can take the run if this one is suspended.
-        guard: Keeps the graph's secrets out of what is recorded and shown; None if it has none.
-        run_id: The run's id, also once its snapshot is freed.
-        effects: Whether effects outside the run happen.
-    """
-
-    run: RunState
-    host: Host
-    resources: Mapping[int, Mapping[str, object]]
-    threads: Callable[[], Executor]
-    now: Callable[[], float]
-    wall: Callable[[], float]
-    past: Past
-    executors: Executors | None = None
-    following: Following = NOBODY
-    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    is_shared: bool = False
-    guard: Redactor | None = None
-    run_id: str = ""
-    effects: Effects = "act"
-
-    def __post_init__(self) -> None:
-        self.run_id = self.run.snapshot.run_id
-        if self.run.plan.secret:
-            self.guard = Redactor(self.run.plan, self.run.snapshot)
-
-    @property
-    def sizes(self) -> Sizes:
-        """The limits of what is recorded."""
-        return self.run.sizes or _SIZES
+TOOL_CALL: Final[ContextVar[tuple[AttemptFacts, str] | None]] = ContextVar("graphengine_tool_call", default=None)
+"""The attempt and the key of the tool call that is being made."""
 
 
 class Context:
@@ -185,29 +62,10 @@ class Context:
         7
     """
 
-    # For the runner: the recorded work and waits; messages and kept live data for the node's step; whether the attempt
-    # has ended; what it has spent on models, apart from recorded work.
-    __slots__ = (
-        "__weakref__",
-        "_frame",
-        "_journal",
-        "_outputs",
-        "_over",
-        "_random",
-        "_services",
-        "_task",
-        "_usage",
-    )
+    __slots__ = ("__weakref__", "_attempt")
 
-    def __init__(self, task: Task, frame: Frame, services: NodeServices) -> None:
-        self._usage: Usage | None = None
-        self._journal: StepJournal | None = None
-        self._over = False
-        self._task = task
-        self._frame = frame
-        self._services = services
-        self._random: random.Random | None = None
-        self._outputs: Outputs | None = None
+    def __init__(self, attempt: AttemptFacts) -> None:
+        self._attempt = attempt
 
     if not TYPE_CHECKING:  # type checkers know what it has
 
@@ -217,17 +75,17 @@ class Context:
     @property
     def run_id(self) -> str:
         """The run's id."""
-        return self._services.run_id
+        return self._attempt.services.run_id
 
     @property
     def node(self) -> str:
         """The node's name."""
-        return self._task.node
+        return self._attempt.task.node
 
     @property
     def path(self) -> str:
         """The node's path in the run, as `article/review` or `research[3]`."""
-        return path_of(self._task.frame, self._task.node)
+        return self._attempt.path
 
     @property
     def item_index(self) -> int | None:
@@ -238,12 +96,12 @@ class Context:
     @property
     def visit(self) -> int:
         """Which visit of the node this is, from 1."""
-        return self._task.visit
+        return self._attempt.task.visit
 
     @property
     def attempt(self) -> int:
         """Which attempt of the visit this is, from 1."""
-        return self._task.attempt
+        return self._attempt.task.attempt
 
     @property
     def idempotency_key(self) -> str:
@@ -254,19 +112,16 @@ class Context:
         In a tool it is the key of the call: equal calls in one answer of an agent have different keys, and a call that
         is repeated, after a crash or in a retry with the same request to the agent, keeps its key.
         """
-        call = _CALL.get()
-        return self._visit_key if call is None or call[0] is not self else f"{self._visit_key}/{call[1]}"
-
-    @property
-    def _visit_key(self) -> str:
-        return f"{self.run_id}/{place_of(self._frame)}"
+        attempt, call = self._attempt, TOOL_CALL.get()
+        return attempt.visit_key if call is None or call[0] is not attempt else f"{attempt.visit_key}/{call[1]}"
 
     @property
     def random(self) -> random.Random:
         """A random generator seeded for this visit: an attempt that runs again draws the same numbers."""
-        if self._random is None:
-            self._random = random.Random(self._visit_key)  # noqa: S311 - for repeatable choices, not for secrets
-        return self._random
+        attempt = self._attempt
+        if attempt.random is None:
+            attempt.random = random.Random(attempt.visit_key)  # noqa: S311 - for repeatable choices, not for secrets
+        return attempt.random
 
     def now(self) -> float:
         """Return the time in the log, epoch seconds: when this attempt could begin, or the last recorded work was done.
@@ -274,7 +129,8 @@ class Context:
         A node that runs again sees the same times, so recorded work whose key depends on them is found again. To
         measure durations, use `time.monotonic`.
         """
-        return self._journal.time if self._journal is not None else self._frame.arrived
+        attempt = self._attempt
+        return attempt.journal.time if attempt.journal is not None else attempt.frame.arrived
 
     @overload
     def call(
@@ -368,7 +224,7 @@ class Context:
         Raises:
             WaitTimeout: No answer arrived in time, and there is no default.
         """
-        answers = answers_of(output)
+        answers = _answers_of(output)
         if name is not None:
             self._check_name(name, "the name of a question")
         wait = WaitRecord(kind="ask", question=question, schema=answers.schema)
@@ -414,7 +270,7 @@ class Context:
         Raises:
             WaitTimeout: No message arrived in time, and there is no default.
         """
-        answers = answers_of(output)
+        answers = _answers_of(output)
         self._check_name(topic, "a topic")
         wait = WaitRecord(
             kind="receive", question=f"a message on {topic!r}", topic=topic, schema=answers.schema or None
@@ -431,7 +287,7 @@ class Context:
         Raises:
             DefinitionError: It is not a valid number of seconds.
         """
-        return self._sleep("sleep", f"{seconds} s", seconds, self._services.wall())
+        return self._sleep("sleep", f"{seconds} s", seconds, self._attempt.services.wall())
 
     def sleep_until(self, when: float) -> Coroutine[Any, Any, None]:
         """Wait until a time, epoch seconds. `math.inf` waits for ever.
@@ -445,7 +301,7 @@ class Context:
         wait = WaitRecord(kind="sleep", question=question)
         if type(given) not in (int, float) or not (abs(given) <= LONGEST_SECONDS or given == math.inf):
             repair = "give seconds, or math.inf to wait for ever"
-            raise DefinitionError(f"ctx.{what}({given!r})", where=f"node {self.path}", repair=repair)
+            raise DefinitionError(f"ctx.{what}({given!r})", where=self._attempt.where, repair=repair)
         if given != math.inf:
             wait.due = since + given
         work = self._work(what)
@@ -454,7 +310,7 @@ class Context:
     def send(self, topic: str, payload: object) -> None:
         """Send a message to a topic of this run. It is delivered exactly once, in order, with the node's step."""
         self._check_name(topic, "a topic")
-        self._say("sent", [topic, self._record(payload, "the message")])
+        self._attempt.add_output("sent", [topic, self._record(payload, "the message")])
 
     async def runs(
         self, graph: GraphDefinition[Any] | str, last: int = 20, *, fields: Collection[str] | None = None
@@ -470,7 +326,7 @@ class Context:
         Raises:
             InputError: The graph has no such field.
         """
-        past = self._services.past
+        past = self._attempt.services.past
         name = graph if isinstance(graph, str) else graph.name
         wanted = None if fields is None else sorted(set(fields))
         if wanted is not None and not isinstance(graph, str):
@@ -489,74 +345,35 @@ class Context:
             record: Whether to keep it with the node's step too; then JSON must be able to represent it.
         """
         if record:
-            self._say("emitted", self._record(data, "what is shown"))
-        guard = self._services.guard
-        self._services.host.emitted(self.path, data if guard is None else guard.hide(data))
+            self._attempt.add_output("emitted", self._record(data, "what is shown"))
+        services = self._attempt.services
+        services.host.emitted(self.path, data if services.guard is None else services.guard.hide(data))
 
     def _record(self, value: object, what: str) -> JsonValue:
         try:
-            return as_record(value, what, self._services.sizes.message_bytes)
+            return as_record(value, what, self._attempt.services.sizes.message_bytes)
         except InputError as error:
             kind = TooLarge if error.code == TooLarge.code else NotRecordable
-            raise kind(error.message, where=f"node {self.path}", repair=error.repair) from error
+            raise kind(error.message, where=self._attempt.where, repair=error.repair) from error
 
     def _check_name(self, given: str, what: str) -> None:
-        checked_name(given, what, f"node {self.path}")
-
-    def _say(self, what: OutputKind, record: JsonValue) -> None:
-        NodeScope(self).refuse_secrets(record, f"what is {what}")
-        self._outputs = self._outputs or {}
-        self._outputs.setdefault(what, []).append(record)
-        if self._journal is not None:
-            self._journal.note_output(what, record)
-
-    def _more(self) -> Node | None:
-        """Return what the node's step records in addition to its result; None for nothing. Called by the runner."""
-        outputs = self._outputs or {}
-        found = Node(sent=outputs.get("sent", ()), emitted=outputs.get("emitted", ()))
-        unused = self._work("").unused if self._frame.recorded_results else ()
-        found.unused = list(unused) or ()
-        journal = self._journal
-        if journal is not None and (journal.waits or journal.cut_short):  # begun, but not awaited to the end
-            found.unawaited = sorted((*journal.waits, *journal.cut_short))
-        return found if outputs or found.unused or found.unawaited else None
-
-    async def _end(self) -> None:
-        """End the attempt: cancel what it left in flight, and wait for it. Called by the runner."""
-        self._over = True
-        if self._journal is not None:
-            self._journal.over = True
-            if self._journal.is_left:
-                await self._journal.end()
-            for ended in self._services.following.ended:
-                ended(self._frame)
-
-    def _count(self, usage: Usage) -> None:
-        """Count with the attempt what a call of a model used that is not recorded as a piece of work."""
-        self._usage = add_usage(self._usage or {}, usage)
-
-    def _own(self) -> StepJournal:
-        """Create the attempt's work, bound to the node's asyncio task, which its waits cancel. Called by the runner."""
-        self._journal = StepJournal(self._task, self._frame, self._services, self._say, self._count)
-        self._journal.over = self._over
-        return self._journal
+        checked_name(given, what, self._attempt.where)
 
     def _work(self, what: str) -> StepJournal:
-        if what:
-            try:
-                loop = asyncio.get_running_loop()
-            except RuntimeError:
-                loop = None
-            if loop is not self._services.loop:
-                raise DefinitionError(
-                    f"ctx.{what} was called outside the event loop of the run",
-                    where=f"node {self.path}",
-                    repair=f"make the node async, and await ctx.{what}(…)",
-                )
-        return self._journal if self._journal is not None else self._own()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        if loop is not self._attempt.services.loop:
+            raise DefinitionError(
+                f"ctx.{what} was called outside the event loop of the run",
+                where=self._attempt.where,
+                repair=f"make the node async, and await ctx.{what}(…)",
+            )
+        return journal_of(self._attempt)
 
     def _limit(self, wait: WaitRecord, timeout_seconds: float | None, answers: Answers, default: object) -> None:
-        where = f"node {self.path}"
+        where = self._attempt.where
         if timeout_seconds is None and default is not NO_ANSWER:
             repair = "set the time after which it applies: timeout_seconds=…"
             raise DefinitionError(f"default={default!r} without timeout_seconds", where=where, repair=repair)
@@ -565,35 +382,26 @@ class Context:
             repair = "give seconds above 0, or None for no limit"
             raise DefinitionError(f"timeout_seconds={timeout_seconds!r}", where=where, repair=repair)
         if timeout_seconds is not None:
-            wait.due = self._services.wall() + timeout_seconds
+            wait.due = self._attempt.services.wall() + timeout_seconds
         if default is not NO_ANSWER:
             wait.default = answers.record(default)
-
-
-_CALL: Final[ContextVar[tuple[Context, str] | None]] = ContextVar("graphengine_tool_call", default=None)
-"""The context and the key of the tool call that is being made."""
 
 
 class NodeScope:
     """The scope of a node.
 
     Args:
-        context: The Context of the node, as `scope.CURRENT` has it where its code runs.
+        attempt: The attempt whose code runs.
     """
 
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        self.around, self.frame = context._services, context._frame  # noqa: SLF001 - this is a part of it
-
-    def refuse_secrets(self, record: JsonValue, what: str) -> None:
-        """Check that a record which is kept outside the run's steps contains no secret. Raises: NotRecordable."""
-        if self.around.guard is not None:
-            self.around.guard.refuse(record, what, f"node {self.context.path}")
+    def __init__(self, attempt: AttemptFacts) -> None:
+        self.attempt = attempt
+        self.around, self.frame = attempt.services, attempt.frame
 
     @property
     def work(self) -> StepJournal:
         """The attempt's recorded work."""
-        return self.context._journal or self.context._own()  # noqa: SLF001 - this is a part of it
+        return journal_of(self.attempt)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -602,8 +410,7 @@ class NodeScope:
 
     def given(self) -> Mapping[str, object]:
         """Return what tools can take by name: `ctx`, and the resources of the graph."""
-        plan = plan_of(self.around.run.plan, self.frame)
-        return {**self.around.resources.get(id(plan), {}), "ctx": self.context}
+        return {**self.around.resources.get(id(self.attempt.plan), {}), "ctx": Context(self.attempt)}
 
     def place(self, name: str, what: Callable[[], str]) -> str:
         """Return a unique key for a group of recorded work, independent of other work that runs in parallel."""
@@ -625,11 +432,11 @@ class NodeScope:
     @contextmanager
     def call(self, key: str) -> Iterator[None]:
         """Mark a block as a call of a tool, whose idempotency key ends with this key."""
-        before = _CALL.set((self.context, key))
+        before = TOOL_CALL.set((self.attempt, key))
         try:
             yield
         finally:
-            _CALL.reset(before)
+            TOOL_CALL.reset(before)
 
     def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> Awaitable[Any]:
         """Return the record of a piece of work: the existing one, or a new one after doing the work."""
@@ -642,15 +449,15 @@ class NodeScope:
 
     def idempotency_key(self, key: str) -> str:
         """Return the idempotency key of a call of a tool."""
-        return f"{self.context._visit_key}/{key}"  # noqa: SLF001 - this is a part of it
+        return f"{self.attempt.visit_key}/{key}"
 
     def once(self, effect: Effecting[T]) -> Awaitable[T]:
         """Do an effect that must not be repeated, or find out how it ended if it began before."""
         return self.work.once(effect)
 
     def paid(self, usage: Usage) -> None:
-        """Count what a call of a model used that is not recorded as a piece of work."""
-        self.context._count(usage)  # noqa: SLF001 - this is a part of it
+        """Count what was used and is not recorded as a piece of work."""
+        self.attempt.count(usage)
 
     def refuse(self, error: BaseException, name: str, what: str) -> None:
         """Note that an exception says that the record of a piece of work cannot be used."""
@@ -681,6 +488,19 @@ class NodeScope:
         calls = FROM_THREAD.get()
         own = self.around.threads if calls is None else calls
         return await in_thread(threads or own(), function)
+
+
+def _answers_of(output: Any) -> Answers:  # noqa: ANN401 - a type
+    """Return the `Answers` of a type, cached if possible."""
+    try:
+        return _kept_answers(output)
+    except TypeError:  # a type that cannot be hashed
+        return Answers(output)
+
+
+@functools.lru_cache(maxsize=512)
+def _kept_answers(output: Any) -> Answers:  # noqa: ANN401 - a type
+    return Answers(output)
 
 
 def _check_fields(graph: GraphDefinition[Any], fields: Collection[str]) -> None:

@@ -25,20 +25,23 @@ from graphengine.engine.failures import failure_record
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.lookup import StaleEvent
 from graphengine.engine.ready import limit_reached, next_due, task_of
+from graphengine.engine.redaction import Redactor
 from graphengine.engine.rules.wait import waiting_for
 from graphengine.engine.session import Session
 from graphengine.engine.step_json import as_stored
 from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import StoreError
+from graphengine.runner.attempt import Attempt
 from graphengine.runner.clock import SteadyClock, SystemClock
 from graphengine.runner.followers import NOBODY, log_failure
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
+from graphengine.runner.scope import AttemptFacts, NodeServices
 from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Sequence
+    from collections.abc import Awaitable, Iterable, Mapping, Sequence
     from contextvars import Context
 
     from graphengine.engine.claim import Claim, Closed, Do, Input, Release
@@ -48,7 +51,6 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot, Task
     from graphengine.engine.steps import Decided, FailureRecord, Step
     from graphengine.errors import NodeError
-    from graphengine.runner.attempt import TaskRunner
     from graphengine.runner.followers import Audience, Following
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import Usage
@@ -73,22 +75,6 @@ class LifeTask(asyncio.Task[None]):
         """Cancel it, and note whether it does so itself."""
         self.cancelled_itself = self.cancelled_itself or asyncio.current_task(self.get_loop()) is self
         return super().cancel(msg)
-
-
-class RunningTask:
-    """A task in flight, in an asyncio task of its own."""
-
-    __slots__ = ("has_begun", "is_over", "task", "within")
-
-    def __init__(self, task: Task) -> None:
-        self.task = task
-        self.within: asyncio.Task[None]
-        self.has_begun = self.is_over = False
-
-    def cancel(self) -> None:
-        """Cancel it, unless it has ended."""
-        if not self.is_over:
-            self.within.cancel()
 
 
 class Driving:
@@ -128,9 +114,9 @@ class Driving:
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._task = cast("asyncio.Task[None]", asyncio.current_task(self.loop))
         self._shared, self._context = shared, context
-        self._jobs: dict[str, RunningTask] = {}  # by frame
+        self._jobs: dict[str, Attempt] = {}  # by frame
         self._asleep: dict[str, Task] = {}  # those that wait for their due time
-        self._ended: list[tuple[RunningTask, Event | BaseException | None]] = []
+        self._ended: list[tuple[Attempt, Event | BaseException | None]] = []
         self._awake: asyncio.Future[None] | None = None  # of the loop, while it waits for anything to happen
         self._mail: dict[int, Message] = {}
         self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
@@ -145,13 +131,33 @@ class Driving:
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
-    async def drive(self, attempts: TaskRunner) -> Do:
+    async def drive(self, resources: Mapping[int, Mapping[str, object]]) -> Do:
         """Run ready tasks until there are none, and return what the claim says then.
+
+        Args:
+            resources: The resources of nodes, by the id of their plan.
 
         Raises:
             StoreError: A step could not be recorded; the run can be resumed from the recorded steps.
         """
         snapshot, claim = self.snapshot, self.claim
+        # Not kept: it has this object, and both would outlive the run until the next collection of cycles.
+        services = NodeServices(
+            run=self.session,
+            run_id=self.snapshot.run_id,
+            host=self,
+            resources=resources,
+            following=self.following,
+            threads=self._shared.threads,
+            now=self.time.now,
+            wall=self._shared.clock.now,
+            past=self._shared.past,
+            executors=self._shared.executors,
+            loop=self.loop,
+            is_shared=self._shared.store.shared,
+            guard=Redactor(self.plan, self.snapshot) if self.plan.secret else None,
+            effects=self._shared.effects,
+        )
         if snapshot.limits.get("seconds") is not None:
             self._timer = self.loop.call_soon(self._end_if_late)
         try:
@@ -163,9 +169,9 @@ class Driving:
                     await self._take_mail()
                     ready = self._ready(anew=had_waited)
                 if len(ready) == 1 and not (self._jobs or snapshot.waiting or ready[0].due):
-                    events = await self._run_alone(attempts, ready[0])
+                    events = await self._run_alone(services, ready[0])
                 else:
-                    events = self._begin(attempts, ready)
+                    events = self._begin(services, ready)
                 if events or self._jobs:
                     do = await self.commit(events or await self._next_events())
                     ready = self._ready() if do.start else []
@@ -201,7 +207,7 @@ class Driving:
             return []
         return [task for task in self.session.tasks() if task.mode != "wake" or task.due <= now]
 
-    def _begin(self, attempts: TaskRunner, ready: Iterable[Task]) -> list[Event]:
+    def _begin(self, services: NodeServices, ready: Iterable[Task]) -> list[Event]:
         """Begin the tasks that run code of the graph, each in an asyncio task, and return the events of the others."""
         events: list[Event] = []
         jobs = self._jobs
@@ -209,32 +215,33 @@ class Driving:
             frame = task.frame
             if frame in jobs or (task.mode == "limit" and any(key.startswith(frame) for key in jobs)):
                 continue
-            event = attempts.move(task)
-            if event is not None:
+            job = Attempt(task, services)
+            if task.due:  # already here, since a step can cancel the job before its coroutine has begun
+                self._asleep[frame] = task
+            elif (event := job.moved()) is not None:
                 self._announce(task)
                 events.append(event)
                 continue
-            job = jobs[frame] = RunningTask(task)
-            if task.due:  # already here, since a step can cancel the job before its coroutine has begun
-                self._asleep[frame] = task
-            job.within = self.loop.create_task(self._work(attempts, job), context=self._context)
+            jobs[frame] = job
+            job.within = self.loop.create_task(self._work(job), context=self._context)
         return events
 
-    async def _run_alone(self, attempts: TaskRunner, task: Task) -> list[Event]:
+    async def _run_alone(self, services: NodeServices, task: Task) -> list[Event]:
         """Run the only task in the run's own asyncio task, in a context of its own, and return its event.
 
         An asyncio task costs as much as the whole step of a node that does not suspend.
         """
         is_shown = bool(self.audience.watchers) and self._announce(task)
-        event = attempts.move(task)
+        job = Attempt(task, services)
+        event = job.moved()
         if event is None:
-            job, within = RunningTask(task), self._task
-            self._jobs[task.frame], job.within, job.has_begun = job, within, True
+            within = job.within = self._task
+            self._jobs[task.frame], job.state = job, "running"
             try:
                 if is_shown or time.monotonic() - self._turn_began > _TURN_SECONDS:
                     await asyncio.sleep(0)  # other runs move, and watchers see it before it blocks the event loop
                     self._turn_began = time.monotonic()
-                event = await attempts.run_in(self._context.copy(), task) if self.claim.state == "driving" else None
+                event = await job.run_in(self._context.copy()) if self.claim.state == "driving" else None
             except asyncio.CancelledError:
                 if not self.claim.cuts or within.uncancel():
                     raise
@@ -248,23 +255,23 @@ class Driving:
                     await asyncio.sleep(0)
         return [] if event is None else [event]
 
-    async def _work(self, attempts: TaskRunner, job: RunningTask) -> None:
+    async def _work(self, job: Attempt) -> None:
         """Run a task in its asyncio task."""
         task = job.task
         outcome: Event | BaseException | None = None
-        job.has_begun = True
+        job.state = "running"
         try:
             if not self.claim.cuts and (not task.due or await self._is_due(task)):
                 if self._announce(task):
                     await asyncio.sleep(0)  # lets watchers see it before a node that blocks the event loop
-                outcome = await attempts.run_in(self._context.copy(), task)
+                outcome = job.moved() if task.due else None
+                outcome = outcome or await job.run_in(self._context.copy())
         except StoreError as error:  # which the loop raises
             outcome = error
         except BaseException as error:
             outcome = error
             raise
         finally:
-            job.is_over = True
             self._ended.append((job, outcome))
             self._wake()
 
@@ -312,10 +319,10 @@ class Driving:
         """Cancel a job that steps made obsolete, and do not wait for its end."""
         job = self._jobs.pop(frame)
         self._asleep.pop(frame, None)
-        if not job.is_over:
+        if not job.within.done():
             self._shared.leaving.add(job.within)
             job.within.add_done_callback(self._shared.leaving.discard)
-            job.cancel()
+            job.within.cancel()
 
     def _cancel_obsolete(self) -> None:
         """Cancel the jobs whose frame the last steps dropped, and those that wait for a time in vain."""
@@ -333,12 +340,12 @@ class Driving:
 
     async def _cancel_all(self) -> None:
         """Cancel everything in flight, when the run cannot continue, and wait until it has ended, threads included."""
-        left = [job for job in self._jobs.values() if not job.is_over]
+        left = [job.within for job in self._jobs.values() if not job.within.done()]
         self._jobs.clear()  # first, so that `note_cut_off` sees that it is cancelled here, not by code of the graph
-        for job in left:
-            job.cancel()
+        for within in left:
+            within.cancel()
         if left:
-            await asyncio.gather(*(job.within for job in left), return_exceptions=True)
+            await asyncio.gather(*left, return_exceptions=True)
 
     # --- recording ------------------------------------------------------------------------------------------------
 
@@ -463,8 +470,8 @@ class Driving:
         if self.is_halting:
             self._halted.set()
         for job in self._jobs.values() if do.cancel else ():
-            if job.has_begun:  # else it ends as soon as it begins
-                job.cancel()
+            if job.state != "ready" and not job.within.done():  # else it ends as soon as it begins
+                job.within.cancel()
 
     @property
     def is_halting(self) -> bool:
@@ -536,7 +543,7 @@ class Driving:
             if not self.claim.owned:
                 break
 
-    # --- what nodes use: `runner.context.Host` ---------------------------------------------------------------------
+    # --- what nodes use: `runner.scope.Host` ---------------------------------------------------------------------
 
     async def check_owned(self) -> None:
         """Ask the store whether this process still drives the run, before a node begins long after the last write.
@@ -558,23 +565,18 @@ class Driving:
         """Return when no more tasks are started."""
         await self._halted.wait()
 
-    def task_of(self, frame: str) -> asyncio.Task[Any] | None:
-        """Return the asyncio task in which a frame's node runs."""
-        job = self._jobs.get(frame)
-        return None if job is None else job.within
-
-    def note_cut_off(self, frame: str, path: str, spent: Usage | None) -> bool:
-        """Return whether the node in a frame was cancelled here, or with the run; if so, note it as cut off.
+    def note_cut_off(self, attempt: AttemptFacts) -> bool:
+        """Return whether an attempt was cancelled here, or with the run; if so, note it as cut off.
 
         Otherwise code of the graph cancelled the node's asyncio task, which is a failure of the node.
         """
-        within, run = self.task_of(frame), self._task
-        is_own = within is asyncio.current_task() and not self.claim.cuts
+        frame, within, run = attempt.task.frame, attempt.within, self._task
+        is_own = self._jobs.get(frame) is attempt and within is asyncio.current_task() and not self.claim.cuts
         if is_own and (not run.cancelling() or (within is run and self._was_cancelled_inside())):
             return False
         if frame in self.snapshot.frames:
-            self.cut_off.append(path)
-        self._spent_in_cut = add_usage(self._spent_in_cut, spent or {})
+            self.cut_off.append(attempt.path)
+        self._spent_in_cut = add_usage(self._spent_in_cut, attempt.usage or {})
         return True
 
     def _was_cancelled_inside(self) -> bool:

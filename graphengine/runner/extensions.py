@@ -22,8 +22,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from graphengine.runner.context import Executors
 from graphengine.runner.followers import Follower
+from graphengine.runner.scope import Executors
 
 if TYPE_CHECKING:
     import contextvars

@@ -1,7 +1,7 @@
-"""The life of a run in this process: it is opened, driven, maybe asleep and driven again, until it is over.
+"""The lives of runs in this process: each is opened, driven, maybe asleep and driven again, until it is over.
 
-One asyncio task lives it. Everything else about the run here, its handle, its watchers, its claim on the store, belongs
-to its `Life`; what it shares with other runs is in `Shared`.
+One asyncio task lives a run. Everything else about the run here, its handle, its watchers, its claim on the store,
+belongs to its `Life`; what it shares with other runs is in `Shared`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import weakref
 from contextvars import copy_context
 from dataclasses import replace
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeV
 from graphengine.engine.claim import (
     Alone,
     Begin,
+    Claim,
     Cut,
     Do,
     Failed,
@@ -31,11 +33,10 @@ from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, ResourceFailed, RunIsDriven, RunnerClosed
 from graphengine.runner import opening
-from graphengine.runner.attempt import TaskRunner
-from graphengine.runner.context import NodeServices
 from graphengine.runner.driving import Driving, LifeTask
 from graphengine.runner.extensions import OpenRun
 from graphengine.runner.followers import NOBODY, Audience, log_run
+from graphengine.runner.import_guard import IS_IMPORTING, RunAtImport
 from graphengine.runner.result import Result, RunFailed, result_of
 from graphengine.runner.run_events import StepRecorded
 from graphengine.runner.scope import CURRENT
@@ -46,7 +47,7 @@ from graphengine.state.interrupts import reraise_interrupt
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-    from graphengine.engine.claim import Claim, Closed, Release, Stop
+    from graphengine.engine.claim import Closed, Release, Stop
     from graphengine.engine.plan import Plan
     from graphengine.runner.run_events import Watcher
     from graphengine.runner.shared import Shared
@@ -83,9 +84,11 @@ class Life(Generic[S]):
     """
 
     def __init__(self, shared: Shared[Life[Any]], run_id: str, plan: Plan[S], open_: Opening[S], claim: Claim) -> None:
-        self.shared, self.id, self.plan, self.claim = shared, run_id, plan, claim
+        self.shared, self.claim = shared, claim
+        self.id, self.plan = run_id, plan
         self.audience = Audience()
-        self.seq, self.is_over = 0, False
+        self.seq = 0
+        self.is_over = False
         self._points: dict[str, asyncio.Event] = {}  # made by callers that wait: thousands of runs can sleep
         self.driving: Driving | None = None
         self.result: Result[S] | None = None
@@ -104,32 +107,16 @@ class Life(Generic[S]):
 
     # --- from its opening to its result ----------------------------------------------------------------------------
 
-    async def _live(self, open_: Opening[S]) -> None:
-        """Live it. A run that only sleeps is resumed when its time comes."""
-        if not self._callers:  # else the caller already waits for its end
-            await asyncio.sleep(0)  # lets the caller watch the run from its first event on
-        lived = self._lived(open_)
-        del open_
-        try:
-            self.result = await lived
-        except (Exception, asyncio.CancelledError):
-            raise
-        except BaseException as error:  # SystemExit would end the event loop, and all other runs with it
-            reraise_interrupt(error)
-            raise DefinitionError(
-                f"code of graph {self.plan.graph} raised {type(error).__name__}: {error}",
-                where=f"run {self.id}",
-                repair="raise an Exception instead; the attempt to drive the run recorded nothing",
-            ) from error
-
-    async def _lived(self, open_: Opening[S]) -> Result[S] | None:
-        """Open it, drive it, and let it sleep, until it is over; None if it slept when its Runner closed.
+    async def _live(self, open_: Opening[S]) -> None:  # noqa: C901 - a life in the order it happens
+        """Open it, drive it, and let it sleep, until it is over; without a result if it slept when its Runner closed.
 
         Thousands of runs can sleep here, so what opened it and what drove it, which hold its state, are freed first.
         """
         claim = self.claim
         result: Result[S] | None
         try:
+            if not self._callers:  # else the caller already waits for its end
+                await asyncio.sleep(0)  # lets the caller watch the run from its first event on
             opened = await self._opened(claim.step(Begin()), open_)
             del open_
             while True:
@@ -141,19 +128,26 @@ class Life(Generic[S]):
                     do, result = await self._sleep(seq, do.wake), kept
                 if do.post is not None:
                     await opening.stop(self.shared, self.id, do.post)
-                if do.open:
-                    opened = await self._opened(do, opening.resume)
-                elif do.outcome == "recorded" and claim.closed and not self._callers and not self.audience.watchers:
-                    return None  # thousands may sleep, and nobody asks for their results
-                else:
-                    return result if do.outcome == "driven" else await self._current_result()
+                if not do.open:
+                    break
+                opened = await self._opened(do, opening.resume)
+            if do.outcome == "recorded" and claim.closed and not self._callers and not self.audience.watchers:
+                return  # thousands may sleep, and nobody asks for their results
+            self.result = result if do.outcome == "driven" else await self._current_result()
         except asyncio.CancelledError:
             if claim.step(Cut()).outcome == "raise":
                 raise
-            return await self._current_result()
-        except BaseException:
+            self.result = await self._current_result()
+        except BaseException as error:
             claim.step(Failed())
-            raise
+            if isinstance(error, Exception):
+                raise
+            reraise_interrupt(error)  # SystemExit would end the event loop, and all other runs with it
+            raise DefinitionError(
+                f"code of graph {self.plan.graph} raised {type(error).__name__}: {error}",
+                where=f"run {self.id}",
+                repair="raise an Exception instead; the attempt to drive the run recorded nothing",
+            ) from error
 
     async def _opened(self, do: Do, open_: Opening[S]) -> Driving | Result[S]:
         """Open it as the claim says, until it is opened, found over, or refused for good."""
@@ -201,13 +195,9 @@ class Life(Generic[S]):
         if error is None and (self.result is None or self.result.status != "failed"):
             return
         handle = self.handle() if self.handle is not None else None
-        if handle is not None:
-            weakref.finalize(
-                handle, self._log_error
-            )  # who has it may still ask; at the latest at the end of the process
-        elif (
-            not self._callers and not self.audience.watchers
-        ):  # else callers that found the run by its id get the error
+        if handle is not None:  # its holder may still ask; at the latest at the end of the process
+            weakref.finalize(handle, self._log_error)
+        elif not self._callers and not self.audience.watchers:  # else callers that found the run by its id get it
             self._log_error()
 
     def _log_error(self) -> None:
@@ -342,7 +332,7 @@ class Life(Generic[S]):
             del shared.driven[self.id]
             self.driving = None
             self.note_seq(driving.snapshot.seq)
-            shared.quieter.set()
+            shared.fewer_driven.set()
             if do.release:
                 await opening.release(shared.store, self.id, driving.fence)
             followers, driving.following = driving.following, NOBODY
@@ -362,31 +352,17 @@ class Life(Generic[S]):
 
     async def _move(self, driving: Driving) -> Do:
         """Drive it until it ends, waits, or is released, and return what the claim says then."""
-        shared, store, plan = self.shared, self.shared.store, self.plan
-        if store.shared:
+        shared, plan = self.shared, self.plan
+        if shared.store.shared:
             shared.poll_inbox()
         elif self.seq:  # else every caller waits until it is recorded
-            driving.deliver(await store.inbox([self.id]))
+            driving.deliver(await shared.store.inbox([self.id]))
         self.note_seq(driving.snapshot.seq)
         try:
             resources = await shared.resources.of_nest(plan) if plan.resources or plan.graphs else {}
         except ResourceFailed as error:
             return await driving.fail(error)
-        services = NodeServices(
-            run=driving.session,
-            host=driving,
-            resources=resources,
-            threads=shared.threads,
-            now=driving.time.now,
-            wall=shared.clock.now,
-            past=shared.past,
-            executors=shared.executors,
-            following=driving.following,
-            loop=driving.loop,
-            is_shared=store.shared,
-            effects=shared.effects,
-        )
-        return await driving.drive(TaskRunner(services))
+        return await driving.drive(resources)
 
     async def _cut_off(self, driving: Driving) -> Result[S]:
         """Return the result of a run whose Runner closed, or released it at once, and log which nodes were cut off."""
@@ -454,4 +430,70 @@ def _due(result: Result[Any]) -> float | None:
     return min((wait.due_at for wait in result.waits if wait.due_at is not None), default=math.inf)
 
 
-__all__ = ["Life", "Opening"]
+class Lives:
+    """The lives of a Runner's runs, found by their id, and begun. The Runner, handles, workers and commands share it.
+
+    Attributes:
+        shared: What they share.
+        loop: The event loop that first used the Runner.
+    """
+
+    def __init__(self, shared: Shared[Life[Any]]) -> None:
+        self.shared = shared
+        self._pid = os.getpid()
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def check_usable(self) -> None:
+        """Check that the Runner is open, in its process and event loop. Raises: RunnerClosed, DefinitionError."""
+        if IS_IMPORTING.get():
+            raise RunAtImport
+        if self.shared.closed or self._pid != os.getpid():
+            forked = "" if self.shared.closed else ", in a process that was forked from the one that created it"
+            raise RunnerClosed(f"this Runner is closed{forked}", repair="create a new one: async with Runner(path)")
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        if loop is None:
+            raise DefinitionError(
+                "a Runner was used where no event loop is running",
+                repair="in a script: SyncRunner(path) or graph.run_sync(state); in async code: async with Runner(path)",
+            )
+        if self.loop is not None and self.loop is not loop:
+            raise RunnerClosed(
+                "this Runner belongs to another event loop", repair="create one in each: async with Runner(path)"
+            )
+        self.loop = loop
+
+    def checked(self, plan: Plan[S], *, is_queued: bool = False) -> Plan[S]:
+        """Return a plan that is about to be run, if it has what it needs here. Raises: as `Runner.start`."""
+        self.check_usable()
+        resources = self.shared.resources
+        if resources.replaced:
+            resources.check({name: make for here in plan.nest for name, make in here.resources.items()})
+        for each in self.shared.checking:
+            each.checked(plan, is_queued=is_queued)
+        return plan
+
+    async def known(self, run_id: str) -> None:
+        """Wait until a run that was just started here is recorded, so that the store can be queried for it."""
+        self.check_usable()
+        await self.shared.store.open()
+        while (life := self.of(run_id)) is not None and not (life.seq or life.claim.held_back):
+            await life.until("begun")
+            self.check_usable()
+
+    def of(self, run_id: str) -> Life[Any] | None:
+        """Return the life of a run that is alive here."""
+        driven = self.shared.driven.get(run_id)
+        if driven is not None:
+            return driven
+        lives = (life for life in self.shared.lives if life.id == run_id and not life.task.done())
+        return min(lives, key=lambda life: (life.claim.state == "parked", not life.seq), default=None)
+
+    def begin(self, plan: Plan[S], run_id: str, open_: Opening[S], claim: Claim | None = None) -> Life[S]:
+        """Let a run live here, from its opening to its result."""
+        return Life(self.shared, run_id, plan, open_, claim or Claim())
+
+
+__all__ = ["Life", "Lives", "Opening"]

@@ -13,7 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from graphengine.engine.claim import Moved
-from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
+from graphengine.engine.events import BranchedOff, Resumed, RunStarted, StopAsked
+from graphengine.engine.field_ops import apply_ops
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.ready import next_due, runnable_frame
 from graphengine.engine.redaction import Redactor, check_secrets, words_for
@@ -38,7 +39,9 @@ from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.extensions import OpenRun
 from graphengine.runner.result import Result, result_of
 from graphengine.state.declared import given_in, values_of
+from graphengine.state.encoded import encode
 from graphengine.state.path import did_you_mean
+from graphengine.state.schema import Initial
 from graphengine.state.secret import is_sealed
 from graphengine.state.view import View
 from graphengine.stores.base import Append, RunInfo
@@ -56,7 +59,7 @@ if TYPE_CHECKING:
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.json_values import JsonValue
-    from graphengine.state.schema import Initial
+    from graphengine.state.schema import Change
     from graphengine.stores.base import ClaimedRun, Message, RunStore
 
 S = TypeVar("S")
@@ -99,7 +102,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
         repair = "give less, or raise Sizes(state_bytes=…)"
         raise InputError(text, where=f"run {life.id}", repair=repair, code=TooLarge.code)
     driving = await life.claimed(Snapshot(), initial.size_bytes)
-    event = Begun(
+    event = RunStarted(
         now=driving.time.now(),
         run_id=life.id,
         values=initial.values,
@@ -146,19 +149,30 @@ async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: obje
         raise InputError(
             f"run {after} is not over, so it has no final state", where=where, repair="wait for it, or resume it"
         )
-    earlier = values_of(plan.state.rebuild(_own_secrets(plan, left)))
+    records = _own_secrets(plan, left)
     update = given_in(given)
     written = sorted(update)
     kept = plan.carry_over if plan.carry_over is not None else tuple(plan.state.fields)
-    base: dict[str, Any] = {name: earlier[name] for name in kept if name in earlier}
+    earlier = values_of(plan.state.rebuild(records))
+    carried: dict[str, object] = {}
+    if left.fingerprint == plan.fingerprint and not plan.state.whole:
+        carried = {name: earlier[name] for name in kept if _is_carried(plan, name, records, earlier)}
+    base: dict[str, Any] = {name: earlier[name] for name in kept if name in earlier and name not in carried}
     for name, field in plan.state.fields.items():
         if name not in base and field.info.is_required() and name in update:
             base[name] = update.pop(name)
     begun = plan.state.initial(base, where)
-    view = View(plan.state, Frame(values=begun.values, typed=begun.typed))
-    _apply_update(plan, view, update, where)
-    whole = plan.state.initial({name: view.get(name) for name in plan.state.fields}, where)
-    return whole._replace(given=written)
+    frame = Frame(values=begun.values | {name: records[name] for name in carried}, typed=begun.typed | carried)
+    change = _apply_update(plan, View(plan.state, frame), update, where)
+    apply_ops(frame, change.ops, change.typed)
+    return Initial(frame.values, frame.typed, written, len(encode(frame.values)))
+
+
+def _is_carried(plan: Plan[Any], name: str, records: Mapping[str, JsonValue], earlier: Mapping[str, object]) -> bool:
+    """Return whether a list or dict of the same graph keeps its record: it fits, and only its type has rules for it."""
+    field, record = plan.state.fields[name], records.get(name)
+    has_rules = field.own or field.dumped or field.constrained or field.secret or field.info.is_required()
+    return isinstance(record, (list, dict)) and not has_rules and earlier.get(name, record) is not record
 
 
 async def branch_off(  # noqa: PLR0913 - what a branch begins with
@@ -294,7 +308,7 @@ async def resume(
         raise
     finally:
         shared.opening -= 1
-        shared.quieter.set()  # also if it was refused: a run that is to be driven alone may wait for that
+        shared.fewer_driven.set()  # also if it was refused: a run that is to be driven alone may wait for that
 
 
 async def _looked(life: Life[Any], taken: ClaimedRun | None) -> Look:
@@ -519,10 +533,10 @@ def _frame_at(snapshot: Snapshot, path: str | None, where: str) -> Frame:
     return found
 
 
-def _apply_update(plan: Plan[Any], view: View, update: Mapping[str, object], where: str) -> None:
+def _apply_update(plan: Plan[Any], view: View, update: Mapping[str, object], where: str) -> Change:
     _check_fields(plan, update, where)
     try:
-        plan.state.apply(view, list(update.items()))
+        return plan.state.apply(view, list(update.items()))
     except (InvalidUpdate, NotRecordable) as error:
         raise InputError(error.message, where=where, repair=error.repair) from error
 

@@ -8,32 +8,26 @@ An effect that must not be repeated has a record of its beginning. If that recor
 effect is unknown: what its `Once` says decides, and only then does it begin again or have a result. A node that is such
 an effect is a piece of its own work, with the key "".
 
-A wait without an answer ends the attempt. First, recorded calls in flight finish. Then the node's asyncio task is
-cancelled, as by a timeout, and the runner records the waits. A tool's call that waits inside cannot finish: it is cut
-off with the attempt, and repeated when the node runs again, with the work recorded inside it. Work that is in flight
-when an attempt ends for another reason is cancelled.
+A wait without an answer ends the attempt: see `graphengine.runner.scope.InFlight`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import inspect
 import logging
-from collections import Counter
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from msgspec import UNSET
 from pydantic import ValidationError
 from pydantic_core import to_json
 
 from graphengine.engine.events import AnswerRefused, WorkBegun, WorkDone
-from graphengine.engine.frame_tree import place_of
 from graphengine.engine.phases import BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.steps import WaitRecord, own_name, path_of
 from graphengine.errors import (
@@ -45,11 +39,11 @@ from graphengine.errors import (
     TooLarge,
     WaitTimeout,
 )
-from graphengine.graph.effect import KEY_NAME, acting, checked_effect, once_of
+from graphengine.graph.effect import KEY_NAME, acting, checked_effect, known_result, once_of
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
 from graphengine.runner.call_records import arguments_of, digest_of_call, identity_of, recordable, returned, takes_key
-from graphengine.runner.scope import StepResult
+from graphengine.runner.scope import InFlight, StepResult
 from graphengine.runner.threads import in_thread
 from graphengine.state.field import explain
 from graphengine.state.json_values import checked_name
@@ -57,27 +51,15 @@ from graphengine.state.json_values import checked_name
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 
-    from graphengine.engine.snapshot import Frame, Task
     from graphengine.engine.steps import OutputKind, Outputs
     from graphengine.graph.effect import Effect, Once
-    from graphengine.runner.context import NodeServices
-    from graphengine.runner.scope import AsksPerson, Question
-    from graphengine.state.amounts import Usage
+    from graphengine.runner.scope import AsksPerson, AttemptFacts, Question
     from graphengine.state.json_values import JsonValue
 
 log = logging.getLogger("graphengine.runner")
 
 T = TypeVar("T")
 
-_Say: TypeAlias = "Callable[[OutputKind, JsonValue], None]"
-
-_TURNS: Final = 4
-"""Turns of the event loop between a wait and the end of its attempt, because the wait may be obsolete by then:
-
-1. A node races a recorded call against `ctx.ask`, with `asyncio.wait`. 2. The call finishes, so nothing but the wait
-is left. 3. The race wakes, and cancels the loser, which withdraws its wait. Ending the attempt at 2 would ask a
-question whose answer is not needed. From 2 to 3 takes three turns: one for the task's callback, one for the race, one
-for the cancellation; the fourth is to spare."""
 _DECISION: Final[Mapping[str, JsonValue]] = {
     "anyOf": [{"enum": ["rerun", "fail"]}, {"type": "object", "required": ["result"], "maxProperties": 1}]
 }
@@ -150,48 +132,27 @@ class StepJournal:
     """The recorded work of one attempt.
 
     Args:
-        task: The attempt.
-        frame: Its frame, which has the records.
-        services: What it shares with the other attempts of the run.
-        say: Repeats the messages and live data of a recorded call.
-        count: Counts what a model's call used whose answer cannot be recorded.
+        attempt: The attempt.
 
     Attributes:
-        waits: Its waits, by name.
-        halts: Whether it must end without waiting for anything, to run again when the run is resumed.
-        ending: Whether the attempt is being ended, because it waits or halts.
-        over: Whether it has ended.
-        answer: The last answer of an agent: its key, and its value as the node gets it.
-        cut_short: The names of the calls that were in flight when it ended.
+        in_flight: What is in flight, and what it waits for.
+        answer: The last recorded answer: its key, and its value as the node gets it.
     """
 
-    def __init__(
-        self, task: Task, frame: Frame, services: NodeServices, say: _Say, count: Callable[[Usage], None]
-    ) -> None:
-        self._count = count
-        self._task = task
-        self._frame = frame
-        self._services, self._guard = services, services.guard
-        self._owner = services.host.task_of(frame.id)
+    def __init__(self, attempt: AttemptFacts) -> None:
+        self._attempt = attempt
+        self._task, self._frame = attempt.task, attempt.frame
+        self._services, self._guard = attempt.services, attempt.services.guard
+        self.in_flight = InFlight(attempt)
+        self.answer: tuple[str, object] | None = None
         self._counts: dict[str, int] = {}
         self._functions: dict[str, object] = {}
         self._used: set[str] = set()
         self._given: list[str] = []
         self._refused: list[tuple[BaseException, str]] = []
         self._tracked: list[tuple[str, Coroutine[Any, Any, Any]]] = []
-        self._busy: dict[str, tuple[str, asyncio.Task[Any] | None]] = {}
-        self._held: Counter[str] = Counter()
         self._outputs: dict[str, Outputs] = {}
-        self._parked: set[asyncio.Future[None]] = set()
-        self._idle: asyncio.Future[None] | None = None
-        self._say = say
-        self._time = frame.arrived
-        self.waits: dict[str, WaitRecord] = {}
-        self.halts = False
-        self.ending = False
-        self.over = False
-        self.answer: tuple[str, object] | None = None
-        self.cut_short: Sequence[str] = ()
+        self._time = attempt.frame.arrived
 
     @property
     def unused(self) -> Sequence[str]:
@@ -209,7 +170,7 @@ class StepJournal:
         self._refused.append((error, self._last_key(name, what)))
 
     def answered(self, name: str, what: str, value: object) -> None:
-        """Note the value of the last answer of an agent, and the piece of work that it is from."""
+        """Note the value of the last recorded answer, and the piece of work that it is from."""
         self.answer = self._last_key(name, what), value
 
     def _last_key(self, name: str, what: str) -> str:
@@ -236,7 +197,7 @@ class StepJournal:
             names = ", ".join(f"ctx.{what}" for what, _ in forgotten)
             raise NotAwaited(
                 f"{names} was not awaited, so its work was not done",
-                where=f"node {path_of(self._frame.id, self._task.node)}",
+                where=self._attempt.where,
                 repair="write await in front of it, in an async node",
             )
 
@@ -254,10 +215,10 @@ class StepJournal:
         Raises:
             DefinitionError: It has ended.
         """
-        if self.over:
+        if self._attempt.state == "over":
             raise DefinitionError(
                 f"{what} was called after its node had ended",
-                where=f"node {path_of(self._frame.id, self._task.node)}",
+                where=self._attempt.where,
                 repair="await what the node begins before it returns",
             )
 
@@ -279,7 +240,15 @@ class StepJournal:
         name, identity, given = identity_of(function, args, kwargs)
         what = digest_of_call(name, *given) if key is None else key
         kind, where = returned(function, own_name(name)), f"ctx.call({own_name(name)})"
-        stand_in = acting(checked_effect(effect, where), own_name(name), self._services.effects, where)
+        checked_effect(effect, where)
+        if key is None:
+            self._one_function(name, what, identity)
+        place = self.key_of(name, checked_name(what, "the key of a call", where))
+        self.check_not_over(where)
+        if place in self._frame.recorded_results:
+            return kind.read(self._known(place))
+        known = known_result(self._services.effects, f"{name}|{what}")
+        stand_in = None if known is not UNSET else acting(effect, own_name(name), self._services.effects, where)
         once, called = (None, stand_in) if stand_in is not None else (once_of(effect), function)
 
         results: list[object] = []
@@ -289,6 +258,9 @@ class StepJournal:
             return await self._run(functools.partial(called, *args, **kwargs, **more))
 
         async def make() -> StepResult:
+            if known is not UNSET:
+                results.append(kind.read(known))
+                return StepResult(known, len(to_json(known)))
             if once is None:
                 result = await made()
             else:
@@ -298,12 +270,6 @@ class StepJournal:
             results.append(back)
             return StepResult(record, size_bytes)
 
-        if key is None:
-            self._one_function(name, what, identity)
-        place = self.key_of(name, checked_name(what, "the key of a call", where))
-        self.check_not_over(where)
-        if place in self._frame.recorded_results:
-            return kind.read(self._known(place))
         await self._done(place, name, make, where, is_call=once is None or self.is_inside)
         return results[0]
 
@@ -353,7 +319,7 @@ class StepJournal:
         if self._guard is not None:
             shown = self._guard.hide(shown)
         await self._services.host.note(
-            WorkBegun(*self._visit, self._services.now(), effect.place, effect.name, shown, effect.key)
+            WorkBegun(self._task, self._services.now(), effect.place, effect.name, shown, effect.key)
         )
         # 1. This process is suspended here. 2. Its lease ends, and another claims the run, and finds the effect begun.
         # 3. A person says that it did not happen. 4. This process goes on: it must not begin then.
@@ -410,7 +376,7 @@ class StepJournal:
 
     def idempotency_key(self, place: str) -> str:
         """Return the key by which others can recognise a piece of work."""
-        own = f"{self._services.run_id}/{place_of(self._frame)}"
+        own = self._attempt.visit_key
         return f"{own}/{place}" if place else own
 
     async def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> JsonValue:
@@ -469,42 +435,8 @@ class StepJournal:
     async def halt(self) -> None:
         """End the attempt here; it runs again, with its recorded work, when the run is resumed. Never returns."""
         self.check_not_over("an agent")
-        self.halts = True
-        await self._park()
-
-    async def _park(self) -> None:
-        """Wait here for the end of the attempt, and allow it to end. Never returns."""
-        if self.ending:  # the node suppressed the cancellation: cancel it again
-            await asyncio.sleep(0)
-            raise asyncio.CancelledError
-        around = self._here.around
-        self._held.update(around)
-        parked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._parked.add(parked)
-        self._end_soon()
-        try:
-            await parked  # the attempt ends here
-        finally:
-            self._parked.discard(parked)
-            self._held.subtract(around)
-
-    async def end(self) -> None:
-        """Cancel what is in flight after the attempt, and return when it has ended. Called by the runner."""
-        self.over = True
-        for parked in tuple(self._parked):
-            parked.cancel()
-        self.cut_short = sorted({name for name, _ in self._busy.values()})
-        for task in {task for _, task in self._busy.values()}:
-            if task is not None:
-                task.cancel()
-        while self._busy:
-            self._idle = asyncio.get_running_loop().create_future()
-            await self._idle
-
-    @property
-    def is_left(self) -> bool:
-        """Whether anything is in flight, or parked until the end of the attempt."""
-        return bool(self._busy or self._parked)
+        self.in_flight.halts = True
+        await self.in_flight.park(self._here.around)
 
     def _known(self, place: str) -> JsonValue:
         """Return recorded work, and repeat what it sent and emitted."""
@@ -513,7 +445,7 @@ class StepJournal:
         self._pass(memo)
         for what, records in cast("Mapping[OutputKind, Sequence[JsonValue]]", memo.outputs).items():
             for record in records:
-                self._say(what, record)
+                self._attempt.add_output(what, record)
         return memo.value
 
     def note_output(self, what: OutputKind, record: JsonValue) -> None:
@@ -527,7 +459,7 @@ class StepJournal:
         """Do a piece of work, record it, and return its record."""
         around = _INSIDE.get()
         _INSIDE.set(_Inside(self, place, is_call, (*self._here.around, place)))
-        self._busy[place] = (name, asyncio.current_task())
+        self.in_flight.began(place, name)
         try:
             began = self._services.now()
             piece = await make()
@@ -537,23 +469,19 @@ class StepJournal:
                     self._guard.refuse([piece.record, place], f"the result of {own_name(name)}, or its key,", where)
             except (TooLarge, NotRecordable):
                 if piece.usage:
-                    self._count(piece.usage)
+                    self._attempt.count(piece.usage)
                 raise
-            work = (*self._visit, began, self._services.now(), place, name, piece.record, piece.size_bytes)
-            await self._services.host.note(WorkDone(*work, piece.usage, piece.by, self._outputs.get(place)))
+            done = WorkDone(self._task, began, self._services.now(), place, name, piece.record, piece.size_bytes)
+            done.usage = piece.usage
+            done.by = piece.by
+            done.outputs = self._outputs.get(place)
+            await self._services.host.note(done)
             self._pass(self._frame.recorded_results.get(place, RecordedResult()))
             return piece.record
         finally:
             _INSIDE.set(around)
             self._outputs.pop(place, None)
-            self._ended(place)
-
-    def _ended(self, place: str) -> None:
-        """Note that work is no longer in flight."""
-        del self._busy[place]
-        self._end_soon()
-        if not self._busy and self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
+            self.in_flight.ended(place)
 
     def _fits(self, name: str, size_bytes: int, where: str) -> None:
         """Check the size of a record.
@@ -607,11 +535,11 @@ class StepJournal:
         known = f"{self._stem(*record)}|1"
         if not was_asked and (known in recorded_results or BEGUN + known in recorded_results):
             return None
-        self._busy[place] = ("a question", asyncio.current_task())
+        self.in_flight.began(place, "a question")
         try:
             question = await ask(was_asked=was_asked)
         finally:
-            self._ended(place)
+            self.in_flight.ended(place)
         if question is None:
             return None
         text, schema = question.text, question.schema
@@ -645,7 +573,7 @@ class StepJournal:
             try:
                 return answers.read(found.value) if answers is not None else None
             except ValidationError as error:
-                await self._services.host.note(AnswerRefused(*self._visit, self._services.now(), place, explain(error)))
+                await self._services.host.note(AnswerRefused(self._task, self._services.now(), place, explain(error)))
         earlier = self._frame.recorded_results.get(f"{_ASKED}{place}", RecordedResult())
         name = name or earlier.name or self._free_name(path)
         wait.question = str(wait.question)  # whatever the node gave
@@ -656,12 +584,12 @@ class StepJournal:
             wait.due = earlier.value
         wait.key = place
         wait.id = earlier.id or ""  # the same question as before: an answer to it may already be on its way
-        self.waits[name] = wait
+        self.in_flight.waits[name] = wait
         try:
-            await self._park()
+            await self.in_flight.park(self._here.around)
         finally:
-            if not (self.ending or self.over):  # the node cancelled this wait alone, as the loser of a race
-                self.waits.pop(name, None)
+            if self._attempt.state == "running":  # the node cancelled this wait alone, as the loser of a race
+                self.in_flight.waits.pop(name, None)
 
     def is_over(self, kind: str, what: object) -> bool:
         """Return whether the next wait of this kind and text is recorded, and is over."""
@@ -671,13 +599,8 @@ class StepJournal:
     def _free_name(self, path: str) -> str:
         """Return a name for a wait: the node's path for the first one, then `path#2` and so on."""
         memos = self._frame.recorded_results.values()
-        taken = {*self.waits, *(memo.name for memo in memos if not memo.begun)}
+        taken = {*self.in_flight.waits, *(memo.name for memo in memos if not memo.begun)}
         return next(name for n in count(1) if (name := path if n == 1 else f"{path}#{n}") not in taken)
-
-    @property
-    def _visit(self) -> tuple[str, str, int, int]:
-        task = self._task
-        return task.frame, task.node, task.visit, task.attempt
 
     def _wait_key(self, kind: str, what: object) -> str:
         return self.key_of(kind, digest_of_call(kind, (what,), {}))
@@ -694,21 +617,12 @@ class StepJournal:
         self._used.add(key)
         return key
 
-    def _end_soon(self) -> None:
-        """End the attempt in a few turns, unless work that will be recorded is in flight then."""
-        if (self.waits or self.halts) and not self._is_busy():
-            asyncio.get_running_loop().call_soon(self._end, _TURNS)
 
-    def _end(self, turns: int) -> None:
-        if turns:  # see `_TURNS`
-            asyncio.get_running_loop().call_soon(self._end, turns - 1)
-        elif not (self.ending or self.over or self._owner is None or self._is_busy()) and (self.waits or self.halts):
-            self.ending = True
-            self._owner.cancel()
-
-    def _is_busy(self) -> bool:
-        """Return whether any work in flight can finish before the attempt ends."""
-        return any(not self._held[place] for place in self._busy)
+def journal_of(attempt: AttemptFacts) -> StepJournal:
+    """Return the recorded work of an attempt."""
+    if attempt.journal is None:
+        attempt.journal = StepJournal(attempt)
+    return attempt.journal
 
 
 def _came_from(error: BaseException, cause: BaseException) -> bool:
@@ -727,17 +641,4 @@ def _came_from(error: BaseException, cause: BaseException) -> bool:
     return False
 
 
-def answers_of(output: Any) -> Answers:  # noqa: ANN401 - a type
-    """Return the `Answers` of a type, cached if possible."""
-    try:
-        return _kept_answers(output)
-    except TypeError:  # a type that cannot be hashed
-        return Answers(output)
-
-
-@functools.lru_cache(maxsize=512)
-def _kept_answers(output: Any) -> Answers:  # noqa: ANN401 - a type
-    return Answers(output)
-
-
-__all__ = ["NO_ANSWER", "StepJournal", "answers_of"]
+__all__ = ["NO_ANSWER", "StepJournal", "journal_of"]

@@ -29,7 +29,7 @@ from graphengine.history.visits import Visits
 from graphengine.runner import opening
 from graphengine.runner.answers import asked, check_against, fitting
 from graphengine.runner.arguments import as_limits, checked_id, checked_tags, new_id, pauses_of
-from graphengine.runner.context import Context
+from graphengine.runner.attempt import Attempt
 from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
 from graphengine.runner.scope import CURRENT
@@ -44,8 +44,7 @@ if TYPE_CHECKING:
     from graphengine.graph.definition import Limits
     from graphengine.history.load import At
     from graphengine.runner.driving import Driving
-    from graphengine.runner.life import Life
-    from graphengine.runner.lives import Lives
+    from graphengine.runner.life import Life, Lives
     from graphengine.runner.result import Result
     from graphengine.runner.run_events import Event, Watcher
     from graphengine.stores.base import Status
@@ -370,7 +369,7 @@ def life_of(run: Run[S]) -> Life[S]:
 def is_inside(run_id: str) -> bool:
     """Return whether the caller is a node of this run, which would wait for itself if it waited for the run."""
     here = CURRENT.get()
-    return isinstance(here, Context) and here.run_id == run_id
+    return isinstance(here, Attempt) and here.services.run_id == run_id
 
 
 async def _lived(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) -> AsyncGenerator[Event, None]:

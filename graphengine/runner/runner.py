@@ -29,7 +29,7 @@ from graphengine.runner.arguments import (
     store_of,
 )
 from graphengine.runner.clock import Clock, SystemClock
-from graphengine.runner.lives import Lives
+from graphengine.runner.life import Lives
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import RunFailed
 from graphengine.runner.run import Run, handle_on, is_inside, life_of
@@ -612,8 +612,8 @@ class Runner:
     async def drive(self, run_id: str, graph: GraphDefinition[S]) -> Run[S]:
         """Return a handle on a run that is driven here from now on, unless it is driven already, here or elsewhere.
 
-        For servers and pages to which a client comes back: the handle has the run's events and its result, whoever
-        drives it. If the other process leaves it with something to do, it continues here.
+        For servers and pages to which a client comes back: the handle has the run's events and its result,
+        whichever process drives it. If another process leaves it with something to do, it continues here.
 
         Args:
             run_id: The run.

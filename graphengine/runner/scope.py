@@ -1,23 +1,39 @@
-"""What runs in a node: its context, and what recorded work of libraries is made of."""
+"""What the code of a node has around it: the driver of its run, what its attempts share, and its recorded work."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from weakref import ref  # noqa: TC003 - msgspec reads it
 
-from graphengine.state.interrupts import reraise_interrupt
+from msgspec import Struct, field
+
+from graphengine.engine.frame_tree import add_usage, place_of
+from graphengine.engine.steps import path_of
+from graphengine.graph.options import Sizes
+from graphengine.runner.followers import NOBODY, Following
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from concurrent.futures import Executor
+    from random import Random
 
-    from graphengine.engine.steps import ModelCaller
+    from graphengine.engine.events import Event
+    from graphengine.engine.lookup import RunState
+    from graphengine.engine.plan import Call, NodePlan, Plan
+    from graphengine.engine.redaction import Redactor
+    from graphengine.engine.snapshot import Frame, Task
+    from graphengine.engine.steps import ModelCaller, OutputKind, Outputs, WaitRecord
+    from graphengine.graph.effect import Effects
+    from graphengine.runner.followers import Audience
+    from graphengine.runner.recorded_work import StepJournal
+    from graphengine.runner.result import Past
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
-
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
+    from graphengine.state.view import View
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +43,7 @@ class StepResult:
     Attributes:
         record: The value that is stored, and returned when the piece is replayed.
         size_bytes: The record's size as JSON.
-        usage: The usage of a model's call.
+        usage: What it used.
         by: The `agent` that called, and the `model` that answered.
     """
 
@@ -35,35 +51,6 @@ class StepResult:
     size_bytes: int
     usage: Usage | None = None
     by: ModelCaller | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[T_co]):
-    """The outcome of a call as data: its result, or the exception that it raised."""
-
-    value: T_co | None = None
-    error: BaseException | None = None
-
-    def result(self) -> T_co:
-        """Return the result, or raise the exception."""
-        if self.error is not None:
-            raise self.error
-        return self.value  # type: ignore[return-value]  # None only where that is the result
-
-
-async def as_outcome(call: Callable[[], Awaitable[T]]) -> Outcome[T]:
-    """Make a call in its own asyncio task, and return the exception that it raises as data.
-
-    Otherwise SystemExit and KeyboardInterrupt would end the event loop: asyncio raises them out of it at once. The call
-    is made here, as a task that is cancelled before it begins would leave a coroutine that is never awaited.
-    """
-    try:
-        return Outcome(await call())
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:  # noqa: BLE001 - the caller raises it again
-        reraise_interrupt(error)
-        return Outcome(error=error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,5 +80,306 @@ class AsksPerson(Protocol):
         ...
 
 
+_SIZES: Final = Sizes()
+
+
+class Host(Protocol):
+    """The driver of the run, as nodes use it."""
+
+    @property
+    def audience(self) -> Audience:
+        """The watchers of live events, and the calls that show some."""
+        ...
+
+    @property
+    def is_halting(self) -> bool:
+        """Whether the run will stop, or be released, at the next safe point."""
+        ...
+
+    @property
+    def wrote_at(self) -> float:
+        """When the run was last shown to be driven by this process, by the machine's clock."""
+        ...
+
+    async def check_owned(self) -> None:
+        """Ask the store whether this process still drives the run.
+
+        Raises:
+            LeaseLost: Another process has taken the run, or it was released.
+        """
+        ...
+
+    def check(self) -> None:
+        """Refuse to continue after an append that failed.
+
+        Raises:
+            StoreError: A step could not be recorded, and the run ends.
+        """
+        ...
+
+    def note_cut_off(self, attempt: AttemptFacts) -> bool:
+        """Return whether the driver cancelled an attempt, not code of the graph; if so, note it, and what it spent."""
+        ...
+
+    def emitted(self, path: str, data: object) -> None:
+        """Show data that a node emits, from any thread."""
+        ...
+
+    async def halted(self) -> None:
+        """Return when the run will stop, or be released, at the next safe point."""
+        ...
+
+    @property
+    def note(self) -> Callable[[Event], Awaitable[None]]:
+        """Record an event of a node that is still running, and return when it is durable."""
+        ...
+
+
+class Executors(Protocol):
+    """Runs the nodes with `on=`, in other processes or on other machines."""
+
+    def counts_time(self, on: str) -> bool:
+        """Return whether an executor counts the time of its calls itself, from when they begin."""
+        ...
+
+    async def call(self, call: Call, values: dict[str, object], context: Any, seconds: float | None) -> object:  # noqa: ANN401
+        """Call a node's function on its executor, and return its result."""
+        ...
+
+
+class NodeServices(Struct, kw_only=True):
+    """What the attempts of a run share.
+
+    Attributes:
+        run: The run.
+        run_id: Its id, also once its snapshot is freed.
+        host: The driver of the run.
+        resources: The resources of nodes, by the id of their plan.
+        threads: Returns the thread pool of blocking functions.
+        now: The clock of the run's log.
+        wall: The machine's clock, by which waits end.
+        past: Finds earlier runs.
+        executors: Where nodes with `on=` run; None to run them in place.
+        following: Who follows the run.
+        loop: The event loop of the run.
+        is_shared: Whether other processes can take the run if this one is suspended.
+        guard: Keeps the graph's secrets out of what is recorded and shown; None if it has none.
+        effects: Whether effects outside the run happen.
+        readers: The attempts that had mutable fields, while anything of them is left.
+    """
+
+    run: RunState
+    run_id: str
+    host: Host
+    resources: Mapping[int, Mapping[str, object]]
+    threads: Callable[[], Executor]
+    now: Callable[[], float]
+    wall: Callable[[], float]
+    past: Past
+    executors: Executors | None = None
+    following: Following = NOBODY
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    is_shared: bool = False
+    guard: Redactor | None = None
+    effects: Effects = "act"
+    readers: set[ref[AttemptFacts]] = field(default_factory=set)
+
+    @property
+    def sizes(self) -> Sizes:
+        """The limits of what is recorded."""
+        return self.run.sizes or _SIZES
+
+
+class AttemptFacts:
+    """What an attempt is about and what it has; `graphengine.runner.attempt.Attempt` runs it.
+
+    Args:
+        task: What is to be done.
+        services: What it shares with the other attempts of the run.
+
+    Attributes:
+        within: The asyncio task in which it runs.
+        state: `ready` to run; `running`; `ending`, since it waits or halts, so that its asyncio task is cancelled; or
+            `over`.
+        frame: The frame that is at the node.
+        plan: The graph that the frame walks.
+        node: The node.
+        view: What the node can read.
+        call: What it runs; None if the node chooses.
+        choice: What it chose.
+        began: When the node began, by the clock of the run's log.
+        usage: What it used that is not recorded as a piece of work.
+        outputs: Messages and kept live data for the node's step.
+        journal: Its recorded work and waits; None as long as nothing asked for it.
+        random: The generator of the node's random numbers, once there is one.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "began",
+        "call",
+        "choice",
+        "frame",
+        "journal",
+        "node",
+        "outputs",
+        "plan",
+        "random",
+        "services",
+        "state",
+        "task",
+        "usage",
+        "view",
+        "within",
+    )
+
+    def __init__(self, task: Task, services: NodeServices) -> None:
+        self.task, self.services = task, services
+        self.state: Literal["ready", "running", "ending", "over"] = "ready"
+        self.within: asyncio.Task[Any]
+        self.frame: Frame
+        self.plan: Plan[Any]
+        self.node: NodePlan
+        self.view: View
+        self.call: Call | None = None
+        self.choice, self.began = "", 0.0
+        self.usage: Usage | None = None
+        self.outputs: Outputs | None = None
+        self.journal: StepJournal | None = None
+        self.random: Random | None = None
+
+    @property
+    def path(self) -> str:
+        """The node's path in the run."""
+        return path_of(self.task.frame, self.task.node)
+
+    @property
+    def where(self) -> str:
+        """Where an error is."""
+        return f"node {self.path}"
+
+    @property
+    def visit_key(self) -> str:
+        """A key that differs in each visit, item and branch."""
+        return f"{self.services.run_id}/{place_of(self.frame)}"
+
+    def cancel_to_end(self) -> None:
+        """End it, because it waits or halts: cancel its asyncio task."""
+        self.state = "ending"
+        self.within.cancel()
+
+    def refuse_secrets(self, record: JsonValue, what: str) -> None:
+        """Check that a record which is kept outside the run's steps contains no secret. Raises: NotRecordable."""
+        if self.services.guard is not None:
+            self.services.guard.refuse(record, what, self.where)
+
+    def add_output(self, what: OutputKind, record: JsonValue) -> None:
+        """Add a message or live data for the node's step, and for the recorded calls that the caller runs inside."""
+        self.refuse_secrets(record, f"what is {what}")
+        self.outputs = self.outputs or {}
+        self.outputs.setdefault(what, []).append(record)
+        if self.journal is not None:
+            self.journal.note_output(what, record)
+
+    def count(self, usage: Usage) -> None:
+        """Count what was used and is not recorded as a piece of work."""
+        self.usage = add_usage(self.usage or {}, usage)
+
+
+_TURNS: Final = 4
+"""Turns of the event loop between a wait and the end of its attempt, because the wait may be obsolete by then:
+
+1. A node races a recorded call against `ctx.ask`, with `asyncio.wait`. 2. The call finishes, so nothing but the wait
+is left. 3. The race wakes, and cancels the loser, which withdraws its wait. Ending the attempt at 2 would ask a
+question whose answer is not needed. From 2 to 3 takes three turns: one for the task's callback, one for the race, one
+for the cancellation; the fourth is to spare."""
+
+
+class InFlight:
+    """The recorded work of one attempt that is in flight, and how a wait ends the attempt.
+
+    A wait without an answer ends the attempt. First, recorded calls in flight finish. Then the node's asyncio task is
+    cancelled, as by a timeout, and the runner records the waits. A tool's call that waits inside cannot finish: it is
+    cut off with the attempt, and repeated when the node runs again, with the work recorded inside it. Work that is in
+    flight when an attempt ends for another reason is cancelled.
+
+    Args:
+        attempt: The attempt.
+
+    Attributes:
+        waits: Its waits, by name.
+        halts: Whether it must end without waiting for anything, to run again when the run is resumed.
+        cut_short: The names of the calls that were in flight when it ended.
+    """
+
+    def __init__(self, attempt: AttemptFacts) -> None:
+        self._attempt = attempt
+        self._busy: dict[str, tuple[str, asyncio.Task[Any] | None]] = {}
+        self._held: Counter[str] = Counter()
+        self._parked: set[asyncio.Future[None]] = set()
+        self._idle: asyncio.Future[None] | None = None
+        self.waits: dict[str, WaitRecord] = {}
+        self.halts = False
+        self.cut_short: Sequence[str] = ()
+
+    def began(self, place: str, name: str) -> None:
+        """Note that the calling asyncio task begins work with this key."""
+        self._busy[place] = (name, asyncio.current_task())
+
+    def ended(self, place: str) -> None:
+        """Note that work is no longer in flight."""
+        del self._busy[place]
+        self._end_soon()
+        if not self._busy and self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
+
+    async def park(self, around: Sequence[str]) -> None:
+        """Wait for the end of the attempt, and allow it to end. Never returns.
+
+        Args:
+            around: The keys of the work inside which this waits, which cannot finish.
+        """
+        if self._attempt.state != "running":  # the node suppressed the cancellation: cancel it again
+            await asyncio.sleep(0)
+            raise asyncio.CancelledError
+        self._held.update(around)
+        parked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._parked.add(parked)
+        self._end_soon()
+        try:
+            await parked  # the attempt ends here
+        finally:
+            self._parked.discard(parked)
+            self._held.subtract(around)
+
+    async def end(self) -> None:
+        """Cancel what is in flight after the attempt, and return when it has ended."""
+        for parked in tuple(self._parked):
+            parked.cancel()
+        self.cut_short = sorted({name for name, _ in self._busy.values()})
+        for task in {task for _, task in self._busy.values()}:
+            if task is not None:
+                task.cancel()
+        while self._busy:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+
+    def _end_soon(self) -> None:
+        """End the attempt in a few turns, unless work that will be recorded is in flight then."""
+        if (self.waits or self.halts) and not self._is_busy():
+            asyncio.get_running_loop().call_soon(self._end, _TURNS)
+
+    def _end(self, turns: int) -> None:
+        attempt = self._attempt
+        if turns:  # see `_TURNS`
+            asyncio.get_running_loop().call_soon(self._end, turns - 1)
+        elif attempt.state == "running" and not self._is_busy() and (self.waits or self.halts):
+            attempt.cancel_to_end()
+
+    def _is_busy(self) -> bool:
+        """Return whether any work in flight can finish before the attempt ends."""
+        return any(not self._held[place] for place in self._busy)
+
+
 CURRENT: Final[ContextVar[Any]] = ContextVar("graphengine_scope", default=None)
-"""The Context of the running node, None outside a run."""
+"""The `Attempt` whose code runs; in another process its facts alone; None outside a run."""

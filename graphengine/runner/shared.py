@@ -56,7 +56,7 @@ class Shared(Generic[L]):
         driven: Those that are driven now, by run id.
         asleep: The alarms of those that sleep, by run id; `wake` sets one off.
         opening: How many are being resumed.
-        quieter: Set when a run was opened, or is no longer driven here.
+        fewer_driven: Set when a run was opened, or is no longer driven here.
         leaving: Asyncio tasks of nodes that were cancelled and have not ended yet.
         kept: The snapshots of runs that wait for many answers.
         plans: The plans of runs that were opened here, by fingerprint.
@@ -88,7 +88,7 @@ class Shared(Generic[L]):
         self.driven: dict[str, L] = {}
         self.asleep: dict[str, asyncio.Future[None]] = {}
         self.opening = 0
-        self.quieter = asyncio.Event()
+        self.fewer_driven = asyncio.Event()
         self.leaving: set[asyncio.Task[Any]] = set()
         self.kept = CachedSnapshots(store)
         self.plans: WeakValueDictionary[str, Plan[Any]] = WeakValueDictionary()
@@ -113,8 +113,8 @@ class Shared(Generic[L]):
     async def idle(self) -> None:
         """Return when no run is driven or being resumed here."""
         while self.opening or self.driven:
-            self.quieter.clear()
-            await self.quieter.wait()
+            self.fewer_driven.clear()
+            await self.fewer_driven.wait()
 
     def wake(self, run_id: str) -> None:
         """Wake a run, if it sleeps here."""

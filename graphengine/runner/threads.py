@@ -2,8 +2,8 @@
 
 The outcome of a function is passed back as data and raised on the event loop: a future cannot carry a StopIteration,
 and an exception that is never retrieved would be reported at an unrelated moment. A thread cannot be ended, so a
-cancelled call still waits for it: otherwise a retry could run at the same time. Calls of agents that the thread waits
-for, which run on the event loop, are cancelled with it.
+cancelled call still waits for it: otherwise a retry could run at the same time. Calls that the thread waits for, which
+run on the event loop, are cancelled with it.
 
 A pool has a fixed number of threads, and further functions wait in a queue. A time limit is on the work itself, so it
 is paused while any part of the work waits there: a hundred calls of 0.2 s with a limit of 0.5 s all finish in time,
@@ -17,9 +17,10 @@ import contextvars
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 
-from graphengine.runner.scope import Outcome
+from graphengine.state.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -28,6 +29,36 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T_co]):
+    """The outcome of a call as data: its result, or the exception that it raised."""
+
+    value: T_co | None = None
+    error: BaseException | None = None
+
+    def result(self) -> T_co:
+        """Return the result, or raise the exception."""
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]  # None only where that is the result
+
+
+async def as_outcome(call: Callable[[], Awaitable[T]]) -> Outcome[T]:
+    """Make a call in its own asyncio task, and return the exception that it raises as data.
+
+    Otherwise SystemExit and KeyboardInterrupt would end the event loop: asyncio raises them out of it at once. The call
+    is made here, as a task that is cancelled before it begins would leave a coroutine that is never awaited.
+    """
+    try:
+        return Outcome(await call())
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the caller raises it again
+        reraise_interrupt(error)
+        return Outcome(error=error)
 
 
 class Threads:
@@ -57,7 +88,7 @@ class Threads:
 
 
 class Calls(Threads):
-    """The calls of agents that one thread waits for. They end with the attempt, as a waiting thread cannot be ended.
+    """The calls on the event loop that a thread waits for. They end with the attempt: a waiting thread cannot be ended.
 
     It is also the pool of the functions that they call in threads: the waiting threads could occupy the run's pool.
     """

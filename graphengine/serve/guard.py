@@ -53,6 +53,9 @@ SIGNED: Final = "graphengine.signed"
 SESSION: Final = "/api/session"
 """Where a page swaps the token for the cookie, and learns whether it has one."""
 
+PAGES: Final = "/pages/"
+"""Where a service has the files of a front end."""
+
 _READS: Final = ("GET", "HEAD")
 _BODY_SECONDS: Final = 30.0
 _STARTS: Final = re.compile(r"/graphs/[^/]+/runs")
@@ -158,16 +161,19 @@ class TokenAccess(Access):
         token: What `Authorization: Bearer …` must have.
         webhook_key: The key of webhooks' signatures; None if signatures are not accepted.
         body_bytes: The largest body of a request.
+        has_pages: Whether the files below `PAGES` are read without the token: pages get it in the URL's fragment.
     """
 
     token: str = field(repr=False)
     webhook_key: bytes | None = field(default=None, repr=False)
     body_bytes: int = BODY_BYTES
+    has_pages: bool = False
     send_less: ClassVar[str] = "send less, or start the service with a larger --body-bytes"
 
     def check(self, scope: Scope, headers: Headers) -> None:
-        """Check the token of a request that has no signature; to read /health needs none."""
-        if scope["path"] == "/health" and scope["method"] in _READS:
+        """Check the token of a request that has no signature; to read /health, or pages, needs none."""
+        is_page = self.has_pages and scope["path"].startswith(PAGES)
+        if (scope["path"] == "/health" or is_page) and scope["method"] in _READS:
             return
         if not self._is_by_signature(headers):
             scheme, _, token = headers.get("authorization", "").partition(" ")
@@ -257,4 +263,4 @@ class PageAccess(Access):
         return answer
 
 
-__all__ = ["SESSION", "SIGNED", "AccessMiddleware", "PageAccess", "TokenAccess"]
+__all__ = ["PAGES", "SESSION", "SIGNED", "AccessMiddleware", "PageAccess", "TokenAccess"]

@@ -17,6 +17,7 @@ from typing import (
     Literal,
     NotRequired,
     Required,
+    TypeVar,
     Union,
     get_args,
     get_origin,
@@ -30,16 +31,19 @@ from pydantic_core import from_json
 from graphengine.state.json_values import DEEPEST, check_depth
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from graphengine.state.json_values import Op
+
+T = TypeVar("T")
 
 encode: Final = msgspec.json.Encoder().encode
 _plain: Final = msgspec.json.Decoder(list[Any]).decode
 _items: Final = msgspec.json.Decoder(list[Raw]).decode
 _keys: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
-_LARGE: Final = 1 << 16
+LARGE: Final = 1 << 16
+"""The bytes of JSON from which it matters how a value is made."""
 
 _OPENING: Final = (b"[", b"{")
 _CONTAINERS: Final = (list, dict)
@@ -109,6 +113,17 @@ def opened_ops(ops: Sequence[Op]) -> Sequence[Op]:
     return ops
 
 
+def decoded(decode: Callable[[bytes], T], body: bytes) -> T:
+    """Return the value that a decoder makes of JSON."""
+    if len(body) < LARGE or not gc.isenabled():
+        return decode(body)
+    gc.disable()  # it makes many objects and no garbage, which Python would search for again and again
+    try:
+        return decode(body)
+    finally:
+        gc.enable()
+
+
 class Exact:
     """The codec of a type of JSON values: lists, dicts with text keys, TypedDicts, texts, numbers, booleans, None.
 
@@ -129,13 +144,7 @@ class Exact:
         Raises:
             MsgspecError: It is not of the type.
         """
-        if len(body) < _LARGE or not gc.isenabled():
-            return self._decode(body)
-        gc.disable()  # it makes many objects and no garbage, which Python would search for again and again
-        try:
-            return self._decode(body)
-        finally:
-            gc.enable()
+        return decoded(self._decode, body)
 
     def take(self, value: object) -> tuple[bytes, object] | None:
         """Return a value's JSON and the value read back from it; None if it is not exactly of the type."""
@@ -161,7 +170,8 @@ def codec_of(annotation: object) -> Exact | None:
 
 @functools.cache
 def _codec(annotation: object) -> Exact | None:
-    if any(_is_container(member) for member in _members(annotation)) and _is_exact(annotation):
+    has_lists = any(member in (Any, object) or _is_container(member) for member in _members(annotation))
+    if has_lists and _is_exact(annotation):
         items = [_item(member) for member in _members(annotation)]
         return Exact(msgspec.json.Decoder(annotation), frozenset(kind for item in items for kind in _open(item)))
     return None
@@ -169,7 +179,9 @@ def _codec(annotation: object) -> Exact | None:
 
 def _item(annotation: object) -> object:
     """Return the type of a list's items; None if it is no list."""
-    return Any if annotation is list else get_args(annotation)[0] if get_origin(annotation) is list else None
+    if annotation in (list, Any, object):
+        return Any
+    return get_args(annotation)[0] if get_origin(annotation) is list else None
 
 
 def _open(annotation: object) -> Sequence[type]:

@@ -10,6 +10,7 @@ import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -27,11 +28,11 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import InvalidUpdate, NotRecordable
 from graphengine.reducers import Replace
-from graphengine.state.encoded import encode, items_of, keys_of, record_of
+from graphengine.state.encoded import LARGE, decoded, encode, items_of, keys_of, record_of
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import clipped, parsed
 from graphengine.state.secret import HIDDEN
-from graphengine.state.update import Items, Put, Puts, RecordedUpdate
+from graphengine.state.update import Items, Put, Puts, RecordedUpdate, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from graphengine.state.encoded import Exact
     from graphengine.state.field_from_model import FieldModels
+    from graphengine.state.immutable import ExactModels
     from graphengine.state.json_values import JsonValue, Op
     from graphengine.state.secret import Cipher
     from graphengine.state.view import View
@@ -82,6 +84,7 @@ class FieldType:
         secret: Whether its record is encrypted and its value is never shown.
         cipher: The cipher that encrypts it, once the graph is compiled.
         exact: The codec of its lists or dicts of JSON values, which need no other validation; else None.
+        exact_models: Its type, if that decides that the JSON of its models reads back as an equal value; else None.
     """
 
     name: str
@@ -104,6 +107,7 @@ class FieldType:
     secret: bool = False
     cipher: Cipher | None = None
     exact: Exact | None = None
+    exact_models: ExactModels | None = None
 
     def validate(self, value: object, view: View) -> object:
         """Return the value validated as the field's type.
@@ -145,8 +149,8 @@ class FieldType:
             return None
         return None
 
-    def take(self, value: object, view: View) -> tuple[Any, object]:
-        """Validate a value. Return its record, and the typed value read back from that record.
+    def take(self, value: object, view: View, *, later: bool = False) -> tuple[Any, object]:
+        """Validate a value. Return its record, and the typed value read back from that record, or an `Unread` one.
 
         A value that the node passes on keeps its record, if it is the very object that it read, or a list of such.
 
@@ -165,10 +169,15 @@ class FieldType:
                 if len(body) > LONG:
                     view.weight += len(body) + _AROUND
                 return Raw(body), typed
-        return self.record(self.validate(value, view), view)
+        return self.record(self.validate(value, view), view, later=later)
 
-    def record(self, value: object, view: View) -> tuple[Any, object]:
+    def record(self, value: object, view: View, *, later: bool = False) -> tuple[Any, object]:
         """Return the record of a valid value, and the typed value read back from that record.
+
+        Args:
+            value: The value.
+            view: The view of the frame.
+            later: Whether that can be an `Unread` one, if it is large, and certain to be equal.
 
         Raises:
             NotRecordable: The value read back differs, or JSON cannot carry the value.
@@ -179,12 +188,13 @@ class FieldType:
             return value, value
         try:
             whole = self._dump(value)
-            back = self._load(whole, view)
             body = self._inner(whole)
-            record = record_of(body)
+            is_proven = len(body) >= LARGE and self.exact_models is not None and self.exact_models.proves(value, whole)
+            record = Raw(body) if is_proven else record_of(body)  # a type has no more levels than its text
+            back = Unread(record) if is_proven and later else self._load(whole, view)
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             raise self._uncarried(value, error) from (None if self.secret else error)
-        if back != value:
+        if not is_proven and back != value:
             raise self._changed(back, value)
         if len(body) > LONG:
             view.weight += 2 * len(body) + _AROUND if self.secret else len(body) + _AROUND
@@ -263,7 +273,7 @@ class FieldType:
         replaced = isinstance(update, Replace)
         value = update.value if isinstance(update, Replace) else update
         if replaced or self.reducer is None:
-            record, typed = self.take(value, view)
+            record, typed = self.take(value, view, later=True)
             return ("set", self.name, record), typed
         if self.operation in ("append", "extend", "merge") and not self.constrained:
             return self._part(view, value)
@@ -510,7 +520,8 @@ class FieldType:
         the type from a serialiser's output).
         """
         try:
-            made = self.models.single.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+            read = self.models.single.__pydantic_validator__.validate_json
+            made = decoded(partial(read, by_name=True, by_alias=False), body)
         except ValidationError:
             if not self.own:
                 raise

@@ -24,7 +24,7 @@ from pydantic.fields import FieldInfo
 from graphengine.reducers import OPERATIONS, maximum
 from graphengine.state.encoded import codec_of
 from graphengine.state.field import FieldType
-from graphengine.state.immutable import is_immutable
+from graphengine.state.immutable import EXACT_CONFIG, exact_models, is_immutable
 from graphengine.state.path import members
 from graphengine.state.secret import Secret, is_secret, revealed
 
@@ -39,22 +39,6 @@ _VALIDATORS: Final[dict[str, Callable[..., object]]] = {
     "wrap": WrapValidator,
     "plain": PlainValidator,
 }
-
-_EXACT_CONFIG: Final = frozenset(
-    (
-        "arbitrary_types_allowed",
-        "extra",
-        "frozen",
-        "populate_by_name",
-        "protected_namespaces",
-        "title",
-        "use_attribute_docstrings",
-        "validate_assignment",
-        "validate_by_alias",
-        "validate_by_name",
-    )
-)
-"""Settings of a state that do not change how its JSON values are validated and written."""
 
 _CONTAINERS: Final = {"append": (list,), "extend": (list,), "merge": (dict,), "add": (int, float)}
 
@@ -100,7 +84,8 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
     if operation and sum(kind in _CONTAINERS[operation] for kind in kinds) != 1:
         operation = None  # with several list types, an item alone does not show which of them it belongs to
     scalar = plain and all(m in (*_PLAIN, type(None), None) for m in members(annotation))
-    exact = codec_of(annotation) if plain and _EXACT_CONFIG.issuperset(model.model_config) else None
+    by_type = plain and EXACT_CONFIG.issuperset(model.model_config)
+    exact = codec_of(annotation) if by_type else None
     if not scalar and exact is None:
         models.make()  # so that a type for which pydantic has no model is reported at compile
     return FieldType(
@@ -123,6 +108,7 @@ def field_type(model: type[BaseModel], name: str, info: FieldInfo) -> FieldType:
         immutable=is_immutable(annotation),
         secret=secret,
         exact=exact,
+        exact_models=exact_models(annotation) if by_type and exact is None else None,
     )
 
 

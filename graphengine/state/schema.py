@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from functools import partial
 from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
@@ -33,9 +34,10 @@ from typing_extensions import is_typeddict
 
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.state.declared import declared_of, given_in, is_state
-from graphengine.state.encoded import body_of, encode, keys_of, record_of
+from graphengine.state.encoded import body_of, decoded, encode, keys_of, record_of
 from graphengine.state.field import LONG, FieldType, explain, holding, is_plain, weight_of, why
 from graphengine.state.field_from_model import field_type
+from graphengine.state.immutable import has_own_code
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import check_depth
 from graphengine.state.path import LISTED, nearest, unknown_fields
@@ -49,8 +51,6 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-_CODE: Final = ("__init__", "__eq__", "__get_pydantic_core_schema__", "model_construct", "model_post_init")
-"""Methods of a model that can change what is read back from the record of an instance, or how the two are compared."""
 _SMALL: Final = 1 << 62  # every JSON reader accepts ints below this
 
 
@@ -107,8 +107,9 @@ class StateType(Generic[S]):
         adds = (
             decorators.model_serializers or model.__private_attributes__ or model.model_config.get("extra") == "allow"
         )
-        own_code = any(name in vars(kind) for kind in model.__mro__[: model.__mro__.index(BaseModel)] for name in _CODE)
-        made.plain = not (made.whole or adds or own_code) and all(field.plain for field in made.fields.values())
+        made.plain = not (made.whole or adds or has_own_code(model)) and all(
+            field.plain for field in made.fields.values()
+        )
         return made
 
     def initial(self, given: S | Mapping[str, object], where: str) -> Initial:
@@ -129,7 +130,8 @@ class StateType(Generic[S]):
             body = self.model.__pydantic_serializer__.to_json(
                 instance, by_alias=False, round_trip=True, warnings="error"
             )
-            back = self.model.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
+            validate = partial(self.model.__pydantic_validator__.validate_json, by_name=True, by_alias=False)
+            back = decoded(validate, body)
             check_depth(body)
             typed = {name: back.__dict__[name] for name in self.fields}
             records = (

@@ -1,14 +1,17 @@
-"""Updates of a field other than a plain value: keys of it, several items at once, an update recorded before."""
+"""Updates of a field other than a plain value: keys of it, several items at once, an update recorded before.
+
+Also the place of a typed value that is built when it is read first.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.state.json_values import Op
+    from graphengine.state.json_values import JsonValue, Op
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +52,20 @@ class RecordedUpdate:
 
     op: Op
     typed: object = None
+
+
+UNREAD: Final = object()
+"""In place of a value that nothing has read."""
+
+
+@dataclass(slots=True)
+class Unread:
+    """The typed value of a large record, which is built when it is first read.
+
+    Attributes:
+        record: The record.
+        value: What was built.
+    """
+
+    record: JsonValue
+    value: object = UNREAD

@@ -16,6 +16,7 @@ from msgspec import Raw, Struct
 
 from graphengine.state.encoded import body_of, encode, items_of, keys_of
 from graphengine.state.path import walk
+from graphengine.state.update import Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -272,6 +273,9 @@ class View(Struct, eq=False):
     def get(self, name: str) -> object:
         """Return the typed value of a field, including the updates of this step."""
         if name in self._new:
+            found = self._new[name]
+            if type(found) is Unread:
+                found.value = self._new[name] = self._state.fields[name].build(found.record, self)
             return self._new[name]
         if name in self._items:
             self._new[name] = [*(self.before(name) or ()), *self._items[name]]  # type: ignore[misc]
@@ -362,7 +366,7 @@ class View(Struct, eq=False):
     def add_items(self, name: str, items: Sequence[object]) -> None:
         """Append items to a list field without reading it."""
         if name in self._new:
-            self._new[name] = [*(self._new[name] or ()), *items]  # type: ignore[misc]
+            self._new[name] = [*(self.get(name) or ()), *items]  # type: ignore[misc]
         else:
             self._items = {**self._items, name: [*self._items.get(name, ()), *items]}
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.budget import AgentsOfRun
-from graphengine.engine.events import AnswerArrived, MessageCame, NodeFinished, WorkDone
+from graphengine.engine.events import AnswerArrived, MessageCame, NodeFailed, NodeFinished, WorkDone
+from graphengine.engine.redaction import Redactor
 from graphengine.engine.session import Session, in_memory
-from graphengine.engine.steps import Item, Node, Refused, failure_of, path_of
+from graphengine.engine.steps import Item, Node, Refused, failure_of
 from graphengine.errors import InputError
 from graphengine.graph.elsewhere import with_our_keywords
 from graphengine.graph.options import Sizes
@@ -26,11 +27,10 @@ from graphengine.history.usage import usage_from
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
 from graphengine.runner.arguments import plan_of
-from graphengine.runner.attempt import TaskRunner
-from graphengine.runner.context import NodeServices
+from graphengine.runner.attempt import Attempt
 from graphengine.runner.followers import Audience, Following
 from graphengine.runner.resources import Resources
-from graphengine.runner.scope import CURRENT
+from graphengine.runner.scope import CURRENT, AttemptFacts, NodeServices
 from graphengine.runner.threads import Threads
 from graphengine.state.json_values import as_record
 from graphengine.state.view import View
@@ -54,12 +54,11 @@ if TYPE_CHECKING:
 
     from graphengine.agents.model_routing import GivenModels
     from graphengine.api.graph import Graph
-    from graphengine.engine.events import Event, NodeFailed
+    from graphengine.engine.events import Event
     from graphengine.engine.snapshot import Task
     from graphengine.engine.steps import Decided, WaitRecord
     from graphengine.graph.effect import Effects
     from graphengine.runner.clock import Clock
-    from graphengine.runner.context import Context
     from graphengine.runner.result import PastRun
     from graphengine.state.json_values import JsonValue
 
@@ -157,7 +156,8 @@ class _Alone:
         self._moves = clock if isinstance(clock, FakeClock) and clock.jumps else None
         self._answers = _Answers(answers)
         self._topics = messages
-        self._task = asyncio.current_task()
+        self._task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._raised: dict[str, BaseException] = {}
         self.audience = Audience()
         self._threads = Threads()
         self._resources: Resources | None = None
@@ -173,7 +173,9 @@ class _Alone:
         self._check_names(resources)
         services = NodeServices(
             run=self._session,
+            run_id=stage.snapshot.run_id,
             host=self,
+            guard=Redactor(stage.plan, stage.snapshot) if stage.plan.secret else None,
             resources=await resources.of_nest(stage.plan),
             following=Following([AgentsOfRun(self._models, None, stage.snapshot)]),
             threads=self._threads,
@@ -182,7 +184,6 @@ class _Alone:
             past=_no_runs,
             effects=self._effects,
         )
-        tasks = _Attempts(services)
         for topic, payloads in self._topics.items():
             for payload in payloads:
                 record = as_record(payload, f"the message for {topic}")
@@ -190,13 +191,13 @@ class _Alone:
         frame = stage.frame
         for key, value in self.known.items():
             now, name = self._clock.now(), key.partition("|")[0]
-            self._decide(WorkDone(frame.id, stage.node.name, frame.visit, frame.attempt, now, now, key, name, value))
+            self._decide(WorkDone(frame.attempt_id, now, now, key, name, value))
         outer = CURRENT.set(CURRENT.get())
         try:
-            step = await self._to_the_end(tasks)
+            step = await self._to_the_end(services)
         finally:
             CURRENT.reset(outer)
-        return self._waiting() if step is None else self._done(step, tasks)
+        return self._waiting() if step is None else self._done(step)
 
     async def close(self) -> None:
         """Release its resources."""
@@ -215,7 +216,7 @@ class _Alone:
             error.where = error.where.replace("Runner(", "run_node(")
             raise
 
-    async def _to_the_end(self, tasks: _Attempts) -> Decided | None:
+    async def _to_the_end(self, services: NodeServices) -> Decided | None:
         """Return the step that ends the node's attempt; None if it waits."""
         frame, node = self._stage.frame.id, self._stage.node.name
         step: Decided | None = None
@@ -229,10 +230,14 @@ class _Alone:
                 continue
             if task.due > self._clock.now():
                 await self._sleep(task.due)
-            event = await tasks.run(task)
+            attempt = Attempt(task, services)
+            attempt.within, attempt.state = self._task, "running"
+            event = attempt.moved() or await attempt.run()
             if event is None:
                 continue
-            if isinstance(event, NodeFinished) and (event.frame, event.node) == (frame, node):
+            if isinstance(event, NodeFailed) and event.error.raised is not None:
+                self._raised[attempt.path] = event.error.raised
+            if isinstance(event, NodeFinished) and (event.id.frame, event.id.node) == (frame, node):
                 self.returned = event.result
             step = self._decide(event)
         return step
@@ -293,10 +298,10 @@ class _Alone:
 
     # The result.
 
-    def _done(self, step: Decided, tasks: _Attempts) -> Done[Any]:
+    def _done(self, step: Decided) -> Done[Any]:
         ended = step.data
         if not isinstance(ended, Node) or ended.fallback:  # an item is a node too
-            raise self._failure(step, tasks)
+            raise self._failure(step)
         edge, no_edge = edge_of(ended) if step.kind == "node" else (None, "")
         stage = self._stage
         view = View(stage.inner.state, stage.frame)
@@ -329,17 +334,17 @@ class _Alone:
             **more,
         )
 
-    def _failure(self, step: Decided, tasks: _Attempts) -> BaseException:
+    def _failure(self, step: Decided) -> BaseException:
         """Return the exception of a failed node: its own, or that of its invalid update."""
         failure = failure_of(step)
         if failure is None:
             message = f"step {step.seq} records no failure"
             raise ValueError(message)
-        raised = tasks.raised.get(failure.path)
+        raised = self._raised.get(failure.path)
         error = raised if raised is not None else error_of(failure)
         return with_notes(error, facts(self._stage, step, self._models.asked, self.returned, raised=raised))
 
-    # The interface that the node's context uses: `graphengine.runner.context.Host`.
+    # The interface that the node's context uses: `graphengine.runner.scope.Host`.
 
     is_halting = False
     wrote_at = 0.0
@@ -354,13 +359,9 @@ class _Alone:
     async def check_owned(self) -> None:
         """Do nothing: there is no store that another process could open."""
 
-    def note_cut_off(self, frame: str, path: str, spent: object) -> bool:  # noqa: ARG002 - no run drives it
+    def note_cut_off(self, attempt: AttemptFacts) -> bool:  # noqa: ARG002 - no run drives it
         """Return the test's cancellation: the node has none of its own."""
         return True
-
-    def task_of(self, frame: str) -> asyncio.Task[Any] | None:  # noqa: ARG002 - one runs at a time
-        """Return the task in which everything runs."""
-        return self._task
 
     def emitted(self, path: str, data: object) -> None:  # noqa: ARG002 - it is this node, or one in it
         """Keep what a node emits."""
@@ -372,20 +373,6 @@ class _Alone:
         if isinstance(event, WorkDone):
             agent, model = (event.by["agent"], event.by["model"]) if event.by is not None else ("", "")
             self.work.append(RecordedCall(event.name, event.value, agent, model))
-
-
-class _Attempts(TaskRunner):
-    """Runs tasks, and keeps the exceptions that nodes raise, by path."""
-
-    __slots__ = ("raised",)
-
-    def __init__(self, services: NodeServices) -> None:
-        super().__init__(services)
-        self.raised: dict[str, BaseException] = {}
-
-    def _failed(self, task: Task, began: float, error: BaseException, context: Context, choice: str) -> NodeFailed:
-        self.raised[path_of(task.frame, task.node)] = error
-        return super()._failed(task, began, error, context, choice)
 
 
 _NO_ANSWERS: Final = object()

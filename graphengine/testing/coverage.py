@@ -129,6 +129,16 @@ class EdgeCoverage:
         """The covered share of all edges and conditions, in percent; 100 if there are none."""
         return _percent(*self._total())
 
+    @property
+    def edges(self) -> Mapping[str, bool]:
+        """Every edge in words, with the name of its graph, and whether it was taken."""
+        return {
+            f"{shape.graph}: {unit.edge}": (unit.place, unit.held) in self._seen[shape]
+            for shape in self._shapes()
+            for unit in shape.units
+            if not unit.part
+        }
+
     def report(self) -> str:
         """Return the lines of the report: what was never taken, graph by graph."""
         lines: list[str] = []

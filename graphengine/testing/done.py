@@ -12,7 +12,7 @@ from graphengine.models.scripted import OffScript, shortened, shown
 from graphengine.reducers import Replace
 from graphengine.state.encoded import opened_ops
 from graphengine.state.field import type_name
-from graphengine.state.update import Items, Put, Puts
+from graphengine.state.update import Items, Put, Puts, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -137,13 +137,13 @@ def update_of(step: Decided, after: Callable[[str], object], *, mapped: bool) ->
     """
     found: dict[str, Any] = {}
     ops = opened_ops(step.update)
-    values = [_value_of(op, after) for op in ops] if step.typed is None else step.typed
-    for op, typed in zip(ops, values, strict=True):
+    for op, made in zip(ops, step.typed if step.typed is not None else [None] * len(ops), strict=True):
+        typed: Any = _value_of(op, after) if step.typed is None or type(made) is Unread else made
         kind, name = op[0], op[1]
         if kind in ("add", "reduce"):
             found[name] = [*found.get(name, []), op[2]] if mapped else op[2]
         elif kind in ("merge", "put", "grow") and name in found:
-            found[name] = {**found[name], **typed}  # type: ignore[dict-item]
+            found[name] = {**found[name], **typed}
         else:
             found[name] = typed
     return found

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from graphengine.engine.events import NodeFailed
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.redaction import Redactor
-from graphengine.engine.steps import path_of
 from graphengine.models.hiding import hidden
 from graphengine.models.scripted import shortened, shown
-from graphengine.runner.attempt import TaskRunner
+from graphengine.runner.attempt import Attempt
 from graphengine.state.encoded import opened
 from graphengine.state.secret import HIDDEN
 from graphengine.testing.stage import RUN_ID
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from graphengine.agents.conversation import Conversation
     from graphengine.engine.events import Event
     from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Frame, Snapshot, Task
+    from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.models.base import Request
     from graphengine.state.json_values import JsonValue
 
@@ -65,19 +64,19 @@ def sections(test: str) -> list[tuple[str, str]]:
 
 
 def _wrap_run() -> None:
-    run = TaskRunner.run
+    run = Attempt.run
 
-    async def noting(tasks: TaskRunner, task: Task) -> Event | None:
+    async def noting(attempt: Attempt) -> Event | None:
         if len(_failed) >= KEPT:
-            return await run(tasks, task)
+            return await run(attempt)
         asked: list[Request] = []
         _ASKED.set(asked)  # never reset: each task sets its own, and an abandoned one can end in any context
-        event = await run(tasks, task)
-        if isinstance(event, NodeFailed) and tasks._snapshot.run_id != RUN_ID:  # noqa: SLF001 - run_node reports its own
-            _failed.append(_report(tasks, event, asked))
+        event = await run(attempt)
+        if isinstance(event, NodeFailed) and attempt.services.run_id != RUN_ID:  # run_node reports its own
+            _failed.append(_report(attempt, event, asked))
         return event
 
-    TaskRunner.run = cast("Any", noting)  # type: ignore[method-assign]
+    Attempt.run = cast("Any", noting)  # type: ignore[method-assign]
 
 
 def _wrap_requests(conversation: type[Conversation[Any]]) -> None:
@@ -93,11 +92,11 @@ def _wrap_requests(conversation: type[Conversation[Any]]) -> None:
     conversation._request = noting  # type: ignore[method-assign]  # noqa: SLF001
 
 
-def _report(tasks: TaskRunner, event: NodeFailed, asked: list[Request]) -> tuple[str, str]:
+def _report(attempt: Attempt, event: NodeFailed, asked: list[Request]) -> tuple[str, str]:
     """Return the title and the text of one failure."""
-    plan, snapshot = tasks._plan, tasks._snapshot  # noqa: SLF001 - needed only here
-    path = path_of(event.frame, event.node)
-    where = f"visit {event.visit}, attempt {event.attempt}, after step {snapshot.seq} of run {snapshot.run_id}"
+    plan, snapshot = attempt.services.run.plan, attempt.services.run.snapshot
+    path = attempt.path
+    where = f"visit {event.id.visit}, attempt {event.id.attempt}, after step {snapshot.seq} of run {snapshot.run_id}"
     return f"graphengine: node {path} failed ({where})", "\n".join(_lines(plan, snapshot, event, asked))
 
 
@@ -110,7 +109,7 @@ def _lines(plan: Plan[Any], snapshot: Snapshot, event: NodeFailed, asked: list[R
     yield shortened(hide(f"{error.kind}: {error.message}"), _MESSAGE)
     if error.repair:
         yield hide(f"repair: {error.repair}")
-    frame = snapshot.frames.get(event.frame)
+    frame = snapshot.frames.get(event.id.frame)
     if frame is not None:
         inner = plan_of(plan, frame)
         yield "what it saw:"

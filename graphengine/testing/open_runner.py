@@ -10,7 +10,7 @@ from graphengine.agents.model_routing import by_agent
 from graphengine.api.runner import Runner
 from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
-from graphengine.runner.lives import Lives
+from graphengine.runner.life import Lives
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

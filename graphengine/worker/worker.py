@@ -149,6 +149,7 @@ class Worker:
         self._is_alone = False  # one of them is driven
         self._ticker = Ticker(runner, self._graphs)
         self._stopping = asyncio.Event()
+        self._looking = asyncio.Event()
         self._polled_at: float | None = None  # the last poll that succeeded
         self._trouble: StoreError | None = None  # why the last poll failed
         self._heard = 0  # announcements of the store
@@ -200,6 +201,10 @@ class Worker:
         queues = None if self._queues is None else list(self._queues)
         await self._runner.store.open()
         await self._runner.store.set_role({**facts, "queues": queues})
+
+    def look(self) -> None:
+        """Look for due runs at once, before the store announces them: what this process has just made due is for it."""
+        self._looking.set()
 
     def stop(self) -> None:
         """Request its end: nodes in flight finish and are recorded, then the runs are released unchanged."""
@@ -253,13 +258,14 @@ class Worker:
     async def _wait_for_poll(self) -> None:
         """Wait until the next poll: a run has ended, the poll's time is over or cut short, or the worker must stop."""
         clock = self._clock
-        waker = asyncio.ensure_future(self._stopping.wait())
-        waiting: list[asyncio.Future[Any]] = [waker, *self._driven.values()]
+        wakers = [asyncio.ensure_future(event.wait()) for event in (self._stopping, self._looking)]
+        waiting: list[asyncio.Future[Any]] = [*wakers, *self._driven.values()]
         if len(self._driven) < self._concurrency:
             waiting.append(asyncio.ensure_future(clock.sleep_until(clock.now() + self._poll_seconds)))
             waiting.append(asyncio.ensure_future(self._hear()))
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            self._looking.clear()
         finally:
             own = [each for each in waiting if each not in self._driven.values()]
             for each in own:

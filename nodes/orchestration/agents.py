@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, WithJsonSchema
 
 from graphengine import Agent, Settings, TextFile
+from graphengine.agents import bare_markdown
 from graphengine.agents.prompts import DATA_NOTE, block, labelled
 from graphengine.patterns import Outcome, Step
 from graphengine.reducers import Replace
-from nodes.citing import bare, best_brief, check_brief, marked
+from nodes.citing import best, check_brief, marked
 from nodes.orchestration.workers import DUTIES, findings_in
 
 
@@ -136,8 +137,8 @@ synthesiser = Agent(
         "be done and why, if anything. Answer with the text alone.\n" + DATA_NOTE
     ),
     prompt=ask_about_results,
-    guards=[bare],
+    guards=[bare_markdown],
     check=check_answer,
-    best_effort=best_brief,
+    best_effort=best,
     settings=Settings(max_tokens=8_192),
 )

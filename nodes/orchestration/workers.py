@@ -6,11 +6,12 @@ Findings pass from one to the next as lines, `[file:line] sentence`, and a text 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from graphengine import Agent, Node, Retry, Settings, TextFile
+from graphengine import Agent, Node, Settings, TextFile
+from graphengine.agents import bare_markdown
 from graphengine.agents.prompts import DATA_NOTE, labelled
-from graphengine.models.errors import ModelTransient
-from nodes.citing import Passage, bare, best_brief, check_brief, lines_of, located, marked
+from nodes.citing import Passage, best, check_brief, lines_of, located, marked
 from nodes.review.agents import length, research
+from nodes.tasks import AGAIN
 
 DUTIES: Mapping[str, str] = {  # what a planner reads of a worker, and the worker of itself
     "researcher": "finds statements on its step, each with its place; a step that names sources by their paths is for "
@@ -72,14 +73,9 @@ def worker(name: str, max_tokens: int) -> Agent[str]:
     return Agent(name, system=system, prompt=ask, settings=Settings(max_tokens=max_tokens))
 
 
-_AGAIN = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
-_JOB = {"job": "task"}  # in a step, `task` is the step's own
+writer = worker("writer", 8_192).but(guards=[bare_markdown], check=check_text, best_effort=best)
+_AGENTS = [worker("coder", 4_096), writer, worker("reviewer", 2_048), worker("summarizer", 1_024)]
 WORKERS: Mapping[str, Node] = {
-    "researcher": Node(look_up, retry=_AGAIN),
-    "coder": Node(worker("coder", 4_096), inputs=_JOB, retry=_AGAIN),
-    "writer": Node(
-        worker("writer", 8_192).but(guards=[bare], check=check_text, best_effort=best_brief), inputs=_JOB, retry=_AGAIN
-    ),
-    "reviewer": Node(worker("reviewer", 2_048), inputs=_JOB, retry=_AGAIN),
-    "summarizer": Node(worker("summarizer", 1_024), inputs=_JOB, retry=_AGAIN),
+    "researcher": Node(look_up, retry=AGAIN),
+    **{agent.name: Node(agent, inputs={"job": "task"}, retry=AGAIN) for agent in _AGENTS},  # `task` is the step's own
 }

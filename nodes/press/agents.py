@@ -9,39 +9,33 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from graphengine import Agent, Failure, Retry, Settings, TextFile
+from graphengine import Agent, Failure, Settings
+from graphengine.agents import bare_markdown
 from graphengine.agents.prompts import DATA_NOTE
 from graphengine.graph.definition import Node, Writes
-from graphengine.models.errors import ModelTransient
-from nodes.citing import Passage, bare, claims, located, marked, size
+from nodes.citing import Passage, claims, located, marked, refuse, size
 from nodes.press.publishing import CHARACTERS, TAGS, Listing, Post, post_of
 from nodes.review import agents as review
 from nodes.review.offline import research
+from nodes.tasks import AGAIN, Task, models
 
 LONGER: Final = 1.1  # an editor that adds more than a tenth is writing
 SLACK_WORDS: Final = 20  # but a short text can need another sentence
 SHORTER: Final = 0.4  # an editor that keeps less than this has lost something
 KEPT: Final = 0.5  # of the places cited before; a cut can remove the others
-AGAIN: Final = Retry(attempts=3, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
-MODELS = {  # cheap ones for the work, a strong one for the text
-    "default": {"*": "placeholder"},
-    "anthropic": {"*": "anthropic:claude-haiku-5-5", "writer": "anthropic:claude-opus-5-5"},
-    "openai": {"*": "openai:gpt-5-mini", "writer": "openai:gpt-6.1-sol"},
-}
+MODELS = models("writer")  # cheap ones for the work, a strong one for the text
 
 
-class Piece(BaseModel):
+class Piece(Task):
     """A piece: the order, and what each stage has added."""
 
-    task: str = Field(min_length=1, pattern=r"\S")
-    sources: list[TextFile] = []  # without any, what a model finds on the web, or knows
     word_budget: int = Field(default=400, ge=100)
-    findings: list[Passage] = []
+    findings: list[Passage] = Field(default=[])
     draft: str = ""  # first the writer's, then the editor's
-    reviews: list[review.Review] = []  # what a person wants to be changed
-    changes: list[str] = []  # by the editor
+    reviews: list[review.Review] = Field(default=[])  # what a person wants to be changed
+    changes: list[str] = Field(default=[])  # by the editor
     output: str = ""  # the draft with a note on what rests on no source
-    posts: list[str] = []  # the files of those that are there already
+    posts: list[str] = Field(default=[])  # the files of those that are there already
     post: Post | None = None  # None if it could not be listed
 
 
@@ -66,8 +60,7 @@ def check_edited(edited: Edited, draft: str, findings: Sequence[Passage]) -> Non
         why.append(f"the draft does not cite {', '.join(new)}: add no claims")
     if len(now) < KEPT * len(cited):
         why.append(f"the draft cites {len(cited)} places and this {len(now)}: keep the citations")
-    if why:
-        raise ValueError("This is not the text that was to be edited:\n" + "\n".join(f"- {each}" for each in why))
+    refuse("This is not the text that was to be edited:", why)
 
 
 def check_listing(listing: Listing, draft: str, findings: Sequence[Passage]) -> None:
@@ -81,8 +74,7 @@ def check_listing(listing: Listing, draft: str, findings: Sequence[Passage]) -> 
     shown = " ".join([listing.title, listing.description, *listing.tags])
     if named := [file for place in _places(draft, findings) if (file := place.rpartition(":")[0]) and file in shown]:
         why.append(f"readers do not have {named[0]}: name no file")
-    if why:
-        raise ValueError("This is no listing:\n" + "\n".join(f"- {each}" for each in why))
+    refuse("This is no listing:", why)
 
 
 def _places(text: str, findings: Sequence[Passage]) -> set[str]:
@@ -116,7 +108,7 @@ editor = Agent(
     ),
     prompt="{draft}",
     output=Edited,
-    guards=[bare],
+    guards=[bare_markdown],
     check=check_edited,
     settings=Settings(max_tokens=4_096, cache=True),
 )

@@ -7,9 +7,10 @@ sees what was found, each passage once as a line of text, and no source.
 from collections.abc import Sequence
 
 from graphengine import Agent, Settings
+from graphengine.agents import bare_markdown
 from graphengine.agents.prompts import DATA_NOTE, block
 from graphengine.patterns.outcomes import Outcome
-from nodes.citing import Passage, Quotations, bare, best_brief, check_brief, lines_of
+from nodes.citing import Passage, Quotations, best, check_brief, lines_of
 from nodes.review.agents import length, researcher
 
 
@@ -62,8 +63,8 @@ merger = Agent(
         "Answer with the report alone.\n" + DATA_NOTE
     ),
     prompt=ask_merger,
-    guards=[bare],
+    guards=[bare_markdown],
     check=check_merged,
-    best_effort=best_brief,
+    best_effort=best,
     settings=Settings(max_tokens=4_096),
 )

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from graphengine import Agent, Settings, TextFile
+from graphengine.agents import bare_markdown
 from graphengine.agents.prompts import DATA_NOTE, block
 from graphengine.models import web_search
 from graphengine.models.errors import BadRequest
@@ -17,8 +18,7 @@ from nodes.citing import (
     KNOWLEDGE,
     Passage,
     Quotations,
-    bare,
-    best_brief,
+    best,
     check_brief,
     check_quotations,
     faults,
@@ -156,16 +156,13 @@ searcher = Agent(
     settings=Settings(max_tokens=8_192),
 )
 
-recaller = Agent(
-    "searcher",
+recaller = searcher.but(
     system=(
         "You write down what you know on a task; nothing can be looked up.\n"
         "- `quotations`: ten to thirty short statements that you are sure of, figures and limits included, each with "
         f"`file` {KNOWLEDGE!r}. `notes` name what you do not know.\n" + DATA_NOTE
     ),
-    prompt=ask_searcher,
-    output=Quotations,
-    settings=Settings(max_tokens=8_192),
+    tools=[],
 )
 
 
@@ -203,9 +200,9 @@ writer = Agent(
         "Answer with the brief alone.\n" + DATA_NOTE
     ),
     prompt=ask_writer,
-    guards=[bare],
+    guards=[bare_markdown],
     check=check_brief,
-    best_effort=best_brief,
+    best_effort=best,
     settings=Settings(max_tokens=8_192, cache=True),
 )
 

@@ -14,7 +14,7 @@ from typing import Final
 from graphengine import TextFile
 from graphengine.agents.prompts import block
 from graphengine.models.errors import ModelUnavailable
-from nodes.citing import Passage, Quotations, claims, invented, quoted, refuse, size, without
+from nodes.citing import Passage, Quotations, claims, invented, quoted, refuse_invented, size, without
 from nodes.comparing import doubtful
 from nodes.passages import extract, read
 from nodes.points import Points
@@ -93,7 +93,7 @@ def check_found(found: Quotations, sources: Sequence[TextFile]) -> None:
     Raises:
         ValueError: Some are not; the message names them.
     """
-    refuse(_unread(found.quotations, sources))
+    refuse_invented(_unread(found.quotations, sources))
 
 
 def kept(answers: Sequence[Quotations], sources: Sequence[TextFile]) -> Quotations:

@@ -1,17 +1,17 @@
 """The roles of a writers' room: prompts for a language model. Nothing stands in for one: rules invent no story."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from graphengine import Agent, Settings
+from graphengine.agents import bare_markdown
 from graphengine.agents.prompts import DATA_NOTE, labelled
 from graphengine.patterns import View
-from nodes.citing import bare
+from nodes.citing import best, refuse
 
 MINUTES_OFF = 1  # how much the minutes of the parts can differ from the episode's length
 _PART = re.compile(r"^## .+ \(~?(\d+) ?min(?:ute)?s?\.?\)\W*$", re.MULTILINE)
 _BEAT = re.compile(r"^[-*] .+ \((\w+)(?:: [^()\n]*)?\)\W*$", re.MULTILINE)
-_IN_PARTS = re.compile(r"^\W*(?:act|cold open)\b", re.MULTILINE | re.IGNORECASE)
 
 
 def ask_role(premise: str, tone: str, minutes: int, acts: int, views: Mapping[str, str]) -> str:
@@ -27,25 +27,7 @@ def check_outline(outline: str, minutes: int, acts: int, views: Mapping[str, str
     Raises:
         ValueError: It has some; the message names them.
     """
-    if found := faults(outline, minutes, acts, views):
-        raise ValueError("; ".join(found))
-
-
-def best_outline(outlines: Sequence[str]) -> str:
-    """Return the first of some outlines with faults that has parts.
-
-    Raises:
-        ValueError: None has.
-    """
-    if found := [outline for outline in outlines if is_outline(outline)]:
-        return found[0]
-    message = "none of these is an outline"
-    raise ValueError(message)
-
-
-def is_outline(text: str) -> bool:
-    """Return whether a text has parts, as an outline with faults has and a refusal or a placeholder has not."""
-    return bool(_IN_PARTS.search(text))
+    refuse("This is not the outline that was asked for:", faults(outline, minutes, acts, views))
 
 
 def faults(outline: str, minutes: int, acts: int, views: Mapping[str, str]) -> list[str]:
@@ -116,8 +98,9 @@ outliner = Agent(
         "Answer with the outline alone.\n" + DATA_NOTE
     ),
     prompt=ask_role,
-    guards=[bare],
+    guards=[bare_markdown],
     check=check_outline,
-    best_effort=best_outline,
+    best_effort=best,
+    output_retries=1,  # by a strong model: what one hint does not mend is named
     settings=Settings(max_tokens=8_192),
 )

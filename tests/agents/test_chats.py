@@ -66,6 +66,19 @@ async def test_a_turn_shows_only_its_own_text() -> None:
     assert [event.text for event in shown if isinstance(event, TextDelta)] == ["6"]
 
 
+async def test_a_turn_that_was_cut_off_is_streamed_again(tmp_path: Path) -> None:
+    """A client that repeats its key sees the text of the answer, not only the answer."""
+    runs = tmp_path / "runs.db"
+    async with Runner(runs, models=ScriptedModel(["one", ModelUnavailable("down")])) as runner:
+        await runner.run(ASSISTANT, chat="a", question="1", idempotency_key="1")
+        with pytest.raises(RunFailed):
+            await runner.run(ASSISTANT, chat="a", question="2", idempotency_key="2")
+    async with Runner(runs, models=ScriptedModel(["two words"])) as runner:
+        turn = runner.stream(ASSISTANT, chat="a", question="2", idempotency_key="2")
+        *shown, answer = [event async for event in turn]
+    assert answer == "".join(event.text for event in shown if isinstance(event, TextDelta)) == "two words"
+
+
 async def test_a_question_to_a_person_interrupts_a_turn() -> None:
     """The turn waits; after the answer the conversation is run without inputs."""
     paid: list[str] = []

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from graphengine.agents.errors import BadAnswer, GuardFailed
-from graphengine.agents.guards import Guard, apply_to_value, as_guards, check_text, guard
+from graphengine.agents.guards import Guard, apply_to_value, as_guards, bare_markdown, check_text, guard
 from graphengine.errors import DefinitionError
 
 
@@ -127,3 +127,24 @@ def test_a_value_without_changes_is_the_same_object() -> None:
     """A guard that changes nothing returns the same object."""
     page = Page([Note(text="a", tags={"b"}, **more({"c": "d"}))], {"e": ("f", 1)})
     assert apply_to_value([guard(masked), guard(str)], page) is page
+
+
+TIDES = "# Tides\n\nThey rise."
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (TIDES, TIDES),
+        (f"Here is the brief:\n\n{TIDES}", TIDES),
+        (f"Sure!\n```markdown\n{TIDES}\n```\nAnything else?", TIDES),
+        (f"~~~\n{TIDES}\n~~~", TIDES),
+        ("no title", "no title"),
+        (f"## Not a title\n\n{TIDES}", f"## Not a title\n\n{TIDES}"),
+        (f"```sh\nls\n```\n\n{TIDES}", f"```sh\nls\n```\n\n{TIDES}"),
+        (f"{'word ' * 41}\n{TIDES}", f"{'word ' * 41}\n{TIDES}"),
+    ],
+)
+def test_a_document_loses_what_stands_around_it(text: str, left: str) -> None:
+    """A fence and chatter; nothing else is touched."""
+    assert bare_markdown(text) == left

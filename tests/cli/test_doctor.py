@@ -81,7 +81,7 @@ def test_a_file_that_is_not_a_database_is_refused(ran: Invoke) -> None:
 
 def test_a_database_of_which_nothing_can_be_read_is_refused(ran: Invoke) -> None:
     """Without its first page SQLite opens no file: exit code 5, and the file stays as it is."""
-    content = b"\x00" * 8192 + DATABASE.read_bytes()[8192:]
+    content = b"\x00" * 4096 + DATABASE.read_bytes()[4096:]
     DATABASE.write_bytes(content)
     for words in ((), ("--repair",)):
         refused = ran("doctor", *words)

@@ -44,14 +44,15 @@ def serving(body: bytes) -> Iterator[str]:
 def test_a_task_without_texts_is_refused_with_what_helps(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Before anything else is done: the option for texts, the sets of models, and the server that answers."""
+    """Before the run starts: the option for texts, the sets of models, and the server that answers."""
     with serving(json.dumps({"data": [{"id": "qwen3:8b"}]}).encode()) as address:
         monkeypatch.setattr(models, "SERVERS", {"ollama": address, "gone": "http://127.0.0.1:1/v1"})
         found = invoke("run", LOOP, "--input", "task=Why?", "--store", str(tmp_path / "runs.db"))
-    assert found.exit_code == 1
+    assert found.exit_code == 2
     said = " ".join(found.stderr.split())
-    assert "no sources on 'Why?'" in said
-    assert "--input sources=@FILE.md" in said
+    assert "sources is empty, and rules cannot answer without" in said
+    assert "--input sources=@FILE" in said
+    assert not (tmp_path / "runs.db").exists()
     assert f"--model anthropic, --model openai, --model openai-chat:qwen3:8b@{address}" in said
     assert "rules or placeholders answered" not in said
 

@@ -152,7 +152,7 @@ def test_what_a_researcher_invents_goes_back_to_it(
     found = invoke("run", LOOP, "--model", "anthropic:claude-haiku-4-5", "--store", "runs.db")
     assert found.exit_code == 0
     shown_text = next(each for each in edge.received() if len(each.turns) > 1).turns[-1].text
-    assert "These are not in the sources word for word:\n- logging.md: 'Logs are made of oak.'" in shown_text
+    assert "leave it out:\n- logging.md: 'Logs are made of oak.'" in shown_text
 
 
 @pytest.mark.usefixtures("at_home")

@@ -126,6 +126,19 @@ def test_a_copied_workflow_is_clean_and_whole(invoke: Invoke, project: Path, tmp
     assert_clean(project / "copied", tmp_path)
 
 
+def test_a_chat_app_is_clean_answers_and_passes_its_tests(invoke: Invoke, project: Path, tmp_path: Path) -> None:
+    """It has its page, built, with the licenses of what is in it; the first step is to serve it."""
+    made = document(invoke("new", "copied", "--from", "chat_app", "--json").stdout)
+    assert {"app/chat.jsx", "app/built/chat.js", "app/built/index.html", "app/built/LICENSES.txt"} <= set(made["files"])
+    assert "graphengine serve --ai-sdk --pages app/built" in made["next"]
+    assert "{{" not in (project / "copied" / "README.md").read_text(encoding="utf-8")
+    found = tool(project / "copied", "pytest", "-q", "-p", "no:cacheprovider")
+    assert "2 passed" in found.stdout, found.stdout + found.stderr
+    checked = document(call(project / "copied", "check", "--json").stdout)
+    assert (checked["errors"], checked["warnings"]) == (0, 0)
+    assert_clean(project / "copied", tmp_path)
+
+
 PLACED = """
 from pathlib import Path
 

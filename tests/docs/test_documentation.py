@@ -29,16 +29,35 @@ ELSEWHERE = {
     "docs/use/from_langgraph.md": "test_from_langgraph.py: both sides run there",
     "docs/use/postgres.md": "test_postgres_page.py: its Python runs over a server of the tests",
     "docs/use/nothing-acts-twice.md": "test_nothing_acts_twice_page.py: one program runs, the other is killed, too",
+    "docs/use/evidence.md": "test_evidence_page.py: its commands are typed, and git bisects",
     "docs/use/deploying.md": "test_deploying_page.py: its files are written and its commands typed",
     "docs/use/heavy.md": "test_heavy_page.py: its file runs as a program, and on the command line",
+    "docs/use/a2a.md": "test_a2a_page.py: its client and its second graph use its agent",
     "docs/use/mcp_server.md": "test_mcp_page.py: its client calls its graph, over stdio and HTTP",
+    "docs/use/openai_endpoint.md": "test_openai_page.py: its client talks to its graphs",
     "docs/use/web.md": "test_web_page.py: the service runs under uvicorn",
     "docs/use/json.md": "test_cli_page.py: the page is made of the documents' models",
     "docs/use/cli.md": "test_cli_page.py and tests/cli/test_help.py: the page is made of examples that are run there",
     "docs/use/tutorial.md": "test_tutorial.py: its files are written and its commands typed",
 }
 """Pages whose code other tests run. Every other page is run here; a new one needs no entry."""
-LANGUAGES = {"python", "console", "ini", "sh", "text", "toml", "json", "yaml", "sql", "mermaid", "dot", "diff", ""}
+LANGUAGES = {
+    "python",
+    "console",
+    "ini",
+    "sh",
+    "text",
+    "toml",
+    "js",
+    "json",
+    "jsx",
+    "yaml",
+    "sql",
+    "mermaid",
+    "dot",
+    "diff",
+    "",
+}
 """The languages of a block: Python under another name would not run."""
 
 
@@ -173,7 +192,7 @@ def test_a_command_named_in_a_sentence_exists() -> None:
             command = main.get_command(context, name)
             assert command is not None
             known = {option for param in command.get_params(context) for option in param.opts}
-            assert set(re.findall(r"(?<=\s)--[a-z-]+", rest)) <= known, where
+            assert set(re.findall(r"(?<=\s)--[a-z0-9-]+", rest)) <= known, where
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -57,7 +57,7 @@ def go(session: Session) -> Step:
     if task.mode == "leave":
         return session.leave(task.frame)
     if is_outer(session, task):
-        return session.send(NodeEntered(task.frame, task.node, task.visit, task.attempt, session.now))
+        return session.send(NodeEntered(task, session.now))
     return session.finish(1, of=task.frame or task.node)
 
 

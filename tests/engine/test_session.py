@@ -9,11 +9,11 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Sizes
-from graphengine.engine.events import Begun, BranchedOff, NodeFailed, NodeFinished, StopAsked
+from graphengine.engine.events import BranchedOff, NodeFailed, NodeFinished, RunStarted, StopAsked
 from graphengine.engine.failures import failure_record
 from graphengine.engine.fold import fold
 from graphengine.engine.session import Session, in_memory
-from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.snapshot import AttemptId, Snapshot
 from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import Step
 from graphengine.engine.stored import decode_snapshot, encode_snapshot
@@ -68,13 +68,13 @@ def begun(graph: Graph[Any], log: Log, **options: Any) -> Session:
     plan = graph.compile()
     session = log.session = Session(plan, Snapshot(), **options)
     state = plan.state.initial({}, "the test")
-    session.commit([Begun(0.0, "r", state.values, state.typed, {}, state.given)], log.append)
+    session.commit([RunStarted(0.0, "r", state.values, state.typed, {}, state.given)], log.append)
     return session
 
 
 def finished(arm: str, result: object, now: float = 1.0) -> NodeFinished:
     """Return the end of an arm's node."""
-    return NodeFinished(f"~{arm}", arm, 1, 1, 0.0, now, result)
+    return NodeFinished(AttemptId(f"~{arm}", arm, 1, 1), 0.0, now, result)
 
 
 def test_steps_are_folded_and_then_appended_together() -> None:
@@ -107,7 +107,7 @@ def test_stale_events_are_dropped() -> None:
     session.commit([finished("left", "l")], log.append)
     joined = session.take_tasks()
     assert [task.mode for task in joined] == ["join"]
-    stale = NodeFailed("~gone", "right", 1, 1, 0.0, 1.0, failure_record(ValueError("late"), "right", 1))
+    stale = NodeFailed(AttemptId("~gone", "right", 1, 1), 0.0, 1.0, failure_record(ValueError("late"), "right", 1))
     done = session.commit([stale], log.append)
     assert (done.steps, done.durable) == ([], None)
     assert len(log.batches) == 2
@@ -198,7 +198,7 @@ def test_a_field_that_is_none_grows_after_a_stored_snapshot(update: dict[str, ob
     session = begun(graph, log)
     for snapshot in (decode_snapshot(encode_snapshot(session.snapshot)), session.snapshot):
         again = log.session = Session(session.plan, snapshot)
-        again.commit([NodeFinished("", "grow", 1, 1, 0.0, 1.0, update)], log.append)
+        again.commit([NodeFinished(AttemptId("", "grow", 1, 1), 0.0, 1.0, update)], log.append)
         assert {name: opened(snapshot.root.values[name]) for name in held} == held
 
 

@@ -26,14 +26,13 @@ from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
-from graphengine.runner.attempt import TaskRunner
+from graphengine.runner.attempt import Attempt
 from graphengine.stores.base import Store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
     from graphengine.engine.events import Event
-    from graphengine.engine.snapshot import Task
 
 T = TypeVar("T")
 
@@ -116,15 +115,15 @@ class CrashPoints:
             yield
 
     def _watch_tasks(self, undone: ExitStack) -> None:
-        run = TaskRunner.run
+        run = Attempt.run
 
-        async def watched_run(tasks: TaskRunner, task: Task) -> Event | None:
+        async def watched_run(attempt: Attempt) -> Event | None:
             self.passes("before task")
-            event = await run(tasks, task)
+            event = await run(attempt)
             self.passes("after task")
             return event
 
-        _replace(TaskRunner, "run", watched_run, undone)
+        _replace(Attempt, "run", watched_run, undone)
 
     def _watch_commits(self, undone: ExitStack) -> None:
         from graphengine.databases.sqlite import checkpoints, worker  # noqa: PLC0415 - other stores do not need it

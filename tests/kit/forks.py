@@ -58,6 +58,8 @@ SERVER: Final = ("anyio._backends._asyncio", "uvicorn.protocols.http.auto", "sta
 """What a server of HTTP imports."""
 INSPECTOR: Final = ("graphengine.serve.inspector.server", "graphengine.render.charts.spans", *SERVER)
 SERVICE: Final = ("graphengine.serve.service.server", "graphengine.serve.service.app", "graphengine.cli.serve", *SERVER)
+A2A: Final = ("graphengine.serve.service.a2a_door", "graphengine.agents.a2a", "a2a.client")
+"""What a server of A2A imports besides."""
 MCP: Final = ("graphengine.serve.service.mcp_door", "graphengine.cli.mcp")
 """What a server of MCP imports besides."""
 WORKFLOWS: Final = ("csv", "difflib", "networkx")

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, field_validator
 
-from graphengine import END, START, Graph, Runner
+from graphengine import END, START, Graph
 from graphengine.runner import Emitted, NodeBegan, StepRecorded
 from graphengine.runner.run import Run, life_of
-from graphengine.testing import preflight
 
 SOON = 60  # seconds that a test can hang before it fails
 WEEK = 7 * 86_400  # seconds
@@ -33,13 +32,6 @@ class Odd(BaseModel):
             message = "even"
             raise ValueError(message)
         return n
-
-
-async def agrees(runner: Runner, graph: Graph[Any], run_id: str, *, fits: bool) -> None:
-    """Assert that `preflight` says the same as a resume; runs that have ended are none of its business."""
-    if (await runner.store.info(run_id)).status in ("running", "waiting"):
-        found = await preflight([graph], runner.store)
-        assert (found.runs, found.fits) == (1, fits), found
 
 
 def alone(

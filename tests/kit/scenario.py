@@ -25,7 +25,7 @@ from graphengine import Graph, reducers
 from graphengine.engine.events import NodeFinished, WorkDone
 from graphengine.engine.frame_tree import place_of
 from graphengine.engine.lookup import StaleEvent
-from graphengine.engine.snapshot import ROOT, Frame, Snapshot
+from graphengine.engine.snapshot import ROOT, AttemptId, Frame, Snapshot
 from graphengine.engine.steps import Step, path_of
 from graphengine.engine.stored import to_record
 from graphengine.errors import GraphEngineError
@@ -169,11 +169,11 @@ class _Player:
         place, verb, what = _LATE.fullmatch(rest).groups()  # type: ignore[union-attr]
         node, which, *frame = place.replace(" in ", " ").split(" ")
         visit, attempt = map(int, which.split("."))
-        now, at = self.session.now, (frame[0] if frame else ROOT, node, visit, attempt)
+        now, at = self.session.now, AttemptId(frame[0] if frame else ROOT, node, visit, attempt)
         if verb == "records":
             key, value = _KEY.fullmatch(what).groups()  # type: ignore[union-attr]
-            return self.session.send(WorkDone(*at, now, now, key, key, self._value(value)))
-        return self.session.send(NodeFinished(*at, now, now, self._value(what), **options))
+            return self.session.send(WorkDone(at, now, now, key, key, self._value(value)))
+        return self.session.send(NodeFinished(at, now, now, self._value(what), **options))
 
     def _branch(self, seq: int, options: dict[str, Any]) -> Step:
         before = to_record(self.session.snapshot)

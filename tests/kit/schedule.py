@@ -29,7 +29,7 @@ from graphengine.engine.fold import evolve
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Leaving, Ready
 from graphengine.engine.ready import held_by, ready
-from graphengine.engine.snapshot import Frame, Snapshot, Task
+from graphengine.engine.snapshot import AttemptId, Frame, Snapshot, Task
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Step, path_of
 from graphengine.engine.stored import decode_snapshot, encode_snapshot
@@ -148,11 +148,11 @@ class Schedule:
             early.append(LimitMet(frame.id, now))
         error = failure_record(Boom("late"), path_of(frame.id, frame.at), frame.attempt)
         early += [
-            NodeFailed(frame.id, frame.at, frame.visit, frame.attempt - 1, now, now, error),
-            NodeFailed(frame.id, frame.at, frame.visit + 1, frame.attempt, now, now, error),
+            NodeFailed(AttemptId(frame.id, frame.at, frame.visit, frame.attempt - 1), now, now, error),
+            NodeFailed(AttemptId(frame.id, frame.at, frame.visit + 1, frame.attempt), now, now, error),
         ]
         if any(frame.at == node.name for node in self.spec_of(frame).nodes):
-            early.append(NodeEntered(frame.id, frame.at, frame.visit, frame.attempt + 1, now))
+            early.append(NodeEntered(AttemptId(frame.id, frame.at, frame.visit, frame.attempt + 1), now))
         for event in early:
             with suppress(StaleEvent):
                 session.run.decide(event)
@@ -203,17 +203,16 @@ class Schedule:
         frame = self.session.snapshot.frames[task.frame]
         node = self.node(frame)
         if task.mode == "run" and ((node.each and frame.kind != "item") or node.graph is not None):
-            return NodeEntered(task.frame, task.node, task.visit, task.attempt, now)
+            return NodeEntered(task, now)
         assert task.mode in ("run", "fallback")
         self.seen.setdefault((task.frame, task.node), []).append(deepcopy(values_of(frame)))
         outcome = self.outcomes(spot(task.frame, task.node, self.entries), task.visit, task.attempt)
-        visit = (task.frame, task.node, task.visit, task.attempt, now, now)
         if outcome.kind in ("boom", "slow"):
             error = Boom("boom") if outcome.kind == "boom" else Slow("slow")
             failure = failure_record(error, path_of(task.frame, task.node), task.attempt)
-            return NodeFailed(*visit, failure, outcome.usage, "", outcome.chance)
+            return NodeFailed(task, now, now, failure, outcome.usage, "", outcome.chance)
         result = result_of(node, outcome.seed, bad=outcome.kind == "bad", mark=mark_of(self.spec_of(frame)))
-        return NodeFinished(*visit, result, outcome.usage)
+        return NodeFinished(task, now, now, result, outcome.usage)
 
     def spec_of(self, frame: Frame) -> Spec:
         """Return the graph that a frame runs."""

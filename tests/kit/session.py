@@ -27,7 +27,7 @@ from graphengine import Graph
 from graphengine.engine import session as engine
 from graphengine.engine.events import (
     AnswerArrived,
-    Begun,
+    Attempted,
     BranchedOff,
     Event,
     LimitMet,
@@ -38,6 +38,7 @@ from graphengine.engine.events import (
     NodeLeft,
     NodeWaits,
     Resumed,
+    RunStarted,
     Settled,
     StopAsked,
     WaitOver,
@@ -56,10 +57,10 @@ from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Decided, Shift, Step, WaitRecord, path_of
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
-from graphengine.runner.attempt import TaskRunner
-from graphengine.runner.context import NodeServices
+from graphengine.runner.attempt import Attempt
 from graphengine.runner.followers import Audience, Follower, Following
 from graphengine.runner.result import PastRun
+from graphengine.runner.scope import AttemptFacts, NodeServices
 from graphengine.state.amounts import LimitsRecord, Usage
 from graphengine.state.interrupts import Interrupt
 from graphengine.state.json_values import JsonValue
@@ -86,13 +87,9 @@ class Alone:
     def check(self) -> None:
         """Do nothing: everything recorded is kept."""
 
-    def note_cut_off(self, frame: str, path: str, spent: object) -> bool:
+    def note_cut_off(self, attempt: AttemptFacts) -> bool:
         """Treat every cancellation as one of the process."""
         return True
-
-    def task_of(self, frame: str) -> asyncio.Task[Any] | None:
-        """Return the calling asyncio task."""
-        return asyncio.current_task()
 
     def emitted(self, path: str, data: object) -> None:
         """Do nothing: the run is not watched."""
@@ -195,7 +192,8 @@ class Session:
 
     def phase_of(self, event: Event) -> type[Phase] | None:
         """Return the phase of the frame that an event belongs to."""
-        frame = self.snapshot.frames.get(getattr(event, "frame", "no frame"))
+        named = event.id.frame if isinstance(event, Attempted) else getattr(event, "frame", "no frame")
+        frame = self.snapshot.frames.get(named)
         return type(frame.phase) if frame is not None else None
 
     def check_table(self, event: Event, came_in: type[Phase] | None, step: Step) -> None:
@@ -264,7 +262,7 @@ class Session:
         """Begin with a state, waiting before some nodes."""
         begun = self.plan.state.initial({} if state is None else state, "the test")
         given = (begun.values, begun.typed, cast("LimitsRecord", limits or {}), begun.given)
-        return self.send(Begun(self.now, self.run_id, *given, pause=pause))
+        return self.send(RunStarted(self.now, self.run_id, *given, pause=pause))
 
     def finish(
         self,
@@ -277,14 +275,12 @@ class Session:
     ) -> Step:
         """Finish a task (of a node or frame) with a result, after some seconds."""
         task, began = self._begin(seconds, of)
-        return self.send(
-            NodeFinished(task.frame, task.node, task.visit, task.attempt, began, self.now, result, usage, choice)
-        )
+        return self.send(NodeFinished(task, began, self.now, result, usage, choice))
 
     def at_once(self, result: object) -> Sequence[object]:
         """Return the update that a result would write, decided and not recorded."""
         task = self.task()
-        finished = NodeFinished(task.frame, task.node, task.visit, task.attempt, self.now, self.now, result)
+        finished = NodeFinished(task, self.now, self.now, result)
         return engine.Session(self.plan, self.snapshot).decide(finished).update
 
     def fail(
@@ -299,9 +295,7 @@ class Session:
         """Fail a task (of a node or frame), after some seconds."""
         task, began = self._begin(seconds, of)
         record = failure_record(error, path_of(task.frame, task.node), task.attempt)
-        return self.send(
-            NodeFailed(task.frame, task.node, task.visit, task.attempt, began, self.now, record, usage, "", chance)
-        )
+        return self.send(NodeFailed(task, began, self.now, record, usage, "", chance))
 
     def act(self, of: str | None = None, *, dies_after: int = 0, chance: float = 0.5) -> Step | None:
         """Run a task for real, as the runner does; the process dies after this many recorded pieces of work."""
@@ -317,20 +311,21 @@ class Session:
             if dies_after and noted >= dies_after:
                 raise Died
 
-        async def attempt() -> Event:
+        async def attempted() -> Event:
             services = NodeServices(
-                run=engine.Session(self.plan, self.snapshot), host=Alone(note), resources={},
+                run=engine.Session(self.plan, self.snapshot), run_id=self.run_id, host=Alone(note), resources={},
                 threads=lambda: pool, now=lambda: self.now, wall=lambda: self.now, past=no_past,
                 following=Following(self.followers()),
             )  # fmt: skip
-            tasks = TaskRunner(services)
-            came = await tasks.run(task)
+            attempt = Attempt(task, services)
+            attempt.within, attempt.state = cast("asyncio.Task[Any]", asyncio.current_task()), "running"
+            came = attempt.moved() or await attempt.run()
             assert came is not None
             return came
 
         with ThreadPoolExecutor(1) as pool:
             try:
-                event = asyncio.run(attempt())
+                event = asyncio.run(attempted())
             except Died:
                 self.crash()
                 return None
@@ -342,25 +337,24 @@ class Session:
         """Enter a map or a subgraph."""
         task, _ = self._begin(0.0, of)
         assert task.mode == "run"
-        return self.send(NodeEntered(task.frame, task.node, task.visit, task.attempt, self.now, chance))
+        return self.send(NodeEntered(task, self.now, chance))
 
     def begin(self, of: str | None = None) -> Step:
         """Record that a node begins which is an effect that must not be repeated."""
         task, _ = self._begin(0.0, of)
-        visit = (task.frame, task.node, task.visit, task.attempt, self.now)
-        return self.send(WorkBegun(*visit, "", task.node, UNSET, f"{task.frame}/{task.node}"))
+        return self.send(WorkBegun(task, self.now, "", task.node, UNSET, f"{task.frame}/{task.node}"))
 
     def work(self, key: str, value: JsonValue, of: str | None = None) -> Step:
         """Record a finished piece of a node's work."""
         task, began = self._begin(0.0, of)
         name = key.split("|", maxsplit=1)[0]
-        return self.send(WorkDone(task.frame, task.node, task.visit, task.attempt, began, self.now, key, name, value))
+        return self.send(WorkDone(task, began, self.now, key, name, value))
 
     def wait(self, waits: Mapping[str, Mapping[str, JsonValue]], of: str | None = None) -> Step:
         """Let a node wait until one of these is over."""
         task, began = self._begin(0.0, of)
         asked = convert(waits, dict[str, WaitRecord])
-        return self.send(NodeWaits(task.frame, task.node, task.visit, task.attempt, began, self.now, asked))
+        return self.send(NodeWaits(task, began, self.now, asked))
 
     def answer(self, wait: str, value: JsonValue, *, identity: str | None = None) -> Step:
         """Answer an open question, or one that was asked before."""

@@ -21,7 +21,7 @@ from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import said
 from tests.kit.runs import over
-from tests.runner.test_handles import State, asking, chat, one
+from tests.runner.gates import State, asking, chat, one
 
 
 def sleeping() -> Graph[State]:

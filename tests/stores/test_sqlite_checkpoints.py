@@ -14,7 +14,7 @@ from graphengine.errors import StoreLocked
 from tests.conformance.store_kit import append, batch, new_run, step
 from tests.stores.support import OpenStore, content_of
 
-PAGE_BYTES = 8192
+PAGE_BYTES = 4096
 
 
 def log_bytes(path: Path) -> int:

@@ -23,7 +23,7 @@ from graphengine.errors import GraphEngineError, StoreCorrupt, StoreError, Unkno
 from graphengine.history.load import load_snapshot
 from tests.stores.recorded import RUNS, Facts, facts_of, finish
 
-PAGE = 8192
+PAGE = 4096
 GIVEN = os.environ.get("DAMAGE", "60")
 SEED = os.environ.get("SEED", "")
 LISTED = ("list", "due", "info")

@@ -89,7 +89,7 @@ async def test_the_first_commit_after_a_checkpoint_is_the_threads(
     store: SQLiteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first step after a checkpoint restarts the log, and syncs it."""
-    monkeypatch.setattr(checkpoints, "LOG_PAGES", 100)
+    monkeypatch.setattr(checkpoints, "LOG_PAGES", 50)
     fence = await new_run(store, count=1)
     by_thread = []
     for seq in range(2, 102):

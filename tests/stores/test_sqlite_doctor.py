@@ -158,11 +158,11 @@ async def test_a_truncated_file_is_never_reported_as_complete(made: Path) -> Non
     """Steps on missing pages cannot be listed; their loss is reported."""
     whole = made.read_bytes()
     count = int.from_bytes(whole[28:32], "big")
-    made.write_bytes(whole[: (count - 3) * 8192])
+    made.write_bytes(whole[: (count - 3) * 4096])
     repaired = doctor.repair(made)
     assert repaired.unnamed == "pages of the file were damaged: steps on them may be lost"
     assert not repaired.is_whole
-    made.write_bytes(b"\0" * 8192 + whole[8192:])
+    made.write_bytes(b"\0" * 4096 + whole[4096:])
     with pytest.raises(StoreError) as caught:
         doctor.repair(made)
     assert (

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from graphengine.databases.sqlite import SQLiteStore
+from graphengine.databases.sqlite import SQLiteStore, files
 from graphengine.errors import StoreMoved
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import OpenStore, OtherProcess, queued
@@ -42,7 +44,10 @@ def replace(path: Path) -> None:
     path.with_name("new.db").replace(path)
 
 
-@pytest.mark.parametrize("happens", [delete, delete_log, move, replace])
+MOVES = [delete, delete_log, move, replace]
+
+
+@pytest.mark.parametrize("happens", MOVES)
 async def test_no_step_is_acknowledged_that_cannot_be_found(
     store: SQLiteStore, happens: Callable[[Path], None]
 ) -> None:
@@ -60,6 +65,40 @@ async def test_no_step_is_acknowledged_that_cannot_be_found(
     assert "never open the file of a live database yourself in a process that has it open" in errors[0].repair
     with refused(StoreMoved):
         await store.post("a", "message", 1, "k")
+
+
+def tick(folder: Path) -> None:
+    """Return when the clock of the file system has moved on."""
+    probe = folder / "probe"
+    probe.touch()
+    first = probe.stat().st_ctime_ns
+    while probe.stat().st_ctime_ns == first:
+        probe.touch()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there a folder tells when its names changed")
+@pytest.mark.parametrize("happens", MOVES)
+async def test_it_is_noticed_in_a_folder_that_was_still(
+    store: SQLiteStore, happens: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If nothing changed in the folder for some seconds, commits look at the folder alone, which changes with it."""
+    fence = await new_run(store)
+    tick(store.path.parent)
+    compared: list[str] = []
+    stat, now = files._identity, time.time_ns() + 10**10  # noqa: SLF001 - what costs time
+
+    def noted(path: str) -> tuple[int, int]:
+        compared.append(path)
+        return stat(path)
+
+    monkeypatch.setattr(files, "_identity", noted)
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    for seq in (1, 2, 3):
+        await append(store, batch("r", fence, [step(seq)]))
+    assert len(compared) == 2
+    happens(store.path)
+    with refused(StoreMoved):
+        await append(store, batch("r", fence, [step(4)]))
 
 
 async def test_a_file_that_is_read_by_its_own_process_costs_no_step(

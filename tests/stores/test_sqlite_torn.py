@@ -14,7 +14,7 @@ from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.errors import StoreCorrupt
 from tests.conformance.store_kit import append, batch, new_run, seqs, step
 
-FRAME = 24 + 8192
+FRAME = 24 + 4096
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def test_commits_after_damage_are_not_overwritten(left: Path, at: int, *, 
     assert {name: left.with_name(name).read_bytes() for name in before} == before
 
 
-@pytest.mark.parametrize("at", [10, 32 + 2 * FRAME + 100, 32 + 9 * FRAME + 4000])
+@pytest.mark.parametrize("at", [10, 32 + 2 * FRAME + 100, 32 + 9 * FRAME + 2000])
 async def test_a_repair_keeps_the_rows_of_the_log(left: Path, at: int) -> None:
     """Rows are proved by their checksums: a repair loses at most those on the damaged page, and reports it."""
     damage(left, at)
@@ -67,7 +67,7 @@ async def test_a_repair_keeps_the_rows_of_the_log(left: Path, at: int) -> None:
     await store.close()
 
 
-@pytest.mark.parametrize("cut", [1, 5000, FRAME - 1, FRAME, 2 * FRAME + 7])
+@pytest.mark.parametrize("cut", [1, 3000, FRAME - 1, FRAME, 2 * FRAME + 7])
 async def test_a_log_that_ends_early_is_not_damage(left: Path, cut: int) -> None:
     """A power cut or a kill leaves such a log: the run continues from its last complete commit."""
     log = left.with_name(left.name + "-wal")
@@ -84,7 +84,7 @@ async def test_a_half_written_frame_of_a_killed_process_is_not_damage(left: Path
     """The last frame's header can be present and its page not, and older frames can follow it."""
     log = left.with_name(left.name + "-wal")
     content = log.read_bytes()
-    log.write_bytes(content[: -FRAME + 500] + b"\0" * (FRAME - 500) + content[32 : 32 + 24] + b"\1" * 8192)
+    log.write_bytes(content[: -FRAME + 500] + b"\0" * (FRAME - 500) + content[32 : 32 + 24] + b"\1" * 4096)
     store = SQLiteStore(left)
     await store.open()
     assert len(await store.steps("r")) == 19

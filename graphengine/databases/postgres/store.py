@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from graphengine.databases.addresses import Address
     from graphengine.databases.postgres.writes import Call
-    from graphengine.databases.sql import Claimed, Haul
+    from graphengine.databases.sql import Claimed, TakenRuns
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
@@ -217,7 +217,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:
         return self._commits.submit(writes.tag(run_id, added, removed))
 
-    def _take(self, pick: ClaimQuery, lease: Lease) -> asyncio.Future[Haul]:
+    def _take(self, pick: ClaimQuery, lease: Lease) -> asyncio.Future[TakenRuns]:
         own, token = Own(lease.id, ()), writes.new_token()
         work = partial(taking.take, pick=pick, own=own, dead=lease.dead, token=token)
         pending = self._readers.begin(work)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from graphengine.databases.postgres import reads
 from graphengine.databases.postgres.queries import SQL, clamped
 from graphengine.databases.postgres.writes import tail_of
-from graphengine.databases.sql import Claimed, Haul
+from graphengine.databases.sql import Claimed, TakenRuns
 from graphengine.state.json_values import is_name
 from graphengine.stores.base import ClaimedRun
 from graphengine.stores.dispatch import NO_LOAD, Candidate, Load, choose, each_tenant, read_limits
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def take(  # noqa: PLR0913 - what a transaction needs to know
     connection: Connection, *, again: bool, pick: ClaimQuery, own: Own, dead: Collection[str], token: int
-) -> Haul:
+) -> TakenRuns:
     """Take due runs that no process drives; see `Store.take`. `dead` are the owners whose runs can be taken over.
 
     Raises:
@@ -61,7 +61,7 @@ def take(  # noqa: PLR0913 - what a transaction needs to know
         else ClaimedRun(info, None)
         for info in infos
     ]
-    return Haul([each for each in taken if each.fence is not None or each.info.driver is None], claimed)
+    return TakenRuns([each for each in taken if each.fence is not None or each.info.driver is None], claimed)
 
 
 def _taken(

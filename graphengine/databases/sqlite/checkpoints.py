@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("graphengine.stores")
 
 LOG_PAGES: Final = 1000
-"""The approximate length of the log at which it is moved; SQLite's own default."""
+"""The approximate length of the log at which it is moved: 4 MB; SQLite's own default."""
 _MOVER_SECONDS: Final = 5.0
+_PAGES_A_ROW: Final = 2
 _PAGES_A_COMMIT: Final = 4
 _ROWS_A_PAGE: Final = 8
-_PAGE_BYTES: Final = 8192
+_PAGE_BYTES: Final = 4096
 
 
 def disable_autocheckpoint(connection: sqlite3.Connection) -> None:
@@ -82,7 +83,8 @@ class Checkpoints:
     def count(self, rows: int, written_bytes: int) -> None:
         """Count a commit by the rows that it changed and roughly the bytes that it wrote."""
         self.restart = False
-        self._pages += _PAGES_A_COMMIT + written_bytes // _PAGE_BYTES + rows // _ROWS_A_PAGE
+        pages = min(rows * _PAGES_A_ROW, _PAGES_A_COMMIT)
+        self._pages += pages + written_bytes // _PAGE_BYTES + rows // _ROWS_A_PAGE
 
     def make(self, connection: sqlite3.Connection) -> None:
         """Move the log. A failure is only logged: it affects no committed data, and the next turn tries again."""

@@ -3,9 +3,6 @@
 -- name: run_facts
 SELECT * FROM run_facts WHERE id = ?;
 
--- name: has_run
-SELECT 1 FROM runs WHERE id = ?;
-
 -- name: ids
 -- No text sorts between those that begin with the prefix and the prefix followed by the last character.
 SELECT id FROM runs WHERE id >= :prefix AND id < :prefix || char(1114111) ORDER BY id LIMIT :limit;
@@ -23,8 +20,12 @@ WHERE seen.value IS NOT (SELECT f.seq FROM run_facts AS f WHERE f.id = seen.key)
 PRAGMA data_version;
 
 -- name: counts
--- The index of graphs has every column.
-SELECT graph, status, CAST(created_at / :every AS INTEGER) * :every, count(*) FROM runs GROUP BY 1, 2, 3;
+-- Two indexes have every column of the runs that no process drives.
+SELECT graph, status, CAST(created_at / :every AS INTEGER) * :every, count(*) FROM (
+    SELECT graph, status, created_at FROM runs WHERE status <> 'running'
+    UNION ALL SELECT graph, status, created_at FROM runs WHERE status = 'running' AND driver IS NULL
+    UNION ALL SELECT graph, status, created_at FROM runs WHERE driver IS NOT NULL AND status = 'running'
+) GROUP BY 1, 2, 3;
 
 -- name: counts_of_tag
 SELECT r.graph, r.status, CAST(r.created_at / :every AS INTEGER) * :every, count(*)
@@ -37,20 +38,35 @@ GROUP BY 1, 2, 3;
 SELECT id FROM runs WHERE key = ?;
 
 -- name: runs
-SELECT * FROM run_facts WHERE (created_at, id) < (?, ?)
-ORDER BY created_at DESC, id DESC LIMIT ?;
+SELECT * FROM run_facts WHERE (created_at, id) < (:created_at, :id)
+ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: runs_of_status
-SELECT * FROM run_facts WHERE status = ? AND (created_at, id) < (?, ?)
-ORDER BY created_at DESC, id DESC LIMIT ?;
+-- Any status but 'running'. The index has the graph too.
+SELECT * FROM run_facts WHERE status = :status AND status <> 'running' AND (:graph IS NULL OR graph = :graph)
+    AND (created_at, id) < (:created_at, :id)
+ORDER BY created_at DESC, id DESC LIMIT :limit;
+
+-- name: running_runs
+-- Those without a driver are many, but in order; those with one are few.
+SELECT f.* FROM (
+    SELECT * FROM (
+        SELECT r.key, r.created_at, r.id FROM runs AS r
+        WHERE r.status = 'running' AND r.driver IS NULL AND (:graph IS NULL OR r.graph = :graph)
+            AND (r.created_at, r.id) < (:created_at, :id)
+        ORDER BY r.created_at DESC, r.id DESC LIMIT :limit
+    )
+    UNION ALL
+    SELECT r.key, r.created_at, r.id FROM runs AS r INDEXED BY runs_by_driver
+    WHERE r.driver IS NOT NULL AND r.status = 'running' AND (:graph IS NULL OR r.graph = :graph)
+        AND (r.created_at, r.id) < (:created_at, :id)
+    ORDER BY 2 DESC, 3 DESC LIMIT :limit
+) AS page CROSS JOIN run_facts AS f ON f.key = page.key
+ORDER BY page.created_at DESC, page.id DESC;
 
 -- name: runs_of_graph
-SELECT * FROM run_facts WHERE graph = ? AND (created_at, id) < (?, ?)
-ORDER BY created_at DESC, id DESC LIMIT ?;
-
--- name: runs_of_graph_and_status
-SELECT * FROM run_facts WHERE graph = ? AND status = ? AND (created_at, id) < (?, ?)
-ORDER BY created_at DESC, id DESC LIMIT ?;
+SELECT * FROM run_facts WHERE graph = :graph AND (created_at, id) < (:created_at, :id)
+ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: runs_that_match
 SELECT * FROM run_facts
@@ -69,16 +85,19 @@ ORDER BY t.created_at DESC, f.id DESC LIMIT :limit;
 -- name: graph_spec
 SELECT CAST(body AS BLOB), sum FROM graph_specs WHERE fingerprint = ?;
 
+-- name: has_graph_spec
+SELECT 1 FROM graph_specs WHERE fingerprint = ?;
+
 -- name: keep_graph_spec
 INSERT INTO graph_specs (fingerprint, body, sum) VALUES (?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING;
 
 -- name: add_run
--- The key is above those of removed runs whose rows are not deleted yet.
+-- The key is above those of removed runs whose rows are not deleted yet. Adds no row if the id is taken.
 INSERT INTO runs (key, id, graph, fingerprint, status, created_at, due_at, parent, parent_seq, fence, driver, summary)
 VALUES (
     1 + max(coalesce((SELECT max(key) FROM runs), 0), coalesce((SELECT max(key) FROM trash), 0)),
     ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?
-);
+) ON CONFLICT (id) DO NOTHING;
 
 -- name: set_queue
 UPDATE runs SET queue = ?, priority = ?, queue_key = ? WHERE key = ?;

@@ -48,12 +48,6 @@ REPAIR: Final = "`graphengine doctor` shows what is damaged, `graphengine doctor
 _LARGEST_LIMIT: Final = 1 << 62
 _warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
 _EVERY_RUN: Final = {"status": None, "graph": None, "tag": None, "begun_after": -math.inf}
-_LISTINGS: Final[dict[tuple[str, ...], str]] = {
-    (): "runs",
-    ("status",): "runs_of_status",
-    ("graph",): "runs_of_graph",
-    ("graph", "status"): "runs_of_graph_and_status",
-}
 
 
 class Found(NamedTuple):
@@ -359,17 +353,20 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
         created_at, run_id = end, ""
     if not all(is_name(str(given[name])) for name in ("tag", "graph") if name in given):
         return []
-    listed = {name: given[name] for name in ("graph", "status") if name in given}
     values = _EVERY_RUN | given | {"created_at": created_at, "id": run_id, "limit": limit}
     rows = words.select(connection, "runs", str(given["text"]), values) if "text" in given else None
-    if rows is not None:
-        pass
-    elif given.keys() & {"tag", "begun_after"}:
-        rows = connection.execute(SQL["runs_of_tag" if "tag" in given else "runs_that_match"], values).fetchall()
-    else:
-        query = SQL[_LISTINGS[tuple(listed)]]
-        rows = connection.execute(query, (*listed.values(), created_at, run_id, limit)).fetchall()
+    if rows is None:
+        rows = connection.execute(SQL[_listing(given)], values).fetchall()
     return [from_row(connection, row, onlooker).info for row in rows]
+
+
+def _listing(given: Mapping[str, object]) -> str:
+    """Return the statement that lists the runs of a page."""
+    if given.keys() & {"tag", "begun_after"}:
+        return "runs_of_tag" if "tag" in given else "runs_that_match"
+    if "status" in given:
+        return "running_runs" if given["status"] == "running" else "runs_of_status"
+    return "runs_of_graph" if "graph" in given else "runs"
 
 
 def graph_spec(connection: sqlite3.Connection, fingerprint: str) -> GraphSpec | None:

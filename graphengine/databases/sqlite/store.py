@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.databases.sql import Claimed, Haul
+    from graphengine.databases.sql import Claimed, TakenRuns
     from graphengine.databases.sqlite.files import Synchronous
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
@@ -205,8 +205,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, lease: Lease
     ) -> asyncio.Future[Claimed]:
         rows, row_bytes = rows_of(writes.Row, info.id, steps, 1 if info.parent is None else info.parent_seq + 1)
-        body = to_json(graph_spec).decode()
-        work = partial(writes.create, info=info, rows=rows, graph_spec=body, owner=lease.id)
+        work = partial(writes.create, info=info, rows=rows, graph_spec=graph_spec, owner=lease.id)
         return self._commits.submit(work, row_bytes, run_id=info.id if info.parent is None else None)
 
     def _claim(self, run_id: str, lease: Lease) -> asyncio.Future[Claimed]:
@@ -226,10 +225,10 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     def _tag(self, run_id: str, added: Sequence[str], removed: Sequence[str]) -> asyncio.Future[tuple[str, ...]]:
         return self._commits.submit(partial(writes.tag, run_id=run_id, added=tuple(added), removed=tuple(removed)))
 
-    def _take(self, pick: ClaimQuery, lease: Lease) -> asyncio.Future[Haul]:
+    def _take(self, pick: ClaimQuery, lease: Lease) -> asyncio.Future[TakenRuns]:
         return self._commits.submit(partial(taking.take, pick=pick, lease=lease, onlooker=self._own()))
 
-    async def _read_haul(self, haul: Haul, pick: ClaimQuery) -> Sequence[ClaimedRun]:
+    async def _read_haul(self, haul: TakenRuns, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         return await self.read(partial(taking.read, taken=haul.taken, kept=pick.kept))
 
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic_core import from_json
 
-from graphengine.databases.sql import Claimed, Haul
+from graphengine.databases.sql import Claimed, TakenRuns
 from graphengine.databases.sqlite import reads
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.writes import tail
@@ -101,14 +101,14 @@ def _dead(connection: sqlite3.Connection, onlooker: Onlooker) -> dict[str, float
     }
 
 
-def take(connection: sqlite3.Connection, pick: ClaimQuery, lease: Lease, onlooker: Onlooker) -> Haul:
+def take(connection: sqlite3.Connection, pick: ClaimQuery, lease: Lease, onlooker: Onlooker) -> TakenRuns:
     """Take due runs that no process drives; see `Store.take`. What they need is still to be read."""
     claimed: dict[str, Claimed] = {}
     dead = list(_dead(connection, onlooker))
     taken, driven = _offered(_orphans(connection, pick, dead, onlooker), pick)
     room = pick.limit - len(taken)
     if room <= 0:
-        return Haul(taken, claimed)
+        return TakenRuns(taken, claimed)
     work = connection.execute(SQL["queues_with_work"]).fetchall()
     work = [(name, limits) for name, limits in work if pick.queues is None or name in pick.queues]
     load = _load(connection, {name: read_limits(text) for name, text in work if text is not None}, dead, driven)
@@ -129,7 +129,7 @@ def take(connection: sqlite3.Connection, pick: ClaimQuery, lease: Lease, onlooke
         connection.execute(SQL["set_driver"], (lease.id, run.fence + 1, number))
         claimed[run.info.id] = Claimed(number, run.fence + 1, tail(connection, number, run.info.seq))
         taken.append(ClaimedRun(run.info, run.fence + 1))
-    return Haul(taken, claimed)
+    return TakenRuns(taken, claimed)
 
 
 def read(

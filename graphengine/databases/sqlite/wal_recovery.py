@@ -36,7 +36,7 @@ _FRAME_BYTES: Final = 24
 """The size of a frame's header; its page follows."""
 
 _MAGIC: Final = {0x377F0682: "<", 0x377F0683: ">"}
-_PAGE_BYTES: Final = 8192
+_PAGE_BYTES: Final = 4096
 _PAGE_SIZES: Final = tuple(1 << bits for bits in range(9, 17))
 _REPAIR: Final = (
     "do not write to it: `graphengine doctor --repair` keeps a copy of both files and saves what can be read from them"

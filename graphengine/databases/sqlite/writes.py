@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
+from pydantic_core import to_json
 
 from graphengine.databases import sql
 from graphengine.databases.checksums import message_place, sum_of
-from graphengine.databases.long_texts import LEAST_BYTES
+from graphengine.databases.long_texts import MET_BYTES
 from graphengine.databases.sql import Claimed
 from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.queries import SQL
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.databases.sqlite.owners import Lease
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.stores.base import RunInfo
 
 _DRIVING: Final = SQL["driving"]
@@ -98,7 +100,7 @@ def append_all(connection: sqlite3.Connection, additions: Sequence[Addition]) ->
         first, status = each.key << KEY_BITS, None if each.changes_status else "running"
         for row in each.rows:
             row_id, body = first | row.seq, row.body
-            short, listed = (body, None) if len(body) < LEAST_BYTES else texts.store(connection, row_id, body)
+            short, listed = (body, None) if len(body) < MET_BYTES else texts.store(connection, row_id, body)
             facts = each.key, each.run_id, each.fence, each.owner, status, row_id - 1
             rows.append((row_id, row.at, *facts, short, sum_of(row_id, body), listed))
     connection.executemany(_ADD_NEXT_STEP, rows)
@@ -131,7 +133,9 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
             _keep_graph_spec(connection, addition.fingerprint, addition.graph_spec)
 
 
-def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], graph_spec: str, owner: str) -> Claimed:
+def create(
+    connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], graph_spec: GraphSpec, owner: str
+) -> Claimed:
     """Record a new run and its first steps; for a branch, nothing of the parent is copied.
 
     A queued run has no driver, and is due since it was created.
@@ -141,8 +145,6 @@ def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], g
         UnknownRun: No such parent.
         UnknownStep: The parent has no such step.
     """
-    if connection.execute(SQL["has_run"], (info.id,)).fetchone() is not None:
-        raise run_exists(info.id)
     parent = None if info.parent is None else find(connection, info.parent)
     parent_seq = 0 if parent is None else info.parent_seq
     if parent is not None and not 1 <= parent_seq <= parent.info.seq:
@@ -152,12 +154,15 @@ def create(connection: sqlite3.Connection, info: RunInfo, rows: Sequence[Row], g
     parent_key = None if parent is None else parent.key
     summary = None if info.summary is None else summary_text(info.summary)
     added = connection.execute(SQL["add_run"], (*facts, parent_key, parent_seq, owner, summary))
+    if not added.rowcount:
+        raise run_exists(info.id)
     key = added.lastrowid or 0
     if (info.queue, info.priority, info.tenant) != (DEFAULT_QUEUE, 0, None):
         connection.execute(SQL["set_queue"], (info.queue, info.priority, info.tenant or "", key))
     if info.queued:
         connection.execute(SQL["enqueue"], (info.created_at, key))
-    _keep_graph_spec(connection, info.fingerprint, graph_spec)
+    if connection.execute(SQL["has_graph_spec"], (info.fingerprint,)).fetchone() is None:
+        _keep_graph_spec(connection, info.fingerprint, to_json(graph_spec).decode())
     for each in info.tags:
         connection.execute(SQL["add_tag"], (each, key))
     _add_rows(connection, key, rows)

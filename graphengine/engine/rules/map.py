@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 def map_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     """Return the step that begins a map. Its items are recorded here and do not change later."""
     inner = plan_of(run.plan, frame)
-    node = inner.nodes[event.node]
+    node = inner.nodes[event.id.node]
     view = View(inner.state, frame)
     view.checks = run.checks
     try:
         facts = _items(node.each, view, node.name)  # type: ignore[arg-type]
     except BaseException as error:  # noqa: BLE001 - a function of the user's
         reraise_interrupt(error)
-        failure = failure_record(error, path_of(frame.id, event.node), event.attempt)
+        failure = failure_record(error, path_of(frame.id, event.id.node), event.id.attempt)
         return give_up(run, frame, failed_at_once(event, failure))
     return step_of(run.snapshot, event, facts)
 
@@ -92,11 +92,11 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
     if not isinstance(facts, Collecting) or facts.left:
         raise StaleEvent(event)
     plan = plan_of(run.plan, frame)
-    visit = (frame.id, frame.at, frame.visit, frame.attempt, facts.began, event.now)
+    of = frame.attempt_id
     if facts.failed and (not _keeps(run.plan, frame) or len(facts.failed) == facts.count):
         first = facts.failed[min(facts.failed, key=int)]
-        return give_up(run, frame, NodeFailed(*visit, first.error))
-    done = NodeFinished(*visit, result=None)  # the items' updates are the change
+        return give_up(run, frame, NodeFailed(of, facts.began, event.now, first.error))
+    done = NodeFinished(of, facts.began, event.now, result=None)  # the items' updates are the change
     view = view_after(run, plan, frame, done)
     trouble, change = event.error, NO_CHANGE
     try:
@@ -110,7 +110,7 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
         reraise_interrupt(error)
         trouble = failure_record(error, path_of(frame.id, frame.at), frame.attempt)
     if trouble is not None:
-        return give_up(run, frame, NodeFailed(*visit, trouble))
+        return give_up(run, frame, NodeFailed(of, facts.began, event.now, trouble))
     if plan.epochs or plan.samples:
         track(plan, view, frame.at, change.ops)
     sent = [message for index in sorted(facts.sent, key=int) for message in facts.sent[index]]

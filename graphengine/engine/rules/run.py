@@ -23,7 +23,7 @@ from graphengine.state.view import View
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from graphengine.engine.events import Begun, BranchedOff, Resumed, StopAsked
+    from graphengine.engine.events import BranchedOff, Resumed, RunStarted, StopAsked
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from graphengine.state.ending import EndReason
 
 
-def begun(run: RunState, event: Begun) -> Decided:
+def begun(run: RunState, event: RunStarted) -> Decided:
     """Return the first step: the initial state, and the edge out of START."""
     plan = run.plan
     frame = Frame(at=START, values=dict(event.values), typed=dict(event.typed))

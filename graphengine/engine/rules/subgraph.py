@@ -37,14 +37,14 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     view = view_of(inner, frame)
     view.checks = run.checks
     try:
-        call, choice = inner.nodes[event.node].pick(view)
-        path = path_of(frame.id, event.node)
+        call, choice = inner.nodes[event.id.node].pick(view)
+        path = path_of(frame.id, event.id.node)
         graph, given = _begins_with(call, view, path)
         update = [("set", name, value) for name, value in given.values.items()]
         weight = size_of(run, given.size_bytes, update, f"node {path}") if given.size_bytes > LONG else 0
     except BaseException as error:  # noqa: BLE001 - a selector or source of the user's, validators
         reraise_interrupt(error)
-        failure = failure_record(error, path_of(frame.id, event.node), event.attempt)
+        failure = failure_record(error, path_of(frame.id, event.id.node), event.id.attempt)
         return node_failed(run, frame, failed_at_once(event, failure))
     begins = Frame(id=sub_id(frame), kind="sub", up=frame, at=START, values=given.values, typed=given.typed)
     facts = Entered(graph=graph.graph, choice=choice, limits=graph.own_limits)
@@ -74,9 +74,9 @@ def sub_ended(run: RunState, frame: Frame, event: Settled) -> Decided:
     sub = run.snapshot.frames[sub_id(frame)]
     if not settled(sub):
         raise StaleEvent(event)
-    visit = (frame.id, frame.at, frame.visit, frame.attempt, sub.since, event.now)
+    of = frame.attempt_id
     if sub.failing is not None:
-        failed = NodeFailed(*visit, sub.failing.error, choice=frame.choice, chance=event.chance)
+        failed = NodeFailed(of, sub.since, event.now, sub.failing.error, choice=frame.choice, chance=event.chance)
         return node_failed(run, frame, failed)
     inner = plan_of(run.plan, sub)
     view = View(inner.state, sub)
@@ -84,7 +84,7 @@ def sub_ended(run: RunState, frame: Frame, event: Settled) -> Decided:
     node = plan_of(run.plan, frame).nodes[frame.at]
     result = inner.result.read(view) if inner.result is not None else _state(node, inner, view)
     more = Node(inside=sub.ending)
-    done = NodeFinished(*visit, result, choice=frame.choice, chance=event.chance, more=more)
+    done = NodeFinished(of, sub.since, event.now, result, choice=frame.choice, chance=event.chance, more=more)
     return node_finished(run, frame, done, sub.ending)
 
 

@@ -64,7 +64,7 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
     """Return the step of a result: of an attempt, of a subgraph that ended with `stop`, or of a fallback's value."""
     snapshot = run.snapshot
     inner = run.plan if frame.up is None else plan_of(run.plan, frame)
-    node = inner.nodes[event.node]
+    node = inner.nodes[event.id.node]
     is_item = frame.kind == "item"
     view = view_of(inner, frame, checks=run.checks) if is_item else view_after(run, inner, frame, event)
     if run.checks and node.call is not None and type(frame.phase) is Ready:
@@ -75,7 +75,9 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
     try:
         result = event.result
         updates = [*result.updates] if type(result) is Written else node.writer.updates(result, view, node.name, stop)
-        cause = failed.error if failed is not None else None if frame.phase is READY else frame.cause
+        cause = None if frame.phase is READY else frame.cause
+        if failed is not None:
+            cause = failed.error
         if cause is not None:  # the result is a fallback's
             facts.fallback, facts.error = True, cause
             if inner.collect_errors is not None:
@@ -90,12 +92,12 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
         if run.plan.secret:
             _guard(run, inner, change.ops, event)
         if view.weight or not snapshot.seq % MEASURED_STEPS:
-            change.weight = size_of(run, view.weight, change.ops, f"node {path_of(event.frame, event.node)}")
+            change.weight = size_of(run, view.weight, change.ops, f"node {path_of(event.id.frame, event.id.node)}")
     except BaseException as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
         reraise_interrupt(error)
         return _refused(run, frame, event, failed, cause_of(error, node, event.result, path_of(frame.id, frame.at)))
     if inner.epochs or inner.samples:
-        track(inner, view, event.node, change.ops, failed=cause is not None)
+        track(inner, view, event.id.node, change.ops, failed=cause is not None)
     if stop is not None:
         view.ended = stop.label
     return leave(run, inner, frame, event, view, change, facts)
@@ -116,7 +118,7 @@ def _note(facts: Node, event: NodeFinished) -> None:
 
 def _guard(run: RunState, inner: Plan[Any], ops: Sequence[Op], event: NodeFinished) -> None:
     """Refuse the clear text of a secret in any field that is not secret."""
-    Redactor(run.plan, run.snapshot).refuse_in(inner.state, ops, f"node {path_of(event.frame, event.node)}")
+    Redactor(run.plan, run.snapshot).refuse_in(inner.state, ops, f"node {path_of(event.id.frame, event.id.node)}")
 
 
 def _weighed(run: RunState, view: View, item: Decided) -> Decided:
@@ -136,15 +138,15 @@ def leave(  # noqa: PLR0913 - the parts of one step
     facts: Node,
 ) -> Decided:
     """Return the step of a completed visit: with the edge to take, or failed if no edge holds."""
-    take_edge(facts, plan, view, plan.nodes[event.node].edges, frame, event.attempt, run.observer)
+    take_edge(facts, plan, view, plan.nodes[event.id.node].edges, frame, event.id.attempt, run.observer)
     return Decided(
         run.snapshot.seq + 1,
         event.now,
         facts,
-        event.frame,
-        event.node,
-        event.visit,
-        event.attempt,
+        event.id.frame,
+        event.id.node,
+        event.id.visit,
+        event.id.attempt,
         event.began,
         change.ops,
         change.typed,
@@ -154,7 +156,7 @@ def leave(  # noqa: PLR0913 - the parts of one step
 
 def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
     """Return the step of a failed attempt: another attempt, the fallback, or the failure of the visit."""
-    node = plan_of(run.plan, frame).nodes[event.node]
+    node = plan_of(run.plan, frame).nodes[event.id.node]
     if event.error.kind != EffectUnknown.code and any(key.startswith(UNKNOWN) for key in event.refused):
         # A person's result of an effect does not fit, and the person is asked again.
         facts = Attempt(usage=event.usage or {}, choice=event.choice, error=event.error, due_at=event.now)
@@ -172,8 +174,7 @@ def node_failed(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
                 facts.then = "fallback"
             return step_of(run.snapshot, event, facts)
         if node.fallback is not None:
-            visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
-            value = NodeFinished(*visit, node.fallback.value, event.usage, event.choice)
+            value = NodeFinished(event.id, event.began, event.now, node.fallback.value, event.usage, event.choice)
             return node_finished(run, frame, value, failed=event)
     return give_up(run, frame, event)
 
@@ -182,12 +183,13 @@ def _refused(
     run: RunState, frame: Frame, event: NodeFinished, failed: NodeFailed | None, error: BaseException
 ) -> Decided:
     """Return the step of a result that did not fit, or of a failure whose fallback's value (the result) did not."""
-    raised = failure_record(error, path_of(event.frame, event.node), event.attempt)
+    raised = failure_record(error, path_of(event.id.frame, event.id.node), event.id.attempt)
     if failed is not None:
         return _mismatch(run, frame, failed, raised)
-    visit = (event.frame, event.node, event.visit, event.attempt, event.began, event.now)
     refused = (event.answer,) if event.answer else ()
-    mismatch = NodeFailed(*visit, raised, event.usage, event.choice, event.chance, refused=refused)
+    mismatch = NodeFailed(
+        event.id, event.began, event.now, raised, event.usage, event.choice, event.chance, refused=refused
+    )
     step = node_failed(run, frame, mismatch)
     if isinstance(step.data, AttemptEnded):
         step.data.cause = "finished"
@@ -198,8 +200,9 @@ def _mismatch(run: RunState, frame: Frame, event: NodeFailed, error: FailureReco
     """Return the step of the original failure, for a fallback value that does not fit."""
     first = event.error
     text = f"the fallback does not fit: {error.message}; it stood in for {first.kind}: {first.message}"
-    facts = (first.path, first.kind, text, first.attempt, error.where, error.repair, error.traceback)
-    worse = FailureRecord(*facts, names=first.names, non_retryable=first.non_retryable, replaced=first)
+    worse = replace(first, message=text, where=error.where, repair=error.repair, traceback=error.traceback)
+    worse.pause_seconds, worse.repeats = 0, False
+    worse.replaced = first
     worse.raised = error.raised
     return give_up(run, frame, replace(event, error=worse))
 
@@ -208,24 +211,24 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
     """Return the step of a visit that failed for good: the first `failed(…)` edge that holds, else the frame fails."""
     plan, snapshot, failure = plan_of(run.plan, frame), run.snapshot, event.error
     facts = Failed(usage=event.usage or {}, choice=event.choice, error=failure)
-    _keep_work(facts, plan.nodes[event.node], frame, event)
+    _keep_work(facts, plan.nodes[event.id.node], frame, event)
     if frame.kind == "item":
         fail_with(facts, failure)
         return step_of(snapshot, event, facts)
-    node = plan.nodes[event.node]
+    node = plan.nodes[event.id.node]
     view = view_after(run, plan, frame, event)
     view.failure = failure.names
     try:
         change = (
             plan.state.apply(view, [(plan.collect_errors, Failure.of(failure))]) if plan.collect_errors else NO_CHANGE
         )
-        track(plan, view, event.node, change.ops, failed=True)
+        track(plan, view, event.id.node, change.ops, failed=True)
         find_edge(facts, plan, node.failure_edges, view, frame, run.observer)
     except BaseException as raised:  # noqa: BLE001 - user code of any kind: validators, conditions
         reraise_interrupt(raised)
         if not isinstance(raised, NoEdge):
             came_with = failure
-            failure = failure_record(raised, path_of(event.frame, event.node), event.attempt)
+            failure = failure_record(raised, path_of(event.id.frame, event.id.node), event.id.attempt)
             failure.message += f"; it came with {came_with.kind}: {came_with.message}"
         fail_with(facts, failure)
         return step_of(snapshot, event, facts)
@@ -308,11 +311,11 @@ def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | No
 
 def failed_at_once(event: NodeEntered, error: FailureRecord) -> NodeFailed:
     """Return the failure of a node that is a map or a graph and could not begin."""
-    visit = (event.frame, event.node, event.visit, event.attempt)
-    return NodeFailed(*visit, event.now, event.now, error, chance=event.chance)
+    return NodeFailed(event.id, event.now, event.now, error, chance=event.chance)
 
 
 def step_of(snapshot: Snapshot, event: AttemptEvent, facts: AnyFacts) -> Decided:
     """Return the step of an event of an attempt, without an update."""
     began = event.began if isinstance(event, Worked) else 0.0
-    return Decided(snapshot.seq + 1, event.now, facts, event.frame, event.node, event.visit, event.attempt, began)
+    of = event.id
+    return Decided(snapshot.seq + 1, event.now, facts, of.frame, of.node, of.visit, of.attempt, began)

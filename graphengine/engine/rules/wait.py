@@ -132,14 +132,12 @@ def _question(plan: Plan[Any], frame: Frame, wait: WaitRecord) -> Any:  # noqa: 
 
 
 def _finished(run: RunState, frame: Frame, now: float, result: object, more: Node) -> Decided:
-    visit = (frame.id, frame.at, frame.visit, frame.attempt)
-    return node_finished(run, frame, NodeFinished(*visit, frame.since, now, result, more=more))
+    return node_finished(run, frame, NodeFinished(frame.attempt_id, frame.since, now, result, more=more))
 
 
 def _failed(run: RunState, frame: Frame, now: float, error: NodeError) -> Decided:
     failure = failure_record(error, path_of(frame.id, frame.at), frame.attempt)
-    event = NodeFailed(frame.id, frame.at, frame.visit, frame.attempt, frame.since, now, failure)
-    return node_failed(run, frame, event)
+    return node_failed(run, frame, NodeFailed(frame.attempt_id, frame.since, now, failure))
 
 
 def _answered(snapshot: Snapshot, frame: Frame, now: float, facts: steps.Answered) -> Decided:

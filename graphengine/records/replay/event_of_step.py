@@ -15,7 +15,6 @@ from graphengine.engine import steps
 from graphengine.engine.events import (
     AnswerArrived,
     AnswerRefused,
-    Begun,
     BranchedOff,
     LimitMet,
     MessageCame,
@@ -25,6 +24,7 @@ from graphengine.engine.events import (
     NodeLeft,
     NodeWaits,
     Resumed,
+    RunStarted,
     Settled,
     StopAsked,
     WaitOver,
@@ -34,6 +34,7 @@ from graphengine.engine.events import (
 )
 from graphengine.engine.graph_migration import shifted
 from graphengine.engine.lookup import plan_of, view_of
+from graphengine.engine.snapshot import AttemptId
 from graphengine.engine.steps import AttemptEnded, Node, Shift, Started, falls_back, ops_of
 from graphengine.errors import GraphEngineError, InputError, InvalidUpdate, MutatedInput, NoChoice
 from graphengine.graph.options import START
@@ -101,11 +102,11 @@ def source_event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent
 
 def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Event:  # noqa: C901, PLR0911, PLR0912 - a kind a case
     facts, at = step.data, step.at
-    visit = (step.frame, step.node, step.visit, step.attempt)
+    of = AttemptId(step.frame, step.node, step.visit, step.attempt)
     match facts:
         case Started():
             values, typed = _first_state(plan.state, step)
-            return Begun(at, facts.run_id, values, typed, facts.limits, facts.given, facts.after, facts.pause)
+            return RunStarted(at, facts.run_id, values, typed, facts.limits, facts.given, facts.after, facts.pause)
         case AttemptEnded():
             return _ended(plan, snapshot, step, facts)
         case steps.Left():
@@ -116,17 +117,19 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             return Settled(step.frame, at)
         case steps.Mapped() | steps.Entered():
             _node_at(plan, snapshot, step)
-            return NodeEntered(*visit, at)
+            return NodeEntered(of, at)
         case steps.Begun():
             _node_at(plan, snapshot, step)
-            return WorkBegun(*visit, at, facts.key, facts.name, facts.arguments, facts.idempotency_key)
+            return WorkBegun(of, at, facts.key, facts.name, facts.arguments, facts.idempotency_key)
         case steps.Recorded():
             _node_at(plan, snapshot, step)
-            work = (*visit, step.began, at, facts.key, facts.name, facts.value)
-            return WorkDone(*work, usage=facts.usage or None, by=facts.by, outputs=facts.outputs)
+            done = WorkDone(of, step.began, at, facts.key, facts.name, facts.value)
+            done.usage = facts.usage or None
+            done.by, done.outputs = facts.by, facts.outputs
+            return done
         case steps.Waiting():
             _node_at(plan, snapshot, step)
-            return NodeWaits(*visit, step.began, at, facts.waits, facts.usage or None)
+            return NodeWaits(of, step.began, at, facts.waits, facts.usage or None)
         case steps.Answered():
             frame, _ = _node_at(plan, snapshot, step)
             if facts.by == "answer":
@@ -135,7 +138,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
         case steps.Refused():
             if facts.key:
                 _node_at(plan, snapshot, step)
-                return AnswerRefused(*visit, at, facts.key, facts.message)
+                return AnswerRefused(of, at, facts.key, facts.message)
             waited = snapshot.frames.get(step.frame) if step.visit else None  # nothing waited for it any longer
             return AnswerArrived(
                 facts.wait, waited.waits[facts.wait].id if waited is not None else "", at, facts.answer
@@ -220,12 +223,11 @@ def _ended(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded)
         return LimitMet(step.frame, step.at)
     frame, inner = walked(plan, snapshot, step)
     node = node_of(inner, step)
-    visit = (step.frame, step.node, step.visit, step.attempt)
-    times = (step.began, step.at)
+    of = AttemptId(step.frame, step.node, step.visit, step.attempt)
     chance = 0.5 if facts.chance is None else facts.chance
-    first = facts.error.first if facts.error is not None else None
+    first, usage = facts.error.first if facts.error is not None else None, facts.usage or None
     if facts.cause == "entered":
-        return NodeEntered(*visit, step.at, chance)
+        return NodeEntered(of, step.at, chance)
     if facts.cause == "settled":
         changed = first is not None and first.kind == MutatedInput.code and first.path == step.path
         return Settled(step.frame, step.at, first if changed else None, chance)
@@ -237,11 +239,11 @@ def _ended(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded)
             return SourceEvent(None, [RESULT])
         return AnswerArrived(name, frame.waits[name].id, step.at, facts.answer.value, facts.answer.by)
     if first is not None and (facts.cause or not isinstance(facts, Node)):
-        failed = NodeFailed(*visit, *times, first, facts.usage or None, facts.choice, chance, facts.refused)
+        failed = NodeFailed(of, step.began, step.at, first, usage, facts.choice, chance, facts.refused)
         return SourceEvent(failed, [RESULT] if facts.cause == "finished" else ())
     updates, unsure = _written(inner, frame, step, node)
     more = facts if isinstance(facts, Node) else None
-    return SourceEvent(NodeFinished(*visit, *times, updates, facts.usage or None, facts.choice, more=more), unsure)
+    return SourceEvent(NodeFinished(of, step.began, step.at, updates, usage, facts.choice, more=more), unsure)
 
 
 def _written(plan: Plan[Any], frame: Frame, step: Step, node: NodePlan) -> tuple[Written, Sequence[str]]:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graphengine.engine.steps import Step
-    from graphengine.history.visits import Visits
     from graphengine.render.charts.canvas import Chart
     from graphengine.render.charts.spans import Span, Timeline, What
     from graphengine.state.amounts import Usage
@@ -176,46 +175,32 @@ def timeline(steps: Sequence[Step]) -> Chart:
     """
     if not steps:
         raise RenderError("a run without steps has no timeline", where="steps=", repair="pass the steps of a run")
-    return timeline_of(visits_of(steps))
-
-
-def timeline_of(run: Visits, column: float = 0.0) -> Chart:
-    """Draw visits, of at least one step, over time.
-
-    Args:
-        run: The visits.
-        column: The width of the part of a page that it is for, in pixels, which has a heading of its own; 0 for a
-            picture by itself.
-    """
-    line = laid_out(run)
+    line = laid_out(visits_of(steps))
     rows = _packed(line.rows)
     facts = [_facts(row) for row in rows]
     spans = [span for row in rows for span in row.spans]
-    names = min(column / 5 or _NAMES_MOST, max((measure(_name(row)) + _indent(row) for row in rows), default=0.0))
+    names = min(_NAMES_MOST, max((measure(_name(row)) + _indent(row) for row in rows), default=0.0))
     left = MARGIN + names + 12
-    beside = MARGIN if column else max((measure(text, SMALL) for text in facts), default=0.0) + MARGIN + 12
-    right = max(left + 100, column - beside) if column else left + _AXIS
+    beside = max((measure(text, SMALL) for text in facts), default=0.0) + MARGIN + 12
+    right = left + _AXIS
     end = max([line.ended, *(span.end for span in spans if span.what != "pause")])
     scale = scale_of(line.began, end, [(s.start, s.end) for s in spans if s.what in _BUSY], left, right)
-    sheet = _Sheet(Canvas(), scale, names, 40.0 if column else 112.0)
+    sheet = _Sheet(Canvas(), scale, names, 112.0)
     canvas, across, down = sheet.canvas, right + beside, sheet.top + len(rows) * _ROW
     title, status, totals = _heading(line)
-    if not column:
-        canvas.heading(across, title, status, totals)
+    canvas.heading(across, title, status, totals)
     canvas.stripes(sheet.top, across, _ROW, len(rows))
     canvas.axis([*scale.marks()], sheet.top - 6, down)
     _breaks(sheet, line, down)
     for index, (row, text) in enumerate(zip(rows, facts, strict=True)):
         _row(sheet, row, text, sheet.top + (index + 0.5) * _ROW)
-        if not column:
-            canvas.soft(right + 12, sheet.top + (index + 0.5) * _ROW + 4, text)
+        canvas.soft(right + 12, sheet.top + (index + 0.5) * _ROW + 4, text)
     for at, words in line.branched:
         with canvas.said(words):
             canvas.line((scale.x(at), sheet.top - 6), (scale.x(at), down + 6), Paint("none", "ink", 1.6, "6 3"))
     canvas.spoken += [_gap_in_words(scale, gap.start, gap.end, gap.why) for gap in line.gaps]
     canvas.spoken += [words for _, words in line.branched]
-    if not column:
-        down = _legend(sheet, rows, down + 20, branched=bool(line.branched))
+    down = _legend(sheet, rows, down + 20, branched=bool(line.branched))
     return canvas.done(f"Timeline of {title}, {status}", across, down)
 
 

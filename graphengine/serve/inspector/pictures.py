@@ -8,13 +8,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from graphengine.graph.options import END, FAIL, START
 from graphengine.render.drawing import drawing_of
 from graphengine.render.files import RenderError
 from graphengine.render.parts import plain_text
 from graphengine.render.scopes import path_at, scopes_of
+from graphengine.serve.inspector.documents import Arrow, Box, Picture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.history.visit_tree import Place
     from graphengine.render.looks import Theme
-    from graphengine.render.parts import Box, Detail
+    from graphengine.render.parts import Box as Part
+    from graphengine.render.parts import Detail
     from graphengine.render.scopes import Scope, Spot
 
 _NAME: Final = re.compile(r'<svg [^>]*\bid="(\w+)"')
@@ -60,7 +64,7 @@ class GraphLayout:
 
 
 @lru_cache(maxsize=_KEPT)
-def picture_of(atlas: GraphLayout, detail: Detail, theme: Theme) -> Mapping[str, Any]:
+def picture_of(atlas: GraphLayout, detail: Detail, theme: Theme) -> Picture:
     """Return a picture: its SVG, and by the ids of its parts their numbers. It blocks; call it in a thread.
 
     Where it cannot be laid out, the graph is described in words.
@@ -69,29 +73,21 @@ def picture_of(atlas: GraphLayout, detail: Detail, theme: Theme) -> Mapping[str,
 
     drawing = drawing_of(atlas.graph_spec, detail=detail)
     spots, edges = atlas.spots, atlas.edges
-    about: dict[str, Any] = {
-        "title": drawing.title,
-        "words": plain_text(drawing),
-        "svg": None,
-        "boxes": {},
-        "arrows": {},
-    }
-    about["nodes"] = {number: path_at(*spot) for spot, number in atlas.spots.items()}
+    nodes = {number: path_at(*spot) for spot, number in spots.items()}
+    found = Picture(drawing.title, plain_text(drawing), {}, {}, nodes)
     try:
         svg = svg_of(drawing, theme, is_part=True)
     except RenderError as error:
-        return {**about, "trouble": f"{error.message}; {error.repair}"}
+        return replace(found, trouble=f"{error.message}; {error.repair}")
     named = _NAME.search(svg)
     prefix = f"{named[1]}-" if named is not None else ""
-    parts: list[Box] = [*drawing.boxes, *drawing.clusters]
-    for part in parts:
-        if part.spot is not None:
-            number = spots.get(part.spot)
-            about["boxes"][prefix + part.id] = {"spot": number, "name": part.name, "shape": part.shape}
-    for arrow in drawing.arrows:
-        numbers = [edges[edge] for edge in arrow.edges if edge in edges]
-        about["arrows"][prefix + arrow.id] = {"edges": numbers, "to": prefix + arrow.target, "failure": arrow.failure}
-    return {**about, "svg": svg}
+    parts: list[Part] = [*drawing.boxes, *drawing.clusters]
+    boxes = {prefix + each.id: Box(spots.get(each.spot), each.name, each.shape) for each in parts if each.spot}
+    arrows = {
+        prefix + each.id: Arrow([edges[e] for e in each.edges if e in edges], prefix + each.target, each.failure)
+        for each in drawing.arrows
+    }
+    return replace(found, svg=svg, boxes=boxes, arrows=arrows)
 
 
 __all__ = ["GraphLayout", "picture_of"]

@@ -1,7 +1,7 @@
 """RunCache: the runs that pages look at, folded once and continued with each further step.
 
-A book has a row for each step, which is what the page's list of steps, its timeline and its picture show: the page
-counts visits and edges up to the selected step itself, by adding up the rows before it. Where the run is at a step, and
+A book has a row for each step, which is what the page's trace and its picture show: the page counts visits and edges
+up to the selected step itself, by adding up the rows before it. Where the run is at a step, and
 what a step changed, is read from the store on demand.
 """
 
@@ -11,7 +11,7 @@ import asyncio
 from collections import OrderedDict
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
@@ -38,6 +38,7 @@ from graphengine.history.load import graph_spec_of, load_snapshot
 from graphengine.history.visits import Visits
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
+from graphengine.serve.inspector.documents import Chart, Row
 from graphengine.serve.inspector.pictures import GraphLayout
 from graphengine.state.json_values import clipped
 
@@ -47,16 +48,10 @@ if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry
-    from graphengine.render.charts import Chart
+    from graphengine.render.standings import Standing
     from graphengine.render.trace import Counted
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
-
-Row: TypeAlias = list[Any]
-"""`[seq, kind, path, visit, attempt, at, took, tone, targets, label, why, text, spots, edges, cost]`."""
-
-Drawn: TypeAlias = dict[str, str]
-"""A chart as `svg`, whose dark colours are in the page's style sheet, and in `words`."""
 
 _KEPT: Final = 8
 _CHUNK: Final = 2000
@@ -87,10 +82,10 @@ class Book:
             entry, counted = self._tally.feed(step)
             self.rows.append(_row(entry, counted, self.atlas))
 
-    def standings(self) -> dict[int, dict[str, Any]]:
+    def standings(self) -> dict[int, Standing]:
         """Return where the run is after its last step, by the number of the node."""
         spots, found = self.atlas.spots, self._tally.standings()
-        return {spots[spot]: {"how": each.how, "notes": each.notes} for spot, each in found.items() if spot in spots}
+        return {spots[spot]: each for spot, each in found.items() if spot in spots}
 
     def find(self, text: str) -> list[int]:
         """Return the steps whose record contains a text, in any case, besides those whose row does."""
@@ -98,8 +93,10 @@ class Book:
         steps = [entry.step for entry in self.visits.entries]
         return [step.seq for step in steps if wanted in encode_step(step).decode().casefold()]
 
-    def scores(self, path: str, column: float) -> Drawn:
+    def scores(self, path: str, column: float) -> Chart:
         """Return a chart of numbers of the state: those that the conditions compare, or those at a path.
+
+        Its dark colours are in the page's style sheet.
 
         Args:
             path: The path, "" for none.
@@ -110,17 +107,8 @@ class Book:
         """
         from graphengine.render.charts import scores  # noqa: PLC0415 - only this read needs it
 
-        return _drawn(scores(self.atlas.graph_spec, [entry.step for entry in self.visits.entries], path, column))
-
-    def timeline(self, column: float) -> Drawn:
-        """Return a chart of its rows over time, so wide in pixels."""
-        from graphengine.render.charts.timeline import timeline_of  # noqa: PLC0415 - the page opens without it
-
-        return _drawn(timeline_of(self.visits, column)) if self.visits.entries else {"svg": "", "words": ""}
-
-
-def _drawn(chart: Chart) -> Drawn:
-    return {"svg": chart.element(style=""), "words": chart.text()}
+        chart = scores(self.atlas.graph_spec, [entry.step for entry in self.visits.entries], path, column)
+        return Chart(chart.element(style=""), chart.text())
 
 
 class RunCache:
@@ -185,30 +173,33 @@ def _check_removed(info: RunInfo, *, is_removed: bool) -> None:
 
 
 def _row(entry: Entry, counted: Counted, atlas: GraphLayout) -> Row:
-    step, outcome = entry.step, outcome_of(entry.step)
-    why = outcome.why if outcome.why and outcome.why != "otherwise" else ""
+    step, outcome, facts = entry.step, outcome_of(entry.step), entry.step.data
+    by = facts.by if isinstance(facts, Recorded) and facts.by else {"agent": "", "model": ""}
     cost_usd: float | None = usage_of(step).get("cost_usd", 0.0)
-    return [
+    return Row(
         step.seq,
         step.kind,
+        step.at,
         step.path,
         step.visit,
         step.attempt,
-        step.at,
         None if entry.took is None else round(entry.took, 4),
         tone_of(step),
         list(outcome.to),
         outcome.edge,
-        _short(why),
+        _short(outcome.why if outcome.why and outcome.why != "otherwise" else ""),
         _text(step),
         [atlas.spots[spot] for spot in counted.visits if spot in atlas.spots],
         [atlas.edges[edge] for edge in counted.edges if edge in atlas.edges],
         cost_usd,
-    ]
+        by["agent"],
+        by["model"],
+        facts.count if isinstance(facts, Mapped) else 0,
+    )
 
 
 def tone_of(step: Step) -> str:
-    """Return the tone of a step: `failed`, `retry`, `fallback`, `waiting`, `call`, `ended`, or ""."""
+    """Return the tone of a step, as `Row` lists them."""
     facts = step.data
     if isinstance(facts, (Outcome, Stopped)) and facts.status == "failed":
         return "failed"
@@ -218,6 +209,8 @@ def tone_of(step: Step) -> str:
         return "fallback" if falls_back(step) else "retry"
     if isinstance(facts, Resumed) and facts.crashed:
         return "retry"
+    if isinstance(facts, Recorded) and isinstance(facts.value, dict) and facts.value.keys() & {"feedback", "error"}:
+        return "rejected" if facts.by else "broken"
     kinds = {"waiting": "waiting", "refused": "waiting", "recorded": "call", "stopped": "ended"}
     return kinds.get(step.kind, "ended" if outcome_of(step).status else "")
 
@@ -268,4 +261,4 @@ def _value(value: JsonValue) -> str:
     return to_json(value).decode()
 
 
-__all__ = ["Book", "Row", "RunCache", "tone_of"]
+__all__ = ["Book", "RunCache", "tone_of"]

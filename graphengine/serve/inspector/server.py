@@ -8,7 +8,7 @@ import secrets
 import signal
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -22,6 +22,7 @@ from graphengine.databases.addresses import shown
 from graphengine.errors import GraphEngineError, InputError
 from graphengine.serve.guard import AccessMiddleware, PageAccess
 from graphengine.serve.inspector.commands import Commands
+from graphengine.serve.inspector.documents import Drivable, Session
 from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.queries import Query
 from graphengine.serve.inspector.run_cache import RunCache
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 _Read: TypeAlias = "Callable[[Query], Awaitable[object]]"
 _Write: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]"
 
-_PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs")
-_KINDS: Final = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "html": "text/html"}
+_PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/trends")
+_FILES: Final = {"app.js": "text/javascript", "app.css": "text/css", "index.html": "text/html"}
 _LIST_SECONDS: Final = 0.2
 _MOST_BEHIND: Final = 2000
 
@@ -154,15 +155,11 @@ def application(settings: Settings) -> Starlette:
     return app
 
 
-def _about(settings: Settings) -> Mapping[str, Any]:
+def _about(settings: Settings) -> Session:
     """Return what does not change while the server runs."""
     drives = settings.drives
-    return {
-        "version": settings.version,
-        "database": shown(settings.database),
-        "read_only": settings.is_read_only,
-        "drives": None if drives is None else {"graphs": sorted(drives.graphs), "left_out": [*drives.left_out]},
-    }
+    drivable = None if drives is None else Drivable(sorted(drives.graphs), [*drives.left_out])
+    return Session(settings.version, shown(settings.database), settings.is_read_only, drivable)
 
 
 async def _page(_: Request) -> Response:
@@ -173,28 +170,13 @@ async def _static(request: Request) -> Response:
     return _file(request.path_params["name"])
 
 
+@cache
 def _file(name: str) -> Response:
-    """Return one of the page's files; only names in the package's list exist, so no path leaves the folder."""
-    if name not in _shell():
+    """Return one of the page's files: only these names exist, so no path leaves the folder."""
+    if name not in _FILES:
         return Response("not found", 404)
-    content, kind = _shell()[name]
-    return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
-
-
-def _shell() -> Mapping[str, tuple[bytes, str]]:
-    """Return the files of the page, with their types."""
-    if not _FILES:
-        folder = files("graphengine.serve.inspector") / "static"
-        for part in (folder, folder / "vendor"):
-            for file in part.iterdir():
-                ending = file.name.rpartition(".")[2]
-                if file.is_file() and ending in _KINDS:
-                    name = file.name if part is folder else f"vendor/{file.name}"
-                    _FILES[name] = file.read_bytes(), _KINDS[ending]
-    return _FILES
-
-
-_FILES: Final[dict[str, tuple[bytes, str]]] = {}
+    content = (files("graphengine.serve.inspector") / "static" / name).read_bytes()
+    return Response(content, media_type=_FILES[name], headers={"Cache-Control": "no-cache"})
 
 
 def _route(path: str, answer: Callable[[Request], Awaitable[Response]], method: str = "GET") -> Route:
@@ -310,7 +292,7 @@ async def _run_events(views: Views, books: RunCache, now: _Now, after: int) -> A
                     yield stream_event({}, name="reset", number=info.seq)
                     after = info.seq
                 for row in book.rows[after : info.seq]:
-                    yield stream_event(row, name="step", number=row[0])
+                    yield stream_event(row, name="step", number=row.seq)
                 after = max(after, info.seq)
                 standing = (info, status_of(info))
                 if standing != shown:

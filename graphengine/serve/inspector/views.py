@@ -7,49 +7,66 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
-from math import ceil
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
-from msgspec import UNSET
+from msgspec.structs import asdict
 
-from graphengine.agents.asked import refilled, turn_of, with_names
+from graphengine.agents.asked import turn_of
 from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import Recorded, ops_of
 from graphengine.errors import GraphEngineError, StoreError
-from graphengine.graph.question import holes
-from graphengine.history.load import graph_spec_of, load_snapshot, waits_of
-from graphengine.history.usage import usage_from
+from graphengine.history.load import graph_spec_of, load_snapshot
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.records.run_diff import diff, differences
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import STATUSES, Wanted
 from graphengine.records.states import States
-from graphengine.records.step_document import failure_document, plain, step_document
+from graphengine.records.step_document import failure_document, step_document
 from graphengine.records.trends import trends
 from graphengine.render.looks import Theme
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
+from graphengine.render.text import one_line
 from graphengine.render.trace import tried_edges
+from graphengine.serve.inspector.documents import (
+    Attempt,
+    Call,
+    Chart,
+    Comparison,
+    Graph,
+    Head,
+    Line,
+    Overview,
+    Page,
+    Picture,
+    Row,
+    Run,
+    Said,
+    Seen,
+    Session,
+    State,
+    Tried,
+    Unused,
+)
 from graphengine.serve.inspector.pictures import picture_of
 from graphengine.serve.inspector.queries import BadQuery
-from graphengine.serve.inspector.run_cache import tone_of
 from graphengine.stores.base import status_of
+from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from graphengine.agents.asked import Asked
-    from graphengine.engine.graph_spec import NodeSpec
     from graphengine.history.visit_tree import Entry, Visit
     from graphengine.records.json_document import Runs, SpendingOfRun
     from graphengine.records.trends import Trends
     from graphengine.serve.inspector.pictures import GraphLayout
     from graphengine.serve.inspector.queries import Query
     from graphengine.serve.inspector.run_cache import Book, RunCache
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.stores.base import RunInfo, Store, Summary
 
 _PAGE: Final = 200
 _COLUMNS: Final = (200.0, 600.0, 20_000.0)
@@ -58,6 +75,7 @@ _BARS: Final = 48
 _DAY: Final = 86_400.0
 _FEW_DAYS: Final = 3
 _KEPT: Final = 2000
+_TITLE: Final = 200
 _COST_PAGES: Final = 50
 _UNUSED_RUNS: Final = 20
 _UNUSED_STEPS: Final = 2000
@@ -78,23 +96,23 @@ class Views:
     store: Store
     books: RunCache
     command: Callable[..., str]
-    about: Mapping[str, Any]
+    about: Session
     graphs: Mapping[str, str] = field(default_factory=dict)
-    _lines: OrderedDict[tuple[str, int, str], dict[str, Any]] = field(default_factory=OrderedDict)
+    _lines: dict[tuple[str, int, float], tuple[str, Summary | None, Sequence[str]]] = field(default_factory=dict)
 
     @property
     def all(self) -> Sequence[Callable[[Query], Awaitable[object]]]:
         """The reads, each under its name."""
-        first = (self.session, self.runs, self.overview, self.lines, self.branches, self.run, self.rows, self.timeline)
+        first = (self.session, self.runs, self.overview, self.lines, self.branches, self.run, self.rows, self.questions)
         more = (self.usage, self.state, self.step, self.find, self.scores, self.picture, self.compare)
         return *first, *more, self.graph, self.all_graphs, self.trends
 
-    async def session(self, query: Query) -> dict[str, Any]:
+    async def session(self, query: Query) -> Session:
         """Return what does not change while the server runs."""
         del query
-        return dict(self.about)
+        return self.about
 
-    async def runs(self, query: Query) -> dict[str, Any]:
+    async def runs(self, query: Query) -> Page:
         """Return a page of the list of runs, each with its status as shown."""
         wanted = _wanted(query)
         following = wanted.before
@@ -105,12 +123,15 @@ class Views:
             following = found[-1].id if len(found) == wanted.limit else None
             if following is None or len(shown) >= wanted.limit:
                 break
-        lines = plain(runs_document(shown).runs)
-        for line, info in zip(lines, shown, strict=True):
-            line["shown"] = status_of(info)
-        return {"runs": lines, "next": following}
+        return Page(runs_document(shown).runs, following)
 
-    async def overview(self, query: Query) -> dict[str, Any]:
+    async def questions(self, query: Query) -> Runs:
+        """Return the runs that wait, each with what it waits for."""
+        del query
+        found = await self.store.runs(limit=_PAGE, status="waiting")
+        return runs_document(found, {info.id: await load_snapshot(self.store, info.id, None) for info in found})
+
+    async def overview(self, query: Query) -> Overview:
         """Return how many runs there are by status, graph and when they began."""
         asked = _wanted(query)
         graph, wanted = asked.graph, {"tag": asked.tag, "text": asked.text}
@@ -126,86 +147,82 @@ class Views:
             statuses[name] = sum(status_of(info) == name for info in running)
         statuses["running"] = max(0, statuses.get("running", 0) - statuses["queued"] - statuses["interrupted"])
         first = min((each.since for each in counts), default=0.0)
-        last = max((each.since for each in counts), default=0.0) + _DAY
-        base = max(60.0, round((last - first) / _BARS)) if last - first > _FEW_DAYS * _DAY else 60.0
-        fine = [each for each in await self.store.counts(**wanted, every_seconds=base) if graph in {None, each.graph}]
-        times = [each.since for each in fine] or [0.0]
-        width = base * ceil((max(times) - min(times)) / base / _BARS + 0.001)
-        bars: dict[float, dict[str, int]] = {}
-        for each in fine:
-            bar = bars.setdefault(min(times) + (each.since - min(times)) // width * width, {})
-            bar[each.status] = bar.get(each.status, 0) + each.runs
-        return {"statuses": statuses, "graphs": graphs, "width": width, "bars": sorted(bars.items())}
+        days = max((each.since for each in counts), default=0.0) / _DAY + 1 - first / _DAY
+        width = max(60.0, round(days * _DAY / _BARS)) if days > _FEW_DAYS else 60.0
+        fine = await self.store.counts(**wanted, every_seconds=width)
+        bars = [(each.since, each.status, each.runs) for each in fine if graph in {None, each.graph}]
+        return Overview(statuses, graphs, width, bars)
 
     async def trends(self, query: Query) -> Trends:
         """Return how runs went over time, by graph or tag, in intervals of `every` seconds."""
         by = cast("Literal['graph', 'tag']", query.one_of("by", ("graph", "tag")) or "graph")
         return await trends(self.store, _wanted(query), by=by, every_seconds=query.number("every") or _DAY)
 
-    async def lines(self, query: Query) -> dict[str, Any]:
+    async def lines(self, query: Query) -> Mapping[str, Line]:
         """Return the status of runs and its reason, for the visible part of the list.
 
         A run's row has its summary as of the last change of its status. A run that is driven is read from its snapshot.
         """
-        found: dict[str, Any] = {}
+        found: dict[str, Line] = {}
         for info in await self.store.infos(query.texts("id")[:_PAGE]):
-            shown = {"shown": status_of(info), "seq": info.seq, "updated_at": info.updated_at}
-            if info.summary is not None and info.status != "running":
-                found[info.id] = {"summary": info.summary, **shown}
-                continue
-            key = (info.id, info.seq, info.status)
-            if key not in self._lines:
-                with suppress(StoreError, ValueError):  # a run that cannot be read is still listed
-                    self._lines[key] = _line(await load_snapshot(self.store, info.id, None))
-            if key in self._lines:
-                found[info.id] = self._lines[key] | shown
-        while len(self._lines) > _KEPT:
-            self._lines.popitem(last=False)
+            key = (info.id, info.seq, info.created_at)
+            with suppress(StoreError, ValueError):  # a run that cannot be read is still listed
+                if key not in self._lines:
+                    self._lines[key] = await self._line(info)
+                title, now, at = self._lines[key]
+                found[info.id] = Line(status_of(info), info.seq, info.updated_at, title, now or info.summary, at)
+        if len(self._lines) > _KEPT:
+            self._lines.clear()
         return found
+
+    async def _line(self, info: RunInfo) -> tuple[str, Summary | None, Sequence[str]]:
+        """Return the title of a run; while it is driven also its summary and where it is."""
+        texts = [op[-1] for step in await self.store.steps(info.id, 0, 1) for op in ops_of(step)]
+        title = next((text for text in texts if isinstance(text, str) and text.strip()), "")
+        line = one_line(title.strip().partition("\n")[0])[:_TITLE]
+        if info.summary is not None and info.status != "running":
+            return line, None, ()
+        snapshot = await load_snapshot(self.store, info.id, None)
+        return line, summary_of(snapshot), [frame.at for frame in snapshot.frames.values() if frame.at][-3:]
 
     async def branches(self, query: Query) -> Runs:
         """Return the direct branches of a run."""
         return runs_document(await self.store.branches([query.id()]))
 
-    async def run(self, query: Query) -> dict[str, Any]:
+    async def run(self, query: Query) -> Run:
         """Return a run as of a step, with the steps just before it."""
         info, at = await self.store.info(query.id()), query.seq("at")
         seq = min(at or info.seq, info.seq)
         book = await self.books.recent(info, seq)
-        return {**self.head(info, book), "rows": book.rows, "commands": self._commands(info, seq)}
+        return Run(**asdict(self.head(info, book)), rows=book.rows, commands=self._commands(info, seq))
 
-    def head(self, info: RunInfo, book: Book) -> dict[str, Any]:
+    def head(self, info: RunInfo, book: Book) -> Head:
         """Return where a run is after the last step of a book."""
         snapshot = book.visits.snapshot
-        return {
-            **(facts := head_facts(info, snapshot)),
-            "shown": facts["status"],
-            "status": snapshot.status,
-            "driver": info.driver,
-            "at": snapshot.seq,
-            "seq": info.seq,
-            "now": snapshot.now,
-            "began": info.created_at,
-            "updated_at": info.updated_at,
-            "took": snapshot.elapsed_seconds,
-            "fingerprint": info.fingerprint,
-            "standings": book.standings(),
-        }
+        facts: dict[str, Any] = head_facts(info, snapshot)
+        shown, facts["status"] = facts["status"], snapshot.status
+        return Head(
+            **facts,
+            shown=shown,
+            driver=info.driver,
+            at=snapshot.seq,
+            seq=info.seq,
+            began=info.created_at,
+            updated_at=info.updated_at,
+            took=snapshot.elapsed_seconds,
+            fingerprint=info.fingerprint,
+            standings=book.standings(),
+        )
 
     def _commands(self, info: RunInfo, seq: int) -> dict[str, str]:
         """Return the commands that need the graph's code, to paste."""
         first = {"resume": ["resume"], "branch": ["branch", "--at", str(seq)], "export": ["export"]}
         return {key: self.command(info, *words) for key, words in first.items()}
 
-    async def rows(self, query: Query) -> dict[str, Any]:
+    async def rows(self, query: Query) -> Sequence[Row]:
         """Return a row for each step of a run."""
         info = await self.store.info(query.id())
-        return {"rows": (await self.books.book(info)).rows[: info.seq]}
-
-    async def timeline(self, query: Query) -> dict[str, Any]:
-        """Return a run over time."""
-        book = await self.books.book(await self.store.info(query.id()))
-        return {**await asyncio.to_thread(book.timeline, _column(query))}
+        return (await self.books.book(info)).rows[: info.seq]
 
     async def usage(self, query: Query) -> SpendingOfRun:
         """Return what a run spent, by agent, model and node."""
@@ -213,13 +230,13 @@ class Views:
         book = await self.books.book(info)
         return spending_of_run(info, book.visits.snapshot, [entry.step for entry in book.visits.entries])
 
-    async def state(self, query: Query) -> dict[str, Any]:
+    async def state(self, query: Query) -> State:
         """Return the state of a run after a step: its own, and those of the graphs, arms and items it is in."""
         snapshot = await load_snapshot(self.store, query.id(), query.seq("at") or None)
         inner = {frame.id: frame.values for frame in snapshot.frames.values() if frame.id and frame.values}
-        return {"state": snapshot.root.values if snapshot.frames else {}, "inside": inner}
+        return State(snapshot.root.values if snapshot.frames else {}, inner)
 
-    async def step(self, query: Query) -> dict[str, Any]:
+    async def step(self, query: Query) -> Seen:
         """Return everything about one step."""
         info, seq = await self.store.info(query.id()), query.seq("seq") or 0
         book = await self.books.book(info)
@@ -229,50 +246,45 @@ class Views:
         before = await load_snapshot(self.store, info.id, seq - 1) if seq > 1 else Snapshot()
         states = States([entry.step], before)
         was = states.before(entry) if before.frames else {}
-        document: dict[str, Any] = {
-            "step": step_document(entry.step),
-            "tone": tone_of(entry.step),
-            "took": entry.took,
-            "waited": entry.waited,
-            "tried": _tried(entry, book),
-            "changes": differences(was, states.after(entry)),
-            "commands": self._commands(info, seq),
-        }
-        visit = entry.visit
+        visit, more = entry.visit, dict[str, Any]()
         if visit is not None:
-            document["attempts"] = _attempts(visit)
-            document["calls"] = await self._calls(info, visit)
-            facts = _facts(visit, book)
-            if facts is not None and facts.get("agents"):
-                first = visit.entries[0].step.seq
-                earlier = await load_snapshot(self.store, info.id, first - 1) if first > 1 else Snapshot()
-                read = States([visit.entries[0].step], earlier).before(visit.entries[0])
-                document["agents"] = await asyncio.to_thread(_agents, facts, read)
-        return document
+            scope = book.atlas.scopes.get(visit.track.place)
+            agents = (
+                scope.nodes[visit.node].get("agents", {}) if scope is not None and visit.node in scope.nodes else {}
+            )
+            more = {"attempts": _attempts(visit), "calls": await self._calls(info, visit), "agents": agents}
+        return Seen(
+            step=step_document(entry.step),
+            took=entry.took,
+            waited=entry.waited,
+            tried=_tried(entry, book),
+            changes=differences(was, states.after(entry)),
+            commands=self._commands(info, seq),
+            **more,
+        )
 
-    async def _calls(self, info: RunInfo, visit: Visit) -> list[dict[str, Any]]:
+    async def _calls(self, info: RunInfo, visit: Visit) -> list[Call]:
         """Return the recorded work of a visit: the turns of models with what they were asked, tools, other steps."""
-        entries = [each for each in visit.entries if each.step.kind == "recorded"]
         spec = await graph_spec_of(self.store, info.fingerprint)
-        found: list[dict[str, Any]] = []
-        for each in entries:
-            document = step_document(each.step)
-            call = {"seq": document.seq, "took": each.took, **plain(document.detail), "usage": document.usage}
-            if document.detail.by is not UNSET:
-                turn = turn_of(each.step, await load_snapshot(self.store, info.id, document.seq), spec)
-                call["asked"] = _turn(turn) if turn is not None else []
-            found.append(call)
+        found: list[Call] = []
+        for each in visit.entries:
+            if isinstance(facts := each.step.data, Recorded):
+                asks = facts.by is not None
+                turn = (
+                    turn_of(each.step, await load_snapshot(self.store, info.id, each.step.seq), spec) if asks else None
+                )
+                found.append(Call(each.took, step_document(each.step), _turn(turn) if turn is not None else ()))
         return found
 
-    async def picture(self, query: Query) -> dict[str, Any]:
+    async def picture(self, query: Query) -> Picture:
         """Return the picture of a graph."""
         fingerprint = query.id("fingerprint")
         detail = query.one_of("detail", get_args(Detail)) or "brief"
         theme = query.one_of("theme", get_args(Theme)) or "light"
         atlas = await self.books.atlas(fingerprint)
-        return {**await asyncio.to_thread(picture_of, atlas, cast("Detail", detail), cast("Theme", theme))}
+        return await asyncio.to_thread(picture_of, atlas, cast("Detail", detail), cast("Theme", theme))
 
-    async def compare(self, query: Query) -> dict[str, Any]:
+    async def compare(self, query: Query) -> Comparison:
         """Return where two runs part, and the rows and pictures of both."""
         ids = query.id("a"), query.id("b")
         infos = [await self.store.info(run_id) for run_id in ids]
@@ -280,24 +292,26 @@ class Views:
         books = [await self.books.book(info) for info in infos]
         heads = [self.head(info, book) for info, book in zip(infos, books, strict=True)]
         first, second = (book.atlas.shape for book in books)
-        return {"diff": found, "heads": heads, "rows": [book.rows for book in books], "same": first == second}
+        return Comparison(found, heads, [book.rows for book in books], first == second)
 
-    async def find(self, query: Query) -> dict[str, Any]:
+    async def find(self, query: Query) -> Sequence[int]:
         """Return the steps of a run whose record contains a text."""
         book = await self.books.book(await self.store.info(query.id()))
-        return {"found": await asyncio.to_thread(book.find, query.id("text"))}
+        return await asyncio.to_thread(book.find, query.id("text"))
 
-    async def scores(self, query: Query) -> dict[str, Any]:
+    async def scores(self, query: Query) -> Chart:
         """Return numbers of a run's state over time."""
         book = await self.books.book(await self.store.info(query.id()))
-        return {**await asyncio.to_thread(book.scores, query.text("path") or "", _column(query))}
+        least, usual, most = _COLUMNS
+        column = min(most, max(least, query.number("column") or usual))
+        return await asyncio.to_thread(book.scores, query.text("path") or "", column)
 
     async def export(self, query: Query) -> str:
         """Return a run as the file that `graphengine export` writes."""
         found = await export_run(self.store, query.id())
-        return await asyncio.to_thread(to_json_text, found, self.about["version"])
+        return await asyncio.to_thread(to_json_text, found, self.about.version)
 
-    async def graph(self, query: Query) -> dict[str, Any]:
+    async def graph(self, query: Query) -> Graph:
         """Return a graph by name: as its newest run has it, with the edges that its newest runs took."""
         name = query.id("graph")
         newest = await self.store.runs(limit=_UNUSED_RUNS, graph=name)
@@ -310,35 +324,29 @@ class Views:
         for info in counted:
             with suppress(GraphEngineError):
                 for row in (await self.books.book(info)).rows:
-                    for spot in row[12]:
+                    for spot in row.spots:
                         visits[spot] = visits.get(spot, 0) + 1
-                    for edge in row[13]:
+                    for edge in row.edges:
                         edges[edge] = edges.get(edge, 0) + 1
-        return {
-            "fingerprint": fingerprint,
-            "is_changed": self.graphs.get(name, fingerprint) != fingerprint,
-            "counted": len(counted),
-            "edges": edges,
-            "visits": visits,
-            "unused": _unused(await self.books.atlas(fingerprint), edges) if counted else [],
-            "runs": runs_document(newest).runs,
-            "command": self.command(None, "check", name),
-        }
+        return Graph(
+            fingerprint=fingerprint,
+            is_changed=self.graphs.get(name, fingerprint) != fingerprint,
+            counted=len(counted),
+            edges=edges,
+            visits=visits,
+            unused=_unused(await self.books.atlas(fingerprint), edges) if counted else [],
+            runs=runs_document(newest).runs,
+            command=self.command(None, "check", name),
+        )
 
-    async def all_graphs(self, query: Query) -> dict[str, Any]:
+    async def all_graphs(self, query: Query) -> Mapping[str, Mapping[str, int]]:
         """Return the graphs that have runs or can be driven here, each with its runs by status."""
         del query
         found: dict[str, dict[str, int]] = {name: {} for name in self.graphs}
         for each in await self.store.counts(every_seconds=_DAY):
             runs = found.setdefault(each.graph, {})
             runs[each.status] = runs.get(each.status, 0) + each.runs
-        return {"graphs": dict(sorted(found.items()))}
-
-
-def _column(query: Query) -> float:
-    """Return the width that the page has for a chart."""
-    least, usual, most = _COLUMNS
-    return min(most, max(least, query.number("column") or usual))
+        return dict(sorted(found.items()))
 
 
 def _wanted(query: Query) -> Wanted:
@@ -356,94 +364,48 @@ def _wanted(query: Query) -> Wanted:
     return wanted_of(query.text("text") or "", wanted)
 
 
-def _unused(atlas: GraphLayout, taken: Mapping[int, int]) -> list[dict[str, str]]:
+def _unused(atlas: GraphLayout, taken: Mapping[int, int]) -> list[Unused]:
     """Return the edges that were never taken."""
     return [
-        {
-            "from": path_at(place, edge.source),
-            "to": edge.target,
-            "label": edge.label,
-            "condition": edge.condition or edge.fork,
-        }
+        Unused(path_at(place, edge.source), edge.target, edge.label, edge.condition or edge.fork)
         for (place, index), number in atlas.edges.items()
         for edge in [atlas.scopes[place].edges[index]]
         if number not in taken
     ]
 
 
-def _line(snapshot: Snapshot) -> dict[str, Any]:
-    """Return the status of a run and its reason."""
-    at = [frame.at for frame in snapshot.frames.values() if frame.at]
-    stop, failure = snapshot.ending, snapshot.failure
-    return {
-        "waits": waits_of(snapshot),
-        "error": failure_document(failure) if failure is not None else None,
-        "why": (stop.label or stop.why) if stop is not None else "",
-        "at": at[-3:],
-        "visits": snapshot.steps,
-        "took": snapshot.elapsed_seconds,
-        "usage": usage_from(snapshot.usage),
-        "read_at": time.time(),
-    }
-
-
-def _tried(entry: Entry, book: Book) -> list[dict[str, Any]]:
+def _tried(entry: Entry, book: Book) -> list[Tried]:
     """Return the edges among which a step chose."""
     edge = entry.edge
     scope = book.atlas.scopes.get(edge.track.place) if edge is not None else None
     if edge is None or scope is None or not edge.source:
         return []
     return [
-        {
-            "to": each.edge.target,
-            "label": each.edge.label,
-            "condition": each.edge.condition or each.edge.fork,
-            "why": each.why,
-            "taken": each.is_taken,
-        }
+        Tried(each.edge.target, each.edge.label, each.edge.condition or each.edge.fork, each.why, each.is_taken)
         for each in tried_edges(scope, edge)
     ]
 
 
-def _attempts(visit: Visit) -> list[dict[str, Any]]:
+def _attempts(visit: Visit) -> list[Attempt]:
     """Return the attempts of a visit."""
     return [
-        {
-            "number": each.number,
-            "seq": each.seq,
-            "took": each.ended - each.began if each.began else None,
-            "error": failure_document(each.failure) if each.failure is not None else None,
-            "fallback": each.is_fallback,
-            "retried": each.is_retried,
-            "due": each.due,
-        }
+        Attempt(
+            number=each.number,
+            seq=each.seq,
+            took=each.ended - each.began if each.began else None,
+            error=failure_document(each.failure) if each.failure is not None else None,
+            fallback=each.is_fallback,
+            due=each.due,
+        )
         for each in visit.attempts
     ]
 
 
-def _facts(visit: Visit, book: Book) -> NodeSpec | None:
-    """Return what the graph spec has of a visit's node."""
-    scope = book.atlas.scopes.get(visit.track.place)
-    return scope.nodes.get(visit.node) if scope is not None else None
-
-
-def _turn(turn: Asked) -> list[dict[str, str]]:
+def _turn(turn: Asked) -> list[Said]:
     """Return what is new in a turn, but for the results of tools, which have steps of their own."""
     texts = [("system", turn.system)] if not turn.new else []
     texts += [(each.role, each.text) for each in turn.messages[turn.new :] if each.role != "tool"]
-    return [{"role": role, "text": text} for role, text in texts if text]
-
-
-def _agents(facts: NodeSpec, values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the instructions of the agents at a node, and their prompts filled again from the recorded state."""
-    found: list[dict[str, Any]] = []
-    for choice, agent in facts.get("agents", {}).items():
-        template, filled = agent.get("prompt", ""), ""
-        with suppress(GraphEngineError):  # a function writes the prompt, or it reads a value that is not recorded
-            filled = refilled("", template, with_names(facts, values))[1] if holes(template) else ""
-        about: dict[str, Any] = {**agent}
-        found.append(about | {"choice": choice, "filled": filled})
-    return found
+    return [Said(role, text) for role, text in texts if text]
 
 
 __all__ = ["Views"]

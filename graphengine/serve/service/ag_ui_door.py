@@ -1,57 +1,65 @@
 """The AG-UI door: a front end starts a run, follows it, answers it, and comes back to it (`serve --ag-ui`).
 
-A thread is one run of the engine, `GRAPH@THREAD`, and nothing else is kept. The first request of a thread starts the
-run with the request's `state`; each later one follows the same run, whatever `runId` and `state` it has:
+A thread is one run; see `graphengine.serve.service.front_end`. The first request of a thread starts the run with the
+request's `state`; each later one follows the same run, whatever `runId` and `state` it has. `messages` are what the
+front end has, so it gets the rest, and the newest message of a person is the next one of a chat:
 
 1. A page starts a run, and is reloaded, or the server dies.
-2. It sends the thread again, to any process: recorded steps are shown again, and then what happens.
+2. It sends the thread again, to any process, with what it still has: it gets what it lacks, and then what happens.
 
-A question ends the stream with an interrupt; `resume` answers it. Pieces of text, reasoning and tool calls are live:
-they come from the process that drives the run. Else the text of a turn is shown whole once it is recorded. A turn that
-was not recorded when its process died is asked again.
+A question ends the stream with an interrupt; `resume` answers it.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import re
-from contextlib import suppress
+from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from ag_ui import core
 from pydantic import ValidationError
-from pydantic_core import to_jsonable_python
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
 
-from graphengine.agents.live_events import AnswerReset, TextDelta, ThinkingDelta, ToolCalled, ToolReturned
-from graphengine.engine.steps import Recorded
-from graphengine.errors import AnsweredAlready, GraphEngineError, GraphNotFound, InputError, UnknownRun
-from graphengine.history.load import load_snapshot, wait_of
-from graphengine.records.event_json import event_document
-from graphengine.records.json_document import run_now_document
-from graphengine.records.step_document import plain
-from graphengine.runner.run_events import Emitted, LiveEvent, NodeBegan, RunEnded, StatusChanged, StepRecorded
-from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, stream_event
-from graphengine.serve.service.app import FAILED, cancelled
+from graphengine.errors import InputError
+from graphengine.serve.messages import STREAM_HEADERS, stream_event
+from graphengine.serve.service.app import answering
+from graphengine.serve.service.front_end import Thread
 from graphengine.serve.service.requests import json_body
-from graphengine.state.path import did_you_mean
+from graphengine.serve.service.shown import (
+    Asked,
+    Called,
+    Dropped,
+    Ended,
+    Have,
+    Returned,
+    Said,
+    Shown,
+    State,
+    Text,
+    Visited,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
     from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
 
-    from graphengine.history.load import Wait
-    from graphengine.runner.result import Result
-    from graphengine.runner.run_events import Event
+    from graphengine.errors import GraphEngineError
     from graphengine.serve.service.app import Service
-    from graphengine.stores.base import RunInfo
+    from graphengine.serve.service.doors import Opening
+    from graphengine.serve.service.shown import FrontEvent, Question
 
 PATH: Final = "/agui"
 
-_LOG: Final = logging.getLogger("graphengine")
-_BLANKS: Final = re.compile(r"\s+")
+_RESULT: Final = ":result"
+
+
+async def routes(opening: Opening) -> Sequence[BaseRoute]:
+    """Return the routes of the door."""
+    return [Route(f"{PATH}/{{graph}}", answering(AgUiDoor(opening.service).run), methods=["POST"])]
 
 
 class AgUiDoor:
@@ -66,187 +74,188 @@ class AgUiDoor:
 
     async def run(self, request: Request) -> Response:
         """Start, answer or follow the run of a thread."""
-        service, name = self._service, request.path_params["graph"]
-        graph = service.graphs.get(name)
-        if graph is None:
-            near = did_you_mean(name, service.graphs)
-            raise GraphNotFound(f"this service has no graph {name!r}", where=request.url.path, repair=near)
+        thread_of = request.path_params["graph"]
         try:
             given = core.RunAgentInput.model_validate(await json_body(request))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "body"
             raise InputError(first["msg"], where=where, repair="send a RunAgentInput of AG-UI 1.0") from error
-        run_id = f"{_BLANKS.sub('-', name)}@{given.thread_id}"
-        after = 0
-        try:
-            info = await service.info_of(run_id)
-            after = info.seq if given.resume else 0
-        except UnknownRun:
-            if given.resume:
-                raise
-            await service.begin(graph, given.state or {}, run_id)
-            info = await service.info_of(run_id)
-        await self._answer(info, given.resume or [])
-        answered = {each.interrupt_id for each in given.resume or []}
-        stream = self._stream(self._events(given, info, after, answered), run_id)
+        if not isinstance(given.state or {}, dict):
+            raise InputError("the state is not a JSON object", where="state", repair="send the fields of the input")
+        thread = Thread(self._service, thread_of, given.thread_id)
+        if given.resume:
+            after = await self._answer(thread, given.resume)
+        else:
+            after = await thread.begin(_newest(given.messages), given.state or {})
+        stream = self._service.streamed(_events(given, thread, after), thread.run_id, _trouble)
         return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
 
-    async def _waits(self, run_id: str) -> Mapping[str, Wait]:
-        """Return the waits of a run that an answer ends, by id."""
-        snapshot = await load_snapshot(self._service.runner.store, run_id, None)
-        found = {w.id: wait_of(name, w) for frame in snapshot.frames.values() for name, w in frame.waits.items()}
-        return {key: wait for key, wait in found.items() if wait.answerable}
-
-    async def _answer(self, info: RunInfo, entries: list[core.ResumeEntry]) -> None:
-        """Record answers, or stop the run; those that were answered before are skipped."""
-        waits = await self._waits(info.id) if entries else {}
-        for entry in entries:
-            wait = waits.get(entry.interrupt_id)
-            if wait is None:
-                continue
-            if entry.status == "cancelled":
-                await self._service.runner.stop(info.id, f"{wait.name} was cancelled")
-                return
-            with suppress(AnsweredAlready):
-                await self._service.runner.answer(info.id, entry.payload, question=wait.name)
-
-    async def _events(
-        self, given: core.RunAgentInput, info: RunInfo, after: int, answered: set[str]
-    ) -> AsyncGenerator[core.BaseEvent, None]:
-        """Yield the events of AG-UI until the run is over, or waits for an answer."""
-        place: dict[str, Any] = {"thread_id": given.thread_id, "run_id": given.run_id}
-        service, steps, texts = self._service, dict[str, None](), _Texts()
-        yield core.RunStartedEvent(**place, protocol_version=core.PROTOCOL_VERSION)
-        yield await self._state(info, None)
-        events = service.runner.watch(info.id, service.graphs[info.graph], after=after)
-        try:
-            async for event in events:
-                for each in _stepped(event, steps):
-                    yield each
-                for each in texts.of(event):
-                    yield each
-                if isinstance(event, StepRecorded) and event.seq > info.seq:
-                    yield await self._state(info, event.seq)
-                if isinstance(event, LiveEvent | Emitted) and not isinstance(event, TextDelta):
-                    yield _live(event, info)
-                if isinstance(event, RunEnded) or (isinstance(event, StatusChanged) and event.status == "waiting"):
-                    result = event.result if isinstance(event, RunEnded) else None
-                    waits = {} if result is not None else await self._waits(info.id)
-                    if result is None and not waits.keys() - answered:
-                        continue  # it waits for something else, or takes the answer soon
-                    for name in steps:
-                        yield core.StepFinishedEvent(step_name=name)
-                    yield _ended(place, result, waits)
-                    return
-        finally:
-            await events.aclose()
-
-    async def _state(self, info: RunInfo, seq: int | None) -> core.BaseEvent:
-        snapshot = await load_snapshot(self._service.runner.store, info.id, seq)
-        return core.StateSnapshotEvent(snapshot=plain(run_now_document(info, snapshot).state))
-
-    async def _stream(self, events: AsyncGenerator[core.BaseEvent, None], run_id: str) -> AsyncIterator[bytes]:
-        """Yield events as server-sent ones, with heartbeats, until they end or the service stops."""
-        stopped = asyncio.create_task(self._service.stopped())
-        following = asyncio.create_task(_next(events))
-        try:
-            while not stopped.done():
-                tasks = following, stopped
-                await asyncio.wait(tasks, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                if not following.done():
-                    yield HEARTBEAT
-                    continue
-                event = following.result()
-                if event is None:
-                    return
-                following = asyncio.create_task(_next(events))
-                yield _encoded(event)
-        except GraphEngineError as error:
-            yield _encoded(core.RunErrorEvent(message=f"{error}", code=error.code))
-        except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
-            _LOG.exception("the stream of run %s failed", run_id)
-            yield _encoded(core.RunErrorEvent(message=FAILED, code="service_failed"))
-        finally:
-            await cancelled(following, stopped)
-            await events.aclose()
+    async def _answer(self, thread: Thread, entries: Sequence[core.ResumeEntry]) -> int:
+        """Record answers, or stop the run; return the seq after which everything is new."""
+        info = await self._service.info_of(thread.run_id)
+        cancelled = [each.interrupt_id for each in entries if each.status == "cancelled"]
+        await thread.answer({each.interrupt_id: each.payload for each in entries if each.status == "resolved"})
+        if cancelled:
+            await thread.cancel(cancelled)
+        return info.seq
 
 
-async def _next(events: AsyncGenerator[core.BaseEvent, None]) -> core.BaseEvent | None:
-    return await anext(events, None)
+async def _events(given: core.RunAgentInput, thread: Thread, after: int) -> AsyncGenerator[bytes, None]:
+    """Yield the events of AG-UI until the run is over, or waits for a person."""
+    writer = _Writer(given)
+    yield _encoded(core.RunStartedEvent(**writer.place, protocol_version=core.PROTOCOL_VERSION))
+    async with aclosing(thread.events(after, _had(given.messages))) as events:
+        async for event in events:
+            for each in writer.of(event):
+                yield _encoded(each)
 
 
 def _encoded(event: core.BaseEvent) -> bytes:
     return stream_event(event.model_dump(mode="json", by_alias=True))
 
 
-def _live(event: LiveEvent | Emitted, info: RunInfo) -> core.BaseEvent:
-    """Return a live event. Chunks are what clients expand to the start, pieces and end of a message."""
-    if isinstance(event, ThinkingDelta):
-        key = f"{event.call}:{event.turn}:thinking"
-        return core.ReasoningMessageChunkEvent(message_id=key, delta=event.text)
-    if isinstance(event, ToolCalled):
-        return core.ToolCallChunkEvent(tool_call_id=event.id, tool_call_name=event.tool, delta=event.arguments)
-    if isinstance(event, ToolReturned):
-        return core.ToolCallResultEvent(message_id=f"{event.id}:result", tool_call_id=event.id, content=event.text)
-    return core.CustomEvent(name=event.event, value=plain(event_document(event, info)))
+def _trouble(error: GraphEngineError) -> bytes:
+    return _encoded(core.RunErrorEvent(message=f"{error}", code=error.code))
 
 
-class _Texts:
-    """The texts of agents: live pieces, or the recorded text of a turn whose pieces were not seen here."""
-
-    def __init__(self) -> None:
-        self._shown: set[str] = set()
-        self._resets: dict[str, int] = {}
-
-    def of(self, event: Event) -> Iterator[core.BaseEvent]:
-        """Yield the piece that an event has."""
-        if isinstance(event, AnswerReset):
-            turn = f"{event.call}:{event.turn}"
-            self._resets[turn] = self._resets.get(turn, 0) + 1  # what comes now is another message
-        elif isinstance(event, TextDelta):
-            turn = f"{event.call}:{event.turn}"
-            key = f"{turn}:{self._resets.get(turn, 0)}"
-            self._shown.add(key)
-            yield core.TextMessageChunkEvent(message_id=key, role="assistant", delta=event.text)
-        elif isinstance(event, StepRecorded) and isinstance(done := event.step.data, Recorded) and done.name == "turn":
-            call, _, rest = done.key.rpartition("/turn|")
-            turn = f"{call}:{rest.partition('|')[0]}"
-            key, text = f"{turn}:{self._resets.get(turn, 0)}", done.value
-            text = text.get("text") if isinstance(text, dict) else None
-            if key not in self._shown and isinstance(text, str) and text:
-                yield core.TextMessageChunkEvent(message_id=key, role="assistant", delta=text)
+def _content(message: Any) -> str:  # noqa: ANN401 - one of many types
+    """Return the text of a message, whose content can be parts."""
+    content = getattr(message, "content", None) or ""
+    return content if isinstance(content, str) else "".join(getattr(part, "text", None) or "" for part in content)
 
 
-def _stepped(event: Event, steps: dict[str, None]) -> Iterator[core.BaseEvent]:
-    """Yield that a node began or ended; `steps` has those that began. One that another process drives begins late."""
-    if isinstance(event, NodeBegan | StepRecorded):
-        node = event if isinstance(event, NodeBegan) else event.step
-        name = f"{node.path}#{node.visit}"
-        if node.node and name not in steps:
-            steps[name] = None
-            yield core.StepStartedEvent(step_name=name)
-        if node.node and isinstance(event, StepRecorded):
-            del steps[name]
-            yield core.StepFinishedEvent(step_name=name)
+def _newest(messages: Sequence[Any]) -> Said | None:
+    """Return the newest message of a person."""
+    found = [each for each in messages if each.role == "user"]
+    return Said(found[-1].id, _content(found[-1])) if found else None
 
 
-def _ended(place: dict[str, Any], result: Result[Any] | None, waits: Mapping[str, Wait]) -> core.BaseEvent:
-    """Return the last event: the result, the failure, or what is asked."""
-    if result is None:
+def _had(messages: Sequence[Any]) -> Have:
+    """Return what a front end has, by its messages."""
+    calls = frozenset(call.id for each in messages for call in getattr(each, "tool_calls", None) or ())
+    results = frozenset(each.tool_call_id for each in messages if each.role == "tool")
+    return Have({each.id: _content(each) for each in messages if hasattr(each, "content")}, calls, results)
+
+
+class _Writer:
+    """Writes what is shown of a run as events of AG-UI.
+
+    Args:
+        given: The request.
+
+    Attributes:
+        place: The ids of the thread and of the request.
+    """
+
+    def __init__(self, given: core.RunAgentInput) -> None:
+        self.place: dict[str, Any] = {"thread_id": given.thread_id, "run_id": given.run_id}
+        self._state: Mapping[str, Any] | None = None
+        # What a snapshot must have, since it replaces everything.
+        self._messages = {each.id: each.model_dump(by_alias=False, exclude_none=True) for each in given.messages}
+
+    def of(self, event: FrontEvent) -> Iterator[core.BaseEvent]:  # noqa: C901 - a case for each
+        """Yield the events for what is shown. Chunks are what clients expand to start, pieces and end of a message."""
+        match event:
+            case Said(key, text):
+                yield self._text(key, "user", text)
+            case Text(key, piece, is_thinking):
+                yield self._text(key, "reasoning" if is_thinking else "assistant", piece)
+            case Dropped(key):
+                self._messages.pop(key, None)
+                yield core.MessagesSnapshotEvent.model_validate({"messages": list(self._messages.values())})
+            case Called(key, tool, arguments, text):
+                yield self._call(key, tool, arguments, text)
+            case Returned(key, text):
+                message = {"id": f"{key}{_RESULT}", "role": "tool", "tool_call_id": key, "content": text}
+                self._messages[message["id"]] = message
+                yield core.ToolCallResultEvent(message_id=message["id"], tool_call_id=key, content=text)
+            case Visited(name, is_over):
+                kind = core.StepFinishedEvent if is_over else core.StepStartedEvent
+                yield kind(step_name=name)
+            case State(values):
+                yield from self._changed(values)
+            case Shown(name, data):
+                yield core.CustomEvent(name=name, value=data)
+            case Asked(questions):
+                yield self._asked(questions)
+            case Ended():
+                yield self._ended(event)
+
+    def _text(self, key: str, role: Any, piece: str) -> core.BaseEvent:  # noqa: ANN401 - a literal
+        message = self._messages.setdefault(key, {"id": key, "role": role, "content": ""})
+        message["content"] = f"{message.get('content') or ''}{piece}"
+        if role == "reasoning":
+            return core.ReasoningMessageChunkEvent(message_id=key, delta=piece)
+        return core.TextMessageChunkEvent(message_id=key, role=role, delta=piece)
+
+    def _call(self, key: str, tool: str, arguments: str, text: str) -> core.BaseEvent:
+        """Return a call of a tool: a part of the message that has the text of its turn, or a message of its own."""
+        around = text if text in self._messages else key
+        call = {"id": key, "type": "function", "function": {"name": tool, "arguments": arguments}}
+        message = self._messages.setdefault(around, {"id": around, "role": "assistant"})
+        message.setdefault("tool_calls", []).append(call)
+        return core.ToolCallChunkEvent(tool_call_id=key, tool_call_name=tool, parent_message_id=around, delta=arguments)
+
+    def _changed(self, values: Mapping[str, Any]) -> Iterator[core.BaseEvent]:
+        """Yield the state, or what has changed in it."""
+        before, self._state = self._state, values
+        if before is None:
+            yield core.StateSnapshotEvent(snapshot=values)
+        elif before != values:
+            yield core.StateDeltaEvent.model_validate({"delta": list(changes(before, values, ""))})
+
+    def _asked(self, questions: Sequence[Question]) -> core.BaseEvent:
+        """Return the end of a request whose run waits: an interrupt for each question, or none before a message."""
         asked = [
-            core.Interrupt(id=key, reason=wait.kind, message=wait.question, response_schema=dict(wait.schema or {}))
-            for key, wait in waits.items()
+            core.Interrupt(
+                id=each.id,
+                reason="tool_approval" if each.call else each.wait.kind,
+                message=each.wait.question,
+                tool_call_id=each.call or None,
+                response_schema=dict(each.wait.schema or {}),
+                expires_at=_moment(each.wait.due_at),
+            )
+            for each in questions
         ]
-        return core.RunFinishedEvent(**place, outcome=core.RunFinishedInterruptOutcome(interrupts=asked))
-    if result.status == "failed":
-        message = result.error.message if result.error is not None else result.status
-        code = result.error.kind if result.error is not None else result.status
-        return core.RunErrorEvent(message=f"{message}; {result.repair}" if result.repair else message, code=code)
-    if result.status == "stopped":
-        return core.RunFinishedEvent(**place, outcome=core.RunFinishedCancelledOutcome())
-    output = to_jsonable_python(result.output, by_alias=False, fallback=str)
-    return core.RunFinishedEvent(**place, result=output, outcome=core.RunFinishedSuccessOutcome())
+        if not asked:
+            return core.RunFinishedEvent(**self.place, outcome=core.RunFinishedSuccessOutcome())
+        return core.RunFinishedEvent(**self.place, outcome=core.RunFinishedInterruptOutcome(interrupts=asked))
+
+    def _ended(self, event: Ended) -> core.BaseEvent:
+        trouble = event.trouble
+        if trouble is not None:
+            return core.RunErrorEvent(message=trouble[0], code=trouble[1])
+        if event.result.status == "stopped":
+            return core.RunFinishedEvent(**self.place, outcome=core.RunFinishedCancelledOutcome())
+        return core.RunFinishedEvent(**self.place, result=event.output, outcome=core.RunFinishedSuccessOutcome())
 
 
-__all__ = ["PATH", "AgUiDoor"]
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def changes(before: Any, now: Any, path: str) -> Iterator[dict[str, Any]]:  # noqa: ANN401 - JSON
+    """Yield the operations of a JSON Patch (RFC 6902) from one value to another. A list grows, or is replaced.
+
+    >>> list(changes({"a": [1], "b": 2}, {"a": [1, 5]}, ""))
+    [{'op': 'remove', 'path': '/b'}, {'op': 'add', 'path': '/a/-', 'value': 5}]
+    """
+    if isinstance(before, dict) and isinstance(now, dict):
+        yield from ({"op": "remove", "path": _below(path, name)} for name in before if name not in now)
+        for name, value in now.items():
+            if name not in before:
+                yield {"op": "add", "path": _below(path, name), "value": value}
+            else:
+                yield from changes(before[name], value, _below(path, name))
+    elif isinstance(before, list) and isinstance(now, list) and now[: len(before)] == before:
+        yield from ({"op": "add", "path": f"{path}/-", "value": value} for value in now[len(before) :])
+    elif before != now or type(before) is not type(now):  # 1 == True
+        yield {"op": "replace", "path": path, "value": now}
+
+
+def _below(path: str, name: str) -> str:
+    return f"{path}/{name.replace('~', '~0').replace('/', '~1')}"
+
+
+__all__ = ["PATH", "AgUiDoor", "changes"]

@@ -201,6 +201,7 @@ class Service:
         run = self.runner.start(graph, state, run_id=run_id, queue=queue or self._queue, **place)
         try:
             await run.result()  # once it is recorded: a worker drives it
+            self.look()
         except RunExists as error:
             if await self._is_same(run.id, graph, state):
                 return run.id, False
@@ -222,6 +223,16 @@ class Service:
             for name, field in plan.state.fields.items()
             if name in new.given or field.info.default_factory is None
         )
+
+    def look(self) -> None:
+        """Let the worker of this process take what was just made due: live events come from where a run is driven."""
+        if self._worker is not None:
+            self._worker.look()
+
+    async def revive(self, run_id: str) -> None:
+        """Resume a run that failed or was stopped, if this process drives runs: workers leave it alone."""
+        if self._worker is not None:
+            await self.runner.drive(run_id, self.graphs[(await self.info_of(run_id)).graph])
 
     async def list_runs(self, request: Request) -> Response:
         """Return the newest runs of the graphs."""
@@ -347,10 +358,26 @@ class Service:
         """Return once the service stops."""
         await self._stopping.wait()
 
-    async def _stream(self, info: RunInfo, after: int) -> AsyncIterator[bytes]:
-        """Yield the events of a run until it is over, with heartbeats in between."""
+    def _stream(self, info: RunInfo, after: int) -> AsyncIterator[bytes]:
+        return self.streamed(self._documents(info, after), info.id, _trouble)
+
+    async def _documents(self, info: RunInfo, after: int) -> AsyncGenerator[bytes, None]:
+        """Yield the events of a run until it is over."""
         yield b"retry: 1000\n\n"
-        events = self.runner.watch(info.id, self.graphs[info.graph], after=after)
+        async with aclosing(self.runner.watch(info.id, self.graphs[info.graph], after=after)) as events:
+            async for event in events:
+                yield stream_event(event_document(event, info), number=_number(event))
+
+    async def streamed(
+        self, events: AsyncGenerator[bytes, None], run_id: str, trouble: Callable[[GraphEngineError], bytes]
+    ) -> AsyncIterator[bytes]:
+        """Yield server-sent events with heartbeats, until they end or the service stops, or what went wrong.
+
+        Args:
+            events: The events.
+            run_id: The run that they are about.
+            trouble: Returns the event that is sent in place of further ones.
+        """
         stopped = asyncio.create_task(self.stopped())
         following = asyncio.create_task(_next(events))
         try:
@@ -364,24 +391,23 @@ class Service:
                 if event is None:
                     return
                 following = asyncio.create_task(_next(events))
-                yield stream_event(event_document(event, info), number=_number(event))
+                yield event
         except GraphEngineError as error:
-            yield stream_event(_trouble(error))
+            yield trouble(error)
         except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
-            _LOG.exception("the stream of run %s failed", info.id)
-            failed = ServiceFailed(FAILED, where=f"run {info.id!r}")
-            yield stream_event(_trouble(failed))
+            _LOG.exception("the stream of run %s failed", run_id)
+            yield trouble(ServiceFailed(FAILED, where=f"run {run_id!r}"))
         finally:
             await cancelled(following, stopped)
             await events.aclose()
 
 
-def _trouble(error: GraphEngineError) -> dict[str, Any]:
+def _trouble(error: GraphEngineError) -> bytes:
     """Return what a stream sends in place of further events."""
-    return {**plain(error_document(error)), "event": "trouble"}
+    return stream_event({**plain(error_document(error)), "event": "trouble"})
 
 
-async def _next(events: AsyncGenerator[Event, None]) -> Event | None:
+async def _next(events: AsyncGenerator[bytes, None]) -> bytes | None:
     return await anext(events, None)
 
 

@@ -30,6 +30,7 @@ from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, Streamable
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic_core import to_json, to_jsonable_python
+from starlette.routing import Route
 
 from graphengine.engine.steps import OVER
 from graphengine.errors import AnsweredAlready, AsksNothing, GraphEngineError, InputError
@@ -41,13 +42,14 @@ from graphengine.runner.result import RunFailed, result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 from graphengine.serve.service.app import FAILED, cancelled
 from graphengine.serve.service.openapi import AnyJson
-from graphengine.serve.service.requests import ServiceFailed
+from graphengine.serve.service.requests import RunStopped, ServiceFailed
 from graphengine.state.path import did_you_mean, unknown_fields
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from mcp.server.context import ServerRequestContext
+    from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from graphengine.api.graph import Graph
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.history.load import Wait
     from graphengine.serve.service.app import Service
+    from graphengine.serve.service.doors import Opening
 
 PATH: Final = "/mcp"
 """Where the door is over HTTP."""
@@ -87,10 +90,10 @@ class QuestionOpen(GraphEngineError):
     code = "question_open"
 
 
-class RunStopped(GraphEngineError):
-    """A run that a tool's caller waits for was stopped."""
-
-    code = "run_stopped"
+async def routes(opening: Opening) -> Sequence[BaseRoute]:
+    """Return the routes of the door."""
+    door = McpDoor(opening.service, opening.version, opening.access.token)
+    return [Route(PATH, await opening.stack.enter_async_context(door.over_http(opening.access.body_bytes)))]
 
 
 class McpDoor:
@@ -466,4 +469,4 @@ def _field(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any]
     return field | ({"format": schema["format"]} if schema.get("format") in _FORMATS else {})
 
 
-__all__ = ["PATH", "RUN_ID", "McpDoor", "QuestionOpen", "RunStopped"]
+__all__ = ["PATH", "RUN_ID", "McpDoor", "QuestionOpen"]

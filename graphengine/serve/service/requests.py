@@ -35,6 +35,12 @@ class ServiceFailed(GraphEngineError):
     code = "service_failed"
 
 
+class RunStopped(GraphEngineError):
+    """A run that a client waits for was stopped."""
+
+    code = "run_stopped"
+
+
 # --- Parameters ------------------------------------------------------------------------------------------------------
 
 Text = Annotated[str, Meta(min_length=1)]
@@ -251,6 +257,7 @@ __all__ = [
     "Message",
     "NoParameters",
     "RunParameters",
+    "RunStopped",
     "ServiceFailed",
     "StartParameters",
     "StopRequest",

@@ -8,21 +8,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import uvicorn
-from starlette.routing import Route
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
 from graphengine.api.places import store_at
 from graphengine.api.runner import Runner
 from graphengine.errors import InputError
 from graphengine.graph.options import is_tag
-from graphengine.serve.guard import AccessMiddleware, TokenAccess
+from graphengine.serve.guard import PAGES, AccessMiddleware, TokenAccess
 from graphengine.serve.listening import HOST, Server, listen
-from graphengine.serve.service.app import Service, answering, cancelled
+from graphengine.serve.service.app import Service, cancelled
+from graphengine.serve.service.doors import DOORS, Opening
 from graphengine.worker.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
     from concurrent.futures import Executor
     from pathlib import Path
+
+    from starlette.routing import BaseRoute
 
     from graphengine.api.graph import Graph
     from graphengine.models.base import Model
@@ -54,8 +58,8 @@ class Settings:
         executors: The executors of heavy nodes.
         telemetry: Makes spans and metrics of the runs; none if not given.
         busy_timeout_seconds: How long it waits for another program's lock of a SQLite file.
-        mcp: Whether the graphs are also tools of an MCP server. Needs the extra `mcp`.
-        ag_ui: Whether front ends can use AG-UI. Needs the extra `ag-ui`.
+        doors: The names of the doors that are open besides HTTP; see `DOORS`.
+        pages: A folder with the files of a front end, which anybody may read; `access.has_pages` says so, too.
     """
 
     database: Path | str
@@ -72,8 +76,8 @@ class Settings:
     executors: Mapping[str, Callable[[], Executor]] = field(default_factory=dict)
     telemetry: Telemetry | None = None
     busy_timeout_seconds: float = 10.0
-    mcp: bool = False
-    ag_ui: bool = False
+    doors: Collection[str] = ()
+    pages: Path | None = None
 
     def __post_init__(self) -> None:
         if self.queue is not None and not is_tag(self.queue):
@@ -120,20 +124,15 @@ class Serving:
             service = await stack.enter_async_context(self._opened())
             address, port = listening.getsockname()[:2]
             url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
-            doors, routes = {"http": url}, []
-            if settings.mcp:
-                from graphengine.serve.service.mcp_door import PATH, McpDoor  # noqa: PLC0415 - an extra, and slow
-
-                access = settings.access
-                door = McpDoor(service, settings.version, access.token)
-                routes.append(Route(PATH, await stack.enter_async_context(door.over_http(access.body_bytes))))
-                doors["mcp"] = url + PATH
-            if settings.ag_ui:
-                from graphengine.serve.service import ag_ui_door  # noqa: PLC0415 - an extra, and slow
-
-                run = answering(ag_ui_door.AgUiDoor(service).run)
-                routes.append(Route(f"{ag_ui_door.PATH}/{{graph}}", run, methods=["POST"]))
-                doors["ag-ui"] = url + ag_ui_door.PATH
+            doors = {"http": url}
+            routes: list[BaseRoute] = []
+            for door in DOORS:
+                if door.name in settings.doors:
+                    routes += await door.open(Opening(service, settings.access, settings.version, stack))
+                    doors[door.name] = url + door.path
+            if settings.pages is not None:
+                routes.append(Mount(PAGES, StaticFiles(directory=settings.pages, html=True)))
+                doors["pages"] = url + PAGES
             config = uvicorn.Config(
                 AccessMiddleware(service.application(*routes), settings.access),
                 log_level="critical",

@@ -13,6 +13,7 @@ from graphengine.testing.evaluation.evaluating import evaluate
 from graphengine.testing.evaluation.graph import EvaluationState, Trial, evaluation, judge
 from graphengine.testing.evaluation.picture import picture
 from graphengine.testing.evaluation.report import Report, TrialReport, VersionReport, report_of
+from graphengine.testing.evaluation.what_if import WhatIf, what_if
 
 __all__ = [
     "Case",
@@ -22,6 +23,7 @@ __all__ = [
     "Trial",
     "TrialReport",
     "VersionReport",
+    "WhatIf",
     "check_cases",
     "evaluate",
     "evaluation",
@@ -29,4 +31,5 @@ __all__ = [
     "picture",
     "read_cases",
     "report_of",
+    "what_if",
 ]

@@ -25,7 +25,8 @@ from graphengine import (
 from graphengine.errors import GraphChanged
 from graphengine.reducers import append
 from tests.kit.facts import said
-from tests.kit.runs import agrees, alone
+from tests.kit.preflights import agrees
+from tests.kit.runs import alone
 
 
 class Desk(BaseModel):

@@ -23,7 +23,8 @@ from graphengine.engine.steps import Step
 from graphengine.errors import GraphChanged, MigrationFailed
 from graphengine.reducers import append
 from tests.kit.facts import said
-from tests.kit.runs import agrees, alone
+from tests.kit.preflights import agrees
+from tests.kit.runs import alone
 
 Fields = dict[str, Any]
 

@@ -81,6 +81,24 @@ def calling() -> Graph[State]:
     return graph
 
 
+def checked() -> Graph[State]:
+    """Return a graph whose agent's first answer is rejected, and that asks whether the second may be published."""
+
+    def about_the_moon(answer: str) -> None:
+        if "moon" not in answer:
+            raise ValueError("no word of the moon")
+
+    text = "# Tides\n\n- the moon pulls\n- <img src=x onerror='window.hit=1'> [more](javascript:window.hit=1)"
+    model = ScriptedModel(["Water moves.", text])
+    prompt = "<topic>\nTides,\nfor children.\n</topic>\n<rules>be short</rules>"
+    writer = Agent("writer", system="Write for {text}.", prompt=prompt, check=about_the_moon, model=model)
+    graph = Graph("checked", State)
+    graph.add_node("write", writer, writes="text")
+    graph.add_node("agree", ask("May it be published?", bool), writes="agreed")
+    graph.add_path(START, "write", "agree", END)
+    return graph
+
+
 def mailing() -> Graph[State]:
     """Return a graph whose agent asks for approval of a mail."""
 

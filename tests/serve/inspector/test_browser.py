@@ -18,7 +18,18 @@ from graphengine.databases.sqlite import SQLiteStore
 from graphengine.runner import RunFailed
 from tests.serve.inspector import driven
 from tests.serve.inspector.conftest import Opened, served
-from tests.serve.inspector.graphs import HOSTILE, HOSTILE_ID, UNREADABLE, calling, counter, flaky, mailing, record
+from tests.serve.inspector.graphs import (
+    HOSTILE,
+    HOSTILE_ID,
+    UNREADABLE,
+    State,
+    calling,
+    checked,
+    counter,
+    flaky,
+    mailing,
+    record,
+)
 from tests.serve.inspector.test_events import driving
 
 
@@ -61,12 +72,13 @@ async def record_more(path: Path, gate: Path) -> None:
         await runner.start(driven.graph, driven.example, run_id="lined-up", queue="night").result()
         await record(runner, mailing(), "mails")
         await record(runner, calling(), "calls")
+        await runner.start(checked(), State(text="tides"), run_id="checked").result()
         await record(runner, flaky(UNREADABLE), "unreadable")
 
 
 def opened_run(page: Page) -> Page:
     """Wait until a run's page has every step."""
-    expect(page.locator(".steps .soft").first).to_contain_text("line")
+    expect(page.locator(".trace .lines")).to_contain_text("line")
     return page
 
 
@@ -96,20 +108,20 @@ def test_a_branch_is_below_its_parent(url: str, visit: Opened) -> None:
 def test_filters_are_in_the_address(url: str, visit: Opened) -> None:
     """Status, search and graph select runs, and the address keeps them."""
     page = visit(url)
-    page.get_by_role("tab", name="failed").click()
+    page.get_by_role("tab", name="Failed").click()
     expect(page.locator(".list .row")).to_have_count(2)
     assert "status=failed" in page.url
     page.goto(page.url)
     expect(page.locator(".list .row")).to_have_count(2)
-    page.get_by_role("tab", name="all").click()
+    page.get_by_role("tab", name="All").click()
     search = page.get_by_label("Search", exact=True)
-    for words, count in (("tag:nightly", 1), ("before:2001-01-01", 0), ("after:2001-01-01", 7)):
+    for words, count in (("tag:nightly", 1), ("before:2001-01-01", 0), ("status:failed BROKE", 1), ("since:99w", 7)):
         search.fill(words)
         page.keyboard.press("Enter")
         expect(page.locator(".list .row")).to_have_count(count)
-    expect(search).to_have_value("after:2001-01-01T00:00:00.000Z")
-    page.get_by_role("button", name="every time").click()
-    expect(search).to_have_value("")
+    assert "text=since%3A99w" in page.url
+    page.reload()
+    expect(search).to_have_value("since:99w")
 
 
 def test_a_search_that_goes_on_is_not_called_empty(url: str, visit: Opened) -> None:
@@ -141,54 +153,79 @@ def test_the_keyboard_is_enough(url: str, visit: Opened) -> None:
     page.keyboard.press("Enter")
     opened_run(page)
     page.keyboard.press("f")
-    expect(page.locator(".step.selected")).to_have_attribute("data-seq", "2")
+    expect(page).to_have_url(re.compile("at=2$"))
+    expect(page.locator(".tr.selected")).to_contain_text("shaky")
     page.keyboard.press("f")
     page.keyboard.press("f")
-    expect(page.locator(".step.selected")).to_have_attribute("data-seq", "5")
+    expect(page.locator(".tr.selected")).to_have_attribute("data-seq", "5")
     expect(page.locator(".trouble")).to_contain_text("RuntimeError: it broke")
+    page.keyboard.press("3")
+    expect(page.get_by_role("tab", name="State")).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("k")
+    expect(page).to_have_url(re.compile("at=4&tab=state"))
     page.keyboard.press("?")
     expect(page.get_by_label("Keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_label("Keys")).to_have_count(0)
 
 
 def test_the_picture_is_lit_as_at_the_selected_step(url: str, visit: Opened) -> None:
     """At a step, nodes done, the node where the run is, and the edge just taken are marked; later ones are pale."""
     page = opened_run(visit(url, "/run?id=five"))
     expect(page.locator(".picture .lit-unused")).to_have_count(0)
-    page.locator(".step[data-seq='2']").click()
+    page.locator(".tr[data-seq='2']").click()
     expect(page.locator(".picture .lit-here")).to_contain_text("work")
     expect(page.locator(".picture .edge.lit-now")).to_have_count(1)
     expect(page.locator(".picture .node.lit-unused", has_text="boost")).to_have_count(1)
+    expect(page.locator(".panel .change")).to_contain_text(re.compile("n.*0 → 1"))
+    page.get_by_role("tab", name="Why this way").click()
     expect(page.locator(".panel .tried tr.taken")).to_contain_text("again")
     expect(page.locator(".panel .tried")).to_contain_text("score 0 >= 7: no")
-    expect(page.locator(".panel .changes")).to_contain_text("n0→1")
-    page.keyboard.press("ArrowRight")
+    page.keyboard.press("j")
     expect(page.locator(".picture .lit-here")).to_contain_text("boost")
-    assert page.url.endswith("at=3")
+    assert page.url.endswith("at=3&sub=why")
+    page.reload()
+    expect(page.get_by_role("tab", name="Why this way")).to_have_attribute("aria-selected", "true")
     page.locator(".picture .node", has_text="work").click()
-    expect(page.locator(".step.selected")).to_have_attribute("data-seq", "2")
-
-
-def test_a_step_is_selected_on_the_timeline(url: str, visit: Opened) -> None:
-    """A click on a bar selects its step, which is marked there; the chart can be drawn longer."""
-    page = opened_run(visit(url, "/run?id=broken"))
-    chart = page.get_by_role("group", name="timeline")
-    expect(chart.locator(".here")).to_have_count(1)
-    chart.locator("[data-seq='2'] rect").click(position={"x": 3, "y": 3})
-    expect(page.get_by_role("tab", name="step 2")).to_be_visible()
-    expect(chart.locator(".here").first).to_have_attribute("data-seq", "2")
-    width = int(chart.locator("svg").get_attribute("width") or 0)
-    page.get_by_label("show a shorter time").click()
-    expect(chart.locator("svg")).to_have_attribute("width", str(2 * width))
+    expect(page.locator(".tr.selected")).to_have_attribute("data-seq", "2")
 
 
 def test_a_failed_run_shows_its_attempts(url: str, visit: Opened) -> None:
-    """Retries are flagged; the step that succeeded lists the attempts before it."""
+    """The visit that succeeded lists the attempts before it, with their errors; problems can be shown alone."""
     page = opened_run(visit(url, "/run?id=broken&at=4"))
-    expect(page.locator(".attempts li")).to_have_count(3)
-    expect(page.locator(".attempts li").first).to_contain_text(re.compile(r"attempt 1 \d"))
-    page.get_by_label("only failures").check()
-    expect(page.locator(".list .step")).to_have_count(3)
-    expect(page.locator(".acts")).to_contain_text("Commands")
+    expect(page.locator(".attempt")).to_have_count(2)
+    expect(page.locator(".attempt").first).to_contain_text(re.compile(r"attempt 1 failed.*\d+ ms"))
+    expect(page.locator(".attempt").first).to_contain_text("ConnectionError: 503 at try 1")
+    expect(page.locator(".talk")).to_contain_text("attempt 3 succeeded")
+    expect(page.locator(".tr", has_text="shaky").locator(".bar.bad")).to_have_count(2)
+    page.get_by_role("button", name="problems 3").click()
+    expect(page.locator(".list .tr")).to_have_count(2)
+    assert "only=problems" in page.url
+
+
+def test_a_run_opens_on_its_result(acting: str, visit: Opened) -> None:
+    """The tab Run has the result as it is read, why it ended, what went wrong, and the input."""
+    page = opened_run(visit(acting, "/run?id=checked"))
+    expect(page.locator(".card.result h3")).to_have_text("Tides")
+    expect(page.locator(".card.result li")).to_have_count(2)
+    expect(page.locator(".card.result img, .card.result script, .card.result a")).to_have_count(0)
+    expect(page.locator(".events li")).to_contain_text("the answer of writer was rejected")
+    page.locator(".outcome .chip", has_text="1 answer rejected").click()
+    expect(page.locator(".list .tr")).to_have_count(2)
+
+
+def test_a_step_is_the_conversation_with_the_model(acting: str, visit: Opened) -> None:
+    """Instructions, the question as sent, the rejected answer, why it was sent back, and the next answer, in order."""
+    page = opened_run(visit(acting, "/run?id=checked&at=4"))
+    said = page.locator(".talk .msg")
+    expect(said.locator("header b")).to_have_text(["system", "user", "writer", "rejected", "writer"])
+    expect(said.nth(0)).to_contain_text("Write for")
+    expect(said.nth(1).locator(".tagged")).to_have_text(["topic", "rules"])
+    expect(said.nth(2)).to_have_class(re.compile("thrown"))
+    expect(said.nth(3)).to_contain_text("no word of the moon")
+    page = opened_run(visit(acting, "/run?id=calls&at=5"))
+    expect(page.locator(".msg.error")).to_contain_text("look failed; the model gets this message")
+    expect(page.locator(".callbox")).to_have_text("look({})")
 
 
 def test_a_long_error_leaves_the_page_in_place(acting: str, visit: Opened) -> None:
@@ -209,28 +246,35 @@ def test_text_is_shown_as_a_terminal_shows_it(acting: str, visit: Opened) -> Non
     assert not re.search("[\u2028-\u202e\u2066-\u2069]", page.locator("main").text_content() or "")
 
 
-def test_items_of_a_map_are_folded(url: str, visit: Opened) -> None:
-    """Twelve items are one line until they are unfolded, by a click or with the keyboard."""
+def test_a_map_is_one_line_with_its_items_as_cells(url: str, visit: Opened) -> None:
+    """Twelve items are one line until they are unfolded; each has a cell, which opens it with its value and result."""
     page = opened_run(visit(url, "/run?id=items"))
-    expect(page.locator(".step.folded")).to_have_count(1)
-    page.keyboard.press("k")
-    expect(page.locator(".step.folded.selected")).to_have_count(1)
-    page.keyboard.press("Enter")
-    expect(page.locator(".list .step", has_text="double[")).not_to_have_count(0)
-    expect(page.locator(".step.folded")).to_have_count(0)
-    page = opened_run(visit(url, "/run?id=items"))
-    fold = page.locator(".step.folded")
-    expect(fold).to_contain_text("double[…]")
-    fold.click()
-    expect(page.locator(".list .step", has_text="double[")).not_to_have_count(0)
+    line = page.locator(".tr.map")
+    expect(line).to_contain_text("12 items")
+    line.click()
+    cells = page.locator(".cells .cell")
+    expect(cells).to_have_count(12)
+    cells.nth(5).click()
+    expect(page.locator(".panel .card")).to_contain_text(re.compile("item.*5.*items.*10.*1..*done", re.DOTALL))
+    expect(cells.nth(5)).to_have_class(re.compile("chosen"))
+    line.locator(".fold").click()
+    expect(page.locator(".list .tr", has_text="double[")).to_have_count(12)
+    line.locator(".fold").click()
+    expect(page.locator(".list .tr", has_text="double[")).to_have_count(0)
+    line.click()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".list .tr", has_text="double[")).to_have_count(12)
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".list .tr", has_text="double[")).to_have_count(0)
 
 
 def test_two_runs_are_compared_on_one_picture(url: str, visit: Opened) -> None:
-    """The edges that only one of them took, the step where they part and the fields that differ are shown."""
+    """What was changed, the step where they part, what differs and the edges that only one took are shown."""
     page = visit(url, "/compare?a=five&b=other")
+    expect(page.locator(".change").first).to_contain_text(re.compile("n.*2 → 3"))
     expect(page.locator(".parted").first).to_contain_text("parts here")
     expect(page.locator(".picture svg")).to_be_visible()
-    expect(page.locator(".changes")).to_be_visible()
+    expect(page.locator(".vs")).to_contain_text("visits since")
 
 
 def test_hostile_texts_are_only_text(url: str, visit: Opened) -> None:
@@ -268,6 +312,10 @@ PAGES = (
     "/run?id=asks",
     "/run?id=broken",
     "/compare?a=five&b=other",
+    "/run?id=items&at=3",
+    "/run?id=broken&at=4",
+    "/questions",
+    "/trends",
     "/graph?graph=review",
     "/graphs",
 )
@@ -307,7 +355,7 @@ def test_no_page_is_wider_than_its_window(url: str, visit: Opened, path: str) ->
     axe-core checks contrast, names, roles and structure; where it is not installed, only the width is tested.
     """
     page = visit(url, path)
-    page.wait_for_selector(".list .row, .picture svg, main.graphs table")
+    page.wait_for_selector(".list .row, .picture svg, main.graphs table, .asking, .trend")
     if AXE.is_file():
         page.evaluate(AXE.read_text(encoding="utf-8"))
     for width, scheme in WINDOWS:
@@ -358,7 +406,7 @@ def test_a_question_is_answered_by_a_form(acting: str, written: Path, visit: Ope
     send.click()
     expect(form).to_contain_text("the answer is recorded")
     expect(form.locator(".command")).to_contain_text("resume asks")
-    expect(page.locator(".acts")).to_contain_text("This inspector drives runs of essay.")
+    expect(page.locator(".more")).to_contain_text("This inspector drives runs of essay.")
     with closing(sqlite3.connect(written)) as connection:
         (payload,) = connection.execute("SELECT payload FROM inbox WHERE payload LIKE '%decision%'").fetchone()
     assert '"decision":"publish"' in payload
@@ -366,19 +414,18 @@ def test_a_question_is_answered_by_a_form(acting: str, written: Path, visit: Ope
 
 
 def test_the_arguments_of_a_tool_call_are_changed_by_a_form(acting: str, written: Path, visit: Opened) -> None:
-    """The question shows them as a table; a call is approved, refused with a reason, or made with other arguments."""
+    """The question shows them as a table; yes and no take one click; other answers have their forms."""
     page = visit(acting, "/run?id=mails")
     form = page.locator("form.question")
     expect(form.locator(".asked")).to_have_text("May clerk call mail?\n\nto    Ada\ntext  Dear Ada,\n      hello")
-    expect(form.get_by_role("radio")).to_have_text(["yes", "no", "refuse with a reason", "change the arguments"])
-    send = form.get_by_role("button", name="Send the answer")
-    expect(send).to_be_disabled()
+    expect(form.get_by_role("button")).to_have_text(["Yes", "No"])
+    expect(form.get_by_role("radio")).to_have_text(["refuse with a reason", "change the arguments"])
     form.get_by_role("radio", name="refuse with a reason").click()
     expect(form.get_by_label("refuse", exact=True)).to_be_visible()
     form.get_by_role("radio", name="change the arguments").click()
     expect(form.get_by_label("text", exact=True)).to_have_value("Dear Ada,\nhello")
     form.get_by_label("to", exact=True).fill("Bob")
-    send.click()
+    form.get_by_role("button", name="Send the answer").click()
     expect(form).to_contain_text("the answer is recorded")
     with closing(sqlite3.connect(written)) as connection:
         query = "SELECT payload FROM inbox WHERE kind = 'answer' AND payload LIKE '%arguments%'"
@@ -386,22 +433,37 @@ def test_the_arguments_of_a_tool_call_are_changed_by_a_form(acting: str, written
     assert '"arguments":{"to":"Bob","text":"Dear Ada,\\nhello"}' in payload
 
 
+def test_all_questions_are_on_one_page(acting: str, written: Path, visit: Opened) -> None:
+    """Each has the first of its run's input, its text and its answers; one click answers yes or no."""
+    page = visit(acting)
+    page.get_by_role("link", name=re.compile("questions")).click()
+    asking = page.locator(".asking", has_text="May it be published?")
+    expect(asking.locator("header").first).to_contain_text("tides")
+    asking.get_by_role("button", name="No").click()
+    expect(asking).to_contain_text("the answer is recorded")
+    with closing(sqlite3.connect(written)) as connection:
+        query = "SELECT payload FROM inbox WHERE kind = 'answer' AND payload LIKE '%false%'"
+        (payload,) = connection.execute(query).fetchone()
+    assert "false" in payload
+
+
 def test_a_run_is_stopped_and_tagged(acting: str, visit: Opened) -> None:
     """Stop asks once more; tags and notes are added; the page follows what was written."""
     page = opened_run(visit(acting, f"/run?id={quote(HOSTILE_ID, safe='')}"))
     page.get_by_label("New tag").fill("seen")
     page.keyboard.press("Enter")
-    expect(page.locator(".acts")).to_contain_text("seen")
+    expect(page.locator(".more")).to_contain_text("seen")
+    page.get_by_role("tab", name="Step").click()
     page.get_by_label("Note on this step").fill("odd <i>markup</i>")
     page.keyboard.press("Enter")
-    expect(page.locator(".step .note")).to_have_text("✎ odd <i>markup</i>")
-    page.get_by_label("notes (1)").check()
-    expect(page.locator(".list .step")).to_have_count(1)
+    expect(page.locator(".tr .note")).to_contain_text("odd <i>markup</i>")
+    page.get_by_role("button", name="notes 1").click()
+    expect(page.locator(".list .tr")).to_have_count(1)
     page.get_by_label("remove the note odd <i>markup</i>").click()
     expect(page.locator(".note")).to_have_count(0)
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("button", name="Stop it now").click()
-    expect(page.locator("header .ends")).to_contain_text("stopped")
+    expect(page.locator(".outcome .ends")).to_contain_text("stopped")
     expect(page.locator("form.question")).to_have_count(0)
 
 
@@ -435,9 +497,8 @@ def test_a_run_is_started_and_its_text_is_streamed(acting: str, tmp_path: Path, 
     gate.touch()
     expect(page.locator("form.question")).to_contain_text("Is it good?")
     expect(text).to_have_count(0)
-    page.locator("form.question").get_by_role("radio", name="yes").click()
-    page.get_by_role("button", name="Send the answer").click()
-    expect(page.locator("header .ends")).to_contain_text("finished")
+    page.locator("form.question").get_by_role("button", name="Yes").click()
+    expect(page.locator(".outcome .ends")).to_contain_text("finished")
 
 
 def test_a_failed_run_is_branched_and_retried(acting: str, written: Path, visit: Opened) -> None:
@@ -456,14 +517,31 @@ def test_a_failed_run_is_branched_and_retried(acting: str, written: Path, visit:
     drawer.get_by_role("button", name="keep stars").click()
     drawer.get_by_label("id of the branch").fill("calm")
     drawer.get_by_role("button", name="Begin the branch").click()
-    expect(page.locator("h1")).to_contain_text("calm")
+    expect(page.locator("header .id")).to_have_text("calm")
     (written.parent / "boat").touch()
-    expect(page.locator("header")).to_contain_text("branch of storms at 1")
-    expect(page.locator("header .ends")).to_contain_text("waiting")  # what a run shows while it runs moves the link
+    expect(page.locator(".outcome")).to_contain_text("branch of storms at 1")
+    expect(page.locator(".outcome .ends")).to_contain_text("waiting")  # what a run shows while it runs moves the link
     page.get_by_role("link", name="storms at 1").click()
-    expect(page.locator("h1")).to_contain_text("storms")
+    expect(page.locator("header .id")).to_have_text("storms")
     page.get_by_role("button", name="Retry").click()
-    expect(page.locator("header .ends")).to_contain_text("waiting")
+    expect(page.locator(".outcome .ends")).to_contain_text("waiting")
+
+
+def test_a_prompt_is_changed_and_the_runs_compared(acting: str, visit: Opened) -> None:
+    """From a call the agent's instructions are edited; the branch runs the visit again with them, and is compared."""
+    page = opened_run(visit(acting, "/run?id=draft"))
+    page.locator(".tr.call", has_text="writer").click()
+    page.get_by_role("button", name="Change, run from here").click()
+    drawer = page.get_by_role("dialog")
+    expect(drawer.get_by_label("instructions of writer")).to_have_value("Be brief.")
+    drawer.get_by_label("instructions of writer").fill("Be long.")
+    expect(drawer.locator("ins, del")).to_have_text(["brief", "long"])
+    drawer.get_by_label("id of the branch").fill("long-draft")
+    expect(drawer.get_by_label("Preview")).to_contain_text("Steps 1 to 2 are shared")
+    drawer.get_by_role("button", name="Run, and compare").click()
+    expect(page.locator(".setup")).to_contain_text("instructions of writer: replaced")
+    page.get_by_role("link", name="long-draft").first.click()
+    expect(page.locator(".outcome .ends")).to_have_text("waiting")
 
 
 def test_a_branch_is_made_with_the_keyboard(acting: str, visit: Opened) -> None:
@@ -481,25 +559,26 @@ def test_a_branch_is_made_with_the_keyboard(acting: str, visit: Opened) -> None:
     page.get_by_label("id of the branch").focus()
     page.keyboard.type("typed")
     page.keyboard.press("Enter")
-    expect(page.locator("h1")).to_contain_text("typed")
+    expect(page.locator("header .id")).to_have_text("typed")
 
 
-def test_scores_searches_exports_and_tests(acting: str, visit: Opened) -> None:
-    """Scores are drawn with their thresholds, a search finds what the list leaves out, and a run is downloaded."""
-    page = opened_run(visit(acting, "/run?id=five&at=6"))
-    page.get_by_role("tab", name="scores").click()
+def test_scores_searches_and_exports(acting: str, visit: Opened) -> None:
+    """Scores are drawn with their thresholds, a search finds what the trace leaves out, and a run is downloaded."""
+    page = opened_run(visit(acting, "/run?id=five&at=6&tab=scores"))
     chart = page.locator(".panel .chart")
     expect(chart).to_contain_text(re.compile("≥ 7.*high enough"))
     expect(chart.locator(".here title")).to_have_text(["work 4 at step 6: 4", "work 4 at step 6: 10"])
     chart.locator("[data-seq='3']").first.click()
-    expect(page.get_by_role("tab", name="step 3")).to_be_visible()
+    expect(page).to_have_url(re.compile("at=3&tab=scores"))
     expect(chart.locator(".here title")).to_have_text(["work 2 at step 3: 2", "work 2 at step 3: 7"])
+    page.get_by_role("tab", name="Run", exact=True).click()
     with page.expect_download() as download:
         page.get_by_role("link", name="Export the run as a file").click()
     assert download.value.suggested_filename == "five.json"
     page.goto(page.url.partition("/run")[0] + "/run?id=broken")
     opened_run(page).get_by_label("Search in steps").fill("raise ConnectionError")
-    expect(page.locator(".list .step")).to_have_count(2)
+    expect(page.locator(".list .tr")).to_have_count(1)
+    expect(page.locator(".list .tr")).to_contain_text("shaky")
 
 
 def test_a_graph_has_its_problems_and_unused_edges(url: str, acting: str, visit: Opened) -> None:
@@ -517,26 +596,27 @@ def test_a_run_of_another_process_is_seen_live(acting: str, written: Path, visit
         page = visit(acting, "/run?id=driven")
         expect(page.locator(".now")).to_contain_text("Another process drives this run")
         expect(page.locator(".live")).to_contain_text("live")
-        steps = page.locator("header.bar .soft")
+        steps = page.locator(".outcome .facts")
         expect(steps).to_contain_text(re.compile(r"\b[3-9]\d steps|\d{3} steps"))
-        expect(page.locator("header .ends")).to_contain_text("running")
-        shown = [int(each) for each in page.locator(".list .step").evaluate_all("all => all.map((e) => e.dataset.seq)")]
+        expect(page.locator(".outcome .ends")).to_contain_text("running")
+        shown = [int(each) for each in page.locator(".list .tr").evaluate_all("all => all.map((e) => e.dataset.seq)")]
         assert shown == list(range(shown[0], shown[0] + len(shown)))
         listed = visit(acting, is_second=True)
         expect(listed.locator(".row[data-run=driven]")).to_contain_text("running")
         driver.kill()
-        expect(page.locator("header .ends")).to_contain_text("interrupted")
+        expect(page.locator(".outcome .ends")).to_contain_text("interrupted")
         expect(listed.locator(".row[data-run=driven]")).to_contain_text("interrupted")
 
 
 def test_a_run_of_ten_thousand_steps_opens(acting: str, visit: Opened) -> None:
     """Its last steps come at once, then all; the list has few elements, and jumping to any step works."""
     page = visit(acting, "/run?id=long")
-    expect(page.locator(".steps .soft").first).to_contain_text("line")
-    assert page.locator(".list .step").count() < 80
+    expect(page.locator(".trace .lines")).to_contain_text(re.compile(r"\d,\d{3} lines"))
+    assert page.locator(".list .tr").count() < 80
     page.get_by_label("Search in steps").fill("5000 ")
     page.keyboard.press("Escape")
-    page.locator(".step").first.click()
-    expect(page.locator(".panel .changes")).to_be_visible()
-    expect(page.locator(".timeline svg")).to_be_visible()
-    assert page.locator(".timeline svg *").count() < 5000
+    page.locator(".tr").first.click()
+    expect(page.locator(".panel .change").first).to_be_visible()
+    for _ in range(5):
+        page.keyboard.press("j")
+    expect(page.locator(".tr.selected")).to_have_count(1)

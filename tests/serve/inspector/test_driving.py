@@ -148,8 +148,8 @@ async def test_a_preview_names_the_calls_that_are_kept(driving: ASGIApp) -> None
     """A visit in flight keeps its recorded calls; calls after the step are made again, or not at all."""
     run = (await act(driving, "start", graph="essay", state={"topic": "tides"}))["id"]
     await until(driving, run, "waiting")
-    rows = (await read(driving, "rows", id=run))["rows"]
-    call = next(row[0] for row in rows if row[1] == "recorded")
+    rows = await read(driving, "rows", id=run)
+    call = next(row["seq"] for row in rows if row["kind"] == "recorded")
     kept = await act(driving, "preview", id=run, at=call)
     assert [(each["path"], each["name"]) for each in kept["in_flight"]] == [("write", "writer asked slow")]
     after = await act(driving, "preview", id=run, at=call + 1)
@@ -261,7 +261,7 @@ async def test_secrets_stay_hidden(tmp_path: Path) -> None:
         seen = [form, preview, await read(app, "fields", id=run, at=2), await read(app, "state", id=run)]
         seen += [await read(app, "find", id=run, text="token"), await read(app, "step", id=run, seq=2)]
         assert CANARY not in json.dumps(seen, ensure_ascii=False)
-        assert (await read(app, "find", id=run, text=CANARY))["found"] == []
+        assert await read(app, "find", id=run, text=CANARY) == []
         refused = await act(app, "start", 422, graph="vault", state={"word": "bad" + CANARY})
         assert CANARY not in json.dumps(refused, ensure_ascii=False)
 

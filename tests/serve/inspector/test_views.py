@@ -1,5 +1,4 @@
 import asyncio
-import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +12,7 @@ from graphengine import END, START, Agent, Graph, Runner
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.models.scripted import ScriptedModel
 from graphengine.records.export import import_run, parse
+from graphengine.serve.inspector.documents import Session
 from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.queries import Query
 from graphengine.serve.inspector.run_cache import RunCache
@@ -59,7 +59,7 @@ async def test_the_overview_counts_runs(app: ASGIApp) -> None:
     ended = {"finished": 3, "waiting": 2, "failed": 2}
     assert found["statuses"] == ended | {"running": 0, "interrupted": 0, "queued": 0}
     assert found["graphs"] == {"counter": 2, "flaky": 2, "mapped": 1, "review": 2}
-    assert sum(sum(bar.values()) for _, bar in found["bars"]) == 7
+    assert sum(runs for _, _, runs in found["bars"]) == 7
     assert (await read(app, "overview", graph="review"))["statuses"]["waiting"] == 2
 
 
@@ -100,15 +100,16 @@ async def test_runs_are_selected_by_cost(app: ASGIApp, database: Path) -> None:
 
 async def test_every_step_has_a_row(app: ASGIApp) -> None:
     """A row has the position, the edge with the explanation, and what it adds to the picture's counts."""
-    rows = (await read(app, "rows", id="five"))["rows"]
-    assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
-    detour = next(row for row in rows if row[9] == "high enough")
-    assert (detour[2], detour[8], detour[10]) == ("work", ["boost"], "n 2 >= 5: no; score 7 >= 7: yes")
+    rows = await read(app, "rows", id="five")
+    assert [row["seq"] for row in rows] == list(range(1, len(rows) + 1))
+    detour = next(row for row in rows if row.get("edge") == "high enough")
+    why = "n 2 >= 5: no; score 7 >= 7: yes"
+    assert (detour["path"], detour["targets"], detour["why"]) == ("work", ["boost"], why)
     picture = await read(app, "picture", fingerprint=(await read(app, "run", id="five"))["fingerprint"])
     nodes = {int(number): path for number, path in picture["nodes"].items()}
-    assert [nodes[spot] for spot in detour[12]] == ["work"]
+    assert [nodes[spot] for spot in detour["spots"]] == ["work"]
     arrows = {edge: part for part, about in picture["arrows"].items() for edge in about["edges"]}
-    assert f'id="{arrows[detour[13][0]]}"' in picture["svg"]
+    assert f'id="{arrows[detour["edges"][0]]}"' in picture["svg"]
 
 
 async def test_a_step_has_its_edges_and_changes(app: ASGIApp) -> None:
@@ -149,17 +150,32 @@ async def test_a_run_stands_where_it_stood_at_a_step(app: ASGIApp) -> None:
     assert (await read(app, "state", id="broken"))["state"]["n"] == 1
 
 
-async def test_the_timeline_is_the_chart_of_the_command(app: ASGIApp) -> None:
-    """It is as wide as the page wants, within limits, says the same in words, and names the step of each bar."""
-    found = await read(app, "timeline", id="items", column=800)
-    assert 'width="800"' in found["svg"]
-    assert "<style" not in found["svg"]
-    steps = [int(seq) for seq in re.findall(r'data-seq="(\d+)"', found["svg"])]
-    assert len(steps) == len({*steps}) == 14
-    assert found["words"].startswith("Timeline of mapped, run items: finished after 2 visits")
-    for column, width in ((1e300, 20_000), (1, 200)):
-        svg = (await read(app, "timeline", id="items", column=column))["svg"]
-        assert f'width="{width}"' in svg
+async def test_all_open_questions_are_read_at_once(app: ASGIApp) -> None:
+    """Each waiting run is there with what it asks and the form of its answer."""
+    found = {run["run_id"]: run["waits"] for run in (await read(app, "questions"))["runs"]}
+    assert len(found) == 2
+    (wait,) = found["asks"]
+    assert (wait["question"], wait["schema"]["title"]) == ("Publish this draft?", "Verdict")
+
+
+async def test_a_line_has_the_first_of_the_input() -> None:
+    """The title of a run is the first line of the first text of its input; a run without one has none."""
+    async with Runner() as runner:
+        await runner.start(counter(1), State(text="How tides work\nin two lines"), run_id="titled").result()
+        await record(runner, counter(1), "bare")
+        views = Views(runner.store, RunCache(runner.store), lambda *_: "", Session("", "", False, None))  # noqa: FBT003
+        found = await views.lines(Query(QueryParams([("id", "titled"), ("id", "bare")])))
+    assert {name: line.title for name, line in found.items()} == {"titled": "How tides work", "bare": ""}
+
+
+async def test_a_chart_is_as_wide_as_the_page_wants(app: ASGIApp) -> None:
+    """Within limits; and it has no style of its own, which the policy forbids."""
+    widths = []
+    for column in (1, 800, 1e300):
+        svg = (await read(app, "scores", id="five", column=column))["svg"]
+        assert "<style" not in svg
+        widths.append(int(svg.partition('width="')[2].partition('"')[0]))
+    assert widths[0] < widths[1] < widths[2] <= 20_000
 
 
 async def test_runs_are_compared(app: ASGIApp) -> None:
@@ -241,23 +257,31 @@ async def test_a_write_is_checked(app: ASGIApp, body: object) -> None:
     assert (await post(app, "/api/tag", body, cookie=await cookie(app))).status == 422
 
 
-async def test_a_call_has_its_prompt_filled_again() -> None:
-    """The prompt of an agent is filled from the recorded state, without running the user's code."""
+async def test_a_call_has_what_the_model_was_asked() -> None:
+    """The instructions and the question as they were sent; then why the answer was sent back, as its step says."""
+
+    def loud(text: str) -> None:
+        if not text.isupper():
+            raise ValueError("too quiet")
+
     graph = Graph("shouts", State)
-    shout = Agent("shout", system="Be loud.", prompt="Shout: {text}", model=ScriptedModel(["HELLO"]))
+    model = ScriptedModel(["hello", "HELLO"])
+    shout = Agent("shout", system="Be loud.", prompt="Shout: {text}", model=model, check=loud)
     graph.add_node("shout", shout, writes="text")
     graph.add_path(START, "shout", END)
     async with Runner() as runner:
         await runner.start(graph, State(text="hello"), run_id="r").result()
         store = runner.store
-        views = Views(store, RunCache(store), lambda *_: "", {})
-        found = await views.step(Query(QueryParams({"id": "r", "seq": "3"})))
-    assert found["agents"][0]["system"] == "Be loud."
-    assert found["agents"][0]["filled"] == "Shout: <text>hello</text>"
-    assert found["calls"][0]["by"]["agent"] == "shout"
-    asked = {each["role"]: each["text"] for each in found["calls"][0]["asked"]}
-    assert asked["system"].startswith("Be loud.")
-    assert asked["user"] == "Shout: <text>hello</text>"
+        views = Views(store, RunCache(store), lambda *_: "", Session("", "", False, None))  # noqa: FBT003
+        found = await views.step(Query(QueryParams({"id": "r", "seq": "4"})))
+        rows = await views.rows(Query(QueryParams({"id": "r"})))
+    first, second = found.calls
+    assert [each.role for each in first.asked] == ["system", "user"]
+    assert first.asked[0].text.startswith("Be loud.")
+    assert first.asked[1].text == "Shout: <text>hello</text>"
+    assert "too quiet" in second.asked[0].text
+    assert found.agents[""]["system"] == "Be loud."
+    assert [row.tone for row in rows if row.agent == "shout"] == ["call", "rejected"]
 
 
 async def test_a_book_continues_where_it_ended() -> None:
@@ -269,9 +293,9 @@ async def test_a_book_continues_where_it_ended() -> None:
         book = await books.book(info)
         assert await books.book(info) is book
         assert len(book.rows) == info.seq
-        whole = [row[:5] for row in book.rows]
+        whole = [(row.seq, row.kind, row.path) for row in book.rows]
         recent = await books.recent(info, info.seq)
-        assert [row[:5] for row in recent.rows] == whole
+        assert [(row.seq, row.kind, row.path) for row in recent.rows] == whole
         await runner.store.remove([info])
         await record(runner, counter(3), "r")
         assert await books.book(await runner.info("r")) is not book
@@ -302,9 +326,9 @@ async def test_a_feed_wakes_the_pages_that_a_write_concerns(tmp_path: Path) -> N
 
 async def test_a_text_is_found_in_whole_steps(app: ASGIApp) -> None:
     """A search finds what the rows of the list leave out, such as tracebacks, in any case."""
-    found = (await read(app, "find", id="broken", text="raise connectionerror"))["found"]
+    found = await read(app, "find", id="broken", text="raise connectionerror")
     assert found == [2, 3]
-    assert (await read(app, "find", id="broken", text="no such text"))["found"] == []
+    assert (await read(app, "find", id="broken", text="no such text")) == []
 
 
 async def test_scores_are_read_from_the_conditions(app: ASGIApp) -> None:
@@ -331,4 +355,4 @@ async def test_a_graph_lists_the_edges_that_no_run_took(app: ASGIApp) -> None:
     found = await read(app, "graph", graph="flaky")
     assert [(each["from"], each["to"]) for each in found["unused"]] == [("boom", "END")]
     assert found["command"] == "graphengine check flaky"
-    assert list((await read(app, "all_graphs"))["graphs"]) == ["counter", "flaky", "mapped", "review"]
+    assert list(await read(app, "all_graphs")) == ["counter", "flaky", "mapped", "review"]

@@ -25,7 +25,9 @@ class Service:
     def __init__(self, database: Path | str, *words: str, graphs: str = FLOWS, **env: str) -> None:
         given = ["serve", graphs, "--store", str(database), "--port", "0", "--json", *words]
         variables = {"GRAPHENGINE_TOKEN": TOKEN, **env}
-        loads = (*forks.SERVICE, *(forks.MCP if "--mcp" in words else ()), "graphengine.databases.postgres")
+        doors = {"--mcp": forks.MCP, "--a2a": forks.A2A, "--openai": ("graphengine.serve.service.openai_door",)}
+        loads: tuple[str, ...] = (*forks.SERVICE, "graphengine.databases.postgres")
+        loads += tuple(name for door, names in doors.items() if door in words for name in names)
         self.process = forks.start("graphengine", *given, variables=variables, loads=loads)
         line = self.process.stdout.readline()
         if not line.startswith('{"'):

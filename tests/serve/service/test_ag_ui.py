@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from tests.serve.service.client import TOKEN, Service
 
-CLIENT = Path(__file__).with_name("ag_ui_client")
+CLIENT = Path(__file__).with_name("front_end_clients")
 core = pytest.importorskip("ag_ui.core")
 
 
@@ -64,6 +64,9 @@ def test_bad_input_is_one_error(tmp_path: Path) -> None:
     assert sent(service, "t", resume=[{"interruptId": "x", "status": "resolved"}])[0] == 404
     _, asked = sent(service, "t", state={"title": "Tides"})
     key = asked[-1].outcome.interrupts[0].id
+    refused = sent(service, "t", resume=[{"interruptId": "approve@1", "status": "resolved"}])
+    assert (refused[0], refused[1]["error"]["message"]) == (422, "run posts@t asks nothing with the id 'approve@1'")
+    assert refused[1]["error"]["repair"] == f"did you mean {key!r}?"
     assert sent(service, "t", resume=[{"interruptId": key, "status": "resolved", "payload": "perhaps"}])[0] == 422
     stopped = sent(service, "t", resume=[{"interruptId": key, "status": "cancelled"}])[1]
     assert stopped[-1].outcome.type == "cancelled"
@@ -95,11 +98,11 @@ def test_the_official_client_misses_nothing_after_a_reload_and_a_kill(tmp_path: 
     shown = []
     for answer, end in (([], signal.SIGKILL), ([], signal.SIGTERM), (["true"], signal.SIGTERM)):
         service = Service(tmp_path / "runs.db", "--ag-ui", graphs=str(tmp_path / "talk.py"))
-        words = ["node", "page.mjs", service.opened["doors"]["ag-ui"] + "/talk", TOKEN, "a", state, *answer]
+        words = ["node", "ag_ui.mjs", service.opened["doors"]["ag-ui"] + "/talk", TOKEN, "a", state, *answer]
         done = subprocess.run(words, cwd=CLIENT, capture_output=True, text=True, check=True, timeout=60)
         shown.append(json.loads(done.stdout))
         service.end(end)
-    assert [[each["content"] for each in page["messages"]] for page in shown] == [[text]] * 3
+    assert [[each["content"] for each in page["messages"]] for page in shown] == [["Tide?", text]] * 3
     assert [page["outcome"] for page in shown] == ["interrupt", "interrupt", "success"]
     assert [page["state"]["ok"] for page in shown] == [False, False, True]
     assert (shown[0]["asked"], shown[2]["result"]) == (shown[1]["asked"], text)

@@ -202,7 +202,7 @@ async def test_a_server_that_ends_lets_its_clients_go(serve: Callable[..., Servi
 
 
 def test_the_doors_are_printed_at_the_start(tmp_path: Path) -> None:
-    """In text each door has a line with its address."""
+    """In text each door has a line with its address, and those that are not open are named."""
     words = [
         sys.executable,
         "-m",
@@ -222,8 +222,9 @@ def test_the_doors_are_printed_at_the_start(tmp_path: Path) -> None:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(3)]
         process.terminate()
-        process.communicate(timeout=60)
+        _, said = process.communicate(timeout=60)
     url = lines[-2].strip()
+    assert "other doors, by options: --ag-ui, --ai-sdk, --a2a, --openai\n" in said
     assert url.startswith("http://127.0.0.1:")
     assert lines[-1] == f"MCP: {url}/mcp\n"
 

@@ -49,10 +49,14 @@ CREATE TABLE runs (
     summary     TEXT               -- JSON, written with each change of status; NULL before the first
 ) STRICT;
 CREATE INDEX runs_by_time ON runs (created_at, id);
-CREATE INDEX runs_by_status ON runs (status, created_at, id);
-CREATE INDEX runs_by_graph ON runs (graph, created_at, id, status);
+CREATE INDEX runs_by_graph ON runs (graph, created_at, id);
 CREATE INDEX runs_by_driver ON runs (driver) WHERE driver IS NOT NULL;
 CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;
+
+-- A commit writes each page that it changes as a whole, so a run that starts enters as few indexes as possible. Running
+-- are the runs that `runs_by_driver` has, few at a time, and those without a driver.
+CREATE INDEX runs_by_status ON runs (status, created_at, id, graph) WHERE status <> 'running';
+CREATE INDEX runs_undriven ON runs (created_at, id, graph, status, driver) WHERE status = 'running' AND driver IS NULL;
 
 -- A waiting run is wanted from the time an undelivered message of any kind but 'stop' was posted, a `running` run
 -- without a driver from the time it was released. Every post, append, claim and release updates it. Runs whose driver

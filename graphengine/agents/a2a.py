@@ -1,0 +1,171 @@
+"""A2A: a remote agent as a node, or as a tool of an agent.
+
+`remote_agent("https://…")` returns an async function, which sends a message to the agent and waits for the end of its
+task. The message's id is made from the idempotency key of the call, and the id of the task is recorded before the wait:
+
+1. The process dies after the agent has the message and before its answer is recorded: the same message is sent again,
+   with the same id, by which an agent recognises it, as one of `graphengine serve --a2a` does.
+2. It dies later: the recorded task is followed; no other one is begun.
+
+A question of the agent becomes a question of the run. While a task takes long, the run is stored as waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+from uuid import NAMESPACE_URL, uuid5
+
+from graphengine.errors import DefinitionError, GraphEngineError
+from graphengine.runner.context import Context  # noqa: TC001 - what calls the function reads the annotation
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from a2a import types
+    from a2a.client import Client
+
+_POLL_SECONDS: Final = 1.0
+_HELD: Final = 30
+"""How often a task is looked at before the run is stored as waiting, for longer each time."""
+_LONGEST_SLEEP: Final = 600.0
+_TIMEOUT_SECONDS: Final = 60.0
+
+
+class RemoteAgentFailed(GraphEngineError):
+    """A task of a remote agent failed, was cancelled or rejected, or needs an authorization."""
+
+    code = "remote_agent_failed"
+
+
+def remote_agent(url: str, *, headers: Mapping[str, str] | None = None) -> Callable[..., Awaitable[Any]]:
+    """Return an async function that lets a remote A2A agent work on a message, for `add_node` or `tool`.
+
+    It takes `message`, a text or an object, which becomes a data part, and returns the texts of the task's artifacts as
+    one, or else the value of its data. Its calls are recorded; a node that runs again follows the same task.
+
+    Args:
+        url: The address of the agent, below which it has `/.well-known/agent-card.json`.
+        headers: Headers of each request, such as `Authorization`.
+
+    Raises:
+        DefinitionError: The address is none.
+
+    Example:
+        >>> ask_editor = remote_agent("https://agents.example/a2a/editor", headers={"Authorization": "Bearer …"})
+        >>> graph = Graph("remote", Count)
+        >>> graph.add_node("edit", ask_editor, inputs={"message": "n"}, writes="n")
+    """
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise DefinitionError(f"remote_agent({url!r})", repair="give the address of an agent: https://…")
+    remote = _Remote(url, headers or {})
+
+    async def ask_agent(message: Any, ctx: Context) -> Any:  # noqa: ANN401 - a text, or JSON
+        """Let a remote agent work on a message, and return its result."""
+        task = await ctx.call(remote.send, message, effect="idempotent")
+        pause, looked, answered = 1.0, 0, ""
+        while task["state"] != "completed":
+            if task["state"] == "input-required" and task["asked"] != answered:
+                answered, answer = task["asked"], await ctx.ask(task["text"] or f"{url} asks for more")
+                task = await ctx.call(remote.send, answer, task["id"], task["context"], effect="idempotent")
+            elif looked:
+                await ctx.sleep(pause)
+                pause = min(pause * 2, _LONGEST_SLEEP)
+            looked += 1
+            task = await ctx.call(remote.follow, task["id"], answered, looked, effect="read")
+        return task["result"]
+
+    return ask_agent
+
+
+class _Remote:
+    """A remote agent.
+
+    Args:
+        url: Its address.
+        headers: Headers of each request.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+        self._url = url
+        self._headers = headers
+
+    async def send(
+        self,
+        message: Any,  # noqa: ANN401 - JSON
+        task: str = "",
+        context: str = "",
+        *,
+        idempotency_key: str = "",
+    ) -> dict[str, Any]:
+        """Send a message; return what is to be recorded of its task, which may be at work."""
+        from a2a import types  # noqa: PLC0415 - an extra, and slow
+        from a2a.helpers.proto_helpers import get_artifact_text, new_data_part, new_text_part  # noqa: PLC0415 - the same
+
+        part = new_text_part(message) if isinstance(message, str) else new_data_part(message)
+        name = str(uuid5(NAMESPACE_URL, idempotency_key))
+        said = types.Message(message_id=name, role=types.Role.ROLE_USER, parts=[part])
+        said.task_id, said.context_id = task, context
+        async with self._connected() as client:
+            async for event in client.send_message(types.SendMessageRequest(message=said)):
+                if event.HasField("task"):
+                    return self._recorded(event.task)
+                text = get_artifact_text(types.Artifact(parts=event.message.parts))
+                return {"id": event.message.message_id, "state": "completed", "result": text, "text": "", "asked": ""}
+        raise RemoteAgentFailed("the agent returned nothing", where=self._url, repair="ask its operators")
+
+    async def follow(self, task: str, answered: str, looked: int) -> dict[str, Any]:
+        """Return a task once it asks or is over; if that takes long, as it is. A question that was answered is none."""
+        del looked  # each look is recorded
+        from a2a import types  # noqa: PLC0415 - the same
+
+        found: dict[str, Any] = {}
+        async with self._connected() as client:
+            for _ in range(_HELD):
+                found = self._recorded(await client.get_task(types.GetTaskRequest(id=task)))
+                is_asking = found["state"] == "input-required" and found["asked"] != answered
+                if is_asking or found["state"] == "completed":
+                    break
+                await asyncio.sleep(_POLL_SECONDS)
+        return found
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Client]:
+        """Provide a client."""
+        import httpx  # noqa: PLC0415 - the SDK needs it
+        from a2a.client import ClientConfig, ClientFactory  # noqa: PLC0415 - an extra, and slow
+
+        async with httpx.AsyncClient(headers=dict(self._headers), timeout=_TIMEOUT_SECONDS) as http:
+            factory = ClientFactory(ClientConfig(httpx_client=http, streaming=False, polling=True))
+            yield await factory.create_from_url(self._url)
+
+    def _recorded(self, task: types.Task) -> dict[str, Any]:
+        """Return what is to be recorded of a task.
+
+        Raises:
+            RemoteAgentFailed: It failed. That is not recorded: a resume looks at it again.
+        """
+        from a2a import types  # noqa: PLC0415 - the same
+        from a2a.helpers.proto_helpers import get_artifact_text, get_data_parts, get_message_text  # noqa: PLC0415 - too
+
+        state = types.TaskState.Name(task.status.state).removeprefix("TASK_STATE_").lower().replace("_", "-")
+        said = task.status.message
+        if state not in ("submitted", "working", "input-required", "completed"):
+            text = f"task {task.id} is {state}: {get_message_text(said)}"
+            repair = "continue it there; then resume the run, which looks at it again"
+            raise RemoteAgentFailed(text, where=self._url, repair=repair)
+        texts = [text for text in map(get_artifact_text, task.artifacts) if text]
+        data = [value for artifact in task.artifacts for value in get_data_parts(artifact.parts)]
+        return {
+            "id": task.id,
+            "context": task.context_id,
+            "state": state,
+            "text": get_message_text(said),
+            "asked": said.message_id,
+            "result": "\n".join(texts) if texts or not data else data[0] if len(data) == 1 else data,
+        }
+
+
+__all__ = ["RemoteAgentFailed", "remote_agent"]

@@ -1,0 +1,47 @@
+"""Where a quotation stands in a text: models may quote only what is there, word for word."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from functools import lru_cache
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# It looks at no character again and again: a text of any size is read once.
+_MARKUP: Final = re.compile(r"\[([^\[\]]*)\]\((?:[^()]|\([^()]*\))*\)|[*_`#>|]+|^[^\S\n]*[-+*]\s", re.MULTILINE)
+
+
+def quoted_at(quotation: str, text: str, line: int = 1) -> int:
+    r"""Return the line on which a quotation begins in a text, but for markup and line breaks; 0 if it is not there.
+
+    Args:
+        quotation: What is said to be in the text, word for word.
+        text: The text, such as that of a `TextFile`.
+        line: Of several places it is the first one from this line on.
+
+    Example:
+        >>> quoted_at("Tides rise twice a day.", "# Tides\n\n- **Tides** rise\n  twice a day.")
+        3
+    """
+    wanted = _plain(quotation)
+    if not wanted:
+        return 0
+    whole, ends = _lines(text)
+    start = ends[min(line - 1, len(ends)) - 1] if line > 1 and ends else 0
+    offset = max(whole.find(wanted, start), whole.find(wanted))
+    return bisect_right(ends, offset) + 1 if offset >= 0 else 0
+
+
+@lru_cache(8)
+def _lines(text: str) -> tuple[str, Sequence[int]]:
+    """Return the lines of a text without markup, joined by blanks, and where each ends, the blank included."""
+    lines = [_plain(line) for line in text.splitlines()]
+    return " ".join(lines), [*accumulate(len(line) + 1 for line in lines)]
+
+
+def _plain(text: str) -> str:
+    return " ".join(_MARKUP.sub(r"\1", text).split())

@@ -1,0 +1,134 @@
+"""`graphengine suite`: recorded runs as tests."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from graphengine.cli import options
+
+if TYPE_CHECKING:
+    from graphengine.cli.context import CommandContext
+    from graphengine.cli.project import Found
+    from graphengine.testing.suites import Suite
+
+_MOST: Final = 10_000
+
+
+@options.command(
+    "suite",
+    options.DATABASE,
+    examples="""
+        graphengine suite --runs "graph:review since:30d" -o tests/recorded
+        graphengine suite tides tides-2 -o tests/two
+        graphengine suite tides -o tests/recorded --update
+    """,
+    exits={0: "the suite is written, or is up to date", 1: "the folder has another suite; see --update"},
+)
+@click.argument("names", metavar="[RUN_ID]...", nargs=-1, shell_complete=options.complete_runs)
+@options.searched
+@click.option(
+    "-o", "--output", metavar="FOLDER", required=True, type=click.Path(path_type=Path), help="The folder to write."
+)
+@click.option("--update", is_flag=True, help="Replace the suite in the folder, after what changes is shown.")
+@options.graph
+def suite(  # noqa: PLR0913 - one for each option
+    context: CommandContext,
+    *,
+    names: tuple[str, ...],
+    search: tuple[str, ...],
+    output: Path,
+    update: bool,
+    reference: str | None,
+) -> int:
+    """Export the fewest recorded runs that take all that occurred, as tests.
+
+    That is every edge, ending, failure and fallback. They are written as exported runs, with one test file that replays
+    them: no node is run and no model is called. Secret fields stay encrypted, so that the test needs their key. What
+    none of the runs takes is listed. A run that today's graph decides otherwise is left out and named.
+    """
+    from graphengine.cli.documents import SuiteRun, SuiteWritten
+    from graphengine.cli.whatif import ended_runs
+    from graphengine.testing.suites import suite as chosen_of
+
+    found, runs = ended_runs(context, names, search, reference, _MOST)
+    chosen = context.read(lambda store: chosen_of(found.graph, runs, store))
+    changes = chosen.changes(output, found.graph) if output.is_dir() else []
+    had = any(output.glob("*.json")) if output.is_dir() else False
+    is_written = bool(chosen.chosen) and (update or not had)
+    if is_written:
+        _write(chosen, output, found)
+    document = SuiteWritten(
+        graph=chosen.graph,
+        folder=str(output),
+        looked_at=chosen.looked_at,
+        runs=[SuiteRun(run_id=each.run.info.id, file=each.file, adds=each.adds) for each in chosen.chosen],
+        missing=chosen.missing,
+        differing=chosen.differing,
+        unread=chosen.unread,
+        changes=changes,
+        written=is_written,
+    )
+    if context.json:
+        context.document(document)
+    else:
+        _show(context, document, had=had)
+    return 0 if is_written or not changes else 1
+
+
+def _write(chosen: Suite, folder: Path, found: Found) -> None:
+    from graphengine.errors import GraphEngineError
+
+    module = ".".join(_relative(found.file).with_suffix("").parts)
+    name = next((key for key, value in vars(found.module).items() if value is found.graph), "graph")
+    try:
+        chosen.write(folder, module, name)
+    except OSError as error:
+        raise GraphEngineError(
+            f"{folder} cannot be written: {error.strerror or error}",
+            where=str(folder),
+            repair="name a folder that you can write to",
+            code="suite_unwritable",
+        ) from error
+
+
+def _relative(file: Path) -> Path:
+    """Return a file relative to its project, from which tests import it."""
+    from graphengine.cli.places import project_of
+
+    root = project_of(file.absolute().parent) or Path.cwd()
+    whole = file.absolute()
+    return whole.relative_to(root) if whole.is_relative_to(root) else Path(file.name)
+
+
+def _show(context: CommandContext, found: Any, *, had: bool) -> None:  # noqa: ANN401 - documents load lazily
+    from graphengine.cli.steps import counted
+
+    out, err = context.out, context.err
+    for line in found.changes:
+        out.line(line)
+    if found.changes:
+        out.line("")
+    for each in found.runs:
+        out.line((each.run_id, "bold"), f"  {each.file}")
+        for mark in each.adds:
+            out.line(f"  {mark}")
+    out.line("")
+    for line in found.missing if found.runs else ():
+        out.line(f"no run takes {line}")
+    for why, count in Counter(found.differing.values()).items():
+        out.line(f"left out: {counted(count, 'run')} decided otherwise today: {why}")
+    for run_id, why in found.unread.items():
+        out.line(f"left out: {run_id}: {why}")
+    chosen = f"{counted(len(found.runs), 'run')} of {found.looked_at} take all that occurred"
+    if found.written:
+        out.line(f"{chosen}; written to {found.folder}")
+        err.line(("test:   ", "dim"), f"pytest {found.folder}")
+    elif not found.runs:
+        out.line("no run can be replayed; nothing is written")
+    else:
+        state = "the folder has another suite; --update replaces it" if found.changes else "the folder is up to date"
+        out.line(f"{chosen}; {state}" if had else chosen)

@@ -1,0 +1,284 @@
+"""`graphengine whatif`: what recorded runs would have come to with another model, prompt, value or graph."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, cast
+
+import click
+
+from graphengine.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphengine.cli.context import CommandContext
+    from graphengine.cli.project import Found
+    from graphengine.cli.terminal import Channel
+    from graphengine.graph.definition import Runnable
+    from graphengine.history.load import At
+    from graphengine.testing.evaluation.earlier import Tools
+    from graphengine.testing.evaluation.what_if import BranchedRun, PairedDifference, WhatIf
+
+_ROWS: Final = 10
+"""The most runs that are shown from each end; `--json` has all."""
+
+
+@options.command(
+    "whatif",
+    options.MODEL,
+    options.DATABASE,
+    examples="""
+        graphengine whatif tides --at write:1
+        graphengine whatif --runs "graph:review since:7d" --set "task=Short tides."
+        graphengine whatif --runs tag:nightly --graph flows/review.py
+    """,
+    exits={0: "every branch ended", 3: "a branch waits for what the log does not answer"},
+)
+@click.argument("names", metavar="[RUN_ID]...", nargs=-1, shell_complete=options.complete_runs)
+@options.searched
+@options.instructions
+@click.option(
+    "--set", "pairs", metavar="FIELD=VALUE", multiple=True, help="Another value of a field; see --at. May be repeated."
+)
+@click.option(
+    "--at",
+    type=options.At(),
+    metavar="NODE[:VISIT]",
+    help="Branch before this visit of a node, e.g. review:2, instead of where the log shows that the change matters.",
+)
+@click.option(
+    "--tools",
+    type=options.Choice(("recorded", "live", "refuse")),
+    default="recorded",
+    show_default=True,
+    help="Results of tools and recorded calls: from the log if it has a call with the same arguments, else called; "
+    "called; or from the log alone. Effects never act.",
+)
+@click.option("--scorers", metavar="FILE[:NAME]", help="Score what both ended with, as in `eval`.")
+@click.option("--budget", type=float, metavar="USD", help="Begin no branch once the branches have cost this.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Maximum runs to branch.")
+@click.option("--name", help="The name of the comparison: the same name goes on with it, and repeats nothing.")
+@click.option("--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Branches at a time.")
+@options.graph
+def whatif(  # noqa: PLR0913 - one for each option
+    context: CommandContext,
+    names: tuple[str, ...],
+    search: tuple[str, ...],
+    instructions: tuple[str, ...],
+    pairs: tuple[str, ...],
+    at: At | None,
+    tools: str,
+    scorers: str | None,
+    budget: float | None,
+    limit: int,
+    name: str | None,
+    concurrency: int,
+    reference: str | None,
+) -> int:
+    """Compare recorded runs with what they would have come to under a change.
+
+    Each run is branched where the change first matters, and the branch runs to its end.
+
+    The change is --model, --instructions, --set, or the graph's file as it is now, or with --graph another one. The log
+    shows where it first matters: the first turn of the agent, the first visit of a node that is declared otherwise, the
+    first step that is decided otherwise. Other code in a node's function cannot be seen there: name the place with
+    --at. What came before is kept. The recorded runs are not changed; the branches have the tag whatif:NAME.
+
+    Answers of people, and results of tools whose arguments are unchanged, come from the log. What it does not have is
+    said.
+    """
+    from graphengine.cli.evaluating import judges_in
+    from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of
+    from graphengine.cli.models import models_for, split, with_default
+    from graphengine.cli.project import executors_of
+    from graphengine.cli.steps import counted
+    from graphengine.runner.arguments import new_id
+    from graphengine.testing.evaluation.what_if import what_if
+
+    if budget is not None and not budget > 0:
+        raise click.BadParameter("give a number above 0", param_hint="--budget")
+    found, runs = ended_runs(context, names, search, reference, limit)
+    name = name or new_id(time.time())
+    context.err.line("comparison ", (name, "bold"), f" of {counted(len(runs), 'run')}; --name {name} goes on with it")
+    plan = found.graph.compile()
+    named = _scorers(found, scorers)
+    judges = judges_in(named or {})
+    for_judges = [text for text in context.models if split(text)[0] in judges]
+    models = models_for(with_default([text for text in context.models if text not in for_judges], found), found)
+    report = context.drive(
+        what_if(
+            found.graph,
+            runs,
+            context.store,
+            name=name,
+            models=models,
+            instructions=texts_of(instructions, "--instructions"),
+            update=parse_pairs(pairs, update_forms_of(plan.state), "--set"),
+            at=None if at is None else _visit(at),
+            tools=cast("Tools", tools),
+            scorers=named,
+            judges=dict(map(split, for_judges)),
+            budget_usd=budget,
+            concurrency=concurrency,
+            executors=executors_of(found.file),
+        )
+    )
+    if context.json:
+        context.document(report)
+    else:
+        _show(context, report)
+    return 3 if any(each.after.status == "waiting" for each in report.runs) else 0
+
+
+def ended_runs(
+    context: CommandContext, names: Sequence[str], search: Sequence[str], reference: str | None, limit: int
+) -> tuple[Found, list[str]]:
+    """Return the graph of some recorded runs, and their ids.
+
+    Args:
+        context: The command.
+        names: Ids of runs.
+        search: What finds others.
+        reference: The graph, if given.
+        limit: The most that are found.
+
+    Raises:
+        InputError: There are none, or they are of several graphs.
+    """
+    from graphengine.cli.project import file_of, graph_of
+    from graphengine.errors import InputError
+    from graphengine.records.search import wanted_of
+    from graphengine.records.selection import Wanted, newest
+
+    context.use(file_of(reference), writes=True)
+    if not names and not search:
+        raise click.UsageError("name runs, or find them: --runs 'graph:NAME since:7d'")
+    found = [context.find(name) for name in names]
+    if search:
+        wanted = wanted_of(" ".join(search), Wanted(limit))
+        found += context.read(lambda store: newest(store, wanted))
+    runs = {info.id: info for info in found if not any(tag.startswith("whatif:") for tag in info.tags)}
+    graphs = sorted({info.graph for info in runs.values()})
+    if len(graphs) != 1:
+        message = f"they are runs of {', '.join(graphs)}" if graphs else "no run is found"
+        raise InputError(message, where="the runs", repair="add graph:NAME to --runs" if graphs else "try other words")
+    return graph_of(graphs[0], reference), list(runs)
+
+
+def _visit(at: At) -> tuple[str, int]:
+    if isinstance(at, int):
+        raise click.BadParameter("name a node and its visit, e.g. review:1", param_hint="--at")
+    return at if isinstance(at, tuple) else (at, 1)
+
+
+def _scorers(found: Found, given: str | None) -> Mapping[str, Runnable] | None:
+    from graphengine.cli.evaluating import scorers_of
+
+    return None if given is None else scorers_of(found, given)
+
+
+# --- the report ---
+
+
+def _show(context: CommandContext, report: WhatIf) -> None:
+    from graphengine.cli.steps import counted
+
+    out = context.out
+    out.line((f"{counted(len(report.runs), 'run')} of {report.graph}, branched where the change matters", "bold"))
+    for line in report.change:
+        out.line(f"  {line}")
+    out.line("")
+    if report.endings:
+        out.table(["before", "after", "runs"], [[each.before, each.after, str(each.runs)] for each in report.endings])
+        out.line("")
+    for figure, difference in report.differences.items():
+        out.line(f"{figure}: {_in_words(figure, difference)}")
+    if report.runs:
+        out.line("")
+        _show_runs(context, report)
+    _show_rest(out, report)
+
+
+def _in_words(figure: str, difference: PairedDifference | None) -> str:
+    """Return a difference with its interval, e.g. `+0.12 (95 %: +0.03 to +0.21); more in 7, less in 1, equal in 2`."""
+    from graphengine.cli.steps import counted
+
+    if difference is None:
+        return "not known"
+    digits = 4 if figure == "cost_usd" else 2
+    interval = "no interval for fewer than 5 pairs"
+    if difference.low is not None and difference.high is not None:
+        interval = f"95 %: {difference.low:+.{digits}f} to {difference.high:+.{digits}f}"
+    pairs = counted(difference.more + difference.less + difference.equal, "pair")
+    signs = f"more in {difference.more}, less in {difference.less}, equal in {difference.equal}"
+    return f"{difference.mean:+.{digits}f} on average over {pairs} ({interval}); {signs}"
+
+
+def _show_runs(context: CommandContext, report: WhatIf) -> None:
+    """Show the runs that gained the most and those that lost the most, and how the results of the two ends differ."""
+    from graphengine.cli.diff import word_diff
+
+    runs = list(report.runs)
+    shown = runs if len(runs) <= 2 * _ROWS else [*runs[:_ROWS], *runs[-_ROWS:]]
+    scorers = [name for name in report.differences if name not in ("cost_usd", "seconds", "visits")]
+    rows = [_row(each, scorers) for each in shown]
+    context.out.table(["run", "at", *scorers, "cost", "visits", "before", "after"], rows, expendable=("visits", "at"))
+    if len(runs) > len(shown):
+        context.out.line((f"({len(runs) - len(shown)} in between are left out; --json has them all)", "dim"))
+    for each in dict.fromkeys(each.run_id for each in (runs[0], runs[-1])):
+        pair = next(run for run in runs if run.run_id == each)
+        before, after = pair.before.result, pair.after.result
+        if isinstance(before, str) and isinstance(after, str) and before != after:
+            context.out.line("")
+            context.out.line((f"{pair.run_id}, the result:", "bold"))
+            context.out.prose(*word_diff(before, after))
+    command = context.place.command("diff", runs[0].run_id, runs[0].branch)
+    context.err.line(("look:   ", "dim"), command)
+
+
+def _row(pair: BranchedRun, scorers: Sequence[str]) -> list[str]:
+    from graphengine.state.amounts import dollars
+
+    before, after = pair.before, pair.after
+    costs = ["?" if cost is None else dollars(cost) for cost in (before.cost_usd, after.cost_usd)]
+    scores = [f"{_score(before.scores.get(name))} → {_score(after.scores.get(name))}" for name in scorers]
+    ended = [
+        side.why if side.status in ("failed", "waiting") else side.label or side.status for side in (before, after)
+    ]
+    return [
+        pair.run_id,
+        f"{pair.at} {pair.node}",
+        *scores,
+        " → ".join(costs),
+        f"{before.visits} → {after.visits}",
+        *ended,
+    ]
+
+
+def _score(value: float | None) -> str:
+    return "none" if value is None else f"{value:.2f}"
+
+
+def _show_rest(out: Channel, report: WhatIf) -> None:
+    """Show what was not compared, and why."""
+    from graphengine.cli.steps import counted
+    from graphengine.state.amounts import dollars
+
+    if report.untouched:
+        out.line("")
+        out.line(
+            f"the change cannot have mattered in {counted(len(report.untouched), 'run')}, as far as the log tells: "
+            f"{', '.join(report.untouched[:_ROWS])}{', …' if len(report.untouched) > _ROWS else ''}"
+        )
+    for why, count in _reasons(report):
+        out.line(f"not compared: {counted(count, 'run')}: {why}")
+    spent = "an unknown amount" if report.spent_usd is None else f"{dollars(report.spent_usd)} USD"
+    out.line(f"the branches cost {spent}")
+
+
+def _reasons(report: WhatIf) -> Iterator[tuple[str, int]]:
+    reasons: dict[str, int] = {}
+    for each in report.left:
+        reasons[each.why] = reasons.get(each.why, 0) + 1
+    yield from reasons.items()

@@ -1,0 +1,234 @@
+"""What the page reads, as structs: `scripts/page_types.py` writes the types of the page's code from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from graphengine.records.json_document import Compared, ListedRun, RunHead
+from graphengine.records.run_diff import Difference
+from graphengine.records.step_document import Failure, Part, Step
+from graphengine.render.standings import Standing
+from graphengine.stores.base import Summary
+
+
+class Drivable(Part):
+    """The graphs whose runs can be driven here, and why others cannot."""
+
+    graphs: Sequence[str]
+    left_out: Sequence[str]
+
+
+class Session(Part):
+    """What does not change while the server runs."""
+
+    version: str
+    database: str
+    read_only: bool
+    drives: Drivable | None
+
+
+class Page(Part):
+    """A page of the list of runs; `next` is where the next one begins."""
+
+    runs: Sequence[ListedRun]
+    next: str | None
+
+
+class Line(Part):
+    """How a run stands now, and the first of its input; `at` are the nodes where it is."""
+
+    shown: str
+    seq: int
+    updated_at: float
+    title: str
+    summary: Summary | None
+    at: Sequence[str]
+
+
+class Overview(Part):
+    """How many runs there are by status and graph; `bars` have when they began, in so many seconds, and a status."""
+
+    statuses: Mapping[str, int]
+    graphs: Mapping[str, int]
+    width: float
+    bars: Sequence[tuple[float, str, int]]
+
+
+class Row(Part, omit_defaults=True):
+    """A step in the trace.
+
+    Attributes:
+        at: When it was recorded; it took `took` seconds of driven time until then.
+        tone: `failed`, `retry`, `fallback`, `waiting`, `call`, `ended`, `rejected` (the answer before it was sent
+            back), `broken` (a tool failed), or "".
+        spots: The numbers of the nodes that it visits in the picture.
+        edges: Those of the edges that it takes.
+        agent: The agent that asked a model in it.
+        count: How many items a map has that begins.
+    """
+
+    seq: int
+    kind: str
+    at: float
+    path: str = ""
+    visit: int = 0
+    attempt: int = 0
+    took: float | None = None
+    tone: str = ""
+    targets: Sequence[str] = ()
+    edge: str = ""
+    why: str = ""
+    text: str = ""
+    spots: Sequence[int] = ()
+    edges: Sequence[int] = ()
+    cost_usd: float | None = 0.0
+    agent: str = ""
+    model: str = ""
+    count: int = 0
+
+
+class Head(RunHead, tag=False):
+    """A run after a step, `at`; its last one is `seq`. Standings are by the number of the node."""
+
+    shown: str
+    driver: str | None
+    at: int
+    seq: int
+    began: float
+    updated_at: float
+    took: float
+    fingerprint: str
+    standings: Mapping[int, Standing]
+
+
+class Run(Head, tag=False, kw_only=True):
+    """A run after a step, with the steps before it, and the commands that act on it."""
+
+    rows: Sequence[Row]
+    commands: Mapping[str, str]
+
+
+class State(Part):
+    """The state of a run, and those of the graphs, arms and items inside of it."""
+
+    state: Mapping[str, Any]
+    inside: Mapping[str, Mapping[str, Any]]
+
+
+class Tried(Part):
+    """An edge that was tried; `why` is what its condition compared."""
+
+    to: str
+    label: str
+    condition: str
+    why: str
+    taken: bool
+
+
+class Attempt(Part):
+    """An attempt of a visit."""
+
+    number: int
+    seq: int
+    took: float | None
+    error: Failure | None
+    fallback: bool
+    due: float | None
+
+
+class Said(Part):
+    """A text that a model was sent: the instructions, a question, or why its answer was sent back."""
+
+    role: str
+    text: str
+
+
+class Call(Part):
+    """Recorded work of a visit: a turn of a model, a tool, or a step of its own."""
+
+    took: float | None
+    step: Step
+    asked: Sequence[Said]
+
+
+class Seen(Part, kw_only=True):
+    """Everything about one step; a step of a visit has all attempts and calls of the visit, and its node's agents."""
+
+    step: Step
+    took: float | None
+    waited: float
+    tried: Sequence[Tried]
+    changes: Sequence[Difference]
+    commands: Mapping[str, str]
+    attempts: Sequence[Attempt] = ()
+    calls: Sequence[Call] = ()
+    agents: Mapping[str, Mapping[str, str]] = {}
+
+
+class Box(Part):
+    """A node in a picture."""
+
+    spot: int | None
+    name: str
+    shape: str
+
+
+class Arrow(Part):
+    """An arrow in a picture, with the edges that it shows."""
+
+    edges: Sequence[int]
+    to: str
+    failure: bool
+
+
+class Picture(Part):
+    """The picture of a graph; without `svg`, `trouble` is why it cannot be drawn."""
+
+    title: str
+    words: str
+    boxes: Mapping[str, Box]
+    arrows: Mapping[str, Arrow]
+    nodes: Mapping[int, str]
+    svg: str | UnsetType = UNSET
+    trouble: str | UnsetType = UNSET
+
+
+class Chart(Part):
+    """A chart, drawn and in words."""
+
+    svg: str
+    words: str
+
+
+class Comparison(Part):
+    """Two runs; `same` is whether one picture shows both."""
+
+    diff: Compared
+    heads: Sequence[Head]
+    rows: Sequence[Sequence[Row]]
+    same: bool
+
+
+class Unused(Part, rename={"source": "from"}):
+    """An edge that no run took."""
+
+    source: str
+    to: str
+    label: str
+    condition: str
+
+
+class Graph(Part):
+    """A graph, as its newest run has it, and what its newest runs took of it."""
+
+    fingerprint: str
+    is_changed: bool
+    counted: int
+    edges: Mapping[int, int]
+    visits: Mapping[int, int]
+    unused: Sequence[Unused]
+    runs: Sequence[ListedRun]
+    command: str

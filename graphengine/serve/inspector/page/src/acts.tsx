@@ -1,0 +1,356 @@
+// What a page does to a run: answer, send, stop, tag; with --drive resume, else the commands for that.
+
+import { useState } from "preact/hooks";
+
+import { post, query } from "./api";
+import { Field, type Schema, blank, branchesOf, clicksOf, problemOf, resolved } from "./form";
+import { Chip, Command, Copy, Sign, canDrive, useAct } from "./parts";
+import type { Head, ListedRun, Session, Wait } from "./types";
+import { Markdown } from "./text";
+import { ago } from "./words";
+
+const NOTE = /^@(\d+) (.+)$/s;
+const LONGEST = 100;
+
+export const isNote = (tag: string): boolean => NOTE.test(tag);
+
+export interface Note {
+  tag: string;
+  seq: number;
+  text: string;
+}
+
+/**
+ * The notes among the tags of a run. A note is a tag that begins with its step, as in `@12 looks wrong`: so the command
+ * line lists and searches it too, an export has it, and nothing else needs to be stored.
+ */
+export function notesOf(tags: string[]): Note[] {
+  const found = tags.map((tag) => [tag, NOTE.exec(tag)] as const).filter(([, match]) => match);
+  const notes = found.map(([tag, match]) => ({ tag, seq: Number(match![1]), text: match![2]! }));
+  return notes.sort((one, other) => one.seq - other.seq);
+}
+
+export function Notes({ id, seq, tags, session }: { id: string; seq: number; tags: string[]; session: Session }) {
+  const [text, setText] = useState("");
+  const [act, busy, said] = useAct();
+  const notes = notesOf(tags).filter((note) => note.seq === seq);
+  const add = async (event: Event) => {
+    event.preventDefault();
+    if (text.trim() && (await act("tag", { id, add: [`@${seq} ${text.trim()}`] }, ""))) setText("");
+  };
+  return (
+    <section class="notes" aria-label="Notes">
+      {notes.map((note) => (
+        <p class="note" key={note.tag}>
+          ✎ {note.text}{" "}
+          {!session.read_only && (
+            <button
+              class="btn bare small"
+              aria-label={`remove the note ${note.text}`}
+              onClick={() => act("tag", { id, remove: [note.tag] }, "")}
+            >
+              ×
+            </button>
+          )}
+        </p>
+      ))}
+      {!session.read_only && (
+        <form onSubmit={add}>
+          <input
+            class="btn"
+            aria-label="Note on this step"
+            placeholder="note on this step"
+            maxLength={LONGEST - 2 - String(seq).length}
+            disabled={busy}
+            value={text}
+            onInput={(event) => setText(event.currentTarget.value)}
+          />
+        </form>
+      )}
+      {said}
+    </section>
+  );
+}
+
+type Standing = Pick<Head, "run_id" | "graph" | "waits" | "updated_at"> | ListedRun;
+
+/** What a run waits for. Yes and no, and the words of a choice, take one click; anything else has a form. */
+export function Questions({ run, session, resume }: { run: Standing; session: Session; resume?: string }) {
+  return (
+    <section class="questions" aria-label="Questions">
+      {run.waits.map((wait) => (
+        <Question key={`${wait.name} ${wait.question}`} {...{ run, wait, session, resume }} />
+      ))}
+    </section>
+  );
+}
+
+function Question({
+  run,
+  wait,
+  session,
+  resume,
+}: {
+  run: Standing;
+  wait: Wait;
+  session: Session;
+  resume: string | undefined;
+}) {
+  const schema = wait.schema as Schema | null;
+  const [value, setValue] = useState(() =>
+    schema && branchesOf(resolved(schema, schema), schema) ? undefined : blank(schema),
+  );
+  const [act, busy, said] = useAct();
+  const [sent, setSent] = useState(false);
+  const takes = ["ask", "pause", "unknown"].includes(wait.kind);
+  const facts = (
+    <span class="soft small">
+      asked {ago(run.updated_at)}
+      {wait.due_at && `, ends by itself ${new Date(wait.due_at * 1000).toLocaleString()}`}
+    </span>
+  );
+  if (!takes) {
+    const words = wait.kind === "receive" ? `for a message on ${wait.topic}` : wait.question || wait.name;
+    return (
+      <div class="question quiet">
+        <header>
+          <Sign status="waiting" /> <b>waits</b> {words} {facts}
+        </header>
+      </div>
+    );
+  }
+  const problem = problemOf(schema, value);
+  const drives = canDrive(session, run.graph);
+  const send = async (given: unknown) => {
+    const done = drives
+      ? "the answer is recorded, and the run is continued"
+      : "the answer is recorded; a worker or `resume` continues the run";
+    if (!(await act("answer", { id: run.run_id, wait: wait.name, value: given }, done))) return;
+    setSent(true);
+    if (drives) post("resume", { id: run.run_id }).catch(() => {}); // it is driven already, here or elsewhere
+  };
+  const clicks = clicksOf(schema);
+  const found = resolved(schema, schema || {});
+  const isForm = !found.enum && found.type !== "boolean";
+  const isMore = isForm && clicks.length > 0;
+  const text = wait.question || wait.name;
+  return (
+    <form
+      class="question"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!problem) send(value);
+      }}
+    >
+      <header>
+        <Sign status="waiting" /> <b>{wait.name}</b> asks {facts}
+      </header>
+      <div class="asked" tabIndex={0}>
+        {/\n\S+ {2,}\S/.test(text) ? <pre>{text}</pre> : <Markdown text={text} />}
+      </div>
+      {session.read_only && <p class="soft">this inspector is read-only</p>}
+      {!session.read_only && !sent && (
+        <>
+          {clicks.length > 0 && (
+            <div class="acts">
+              {clicks.map(([word, each], index) => (
+                <button
+                  type="button"
+                  class={`btn ${index ? "" : "main"}`}
+                  key={word}
+                  disabled={busy}
+                  onClick={() => send(each)}
+                >
+                  {word}
+                </button>
+              ))}
+            </div>
+          )}
+          {isForm && (
+            <Field schema={schema} root={schema || {}} value={value} set={setValue} name="answer" isLeft={isMore} />
+          )}
+          {isForm && (!isMore || value !== undefined) && (
+            <div class="acts">
+              <button class="btn main" disabled={busy || Boolean(problem)}>
+                Send the answer
+              </button>
+              <span class="soft">{problem}</span>
+            </div>
+          )}
+        </>
+      )}
+      {said}
+      {sent && !drives && resume && <Command words="continue it here" text={resume} />}
+    </form>
+  );
+}
+
+/** Buttons that resume or retry a run, and that stop it. */
+export function Standings({ head, session }: { head: Head; session: Session }) {
+  const [act, busy, said] = useAct();
+  const [sure, setSure] = useState(false);
+  const id = head.run_id;
+  if (session.read_only) return null;
+  const stop = (now: boolean) => {
+    setSure(false);
+    act("stop", { id, now }, "asked to stop");
+  };
+  const drives = canDrive(session, head.graph);
+  const isOver = ["failed", "stopped", "interrupted", "waiting"].includes(head.shown);
+  const resumed = head.shown === "waiting" ? "it still waits" : "";
+  return (
+    <span class="standings">
+      {drives && isOver && (
+        <button class="btn small" disabled={busy} onClick={() => act("resume", { id }, resumed)}>
+          {head.shown === "failed" ? "Retry" : "Resume"}
+        </button>
+      )}
+      {["queued", "running", "waiting"].includes(head.shown) &&
+        (sure ? (
+          <>
+            {head.shown === "running" && (
+              <button class="btn small danger" disabled={busy} onClick={() => stop(false)}>
+                Stop after the nodes in flight
+              </button>
+            )}
+            <button
+              class="btn small danger"
+              disabled={busy}
+              onClick={() => stop(true)}
+              title="cancels the nodes in flight; a resume repeats them"
+            >
+              Stop it now
+            </button>
+            <button class="btn small" onClick={() => setSure(false)}>
+              no
+            </button>
+          </>
+        ) : (
+          <button class="btn small" onClick={() => setSure(true)}>
+            Stop
+          </button>
+        ))}
+      {said}
+    </span>
+  );
+}
+
+/** Why there is no button that drives a run; nothing without --drive, where the commands are shown. */
+export function CannotDrive({ session, graph }: { session: Session; graph: string }) {
+  if (!session.drives || canDrive(session, graph)) return null;
+  return (
+    <p class="soft">
+      This inspector drives runs of {session.drives.graphs.join(", ")}. For {graph}, give its file:{" "}
+      <code>graphengine inspect --drive --graph FILE</code>
+    </p>
+  );
+}
+
+/** Tags, messages, the export and the commands of a run. */
+export function Acts({
+  head,
+  at,
+  session,
+  commands,
+}: {
+  head: Head;
+  at: number;
+  session: Session;
+  commands: Record<string, string>;
+}) {
+  const [act, busy, said] = useAct();
+  const [tag, setTag] = useState("");
+  const [topic, setTopic] = useState("");
+  const [payload, setPayload] = useState("");
+  const id = head.run_id;
+  const label = async (event: Event) => {
+    event.preventDefault();
+    if (tag.trim() && (await act("tag", { id, add: [tag.trim()] }, "tagged"))) setTag("");
+  };
+  const send = (event: Event) => {
+    event.preventDefault();
+    let value: unknown = payload;
+    try {
+      value = JSON.parse(payload);
+    } catch {
+      // as text
+    }
+    act("send", { id, topic, payload: value, idempotency_key: crypto.randomUUID() }, "the message is sent");
+  };
+  return (
+    <section class="more" aria-label="Actions">
+      <h3>
+        Tags and more{" "}
+        <span class="end">
+          <Copy text={id}>copy the id</Copy>
+        </span>
+      </h3>
+      <div class="acts">
+        {head.tags
+          .filter((each) => !isNote(each))
+          .map((each) => (
+            <Chip key={each}>
+              {each}
+              {!session.read_only && (
+                <button
+                  class="btn bare small"
+                  aria-label={`remove the tag ${each}`}
+                  onClick={() => act("tag", { id, remove: [each] }, "")}
+                >
+                  ×
+                </button>
+              )}
+            </Chip>
+          ))}
+        {!session.read_only && (
+          <form onSubmit={label}>
+            <input
+              class="btn small"
+              aria-label="New tag"
+              placeholder="new tag"
+              size={12}
+              maxLength={100}
+              value={tag}
+              onInput={(event) => setTag(event.currentTarget.value)}
+            />
+          </form>
+        )}
+        <a class="btn small" href={`/api/export?${query({ id })}`} download={`${id.replace(/[^\w.-]+/g, "_")}.json`}>
+          Export the run as a file
+        </a>
+      </div>
+      {!session.read_only && head.shown !== "finished" && (
+        <details>
+          <summary>Send a message</summary>
+          <form class="form" onSubmit={send}>
+            <label>
+              topic{" "}
+              <input class="btn" required value={topic} onInput={(event) => setTopic(event.currentTarget.value)} />
+            </label>
+            <label>
+              payload, JSON or text{" "}
+              <textarea rows={3} value={payload} onInput={(event) => setPayload(event.currentTarget.value)} />
+            </label>
+            <button class="btn" disabled={busy}>
+              Send
+            </button>
+          </form>
+        </details>
+      )}
+      {said}
+      <CannotDrive session={session} graph={head.graph} />
+      <details>
+        <summary>Commands</summary>
+        {["failed", "stopped", "interrupted", "waiting"].includes(head.shown) && commands.resume && (
+          <Command words="resume it" text={commands.resume} />
+        )}
+        {commands.branch && (
+          <Command
+            words="branch at a step; --set FIELD=VALUE changes the state"
+            text={commands.branch.replace(/--at \d+/, `--at ${at}`)}
+          />
+        )}
+      </details>
+    </section>
+  );
+}

@@ -1,0 +1,100 @@
+// Requests to the inspector's server, and its streams of events.
+
+import type { Answers, Session } from "./types";
+
+export type Query = Record<string, string | number | null | undefined | (string | number)[]>;
+
+export class Refused extends Error {
+  repair: string;
+
+  constructor(
+    public status: number,
+    error?: { message?: string; repair?: string } | null,
+  ) {
+    super(error?.message || `the server answered ${status}`);
+    this.repair = error?.repair || "";
+  }
+}
+
+async function answer(response: Response): Promise<any> {
+  const body = await response.json().catch(() => null);
+  if (!response.ok) throw new Refused(response.status, body?.error);
+  return body;
+}
+
+function reached(request: Promise<Response>): Promise<Response> {
+  return request.catch(() => {
+    throw new Refused(0, { message: "the inspector does not answer", repair: "start `graphengine inspect` again" });
+  });
+}
+
+/** Read a document; a parameter that is a list is repeated, one that is empty left out. */
+export async function get<Name extends keyof Answers>(name: Name, parameters: Query = {}): Promise<Answers[Name]> {
+  return answer(await reached(fetch(`/api/${name}?${query(parameters)}`)));
+}
+
+/** Read a document of `--drive`, whose shape the caller knows. */
+export async function read<Shape>(name: string, parameters: Query): Promise<Shape> {
+  return answer(await reached(fetch(`/api/${name}?${query(parameters)}`)));
+}
+
+export async function post(name: string, body: object): Promise<any> {
+  const headers = { "Content-Type": "application/json", "X-Graphengine": "1" };
+  return answer(await reached(fetch(`/api/${name}`, { method: "POST", headers, body: JSON.stringify(body) })));
+}
+
+export function query(parameters: Query): string {
+  const found = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    for (const each of Array.isArray(value) ? value : [value]) {
+      if (each !== null && each !== undefined && each !== "") found.append(name, String(each));
+    }
+  }
+  return found.toString();
+}
+
+/**
+ * Follow a stream while the page is visible; a hidden page costs nothing. The browser repeats the last event's id when
+ * it connects again; `where` gives the parameters for a stream that begins anew.
+ */
+export function follow(where: () => Query, handlers: Record<string, (data: any) => void>): () => void {
+  let source: EventSource | null = null;
+  const close = () => {
+    source?.close();
+    source = null;
+  };
+  const open = () => {
+    if (source || document.hidden) return;
+    source = new EventSource(`/api/events?${query(where())}`);
+    for (const [name, handle] of Object.entries(handlers)) {
+      source.addEventListener(name, (event: MessageEvent) =>
+        handle(event.data === undefined ? null : JSON.parse(event.data)),
+      );
+    }
+    source.onopen = () => handlers.live?.(true);
+    source.onerror = () => {
+      handlers.live?.(false);
+      if (source?.readyState === EventSource.CLOSED) {
+        close();
+        setTimeout(open, 2000);
+      }
+    };
+  };
+  const turn = () => (document.hidden ? close() : open());
+  document.addEventListener("visibilitychange", turn);
+  open();
+  return () => {
+    document.removeEventListener("visibilitychange", turn);
+    close();
+  };
+}
+
+/** Swap the token in the URL's fragment for a cookie, and take it out of the address bar. */
+export async function openSession(): Promise<Session> {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (token) {
+    history.replaceState(null, "", location.pathname + location.search);
+    await post("session", { token });
+  }
+  return get("session");
+}

@@ -1,0 +1,435 @@
+// With --drive: a form that starts a run, and a drawer that branches one with a preview of what that does.
+
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+
+import { post, query, read } from "./api";
+import { Field, type Schema, blank, changedFields } from "./form";
+import { Copy, Failure, type Problem, go, runAddress, useAct, useDocument, useRead } from "./parts";
+import { agentOf } from "./step";
+import { Diff, Value } from "./text";
+import type { Row } from "./trace";
+import type { Seen } from "./types";
+import { count, dollars } from "./words";
+
+interface Form {
+  schema: Schema;
+  example: Record<string, unknown>;
+  file: string;
+  secrets: string[];
+}
+
+const split = (text: string): string[] =>
+  text
+    .split(",")
+    .map((each) => each.trim())
+    .filter(Boolean);
+
+/** A form that starts a run of a graph. */
+export function Start({ graph }: { graph: string }) {
+  const [found, error] = useRead("form", { graph }, () => read<Form>("form", { graph }));
+  const [value, setValue] = useState<Record<string, unknown> | null>(null);
+  const [id, setId] = useState("");
+  const [tags, setTags] = useState("");
+  const [act, busy, said] = useAct();
+  useEffect(() => {
+    if (found) setValue({ ...blank(found.schema), ...found.example });
+  }, [found]);
+  if (error) return <Failure error={error} />;
+  if (!found || !value) return null;
+  const properties = found.schema.properties || {};
+  const names = Object.keys(properties);
+  const first = names.filter((name) => (found.schema.required || []).includes(name) || name in found.example);
+  const others = first.length ? names.filter((name) => !first.includes(name)) : [];
+  const part = (wanted: string[]): Schema => ({
+    ...found.schema,
+    properties: Object.fromEntries(wanted.map((name) => [name, properties[name]!])),
+  });
+  const start = async (event: Event) => {
+    event.preventDefault();
+    const state = changedFields(found.schema, value);
+    const begun = await act("start", { graph, state, id: id.trim() || undefined, tags: split(tags) });
+    if (begun) go(runAddress(begun.id));
+  };
+  return (
+    <form class="start form" onSubmit={start}>
+      <p class="soft">
+        The initial state, of type <code>{found.schema.title || "state"}</code>
+        {Object.keys(found.example).length ? ", filled in with the example" : ""} of {found.file}.
+      </p>
+      <Field
+        schema={part(first.length ? first : names)}
+        root={found.schema}
+        value={value}
+        set={setValue}
+        name="state"
+      />
+      {others.length > 0 && (
+        <details>
+          <summary>{count(others.length, "more field")}, with defaults</summary>
+          <Field schema={part(others)} root={found.schema} value={value} set={setValue} name="more of the state" />
+        </details>
+      )}
+      <div class="field">
+        <span class="label">
+          run id <small class="soft">optional</small>
+        </span>
+        <input
+          class="btn"
+          aria-label="run id"
+          maxLength={200}
+          value={id}
+          onInput={(event) => setId(event.currentTarget.value)}
+        />
+      </div>
+      <div class="field">
+        <span class="label">
+          tags <small class="soft">optional</small>
+        </span>
+        <input
+          class="btn"
+          aria-label="tags"
+          placeholder="a, b"
+          value={tags}
+          onInput={(event) => setTags(event.currentTarget.value)}
+        />
+      </div>
+      <button class="btn main" disabled={busy}>
+        Start the run
+      </button>
+      {said}
+    </form>
+  );
+}
+
+interface StateForm {
+  path: string;
+  schema: Schema;
+  values: Record<string, unknown>;
+  fields: Record<string, { operation: string }>;
+  secrets: string[];
+}
+
+/** What can be changed at a step. */
+interface Fields {
+  states: StateForm[];
+}
+
+/** The standing instructions of the agent whose visit a step belongs to, by its name; none if they are not known. */
+function instructionsOf(found: Seen | null): Record<string, string> {
+  const agents = Object.values(found?.agents || {});
+  const names = new Set((found?.calls || []).map(agentOf).filter(Boolean));
+  if (agents.length !== 1 || names.size !== 1) return {};
+  const text = agents[0]!.system || "";
+  const isWritten = /\s/.test(text); // else it is the name of a function that writes them
+  const sent = found!.calls!.flatMap((call) => call.asked).find((each) => each.role === "system")?.text;
+  const [name] = names;
+  return { [name!]: isWritten ? text : sent || text };
+}
+
+interface Preview {
+  changes: { path: string; before: unknown; after: unknown }[];
+  shared: { calls: number; model_calls: number; cost_usd: number | null };
+  left_out: { calls: number; model_calls: number; cost_usd: number | null };
+  in_flight: { seq: number; path: string; name: string }[];
+  steps: number;
+}
+
+/** A drawer that branches a run at a step, with changed fields or instructions, and a preview of what that does. */
+export function Branch({
+  id,
+  at,
+  seq,
+  rows,
+  close,
+  command,
+}: {
+  id: string;
+  at: number;
+  seq: number;
+  rows: Row[];
+  close: () => void;
+  command: string;
+}) {
+  const [found, error] = useRead("fields", { id, at }, () => read<Fields>("fields", { id, at }));
+  const [step] = useDocument("step", { id, seq });
+  const standing = useMemo(() => instructionsOf(step), [step]);
+  const [path, setPath] = useState("");
+  const [edits, setEdits] = useState<Record<string, unknown>>({});
+  const [told, setTold] = useState<Record<string, string>>({});
+  const [preview, setPreview] = useState<Preview | null>(null);
+  const [problem, setProblem] = useState<Problem | null>(null);
+  const [name, setName] = useState("");
+  const [act, busy, said] = useAct();
+  const box = useRef<HTMLElement>(null);
+  const changed = Object.fromEntries(Object.entries(told).filter(([agent, text]) => text !== standing[agent]));
+  const instructions = Object.keys(changed).length ? changed : undefined;
+  useEffect(() => {
+    const before = document.activeElement as HTMLElement | null;
+    box.current!.focus();
+    return () => before?.focus?.();
+  }, []);
+  useEffect(() => {
+    let stale = false;
+    const timer = setTimeout(
+      () =>
+        post("preview", { id, at, update: edits, path }).then(
+          (made) => {
+            if (stale) return;
+            setPreview(made);
+            setProblem(null);
+          },
+          (refused) => stale || setProblem(refused),
+        ),
+      250,
+    );
+    return () => {
+      stale = true;
+      clearTimeout(timer);
+    };
+  }, [id, at, path, JSON.stringify(edits)]);
+  useEffect(() => {
+    const escape = (event: KeyboardEvent) => event.key === "Escape" && close();
+    addEventListener("keydown", escape);
+    return () => removeEventListener("keydown", escape);
+  }, []);
+  const begin = async (compares: boolean) => {
+    const begun = await act("branch", { id, at, update: edits, path, instructions, new: name.trim() || undefined });
+    if (!begun) return;
+    close();
+    go(compares ? `/compare?${query({ a: id, b: begun.id })}` : runAddress(begun.id));
+  };
+  const submit = (event: Event) => {
+    event.preventDefault();
+    if (!problem) begin(false);
+  };
+  const pressed = (event: KeyboardEvent) => {
+    if (event.key === "Enter" && event.ctrlKey && !problem) begin(true);
+  };
+  const state = found?.states.find((each) => each.path === path);
+  return (
+    <>
+      <div class="scrim" onClick={close} />
+      <section
+        class="drawer"
+        role="dialog"
+        aria-modal="true"
+        tabIndex={-1}
+        ref={box}
+        aria-label={`Branch at step ${at}`}
+        onKeyDown={pressed}
+      >
+        <header class="top">
+          <h2>
+            Branch {id} at step {at}
+          </h2>
+          <span class="grow" />
+          <button class="btn bare" onClick={close}>
+            Close <kbd>Esc</kbd>
+          </button>
+        </header>
+        {error && <Failure error={error} />}
+        <form class="form" onSubmit={submit}>
+          <div class="body">
+            <h3>What happens</h3>
+            <Way rows={rows} at={at} />
+            {preview && <PreviewView preview={preview} at={at} />}
+            {Object.entries(standing).map(([agent, text]) => (
+              <section key={agent}>
+                <h3>
+                  Instructions of {agent}
+                  {agent in changed && <span class="chip run">changed</span>}
+                  <span class="end">
+                    {agent in changed && (
+                      <button type="button" class="btn bare small" onClick={() => setTold({ ...told, [agent]: text })}>
+                        reset
+                      </button>
+                    )}
+                  </span>
+                </h3>
+                <textarea
+                  rows={8}
+                  aria-label={`instructions of ${agent}`}
+                  value={told[agent] ?? text}
+                  onInput={(event) => setTold({ ...told, [agent]: event.currentTarget.value })}
+                />
+                {agent in changed && <Diff before={text} after={changed[agent]!} />}
+              </section>
+            ))}
+            <h3>State before it</h3>
+            {(found?.states.length || 0) > 1 && (
+              <label>
+                state of{" "}
+                <select
+                  class="btn"
+                  value={path}
+                  onChange={(event) => {
+                    setEdits({});
+                    setPath(event.currentTarget.value);
+                  }}
+                >
+                  {found!.states.map((each) => (
+                    <option value={each.path}>{each.path || "the run"}</option>
+                  ))}
+                </select>
+              </label>
+            )}
+            {state &&
+              Object.entries(state.schema.properties || {}).map(([field, schema]) => (
+                <Edit key={`${path} ${field}`} {...{ field, schema, state, edits, setEdits }} />
+              ))}
+            {problem && <Failure error={problem} />}
+            {said}
+          </div>
+          <footer>
+            <button class="btn main" disabled={busy || Boolean(problem)}>
+              Begin the branch
+            </button>
+            <button type="button" class="btn" disabled={busy || Boolean(problem)} onClick={() => begin(true)}>
+              Run, and compare <kbd>Ctrl ↵</kbd>
+            </button>
+            <label class="soft">
+              as{" "}
+              <input
+                class="btn small"
+                aria-label="id of the branch"
+                placeholder="an id of its own"
+                maxLength={200}
+                value={name}
+                onInput={(event) => setName(event.currentTarget.value)}
+              />
+            </label>
+            <span class="grow" />
+            <Copy text={commandOf(command, at, edits, changed)}>copy as command</Copy>
+          </footer>
+        </form>
+      </section>
+    </>
+  );
+}
+
+/** The command that makes the same branch. */
+function commandOf(
+  command: string,
+  at: number,
+  edits: Record<string, unknown>,
+  instructions: Record<string, string>,
+): string {
+  const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+  const sets = Object.entries(edits).map(
+    ([name, value]) => `--set ${quoted(`${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)}`,
+  );
+  const told = Object.entries(instructions).map(([agent, text]) => `--instructions ${quoted(`${agent}=${text}`)}`);
+  return [command.replace(/--at \d+/, `--at ${at}`), ...sets, ...told].join(" ");
+}
+
+/** The visits up to the step, which are kept, and those after it, which are made again. */
+function Way({ rows, at }: { rows: Row[]; at: number }) {
+  const visits = useMemo(() => rows.filter((row) => row.kind === "node" && !/[[/]/.test(row.path)), [rows]);
+  const kept = visits.filter((row) => row.seq <= at).slice(-8);
+  const again = visits.filter((row) => row.seq > at).slice(0, 8);
+  const named = (row: Row) => `${row.path}${row.visit > 1 ? ` ${row.visit}` : ""}`;
+  return (
+    <div class="plan">
+      {kept.map((row) => (
+        <span key={row.seq}>{named(row)}</span>
+      ))}
+      <span class="new">then as the graph decides</span>
+      {again.map((row) => (
+        <s key={row.seq}>{named(row)}</s>
+      ))}
+    </div>
+  );
+}
+
+function PreviewView({ preview, at }: { preview: Preview; at: number }) {
+  const { shared, left_out: left, in_flight: flying } = preview;
+  return (
+    <section class="preview" aria-label="Preview">
+      <p>
+        Steps 1 to {at} are shared, with {count(shared.model_calls, "model call")} that cost{" "}
+        <b>{dollars(shared.cost_usd)}</b> and {shared.model_calls === 1 ? "is" : "are"} not made again.{" "}
+        {preview.steps > 0 && (
+          <>
+            {count(preview.steps, "step")} after it {preview.steps === 1 ? "is" : "are"} left out:{" "}
+            {count(left.model_calls, "model call")}, <b>{dollars(left.cost_usd)}</b> last time.
+          </>
+        )}
+      </p>
+      {flying.length > 0 && (
+        <p class="soft">
+          In flight, and used again if asked the same: {flying.map((each) => `${each.name} at ${each.path}`).join(", ")}
+          .
+        </p>
+      )}
+      {preview.changes.length > 0 && (
+        <dl class="changes fields">
+          {preview.changes.map((each) => (
+            <>
+              <dt class="mono">{each.path}</dt>
+              <dd>
+                <span>{each.before === null ? <span class="soft">none</span> : <Value value={each.before} />}</span>→
+                <b>
+                  <Value value={each.after} />
+                </b>
+              </dd>
+            </>
+          ))}
+        </dl>
+      )}
+    </section>
+  );
+}
+
+/** One field of a state: its value, and once it is to be changed, a field for the update. */
+function Edit({
+  field,
+  schema,
+  state,
+  edits,
+  setEdits,
+}: {
+  field: string;
+  schema: Schema;
+  state: StateForm;
+  edits: Record<string, unknown>;
+  setEdits: (edits: Record<string, unknown>) => void;
+}) {
+  const operation = state.fields[field]?.operation || "set";
+  const isAdded = operation !== "set";
+  const isOpen = field in edits;
+  const isSecret = state.secrets.includes(field);
+  const value = state.values[field];
+  const open = () => setEdits({ ...edits, [field]: isAdded ? null : (value ?? blank(schema, state.schema) ?? null) });
+  const drop = () => setEdits(Object.fromEntries(Object.entries(edits).filter(([name]) => name !== field)));
+  const inner = isAdded ? (operation === "append" && schema.items ? schema.items : {}) : schema;
+  return (
+    <div class="field">
+      <span class="label mono">{field}</span>
+      <div>
+        {!isOpen && (isSecret ? <span class="soft">a secret</span> : <Value value={value} fold={160} />)}{" "}
+        <button
+          type="button"
+          class="btn bare small"
+          aria-label={`${isOpen ? "keep" : "change"} ${field}`}
+          onClick={isOpen ? drop : open}
+        >
+          {isOpen ? "keep" : "change"}
+        </button>
+        {isOpen && (
+          <>
+            {isAdded && (
+              <small class="soft">{operation === "append" ? "one more item" : `goes through ${operation}`}</small>
+            )}
+            <Field
+              schema={inner}
+              root={state.schema}
+              value={edits[field] ?? undefined}
+              name={field}
+              set={(made) => setEdits({ ...edits, [field]: made === undefined ? null : made })}
+            />
+          </>
+        )}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,312 @@
+// Two runs: what was changed, what came of it, where their ways part, and their results word by word.
+
+import type { ComponentChildren } from "preact";
+import { useEffect, useMemo } from "preact/hooks";
+
+import { query } from "./api";
+import { Failure, Link, Sign, ThemeButton, go, runAddress, useDocument, useKeys } from "./parts";
+import { Picture } from "./picture";
+import { Change } from "./text";
+import { type Row, countsOf, whole } from "./trace";
+import type { Comparison, Head, Side } from "./types";
+import { brief, cost, count, isLossy, lost, seconds, wordsOf } from "./words";
+
+const MOST = 300; // differences that are shown
+const STEPS = 40; // of a way that are shown
+
+export function Compare({ a, b }: { a: string; b: string }) {
+  const [found, error] = useDocument("compare", { a, b });
+  useEffect(() => {
+    document.title = "compare · graphengine inspector";
+  }, []);
+  useKeys({ x: () => go(`/compare?${query({ a: b, b: a })}`) });
+  if (error) {
+    return (
+      <main class="alone">
+        <Failure error={error} />
+        <Link to="/">to the list of runs</Link>
+      </main>
+    );
+  }
+  if (!found) return <main class="alone" aria-busy="true" />;
+  const { diff, heads } = found;
+  const alike = diff.shared
+    ? `they share the steps of ${diff.shared.run_id} up to ${diff.shared.seq}`
+    : "they share no step";
+  return (
+    <main class="compare">
+      <header class="top">
+        <Link to={runAddress(a)} class="back">
+          ‹ {a}
+        </Link>
+        <h1>Compare</h1>
+        <span class="soft hide">
+          {alike}, {diff.alike ? `${count(diff.alike, "step")} after that are alike` : "and part at once"}
+        </span>
+        <span class="grow" />
+        <button class="btn" onClick={() => go(`/compare?${query({ a: b, b: a })}`)}>
+          A ⇄ B
+        </button>
+        <ThemeButton />
+      </header>
+      <div class="in">
+        <Changed found={found} />
+        <h2>What came of it</h2>
+        <Outcomes found={found} />
+        <h2>Ways</h2>
+        <Ways found={found} />
+        <h2>
+          Results <span class="soft small">A → B</span>
+        </h2>
+        {diff.differences.length ? (
+          diff.differences.slice(0, MOST).map(({ path, before, after }) => (
+            <section class="change" key={path}>
+              <header>
+                <code>{path}</code>
+                {typeof before === "string" && typeof after === "string" && (
+                  <span class="soft">
+                    words {wordsOf(before)} → {wordsOf(after)}
+                  </span>
+                )}
+              </header>
+              <div>
+                <Change before={before} after={after} />
+              </div>
+            </section>
+          ))
+        ) : (
+          <p>Their states are the same.</p>
+        )}
+        {diff.differences.length > MOST && <p class="soft">and {diff.differences.length - MOST} more</p>}
+        <h2>On the graph</h2>
+        {found.same ? (
+          <Both found={found} />
+        ) : (
+          <p class="soft">The runs are on different graphs, or on different versions of one.</p>
+        )}
+        {heads[0]!.graph !== heads[1]!.graph && (
+          <p class="soft">
+            {heads[0]!.graph} and {heads[1]!.graph}
+          </p>
+        )}
+      </div>
+    </main>
+  );
+}
+
+const Letter = ({ at }: { at: number }) => <span class={`ab ${at ? "b" : "a"}`}>{"AB"[at]}</span>;
+
+/** What the branch began with, and how graphs, prompts and models differ. */
+function Changed({ found }: { found: Comparison }) {
+  const { diff, rows } = found;
+  const at = [diff.first, diff.second].findIndex((side) => side.begins);
+  const side = at < 0 ? null : [diff.first, diff.second][at]!;
+  const branched = side && rows[at]!.find((row) => row.kind === "branched" && row.seq > (diff.shared?.seq || 0));
+  return (
+    <>
+      {side && branched && (
+        <>
+          <h2>
+            What was changed{" "}
+            <span class="soft small">
+              in <Letter at={at} /> at step {diff.shared?.seq}
+            </span>
+          </h2>
+          <Began id={side.run_id} seq={branched.seq} />
+        </>
+      )}
+      {diff.setup.length > 0 && (
+        <>
+          <h2>Set up differently</h2>
+          <ul class="setup">
+            {diff.setup.map((each) => (
+              <li key={each} class="mono">
+                {each}
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </>
+  );
+}
+
+function Began({ id, seq }: { id: string; seq: number }) {
+  const [found] = useDocument("step", { id, seq });
+  if (!found) return null;
+  if (!found.changes.length) return <p class="soft">No field: the branch ran again with the same state.</p>;
+  return (
+    <>
+      {found.changes.map(({ path, before, after }) => (
+        <section class="change" key={path}>
+          <header>
+            <code>{path}</code>
+          </header>
+          <div>
+            <Change before={before} after={after} />
+          </div>
+        </section>
+      ))}
+    </>
+  );
+}
+
+function Outcomes({ found: { diff, heads } }: { found: Comparison }) {
+  const sides = [diff.first, diff.second] as const;
+  const [one, other] = sides;
+  const row = (name: string, cells: [ComponentChildren, ComponentChildren]) => (
+    <tr>
+      <th scope="row">{name}</th>
+      <td>{cells[0]}</td>
+      <td>{cells[1]}</td>
+    </tr>
+  );
+  const both = (cell: (side: Side, head: Head) => ComponentChildren): [ComponentChildren, ComponentChildren] => [
+    cell(one, heads[0]!),
+    cell(other, heads[1]!),
+  ];
+  const ended = both((_, head) => (
+    <>
+      <Sign status={head.shown === "finished" && isLossy(head.losses) ? "losses" : head.shown} /> {head.shown}
+      {head.ending?.label && `, ${head.ending.label}`}
+      {head.ending?.why && head.ending.why !== "otherwise" && (
+        <>
+          {" "}
+          <code class="soft">{brief(head.ending.why, 100)}</code>
+        </>
+      )}
+      {head.error && <span class="wrong"> {brief(head.error.message, 140)}</span>}
+    </>
+  ));
+  const known = one.spent.cost_usd !== null && other.spent.cost_usd !== null;
+  return (
+    <table class="vs">
+      <thead>
+        <tr>
+          <td />
+          {sides.map((side, at) => (
+            <th scope="col" key={at}>
+              <Letter at={at} /> <Link to={runAddress(side.run_id)}>{side.run_id}</Link>
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {row("ended", ended)}
+        {row("visits since", [
+          one.spent.steps,
+          <>
+            {other.spent.steps} <By from={one.spent.steps} to={other.spent.steps} isCount />
+          </>,
+        ])}
+        {row("cost since", [
+          cost(one.spent) || "nothing",
+          <>
+            {cost(other.spent) || "nothing"} {known && <By from={one.spent.cost_usd!} to={other.spent.cost_usd!} />}
+          </>,
+        ])}
+        {row("time since", [
+          seconds(one.spent.seconds),
+          <>
+            {seconds(other.spent.seconds)} <By from={one.spent.seconds} to={other.spent.seconds} />
+          </>,
+        ])}
+        {row(
+          "lost on the way",
+          both((_, head) => lost(head.losses) || "nothing"),
+        )}
+      </tbody>
+    </table>
+  );
+}
+
+/** How much less or more it is: less is better of all that is shown. */
+function By({ from, to, isCount = false }: { from: number; to: number; isCount?: boolean }) {
+  if (!from || from === to) return null;
+  const by = isCount ? to - from : Math.round(((to - from) / from) * 100);
+  if (!by) return null;
+  return (
+    <span class={by < 0 ? "better" : "worse"}>
+      {by < 0 ? "−" : "+"}
+      {Math.abs(by)}
+      {isCount ? "" : " %"}
+    </span>
+  );
+}
+
+function Ways({ found }: { found: Comparison }) {
+  const { diff } = found;
+  const sides = [diff.first, diff.second] as const;
+  const rows = found.rows.map((each) => each.map(whole));
+  const parted = sides.map((side, at) => rows[at]!.find((row) => row.seq === side.parted_at));
+  return (
+    <>
+      {sides.map((side, at) => (
+        <div class="way-row" key={at}>
+          <Letter at={at} />
+          <ol class="way" tabIndex={0} aria-label={`way of ${"AB"[at]}`}>
+            {side.way.slice(0, STEPS).map((step, index) => {
+              const isAlike = index < diff.alike;
+              const isHere = step.seq === side.parted_at;
+              return (
+                <li key={step.seq} class={isHere ? "parted" : isAlike ? "same" : ""}>
+                  <Link to={runAddress(side.run_id, step.seq)}>
+                    {step.path || step.kind}
+                    {step.visit > 1 && ` ${step.visit}`}
+                  </Link>
+                  {step.targets.some((each) => each === "END" || each === "FAIL") && (
+                    <b> → {step.targets.join(", ")}</b>
+                  )}
+                  {isHere && <span class="small"> parts here</span>}
+                </li>
+              );
+            })}
+            {side.way.length > STEPS && <li class="soft">and {side.way.length - STEPS} more</li>}
+          </ol>
+        </div>
+      ))}
+      {parted[0] && parted[1] && (
+        <p class="soft">
+          A {whereTo(parted[0])}; B {whereTo(parted[1])}.
+        </p>
+      )}
+    </>
+  );
+}
+
+function whereTo(row: Row): string {
+  const place = `${row.path || row.kind}${row.visit > 1 ? ` ${row.visit}` : ""}`;
+  const to = row.targets.length ? ` went to ${row.targets.join(", ")}` : row.text ? `: ${row.text}` : "";
+  return `after ${place}${to}${row.why ? ` (${row.why})` : ""}`;
+}
+
+/** Both runs on one picture, with the edges that only one of them took. */
+function Both({ found }: { found: Comparison }) {
+  const both = useMemo(() => {
+    const [one, other] = found.rows.map((rows) => countsOf(rows.map(whole), Infinity)) as [
+      ReturnType<typeof countsOf>,
+      ReturnType<typeof countsOf>,
+    ];
+    const sum = (first: Map<number, number>, second: Map<number, number>) => {
+      const made = new Map(first);
+      for (const [key, times] of second) made.set(key, (made.get(key) || 0) + times);
+      return made;
+    };
+    const [edges, spots] = [sum(one.edges, other.edges), sum(one.spots, other.spots)];
+    const markOf = (edge: number) => (!other.edges.has(edge) ? "only-a" : !one.edges.has(edge) ? "only-b" : "");
+    const marks = new Map([...edges.keys()].map((edge) => [edge, markOf(edge)]));
+    return { one, other, marks, lit: { spots, edges, last: [] } };
+  }, [found]);
+  const badge = (_: number, spot: number) => {
+    const times = [both.one.spots.get(spot) || 0, both.other.spots.get(spot) || 0];
+    return times[0] !== times[1] ? `A ${times[0]} · B ${times[1]}` : "";
+  };
+  return (
+    <>
+      <p class="legend ways">
+        <span class="key-a">only A</span> <span class="key-b">only B</span> <span class="key-both">both</span>
+      </p>
+      <Picture fingerprint={found.heads[0]!.fingerprint} lit={both.lit} marks={both.marks} badge={badge} />
+    </>
+  );
+}

@@ -1,0 +1,213 @@
+// The picture of a graph, lit as at a step. Its SVG comes from the server without a run; classes and badges change.
+
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+
+import { get } from "./api";
+import { Failure, type Problem, elementOf, useDark } from "./parts";
+import type { Counts } from "./trace";
+import type { Picture as Found, Standing } from "./types";
+
+const NAMESPACE = "http://www.w3.org/2000/svg";
+const LEGIBLE = 0.58;
+const POINT = 4 / 3; // in pixels
+const HOWS: Record<string, string> = { waiting: "waits", failed: "failed", here: "now" };
+const pictures = new Map<string, Promise<Found>>();
+
+function load(parameters: Record<string, string>): Promise<Found> {
+  const key = JSON.stringify(parameters);
+  let made = pictures.get(key);
+  if (!made) {
+    made = get("picture", parameters);
+    pictures.set(key, made);
+    made.catch(() => pictures.delete(key));
+  }
+  return made;
+}
+
+/**
+ * @param lit - counts by number; null before they are known.
+ * @param standings - where the run is, by the number of the node.
+ * @param marks - more classes by the number of an edge, for two runs on one picture.
+ * @param losses - how often something went wrong, by the number of the node.
+ */
+export function Picture({
+  fingerprint,
+  lit,
+  standings = {},
+  marks = null,
+  losses,
+  badge,
+  choose,
+  chosen = "",
+}: {
+  fingerprint: string;
+  lit: Counts | null;
+  standings?: Record<string, Standing>;
+  marks?: Map<number, string> | null;
+  losses?: Map<number, number>;
+  badge?: (times: number, spot: number) => string;
+  choose?: (spot: number, name: string) => void;
+  chosen?: string;
+}) {
+  const [detail, setDetail] = useState("brief");
+  const [zoom, setZoom] = useState<number | null>(null); // 0 fits the window, null does unless it would be too small
+  const [found, setFound] = useState<Found | null>(null);
+  const [error, setError] = useState<Problem | null>(null);
+  const [wordy, setWordy] = useState(false);
+  const box = useRef<HTMLDivElement>(null);
+  const dark = useDark();
+  useEffect(() => {
+    let gone = false;
+    load({ fingerprint, detail, theme: dark ? "dark" : "light" }).then((made) => {
+      if (gone) return;
+      setFound(made);
+      setError(null);
+    }, setError);
+    return () => {
+      gone = true;
+    };
+  }, [fingerprint, detail, dark]);
+  const svg = useMemo(() => (found?.svg ? elementOf(found.svg) : null), [found]);
+  useEffect(() => {
+    box.current?.replaceChildren(...(svg ? [svg] : []));
+  }, [svg, wordy]);
+  useEffect(() => {
+    if (svg && found) light(svg, found, { lit, standings, marks, losses, badge, chosen });
+  }, [svg, lit, standings, marks, wordy, chosen, losses]);
+  useEffect(() => {
+    if (!svg) return;
+    svg.removeAttribute("height");
+    svg.setAttribute("preserveAspectRatio", "xMidYMin meet");
+    svg.setAttribute("width", `${Math.round(svg.viewBox.baseVal.width * POINT * (zoom || 1))}`);
+    svg.classList.toggle("fits", !zoom);
+    if (zoom === null && svg.isConnected && fitted(svg) < LEGIBLE) setZoom(LEGIBLE);
+  }, [svg, zoom, wordy]);
+  useEffect(() => {
+    const here = box.current?.querySelector(".node:is(.lit-here, .lit-waiting, .lit-failed, .chosen)");
+    if (zoom && here) centre(box.current!, here);
+  }, [svg, lit, standings, zoom]);
+  if (error) return <Failure error={error} />;
+  if (!found) return <section class="picture" aria-busy="true" />;
+  const clicked = (event: MouseEvent) => {
+    const part = (event.target as Element).closest?.("g.node, g.cluster");
+    const about = part && found.boxes[part.id];
+    if (about && about.spot !== null) choose?.(about.spot, about.name);
+  };
+  const scale = (factor: number) =>
+    setZoom((was) => Math.min(4, Math.max(0.2, (was || (svg ? fitted(svg) : 1)) * factor)));
+  return (
+    <section class="picture" aria-label="Picture of the graph">
+      <header class="head">
+        <h2>Graph</h2>
+        <button class="btn bare small" onClick={() => setZoom(0)} aria-pressed={zoom === 0}>
+          fit
+        </button>
+        <button class="btn bare small" aria-label="smaller" onClick={() => scale(0.8)}>
+          −
+        </button>
+        <button class="btn bare small" aria-label="larger" onClick={() => scale(1.25)}>
+          +
+        </button>
+        <button
+          class="btn bare small"
+          aria-pressed={detail === "full"}
+          onClick={() => setDetail(detail === "full" ? "brief" : "full")}
+        >
+          conditions
+        </button>
+        <button class="btn bare small" aria-pressed={wordy} onClick={() => setWordy(!wordy)}>
+          in words
+        </button>
+      </header>
+      {found.trouble && <p class="soft padded">{found.trouble}</p>}
+      {wordy || !svg ? (
+        <pre tabIndex={0}>{found.words}</pre>
+      ) : (
+        <div class="canvas scrolls" tabIndex={0} role="region" aria-label="the graph" ref={box} onClick={clicked} />
+      )}
+    </section>
+  );
+}
+
+/** The scale at which the whole picture is shown. */
+function fitted(svg: SVGSVGElement): number {
+  const [frame, { width, height }] = [svg.getBoundingClientRect(), svg.viewBox.baseVal];
+  return frame.width ? Math.min(frame.width / width, frame.height / height) / POINT : 1;
+}
+
+/** Scroll a part into the middle of its window, unless it is in view. */
+function centre(box: Element, part: Element): void {
+  const [outer, inner] = [box.getBoundingClientRect(), part.getBoundingClientRect()];
+  if (inner.top < outer.top || inner.bottom > outer.bottom) {
+    box.scrollTop += (inner.top + inner.bottom - outer.top - outer.bottom) / 2;
+  }
+  if (inner.left < outer.left || inner.right > outer.right) {
+    box.scrollLeft += (inner.left + inner.right - outer.left - outer.right) / 2;
+  }
+}
+
+interface Lights {
+  lit: Counts | null;
+  standings: Record<string, Standing>;
+  marks: Map<number, string> | null;
+  losses: Map<number, number> | undefined;
+  badge: ((times: number, spot: number) => string) | undefined;
+  chosen: string;
+}
+
+/** Set the classes of all parts, and their badges. */
+function light(svg: SVGSVGElement, { boxes, arrows, nodes }: Found, about: Lights): void {
+  const { lit, standings, marks, losses, badge = (times) => (times > 1 ? `×${times}` : ""), chosen } = about;
+  svg.querySelectorAll(".badge").forEach((each) => each.remove());
+  const ends = new Set<string>();
+  for (const [id, arrow] of Object.entries(arrows)) {
+    const part = svg.querySelector(`#${CSS.escape(id)}`);
+    const times = lit ? arrow.edges.reduce((sum, edge) => sum + (lit.edges.get(edge) || 0), 0) : 0;
+    const classes = ["edge"];
+    if (lit && arrow.edges.length) classes.push(times ? "lit-done" : "lit-unused");
+    if (lit?.last.some((edge) => arrow.edges.includes(edge))) classes.push("lit-now");
+    if (marks) classes.push(...new Set(arrow.edges.map((edge) => marks.get(edge) || "").filter(Boolean)));
+    if (times) ends.add(arrow.to);
+    part?.setAttribute("class", classes.join(" "));
+  }
+  for (const [id, node] of Object.entries(boxes)) {
+    const part = svg.querySelector(`#${CSS.escape(id)}`);
+    if (!part) continue;
+    const spot = node.spot ?? -1;
+    const standing = standings[spot];
+    const times = lit?.spots.get(spot) || 0;
+    const isEnd = node.shape === "end" || node.shape === "fail";
+    const how = standing && standing.how !== "ended" ? standing.how : null;
+    const isDone = times || ends.has(id) || (node.shape === "start" && lit?.edges.size);
+    const classes = [part.getAttribute("class")!.split(" ")[0]!];
+    if (how) classes.push(`lit-${how}`);
+    else if (lit) classes.push(isDone ? "lit-done" : "lit-unused");
+    if (chosen && nodes[spot] === chosen) classes.push("chosen");
+    part.setAttribute("class", classes.join(" "));
+    const words = [badge(times, spot), HOWS[how || ""]].filter(Boolean).join(" ");
+    if (isEnd || node.shape === "start") continue;
+    if (words) put(part, words, how || "done", "right");
+    const wrong = losses?.get(spot);
+    if (wrong && how !== "failed") put(part, `△ ${wrong}`, "lossy", "left");
+  }
+}
+
+/** Put a badge at an upper corner of a part, whose place is reserved in no layout. */
+function put(part: Element, text: string, tone: string, side: "left" | "right"): void {
+  const shape = part.querySelector<SVGGraphicsElement>("rect, path, ellipse");
+  if (!shape) return;
+  const frame = shape.getBBox();
+  const group = document.createElementNS(NAMESPACE, "g");
+  const plate = document.createElementNS(NAMESPACE, "rect");
+  const words = document.createElementNS(NAMESPACE, "text");
+  words.textContent = text;
+  group.setAttribute("class", `badge badge-${tone}`);
+  const width = 8 + text.length * 6.4;
+  const x = side === "right" ? frame.x + frame.width - width + 6 : frame.x - 6;
+  const place = { x, y: frame.y - 8, width, height: 15, rx: 7 };
+  for (const [name, value] of Object.entries(place)) plate.setAttribute(name, `${value}`);
+  words.setAttribute("x", `${x + width / 2}`);
+  words.setAttribute("y", `${frame.y + 3}`);
+  group.append(plate, words);
+  part.append(group);
+}

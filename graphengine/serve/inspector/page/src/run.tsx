@@ -1,0 +1,497 @@
+// One run: its graph, its trace, and what is selected: the run, a step, the state, scores, cost, branches.
+
+import type { ComponentChildren } from "preact";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
+
+import { Refused, follow, get, query } from "./api";
+import { Standings, isNote, notesOf } from "./acts";
+import { Branch } from "./branch";
+import { Scores } from "./chart";
+import { MapView } from "./map_view";
+import { Branches, Outcome, Spending, State } from "./outcome";
+import { Chip, Copy, Failure, Icon, Link, Live, type Problem, Sign, Tabs, ThemeButton } from "./parts";
+import { canDrive, go, runAddress, useDocument, useKeys, useNow } from "./parts";
+import { Picture } from "./picture";
+import { harmless } from "./safe";
+import { type Doing, StepView } from "./step";
+import { type Line, type Row, TROUBLES, countsOf, linesOf, whole as wholeRow } from "./trace";
+import { type Shown, Trace } from "./trace_view";
+import type { Head, Row as Sent, Run as Found, Session } from "./types";
+import { ago, brief, cost, isLossy, lost, seconds, tokens } from "./words";
+
+const TABS = ["run", "step", "state", "scores", "cost"];
+
+/** What the address says of a run: `at` is the selected step, `tab` and `sub` what is shown of it. */
+export interface Place {
+  at: number;
+  tab: string;
+  sub: string;
+  only: string;
+  find: string;
+  pane: string;
+  branch: string;
+}
+
+export function placeOf(parameters: Record<string, string>): Place {
+  const { at, tab, sub, only, find, pane, branch } = parameters;
+  const step = Number(at) || 0;
+  return {
+    at: step,
+    tab: tab || (step ? "step" : "run"),
+    sub: sub || "",
+    only: only || "",
+    find: find || "",
+    pane: pane || "detail",
+    branch: branch || "",
+  };
+}
+
+/** Join what came with what is known: each text comes once, in pieces. */
+function joined(was: Doing | null, came: Doing): Doing {
+  const texts = came.texts.map((each) => {
+    const old = was?.texts.find((one) => one.number === each.number);
+    const text = old && old.at + old.text.length === each.at ? old.text + each.text : each.text;
+    return { ...each, text, at: old && text !== each.text ? old.at : each.at };
+  });
+  return { ...came, texts };
+}
+
+/** A run as it is now, read once and then followed. */
+function useRun(id: string) {
+  const [head, setHead] = useState<Found | null>(null);
+  const [rows, setRows] = useState<Row[]>([]);
+  const [whole, setWhole] = useState(false);
+  const [error, setError] = useState<Problem | null>(null);
+  const [live, setLive] = useState(false);
+  const [missing, setMissing] = useState<string | null>(null);
+  const [doing, setDoing] = useState<Doing | null>(null);
+  const seq = useRef(0);
+  const pending = useRef<Row[]>([]);
+  const flush = useCallback(() => {
+    const fresh = pending.current;
+    pending.current = [];
+    if (fresh.length) setRows((was) => [...was, ...fresh.filter((row) => row.seq > (was.at(-1)?.seq || 0))]);
+  }, []);
+  const load = async () => {
+    const first = await get("run", { id });
+    seq.current = first.at;
+    setRows(first.rows.map(wholeRow));
+    setHead(first);
+    if (first.rows.length < first.at) {
+      const every = await get("rows", { id });
+      seq.current = Math.max(seq.current, every.length);
+      setRows(every.map(wholeRow));
+    }
+    setWhole(true);
+    flush();
+  };
+  useEffect(() => {
+    document.title = `${harmless(id)} · graphengine inspector`;
+    let stop = () => {};
+    let gone = false;
+    load().then(
+      () => {
+        if (gone) return;
+        stop = follow(() => ({ id, after: seq.current }), {
+          step: (row: Sent) => {
+            seq.current = row.seq;
+            if (!pending.current.length) requestAnimationFrame(flush);
+            pending.current.push(wholeRow(row));
+          },
+          stands: (found: Head) => {
+            flush();
+            setError(null);
+            setHead((was) => ({ ...was!, ...found }));
+          },
+          reset: () => load().catch(setError),
+          gone: () => setMissing("this run is no longer in the database"),
+          trouble: (text: string) => setError({ message: text }),
+          now: (found: Doing) => setDoing((was) => joined(was, found)),
+          live: (is: boolean) => {
+            setLive(is);
+            setDoing(null);
+          },
+        });
+      },
+      (problem) => {
+        if (problem instanceof Refused && problem.status === 404) setMissing(problem.message);
+        else setError(problem);
+      },
+    );
+    return () => {
+      gone = true;
+      stop();
+    };
+  }, [id]);
+  return { head, rows, whole, error, live, missing, doing, setError };
+}
+
+/** The line that has a step: the visit of a call, and the line itself. */
+function lineOf(lines: Line[], seq: number): { line?: Line; map?: Line; item: number | null } {
+  let found: { line?: Line; map?: Line; item: number | null } = { item: null };
+  const walk = (level: Line[], map: Line | undefined): boolean =>
+    level.some((line) => {
+      const isHere = line.kind !== "call" && line.rows.some((row) => row.seq === seq);
+      if (isHere) {
+        const index = /\[(\d+)\]$/.exec(line.name);
+        const own = line.kind === "map" ? line : index ? map : undefined;
+        found = { line, item: index && own ? Number(index[1]) : null, ...(own ? { map: own } : {}) };
+        return true;
+      }
+      return walk(line.below, line.kind === "map" ? line : map);
+    });
+  walk(lines, undefined);
+  return found;
+}
+
+export function Run({ id, parameters, session }: { id: string; parameters: Record<string, string>; session: Session }) {
+  const { head, rows, whole, error, live, missing, doing, setError } = useRun(id);
+  const place = placeOf(parameters);
+  const [then, setThen] = useState<Found | null>(null);
+  const [named] = useDocument("lines", { id });
+  const now = useNow(head?.shown === "running" ? 1 : 5);
+  const to = (more: Partial<Place>, replace = true) => {
+    const next = { ...place, ...more };
+    const { at, tab, sub, only, find, pane, branch } = next;
+    const plain = tab === (at ? "step" : "run") ? "" : tab;
+    const parts = { id, at: at || "", tab: plain, sub, only, find, pane: pane === "detail" ? "" : pane, branch };
+    go(`/run?${query(parts)}`, { replace });
+  };
+  const last = rows.at(-1)?.seq || 0;
+  const seen = Math.min(place.at, last) || last;
+  useEffect(() => {
+    setThen(null);
+    if (!place.at || place.at === head?.seq) return undefined;
+    let stale = false;
+    const timer = setTimeout(
+      () => get("run", { id, at: place.at }).then((found) => stale || setThen(found), setError),
+      60,
+    );
+    return () => {
+      stale = true;
+      clearTimeout(timer);
+    };
+  }, [place.at]);
+  const select = (seq: number) => {
+    const keeps = ["state", "scores"].includes(place.tab);
+    to({ at: seq, tab: !seq ? "run" : keeps ? place.tab : "step", pane: "detail" });
+  };
+  const tags = head?.tags.join("\n") || "";
+  const notes = useMemo(() => new Map(notesOf(tags.split("\n")).map((note) => [note.seq, note.text])), [tags]);
+  const lines = useMemo(() => linesOf(rows), [rows]);
+  const lit = useMemo(() => (whole ? countsOf(rows, seen) : null), [rows, seen, whole]);
+  const here = useMemo(() => lineOf(lines, seen), [lines, seen]);
+  const losses = useMemo(() => lossesOf(rows, seen), [rows, seen]);
+  const choose = (spot: number, name: string) => {
+    const visits = rows.filter((row) => row.spots.includes(spot));
+    const found = visits.filter((row) => row.seq < seen).at(-1) || visits.at(-1);
+    if (found) select(found.seq);
+    else to({ find: name, pane: "trace" });
+  };
+  const tab = (name: string) => to({ tab: name, at: name === "step" && !place.at ? seen : place.at, pane: "detail" });
+  const drives = Boolean(head && canDrive(session, head.graph) && !session.read_only);
+  const from = here.line && here.line.kind !== "event" ? Math.max(1, here.line.rows[0]!.seq - 1) : seen;
+  const branch = () => drives && to({ branch: `${place.at ? from : seen}` });
+  const relation = head?.parent ? `/compare?${query({ a: head.parent.run_id, b: id })}` : "";
+  useKeys({
+    " ": () => select(0),
+    b: branch,
+    c: () => relation && go(relation),
+    ...Object.fromEntries(TABS.map((name, index) => [`${index + 1}`, () => tab(name)])),
+  });
+  if (missing) {
+    return (
+      <main class="alone">
+        <h1>{id}</h1>
+        <p role="alert">{missing}</p>
+        <Link to="/">to the list of runs</Link>
+      </main>
+    );
+  }
+  if (!head)
+    return (
+      <main class="run page" aria-busy={!error}>
+        <header class="top">
+          <Link to="/" class="back">
+            ‹ runs
+          </Link>
+          <h1>{id}</h1>
+        </header>
+        {error && <Failure error={error} />}
+      </main>
+    );
+  const shown = place.at && then ? then : head;
+  const isLive = head.shown === "running";
+  const title = named?.[id]?.title || "";
+  const node =
+    here.line && here.line.kind !== "event"
+      ? `${here.line.name}${here.line.visit > 1 ? ` ${here.line.visit}` : ""}`
+      : rows.find((row) => row.seq === seen)?.kind === "started"
+        ? "input"
+        : rows.find((row) => row.seq === seen)?.kind;
+  const picture = (
+    <Picture
+      fingerprint={head.fingerprint}
+      lit={lit}
+      standings={shown.standings}
+      losses={losses}
+      choose={choose}
+      chosen={place.at ? here.line?.rows[0]?.path.replace(/\[\d+\]/g, "") || "" : ""}
+    />
+  );
+  const names: [string, ComponentChildren, string?][] = [
+    ["run", "Run"],
+    ["step", place.at && node ? node : "Step"],
+    ["state", "State"],
+    ["scores", "Scores"],
+    ["cost", "Cost"],
+    ["branches", "Branches"],
+    ["graph", "Graph", "narrow"],
+  ];
+  return (
+    <main class="run page">
+      <header class="top">
+        <Link to="/" class="back" aria-label="to the list of runs">
+          ‹ runs
+        </Link>
+        <h1 title={title || id}>{title || id}</h1>
+        {title && <span class="id">{id}</span>}
+        <span class="hide">
+          <Copy text={id}>
+            <Icon name="copy" />
+            <span class="spoken">copy the id</span>
+          </Copy>
+        </span>
+        <Link to={`/graph?${query({ graph: head.graph })}`} class="hide">
+          {head.graph}
+        </Link>
+        {head.tags
+          .filter((each) => !isNote(each))
+          .map((each) => (
+            <Chip key={each}>{each}</Chip>
+          ))}
+        <span class="grow" />
+        {drives && (
+          <button class="btn hide" onClick={() => to({ branch: `${seen}` })}>
+            Branch at step {seen}
+          </button>
+        )}
+        <Live on={live} />
+        <ThemeButton />
+      </header>
+      <Strip
+        {...{ head, now, lines, session, select, relation }}
+        only={() => to({ only: "problems", pane: "trace" })}
+      />
+      {error && <Failure error={error} />}
+      {doing?.trouble && <Failure error={doing.trouble as Problem} />}
+      <div class="cols" data-pane={place.pane}>
+        <section class="g">{picture}</section>
+        <section class="t">
+          <Trace
+            {...{ id, lines, rows, whole, select, notes, now, isLive }}
+            total={head.seq}
+            selected={seen}
+            shown={{ only: place.only, search: place.find }}
+            show={(next: Partial<Shown>) => to({ only: next.only ?? place.only, find: next.search ?? place.find })}
+          />
+        </section>
+        <section class="d panel" aria-label="Details">
+          <Tabs names={names} now={place.tab} choose={tab} label="What to show" />
+          <div class="body" role="tabpanel" aria-label={place.tab}>
+            {place.tab === "run" && <Outcome {...{ id, head, rows, session, select, doing, now }} tab={tab} />}
+            {place.tab === "step" && seen > 0 && here.map && (
+              <>
+                <div class="title">
+                  <h2>{here.map.name}</h2>
+                  {drives && (
+                    <button class="btn right" onClick={branch}>
+                      Run from here… <kbd>b</kbd>
+                    </button>
+                  )}
+                </div>
+                <MapView {...{ id, select, now, isLive }} line={here.map} item={here.item} key={here.map.key} />
+              </>
+            )}
+            {place.tab === "step" && seen > 0 && (
+              <StepView
+                key={id}
+                {...{ id, select, session, doing, drives }}
+                seq={seen}
+                tags={head.tags}
+                line={here.line}
+                sub={place.sub}
+                choose={(sub) => to({ sub })}
+                {...(drives && !here.map ? { branch } : {})}
+              />
+            )}
+            {place.tab === "state" && <State id={id} at={seen} />}
+            {place.tab === "scores" && (
+              <>
+                <h2>Scores</h2>
+                <Scores id={id} steps={head.seq} selected={seen} select={(seq) => to({ at: seq, tab: "scores" })} />
+              </>
+            )}
+            {place.tab === "cost" && (
+              <>
+                <h2>
+                  Cost: {cost(head.usage) || "no model asked"}
+                  {tokens(head.usage) && `, ${tokens(head.usage)} tokens`}
+                </h2>
+                <Spending id={id} seq={head.seq} />
+              </>
+            )}
+            {place.tab === "branches" && <Branches id={id} />}
+            {place.tab === "graph" && picture}
+          </div>
+        </section>
+      </div>
+      <nav class="phone" aria-label="Panes">
+        {[
+          ["detail", "Detail"],
+          ["trace", "Trace"],
+          ["graph", "Graph"],
+        ].map(([name, words]) => (
+          <button key={name} aria-pressed={place.pane === name} onClick={() => to({ pane: name! })}>
+            {words}
+          </button>
+        ))}
+      </nav>
+      {place.branch && drives && (
+        <Branch
+          id={id}
+          at={Number(place.branch)}
+          seq={seen}
+          rows={rows}
+          command={head.commands.branch || ""}
+          close={() => to({ branch: "" })}
+        />
+      )}
+    </main>
+  );
+}
+
+/** How often something went wrong at each node, by its number in the picture. */
+function lossesOf(rows: Row[], at: number): Map<number, number> {
+  const spots = new Map<string, number>();
+  for (const row of rows) if (row.spots[0] !== undefined) spots.set(row.path, row.spots[0]);
+  const found = new Map<number, number>();
+  for (const row of rows) {
+    if (row.seq > at) break;
+    const spot = TROUBLES.includes(row.tone) ? spots.get(row.path.replace(/\[\d+\]$/, "")) : undefined;
+    if (spot !== undefined) found.set(spot, (found.get(spot) || 0) + 1);
+  }
+  return found;
+}
+
+/** How the run stands, why, what it lost, and what it took. */
+function Strip({
+  head,
+  now,
+  lines,
+  session,
+  relation,
+  only,
+}: {
+  head: Head;
+  now: number;
+  lines: Line[];
+  session: Session;
+  select: (seq: number) => void;
+  relation: string;
+  only: () => void;
+}) {
+  const losses = lost(head.losses);
+  const isLossyEnd = head.shown === "finished" && isLossy(head.losses);
+  const tone = { finished: isLossyEnd ? "bad" : "ok", failed: "bad", waiting: "wait", running: "run", queued: "run" }[
+    head.shown
+  ];
+  const map = head.shown === "running" ? openMap(lines) : null;
+  return (
+    <div class="outcome">
+      <Chip tone={tone || "warn"}>
+        <Sign status={isLossyEnd ? "losses" : head.shown} />
+        <span class="ends">{isLossyEnd ? "finished with losses" : head.shown}</span>
+      </Chip>
+      <span class="because">
+        {reason(head)}
+        {map && (
+          <b>
+            {" "}
+            {map.name}: {[...map.cells.values()].filter((each) => each.how !== "running").length} of {map.count}
+            {leftOf(map, now)}
+          </b>
+        )}
+      </span>
+      {losses && (
+        <Chip tone={isLossy(head.losses) ? "bad" : "warn"} onClick={only}>
+          <Sign status="losses" /> {losses}
+        </Chip>
+      )}
+      {head.parent && (
+        <span>
+          branch of{" "}
+          <Link to={runAddress(head.parent.run_id, head.parent.seq)}>
+            {head.parent.run_id} at {head.parent.seq}
+          </Link>{" "}
+          · <Link to={relation}>compare</Link>
+        </span>
+      )}
+      <Standings head={head} session={session} />
+      <span class="facts">
+        <span>
+          <b>{seconds(head.shown === "running" ? Math.max(head.took, now - head.began) : head.took)}</b>
+        </span>
+        {cost(head.usage) && (
+          <span>
+            <b>{cost(head.usage)}</b>
+          </span>
+        )}
+        {tokens(head.usage) && (
+          <span>
+            <b>{tokens(head.usage)}</b> tokens
+          </span>
+        )}
+        {head.usage.calls > 0 && (
+          <span>
+            <b>{head.usage.calls}</b> {head.usage.calls === 1 ? "call" : "calls"}
+          </span>
+        )}
+        <span>
+          <b>{head.seq.toLocaleString("en")}</b> {head.seq === 1 ? "step" : "steps"}
+        </span>
+        <span title={new Date(head.updated_at * 1000).toLocaleString()}>{ago(head.updated_at, now)}</span>
+      </span>
+    </div>
+  );
+}
+
+function openMap(lines: Line[]): Line | null {
+  for (const line of lines) {
+    if (line.kind === "map" && line.isOpen && line.count) return line;
+    const inner = openMap(line.below);
+    if (inner) return inner;
+  }
+  return null;
+}
+
+function leftOf(map: Line, now: number): string {
+  const done = [...map.cells.values()].filter((each) => each.how !== "running").length;
+  const since = now - map.from;
+  return done >= 3 && since > 0.5 ? `, about ${seconds(((map.count - done) * since) / done)} left` : "";
+}
+
+function reason(head: Head): ComponentChildren {
+  if (head.shown === "failed" && head.error) {
+    return brief(`at ${head.error.path || "the run"}: ${head.error.code}: ${head.error.message}`);
+  }
+  if (head.shown === "interrupted") return "its process died; a worker or `resume` continues it";
+  if (head.shown === "queued") return "a worker of its queue takes it";
+  if (head.waits.length && head.shown === "waiting") return brief(head.waits[0]!.question || head.waits[0]!.name, 120);
+  const { label, why } = head.ending || { label: "", why: "" };
+  return (
+    <>
+      <b>{label}</b> {why && why !== "otherwise" && <code class="soft">{brief(why)}</code>}
+    </>
+  );
+}

@@ -1,0 +1,515 @@
+// The list of runs.
+
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+
+import { type Query, follow, get, query } from "./api";
+import {
+  Chip,
+  Failure,
+  Icon,
+  Link,
+  List,
+  Live,
+  type Problem,
+  Sign,
+  ThemeButton,
+  go,
+  runAddress,
+  useKeys,
+  useNow,
+} from "./parts";
+import { isNote } from "./acts";
+import type { Line, ListedRun, Overview, Session } from "./types";
+import { STATUSES, ago, count, dollars, isLossy, lost, seconds, when } from "./words";
+
+const PAGE = 200;
+const HEIGHT = 58;
+const COUNT_AGAIN = 2000; // milliseconds
+
+type Filters = Record<string, string>;
+
+/** The filters of the address; `text` has the words of the search as they were typed, which the server reads. */
+function wanted({ status, graph, tag, text, begun_after, begun_before, cost_above }: Filters): Query {
+  return { status, graph, tag, text, begun_after, begun_before, cost_above };
+}
+
+interface Arranged {
+  run: ListedRun;
+  depth: number;
+  branches: number;
+  isClosed: boolean;
+}
+
+/** The runs in order, each branch below its parent if that is loaded too. */
+function arranged(runs: ListedRun[], closed: Set<string>): Arranged[] {
+  const known = new Set(runs.map((run) => run.run_id));
+  const below = new Map<string | null, ListedRun[]>();
+  for (const run of runs) {
+    const parent = run.parent && known.has(run.parent.run_id) ? run.parent.run_id : null;
+    const level = below.get(parent);
+    if (level) level.push(run);
+    else below.set(parent, [run]);
+  }
+  const found: Arranged[] = [];
+  const add = (run: ListedRun, depth: number) => {
+    const children = below.get(run.run_id) || [];
+    const isClosed = closed.has(run.run_id);
+    found.push({ run, depth, branches: children.length, isClosed });
+    if (!isClosed) children.forEach((child) => add(child, depth + 1));
+  };
+  (below.get(null) || []).forEach((run) => add(run, 0));
+  return found;
+}
+
+/** The runs that fit, read page by page, and read again when the database changes. */
+function useRuns(filters: Filters) {
+  const [runs, setRuns] = useState<ListedRun[]>([]);
+  const [next, setNext] = useState<string | null>(null);
+  const [lines, setLines] = useState<Record<string, Line>>({});
+  const [overview, setOverview] = useState<Overview | null>(null);
+  const [error, setError] = useState<Problem | null>(null);
+  const [live, setLive] = useState(false);
+  const busy = useRef(false);
+  const counted = useRef(0);
+  const later = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const visible = useRef<string[]>([]);
+  const latest = useRef<Query>({});
+  latest.current = wanted(filters);
+  const key = query(latest.current);
+  const loadLines = async (ids: string[]) => {
+    if (!ids.length) return;
+    const found = await get("lines", { id: ids });
+    setLines((was) => ({ ...was, ...found }));
+  };
+  const refresh = async () => {
+    if (busy.current) return;
+    busy.current = true;
+    const mine = latest.current;
+    const isStale = () => query(mine) !== query(latest.current);
+    try {
+      // Counting reads an index of all runs, so not for each of many changes a second.
+      const old = Date.now() - counted.current > COUNT_AGAIN;
+      if (old) counted.current = Date.now();
+      const [page, counts] = await Promise.all([get("runs", { ...mine, limit: PAGE }), old && get("overview", mine)]);
+      if (isStale()) return;
+      setError(null);
+      if (counts) setOverview(counts);
+      else if (!later.current) {
+        later.current = setTimeout(() => {
+          later.current = undefined;
+          refresh();
+        }, COUNT_AGAIN);
+      }
+      setRuns((was) => {
+        const fresh = new Set(page.runs.map((run) => run.run_id));
+        const last = page.runs.at(-1);
+        const isOlder = (run: ListedRun) => !fresh.has(run.run_id) && run.created_at <= last!.created_at;
+        const older = page.next && last ? was.filter(isOlder) : [];
+        if (!older.length) setNext(page.next);
+        return [...page.runs, ...older];
+      });
+      await loadLines(visible.current);
+    } catch (problem) {
+      if (!isStale()) setError(problem as Problem);
+    } finally {
+      busy.current = false;
+      if (isStale()) {
+        counted.current = 0;
+        refresh();
+      }
+    }
+  };
+  useEffect(() => {
+    setRuns([]);
+    document.title = "runs · graphengine inspector";
+    counted.current = 0;
+    refresh();
+    const trouble = (text: string) => setError({ message: text });
+    const stop = follow(() => ({}), { changed: refresh, live: setLive, trouble });
+    return () => {
+      stop();
+      clearTimeout(later.current);
+      later.current = undefined;
+    };
+  }, [key]);
+  const more = async () => {
+    if (!next || busy.current) return;
+    busy.current = true;
+    try {
+      const page = await get("runs", { ...latest.current, limit: PAGE, before: next });
+      if (query(latest.current) !== key) return;
+      setRuns((was) => [...was, ...page.runs]);
+      setNext(page.next);
+    } catch (problem) {
+      setError(problem as Problem);
+    } finally {
+      busy.current = false;
+    }
+  };
+  const seen = (ids: string[]) => {
+    visible.current = ids;
+    loadLines(ids.filter((id) => !lines[id])).catch(setError);
+  };
+  return { runs, next, lines, overview, error, live, more, seen, key };
+}
+
+export function Runs({ filters, session }: { filters: Filters; session: Session }) {
+  const { runs, next, lines, overview, error, live, more, seen, key } = useRuns(filters);
+  const [ticked, setTicked] = useState<string[]>([]);
+  const [closed, setClosed] = useState<Set<string>>(new Set());
+  const [selected, setSelected] = useState<string | null>(null);
+  const [search, setSearch] = useState(filters.text || "");
+  const field = useRef<HTMLInputElement>(null);
+  const now = useNow();
+  const asked = useRef(key);
+  useEffect(() => {
+    if (asked.current !== key) setSearch(filters.text || ""); // not at first: it would undo what is typed meanwhile
+    asked.current = key;
+  }, [key]);
+  const isLossOnly = filters.view === "losses";
+  const fitting = useMemo(
+    () => (isLossOnly ? runs.filter((run) => lost(run.summary?.losses)) : runs),
+    [runs, isLossOnly],
+  );
+  const shown = useMemo(() => arranged(fitting, closed), [fitting, closed]);
+  const index = shown.findIndex(({ run }) => run.run_id === selected);
+  const move = (step: number) => {
+    const found = shown[Math.min(Math.max(index + step, 0), shown.length - 1)];
+    if (found) setSelected(found.run.run_id);
+  };
+  const tick = (id: string) =>
+    setTicked((was) => (was.includes(id) ? was.filter((each) => each !== id) : [...was, id].slice(-2)));
+  const compare = () => ticked.length === 2 && go(`/compare?${query({ a: ticked[0], b: ticked[1] })}`);
+  const change = (other: Query) => go(`/?${query({ ...wanted(filters), view: filters.view, ...other })}`);
+  const down = () => move(1);
+  const up = () => move(-1);
+  useKeys({
+    j: down,
+    ArrowDown: down,
+    k: up,
+    ArrowUp: up,
+    c: compare,
+    Enter: () => selected && go(runAddress(selected)),
+    x: () => selected && tick(selected),
+    "/": () => field.current?.focus(),
+  });
+  const total = overview ? Object.values(overview.statuses).reduce((sum, each) => sum + each, 0) : 0;
+  const waiting = overview?.statuses.waiting || 0;
+  const view = isLossOnly ? "losses" : filters.status || "";
+  const tab = (name: string, label: string, number?: number) => (
+    <button
+      role="tab"
+      key={name}
+      aria-selected={view === name}
+      onClick={() => change(name === "losses" ? { status: "", view: name } : { status: name, view: "" })}
+    >
+      {label}
+      {number !== undefined && <b>{number.toLocaleString("en")}</b>}
+    </button>
+  );
+  const fold = (id: string) =>
+    setClosed((was) => {
+      const made = new Set(was);
+      if (!made.delete(id)) made.add(id);
+      return made;
+    });
+  return (
+    <main class="runs page">
+      <header class="top">
+        <h1 class="brand">Runs</h1>
+        <span class="soft path hide">{session.database}</span>
+        {session.read_only && <Chip>read-only</Chip>}
+        <span class="grow" />
+        <Link to="/questions">questions{waiting > 0 && ` ${waiting}`}</Link>
+        <Link to="/graphs">graphs</Link>
+        <Link to={`/trends?${query({ text: filters.text })}`}>trends</Link>
+        <Live on={live} />
+        <ThemeButton />
+      </header>
+      <form
+        class="find"
+        onSubmit={(event) => {
+          event.preventDefault();
+          field.current!.blur();
+          change({ text: search.trim() });
+        }}
+      >
+        <label class="box">
+          <Icon name="find" />
+          <input
+            ref={field}
+            type="search"
+            aria-label="Search"
+            value={search}
+            placeholder="words of the input, error, ending, id or tag; graph:… tag:… status:… cost>0.1 since:7d"
+            onInput={(event) => setSearch(event.currentTarget.value)}
+          />
+          <kbd>/</kbd>
+        </label>
+        {overview && <Histogram overview={overview} filters={filters} change={change} />}
+        <button type="button" class="btn main hide" disabled={ticked.length !== 2} onClick={compare}>
+          Compare{ticked.length ? ` ${ticked.length} of 2` : ""}
+        </button>
+      </form>
+      <div class="views" role="tablist" aria-label="Status">
+        {tab("", "All", total)}
+        {tab("waiting", "Needs me", waiting)}
+        {tab("failed", "Failed", overview?.statuses.failed || 0)}
+        {tab("losses", "With losses")}
+        {STATUSES.filter((name) => !["waiting", "failed"].includes(name)).map((name) =>
+          overview?.statuses[name] || view === name ? tab(name, name, overview?.statuses[name] || 0) : null,
+        )}
+        {filters.graph && (
+          <button class="filter" onClick={() => change({ graph: "" })}>
+            {filters.graph} ×
+          </button>
+        )}
+      </div>
+      {error && <Failure error={error} />}
+      <div class="row heading" aria-hidden="true">
+        <span />
+        <span>run</span>
+        <span>graph</span>
+        <span>how it stands, and why</span>
+        <span>took</span>
+        <span>cost</span>
+        <span>last step</span>
+      </div>
+      {!shown.length && overview && (
+        <p class="soft padded">
+          {next
+            ? "Older runs are searched…"
+            : total
+              ? "No run fits these filters."
+              : "No runs yet: `graphengine run GRAPH` starts one."}
+        </p>
+      )}
+      <List
+        rows={shown}
+        height={() => HEIGHT}
+        label="Runs"
+        show={index}
+        near={more}
+        seen={(first, last) => seen(shown.slice(first, last).map(({ run }) => run.run_id))}
+        row={(each) => (
+          <RunLine
+            key={each.run.run_id}
+            {...each}
+            line={lines[each.run.run_id]}
+            now={now}
+            fold={fold}
+            isSelected={each.run.run_id === selected}
+            isTicked={ticked.includes(each.run.run_id)}
+            tick={tick}
+          />
+        )}
+      />
+      {runs.length < total && !filters.status && runs.length >= PAGE && (
+        <p class="soft small foot">
+          the newest {runs.length.toLocaleString("en")} of {total.toLocaleString("en")}; scroll for more
+        </p>
+      )}
+    </main>
+  );
+}
+
+function RunLine({
+  run,
+  depth,
+  branches,
+  isClosed,
+  line,
+  now,
+  isSelected,
+  isTicked,
+  tick,
+  fold,
+}: Arranged & {
+  line: Line | undefined;
+  now: number;
+  isSelected: boolean;
+  isTicked: boolean;
+  tick: (id: string) => void;
+  fold: (id: string) => void;
+}) {
+  const id = run.run_id;
+  const status = line?.shown || run.status;
+  const summary = line?.summary || run.summary;
+  const losses = lost(summary?.losses);
+  const isLossyEnd = status === "finished" && isLossy(summary?.losses);
+  const title = line?.title || "";
+  const cost = !summary || summary.cost_usd === 0 ? "" : dollars(summary.cost_usd);
+  const last = line?.updated_at || run.updated_at;
+  const parent =
+    run.parent && (depth ? `at step ${run.parent.seq}` : `branch of ${run.parent.run_id} at ${run.parent.seq}`);
+  return (
+    <div
+      class={`row ${isSelected ? "selected" : ""}`}
+      role="listitem"
+      aria-current={isSelected}
+      data-run={id}
+      onClick={() => go(runAddress(id))}
+    >
+      <span onClick={(event) => event.stopPropagation()}>
+        <input type="checkbox" aria-label={`tick ${id}`} checked={isTicked} onChange={() => tick(id)} />
+      </span>
+      <span class="name" style={{ paddingLeft: `${Math.min(depth, 6) * 18}px` }}>
+        <span class="t">
+          {branches > 0 && (
+            <button
+              class="fold"
+              aria-expanded={!isClosed}
+              aria-label={`${branches} branches`}
+              onClick={(event) => {
+                event.stopPropagation();
+                fold(id);
+              }}
+            >
+              <Icon name={isClosed ? "right" : "down"} />
+            </button>
+          )}
+          {depth > 0 && "↳ "}
+          <Link to={runAddress(id)}>{title || id}</Link>
+        </span>
+        <span class="sub">
+          {title && <span class="mono">{id}</span>}
+          {parent && <span>{parent}</span>}
+          {run.tags
+            .filter((each) => !isNote(each))
+            .map((tag) => (
+              <Chip key={tag}>{tag}</Chip>
+            ))}
+        </span>
+      </span>
+      <span class="gr">{run.graph}</span>
+      <span class="why">
+        <Sign status={isLossyEnd ? "losses" : status} /> <Why {...{ status, line }} run={run} />
+        {losses && (
+          <>
+            {" "}
+            <Chip tone={isLossy(summary?.losses) ? "bad" : "warn"}>{losses}</Chip>
+          </>
+        )}
+      </span>
+      <span class="number">{seconds(summary?.seconds)}</span>
+      <span class="number">{cost}</span>
+      <span class="number" title={when(last)}>
+        {ago(last, now)}
+      </span>
+    </div>
+  );
+}
+
+/** Why a run ended, what it waits for, or where it is. */
+function Why({ status, line, run }: { status: string; line: Line | undefined; run: ListedRun }) {
+  const summary = line?.summary || run.summary;
+  if (status === "running" || status === "interrupted") {
+    const at = line?.at.join(", ") || "its start";
+    return (
+      <>
+        <b>{status}</b>{" "}
+        <span class="soft">
+          at {at}
+          {summary && `, ${count(summary.visits, "visit")}`}
+        </span>
+      </>
+    );
+  }
+  if (!summary) return <b>{status}</b>;
+  const { reason, kind, waits } = summary;
+  const word = status === "waiting" ? (kind === "ask" ? "asks" : "waits") : status;
+  const text = reason === "otherwise" ? "" : `${status === "failed" && reason ? "at " : ""}${reason}`;
+  return (
+    <>
+      <b>{word}</b>{" "}
+      <span class="soft">
+        {text}
+        {waits > 1 && ` (and ${waits - 1} more)`}
+      </span>
+    </>
+  );
+}
+
+const BARS = 48;
+
+/** The bars of the histogram: at most so many, each with its runs by status. */
+function barsOf(overview: Overview) {
+  const times = overview.bars.map(([since]) => since);
+  const first = times.length ? Math.min(...times) : 0;
+  const fine = times.length ? Math.round((Math.max(...times) - first) / overview.width) + 1 : 1;
+  const width = overview.width * Math.ceil(fine / BARS);
+  const found = new Map<number, Record<string, number>>();
+  for (const [since, status, runs] of overview.bars) {
+    const begins = first + Math.floor((since - first) / width) * width;
+    const bar = found.get(begins) || {};
+    bar[status] = (bar[status] || 0) + runs;
+    found.set(begins, bar);
+  }
+  const columns = Math.max(24, Math.ceil(fine / Math.ceil(fine / BARS)));
+  return { bars: [...found].sort((one, other) => one[0] - other[0]), first, width, columns };
+}
+
+/** How many runs began when, by outcome; a drag over bars, or two clicks, selects a time. */
+function Histogram({
+  overview,
+  filters,
+  change,
+}: {
+  overview: Overview;
+  filters: Filters;
+  change: (more: Query) => void;
+}) {
+  const [from, setFrom] = useState<number | null>(null);
+  const { bars, first, width, columns } = useMemo(() => barsOf(overview), [overview]);
+  if (bars.length < 2 && !filters.begun_after) return null;
+  const sum = (each: Record<string, number>) => Object.values(each).reduce((all, one) => all + one, 0);
+  const most = Math.max(1, ...bars.map(([, each]) => sum(each)));
+  const place = (event: PointerEvent) => {
+    const box = (event.currentTarget as Element).getBoundingClientRect();
+    return first + Math.floor(((event.clientX - box.left) / box.width) * columns) * width;
+  };
+  const select = (event: PointerEvent) => {
+    const end = place(event);
+    if (from !== null) change({ begun_after: Math.min(from, end), begun_before: Math.max(from, end) + width });
+    setFrom(null);
+  };
+  return (
+    <span class="histogram">
+      <svg
+        role="img"
+        aria-label="When runs began, by outcome"
+        preserveAspectRatio="none"
+        viewBox={`0 0 ${columns * 10} 40`}
+        onPointerDown={(event) => setFrom(place(event))}
+        onPointerUp={select}
+      >
+        {bars.map(([since, each]) => {
+          let top = 40;
+          return Object.entries(each)
+            .sort()
+            .map(([status, number]) => {
+              const height = (number / most) * 38;
+              top -= height;
+              return (
+                <rect
+                  key={`${since} ${status}`}
+                  class={`fill-${status}`}
+                  x={((since - first) / width) * 10 + 1}
+                  y={top}
+                  width="8"
+                  height={height}
+                >
+                  <title>{`${number} ${status}, ${when(since)}`}</title>
+                </rect>
+              );
+            });
+        })}
+      </svg>
+      {filters.begun_after && (
+        <button type="button" class="btn bare small" onClick={() => change({ begun_after: "", begun_before: "" })}>
+          every time
+        </button>
+      )}
+    </span>
+  );
+}

@@ -1,0 +1,29 @@
+// Whatever text the page shows is harmless: each text of an element comes through here.
+
+import { options } from "preact";
+
+/** Control codes, line separators and controls of the writing direction, as `graphengine.cli.terminal` knows them. */
+const UNSAFE = /[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]/gu;
+
+function escaped(found: string): string {
+  const code = found.charCodeAt(0).toString(16);
+  return code.length > 2 ? `\\u${code.padStart(4, "0")}` : `\\x${code.padStart(2, "0")}`;
+}
+
+/** A text as the command line shows it: what would reverse or hide a part of it is an escape. */
+export function harmless(text: string): string {
+  return text.replaceAll("\r\n", "\n").replace(UNSAFE, escaped);
+}
+
+/** Preact makes a node without a type for each text. Values of fields, addresses and what is copied stay the same. */
+options.vnode = (node) => {
+  const made = node as { type: unknown; props: unknown };
+  if (made.type === null || made.type === undefined) {
+    if (typeof made.props === "string") made.props = harmless(made.props);
+  } else if (typeof made.type === "string") {
+    const props = made.props as Record<string, unknown>;
+    for (const name of ["title", "aria-label"]) {
+      if (typeof props[name] === "string") props[name] = harmless(props[name]);
+    }
+  }
+};

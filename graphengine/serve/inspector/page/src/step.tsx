@@ -1,0 +1,415 @@
+// Everything about one step: the conversation, what it changed, why it went where, how it failed.
+
+import { type ComponentChildren, Fragment } from "preact";
+
+import { Notes } from "./acts";
+import { Chip, Command, Copy, Failure, Tabs, useDocument } from "./parts";
+import { Answer, Block, Change, Json, Prompt, Value } from "./text";
+import { type Line, nameOf } from "./trace";
+import type { Attempt, Call, Failure as Wrong, Seen, Session, Step as Recorded, Tried as Way } from "./types";
+import { cost, dollars, kilo, seconds, when, wordsOf } from "./words";
+
+/** What streams in for the visits that run now. */
+export interface Doing {
+  nodes: { path: string; visit: number; attempt: number; at: number }[];
+  texts: { number: number; path: string; agent: string; at: number; text: string }[];
+  trouble: { message: string; repair: string } | null;
+  here: boolean;
+}
+
+export function StepView({
+  id,
+  seq,
+  line,
+  sub,
+  choose,
+  select,
+  tags,
+  session,
+  doing,
+  branch,
+  drives,
+}: {
+  id: string;
+  seq: number;
+  line: Line | undefined;
+  sub: string;
+  choose: (sub: string) => void;
+  select: (seq: number) => void;
+  tags: string[];
+  session: Session;
+  doing: Doing | null;
+  branch?: () => void;
+  drives: boolean;
+}) {
+  const rows = line?.isOpen ? line.rows.length + line.below.length : 0; // a visit that goes on is read again
+  const [found, error] = useDocument("step", { id, seq, rows });
+  if (error) return <Failure error={error} />;
+  if (!found) return <div aria-busy="true" />;
+  const { step, tried, changes, calls = [], attempts = [] } = found;
+  const texts = line?.isOpen ? doing?.texts.filter((each) => each.path === step.path) || [] : [];
+  const failed = attempts.filter((each) => each.error);
+  const talks = calls.length + texts.length > 0 || failed.length > 0;
+  const why = tried.length > 0 || (step.why && step.why !== "otherwise");
+  const names: [string, ComponentChildren][] = [];
+  const isAgent = calls.some((each) => typeof each.step.detail.by === "object") || texts.length > 0;
+  if (talks) names.push(["talk", isAgent ? `Conversation ${calls.length}` : "Attempts"]);
+  names.push(["changes", `Changes ${changes.length}`]);
+  if (why) names.push(["why", "Why this way"]);
+  names.push(["raw", "Raw"]);
+  const wanted = sub || (step.error && !isAgent ? "talk" : "");
+  const first = talks ? "talk" : changes.length || !why ? "changes" : "why";
+  const now = names.some(([name]) => name === wanted) ? wanted : first;
+  const spent = calls.reduce((sum, each) => sum + (each.step.usage?.cost_usd || 0), 0);
+  return (
+    <article class={step.seq === seq ? "" : "stale"}>
+      <div class="title">
+        <h2>
+          {step.path ? nameOf(step.path) : step.kind === "started" ? "input" : step.kind}
+          {step.visit > 1 && ` ${step.visit}`}
+        </h2>
+        <span class="soft num">
+          step {step.seq}
+          {step.path.includes("/") && ` in ${step.path}`}
+          {found.took !== null && ` · ${seconds(found.took)}`}
+          {spent > 0 && ` · ${dollars(spent)}`}
+          {found.waited > 0 && ` · open for ${seconds(found.waited)}`}
+          {step.targets.length > 0 && ` · → ${step.targets.join(", ")}`}
+        </span>
+        {step.edge && <Chip tone="ok">{step.edge}</Chip>}
+        {step.detail.fallback && <Chip tone="bad">by its fallback</Chip>}
+        {step.detail.choice && <Chip>chose {String(step.detail.choice)}</Chip>}
+        {branch && (
+          <button class="btn right" onClick={branch}>
+            {isAgent ? "Change, run from here…" : "Run from here…"} <kbd>b</kbd>
+          </button>
+        )}
+      </div>
+      {step.error && step.detail.fallback !== true && <Trouble error={step.error} />}
+      <div class="acts">
+        <Tabs small names={names} now={now} choose={choose} label="What to show of the step" />
+      </div>
+      {now === "talk" && <Conversation found={found} texts={texts} select={select} />}
+      {now === "changes" && <Changes found={found} />}
+      {now === "why" && <Why tried={tried} why={step.why} />}
+      {now === "raw" && <Raw found={found} drives={drives} />}
+      <Facts step={step} />
+      <Notes id={id} seq={seq} tags={tags} session={session} key={seq} />
+    </article>
+  );
+}
+
+export function Trouble({ error }: { error: Wrong }) {
+  return (
+    <section class="trouble">
+      <p class="message" tabIndex={0}>
+        <b>{error.code}</b>: {error.message}
+      </p>
+      {error.where && <p class="soft">at {error.where}</p>}
+      {error.repair && <p>Repair: {error.repair}</p>}
+      {error.traceback && (
+        <details>
+          <summary>traceback of attempt {error.attempt}</summary>
+          <pre tabIndex={0}>{error.traceback}</pre>
+        </details>
+      )}
+    </section>
+  );
+}
+
+interface Turn {
+  text?: string;
+  stop?: string;
+  calls?: { name: string; arguments: string }[];
+  error?: boolean;
+  traceback?: string;
+  feedback?: string;
+}
+
+export const agentOf = (call: Call): string =>
+  (typeof call.step.detail.by === "object" && (call.step.detail.by as Record<string, string>).agent) || "";
+
+/** What was said, in order: instructions, questions, answers, tools, what was sent back, attempts that failed. */
+function Conversation({ found, texts, select }: { found: Seen; texts: Doing["texts"]; select: (seq: number) => void }) {
+  const { calls = [], attempts = [] } = found;
+  const turns = calls.map((call, index) => {
+    const next = calls.slice(index + 1).find((each) => agentOf(each) === agentOf(call) && agentOf(each));
+    const isThrown = Boolean(agentOf(call) && (next?.step.detail.value as Turn | undefined)?.feedback);
+    return {
+      seq: call.step.seq,
+      part: <Said call={call} isThrown={isThrown} isHere={call.step.seq === found.step.seq} />,
+    };
+  });
+  const failed = attempts
+    .filter((each) => each.error)
+    .map((each) => ({ seq: each.seq, part: <Failed attempt={each} attempts={attempts} select={select} /> }));
+  const all = [...turns, ...failed].sort((one, other) => one.seq - other.seq);
+  const last = attempts.at(-1);
+  return (
+    <div class="talk">
+      {all.map(({ seq, part }) => (
+        <Fragment key={seq}>{part}</Fragment>
+      ))}
+      {failed.length > 0 && last && !last.error && (
+        <p class="soft">
+          attempt {last.number} succeeded
+          {last.took !== null && ` after ${seconds(last.took)}`}
+        </p>
+      )}
+      {texts.map((each) => (
+        <div class="msg assistant" key={each.number}>
+          <header>
+            <b>{each.agent}</b> answers now
+          </header>
+          <div data-live={each.agent}>
+            <Answer text={each.text} />
+          </div>
+        </div>
+      ))}
+    </div>
+  );
+}
+
+function Failed({
+  attempt,
+  attempts,
+  select,
+}: {
+  attempt: Attempt;
+  attempts: Attempt[];
+  select: (seq: number) => void;
+}) {
+  const error = attempt.error!;
+  const next = attempts.find((each) => each.number === attempt.number + 1);
+  return (
+    <div class="msg error attempt">
+      <header>
+        <b>attempt {attempt.number} failed</b>
+        <span>{attempt.took !== null && seconds(attempt.took)}</span>
+        <span class="end">
+          <button class="link" onClick={() => select(attempt.seq)}>
+            step {attempt.seq}
+          </button>
+        </span>
+      </header>
+      <p class="message" tabIndex={0}>
+        <b>{error.code}</b>: {error.message}
+      </p>
+      <p class="soft">
+        {attempt.fallback ? "its fallback stands for the result" : next ? "tried again" : "not tried again"}
+      </p>
+      {error.traceback && (
+        <details>
+          <summary>traceback</summary>
+          <pre tabIndex={0}>{error.traceback}</pre>
+        </details>
+      )}
+    </div>
+  );
+}
+
+/** A call: what the model was sent and what it answered; or a tool and what it returned. */
+function Said({ call, isThrown, isHere }: { call: Call; isThrown: boolean; isHere: boolean }) {
+  const { step, asked, took } = call;
+  const turn = (step.detail.value && typeof step.detail.value === "object" ? step.detail.value : {}) as Turn;
+  const by = step.detail.by as Record<string, string> | undefined;
+  if (!by) return <Tool call={call} isHere={isHere} />;
+  const { usage } = step;
+  return (
+    <>
+      {asked.map((each, index) =>
+        each.role === "system" ? (
+          <div class="msg" key={index}>
+            <header>
+              <b>system</b> instructions
+              <span class="end">
+                <Copy text={each.text} />
+              </span>
+            </header>
+            <Block text={each.text} />
+          </div>
+        ) : each.text === turn.feedback ? (
+          <div class="msg rejected" key={index}>
+            <header>
+              <b>rejected</b> sent back to the model
+            </header>
+            <Prompt text={each.text} />
+          </div>
+        ) : (
+          <div class="msg" key={index}>
+            <header>
+              <b>{each.role}</b> {kilo(each.text.length)} characters, as sent
+              <span class="end">
+                <Copy text={each.text} />
+              </span>
+            </header>
+            <Prompt text={each.text} />
+          </div>
+        ),
+      )}
+      <div class={`msg assistant ${isThrown ? "thrown" : ""} ${isHere ? "here" : ""}`}>
+        <header>
+          <b>{by.agent}</b> {by.model}
+          {turn.stop && !["end", "tools"].includes(turn.stop) && ` ended by ${turn.stop}`}
+          <span class="end num">
+            {usage && usage.input_tokens + usage.output_tokens > 0 && (
+              <span>
+                {kilo(usage.input_tokens)} → {kilo(usage.output_tokens)} tokens
+              </span>
+            )}
+            {cost(usage) && <span>{cost(usage)}</span>}
+            <span>{seconds(took)}</span>
+          </span>
+        </header>
+        {turn.text && (
+          <div class={isThrown ? "clamp" : ""}>
+            <Answer text={turn.text} />
+          </div>
+        )}
+        {(turn.calls || []).map((each, index) => (
+          <div class="callbox" key={index}>
+            <b>{each.name}</b>({each.arguments})
+          </div>
+        ))}
+        {turn.error && <p class="message">{turn.text}</p>}
+        {turn.traceback && <pre tabIndex={0}>{turn.traceback}</pre>}
+      </div>
+    </>
+  );
+}
+
+function Tool({ call: { step, took }, isHere }: { call: Call; isHere: boolean }) {
+  const value = step.detail.value;
+  const turn = (value && typeof value === "object" ? value : {}) as Turn;
+  const shown = "text" in turn ? turn.text : value;
+  const name = (step.detail.name || "").replace(/^.*<locals>\./, "");
+  return (
+    <div class={`msg ${turn.error ? "error" : "tool"} ${isHere ? "here" : ""}`}>
+      <header>
+        <b>{name.replace(/^tool /, "")}</b> {turn.error ? "failed; the model gets this message" : "returned"}
+        <span class="end">{seconds(took)}</span>
+      </header>
+      <Value value={shown} fold={500} />
+      {turn.traceback && (
+        <details>
+          <summary>traceback</summary>
+          <pre tabIndex={0}>{turn.traceback}</pre>
+        </details>
+      )}
+    </div>
+  );
+}
+
+function Changes({ found }: { found: Seen }) {
+  if (!found.changes.length) return <p class="soft">The step changed no field.</p>;
+  return (
+    <>
+      {found.changes.map(({ path, before, after }) => {
+        const texts = typeof before === "string" && typeof after === "string" && before;
+        return (
+          <section class="change" key={path}>
+            <header>
+              <code>{path}</code>
+              {texts ? (
+                <Chip>
+                  words {wordsOf(before)} → {wordsOf(after)}
+                </Chip>
+              ) : (
+                <span class="soft">{before === null || before === undefined ? "new" : ""}</span>
+              )}
+              <span class="end">
+                <Copy text={typeof after === "string" ? after : JSON.stringify(after, null, 2)} />
+              </span>
+            </header>
+            <div>
+              <Change before={before} after={after} />
+            </div>
+          </section>
+        );
+      })}
+    </>
+  );
+}
+
+function Why({ tried, why }: { tried: Way[]; why: string | null }) {
+  const last = tried.findIndex((each) => each.taken);
+  return (
+    <>
+      <table class="tried">
+        <tbody>
+          {tried.map((each, index) => (
+            <tr key={index} class={each.taken ? "taken" : index > last ? "not" : ""}>
+              <td>{index + 1}</td>
+              <td>
+                <b>{each.label || "otherwise"}</b> → {each.to}
+                <br />
+                <span class="mono soft">{each.condition}</span>
+              </td>
+              <td>{each.why || (each.taken ? "" : index > last ? "not tried" : "")}</td>
+              <td>{each.taken && <b>taken</b>}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {tried.every((each) => !each.why) && why && why !== "otherwise" && <p>{why}</p>}
+    </>
+  );
+}
+
+const LEFT = [
+  "answer",
+  "message",
+  "payload",
+  "sent",
+  "emitted",
+  "cancelled",
+  "inside",
+  "changes",
+  "moved",
+  "count",
+  "graph",
+  "after",
+  "value",
+] as const;
+
+/** What a step records besides its edge, error and update. */
+function Facts({ step }: { step: Recorded }) {
+  const { detail } = step;
+  const isCall = step.kind === "recorded";
+  const found = LEFT.filter((name) => {
+    const value = detail[name] as any;
+    return value !== undefined && value !== null && value.length !== 0 && !(isCall && name === "value");
+  });
+  const waits = detail.waits || [];
+  if (!found.length && !waits.length) return null;
+  return (
+    <dl class="fields">
+      {waits.map((wait) => (
+        <Fragment key={wait.name}>
+          <dt>asks</dt>
+          <dd>
+            <Value value={wait.question || wait.topic || wait.kind} />
+          </dd>
+        </Fragment>
+      ))}
+      {found.map((name) => (
+        <Fragment key={name}>
+          <dt>{name}</dt>
+          <dd>
+            <Value value={detail[name]} />
+          </dd>
+        </Fragment>
+      ))}
+    </dl>
+  );
+}
+
+function Raw({ found, drives }: { found: Seen; drives: boolean }) {
+  return (
+    <>
+      <p class="soft">recorded {when(found.step.finished_at)}</p>
+      <Json value={found.step} />
+      {!drives && found.commands.branch && <Command words="branch from here" text={found.commands.branch} />}
+    </>
+  );
+}

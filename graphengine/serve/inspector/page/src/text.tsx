@@ -1,0 +1,408 @@
+// Text that is read: Markdown, prompts, JSON, values, and word diffs. No text is ever markup.
+
+import { diffWordsWithSpace } from "diff";
+import { type Token, type Tokens, lexer } from "marked";
+import type { ComponentChildren, JSX } from "preact";
+import { useMemo, useState } from "preact/hooks";
+
+import { Copy } from "./parts";
+import { brief, wordsOf } from "./words";
+
+const LONG = 400_000; // characters: a longer text is shown as it is
+const CITED = /\[([\w./-]+:\d+)\]/;
+
+/** Markdown: the tokens of `marked` become elements. HTML in it, and what it would load, stays text. */
+export function Markdown({ text }: { text: string }) {
+  const tokens = useMemo(() => (text.length > LONG ? null : lexer(text, { gfm: true, breaks: true })), [text]);
+  if (!tokens) return <pre class="plain">{text}</pre>;
+  return <div class="read">{tokens.map(block)}</div>;
+}
+
+function inline(tokens: Token[] | undefined, text = ""): ComponentChildren {
+  return tokens ? tokens.map(span) : unescaped(text);
+}
+
+/** `marked` escapes a few characters for HTML in some tokens. */
+function unescaped(text: string): string {
+  const signs: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', "#39": "'" };
+  return text.replace(/&(amp|lt|gt|quot|#39);/g, (_, name) => signs[name]!);
+}
+
+function span(token: Token, index: number): ComponentChildren {
+  switch (token.type) {
+    case "strong":
+      return <b key={index}>{inline(token.tokens)}</b>;
+    case "em":
+      return <em key={index}>{inline(token.tokens)}</em>;
+    case "del":
+      return <s key={index}>{inline(token.tokens)}</s>;
+    case "codespan":
+      return <code key={index}>{(token as Tokens.Codespan).text}</code>;
+    case "br":
+      return <br key={index} />;
+    case "link":
+      return <Foreign key={index} token={token as Tokens.Link} />;
+    case "escape":
+      return (token as Tokens.Escape).text;
+    case "text":
+      return (token as Tokens.Text).tokens ? inline((token as Tokens.Text).tokens) : cited(token.raw);
+    default:
+      return token.raw;
+  }
+}
+
+/** A link is a link only if it leads to the web; an image is its source as text. */
+function Foreign({ token }: { token: Tokens.Link }) {
+  const isWeb = /^https?:\/\//i.test(token.href);
+  const words = inline(token.tokens, token.text);
+  if (!isWeb)
+    return (
+      <span title={token.href}>
+        {words} <span class="soft">({token.href})</span>
+      </span>
+    );
+  return (
+    <a href={token.href} target="_blank" rel="noopener noreferrer nofollow" title={token.href}>
+      {words}
+    </a>
+  );
+}
+
+/** Text with its places in sources, as `[notes.md:12]`, set off. */
+function cited(text: string): ComponentChildren {
+  if (!CITED.test(text)) return text;
+  return text.split(new RegExp(CITED, "g")).map((part, index) =>
+    index % 2 ? (
+      <span class="cite" key={index}>
+        {part}
+      </span>
+    ) : (
+      part
+    ),
+  );
+}
+
+function block(token: Token, index: number): ComponentChildren {
+  switch (token.type) {
+    case "space":
+      return null;
+    case "heading": {
+      const Name = `h${Math.min(6, (token as Tokens.Heading).depth + 2)}` as "h3";
+      return (
+        <Name key={index} class={`depth-${(token as Tokens.Heading).depth}`}>
+          {inline(token.tokens)}
+        </Name>
+      );
+    }
+    case "paragraph":
+      return <p key={index}>{inline(token.tokens)}</p>;
+    case "text":
+      return <span key={index}>{inline((token as Tokens.Text).tokens, token.raw)}</span>;
+    case "blockquote":
+      return <blockquote key={index}>{(token as Tokens.Blockquote).tokens.map(block)}</blockquote>;
+    case "hr":
+      return <hr key={index} />;
+    case "code":
+      return (
+        <pre key={index} tabIndex={0}>
+          {(token as Tokens.Code).text}
+        </pre>
+      );
+    case "list":
+      return <Items key={index} token={token as Tokens.List} />;
+    case "table":
+      return <Table key={index} token={token as Tokens.Table} />;
+    default:
+      return (
+        <p key={index} class="pre">
+          {token.raw.trimEnd()}
+        </p>
+      );
+  }
+}
+
+function Items({ token }: { token: Tokens.List }) {
+  const items = token.items.map((each, index) => (
+    <li key={index}>
+      {each.task && <span>{each.checked ? "☑" : "☐"} </span>}
+      {each.tokens.filter((one) => (one.type as string) !== "checkbox").map(block)}
+    </li>
+  ));
+  return token.ordered ? <ol start={Number(token.start) || 1}>{items}</ol> : <ul>{items}</ul>;
+}
+
+function Table({ token }: { token: Tokens.Table }) {
+  return (
+    <div class="wide" tabIndex={0} role="region" aria-label="table">
+      <table>
+        <thead>
+          <tr>
+            {token.header.map((cell, index) => (
+              <th key={index} scope="col">
+                {inline(cell.tokens)}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {token.rows.map((row, at) => (
+            <tr key={at}>
+              {row.map((cell, index) => (
+                <td key={index}>{inline(cell.tokens)}</td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+const BLOCK = /<([A-Za-z][\w.-]*)>\n?([\s\S]*?)\n?<\/\1>/;
+
+/** A prompt: its tagged blocks fold, so that a question of 12,000 characters is a page one can read. */
+export function Prompt({ text }: { text: string }) {
+  const parts: JSX.Element[] = [];
+  let rest = text;
+  for (let found = BLOCK.exec(rest); found && parts.length < 400; found = BLOCK.exec(rest)) {
+    const [whole, name, inner] = found as unknown as [string, string, string];
+    const before = rest.slice(0, found.index).trim();
+    if (before) parts.push(<Markdown key={parts.length} text={before} />);
+    parts.push(
+      inner.length < 80 && !inner.includes("\n") ? (
+        <p key={parts.length}>
+          <span class="tagged">{name}</span> {inner || <span class="soft">empty</span>}
+        </p>
+      ) : (
+        <Block key={parts.length} name={name} text={inner} />
+      ),
+    );
+    rest = rest.slice(found.index + whole.length);
+  }
+  return (
+    <div class="prompt">
+      {parts}
+      {rest.trim() && <Markdown text={rest.trim()} />}
+    </div>
+  );
+}
+
+/** A long text under its name: folded, with how it begins and how long it is. */
+export function Block({
+  name,
+  text,
+  open = false,
+  plain = false,
+}: {
+  name?: string;
+  text: string;
+  open?: boolean;
+  plain?: boolean;
+}) {
+  const [isOpen, setOpen] = useState(open);
+  return (
+    <details class="block" open={isOpen} onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>
+        {name && <span class="tagged">{name}</span>}
+        <span class="peek">{isOpen ? "" : brief(text.trim().slice(0, 400), 160)}</span>
+        <span class="end">{wordsOf(text).toLocaleString("en")} words</span>
+      </summary>
+      {isOpen && <div tabIndex={0}>{plain ? <pre>{text}</pre> : <Prompt text={text} />}</div>}
+    </details>
+  );
+}
+
+const PARTS = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(true|false|null|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\b/g;
+
+/** JSON, indented, with keys, texts and numbers set off. */
+export function Json({ value }: { value: unknown }) {
+  const text = typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? "");
+  if (text.length > LONG / 4)
+    return (
+      <pre class="json" tabIndex={0}>
+        {text}
+      </pre>
+    );
+  const found: ComponentChildren[] = [];
+  let last = 0;
+  for (const each of text.matchAll(PARTS)) {
+    found.push(text.slice(last, each.index));
+    if (each[1]) found.push(<span class={each[2] ? "key" : "string"}>{each[1]}</span>, each[2] || "");
+    else found.push(<span class="number-like">{each[3]}</span>);
+    last = each.index + each[0].length;
+  }
+  return (
+    <pre class="json" tabIndex={0}>
+      {found}
+      {text.slice(last)}
+    </pre>
+  );
+}
+
+const IS_MARKDOWN = /^#{1,6} |\n\n|\n[-*] |\n\d+\. |\*\*|^[-*] /;
+
+/** The value that a text has as JSON, if it is an object or a list. */
+function parsed(text: string): unknown {
+  if (!/^\s*[[{]/.test(text)) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A value, to be read: a text as Markdown if it has any, a list or an object as JSON. */
+export function Value({ value, fold = 900 }: { value: unknown; fold?: number }) {
+  if (value === null || value === undefined) return <span class="soft">none</span>;
+  if (value === "") return <span class="soft">empty text</span>;
+  if (typeof value === "boolean") return <b>{value ? "yes" : "no"}</b>;
+  if (typeof value === "number") return <b class="num">{String(value)}</b>;
+  if (typeof value === "string") {
+    if (value.length > fold) return <Block text={value} />;
+    const inner = parsed(value);
+    if (inner !== undefined) return <Json value={inner} />;
+    return IS_MARKDOWN.test(value) ? <Markdown text={value} /> : <span class="pre">{value}</span>;
+  }
+  const text = JSON.stringify(value, null, 2);
+  if (Array.isArray(value) && !value.length) return <span class="soft">empty list</span>;
+  if (Array.isArray(value) && value.length < 30 && value.every((each) => typeof each === "string")) {
+    return (
+      <ul class="texts">
+        {value.map((each, index) => (
+          <li key={index}>
+            <Value value={each} fold={fold} />
+          </li>
+        ))}
+      </ul>
+    );
+  }
+  if (text.length <= fold) return <Json value={value} />;
+  return (
+    <details class="block">
+      <summary>
+        <span class="peek">{brief(value, 120)}</span>
+        <span class="end">
+          {Array.isArray(value) ? `${value.length} items` : `${Object.keys(value).length} fields`}
+        </span>
+      </summary>
+      <div>
+        <Json value={value} />
+      </div>
+    </details>
+  );
+}
+
+/** A whole text as it is read: an answer, a result. */
+export function Answer({ text }: { text: string }) {
+  const inner = parsed(text);
+  return inner !== undefined ? <Json value={inner} /> : <Markdown text={text} />;
+}
+
+const AROUND = 110; // characters shown on each side of a change
+const ALIKE = 260; // a longer unchanged part is folded
+const MOST = 60_000; // of both texts: longer ones are shown one after the other
+
+/** What changed from one text to another, word by word; long parts that are alike are folded. */
+export function Diff({ before, after }: { before: string; after: string }) {
+  const parts = useMemo(
+    () => (before.length + after.length > MOST ? null : (diffWordsWithSpace(before, after, { timeout: 300 }) ?? null)),
+    [before, after],
+  );
+  if (before === after) return <p class="soft">written again, unchanged</p>;
+  if (!parts)
+    return (
+      <>
+        <Block name="before" text={before} plain />
+        <Block name="after" text={after} plain />
+      </>
+    );
+  return (
+    <div class="read pre diff">
+      {parts.map((each, at) => {
+        if (each.added) return <ins key={at}>{each.value}</ins>;
+        if (each.removed) return <del key={at}>{each.value}</del>;
+        return <Alike key={at} text={each.value} isFirst={!at} isLast={at === parts.length - 1} />;
+      })}
+    </div>
+  );
+}
+
+function Alike({ text, isFirst, isLast }: { text: string; isFirst: boolean; isLast: boolean }) {
+  const [isOpen, setOpen] = useState(false);
+  if (text.length < ALIKE || isOpen) return <>{text}</>;
+  const head = isFirst ? "" : text.slice(0, AROUND).replace(/\S+$/, "");
+  const tail = isLast ? "" : text.slice(-AROUND).replace(/^\S*\s/, "");
+  const left = wordsOf(text) - wordsOf(head) - wordsOf(tail);
+  return (
+    <>
+      {head.trimEnd()}
+      <button type="button" class="gap" onClick={() => setOpen(true)}>
+        {left.toLocaleString("en")} words alike
+      </button>
+      {tail.trimStart()}
+    </>
+  );
+}
+
+/** A changed value: texts as a diff, others before and after. */
+export function Change({ before, after }: { before: unknown; after: unknown }) {
+  if (typeof before === "string" && typeof after === "string" && before) return <Diff before={before} after={after} />;
+  const isNew = before === null || before === undefined || before === "" || (Array.isArray(before) && !before.length);
+  if (isNew) return <Value value={after} />;
+  if (typeof before !== "object" && typeof after !== "object") {
+    return (
+      <span>
+        <del>{String(before)}</del> → <b>{String(after)}</b>
+      </span>
+    );
+  }
+  if (after === null)
+    return (
+      <>
+        <span class="soft">removed </span>
+        <del>
+          <Value value={before} />
+        </del>
+      </>
+    );
+  return <Diff before={JSON.stringify(before, null, 2)} after={JSON.stringify(after, null, 2)} />;
+}
+
+/** A result that is read: as Markdown or as it is, copied, or over the whole page. */
+export function Reading({ title, text }: { title: ComponentChildren; text: string }) {
+  const [isRaw, setRaw] = useState(false);
+  const [isWide, setWide] = useState(false);
+  const shown = isRaw ? <pre class="plain">{text}</pre> : <Answer text={text} />;
+  return (
+    <>
+      <h3>
+        {title} <span class="soft">{wordsOf(text).toLocaleString("en")} words</span>
+        <span class="end">
+          <Copy text={text} />
+          <button class="btn bare small" aria-pressed={isRaw} onClick={() => setRaw(!isRaw)}>
+            raw
+          </button>
+          <button class="btn bare small" onClick={() => setWide(true)}>
+            enlarge
+          </button>
+        </span>
+      </h3>
+      <div class="card result">{shown}</div>
+      {isWide && (
+        <dialog
+          class="enlarged"
+          ref={(part) => {
+            if (part?.isConnected && !part.open) part.showModal();
+          }}
+          onClose={() => setWide(false)}
+          aria-label="the text, enlarged"
+        >
+          <button class="btn" onClick={() => setWide(false)}>
+            Close <kbd>Esc</kbd>
+          </button>
+          {shown}
+        </dialog>
+      )}
+    </>
+  );
+}

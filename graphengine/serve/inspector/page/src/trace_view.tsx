@@ -1,0 +1,413 @@
+// The trace: one tree of steps and time. Any number of lines; only the visible ones exist.
+
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+
+import { get } from "./api";
+import { Icon, List, Sign, useKeys } from "./parts";
+import { type Line, type Row, type Scale, TROUBLES, progressOf, scaleOf, shownOf } from "./trace";
+import { brief, count, dollars, seconds } from "./words";
+
+const SHORTEST = 2; // characters of a search in the records
+const MANY = 300; // lines: more are folded at first
+const HEIGHTS = { event: 28, visit: 32, map: 46, call: 26 };
+const BINS = 60;
+
+export interface Shown {
+  only: string; // "" for all, else `problems` or `notes`
+  search: string;
+}
+
+export function Trace({
+  id,
+  lines,
+  rows,
+  whole,
+  total,
+  selected,
+  select,
+  shown,
+  show,
+  notes,
+  now,
+  isLive,
+}: {
+  id: string;
+  lines: Line[];
+  rows: Row[];
+  whole: boolean;
+  total: number;
+  selected: number;
+  select: (seq: number) => void;
+  shown: Shown;
+  show: (next: Partial<Shown>) => void;
+  notes: Map<number, string>;
+  now: number;
+  isLive: boolean;
+}) {
+  const [turned, setTurned] = useState<Set<string>>(new Set());
+  const [within, setWithin] = useState<Set<number>>(new Set());
+  const field = useRef<HTMLInputElement>(null);
+  const search = shown.search.trim();
+  useEffect(() => {
+    let stale = false;
+    if (search.length < SHORTEST) {
+      setWithin(new Set());
+      return undefined;
+    }
+    const timer = setTimeout(
+      () =>
+        get("find", { id, text: search }).then(
+          (found) => stale || setWithin(new Set(found)),
+          () => {},
+        ),
+      250,
+    );
+    return () => {
+      stale = true;
+      clearTimeout(timer);
+    };
+  }, [id, search, rows.length]);
+  const isLong = rows.length > MANY;
+  const isFolded = (line: Line) => {
+    const folded = line.kind === "map" || (isLong && line.kind === "visit" && line.below[0]?.kind === "call");
+    return !line.below.length || folded !== turned.has(line.key);
+  };
+  const fits = useMemo(() => {
+    if (!search && !shown.only) return null;
+    const text = search.toLowerCase();
+    return (line: Line) => {
+      if (shown.only === "problems" && !line.rows.some((row) => TROUBLES.includes(row.tone))) return false;
+      if (shown.only === "notes" && !line.rows.some((row) => notes.has(row.seq))) return false;
+      return !text || line.rows.some((row) => within.has(row.seq) || textOf(row, notes).includes(text));
+    };
+  }, [search, shown.only, within, notes]);
+  const found = useMemo(() => shownOf(lines, isFolded, fits), [lines, turned, fits]);
+  const scale = useMemo(() => scaleOf(lines, isLive ? now : 0), [lines, isLive && Math.floor(now)]);
+  const troubles = useMemo(() => rows.filter((row) => TROUBLES.includes(row.tone)), [rows]);
+  const index = indexOf(found, selected);
+  const place = index < 0 ? found.findIndex((line) => line.seq >= selected) : index;
+  const move = (by: number) => {
+    const next = found[Math.min(Math.max(index < 0 ? Math.max(place, 0) : index + by, 0), found.length - 1)];
+    if (next) select(next.seq || next.below[0]?.seq || 1);
+  };
+  const turn = (line: Line | undefined, fold?: boolean) => {
+    if (!line?.below.length || (fold !== undefined && isFolded(line) === fold)) return false;
+    setTurned((was) => {
+      const made = new Set(was);
+      if (!made.delete(line.key)) made.add(line.key);
+      return made;
+    });
+    return true;
+  };
+  const out = () => {
+    const line = found[index];
+    if (!line || turn(line, true)) return;
+    const parent = found.slice(0, index).findLast((each) => each.depth < line.depth);
+    if (parent) select(parent.seq);
+  };
+  const down = () => move(1);
+  const up = () => move(-1);
+  useKeys({
+    j: down,
+    ArrowDown: down,
+    k: up,
+    ArrowUp: up,
+    ArrowLeft: out,
+    Home: () => select(1),
+    End: () => select(0),
+    ArrowRight: () => turn(found[index], false) || move(1),
+    Enter: () => turn(found[index]),
+    f: () => {
+      const next = troubles.find((row) => row.seq > selected) || troubles[0];
+      if (next) select(next.seq);
+    },
+    "/": () => field.current?.focus(),
+  });
+  return (
+    <section class="trace" aria-label="Steps">
+      <header class="head">
+        <h2>Trace</h2>
+        {troubles.length > 0 && (
+          <button
+            class="btn bare small"
+            aria-pressed={shown.only === "problems"}
+            onClick={() => show({ only: shown.only === "problems" ? "" : "problems" })}
+          >
+            problems {troubles.length}
+          </button>
+        )}
+        {notes.size > 0 && (
+          <button
+            class="btn bare small"
+            aria-pressed={shown.only === "notes"}
+            onClick={() => show({ only: shown.only === "notes" ? "" : "notes" })}
+          >
+            notes {notes.size}
+          </button>
+        )}
+        <input
+          ref={field}
+          type="search"
+          class="btn small"
+          aria-label="Search in steps"
+          placeholder="find in steps"
+          value={shown.search}
+          onInput={(event) => show({ search: event.currentTarget.value })}
+        />
+      </header>
+      <div class="axis" aria-hidden="true">
+        <div class="soft lines">
+          {whole ? count(found.length, "line") : `the last ${rows.length} of ${total.toLocaleString("en")} steps`}
+        </div>
+        <div>
+          {scale.marks.map(([at, time]) => (
+            <span key={at} style={{ left: `${at * 100}%` }}>
+              {seconds(time)}
+            </span>
+          ))}
+        </div>
+      </div>
+      <List
+        rows={found}
+        height={(line) => HEIGHTS[line.kind]}
+        label="Steps of the run"
+        role="tree"
+        show={place < 0 ? -1 : place}
+        row={(line, at) => (
+          <TraceLine
+            key={line.key}
+            line={line}
+            scale={scale}
+            now={now}
+            isLive={isLive}
+            isSelected={at === index}
+            isFolded={isFolded(line)}
+            select={select}
+            turn={turn}
+            note={line.rows.map((row) => notes.get(row.seq)).find(Boolean)}
+          />
+        )}
+      />
+      {!found.length && whole && <p class="soft padded">{rows.length ? "No step fits." : "No step yet."}</p>}
+    </section>
+  );
+}
+
+/** The line that shows a step: its call if that is visible, else its visit. */
+function indexOf(found: Line[], seq: number): number {
+  const call = found.findIndex((line) => line.kind === "call" && line.seq === seq);
+  return call >= 0 ? call : found.findIndex((line) => line.rows.some((row) => row.seq === seq));
+}
+
+function textOf(row: Row, notes: Map<number, string>): string {
+  const note = notes.get(row.seq) || "";
+  const { seq, path, kind, edge, why, text, targets, agent, model } = row;
+  return `${seq} ${path} ${kind} ${edge} ${why} ${text} ${targets} ${agent} ${model} ${note}`.toLowerCase();
+}
+
+function TraceLine({
+  line,
+  scale,
+  now,
+  isLive,
+  isSelected,
+  isFolded,
+  select,
+  turn,
+  note,
+}: {
+  line: Line;
+  scale: Scale;
+  now: number;
+  isLive: boolean;
+  isSelected: boolean;
+  isFolded: boolean;
+  select: (seq: number) => void;
+  turn: (line: Line) => boolean;
+  note: string | undefined;
+}) {
+  const last = line.rows.at(-1);
+  const sign = { failed: "failed", retry: "losses", fallback: "losses", rejected: "losses", broken: "losses" }[
+    line.tone
+  ];
+  const isWaiting = line.isOpen && last?.kind === "waiting";
+  const fold = (event: MouseEvent) => {
+    event.stopPropagation();
+    turn(line);
+  };
+  return (
+    <div
+      class={`tr ${line.kind} ${isSelected ? "selected" : ""} tone-${line.tone}`}
+      role="treeitem"
+      aria-level={line.depth + 1}
+      aria-selected={isSelected}
+      aria-expanded={line.below.length ? !isFolded : undefined}
+      data-seq={line.seq}
+      onClick={() => select(line.seq || line.below[0]?.seq || 1)}
+    >
+      <div class="nm" style={{ paddingLeft: `${6 + Math.min(line.depth, 8) * 14}px` }}>
+        {line.below.length ? (
+          <span class="fold" onClick={fold} aria-hidden="true">
+            <Icon name={isFolded ? "right" : "down"} />
+          </span>
+        ) : (
+          <span class="fold" />
+        )}
+        <span class="l">
+          <Name line={line} />
+          {note && (
+            <span class="note">
+              {" "}
+              <Icon name="note" /> {note}
+            </span>
+          )}
+          {line.kind === "map" && <span class="to">{mapWords(line, isLive, now)}</span>}
+        </span>
+        <span class="end">
+          {sign && <Sign status={sign} label={line.tone} />}
+          {isWaiting && <Sign status="waiting" />}
+          {line.isOpen && !isWaiting && isLive && <Sign status="running" />}
+          {line.kind === "call"
+            ? ` ${line.cost === null ? "" : line.cost ? dollars(line.cost) : seconds(last?.took)}`
+            : last?.targets.length
+              ? ` → ${brief(last.targets.join(", "), 40)}`
+              : ""}
+        </span>
+      </div>
+      <Lane line={line} scale={scale} now={now} isLive={isLive} />
+    </div>
+  );
+}
+
+function Name({ line }: { line: Line }) {
+  const last = line.rows.at(-1);
+  if (line.kind === "call") {
+    const model = last?.model.replace(/^.*:/, "").replace("claude-", "");
+    return line.rows[0]!.agent ? (
+      <>
+        <b>{line.name}</b> {model}
+      </>
+    ) : (
+      <>
+        <Icon name="tool" /> {line.name.replace(/^tool /, "")}
+      </>
+    );
+  }
+  if (line.kind === "event")
+    return (
+      <>
+        <b>{line.name}</b> <span class="soft">{last?.text}</span>
+      </>
+    );
+  return (
+    <>
+      <b>{line.name}</b>
+      {line.visit > 1 ? ` ${line.visit}` : ""}
+      {last?.edge && <span class="edge"> {last.edge}</span>}
+    </>
+  );
+}
+
+function mapWords(line: Line, isLive: boolean, now: number): string {
+  const cells = [...line.cells.values()];
+  const wrong = cells.filter((each) => each.how === "failed").length;
+  const fell = cells.filter((each) => each.how === "fallback").length;
+  const { done, left } = progressOf(line, now);
+  const going = line.isOpen && isLive;
+  return [
+    going ? `${done} of ${line.count}` : count(line.count, "item"),
+    wrong && `${wrong} failed`,
+    fell && `${fell} fell back`,
+    going && left !== null && `about ${seconds(left)} left`,
+  ]
+    .filter(Boolean)
+    .join(", ");
+}
+
+const percent = (part: number) => `${(part * 100).toFixed(3)}%`;
+
+function Lane({ line, scale, now, isLive }: { line: Line; scale: Scale; now: number; isLive: boolean }) {
+  if (line.kind === "event")
+    return (
+      <div class="lane">
+        <i class="tick" style={{ left: percent(scale.x(line.to)) }} />
+      </div>
+    );
+  if (line.kind === "map" && line.cells.size)
+    return (
+      <div class="lane">
+        <Density line={line} scale={scale} />
+      </div>
+    );
+  const isWaiting = line.rows.at(-1)?.kind === "waiting";
+  const waits = line.rows.flatMap((row, at): [number, number][] =>
+    row.kind === "waiting" ? [[row.at, line.rows[at + 1]?.at ?? Math.max(row.at, isLive ? now : row.at)]] : [],
+  );
+  const ended = line.isOpen && isLive && !isWaiting ? Math.max(now, line.to) : line.to;
+  const [from, to] = [scale.x(line.from), scale.x(ended)];
+  const title = `${seconds(ended - line.from)}`;
+  return (
+    <div class="lane">
+      {scale.cuts.map(([cut, end]) => (
+        <i key={cut} class="cut" style={{ left: percent(cut), width: percent(end - cut) }} />
+      ))}
+      {waits.map(([begin, end]) => (
+        <i
+          key={begin}
+          class="bar pause"
+          title={`waited ${seconds(end - begin)}`}
+          style={{ left: percent(scale.x(begin)), width: percent(scale.x(end) - scale.x(begin)) }}
+        />
+      ))}
+      <i
+        class={`bar ${waits.length ? "short" : ""} ${line.kind === "call" && !line.rows[0]!.agent ? "tool" : ""}
+      ${line.kind === "call" && line.tone ? "bad" : ""} ${line.isOpen && isLive ? "open" : ""}`}
+        title={title}
+        style={{
+          left: percent(waits.length ? scale.x(waits.at(-1)![1]) : from),
+          width: percent(waits.length ? to - scale.x(waits.at(-1)![1]) : to - from),
+        }}
+      />
+      {line.rows
+        .filter((row) => row.kind === "attempt" || row.tone === "failed")
+        .map((row) => {
+          const begin = scale.x(row.at - (row.took || 0));
+          return (
+            <i
+              key={row.seq}
+              class="bar bad"
+              title={row.text}
+              style={{ left: percent(begin), width: percent(scale.x(row.at) - begin) }}
+            />
+          );
+        })}
+    </div>
+  );
+}
+
+/** A map over time: how many of its items ended when, and below them the attempts that failed. */
+function Density({ line, scale }: { line: Line; scale: Scale }) {
+  const bars = useMemo(() => {
+    const found: [number, number][] = Array.from({ length: BINS }, () => [0, 0]);
+    for (const cell of line.cells.values()) {
+      const bin = found[Math.min(BINS - 1, Math.floor(scale.x(cell.to) * BINS))]!;
+      bin[cell.how === "done" ? 0 : 1] += 1;
+    }
+    return found;
+  }, [line, line.cells.size, scale]);
+  const most = Math.max(1, ...bars.map(([good, bad]) => good + bad));
+  return (
+    <svg class="density" viewBox={`0 0 ${BINS} 30`} preserveAspectRatio="none" aria-hidden="true">
+      {bars.map(([good, bad], at) => {
+        if (!good && !bad) return null;
+        const [high, low] = [(good / most) * 28, (bad / most) * 28];
+        return (
+          <g key={at}>
+            <rect class="good" x={at} width="1" y={30 - high} height={high} />
+            {bad > 0 && <rect class="wrong" x={at} width="1" y={30 - high - low} height={low} />}
+          </g>
+        );
+      })}
+    </svg>
+  );
+}

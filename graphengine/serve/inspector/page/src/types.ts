@@ -1,0 +1,679 @@
+// What the server answers, by the name of the read. `python -m scripts.page_types` writes this file.
+
+export interface Arrow {
+  edges: number[];
+  to: string;
+  failure: boolean;
+}
+
+export interface Attempt {
+  number: number;
+  seq: number;
+  took: number | null;
+  error: Failure | null;
+  fallback: boolean;
+  due: number | null;
+}
+
+export interface Box {
+  spot: number | null;
+  name: string;
+  shape: string;
+}
+
+export interface Call {
+  took: number | null;
+  step: Step;
+  asked: Said[];
+}
+
+export interface Chart {
+  svg: string;
+  words: string;
+}
+
+export interface Compared {
+  /** the version of the documents */
+  schema: 1;
+  /** The last step that both have; null if there is none. */
+  shared: Shared | null;
+  /** How many steps of both paths from there are equal. */
+  alike: number;
+  /** The first run. */
+  first: Side;
+  /** The second run. */
+  second: Side;
+  /** All differences of their states, however large. */
+  differences: Difference[];
+  /** How their graphs (with prompts), limits and models differ, a line each. */
+  setup: string[];
+}
+
+export interface Comparison {
+  diff: Compared;
+  heads: Head[];
+  rows: Row[][];
+  same: boolean;
+}
+
+export interface Detail {
+  /** node, item: what `choose` picked. */
+  choice?: string;
+  /** node, item: whether its fallback gave the result. */
+  fallback?: boolean;
+  /** attempt: `fallback`, if the fallback runs next. */
+  then?: string;
+  /** attempt: when the next one is due. */
+  due_at?: number;
+  /** node: how the graph at this node ended. */
+  inside?: Ending;
+  /** joined: the arms that were still running. */
+  cancelled?: string[];
+  /** mapped: how many items. */
+  count?: number;
+  /** mapped: how many of them run at a time. */
+  concurrency?: number;
+  /** item: what it adds to the map's updates. */
+  writes?: unknown[];
+  /** started, entered: the graph that begins. */
+  graph?: string;
+  /** recorded: the function that was called. */
+  name?: string;
+  /** recorded: what it returned. */
+  value?: unknown;
+  /** waiting: what the run waits for. */
+  waits?: Wait[];
+  /** answered, refused, node: the name of the wait that is over. */
+  wait?: string;
+  /** answered, node: `answer`, `message`, `time` or `default`; recorded: which `agent` called which `model`. */
+  by?: string | Record<string, string>;
+  /** answered, refused, node: the answer. */
+  answer?: unknown;
+  /** refused: why. */
+  message?: string;
+  /** message: its topic. */
+  topic?: string;
+  /** message: its payload. */
+  payload?: unknown;
+  /** node, item: messages that it sent, as [topic, payload]. */
+  sent?: unknown[];
+  /** node, item: the values it emitted to be recorded. */
+  emitted?: unknown[];
+  /** recorded: what it `sent` and `emitted`; its node's step has them too, and delivers them. */
+  outputs?: Record<string, unknown>;
+  /** node: recorded work that it did not use again. */
+  unused?: string[];
+  /** attempt, failed: recorded work that caused the failure, and is not kept. */
+  refused?: string[];
+  /** started, resumed, branched: the nodes before which the run waits. */
+  pause?: string[];
+  /** resumed: whether failed parts are retried although others wait. */
+  retries?: boolean;
+  /** resumed, branched: maps with `on_item_error="keep"` whose failed items are not retried. */
+  settled?: string[];
+  /** resumed: whether the process also drove other runs, so that a third crash does not fail a node. */
+  shared_process?: boolean;
+  /** resumed: whether nodes were in flight when a process died. */
+  crashed?: boolean;
+  /** resumed, branched: changes of the graph. */
+  changes?: string[];
+  /** resumed, branched: updates by defaults and migrations, by frame. */
+  field_changes?: Record<string, unknown>;
+  /** resumed, branched: renamed nodes, by the frame of their graph. */
+  renamed?: Record<string, unknown>;
+  /** resumed, branched: frames that continue at another node. */
+  moved?: Record<string, string>;
+  /** resumed, branched: frames whose question is asked again. */
+  asks?: string[];
+  /** started: the run whose state it begins with. */
+  after?: string;
+}
+
+export interface Difference {
+  /** Its path. */
+  path: string;
+  /** The value in the second state. */
+  before: unknown;
+  /** The value in the second state. */
+  after: unknown;
+}
+
+export interface Drivable {
+  graphs: string[];
+  left_out: string[];
+}
+
+export interface Ending {
+  /** `end` (an edge to END), `failed`, `limit` or `asked`. */
+  reason: "asked" | "end" | "failed" | "limit";
+  /** The label of the edge that led to the end. */
+  label: string;
+  /** The condition of that edge in words. */
+  condition: string;
+  /** How its conditions evaluated, with their values. */
+  why: string;
+}
+
+export interface Failure {
+  /** Its kind, stable. */
+  code: string;
+  /** What happened, with the values. */
+  message: string;
+  /** The location; "" if there is none. */
+  where: string;
+  /** How to fix it; "" if unknown. */
+  repair: string;
+  /** The node. */
+  path: string;
+  /** Which attempt it was, from 1. */
+  attempt: number;
+  /** Where the exception came from, if it is recorded. */
+  traceback?: string;
+}
+
+export interface Graph {
+  fingerprint: string;
+  is_changed: boolean;
+  counted: number;
+  edges: Record<string, number>;
+  visits: Record<string, number>;
+  unused: Unused[];
+  runs: ListedRun[];
+  command: string;
+}
+
+export interface Head {
+  /** Its id. */
+  run_id: string;
+  /** The name of its graph. */
+  graph: string;
+  /** Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`. */
+  status: "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
+  /** The run it was branched from. */
+  parent: Parent | null;
+  /** Its tags. */
+  tags: string[];
+  /** Why it ended. */
+  ending: Ending | null;
+  /** What it failed with. */
+  error: Failure | null;
+  /** What it waits for. */
+  waits: Wait[];
+  /** Its usage of models, including what it inherited. */
+  usage: Usage;
+  /** The part of it that was spent before it branched off. */
+  inherited: Usage;
+  /** What was lost on the way: `failed_items`, `fallbacks`, `retries`, `rejected_answers`, `failed_tools`. */
+  losses: Record<string, number>;
+  /** How often its process died with nodes in flight: their calls of models are in no usage. */
+  deaths: number;
+  shown: string;
+  driver: string | null;
+  at: number;
+  seq: number;
+  began: number;
+  updated_at: number;
+  took: number;
+  fingerprint: string;
+  standings: Record<string, Standing>;
+}
+
+export interface Line {
+  shown: string;
+  seq: number;
+  updated_at: number;
+  title: string;
+  summary: Summary | null;
+  at: string[];
+}
+
+export interface ListedRun {
+  /** Its id. */
+  run_id: string;
+  /** The name of its graph. */
+  graph: string;
+  /** Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`. */
+  status: "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
+  /** The number of its last step. */
+  seq: number;
+  /** When it began. */
+  created_at: number;
+  /** When its last step was recorded. */
+  updated_at: number;
+  /** The run it was branched from. */
+  parent: Parent | null;
+  /** Its tags. */
+  tags: string[];
+  /** The process that drives it now. */
+  driver: string | null;
+  /** When its first timer is due. */
+  due_at: number | null;
+  /** The queue from which workers take it. */
+  queue: string;
+  /** The higher, the sooner it is taken. */
+  priority: number;
+  /** For whom it runs; the tenants of a queue take turns. */
+  tenant: string | null;
+  /** Whether no process has driven it yet. */
+  queued: boolean;
+  /** What a list shows of it; null before its status first changed. */
+  summary: Summary | null;
+  /** What it waits for. */
+  waits: Wait[];
+}
+
+export interface Overview {
+  statuses: Record<string, number>;
+  graphs: Record<string, number>;
+  width: number;
+  bars: [number, string, number][];
+}
+
+export interface Page {
+  runs: ListedRun[];
+  next: string | null;
+}
+
+export interface Parent {
+  /** The run. */
+  run_id: string;
+  /** The last step that both share. */
+  seq: number;
+}
+
+export interface Picture {
+  title: string;
+  words: string;
+  boxes: Record<string, Box>;
+  arrows: Record<string, Arrow>;
+  nodes: Record<string, string>;
+  svg?: string;
+  trouble?: string;
+}
+
+export interface Row {
+  seq: number;
+  kind: string;
+  /** When it was recorded; it took `took` seconds of driven time until then. */
+  at: number;
+  path?: string;
+  visit?: number;
+  attempt?: number;
+  took?: number | null;
+  tone?: string;
+  targets?: string[];
+  edge?: string;
+  why?: string;
+  text?: string;
+  /** The numbers of the nodes that it visits in the picture. */
+  spots?: number[];
+  /** Those of the edges that it takes. */
+  edges?: number[];
+  cost_usd?: number | null;
+  /** The agent that asked a model in it. */
+  agent?: string;
+  model?: string;
+  /** How many items a map has that begins. */
+  count?: number;
+}
+
+export interface Run {
+  /** Its id. */
+  run_id: string;
+  /** The name of its graph. */
+  graph: string;
+  /** Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`. */
+  status: "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
+  /** The run it was branched from. */
+  parent: Parent | null;
+  /** Its tags. */
+  tags: string[];
+  /** Why it ended. */
+  ending: Ending | null;
+  /** What it failed with. */
+  error: Failure | null;
+  /** What it waits for. */
+  waits: Wait[];
+  /** Its usage of models, including what it inherited. */
+  usage: Usage;
+  /** The part of it that was spent before it branched off. */
+  inherited: Usage;
+  /** What was lost on the way: `failed_items`, `fallbacks`, `retries`, `rejected_answers`, `failed_tools`. */
+  losses: Record<string, number>;
+  /** How often its process died with nodes in flight: their calls of models are in no usage. */
+  deaths: number;
+  shown: string;
+  driver: string | null;
+  at: number;
+  seq: number;
+  began: number;
+  updated_at: number;
+  took: number;
+  fingerprint: string;
+  standings: Record<string, Standing>;
+  rows: Row[];
+  commands: Record<string, string>;
+}
+
+export interface Runs {
+  /** the version of the documents */
+  schema: 1;
+  /** The runs. */
+  runs: ListedRun[];
+}
+
+export interface Said {
+  role: string;
+  text: string;
+}
+
+export interface Seen {
+  step: Step;
+  took: number | null;
+  waited: number;
+  tried: Tried[];
+  changes: Difference[];
+  commands: Record<string, string>;
+  attempts: Attempt[];
+  calls: Call[];
+  agents: Record<string, Record<string, string>>;
+}
+
+export interface Session {
+  version: string;
+  database: string;
+  read_only: boolean;
+  drives: Drivable | null;
+}
+
+export interface Shared {
+  /** The run that recorded it. */
+  run_id: string;
+  /** Its number. */
+  seq: number;
+}
+
+export interface Side {
+  /** The run. */
+  run_id: string;
+  /** The name of its graph. */
+  graph: string;
+  /** As of the compared step. */
+  status: "failed" | "finished" | "running" | "stopped" | "waiting";
+  /** The compared step. */
+  seq: number;
+  /** Its first step that the other run does not have; null if there is none. */
+  parted_at: number | null;
+  /** The update that it branched off with. */
+  begins: unknown[] | null;
+  /** What that update changed. */
+  changed: Difference[];
+  /** The steps since that chose an edge. */
+  way: Waypoint[];
+  /** All that it spent on models. */
+  usage: Usage;
+  /** What it spent since they diverged. */
+  spent: SpentSince;
+}
+
+export interface Spending {
+  /** Answers of models, including offline ones, and failed calls that used tokens, or may have. */
+  calls: number;
+  /** How many of them came from rules or a script instead of a language model. */
+  offline_calls: number;
+  /** Tokens of all requests. */
+  input_tokens: number;
+  /** Tokens of all answers. */
+  output_tokens: number;
+  /** US dollars; None if the price of any call is not known. */
+  cost_usd: number | null;
+  /** The part of the input tokens that providers read from their caches. */
+  cache_read_tokens: number;
+  /** The part of the input tokens that providers wrote to their caches. */
+  cache_write_tokens: number;
+  /** The part of the output tokens that was reasoning. */
+  reasoning_tokens: number;
+  /** If `cost_usd` is None: the cost of the calls whose price is known. */
+  priced_usd: number;
+  /** Calls that failed in progress, whose usage is not known; what was reported of it counts. */
+  unknown_calls: number;
+  /** The agent; "" if rules answered for it. */
+  agent: string;
+  /** The model; "" if it is not recorded. */
+  model: string;
+  /** The node's path. */
+  node: string;
+  /** Whether it was spent before the run branched off. */
+  inherited: boolean;
+}
+
+export interface SpendingOfRun {
+  /** the version of the documents */
+  schema: 1;
+  /** The run. */
+  run_id: string;
+  /** All of it. */
+  usage: Usage;
+  /** The part of it that was spent before it branched off. */
+  inherited: Usage;
+  /** The same by agent, model and node. */
+  spending: Spending[];
+}
+
+export interface SpentSince {
+  /** Answers of models, including offline ones, and failed calls that used tokens, or may have. */
+  calls: number;
+  /** How many of them came from rules or a script instead of a language model. */
+  offline_calls: number;
+  /** Tokens of all requests. */
+  input_tokens: number;
+  /** Tokens of all answers. */
+  output_tokens: number;
+  /** US dollars; None if the price of any call is not known. */
+  cost_usd: number | null;
+  /** The part of the input tokens that providers read from their caches. */
+  cache_read_tokens: number;
+  /** The part of the input tokens that providers wrote to their caches. */
+  cache_write_tokens: number;
+  /** The part of the output tokens that was reasoning. */
+  reasoning_tokens: number;
+  /** If `cost_usd` is None: the cost of the calls whose price is known. */
+  priced_usd: number;
+  /** Calls that failed in progress, whose usage is not known; what was reported of it counts. */
+  unknown_calls: number;
+  /** The number of its completed visits since. */
+  steps: number;
+  /** How long it was driven since. */
+  seconds: number;
+}
+
+export interface Standing {
+  /** The most severe state of the frames there. */
+  how: "ended" | "failed" | "here" | "waiting";
+  /** Their states, in words. */
+  notes: string[];
+  /** The nodes that led there, if END or FAIL has a box for each source. */
+  sources: string[];
+}
+
+export interface State {
+  state: Record<string, unknown>;
+  inside: Record<string, Record<string, unknown>>;
+}
+
+export interface Step {
+  /** Its number in the run, from 1. */
+  seq: number;
+  /** Its node, as `article/review`. */
+  path: string;
+  /** What happened: `node`, `attempt`, `failed`, `waiting`, … */
+  kind: string;
+  /** The node's name; "" for the run itself. */
+  node: string;
+  /** Which visit of the node, from 1. */
+  visit: number;
+  /** Which attempt of the visit, from 1. */
+  attempt: number;
+  /** The label of the edge it took. */
+  edge: string | null;
+  /** The nodes that the edge leads to. */
+  targets: string[];
+  /** Operations on fields, as `["set", "draft", "…"]`; `graphengine.engine.steps` lists them. */
+  update: unknown[];
+  /** How the conditions evaluated, with their values. */
+  why: string | null;
+  /** The error, if it failed. */
+  error: Failure | null;
+  /** Keys of this kind of step. */
+  detail: Detail;
+  /** The usage of models for it. */
+  usage: Usage | null;
+  /** When its work began. */
+  started_at: number;
+  /** When it was recorded. */
+  finished_at: number;
+}
+
+export interface Summary {
+  reason: string;
+  kind: string;
+  /** How many things it waits for. */
+  waits: number;
+  /** What models cost so far, US dollars; None if the price of any call is not known. */
+  cost_usd: number | null;
+  /** The tokens of all calls of models. */
+  tokens: number;
+  /** Completed node visits. */
+  visits: number;
+  /** Driven time. */
+  seconds: number;
+  /** What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`. */
+  losses?: Record<string, number>;
+}
+
+export interface Trend {
+  /** The graph or tag. */
+  name: string;
+  /** When the interval begins, epoch seconds. */
+  since: number;
+  /** How many runs began. */
+  runs: number;
+  /** How many have each status; `running` counts those that are queued or interrupted too. */
+  statuses: Record<string, number>;
+  /** How many lost something on the way. */
+  with_losses: number;
+  /** What they lost, by name. */
+  losses: Record<string, number>;
+  /** What models cost, US dollars, as far as prices are known. */
+  cost_usd: number;
+  /** How many runs called a model whose price is not known. */
+  unknown_costs: number;
+  /** The driven time of all of them. */
+  seconds: number;
+  /** The median of the driven times of those that ended; null if none did. */
+  median_seconds: number | null;
+  /** The driven time that 95 % of those that ended did not exceed; null if none did. */
+  p95_seconds: number | null;
+}
+
+export interface Trends {
+  /** the version of the documents */
+  schema: 1;
+  /** What they are grouped by. */
+  by: "graph" | "tag";
+  /** How long an interval is; the first begins at the epoch. */
+  every_seconds: number;
+  /** The newest interval first, in it by name; intervals without runs are left out. */
+  trends: Trend[];
+}
+
+export interface Tried {
+  to: string;
+  label: string;
+  condition: string;
+  why: string;
+  taken: boolean;
+}
+
+export interface Unused {
+  from: string;
+  to: string;
+  label: string;
+  condition: string;
+}
+
+export interface Usage {
+  /** Answers of models, including offline ones, and failed calls that used tokens, or may have. */
+  calls: number;
+  /** How many of them came from rules or a script instead of a language model. */
+  offline_calls: number;
+  /** Tokens of all requests. */
+  input_tokens: number;
+  /** Tokens of all answers. */
+  output_tokens: number;
+  /** US dollars; None if the price of any call is not known. */
+  cost_usd: number | null;
+  /** The part of the input tokens that providers read from their caches. */
+  cache_read_tokens: number;
+  /** The part of the input tokens that providers wrote to their caches. */
+  cache_write_tokens: number;
+  /** The part of the output tokens that was reasoning. */
+  reasoning_tokens: number;
+  /** If `cost_usd` is None: the cost of the calls whose price is known. */
+  priced_usd: number;
+  /** Calls that failed in progress, whose usage is not known; what was reported of it counts. */
+  unknown_calls: number;
+}
+
+export interface Wait {
+  name: string;
+  kind: "ask" | "pause" | "receive" | "sleep" | "unknown";
+  /** The question, as text. */
+  question: string;
+  /** The JSON Schema of the answer; None if it takes no answer. */
+  schema: Record<string, unknown> | null;
+  /** The topic of the message. */
+  topic: string | null;
+  /** When it times out, epoch seconds; None for never. */
+  due_at: number | null;
+}
+
+export interface Waypoint {
+  /** Its number in the run, from 1. */
+  seq: number;
+  /** Its node, as `article/review`. */
+  path: string;
+  /** What happened: `node`, `attempt`, `failed`, `waiting`, … */
+  kind: string;
+  /** The node's name; "" for the run itself. */
+  node: string;
+  /** Which visit of the node, from 1. */
+  visit: number;
+  /** Which attempt of the visit, from 1. */
+  attempt: number;
+  /** The label of the edge it took. */
+  edge: string | null;
+  /** The nodes that the edge leads to. */
+  targets: string[];
+}
+
+export interface Answers {
+  all_graphs: Record<string, Record<string, number>>;
+  branches: Runs;
+  compare: Comparison;
+  find: number[];
+  graph: Graph;
+  lines: Record<string, Line>;
+  overview: Overview;
+  picture: Picture;
+  questions: Runs;
+  rows: Row[];
+  run: Run;
+  runs: Page;
+  scores: Chart;
+  session: Session;
+  state: State;
+  step: Seen;
+  trends: Trends;
+  usage: SpendingOfRun;
+}

@@ -1,0 +1,29 @@
+// Builds the page into `static`, as files without a hash in their names, so that a test can compare them.
+
+import { defineConfig } from "vite";
+
+const END = /var \w+=new \w+;function \w+\(\w+,\w+\)\{return \w+\.parse\([\s\S]*?(\w+) as Lexer[\s\S]*$/;
+
+/** Of marked only its lexer is used: without the instance that refers to the parser, that part is left out. */
+const lexerOnly = {
+  name: "lexer-only",
+  transform(code, id) {
+    if (!id.endsWith("marked.esm.js")) return null;
+    if (!END.test(code)) throw new Error("marked does not end as it did: change END in vite.config.js");
+    return { code: code.replace(END, "export const lexer = $1.lex;"), map: null };
+  },
+};
+
+export default defineConfig({
+  base: "/static/",
+  plugins: [lexerOnly],
+  build: {
+    outDir: process.env.PAGE_OUT || "../static",
+    emptyOutDir: true,
+    modulePreload: { polyfill: false },
+    target: ["chrome125", "firefox126", "safari17.5"],
+    rollupOptions: {
+      output: { entryFileNames: "app.js", assetFileNames: "app[extname]", chunkFileNames: "[name].js" },
+    },
+  },
+});

@@ -1,0 +1,528 @@
+"""The A2A door: each graph is an agent of the A2A protocol 1.0, with a card of its own (`serve --a2a`).
+
+A task is a run, and nothing else is kept: what a client reads of it is made from the run, so any server on the database
+answers for it. A message starts a run whose id has the message's id, answers the open question of its task, or is
+received by it; `turns` says how it is delivered once. Bindings, versions and errors on the wire are the SDK's.
+
+A request for push notifications is a run too, of a graph of this door: `TASK/push/ID` waits for news of its task, posts
+the task, and ends with it. So a notification is repeated until it arrives, whichever process lives, and may come twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
+
+import httpx
+from a2a import types as a2a
+from a2a.helpers.proto_helpers import get_data_parts, new_data_part, new_text_part
+from a2a.server.request_handlers.request_handler import RequestHandler, validate_request_params
+from a2a.server.request_handlers.response_helpers import agent_card_to_dict
+from a2a.server.routes import create_jsonrpc_routes
+from a2a.utils import errors, proto_utils
+from google.protobuf.json_format import MessageToDict
+from pydantic import BaseModel
+from starlette.routing import Route
+
+from graphengine.agents.live_events import TextDelta
+from graphengine.api.graph import Graph
+from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import OVER
+from graphengine.errors import GraphEngineError, GraphNotFound, InputError, RunExists, UnknownRun
+from graphengine.graph.definition import Limits
+from graphengine.graph.options import END, START, Retry, is_tag
+from graphengine.records.step_document import plain
+from graphengine.runner.arguments import plan_of
+from graphengine.runner.context import Context  # noqa: TC001 - the graph reads the annotation
+from graphengine.runner.run_events import StepRecorded
+from graphengine.serve.messages import json_answer
+from graphengine.serve.service.app import FAILED, answering, cancelled
+from graphengine.serve.service.turns import (
+    Turn,
+    Turns,
+    as_text,
+    asked,
+    digest,
+    failure_of,
+    output,
+    text_graphs,
+    waits,
+)
+from graphengine.state.path import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+
+    from a2a.server.context import ServerCallContext
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
+
+    from graphengine.serve.service.app import Service
+    from graphengine.serve.service.doors import Opening
+    from graphengine.serve.service.turns import TextGraph
+    from graphengine.stores.base import RunInfo
+
+PATH: Final = "/a2a"
+"""The agent of a graph is at `/a2a/GRAPH`, its card at `/a2a/GRAPH/.well-known/agent-card.json`."""
+
+_LOG: Final = logging.getLogger("graphengine")
+_BLANKS: Final = re.compile(r"\s+")
+_TOP: Final = re.compile(r"[/\[]")
+_CONTEXT: Final = "context:"
+_PUSH: Final = "a2a push"
+_CHANGED: Final = "changed"
+_LOOK_SECONDS: Final = 1.0
+_POST_SECONDS: Final = 30.0
+_RETRY: Final = Retry(attempts=12, initial_seconds=1.0, max_seconds=3600.0)
+"""For about an hour; then the run of the place fails, and can be resumed."""
+_STATES: Final = {
+    "finished": a2a.TaskState.TASK_STATE_COMPLETED,
+    "failed": a2a.TaskState.TASK_STATE_FAILED,
+    "stopped": a2a.TaskState.TASK_STATE_CANCELED,
+    "queued": a2a.TaskState.TASK_STATE_SUBMITTED,
+}
+_INPUT: Final = a2a.TaskState.TASK_STATE_INPUT_REQUIRED
+_WORKING: Final = a2a.TaskState.TASK_STATE_WORKING
+
+
+async def routes(opening: Opening) -> Sequence[BaseRoute]:
+    """Return the routes of the door, which sends push notifications until it closes."""
+    door = A2aDoor(opening.service, opening.version)
+    await opening.stack.enter_async_context(door.notifying())
+    return door.routes()
+
+
+class A2aDoor:
+    """The agents.
+
+    Args:
+        service: What starts, follows and answers runs.
+        version: This package's version.
+    """
+
+    def __init__(self, service: Service, version: str) -> None:
+        self._service = service
+        self._version = version
+        self._pushes = _Pushes(service)
+        texts = text_graphs(service.graphs)
+        self._agents = {name: _Agent(service, name, texts.get(name), self._pushes) for name in service.graphs}
+        self._pushes.agents = self._agents
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the routes of the agents and their cards."""
+        found: list[BaseRoute] = [Route(f"{PATH}/{{graph}}/.well-known/agent-card.json", answering(self.card))]
+        for name, agent in self._agents.items():
+            found += create_jsonrpc_routes(agent, f"{PATH}/{name}")
+        return found
+
+    async def card(self, request: Request) -> Response:
+        """Return the card of an agent, with the address at which the client found it."""
+        name = request.path_params["graph"]
+        if name not in self._agents:
+            near = did_you_mean(name, self._agents)
+            raise GraphNotFound(f"this service has no graph {name!r}", where=request.url.path, repair=near)
+        scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
+        about = plan_of(self._service.graphs[name]).state.model.model_json_schema().get("description", "")
+        about = f"Run the graph {name}. {about}".strip()
+        modes = ["text/plain", "application/json"]
+        url = f"{scheme}://{request.headers['host']}{PATH}/{quote(name)}"
+        card = a2a.AgentCard(
+            name=name,
+            description=about,
+            version=self._version,
+            supported_interfaces=[a2a.AgentInterface(url=url, protocol_binding="JSONRPC", protocol_version="1.0")],
+            capabilities=a2a.AgentCapabilities(streaming=True, push_notifications=True),
+            default_input_modes=modes,
+            default_output_modes=modes,
+            skills=[a2a.AgentSkill(id=name, name=name, description=about, tags=["graphengine"])],
+        )
+        card.security_schemes["bearer"].http_auth_security_scheme.scheme = "bearer"
+        card.security_requirements.add().schemes["bearer"].list.extend([])
+        return json_answer(agent_card_to_dict(card))
+
+    @asynccontextmanager
+    async def notifying(self) -> AsyncIterator[None]:
+        """Send push notifications inside this block."""
+        looking = asyncio.create_task(self._pushes.look(), name="graphengine a2a push")
+        try:
+            yield
+        finally:
+            await cancelled(looking)
+
+
+class _Agent(RequestHandler):
+    """A graph as an agent.
+
+    Args:
+        service: What starts, follows and answers runs.
+        name: The name of the graph.
+        text: The same, if one text can start it.
+        pushes: The push notifications.
+    """
+
+    def __init__(self, service: Service, name: str, text: TextGraph | None, pushes: _Pushes) -> None:
+        self._service = service
+        self._name = name
+        self._text = text
+        self._graph = service.graphs[name]
+        self._turns = Turns(service)
+        self._pushes = pushes
+
+    @validate_request_params
+    async def on_message_send(self, params: a2a.SendMessageRequest, context: ServerCallContext) -> a2a.Task:
+        """Deliver a message; return its task once the run rests, or at once if that is asked for."""
+        del context
+        with _as_errors():
+            turn = await self._said(params)
+            is_awaited = not params.configuration.return_immediately
+            return await self.task(turn.run_id, await self._turns.rested(turn) if is_awaited else None)
+
+    @validate_request_params
+    async def on_message_send_stream(
+        self, params: a2a.SendMessageRequest, context: ServerCallContext
+    ) -> AsyncGenerator[Any, None]:
+        """Deliver a message; yield its task, then what happens to it, until the run rests."""
+        del context
+        with _as_errors():
+            async for event in self._followed(await self._said(params)):
+                yield event
+
+    @validate_request_params
+    async def on_subscribe_to_task(
+        self, params: a2a.SubscribeToTaskRequest, context: ServerCallContext
+    ) -> AsyncGenerator[Any, None]:
+        """Yield a task, then what happens to it, until the run rests."""
+        del context
+        with _as_errors():
+            info = await self._info(params.id)
+            if info.status in OVER:
+                raise errors.UnsupportedOperationError(f"task {info.id} is over: read it with GetTask")
+            async for event in self._followed(Turn(-1, info.id)):
+                yield event
+
+    @validate_request_params
+    async def on_get_task(self, params: a2a.GetTaskRequest, context: ServerCallContext) -> a2a.Task:
+        """Return a task as it is now."""
+        del context
+        with _as_errors():
+            return await self.task((await self._info(params.id)).id)
+
+    @validate_request_params
+    async def on_list_tasks(self, params: a2a.ListTasksRequest, context: ServerCallContext) -> a2a.ListTasksResponse:
+        """Return a page of the tasks, the newest first. `total_size` is that of the page: tasks are not counted."""
+        del context
+        size = params.page_size or 50
+        if not 1 <= size <= 100:  # noqa: PLR2004
+            raise errors.InvalidParamsError(f"pageSize is {size}: give 1 to 100")
+        with _as_errors():
+            tag, before = _CONTEXT + params.context_id if params.context_id else None, params.page_token or None
+            if before is not None:
+                await self._info(before)
+            found = await self._service.runner.runs(graph=self._name, tag=tag, before=before, limit=size)
+            every = [await self.task(info.id) for info in found]
+        tasks = [task for task in every if params.status in (0, task.status.state)]
+        for task in tasks if not params.include_artifacts else ():
+            task.ClearField("artifacts")
+        following = found[-1].id if len(found) == size else ""
+        return a2a.ListTasksResponse(tasks=tasks, page_size=size, total_size=len(tasks), next_page_token=following)
+
+    @validate_request_params
+    async def on_cancel_task(self, params: a2a.CancelTaskRequest, context: ServerCallContext) -> a2a.Task:
+        """Stop the run of a task."""
+        del context
+        with _as_errors():
+            info = await self._info(params.id)
+            if info.status in OVER:
+                raise errors.TaskNotCancelableError(f"task {info.id} is {info.status}")
+            await self._service.runner.stop(info.id, "the task was cancelled", now=True)
+            rest: Snapshot | None = None
+            while rest is None or rest.status not in OVER:  # one that waits rests already, until it is stopped
+                rest = await self._turns.rested(Turn(-1, info.id))
+            return await self.task(info.id, rest)
+
+    @validate_request_params
+    async def on_create_task_push_notification_config(
+        self, params: a2a.TaskPushNotificationConfig, context: ServerCallContext
+    ) -> a2a.TaskPushNotificationConfig:
+        """Send push notifications about a task."""
+        del context
+        with _as_errors():
+            return await self._pushes.begin((await self._info(params.task_id)).id, params)
+
+    @validate_request_params
+    async def on_get_task_push_notification_config(
+        self, params: a2a.GetTaskPushNotificationConfigRequest, context: ServerCallContext
+    ) -> a2a.TaskPushNotificationConfig:
+        """Return where notifications about a task are sent."""
+        del context
+        with _as_errors():
+            return await self._pushes.read((await self._info(params.task_id)).id, params.id)
+
+    @validate_request_params
+    async def on_list_task_push_notification_configs(
+        self, params: a2a.ListTaskPushNotificationConfigsRequest, context: ServerCallContext
+    ) -> a2a.ListTaskPushNotificationConfigsResponse:
+        """Return all places where notifications about a task are sent."""
+        del context
+        with _as_errors():
+            found = await self._pushes.of_task((await self._info(params.task_id)).id)
+        return a2a.ListTaskPushNotificationConfigsResponse(configs=found)
+
+    @validate_request_params
+    async def on_delete_task_push_notification_config(
+        self, params: a2a.DeleteTaskPushNotificationConfigRequest, context: ServerCallContext
+    ) -> None:
+        """Send no more notifications about a task to a place."""
+        del context
+        with _as_errors():
+            await self._pushes.end((await self._info(params.task_id)).id, params.id)
+
+    async def on_get_extended_agent_card(
+        self, params: a2a.GetExtendedAgentCardRequest, context: ServerCallContext
+    ) -> a2a.AgentCard:
+        """Refuse: the card has everything."""
+        del params, context
+        raise errors.ExtendedAgentCardNotConfiguredError
+
+    async def _info(self, task_id: str) -> RunInfo:
+        """Return the row of the run of a task. Raises: UnknownRun."""
+        info = await self._service.info_of(task_id)
+        if info.graph != self._name:
+            raise UnknownRun(f"task {task_id} is of the agent {info.graph}", where=f"task {task_id}", repair="ask it")
+        return info
+
+    async def _said(self, params: a2a.SendMessageRequest) -> Turn:
+        """Deliver a message, unless that was done before; return its turn."""
+        message = params.message
+        data, texts = get_data_parts(message.parts), [part.text for part in message.parts if part.HasField("text")]
+        if len(data) + len(texts) != len(message.parts) or len(data) > 1 or not message.parts:
+            raise errors.ContentTypeNotSupportedError("send text parts and at most one data part: files are not read")
+        key, text = digest(message.message_id), "\n".join(texts)
+        if message.task_id:
+            turn = await self._next(message, key, data[0] if data else text)
+        else:
+            turn = await self._begun(message, key, data[0] if data else {}, text if texts else None)
+        if params.configuration.HasField("task_push_notification_config"):
+            await self._pushes.begin(turn.run_id, params.configuration.task_push_notification_config)
+        return turn
+
+    async def _next(self, message: a2a.Message, key: str, value: object) -> Turn:
+        """Deliver a message to a task."""
+        info = await self._info(message.task_id)
+        if message.context_id not in ("", _context_of(info)):
+            raise errors.InvalidParamsError(f"task {info.id} is of the context {_context_of(info)}")
+        turn, rest = await self._turns.find(info, key)
+        if rest is None:
+            await self._turns.deliver(turn, value, key)
+        elif rest.status in OVER and not turn.is_late:
+            raise errors.UnsupportedOperationError(f"task {info.id} is {rest.status}: send a message without it")
+        else:
+            await self._turns.say(turn, value, key)
+        return turn
+
+    async def _begun(self, message: a2a.Message, key: str, data: object, text: str | None) -> Turn:
+        """Start the run of a message."""
+        if not isinstance(data, dict):
+            raise errors.InvalidParamsError("the data part of a first message is not an object: it sets the input")
+        run_id, state = _BLANKS.sub("-", f"{self._name}@{message.message_id}"), dict(data)
+        tags = [_CONTEXT + (message.context_id or digest(run_id))]
+        if not is_tag(tags[0]):
+            raise errors.InvalidParamsError("contextId is no printable text of at most 92 characters")
+        field = self._text.field if self._text is not None else None
+        if text is not None and field is not None:
+            state.setdefault(field, text)
+        said = text if self._text is not None and field is None else None
+        return await self._turns.begin(self._graph, state, Turn(0, run_id), key, said, tags=tags)
+
+    async def _followed(self, turn: Turn) -> AsyncGenerator[Any, None]:
+        """Yield a task, then what happens to it, until the run rests."""
+        task = await self.task(turn.run_id)
+        place: dict[str, Any] = {"task_id": task.id, "context_id": task.context_id}
+        yield task
+        speakers, is_more = self._text.speakers if self._text is not None else frozenset[str](), False
+        async with aclosing(self._turns.watched(turn)) as events:
+            async for event in events:
+                if isinstance(event, TextDelta) and _TOP.split(event.path)[0] in speakers:
+                    piece = a2a.Artifact(artifact_id="result", parts=[new_text_part(event.text)])
+                    yield a2a.TaskArtifactUpdateEvent(**place, artifact=piece, append=is_more)
+                    is_more = True
+                elif isinstance(event, StepRecorded) and event.step.kind == "node":
+                    found = a2a.TaskStatusUpdateEvent(**place, status=a2a.TaskStatus(state=_WORKING))
+                    found.metadata.update({"node": event.step.path, "seq": event.seq})
+                    yield found
+                elif isinstance(event, Snapshot):
+                    task = await self.task(turn.run_id, event)
+                    for artifact in task.artifacts:
+                        yield a2a.TaskArtifactUpdateEvent(**place, artifact=artifact, last_chunk=True)
+                    yield a2a.TaskStatusUpdateEvent(**place, status=task.status)
+
+    async def task(self, run_id: str, end: Snapshot | None = None) -> a2a.Task:
+        """Return the task of a run as it is now, or as it rested."""
+        info = await self._service.info_of(run_id)
+        rest = end or await self._turns.rest(Turn(-1, run_id))
+        state = _WORKING if rest is None else _STATES.get(rest.status, _INPUT)
+        if info.status == "queued":
+            state = _STATES["queued"]
+        task = a2a.Task(id=run_id, context_id=_context_of(info), status=a2a.TaskStatus(state=state))
+        task.status.timestamp.FromMilliseconds(int(info.updated_at * 1000))
+        if rest is None:
+            return task
+        value: Any = None
+        failure = failure_of(self._graph, rest)
+        if failure is None:
+            value = output(self._graph, rest, [])
+        if rest.status == "finished":
+            part = new_text_part(value) if isinstance(value, str) else new_data_part(value)
+            task.artifacts.add(artifact_id="result", name="result", parts=[part])
+            return task
+        found = waits(rest)
+        questions = [asked(wait) for wait in found.values() if wait.answerable]
+        said = task.status.message
+        said.role, said.task_id, said.context_id = a2a.Role.ROLE_AGENT, run_id, task.context_id
+        said.message_id = digest([run_id, *found])
+        text = "\n".join(questions) or as_text(value)
+        said.parts.append(new_text_part(text if failure is None else str(failure)))
+        for wait in found.values() if questions else ():
+            said.parts.append(new_data_part({"question": wait.question, "schema": plain(dict(wait.schema or {}))}))
+        return task
+
+
+class _Push(BaseModel):
+    """Where notifications about a task are sent."""
+
+    task: str
+    url: str
+    token: str = ""
+    scheme: str = ""
+    credentials: str = ""
+    heard: int = 0
+    is_over: bool = False
+
+
+class _Pushes:
+    """The push notifications, each place a run.
+
+    Args:
+        service: What has the runs.
+
+    Attributes:
+        agents: The agents of the tasks, by graph.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._runner = service.runner
+        self.agents: dict[str, _Agent] = {}
+        graph = Graph(_PUSH, _Push, limits=Limits(visits=None))
+        graph.add_node("listen", self._listen, writes="heard")
+        graph.add_node("post", self._post, writes="is_over", retry=_RETRY)
+        graph.add_path(START, "listen", "post")
+        graph.add_edge("post", END, when=lambda is_over: is_over, label="the task is over")
+        graph.add_edge("post", "listen")
+        self._graph = graph
+
+    async def begin(self, task_id: str, given: a2a.TaskPushNotificationConfig) -> a2a.TaskPushNotificationConfig:
+        """Send notifications to a place from now on. Raises: InputError, RunExists."""
+        if urlsplit(given.url).scheme not in ("http", "https"):
+            raise InputError(f"{given.url!r} is no address", where="url", repair="give an http or https address")
+        auth = given.authentication
+        state = {"task": task_id, "url": given.url, "token": given.token}
+        state |= {"scheme": auth.scheme, "credentials": auth.credentials}
+        run_id = f"{task_id}/push/{given.id or digest(state)}"
+        try:
+            await self._runner.start(self._graph, state, run_id=run_id).result()
+        except RunExists:
+            if not state.items() <= (await self._runner.state_at(run_id, 1)).items():
+                raise
+        return await self.read(task_id, run_id.rpartition("/")[2])
+
+    async def read(self, task_id: str, name: str) -> a2a.TaskPushNotificationConfig:
+        """Return a place. Raises: UnknownRun."""
+        run_id = f"{task_id}/push/{name}"
+        if (await self._runner.info(run_id)).status in OVER:
+            raise UnknownRun(f"{run_id} has ended", where=f"task {task_id}", repair="create another one")
+        state = _Push(**await self._runner.state_at(run_id))
+        found = a2a.TaskPushNotificationConfig(id=name, task_id=task_id, url=state.url, token=state.token)
+        if state.scheme:
+            found.authentication.scheme = state.scheme
+            found.authentication.credentials = state.credentials
+        return found
+
+    async def of_task(self, task_id: str) -> Sequence[a2a.TaskPushNotificationConfig]:
+        """Return the places for a task."""
+        every = await self._runner.store.runs(graph=_PUSH, text=f"{task_id}/push/", limit=100)
+        return [await self.read(task_id, info.id.rpartition("/")[2]) for info in every if info.status not in OVER]
+
+    async def end(self, task_id: str, name: str) -> None:
+        """Send no more notifications to a place."""
+        await self._runner.stop(f"{task_id}/push/{name}", "it was deleted")
+
+    async def look(self) -> None:
+        """Tell the places when their tasks have changed, and continue those whose process died."""
+        told: dict[str, int] = {}
+        while True:
+            try:
+                for status in ("waiting", "interrupted"):
+                    for info in await self._runner.runs(graph=_PUSH, status=status, limit=1000):
+                        with suppress(GraphEngineError):  # it has just ended
+                            await self._tell(info, told)
+            except Exception:  # noqa: BLE001 - it is asked again
+                _LOG.exception("push notifications are late: their runs cannot be read")
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _tell(self, push: RunInfo, told: dict[str, int]) -> None:
+        found = await self._runner.store.infos([push.id.rpartition("/push/")[0]])
+        if not found:
+            await self._runner.stop(push.id, "its task was removed")
+        elif push.status == "interrupted":
+            await self._runner.drive(push.id, self._graph)
+        elif found[0].status in (*OVER, "waiting") and told.get(push.id) != found[0].seq:
+            told[push.id] = found[0].seq  # a second server's message is the same, by its key
+            await self._runner.send(push.id, _CHANGED, found[0].seq, idempotency_key=f"{found[0].seq}")
+            await self._runner.drive(push.id, self._graph)
+
+    async def _listen(self, ctx: Context) -> int:
+        return await ctx.receive(_CHANGED, int)
+
+    async def _post(self, task: str, url: str, token: str, scheme: str, credentials: str) -> bool:
+        """Post a task; return whether it is over."""
+        agent = self.agents[(await self._service.info_of(task)).graph]
+        found = await agent.task(task)
+        if found.status.state != _WORKING:
+            headers = {"X-A2A-Notification-Token": token} if token else {}
+            headers |= {"Authorization": f"{scheme} {credentials}"} if scheme else {}
+            async with httpx.AsyncClient(timeout=_POST_SECONDS) as client:
+                content = MessageToDict(proto_utils.to_stream_response(found))
+                (await client.post(url, json=content, headers=headers)).raise_for_status()
+        return found.status.state not in (_WORKING, _INPUT)
+
+
+def _context_of(info: RunInfo) -> str:
+    found = (tag.removeprefix(_CONTEXT) for tag in info.tags if tag.startswith(_CONTEXT))
+    return next(found, digest(info.id))
+
+
+@contextmanager
+def _as_errors() -> Iterator[None]:
+    """Raise the errors of the protocol for those of the engine."""
+    try:
+        yield
+    except UnknownRun as error:
+        raise errors.TaskNotFoundError(str(error)) from error
+    except (InputError, RunExists) as error:
+        raise errors.InvalidParamsError(str(error)) from error
+    except GraphEngineError as error:
+        raise errors.InternalError(f"{error.code}: {error}") from error
+    except (errors.A2AError, asyncio.CancelledError, GeneratorExit):
+        raise
+    except Exception as error:
+        _LOG.exception("the A2A door failed with %s", type(error).__name__)
+        raise errors.InternalError(FAILED) from error
+
+
+__all__ = ["PATH", "A2aDoor", "routes"]

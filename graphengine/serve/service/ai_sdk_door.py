@@ -1,0 +1,373 @@
+"""The door for the AI SDK: `useChat` starts, follows and answers runs by its UI message stream (`serve --ai-sdk`).
+
+A chat of the AI SDK is a thread; see `graphengine.serve.service.front_end`. What the run does after a message of a
+person is one message of the assistant, whose id is the same on every connection and in every process:
+
+1. `POST /ai-sdk/GRAPH` starts the run, or sends its chat the newest message, or answers its questions.
+2. `GET /ai-sdk/GRAPH/CHAT` has the messages that are recorded, for a page that was reloaded.
+3. `GET /ai-sdk/GRAPH/CHAT/stream` replays the newest message of the assistant from its start, and follows it; with
+   `resume: true`, `useChat` asks for it, and puts the replay in the place of the message with this id.
+
+A question is a part `data-question` with its schema; one about a tool's call is also a request for its approval.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pydantic import BaseModel, ValidationError
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from graphengine.errors import InputError
+from graphengine.serve.messages import STREAM_HEADERS, json_answer, stream_event
+from graphengine.serve.service.app import answering
+from graphengine.serve.service.front_end import Thread
+from graphengine.serve.service.requests import json_body
+from graphengine.serve.service.shown import (
+    NOTHING,
+    Asked,
+    Called,
+    Dropped,
+    Ended,
+    Returned,
+    Said,
+    Shown,
+    State,
+    Text,
+    Visited,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+
+    from starlette.requests import Request
+    from starlette.routing import BaseRoute
+
+    from graphengine.errors import GraphEngineError
+    from graphengine.serve.service.app import Service
+    from graphengine.serve.service.doors import Opening
+    from graphengine.serve.service.shown import FrontEvent, Question
+
+PATH: Final = "/ai-sdk"
+_HEADERS: Final = {**STREAM_HEADERS, "x-vercel-ai-ui-message-stream": "v1"}
+_DONE: Final = b"data: [DONE]\n\n"
+Chunk = dict[str, Any]
+
+
+async def routes(opening: Opening) -> Sequence[BaseRoute]:
+    """Return the routes of the door."""
+    door, chat = AiSdkDoor(opening.service), f"{PATH}/{{graph}}/{{chat}}"
+    return [
+        Route(f"{PATH}/{{graph}}", answering(door.send), methods=["POST"]),
+        Route(f"{chat}/stream", answering(door.resume), methods=["GET"]),
+        Route(chat, answering(door.messages), methods=["GET"]),
+    ]
+
+
+class _Message(BaseModel):
+    """A message of the AI SDK.
+
+    Attributes:
+        id: Its id.
+        role: Who wrote it.
+        parts: Its parts.
+    """
+
+    id: str
+    role: Literal["system", "user", "assistant"]
+    parts: list[dict[str, Any]]
+
+    @property
+    def text(self) -> str:
+        """Its text."""
+        return "".join(str(part.get("text", "")) for part in self.parts if part.get("type") == "text")
+
+
+class _Sent(BaseModel):
+    """What `useChat` sends.
+
+    Attributes:
+        id: The chat.
+        messages: Its messages.
+        trigger: What it asks for.
+        state: Fields of the input, of the option `body`.
+        answers: Answers by the ids of their questions, of the option `body`.
+    """
+
+    id: str
+    messages: list[_Message]
+    trigger: Literal["submit-message", "regenerate-message"] = "submit-message"
+    state: dict[str, Any] = {}
+    answers: dict[str, Any] = {}
+
+
+class AiSdkDoor:
+    """The endpoints for the AI SDK.
+
+    Args:
+        service: What starts, follows and answers runs.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def send(self, request: Request) -> Response:
+        """Start the run of a chat, send it a message, or answer it; then follow it."""
+        try:
+            sent = _Sent.model_validate(await json_body(request))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "body"
+            raise InputError(first["msg"], where=where, repair="send what useChat of the AI SDK sends") from error
+        if sent.trigger == "regenerate-message":
+            repair = "send another message, or branch the run: graphengine branch"
+            raise InputError("what a run did cannot be generated again", where="trigger", repair=repair)
+        thread = Thread(self._service, request.path_params["graph"], sent.id)
+        last = sent.messages[-1] if sent.messages else None
+        approvals = dict(_approvals(last.parts)) if last is not None and last.role == "assistant" else {}
+        if last is None or last.role != "assistant":
+            message = Said(last.id, last.text) if last is not None and last.role == "user" else None
+            after = await thread.begin(message, sent.state)
+            if thread.is_chat and not after:
+                after = (await thread.newest())[1]
+            return self._followed(thread, _Writer(_answer_id(thread, last.id if last is not None else "")), after)
+        answers = {key: value for key, (_, value) in approvals.items()} | sent.answers
+        after = (await self._service.info_of(thread.run_id)).seq
+        await thread.answer(answers)
+        denied = [call for call, value in approvals.values() if value is not True]
+        return self._followed(thread, _Writer(last.id, answered=answers, denied=denied), after)
+
+    async def messages(self, request: Request) -> Response:
+        """Return the messages of a chat that are recorded; none if there is no such chat yet."""
+        thread = self._thread(request)
+        if await thread.info() is None:
+            return json_answer([])
+        return json_answer(_messages(thread, await thread.recorded()))
+
+    async def resume(self, request: Request) -> Response:
+        """Replay the newest message of the assistant, and follow it; 204 if there is no such chat yet."""
+        thread = self._thread(request)
+        if await thread.info() is None:
+            return Response(status_code=204)
+        turn, after = await thread.newest()
+        return self._followed(thread, _Writer(_answer_id(thread, turn)), after)
+
+    def _thread(self, request: Request) -> Thread:
+        return Thread(self._service, request.path_params["graph"], request.path_params["chat"])
+
+    def _followed(self, thread: Thread, writer: _Writer, after: int) -> Response:
+        stream = self._service.streamed(_chunks(thread, writer, after), thread.run_id, _trouble)
+        return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
+
+
+def _answer_id(thread: Thread, turn: str) -> str:
+    """Return the id of the assistant's message that answers a message."""
+    return f"{turn}:answer" if thread.is_chat else thread.run_id
+
+
+def _approvals(parts: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[str, Any]]]:
+    """Yield the tool's call and the answer of each approval that a page gave or denied, by the question's id."""
+    for part in parts:
+        approval = part.get("approval")
+        if part.get("state") == "approval-responded" and isinstance(approval, dict):
+            refused = {"refuse": approval["reason"]} if approval.get("reason") else False
+            answer = True if approval.get("approved") is True else refused
+            yield str(approval.get("id")), (str(part.get("toolCallId")), answer)
+
+
+async def _chunks(thread: Thread, writer: _Writer, after: int) -> AsyncGenerator[bytes, None]:
+    """Yield the chunks of a message until the run is over, or waits for a person."""
+    for each in writer.begin(thread.run_id):
+        yield stream_event(each)
+    async with aclosing(thread.events(after, NOTHING)) as events:
+        async for event in events:
+            for each in writer.of(event):
+                yield stream_event(each)
+    yield _DONE
+
+
+def _trouble(error: GraphEngineError) -> bytes:
+    return stream_event({"type": "error", "errorText": f"{error}"})
+
+
+def _read(text: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return the value of a JSON text, or the text."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+class _Writer:
+    """Writes what is shown of a run as chunks of one message.
+
+    Args:
+        key: The id of the message.
+        answered: The ids of the questions that this request answered.
+        denied: The calls whose approval this request denied.
+    """
+
+    def __init__(self, key: str, *, answered: Iterable[str] = (), denied: Sequence[str] = ()) -> None:
+        self.key = key
+        self._answered = answered
+        self._denied = denied
+        self._open: dict[str, str] = {}
+        self._sent: list[tuple[str, Chunk]] = []  # with the text to which it belongs
+        self._data: dict[str, Chunk] = {}
+
+    def begin(self, run_id: str) -> Iterator[Chunk]:
+        """Yield the start: the message, and a step, which a page can forget (`reset-step`)."""
+        yield {"type": "start", "messageId": self.key, "messageMetadata": {"runId": run_id}}
+        for key in self._answered:
+            yield {"type": "data-question", "id": key, "data": {"id": key, "answered": True}}
+        for key in self._denied:
+            yield {"type": "tool-output-denied", "toolCallId": key}
+        yield {"type": "start-step"}
+
+    def of(self, event: FrontEvent) -> Iterator[Chunk]:
+        """Yield the chunks for what is shown."""
+        if isinstance(event, Dropped):
+            yield from self._dropped(event.id)
+            return
+        text = event.id if isinstance(event, Text) else ""
+        for each in self._made(event):
+            if "data" not in each:
+                self._sent.append((text, each))
+            elif not each.get("transient"):
+                self._data[each["id"]] = each
+            yield each
+        if isinstance(event, Asked | Ended):
+            yield from self._finished(event)
+
+    def _made(self, event: FrontEvent) -> Iterator[Chunk]:  # noqa: C901, PLR0912 - a case for each
+        match event:
+            case Text(key, piece, is_thinking):
+                kind = "reasoning" if is_thinking else "text"
+                if not is_thinking:
+                    yield from self._ended(f"{key}:thinking")
+                if key not in self._open:
+                    self._open[key] = kind
+                    yield {"type": f"{kind}-start", "id": key}
+                yield {"type": f"{kind}-delta", "id": key, "delta": piece}
+            case Called(key, tool, arguments, text):
+                yield from self._ended(f"{text}:thinking")
+                yield from self._ended(text)
+                yield {"type": "tool-input-available", "toolCallId": key, "toolName": tool, "input": _read(arguments)}
+            case Returned(key, text, is_error) if key not in self._denied:
+                more = {"errorText": text} if is_error else {"output": _read(text)}
+                yield {"type": f"tool-output-{'error' if is_error else 'available'}", "toolCallId": key, **more}
+            case Visited(name, is_over):
+                data = {"name": name, "isOver": is_over}
+                yield {"type": "data-step", "id": name, "data": data, "transient": True}
+            case State(values):
+                yield {"type": "data-state", "id": "state", "data": values}
+            case Shown(name, data):
+                yield {"type": f"data-{name}", "data": data, "transient": True}
+            case Asked(questions):
+                yield from self._close()
+                for each in questions:
+                    yield from _asked(each)
+            case Ended():
+                yield from self._close()
+                if event.result.status == "finished":
+                    yield {"type": "data-output", "id": "output", "data": event.output}
+            case _:
+                pass
+
+    def _ended(self, key: str) -> Iterator[Chunk]:
+        kind = self._open.pop(key, None)
+        if kind is not None:
+            yield {"type": f"{kind}-end", "id": key}
+
+    def _close(self) -> Iterator[Chunk]:
+        for key in list(self._open):
+            yield from self._ended(key)
+
+    def _dropped(self, key: str) -> Iterator[Chunk]:
+        """Let the page forget what this stream has shown, and show it again without a text."""
+        self._open.pop(key, None)
+        self._sent = [(text, each) for text, each in self._sent if text != key]
+        yield {"type": "reset-step"}
+        yield from (each for _, each in self._sent)
+        yield from self._data.values()
+
+    def _finished(self, event: Asked | Ended) -> Iterator[Chunk]:
+        yield {"type": "finish-step"}
+        if isinstance(event, Ended) and (trouble := event.trouble) is not None:
+            yield {"type": "error", "errorText": trouble[0]}
+        elif isinstance(event, Ended) and event.result.status == "stopped":
+            yield {"type": "abort", "reason": "the run was stopped"}
+        else:
+            is_asked = isinstance(event, Asked) and bool(event.questions)
+            yield {"type": "finish", "finishReason": "tool-calls" if is_asked else "stop"}
+
+
+def _asked(question: Question) -> Iterator[Chunk]:
+    """Yield a question, and the request for an approval if it is about a call."""
+    wait = question.wait
+    data = {"id": question.id, "question": wait.question, "schema": wait.schema, "toolCallId": question.call or None}
+    yield {"type": "data-question", "id": question.id, "data": data}
+    if question.call:
+        yield {"type": "tool-approval-request", "approvalId": question.id, "toolCallId": question.call}
+
+
+# --- Recorded messages -----------------------------------------------------------------------------------------------
+
+
+def _messages(thread: Thread, events: Iterable[FrontEvent]) -> list[dict[str, Any]]:
+    """Return the messages of recorded events."""
+    found: list[dict[str, Any]] = []
+    writer, parts = _Writer(_answer_id(thread, "")), _Parts()
+    for event in events:
+        if isinstance(event, Said):
+            found.append({"id": event.id, "role": "user", "parts": [{"type": "text", "text": event.text}]})
+        if isinstance(event, Said) or not found:
+            writer, parts = _Writer(_answer_id(thread, found[-1]["id"] if found else "")), _Parts()
+            found.append({"id": writer.key, "role": "assistant", "parts": parts.found})
+        for chunk in writer.of(event):
+            parts.add(chunk)
+    return [each for each in found if each["parts"]]
+
+
+class _Parts:
+    """The parts of a message, made of its chunks as a page makes them.
+
+    Attributes:
+        found: The parts.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, Any]] = []
+        self._by_id: dict[str, dict[str, Any]] = {}
+
+    def add(self, chunk: Chunk) -> None:
+        """Add a chunk."""
+        kind, key = chunk["type"], chunk.get("id") or chunk.get("toolCallId") or ""
+        part = self._by_id.get(key)
+        if kind == "text-delta":
+            (part or self._new(key, {"type": "text", "text": "", "state": "done"}))["text"] += chunk["delta"]
+        elif kind == "tool-input-available":
+            named = {"type": f"tool-{chunk['toolName']}", "toolCallId": key, "state": "input-available"}
+            self._new(key, {**named, "input": chunk["input"]})
+        elif kind in ("tool-output-available", "tool-output-error") and part is not None:
+            part["state"] = kind.removeprefix("tool-")
+            part.update((name, chunk[name]) for name in ("output", "errorText") if name in chunk)
+        elif kind == "tool-approval-request" and part is not None:
+            part |= {"state": "approval-requested", "approval": {"id": chunk["approvalId"]}}
+        elif kind.startswith("data-") and not chunk.get("transient"):
+            part = part or self._new(key, {"type": kind, "id": key})
+            part["data"] = chunk["data"]
+        elif kind == "reset-step":
+            self.found.clear()
+            self._by_id.clear()
+
+    def _new(self, key: str, part: dict[str, Any]) -> dict[str, Any]:
+        self.found.append(part)
+        self._by_id[key] = part
+        return part
+
+
+__all__ = ["PATH", "AiSdkDoor"]

@@ -1,0 +1,101 @@
+"""The doors of the service besides HTTP: one list, for the options of `graphengine serve` and for its server.
+
+A door is a few routes over `Service`, and loads when it is opened: what it needs may not be installed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AsyncExitStack
+
+    from starlette.routing import BaseRoute
+
+    from graphengine.serve.guard import TokenAccess
+    from graphengine.serve.service.app import Service
+
+
+class Opening(NamedTuple):
+    """What a door is opened with.
+
+    Attributes:
+        service: What starts, follows and answers runs.
+        access: Who can use it.
+        version: This package's version.
+        stack: Closes what the door opens.
+    """
+
+    service: Service
+    access: TokenAccess
+    version: str
+    stack: AsyncExitStack
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A door.
+
+    Attributes:
+        name: Its name, as the option `--NAME` and in documents.
+        title: Its protocol.
+        about: What it serves.
+        path: Where it is.
+        module: The module with its `routes(opening)`.
+        more: What clients add to the path.
+        extra: The extra that it needs; "" if the service's own is enough.
+        needs: The module that this extra installs.
+    """
+
+    name: str
+    title: str
+    about: str
+    path: str
+    module: str
+    more: str = ""
+    extra: str = ""
+    needs: str = ""
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether it can be opened."""
+        return not self.needs or find_spec(self.needs) is not None
+
+    async def open(self, opening: Opening) -> Sequence[BaseRoute]:
+        """Return its routes."""
+        found: Sequence[BaseRoute] = await import_module(self.module).routes(opening)
+        return found
+
+
+_HERE: Final = "graphengine.serve.service"
+DOORS: Final = (
+    Door(
+        "ag-ui",
+        "AG-UI",
+        "front ends by AG-UI",
+        "/agui",
+        f"{_HERE}.ag_ui_door",
+        more="/GRAPH",
+        extra="ag-ui",
+        needs="ag_ui",
+    ),
+    Door("ai-sdk", "AI SDK", "front ends by useChat of the AI SDK", "/ai-sdk", f"{_HERE}.ai_sdk_door", more="/GRAPH"),
+    Door(
+        "a2a",
+        "A2A",
+        "the graphs as agents of the A2A protocol",
+        "/a2a",
+        f"{_HERE}.a2a_door",
+        more="/GRAPH",
+        extra="a2a",
+        needs="a2a",
+    ),
+    Door("openai", "OpenAI", "the graphs as models of OpenAI's API", "/v1", f"{_HERE}.openai_door"),
+    Door("mcp", "MCP", "the graphs as tools of an MCP server", "/mcp", f"{_HERE}.mcp_door", extra="mcp", needs="mcp"),
+)
+
+__all__ = ["DOORS", "Door", "Opening"]

@@ -1,0 +1,238 @@
+"""The run of a front end's thread, whatever its protocol.
+
+A thread is one run, and nothing else is kept. `Thread` starts it, sends it messages and answers; `Thread.events` yields
+what is shown of it (`shown`), which the doors for protocols (`ag_ui_door`, `ai_sdk_door`) write in their own words.
+
+Pieces of texts come live from the process that drives the run; a reader elsewhere, or a later one, gets the text of a
+turn whole once it is recorded.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+
+from graphengine.api.agent_runs import ANSWER, QUESTION
+from graphengine.api.chats import TURN
+from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import Message
+from graphengine.errors import AnsweredAlready, GraphNotFound, InputError, UnknownRun
+from graphengine.history.load import load_snapshot
+from graphengine.history.visits import Visits
+from graphengine.models.base import Message as Remembered
+from graphengine.models.hiding import hidden
+from graphengine.records.step_document import plain
+from graphengine.runner.arguments import plan_of
+from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
+from graphengine.serve.service.shown import NOTHING, Ended, Fold, State, Visited, said_in, waits_in
+from graphengine.state.encoded import opened
+from graphengine.state.path import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    from graphengine.serve.service.app import Service
+    from graphengine.serve.service.shown import FrontEvent, Have, Said
+    from graphengine.stores.base import RunInfo
+
+_BLANKS: Final = re.compile(r"\s+")
+_CHAT: Final = "-chat"
+
+
+class Thread:
+    """The run of a thread.
+
+    A graph whose state has the field `turn` is a chat (`Graph.chat(agent)`): its run has the id that
+    `runner.run(agent, chat=THREAD)` uses, receives each message of a person under the topic `turn`, and the text of a
+    message is its input `question`. Of any other graph a thread is one run, `GRAPH@THREAD`.
+
+    Args:
+        service: What starts, follows and answers runs.
+        graph: The name of the graph.
+        thread: The id of the thread.
+
+    Attributes:
+        run_id: The id of its run.
+
+    Raises:
+        GraphNotFound: The service has no such graph.
+    """
+
+    def __init__(self, service: Service, graph: str, thread: str) -> None:
+        if graph not in service.graphs:
+            near = did_you_mean(graph, service.graphs)
+            raise GraphNotFound(f"this service has no graph {graph!r}", where=f"graph {graph!r}", repair=near)
+        self._service = service
+        self._graph = service.graphs[graph]
+        self._plan = plan_of(self._graph)
+        self.is_chat = TURN in self._plan.state.fields
+        name = _BLANKS.sub("-", graph)
+        self.run_id = f"{graph.removesuffix(_CHAT)}-{thread}" if self.is_chat else f"{name}@{thread}"
+
+    def shown(self, snapshot: Snapshot) -> Mapping[str, Any]:
+        """Return the state as front ends are shown it, without what agents remember: these are the texts."""
+        fields = self._plan.state.fields
+        memory = {name for name, each in fields.items() if _is_memory(each.info.annotation)}
+        values: Mapping[str, Any] = hidden(
+            plain({name: value for name, value in snapshot.root.values.items() if name not in memory})
+        )
+        return values
+
+    def _fold(self, info: RunInfo, have: Have, snapshot: Snapshot) -> Fold:
+        return Fold(info, have, snapshot, self.shown, is_chat=self.is_chat)
+
+    async def info(self) -> RunInfo | None:
+        """Return the row of the run; None if there is none yet."""
+        try:
+            return await self._service.info_of(self.run_id)
+        except UnknownRun:
+            return None
+
+    async def begin(self, message: Said | None, state: Mapping[str, Any]) -> int:
+        """Start the run, unless it exists, and send a chat the message, unless it has it; both are recorded then.
+
+        Returns:
+            The seq after which everything is new to a front end that followed the thread so far; 0 if it may not have.
+
+        Raises:
+            InputError: The state or the message does not fit.
+        """
+        service, info = self._service, await self.info()
+        fields = self._plan.state.fields
+        if not self.is_chat:
+            if info is None:
+                said = {QUESTION: message.text} if message is not None and QUESTION in fields else {}
+                await service.begin(self._graph, {**said, **state}, self.run_id)
+            return 0
+        if message is None:
+            if info is None:
+                repair = "send a message with the role user"
+                raise InputError("a chat begins with a message", where=f"run {self.run_id}", repair=repair)
+            return 0
+        inputs = {name: state[name] for name in state if self._is_input(name)}
+        given = self._plan.state.initial({**inputs, QUESTION: message.text}, f"run {self.run_id}")
+        if info is None:
+            await service.begin(self._graph, {}, self.run_id)
+        payload = {"id": message.id, "given": {name: opened(given.values[name]) for name in given.given}}
+        await service.runner.send(self.run_id, TURN, payload, idempotency_key=message.id)
+        service.look()
+        if info is None:
+            return 0
+        if info.status in ("failed", "stopped"):
+            await service.revive(self.run_id)
+        unread = await service.runner.store.inbox([self.run_id])
+        fresh = [each.payload.get("payload") for each in unread]
+        fresh += [
+            step.data.payload
+            for step in await service.runner.history(self.run_id, after=info.seq)
+            if isinstance(step.data, Message)
+        ]
+        return info.seq if payload in fresh else 0
+
+    def _is_input(self, name: str) -> bool:
+        """Return whether a front end can set a field with a message; one without a reducer that is no part of a chat.
+
+        A front end sends back the whole state that it was shown.
+        """
+        found = self._plan.state.fields.get(name)
+        return found is None or (name not in (TURN, ANSWER) and found.reducer is None)
+
+    async def answer(self, answers: Mapping[str, Any]) -> None:
+        """Record answers, by the ids of their questions; those that were answered before are skipped.
+
+        Raises:
+            UnknownRun: There is no such run.
+            InputError: An id is none of a question of the run, or an answer does not fit.
+        """
+        if not answers:
+            return
+        service, left = self._service, set[str]()
+        await service.info_of(self.run_id)
+        snapshot = await load_snapshot(service.runner.store, self.run_id, None)
+        waits = {key: name for _, key, name, _ in waits_in(snapshot)}
+        await self._check(answers.keys() - waits.keys(), waits)
+        for key, name in waits.items():
+            if key not in answers:
+                left.add(name)
+            elif name in left:
+                text = f"several questions are called {name!r}, and an earlier one of them is open"
+                raise InputError(text, where=f"question {key!r}", repair="answer them in their order")
+            else:
+                with suppress(AnsweredAlready):
+                    await service.runner.answer(self.run_id, answers[key], question=name)
+        service.look()
+
+    async def _check(self, unknown: set[str], waits: Mapping[str, Any]) -> None:
+        """Check that these ids are those of questions that are over."""
+        visits = Visits(keeps=False)
+        for step in await self._service.runner.history(self.run_id) if unknown else ():
+            visits.feed(step)
+            unknown = unknown - {key for _, key, _, _ in waits_in(visits.snapshot)}
+        for key in sorted(unknown):
+            repair = did_you_mean(key, waits) or f"its open questions: {', '.join(waits) or 'none'}"
+            raise InputError(f"run {self.run_id} asks nothing with the id {key!r}", where="answer", repair=repair)
+
+    async def cancel(self, keys: Sequence[str]) -> None:
+        """Stop the run instead of answering its questions with these ids; those that are over are skipped."""
+        service = self._service
+        snapshot = await load_snapshot(service.runner.store, self.run_id, None)
+        waits = {key: name for _, key, name, _ in waits_in(snapshot)}
+        await self._check(set(keys) - waits.keys(), waits)
+        if names := [waits[key] for key in keys if key in waits]:
+            await service.runner.stop(self.run_id, f"{names[0]} was cancelled")
+
+    async def newest(self) -> tuple[str, int]:
+        """Return the message of a chat that is answered, or was last, and the seq before it; else "" and 0."""
+        found = "", 0
+        for step in await self._service.runner.history(self.run_id) if self.is_chat else ():
+            said = said_in(step) if self.is_chat else None
+            found = (said.id, step.seq - 1) if said is not None else found
+        return found
+
+    async def recorded(self) -> Sequence[FrontEvent]:
+        """Return all events that the recorded steps have, with the last state, and the questions that are open."""
+        fold = self._fold(await self._service.info_of(self.run_id), NOTHING, Snapshot())
+        fold.stated = sys.maxsize
+        steps = await self._service.runner.history(self.run_id)
+        found = [each for step in steps for each in fold.of(StepRecorded(step.seq, step))]
+        standing = await fold.standing(self._service)
+        return [*found, State(self.shown(fold.snapshot)), *([standing] if standing is not None else [])]
+
+    async def events(self, after: int, have: Have) -> AsyncGenerator[FrontEvent, None]:
+        """Yield the state, and what happens after a seq, until the run is over or waits for a person.
+
+        The last event is `Asked` or `Ended`.
+        """
+        service, info = self._service, await self._service.info_of(self.run_id)
+        store = service.runner.store
+        yield State(self.shown(await load_snapshot(store, self.run_id, info.seq)))
+        before = await load_snapshot(store, self.run_id, after) if after else Snapshot()
+        fold = self._fold(info, have, before)
+        fold.stated = info.seq
+        events = service.runner.watch(self.run_id, self._graph, after=after)
+        try:
+            async for event in events:
+                for each in fold.of(event):
+                    yield each
+                over: FrontEvent | None = None
+                if isinstance(event, RunEnded):
+                    over = Ended(event.result)
+                elif isinstance(event, StatusChanged) and event.status == "waiting":
+                    over = await fold.standing(service)
+                if over is not None:
+                    for name in fold.visits:
+                        yield Visited(name, is_over=True)
+                    yield over
+                    return
+        finally:
+            await events.aclose()
+
+
+def _is_memory(annotation: object) -> bool:
+    """Return whether a field keeps the messages of an agent."""
+    return get_origin(annotation) is list and get_args(annotation) == (Remembered,)
+
+
+__all__ = ["Thread"]

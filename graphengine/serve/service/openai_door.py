@@ -1,0 +1,636 @@
+"""The OpenAI door: clients of OpenAI's API talk to a graph as to a model (`serve --openai`).
+
+It has the Responses API, chat completions and the list of models. A conversation is one run, `GRAPH@CONVERSATION`, and
+nothing else is kept: `turns` says how a message is delivered once. A conversation whose run has finished goes on with a
+run after it.
+
+A client of chat completions sends the whole thread each time, so the same thread is the same turn. A client of the
+Responses API names the response that it continues, or sends an `Idempotency-Key`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from contextlib import aclosing
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from uuid import uuid4
+
+from msgspec import Struct, ValidationError, convert
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from graphengine.agents.live_events import AnswerReset, TextDelta
+from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import Recorded
+from graphengine.errors import GraphEngineError, InputError, UnknownRun
+from graphengine.graph.options import is_tag
+from graphengine.history.load import load_snapshot
+from graphengine.history.usage import Usage, usage_from
+from graphengine.models.base import Message
+from graphengine.runner.arguments import plan_of
+from graphengine.runner.result import RunFailed
+from graphengine.runner.run_events import StepRecorded
+from graphengine.serve.messages import (
+    HEARTBEAT,
+    HEARTBEAT_SECONDS,
+    STREAM_HEADERS,
+    RequestInvalid,
+    json_answer,
+    refused,
+    stream_event,
+)
+from graphengine.serve.service.app import FAILED, cancelled
+from graphengine.serve.service.requests import RunStopped, ServiceFailed, delivery_of, json_body
+from graphengine.serve.service.turns import (
+    TextGraph,
+    Turn,
+    Turns,
+    as_text,
+    asked,
+    digest,
+    failure_of,
+    newest_turn,
+    output,
+    text_graphs,
+    waits,
+)
+from graphengine.state.path import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Collection,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
+
+    from starlette.requests import Request
+    from starlette.routing import BaseRoute
+
+    from graphengine.engine.steps import Step
+    from graphengine.runner.run_events import Event
+    from graphengine.serve.service.app import Service
+    from graphengine.serve.service.doors import Opening
+    from graphengine.stores.base import RunInfo
+
+    S = TypeVar("S", bound=Struct)
+
+PATH: Final = "/v1"
+"""Where the door is: the `base_url` of clients."""
+
+_LOG: Final = logging.getLogger("graphengine")
+_BLANKS: Final = re.compile(r"\s+")
+_TOP: Final = re.compile(r"[/\[]")
+_TOOL: Final = re.compile(r"tool .*\|(\d+)\.(\d+)\|\d+", re.DOTALL)
+_CONVERSATION: Final = "conversation:"
+_HEADERS: Final = ("x-conversation-id", "x-openwebui-chat-id")
+"""What names the conversation of a chat completion."""
+_TASK: Final = "### Task:"
+"""What the prompts begin with by which Open WebUI asks for titles, tags and follow-up questions."""
+_LONGEST_KEY: Final = 64
+_LATE: Final = "This was answered elsewhere meanwhile, so your message was not used."
+
+
+class _ChatRequest(Struct):
+    """A request for a chat completion. Further parameters, such as those of sampling, are left to the graph."""
+
+    model: str
+    messages: list[dict[str, Any]]
+    stream: bool | None = None
+    stream_options: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    n: int | None = None
+
+
+class _ResponseRequest(Struct):
+    """A request for a response."""
+
+    model: str
+    input: str | list[dict[str, Any]]
+    stream: bool | None = None
+    background: bool | None = None
+    previous_response_id: str | None = None
+    conversation: str | dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A message of a client.
+
+    Attributes:
+        text: The message.
+        before: The messages before it, of both sides: a new conversation with an agent begins with them.
+        key: The key of its turn: the same if it is sent again.
+        is_known: Whether a turn with this key is the same turn. Else the same words may have been said twice.
+        conversation: The key of its conversation.
+        is_kept: Whether the client can continue the conversation.
+        previous: The turn that it follows, if the client says so.
+    """
+
+    text: str
+    before: Sequence[Message]
+    key: str
+    is_known: bool
+    conversation: str
+    is_kept: bool
+    previous: Turn | None
+
+
+@dataclass(slots=True)
+class _Reply:
+    """What a run replied in a turn.
+
+    Attributes:
+        usage: What the turn used of models.
+        tools: The calls of tools, as items of a response.
+        failure: Why there is no reply.
+        text: The reply.
+        rest: The part of it that was not shown live.
+        is_question: Whether it is a question.
+    """
+
+    usage: Usage
+    tools: Sequence[Mapping[str, Any]]
+    failure: GraphEngineError | None
+    text: str = ""
+    rest: str = ""
+    is_question: bool = False
+
+
+async def routes(opening: Opening) -> Sequence[BaseRoute]:
+    """Return the routes of the door."""
+    return OpenAiDoor(opening.service).routes()
+
+
+class OpenAiDoor:
+    """The endpoints of OpenAI's API.
+
+    Args:
+        service: What starts, follows and answers runs.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._runner = service.runner
+        self._turns = Turns(service)
+        self._models = text_graphs(service.graphs)
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the routes of the endpoints."""
+        return [
+            Route(f"{PATH}/models", _answering(self.models)),
+            Route(f"{PATH}/chat/completions", _answering(self.complete), methods=["POST"]),
+            Route(f"{PATH}/responses", _answering(self.respond), methods=["POST"]),
+            Route(f"{PATH}/responses/{{id}}", _answering(self.response)),
+            Route(f"{PATH}/responses/{{id}}/cancel", _answering(self.cancel), methods=["POST"]),
+        ]
+
+    async def models(self, request: Request) -> Response:
+        """Return the models."""
+        del request
+        found = [{"id": n, "object": "model", "created": 0, "owned_by": "graphengine"} for n in self._models]
+        return json_answer({"object": "list", "data": found})
+
+    async def complete(self, request: Request) -> Response:
+        """Return a chat completion, or stream it."""
+        body = await _body(request, _ChatRequest)
+        model, messages = self._named(body.model), _messages(body.messages, "messages")
+        if body.n not in (None, 1):
+            raise InputError(f"n is {body.n}", where="n", repair="leave it out: a run replies once")
+        given = [*map(request.headers.get, _HEADERS), (body.metadata or {}).get("conversation_id")]
+        said = await self._said(request, messages, str(next(filter(None, given), "")), is_thread=True)
+        turn = await self._turn(model, said)
+        head = {"id": f"chatcmpl-{_name_of(turn)}", "created": int(time.time()), "model": model.name}
+        if body.stream:
+            has_usage = bool((body.stream_options or {}).get("include_usage"))
+            return self._streamed(self._chunks(model, turn, said, head, has_usage=has_usage), b"data: [DONE]\n\n")
+        reply = await self._reply(model, turn, await self._turns.rested(turn))
+        if reply.failure is not None:
+            raise reply.failure
+        message = {"role": "assistant", "content": reply.text + await self._left(turn, said, reply), "refusal": None}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+        usage = _usage(reply.usage, "prompt", "completion")
+        return json_answer({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
+
+    async def respond(self, request: Request) -> Response:
+        """Return a response, or stream it."""
+        body = await _body(request, _ResponseRequest)
+        model, messages = self._named(body.model), [{"content": body.input}]
+        given = body.conversation.get("id") if isinstance(body.conversation, dict) else body.conversation
+        if given and body.previous_response_id:
+            repair = "send one of them: each says which run continues"
+            raise InputError("previous_response_id and conversation exclude each other", where="body", repair=repair)
+        previous = _turn_named(body.previous_response_id) if body.previous_response_id else None
+        texts = _messages(body.input if isinstance(body.input, list) else messages, "input")
+        turn = await self._turn(model, await self._said(request, texts, str(given or ""), previous=previous))
+        if body.stream:
+            return self._streamed(self._events(model, turn))
+        return await self._response(model, turn, None if body.background else await self._turns.rested(turn))
+
+    async def response(self, request: Request) -> Response:
+        """Return a response as it is now, or stream it from its beginning."""
+        turn = _turn_named(request.path_params["id"])
+        model = self._named((await self._service.info_of(turn.run_id)).graph)
+        if request.query_params.get("stream") == "true":
+            return self._streamed(self._events(model, turn))
+        return await self._response(model, turn, await self._turns.rest(turn))
+
+    async def cancel(self, request: Request) -> Response:
+        """Stop the run of a response that is at work."""
+        turn = _turn_named(request.path_params["id"])
+        model = self._named((await self._service.info_of(turn.run_id)).graph)
+        if await self._turns.rest(turn) is None:
+            await self._runner.stop(turn.run_id, "the response was cancelled", now=True)
+        return await self._response(model, turn, await self._turns.rested(turn))
+
+    def _named(self, name: str) -> TextGraph:
+        """Return a model. Raises: RequestInvalid."""
+        if name in self._models:
+            return self._models[name]
+        message, repair = f"there is no model {name!r}", did_you_mean(name, self._models)
+        if name in self._service.graphs:
+            message = f"the graph {name!r} is no model: one text cannot start it"
+            repair = "let its state have one required field, a text, or none; or POST /graphs/GRAPH/runs"
+        raise RequestInvalid(message, status=404, where="model", repair=repair)
+
+    # --- Turns -------------------------------------------------------------------------------------------------------
+
+    async def _said(
+        self,
+        request: Request,
+        messages: Sequence[Message],
+        conversation: str,
+        *,
+        previous: Turn | None = None,
+        is_thread: bool = False,
+    ) -> _Said:
+        """Return what a client says, in this conversation, in that of a turn, or in a new one.
+
+        A client of chat completions sends the whole thread.
+        """
+        *before, last = messages
+        once = delivery_of(request)
+        is_kept = bool(conversation) or not is_thread
+        is_retry = request.headers.get("x-stainless-retry-count", "0") != "0"  # of an official client
+        texts = [each.text for each in messages if each.role == "user"]
+        key = digest(once or [conversation, previous and _name_of(previous), *texts])
+        if previous is not None:
+            conversation = _conversation_of(await self._service.info_of(previous.run_id))
+        elif not conversation and once is not None:
+            conversation = once
+        elif not conversation and is_retry:  # of a request whose answer was lost
+            conversation = next(map(_conversation_of, await self._runner.runs(tag=f"request:{key}", limit=1)), "")
+        conversation = _BLANKS.sub("-", conversation) or uuid4().hex
+        if len(conversation) > _LONGEST_KEY or not is_tag(conversation):
+            conversation = digest(conversation)
+        is_known = once is not None or previous is not None or is_thread or is_retry
+        return _Said(last.text, before, key, is_known, conversation, is_kept, previous)
+
+    async def _turn(self, model: TextGraph, said: _Said) -> Turn:
+        """Return the turn of what a client says; deliver it, unless that was done before."""
+        found = await self._runner.runs(graph=model.name, tag=_CONVERSATION + said.conversation, limit=1)
+        if not found:
+            return await self._begun(model, said, None)
+        turn, rest = await self._turns.find(found[0], said.key, is_known=said.is_known)
+        if rest is None:
+            await self._turns.deliver(turn, said.text, said.key)
+            return turn
+        info = await self._service.info_of(turn.run_id)
+        if said.previous is not None and said.previous != newest_turn(info):
+            repair = "continue from the newest response, or begin another conversation"
+            raise InputError("the conversation went on", where="previous_response_id", repair=repair)
+        if rest.status == "finished" and not turn.is_late:
+            return await self._begun(model, said, info.id)
+        if (failure := failure_of(model.graph, rest)) is not None:
+            raise failure
+        await self._turns.say(turn, said.text, said.key)
+        return turn
+
+    async def _begun(self, model: TextGraph, said: _Said, after: str | None) -> Turn:
+        """Start the run of a conversation, or one after another."""
+        run_id, state = f"{_BLANKS.sub('-', model.name)}@{said.conversation}", dict[str, Any]()
+        place: dict[str, Any] = {"tags": [_CONVERSATION + said.conversation, f"request:{said.key}"]}
+        if after is not None:
+            run_id += f".{digest(after)}"
+            place |= {"after": after} if plan_of(model.graph).carry_over is not None else {}
+        elif model.memory is not None:
+            state[model.memory] = list(said.before)
+        if model.field is not None:
+            state[model.field] = said.text
+        message = said.text if model.field is None else None
+        return await self._turns.begin(model.graph, state, Turn(0, run_id), said.key, message, **place)
+
+    async def _left(self, turn: Turn, said: _Said, reply: _Reply) -> str:
+        """Leave a conversation that its client cannot continue; return what the reply says about it."""
+        if not said.is_kept and reply.is_question:
+            return f"\n\n(This request names no conversation. Answer by `graphengine answer {turn.run_id} VALUE`.)"
+        if not said.is_kept and (await self._service.info_of(turn.run_id)).status == "waiting":
+            await self._runner.stop(turn.run_id, "its client keeps no conversation")
+        return ""
+
+    # --- Replies -----------------------------------------------------------------------------------------------------
+
+    async def _reply(self, model: TextGraph, turn: Turn, end: Snapshot, shown: str = "") -> _Reply:
+        """Return the reply of a run that rests, of which a text was shown live."""
+        used, steps = usage_from(end.usage), await self._turns.steps(turn, end)
+        if turn.after:
+            began = usage_from((await load_snapshot(self._runner.store, turn.run_id, turn.after)).usage)
+            used = Usage(
+                input_tokens=used.input_tokens - began.input_tokens,
+                output_tokens=used.output_tokens - began.output_tokens,
+                cache_read_tokens=used.cache_read_tokens - began.cache_read_tokens,
+                reasoning_tokens=used.reasoning_tokens - began.reasoning_tokens,
+            )
+        reply = _Reply(used, list(_tools(steps, model.name)), failure_of(model.graph, end))
+        if reply.failure is not None:
+            return reply
+        questions = [asked(wait) for wait in waits(end).values() if wait.answerable]
+        reply.is_question = bool(questions)
+        text = "\n".join(questions) or as_text(output(model.graph, end, steps))
+        if turn.is_late:
+            text = f"{_LATE}\n\n{text}"
+        if not shown.endswith(text):
+            reply.rest = text.removeprefix(shown) if text.startswith(shown) else f"\n\n{text}"
+        reply.text = shown + reply.rest
+        return reply
+
+    async def _pieces(self, model: TextGraph, turn: Turn) -> AsyncGenerator[str | _Reply, None]:
+        """Yield the pieces of a reply as they come live, and at last the reply."""
+        text, place, seen, whole = "", None, set[tuple[str, int]](), set[tuple[str, int]]()
+        async with aclosing(self._turns.watched(turn)) as events:
+            async for event in events:
+                if isinstance(event, Snapshot):
+                    yield await self._reply(model, turn, event, text)
+                elif isinstance(event, AnswerReset):
+                    place = None  # what was shown stays with the client: what comes now is another text
+                elif (found := _said_in(event, seen)) is not None and _TOP.split(found[0])[0] in model.speakers:
+                    _, here, piece = found
+                    if here in whole:
+                        continue  # it was recorded before its live pieces came through
+                    if isinstance(event, StepRecorded):
+                        whole.add(here)
+                    piece = f"\n\n{piece}" if text and here != place else piece
+                    text, place = text + piece, here
+                    seen.add(here)
+                    yield piece
+
+    async def _chunks(
+        self, model: TextGraph, turn: Turn, said: _Said, head: Mapping[str, Any], *, has_usage: bool
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Yield the chunks of a chat completion."""
+        head = {**head, "object": "chat.completion.chunk", **({"usage": None} if has_usage else {})}
+
+        def chunk(delta: Mapping[str, Any], why: str | None = None) -> Mapping[str, Any]:
+            return {**head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": why}]}
+
+        yield chunk({"role": "assistant", "content": ""})
+        async with aclosing(self._pieces(model, turn)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, str):
+                    yield chunk({"content": piece})
+                elif piece.failure is not None:
+                    raise piece.failure
+                else:
+                    if rest := piece.rest + await self._left(turn, said, piece):
+                        yield chunk({"content": rest})
+                    yield chunk({}, "stop")
+                    if has_usage:
+                        yield {**head, "choices": [], "usage": _usage(piece.usage, "prompt", "completion")}
+
+    async def _events(self, model: TextGraph, turn: Turn) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Yield the events of a response: its text live, then the calls of tools, which the run made itself."""
+        number = count()
+        place = {"item_id": f"msg_{_name_of(turn)}", "output_index": 0, "content_index": 0}
+
+        def event(kind: str, **more: object) -> Mapping[str, Any]:
+            return {"type": f"response.{kind}", "sequence_number": next(number), **more}
+
+        yield event("created", response=_document(model, turn, None))
+        yield event("output_item.added", output_index=0, item=_item(turn, None))
+        yield event("content_part.added", **place, part=_part(""))
+        async with aclosing(self._pieces(model, turn)) as pieces:
+            async for piece in pieces:
+                text = piece if isinstance(piece, str) else piece.rest
+                if text:
+                    yield event("output_text.delta", **place, delta=text, logprobs=[])
+                if isinstance(piece, str):
+                    continue
+                yield event("output_text.done", **place, text=piece.text, logprobs=[])
+                yield event("content_part.done", **place, part=_part(piece.text))
+                for index, item in enumerate([_item(turn, piece), *piece.tools]):
+                    if index:
+                        yield event("output_item.added", output_index=index, item=item)
+                    yield event("output_item.done", output_index=index, item=item)
+                done = _document(model, turn, piece)
+                yield event(done["status"], response=done)
+
+    async def _response(self, model: TextGraph, turn: Turn, end: Snapshot | None) -> Response:
+        """Return a response; None: the run is at work."""
+        return json_answer(_document(model, turn, None if end is None else await self._reply(model, turn, end)))
+
+    def _streamed(self, events: AsyncGenerator[Mapping[str, Any], None], end: bytes = b"") -> Response:
+        return StreamingResponse(self._stream(events, end), media_type="text/event-stream", headers=STREAM_HEADERS)
+
+    async def _stream(self, events: AsyncGenerator[Mapping[str, Any], None], end: bytes) -> AsyncIterator[bytes]:
+        """Yield events as server-sent ones, with heartbeats."""
+        following = asyncio.create_task(_next(events))
+        try:
+            while True:
+                await asyncio.wait((following,), timeout=HEARTBEAT_SECONDS)
+                if not following.done():
+                    yield HEARTBEAT
+                    continue
+                event = following.result()
+                if event is None:
+                    yield end
+                    return
+                following = asyncio.create_task(_next(events))
+                yield stream_event(event, name=event.get("type", ""))
+        except GraphEngineError as error:
+            yield stream_event(_error(error), name="error")
+        except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
+            _LOG.exception("a stream of the OpenAI door failed")
+            yield stream_event(_error(ServiceFailed(FAILED)), name="error")
+        finally:
+            await cancelled(following)
+            await events.aclose()
+
+
+async def _next(events: AsyncGenerator[Mapping[str, Any], None]) -> Mapping[str, Any] | None:
+    return await anext(events, None)
+
+
+# --- Reading ---------------------------------------------------------------------------------------------------------
+
+
+async def _body(request: Request, kind: type[S]) -> S:
+    """Return the body of a request. Raises: InputError."""
+    try:
+        return convert(await json_body(request), kind)
+    except ValidationError as error:
+        raise InputError(str(error), where="body", repair="send what the API of OpenAI has there") from error
+
+
+def _messages(given: Sequence[Mapping[str, Any]], where: str) -> Sequence[Message]:
+    """Return the messages of a user and a model; the last one is a user's.
+
+    Raises:
+        InputError: There is none, it has more than text, or it is a prompt of Open WebUI for a title.
+    """
+    found: list[Message] = []
+    for index, each in enumerate(given):
+        content, role = each.get("content") or "", each.get("role", "user")
+        parts = [{"text": content}] if isinstance(content, str) else content
+        texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+        if role == "user" and not (texts and all(isinstance(text, str) for text in texts)):
+            raise InputError("only text can be sent", where=f"{where}[{index}]", repair="send a text")
+        if role in ("user", "assistant"):
+            found.append(Message(role=role, text="\n".join(text for text in texts if isinstance(text, str))))
+    if not found or found[-1].role != "user" or not found[-1].text.strip():
+        repair = "let the last message be a user's text"
+        raise InputError("there is no message to reply to", where=where, repair=repair)
+    if len(found) == 1 and found[0].text.startswith(_TASK):
+        repair = "choose another model as task model in the settings of Open WebUI, or turn titles and tags off"
+        raise InputError("a graph writes no titles or tags for a client", where=where, repair=repair)
+    return found
+
+
+def _said_in(event: Event, seen: Collection[tuple[str, int]]) -> tuple[str, tuple[str, int], str] | None:
+    """Return a live piece of text, or a recorded text of which no piece was seen: its node, its turn, and itself."""
+    if isinstance(event, TextDelta):
+        return event.path, (event.call, event.turn), event.text
+    if isinstance(event, StepRecorded) and isinstance(done := event.step.data, Recorded) and done.name == "turn":
+        call, _, rest = done.key.rpartition("/turn|")
+        here, text = (call, int(rest.partition("|")[0])), isinstance(done.value, dict) and done.value.get("text")
+        return (event.step.path, here, text) if here not in seen and isinstance(text, str) and text else None
+    return None
+
+
+def _name_of(turn: Turn) -> str:
+    """Return what the ids of a turn are made of."""
+    text = f"{turn.after}:{int(turn.is_late)}:{turn.run_id}"
+    return urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _turn_named(name: str) -> Turn:
+    """Return the turn of the id of a response. Raises: UnknownRun."""
+    text = name.removeprefix("resp_")
+    try:
+        after, is_late, run_id = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(":", 2)
+        return Turn(int(after), run_id, is_late == "1")
+    except ValueError:
+        repair = "send the id as it was received"
+        raise UnknownRun(f"there is no response {name!r}", where="response id", repair=repair) from None
+
+
+def _conversation_of(info: RunInfo) -> str:
+    """Return the key of the conversation of a run. Raises: UnknownRun."""
+    for tag in info.tags:
+        if tag.startswith(_CONVERSATION):
+            return tag.removeprefix(_CONVERSATION)
+    raise UnknownRun(f"run {info.id} is no conversation", where="previous_response_id", repair="begin one")
+
+
+# --- Writing ---------------------------------------------------------------------------------------------------------
+
+
+def _tools(steps: Sequence[Step], label: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the recorded calls of tools: as those that a server makes itself, which clients do not carry out."""
+    calls: dict[tuple[str, str], Sequence[Mapping[str, Any]]] = {}
+    for step in steps:
+        done = step.data
+        if not isinstance(done, Recorded) or not isinstance(done.value, dict):
+            continue
+        agent, _, rest = done.key.rpartition("/")
+        if done.name == "turn":
+            calls[agent, rest.split("|")[1]] = done.value.get("calls") or ()
+        elif found := _TOOL.fullmatch(rest):
+            known = calls.get((agent, found[1]), ())
+            call = known[int(found[2])] if int(found[2]) < len(known) else {}
+            item = {"id": f"mcp_{step.seq}", "type": "mcp_call", "server_label": label, "status": "completed"}
+            item |= {"name": done.name.removeprefix("tool "), "arguments": call.get("arguments", "")}
+            yield {**item, "output": as_text(done.value.get("text")), "error": None}
+
+
+def _usage(used: Usage, asked_for: str, answered: str) -> Mapping[str, Any]:
+    """Return what was used, under the names of one of the two APIs."""
+    return {
+        f"{asked_for}_tokens": used.input_tokens,
+        f"{asked_for}_tokens_details": {"cached_tokens": used.cache_read_tokens, "cache_write_tokens": 0},
+        f"{answered}_tokens": used.output_tokens,
+        f"{answered}_tokens_details": {"reasoning_tokens": used.reasoning_tokens},
+        "total_tokens": used.input_tokens + used.output_tokens,
+    }
+
+
+def _part(text: str) -> Mapping[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def _item(turn: Turn, reply: _Reply | None) -> Mapping[str, Any]:
+    """Return the text of a response; None: it begins."""
+    status, content = ("in_progress", []) if reply is None else ("completed", [_part(reply.text)])
+    return {"id": f"msg_{_name_of(turn)}", "type": "message", "role": "assistant", "status": status, "content": content}
+
+
+def _document(model: TextGraph, turn: Turn, reply: _Reply | None) -> dict[str, Any]:
+    """Return a response; None: the run is at work."""
+    failure = None if reply is None else reply.failure
+    status = "in_progress" if reply is None else "completed"
+    if failure is not None:
+        status = "cancelled" if isinstance(failure, RunStopped) else "failed"
+    return {
+        "id": f"resp_{_name_of(turn)}",
+        "object": "response",
+        "created_at": int(time.time()),
+        "status": status,
+        "model": model.name,
+        "output": [] if reply is None else [_item(turn, reply), *reply.tools],
+        "error": {"code": "server_error", "message": str(failure)} if status == "failed" else None,
+        "usage": None if reply is None else _usage(reply.usage, "input", "output"),
+        "metadata": {"run_id": turn.run_id},
+        "parallel_tool_calls": False,
+        "tool_choice": "auto",
+        "tools": [],
+        **dict.fromkeys(("incomplete_details", "instructions", "temperature", "top_p")),
+    }
+
+
+def _error(error: GraphEngineError) -> Mapping[str, Any]:
+    """Return an error as the API has it."""
+    kind = "server_error" if isinstance(error, ServiceFailed | RunFailed) else "invalid_request_error"
+    message = f"{error.message}; {error.repair}" if error.repair else error.message
+    return {"error": {"message": message, "type": kind, "param": error.where or None, "code": error.code}}
+
+
+def _answering(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Return an endpoint that answers each error as the API does."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except GraphEngineError as caught:
+            error = caught
+        except Exception as caught:  # noqa: BLE001 - a fault of one request must not end the others
+            _LOG.exception("%s %s failed with %s", request.method, request.url.path, type(caught).__name__)
+            error = ServiceFailed(FAILED, where=request.url.path)
+        status = refused(error).status_code
+        answer = json_answer(_error(error), 400 if status == 422 else status)  # noqa: PLR2004
+        if isinstance(error, RunFailed | RunStopped):
+            answer.headers["x-should-retry"] = "false"  # the official clients would send it again
+        return answer
+
+    return endpoint
+
+
+__all__ = ["PATH", "OpenAiDoor", "routes"]

@@ -1,0 +1,558 @@
+"""What is shown of a run to a front end, whatever its protocol: a few events, and the fold that makes them.
+
+The fold takes what the run recorded, and what it shows live. So that nothing is shown twice, a reader says what it has
+(`Have`):
+
+1. A page has "The ti" of a turn, and its connection breaks. The turn goes on, or its process dies.
+2. It comes back with "The ti". The turn's text comes again from its start, live or recorded, and is compared.
+3. "The tide is high." begins with what it has: it gets "de is high.". If the turn was asked again and the answer is
+   another one, it is told that what it has does not count (`Dropped`), and gets the text from the start.
+
+Secrets are struck from texts. One can arrive in several pieces, so a word is shown once what follows it has come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+from pydantic_core import to_jsonable_python
+
+from graphengine.agents.live_events import AnswerReset, OfTurn, TextDelta, ThinkingDelta, ToolCalled, ToolReturned
+from graphengine.agents.prompts import as_text
+from graphengine.api.agent_runs import ANSWER, QUESTION
+from graphengine.api.chats import TURN
+from graphengine.engine.snapshot import READY, Snapshot
+from graphengine.engine.steps import Message, Recorded, path_of
+from graphengine.history.load import wait_of
+from graphengine.history.visits import Visits
+from graphengine.models.hiding import hidden
+from graphengine.records.event_json import event_document
+from graphengine.records.step_document import plain
+from graphengine.runner.call_records import digest_of_call
+from graphengine.runner.run_events import Emitted, LiveEvent, NodeBegan, StepRecorded
+from graphengine.state.encoded import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from graphengine.engine.snapshot import Frame
+    from graphengine.engine.steps import Step, WaitRecord
+    from graphengine.history.load import Wait
+    from graphengine.runner.result import Result
+    from graphengine.runner.run_events import Event
+    from graphengine.serve.service.app import Service
+    from graphengine.stores.base import RunInfo
+
+_PRINTED: Final = "".join(map(chr, range(ord("!"), ord("~") + 1)))
+"""The characters of words, such as keys, in ASCII."""
+_MOST_HELD: Final = 10_000
+_NOT_MADE: Final = "This call was not made."
+_VISITED: Final = ("node", "item", "attempt", "failed")
+"""The kinds of steps that end an attempt of a node."""
+
+
+# --- What is shown ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A person's message that the run has received.
+
+    Attributes:
+        id: Its id.
+        text: Its text.
+    """
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of a text.
+
+    Attributes:
+        id: The text; the same on every connection and in every process.
+        piece: The piece.
+        is_thinking: Whether it is a model's thinking, which is not recorded.
+    """
+
+    id: str
+    piece: str
+    is_thinking: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A text that does not count any more: what follows it under the same id is another one.
+
+    Attributes:
+        id: The text.
+    """
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A tool is to be called, or is called.
+
+    Attributes:
+        id: The call.
+        tool: The tool's name.
+        arguments: The arguments, a JSON text as the model wrote it.
+        text: The text of the turn that calls it.
+    """
+
+    id: str
+    tool: str
+    arguments: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """A tool's result.
+
+    Attributes:
+        id: The call.
+        text: The result, or the error.
+        is_error: Whether it is an error.
+    """
+
+    id: str
+    text: str
+    is_error: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Visited:
+    """A visit of a node began or ended.
+
+    Attributes:
+        name: The node's path and the visit, as `write#1`.
+        is_over: Whether it ended.
+    """
+
+    name: str
+    is_over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The state of the run, without the clear texts of secrets.
+
+    Attributes:
+        values: The values by field.
+    """
+
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Any other live event, such as what a node emitted.
+
+    Attributes:
+        name: Its name.
+        data: The event, as a line of `graphengine watch --json`.
+    """
+
+    name: str
+    data: Mapping[str, Any]
+
+
+class Question(NamedTuple):
+    """An open question.
+
+    Attributes:
+        id: By which it is answered.
+        wait: What is asked.
+        call: The tool's call that is to be approved; "" if it is another question.
+    """
+
+    id: str
+    wait: Wait
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The run waits for a person, or for the next message of a chat: the end of what is shown now.
+
+    Attributes:
+        questions: The open questions; none if it waits for a message.
+    """
+
+    questions: Sequence[Question]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The run is over.
+
+    Attributes:
+        result: Its result.
+    """
+
+    result: Result[Any]
+
+    @property
+    def output(self) -> Any:  # noqa: ANN401 - any JSON
+        """The output, as JSON values."""
+        return hidden(to_jsonable_python(self.result.output, by_alias=False, fallback=str))
+
+    @property
+    def trouble(self) -> tuple[str, str] | None:
+        """Why it failed, with the repair, and the code; None if it did not fail."""
+        if self.result.status != "failed":
+            return None
+        error, repair = self.result.error, self.result.repair
+        message, code = (error.message, error.kind) if error is not None else ("the run failed", "failed")
+        return hidden(f"{message}; {repair}" if repair else message), code
+
+
+FrontEvent: TypeAlias = "Said | Text | Dropped | Called | Returned | Visited | State | Shown | Asked | Ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Have:
+    """What a front end has already.
+
+    Attributes:
+        texts: Texts by their ids, also of persons.
+        calls: The ids of calls.
+        results: The ids of calls whose results it has.
+    """
+
+    texts: Mapping[str, str] = field(default_factory=dict)
+    calls: frozenset[str] = frozenset()
+    results: frozenset[str] = frozenset()
+
+
+NOTHING: Final = Have()
+
+
+# --- From what a run does to what is shown ----------------------------------------------------------------------------
+
+
+class _Growing:
+    """A text that grows, compared with what the front end has of it."""
+
+    def __init__(self, had: str) -> None:
+        self.attempt = 0
+        self.has_gap = False
+        self._had = had
+        self._pieces: list[str] = []
+        self._held = ""
+
+    @property
+    def shown(self) -> str:
+        """What the front end has."""
+        return self._had or "".join(self._pieces)
+
+    def restart(self, attempt: int) -> None:
+        """Begin again from the start: another attempt shows the text."""
+        self.attempt, self._had, self._pieces, self._held = attempt, self.shown, [], ""
+
+    def add(self, piece: str, *, is_end: bool = False) -> tuple[bool, str]:
+        """Add a piece; return whether what was shown does not count, and what is to be shown."""
+        pending = self._held + piece
+        safe = pending if is_end or len(pending) > _MOST_HELD else pending.rstrip(_PRINTED)
+        self._held = pending[len(safe) :]
+        new = hidden(safe)
+        self._pieces.append(new)
+        if not self._had:
+            return False, new
+        text = "".join(self._pieces)
+        if self._had.startswith(text):
+            return False, ""
+        had, self._had = self._had, ""
+        return (False, text[len(had) :]) if text.startswith(had) else (True, text)
+
+    def whole(self, text: str) -> tuple[bool, str]:
+        """Return the same for the whole text."""
+        shown = self.shown
+        return (False, text[len(shown) :]) if text.startswith(shown) else (True, text)
+
+
+class Fold:
+    """Folds the events of a run into what is shown of them.
+
+    Args:
+        info: The run.
+        have: What the front end has.
+        snapshot: The run before the first step.
+        state: Returns the state as it is shown.
+        is_chat: Whether the run receives the messages of a chat.
+
+    Attributes:
+        snapshot: The run after the last step that it was given.
+        stated: The seq up to which no state is shown: the last one was.
+        visits: The visits that have begun and not ended.
+    """
+
+    def __init__(
+        self,
+        info: RunInfo,
+        have: Have,
+        snapshot: Snapshot,
+        state: Callable[[Snapshot], Mapping[str, Any]],
+        *,
+        is_chat: bool,
+    ) -> None:
+        self.snapshot = snapshot
+        self._log = Visits(snapshot, keeps=False)
+        self.stated = 0
+        self._state = state
+        self._is_chat = is_chat
+        self._info = info
+        self._have = have
+        self._texts: dict[str, _Growing] = {}
+        self._calls_of: dict[str, Sequence[Mapping[str, Any]]] = {}
+        self._is_answered = True
+        self._called, self._returned = set(have.calls), set(have.results)
+        self.visits: dict[str, None] = {}
+        for frame in snapshot.frames.values():  # what nodes in flight recorded before
+            for key, memo in frame.recorded_results.items():
+                for _ in self._recorded(_visit_of(frame), key, memo.value):
+                    pass
+
+    def of(self, event: Event) -> Iterator[FrontEvent]:
+        """Yield what is shown of an event."""
+        match event:
+            case TextDelta() | ThinkingDelta():
+                yield from self._piece(event)
+            case AnswerReset():
+                text = f"{self._call_of(event)}:{event.turn}"
+                yield from self._drop(text)
+                yield from self._drop(f"{text}:thinking")
+            case ToolCalled():
+                made = {"id": event.id, "name": event.tool, "arguments": event.arguments}
+                yield from self._calls(self._call_of(event), event.turn, [made])
+            case ToolReturned():
+                yield from self._result(self._call_of(event), event.id, event.text, is_error=event.is_error)
+            case NodeBegan():
+                yield from self._began(f"{event.path}#{event.visit}")
+            case StepRecorded():
+                yield from self._step(event.step)
+            case LiveEvent() | Emitted():
+                yield Shown(event.event, hidden(plain(event_document(event, self._info))))
+            case _:
+                pass
+
+    async def standing(self, service: Service) -> Asked | None:
+        """Return what the run waits for, if it waits for a person, and this is all that it recorded; else None.
+
+        The inbox is read before the row. What a process takes out of the inbox, it records in the same transaction, so
+        an answer that is in neither is in a step that comes.
+        """
+        inbox = await service.runner.store.inbox([self._info.id])
+        info = await service.info_of(self._info.id)
+        if info.status != "waiting" or info.seq != self.snapshot.seq:
+            return None
+        answered = {each.payload["id"] for each in inbox if each.kind == "answer"}
+        waits = [self._question(*each) for each in waits_in(self.snapshot) if each[1] not in answered]
+        if waits:
+            return Asked(waits)
+        topics = [wait.topic for frame in self.snapshot.frames.values() for wait in frame.waits.values()]
+        is_unread = any(each.kind == "message" and each.payload.get("topic") == TURN for each in inbox)
+        return Asked([]) if self._is_chat and TURN in topics and not is_unread else None
+
+    def _question(self, frame: Frame, key: str, name: str, record: WaitRecord) -> Question:
+        """Return a question, with the call that it is about: the one whose approval is recorded under the same key."""
+        around, _, rest = record.key.rpartition("/ask|")
+        agent = around.rpartition("/")[2].removeprefix("agent ").partition("|")[0]
+        call, about = f"{_visit_of(frame)}:{around}", ""
+        for text, calls in self._calls_of.items():
+            for each in calls if text.rpartition(":")[0] == call else ():
+                identity = f"May {agent} call {each['name']}({each['arguments']})?"
+                is_open = f"{call}/{each['id']}" not in self._returned
+                if is_open and not about and rest.partition("|")[0] == _digest(identity):
+                    about = f"{call}/{each['id']}"
+        wait = wait_of(name, record)
+        return Question(key, replace(wait, question=hidden(wait.question)), about)
+
+    def _call_of(self, event: OfTurn) -> str:
+        """Return the call of an agent to which a live event belongs, which differs in each visit of a node."""
+        visits = map(_visit_of, self.snapshot.frames.values())
+        here = next((each for each in visits if each.rpartition("#")[0] == event.path), event.path)
+        return f"{here}:{event.call}"
+
+    def _piece(self, event: TextDelta | ThinkingDelta) -> Iterator[FrontEvent]:
+        is_thinking = isinstance(event, ThinkingDelta)
+        call = self._call_of(event)
+        key = f"{call}:{event.turn}" + (":thinking" if is_thinking else "")
+        text = self._text(key)
+        if text.attempt not in (0, event.attempt):
+            text.restart(event.attempt)
+        text.attempt = event.attempt
+        if not is_thinking:
+            yield from self._before(call, event.turn)
+        text.has_gap = text.has_gap or bool(event.skipped)  # then it is shown once it is recorded
+        if not text.has_gap:
+            yield from _shown(key, text.add(event.text), is_thinking=is_thinking)
+
+    def _before(self, call: str, turn: int) -> Iterator[FrontEvent]:
+        """Yield what is over when the text of a turn begins: its thinking, and calls of the turn before.
+
+        A call that a person refused, or that was one too many, has no record.
+        """
+        thinking = self._texts.get(f"{call}:{turn}:thinking")
+        if thinking is not None and not thinking.has_gap:
+            yield from _shown(f"{call}:{turn}:thinking", thinking.add("", is_end=True), is_thinking=True)
+        for each in self._calls_of.get(f"{call}:{turn - 1}", ()):
+            yield from self._result(call, each["id"], _NOT_MADE, is_error=True)
+
+    def _drop(self, key: str) -> Iterator[FrontEvent]:
+        text = self._texts.pop(key, None)
+        shown = text.shown if text is not None else self._have.texts.get(key, "")
+        if shown:
+            yield Dropped(key)
+        self._texts[key] = _Growing("")
+
+    def _step(self, step: Step) -> Iterator[FrontEvent]:
+        if step.seq > self.snapshot.seq:
+            self._log.feed(step)
+        said = said_in(step) if self._is_chat else self._begun_with(step)
+        if said is not None:
+            self._is_answered = False
+            if said.id not in self._have.texts:
+                yield said
+        facts, here = step.data, f"{step.path}#{step.visit}"
+        if isinstance(facts, Recorded):
+            yield from self._recorded(here, facts.key, facts.value)
+        yield from self._answered(here, step)
+        for key in getattr(facts, "refused", ()):
+            call, found, rest = key.rpartition("/turn|")
+            if found:
+                yield from self._drop(f"{here}:{call}:{rest.partition('|')[0]}")
+        if step.node:
+            yield from self._began(here)
+            if step.kind in _VISITED:
+                del self.visits[here]
+                yield Visited(here, is_over=True)
+        yield from self._entered()
+        if step.update and step.seq > self.stated:
+            yield State(self._state(self.snapshot))
+
+    def _answered(self, here: str, step: Step) -> Iterator[FrontEvent]:
+        """Yield the answer of a chat if no turn of a model has it, such as one that rules made."""
+        answers = [op[2] for op in step.update if op[0] == "set" and op[1] == ANSWER] if not step.frame else []
+        if self._is_chat and not self._is_answered and answers and answers[-1] is not None:
+            self._is_answered = True
+            text = hidden(as_text(opened(answers[-1])))
+            yield from _shown(f"{here}:answer", self._text(f"{here}:answer").whole(text), is_thinking=False)
+
+    def _entered(self) -> Iterator[FrontEvent]:
+        """Yield the visits that begin with a step: a watcher that joins late misses their live events."""
+        for frame in self.snapshot.frames.values() if self.snapshot.status == "running" else ():
+            if frame.at and frame.phase == READY:
+                yield from self._began(_visit_of(frame))
+
+    def _begun_with(self, step: Step) -> Said | None:
+        """Return the question that a run began with that is no chat, for a front end that has no messages."""
+        text = self.snapshot.root.values.get(QUESTION) if step.kind == "started" and not self._have.texts else None
+        return Said(f"{self._info.id}:question", hidden(text)) if isinstance(text, str) and text else None
+
+    def _recorded(self, here: str, place: str, record: object) -> Iterator[FrontEvent]:
+        """Yield what a recorded turn of a model has, as far as it was not shown, or the recorded result of a tool."""
+        around, _, rest = place.rpartition("/")
+        name, _, number = rest.partition("|")
+        call, number = f"{here}:{around}", number.partition("|")[0]
+        if not isinstance(record, dict) or not around:
+            return
+        if name == "turn":
+            key, text = f"{call}:{number}", hidden(str(record.get("text", "")))
+            if "feedback" in record:  # the answer of the turn before was sent back
+                yield from self._drop(f"{call}:{int(number) - 1}")
+            yield from self._before(call, int(number))
+            yield from _shown(key, self._text(key).whole(text), is_thinking=False)
+            self._texts[key] = _Growing(text)
+            self._is_answered = True
+            self._calls_of[key] = record.get("calls", ())
+            yield from self._calls(call, int(number), self._calls_of[key])
+        elif name.startswith("tool "):
+            turn, _, index = number.rpartition(".")
+            calls = self._calls_of.get(f"{call}:{turn}", ())
+            if index.isdecimal() and int(index) < len(calls):
+                text = str(record.get("text", ""))
+                yield from self._result(call, calls[int(index)]["id"], text, is_error=bool(record.get("error")))
+
+    def _text(self, key: str) -> _Growing:
+        """Return a text that grows, or begins to."""
+        return self._texts.setdefault(key, _Growing(self._have.texts.get(key, "")))
+
+    def _calls(self, call: str, turn: int, calls: Sequence[Mapping[str, Any]]) -> Iterator[FrontEvent]:
+        for each in calls:
+            key = f"{call}/{each['id']}"
+            if key not in self._called:
+                self._called.add(key)
+                yield Called(key, each["name"], hidden(each["arguments"]), f"{call}:{turn}")
+
+    def _result(self, call: str, key: str, text: str, *, is_error: bool) -> Iterator[FrontEvent]:
+        if f"{call}/{key}" not in self._returned:
+            self._returned.add(f"{call}/{key}")
+            yield Returned(f"{call}/{key}", hidden(text), is_error)
+
+    def _began(self, here: str) -> Iterator[FrontEvent]:
+        if here not in self.visits:
+            self.visits[here] = None
+            yield Visited(here, is_over=False)
+
+
+def _visit_of(frame: Frame) -> str:
+    return f"{path_of(frame.id, frame.at)}#{frame.visit}"
+
+
+def _shown(key: str, found: tuple[bool, str], *, is_thinking: bool) -> Iterator[FrontEvent]:
+    is_dropped, piece = found
+    if is_dropped:
+        yield Dropped(key)
+    if piece:
+        yield Text(key, piece, is_thinking)
+
+
+def _digest(identity: str) -> str:
+    """Return the digest under which a question about a call is recorded, as `RecordedWork.approved` makes it."""
+    return digest_of_call("ask", ([identity, None],), {})
+
+
+def waits_in(snapshot: Snapshot) -> Iterator[tuple[Frame, str, str, WaitRecord]]:
+    """Yield what a person can answer: the frame, the id, the name and the record."""
+    for frame in snapshot.frames.values():
+        for name, wait in frame.waits.items():
+            if wait_of(name, wait).answerable:
+                yield frame, wait.id, name, wait
+
+
+def said_in(step: Step) -> Said | None:
+    """Return the message of a chat that a step records; None if it records none."""
+    facts = step.data
+    if isinstance(facts, Message) and facts.topic == TURN and isinstance(facts.payload, dict):
+        given = facts.payload.get("given")
+        text = given.get(QUESTION) if isinstance(given, dict) else None
+        return Said(str(facts.payload.get("id", "")), hidden(text) if isinstance(text, str) else "")
+    return None
+
+
+__all__ = [
+    "NOTHING",
+    "Asked",
+    "Called",
+    "Dropped",
+    "Ended",
+    "Fold",
+    "FrontEvent",
+    "Have",
+    "Question",
+    "Returned",
+    "Said",
+    "Shown",
+    "State",
+    "Text",
+    "Visited",
+    "said_in",
+    "waits_in",
+]

@@ -1,0 +1,388 @@
+"""Runs that are talked to: what clients of chats and agents say is delivered once, and what the run replies.
+
+A message starts a run, is received by it, or answers its question. The run has replied once it rests: it is over, or
+waits for a person or a message. What was said between two rests is a turn.
+
+A turn is known by its place, the step of the run after which its message came, which is kept as a tag of the run:
+
+1. A client sends a message; it is delivered, and this process dies before it replies.
+2. The client sends the message again, to any process: it finds the tag. What was delivered at that place is not
+   delivered again; the reply is that of the same turn.
+
+The tag is written before the message is delivered: a process that dies in between delivers it in step 2.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+from pydantic_core import to_json, to_jsonable_python
+
+from graphengine.api.agent_runs import ANSWER
+from graphengine.api.chats import TURN
+from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import OVER, Recorded
+from graphengine.errors import AnsweredAlready, AsksNothing, GraphEngineError, InputError, UnknownRun
+from graphengine.history.load import load_snapshot, wait_of
+from graphengine.models.base import Message
+from graphengine.runner.answer_schema import in_words, whats_wrong
+from graphengine.runner.arguments import plan_of
+from graphengine.runner.result import RunFailed, result_of
+from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
+from graphengine.serve.service.app import cancelled
+from graphengine.serve.service.requests import RunStopped, ServiceFailed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    from graphengine.api.graph import Graph
+    from graphengine.engine.steps import Step
+    from graphengine.history.load import Wait
+    from graphengine.runner.run_events import Event
+    from graphengine.serve.service.app import Service
+    from graphengine.stores.base import RunInfo
+
+_TAGS: Final = ("turn:", "late:")
+_KEPT: Final = 20
+"""So many turns of a run can be sent again; the tags of earlier ones are removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn.
+
+    Attributes:
+        after: The step of the run after which the message came; 0 if it started the run.
+        run_id: The run.
+        is_late: Whether the message came too late to be used: the question was answered elsewhere.
+    """
+
+    after: int
+    run_id: str
+    is_late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextGraph:
+    """A graph that one text can start.
+
+    Attributes:
+        name: Its name.
+        graph: The graph.
+        field: The field that the text sets; None if a run begins without it, and waits for it.
+        memory: The field with an agent's messages, if there is one.
+        speakers: The nodes whose live text is the reply.
+    """
+
+    name: str
+    graph: Graph[Any]
+    field: str | None
+    memory: str | None
+    speakers: frozenset[str]
+
+
+def text_graphs(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, TextGraph]:
+    """Return the graphs that one text can start."""
+    found = {name: _text_graph(name, graph) for name, graph in graphs.items()}
+    return {name: graph for name, graph in found.items() if graph is not None}
+
+
+def _text_graph(name: str, graph: Graph[Any]) -> TextGraph | None:
+    plan = plan_of(graph)
+    fields = {each: kind.info for each, kind in plan.state.fields.items()}
+    required = [each for each, info in fields.items() if info.is_required()]
+    try:
+        plan.state.initial(dict.fromkeys(required, "a text"), name)
+    except InputError:
+        return None
+    if len(required) > 1:
+        return None
+    memory = next((each for each, info in fields.items() if info.annotation == list[Message]), None)
+    path = plan.result.path if plan.result is not None else None
+    speakers = set(plan.nodes) if plan.result is None else set[str]()
+    if path is not None and str in (kind := fields[path.root].annotation, *get_args(kind)):
+        speakers = {each for each, node in plan.nodes.items() if path.root in node.writer.fields}
+    return TextGraph(name, graph, next(iter(required), None), memory, frozenset(speakers))
+
+
+class Turns:
+    """The turns of the runs of a service.
+
+    Args:
+        service: What starts, follows and answers runs.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._runner = service.runner
+
+    async def begin(
+        self,
+        graph: Graph[Any],
+        state: Mapping[str, Any],
+        turn: Turn,
+        key: str,
+        message: object = None,
+        **place: Any,  # noqa: ANN401 - options of `Runner.start`
+    ) -> Turn:
+        """Start a run, unless it exists; if it first waits for a message, deliver one. Return its first turn.
+
+        Args:
+            graph: The graph.
+            state: The initial state.
+            turn: The id of the run.
+            key: The key of the turn.
+            message: What a run receives that begins without it; None if the state has it.
+            place: Options of `Runner.start`.
+        """
+        tags = [*place.pop("tags", ()), *([_tag(turn, key)] if message is None else [])]
+        await self._service.begin(graph, state, turn.run_id, tags=tags, **place)
+        if message is None:
+            return turn
+        found, rest = await self.find(await self._service.info_of(turn.run_id), key)
+        if rest is None:
+            await self.deliver(found, message, key)
+            return found
+        if any(wait.kind == "receive" for wait in waits(rest).values()):
+            turn = found  # else the run asks first: that is the reply
+        await self.say(turn, message, key)
+        return turn
+
+    async def find(self, info: RunInfo, key: str, *, is_known: bool = True) -> tuple[Turn, Snapshot | None]:
+        """Return the turn of a key, if it is known; else the next turn, and the run, once it rests.
+
+        1. Two processes get the same message. One of them notes the turn, delivers it, and the run rests again.
+        2. The other one looked before that, and now finds the run at rest. So it looks again for turns: whatever is
+           noted from here on is at the same place.
+        """
+        while True:
+            known = next((turn for turn, other in turns(info) if other == key and is_known), None)
+            if known is not None:
+                return known, None
+            found = await self._next(info)
+            seen, info = info, await self._service.info_of(info.id)
+            if turns(seen) == turns(info):
+                return found
+
+    async def _next(self, info: RunInfo) -> tuple[Turn, Snapshot]:
+        newest = newest_turn(info)
+        rest = await self.rested(Turn(-1, info.id))
+        own = 0
+        if newest.after and not newest.is_late:
+            before = await load_snapshot(self._runner.store, info.id, newest.after)
+            own = int(any(wait.answerable for wait in waits(before).values()))
+        steps = await self._runner.history(info.id, after=newest.after)
+        answers = sum(getattr(step.data, "by", "") == "answer" for step in steps)
+        return Turn(rest.seq, info.id, is_late=answers > own), rest
+
+    async def say(self, turn: Turn, message: object, key: str) -> None:
+        """Deliver a message in a new turn. Raises: InputError: It does not fit."""
+        await self._note(turn, key)
+        await self.deliver(turn, message, key)
+
+    async def _note(self, turn: Turn, key: str) -> None:
+        """Tag a run with a turn, and remove the tags of its oldest turns."""
+        tags = [tag for tag in (await self._service.info_of(turn.run_id)).tags if tag.startswith(_TAGS)]
+        old = sorted(tags, key=lambda tag: int(tag.split(":")[1]))[: max(len(tags) + 1 - _KEPT, 0)]
+        await self._runner.store.tag(turn.run_id, [_tag(turn, key)], old)
+
+    async def deliver(self, turn: Turn, message: object, key: str) -> None:
+        """Answer the question that was open at the place of a turn, or send the message, unless that was done.
+
+        Raises:
+            InputError: It does not fit.
+        """
+        if not turn.after or turn.is_late:
+            return
+        run_id, store = turn.run_id, self._runner.store
+        info = await self._service.info_of(run_id)
+        found = waits(await load_snapshot(store, run_id, turn.after))
+        for wait_id, wait in found.items():
+            if wait.answerable:
+                if wait_id in waits(await load_snapshot(store, run_id, None)):
+                    with suppress(AnsweredAlready, AsksNothing):
+                        await self._runner.answer(run_id, message, question=wait.name)
+                return
+        for wait in found.values():
+            payload = _payload(wait, self._service.graphs[info.graph], message, key)
+            if payload is not None:
+                if info.status not in OVER:
+                    await self._runner.send(run_id, wait.topic or "", payload, idempotency_key=f"{turn.after}:{key}")
+                return
+        asked = ", ".join(wait.question for wait in found.values())
+        raise InputError(
+            f"run {run_id} waits for {asked}, and this is none", where="message", repair="send it over HTTP"
+        )
+
+    async def rest(self, turn: Turn) -> Snapshot | None:
+        """Return a run as it was once it had replied to a turn; None if it is at work.
+
+        The place of a later turn is where it rested.
+        """
+        store = self._runner.store
+        if turn.is_late:
+            return await load_snapshot(store, turn.run_id, turn.after)
+        info = await self._service.info_of(turn.run_id)
+        places = [each.after for each, _ in turns(info)]
+        if turn.after >= 0 and turn.after not in places:
+            text, repair = "this turn is not known", f"the last {_KEPT} of a run are: read the run itself"
+            raise UnknownRun(text, where=f"run {turn.run_id}", repair=repair)
+        later = [place for place in places if place > turn.after >= 0]
+        if later:
+            return await load_snapshot(store, turn.run_id, min(later))
+        if info.status not in (*OVER, "waiting") or info.seq <= turn.after:
+            return None
+        snapshot = await load_snapshot(store, turn.run_id, None)
+        is_resting = snapshot.status in OVER or (waits(snapshot) and not await store.inbox([turn.run_id]))
+        return snapshot if is_resting else None  # else a process takes what it got soon
+
+    async def watched(self, turn: Turn) -> AsyncGenerator[Event | Snapshot, None]:
+        """Yield what happens in a turn, and at last the run when it rests.
+
+        Raises:
+            ServiceFailed: The service stops.
+        """
+        events = self._events(turn)
+        stopped, following = asyncio.create_task(self._service.stopped()), asyncio.create_task(_next(events))
+        try:
+            while True:
+                await asyncio.wait((following, stopped), return_when=asyncio.FIRST_COMPLETED)
+                if not following.done():
+                    repair = "send the same request again"
+                    raise ServiceFailed("the service stops", where=f"run {turn.run_id}", repair=repair)
+                event = following.result()
+                if event is None:
+                    return
+                following = asyncio.create_task(_next(events))
+                yield event
+        finally:
+            await cancelled(following, stopped)
+            await events.aclose()
+
+    async def _events(self, turn: Turn) -> AsyncGenerator[Event | Snapshot, None]:
+        seen = max(turn.after, 0)
+        graph = self._service.graphs[(await self._service.info_of(turn.run_id)).graph]
+        while True:
+            events = self._runner.watch(turn.run_id, graph, after=seen)
+            async with aclosing(events):
+                rest = await self.rest(turn)
+                while rest is None and (event := await anext(events, None)) is not None:
+                    yield event
+                    if isinstance(event, StepRecorded):
+                        seen = event.seq
+                    ends = isinstance(event, RunEnded)
+                    if ends or (isinstance(event, StatusChanged) and event.status == "waiting"):
+                        rest = await self.rest(turn)
+            if rest is not None:
+                yield rest
+                return
+
+    async def rested(self, turn: Turn) -> Snapshot:
+        """Return a run once it rests. Raises: ServiceFailed: The service stops."""
+        async with aclosing(self.watched(turn)) as events:
+            async for event in events:
+                if isinstance(event, Snapshot):
+                    return event
+        raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another one")
+
+    async def steps(self, turn: Turn, end: Snapshot) -> Sequence[Step]:
+        """Return the steps of a turn."""
+        return await self._runner.history(turn.run_id, after=turn.after, limit=end.seq - turn.after)
+
+
+async def _next(events: AsyncGenerator[Event | Snapshot, None]) -> Event | Snapshot | None:
+    return await anext(events, None)
+
+
+def turns(info: RunInfo) -> Sequence[tuple[Turn, str]]:
+    """Return the turns of a run that its tags have, with their keys."""
+    found = [tag.split(":") for tag in info.tags if tag.startswith(_TAGS)]
+    return [(Turn(int(after), info.id, word == "late"), key) for word, after, key in found]
+
+
+def newest_turn(info: RunInfo) -> Turn:
+    """Return the newest turn of a run."""
+    found = (turn for turn, _ in turns(info))
+    return max(found, key=lambda turn: (turn.after, not turn.is_late), default=Turn(0, info.id))
+
+
+def _tag(turn: Turn, key: str) -> str:
+    return f"{_TAGS[turn.is_late]}{turn.after}:{key}"
+
+
+def digest(given: object) -> str:
+    """Return a short digest of a JSON value, as a part of a tag or an id."""
+    return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:20]
+
+
+def waits(snapshot: Snapshot) -> Mapping[str, Wait]:
+    """Return what a run waits for of people and clients, by id."""
+    every = [(wait.id, wait_of(name, wait)) for f in snapshot.frames.values() for name, wait in f.waits.items()]
+    return {key: wait for key, wait in every if wait.answerable or wait.kind == "receive"}
+
+
+def _payload(wait: Wait, graph: Graph[Any], message: object, key: str) -> object:
+    """Return what was said as the message that a run waits for; None if it cannot be one."""
+    if wait.topic == TURN:  # of a conversation with an agent
+        fields = plan_of(graph).state.fields
+        names = [
+            each for each in fields if each not in (TURN, ANSWER) and fields[each].info.annotation != list[Message]
+        ]
+        return {"id": key, "given": {names[0]: message}} if len(names) == 1 else None
+    return None if wait.schema is not None and whats_wrong(wait.schema, message) else message
+
+
+def asked(wait: Wait) -> str:
+    """Return a question, and what can be answered if that is not any text."""
+    schema = wait.schema or {}
+    how = "" if schema.get("type") == "string" and schema.keys() <= {"type", "title"} else f" ({in_words(schema)})"
+    return f"{wait.question or wait.name}{how}"
+
+
+def output(graph: Graph[Any], end: Snapshot, steps: Sequence[Step]) -> Any:  # noqa: ANN401 - JSON
+    """Return the result of a graph; without one the last text of an agent, else the state."""
+    plan = plan_of(graph)
+    result = result_of(plan, end)
+    value = result.output
+    if plan.result is None:
+        value = {name: record for name, record in result.values.items() if name not in plan.state.secrets}
+        said = [step.data.value for step in steps if isinstance(step.data, Recorded) and step.data.name == "turn"]
+        value = next((turn["text"] for turn in reversed(said) if isinstance(turn, dict) and turn.get("text")), value)
+    return to_jsonable_python(value, by_alias=False, fallback=str)
+
+
+def as_text(value: object) -> str:
+    """Return a JSON value as the text of a reply."""
+    return value if isinstance(value, str) else "" if value is None else to_json(value).decode()
+
+
+def failure_of(graph: Graph[Any], end: Snapshot) -> GraphEngineError | None:
+    """Return the error of a run that failed or was stopped; None for others."""
+    if end.status not in ("failed", "stopped"):
+        return None
+    result = result_of(plan_of(graph), end)
+    if result.status == "failed":
+        return RunFailed(result)
+    why, repair = result.ending.why if result.ending is not None else "", f"graphengine resume {result.run_id}"
+    return RunStopped(f"run {result.run_id} was stopped: {why}", where=f"run {result.run_id}", repair=repair)
+
+
+__all__ = [
+    "TextGraph",
+    "Turn",
+    "Turns",
+    "as_text",
+    "asked",
+    "digest",
+    "failure_of",
+    "newest_turn",
+    "output",
+    "text_graphs",
+    "turns",
+    "waits",
+]

@@ -1,0 +1,227 @@
+"""What a recorded run already knows: results of calls, answers of people, and where a change would first matter."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from msgspec import UNSET, UnsetType
+from pydantic_core import to_json
+from typing_extensions import override
+
+from graphengine.agents.model_routing import replacing
+from graphengine.agents.records import call_text
+from graphengine.engine.steps import AttemptEnded, Recorded, Waiting, without_items
+from graphengine.errors import EffectRefused, GraphEngineError
+from graphengine.graph.effect import KnowsResults
+from graphengine.models.names import as_model
+from graphengine.records.replay.replay import replay
+from graphengine.runner.scope import CURRENT, AttemptFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphengine.agents import Agent
+    from graphengine.api.graph import Graph
+    from graphengine.engine.graph_spec import GraphSpec
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.steps import Step
+    from graphengine.models.base import Model
+    from graphengine.state.json_values import JsonValue
+
+Tools: TypeAlias = Literal["recorded", "live", "refuse"]
+"""Where results of tools and recorded calls come from: the log if it has the call, else the call; always the call; or
+only the log."""
+_TOOL: Final = "tool "
+_OFFLINE: Final = ("rules", "placeholder")
+"""Models that record no turns."""
+
+
+class Answered:
+    """The results and the answers of one recorded run, each given again in the order in which it was recorded.
+
+    Args:
+        steps: The run's steps.
+        after: The step from which on they are given again; results before it only where there is none after it.
+    """
+
+    def __init__(self, steps: Sequence[Step], after: int = 0) -> None:
+        self._results: defaultdict[str, deque[JsonValue]] = defaultdict(deque)
+        self._earlier: dict[str, JsonValue] = {}
+        self._answers: defaultdict[tuple[str, str], deque[JsonValue]] = defaultdict(deque)
+        asked: dict[tuple[str, str], str] = {}
+        arguments: dict[tuple[str, str], str] = {}
+        for step in steps:
+            facts = step.data
+            if isinstance(facts, Recorded):
+                self._add(step, facts, arguments, is_earlier=step.seq <= after)
+            elif isinstance(facts, Waiting):
+                asked |= {(step.frame, name): wait.question for name, wait in facts.waits.items()}
+            answer, wait = getattr(facts, "answer", None), getattr(facts, "wait", "")
+            value = getattr(answer, "value", UNSET)
+            if value is not UNSET and step.seq > after:
+                self._answers[wait, asked.pop((step.frame, wait), "")].append(value)
+
+    def _add(self, step: Step, facts: Recorded, arguments: dict[tuple[str, str], str], *, is_earlier: bool) -> None:
+        """Add a result; those of an agent's tools have their arguments in the turn that called them."""
+        around, _, place = facts.key.rpartition("/")
+        kind, _, number = place.partition("|")
+        turn = f"{step.frame}{step.visit}{around}"
+        value: Any = facts.value
+        if facts.by is not None:
+            for index, call in enumerate(value.get("calls", ())):
+                arguments[turn, f"{number.partition('|')[0]}.{index}"] = call_text(call["name"], call["arguments"])
+            return
+        is_tool = kind.startswith(_TOOL)
+        called = arguments.get((turn, number.rpartition("|")[0])) if is_tool else facts.key.rpartition("|")[0]
+        if called is None or (around and not is_tool):
+            return  # it was recorded inside a call, whose own result has it
+        if is_earlier:
+            self._earlier[called] = facts.value
+        else:
+            self._results[called].append(facts.value)
+
+    def result(self, call: str) -> JsonValue | UnsetType:
+        """Return the next recorded result of a call; the last one again if there is no next."""
+        found = _next(self._results, call)
+        return self._earlier.get(call, UNSET) if found is UNSET else found
+
+    def skip(self, used: Answered) -> None:
+        """Leave out what was given before, as the log of the run that got it shows."""
+        for call, results in used._results.items():
+            for _ in results:
+                _next(self._results, call)
+
+    def answer(self, wait: str, question: str) -> JsonValue | UnsetType:
+        """Return the next recorded answer to a question, by the name of its wait."""
+        return _next(self._answers, (wait, question))
+
+
+def _next(found: Mapping[Any, deque[JsonValue]], key: object) -> JsonValue | UnsetType:
+    kept = found.get(key)
+    if not kept:
+        return UNSET
+    return kept.popleft() if len(kept) > 1 else kept[0]
+
+
+class FromLogs(KnowsResults):
+    """The effects of a Runner whose runs repeat parts of recorded ones: no effect acts.
+
+    Args:
+        tools: Where results come from.
+
+    Attributes:
+        runs: What is known, by the id of the run that repeats it.
+    """
+
+    def __init__(self, tools: Tools) -> None:
+        super().__init__()
+        self._tools = tools
+        self.runs: dict[str, Answered] = {}
+
+    @override
+    def known(self, call: str) -> JsonValue | UnsetType:
+        """Return what the log of the repeated run has for a call.
+
+        Raises:
+            EffectRefused: The log does not have it, and only it may answer.
+        """
+        here = CURRENT.get()
+        log = self.runs.get(here.services.run_id) if isinstance(here, AttemptFacts) else None
+        if log is None or self._tools == "live":
+            return UNSET
+        found = log.result(call)
+        if found is UNSET and self._tools == "refuse":
+            raise EffectRefused(
+                f"the log has no call {call}", where="what if", repair="let calls be made: --tools recorded, or live"
+            )
+        return found
+
+
+# --- where a change matters ---
+
+
+def first_matter(
+    graph: Graph[Any],
+    steps: Sequence[Step],
+    spec: GraphSpec | None,
+    models: Mapping[str, Model | str],
+    instructed: Mapping[str, str],
+) -> int | None:
+    """Return the first step of a run that a change can have made different; None if none can.
+
+    Args:
+        graph: Today's graph.
+        steps: The run's steps.
+        spec: The recorded spec of its graph.
+        models: The models of today's Runner, by an agent's name or path.
+        instructed: Other instructions, by an agent's name or path.
+    """
+    plan = graph.compile()
+    agents = dict(_agents(plan))
+    changed = set() if spec is None else set(_changed(spec, plan.graph_spec))
+    difference = replay(graph, steps).first
+    asked: set[tuple[str, int]] = set()
+    for step in steps:
+        if difference is not None and step.seq >= difference.seq:
+            return difference.seq
+        place, facts = without_items(step.path), step.data
+        by = facts.by if isinstance(facts, Recorded) else None
+        here = agents.get(place)
+        agent = by["agent"] if by is not None else here.name if here is not None else ""
+        if place in changed or (agent and replacing(instructed, plan.graph, place, agent) is not None):
+            return step.seq
+        answered = by["model"] if by is not None else ""
+        if answered:
+            asked.add((step.path, step.visit))
+        elif not isinstance(facts, AttemptEnded) or (step.path, step.visit) in asked:
+            continue
+        own = here.model if here is not None and here.name == agent else None
+        model = _name_of(replacing(models, plan.graph, place, agent) or own) if agent else ""
+        if model and (answered not in model if answered else model not in _OFFLINE):
+            return step.seq
+    return None
+
+
+def _name_of(model: Model | str | None) -> str:
+    """Return the name of a model; "" for none, and for one that does not exist."""
+    with suppress(GraphEngineError):
+        return "" if model is None else as_model(model).name
+    return ""
+
+
+def first_of_visit(steps: Sequence[Step], node: str, visit: int) -> int | None:
+    """Return the first step of a visit; None if the run has no such visit."""
+    return next((step.seq for step in steps if step.path == node and step.visit == visit), None)
+
+
+def _agents(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Agent[Any, Any]]]:
+    """Yield the path and the agent of each node that is one."""
+    for name, node in plan.nodes.items():
+        for call in node.calls:
+            agent = getattr(call.body, "agent", None)
+            if call.graph is not None:
+                yield from _agents(call.graph, f"{below}{name}/")
+            elif agent is not None:
+                yield f"{below}{name}", agent
+
+
+def _changed(old: GraphSpec, new: GraphSpec, below: str = "") -> Iterator[str]:
+    """Yield the paths of recorded nodes that are not as they were."""
+    today = {node["name"]: node for node in new.get("nodes", ())}
+    for node in old.get("nodes", ()):
+        other = today.get(node["name"])
+        inner = node.get("graphs", {})
+        if other is None or _alone(node) != _alone(other):
+            yield f"{below}{node['name']}"
+        for choice, graph in inner.items():
+            if other is not None and choice in other.get("graphs", {}):
+                yield from _changed(graph, other["graphs"][choice], f"{below}{node['name']}/")
+
+
+def _alone(node: Mapping[str, Any]) -> bytes:
+    return to_json({name: value for name, value in sorted(node.items()) if name != "graphs"})
+
+
+__all__ = ["Answered", "FromLogs", "Tools", "first_matter", "first_of_visit"]

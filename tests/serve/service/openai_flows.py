@@ -1,0 +1,134 @@
+"""The graphs that clients of OpenAI's API talk to in these tests."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from graphengine import END, START, Agent, Context, Graph, Limits, ScriptedModel, ask, value
+from graphengine.models import Request, Response, ToolCall, calls
+
+CALLS = Path(os.environ.get("CALLS", os.devnull))
+
+
+def weather(city: str) -> str:
+    """Return the weather of a city."""
+    with CALLS.open("a") as file:
+        file.write("w")
+    return f"wind in {city}"
+
+
+def answered(request: Request) -> object:
+    """Answer like a model that sees the whole conversation."""
+    last = request.messages[-1]
+    if "weather" in last.text and last.role == "user":
+        return calls(("weather", {"city": "Kiel"}))
+    users = sum(message.role == "user" for message in request.messages)
+    return f"{users}: {last.text.removeprefix('<question>').removesuffix('</question>')}"
+
+
+assistant = Graph.chat(Agent("assistant", model=ScriptedModel(answered), tools=[weather]))
+
+
+async def until(file: str) -> str:
+    """Wait for a file."""
+    while not Path(file).exists():  # noqa: ASYNC110 - a test makes it
+        await asyncio.sleep(0.01)
+    return "It is there."
+
+
+def speaking(request: Request) -> object:
+    """Say something, call a tool, and say what it returned."""
+    last = request.messages[-1]
+    if last.role == "tool":
+        return last.text
+    file = last.text.removeprefix("<question>").removesuffix("</question>")
+    call = ToolCall(id="c", name="until", arguments=json.dumps({"file": file}))
+    return Response("I will wait.", (call,), "tools", input_tokens=7, cache_read_tokens=2, output_tokens=3)
+
+
+live = Graph.of(Agent("live", model=ScriptedModel(speaking), tools=[until]))
+
+
+class Post(BaseModel):
+    """Publish a post, once a person agrees."""
+
+    title: str
+    text: str = ""
+    approved: bool = False
+
+
+async def write(title: str, ctx: Context) -> str:
+    """Write once."""
+
+    def once() -> str:
+        with CALLS.open("a") as file:
+            file.write("x")
+        return f"All about {title}"
+
+    return await ctx.call(once, key="write")
+
+
+posts = Graph("posts", Post, result="text")
+posts.add_node("write", write, writes="text")
+posts.add_node("approve", ask("Publish {title}?", bool), writes="approved")
+posts.add_path(START, "write", "approve", END)
+
+
+class Slow(BaseModel):
+    file: str
+    done: int = 0
+
+
+async def wait(file: str) -> int:
+    """Wait for a file."""
+    Path(f"{file}.began").touch()
+    while not Path(file).exists():  # noqa: ASYNC110 - a test makes it
+        await asyncio.sleep(0.01)
+    return 1
+
+
+slow = Graph("slow", Slow, result="done")
+slow.add_node("wait", wait, writes="done")
+slow.add_path(START, "wait", END)
+
+
+async def fails(file: str) -> int:
+    """Fail."""
+    raise ValueError(f"no {file}")
+
+
+broken = Graph("broken", Slow)
+broken.add_node("fails", fails, writes="done")
+broken.add_path(START, "fails", END)
+
+
+class Two(BaseModel):
+    left: str
+    right: str
+
+
+two = Graph("two", Two)
+two.add_node("join", lambda left, right: {"left": right, "right": left}, thread=False)
+two.add_path(START, "join", END)
+
+
+class Talk(BaseModel):
+    said: str = ""
+    heard: int = 0
+
+
+async def listen(ctx: Context) -> str:
+    """Receive a text."""
+    return await ctx.receive("said", str)
+
+
+own = Graph("own", Talk, limits=Limits(visits=None), result="heard")
+own.add_node("listen", listen, writes="said")
+own.add_node("count", lambda heard: heard + 1, writes="heard", thread=False)
+own.add_edge(START, "listen")
+own.add_edge("listen", END, when=value("said") == "bye")
+own.add_edge("listen", "count")
+own.add_edge("count", "listen")

@@ -1,0 +1,358 @@
+import http.client
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from click.testing import CliRunner
+
+from graphengine import SyncRunner
+from graphengine.cli.main import main
+from tests.serve.service.client import TOKEN, Service
+
+ROOT = Path(__file__).resolve().parents[3]
+FLOWS = str(ROOT / "tests" / "serve" / "service" / "openai_flows.py")
+ADA = {"X-Conversation-Id": "ada"}
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """A database of each kind."""
+    return request.getfixturevalue("postgres") if request.param == "postgres" else tmp_path / "runs.db"
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Start a server; it is killed at the end."""
+    found: list[Service] = []
+
+    def start(database: Any, *words: str, graphs: str = FLOWS) -> Service:
+        found.append(Service(database, "--openai", *words, graphs=graphs, CALLS=str(tmp_path / "calls")))
+        return found[-1]
+
+    yield start
+    for each in found:
+        each.process.kill()
+        each.process.communicate()
+
+
+def client_of(service: Service, retries: int = 0) -> openai.OpenAI:
+    """Return the official client of a server."""
+    return openai.OpenAI(base_url=service.opened["doors"]["openai"], api_key=TOKEN, max_retries=retries)
+
+
+def user(text: str) -> Any:
+    """Return a message of a user."""
+    return {"role": "user", "content": text}
+
+
+def said(client: openai.OpenAI, *texts: str, model: str = "assistant-chat", **more: Any) -> str:
+    """Send a thread, in which the replies do not count; return the reply."""
+    more = {"extra_headers": ADA, **more}
+    done = client.chat.completions.create(model=model, messages=list(map(user, texts)), **more)
+    return str(done.choices[0].message.content)
+
+
+def raw(service: Service, body: object, **headers: str) -> list[str]:
+    """Send a chat completion as Open WebUI does; return the data of its events."""
+    connection = http.client.HTTPConnection(service.host, timeout=60)
+    given = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **headers}
+    connection.request("POST", "/v1/chat/completions", json.dumps(body), given)
+    text = connection.getresponse().read().decode()
+    connection.close()
+    return [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")] or [text]
+
+
+def test_a_conversation_is_one_run(serve: Callable[..., Service], database: Any) -> None:
+    """Each message of a thread is a turn of it; a thread that is sent again is the same turn; the agent remembers."""
+    service = serve(database)
+    client = client_of(service)
+    assert [model.id for model in client.models.list()] == ["assistant-chat", "live", "posts", "slow", "broken", "own"]
+    assert said(client, "Hi") == "1: Hi"
+    assert said(client, "Hi", "There") == said(client, "Hi", "There") == "2: There"
+    assert said(client, "Hi", "There", "There") == "3: There"
+    assert said(client, "Hello", extra_headers={"X-Conversation-Id": "bob"}) == "1: Hello"
+    runs = service.call("GET", "/runs")[1]["runs"]
+    assert {run["run_id"] for run in runs} == {"assistant-chat@ada", "assistant-chat@bob"}
+    assert said(client, "a", model="own") == "1"
+    assert said(client, "a", "b", model="own") == "2"
+
+
+def test_a_stream_has_the_pieces_and_the_usage(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """The pieces are the reply, and the last chunk has the usage that was asked for."""
+    client = client_of(serve(tmp_path / "runs.db"))
+    more: Any = {"stream": True, "stream_options": {"include_usage": True}, "extra_headers": ADA}
+    for _ in range(2):  # live, then from the record
+        chunks = list(client.chat.completions.create(model="assistant-chat", messages=[user("weather?")], **more))
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        assert text == "1: wind in Kiel"
+        assert [chunk.choices[0].finish_reason for chunk in chunks[:-1]][-1] == "stop"
+        assert chunks[-1].usage is not None
+        assert (chunks[-1].choices, chunks[-1].usage.total_tokens) == ([], 0)
+    assert (tmp_path / "calls").read_text() == "w"
+
+
+def test_responses_continue_each_other(serve: Callable[..., Service], database: Any) -> None:
+    """A response names the one before it; its stream has its text and the tool calls that the run made."""
+    client = client_of(serve(database))
+    first = client.responses.create(model="assistant-chat", input="Hi")
+    assert (first.output_text, first.status) == ("1: Hi", "completed")
+    given: Any = {"model": "assistant-chat", "input": [user("weather?")], "previous_response_id": first.id}
+    with client.responses.stream(**given) as stream:
+        events = list(stream)
+        second = stream.get_final_response()
+    assert second.output_text == "2: wind in Kiel"
+    pieces: Any = [event for event in events if event.type == "response.output_text.delta"]
+    assert "".join(piece.delta for piece in pieces) == second.output_text
+    (call,) = [item for item in second.output if item.type == "mcp_call"]
+    assert (call.name, call.arguments, call.output) == ("weather", '{"city": "Kiel"}', "wind in Kiel")
+    assert client.responses.create(**given).id == second.id  # sent again
+    assert client.responses.retrieve(second.id).output_text == second.output_text
+    with pytest.raises(openai.BadRequestError, match="the conversation went on"):
+        client.responses.create(model="assistant-chat", input="Other", previous_response_id=first.id)
+    words: Any = {"model": "own", "input": "next", "conversation": "c"}
+    assert [client.responses.create(**words).output_text for _ in range(2)] == ["1", "2"]  # said twice
+    once = {"Idempotency-Key": "k"}
+    assert [client.responses.create(**words, extra_headers=once).output_text for _ in range(2)] == ["3", "3"]
+
+
+def test_a_question_is_answered_by_the_next_message(
+    serve: Callable[..., Service], database: Any, tmp_path: Path
+) -> None:
+    """A run waits, and its server dies; the next message, to the next server, answers it; then another run begins."""
+    service = serve(database)
+    assert said(client_of(service), "Tides", model="posts") == "Publish Tides? (yes or no)"
+    service.end(signal.SIGKILL)
+    service = serve(database)
+    client = client_of(service)
+    with pytest.raises(openai.BadRequestError, match="yes or no"):
+        said(client, "Tides", "perhaps", model="posts")
+    assert said(client, "Tides", "perhaps", "yes", model="posts") == "All about Tides"
+    assert said(client, "Tides", "perhaps", "yes", model="posts") == "All about Tides"
+    assert said(client, "Tides", "perhaps", "yes", "Moon", model="posts") == "Publish Moon? (yes or no)"
+    assert len(service.call("GET", "/runs")[1]["runs"]) == 2
+    assert (tmp_path / "calls").read_text() == "xx"
+
+
+def test_an_answer_from_elsewhere_is_not_given_twice(serve: Callable[..., Service], database: Any) -> None:
+    """Days later another process answers and ends the run: the message of the client is not taken for a new start."""
+    client = client_of(serve(database))
+    said(client, "Tides", model="posts")
+    with SyncRunner(database) as runner:
+        runner.answer("posts@ada", value=True)
+    for _ in range(2):
+        text = said(client, "Tides", "yes", model="posts")
+        assert text == "This was answered elsewhere meanwhile, so your message was not used.\n\nAll about Tides"
+    assert said(client, "Tides", "yes", "Moon", model="posts") == "Publish Moon? (yes or no)"
+
+
+def begun(file: Path) -> None:
+    """Wait until a node has made a file."""
+    until = time.monotonic() + 30
+    while not Path(f"{file}.began").exists():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_server_is_killed_in_the_middle(
+    serve: Callable[..., Service], database: Any, tmp_path: Path, *, is_stream: bool
+) -> None:
+    """The client's own retry finds the same run on the next server, also without a key; nothing is done twice."""
+    file = tmp_path / "go"
+    service = serve(database)
+    port = service.host.rpartition(":")[2]
+    found: list[str] = []
+
+    def ask() -> None:
+        create: Any = client_of(service, retries=8).chat.completions.create
+        given: Any = {"model": "slow", "messages": [user(str(file))]}
+        if not is_stream:
+            found.append(create(**given).choices[0].message.content)
+            return
+        for _ in range(8):  # a client that has lost its stream sends the thread again
+            try:
+                chunks = list(create(**given, stream=True, extra_headers=ADA))
+                found.append("".join(chunk.choices[0].delta.content or "" for chunk in chunks))
+            except openai.APIError:
+                continue
+            except Exception as error:  # noqa: BLE001 - of the connection
+                assert "httpx" in type(error).__module__ or "httpcore" in type(error).__module__  # noqa: PT017
+                continue
+            return
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    begun(file)
+    service.process.kill()
+    service.process.communicate()
+    serve(database, "--port", port)
+    file.touch()
+    asking.join(60)
+    assert found == ["1"]
+    with SyncRunner(database) as runner:
+        assert len(runner.runs()) == 1
+
+
+def test_two_servers_are_one(serve: Callable[..., Service], database: Any, tmp_path: Path) -> None:
+    """Each message may go to another server, and what is sent to both is done once."""
+    clients = [client_of(serve(database)) for _ in range(2)]
+    asking = [threading.Thread(target=said, args=(each, "weather?")) for each in clients]
+    for each in asking:
+        each.start()
+    for each in asking:
+        each.join(60)
+    assert said(clients[1], "weather?", "Hi") == said(clients[0], "weather?", "Hi") == "2: Hi"
+    assert (tmp_path / "calls").read_text() == "w"
+
+
+def test_the_shapes_of_open_webui(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """It sends the id of the chat in a header, parts of messages, and tasks: a task does not reach the run."""
+    service = serve(tmp_path / "runs.db")
+    chat = {"X-OpenWebUI-Chat-Id": "7d5e", "X-OpenWebUI-User-Id": "u", "X-OpenWebUI-User-Role": "user"}
+    system = {"role": "system", "content": "Be brief."}
+    body = {
+        "model": "posts",
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "temperature": 0.7,
+        "messages": [system, {"role": "user", "content": [{"type": "text", "text": "Tides"}]}],
+    }
+    chunks = raw(service, body, **chat)
+    assert chunks[-1] == "[DONE]"
+    assert json.loads(chunks[1])["choices"][0]["delta"]["content"] == "Publish Tides? (yes or no)"
+    task = "### Task:\nGenerate a concise, 3-5 word title with an emoji summarizing the chat history."
+    (refused,) = raw(service, {"model": "posts", "stream": False, "messages": [user(task)]}, **chat)
+    assert "task model" in json.loads(refused)["error"]["message"]
+    thread = [system, user("Tides"), {"role": "assistant", "content": "Publish Tides? (yes or no)"}, user("yes")]
+    chunks = raw(service, {**body, "messages": thread}, **chat)
+    assert json.loads(chunks[1])["choices"][0]["delta"]["content"] == "All about Tides"
+    assert [run["run_id"] for run in service.call("GET", "/runs")[1]["runs"]] == ["posts@7d5e"]
+
+
+def test_a_thread_without_a_key_is_a_run_of_its_own(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """It begins with the messages of the thread, and is not left waiting; a question says how to answer it."""
+    service = serve(tmp_path / "runs.db")
+    client = client_of(service)
+    thread = [user("Hi"), {"role": "assistant", "content": "1: Hi"}, user("There")]
+    done = client.chat.completions.create(model="assistant-chat", messages=thread)
+    assert done.choices[0].message.content == "2: There"
+    (run,) = service.call("GET", "/runs")[1]["runs"]
+    assert run["status"] == "stopped"
+    assert "graphengine answer posts@" in said(client, "Tides", model="posts", extra_headers={})
+
+
+def test_background_responses_are_followed_and_cancelled(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """A response can be read while its run is at work, and stop it."""
+    client = client_of(serve(tmp_path / "runs.db"))
+    file = tmp_path / "go"
+    found = client.responses.create(model="slow", input=str(file), background=True)
+    begun(file)
+    assert client.responses.retrieve(found.id).status == "in_progress"
+    assert client.responses.cancel(found.id).status == "cancelled"
+    assert client.responses.retrieve(found.id).status == "cancelled"
+
+
+def test_bad_input_is_one_error(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """In the shape of the API; the official client retries neither a failed run nor bad input."""
+    service = serve(tmp_path / "runs.db")
+    client = client_of(service, retries=2)
+    with pytest.raises(openai.NotFoundError, match="one text cannot start it"):
+        said(client, "a", model="two")
+    with pytest.raises(openai.NotFoundError, match="known: assistant-chat"):
+        said(client, "a", model="nothing")
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model="own", messages="text")  # type: ignore[arg-type]
+    assert caught.value.body == {
+        "message": "Expected `array`, got `str` - at `$.messages`; send what the API of OpenAI has there",
+        "type": "invalid_request_error",
+        "param": "body",
+        "code": "invalid_input",
+    }
+    picture: Any = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}
+    with pytest.raises(openai.BadRequestError, match="only text"):
+        client.chat.completions.create(model="own", messages=[picture])
+    with pytest.raises(openai.NotFoundError, match="there is no response"):
+        client.responses.retrieve("resp_nothing")
+    with pytest.raises(openai.BadRequestError, match="exclude each other"):
+        client.responses.create(model="own", input="a", conversation="c", previous_response_id="resp_x")
+    with pytest.raises(openai.InternalServerError, match="no x"):
+        said(client, "x", model="broken", extra_headers={})
+    assert client.responses.create(model="broken", input="x").status == "failed"
+    with pytest.raises(openai.AuthenticationError, match="token"):
+        openai.OpenAI(base_url=service.opened["doors"]["openai"], api_key="wrong", max_retries=0).models.list()
+    assert len(service.call("GET", "/runs?graph=broken")[1]["runs"]) == 2
+
+
+def test_a_server_that_ends_lets_its_clients_go(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """SIGTERM ends a stream with an error; the same thread is followed on the next server."""
+    service, file = serve(tmp_path / "runs.db"), tmp_path / "go"
+    chunks: list[str] = []
+    body = {"model": "slow", "stream": True, "messages": [user(str(file))]}
+    asking = threading.Thread(target=lambda: chunks.extend(raw(service, body, **ADA)))
+    asking.start()
+    begun(file)
+    service.process.send_signal(signal.SIGTERM)
+    asking.join(60)
+    file.touch()
+    assert json.loads(chunks[-1])["error"]["message"] == "the service stops; send the same request again"
+    assert service.process.wait(60) == 0
+    assert said(client_of(serve(tmp_path / "runs.db")), str(file), model="slow") == "1"
+
+
+def test_an_old_turn_is_not_taken_for_a_later_one(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """The last 20 turns of a run are known; an older response is said to be unknown."""
+    client = client_of(serve(tmp_path / "runs.db"))
+    found = [client.responses.create(model="own", input="next", conversation="c") for _ in range(22)]
+    assert [each.output_text for each in found] == [str(number) for number in range(1, 23)]
+    assert client.responses.retrieve(found[2].id).output_text == "3"
+    with pytest.raises(openai.NotFoundError, match="this turn is not known"):
+        client.responses.retrieve(found[1].id)
+
+
+def test_text_comes_live(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """A piece is shown before the run goes on; a text after a tool's call follows after a blank line."""
+    file = tmp_path / "go"
+    client = client_of(serve(tmp_path / "runs.db"))
+    given: Any = {"model": "live", "input": str(file), "stream": True}
+    texts: list[str] = []
+    done: Any = None
+    for event in client.responses.create(**given):
+        if event.type == "response.output_text.delta":
+            texts.append(event.delta)
+            file.touch()  # the tool waits for it
+        elif event.type == "response.completed":
+            done = event.response
+    assert "".join(texts) == done.output_text == "I will wait.\n\nIt is there."
+    assert len(texts) > 1
+    assert (done.usage.input_tokens, done.usage.output_tokens, done.usage.total_tokens) == (7, 3, 10)
+    assert done.usage.input_tokens_details.cached_tokens == 2
+    assert client.responses.retrieve(done.id).output_text == "It is there."  # what is recorded is the result
+
+
+def test_workers_elsewhere_drive_the_conversations(serve: Callable[..., Service], database: Any) -> None:
+    """With --queue the server records what is said; a worker replies, and the reply is there for the client."""
+    client = client_of(serve(database, "--queue", "mail"))
+    words = [sys.executable, "-m", "graphengine", "worker", "--graph", FLOWS, "--store", str(database)]
+    worker = subprocess.Popen([*words, "--queue", "mail"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    try:
+        assert said(client, "Hi") == "1: Hi"
+        assert said(client, "Tides", model="posts") == "Publish Tides? (yes or no)"
+        assert said(client, "Tides", "yes", model="posts") == "All about Tides"
+    finally:
+        worker.terminate()
+        worker.communicate(timeout=60)
+
+
+def test_a_door_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the SDK of A2A the error names what to install."""
+    monkeypatch.setitem(sys.modules, "graphengine.serve.service.a2a_door", None)
+    done = CliRunner().invoke(main, ["serve", "--a2a", FLOWS])
+    assert (done.exit_code, "durable-graphengine[serve,a2a]" in done.output) == (2, True)
