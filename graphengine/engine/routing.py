@@ -54,7 +54,7 @@ def take_edge(  # noqa: PLR0913 - all that the choice of an edge depends on
             facts.samples = tuple(view.new_samples)
 
 
-def find_edge(  # noqa: C901, PLR0913 - as take_edge; one branch for each kind of edge
+def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for each kind of edge
     facts: Outcome,
     plan: Plan[Any],
     edges: Sequence[AnyEdge],
