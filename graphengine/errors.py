@@ -410,6 +410,13 @@ class NoEdge(NodeError):
     retryable = False
 
 
+class RuleBroken(NodeError):
+    """A node would begin, or the graph end, against a rule of `Graph.require`. It does not begin."""
+
+    code = "rule_broken"
+    retryable = False
+
+
 class ConditionFailed(NodeError):
     """A condition raised while it was evaluated."""
 

@@ -128,6 +128,8 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Walked": "testing.Walked testing.Visit",
             "EdgeCoverage": "testing.EdgeCoverage",
             "replay": "testing.replay",
+            "bounds": "testing.bounds testing.Bounds testing.NodeBound testing.NeverTaken testing.forecast "
+            "testing.Forecast",
             "suites": "testing.suite testing.Suite testing.Chosen",
             "preflight": "testing.preflight testing.Preflight testing.RunGroup testing.Reason",
             "FakeClock": "testing.FakeClock",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.checks.forks import fork_problems
 from graphengine.checks.loops import unbounded_loops
 from graphengine.checks.options import graph_problems, migration_problems, node_problems
+from graphengine.checks.rules import rule_problems
 from graphengine.checks.shape import MeantShape
 from graphengine.checks.state import field_problems, model_problems
 from graphengine.compile.checking import Checks
@@ -69,6 +70,9 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
         for name in open_ends:
             text = "if none of its conditions holds, the run fails with no_way_out"
             yield Problem("no_otherwise", f"node {name}", text, "add an edge without a condition", warning=True)
+    names = {name for rule in graph.rules for name in rule.names}
+    if names and names <= {*nodes} and not (shape.unknown or wrong or found.doubtful or found.unclear or found.unsound):
+        yield from rule_problems(found)
     if isinstance(graph.own_limits, Limits):  # the user decided where it ends; visits=None declares that never
         return
     sound = (shape.reached() & ending) - {*found.doubtful, *(fork.source for fork in wrong)}

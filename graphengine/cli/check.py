@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
-    from graphengine.cli.documents import RunsChecked
+    from graphengine.cli.documents import Checked, RunsChecked
     from graphengine.cli.project import GraphFileBroken, Listed
     from graphengine.errors import Problem
     from graphengine.migration.preflight import Preflight
     from graphengine.records.step_document import Document
+    from graphengine.stores.base import Store
+    from graphengine.testing.bounds import Bounds, Forecast
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class _Checked:
         graphengine check flows/review.py     # all graphs of a file
         graphengine check --strict --json     # for CI: a warning is an error too
         graphengine check --store checkpoints/runs.db --since 30d   # before a deploy
+        graphengine check review --bounds     # the most that a run can take
+        graphengine check review --forecast --store checkpoints/runs.db   # what runs took
     """,
     exits={
         0: "no graph has an error; with --store, and every run that has not ended fits",
@@ -61,10 +65,20 @@ class _Checked:
 )
 @click.argument("references", metavar="[FILE[:NAME]|NAME]…", nargs=-1, shell_complete=options.complete_graphs)
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
+@click.option("--bounds", is_flag=True, help="Show the most visits, calls, tokens and cost that a run can take.")
+@click.option("--forecast", is_flag=True, help="With --store: show what recorded runs took that have ended.")
 @click.option(
     "--since", type=options.Age(), metavar="AGE", help="With --store: only runs whose last step is newer, e.g. 30d."
 )
-def check(context: CommandContext, references: tuple[str, ...], *, strict: bool, since: float | None) -> int:
+def check(  # noqa: PLR0913 - the options of the command
+    context: CommandContext,
+    references: tuple[str, ...],
+    *,
+    strict: bool,
+    bounds: bool,
+    forecast: bool,
+    since: float | None,
+) -> int:
     """List every error and warning of graphs, by file and line.
 
     Without an argument, every graph of the project is checked; FILE means all graphs of a file. Each problem has its
@@ -74,12 +88,20 @@ def check(context: CommandContext, references: tuple[str, ...], *, strict: bool,
     With --store, each waiting, sleeping, queued, interrupted or running run in the database is compared with its graph:
     whether a resume would continue it, with which migrations, or where and why not, with a draft of migrate=. Without
     an argument, a run whose graph is not in the project does not fit either.
+
+    With --bounds, the conditions, caps and limits of each graph show the most visits of each node, the most calls,
+    tokens and cost of a run, and the edges that no run takes. With --forecast, the runs of the database that have ended
+    show how often a run ended how, and the cost and time that 50, 90 and 99 % of them did not exceed.
     """
+    from msgspec import UNSET
+
     from graphengine.cli.context import Exit
     from graphengine.errors import GraphNotFound
 
     if since is not None and context.database is None:
         raise click.UsageError("--since selects runs of a database: add --store PATH")
+    if forecast and context.database is None:
+        raise click.UsageError("--forecast reads the runs of a database: add --store PATH")
     checked = [each for listed in _files(references) for each in _check(listed)]
     if not checked:
         where = ", ".join(references) or "[tool.graphengine] graphs"
@@ -87,10 +109,20 @@ def check(context: CommandContext, references: tuple[str, ...], *, strict: bool,
         raise GraphNotFound("there is no graph to check", where=where, repair=repair)
     errors, warnings = sum(each.errors for each in checked), sum(each.warnings for each in checked)
     found = _preflight(context, references, checked, since) if context.database is not None else None
+    sound = [each.graph for each in checked if each.graph is not None and not each.errors]
+    most = _bounds(context, sound) if bounds else None
+    took = _forecasts(context, sound) if forecast else None
     if context.json:
-        context.document(_check_document(context, checked, (errors, warnings), found))
+        document = _check_document(context, checked, (errors, warnings), found)
+        document.bounds = UNSET if most is None else most
+        document.forecasts, document.no_forecast = (UNSET, UNSET) if took is None else took
+        context.document(document)
     else:
         _show_check(context, checked, errors, warnings)
+        for each in most or ():
+            _show_bounds(context, each)
+        if took is not None:
+            _show_forecasts(context, *took)
         if found is not None:
             _show_runs(context, found)
     if errors or (strict and warnings):
@@ -152,7 +184,7 @@ def _split(error: GraphFileBroken) -> tuple[str, int | None]:
 
 def _check_document(
     context: CommandContext, checked: Sequence[_Checked], counts: tuple[int, int], found: Preflight | None
-) -> Document:
+) -> Checked:
     from msgspec import UNSET
 
     from graphengine.cli.documents import Broken, Checked, CheckedGraph
@@ -221,6 +253,76 @@ def _show_broken(context: CommandContext, error: GraphFileBroken) -> None:
     context.out.prose(f"{place}: ", ("error", "bold red"), f" {error.code}: {error.message}")
     if error.repair:
         context.out.prose(("  repair: ", "bold"), error.repair)
+
+
+# --- the most that a run can take, and what runs took ---
+
+
+def _bounds(context: CommandContext, graphs: Sequence[Graph[Any]]) -> Sequence[Bounds]:
+    from graphengine.testing.bounds import bounds
+
+    return [context.run(bounds(graph)) for graph in graphs]
+
+
+def _forecasts(context: CommandContext, graphs: Sequence[Graph[Any]]) -> tuple[Sequence[Forecast], dict[str, str]]:
+    """Return the forecasts, and why there is none of the other graphs.
+
+    Raises:
+        StoreError: There is no database, or it cannot be read.
+    """
+    from graphengine.errors import InputError
+    from graphengine.testing.bounds import forecast
+
+    found: list[Forecast] = []
+    refused: dict[str, str] = {}
+
+    async def whole(store: Store) -> None:
+        for graph in graphs:
+            try:
+                found.append(await forecast(graph, store))
+            except InputError as error:
+                refused[graph.name] = error.message
+
+    context.read(whole)
+    return found, refused
+
+
+def _show_bounds(context: CommandContext, found: Bounds) -> None:
+    """Show a table of the nodes, then the whole, then the edges that are never taken."""
+    out = context.out
+    out.line("")
+    rows = [
+        (n.path, _most(n.visits), _most(n.calls), _most(n.output_tokens), _usd(n.cost_usd), n.by) for n in found.nodes
+    ]
+    out.table((found.graph, "visits", "calls", "tokens out", "cost", "bounded by"), rows, expendable=("tokens out",))
+    amounts = f"{_most(found.visits)} visits, {_most(found.calls)} calls, {_most(found.output_tokens)} tokens out"
+    out.line(("a run at most: ", "bold"), f"{amounts}, {_usd(found.cost_usd)}")
+    for each in found.unbounded:
+        out.prose(("not bounded: ", "bold yellow"), each)
+    for edge in found.never:
+        out.prose(("never taken: ", "bold"), f"{edge.source} -> {edge.target}: {edge.why}")
+
+
+def _most(amount: int | None) -> str:
+    return "any" if amount is None else f"{amount:,}"
+
+
+def _usd(amount: float | None) -> str:
+    return "unknown" if amount is None else f"{amount:,.4f} USD"
+
+
+def _show_forecasts(context: CommandContext, found: Sequence[Forecast], refused: dict[str, str]) -> None:
+    out = context.out
+    for each in found:
+        out.line("")
+        rests = f"{each.graph}, from {each.runs:,} runs that ended, with {each.visits:,} visits"
+        out.line((rests, "bold"), f"; {each.unknown_costs:,} of unknown cost" if each.unknown_costs else "")
+        for ending, share in each.endings.items():
+            out.line(f"  {share:6.1%}  {ending}")
+        for name, values, unit in (("cost", each.cost_usd, "USD"), ("time", each.seconds, "s")):
+            out.line(f"  {name}: ", ", ".join(f"{quantile} {value:.4g} {unit}" for quantile, value in values.items()))
+    for text in refused.values():
+        out.prose(("no forecast: ", "bold yellow"), text)
 
 
 # --- runs that have not ended ---

@@ -18,6 +18,7 @@ from graphengine.records.retention import Vacuumed
 from graphengine.records.step_document import Document, Error, Failure, Part, Refusal
 from graphengine.state.ending import Ending
 from graphengine.stores.base import OwnerInfo, QueueLimits
+from graphengine.testing.bounds import Bounds, Forecast
 from graphengine.worker.schedules import Schedule
 
 
@@ -580,6 +581,9 @@ class Checked(Document):
         graphs: The checked graphs.
         broken: Files that cannot be run.
         runs: With `--store`: the runs that have not ended.
+        bounds: With `--bounds`: the most that a run of each graph can take.
+        forecasts: With `--forecast`: what recorded runs of each graph took.
+        no_forecast: Why there is none, by graph.
     """
 
     errors: int
@@ -587,6 +591,9 @@ class Checked(Document):
     graphs: Sequence[CheckedGraph]
     broken: Sequence[Broken]
     runs: RunsChecked | UnsetType = UNSET
+    bounds: Sequence[Bounds] | UnsetType = UNSET
+    forecasts: Sequence[Forecast] | UnsetType = UNSET
+    no_forecast: Mapping[str, str] | UnsetType = UNSET
 
 
 class Drawn(Document):

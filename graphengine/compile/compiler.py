@@ -87,7 +87,7 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
         plan = compiler.plan()
         if plan is None:
             raise CompileError(graph.name, compiler.problems)
-        declared = [(now, [*now]) for each in (graph, *compiler.inner) for now in (each.nodes, each.edges)]
+        declared = [(now, [*now]) for each in (graph, *compiler.inner) for now in (each.nodes, each.edges, each.rules)]
         graph._compiled = known = Compiled(plan, declared)  # noqa: SLF001
     return cast("Plan[S]", known.plan)
 
@@ -174,6 +174,7 @@ class _Compiler:
         self.problems += self.checks.whole(found)
         self.problems.extend(self.checks.migrations(graph) if is_sound else ())
         self._options(state)
+        self._rules()
         self._choices(nodes)
         result = self.binder.reading(graph.result, "result=") if graph.result else None
         self.binder.open(result, "result=")
@@ -183,7 +184,9 @@ class _Compiler:
         graph_spec = graph_spec_of(graph, nodes)
         place_rest(self.problems, graph)
         body = json.dumps(graph_spec, sort_keys=True, separators=(",", ":"))
-        samples, epochs = _by_trigger(self.trackers.values())
+        rules = {rule.guards: tuple(r for r in graph.rules if r.guards == rule.guards) for rule in graph.rules}
+        done = [tracker for rule in dict.fromkeys(graph.rules) for tracker in rule.trackers()]
+        samples, epochs = _by_trigger([*self.trackers.values(), *dict.fromkeys(done)])
         return Plan(
             graph=graph.name,
             version=graph.version,
@@ -192,6 +195,7 @@ class _Compiler:
             start=start,
             samples=samples,
             epochs=epochs,
+            rules=rules,
             limits=graph.limits,
             own_limits=graph.own_limits.given() if isinstance(graph.own_limits, Limits) else {},
             collect_errors=graph.collect_errors,
@@ -549,6 +553,14 @@ class _Compiler:
             if missing:
                 text = f"choose has no case for {', '.join(map(repr, missing))}, so the node fails with no_choice"
                 self.report("missing_choice", where, text, "add a case", warning=True)
+
+    def _rules(self) -> None:
+        for rule in self.graph.rules:
+            begin = len(self.problems)
+            for name in rule.names:
+                if name not in self.names:
+                    self._unknown_node(name, f"require {rule}")
+            place(self.problems, begin, rule.origin)
 
     def _options(self, state: StateType[Any]) -> None:
         graph = self.graph

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from graphengine.graph.definition import AnyEdge, Edge
     from graphengine.graph.effect import EffectKind, Once
     from graphengine.graph.options import Limits, Migration, Retry
+    from graphengine.graph.rules import Rule
     from graphengine.graph.runnable import Body
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.schema import StateType
@@ -380,6 +381,7 @@ class Plan(Generic[S]):
         own_limits: The limits that it declares itself, at which it fails inside another graph.
         samples: Plateau trackers by the field whose update takes a sample.
         epochs: Trackers by the node whose completion (or leaving) resets them.
+        rules: The rules that a node must keep to begin, or END.
         migrate: Migrations to the next version, by the older version.
         graph_spec: A description of the graph in JSON, enough to draw it and to compare versions.
         fingerprint: The graph spec's digest.
@@ -396,6 +398,7 @@ class Plan(Generic[S]):
     start: tuple[AnyEdge, ...]
     samples: Mapping[str, tuple[Tracker, ...]]
     epochs: Mapping[str, tuple[Tracker, ...]]
+    rules: Mapping[str, tuple[Rule, ...]]
     limits: Limits
     own_limits: LimitsRecord
     collect_errors: str | None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.engine.failures import attempt_of, fail_with, failure_record
 from graphengine.engine.steps import FailureRecord, ForkRecord, path_of
 from graphengine.engine.trackers import note_changes
-from graphengine.errors import ConditionFailed, FailReached, NodeError, NoEdge
+from graphengine.errors import ConditionFailed, FailReached, NodeError, NoEdge, RuleBroken
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.definition import Edge, Switch
 from graphengine.graph.options import END, FAIL
@@ -16,7 +16,7 @@ from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.type_facts import enum_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphengine.engine.lookup import Observer
     from graphengine.engine.plan import Plan
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from graphengine.state.view import View
 
 _OTHERWISE: Final = (True, "otherwise")
+_NO_ARMS: Final[Mapping[str, int]] = {}
 _ENDS: Final = frozenset((END, FAIL))
 _FAILED: Final = [exception_name(kind) for kind in FailReached.__mro__ if issubclass(kind, BaseException)]
 
@@ -53,7 +54,7 @@ def take_edge(  # noqa: PLR0913 - all that the choice of an edge depends on
             facts.samples = tuple(view.new_samples)
 
 
-def find_edge(  # noqa: C901, PLR0913 - as take_edge; one branch for each kind of edge
+def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for each kind of edge
     facts: Outcome,
     plan: Plan[Any],
     edges: Sequence[AnyEdge],
@@ -79,12 +80,14 @@ def find_edge(  # noqa: C901, PLR0913 - as take_edge; one branch for each kind o
             else:
                 held, why, targets = _arms(edge, view)
                 if held and targets:
+                    if plan.rules:
+                        keep_rules(plan, view, targets, view.until)
                     if observer is not None:
                         observer.took(plan, view.node, edges, edge, "")
                     _fork(facts, edge, targets, "; ".join([*reasons, why]))
                     return
                 target, label, condition = edge.join, edge.label, edge.condition
-        except ConditionFailed:
+        except (ConditionFailed, RuleBroken):
             raise
         except BaseException as error:
             reraise_interrupt(error)
@@ -95,6 +98,8 @@ def find_edge(  # noqa: C901, PLR0913 - as take_edge; one branch for each kind o
                 repair="fix the function and resume; the node's work is recorded and is not done again",
             ) from error
         if held:
+            if plan.rules:
+                keep_rules(plan, view, (target,), view.until)
             if observer is not None:
                 observer.took(plan, view.node, edges, edge, label)
             if reasons:
@@ -107,6 +112,31 @@ def find_edge(  # noqa: C901, PLR0913 - as take_edge; one branch for each kind o
         where=f"node {view.node}",
         repair="add an edge without a condition, and resume",
     )
+
+
+def keep_rules(
+    plan: Plan[Any], view: View, targets: Sequence[str], until: str, arms: Mapping[str, int] = _NO_ARMS
+) -> None:
+    """Check that these nodes may begin.
+
+    Args:
+        plan: The plan of their graph.
+        view: What is known where the node before is left.
+        targets: The nodes, or END.
+        until: The join of the arm that the view is in, where nothing begins yet.
+        arms: The visits in arms that are about to join.
+
+    Raises:
+        RuleBroken: A rule forbids it.
+    """
+    for target in targets:
+        for rule in plan.rules.get(target, ()) if target != until else ():
+            if not rule.holds(view, arms):
+                raise RuleBroken(
+                    f"{target} cannot begin here: the rule is {rule}",
+                    where=f"edge out of {view.node}",
+                    repair=f"lead the run to {rule.node} first" if not rule.at_most else "lead the run elsewhere",
+                )
 
 
 def _case(edge: Switch, view: View) -> tuple[bool, str, str, str, str]:

@@ -57,13 +57,25 @@ def digest_now(tracker: Tracker, view: View) -> str:
         return ""
 
 
-def track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op]) -> None:
-    """Reset the trackers that a node's completion resets, then take samples of the fields that were written."""
+def track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op], *, failed: bool = False) -> None:
+    """Reset the trackers that a node's completion resets, then take samples of the fields that were written.
+
+    Args:
+        plan: The plan of its graph.
+        view: The view in which the marks are set.
+        node: The node.
+        ops: What it wrote.
+        failed: Whether it failed, also if a fallback stood in for it.
+    """
     for tracker in plan.epochs.get(node, ()):
         if tracker.kind == "plateau":
             set_mark(tracker, view, None)
         elif tracker.kind == "count":
             set_mark(tracker, view, view.count(tracker.node))
+        elif tracker.kind == "done" and node != tracker.node:
+            set_mark(tracker, view, "due")
+        elif tracker.kind == "done" and (not failed or view.mark(tracker.key) is None):
+            set_mark(tracker, view, "failed" if failed else "done")
     if plan.samples and ops:
         sample(plan, view, [op[1] for op in ops])
 

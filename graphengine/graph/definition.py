@@ -16,6 +16,7 @@ from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
 from graphengine.graph.elsewhere import check_cases, missing, name_of, named_node, with_our_keywords
 from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retry, none_for_ever
+from graphengine.graph.rules import Rule
 from graphengine.graph.source_location import Origin, origin_of_call
 from graphengine.state.declared import declared_of, model_of
 from graphengine.state.injection import NO_DEFAULT, Parameter
@@ -205,6 +206,7 @@ class GraphDefinition(Generic[S]):
     Attributes:
         nodes: Its nodes, in the order in which they were added.
         edges: Its edges, switches and forks, likewise.
+        rules: What `require` added.
         own_limits: The limits that it was given; None if `limits` are the defaults.
         origin: Where it was made; None if unknown.
     """
@@ -240,6 +242,7 @@ class GraphDefinition(Generic[S]):
         self.origin = origin_of_call()
         self.nodes: list[Declared] = []
         self.edges: list[AnyEdge] = []
+        self.rules: list[Rule] = []
         self._compiled: Compiled | None = None
 
     if not TYPE_CHECKING:  # type checkers know what it has
@@ -473,6 +476,48 @@ class GraphDefinition(Generic[S]):
         condition = None if when is None else as_condition(when)
         self.edges.append(Fork(left, tuple(arms), joined, condition, label or "", need, origin_of_call()))
 
+    @with_our_keywords
+    def require(
+        self,
+        node: str | Runnable,
+        *,
+        before: str | Runnable | None = None,
+        after: str | Runnable | None = None,
+        at_most: int | None = None,
+    ) -> None:
+        """Add a rule that every path must keep. Give exactly one of `before`, `after` and `at_most`.
+
+        `compile` checks it over all paths: if one breaks it, that is an error with the path; if it cannot be decided, a
+        warning. Runs are watched too: where a rule would be broken, they fail with `rule_broken`, and nothing begins.
+        A visit counts if its node completed by itself, not if it failed or a fallback stood in for it.
+
+        Args:
+            node: The node that the rule requires, given as in `add_edge`.
+            before: The node that begins only after a visit of `node` in the same graph.
+            after: A node of whose visits each, also if it failed, is followed by one of `node` before END.
+            at_most: The most visits of `node`, 1 or more; those that failed count too.
+
+        Example:
+            >>> graph = Graph("g", Count)
+            >>> graph.add_node("approve", lambda n: n, writes="n")
+            >>> graph.add_node("publish", lambda n: n, writes="n")
+            >>> graph.require("approve", before="publish")
+            >>> graph.add_path(START, "publish", END)
+            >>> [problem.code for problem in graph.check() if not problem.warning]
+            ['unreachable', 'rule_broken']
+        """
+        given = [each for each in (before, after, at_most) if each is not None]
+        sound = at_most is None or (type(at_most) is int and at_most > 0)
+        name = named_node(node, "node", "…")
+        first = "" if before is None else named_node(before, "before", name)
+        last = "" if after is None else named_node(after, "after", name)
+        if len(given) != 1 or not sound or name in (first, last):
+            raise DefinitionError(
+                f"require({name!r}, before={before!r}, after={after!r}, at_most={at_most!r})",
+                repair="give one of before='another node', after='another node' and at_most=1 or more",
+            )
+        self.rules.append(Rule(name, first, last, at_most or 0, origin=origin_of_call()))
+
     def __body__(self) -> Body:
         """Return the graph as the body of a node in another one: its parameters are the fields of its state."""
         fields = getattr(self.state, "model_fields", {})  # none if it is no state, which compiling it reports
@@ -514,7 +559,7 @@ class GraphDefinition(Generic[S]):
             migrate=self.migrate,
             secret_key=self.secret_key,
         )
-        other.nodes, other.edges = [*self.nodes], [*self.edges]
+        other.nodes, other.edges, other.rules = [*self.nodes], [*self.edges], [*self.rules]
         return other
 
 

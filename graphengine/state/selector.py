@@ -60,12 +60,13 @@ class Tracker:
 
     Attributes:
         kind: `plateau` (the best sample and how many since were no better), `count` (visits of `node` when `since` was
-            last completed) or `change` (digest of the value when `since` was last left).
+            last completed), `change` (digest of the value when `since` was last left) or `done` (whether `node` was
+            completed with a result of its own, since the last visit of another node if there is one).
         since: The node that resets it, "" for none.
     """
 
     key: str
-    kind: Literal["plateau", "count", "change"]
+    kind: Literal["plateau", "count", "change", "done"]
     since: str
     node: str = ""
     reading: Reading | None = None

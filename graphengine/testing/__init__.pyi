@@ -1,4 +1,12 @@
 from .alone import NO_ANSWER as NO_ANSWER, run_node as run_node
+from .bounds import (
+    Bounds as Bounds,
+    Forecast as Forecast,
+    NeverTaken as NeverTaken,
+    NodeBound as NodeBound,
+    bounds as bounds,
+    forecast as forecast,
+)
 from .clock import FakeClock as FakeClock
 from .coverage import EdgeCoverage as EdgeCoverage
 from .done import Asked as Asked, Done as Done, EdgeTaken as EdgeTaken, RecordedCall as RecordedCall

@@ -6,14 +6,14 @@ fallbacks and limits are the engine's. Only the nodes' work is replaced.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from graphengine.agents.model_routing import ALL, by_agent
 from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
 from graphengine.engine.steps import Failed, Node, RunStatus, failure_of, without_items
-from graphengine.errors import InputError
+from graphengine.errors import CompileError, InputError
 from graphengine.graph.definition import Compiled
 from graphengine.history.visits import Visits as Run
 from graphengine.models.errors import ModelUnavailable
@@ -196,7 +196,7 @@ async def walk(
         >>> walked.path, walked.label
         ('more more END', 'enough')
     """
-    original = plan_of(graph)
+    original = _plan_of(graph)
     introduce(original)
     plan, scripts = with_stand_ins(original, nodes)
     given = state if not fields else {**given_in(state or {}), **fields}
@@ -223,6 +223,22 @@ class _NoModel:
             where=f"agent {request.agent}",
             repair="a fallback calls it: pass one, walk(…, models=ScriptedModel([…]))",
         )
+
+
+def _plan_of(graph: Graph[S]) -> Plan[S]:
+    """Return the plan of a graph; also of one that only breaks rules, so that a walk can show how.
+
+    Raises:
+        CompileError: The graph cannot run for another reason.
+    """
+    try:
+        return plan_of(graph)
+    except CompileError as error:
+        if any(problem.code != "rule_broken" for problem in error.problems if not problem.warning):
+            raise
+    watched = graph.but()
+    watched.rules = [replace(rule, is_checked=False) for rule in graph.rules]
+    return plan_of(watched)
 
 
 def _with_plan(graph: Graph[S], plan: Plan[S]) -> Graph[S]:

@@ -8,11 +8,11 @@ from graphengine.engine.failures import fail_with, failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Ended, Forked
 from graphengine.engine.ready import arms_settled
-from graphengine.engine.routing import arrive
+from graphengine.engine.routing import arrive, keep_rules
 from graphengine.engine.size_limits import added
 from graphengine.engine.steps import Decided, Joined, path_of
 from graphengine.engine.trackers import sample_arm
-from graphengine.errors import InvalidUpdate
+from graphengine.errors import InvalidUpdate, RuleBroken
 from graphengine.reducers import Replace
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.view import View
@@ -56,6 +56,11 @@ def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
         sample_arm(plan, view, arm, counted)
         for name, visits in arm.counts.items():
             counted[name] = counted.get(name, 0) + visits
+    try:
+        keep_rules(plan, view, (fork.join,), view.until, counted)
+    except RuleBroken as error:
+        fail_with(facts, failure_record(error, path_of(frame.id, fork.join), 1))
+        return step
     arrive(facts, frame, fork.join, fork.label, fork.condition or None, f"{len(arrived)} of {len(arms)} arms arrived")
     facts.marks = view.new_marks
     if view.new_marks and view.until:

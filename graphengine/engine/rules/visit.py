@@ -97,7 +97,7 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
         reraise_interrupt(error)
         return _refused(run, frame, event, failed, cause_of(error, node, event.result, path_of(frame.id, frame.at)))
     if inner.epochs or inner.samples:
-        track(inner, view, event.id.node, change.ops)
+        track(inner, view, event.id.node, change.ops, failed=cause is not None)
     if stop is not None:
         view.ended = stop.label
     return leave(run, inner, frame, event, view, change, facts)
@@ -222,7 +222,7 @@ def give_up(run: RunState, frame: Frame, event: NodeFailed) -> Decided:
         change = (
             plan.state.apply(view, [(plan.collect_errors, Failure.of(failure))]) if plan.collect_errors else NO_CHANGE
         )
-        track(plan, view, event.id.node, change.ops)
+        track(plan, view, event.id.node, change.ops, failed=True)
         find_edge(facts, plan, node.failure_edges, view, frame, run.observer)
     except BaseException as raised:  # noqa: BLE001 - user code of any kind: validators, conditions
         reraise_interrupt(raised)

@@ -1,0 +1,529 @@
+"""The paths of a graph, with what conditions know on them: an abstract walk over (node, facts) with a worklist.
+
+A fact is which values a field can still have (`graphengine.checks.subjects`), how often a node was visited, as far as
+conditions and rules count it, and which rules are due. What is not known goes both ways: a function, a plateau, a cost,
+a value of an open type. So the walk finds every path that a run can take, and possibly more.
+
+Arms are walked one by one, each to the join; their ends are combined there. A `Point` that is reached without anything
+unknown is reached by a real run: `graphengine.checks.rules` makes its stand-ins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from graphengine.checks.subjects import Subject, fits, holds, key_of, subjects_of
+from graphengine.compile.graph_spec import ends_of
+from graphengine.graph.conditions import Comparison, Composed, Fact, Failed, Negated
+from graphengine.graph.definition import Edge, Fork, Switch
+from graphengine.graph.endings import EndedWith
+from graphengine.graph.options import END, FAIL, START
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from graphengine.engine.plan import NodePlan
+    from graphengine.graph.conditions import Condition
+    from graphengine.graph.definition import AnyEdge
+    from graphengine.graph.rules import Rule
+    from graphengine.state.schema import StateType
+
+MOST_POINTS: Final = 10_000
+MOST_COUNTED: Final = 64
+_ENDED: Final = "how the graph at this node ended"
+_LIKELY: Final = (ValueError, RuntimeError)
+
+
+class Undecided(Exception):
+    """The walk cannot tell; the text says why."""
+
+
+class Point(NamedTuple):
+    """A node about to begin, or END, or the join of an arm; and what is known there.
+
+    Attributes:
+        known: For each subject, the values that it can have.
+        counts: For each counter, the visits, up to its cap.
+        marks: For each rule, its mark: "", "done", "failed" or "due".
+        doubt: Why it is not known that a run can come here; "" if one can.
+    """
+
+    node: str
+    known: tuple[int, ...]
+    counts: tuple[int, ...]
+    marks: tuple[str, ...]
+    doubt: str = ""
+
+
+class Visit(NamedTuple):
+    """A visit on a path.
+
+    Attributes:
+        node: The node, or START.
+        failure: The exception with which it failed, or for which a fallback stood in.
+        known: What was known once its edge was taken.
+        written: The subjects that it wrote.
+    """
+
+    node: str
+    failure: type[BaseException] | None
+    known: tuple[int, ...]
+    written: frozenset[int]
+
+
+@dataclass(slots=True)
+class Trail:
+    """The visits that lead to a point: those of arms, then the ones before them."""
+
+    visits: tuple[Visit, ...] = ()
+    before: Trail | None = None
+
+    def all(self) -> list[Visit]:
+        """Return all visits, the first one first."""
+        parts: list[tuple[Visit, ...]] = []
+        trail: Trail | None = self
+        while trail is not None:
+            parts.append(trail.visits)
+            trail = trail.before
+        return [visit for part in reversed(parts) for visit in part]
+
+
+@dataclass(slots=True)
+class Walked:
+    """What a walk from a point found.
+
+    Attributes:
+        trails: How each point was first reached.
+        ends: The points at which it ended: at the join, or at END.
+        next: The points after each point, with the visits that arms make on the way.
+    """
+
+    trails: dict[Point, Trail] = field(default_factory=dict)
+    ends: list[Point] = field(default_factory=list)
+    next: dict[Point, list[tuple[Point, Mapping[str, float]]]] = field(default_factory=dict)
+
+
+class Paths:
+    """The walk of one graph.
+
+    Args:
+        start: The edges out of START.
+        nodes: The plans of its nodes.
+        state: Its state.
+        rules: Its rules.
+        errors: The field of `collect_errors=`.
+    """
+
+    def __init__(
+        self,
+        start: Sequence[AnyEdge],
+        nodes: Mapping[str, NodePlan],
+        state: StateType[Any],
+        rules: Sequence[Rule] = (),
+        errors: str | None = None,
+    ) -> None:
+        self.start, self.nodes, self.state, self.rules, self.errors = start, nodes, state, rules, errors
+        edges = [*start, *(edge for node in nodes.values() for edge in (*node.edges, *node.failure_edges))]
+        leaves = [leaf for edge in edges for leaf in _leaves(edge)]
+        tests = [leaf for leaf in leaves if isinstance(leaf, (Comparison, Switch))]
+        found = subjects_of(tests, state)
+        labels = [label for leaf in leaves if isinstance(leaf, EndedWith) for label in leaf.labels]
+        self.subjects: list[Subject] = [*found.values()]
+        self.index = {key: index for index, key in enumerate(found)}
+        if labels:
+            inner = [call.graph for node in nodes.values() for call in node.calls if call.graph is not None]
+            every = dict.fromkeys(["", *labels, *(label for graph in inner for label in ends_of(graph))])
+            self.index[_ENDED] = len(self.subjects)
+            self.subjects.append(Subject("", "", every, [Switch("", None, {e: e for e in every}, None)]))  # type: ignore[arg-type]
+        self.counters = self._counters(tests)
+        self.taken: set[tuple[int, str]] = set()
+        self.broken: dict[Rule, tuple[Point, Trail]] = {}
+        self.points = 0
+        self._arms: dict[tuple[Point, str], Walked] = {}
+
+    def _counters(self, tests: Iterable[Comparison | Switch]) -> dict[tuple[str, str], int]:
+        """Return the counts that are needed, as (node, since), each with the visits from which all are alike."""
+        caps: dict[tuple[str, str], int] = {}
+        for test in tests:
+            counted = _counted(test)
+            if counted is not None:
+                caps[counted] = max(caps.get(counted, 0), math.ceil(test.other) + 1)  # type: ignore[union-attr, arg-type]
+        for rule in self.rules:
+            if rule.at_most:
+                caps[rule.node, ""] = max(caps.get((rule.node, ""), 0), rule.at_most)
+        return caps
+
+    def walk(self) -> Walked:
+        """Walk from START.
+
+        Raises:
+            Undecided: There are too many points, or an arm may be cancelled where that matters.
+        """
+        every = tuple(subject.all for subject in self.subjects)
+        begins = Point(START, every, (0,) * len(self.counters), ("",) * len(self.rules))
+        return self._walk(begins, "")
+
+    def _walk(self, begins: Point, until: str) -> Walked:
+        """Walk from a point to END, or to the join of the arm that it is in. Points without doubt come first."""
+        found = Walked({begins: Trail()})
+        sure, doubtful = deque([begins]), deque[Point]()
+        seen: set[Point] = set()
+        while sure or doubtful:
+            point = (sure or doubtful).popleft()
+            plain = point._replace(doubt="")
+            if plain in seen:
+                continue
+            seen.add(plain)
+            if point.node in (END, FAIL) or (point.node == until and point is not begins):
+                if point.node != FAIL:
+                    found.ends.append(point)
+                continue
+            reached = found.next[plain] = []
+            for after, trail, visits in self._visit(point, found.trails[point], until):
+                reached.append((after._replace(doubt=""), visits))
+                if after not in found.trails:
+                    found.trails[after] = trail
+                    (doubtful if after.doubt else sure).append(after)
+        return found
+
+    def _visit(self, point: Point, trail: Trail, until: str) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
+        """Yield the points after a visit of a node."""
+        if point.node == START:
+            yield from self._leave(point, self.start, trail, until, None, frozenset())
+            return
+        node = self.nodes[point.node]
+        written = self._written(node.writer.fields)
+        erring = self._written({self.errors} if self.errors is not None else ())
+        done = self._after(point, written, fails=False)
+        if _ENDED in self.index and not any(call.graph is not None for call in node.calls):
+            at = self.index[_ENDED]
+            done = _with(done, at, self.subjects[at].like(""))
+        yield from self._leave(done, node.edges, trail, until, None, written)
+        runs = any(call.body.kind != "pass" for call in node.calls)
+        likely = _LIKELY[0]
+        if node.fallback is not None:
+            stood_in = self._after(point, written | erring, fails=True)
+            stood_in = self._with_fallback(node, stood_in, written, erring)
+            yield from self._leave(stood_in, node.edges, trail, until, likely, written | erring)
+        failed = self._after(point, erring, fails=True)
+        if node.fallback is not None:
+            failed = _doubt(failed, f"whether the fallback of {node.name} fails")
+        tested = [leaf for edge in node.failure_edges for leaf in _leaves(edge) if isinstance(leaf, Failed)]
+        kinds = [kind for leaf in tested for kind in leaf.types]
+        for kind in dict.fromkeys([*kinds, *_LIKELY]) if node.failure_edges and runs else ():
+            yield from self._leave(failed, node.failure_edges, trail, until, kind, erring)
+        if node.failure_edges:
+            why = f"how {node.name} fails"
+            yield from self._leave(_doubt(failed, why), node.failure_edges, trail, until, BaseException, erring)
+
+    def _written(self, fields: Iterable[str]) -> frozenset[int]:
+        """Return the subjects that a write of these fields changes."""
+        names = {*fields}
+        whole = self.state.whole and bool(names)
+        return frozenset(i for i, s in enumerate(self.subjects) if s.root and (whole or s.root in names))
+
+    def _after(self, point: Point, written: Iterable[int], *, fails: bool) -> Point:
+        """Return what is known once a visit is completed."""
+        known, name = [*point.known], point.node
+        for index in (*written, *([self.index[_ENDED]] if _ENDED in self.index else ())):
+            known[index] = self.subjects[index].all
+        counts = tuple(
+            0 if since == name else min(count + (node == name), cap)
+            for (node, since), cap, count in zip(self.counters, self.counters.values(), point.counts, strict=True)
+        )
+        marks = [*point.marks]
+        for index, rule in enumerate(self.rules):
+            if rule.after == name:
+                marks[index] = "due"
+            elif rule.node == name and not (fails and marks[index]):
+                marks[index] = "failed" if fails else "done"
+        return point._replace(known=tuple(known), counts=counts, marks=tuple(marks))
+
+    def _with_fallback(self, node: NodePlan, point: Point, written: frozenset[int], erring: frozenset[int]) -> Point:
+        """Return what is known once a fallback stood in."""
+        writer, fallback = node.writer, node.fallback
+        whole = [target for target in writer.whole if target.key is None]
+        plain = fallback is not None and fallback.call is None and not erring and not self.state.whole
+        if not plain or fallback is None or writer.keys is not None or len(writer.parts) != 1 or not whole:
+            return _doubt(point, f"what the fallback of {node.name} writes")
+        declared = self.state.fields[whole[0].field]
+        if declared.reducer is not None or not fits(declared, fallback.value):
+            return _doubt(point, f"whether the fallback of {node.name} fits")
+        for index in written:
+            subject = self.subjects[index]
+            if subject.path != declared.name:
+                return _doubt(point, f"what the fallback of {node.name} writes")
+            point = _with(point, index, subject.like(fallback.value) or subject.all)
+        return point
+
+    def _leave(  # noqa: PLR0913 - all that a visit leaves behind
+        self,
+        point: Point,
+        edges: Sequence[AnyEdge],
+        trail: Trail,
+        until: str,
+        failure: type[BaseException] | None,
+        written: frozenset[int],
+    ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
+        """Yield the points behind the edges that can be taken, first to last."""
+        name, left = point.node, [point]
+
+        def enter(target: str, here: Point) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
+            longer = Trail((Visit(name, failure, here.known, written),), trail)
+            yield from self._enter(target, here, longer, until, {})
+
+        for edge in edges:
+            others: list[Point] = []
+            for here in left:
+                if isinstance(edge, Switch):
+                    for target, there in self._switch(edge, here):
+                        if target:
+                            self.taken.add((id(edge), target))
+                            yield from enter(target, there)
+                        else:
+                            others.append(there)
+                    continue
+                for held, there in self._split(edge.condition, here, failure):
+                    if not held:
+                        others.append(there)
+                    elif isinstance(edge, Edge):
+                        self.taken.add((id(edge), edge.target))
+                        yield from enter(edge.target, there)
+                    else:
+                        before = Trail((Visit(name, failure, there.known, written),), trail)
+                        yield from self._fork(edge, there, before, until)
+            left = others
+
+    def _enter(
+        self, target: str, point: Point, trail: Trail, until: str, visits: Mapping[str, float]
+    ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
+        """Yield the point at a target. Rules that are broken there are noted, so that each is judged by itself."""
+        self.points += 1
+        if self.points > MOST_POINTS:
+            message = f"there are more than {MOST_POINTS:,} combinations of nodes and what is known there"
+            raise Undecided(message)
+        for index, rule in enumerate(self.rules):
+            if rule.guards == target != until and not self._kept(index, rule, point):
+                known = self.broken.get(rule)
+                if known is None or (known[0].doubt and not point.doubt):
+                    self.broken[rule] = point._replace(node=target), trail
+        yield point._replace(node=target), trail, visits
+
+    def _kept(self, index: int, rule: Rule, point: Point) -> bool:
+        if rule.at_most:
+            return point.counts[[*self.counters].index((rule.node, ""))] < rule.at_most
+        return point.marks[index] == "done" if rule.before else point.marks[index] != "due"
+
+    def _switch(self, edge: Switch, point: Point) -> Iterator[tuple[str, Point]]:
+        """Yield the targets that a switch can lead to; "" if it does not hold."""
+        targets = dict.fromkeys([*edge.cases.values(), edge.otherwise])
+        index = self.index.get(key_of(edge)) if key_of(edge) else None
+        for target in targets:
+            if index is None:
+                yield target or "", _doubt(point, f"what {edge.reading.text} is")
+            else:
+                known = point.known[index] & self.subjects[index].where(lambda v, to=target: holds(edge, v) == to)  # type: ignore[misc]
+                if known:
+                    yield target or "", _with(point, index, known)
+        if index is None and edge.otherwise is not None:
+            return
+
+    def _split(
+        self, condition: Condition | None, point: Point, failure: type[BaseException] | None
+    ) -> Iterator[tuple[bool, Point]]:
+        """Yield whether a condition can hold, and what is then known."""
+        if condition is None:
+            yield True, point
+        elif isinstance(condition, Negated):
+            yield from ((not held, there) for held, there in self._split(condition.of, point, failure))
+        elif isinstance(condition, Composed):
+            for held, there in self._split(condition.left, point, failure):
+                if held is (condition.word == "or"):
+                    yield held, there
+                else:
+                    yield from self._split(condition.right, there, failure)
+        elif isinstance(condition, Failed) and failure is not BaseException:
+            yield failure is not None and issubclass(failure, condition.types), point
+        else:
+            yield from self._leaf(condition, point)
+
+    def _leaf(self, leaf: Condition, point: Point) -> Iterator[tuple[bool, Point]]:
+        key = key_of(leaf) if isinstance(leaf, Comparison) else _ENDED if isinstance(leaf, EndedWith) else ""
+        counted = _counted(leaf) if isinstance(leaf, Comparison) else None
+        if counted is not None and counted in self.counters:
+            yield bool(holds(leaf, point.counts[[*self.counters].index(counted)])), point  # type: ignore[arg-type]
+        elif key and key in self.index:
+            index = self.index[key]
+            subject = self.subjects[index]
+            if isinstance(leaf, EndedWith):
+                labels = leaf.labels
+                true = subject.where(lambda label: label in labels)
+            else:
+                true = subject.where(lambda value: holds(leaf, value))  # type: ignore[arg-type]
+            for held, bits in ((True, true), (False, subject.all & ~true)):
+                if point.known[index] & bits:
+                    yield held, _with(point, index, point.known[index] & bits)
+        else:
+            doubtful = _doubt(point, f"whether {leaf} holds")
+            yield from ((True, doubtful), (False, doubtful))
+
+    def _fork(
+        self, fork: Fork, point: Point, trail: Trail, until: str
+    ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
+        """Yield the points behind a fork's join."""
+        choices: list[tuple[Point, tuple[str, ...]]] = [(point, ())]
+        for target, condition in fork.arms:
+            choices = [
+                (there, (*targets, target) if held else targets)
+                for here, targets in choices
+                for held, there in self._split(condition, here, None)
+            ]
+        for here, targets in choices:
+            self.taken |= {(id(fork), target) for target in targets or (fork.join,)}
+            if not targets:
+                yield from self._enter(fork.join, here, trail, until, {})
+                continue
+            arms = [self._arm(here, target, fork, trail) for target in targets]
+            visits = {name: most for arm in arms for name, most in most_visits(arm).items()}
+            inside = {name for arm in arms for each in arm.next for name in [each.node]}
+            counted = {*(name for rule in self.rules for name in rule.names), *(node for node, _ in self.counters)}
+            if fork.need is not None and inside & counted:
+                message = f"the fork at {here.node} can cancel arms that visit what rules or conditions count"
+                raise Undecided(message)
+            ends = [[*arm.ends, *([None] if fork.need is not None else [])] for arm in arms]
+            if math.prod(map(len, ends)) > MOST_POINTS:
+                message = f"the arms of the fork at {here.node} end in too many combinations"
+                raise Undecided(message)
+            for combination in product(*ends):
+                self.points += 1
+                joined = self._joined(here, arms, combination)
+                if joined is None:
+                    continue
+                longer = trail
+                for arm, end in zip(arms, combination, strict=True):
+                    if end is not None:
+                        longer = Trail(tuple(arm.trails[end].all()), longer)
+                yield from self._enter(fork.join, joined, longer, until, visits)
+
+    def _arm(self, point: Point, target: str, fork: Fork, trail: Trail) -> Walked:
+        """Return the walk of an arm."""
+        if target == fork.join:
+            return Walked({point._replace(node=target): Trail()}, [point._replace(node=target)])
+        broken = {**self.broken}
+        entered = [*self._enter(target, point, Trail(), fork.join, {})]
+        if (entered[0][0], fork.join) not in self._arms:
+            self._arms[entered[0][0], fork.join] = self._walk(entered[0][0], fork.join)
+        for rule, (at, inside) in self.broken.items():
+            if self.broken[rule] is not broken.get(rule):
+                self.broken[rule] = at, Trail(tuple(inside.all()), trail)
+        return self._arms[entered[0][0], fork.join]
+
+    def _joined(self, base: Point, arms: Sequence[Walked], ends: Sequence[Point | None]) -> Point | None:
+        """Return what is known where arms that ended so have joined; None if they cannot end so together."""
+        pairs = [(arm, end) for arm, end in zip(arms, ends, strict=True) if end is not None]
+        doubt = next((end.doubt for _, end in pairs if end.doubt), base.doubt)
+        if not pairs:
+            return None
+        known = [*base.known]
+        for index, subject in enumerate(self.subjects):
+            writers = [end for arm, end in pairs if index in self._wrote(arm)]
+            if subject.root == "" or len(writers) > 1 or (writers and self.state.whole):
+                known[index] = subject.all
+            elif writers:
+                known[index] = writers[0].known[index]
+            else:
+                for _, end in pairs:
+                    known[index] &= end.known[index]
+            if not known[index]:
+                return None
+        marks = [self._mark(at, rule, base, pairs) for at, rule in enumerate(self.rules)]
+        doubt = doubt or next((why for _, why in marks if why), "")
+        return Point(base.node, tuple(known), self._counts(base, arms, pairs), tuple(m for m, _ in marks), doubt)
+
+    def _counts(self, base: Point, arms: Sequence[Walked], pairs: Sequence[tuple[Walked, Point]]) -> tuple[int, ...]:
+        """Return the counts where arms have joined."""
+        counts: list[int] = []
+        for at, ((node, since), cap) in enumerate(self.counters.items()):
+            changed = [end.counts[at] for _, end in pairs if end.counts[at] != base.counts[at]]
+            if since and changed and len(arms) > 1 and {node, since} & self._visited(arms):
+                message = f"arms visit {node} or {since}, whose visits a condition counts since the other"
+                raise Undecided(message)
+            counts.append(min(base.counts[at] + sum(count - base.counts[at] for count in changed), cap))
+        return tuple(counts)
+
+    def _mark(self, at: int, rule: Rule, base: Point, pairs: Sequence[tuple[Walked, Point]]) -> tuple[str, str]:
+        """Return the mark of a rule where arms have joined, and why it is not known."""
+        changed = {end.marks[at] for _, end in pairs} - {base.marks[at]}
+        why = f"in which order arms visit {' and '.join(rule.names)}" if len(changed) > 1 else ""
+        order = ("due", "done", "failed") if rule.after else ("done", "failed")
+        return next((mark for mark in order if mark in changed), base.marks[at]), why
+
+    def _visited(self, arms: Iterable[Walked]) -> set[str]:
+        return {point.node for arm in arms for point in arm.next}
+
+    def _wrote(self, arm: Walked) -> set[int]:
+        """Return the subjects that an arm may write."""
+        nodes = [self.nodes[name] for name in self._visited([arm]) if name in self.nodes]
+        erring = {self.errors} if self.errors is not None and nodes else set()
+        return {index for node in nodes for index in self._written({*node.writer.fields, *erring})}
+
+
+def most_visits(walked: Walked) -> dict[str, float]:
+    """Return for each node the most visits on a path of a walk; infinite if points with it lie on a loop."""
+    from graphengine.checks.reachability import components  # noqa: PLC0415 - only bounds need it
+
+    index = {point: str(number) for number, point in enumerate(walked.next)}
+    out = {index[p]: [index[to] for to, _ in after if to in index] for p, after in walked.next.items()}
+    group = components(out)
+    sizes: dict[int, int] = {}
+    for number in group.values():
+        sizes[number] = sizes.get(number, 0) + 1
+    most: dict[int, dict[str, float]] = {}
+    for point in sorted(walked.next, key=lambda p: group[index[p]]):
+        number = group[index[point]]
+        here = most.setdefault(number, {})
+        loops = sizes[number] > 1 or index[point] in out[index[point]]
+        behind: dict[str, float] = {}
+        for to, visits in walked.next[point]:
+            inside = to in index and group[index[to]] == number
+            below = most.get(group[index[to]], {}) if to in index and not inside else {}
+            for name in {*visits, *below}:
+                amount = math.inf if inside and visits.get(name) else visits.get(name, 0) + below.get(name, 0)
+                behind[name] = max(behind.get(name, 0), amount)
+        own = {} if point.node == START else {point.node: math.inf if loops else 1}
+        for name in {*behind, *own}:
+            here[name] = max(here.get(name, 0), behind.get(name, 0) + own.get(name, 0))
+    total: dict[str, float] = {}
+    for each in most.values():
+        for name, amount in each.items():
+            total[name] = max(total.get(name, 0), amount)
+    return total
+
+
+def _leaves(edge: AnyEdge) -> Iterator[Condition | Switch]:
+    """Yield the simple conditions of an edge; a switch by itself."""
+    if isinstance(edge, Switch):
+        yield edge
+        return
+    for condition in (edge.condition, *(c for _, c in edge.arms)) if isinstance(edge, Fork) else (edge.condition,):
+        if condition is not None:
+            yield from condition.leaves()
+
+
+def _counted(test: Comparison | Switch) -> tuple[str, str] | None:
+    """Return the count that a test compares with a number, as (node, since)."""
+    fact = test.quantity if isinstance(test, Comparison) else None
+    number = isinstance(test, Comparison) and type(test.other) in (int, float) and 0 <= test.other <= MOST_COUNTED  # type: ignore[operator]
+    return (*fact.names, "", "")[:2] if isinstance(fact, Fact) and fact.names and number else None  # type: ignore[return-value]
+
+
+def _with(point: Point, index: int, known: int) -> Point:
+    return point._replace(known=(*point.known[:index], known, *point.known[index + 1 :]))
+
+
+def _doubt(point: Point, why: str) -> Point:
+    return point if point.doubt else point._replace(doubt=why)

@@ -1,0 +1,171 @@
+"""Whether every path of a graph keeps its rules: proved, broken by a path that `walk` executes, or not decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from graphengine.checks.paths import Paths, Undecided
+from graphengine.checks.subjects import fits
+from graphengine.errors import NodeError, Problem
+from graphengine.graph.options import START
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from graphengine.checks.paths import Visit
+    from graphengine.compile.checking import Compiling
+    from graphengine.graph.rules import Rule
+    from graphengine.state.field import FieldType
+
+StandIns = dict[str, list[dict[str, object] | BaseException | None]]
+_PLACEHOLDERS: Final[Sequence[object]] = ("text", 1, 1.5, True, [], {})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is known of a rule.
+
+    Attributes:
+        rule: The rule.
+        verdict: `proved`: no run that begins at START breaks it. `broken`: the path does. `not decided`: see `why`.
+        path: The nodes of the path that breaks it, or may.
+        why: Why it is not decided.
+        nodes: For a path that breaks it, the stand-ins with which `walk` takes it.
+        state: The initial state of that walk.
+    """
+
+    rule: Rule
+    verdict: Literal["proved", "broken", "not decided"]
+    path: str = ""
+    why: str = ""
+    nodes: StandIns = field(default_factory=dict)
+    state: Mapping[str, object] = field(default_factory=dict)
+
+    def test(self, graph: str = "graph") -> str:
+        """Return the path as a test, in Python; it passes while the rule is broken."""
+        name = "_".join(str(self.rule).replace("-", "_").split())
+        nodes = ", ".join(f"{node!r}: [{', '.join(map(_shown, given))}]" for node, given in self.nodes.items())
+        return (
+            f"async def test_{name}() -> None:\n"
+            f"    walked = await walk({graph}, {{{nodes}}}, {dict(self.state)!r})\n"
+            f'    assert walked.error.kind == "rule_broken"  # {self.path}'
+        )
+
+
+def verdicts(found: Compiling) -> Sequence[Verdict]:
+    """Return the verdict on each rule of a graph whose nodes are compiled."""
+    graph = found.graph
+    start = [edge for edge in graph.edges if edge.source == START]
+    paths = Paths(start, found.nodes, found.state, graph.rules, graph.collect_errors)
+    try:
+        paths.walk()
+    except Undecided as error:
+        why = str(error)
+    else:
+        why = ""
+    return [_verdict(rule, paths, why) for rule in graph.rules]
+
+
+def _verdict(rule: Rule, paths: Paths, why: str) -> Verdict:
+    if rule not in paths.broken:
+        return Verdict(rule, "not decided", why=why) if why else Verdict(rule, "proved")
+    point, trail = paths.broken[rule]
+    visits = trail.all()
+    path = " ".join((*(visit.node for visit in visits), point.node))
+    made = "" if point.doubt else _stand_ins(visits, paths)
+    if isinstance(made, str):
+        return Verdict(rule, "not decided", path, f"it depends on {point.doubt or made}")
+    return Verdict(rule, "broken", path, "", *made)
+
+
+def rule_problems(found: Compiling) -> Iterator[Problem]:
+    """Yield an error for each rule that a path breaks, and a warning for each that is not decided."""
+    for each in verdicts(found) if any(rule.is_checked for rule in found.graph.rules) else ():
+        where, origin = f"require {each.rule}", each.rule.origin
+        file, line = (origin.file, origin.line) if origin is not None else (None, None)
+        if each.verdict == "broken":
+            text = f"the path {each.path} breaks it; as a test:\n{each.test()}"
+            repair = "add an edge or a condition that keeps runs from this path"
+            yield Problem("rule_broken", where, text, repair, file=file, line=line)
+        elif each.verdict == "not decided":
+            text = f"not decided for the path {each.path}: {each.why}" if each.path else f"not decided: {each.why}"
+            repair = "compare values of fields instead of calling functions; runs are watched all the same"
+            yield Problem("rule_not_decided", where, text, repair, warning=True, file=file, line=line)
+
+
+def _stand_ins(visits: Sequence[Visit], paths: Paths) -> tuple[StandIns, Mapping[str, object]] | str:
+    """Return the stand-ins and the initial state with which a walk takes a path; or on what it depends."""
+    given: list[dict[str, object]] = [{} for _ in visits]
+    for index, subject in enumerate(paths.subjects):
+        if not subject.root and any(v.known[index] != subject.all for v in visits if _is_graph(paths, v.node)):
+            return "how a graph inside it ends"
+        for number, bits in _windows(visits, index, subject.all) if subject.root else ():
+            declared, visit = paths.state.fields[subject.root], visits[number]
+            value = next((v for i, v in enumerate(subject.values) if bits >> i & 1 and fits(declared, v)), subject)
+            if subject.path != subject.root or value is subject:
+                return f"whether {subject.path} can be so"
+            if visit.failure is None and visit.node != START and not _writes(paths, visit.node, declared):
+                return f"what {visit.node} writes to {subject.root}"
+            if visit.failure is None:  # otherwise the value of the fallback was compared
+                given[number][subject.root] = value
+    return _script(visits, given, paths)
+
+
+def _script(
+    visits: Sequence[Visit], given: Sequence[dict[str, object]], paths: Paths
+) -> tuple[StandIns, Mapping[str, object]] | str:
+    """Return what each visit writes or raises, by node, and the initial state; or on what it depends."""
+    nodes: StandIns = {}
+    for visit, update in zip(visits[1:], given[1:], strict=True):
+        error = _raised(visit.failure)
+        if visit.failure is not None and error is None:
+            return f"whether {visit.node} can fail with {visit.failure.__name__}"
+        nodes.setdefault(visit.node, []).append(error or update or None)
+    state = dict(given[0]) if given else {}
+    for declared in paths.state.fields.values():
+        if declared.info.is_required() and declared.name not in state:
+            value = next((each for each in _PLACEHOLDERS if fits(declared, each)), paths)
+            if value is paths:
+                return f"a value of {declared.name}"
+            state[declared.name] = value
+    return {node: each for node, each in nodes.items() if any(each)}, state
+
+
+def _windows(visits: Sequence[Visit], index: int, every: int) -> Iterator[tuple[int, int]]:
+    """Yield each visit whose write of a subject matters, with the values that lead along the path."""
+    writer, known = 0, every
+    for number, visit in enumerate(visits):
+        if index in visit.written:
+            if known != every:
+                yield writer, known
+            writer, known = number, every
+        known &= visit.known[index]
+    if known != every:
+        yield writer, known
+
+
+def _is_graph(paths: Paths, node: str) -> bool:
+    return node in paths.nodes and any(call.graph is not None for call in paths.nodes[node].calls)
+
+
+def _writes(paths: Paths, node: str, declared: FieldType) -> bool:
+    """Return whether a node can write any value to a field as a whole."""
+    writer = paths.nodes[node].writer
+    whole = [target.field for target in writer.whole if target.key is None]
+    named = declared.name in (writer.keys if writer.keys is not None else whole)
+    return named and declared.reducer is None and not paths.state.whole and paths.nodes[node].each is None
+
+
+def _raised(kind: type[BaseException] | None) -> BaseException | None:
+    """Return an exception of a type that a test can raise by its name; None if there is none."""
+    if kind is None or not issubclass(kind, Exception) or issubclass(kind, NodeError):
+        return None
+    try:
+        return kind("failed")
+    except TypeError:
+        return None
+
+
+def _shown(given: dict[str, Any] | BaseException | None) -> str:
+    return f"{type(given).__name__}('failed')" if isinstance(given, BaseException) else repr(given)

@@ -1,0 +1,181 @@
+"""What conditions tell apart: of each value that they read, one representative of the values that they treat alike.
+
+`score >= 7` and `score < 3` split all numbers in four: below 3, from 3 to below 7, from 7 on, and None. So what is
+known about a value is a set of representatives, as the bits of a number. A value that is read by a function, or whose
+type is none of those below, is not known: such a condition may hold or not, wherever it is read.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel
+
+from graphengine.errors import InvalidUpdate
+from graphengine.graph.conditions import Comparison, Quantity, Value
+from graphengine.graph.definition import Switch
+from graphengine.state.path import Path, type_at
+from graphengine.state.type_facts import closed_values, enum_value
+from graphengine.state.view import Held, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+
+    from graphengine.state.field import FieldType
+    from graphengine.state.schema import StateType
+
+_ORDER: Final = (">=", "<=", ">", "<")
+_OTHER_TEXT: Final = "another text"
+
+
+class _Constant(Quantity):
+    """A value in place of a quantity."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def now(self, view: object) -> object:  # noqa: ARG002
+        """Return the value."""
+        return self.value
+
+    def __str__(self) -> str:
+        return ""
+
+
+def holds(test: Comparison | Switch, value: object) -> Hashable:
+    """Return what a test of this value returns: whether it holds or, for a switch, the target."""
+    if isinstance(test, Switch):
+        return test.cases.get(value, test.otherwise)
+    return Comparison(_Constant(value), test.operator, test.other).evaluate(None)[0]  # type: ignore[arg-type]
+
+
+class Subject:
+    """A value that conditions read.
+
+    Attributes:
+        root: The field; "" for how the graph at a node ended.
+        path: The path below the state that is read.
+        values: The representatives.
+        all: All of them, as bits.
+    """
+
+    def __init__(self, root: str, path: str, values: Iterable[object], tests: Sequence[Comparison | Switch]) -> None:
+        self.root, self.path = root, path
+        alike = {tuple(holds(test, value) for test in tests): value for value in reversed([*values])}
+        self.values = [*alike.values()]
+        self.all = (1 << len(self.values)) - 1
+        self._tests = tests
+
+    def where(self, test: Callable[[object], object]) -> int:
+        """Return the representatives for which a test holds, as bits."""
+        return sum(1 << i for i, value in enumerate(self.values) if test(value))
+
+    def like(self, value: object) -> int:
+        """Return the representatives that no condition tells from a value, as bits."""
+        return self.where(lambda other: all(holds(test, other) == holds(test, value) for test in self._tests))
+
+
+def key_of(test: Comparison | Switch) -> str:
+    """Return the name of the value that a test reads; "" if it is not known."""
+    if isinstance(test, Switch):
+        return test.reading.text if test.reading.path is not None else ""
+    quantity = test.quantity
+    if not isinstance(quantity, Value) or quantity.reading.path is None or test.operator == "contains":
+        return ""
+    number = type(test.other) in (int, float) and math.isfinite(test.other)  # type: ignore[arg-type]
+    return "" if test.operator in _ORDER and not number else str(quantity)
+
+
+def subjects_of(tests: Iterable[Comparison | Switch], state: StateType[Any]) -> dict[str, Subject]:
+    """Return the values that these tests read, by name, without those of which nothing can be known."""
+    groups: dict[str, list[Comparison | Switch]] = {}
+    for test in tests:
+        if key_of(test):
+            groups.setdefault(key_of(test), []).append(test)
+    found: dict[str, Subject] = {}
+    for key, group in groups.items():
+        values = _values(group, state)
+        if values is not None:
+            found[key] = Subject(_path(group[0]).root, key, values, group)
+    return found
+
+
+def _values(tests: Sequence[Comparison | Switch], state: StateType[Any]) -> list[object] | None:
+    """Return at least one value of each kind that these tests tell apart; None if the type does not say which exist."""
+    constants = [each for test in tests for each in _constants(test)]
+    path = _path(tests[0])
+    field = state.fields.get(path.root)
+    if field is None or field.own or field.secret:
+        return None
+    if any(isinstance(test, Comparison) and getattr(test.quantity, "measure", "") for test in tests):
+        return [*_numbers(constants, whole=True, least=0), None]
+    every = type_at(field.info.annotation, path)[0]
+    types = [kind for kind in every if kind not in (None, type(None))]
+    values: list[object] = [None]
+    if not field.info.is_required() and not path.parts:
+        values.append(field.info.get_default(call_default_factory=True, validated_data={}))
+    for kind in types:
+        closed = closed_values([kind])
+        if closed is not None:
+            raw = state.model.model_config.get("use_enum_values")
+            values += [enum_value(each) for each in closed] if raw else closed
+        elif kind is bool:
+            values += [True, False]
+        elif kind in (int, float):
+            values += _numbers(constants, whole=kind is int)
+        elif kind is str and not any(isinstance(t, Comparison) and t.operator in _ORDER for t in tests):
+            values += ["", _OTHER_TEXT, *(each for each in map(enum_value, constants) if isinstance(each, str))]
+        else:
+            return None
+    if len(types) == len(every) and not path.parts:
+        values.remove(None)
+    return values if types else None
+
+
+def _path(test: Comparison | Switch) -> Path:
+    """Return the path that a test with a name reads."""
+    reading: Any = test.reading if isinstance(test, Switch) else test.quantity.reading  # type: ignore[attr-defined]
+    found: Path = reading.path
+    return found
+
+
+def _constants(test: Comparison | Switch) -> Sequence[object]:
+    if isinstance(test, Switch):
+        return [*test.cases]
+    return test.other if isinstance(test.other, tuple) else [test.other]
+
+
+def _numbers(constants: Iterable[object], *, whole: bool, least: float = -math.inf) -> list[object]:
+    """Return the numbers at, between and beyond these, as far as they are of the type."""
+    cuts = sorted({0, *(each for each in constants if isinstance(each, (int, float)) and math.isfinite(each))})
+    near = {number for cut in cuts for number in (math.floor(cut) - 1, math.floor(cut), math.ceil(cut) + 1, cut)}
+    near |= {math.ceil(cut) for cut in cuts}
+    if not whole:
+        near |= {(a + b) / 2 for a, b in pairwise(cuts)}
+        near |= {cut + sign * (2**-40 * max(1, abs(cut))) for cut in cuts for sign in (-1, 1)}
+    found: list[object] = [n for n in sorted(near, key=abs) if n >= least and not (whole and n != int(n))]
+    return [int(n) if whole else n for n in found] + ([] if whole else [math.nan])  # type: ignore[call-overload]
+
+
+def fits(declared: FieldType, value: object) -> bool:
+    """Return whether a field can be set to a value."""
+    try:
+        declared.validate(value, View(_NO_STATE, Held({})))
+    except (InvalidUpdate, KeyError, AttributeError):
+        return False
+    return True
+
+
+class _Nothing(BaseModel):
+    """The state of a view in which a value is validated alone."""
+
+
+class _State:
+    model: type[BaseModel] = _Nothing
+    fields: Mapping[str, Any] = {}
+    secrets: frozenset[str] = frozenset()
+
+
+_NO_STATE: Final = _State()

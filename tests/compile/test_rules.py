@@ -1,0 +1,166 @@
+"""Rules of `require`: proved, broken by a path that is shown as a test, or not decided; and watched in runs."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph, RunFailed, ended_with, failed, iterations, value
+from graphengine.errors import DefinitionError
+from graphengine.testing import walk
+
+
+class Post(BaseModel):
+    """What is written, judged and published."""
+
+    topic: str
+    score: int = 0
+    kind: Literal["short", "long", "none"] = "short"
+    done: bool = False
+
+
+def desk(*rules: tuple[str, Mapping[str, Any]]) -> Graph[Post]:
+    """Return a graph with nodes and rules, without edges."""
+    graph = Graph("desk", Post)
+    graph.add_node("write", lambda score: score, writes="score")
+    graph.add_node("approve", lambda: True, writes="done")
+    graph.add_node("publish", lambda score: score, writes="score")
+    for node, rule in rules:
+        graph.require(node, **rule)
+    return graph
+
+
+BEFORE: Any = ("approve", {"before": "publish"})
+
+
+def codes(graph: Graph[Any]) -> list[str]:
+    """Return the codes of the problems with rules."""
+    return [problem.code for problem in graph.check() if problem.code.startswith("rule_")]
+
+
+def test_a_value_that_is_tested_twice_is_known() -> None:
+    """Publishing what scores 7 or more needs no second thought: what scores less than 5 is not published."""
+    graph = desk(BEFORE)
+    graph.add_edge(START, "write")
+    graph.add_edge("write", "approve", when=value("score") >= 5)
+    graph.add_edge("write", "publish", when=value("score") >= 7)
+    graph.add_edge("write", END)
+    graph.add_path("approve", "publish", END)
+    assert codes(graph) == []
+
+
+@pytest.mark.parametrize("wrong", ["failure", "score", "kind", "fallback", "fork"])
+def test_a_broken_rule_is_shown_as_a_test(wrong: str) -> None:
+    """An error has the stand-ins of a path, and a walk with them is refused where the rule is broken."""
+    graph = desk(BEFORE)
+    graph.add_edge(START, "write")
+    if wrong == "fork":
+        graph.add_fork("write", ["approve", "publish"], join=END)
+        graph.add_edge("approve", END)
+    else:
+        if wrong == "score":
+            graph.add_edge("write", "publish", when=value("score") > 6)
+        if wrong == "kind":
+            graph.add_switch("write", "kind", {"short": "approve", "long": "approve", "none": "publish"})
+        if wrong == "failure":
+            graph.add_edge("approve", "publish", when=failed(ValueError))
+        if wrong == "fallback":
+            graph.nodes[1] = _with_fallback()
+        if wrong != "kind":
+            graph.add_edge("write", "approve")
+        graph.add_edge("approve", "publish")
+    graph.add_edge("publish", END)
+    (problem,) = [problem for problem in graph.check() if not problem.warning]
+    assert (problem.code, problem.where) == ("rule_broken", "require approve before publish")
+    assert problem.line is not None
+    text = problem.message.partition(":\n")[2]
+    names: dict[str, Any] = {"walk": walk, "graph": graph}
+    exec(compile(text, "shown", "exec"), names)  # noqa: S102 - our own text
+    asyncio.run(names["test_approve_before_publish"]())
+
+
+def _with_fallback() -> Any:
+    graph = Graph("other", Post)
+    graph.add_node("approve", lambda: True, writes="done", fallback=False)
+    return graph.nodes[0]
+
+
+def test_counted_rounds_decide_at_most() -> None:
+    """Three rounds publish three times."""
+    for most, found in ((3, []), (2, ["rule_broken"])):
+        graph = desk(("publish", {"at_most": most}))
+        graph.add_path(START, "write", "approve", "publish")
+        graph.add_edge("publish", "write", when=iterations("write") < 3)
+        graph.add_edge("publish", END)
+        assert codes(graph) == found
+
+
+def test_what_follows_must_follow_on_every_path_to_the_end() -> None:
+    """After publishing comes approval, unless a path leaves it out."""
+    graph = desk(("approve", {"after": "publish"}))
+    graph.add_path(START, "write", "publish", "approve", END)
+    assert codes(graph) == []
+    graph = desk(("approve", {"after": "publish"}))
+    graph.add_path(START, "write", "publish")
+    graph.add_edge("publish", "approve", when=value("kind") == "long")
+    graph.add_edge("publish", END)
+    graph.add_edge("approve", END)
+    assert codes(graph) == ["rule_broken"]
+
+
+def test_a_function_leaves_it_undecided_and_the_run_is_watched() -> None:
+    """It is a warning with the function's name; the run that would break the rule fails before the node."""
+    published: list[int] = []
+    graph = desk(BEFORE)
+    graph.nodes.pop()
+
+    def publish(score: int) -> None:
+        published.append(score)
+
+    graph.add_node(publish)
+
+    def hasty(score: int) -> bool:
+        return score == 0
+
+    graph.add_edge(START, "write")
+    graph.add_edge("write", "publish", when=hasty)
+    graph.add_path("write", "approve", "publish", END)
+    (problem,) = [problem for problem in graph.check() if problem.code == "rule_not_decided"]
+    assert problem.warning
+    assert "hasty" in problem.message
+    with pytest.raises(RunFailed) as raised:
+        graph.run_sync({"topic": "tides"})
+    error = raised.value.result.error
+    assert error is not None
+    assert (error.kind, error.path, published) == ("rule_broken", "write", [])
+
+
+def test_how_a_graph_inside_ended_is_one_of_its_labels() -> None:
+    """Two labels with an edge each leave no third way."""
+    inner = Graph("inner", Post)
+    inner.add_edge(START, END, when=value("score") > 1, label="good")
+    inner.add_edge(START, END, label="bad")
+    graph = desk(BEFORE)
+    graph.add_node("judge", inner, writes={})
+    graph.add_path(START, "write", "judge")
+    graph.add_edge("judge", "approve", when=ended_with("good"))
+    graph.add_edge("judge", END, when=ended_with("bad", "good"))
+    graph.add_edge("judge", "publish", when=ended_with("good"))
+    graph.add_path("approve", "publish", END)
+    assert codes(graph) == []
+
+
+@pytest.mark.parametrize("rule", [{}, {"before": "publish", "at_most": 1}, {"at_most": 0}, {"before": "approve"}])
+def test_a_rule_says_one_thing(rule: Mapping[str, Any]) -> None:
+    """Anything else is refused where it is written."""
+    with pytest.raises(DefinitionError, match="require"):
+        desk(("approve", rule))
+
+
+def test_an_unknown_node_is_named() -> None:
+    """With what it probably is."""
+    graph = desk(("aprove", {"before": "publish"}))
+    graph.add_path(START, "write", "approve", "publish", END)
+    assert [problem.code for problem in graph.check()] == ["unknown_node"]

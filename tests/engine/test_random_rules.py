@@ -1,0 +1,121 @@
+"""Random graphs with random rules: a rule that is proved is kept by every run, and a broken one is broken by its walk.
+
+The runs are of the same graph without the rule, with random results, failures and orders; what they did is read from
+their logs. SCENES=100000 makes a run of hours, and FIRST=5000 begins it where an earlier one ended.
+"""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
+
+from graphengine.checks.rules import Verdict, verdicts
+from graphengine.compile.checking import Compiling
+from graphengine.engine.steps import Failed, Node, Step
+from graphengine.graph.rules import Rule
+from graphengine.testing import walk
+from tests.kit.fork_graphs import outcome
+from tests.kit.nest_graphs import Taste, begun, nest_spec
+from tests.kit.schedule import Schedule
+from tests.kit.spec import Spec, build
+from tests.kit.walker import Outcomes
+
+SCENES = int(os.environ.get("SCENES", "160"))
+FIRST = int(os.environ.get("FIRST", "0"))
+PARTS = max(4, SCENES // 50)
+RUNS = 4
+RESUMES = 2
+
+
+def scene(seed: str) -> tuple[Random, Spec]:
+    """Return a graph, half of them without forks, few with graphs inside."""
+    random = Random(seed)  # noqa: S311 - no secret
+    taste = Taste(random.choice((0, 0, 1, 2)), random.choice((0, 0, 1)), usage=False, maps=random.choice((0.0, 0.3)))
+    return random, nest_spec(random, taste)
+
+
+def ruled(random: Random, names: Sequence[str]) -> Sequence[Rule]:
+    """Return some rules about a graph's nodes."""
+    if len(names) < 2:
+        return [Rule(names[0], at_most=random.randint(1, 4))]
+    pairs = [random.sample(names, 2) for _ in range(4)]
+    rules = [Rule(a, before=b) for a, b in pairs[:2]] + [Rule(a, after=b) for a, b in pairs[2:]]
+    return [*rules, Rule(random.choice(names), at_most=random.randint(1, 4))]
+
+
+def verdicts_of(graph: Any, rules: Sequence[Rule]) -> Sequence[Verdict]:
+    """Return the verdict on each rule of a graph that compiles."""
+    plan = graph.compile()
+    graph.rules = [*rules]
+    return verdicts(Compiling(graph, plan.nodes, plan.state, (), (), ()))
+
+
+def keeps(rule: Rule, log: Sequence[Step]) -> bool:
+    """Return whether a run kept a rule, by its log alone."""
+    own = [step for step in log if "/" not in step.frame and "[" not in step.frame]
+    ended = [(s, s.data) for s in own if isinstance(s.data, Failed) or (type(s.data) is Node)]
+    done = [s.seq for s, data in ended if s.node == rule.node and type(data) is Node and not data.fallback]
+    if rule.before:
+        kinds = ("node", "failed", "attempt", "mapped", "entered")
+        began = [s.seq for s in own if s.node == rule.before and s.kind in kinds]
+        return all(done and done[0] < seq for seq in began)
+    if rule.after:
+        due = [s.seq for s, data in ended if s.node == rule.after and not data.has_failed]
+        finished = any(getattr(s.data, "status", "") == "finished" for s in own)
+        return not finished or not due or bool(done and done[-1] > due[-1])
+    visits = {(s.frame, s.visit) for s, _ in ended if s.node == rule.node}
+    return len(visits) <= rule.at_most
+
+
+def results(seed: str) -> Outcomes:
+    """Return the outcome of every attempt of a run."""
+    return lambda at, visit, attempt: outcome(seed, at, visit, attempt)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_run_breaks_a_proved_rule(part: int) -> None:
+    """Over random graphs, results, failures, orders and resumes, no run breaks a rule that is proved."""
+    seen: Counter[str] = Counter()
+    for number in range(FIRST, FIRST + SCENES // PARTS):
+        seed = f"rules {part} {number}"
+        random, spec = scene(seed)
+        graph = build(spec, [])
+        found = verdicts_of(graph, ruled(random, [node.name for node in spec.nodes]))
+        seen.update(f"{each.verdict}" for each in found)
+        graph.rules = []
+        proved = [each.rule for each in found if each.verdict == "proved"]
+        for run in range(RUNS if proved else 0):
+            given = begun(random)
+            drive = Schedule.begin(spec, graph, given, results(f"{seed} {run}"), random, RESUMES).run_to_end()
+            for rule in proved:
+                assert keeps(rule, drive.session.log), (seed, run, str(rule))
+    assert min(seen[word] for word in ("proved", "not decided")) > SCENES // PARTS // 5, seen
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_walk_of_a_broken_rule_breaks_it(part: int) -> None:
+    """The path that is shown for a broken rule is one that `walk` takes, to where the rule refuses it."""
+    broken = 0
+    for number in range(FIRST, FIRST + SCENES // PARTS):
+        seed = f"rules {part} {number}"
+        random, spec = scene(seed)
+        graph = build(spec, [])
+        for each in verdicts_of(graph, ruled(random, [node.name for node in spec.nodes])):
+            if each.verdict == "broken":
+                broken += 1
+                watched = graph.but()
+                watched.rules = [replace(each.rule, is_checked=False)]
+                walked = asyncio.run(walk(watched, each.nodes, each.state))
+                kinds = [visit.error for visit in walked.visits] + [walked.error and walked.error.kind]
+                assert any("rule_broken" in (kind or "") for kind in kinds), (
+                    seed,
+                    each.test(),
+                    walked.path,
+                    walked.error,
+                )
+    assert broken > SCENES // PARTS // 5
