@@ -121,6 +121,8 @@ def _script(
         error = _raised(visit.failure)
         if visit.failure is not None and error is None:
             return f"whether {visit.node} can fail with {visit.failure.__name__}"
+        if lacking := _may_lack(visit.node, paths):
+            return f"whether {lacking} has a value where {visit.node} reads it"
         nodes.setdefault(visit.node, []).append(error or update or None)
     state = dict(given[0]) if given else {}
     for declared in paths.state.fields.values():
@@ -130,6 +132,17 @@ def _script(
                 return f"a value of {declared.name}"
             state[declared.name] = value
     return {node: each for node, each in nodes.items() if any(each)}, state
+
+
+def _may_lack(node: str, paths: Paths) -> str:
+    """Return something that a node must read and that may have no value: then it fails before its edges; "" for none."""
+    for call in paths.nodes[node].calls if node in paths.nodes else ():
+        for argument in call.arguments:
+            for root in argument.reading.roots:
+                declared = paths.state.fields.get(root)
+                if declared is None or argument.reading.text != root or fits(declared, None):
+                    return argument.reading.text
+    return ""
 
 
 def _windows(visits: Sequence[Visit], index: int, every: int) -> Iterator[tuple[int, int]]:
