@@ -135,7 +135,7 @@ def _script(
 
 
 def _may_lack(node: str, paths: Paths) -> str:
-    """Return something that a node must read and that may have no value: then it fails before its edges; "" for none."""
+    """Return what a node must read and may have no value, so that it fails before its edges; "" for nothing."""
     for call in paths.nodes[node].calls if node in paths.nodes else ():
         for argument in call.arguments:
             for root in argument.reading.roots:
