@@ -156,7 +156,7 @@ def result_record(outcome: ToolOutcome, arguments: str | None) -> dict[str, Json
 
 
 def call_text(tool: str, arguments: str) -> str:
-    """Return what tells a tool's call from others: its name, and its arguments with their names sorted."""
+    """Return what distinguishes a tool's call from others: its name, and its arguments with their names sorted."""
     try:
         found = from_json(arguments)
     except ValueError:

@@ -58,7 +58,7 @@ _ROWS: Final = 10
 @click.option("--scorers", metavar="FILE[:NAME]", help="Score what both ended with, as in `eval`.")
 @click.option("--budget", type=float, metavar="USD", help="Begin no branch once the branches have cost this.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Maximum runs to branch.")
-@click.option("--name", help="The name of the comparison: the same name goes on with it, and repeats nothing.")
+@click.option("--name", help="The name of the comparison: the same name continues it, and repeats nothing.")
 @click.option("--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Branches at a time.")
 @options.graph
 def whatif(  # noqa: PLR0913 - one for each option
@@ -100,7 +100,7 @@ def whatif(  # noqa: PLR0913 - one for each option
         raise click.BadParameter("give a number above 0", param_hint="--budget")
     found, runs = ended_runs(context, names, search, reference, limit)
     name = name or new_id(time.time())
-    context.err.line("comparison ", (name, "bold"), f" of {counted(len(runs), 'run')}; --name {name} goes on with it")
+    context.err.line("comparison ", (name, "bold"), f" of {counted(len(runs), 'run')}; --name {name} continues it")
     plan = found.graph.compile()
     named = _scorers(found, scorers)
     judges = judges_in(named or {})

@@ -1,7 +1,7 @@
 """The OpenAI door: clients of OpenAI's API talk to a graph as to a model (`serve --openai`).
 
 It has the Responses API, chat completions and the list of models. A conversation is one run, `GRAPH@CONVERSATION`, and
-nothing else is kept: `turns` says how a message is delivered once. A conversation whose run has finished goes on with a
+nothing else is kept: `turns` says how a message is delivered once. A conversation whose run has finished continues in a
 run after it.
 
 A client of chat completions sends the whole thread each time, so the same thread is the same turn. A client of the
