@@ -206,7 +206,7 @@ async def _page(server: Server) -> AsyncIterator[Callable[[], Coroutine[None, No
 
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = await browser.new_page()
+        page = await browser.new_page(viewport={"width": 1440, "height": 900})
         await page.goto(server.url)
         await page.wait_for_selector(".list .row")
 
@@ -226,7 +226,7 @@ async def _page(server: Server) -> AsyncIterator[Callable[[], Coroutine[None, No
 _PAINT: Final = """
 () => new Promise((done) => {
   const began = performance.now();
-  const seen = () => (document.querySelector(".picture svg") && document.querySelector(".steps .step")
+  const seen = () => (document.querySelector(".picture svg") && document.querySelector(".list .tr")
     ? requestAnimationFrame(() => done(performance.now() - began)) : requestAnimationFrame(seen));
   document.querySelector(".row[data-run=long]").click();
   seen();
@@ -237,6 +237,6 @@ _PAINT: Final = """
 def _page_kilobytes() -> float:
     """Return the size of the page's files as a server that compresses them would send them."""
     folder = files("graphengine.serve.inspector") / "static"
-    every = [file for part in (folder, folder / "vendor") for file in part.iterdir() if file.is_file()]
+    every = [file for file in folder.iterdir() if file.is_file()]
     shown = [file for file in every if not file.name.endswith(".txt")]
     return sum(len(gzip.compress(file.read_bytes())) for file in shown) / 1000

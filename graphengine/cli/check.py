@@ -55,7 +55,7 @@ class _Checked:
         graphengine check --strict --json     # for CI: a warning is an error too
         graphengine check --store checkpoints/runs.db --since 30d   # before a deploy
         graphengine check review --bounds     # the most that a run can take
-        graphengine check review --forecast --store checkpoints/runs.db   # what runs took
+        graphengine check review --forecast --store checkpoints/runs.db
     """,
     exits={
         0: "no graph has an error; with --store, and every run that has not ended fits",

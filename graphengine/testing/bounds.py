@@ -196,8 +196,8 @@ async def _models(node: NodePlan, runs: float) -> tuple[int | None, int | None, 
         most = runs * attempts * (1 + agent.output_retries + (agent.turns + 1 if agent.tools else 0)) if runs else 0
         longest = agent.settings.max_tokens
         model: Any = as_model(agent.model) if agent.model is not None else None
-        window = await model.window_tokens() if isinstance(model, KnowsWindow) else None
         price = 0.0 if model is not None and model.name == "rules" else None
+        window = await model.window_tokens() if isinstance(model, KnowsWindow) else None
         if isinstance(model, EstimatesCosts) and window is not None and longest is not None:
             price = await model.price_of(window, longest)
         calls = max(calls, most)

@@ -554,7 +554,7 @@ async def test_an_invalid_result_is_an_error(kind: str, problem: str) -> None:
         ({"command": "a", "url": "http://b"}, "needs a command or a url"),
         ({"command": "a 'b"}, "cannot be split"),
         ({"command": ["a", 3]}, "words that are not text"),
-        ({"command": "a", "headers": {"a": "b"}}, "headers= for a url"),
+        ({"command": "a", "headers": {"a": "b"}}, "headers= and auth= for a url"),
         ({"url": "http://a", "env": {"a": "b"}}, "env= is for a command"),
         ({"command": "a", "only": "b"}, "several names"),
         ({"command": "a", "approve": "b"}, "several names"),

@@ -5,6 +5,7 @@ The key of a step is `key << 32 | seq`, where `key` is the run's number in this 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
@@ -18,7 +19,7 @@ from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage
 from graphengine.databases.sqlite.words import SQL as WORDS_SQL
-from graphengine.errors import RunIsDriven
+from graphengine.errors import RunIsDriven, UnknownRun
 from graphengine.stores.base import DEFAULT_QUEUE, summary_text
 from graphengine.stores.refusals import lease_lost, not_dense, run_exists, unknown_step
 from graphengine.stores.snapshots import Tail
@@ -145,6 +146,10 @@ def create(
         UnknownRun: No such parent.
         UnknownStep: The parent has no such step.
     """
+    if info.parent is not None:  # a taken id is said before what is wrong with the parent
+        with suppress(UnknownRun):
+            find(connection, info.id)
+            raise run_exists(info.id)
     parent = None if info.parent is None else find(connection, info.parent)
     parent_seq = 0 if parent is None else info.parent_seq
     if parent is not None and not 1 <= parent_seq <= parent.info.seq:
