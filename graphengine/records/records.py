@@ -94,7 +94,7 @@ class Records(core.Runner):
         return page
 
     async def trends(
-        self, search: str = "", *, by: Literal["graph", "tag"] = "graph", every: timedelta = timedelta(days=1)
+        self, search: str = "", *, by: Literal["graph", "tag"] = "graph", every: timedelta | None = None
     ) -> Trends:
         """Return how many runs there were, how they ended, and what they lost, cost and took, over time.
 
@@ -104,7 +104,7 @@ class Records(core.Runner):
         Args:
             search: Only runs that these words find, as for `runs`.
             by: Group them by graph or by tag; a run with several tags counts for each, one without tags for none.
-            every: The length of an interval; a run belongs to the one in which it began.
+            every: The length of an interval, a day if not given; a run belongs to the one in which it began.
 
         Raises:
             InputError: An argument is not valid.
@@ -121,7 +121,7 @@ class Records(core.Runner):
         """
         self._lives.check_usable()
         await self.store.open()
-        return await trends_of(self.store, search, by=by, every_seconds=every.total_seconds())
+        return await trends_of(self.store, search, by=by, every_seconds=(every or timedelta(days=1)).total_seconds())
 
     async def waits(
         self, run_id: str | None = None, *, graph: str | None = None, limit: int = 100, before: str | None = None

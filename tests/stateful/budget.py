@@ -8,6 +8,7 @@ sets SHRINK=0, since shrinking a failing example takes minutes, in which nothing
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -35,5 +36,6 @@ def search(machine: type[RuleBasedStateMachine], examples: int, commands: int = 
         print_blob=True,
         suppress_health_check=list(HealthCheck),
     )
+    gc.collect()  # else coroutines of killed runs are closed while the machine's source is parsed, which 3.11 refuses
     run_state_machine_as_test(machine, settings=limits)
     sys.stdout.write(f"{wanted} examples of {machine.__name__}\n")
