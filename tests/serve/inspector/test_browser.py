@@ -77,8 +77,9 @@ async def record_more(path: Path, gate: Path) -> None:
 
 
 def opened_run(page: Page) -> Page:
-    """Wait until a run's page has every step."""
+    """Wait until a run's page has every step, and takes keys: its listeners come after it is painted."""
     expect(page.locator(".trace .lines")).to_contain_text("line")
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0)))")
     return page
 
 
@@ -152,6 +153,7 @@ def test_the_keyboard_is_enough(url: str, visit: Opened) -> None:
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     opened_run(page)
+    expect(page.locator(".tr[data-seq='5']")).to_be_visible()  # then the trace takes keys
     page.keyboard.press("f")
     expect(page).to_have_url(re.compile("at=2$"))
     expect(page.locator(".tr.selected")).to_contain_text("shaky")
