@@ -115,6 +115,7 @@ def test_filters_are_in_the_address(url: str, visit: Opened) -> None:
     page.goto(page.url)
     expect(page.locator(".list .row")).to_have_count(2)
     page.get_by_role("tab", name="All").click()
+    expect(page.locator(".list .row")).to_have_count(7)
     search = page.get_by_label("Search", exact=True)
     for words, count in (("tag:nightly", 1), ("before:2001-01-01", 0), ("status:failed BROKE", 1), ("since:99w", 7)):
         search.fill(words)
