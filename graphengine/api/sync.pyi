@@ -132,6 +132,7 @@ class SyncRunner:
         status: str | None = None,
         graph: str | None = None,
         tag: str | None = None,
+        tenant: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> Page[RunInfo]: ...

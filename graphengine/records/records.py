@@ -51,6 +51,7 @@ class Records(core.Runner):
         status: str | None = None,
         graph: str | None = None,
         tag: str | None = None,
+        tenant: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> Page[RunInfo]:
@@ -59,13 +60,14 @@ class Records(core.Runner):
         Args:
             search: Only runs that these words find, as on the command line: `"timeout status:failed"`. A run is found
                 by the words of its id, graph, tags and first input, and of what it waits for or why it ended, or by
-                their beginnings, in any order and case. The filters are `status:`, `graph:`, `tag:`, `since:`,
-                `after:`, `before:` and `cost>`.
+                their beginnings, in any order and case. The filters are `status:`, `graph:`, `tag:`, `tenant:`,
+                `since:`, `after:`, `before:` and `cost>`.
             status: Only runs with this status: `running`, `waiting`, `finished`, `stopped` or `failed`; `queued` for a
                 running run that no process has driven yet, `interrupted` for one that no process drives any more;
                 `running` then are those that one drives.
             graph: Only runs of this graph, by name.
             tag: Only runs with this tag.
+            tenant: Only runs for this tenant.
             limit: The maximum number; `more` of the result says whether there are others.
             before: The id of the last run of a page, for the next page.
 
@@ -89,7 +91,8 @@ class Records(core.Runner):
         if limit < 1:
             raise InputError(f"runs(limit={limit})", repair="give 1 or more")
         await self.store.open()
-        found = await newest(self.store, wanted_of(search, Wanted(limit + 1, status, graph, tag, before=before)))
+        wanted = Wanted(limit + 1, status, graph, tag, before=before, tenant=tenant)
+        found = await newest(self.store, wanted_of(search, wanted))
         page = Page(map(as_shown, found[:limit]))
         page.more = len(found) > limit
         return page
