@@ -231,7 +231,7 @@ async def end(runner: Runner, run_id: str, *, fails: bool = False, **options: An
 
 async def pass_over(remover: Remover, runner: Runner) -> list[Removed]:
     """Make one pass of a worker over the runs."""
-    await runner.store.set_role(remover.role)  # type: ignore[arg-type]  # JSON values
+    await runner.store.set_role(remover.role)
     return [each async for each in remover.once(lives_of(runner).shared.clock.now())]
 
 
@@ -332,7 +332,7 @@ async def test_one_of_several_workers_removes(database: Path | str) -> None:
         removers = [(remover_of(each, keep_days=0), each) for each in (first, second)]
         removers.sort(key=lambda each: str(each[0].role["name"]), reverse=True)
         for remover, runner in removers:
-            await runner.store.set_role(remover.role)  # type: ignore[arg-type]  # JSON values
+            await runner.store.set_role(remover.role)
         (later, runner), (_, other) = removers
         assert await pass_over(later, runner) == []
         await other.close()
