@@ -198,6 +198,8 @@ class Connection:
         from anyio import CancelScope  # noqa: PLC0415 - loaded by now
         from mcp import Client, Implementation  # noqa: PLC0415
 
+        from graphengine.agents.mcp_tasks import Tasks  # noqa: PLC0415 - it needs the package
+
         info = Implementation(name="graphengine", version=sys.modules["graphengine"].__version__)
         try:
             # Ended by its scope, not by task.cancel(), which would interrupt the package's shutdown of the process.
@@ -208,6 +210,7 @@ class Connection:
                         transport,
                         cache=None,
                         client_info=info,
+                        extensions=[Tasks()],
                         message_handler=self._received,
                         elicitation_callback=refuse_to_ask,  # also says that this client can ask
                     )

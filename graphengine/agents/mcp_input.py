@@ -1,14 +1,16 @@
 """What an MCP server requires before it answers a call: input of a person, or time.
 
 A server of the revision 2026-07-28 can answer a call with "input required": questions, and a state to send back with
-the answers; or only a state, to ask again later. Each such answer is recorded below the record of the tool's call, and
-a question is one of the run, so the call continues where it was, in another process and days later too.
+the answers; or only a state, to ask again later. Or it answers with a task, which is asked for until it is over. Each
+such answer is recorded below the record of the tool's call, and a question is one of the run, so the call continues
+where it was, in another process and days later too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from mcp import Client, types
     from mcp.client import ClientRequestContext
 
+    from graphengine.agents.mcp_tasks import Pending
     from graphengine.agents.runtime import RunRuntime
 
 _LONGEST_SECONDS: Final = 60.0
@@ -61,62 +64,81 @@ async def result_of(
     Raises:
         CannotAsk: The server requires what cannot be given. Also raises what the client raises.
     """
-    from mcp.types import InputRequiredResult  # noqa: PLC0415 - loaded by now
-
     runtime = runtime_here()
     if runtime is None:
         return await client.call_tool(tool, dict(arguments))
+    from graphengine.agents.mcp_tasks import Pending  # noqa: PLC0415 - it needs the package
+
+    sending, pending, known = _Sending(client, tool, arguments, relist), Pending(), set[str]()
     responses: types.InputResponses | None = None
-    state: str | None = None
     for number in count():
-        send = functools.partial(_sent, client, tool, arguments, relist, responses, state)
+        send = functools.partial(sending.send, pending, responses)
         try:
             record = await runtime.step_result("mcp input required", f"{tool} {number}", send)
         except _Answered as answered:
             return answered.result
-        required = InputRequiredResult.model_validate(record)
-        if not runtime.may_sleep():
-            repair = 'ask before the call, with approve=; or, if a call may be repeated, effect="idempotent"'
-            text = "the server requires input, which cannot be waited for inside an effect that must not be repeated"
-            raise CannotAsk(text, where=f"tool {tool}", repair=repair)
-        asked = [
-            _response(runtime, f"{tool} {number} {key}", each) for key, each in (required.input_requests or {}).items()
-        ]
-        responses = dict(zip(required.input_requests or {}, await asyncio.gather(*asked), strict=True)) or None
+        pending = Pending.model_validate(record)
+        asked = {key: each for key, each in (pending.input_requests or {}).items() if key not in known}
+        if asked or pending.task_id is None:
+            _check_may_wait(runtime, tool)
+        known |= asked.keys() if pending.task_id is not None else set()  # the keys of a task are its own
+        asking = [_response(runtime, f"{tool} {number} {key}", each) for key, each in asked.items()]
+        responses = dict(zip(asked, await asyncio.gather(*asking), strict=True)) or None
         if not asked:
-            await runtime.sleep_for(min(2.0 ** min(number, 9), _LONGEST_SECONDS), f"{tool} {number}")
-        state = required.request_state
+            least = (pending.poll_interval_ms or 0) / 1000
+            pause = max(least, min(2.0 ** min(number, 9), _LONGEST_SECONDS))
+            await (runtime.sleep_for(pause, f"{tool} {number}") if runtime.may_sleep() else asyncio.sleep(pause))
     raise AssertionError
 
 
-async def _sent(  # noqa: PLR0913 - a request and the answers to the last one
-    client: Client,
-    tool: str,
-    arguments: Mapping[str, object],
-    relist: Callable[[], Awaitable[object]],
-    responses: types.InputResponses | None,
-    state: str | None,
-) -> StepResult:
-    """Send a call, and return the record of what the server requires. Raises: _Answered: It requires nothing."""
-    from mcp import MCPError  # noqa: PLC0415 - loaded by now
-    from mcp.types import HEADER_MISMATCH, CallToolResult  # noqa: PLC0415
+def _check_may_wait(runtime: RunRuntime, tool: str) -> None:
+    """Raise: CannotAsk: The call is an effect that must not be repeated, which a wait would do."""
+    if not runtime.may_sleep():
+        repair = 'ask before the call, with approve=; or, if a call may be repeated, effect="idempotent"'
+        text = "the server requires input, which cannot be waited for inside an effect that must not be repeated"
+        raise CannotAsk(text, where=f"tool {tool}", repair=repair)
 
-    async def send() -> types.CallToolResult | types.InputRequiredResult:
-        return await client.session.call_tool(
-            tool, dict(arguments), input_responses=responses, request_state=state, allow_input_required=True
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """A call: the arguments of `result_of`."""
+
+    client: Client
+    tool: str
+    arguments: Mapping[str, object]
+    relist: Callable[[], Awaitable[object]]
+
+    async def send(self, pending: Pending, responses: types.InputResponses | None) -> StepResult:
+        """Begin or continue the call, and return what is to be recorded. Raises: _Answered: It has its result."""
+        from mcp import MCPError  # noqa: PLC0415 - loaded by now
+        from mcp.types import HEADER_MISMATCH, CallToolResult  # noqa: PLC0415
+
+        try:
+            found = await self._found(pending, responses)
+        except MCPError as error:
+            if error.code != HEADER_MISMATCH:
+                raise
+            await self.relist()
+            found = await self._found(pending, responses)
+        if isinstance(found, CallToolResult):
+            raise _Answered(found)
+        text = found.model_dump_json(by_alias=True, exclude_none=True)
+        return StepResult(found.model_dump(mode="json", by_alias=True, exclude_none=True), len(text))
+
+    async def _found(self, pending: Pending, responses: types.InputResponses | None) -> types.Result:
+        from graphengine.agents.mcp_tasks import task_result  # noqa: PLC0415 - it needs the package
+
+        session = self.client.session
+        if pending.task_id is not None:
+            return await task_result(session, pending.task_id, responses)
+        return await session.call_tool(
+            self.tool,
+            dict(self.arguments),
+            input_responses=responses,
+            request_state=pending.request_state,
+            allow_input_required=True,
+            allow_claimed=True,
         )
-
-    try:
-        found = await send()
-    except MCPError as error:
-        if error.code != HEADER_MISMATCH:
-            raise
-        await relist()
-        found = await send()
-    if isinstance(found, CallToolResult):
-        raise _Answered(found)
-    text = found.model_dump_json(by_alias=True, exclude_none=True)
-    return StepResult(found.model_dump(mode="json", by_alias=True, exclude_none=True), len(text))
 
 
 async def _response(runtime: RunRuntime, identity: str, request: types.InputRequest) -> types.InputResponse:

@@ -13,9 +13,9 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 from pydantic import ValidationError
@@ -34,13 +34,16 @@ from graphengine.media import Media, mark
 from graphengine.models.hiding import without_options
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 
     import httpx2
     from mcp import Client, types
 
     from graphengine.agents.approval import Approve
     from graphengine.agents.tools import OnError
+
+    P = TypeVar("P", bound=types.PaginatedResult)
+    T = TypeVar("T")
 
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_PAGES: Final = 1_000
@@ -157,16 +160,32 @@ class McpServer:
             DefinitionError: A tool's name is invalid, or two become the same, or `only`, `approve` or `serial` has an
                 unknown one.
         """
-        loop = asyncio.get_running_loop()
-        shared = self._shared.get(loop)
-        if shared is None:
-            shared = self._shared[loop] = _Shared(self)
-        shared.opened += 1
+        shared = self._entered()
         try:
             return await self._tools(await shared.listed(), shared)
         except BaseException:
             await self.close()
             raise
+
+    async def read(self, uris: Sequence[str]) -> Mapping[str, types.ReadResourceResult | str]:
+        """Return resources by address, all if none is named; a text says why one cannot be read.
+
+        Raises:
+            ToolsUnavailable: The server does not start, has no resources, or does not answer.
+        """
+        shared = self._entered()
+        try:
+            return await shared.read(uris)
+        finally:
+            await self.close()
+
+    def _entered(self) -> _Shared:
+        loop = asyncio.get_running_loop()
+        shared = self._shared.get(loop)
+        if shared is None:
+            shared = self._shared[loop] = _Shared(self)
+        shared.opened += 1
+        return shared
 
     async def close(self) -> None:
         """Undo one `open` of the running event loop; the last one ends the server. Never fails."""
@@ -264,18 +283,37 @@ class _Shared:
         return await self._list_tools(await self._connected())
 
     async def _list_tools(self, connection: Connection) -> Sequence[types.Tool]:
+        async with self._in_time("tools"):
+            return await _all_tools(connection.client)
+
+    @asynccontextmanager
+    async def _in_time(self, what: str) -> AsyncIterator[None]:
         limit = asyncio.timeout(self._server.timeout_seconds)
         try:
             async with limit:
-                return await _all_tools(connection.client)
+                yield
         except Exception as error:
             late = f"it did not list them within {self._server.timeout_seconds:g} seconds"
             raise ToolsUnavailable(
-                f"the tools of the MCP server {self._server.name} cannot be listed: "
+                f"the {what} of the MCP server {self._server.name} cannot be listed: "
                 f"{late if limit.expired() else self._text_of(error)}",
                 where=f"mcp {self._server.name}",
                 repair="check whether another client can use it",
             ) from error
+
+    async def read(self, uris: Sequence[str]) -> Mapping[str, types.ReadResourceResult | str]:
+        """Return resources by address, all if none is named; a text says why one cannot be read."""
+        client = (await self._connected()).client
+        found: dict[str, types.ReadResourceResult | str] = {}
+        async with self._in_time("resources"):
+            listed = [] if uris else await _all_pages(client.list_resources, lambda page: page.resources)
+        for uri in uris or [each.uri for each in listed]:
+            try:
+                async with asyncio.timeout(self._server.timeout_seconds):
+                    found[uri] = await client.read_resource(uri)
+            except Exception as error:  # noqa: BLE001 - the client, or a malformed answer, may raise anything
+                found[uri] = self._text_of(error)
+        return found
 
     async def call(self, tool: str, arguments: Mapping[str, object]) -> ToolOutcome:
         """Call the server's tool; failures are reported in the outcome.
@@ -340,13 +378,18 @@ class _Shared:
 
 
 async def _all_tools(client: Client) -> Sequence[types.Tool]:
-    """Return all pages of the list. A repeated cursor ends it."""
-    found: list[types.Tool] = []
+    """Return all pages of the list of tools."""
+    return await _all_pages(client.list_tools, lambda page: page.tools)
+
+
+async def _all_pages(list_page: Callable[..., Awaitable[P]], items: Callable[[P], Sequence[T]]) -> Sequence[T]:
+    """Return what is on all pages of a list. A repeated cursor ends it."""
+    found: list[T] = []
     seen: set[str] = set()
     cursor: str | None = None
     for _ in range(_MAX_PAGES):
-        page = await client.list_tools(cursor=cursor)
-        found += page.tools
+        page = await list_page(cursor=cursor)
+        found += items(page)
         cursor = page.next_cursor
         if cursor is None or cursor in seen:
             break

@@ -8,10 +8,13 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Graph, Runner, ScriptedModel, mcp
-from graphengine.agents import ToolSource
+from graphengine.agents.errors import SourceUnreadable
+from graphengine.agents.mcp_servers import McpServer
+from graphengine.agents.sources import read_resources
 from graphengine.errors import InputError
 from graphengine.models import Response
 from graphengine.models.scripted import calls
+from tests.agents.tool_kits import in_thread
 from tests.kit import forks
 
 pytest.importorskip("mcp")
@@ -25,7 +28,7 @@ class Desk(BaseModel):
     said: str = ""
 
 
-def source(folder: Path) -> ToolSource:
+def source(folder: Path) -> McpServer:
     """Return the server's tools."""
     return mcp([sys.executable, str(SERVER), str(folder / "calls.log")])
 
@@ -101,3 +104,66 @@ async def test_what_cannot_be_given_is_an_error_for_the_model(tmp_path: Path, to
     async with Runner(tmp_path / "runs.db") as runner:
         assert (await runner.start(graph, run_id="r").result()).output == "done"
     assert why in result(model)
+
+
+async def test_a_call_that_becomes_a_task_is_followed(tmp_path: Path) -> None:
+    """The run sleeps between looks; what a task requires is a question of the run, and is given once."""
+    graph, model = graph_of(tmp_path, "decorate")
+    async with Runner(tmp_path / "runs.db") as runner:
+        waiting = await runner.start(graph, run_id="r").result()
+        assert (waiting.status, waiting.waits[0].question) == ("waiting", "Which size?")
+    async with Runner(tmp_path / "runs.db") as runner:
+        await runner.answer("r", {"size": "L"})
+        assert (await runner.resume("r", graph).result()).output == "done"
+    assert result(model) == "decorate done"
+    assert log(tmp_path) == ["decorate", "get decorate", "update decorate ['size']", "get decorate"]
+
+
+@pytest.mark.parametrize(
+    ("killed_at", "then"),
+    [
+        ("bake", ["bake", "bake", "get bake", "get bake"]),  # nothing was recorded
+        ("get bake", ["bake", "get bake", "get bake"]),
+    ],
+)
+def test_a_killed_client_follows_the_same_task(tmp_path: Path, killed_at: str, then: list[str]) -> None:
+    """The id of the task is recorded: no other one is begun."""
+    (tmp_path / "calls.kill").write_text(killed_at)
+    program = Path(__file__).with_name("mcp_cafe.py")
+    ran = [forks.run(program, str(tmp_path), verb, "bake") for verb in ("start", "answer", "answer")]
+    assert sorted(each.returncode for each in ran) == [-signal.SIGKILL, 0, 0], [each.stderr for each in ran]
+    assert ran[-1].stdout == "done\n"
+    assert log(tmp_path) == then
+
+
+@pytest.mark.parametrize(("tool", "told"), [("burn", "task burn is failed: it burned"), ("deliver", "deliver done")])
+async def test_a_task_that_fails_or_must_not_be_repeated(tmp_path: Path, tool: str, told: str) -> None:
+    """A failure is an error for the model; a task inside an effect is waited for in this process."""
+    graph, model = graph_of(tmp_path, tool)
+    async with Runner(tmp_path / "runs.db") as runner:
+        assert (await runner.start(graph, run_id="r").result()).output == "done"
+    assert told in result(model)
+    assert log(tmp_path).count(tool) == 1
+
+
+async def test_a_task_is_followed_outside_a_run_too(tmp_path: Path) -> None:
+    """By looking at it until it is over."""
+    served = source(tmp_path)
+    tools = {tool.name: tool for tool in await served.open()}
+    outcome = await tools["bake"].call("{}", {}, in_thread)
+    await served.close()
+    assert (outcome.text, outcome.is_error) == ("bake done", False)
+
+
+async def test_resources_are_sources(tmp_path: Path) -> None:
+    """All, or those that are named; what cannot be read is left out with the reason."""
+    found = await read_resources(source(tmp_path))
+    assert [(each.path, each.text) for each in found.files] == [
+        ("menu://today", "Soup."),
+        ("menu://drinks.md", "# Tea"),
+    ]
+    assert "'menu://none' cannot be read: MCPError: there is no such menu" in found.left_out[0]
+    (one,) = (await read_resources(source(tmp_path), "menu://drinks.md")).files
+    assert one.text == "# Tea"
+    with pytest.raises(SourceUnreadable, match="has no readable file"):
+        await read_resources(source(tmp_path), "menu://none")

@@ -6,6 +6,7 @@
     found = read_sources("notes/")                  # every readable file of a folder
     print(found.files, found.left_out)
     page = source_from_bytes("page.html", content)  # what a program fetched itself
+    notes = await read_resources(mcp("python server.py"))  # those of an MCP server
     line = quoted_at("It rose by a metre.", report.text)  # where a model's quotation stands, 0 for nowhere
 
 | kind | text |
@@ -23,12 +24,14 @@ from __future__ import annotations
 from graphengine.agents.sources.files import Sources, read_source, read_sources
 from graphengine.agents.sources.kinds import MAX_FILE_BYTES, MAX_TEXT_CHARACTERS, source_from_bytes
 from graphengine.agents.sources.quotations import quoted_at
+from graphengine.agents.sources.resources import read_resources
 
 __all__ = [
     "MAX_FILE_BYTES",
     "MAX_TEXT_CHARACTERS",
     "Sources",
     "quoted_at",
+    "read_resources",
     "read_source",
     "read_sources",
     "source_from_bytes",

@@ -12,7 +12,7 @@ from graphengine.agents.sources.document_process import DocumentProcess
 from graphengine.agents.sources.kinds import MAX_FILE_BYTES, MAX_TEXT_CHARACTERS, read_bytes, too_large
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from graphengine.media import TextFile
 
@@ -90,19 +90,20 @@ def read_sources(path: str | os.PathLike[str]) -> Sources:
     with DocumentProcess() as process:
         if "\0" in name or not Path(name).is_dir():
             return Sources((_read(name, process),))
-        return _folder(name, process)
+        return gathered(files_in(name), lambda file: _read(file, process), f"the folder {name!r}")
 
 
-def _folder(name: str, process: DocumentProcess) -> Sources:
+def gathered(names: Iterable[str], read: Callable[[str], TextFile], where: str) -> Sources:
+    """Return what can be read of several files, within the limits. Raises: SourceUnreadable: None of them can."""
     files: list[TextFile] = []
     left_out: list[str] = []
     characters = 0
-    for file in files_in(name):
+    for file in names:
         if len(files) == MAX_FILES:
             left_out.append(f"{file} (more than {MAX_FILES} files)")
             continue
         try:
-            source = _read(file, process)
+            source = read(file)
         except SourceUnreadable as error:
             left_out.append(f"{file} ({error.message}; {error.repair})")
             continue
@@ -113,7 +114,7 @@ def _folder(name: str, process: DocumentProcess) -> Sources:
         files.append(source)
     found = Sources(tuple(files), tuple(left_out))
     if not files:
-        raise SourceUnreadable(f"the folder {name!r} has no readable file: {found}", where=name, repair="name another")
+        raise SourceUnreadable(f"{where} has no readable file: {found}", where=where, repair="name another")
     return found
 
 

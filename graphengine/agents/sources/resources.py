@@ -1,0 +1,66 @@
+"""Resources of MCP servers as sources."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64decode
+from typing import TYPE_CHECKING
+
+from graphengine.agents.errors import SourceUnreadable
+from graphengine.agents.sources.document_process import DocumentProcess
+from graphengine.agents.sources.files import Sources, gathered
+from graphengine.agents.sources.kinds import check_length, read_bytes
+from graphengine.media import TextFile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mcp.types import ReadResourceResult
+
+    from graphengine.agents.mcp_servers import McpServer
+
+
+async def read_resources(server: McpServer, *uris: str) -> Sources:
+    """Return resources of an MCP server as texts, whose paths are their addresses.
+
+    A text is taken as it is, and bytes are read by the ending of their address, as files are. What cannot be read is
+    left out with the reason; so is what comes after the first 200 resources or 4,000,000 characters. The server is
+    started if it does not run, and ends when nothing uses it.
+
+    Args:
+        server: The server, as `mcp(…)` returns it.
+        uris: The addresses; all that the server lists if not given.
+
+    Raises:
+        SourceUnreadable: None of them can be read.
+        ToolsUnavailable: The server does not start, has no resources, or does not answer.
+
+    Example:
+        >>> from graphengine import mcp
+        >>> async def notes() -> tuple[TextFile, ...]:
+        ...     return (await read_resources(mcp("python notes_server.py"), "notes://tides")).files
+    """
+    found = await server.read(uris)
+    return await asyncio.to_thread(_read, found, server.name)
+
+
+def _read(found: Mapping[str, ReadResourceResult | str], server: str) -> Sources:
+    with DocumentProcess() as process:
+        return gathered(found, lambda uri: _text(uri, found[uri], process), f"the MCP server {server}")
+
+
+def _text(uri: str, found: ReadResourceResult | str, process: DocumentProcess) -> TextFile:
+    from mcp.types import TextResourceContents  # noqa: PLC0415 - loaded by now
+
+    if isinstance(found, str):
+        raise SourceUnreadable(f"the resource {uri!r} cannot be read: {found}", where=uri, repair="name another")
+    texts = [
+        each.text if isinstance(each, TextResourceContents) else read_bytes(uri, b64decode(each.blob), process).text
+        for each in found.contents
+    ]
+    text = "\n\n".join(texts)
+    check_length(uri, text)
+    return TextFile(path=uri, text=text)
+
+
+__all__ = ["read_resources"]
