@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import aclosing, contextmanager, suppress
 from functools import wraps
 from inspect import isasyncgenfunction
 from typing import TYPE_CHECKING, Any, Final
@@ -26,7 +26,7 @@ from a2a.server.request_handlers.request_handler import RequestHandler, validate
 from a2a.server.request_handlers.response_helpers import agent_card_to_dict
 from a2a.server.routes import create_jsonrpc_routes
 from a2a.utils import errors, proto_utils
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from pydantic import BaseModel
 from starlette.routing import Route
 
@@ -54,7 +54,7 @@ from graphengine.serve.service.turns import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
     from a2a.server.context import ServerCallContext
     from starlette.requests import Request
@@ -92,7 +92,8 @@ _WORKING: Final = a2a.TaskState.TASK_STATE_WORKING
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
     """Return the routes of the door, which sends push notifications until it closes."""
     door = A2aDoor(opening.service, opening.version)
-    await opening.stack.enter_async_context(door.notifying())
+    looking = asyncio.create_task(door.pushes.look(), name="graphengine a2a push")
+    opening.stack.push_async_callback(cancelled, looking)
     return door.routes()
 
 
@@ -102,15 +103,18 @@ class A2aDoor:
     Args:
         service: What starts, follows and answers runs.
         version: This package's version.
+
+    Attributes:
+        pushes: The push notifications.
     """
 
     def __init__(self, service: Service, version: str) -> None:
         self._service = service
         self._version = version
-        self._pushes = _Pushes(service)
+        self.pushes = _Pushes(service)
         texts = text_graphs(service.graphs)
-        self._agents = {name: _Agent(service, name, texts.get(name), self._pushes) for name in service.graphs}
-        self._pushes.agents = self._agents
+        self._agents = {name: _Agent(service, name, texts.get(name), self.pushes) for name in service.graphs}
+        self.pushes.agents = self._agents
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes of the agents and their cards."""
@@ -141,15 +145,6 @@ class A2aDoor:
         card.security_schemes["bearer"].http_auth_security_scheme.scheme = "bearer"
         card.security_requirements.add().schemes["bearer"].list.extend([])
         return json_answer(agent_card_to_dict(card))
-
-    @asynccontextmanager
-    async def notifying(self) -> AsyncIterator[None]:
-        """Send push notifications inside this block."""
-        looking = asyncio.create_task(self._pushes.look(), name="graphengine a2a push")
-        try:
-            yield
-        finally:
-            await cancelled(looking)
 
 
 @contextmanager
@@ -403,13 +398,10 @@ class _Agent(RequestHandler):
 
 
 class _Push(BaseModel):
-    """Where notifications about a task are sent."""
+    """Where notifications about a task are sent, as its client said."""
 
     task: str
-    url: str
-    token: str = ""
-    scheme: str = ""
-    credentials: str = ""
+    place: dict[str, Any]
     heard: int = 0
     is_over: bool = False
 
@@ -440,9 +432,7 @@ class _Pushes:
         """Send notifications to a place from now on. Raises: InputError, RunExists."""
         if urlsplit(given.url).scheme not in ("http", "https"):
             raise InputError(f"{given.url!r} is no address", where="url", repair="give an http or https address")
-        auth = given.authentication
-        state = {"task": task_id, "url": given.url, "token": given.token}
-        state |= {"scheme": auth.scheme, "credentials": auth.credentials}
+        state = {"task": task_id, "place": MessageToDict(given)}
         run_id = f"{task_id}/push/{given.id or digest(state)}"
         try:
             await self._runner.start(self._graph, state, run_id=run_id).result()
@@ -456,11 +446,10 @@ class _Pushes:
         run_id = f"{task_id}/push/{name}"
         if (await self._runner.info(run_id)).status in OVER:
             raise UnknownRun(f"{run_id} has ended", where=f"task {task_id}", repair="create another one")
-        state = _Push(**await self._runner.state_at(run_id))
-        found = a2a.TaskPushNotificationConfig(id=name, task_id=task_id, url=state.url, token=state.token)
-        if state.scheme:
-            found.authentication.scheme = state.scheme
-            found.authentication.credentials = state.credentials
+        place = (await self._runner.state_at(run_id))["place"]
+        found: a2a.TaskPushNotificationConfig = ParseDict(
+            {**place, "id": name, "taskId": task_id}, a2a.TaskPushNotificationConfig()
+        )
         return found
 
     async def of_task(self, task_id: str) -> Sequence[a2a.TaskPushNotificationConfig]:
@@ -499,16 +488,17 @@ class _Pushes:
     async def _listen(self, ctx: Context) -> int:
         return await ctx.receive(_CHANGED, int)
 
-    async def _post(self, task: str, url: str, token: str, scheme: str, credentials: str) -> bool:
+    async def _post(self, task: str, place: dict[str, Any]) -> bool:
         """Post a task; return whether it is over."""
         agent = self.agents[(await self._service.info_of(task)).graph]
-        found = await agent.task(task)
+        found, given = await agent.task(task), ParseDict(place, a2a.TaskPushNotificationConfig())
         if found.status.state != _WORKING:
-            headers = {"X-A2A-Notification-Token": token} if token else {}
-            headers |= {"Authorization": f"{scheme} {credentials}"} if scheme else {}
+            auth = given.authentication
+            headers = {"X-A2A-Notification-Token": given.token} if given.token else {}
+            headers |= {"Authorization": f"{auth.scheme} {auth.credentials}"} if auth.scheme else {}
             async with httpx.AsyncClient(timeout=_POST_SECONDS) as client:
                 content = MessageToDict(proto_utils.to_stream_response(found))
-                (await client.post(url, json=content, headers=headers)).raise_for_status()
+                (await client.post(given.url, json=content, headers=headers)).raise_for_status()
         return found.status.state not in (_WORKING, _INPUT)
 
 

@@ -81,7 +81,7 @@ _BLANKS: Final = re.compile(r"\s+")
 _TOP: Final = re.compile(r"[/\[#]")
 _CONVERSATION: Final = "conversation:"
 _HEADERS: Final = ("x-conversation-id", "x-openwebui-chat-id")
-"""What names the conversation of a chat completion."""
+"""What names the conversation of a client that sends the whole thread."""
 _TASK: Final = "### Task:"
 """What the prompts begin with by which Open WebUI asks for titles, tags and follow-up questions."""
 _LONGEST_KEY: Final = 64
@@ -199,8 +199,8 @@ class OpenAiDoor:
         model, messages = self._named(body.model), _messages(body.messages, "messages")
         if body.n not in (None, 1):
             raise InputError(f"n is {body.n}", where="n", repair="leave it out: a run replies once")
-        given = [*map(request.headers.get, _HEADERS), (body.metadata or {}).get("conversation_id")]
-        said = await self._said(request, messages, str(next(filter(None, given), "")), is_thread=True)
+        given = _conversation_in(request) or str((body.metadata or {}).get("conversation_id") or "")
+        said = await self._said(request, messages, given, is_thread=True)
         turn = await self._turn(model, said)
         head = {"id": f"chatcmpl-{_name_of(turn)}", "created": int(time.time()), "model": model.name}
         if body.stream:
@@ -224,7 +224,9 @@ class OpenAiDoor:
             raise InputError("previous_response_id and conversation exclude each other", where="body", repair=repair)
         previous = _turn_named(body.previous_response_id) if body.previous_response_id else None
         texts = _messages(body.input if isinstance(body.input, list) else messages, "input")
-        turn = await self._turn(model, await self._said(request, texts, str(given or ""), previous=previous))
+        thread = "" if given or previous is not None else _conversation_in(request)
+        said = await self._said(request, texts, str(given or thread), previous=previous, is_thread=bool(thread))
+        turn = await self._turn(model, said)
         return await self._response(model, turn, is_stream=bool(body.stream), is_awaited=not body.background)
 
     async def response(self, request: Request) -> Response:
@@ -457,6 +459,11 @@ async def _body(request: Request, kind: type[S]) -> S:
         return convert(await json_body(request), kind)
     except ValidationError as error:
         raise InputError(str(error), where="body", repair="send what the API of OpenAI has there") from error
+
+
+def _conversation_in(request: Request) -> str:
+    """Return the conversation that the headers of a request name: its client sends the whole thread."""
+    return next(filter(None, map(request.headers.get, _HEADERS)), "")
 
 
 def _messages(given: Sequence[Mapping[str, Any]], where: str) -> Sequence[Message]:

@@ -55,8 +55,7 @@ _VISITED: Final = ("node", "item", "attempt", "failed")
 # --- What is shown ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """A person's message that the run has received.
 
     Attributes:
@@ -68,8 +67,7 @@ class Said:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(NamedTuple):
     """A piece of a text.
 
     Attributes:
@@ -83,8 +81,7 @@ class Text:
     is_thinking: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(NamedTuple):
     """A text that does not count any more: what follows it under the same id is another one.
 
     Attributes:
@@ -94,8 +91,7 @@ class Dropped:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Called:
+class Called(NamedTuple):
     """A tool is to be called, or is called.
 
     Attributes:
@@ -111,8 +107,7 @@ class Called:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Returned:
+class Returned(NamedTuple):
     """A tool's result.
 
     Attributes:
@@ -126,8 +121,7 @@ class Returned:
     is_error: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Visited:
+class Visited(NamedTuple):
     """A visit of a node began or ended.
 
     Attributes:
@@ -139,8 +133,7 @@ class Visited:
     is_over: bool
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """The state of the run, without the clear texts of secrets.
 
     Attributes:
@@ -150,8 +143,7 @@ class State:
     values: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """Any other live event, such as what a node emitted.
 
     Attributes:
@@ -177,8 +169,7 @@ class Question(NamedTuple):
     call: str
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """The run waits for a person, or for the next message of a chat: the end of what is shown now.
 
     Attributes:

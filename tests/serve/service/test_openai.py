@@ -20,6 +20,7 @@ from tests.serve.service.client import TOKEN, Service
 ROOT = Path(__file__).resolve().parents[3]
 FLOWS = str(ROOT / "tests" / "serve" / "service" / "openai_flows.py")
 ADA = {"X-Conversation-Id": "ada"}
+CHAT = {"X-OpenWebUI-Chat-Id": "moon"}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -214,7 +215,10 @@ def test_two_servers_are_one(serve: Callable[..., Service], database: Any, tmp_p
 
 
 def test_the_shapes_of_open_webui(serve: Callable[..., Service], tmp_path: Path) -> None:
-    """It sends the id of the chat in a header, parts of messages, and tasks: a task does not reach the run."""
+    """It sends the id of the chat in a header, parts of messages, and tasks: a task does not reach the run.
+
+    As of its `routers/openai.py` and `env.py`, whose ENABLE_FORWARD_USER_INFO_HEADERS sends these headers.
+    """
     service = serve(tmp_path / "runs.db")
     chat = {"X-OpenWebUI-Chat-Id": "7d5e", "X-OpenWebUI-User-Id": "u", "X-OpenWebUI-User-Role": "user"}
     system = {"role": "system", "content": "Be brief."}
@@ -235,6 +239,11 @@ def test_the_shapes_of_open_webui(serve: Callable[..., Service], tmp_path: Path)
     chunks = raw(service, {**body, "messages": thread}, **chat)
     assert json.loads(chunks[1])["choices"][0]["delta"]["content"] == "All about Tides"
     assert [run["run_id"] for run in service.call("GET", "/runs")[1]["runs"]] == ["posts@7d5e"]
+    part = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Moon"}]}
+    for _ in range(2):  # a connection to the Responses API sends the whole thread too, and a repeated one is the same
+        done = service.request("POST", "/v1/responses", json.dumps({"model": "posts", "input": [part]}).encode(), CHAT)
+        assert done[1]["output"][0]["content"][0]["text"] == "Publish Moon? (yes or no)"
+    assert len(service.call("GET", "/runs")[1]["runs"]) == 2
 
 
 def test_a_thread_without_a_key_is_a_run_of_its_own(serve: Callable[..., Service], tmp_path: Path) -> None:
