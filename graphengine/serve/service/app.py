@@ -395,7 +395,7 @@ class Service:
                     async for event in every:
                         yield HEARTBEAT if event is None else event
             except GraphEngineError as error:
-                if says_stop or not isinstance(error, _Stops):
+                if says_stop or not self.is_stopping:
                     yield trouble(error)
             except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
                 _LOG.exception("the stream of run %s failed", run_id)
@@ -416,7 +416,7 @@ class Service:
             while True:
                 await asyncio.wait((following, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
                 if stopped.done():
-                    raise _Stops("the service stops", where="the service", repair="send the same request again")
+                    raise ServiceFailed("the service stops", where="the service", repair="send the same request again")
                 event = following.result() if following.done() else None
                 if event is not None:
                     following = asyncio.create_task(_next(events))
@@ -426,10 +426,6 @@ class Service:
         finally:
             await cancelled(following, stopped)
             await events.aclose()
-
-
-class _Stops(ServiceFailed):
-    """The service stops, so that a client has to ask the next one."""
 
 
 def _trouble(error: GraphEngineError) -> bytes:
