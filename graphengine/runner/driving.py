@@ -35,8 +35,10 @@ from graphengine.errors import StoreError
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.clock import SteadyClock, SystemClock
 from graphengine.runner.followers import NOBODY, log_failure
+from graphengine.runner.opening import stop_started
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.runner.scope import AttemptFacts, NodeServices
+from graphengine.runner.starters import told_end
 from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
@@ -153,6 +155,7 @@ class Driving:
             wall=self._shared.clock.now,
             past=self._shared.past,
             executors=self._shared.executors,
+            children=self._shared.children,
             loop=self.loop,
             is_shared=self._shared.store.shared,
             guard=Redactor(self.plan, self.snapshot) if self.plan.secret else None,
@@ -188,6 +191,7 @@ class Driving:
         if do.append == "stop":
             asked = claim.stop
             reason, text = ("asked", asked.why) if asked else ("limit", limit_reached(snapshot) or self._lateness())
+            await stop_started(self._shared, snapshot.run_id, asked)
             stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut)
             do = await self.commit([stop], partial(self.append, consume=asked.consume if asked else ()))
         return do
@@ -413,6 +417,7 @@ class Driving:
         if status != self._listed or status != "running":
             batch.summary = summary_of(snapshot, status)
             batch.due_at = next_due(snapshot) if status == "waiting" else None
+            batch.post = told_end(snapshot, status)
         self._recorded = self._listed = status
         self.wrote_at = shared.clock.now() if shared.store.shared else 0.0
         if changed:

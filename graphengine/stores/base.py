@@ -125,6 +125,15 @@ def status_of(info: RunInfo) -> Status:
     return info.status
 
 
+class Post(NamedTuple):
+    """A message for the inbox of a run, as `RunStore.post` takes it."""
+
+    run_id: str
+    kind: str
+    payload: JsonValue
+    key: str
+
+
 class Append(Struct):
     """Steps to add to one run, atomically.
 
@@ -142,6 +151,7 @@ class Append(Struct):
         due_at: With the status `waiting`: when the run's first timer is due, epoch seconds; None if there is none.
             With any other status it is ignored, and the run has no `due_at` afterwards.
         summary: The run's new summary; None: unchanged.
+        post: A message to another run, posted in the same transaction; without effect if that run does not exist.
     """
 
     run_id: str
@@ -154,6 +164,7 @@ class Append(Struct):
     graph_spec: GraphSpec | None = None
     due_at: float | None = None
     summary: Summary | None = None
+    post: Post | None = None
 
 
 class Loaded(NamedTuple):
