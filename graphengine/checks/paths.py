@@ -313,10 +313,12 @@ class Paths:
             message = f"there are more than {MOST_POINTS:,} combinations of nodes and what is known there"
             raise Undecided(message)
         for index, rule in enumerate(self.rules):
-            if rule.guards == target != until and not self._kept(index, rule, point):
+            guarded, _, inside = rule.guards.partition("/")
+            if guarded == target != until and not self._kept(index, rule, point):
                 known = self.broken.get(rule)
-                if known is None or (known[0].doubt and not point.doubt):
-                    self.broken[rule] = point._replace(node=target), trail
+                here = _doubt(point, f"whether {target} comes to {inside}") if inside else point
+                if known is None or (known[0].doubt and not here.doubt):
+                    self.broken[rule] = here._replace(node=target), trail
         yield point._replace(node=target), trail, visits
 
     def _kept(self, index: int, rule: Rule, point: Point) -> bool:
@@ -381,6 +383,8 @@ class Paths:
         self, fork: Fork, point: Point, visit: Visit, before: Trail, until: str
     ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
         """Yield the points behind a fork's join."""
+        if fork.need is not None:
+            point = _doubt(point, f"which arms of the fork at {point.node} are cancelled")
         choices: list[tuple[Point, tuple[str, ...]]] = [(point, ())]
         for target, condition in fork.arms:
             choices = [
@@ -389,8 +393,6 @@ class Paths:
                 for held, there in self._split(condition, here, None)
             ]
         for here, targets in choices:
-            if fork.need is not None and targets:
-                here = _doubt(here, f"which arms of the fork at {here.node} are cancelled")
             trail = Trail(visit._replace(known=here.known), before)
             self.taken |= {(id(fork), target) for target in targets or (fork.join,)}
             if not targets:
@@ -412,8 +414,8 @@ class Paths:
                 joined = self._joined(here, arms, combination)
                 if joined is not None:
                     pairs = zip(arms, combination, strict=True)
-                    inside = tuple(arm.trails[end] for arm, end in pairs if end is not None)
-                    yield from self._enter(fork.join, joined, Trail(inside, trail), until, visits)
+                    trails = tuple(arm.trails[end] for arm, end in pairs if end is not None)
+                    yield from self._enter(fork.join, joined, Trail(trails, trail), until, visits)
 
     def _arm(self, point: Point, target: str, fork: Fork, trail: Trail) -> Walked:
         """Return the walk of an arm."""

@@ -8,7 +8,6 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 
 from graphengine.checks.rules import Verdict, verdicts
 from graphengine.compile.checking import Compiling
-from graphengine.engine.steps import Failed, Node, Step
+from graphengine.engine.steps import Failed, Node, Step, without_items
 from graphengine.graph.rules import Rule
 from graphengine.testing import walk
 from tests.kit import spec as kit
@@ -40,12 +39,15 @@ def scene(seed: str) -> tuple[Random, Spec]:
     return random, nest_spec(random, taste)
 
 
-def ruled(random: Random, names: Sequence[str]) -> Sequence[Rule]:
-    """Return some rules about a graph's nodes."""
+def ruled(random: Random, spec: Spec) -> Sequence[Rule]:
+    """Return some rules about a graph's nodes, and of those inside the graphs of its nodes."""
+    names = [node.name for node in spec.nodes]
+    inner = [f"{node.name}/{each.name}" for node in spec.nodes if node.graph for each in node.graph.nodes]
     if len(names) < 2:
         return [Rule(names[0], at_most=random.randint(1, 4))]
     pairs = [random.sample(names, 2) for _ in range(4)]
     rules = [Rule(a, before=b) for a, b in pairs[:2]] + [Rule(a, after=b) for a, b in pairs[2:]]
+    rules += [Rule(random.choice(names), before=random.choice(inner)) for _ in inner[:2]]
     return [*rules, Rule(random.choice(names), at_most=random.randint(1, 4))]
 
 
@@ -63,7 +65,8 @@ def keeps(rule: Rule, log: Sequence[Step]) -> bool:
     done = [s.seq for s, data in ended if s.node == rule.node and type(data) is Node and not data.fallback]
     if rule.before:
         kinds = ("node", "failed", "attempt", "mapped", "entered")
-        began = [s.seq for s in own if s.node == rule.before and s.kind in kinds]
+        steps = own if "/" not in rule.before else log
+        began = [s.seq for s in steps if without_items(s.path) == rule.before and s.kind in kinds]
         return all(done and done[0] < seq for seq in began)
     if rule.after:
         due = [s.seq for s, data in ended if s.node == rule.after and not data.has_failed]
@@ -86,7 +89,7 @@ def test_no_run_breaks_a_proved_rule(part: int) -> None:
         seed = f"rules {part} {number}"
         random, spec = scene(seed)
         graph = build(spec, [])
-        found = verdicts_of(graph, ruled(random, [node.name for node in spec.nodes]))
+        found = verdicts_of(graph, ruled(random, spec))
         seen.update(f"{each.verdict}" for each in found)
         graph.rules = []
         proved = [each.rule for each in found if each.verdict == "proved"]
@@ -117,7 +120,7 @@ def test_the_walk_of_a_broken_rule_breaks_it(part: int) -> None:
         seed = f"rules {part} {number}"
         random, spec = scene(seed)
         graph = build(spec, [])
-        for each in verdicts_of(graph, ruled(random, [node.name for node in spec.nodes])):
+        for each in verdicts_of(graph, ruled(random, spec)):
             if each.verdict == "broken":
                 broken += 1
                 ruled_by_it = graph.but()
