@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Runner, RunFailed, value
+from graphengine import END, START, Graph, RunFailed, Runner, value
 from graphengine.errors import CompileError, DefinitionError
 from graphengine.graph.definition import Edge
 
@@ -72,9 +72,8 @@ def desk(shape: str, place: str = "node") -> Graph[Post]:
     graph = Graph("desk", Post)
     graph.add_node("judge", lambda: None, writes={})
     graph.add_node("approve", lambda: True, writes="approved")
-    graph.add_node(
-        "article", article(shape), inputs={}, writes={}, **({"each": {"item": "items"}} if place == "map" else {})
-    )
+    each: Any = {"item": "items"} if place == "map" else None
+    graph.add_node("article", article(shape), inputs={}, writes={}, each=each)
     graph.add_node("begin")
     graph.add_edge(START, "judge")
     graph.add_edge("judge", "begin", when=value("hasty").is_true())
