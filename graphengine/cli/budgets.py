@@ -60,14 +60,17 @@ def _left(budget: Budget, accounts: Sequence[Account]) -> Sequence[AccountLeft]:
     found = []
     for account in accounts:
         if account.budget == budget.name and account.begin >= begin:
-            held = {name: sum(each.get(name, inf) for each in account.in_flight.values()) for name in budget.limits}
+            held: dict[AmountName, float] = {
+                name: sum(each.get(name, inf) for each in account.in_flight.values()) for name in budget.limits
+            }
+            known: dict[AmountName, float | None] = {n: None if amount == inf else amount for n, amount in held.items()}
             found.append(
                 AccountLeft(
                     key=account.key,
                     begin=begin,
                     end=end,
                     spent={name: account.spent.get(name, 0) for name in budget.limits},
-                    in_flight={name: amount if amount < inf else None for name, amount in held.items()},
+                    in_flight=known,
                     calls_in_flight=len(account.in_flight),
                 )
             )
