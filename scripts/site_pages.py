@@ -37,6 +37,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Retry": "Retry",
             "Effects": "Once",
             "Limits": "Limits",
+            "Retention": "Retention",
             "Sizes": "Sizes",
             "Reducers": "reducers.append reducers.extend reducers.merge reducers.add reducers.maximum Replace",
             "Secret": "Secret",

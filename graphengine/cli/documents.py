@@ -467,6 +467,20 @@ class Refused(WorkerLine, kw_only=True):
     error: Refusal
 
 
+class Removed(WorkerLine, kw_only=True):
+    """Runs were removed that the retention of their graph no longer keeps.
+
+    Attributes:
+        event: The kind of this line.
+        graph: The graph.
+        runs: How many.
+    """
+
+    event: Literal["removed"] = "removed"
+    graph: str
+    runs: int
+
+
 class AnswerDocument(Document):
     """A recorded answer to a run that is not resumed here.
 

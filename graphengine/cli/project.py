@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.budgets.ledger import Budget
+    from graphengine.graph.options import Retention
     from graphengine.runner.extensions import Extension
 
 
@@ -478,6 +479,34 @@ def extensions_of(file: Path | None = None) -> Sequence[Extension]:
     from graphengine.budgets.shared import Budgets
 
     return (Budgets(*budgets),)
+
+
+# --- retention ---
+
+
+def retention_of(file: Path | None = None) -> Retention | None:
+    """Return how long the project of a graph's file, or the current one, keeps runs; None if it does not say.
+
+    Raises:
+        ProjectBroken: The setting cannot be used.
+    """
+    from graphengine.graph.options import Retention
+
+    root = project_of(Path.cwd() if file is None else file.parent)
+    found = setting(root, "retention") if root is not None else None
+    if root is None or found is None:
+        return None
+    where, repair = str(root / "pyproject.toml"), "write [tool.graphengine.retention] and below it keep_days = 30"
+    if not isinstance(found, dict):
+        raise ProjectBroken(f"retention is {found!r}, not a table", where=where, repair=repair)
+    known = list(Retention.__dataclass_fields__)
+    for name in found.keys() - set(known):
+        message = f"[tool.graphengine.retention] has {name} = …, which is not read"
+        raise ProjectBroken(message, where=where, repair=did_you_mean(name, known))
+    try:
+        return Retention(**found)
+    except DefinitionError as error:
+        raise ProjectBroken(error.message, where=where, repair=error.repair) from error
 
 
 # --- executors of heavy nodes ---

@@ -24,6 +24,7 @@ from graphengine.cli.documents import (
     Queued,
     Queues,
     Refused,
+    Removed,
     Replays,
     Schedules,
     Script,
@@ -86,6 +87,7 @@ _WORKER: Final = (
     Kind(GoesOn, "when it takes a run", lines=True),
     Kind(WorkerEnded, "when it is done with the run", lines=True),
     Kind(Refused, "when a run cannot be resumed", lines=True),
+    Kind(Removed, "when it has removed old runs", lines=True),
 )
 _DRIVEN: Final = "if it resumes the run"
 _POSTED: Final = "if it does not"

@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from graphengine.api.places import store_at
 from graphengine.api.runner import Runner
 from graphengine.errors import InputError
-from graphengine.graph.options import is_tag
+from graphengine.graph.options import Retention, is_tag
 from graphengine.serve.guard import PAGES, AccessMiddleware, TokenAccess
 from graphengine.serve.listening import HOST, Server, listen
 from graphengine.serve.service.app import Service, cancelled
@@ -62,6 +62,8 @@ class Settings:
         busy_timeout_seconds: How long it waits for another program's lock of a SQLite file.
         doors: The names of the doors that are open besides HTTP; see `DOORS`.
         pages: A folder with the files of a front end, which anybody may read; `access.has_pages` says so, too.
+        retention: How long runs of graphs without their own `retention=` are kept, if this process drives the runs;
+            None for ever.
     """
 
     database: Path | str
@@ -81,6 +83,7 @@ class Settings:
     busy_timeout_seconds: float = 10.0
     doors: Collection[str] = ()
     pages: Path | None = None
+    retention: Retention | None = field(default_factory=Retention)
 
     def __post_init__(self) -> None:
         if self.queue is not None and not is_tag(self.queue):
@@ -185,6 +188,7 @@ class Serving:
                     concurrency=settings.concurrency,
                     poll_seconds=settings.poll_seconds,
                     on_event=settings.on_event,
+                    retention=settings.retention,
                 )
             self._service = Service(
                 runner,
