@@ -169,7 +169,7 @@ class _Start(Generic[S]):
         # Where effects are refused, no worker may let them happen.
         acts = self.attempt.services.effects == "act"
         queue, priority = (options["queue"], options["priority"]) if acts else (None, 0)
-        tenant = (await lives.shared.store.info(here)).tenant if queue is not None else None
+        tenant = (await lives.shared.store.info(here)).tenant
         begin = partial(
             opening.begin,
             initial=self._initial,

@@ -332,7 +332,7 @@ async def test_what_cannot_be_started_is_one_clear_error(runner: Runner) -> None
     }
     assert told["taken"] == "InputError: there is a run taken that this call did not start"
     assert told["field"].startswith("InputError: ")
-    assert told["priority"] == "InputError: priority= and tenant= need a queue"
+    assert told["priority"] == "InputError: priority= needs a queue"
     assert told["on_stop"] == "DefinitionError: on_stop='kill'"
     assert "is told on 'reports'" in told["topic"]
 
