@@ -126,7 +126,14 @@ def status_of(info: RunInfo) -> Status:
 
 
 class Post(NamedTuple):
-    """A message for the inbox of a run, as `RunStore.post` takes it."""
+    """A message for the inbox of a run, as `RunStore.post` takes it.
+
+    Attributes:
+        run_id: The run.
+        kind: As `Message` has it.
+        payload: What it says.
+        key: A key that is posted again has no effect.
+    """
 
     run_id: str
     kind: str
