@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.cli.documents import (
     AnswerDocument,
+    BulkDone,
     Checked,
     Drawn,
     DryBranch,
@@ -139,6 +140,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(RunFile, "without `-o`; this is the file itself, with its own version"),
     ],
     "import": [Kind(Imported)],
+    "bulk": [Kind(BulkDone)],
     "prune": [Kind(Pruned)],
     "diff": [Kind(Compared)],
     "check": [Kind(Checked)],
