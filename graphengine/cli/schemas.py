@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.cli.documents import (
     AnswerDocument,
+    BudgetsLeft,
     BulkDone,
     Checked,
     Drawn,
@@ -119,6 +120,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "workers": [Kind(Workers)],
     "queues list": [Kind(Queues)],
     "queues set": [Kind(Queues)],
+    "budgets": [Kind(BudgetsLeft)],
     **{f"schedule {each}": [Kind(Schedules)] for each in ("list", "add", "pause", "resume", "remove")},
     "stop": [Kind(Stopped)],
     "runs": [

@@ -98,8 +98,7 @@ def worker(
     with until_stopped(context, "start another worker") as (stopper, telemetry):
         names, where = ", ".join(graphs), shown(context.place.database)
         context.err.prose(f"worker for {counted(len(graphs), 'graph')} ({names}) in {where}")
-        given |= {"models": fleet.models, "executors": fleet.executors, "telemetry": telemetry}
-        given["retention"] = fleet.retention
+        given |= {**fleet.for_runner, "telemetry": telemetry, "retention": fleet.retention}
         context.drive(_work(context, graphs, _endpoint(health), stopper, **given))
         context.err.line("worker stopped; another worker can continue the runs that it released")
     return 0
@@ -125,7 +124,7 @@ async def _work(  # noqa: PLR0913 - how a worker works
     concurrency: int,
     poll_seconds: float,
     retention: Retention | None,
-    **of_runner: Any,  # noqa: ANN401 - models, executors, telemetry
+    **of_runner: Any,  # noqa: ANN401 - those of a Runner
 ) -> None:
     from graphengine.api.runner import Runner
     from graphengine.serve.health import serving_health
