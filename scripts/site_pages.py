@@ -58,7 +58,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Step": "Step",
             "RunInfo": "stores.base.RunInfo records.Page",
             "PastRun": "PastRun",
-            "Pruned": "Pruned records.Vacuumed",
+            "Pruned": "Pruned records.Vacuumed records.Bulk",
             "SyncRunner": "SyncRunner",
             "SyncRun": "SyncRun",
             "show": "show",

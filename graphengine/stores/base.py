@@ -216,6 +216,7 @@ class ClaimQuery:
         aside: Not these runs.
         kept: Runs that the caller need not have loaded.
         refused: Those in `aside` that could not be resumed. If their process died, they take no place in their queue.
+        paused_tenants: No runs of these tenants.
     """
 
     now: float
@@ -225,6 +226,7 @@ class ClaimQuery:
     aside: Collection[str] = ()
     kept: Collection[str] = ()
     refused: Collection[str] = ()
+    paused_tenants: Collection[str] = ()
 
 
 class ClaimedRun(NamedTuple):

@@ -342,6 +342,7 @@ class MemoryStore:
             info = log.info
             fits = info.graph in (pick.graphs or (info.graph,)) and info.queue in (pick.queues or (info.queue,))
             since = log.due_since(pick.now)
+            fits = fits and info.tenant not in pick.paused_tenants
             if fits and since is not None and run_id not in pick.aside:
                 place = log.turn if log.fence == 0 else since
                 found.append(Candidate(run_id, info.queue, info.tenant or "", info.priority, log.fence == 0, place))
