@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.cli.documents import (
     AnswerDocument,
+    BudgetsLeft,
+    BulkDone,
     Checked,
     Drawn,
     DryBranch,
@@ -118,6 +120,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "workers": [Kind(Workers)],
     "queues list": [Kind(Queues)],
     "queues set": [Kind(Queues)],
+    "budgets": [Kind(BudgetsLeft)],
     **{f"schedule {each}": [Kind(Schedules)] for each in ("list", "add", "pause", "resume", "remove")},
     "stop": [Kind(Stopped)],
     "runs": [
@@ -139,6 +142,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(RunFile, "without `-o`; this is the file itself, with its own version"),
     ],
     "import": [Kind(Imported)],
+    "bulk": [Kind(BulkDone)],
     "prune": [Kind(Pruned)],
     "diff": [Kind(Compared)],
     "check": [Kind(Checked)],

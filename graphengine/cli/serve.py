@@ -129,7 +129,7 @@ def serve(
     key, has_pages = _webhook_key(webhook_secret_env), given["pages"] is not None
     access = TokenAccess(token, key, body_bytes, has_pages=has_pages)
     fleet = fleet_of(context, references, only_able=given["queue"] is None)
-    given |= {"models": fleet.models, "executors": fleet.executors}
+    given |= fleet.for_runner
     if fleet.retention is not None:
         given["retention"] = fleet.retention
     given["on_event"] = lambda event: show_event(context, event)

@@ -98,8 +98,7 @@ def worker(
     with until_stopped(context, "start another worker") as (stopper, telemetry):
         names, where = ", ".join(graphs), shown(context.place.database)
         context.err.prose(f"worker for {counted(len(graphs), 'graph')} ({names}) in {where}")
-        given |= {"models": fleet.models, "executors": fleet.executors, "telemetry": telemetry}
-        given["retention"] = fleet.retention
+        given |= {**fleet.for_runner, "telemetry": telemetry, "retention": fleet.retention}
         context.drive(_work(context, graphs, _endpoint(health), stopper, **given))
         context.err.line("worker stopped; another worker can continue the runs that it released")
     return 0
@@ -125,7 +124,7 @@ async def _work(  # noqa: PLR0913 - how a worker works
     concurrency: int,
     poll_seconds: float,
     retention: Retention | None,
-    **of_runner: Any,  # noqa: ANN401 - models, executors, telemetry
+    **of_runner: Any,  # noqa: ANN401 - those of a Runner
 ) -> None:
     from graphengine.api.runner import Runner
     from graphengine.serve.health import serving_health
@@ -330,6 +329,8 @@ def queues_list(context: CommandContext) -> int:
         graphengine queues set mail --no-limits
         graphengine queues set mail --pause
         graphengine queues set mail --unpause
+        graphengine queues set graph:review --pause
+        graphengine queues set tenant:acme --pause
     """,
 )
 @click.argument("queue", metavar="QUEUE")
@@ -351,7 +352,10 @@ def queues_set(
     """Set the limits of a queue, which replace those it had, and hold over all workers.
 
     From a paused queue no worker takes a run, whether it is new, due, answered, or its process died. What is driven
-    already goes on: `graphengine stop` ends it. New limits leave a pause as it is; --no-limits ends it too.
+    already goes on: `graphengine bulk stop` ends it. New limits leave a pause as it is; --no-limits ends it too.
+
+    In place of a QUEUE, graph:NAME and tenant:NAME can be paused in all queues: workers see it within a second. A
+    pause that is set before workers start holds from the first run on.
     """
     from graphengine.api.runner import Runner
     from graphengine.stores.base import QueueLimits
