@@ -81,7 +81,8 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Media": "Media",
             "Cited": "Cited models.Citation",
             "Sources": "agents.sources.read_source agents.sources.read_sources agents.sources.source_from_bytes "
-            "agents.sources.read_resources agents.sources.web.read_page agents.sources.web.read_media agents.sources.web.PageRefused "
+            "agents.sources.read_resources agents.sources.web.read_page agents.sources.web.read_media "
+            "agents.sources.web.PageRefused "
             "agents.sources.quoted_at agents.sources.Sources agents.sources.MAX_FILE_BYTES "
             "agents.sources.MAX_TEXT_CHARACTERS",
             "pydantic_ai_node": "agents.pydantic_ai_node",
