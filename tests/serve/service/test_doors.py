@@ -57,7 +57,8 @@ def events(answer: httpx.Response) -> list[Any]:
 
 async def by_ag_ui(client: httpx.AsyncClient, asked: Any) -> Any:
     """Return the question, or what came of its answer."""
-    body = {"threadId": "t", "runId": "r", "messages": [], "tools": [], "context": [], "state": {"title": "Tides"}}
+    body: dict[str, Any] = {"threadId": "t", "runId": "r", "messages": [], "tools": [], "context": []}
+    body["state"] = {"title": "Tides"}
     if asked is not None:
         body["resume"] = [{"interruptId": asked["id"], "status": "resolved", "payload": True}]
     end = events(await client.post("/agui/posts", json=body))[-1]
