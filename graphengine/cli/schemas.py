@@ -31,6 +31,7 @@ from graphengine.cli.documents import (
     Stopped,
     SuiteWritten,
     Tagged,
+    UserList,
     WorkerEnded,
     Workers,
 )
@@ -117,6 +118,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "queues list": [Kind(Queues)],
     "queues set": [Kind(Queues)],
     **{f"schedule {each}": [Kind(Schedules)] for each in ("list", "add", "pause", "resume", "remove")},
+    **{f"users {each}": [Kind(UserList)] for each in ("list", "add", "remove", "oidc")},
     "stop": [Kind(Stopped)],
     "runs": [
         Kind(Runs, "without `--tree` and `--trends`"),

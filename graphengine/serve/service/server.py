@@ -15,8 +15,9 @@ from graphengine.api.places import store_at
 from graphengine.api.runner import Runner
 from graphengine.errors import InputError
 from graphengine.graph.options import is_tag
+from graphengine.serve.approvers import Approvers
 from graphengine.serve.guard import PAGES, AccessMiddleware, TokenAccess
-from graphengine.serve.listening import HOST, Server, listen
+from graphengine.serve.listening import HOST, Server, listen, url_of
 from graphengine.serve.service.app import Service, cancelled
 from graphengine.serve.service.doors import DOORS, Opening
 from graphengine.worker.worker import Worker
@@ -122,8 +123,7 @@ class Serving:
         async with AsyncExitStack() as stack:
             listening = stack.enter_context(listen(settings.port, settings.host))
             service = await stack.enter_async_context(self._opened())
-            address, port = listening.getsockname()[:2]
-            url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
+            url = url_of(listening)
             doors = {"http": url}
             routes: list[BaseRoute] = []
             for door in DOORS:
@@ -171,6 +171,7 @@ class Serving:
             models=settings.models,
             executors=settings.executors,
             telemetry=settings.telemetry,
+            extensions=() if settings.access.users is None else [Approvers(settings.access.users)],
         )
         async with given as runner:
             if settings.queue is None:
