@@ -32,7 +32,7 @@ from graphengine.records.step_document import error_document, plain
 from graphengine.runner.arguments import plan_of
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
-from graphengine.serve.callers import CallersStore, NotAllowed, caller, require, signed_by
+from graphengine.serve.callers import NotAllowed, caller, require
 from graphengine.serve.health import Health, health_of
 from graphengine.serve.messages import (
     HEARTBEAT,
@@ -43,6 +43,7 @@ from graphengine.serve.messages import (
     refused,
     stream_event,
 )
+from graphengine.serve.service.callers_runner import CallersRunner
 from graphengine.serve.service.openapi import ENDPOINTS, START, description
 from graphengine.serve.service.requests import (
     Answer,
@@ -64,7 +65,7 @@ from graphengine.state.encoded import opened
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from starlette.requests import Request
     from starlette.routing import BaseRoute
@@ -93,12 +94,12 @@ class Service:
     only the runs that exist for them: see `graphengine.serve.callers`.
 
     Attributes:
-        runner: An open Runner.
+        runner: The Runner, as the caller may use it.
         graphs: The graphs whose runs are served, by name. Other runs of the database are not served.
-        store: What the caller can read of its store.
+        unguarded: The Runner, for what the service does by itself.
 
     Args:
-        runner: As above.
+        runner: An open Runner.
         graphs: As above.
         queue: The queue in which runs are started, unless a request names one.
         worker: The worker that drives the runs of that queue in this process; None if others do.
@@ -116,9 +117,9 @@ class Service:
         version: str,
         takes_webhooks: bool,
     ) -> None:
-        self.runner = runner
+        self.runner = CallersRunner(runner, graphs)
         self.graphs = graphs
-        self.store = CallersStore.of(runner.store)
+        self.unguarded = runner
         self._queue = queue
         self._worker = worker
         self._stopping = asyncio.Event()
@@ -151,7 +152,7 @@ class Service:
             health = health_of(self._worker)
         else:
             try:
-                await self.runner.runs(limit=1)
+                await self.unguarded.runs(limit=1)
             except StoreError as failed:
                 health = Health("failing", failed.code)
         return json_answer(health, health.http_status)
@@ -221,7 +222,7 @@ class Service:
                 require("operate")
             place["tenant"] = who.tenant
         run_id = None if run_id is None else who.own_id(run_id)
-        run = self.runner.start(graph, state, run_id=run_id, queue=queue or self._queue, **place)
+        run = self.unguarded.start(graph, state, run_id=run_id, queue=queue or self._queue, **place)
         try:
             await run.result()  # once it is recorded: a worker drives it
             self.look()
@@ -238,10 +239,10 @@ class Service:
     async def _is_same(self, run_id: str, graph: Graph[Any], state: Mapping[str, Any]) -> bool:
         """Return whether a run was started as this one would be. Generated defaults, such as a time, do not count."""
         plan: Plan[Any] = graph.compile()
-        found = await self.store.infos([run_id])
+        found = await self.runner.store.infos([run_id])
         if not found or found[0].graph != plan.graph:
             return False
-        new, recorded = plan.state.initial(state, f"run {run_id}"), await self.runner.state_at(run_id, 1)
+        new, recorded = plan.state.initial(state, f"run {run_id}"), await self.unguarded.state_at(run_id, 1)
         return all(
             opened(new.values[name]) == opened(recorded.get(name))
             for name, field in plan.state.fields.items()
@@ -257,7 +258,7 @@ class Service:
         """Resume a run that failed or was stopped, if this process drives runs: workers leave it alone."""
         info = await self.info_of(run_id, "answer")
         if self._worker is not None:
-            await self.runner.drive(run_id, self.graphs[info.graph])
+            await self.unguarded.drive(run_id, self.graphs[info.graph])
 
     async def list_runs(self, request: Request) -> Response:
         """Return the newest runs of the graphs."""
@@ -266,25 +267,18 @@ class Service:
         if graph is not None and graph not in self.graphs:
             near = did_you_mean(graph, self.graphs)
             raise InputError(f"this service has no graph {graph!r}", where="parameter graph", repair=near)
-        if before is not None:
-            await self.info_of(before)
         found: list[RunInfo] = []
         for name in self.graphs if graph is None else (graph,):
-            found += await self.runs_of(name, query.tag, query.limit, status=query.status, before=before)
+            found += await self.runner.runs(
+                graph=name, tag=query.tag, status=query.status, before=before, limit=query.limit
+            )
         found = sorted(found, key=lambda info: (info.created_at, info.id), reverse=True)[: query.limit]
         waiting = {}
         for info in found:
             if info.status == "waiting":
                 with suppress(UnknownRun, StoreCorrupt):  # removed, or for `graphengine doctor`
-                    waiting[info.id] = await load_snapshot(self.store, info.id, None)
+                    waiting[info.id] = await load_snapshot(self.runner.store, info.id, None)
         return json_answer(runs_document(found, waiting))
-
-    async def runs_of(
-        self, graph: str | None, tag: str | None, limit: int, *, status: str | None = None, before: str | None = None
-    ) -> Sequence[RunInfo]:
-        """Return the newest runs, of a graph, with a tag or status. Raises: InputError: There is no such status."""
-        tenant = require("read").tenant
-        return await self.runner.runs(status=status, graph=graph, tag=tag, tenant=tenant, before=before, limit=limit)
 
     async def get_run(self, request: Request) -> Response:
         """Return a run; with `wait`, once it is over or waits."""
@@ -305,23 +299,8 @@ class Service:
         run_id = request.path_params["run_id"]
         await self.info_of(run_id, "answer")
         body = fields_of(await json_body(request), Answer)
-        await self.answer_run(run_id, body.value, question=body.question, by=body.by)
+        await self.runner.answer(run_id, body.value, question=body.question, by=body.by)
         return await self._now(run_id, 202)
-
-    async def answer_run(self, run_id: str, value: object, *, question: str | None, by: str = "") -> None:
-        """Answer a question of a run, in the name of the caller.
-
-        Args:
-            run_id: The run.
-            value: The answer.
-            question: The name of the wait.
-            by: Who answers, as a caller says who has the token of the service; a user answers in their own name.
-
-        Raises:
-            InputError: The answer does not fit, or a user answers in another's name.
-        """
-        await self.info_of(run_id, "answer")
-        await self.runner.answer(run_id, value, question=question, by=signed_by(by))
 
     async def send(self, request: Request) -> Response:
         """Send a message to a run."""
@@ -329,29 +308,19 @@ class Service:
         run_id = request.path_params["run_id"]
         await self.info_of(run_id, "answer")
         body = fields_of(await json_body(request), Message)
-        await self.send_to(run_id, body.topic, body.payload, delivery_of(request))
+        await self.runner.send(run_id, body.topic, body.payload, idempotency_key=delivery_of(request))
         return await self._now(run_id, 202)
-
-    async def send_to(self, run_id: str, topic: str, payload: object, key: str | None) -> None:
-        """Send a message to a run; with the same key it is sent once."""
-        await self.info_of(run_id, "answer")
-        await self.runner.send(run_id, topic, payload, idempotency_key=key)
 
     async def stop_run(self, request: Request) -> Response:
         """Stop a run at its next safe point, or at once."""
         parameters_of(request, NoParameters)
         info = await self.info_of(request.path_params["run_id"], "operate")
         body = fields_of(await json_body(request, {}), StopRequest)
-        stopping = asyncio.create_task(self.end_run(info.id, body.why or "asked", now=bool(body.now)))
+        stopping = asyncio.create_task(self.runner.stop(info.id, body.why or "asked", now=bool(body.now)))
         self._stops.add(stopping)  # it continues after the answer
         stopping.add_done_callback(self._stops.discard)
         await self.in_time(stopping, _STOP_SECONDS)
         return await self._now(info.id, 202)
-
-    async def end_run(self, run_id: str, why: str, *, now: bool = False) -> None:
-        """Stop a run, and return once it has stopped."""
-        await self.info_of(run_id, "operate")
-        await self.runner.stop(run_id, why, now=now)
 
     async def events(self, request: Request) -> Response:
         """Return the stream of the events of a run."""
@@ -371,26 +340,15 @@ class Service:
         return await self.info_of(request.path_params["run_id"])
 
     async def info_of(self, run_id: str, right: Right = "read") -> RunInfo:
-        """Return the row of a run of one of the graphs, to a caller with a right.
-
-        Raises:
-            NotAllowed: The caller has not this right, whether there is such a run or not.
-            UnknownRun: There is no such run for the caller.
-        """
-        require(right)
-        with suppress(UnknownRun):
-            info = await self.runner.info(run_id)
-            if info.graph in self.graphs and caller().sees(info):
-                return info
-        message = f"this service has no run {run_id!r}"
-        raise UnknownRun(message, where=f"run {run_id!r}", repair="GET /runs lists its runs")
+        """Return the row of a run, to a caller with a right. Raises: NotAllowed, UnknownRun."""
+        return await self.runner.info(run_id, right)
 
     async def _now(self, run_id: str, status: int = 200) -> Response:
         """Return a run as it is now; but its id to a caller who may not read it."""
         if "read" not in caller().rights:
             return json_answer({"run_id": run_id}, status)
         info = await self.info_of(run_id)
-        snapshot = await load_snapshot(self.store, run_id, None)
+        snapshot = await load_snapshot(self.runner.store, run_id, None)
         graph, output = self.graphs[info.graph], UNSET
         if graph.result is not None and snapshot.status == "finished":
             result = result_of(plan_of(graph), snapshot)

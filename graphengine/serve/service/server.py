@@ -124,11 +124,11 @@ class Serving:
             listening = stack.enter_context(listen(settings.port, settings.host))
             service = await stack.enter_async_context(self._opened())
             url = url_of(listening)
-            doors = {"http": url}
+            doors, secret = {"http": url}, settings.access.token or str(settings.database)
             routes: list[BaseRoute] = []
             for door in DOORS:
                 if door.name in settings.doors:
-                    routes += await door.open(Opening(service, settings.access, settings.version, stack))
+                    routes += await door.open(Opening(service, settings.access, settings.version, secret, stack))
                     doors[door.name] = url + door.path
             if settings.pages is not None:
                 routes.append(Mount(PAGES, StaticFiles(directory=settings.pages, html=True)))
