@@ -126,12 +126,12 @@ def inspect(  # noqa: PLR0913 - one for each option
     paste = partial(_paste, place if users is None else None)
     with suppress(KeyboardInterrupt), observed(context) as telemetry:
         if drives is not None:
-            drives = replace(drives, telemetry=telemetry, extensions=[] if users is None else [Approvers(users)])
+            more = [*drives.extensions, *([Approvers(users)] if users is not None else ())]
+            drives = replace(drives, telemetry=telemetry, extensions=more)
         place.check_exists()
         reader = store_at(place.database, read_only=True, **lock_options())
         what = Settings(place.database, reader, paste, __version__, port, host or HOST, users, **lock_options())
-        settings = replace(what, is_read_only=read_only, drives=drives)
-        for info in serve(settings, opened):
+        for info in serve(replace(what, is_read_only=read_only, drives=drives), opened):
             context.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
     return 0
 
@@ -190,7 +190,7 @@ def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
     if not context.place.exists:
         context.run(create())
     graphs = {name: _drivable(each) for name, each in fleet.found.items()}
-    return Drives(graphs, fleet.models, fleet.unread, fleet.executors)
+    return Drives(graphs, left_out=fleet.unread, **fleet.for_runner)
 
 
 def _drivable(found: Found) -> Drivable:

@@ -22,6 +22,7 @@ from graphengine.state.path import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from graphengine.graph.options import Retention
     from graphengine.records.run_diff import Difference
     from graphengine.records.spending import Spent
     from graphengine.stores.base import RunInfo
@@ -205,6 +206,7 @@ class Records(core.Runner):
         keep_tags: Iterable[str] = (),
         graph: str | None = None,
         statuses: Iterable[str] = ("finished",),
+        retention: Retention | None = None,
         dry_run: bool = False,
     ) -> pruning.Pruned:
         """Remove old runs, with everything that is recorded of them. This cannot be undone.
@@ -221,18 +223,28 @@ class Records(core.Runner):
             graph: Remove only runs of this graph, by name.
             statuses: Remove only runs in these statuses; `failed` and `stopped` runs can still be resumed, so they must
                 be named.
+            retention: In place of all others but `graph`: remove what workers would remove.
             dry_run: Only report what would be removed.
 
         Returns:
             The removed runs, and the runs that were old enough but kept, with the reasons.
 
         Raises:
-            InputError: Neither keep_last nor older_than is given, or a value is invalid.
+            InputError: Neither keep_last, older_than nor retention is given, or a value is invalid.
         """
         self._lives.check_usable()
-        wanted = pruning.rule(keep_last, older_than, keep_tags, graph, statuses)
+        if retention is not None and (keep_last, older_than, *keep_tags) != (None, None):
+            repair = "give prune(retention=…) alone, or with graph="
+            raise InputError("retention= is given with other reasons to keep a run", where="prune", repair=repair)
+        rules = (
+            [pruning.rule(keep_last, older_than, keep_tags, graph, statuses)]
+            if retention is None
+            else pruning.rules_of(graph, retention)
+        )
         await self.store.open()
-        return await pruning.prune(self.store, wanted, self._lives.shared.clock.now(), dry_run=dry_run)
+        now = self._lives.shared.clock.now()
+        done = [await pruning.prune(self.store, rule, now, dry_run=dry_run) for rule in rules]
+        return pruning.merged(done, dry_run=dry_run)
 
     async def vacuum(self) -> pruning.Vacuumed:
         """Return the space of pruned runs to the disk.

@@ -8,6 +8,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -149,6 +150,10 @@ async def turn_of(here: Place) -> str:
     return str(answer["id"])
 
 
+def _has(word: str, text: str) -> bool:
+    return word in text
+
+
 async def both(here: Place, each: Try, turn: str, other_turn: str, print_: str) -> tuple[Answer, Answer]:
     """Return what the other tenant is answered about the run, and about one that does not exist."""
     found = []
@@ -159,9 +164,7 @@ async def both(here: Place, each: Try, turn: str, other_turn: str, print_: str) 
         until = "gone" if each.waits and path.startswith("/api") else "\n\n\n"
         app = here.of(path) if path.partition("?")[0] not in PAGES else here.inspector
         found.append(
-            await request(
-                app, token_of("globex"), method, path, body, until=lambda text, u=until: u in text, origin="http://here"
-            )
+            await request(app, token_of("globex"), method, path, body, until=partial(_has, until), origin="http://here")
         )
         found[-1].text = (
             found[-1]

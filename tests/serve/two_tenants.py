@@ -112,7 +112,7 @@ async def request(  # noqa: PLR0913 - what a request is
         "server": ("here", 80),
     }
     async with asyncio.timeout(SOON):
-        tasks = [asyncio.create_task(app(scope, receive, send)), asyncio.create_task(enough.wait())]
+        tasks = [asyncio.ensure_future(app(scope, receive, send)), asyncio.create_task(enough.wait())]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         if not tasks[0].done():
             enough.set()

@@ -79,8 +79,8 @@ class Drives:
         models: The models that replace agents' own.
         left_out: The graphs of the project that cannot be driven, each with the reason.
         executors: The executors of heavy nodes.
+        extensions: What else acts in the runs.
         telemetry: The traces and metrics of its runs.
-        extensions: What else acts in its runs.
     """
 
     graphs: Mapping[str, Drivable]
@@ -142,8 +142,7 @@ class Driver:
     async def opened(self) -> AsyncIterator[None]:
         """Open the Runner; at the end, runs that are driven are released after their nodes in flight."""
         drives = self.drives
-        parts: Any = {"models": drives.models, "executors": drives.executors, "telemetry": drives.telemetry}
-        parts["extensions"] = drives.extensions
+        parts: Any = {name: getattr(drives, name) for name in ("models", "executors", "extensions", "telemetry")}
         async with Runner(self._writer(), **parts) as self._runner:
             try:
                 yield
