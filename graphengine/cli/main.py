@@ -72,6 +72,7 @@ SECTIONS: Final = {
         "users remove": ("users", "Remove a user."),
         "users oidc": ("users", "Take the tokens of an OpenID provider."),
         "tag": ("runs", "Tag a run, or remove tags of it."),
+        "bulk": ("bulk", "Stop, resume, retry, tag or prune all runs that a search finds."),
         "export": ("export", "Export a run to a JSON file."),
         "import": ("export", "Import exported runs into a database."),
         "prune": ("prune", "Remove old runs, and free disk space."),

@@ -495,7 +495,8 @@ class GraphDefinition(Generic[S]):
 
         Args:
             node: The node that the rule requires, given as in `add_edge`.
-            before: The node that begins only after a visit of `node` in the same graph.
+            before: The node that begins only after a visit of `node` in the same graph, or END. It can be inside the
+                graph of a node: `article/publish`.
             after: A node of whose visits each, also if it failed, is followed by one of `node` before END.
             at_most: The most visits of `node`, 1 or more; those that failed count too.
 
@@ -517,6 +518,13 @@ class GraphDefinition(Generic[S]):
             raise DefinitionError(
                 f"require({name!r}, before={before!r}, after={after!r}, at_most={at_most!r})",
                 repair="give one of before='another node', after='another node' and at_most=1 or more",
+            )
+        if "/" in f"{name}{last}":
+            inner, _, inside = (name if "/" in name else last).rpartition("/")
+            raise DefinitionError(
+                f"require does not see {inside} inside {inner}: a rule sees the nodes of its own graph",
+                where=f"require {name}",
+                repair=f"in the graph at {inner} require({inside!r}, before=END), and name {inner} in this rule",
             )
         self.rules.append(Rule(name, first, last, at_most or 0, origin=origin_of_call()))
 
