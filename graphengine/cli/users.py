@@ -32,7 +32,7 @@ _RIGHTS: Final = "start, answer, read and operate, with commas between them, or 
     "list",
     examples="""
         graphengine users list
-        graphengine users list --users /etc/graphengine/users.json --json
+        graphengine users list --users users.json --json
     """,
 )
 @_FILE
@@ -47,8 +47,8 @@ def users_list(context: CommandContext, path: Path) -> int:
     "add",
     examples="""
         graphengine users add ada --tenant acme --rights start,answer,read
-        graphengine users add ada --tenant acme --rights all --replace   # with a new token
-        graphengine users add oidc:bob@example.org --rights read         # whatever the token of the provider says
+        graphengine users add bob --rights all --replace   # a new token
+        graphengine users add oidc:eve@example.org --rights read
     """,
 )
 @_NAME
@@ -83,7 +83,7 @@ def users_add(  # noqa: PLR0913 - options
     return _listed(context, UsersFile([added], file.oidc), token)
 
 
-@options.command("remove", examples="graphengine users remove ada")
+@options.command("remove", examples="graphengine users remove bob")
 @_NAME
 @_FILE
 def users_remove(context: CommandContext, name: str, path: Path) -> int:
@@ -104,8 +104,8 @@ def users_remove(context: CommandContext, name: str, path: Path) -> int:
 @options.command(
     "oidc",
     examples="""
-        graphengine users oidc https://login.example.org --audience graphengine --tenant-claim org --rights-claim roles
-        graphengine users oidc https://login.example.org --audience graphengine --all-tenants --rights read,answer
+        graphengine users oidc https://a.example --audience a --tenant b --rights read
+        graphengine users oidc https://a.example --audience a --all-tenants --rights read
     """,
 )
 @click.argument("issuer", metavar="ISSUER")
