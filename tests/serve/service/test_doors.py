@@ -40,7 +40,9 @@ async def serving(database: Any) -> AsyncIterator[httpx.AsyncClient]:
         worker = Worker(runner, posts, queues=["default"], poll_seconds=0.01)
         service = Service(runner, GRAPHS, queue="default", worker=worker, version="1", takes_webhooks=False)
         access = TokenAccess("a token of these tests")
-        routes = [route for door in DOORS for route in await door.open(Opening(service, access, "1", stack))]
+        routes = [
+            route for door in DOORS for route in await door.open(Opening(service, access, "1", access.token, stack))
+        ]
         working = asyncio.create_task(worker.run())
         stack.push_async_callback(asyncio.wait, [working])
         stack.callback(worker.stop)
