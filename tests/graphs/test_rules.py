@@ -75,7 +75,9 @@ def stated(text: str) -> Rule:
     """Return a rule from its words."""
     node, _, rest = text.partition(" ")
     word, _, other = rest.rpartition(" ")
-    return Rule(node, at_most=int(other)) if word == "at most" else Rule(node, **{word: other})
+    if word == "at most":
+        return Rule(node, at_most=int(other))
+    return Rule(node, before=other) if word == "before" else Rule(node, after=other)
 
 
 def graph_of(name: str) -> Any:
