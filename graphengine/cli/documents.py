@@ -177,6 +177,22 @@ class PrunedRuns(Part):
     kept: Sequence[Kept]
 
 
+class BulkDone(Document):
+    """What was done to the runs that a search found.
+
+    Attributes:
+        action: What was done.
+        dry_run: Whether nothing was changed.
+        runs: The runs that were changed, or would be.
+        refused: Runs that could not be changed.
+    """
+
+    action: Literal["stop", "resume", "retry", "tag", "untag", "prune"]
+    dry_run: bool
+    runs: Sequence[str]
+    refused: Sequence[Kept]
+
+
 class Pruned(Document):
     """What was removed.
 
@@ -673,6 +689,34 @@ class Script(Document):
 
     shell: str
     script: str
+
+
+class KnownUser(Part):
+    """A user.
+
+    Attributes:
+        name: The name.
+        tenant: The tenant whose runs they see and start; null if those of all.
+        rights: What they may do.
+    """
+
+    name: str
+    tenant: str | None
+    rights: Sequence[str]
+
+
+class UserList(Document):
+    """Users of a file.
+
+    Attributes:
+        users: The users.
+        provider: The issuer whose tokens are taken as well; null if there is none.
+        token: The token of the user who was added; null otherwise.
+    """
+
+    users: Sequence[KnownUser]
+    provider: str | None
+    token: str | None
 
 
 class Serving(Document):

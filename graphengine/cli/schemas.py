@@ -9,6 +9,7 @@ from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.cli.documents import (
     AnswerDocument,
     BudgetsLeft,
+    BulkDone,
     Checked,
     Drawn,
     DryBranch,
@@ -33,6 +34,7 @@ from graphengine.cli.documents import (
     Stopped,
     SuiteWritten,
     Tagged,
+    UserList,
     WorkerEnded,
     Workers,
 )
@@ -121,6 +123,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "queues set": [Kind(Queues)],
     "budgets": [Kind(BudgetsLeft)],
     **{f"schedule {each}": [Kind(Schedules)] for each in ("list", "add", "pause", "resume", "remove")},
+    **{f"users {each}": [Kind(UserList)] for each in ("list", "add", "remove", "oidc")},
     "stop": [Kind(Stopped)],
     "runs": [
         Kind(Runs, "without `--tree` and `--trends`"),
@@ -141,6 +144,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(RunFile, "without `-o`; this is the file itself, with its own version"),
     ],
     "import": [Kind(Imported)],
+    "bulk": [Kind(BulkDone)],
     "prune": [Kind(Pruned)],
     "diff": [Kind(Compared)],
     "check": [Kind(Checked)],
