@@ -206,6 +206,7 @@ class Snapshot(Struct, eq=False):
         failures: Items that failed in maps that were left since, without tracebacks.
         pause: Nodes before which the run waits, by path.
         instructions: Texts that branches on the way here put in place of the graph's, as in `steps.Branched`.
+        title: The first line of the first text of its input.
         mailbox: Messages that were not received yet, by topic.
         waiting: How many frames wait.
         deaths: How often a process died with nodes of the run in flight. A model call in flight then is in no usage:
@@ -236,6 +237,7 @@ class Snapshot(Struct, eq=False):
     failures: list[LostItem] = field(default_factory=list)
     pause: Sequence[str] = ()
     instructions: Mapping[str, str] = {}
+    title: str = ""
     mailbox: dict[str, list[JsonValue]] = field(default_factory=dict)
     waiting: int = 0
     deaths: int = 0

@@ -109,6 +109,8 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     deaths: int = 0
     failures: list[LostItem] = []
     losses: dict[str, int] = {}
+    instructions: Mapping[str, str] = {}
+    title: str = ""
     shared_process: bool | UnsetType = UNSET
     frames: dict[str, _Frame]
 
