@@ -208,6 +208,7 @@ export interface Head {
   /** How often its process died with nodes in flight: their calls of models are in no usage. */
   deaths: number;
   shown: string;
+  title: string;
   driver: string | null;
   at: number;
   seq: number;
@@ -222,7 +223,6 @@ export interface Line {
   shown: string;
   seq: number;
   updated_at: number;
-  title: string;
   summary: Summary | null;
   at: string[];
 }
@@ -256,7 +256,7 @@ export interface ListedRun {
   tenant: string | null;
   /** Whether no process has driven it yet. */
   queued: boolean;
-  /** What a list shows of it; null before its status first changed. */
+  /** What a list shows of it, as of the last change of its status. */
   summary: Summary | null;
   /** What it waits for. */
   waits: Wait[];
@@ -343,6 +343,7 @@ export interface Run {
   /** How often its process died with nodes in flight: their calls of models are in no usage. */
   deaths: number;
   shown: string;
+  title: string;
   driver: string | null;
   at: number;
   seq: number;
@@ -549,6 +550,8 @@ export interface Summary {
   seconds: number;
   /** What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`. */
   losses?: Record<string, number>;
+  /** How its first input begins, on one line. */
+  title: string;
 }
 
 export interface Trend {
