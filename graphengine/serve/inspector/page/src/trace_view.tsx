@@ -84,7 +84,8 @@ export function Trace({
   const found = useMemo(() => shownOf(lines, isFolded, fits), [lines, turned, fits]);
   const scale = useMemo(() => scaleOf(lines, isLive ? now : 0), [lines, isLive && Math.floor(now)]);
   const isShort = scale.marks.at(-1)![1] < 1;
-  const marks = scale.marks.map(([at, time]) => [at, isShort ? `${Math.round(time * 1000)} ms` : seconds(time)] as const);
+  const timed = (time: number) => (isShort ? `${Math.round(time * 1000)} ms` : seconds(time));
+  const marks = scale.marks.map(([at, time]) => [at, timed(time)] as const);
   const troubles = useMemo(() => rows.filter((row) => TROUBLES.includes(row.tone)), [rows]);
   const index = indexOf(found, selected);
   const place = index < 0 ? found.findIndex((line) => line.seq >= selected) : index;

@@ -256,7 +256,7 @@ export interface ListedRun {
   tenant: string | null;
   /** Whether no process has driven it yet. */
   queued: boolean;
-  /** What a list shows of it, as of the last change of its status. */
+  /** What a list shows of it; null before its status first changed. */
   summary: Summary | null;
   /** What it waits for. */
   waits: Wait[];
@@ -550,7 +550,7 @@ export interface Summary {
   seconds: number;
   /** What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`. */
   losses?: Record<string, number>;
-  /** How its first input begins, on one line. */
+  /** The first line of the first text of its input. */
   title: string;
 }
 
