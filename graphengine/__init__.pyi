@@ -6,6 +6,7 @@ from .api.sync import SyncRun as SyncRun, SyncRunner as SyncRunner
 from .cli.progress import show as show
 from .engine.steps import Step as Step
 from .errors import (
+    ChildFailed as ChildFailed,
     CompileError as CompileError,
     EffectUnknown as EffectUnknown,
     GraphEngineDeprecationWarning as GraphEngineDeprecationWarning,
@@ -35,7 +36,7 @@ from .graph.definition import (
 )
 from .graph.effect import Once as Once
 from .graph.endings import ended_with as ended_with
-from .graph.options import Sizes as Sizes
+from .graph.options import Retention as Retention, Sizes as Sizes
 from .graph.question import ask as ask
 from .media import Media as Media, TextFile as TextFile
 from .models import (
@@ -53,6 +54,7 @@ from .models import (
 from .records import Pruned as Pruned
 from .reducers import Replace as Replace
 from .runner import (
+    ChildRun as ChildRun,
     Context as Context,
     FailedPart as FailedPart,
     PastRun as PastRun,

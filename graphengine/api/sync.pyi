@@ -14,9 +14,10 @@ from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.effect import Effects
-from graphengine.graph.options import Sizes
+from graphengine.graph.options import Retention, Sizes
 from graphengine.history.load import At
 from graphengine.records import retention as pruning
+from graphengine.records.bulk import Action, Bulk
 from graphengine.records.records import Page
 from graphengine.records.run_diff import Difference
 from graphengine.records.run_waits import RunWait
@@ -132,6 +133,7 @@ class SyncRunner:
         status: str | None = None,
         graph: str | None = None,
         tag: str | None = None,
+        tenant: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> Page[RunInfo]: ...
@@ -153,8 +155,19 @@ class SyncRunner:
         keep_tags: Iterable[str] = (),
         graph: str | None = None,
         statuses: Iterable[str] = ("finished",),
+        retention: Retention | None = None,
         dry_run: bool = False,
     ) -> pruning.Pruned: ...
+    def bulk(
+        self,
+        action: Action,
+        search: str,
+        *,
+        graphs: Sequence[GraphDefinition[Any]] = (),
+        tag: str | None = None,
+        why: str = "asked",
+        dry_run: bool = False,
+    ) -> Bulk: ...
     def vacuum(self) -> pruning.Vacuumed: ...
     def spending(self, run_id: str) -> Sequence[Spent]: ...
     def schedule(self, schedule: Schedule, graph: GraphDefinition[Any], state: object = None) -> Schedule: ...

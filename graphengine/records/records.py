@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from graphengine.errors import InputError, UnknownRun
 from graphengine.history.load import At, load_snapshot
@@ -22,6 +22,9 @@ from graphengine.state.path import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from graphengine.graph.definition import GraphDefinition
+    from graphengine.graph.options import Retention
+    from graphengine.records.bulk import Action, Bulk
     from graphengine.records.run_diff import Difference
     from graphengine.records.spending import Spent
     from graphengine.stores.base import RunInfo
@@ -50,6 +53,7 @@ class Records(core.Runner):
         status: str | None = None,
         graph: str | None = None,
         tag: str | None = None,
+        tenant: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> Page[RunInfo]:
@@ -58,13 +62,14 @@ class Records(core.Runner):
         Args:
             search: Only runs that these words find, as on the command line: `"timeout status:failed"`. A run is found
                 by the words of its id, graph, tags and first input, and of what it waits for or why it ended, or by
-                their beginnings, in any order and case. The filters are `status:`, `graph:`, `tag:`, `since:`,
-                `after:`, `before:` and `cost>`.
+                their beginnings, in any order and case. The filters are `status:`, `graph:`, `tag:`, `tenant:`,
+                `since:`, `after:`, `before:` and `cost>`.
             status: Only runs with this status: `running`, `waiting`, `finished`, `stopped` or `failed`; `queued` for a
                 running run that no process has driven yet, `interrupted` for one that no process drives any more;
                 `running` then are those that one drives.
             graph: Only runs of this graph, by name.
             tag: Only runs with this tag.
+            tenant: Only runs for this tenant.
             limit: The maximum number; `more` of the result says whether there are others.
             before: The id of the last run of a page, for the next page.
 
@@ -88,7 +93,8 @@ class Records(core.Runner):
         if limit < 1:
             raise InputError(f"runs(limit={limit})", repair="give 1 or more")
         await self.store.open()
-        found = await newest(self.store, wanted_of(search, Wanted(limit + 1, status, graph, tag, before=before)))
+        wanted = Wanted(limit + 1, status, graph, tag, before=before, tenant=tenant)
+        found = await newest(self.store, wanted_of(search, wanted))
         page = Page(map(as_shown, found[:limit]))
         page.more = len(found) > limit
         return page
@@ -202,6 +208,7 @@ class Records(core.Runner):
         keep_tags: Iterable[str] = (),
         graph: str | None = None,
         statuses: Iterable[str] = ("finished",),
+        retention: Retention | None = None,
         dry_run: bool = False,
     ) -> pruning.Pruned:
         """Remove old runs, with everything that is recorded of them. This cannot be undone.
@@ -218,18 +225,73 @@ class Records(core.Runner):
             graph: Remove only runs of this graph, by name.
             statuses: Remove only runs in these statuses; `failed` and `stopped` runs can still be resumed, so they must
                 be named.
+            retention: In place of all others but `graph`: remove what workers would remove.
             dry_run: Only report what would be removed.
 
         Returns:
             The removed runs, and the runs that were old enough but kept, with the reasons.
 
         Raises:
-            InputError: Neither keep_last nor older_than is given, or a value is invalid.
+            InputError: Neither keep_last, older_than nor retention is given, or a value is invalid.
         """
         self._lives.check_usable()
-        wanted = pruning.rule(keep_last, older_than, keep_tags, graph, statuses)
+        if retention is not None and (keep_last, older_than, *keep_tags) != (None, None):
+            repair = "give prune(retention=…) alone, or with graph="
+            raise InputError("retention= is given with other reasons to keep a run", where="prune", repair=repair)
+        rules = (
+            [pruning.rule(keep_last, older_than, keep_tags, graph, statuses)]
+            if retention is None
+            else pruning.rules_of(graph, retention)
+        )
         await self.store.open()
-        return await pruning.prune(self.store, wanted, self._lives.shared.clock.now(), dry_run=dry_run)
+        now = self._lives.shared.clock.now()
+        done = [await pruning.prune(self.store, rule, now, dry_run=dry_run) for rule in rules]
+        return pruning.merged(done, dry_run=dry_run)
+
+    async def bulk(  # noqa: PLR0913 - an action and what it needs
+        self,
+        action: Action,
+        search: str,
+        *,
+        graphs: Sequence[GraphDefinition[Any]] = (),
+        tag: str | None = None,
+        why: str = "asked",
+        dry_run: bool = False,
+    ) -> Bulk:
+        """Do something to every run that a search finds, such as stop all that began today.
+
+        Runs that an action is not for are left alone, so it can be repeated: after a crash it does what is left.
+
+        Args:
+            action: `stop` runs that have not ended; `resume` stopped ones, or `retry` failed ones: that is recorded,
+                and workers drive them; `tag` or `untag` them; `prune` those that have ended, as `Runner.prune` does.
+            search: Words and filters, as for `runs`; at least one.
+            graphs: The graphs of the runs to resume or retry.
+            tag: The tag to add or remove.
+            why: The reason of a stop, for people.
+            dry_run: Only report which runs would be changed.
+
+        Raises:
+            InputError: An argument is not valid.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         for run_id in ("first", "second"):
+            ...             await runner.start(count, run_id=run_id, queue="later").result()
+            ...         print((await runner.bulk("stop", "graph:count since:1h", dry_run=True)).runs)
+            ...         await runner.bulk("stop", "graph:count since:1h", why="a wrong input")
+            ...         print([info.status for info in await runner.runs()])
+            >>> asyncio.run(main())
+            ['second', 'first']
+            ['stopped', 'stopped']
+        """
+        from graphengine.records.bulk import Order, bulk  # noqa: PLC0415 - few programs do it
+
+        self._lives.check_usable()
+        order = Order(action, search, graphs, tag, why)
+        await self.store.open()
+        return await bulk(self, order, dry_run=dry_run)
 
     async def vacuum(self) -> pruning.Vacuumed:
         """Return the space of pruned runs to the disk.

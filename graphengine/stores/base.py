@@ -127,6 +127,22 @@ def status_of(info: RunInfo) -> Status:
     return info.status
 
 
+class Post(NamedTuple):
+    """A message for the inbox of a run, as `RunStore.post` takes it.
+
+    Attributes:
+        run_id: The run.
+        kind: As `Message` has it.
+        payload: What it says.
+        key: A key that is posted again has no effect.
+    """
+
+    run_id: str
+    kind: str
+    payload: JsonValue
+    key: str
+
+
 class Append(Struct):
     """Steps to add to one run, atomically.
 
@@ -144,6 +160,7 @@ class Append(Struct):
         due_at: With the status `waiting`: when the run's first timer is due, epoch seconds; None if there is none.
             With any other status it is ignored, and the run has no `due_at` afterwards.
         summary: The run's new summary; None: unchanged.
+        post: A message to another run, posted in the same transaction; without effect if that run does not exist.
     """
 
     run_id: str
@@ -156,6 +173,7 @@ class Append(Struct):
     graph_spec: GraphSpec | None = None
     due_at: float | None = None
     summary: Summary | None = None
+    post: Post | None = None
 
 
 class Loaded(NamedTuple):
@@ -200,6 +218,7 @@ class ClaimQuery:
         aside: Not these runs.
         kept: Runs that the caller need not have loaded.
         refused: Those in `aside` that could not be resumed. If their process died, they take no place in their queue.
+        paused_tenants: No runs of these tenants.
     """
 
     now: float
@@ -209,6 +228,7 @@ class ClaimQuery:
     aside: Collection[str] = ()
     kept: Collection[str] = ()
     refused: Collection[str] = ()
+    paused_tenants: Collection[str] = ()
 
 
 class ClaimedRun(NamedTuple):
@@ -304,6 +324,7 @@ class Page(TypedDict, total=False):
     text: str | None
     begun_after: float | None
     begun_before: float | None
+    tenant: str | None
 
 
 def check_page(page: Page) -> None:
@@ -495,12 +516,17 @@ class Store(RunStore, QueueStore, Protocol):
         ...
 
     async def counts(
-        self, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
+        self,
+        *,
+        tag: str | None = None,
+        text: str | None = None,
+        every_seconds: float | None = None,
+        tenant: str | None = None,
     ) -> Sequence[Count]:
         """Return how many runs there are by graph and status, in any order; only numbers above 0.
 
-        With `every_seconds` also by when they began: `since` is then a multiple of it, otherwise 0. `tag` and `text`
-        select runs as for `runs`. A run whose driver died counts as `running`.
+        With `every_seconds` also by when they began: `since` is then a multiple of it, otherwise 0. `tag`, `text` and
+        `tenant` select runs as for `runs`. A run whose driver died counts as `running`.
         """
         ...
 
@@ -522,6 +548,7 @@ class Store(RunStore, QueueStore, Protocol):
         text: str | None = None,
         begun_after: float | None = None,
         begun_before: float | None = None,
+        tenant: str | None = None,
     ) -> Sequence[RunInfo]:
         """Return a page of the list of runs, newest first by `created_at` then id.
 
@@ -536,6 +563,7 @@ class Store(RunStore, QueueStore, Protocol):
                 for or why they ended.
             begun_after: Only those that began at this time or later, epoch seconds.
             begun_before: Only those that began before this time.
+            tenant: Only those that run for this tenant.
 
         Raises:
             UnknownRun: There is no run `before`.

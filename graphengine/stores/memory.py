@@ -95,7 +95,7 @@ class _Log:
         """Return whether it is one of the runs of which a page is asked."""
         tag, text, end = page.get("tag"), page.get("text"), page.get("begun_before")
         is_of = page.get("status") in {None, self.status} and page.get("graph") in {None, self.info.graph}
-        is_of = is_of and (tag is None or tag in self.tags)
+        is_of = is_of and (tag is None or tag in self.tags) and page.get("tenant") in {None, self.info.tenant}
         is_of = is_of and (not text or has_all(sought_words(text), self.texts()))
         return is_of and (page.get("begun_after") or -inf) <= self.info.created_at < (inf if end is None else end)
 
@@ -241,6 +241,8 @@ class MemoryStore:
         log.next_seq = expected + len(steps)
         if batch.summary is not None:
             log.summary = batch.summary
+        if batch.post is not None and batch.post.run_id in self._logs:
+            self._put(self._logs[batch.post.run_id], *batch.post[1:])
         if batch.consume or batch.fingerprint is not None or status != log.status or status != "running":
             self._change(log, batch)
 
@@ -264,14 +266,19 @@ class MemoryStore:
         return str(self._writes)
 
     async def counts(
-        self, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
+        self,
+        *,
+        tag: str | None = None,
+        text: str | None = None,
+        every_seconds: float | None = None,
+        tenant: str | None = None,
     ) -> Sequence[Count]:
         """Return how many runs there are by graph and status; see `Store.counts`."""
         self._check_open()
         found: Counter[tuple[str, Status, float]] = Counter(
             (log.info.graph, log.status, log.info.created_at // every_seconds * every_seconds if every_seconds else 0.0)
             for log in self._logs.values()
-            if log.is_of({"tag": tag, "text": text})
+            if log.is_of({"tag": tag, "text": text, "tenant": tenant})
         )
         return [Count(*key, number) for key, number in found.items()]
 
@@ -335,6 +342,7 @@ class MemoryStore:
             info = log.info
             fits = info.graph in (pick.graphs or (info.graph,)) and info.queue in (pick.queues or (info.queue,))
             since = log.due_since(pick.now)
+            fits = fits and info.tenant not in pick.paused_tenants
             if fits and since is not None and run_id not in pick.aside:
                 place = log.turn if log.fence == 0 else since
                 found.append(Candidate(run_id, info.queue, info.tenant or "", info.priority, log.fence == 0, place))
@@ -410,9 +418,12 @@ class MemoryStore:
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
-        log = self._log(run_id)
+        return self._put(self._log(run_id), kind, payload, key)
+
+    def _put(self, log: _Log, kind: str, payload: JsonValue, key: str) -> bool:
         if key in log.keys:
             return False
+        run_id = log.info.id
         log.keys.add(key)
         self._writes += 1
         self._posted += 1

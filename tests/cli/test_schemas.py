@@ -36,6 +36,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "tag": [("tag tides --add kept", "Tagged")],
     "queues list": [("queues list", "Queues")],
     "queues set": [("queues set mail --concurrency 2 --tenant-rate 5/1m", "Queues")],
+    "budgets": [("budgets", "BudgetsLeft")],
     "schedule list": [("schedule list", "Schedules")],
     "schedule add": [('schedule add tea --cron "0 7 * * *" --graph review', "Schedules")],
     "schedule pause": [("schedule pause nightly", "Schedules")],
@@ -54,6 +55,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "replay": [("replay tides tides-2", "Replays"), ("replay tides.json --all", "Replays")],
     "export": [("export tides -o copy.json", "Exported"), ("export tides-2", "RunFile")],
     "import": [("import tides.json", "Imported"), ("import tides.json --store elsewhere.db", "Imported")],
+    "bulk": [("bulk stop status:waiting --dry-run", "BulkDone"), ("bulk tag review --tag seen --yes", "BulkDone")],
     "prune": [
         ("prune --keep-last 0 --dry-run", "Pruned"),
         ("prune --keep-last 100 --yes --vacuum", "Pruned"),
