@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
+from msgspec import structs
 from msgspec.structs import asdict
 
 from graphengine.agents.asked import turn_of
@@ -30,6 +31,7 @@ from graphengine.render.looks import Theme
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
 from graphengine.render.trace import tried_edges
+from graphengine.serve.callers import caller
 from graphengine.serve.inspector.documents import (
     Attempt,
     Call,
@@ -84,7 +86,7 @@ class Views:
     """Reads of one database.
 
     Attributes:
-        store: The database.
+        store: The database, as the caller can read it.
         books: Its runs that were looked at.
         command: Returns a command line to paste, given the run or None, the command and its further words.
         about: What the page shows of the database itself.
@@ -108,7 +110,11 @@ class Views:
     async def session(self, query: Query) -> Session:
         """Return what does not change while the server runs."""
         del query
-        return self.about
+        who = caller()
+        database = self.about.database if who.tenant is None else f"runs of {who.tenant}"
+        drives = self.about.drives if "start" in who.rights else None
+        read_only = self.about.read_only or not who.rights & {"answer", "operate"}
+        return structs.replace(self.about, database=database, drives=drives, read_only=read_only)
 
     async def runs(self, query: Query) -> Page:
         """Return a page of the list of runs, each with its status as shown."""
@@ -272,7 +278,9 @@ class Views:
         fingerprint = query.id("fingerprint")
         detail = query.one_of("detail", get_args(Detail)) or "brief"
         theme = query.one_of("theme", get_args(Theme)) or "light"
-        atlas = await self.books.atlas(fingerprint)
+        is_known = caller().tenant is None or fingerprint in self.graphs.values()
+        is_known = is_known or await self.store.graph_spec(fingerprint) is not None
+        atlas = await self.books.atlas(fingerprint if is_known else "")
         return await asyncio.to_thread(picture_of, atlas, cast("Detail", detail), cast("Theme", theme))
 
     async def compare(self, query: Query) -> Comparison:
