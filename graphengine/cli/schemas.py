@@ -35,6 +35,7 @@ from graphengine.cli.documents import (
     Stopped,
     SuiteWritten,
     Tagged,
+    UserList,
     WorkerEnded,
     Workers,
 )
@@ -123,6 +124,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "queues set": [Kind(Queues)],
     "budgets": [Kind(BudgetsLeft)],
     **{f"schedule {each}": [Kind(Schedules)] for each in ("list", "add", "pause", "resume", "remove")},
+    **{f"users {each}": [Kind(UserList)] for each in ("list", "add", "remove", "oidc")},
     "stop": [Kind(Stopped)],
     "runs": [
         Kind(Runs, "without `--tree` and `--trends`"),

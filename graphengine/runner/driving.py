@@ -37,11 +37,12 @@ from graphengine.runner.clock import SteadyClock, SystemClock
 from graphengine.runner.followers import NOBODY, log_failure
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.runner.scope import AttemptFacts, NodeServices
+from graphengine.runner.starters import told_end
 from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from contextvars import Context
 
     from graphengine.engine.claim import Claim, Closed, Do, Input, Release
@@ -92,6 +93,7 @@ class Driving:
             while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
         following: Who follows it; see `runner.extensions`.
         cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
+        stop_started: Stops the runs that its nodes started, before its own stop is recorded.
     """
 
     def __init__(  # noqa: PLR0913 - what the life of a run and its claim have in common
@@ -111,6 +113,7 @@ class Driving:
         self.time = SteadyClock(max(clock.now(), snapshot.now)) if isinstance(clock, SystemClock) else clock
         self.following: Following = NOBODY
         self.cut_off: list[str] = []
+        self.stop_started: Callable[[Stop | None], Awaitable[None]]
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._task = cast("asyncio.Task[None]", asyncio.current_task(self.loop))
         self._shared, self._context = shared, context
@@ -153,6 +156,7 @@ class Driving:
             wall=self._shared.clock.now,
             past=self._shared.past,
             executors=self._shared.executors,
+            children=self._shared.children,
             loop=self.loop,
             is_shared=self._shared.store.shared,
             guard=Redactor(self.plan, self.snapshot) if self.plan.secret else None,
@@ -188,6 +192,7 @@ class Driving:
         if do.append == "stop":
             asked = claim.stop
             reason, text = ("asked", asked.why) if asked else ("limit", limit_reached(snapshot) or self._lateness())
+            await self.stop_started(asked)
             stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut)
             do = await self.commit([stop], partial(self.append, consume=asked.consume if asked else ()))
         return do
@@ -413,6 +418,7 @@ class Driving:
         if status != self._listed or status != "running":
             batch.summary = summary_of(snapshot, status)
             batch.due_at = next_due(snapshot) if status == "waiting" else None
+            batch.post = told_end(snapshot, status)
         self._recorded = self._listed = status
         self.wrote_at = shared.clock.now() if shared.store.shared else 0.0
         if changed:

@@ -379,22 +379,26 @@ class StepJournal:
         own = self._attempt.visit_key
         return f"{own}/{place}" if place else own
 
-    async def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> JsonValue:
+    async def step_result(
+        self, name: str, what: str, make: Callable[[], Awaitable[StepResult]], where: str = ""
+    ) -> JsonValue:
         """Return the record of a piece of work: the existing one, or the one that `make` returns after doing the work.
 
         Args:
             name: The kind of work.
             what: A text that distinguishes it from other work of that name.
             make: Does the work, and returns its record.
+            where: What it is called in errors; if not given, it is an agent's.
 
         Raises:
             TooLarge: The record takes too many bytes. Also raises whatever `make` raises.
         """
-        self.check_not_over(f"the {name} of an agent")
+        where = where or f"the {name} of an agent"
+        self.check_not_over(where)
         place = self.key_of(name, what)
         if place in self._frame.recorded_results:
             return self._known(place)
-        return await self._done(place, name, make, f"the {name} of an agent", is_call=self.is_inside)
+        return await self._done(place, name, make, where, is_call=self.is_inside)
 
     def recorded(self, place: str) -> Sequence[JsonValue]:
         """Return what was recorded directly below this key."""
@@ -532,8 +536,7 @@ class StepJournal:
         """
         place, recorded_results = self._wait_key("ask", [identity, None]), self._frame.recorded_results
         was_asked = place in recorded_results or f"{_ASKED}{place}" in recorded_results
-        known = f"{self._stem(*record)}|1"
-        if not was_asked and (known in recorded_results or BEGUN + known in recorded_results):
+        if not was_asked and self.has_begun(*record):
             return None
         self.in_flight.began(place, "a question")
         try:
@@ -594,6 +597,11 @@ class StepJournal:
     def is_over(self, kind: str, what: object) -> bool:
         """Return whether the next wait of this kind and text is recorded, and is over."""
         return self.known(kind, digest_of_call(kind, (what,), {})) is not None
+
+    def has_begun(self, name: str, what: str) -> bool:
+        """Return whether the first piece of work of this name and text is recorded, or has begun."""
+        known = f"{self._stem(name, what)}|1"
+        return known in self._frame.recorded_results or BEGUN + known in self._frame.recorded_results
 
     def known(self, name: str, what: str) -> RecordedResult | None:
         """Return the next piece of work of this name and text, if it is recorded."""

@@ -241,6 +241,8 @@ class MemoryStore:
         log.next_seq = expected + len(steps)
         if batch.summary is not None:
             log.summary = batch.summary
+        if batch.post is not None and batch.post.run_id in self._logs:
+            self._put(self._logs[batch.post.run_id], *batch.post[1:])
         if batch.consume or batch.fingerprint is not None or status != log.status or status != "running":
             self._change(log, batch)
 
@@ -416,9 +418,12 @@ class MemoryStore:
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
-        log = self._log(run_id)
+        return self._put(self._log(run_id), kind, payload, key)
+
+    def _put(self, log: _Log, kind: str, payload: JsonValue, key: str) -> bool:
         if key in log.keys:
             return False
+        run_id = log.info.id
         log.keys.add(key)
         self._writes += 1
         self._posted += 1
