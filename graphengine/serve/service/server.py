@@ -17,6 +17,7 @@ from graphengine.errors import InputError
 from graphengine.graph.options import Retention, is_tag
 from graphengine.serve.guard import PAGES, AccessMiddleware, TokenAccess
 from graphengine.serve.listening import HOST, Server, listen
+from graphengine.serve.notifications import deliver
 from graphengine.serve.service.app import Service, cancelled
 from graphengine.serve.service.doors import DOORS, Opening
 from graphengine.worker.worker import Worker
@@ -179,7 +180,8 @@ class Serving:
             telemetry=settings.telemetry,
             extensions=settings.extensions,
         )
-        async with given as runner:
+        async with given as runner, AsyncExitStack() as stack:
+            await deliver(settings.extensions, runner, stack)
             if settings.queue is None:
                 self._worker = Worker(
                     runner,
