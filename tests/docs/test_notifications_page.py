@@ -60,7 +60,7 @@ def test_a_chat_gets_the_question_and_the_link(client: TestClient, monkeypatch: 
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
             """Say nothing."""
 
     with serving(Chat) as port:

@@ -44,7 +44,7 @@ def receiving() -> Iterator[Receiver]:
             self.send_header("location", f"{kept.url}/elsewhere")
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
