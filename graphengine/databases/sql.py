@@ -22,7 +22,7 @@ from graphengine.engine.step_json import encode_step
 from graphengine.errors import GraphEngineError, StoreReadOnly
 from graphengine.stores.base import QueueCount, StoredSchedule, check_page, summary_text
 from graphengine.stores.dispatch import limits_text, read_limits
-from graphengine.stores.refusals import check_process, lease_lost, not_dense, not_open
+from graphengine.stores.refusals import forked, lease_lost, not_dense, not_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -229,10 +229,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         self._driven: dict[str, Claimed] = {}
         self.lease: LeaseT | None = None
 
-    @property
-    def shared(self) -> bool:
-        """True: any process can open the same database."""
-        return True
+    shared: bool = True  # any process can open the same database
 
     @abstractmethod
     async def _connect(self) -> bool:
@@ -315,7 +312,8 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
             RunnerClosed: This process is a fork of the one that opened the store.
         """
         if self._is_open:
-            check_process(self._pid, self._where)
+            if self._pid != os.getpid():
+                raise forked(self._where)
             return
         if self._opening is None:
             self._opening = asyncio.Lock()
@@ -505,14 +503,14 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     def _writing(self) -> LeaseT:
         """Return the lease of a store that can be written."""
-        if self.lease is None:
+        if self.lease is None or self._pid != os.getpid():
             self._check_open()
             message = "the database was opened read-only"
             raise StoreReadOnly(message, where=self._where, repair="open the store without read_only=True")
-        check_process(self._pid, self._where)
         return self.lease
 
     def _check_open(self) -> None:
         if not self._is_open:
             raise not_open()
-        check_process(self._pid, self._where)
+        if self._pid != os.getpid():
+            raise forked(self._where)

@@ -16,7 +16,7 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.engine.claim import DURABLE, ENDED, MAIL, NOTHING, Durable, Failed, Idle, Late, Stop
@@ -31,7 +31,7 @@ from graphengine.engine.session import Session
 from graphengine.engine.step_json import as_stored
 from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
-from graphengine.errors import StoreError
+from graphengine.errors import ResourceFailed, StoreError
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.clock import SteadyClock, SystemClock
 from graphengine.runner.followers import NOBODY, log_failure
@@ -41,7 +41,7 @@ from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Iterable, Sequence
     from contextvars import Context
 
     from graphengine.engine.claim import Claim, Closed, Do, Input, Release
@@ -121,7 +121,6 @@ class Driving:
         self._mail: dict[int, Message] = {}
         self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
         self._turn_began = time.monotonic()
-        self._halted = asyncio.Event()
         self._timer: asyncio.Handle | None = None  # of the limit of seconds
         self._spent_in_cut: Usage = {}
         self._broken: StoreError | None = None
@@ -131,32 +130,33 @@ class Driving:
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
-    async def drive(self, resources: Mapping[int, Mapping[str, object]]) -> Do:
+    async def drive(self) -> Do:  # noqa: C901 - in the order it happens
         """Run ready tasks until there are none, and return what the claim says then.
-
-        Args:
-            resources: The resources of nodes, by the id of their plan.
 
         Raises:
             StoreError: A step could not be recorded; the run can be resumed from the recorded steps.
         """
-        snapshot, claim = self.snapshot, self.claim
+        snapshot, claim, plan, shared = self.snapshot, self.claim, self.plan, self._shared
+        try:
+            resources = await shared.resources.of_nest(plan) if plan.resources or plan.graphs else {}
+        except ResourceFailed as error:
+            return await self.fail(error)
         # Not kept: it has this object, and both would outlive the run until the next collection of cycles.
         services = NodeServices(
             run=self.session,
-            run_id=self.snapshot.run_id,
+            run_id=snapshot.run_id,
             host=self,
             resources=resources,
             following=self.following,
-            threads=self._shared.threads,
+            threads=shared.threads,
             now=self.time.now,
-            wall=self._shared.clock.now,
-            past=self._shared.past,
-            executors=self._shared.executors,
+            wall=shared.clock.now,
+            past=shared.past,
+            executors=shared.executors,
             loop=self.loop,
-            is_shared=self._shared.store.shared,
-            guard=Redactor(self.plan, self.snapshot) if self.plan.secret else None,
-            effects=self._shared.effects,
+            is_shared=shared.store.shared,
+            guard=Redactor(plan, snapshot) if plan.secret else None,
+            effects=shared.effects,
         )
         if snapshot.limits.get("seconds") is not None:
             self._timer = self.loop.call_soon(self._end_if_late)
@@ -472,6 +472,10 @@ class Driving:
         for job in self._jobs.values() if do.cancel else ():
             if job.state != "ready" and not job.within.done():  # else it ends as soon as it begins
                 job.within.cancel()
+
+    @cached_property
+    def _halted(self) -> asyncio.Event:
+        return asyncio.Event()
 
     @property
     def is_halting(self) -> bool:

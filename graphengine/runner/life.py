@@ -31,7 +31,7 @@ from graphengine.engine.claim import (
 )
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.user_frames import cut_to_user_code
-from graphengine.errors import DefinitionError, GraphEngineError, ResourceFailed, RunIsDriven, RunnerClosed
+from graphengine.errors import DefinitionError, GraphEngineError, RunIsDriven, RunnerClosed
 from graphengine.runner import opening
 from graphengine.runner.driving import Driving, LifeTask
 from graphengine.runner.extensions import OpenRun
@@ -89,7 +89,7 @@ class Life(Generic[S]):
         self.audience = Audience()
         self.seq = 0
         self.is_over = False
-        self._points: dict[str, asyncio.Event] = {}  # made by callers that wait: thousands of runs can sleep
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}  # callers, by the point that they wait for
         self.driving: Driving | None = None
         self.result: Result[S] | None = None
         self.handle: weakref.ref[Any] | None = None
@@ -134,6 +134,9 @@ class Life(Generic[S]):
             if do.outcome == "recorded" and claim.closed and not self._callers and not self.audience.watchers:
                 return  # thousands may sleep, and nobody asks for their results
             self.result = result if do.outcome == "driven" else await self._current_result()
+            if self.result is not None and self.result.status != "failed":
+                self.task.remove_done_callback(self._ended)
+                self._tell_over()  # a turn of the event loop before `_ended`, which would have nothing to report
         except asyncio.CancelledError:
             if claim.step(Cut()).outcome == "raise":
                 raise
@@ -184,14 +187,23 @@ class Life(Generic[S]):
         self.note_seq(result.seq)
         return self.claim.step(Found(result.status, _due(result))), result
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()  # retrieved, so that asyncio does not warn as well
+    def _tell_over(self) -> None:
+        """Tell those who wait, and those who watch, that it is over."""
         self.shared.lives.discard(self)
         self.is_over = True
-        for point in self._points.values():
-            point.set()
+        self._reached("begun")
+        self._reached("over")
         for queue in self.audience.watchers:
             queue.put_nowait(None)
+
+    def _reached(self, point: Literal["begun", "over"]) -> None:
+        for waiter in self._waiting.pop(point, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()  # retrieved, so that asyncio does not warn as well
+        self._tell_over()
         if error is None and (self.result is None or self.result.status != "failed"):
             return
         handle = self.handle() if self.handle is not None else None
@@ -248,13 +260,15 @@ class Life(Generic[S]):
     def note_seq(self, seq: int) -> None:
         """Note the seq of its last step here, which is durable."""
         self.seq = seq
-        if "begun" in self._points:
-            self._points["begun"].set()
+        if "begun" in self._waiting:
+            self._reached("begun")
 
     async def until(self, point: Literal["begun", "over"]) -> None:
         """Return when its first step is durable, or it is over; or only when it is over."""
         if not (self.is_over or (self.seq and point == "begun")):
-            await self._points.setdefault(point, asyncio.Event()).wait()
+            waiter = self.task.get_loop().create_future()
+            self._waiting.setdefault(point, []).append(waiter)
+            await waiter
 
     @property
     def last_seq(self) -> int:
@@ -320,7 +334,9 @@ class Life(Generic[S]):
             driving.obey(do)
         log_run(driving.snapshot, driving.following, is_over=False)
         try:
-            do = await self._move(driving)
+            await shared.hear(self)
+            self.note_seq(driving.snapshot.seq)
+            do = await driving.drive()
         except asyncio.CancelledError:
             do = claim.step(Cut())
             if do.outcome == "raise":
@@ -349,20 +365,6 @@ class Life(Generic[S]):
         # Frees it: the store's last append may still refer to the claim.
         driving.session.snapshot = driving.snapshot = Snapshot()
         return do, result
-
-    async def _move(self, driving: Driving) -> Do:
-        """Drive it until it ends, waits, or is released, and return what the claim says then."""
-        shared, plan = self.shared, self.plan
-        if shared.store.shared:
-            shared.poll_inbox()
-        elif self.seq:  # else every caller waits until it is recorded
-            driving.deliver(await shared.store.inbox([self.id]))
-        self.note_seq(driving.snapshot.seq)
-        try:
-            resources = await shared.resources.of_nest(plan) if plan.resources or plan.graphs else {}
-        except ResourceFailed as error:
-            return await driving.fail(error)
-        return await driving.drive(resources)
 
     async def _cut_off(self, driving: Driving) -> Result[S]:
         """Return the result of a run whose Runner closed, or released it at once, and log which nodes were cut off."""

@@ -167,10 +167,7 @@ class MemoryStore:
     def _owner(self) -> str:
         return f"this process (owner {uuid.uuid4().hex})"
 
-    @property
-    def shared(self) -> bool:
-        """False: no other process can use these runs."""
-        return False
+    shared: bool = False  # no other process can use these runs
 
     async def open(self) -> None:
         """Open the store; see `Store.open`."""
