@@ -21,7 +21,7 @@ import sqlite3
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from graphengine.databases.sql import Promise
 from graphengine.databases.sqlite.direct import NotWritten
@@ -80,8 +80,7 @@ class GroupCommit:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._direct is not None and run_id is not None and not self._unsettled:
             with suppress(NotWritten):
-                alone: Callable[[sqlite3.Connection], Any] = work.write_alone if isinstance(work, Addition) else work
-                future.set_result(self._direct.write(run_id, alone, written_bytes))
+                future.set_result(self._direct.write(run_id, work, written_bytes))
                 return future
         job = PendingWrite(future, work=work, written_bytes=written_bytes)
         self._queue.append(job)  # type: ignore[arg-type]  # jobs of all kinds in one queue
