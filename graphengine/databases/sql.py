@@ -299,10 +299,10 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     def _announce(self) -> None:
         """Wake the processes that wait for notifications, unless the database itself does."""
 
-    async def _read_haul(self, haul: TakenRuns, pick: ClaimQuery) -> Sequence[ClaimedRun]:
+    async def _load_taken(self, found: TakenRuns, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         """Return what was taken, with what it needs."""
         del pick
-        return haul.taken
+        return found.taken
 
     async def open(self) -> None:
         """Open the store; see `Store.open`.
@@ -431,12 +431,12 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Become the driver of due runs that no process drives; see `Store.take`."""
         pending = self._take(pick, self._writing())
         try:
-            haul = await asyncio.shield(pending)
-            taken = await self._read_haul(haul, pick)
+            found = await asyncio.shield(pending)
+            taken = await self._load_taken(found, pick)
         except (asyncio.CancelledError, GraphEngineError):
             pending.add_done_callback(partial(self._give_back, lambda: pending.result().claimed))
             raise
-        self._driven.update(haul.claimed)
+        self._driven.update(found.claimed)
         return taken
 
     async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:

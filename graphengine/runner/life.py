@@ -357,7 +357,7 @@ class Life(Generic[S]):
         log_run(driving.snapshot, followers, is_over=True)
         cause = driving.cause if driving.snapshot.failure is not None else None
         result: Result[S] = result_of(self.plan, driving.snapshot, cause)
-        do = claim.step(Left(driving.snapshot.status, _due(result), bool(driving.cut_off)))
+        do = claim.step(Left(result.status, _due(result) if result.waits else None, bool(driving.cut_off)))
         if do.outcome == "cut_off":
             return Do(outcome="driven"), await self._cut_off(driving)
         if result.status == "waiting":

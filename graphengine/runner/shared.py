@@ -105,7 +105,7 @@ class Shared(Generic[L]):
 
     @functools.cached_property
     def one_at_a_time(self) -> asyncio.Lock:
-        """Held by the run that is driven alone."""
+        """The run that is driven alone has it."""
         return asyncio.Lock()
 
     async def following(self, run: OpenRun) -> Following:
