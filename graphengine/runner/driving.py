@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from graphengine.engine.session import Appender
     from graphengine.engine.snapshot import Snapshot, Task
     from graphengine.engine.steps import Decided, FailureRecord, Step
-    from graphengine.errors import NodeError
     from graphengine.runner.followers import Audience, Following
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import Usage
@@ -92,11 +91,12 @@ class Driving:
             while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
         following: Who follows it; see `runner.extensions`.
         cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
+        raised: The exceptions of failed frames, by path.
     """
 
     def __init__(  # noqa: PLR0913 - what the life of a run and its claim have in common
         self,
-        shared: Shared[Any],
+        shared: Shared,
         plan: Plan[Any],
         snapshot: Snapshot,
         audience: Audience,
@@ -124,7 +124,7 @@ class Driving:
         self._timer: asyncio.Handle | None = None  # of the limit of seconds
         self._spent_in_cut: Usage = {}
         self._broken: StoreError | None = None
-        self._raised: dict[str, BaseException] = {}  # the exceptions of failed frames, by path
+        self.raised: dict[str, BaseException] = {}
         self._recorded: RunStatus = "running"  # the status of the last append
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
 
@@ -140,7 +140,8 @@ class Driving:
         try:
             resources = await shared.resources.of_nest(plan) if plan.resources or plan.graphs else {}
         except ResourceFailed as error:
-            return await self.fail(error)
+            stop = StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))
+            return await self.commit([stop])
         # Not kept: it has this object, and both would outlive the run until the next collection of cycles.
         services = NodeServices(
             run=self.session,
@@ -439,25 +440,15 @@ class Driving:
         if self._broken is not None:
             raise self._broken
 
-    async def fail(self, error: NodeError) -> Do:
-        """Record that the run cannot be driven here."""
-        return await self.commit([StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))])
-
     def _take_failure(self, step: Step, failure: FailureRecord) -> None:
         """Log a failure, and remove the exception from its record, so that no store or watcher keeps it alive."""
         log_failure(self.snapshot, self.following, step, failure)
         if failure.raised is not None and outcome_of(step).has_failed:
-            self._raised[failure.path] = failure.raised
+            self.raised[failure.path] = failure.raised
         part: FailureRecord | None = failure
         while part is not None:
             part.raised = None
             part = part.replaced
-
-    @property
-    def cause(self) -> BaseException | None:
-        """The exception that the run failed with, if it was raised in this process."""
-        failure = self.snapshot.failure
-        return self._raised.get(failure.path) if failure is not None else None
 
     # --- requests and mail ----------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from graphengine.runner.run_events import Watcher
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import FailureRecord, Step
@@ -51,20 +51,10 @@ class Following:
 
     def __init__(self, followers: Sequence[Follower] = ()) -> None:
         self.all = followers
-        self.entered: list[Callable[[Frame], None]] = []
-        self.ended: list[Callable[[Frame], None]] = []
-        self.left: list[Callable[[], Awaitable[None]]] = []
-        self.recorded: list[Callable[[Sequence[Step]], None]] = []
-        for each in followers:
-            kind = type(each)
-            if kind.entered is not Follower.entered:
-                self.entered.append(each.entered)
-            if kind.ended is not Follower.ended:
-                self.ended.append(each.ended)
-            if kind.left is not Follower.left:
-                self.left.append(each.left)
-            if kind.recorded is not Follower.recorded:
-                self.recorded.append(each.recorded)
+        self.entered = [each.entered for each in followers if type(each).entered is not Follower.entered]
+        self.ended = [each.ended for each in followers if type(each).ended is not Follower.ended]
+        self.left = [each.left for each in followers if type(each).left is not Follower.left]
+        self.recorded = [each.recorded for each in followers if type(each).recorded is not Follower.recorded]
 
     async def leave(self) -> None:
         """Tell all that the run is driven here no longer, also if one of them fails: its result is recorded."""

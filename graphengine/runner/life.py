@@ -83,7 +83,7 @@ class Life(Generic[S]):
         is_retrieved: Whether a caller retrieved its result or its error.
     """
 
-    def __init__(self, shared: Shared[Life[Any]], run_id: str, plan: Plan[S], open_: Opening[S], claim: Claim) -> None:
+    def __init__(self, shared: Shared, run_id: str, plan: Plan[S], open_: Opening[S], claim: Claim) -> None:
         self.shared, self.claim = shared, claim
         self.id, self.plan = run_id, plan
         self.audience = Audience()
@@ -107,7 +107,7 @@ class Life(Generic[S]):
 
     # --- from its opening to its result ----------------------------------------------------------------------------
 
-    async def _live(self, open_: Opening[S]) -> None:  # noqa: C901 - a life in the order it happens
+    async def _live(self, open_: Opening[S]) -> None:  # noqa: C901, PLR0912 - a life in the order it happens
         """Open it, drive it, and let it sleep, until it is over; without a result if it slept when its Runner closed.
 
         Thousands of runs can sleep here, so what opened it and what drove it, which hold its state, are freed first.
@@ -120,7 +120,11 @@ class Life(Generic[S]):
             opened = await self._opened(claim.step(Begin()), open_)
             del open_
             while True:
-                do, result = await self._drive(opened) if isinstance(opened, Driving) else self._found(opened)
+                if isinstance(opened, Driving):
+                    do, result = await self._drive(opened)
+                else:
+                    self.note_seq(opened.seq)
+                    do, result = claim.step(Found(opened.status, _due(opened))), opened
                 del opened
                 if claim.state == "asleep" and result is not None:
                     seq, kept = result.seq, result if do.wake is None else None
@@ -181,11 +185,6 @@ class Life(Generic[S]):
             seq = (await store.info(self.id)).seq
             for step in await store.steps(self.id, seq - 1, seq):
                 self.audience.show(StepRecorded(seq, step))  # watchers read those before
-
-    def _found(self, result: Result[S]) -> tuple[Do, Result[S]]:
-        """Return what the claim says about a run that is not driven, and its result."""
-        self.note_seq(result.seq)
-        return self.claim.step(Found(result.status, _due(result))), result
 
     def _tell_over(self) -> None:
         """Tell those who wait, and those who watch, that it is over."""
@@ -355,7 +354,8 @@ class Life(Generic[S]):
             if followers.left:
                 await followers.leave()
         log_run(driving.snapshot, followers, is_over=True)
-        cause = driving.cause if driving.snapshot.failure is not None else None
+        failure = driving.snapshot.failure
+        cause = driving.raised.get(failure.path) if failure is not None else None
         result: Result[S] = result_of(self.plan, driving.snapshot, cause)
         do = claim.step(Left(result.status, _due(result) if result.waits else None, bool(driving.cut_off)))
         if do.outcome == "cut_off":
@@ -440,7 +440,7 @@ class Lives:
         loop: The event loop that first used the Runner.
     """
 
-    def __init__(self, shared: Shared[Life[Any]]) -> None:
+    def __init__(self, shared: Shared) -> None:
         self.shared = shared
         self._pid = os.getpid()
         self.loop: asyncio.AbstractEventLoop | None = None

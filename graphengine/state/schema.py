@@ -294,11 +294,10 @@ class StateType(Generic[S]):
             records: The records, by field.
             typed: Values that were built from them before, which nothing else will use. They are compared.
         """
-        if self.plain:
-            # A typed value of a plain field has been checked, and nothing can change it.
-            own = typed if len(typed) == len(self.fields) else records
-            if own is typed or self._is_plain(own):
-                return cast("S", holding(self.model, {name: own[name] for name in self.fields}))
+        # A typed value of a plain field has been checked, and nothing can change it.
+        own = typed if len(typed) == len(self.fields) else records
+        if self.plain and (own is typed or self._is_plain(own)):
+            return cast("S", holding(self.model, {name: own[name] for name in self.fields}))
         values: dict[str, Any] = {}
         held = RecordsAlone(dict(records))
         view = View(self, held)
