@@ -35,7 +35,7 @@ from .graph.definition import (
 )
 from .graph.effect import Once as Once
 from .graph.endings import ended_with as ended_with
-from .graph.options import Sizes as Sizes
+from .graph.options import Retention as Retention, Sizes as Sizes
 from .graph.question import ask as ask
 from .media import Media as Media, TextFile as TextFile
 from .models import (

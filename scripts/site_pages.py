@@ -37,6 +37,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Retry": "Retry",
             "Effects": "Once",
             "Limits": "Limits",
+            "Retention": "Retention",
             "Sizes": "Sizes",
             "Reducers": "reducers.append reducers.extend reducers.merge reducers.add reducers.maximum Replace",
             "Secret": "Secret",
@@ -71,6 +72,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Approval": "agents.Approval agents.Edit agents.Refuse agents.file_diff",
             "Guards and hooks": "agents.guard agents.Guard agents.bare_markdown agents.Hooks",
             "Memory": "memory.Memory memory.Entry",
+            "Budgets": "budgets.Budget budgets.Budgets budgets.BudgetSpent",
             "Window": "Window agents.effective agents.without_tools",
             "Live text": "agents.TextDelta agents.ThinkingDelta agents.PartialAnswer agents.ToolCalled "
             "agents.ToolReturned agents.AnswerReset",

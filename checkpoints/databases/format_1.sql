@@ -286,6 +286,7 @@ CREATE TABLE words_due (
 ) STRICT;
 CREATE INDEX runs_by_time ON runs (created_at, id);
 CREATE INDEX runs_by_graph ON runs (graph, created_at, id);
+CREATE INDEX runs_by_key ON runs (queue_key, created_at, id) WHERE queue_key <> '';
 CREATE INDEX runs_by_driver ON runs (driver) WHERE driver IS NOT NULL;
 CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;
 CREATE INDEX runs_by_status ON runs (status, created_at, id, graph) WHERE status <> 'running';

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from abc import ABC, abstractmethod
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -32,8 +33,9 @@ from graphengine.runner.followers import Follower
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
+    from graphengine.agents.runtime import RunRuntime
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.models.base import Model, Request
     from graphengine.runner.clock import Clock
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 BATCH_KEY: Final = "/batch||"
 """What comes after the key of a turn in the key of the record of its place in a batch."""
+Settle: TypeAlias = "Callable[[Usage], Awaitable[None]]"
+"""Gets what a call used before its answer is recorded."""
 _Name: TypeAlias = Literal["cost_usd", "tokens"]
 _NAMES: Final[tuple[_Name, ...]] = ("cost_usd", "tokens")
 _ANSWER_TOKENS: Final = 4096
@@ -60,6 +64,56 @@ class _Known:
     characters: int
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What is known of a call before it is made.
+
+    Attributes:
+        kinds: The kinds of earlier calls that it is like, each an agent and a model, the most similar first.
+        characters: The length of the question.
+        guess: What it may use as long as no such call is known, by name; infinity for all that is left.
+    """
+
+    kinds: Sequence[tuple[str, str]]
+    characters: int
+    guess: Mapping[_Name, float]
+
+
+class Estimates:
+    """What calls may use, by the dearest that were made so far."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], _Known] = {}
+
+    async def of(self, model: Model, request: Request) -> Estimate:
+        """Return what is known of a call."""
+        from graphengine.models.base import characters  # noqa: PLC0415 - see above
+
+        kinds = ((request.agent, model.name), ("", model.name))
+        is_known = any(kind in self._known for kind in kinds)
+        return Estimate(kinds, characters(request), {} if is_known else await _guessed(model, request))
+
+    def amounts(self, call: Estimate) -> Mapping[_Name, float]:
+        """Return what a call may use, by name, as far as is known now; infinity for all that is left."""
+        known = next((self._known[kind] for kind in call.kinds if kind in self._known), None)
+        if known is None:
+            return call.guess
+        longer = max(1.0, call.characters / max(known.characters, 1))
+        return {name: amount * longer for name, amount in known.amounts.items()}
+
+    def learn(self, call: Estimate, usage: Usage) -> None:
+        """Remember what a call used."""
+        amounts = {name: of_limit(name, usage) for name in _NAMES}
+        for kind in call.kinds:
+            known = self._known.get(kind, _Known({}, 0))
+            if any(amounts[name] > known.amounts.get(name, -1.0) for name in _NAMES):
+                most: dict[_Name, float] = {name: max(amounts[name], known.amounts.get(name, 0.0)) for name in _NAMES}
+                self._known[kind] = _Known(most, max(call.characters, known.characters))
+
+
+_ALL_THAT_IS_LEFT: Final = Estimate((), 0, dict.fromkeys(_NAMES, math.inf))
+
+
 @dataclass(slots=True, eq=False)
 class _Reservation:
     """A call that waits for room in the limits around it, or has it.
@@ -67,18 +121,15 @@ class _Reservation:
     Attributes:
         frame: The frame in which it is made.
         place: The call's key in the frame's recorded work.
-        amounts: What it may use, by name; infinity for all that is left.
-        kinds: The kinds of earlier calls from which that is estimated, each an agent and a model, the most similar
-            first.
-        characters: The length of the question.
+        estimate: What is known of it.
+        amounts: What it may use, by name, as estimated when it was last looked at.
         awake: Set when it has to check again whether there is room, while it waits.
     """
 
     frame: Frame
     place: str
+    estimate: Estimate
     amounts: Mapping[_Name, float]
-    kinds: Sequence[tuple[str, str]] = ()
-    characters: int = 0
     awake: asyncio.Future[None] | None = None
 
 
@@ -93,12 +144,12 @@ class Budgets:
         self._snapshot = snapshot
         self._reserved: list[_Reservation] = []
         self._waiting: list[_Reservation] = []
-        self._known: dict[tuple[str, str], _Known] = {}
+        self._estimates = Estimates()
         self._unrecorded: dict[str, tuple[Frame, Usage]] = {}
         self._asleep: dict[tuple[str, str], _Reservation] = {}
         for frame in snapshot.frames.values():
             for place in _in_batches(frame):
-                self._reserved.append(_Reservation(frame, place, dict.fromkeys(_NAMES, math.inf)))
+                self._reserved.append(_Reservation(frame, place, _ALL_THAT_IS_LEFT, _ALL_THAT_IS_LEFT.guess))
                 self._asleep[frame.id, place] = self._reserved[-1]
 
     @contextmanager
@@ -129,15 +180,11 @@ class Budgets:
         """
         if _IS_INSIDE.get() or next(self._limited(frame), None) is None:
             return nullcontext(_nothing)
-        kinds = ((request.agent, model.name), ("", model.name))
-        known = any(kind in self._known for kind in kinds)
-        guess = {} if known else await _guessed(model, request)
-        from graphengine.models.base import characters  # noqa: PLC0415 - see above
-
-        call = _Reservation(frame, at, guess, kinds, characters(request))
+        estimate = await self._estimates.of(model, request)
+        call = _Reservation(frame, at, estimate, estimate.guess)
         kept = self._asleep.pop((frame.id, at), None)
         if kept is not None:
-            kept.kinds, kept.characters = call.kinds, call.characters
+            kept.estimate = estimate
             return self._held(kept)
         self._waiting.append(call)
         try:
@@ -155,7 +202,7 @@ class Budgets:
         """Hold a reservation during a block; the block gets a function to call with what the call used."""
         before = _IS_INSIDE.set(True)
         try:
-            yield partial(self._learn, reserved)
+            yield partial(self._estimates.learn, reserved.estimate)
         finally:
             _IS_INSIDE.reset(before)
             self._release(reserved)
@@ -169,15 +216,6 @@ class Budgets:
         """Note that an attempt has ended, with what its failed calls used."""
         if self._unrecorded.pop(frame.id, None):
             self._wake()
-
-    def _learn(self, call: _Reservation, usage: Usage) -> None:
-        """Remember what a call used, for the estimates of later ones."""
-        amounts = {name: of_limit(name, usage) for name in _NAMES}
-        for kind in call.kinds:
-            known = self._known.get(kind, _Known({}, 0))
-            if any(amounts[name] > known.amounts.get(name, -1.0) for name in _NAMES):
-                most: dict[_Name, float] = {name: max(amounts[name], known.amounts.get(name, 0.0)) for name in _NAMES}
-                self._known[kind] = _Known(most, max(call.characters, known.characters))
 
     def _release(self, reserved: _Reservation) -> None:
         """Release a reservation, and let the next call check again; one whose node sleeps is kept."""
@@ -196,10 +234,7 @@ class Budgets:
 
     def _has_room(self, call: _Reservation) -> bool:
         """Return whether a call fits into all limits around it, by the present estimate of what it may use."""
-        known = next((self._known[kind] for kind in call.kinds if kind in self._known), None)
-        if known is not None:
-            longer = max(1.0, call.characters / max(known.characters, 1))
-            call.amounts = {name: amount * longer for name, amount in known.amounts.items()}
+        call.amounts = self._estimates.amounts(call.estimate)
         return all(self._fits(call, *limited) for limited in self._limited(call.frame))
 
     def _fits(self, reserved: _Reservation, sub: Frame | None, name: _Name, limit: float, usage: Usage) -> bool:
@@ -276,6 +311,14 @@ class Routes(Protocol):
         ...
 
 
+class SharedBudgets(Follower, ABC):
+    """The budgets across runs, as one run meets them: `graphengine.budgets`."""
+
+    @abstractmethod
+    def held(self, runtime: RunRuntime, model: Model, request: Request) -> AbstractAsyncContextManager[Settle]:
+        """Hold what a call may take of them during a block, which awaits the given function with what it used."""
+
+
 class AgentsOfRun(Follower):
     """The agents of one run.
 
@@ -299,4 +342,4 @@ class AgentsOfRun(Follower):
             self.budgets.recorded(frame)
 
 
-__all__ = ["BATCH_KEY", "AgentsOfRun", "Budgets", "Opens", "Routes"]
+__all__ = ["BATCH_KEY", "AgentsOfRun", "Budgets", "Estimate", "Estimates", "Opens", "Routes", "Settle", "SharedBudgets"]

@@ -14,7 +14,7 @@ import hashlib
 import inspect
 import logging
 from collections import Counter
-from contextlib import AsyncExitStack, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AsyncExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, cast
@@ -293,13 +293,13 @@ class Conversation(Generic[T]):
         fresh: list[Response] = []
 
         async def make() -> StepResult:
-            used = reserved.enter_context(await self._runtime.reserved(model, request))
+            used = await reserved.enter_async_context(self._runtime.reserved(model, request))
             answered: list[Response] = []
             with self._counting(answered):
                 call = functools.partial(self._called, model, answered)
                 given = await around(self._agent.hooks, "around_model", call)(request)
             fresh.append(checked(given, model, request.agent, self._ids()))
-            used(usage_of(fresh[0]))
+            await used(usage_of(fresh[0]))
             record = {**record_of(fresh[0]), **extra, **self._recorded_too(request)}
             by: ModelCaller = {"agent": utf8_text(request.agent), "model": utf8_text(fresh[0].model or model.name)}
             usage = usage_of(fresh[0])
@@ -307,7 +307,7 @@ class Conversation(Generic[T]):
                 usage = add_usage(usage, {"rejected_answers": 1})
             return StepResult(record, len(to_json(record)), usage, by)
 
-        with ExitStack() as reserved:  # until the answer is recorded, which is when it counts
+        async with AsyncExitStack() as reserved:  # until the answer is recorded, which is when it counts
             record = await self._runtime.step_result(name, str(self._turn), make)
         response = fresh[0] if fresh else response_of(record)
         self.usage = add_usage(self.usage, usage_of(response))

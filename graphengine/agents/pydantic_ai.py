@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from contextlib import ExitStack, nullcontext
+from contextlib import AsyncExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import TypeAdapter
@@ -173,7 +173,7 @@ async def _turn(  # noqa: PLR0913 - the parts of a call
     async def make() -> StepResult:
         text = to_json(asked.messages, fallback=repr, bytes_mode="base64").decode()
         request = Request(agent, "", [Message(role="user", text=text)])
-        used = reserved.enter_context(await runtime.reserved(model, request))
+        used = await reserved.enter_async_context(runtime.reserved(model, request))
         try:
             found = await handler(asked)
         except (AgentRunError, UserError) as error:
@@ -183,7 +183,7 @@ async def _turn(  # noqa: PLR0913 - the parts of a call
                 live.reset(failed.message)
             raise failed from error
         response = model.response_of(found)
-        used(usage_of(response))
+        await used(usage_of(response))
         record: JsonValue = {
             "text": str(response.content),
             "stop": response.stop,
@@ -192,7 +192,7 @@ async def _turn(  # noqa: PLR0913 - the parts of a call
         by: ModelCaller = {"agent": agent, "model": response.model or model.name}
         return StepResult(record, len(to_json(record)), usage_of(response), by)
 
-    with ExitStack() as reserved:  # until the answer is recorded, which is when it counts
+    async with AsyncExitStack() as reserved:  # until the answer is recorded, which is when it counts
         record: JsonObject = await runtime.step_result("turn", str(turn), make)
     if live is not None:
         live.end()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from contextvars import copy_context
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
@@ -15,8 +15,9 @@ from uuid import uuid4
 
 from pydantic_core import to_json
 
-from graphengine.agents.budget import AgentsOfRun
+from graphengine.agents.budget import AgentsOfRun, SharedBudgets
 from graphengine.agents.live_events import Live
+from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.ready import limit_over, limits_costs
 from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError, EffectUnknown, NotDone
@@ -34,11 +35,11 @@ from graphengine.runner.scope import CURRENT, AttemptFacts, StepResult
 from graphengine.runner.threads import FROM_THREAD, as_outcome, queued
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
-    from graphengine.agents.budget import Opens
+    from graphengine.agents.budget import Opens, Settle
     from graphengine.graph.effect import Effects
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.batches import BatchCollector
@@ -66,11 +67,16 @@ def runtime_here() -> RunRuntime | None:
 
 
 class RunRuntime(NodeScope):
-    """What an agent gets from the run in which it is called."""
+    """What an agent gets from the run in which it is called.
+
+    Attributes:
+        failed: What failed calls used since the last reservation.
+    """
 
     def __init__(self, attempt: AttemptFacts) -> None:
         super().__init__(attempt)
         self._run = next(each for each in self.around.following.all if isinstance(each, AgentsOfRun))
+        self.failed: Usage = {}
 
     def model_for(self, agent: str, own: str | Model | None) -> Model:
         """Return the model of an agent here: the Runner's replacement, or the agent's own."""
@@ -169,14 +175,28 @@ class RunRuntime(NodeScope):
         """Return None: the node's `retry=` decides."""
         return None
 
-    async def reserved(self, model: Model, request: Request) -> AbstractContextManager[Callable[[Usage], None]]:
-        """Reserve what a call may use of the limits, once it fits."""
-        below = self.work.below
-        return await self._run.budgets.held(self.frame, model, request, self.waits.first_of, below)
+    @asynccontextmanager
+    async def reserved(self, model: Model, request: Request) -> AsyncIterator[Settle]:
+        """Reserve what a call may use of the budgets across runs and of the limits of this one, once it fits."""
+        self.failed = {}
+        shared = [each for each in self.around.following.all if isinstance(each, SharedBudgets)]
+        async with AsyncExitStack() as stack:
+            settles = [await stack.enter_async_context(each.held(self, model, request)) for each in shared]
+            place = self.work.below
+            held = await self._run.budgets.held(self.frame, model, request, self.waits.first_of, place)
+            learn = stack.enter_context(held)
+
+            async def settle(usage: Usage) -> None:
+                learn(usage)
+                for each in settles:
+                    await each(add_usage(self.failed, usage))
+
+            yield settle
 
     def paid(self, usage: Usage) -> None:
         """Add the usage of a model call that is not recorded as a piece of work."""
         super().paid(usage)
+        self.failed = add_usage(self.failed, usage)
         self._run.budgets.unrecorded(self.frame, usage)
 
 
@@ -363,13 +383,18 @@ class StandaloneRuntime:
             return None
         return max(DEFAULT_RETRY.pause_seconds(tries), error.retry_after_seconds or 0.0)
 
+    @asynccontextmanager
     async def reserved(
         self,
         model: Model,  # noqa: ARG002 - no limit applies
         request: Request,  # noqa: ARG002
-    ) -> AbstractContextManager[Callable[[Usage], None]]:
+    ) -> AsyncIterator[Settle]:
         """Return a context that does nothing."""
-        return nullcontext(lambda _usage: None)
+
+        async def settle(usage: Usage) -> None:
+            del usage
+
+        yield settle
 
 
 AgentRuntime: TypeAlias = RunRuntime | StandaloneRuntime

@@ -49,6 +49,7 @@ class Graph(GraphDefinition[S]):
         carry_over: The fields that `after=` carries over; all if not given.
         limits: The default limits of its runs: 1,000 visits if not given. As a node of another graph it has only the
             limits given here; reaching one fails the node.
+        retention: How long workers keep its runs that have ended; if not given, as the worker's `retention=` says.
         version: A whole number from 1. Raise it with each change that unfinished runs do not fit by themselves.
         migrate: How a run of an older version becomes one of the next, keyed by the older version: a function of the
             recorded fields of this graph's state, or a `Migration`, which can change nodes too. They are called one

@@ -14,7 +14,7 @@ from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.effect import Effects
-from graphengine.graph.options import Sizes
+from graphengine.graph.options import Retention, Sizes
 from graphengine.history.load import At
 from graphengine.records import retention as pruning
 from graphengine.records.records import Page
@@ -132,6 +132,7 @@ class SyncRunner:
         status: str | None = None,
         graph: str | None = None,
         tag: str | None = None,
+        tenant: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> Page[RunInfo]: ...
@@ -153,6 +154,7 @@ class SyncRunner:
         keep_tags: Iterable[str] = (),
         graph: str | None = None,
         statuses: Iterable[str] = ("finished",),
+        retention: Retention | None = None,
         dry_run: bool = False,
     ) -> pruning.Pruned: ...
     def vacuum(self) -> pruning.Vacuumed: ...

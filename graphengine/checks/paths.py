@@ -77,19 +77,26 @@ class Visit(NamedTuple):
 
 @dataclass(slots=True)
 class Trail:
-    """The visits that lead to a point: those of arms, then the ones before them."""
+    """What leads to a point: a visit, or the trails of arms that have joined; and the trail before."""
 
-    visits: tuple[Visit, ...] = ()
+    last: Visit | tuple[Trail, ...] = ()
     before: Trail | None = None
 
-    def all(self) -> list[Visit]:
-        """Return all visits, the first one first."""
-        parts: list[tuple[Visit, ...]] = []
+    def parts(self) -> list[Visit | tuple[Trail, ...]]:
+        """Return its visits and joins, the first one first."""
+        parts: list[Visit | tuple[Trail, ...]] = []
         trail: Trail | None = self
         while trail is not None:
-            parts.append(trail.visits)
+            parts.append(trail.last)
             trail = trail.before
-        return [visit for part in reversed(parts) for visit in part]
+        return parts[::-1]
+
+    def visits(self) -> list[Visit]:
+        """Return all visits, those of arms one arm after the other."""
+        found: list[Visit] = []
+        for part in self.parts():
+            found += [part] if isinstance(part, Visit) else [visit for arm in part for visit in arm.visits()]
+        return found
 
 
 @dataclass(slots=True)
@@ -273,7 +280,7 @@ class Paths:
         name, left = point.node, [point]
 
         def enter(target: str, here: Point) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
-            longer = Trail((Visit(name, failure, here.known, written),), trail)
+            longer = Trail(Visit(name, failure, here.known, written), trail)
             yield from self._enter(target, here, longer, until, {})
 
         for edge in edges:
@@ -294,8 +301,7 @@ class Paths:
                         self.taken.add((id(edge), edge.target))
                         yield from enter(edge.target, there)
                     else:
-                        before = Trail((Visit(name, failure, there.known, written),), trail)
-                        yield from self._fork(edge, there, before, until)
+                        yield from self._fork(edge, there, Visit(name, failure, (), written), trail, until)
             left = others
 
     def _enter(
@@ -307,10 +313,12 @@ class Paths:
             message = f"there are more than {MOST_POINTS:,} combinations of nodes and what is known there"
             raise Undecided(message)
         for index, rule in enumerate(self.rules):
-            if rule.guards == target != until and not self._kept(index, rule, point):
+            guarded, _, inside = rule.guards.partition("/")
+            if guarded == target != until and not self._kept(index, rule, point):
                 known = self.broken.get(rule)
-                if known is None or (known[0].doubt and not point.doubt):
-                    self.broken[rule] = point._replace(node=target), trail
+                here = _doubt(point, f"whether {target} comes to {inside}") if inside else point
+                if known is None or (known[0].doubt and not here.doubt):
+                    self.broken[rule] = here._replace(node=target), trail
         yield point._replace(node=target), trail, visits
 
     def _kept(self, index: int, rule: Rule, point: Point) -> bool:
@@ -372,9 +380,11 @@ class Paths:
             yield from ((True, doubtful), (False, doubtful))
 
     def _fork(
-        self, fork: Fork, point: Point, trail: Trail, until: str
+        self, fork: Fork, point: Point, visit: Visit, before: Trail, until: str
     ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
         """Yield the points behind a fork's join."""
+        if fork.need is not None:
+            point = _doubt(point, f"which arms of the fork at {point.node} are cancelled")
         choices: list[tuple[Point, tuple[str, ...]]] = [(point, ())]
         for target, condition in fork.arms:
             choices = [
@@ -383,6 +393,7 @@ class Paths:
                 for held, there in self._split(condition, here, None)
             ]
         for here, targets in choices:
+            trail = Trail(visit._replace(known=here.known), before)
             self.taken |= {(id(fork), target) for target in targets or (fork.join,)}
             if not targets:
                 yield from self._enter(fork.join, here, trail, until, {})
@@ -401,13 +412,10 @@ class Paths:
             for combination in product(*ends):
                 self.points += 1
                 joined = self._joined(here, arms, combination)
-                if joined is None:
-                    continue
-                longer = trail
-                for arm, end in zip(arms, combination, strict=True):
-                    if end is not None:
-                        longer = Trail(tuple(arm.trails[end].all()), longer)
-                yield from self._enter(fork.join, joined, longer, until, visits)
+                if joined is not None:
+                    pairs = zip(arms, combination, strict=True)
+                    trails = tuple(arm.trails[end] for arm, end in pairs if end is not None)
+                    yield from self._enter(fork.join, joined, Trail(trails, trail), until, visits)
 
     def _arm(self, point: Point, target: str, fork: Fork, trail: Trail) -> Walked:
         """Return the walk of an arm."""
@@ -419,7 +427,10 @@ class Paths:
             self._arms[entered[0][0], fork.join] = self._walk(entered[0][0], fork.join)
         for rule, (at, inside) in self.broken.items():
             if self.broken[rule] is not broken.get(rule):
-                self.broken[rule] = at, Trail(tuple(inside.all()), trail)
+                whole = trail
+                for part in inside.parts():
+                    whole = Trail(part, whole)
+                self.broken[rule] = at, whole
         return self._arms[entered[0][0], fork.join]
 
     def _joined(self, base: Point, arms: Sequence[Walked], ends: Sequence[Point | None]) -> Point | None:

@@ -70,7 +70,7 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
         for name in open_ends:
             text = "if none of its conditions holds, the run fails with no_way_out"
             yield Problem("no_otherwise", f"node {name}", text, "add an edge without a condition", warning=True)
-    names = {name for rule in graph.rules for name in rule.names}
+    names = {name.partition("/")[0] for rule in graph.rules for name in rule.names}
     if names and names <= {*nodes} and not (shape.unknown or wrong or found.doubtful or found.unclear or found.unsound):
         yield from rule_problems(found)
     if isinstance(graph.own_limits, Limits):  # the user decided where it ends; visits=None declares that never

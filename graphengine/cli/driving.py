@@ -15,7 +15,15 @@ from graphengine.cli.context import Exit, Interrupted, as_json
 from graphengine.cli.models import models_for_all
 from graphengine.cli.observing import line_of, observed
 from graphengine.cli.progress import Progress
-from graphengine.cli.project import executors_of, file_of, graph_of, graphs_to_drive, lacking_executors
+from graphengine.cli.project import (
+    executors_of,
+    extensions_of,
+    file_of,
+    graph_of,
+    graphs_to_drive,
+    lacking_executors,
+    retention_of,
+)
 from graphengine.cli.report import DriveJob, StoredOutcome, check_output, report
 from graphengine.cli.terminal import WIPE, when
 from graphengine.engine.stored import copy_of
@@ -41,8 +49,10 @@ if TYPE_CHECKING:
     from graphengine.cli.models import Chosen
     from graphengine.cli.project import Found
     from graphengine.engine.snapshot import Snapshot
+    from graphengine.graph.options import Retention
     from graphengine.history.load import At
     from graphengine.runner import Run
+    from graphengine.runner.extensions import Extension
     from graphengine.runner.run_events import Event
     from graphengine.telemetry import Telemetry
 
@@ -152,12 +162,21 @@ class Fleet(NamedTuple):
         unread: Why others are left out.
         models: Their models.
         executors: Their executors.
+        extensions: What else acts in their runs.
+        retention: How long the project keeps their runs, if it says so.
     """
 
     found: Mapping[str, Found]
     unread: Sequence[str]
     models: Chosen
     executors: Mapping[str, Callable[[], Executor]]
+    extensions: Sequence[Extension] = ()
+    retention: Retention | None = None
+
+    @property
+    def for_runner(self) -> dict[str, Any]:
+        """The arguments of their Runner, but for its telemetry."""
+        return {"models": self.models, "executors": self.executors, "extensions": self.extensions}
 
     @property
     def graphs(self) -> Mapping[str, Graph[Any]]:
@@ -188,7 +207,8 @@ def fleet_of(
     for problem in unread:
         context.err.prose(("warning ", "bold yellow"), problem)
     context.use(file, writes=writes)
-    return Fleet(found, unread, models_for_all(context.models, found), executors)
+    models = models_for_all(context.models, found)
+    return Fleet(found, unread, models, executors, extensions_of(file), retention_of(file))
 
 
 def last_words(context: CommandContext, error: Interrupted) -> list[tuple[int, str]]:
@@ -202,10 +222,13 @@ def last_words(context: CommandContext, error: Interrupted) -> list[tuple[int, s
 
 
 async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telemetry | None) -> StoredOutcome:
-    executors = executors_of(job.found.file)
-    effects = job.effects
     async with Runner(
-        job.context.store, models=job.chosen, executors=executors, telemetry=telemetry, effects=effects
+        job.context.store,
+        models=job.chosen,
+        executors=executors_of(job.found.file),
+        telemetry=telemetry,
+        effects=job.effects,
+        extensions=extensions_of(job.found.file),
     ) as runner:
         run = await begin(runner)
         events = life_of(run).audience.joined()  # before its first step: none is missed

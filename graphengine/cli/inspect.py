@@ -165,7 +165,7 @@ def _drives(context: CommandContext, references: tuple[str, ...]) -> Drives:
     if not context.place.exists:
         context.run(create())
     graphs = {name: _drivable(each) for name, each in fleet.found.items()}
-    return Drives(graphs, fleet.models, fleet.unread, fleet.executors)
+    return Drives(graphs, left_out=fleet.unread, **fleet.for_runner)
 
 
 def _drivable(found: Found) -> Drivable:

@@ -61,6 +61,7 @@ SECTIONS: Final = {
         "workers": ("worker", "List the processes that drive runs, and what they drive."),
         "queues list": ("worker", "List the queues with runs that are queued or driven."),
         "queues set": ("worker", "Set the limits of a queue."),
+        "budgets": ("budgets", "Show what the budgets across runs have left."),
         "schedule list": ("schedule", "List the schedules."),
         "schedule add": ("schedule", "Start runs at given times."),
         "schedule pause": ("schedule", "Pause a schedule."),

@@ -68,7 +68,7 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
         text = f"the server needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine mcp", repair=install_command("serve,mcp")) from error
     fleet = fleet_of(context, references, only_able=given["queue"] is None)
-    given |= {"models": fleet.models, "executors": fleet.executors}
+    given |= fleet.for_runner
     shown, database = replace(context, out=context.err, json=False), context.place.database
     given["on_event"] = lambda event: show_event(shown, event)
     where = str(database.resolve() if isinstance(database, Path) else database)

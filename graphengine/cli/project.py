@@ -23,7 +23,7 @@ import sys
 import traceback
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
     from graphengine.api.graph import Graph
+    from graphengine.budgets.ledger import Budget
+    from graphengine.graph.options import Retention
+    from graphengine.runner.extensions import Extension
 
 
 class GraphFileBroken(GraphEngineError):
@@ -440,6 +443,70 @@ def _shown(path: Path) -> str:
         return str(path.relative_to(Path.cwd())) if path.is_absolute() else str(path)
     except ValueError:
         return str(path)
+
+
+# --- budgets across runs ---
+
+
+def budgets_of(file: Path | None = None) -> Sequence[Budget]:
+    """Return the budgets of the project of a graph's file, or of the current project.
+
+    Raises:
+        ProjectBroken: The settings are not a list of tables, or one has a key that a budget lacks.
+        DefinitionError: A budget is invalid.
+    """
+    root = project_of(Path.cwd() if file is None else file.parent)
+    found = None if root is None else setting(root, "budgets")
+    if root is None or found is None:
+        return ()
+    from graphengine.budgets.ledger import Budget
+
+    place, known = str(root / "pyproject.toml"), [each.name for each in fields(Budget)]
+    if not (isinstance(found, list) and all(isinstance(each, dict) for each in found)):
+        repair = 'write [[tool.graphengine.budgets]] and below it name = "day" and a limit, such as cost_usd = 20'
+        raise ProjectBroken(f"budgets is {found!r}, not a list of tables", where=place, repair=repair)
+    for name in (name for each in found for name in each if name not in known):
+        message = f"a budget has {name} = …, which is not read"
+        raise ProjectBroken(message, where=place, repair=did_you_mean(name, known))
+    return [Budget(**{"name": "", **each}) for each in found]
+
+
+def extensions_of(file: Path | None = None) -> Sequence[Extension]:
+    """Return what acts in the runs of a project besides its graphs: its budgets, if it has any. Raises: as above."""
+    budgets = budgets_of(file)
+    if not budgets:
+        return ()
+    from graphengine.budgets.shared import Budgets
+
+    return (Budgets(*budgets),)
+
+
+# --- retention ---
+
+
+def retention_of(file: Path | None = None) -> Retention | None:
+    """Return how long the project of a graph's file, or the current one, keeps runs; None if it does not say.
+
+    Raises:
+        ProjectBroken: The setting cannot be used.
+    """
+    from graphengine.graph.options import Retention
+
+    root = project_of(Path.cwd() if file is None else file.parent)
+    found = setting(root, "retention") if root is not None else None
+    if root is None or found is None:
+        return None
+    where, repair = str(root / "pyproject.toml"), "write [tool.graphengine.retention] and below it keep_days = 30"
+    if not isinstance(found, dict):
+        raise ProjectBroken(f"retention is {found!r}, not a table", where=where, repair=repair)
+    known = list(Retention.__dataclass_fields__)
+    for name in found.keys() - set(known):
+        message = f"[tool.graphengine.retention] has {name} = …, which is not read"
+        raise ProjectBroken(message, where=where, repair=did_you_mean(name, known))
+    try:
+        return Retention(**found)
+    except DefinitionError as error:
+        raise ProjectBroken(error.message, where=where, repair=error.repair) from error
 
 
 # --- executors of heavy nodes ---

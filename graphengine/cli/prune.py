@@ -12,7 +12,7 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.cli.context import CommandContext
     from graphengine.records import Pruned, Vacuumed
@@ -28,6 +28,7 @@ _LISTED: Final = 20
         graphengine prune --keep-last 100 --dry-run
         graphengine prune --older-than 30d --keep-tag nightly --yes
         graphengine prune --graph review --keep-last 0 --yes --vacuum
+        graphengine prune --retention --dry-run
     """,
 )
 @click.option("--keep-last", type=click.IntRange(min=0), metavar="N", help="Keep the newest N runs of each graph.")
@@ -50,6 +51,12 @@ _LISTED: Final = 20
     multiple=True,
     help="Only runs with this status; finished if not given. May be repeated.",
 )
+@click.option(
+    "--retention",
+    "as_kept",
+    is_flag=True,
+    help="Remove what workers would: the runs that the retention of the project and its graphs no longer keeps.",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be removed, and change nothing.")
 @click.option("--yes", is_flag=True, help="Skip the confirmation; required without a terminal.")
 @click.option(
@@ -62,6 +69,7 @@ def prune(
     yes: bool,
     dry_run: bool,
     vacuum: bool,
+    as_kept: bool,
     **given: Any,  # noqa: ANN401 - the options that select runs
 ) -> int:
     """Remove old runs with all their records, and show how much space that frees.
@@ -74,14 +82,18 @@ def prune(
 
     rule = {name: given[name] for name in ("keep_last", "older_than", "graph")}
     rule |= {"keep_tags": given["tags"], "statuses": given["statuses"] or ("finished",)}
-    prunes = not vacuum or any(value not in (None, ()) for value in given.values())  # --vacuum alone removes none
-    if prunes and given["keep_last"] is None and given["older_than"] is None:
+    is_given = any(value not in (None, ()) for value in given.values())
+    prunes = not vacuum or as_kept or is_given  # --vacuum alone removes none
+    if as_kept and is_given:
+        raise click.UsageError("--retention says which runs to keep: leave the other options out")
+    rules = _retentions() if as_kept else [rule]
+    if prunes and not as_kept and given["keep_last"] is None and given["older_than"] is None:
         raise click.UsageError("say which runs to keep: --keep-last 100, or --older-than 30d, or both")
     consents = _consent(context, asks=prunes and not dry_run and not yes)
     context.use(writes=True)
     context.place.check_exists()
     _check_words(context, given)
-    pruned = context.run(_prune(context, rule, consents, dry_run=dry_run)) if prunes else None
+    pruned = context.run(_prune(context, rules, consents, dry_run=dry_run)) if prunes else None
     is_kept = dry_run or (pruned is not None and pruned.dry_run)
     vacuumed = None
     if vacuum and not is_kept:
@@ -123,18 +135,43 @@ def _check_words(context: CommandContext, given: Mapping[str, Any]) -> None:
             context.err.line(f"no run has the graph {word!r}; did you mean {near[0]!r}?")
 
 
+def _retentions() -> list[Mapping[str, Any]]:
+    """Return the arguments of a prune for each graph of the project whose runs are kept for a time.
+
+    Raises:
+        click.UsageError: Neither the project nor a graph has a retention.
+    """
+    from graphengine.cli.project import graphs_to_drive, retention_of
+
+    whole = retention_of()
+    found = {name: each.graph.retention or whole for name, each in graphs_to_drive(())[0].items()}
+    kept: list[Mapping[str, Any]] = [{"retention": keep, "graph": name} for name, keep in found.items() if keep]
+    if not kept:
+        raise click.UsageError("neither [tool.graphengine.retention] nor retention= of a graph says how long to keep")
+    return kept
+
+
 async def _prune(
-    context: CommandContext, rule: Mapping[str, Any], consents: Callable[[Pruned], bool] | None, *, dry_run: bool
+    context: CommandContext,
+    rules: Sequence[Mapping[str, Any]],
+    consents: Callable[[Pruned], bool] | None,
+    *,
+    dry_run: bool,
 ) -> Pruned:
     """Remove the runs and return them; without consent, return what would be removed."""
     from graphengine.api.runner import Runner
+    from graphengine.records.retention import merged
 
     runner = Runner(context.store)
+
+    async def pruned(*, dry_run: bool) -> Pruned:
+        return merged([await runner.prune(**rule, dry_run=dry_run) for rule in rules], dry_run=dry_run)
+
     if dry_run or consents is not None:
-        found = await runner.prune(**rule, dry_run=True)
+        found = await pruned(dry_run=True)
         if not found.runs or consents is None or not consents(found):
             return found
-    return await runner.prune(**rule)
+    return await pruned(dry_run=False)
 
 
 def is_person() -> bool:

@@ -71,7 +71,7 @@ _LISTED: Final = 5
 @click.option(
     "--tenant",
     metavar="NAME",
-    help="With --queue: for whom the run is; the tenants of a queue take turns.",
+    help="For whom the run is; the tenants of a queue take turns.",
 )
 @options.no_wait
 def run(  # noqa: PLR0913 - one for each option

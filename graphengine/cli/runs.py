@@ -47,6 +47,7 @@ _INDENT: Final = 4
 )
 @click.option("--graph", metavar="NAME", shell_complete=options.complete_graph_names, help="Only runs of this graph.")
 @click.option("--tag", metavar="NAME", shell_complete=options.complete_tags, help="Only runs with this tag.")
+@click.option("--tenant", metavar="NAME", help="Only runs for this tenant.")
 @click.option(
     "--older-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is older, e.g. 30d, 12h, 45m."
 )
@@ -77,7 +78,7 @@ def runs(  # noqa: PLR0913 - options
 
     With WORDS, only those that all of them find: words of a run's id, graph, tags and first input, and of what it waits
     for or why it ended, or their beginnings, in any order and case. A word can be a filter: status:failed, graph:NAME,
-    tag:NAME, since:7d and after:2026-01-31 and before:2026-02-28 (when they began), or 'cost>0.5'.
+    tag:NAME, tenant:NAME, since:7d and after:2026-01-31 and before:2026-02-28 (when they began), or 'cost>0.5'.
 
     `seq` is the number of a run's last recorded step, `cost` what models cost until its status last changed: `?` if a
     price is not known. A waiting run has waited since its `last step`, and `due` is when its first wait ends by itself.
@@ -99,7 +100,9 @@ def runs(  # noqa: PLR0913 - options
 
     if older_than is not None and newer_than is not None and older_than >= newer_than:
         raise click.UsageError("no run can be both: --older-than 1d --newer-than 7d lists the runs in between")
-    wanted = Wanted(limit, named["status"], named["graph"], named["tag"], older_than, newer_than)
+    wanted = Wanted(
+        limit, named["status"], named["graph"], named["tag"], older_than, newer_than, tenant=named["tenant"]
+    )
     wanted = wanted_of(" ".join(words), wanted)
     if is_trends:
         return _show_trends(context, wanted, cast("Literal['graph', 'tag']", named["by"]), every)

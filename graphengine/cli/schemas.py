@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.cli.documents import (
     AnswerDocument,
+    BudgetsLeft,
     Checked,
     Drawn,
     DryBranch,
@@ -23,6 +24,7 @@ from graphengine.cli.documents import (
     Queued,
     Queues,
     Refused,
+    Removed,
     Replays,
     Schedules,
     Script,
@@ -85,6 +87,7 @@ _WORKER: Final = (
     Kind(GoesOn, "when it takes a run", lines=True),
     Kind(WorkerEnded, "when it is done with the run", lines=True),
     Kind(Refused, "when a run cannot be resumed", lines=True),
+    Kind(Removed, "when it has removed old runs", lines=True),
 )
 _DRIVEN: Final = "if it resumes the run"
 _POSTED: Final = "if it does not"
@@ -116,6 +119,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "workers": [Kind(Workers)],
     "queues list": [Kind(Queues)],
     "queues set": [Kind(Queues)],
+    "budgets": [Kind(BudgetsLeft)],
     **{f"schedule {each}": [Kind(Schedules)] for each in ("list", "add", "pause", "resume", "remove")},
     "stop": [Kind(Stopped)],
     "runs": [

@@ -97,9 +97,9 @@ def serve(
     `Authorization: Bearer TOKEN`, except for GET /health. It prints the address of each door that is open, and
     the options for the others.
 
-    This process drives the runs, like a worker of the queue `default`. With --queue it only records them, and workers
-    drive them. It prints a line for each run that it takes, as `graphengine worker` does; under --json the first line
-    is a document with its URL.
+    This process drives the runs, like a worker of the queue `default`, and removes old ones; it prints how long they
+    are kept. With --queue it only records them, and workers do both. It prints a line for each run that it takes, as
+    `graphengine worker` does; under --json the first line is a document with its URL.
 
     SIGTERM or Ctrl-C ends it with exit code 0: open streams end, nodes in flight finish and are recorded, and the runs
     are released to other processes. A second Ctrl-C ends it at once (130).
@@ -129,7 +129,9 @@ def serve(
     key, has_pages = _webhook_key(webhook_secret_env), given["pages"] is not None
     access = TokenAccess(token, key, body_bytes, has_pages=has_pages)
     fleet = fleet_of(context, references, only_able=given["queue"] is None)
-    given |= {"models": fleet.models, "executors": fleet.executors}
+    given |= fleet.for_runner
+    if fleet.retention is not None:
+        given["retention"] = fleet.retention
     given["on_event"] = lambda event: show_event(context, event)
     with until_stopped(context, "start it again, or a worker") as (stopper, telemetry):
         given |= {**lock_options(), "telemetry": telemetry}
@@ -163,12 +165,28 @@ def _show(context: CommandContext, settings: Settings, token: str | None, doors:
             context.out.line(f"{door.title}: ", doors[door.name] + door.more)
     if "pages" in doors:
         context.out.line("pages: ", doors["pages"] + "#TOKEN")
+    if settings.queue is None:
+        context.err.prose(_retention_words(settings))
     others = [f"--{d.name}{'' if d.is_installed else ' (not installed)'}" for d in DOORS if d.name not in doors]
     if others:
         context.err.prose(f"other doors, by options: {', '.join(others)}")
     if token is not None:
         channel = context.out if context.log_format == "json" else context.err  # a collector must not get it
         channel.line(("token: ", "dim"), token)
+
+
+def _retention_words(settings: Settings) -> str:
+    """Return how long runs are kept, and where to change that."""
+    from graphengine.graph.options import Retention
+
+    keep = settings.retention or Retention(None, None)
+    days = [
+        f"for {each:g} days" if each is not None else "for ever" for each in (keep.keep_days, keep.keep_failed_days)
+    ]
+    own = sorted(name for name, graph in settings.graphs.items() if graph.retention is not None)
+    text = f"finished runs are kept {days[0]}, failed and stopped ones {days[1]}"
+    text += f", those of {', '.join(own)} as the graph says" if own else ""
+    return f"{text}; change it in [tool.graphengine.retention]: keep_days, keep_failed_days (inf for ever)"
 
 
 def token_of(file: Path | None) -> tuple[str, bool]:

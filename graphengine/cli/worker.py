@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.driving import Stopper
+    from graphengine.graph.options import Retention
     from graphengine.records.step_document import Document
     from graphengine.stores.base import OwnerInfo, QueueCount, QueueLimits, QueueStore
     from graphengine.worker.worker import Refused, RunOutcome, WorkerEvent
@@ -82,6 +83,9 @@ def worker(
     for each run that it takes, and another with the outcome; under --json each line is a JSON document. A --model
     option for an agent applies to the graphs that have this agent.
 
+    It removes the runs that `retention=` of a graph, or [tool.graphengine.retention] of the project, no longer keeps;
+    of several workers one does. `graphengine prune --retention --dry-run` shows them.
+
     SIGTERM or Ctrl-C stops the worker with exit code 0: nodes in flight finish and are recorded, and the runs are
     released to other workers. A second Ctrl-C ends it at once (130).
     """
@@ -94,7 +98,7 @@ def worker(
     with until_stopped(context, "start another worker") as (stopper, telemetry):
         names, where = ", ".join(graphs), shown(context.place.database)
         context.err.prose(f"worker for {counted(len(graphs), 'graph')} ({names}) in {where}")
-        given |= {"models": fleet.models, "executors": fleet.executors, "telemetry": telemetry}
+        given |= {**fleet.for_runner, "telemetry": telemetry, "retention": fleet.retention}
         context.drive(_work(context, graphs, _endpoint(health), stopper, **given))
         context.err.line("worker stopped; another worker can continue the runs that it released")
     return 0
@@ -119,7 +123,8 @@ async def _work(  # noqa: PLR0913 - how a worker works
     queues: tuple[str, ...],
     concurrency: int,
     poll_seconds: float,
-    **of_runner: Any,  # noqa: ANN401 - models, executors, telemetry
+    retention: Retention | None,
+    **of_runner: Any,  # noqa: ANN401 - those of a Runner
 ) -> None:
     from graphengine.api.runner import Runner
     from graphengine.serve.health import serving_health
@@ -133,6 +138,7 @@ async def _work(  # noqa: PLR0913 - how a worker works
             concurrency=concurrency,
             poll_seconds=poll_seconds,
             on_event=lambda event: show_event(context, event),
+            retention=retention,
         )
 
         async def stop() -> None:
@@ -149,6 +155,8 @@ async def _work(  # noqa: PLR0913 - how a worker works
 
 def show_event(context: CommandContext, event: WorkerEvent) -> None:
     """Show an event of a run on one line, and below it how to react to it."""
+    from graphengine.cli.steps import counted
+    from graphengine.worker.retention import Removed
     from graphengine.worker.worker import RunOutcome, Took
 
     if context.json:
@@ -158,6 +166,9 @@ def show_event(context: CommandContext, event: WorkerEvent) -> None:
         context.out.line((f"{'resumes':<{_COLUMNS}}", "bold"), (event.info.id, "bold"), text)
     elif isinstance(event, RunOutcome):
         _show_end(context, event)
+    elif isinstance(event, Removed):
+        text = f"{counted(event.runs, 'run')} of {event.graph}, as its retention says"
+        context.out.line((f"{'removed':<{_COLUMNS}}", "bold"), text)
     else:
         _show_refusal(context, event)
 
@@ -201,8 +212,11 @@ def _document(event: WorkerEvent) -> Document:
     from graphengine.cli.context import unexpected
     from graphengine.errors import GraphEngineError
     from graphengine.records.step_document import failure_document, refusal_of
+    from graphengine.worker.retention import Removed
     from graphengine.worker.worker import RunOutcome, Took
 
+    if isinstance(event, Removed):
+        return documents.Removed(run_id=None, graph=event.graph, runs=event.runs)
     info = event.info
     if isinstance(event, Took):
         return documents.GoesOn(run_id=event.info.id, graph=event.info.graph, why=event.why)

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.plan import Call
     from graphengine.graph.definition import AnyEdge, Declared
+    from graphengine.graph.rules import Rule
     from graphengine.graph.source_location import Origin
     from graphengine.state.schema import StateType
     from graphengine.state.selector import Reading, Tracker
@@ -110,7 +111,8 @@ class _Compiler:
         around: The graphs that it is a node of, outermost first.
         resources: The resources that those provide.
         known: The results of the graphs compiled before. A graph used at several places is compiled, and its problems
-            reported, once for each set of resources provided to it.
+            reported, once for each set of resources provided to it, and of rules.
+        rules: The rules that those hand down.
     """
 
     def __init__(
@@ -119,12 +121,15 @@ class _Compiler:
         around: tuple[GraphDefinition[Any], ...] = (),
         resources: Mapping[str, object] | None = None,
         known: _Known | None = None,
+        rules: Sequence[Rule] = (),
     ) -> None:
         self.graph = graph
         self.checks = checks()
         self.around = around
         self.resources = {**(resources or {}), **graph.resources}
         self.known: _Known = {} if known is None else known
+        self.rules = [*graph.rules, *rules]
+        self.at = ""  # the node that is being compiled
         self.problems: list[Problem] = []
         self.inner: list[GraphDefinition[Any]] = []
         self.levels = 1  # of graphs, from this one to the innermost
@@ -167,6 +172,7 @@ class _Compiler:
         nodes: dict[str, NodePlan] = {}
         for declared in graph.nodes:
             begin = len(self.problems)
+            self.at = declared.name
             nodes[declared.name] = self._node(declared, edges[declared.name])
             place(self.problems, begin, declared.origin)
         start = self._only_success(edges[START], "START")
@@ -174,7 +180,7 @@ class _Compiler:
         self.problems += self.checks.whole(found)
         self.problems.extend(self.checks.migrations(graph) if is_sound else ())
         self._options(state)
-        self._rules()
+        self._rules(nodes)
         self._choices(nodes)
         result = self.binder.reading(graph.result, "result=") if graph.result else None
         self.binder.open(result, "result=")
@@ -184,8 +190,8 @@ class _Compiler:
         graph_spec = graph_spec_of(graph, nodes)
         place_rest(self.problems, graph)
         body = json.dumps(graph_spec, sort_keys=True, separators=(",", ":"))
-        rules = {rule.guards: tuple(r for r in graph.rules if r.guards == rule.guards) for rule in graph.rules}
-        done = [tracker for rule in dict.fromkeys(graph.rules) for tracker in rule.trackers()]
+        rules = {rule.guards: tuple(r for r in self.rules if r.guards == rule.guards) for rule in self.rules}
+        done = [tracker for rule in dict.fromkeys(self.rules) for tracker in rule.trackers()]
         samples, epochs = _by_trigger([*self.trackers.values(), *dict.fromkeys(done)])
         return Plan(
             graph=graph.name,
@@ -216,16 +222,18 @@ class _Compiler:
             self.report("own_node", where, f"the graph contains itself: {names}", "use an edge to build the loop")
             return None
         provided = tuple(sorted((name, id(factory)) for name, factory in self.resources.items()))
-        if (id(graph), provided) not in self.known:
+        below = tuple(rule for each in self.rules if (rule := each.below(self.at)) is not None)
+        key = (id(graph), (provided, below))
+        if key not in self.known:
             if len(chain) == MOST_NESTED:
                 self._too_deep(where, graph)
                 return None
-            compiler = _Compiler(graph, chain, self.resources, self.known)
-            self.known[id(graph), provided] = compiler.plan(), [graph, *compiler.inner], compiler.levels
+            compiler = _Compiler(graph, chain, self.resources, self.known, below)
+            self.known[key] = compiler.plan(), [graph, *compiler.inner], compiler.levels
             self.problems += [
                 replace(p, where=where if p.code == "too_deep" else f"{where}: {p.where}") for p in compiler.problems
             ]
-        plan, inner, levels = self.known[id(graph), provided]
+        plan, inner, levels = self.known[key]
         self.inner += inner
         self.levels = max(self.levels, 1 + levels)
         self.broken |= plan is None
@@ -554,11 +562,11 @@ class _Compiler:
                 text = f"choose has no case for {', '.join(map(repr, missing))}, so the node fails with no_choice"
                 self.report("missing_choice", where, text, "add a case", warning=True)
 
-    def _rules(self) -> None:
+    def _rules(self, nodes: Mapping[str, NodePlan]) -> None:
         for rule in self.graph.rules:
             begin = len(self.problems)
             for name in rule.names:
-                if name not in self.names:
+                if not _has(nodes, name) and not self.broken:
                     self._unknown_node(name, f"require {rule}")
             place(self.problems, begin, rule.origin)
 
@@ -586,6 +594,14 @@ class _Compiler:
             elif field.operation != "append" or Failure not in get_args(field.info.annotation):
                 text = f"{graph.collect_errors} must be Annotated[list[Failure], append]"
                 self.report("bad_errors", "collect_errors=", text, "change the field's type")
+
+
+def _has(nodes: Mapping[str, NodePlan], path: str) -> bool:
+    """Return whether there is a node at a path."""
+    head, _, inside = path.partition("/")
+    calls = nodes[head].calls if head in nodes else ()
+    graphs = [call.graph for call in calls if call.graph is not None]
+    return head in nodes and (not inside or any(_has(graph.nodes, inside) for graph in graphs))
 
 
 def _by_trigger(

@@ -80,6 +80,10 @@ class Memories(ABC, Generic[ConnectionT]):
         """Return the row of an entry, if there is one."""
         return self._do(connection, "get", {"namespace": namespace, "key": key})
 
+    def lock(self, connection: ConnectionT, namespace: str, key: str) -> None:
+        """Let no other transaction past this point with this key before this one ends."""
+        self._do(connection, "lock", {"namespace": namespace, "key": key})
+
     def delete(self, connection: ConnectionT, namespace: str, key: str) -> None:
         """Delete an entry, if there is one."""
         self._do(connection, "delete", {"namespace": namespace, "key": key})

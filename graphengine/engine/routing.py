@@ -14,6 +14,7 @@ from graphengine.graph.options import END, FAIL
 from graphengine.state.ending import Ending
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.type_facts import enum_value
+from graphengine.state.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Outcome
     from graphengine.graph.conditions import Condition
     from graphengine.graph.definition import AnyEdge, Fork
-    from graphengine.state.view import View
 
 _OTHERWISE: Final = (True, "otherwise")
 _NO_ARMS: Final[Mapping[str, int]] = {}
@@ -81,7 +81,7 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
                 held, why, targets = _arms(edge, view)
                 if held and targets:
                     if plan.rules:
-                        keep_rules(plan, view, targets, view.until)
+                        keep_rules(plan, view, frame, targets)
                     if observer is not None:
                         observer.took(plan, view.node, edges, edge, "")
                     _fork(facts, edge, targets, "; ".join([*reasons, why]))
@@ -99,7 +99,7 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
             ) from error
         if held:
             if plan.rules:
-                keep_rules(plan, view, (target,), view.until)
+                keep_rules(plan, view, frame, (target,))
             if observer is not None:
                 observer.took(plan, view.node, edges, edge, label)
             if reasons:
@@ -115,23 +115,28 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
 
 
 def keep_rules(
-    plan: Plan[Any], view: View, targets: Sequence[str], until: str, arms: Mapping[str, int] = _NO_ARMS
+    plan: Plan[Any], view: View, frame: Frame, targets: Sequence[str], arms: Mapping[str, int] = _NO_ARMS
 ) -> None:
     """Check that these nodes may begin.
 
     Args:
         plan: The plan of their graph.
         view: What is known where the node before is left.
-        targets: The nodes, or END.
-        until: The join of the arm that the view is in, where nothing begins yet.
+        frame: Its frame.
+        targets: The nodes, or END. At the join of the arm that the view is in nothing begins yet.
         arms: The visits in arms that are about to join.
 
     Raises:
         RuleBroken: A rule forbids it.
     """
     for target in targets:
-        for rule in plan.rules.get(target, ()) if target != until else ():
-            if not rule.holds(view, arms):
+        for rule in plan.rules.get(target, ()) if target != view.until else ():
+            outer, levels = frame, rule.up
+            while levels and outer.up is not None:
+                levels -= outer.kind == "sub"
+                outer = outer.up
+            held = rule.holds(View(plan.state, outer), _NO_ARMS) if rule.up else rule.holds(view, arms)
+            if not held:
                 raise RuleBroken(
                     f"{target} cannot begin here: the rule is {rule}",
                     where=f"edge out of {view.node}",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAl
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
 from graphengine.graph.elsewhere import check_cases, missing, name_of, named_node, with_our_keywords
-from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retry, none_for_ever
+from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retention, Retry, none_for_ever
 from graphengine.graph.rules import Rule
 from graphengine.graph.source_location import Origin, origin_of_call
 from graphengine.state.declared import declared_of, model_of
@@ -222,6 +222,7 @@ class GraphDefinition(Generic[S]):
         collect_errors: str | None = None,
         carry_over: Sequence[str] | None = None,
         limits: Limits | None = None,
+        retention: Retention | None = None,
         version: int = 1,
         migrate: Mapping[int, Migrate] | None = None,
         secret_key: Keys | None = None,
@@ -236,6 +237,7 @@ class GraphDefinition(Generic[S]):
         self.carry_over = tuple(carry_over) if carry_over is not None else None
         self.limits = Limits() if limits is None else limits
         self.own_limits = limits
+        self.retention = retention
         self.version = version
         self.migrate: Mapping[int, Migrate] = dict(migrate or {})
         self.secret_key = secret_key
@@ -493,7 +495,8 @@ class GraphDefinition(Generic[S]):
 
         Args:
             node: The node that the rule requires, given as in `add_edge`.
-            before: The node that begins only after a visit of `node` in the same graph.
+            before: The node that begins only after a visit of `node` in the same graph, or END. It can be inside the
+                graph of a node: `article/publish`.
             after: A node of whose visits each, also if it failed, is followed by one of `node` before END.
             at_most: The most visits of `node`, 1 or more; those that failed count too.
 
@@ -515,6 +518,13 @@ class GraphDefinition(Generic[S]):
             raise DefinitionError(
                 f"require({name!r}, before={before!r}, after={after!r}, at_most={at_most!r})",
                 repair="give one of before='another node', after='another node' and at_most=1 or more",
+            )
+        if "/" in f"{name}{last}":
+            inner, _, inside = (name if "/" in name else last).rpartition("/")
+            raise DefinitionError(
+                f"require does not see {inside} inside {inner}: a rule sees the nodes of its own graph",
+                where=f"require {name}",
+                repair=f"in the graph at {inner} require({inside!r}, before=END), and name {inner} in this rule",
             )
         self.rules.append(Rule(name, first, last, at_most or 0, origin=origin_of_call()))
 
@@ -555,6 +565,7 @@ class GraphDefinition(Generic[S]):
             collect_errors=self.collect_errors,
             carry_over=self.carry_over,
             limits=self.own_limits if limits is None else limits,
+            retention=self.retention,
             version=self.version,
             migrate=self.migrate,
             secret_key=self.secret_key,

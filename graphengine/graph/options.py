@@ -1,4 +1,4 @@
-"""Options of nodes and runs: the ends of a graph, retries, sizes, limits, migrations."""
+"""Options of nodes and runs: the ends of a graph, retries, sizes, limits, retention, migrations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeGuard, TypeVar
 from graphengine.errors import DefinitionError, Transient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.json_values import JsonValue
@@ -217,6 +217,41 @@ class Limits:
             object.__setattr__(self, name, limit)
             if limit is not None and not (type(limit) in (int, float) and limit >= 0):  # NaN too
                 raise DefinitionError(f"Limits({name}={limit!r})", repair="a limit is 0 or more, or None for no limit")
+
+
+DAY_SECONDS: Final = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long workers keep runs that have ended. Runs that are running or waiting are always kept.
+
+    Args:
+        keep_days: For how many days after its last step a finished run is kept; None or `math.inf` for ever.
+        keep_failed_days: The same for failed and stopped runs, which can still be resumed.
+        keep_last: Keep this many of the newest runs of each graph, however old they are.
+        keep_tags: Keep runs with one of these tags.
+
+    Example:
+        >>> Retention(keep_days=0, keep_last=1000).keep_failed_days
+        90
+    """
+
+    keep_days: float | None = 30
+    keep_failed_days: float | None = 90
+    keep_last: int = 0
+    keep_tags: Sequence[str] = ("keep",)
+
+    def __post_init__(self) -> None:
+        for name in ("keep_days", "keep_failed_days"):
+            days = none_for_ever(getattr(self, name))
+            object.__setattr__(self, name, days)
+            if days is not None and not (is_seconds(days, zero=True) and is_seconds(days * DAY_SECONDS, zero=True)):
+                raise DefinitionError(f"Retention({name}={days!r})", repair="give days, 0 or more, or None for ever")
+        if type(self.keep_last) is not int or self.keep_last < 0:
+            raise DefinitionError(f"Retention(keep_last={self.keep_last!r})", repair="give a number of runs, 0 or more")
+        if not (isinstance(self.keep_tags, (list, tuple)) and all(map(is_tag, self.keep_tags))):
+            raise DefinitionError(f"Retention(keep_tags={self.keep_tags!r})", repair='give a list: keep_tags=["keep"]')
 
 
 @dataclass(frozen=True, slots=True)

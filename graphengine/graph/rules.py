@@ -1,8 +1,12 @@
-"""Rules on the order of visits: "before", "at most n" and "after". See `GraphDefinition.require`."""
+"""Rules on the order of visits: "before", "at most n" and "after". See `GraphDefinition.require`.
+
+What `before` guards may be inside a graph of a node, as `article/publish`: a graph is handed what was done around it.
+The reverse is not seen; there, `before=END` says what the graph inside must have done when it ends.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from graphengine.graph.options import END
@@ -16,13 +20,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule: exactly one of `before`, `after` and `at_most` is set. Unless it `is_checked`, only runs are watched."""
+    """A rule: exactly one of `before`, `after` and `at_most` is set. Unless it `is_checked`, only runs are watched.
+
+    Attributes:
+        up: How many graphs further out its node is, for a rule that an outer graph hands down.
+    """
 
     node: str
     before: str = ""
     after: str = ""
     at_most: int = 0
     is_checked: bool = True
+    up: int = 0
     origin: Any = field(default=None, compare=False, repr=False)  # an Origin, if it is known
 
     @property
@@ -33,16 +42,21 @@ class Rule:
     @property
     def names(self) -> Sequence[str]:
         """The nodes that it names."""
-        return [name for name in (self.node, self.before, self.after) if name]
+        return [name for name in (self.node, "" if self.before == END else self.before, self.after) if name]
 
     @property
     def key(self) -> str:
         """The key of its mark."""
         return f"done:{self.node}:{self.after}"
 
+    def below(self, node: str) -> Rule | None:
+        """Return what it is for the graph at a node; None if that does not have what it guards."""
+        head, _, inside = self.before.partition("/")
+        return replace(self, before=inside, up=self.up + 1) if inside and head == node else None
+
     def trackers(self) -> Iterable[Tracker]:
         """Yield the trackers that it needs: of its node's visits, and of those that make one due again."""
-        if not self.at_most:
+        if not self.at_most and not self.up:
             yield from (Tracker(self.key, "done", since, self.node) for since in (self.node, self.after) if since)
 
     def holds(self, view: View, arms: Mapping[str, int]) -> bool:

@@ -79,6 +79,9 @@ class Entry:
     score: float = 0.0
 
 
+AnyStore: TypeAlias = "SQLStore[Any, Any, Any] | InProcess"
+_READY: Final[weakref.WeakSet[object]] = weakref.WeakSet()
+"""The stores of this process whose database has the table."""
 _Method: TypeAlias = "Callable[Concatenate[Memory, P], Coroutine[Any, Any, T]]"
 
 
@@ -136,15 +139,14 @@ class Memory:
         self, store: str | PathLike[str] | SQLiteStore | PostgresStore | None = None, *, embed: Embed | None = None
     ) -> None:
         self._at = store if isinstance(store, (str, os.PathLike)) else None
-        self._shared: SQLStore[Any, Any, Any] | _InProcess | None = None
+        self._shared: AnyStore | None = None
         if self._at is None:
-            self._shared = _InProcess() if store is None else cast("SQLStore[Any, Any, Any]", store)
-            if not isinstance(self._shared, SQLStore | _InProcess):
+            self._shared = InProcess() if store is None else cast("SQLStore[Any, Any, Any]", store)
+            if not isinstance(self._shared, SQLStore | InProcess):
                 repair = 'give a path, as Memory("runs.db"), or a store in a database'
                 raise DefinitionError(f"Memory({store!r})", repair=repair)
         self._embed = embed
         self._stores: dict[asyncio.AbstractEventLoop, SQLStore[Any, Any, Any]] = {}
-        self._ready: weakref.WeakSet[object] = weakref.WeakSet()
 
     async def __aenter__(self) -> Self:
         return self
@@ -280,16 +282,9 @@ class Memory:
         length = math.hypot(*found[0])
         return [number / length for number in found[0]] if length else None
 
-    async def _open(self) -> tuple[SQLStore[Any, Any, Any] | _InProcess, Memories[Any]]:
+    async def _open(self) -> tuple[AnyStore, Memories[Any]]:
         """Return the store, open in this event loop and with its table, and the statements for it."""
-        store = self._shared or await self._own()
-        await store.open()
-        memories = _memories_of(store)
-        if store not in self._ready:
-            if not await store.read(lambda connection, _: memories.exist(connection)):
-                await store.write(memories.create)
-            self._ready.add(store)
-        return store, memories
+        return await table_of(self._shared or await self._own())
 
     async def _own(self) -> SQLStore[Any, Any, Any]:
         """Return the store of this event loop."""
@@ -301,7 +296,7 @@ class Memory:
         return self._stores[here]
 
 
-class _InProcess:
+class InProcess:
     """A database in the memory of this process, for one thread at a time."""
 
     def __init__(self) -> None:
@@ -326,9 +321,20 @@ class _InProcess:
             return work(self._connection)
 
 
-def _memories_of(store: object) -> Memories[Any]:
+async def table_of(store: AnyStore) -> tuple[AnyStore, Memories[Any]]:
+    """Return a store, open and with its table of memories, and the statements for it."""
+    await store.open()
+    memories = statements_for(store)
+    if store not in _READY:
+        if not await store.read(lambda connection, _: memories.exist(connection)):
+            await store.write(memories.create)
+        _READY.add(store)
+    return store, memories
+
+
+def statements_for(store: object) -> Memories[Any]:
     """Return the statements for a store; those of its dialect alone are loaded."""
-    if isinstance(store, _InProcess) or store.__class__.__module__.startswith("graphengine.databases.sqlite."):
+    if isinstance(store, InProcess) or store.__class__.__module__.startswith("graphengine.databases.sqlite."):
         from graphengine.databases.sqlite.memories import MEMORIES as OF_SQLITE  # noqa: PLC0415
 
         return OF_SQLITE

@@ -22,6 +22,7 @@ from graphengine.state.path import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from graphengine.graph.options import Retention
     from graphengine.records.run_diff import Difference
     from graphengine.records.spending import Spent
     from graphengine.stores.base import RunInfo
@@ -50,6 +51,7 @@ class Records(core.Runner):
         status: str | None = None,
         graph: str | None = None,
         tag: str | None = None,
+        tenant: str | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> Page[RunInfo]:
@@ -58,13 +60,14 @@ class Records(core.Runner):
         Args:
             search: Only runs that these words find, as on the command line: `"timeout status:failed"`. A run is found
                 by the words of its id, graph, tags and first input, and of what it waits for or why it ended, or by
-                their beginnings, in any order and case. The filters are `status:`, `graph:`, `tag:`, `since:`,
-                `after:`, `before:` and `cost>`.
+                their beginnings, in any order and case. The filters are `status:`, `graph:`, `tag:`, `tenant:`,
+                `since:`, `after:`, `before:` and `cost>`.
             status: Only runs with this status: `running`, `waiting`, `finished`, `stopped` or `failed`; `queued` for a
                 running run that no process has driven yet, `interrupted` for one that no process drives any more;
                 `running` then are those that one drives.
             graph: Only runs of this graph, by name.
             tag: Only runs with this tag.
+            tenant: Only runs for this tenant.
             limit: The maximum number; `more` of the result says whether there are others.
             before: The id of the last run of a page, for the next page.
 
@@ -88,7 +91,8 @@ class Records(core.Runner):
         if limit < 1:
             raise InputError(f"runs(limit={limit})", repair="give 1 or more")
         await self.store.open()
-        found = await newest(self.store, wanted_of(search, Wanted(limit + 1, status, graph, tag, before=before)))
+        wanted = Wanted(limit + 1, status, graph, tag, before=before, tenant=tenant)
+        found = await newest(self.store, wanted_of(search, wanted))
         page = Page(map(as_shown, found[:limit]))
         page.more = len(found) > limit
         return page
@@ -202,6 +206,7 @@ class Records(core.Runner):
         keep_tags: Iterable[str] = (),
         graph: str | None = None,
         statuses: Iterable[str] = ("finished",),
+        retention: Retention | None = None,
         dry_run: bool = False,
     ) -> pruning.Pruned:
         """Remove old runs, with everything that is recorded of them. This cannot be undone.
@@ -218,18 +223,28 @@ class Records(core.Runner):
             graph: Remove only runs of this graph, by name.
             statuses: Remove only runs in these statuses; `failed` and `stopped` runs can still be resumed, so they must
                 be named.
+            retention: In place of all others but `graph`: remove what workers would remove.
             dry_run: Only report what would be removed.
 
         Returns:
             The removed runs, and the runs that were old enough but kept, with the reasons.
 
         Raises:
-            InputError: Neither keep_last nor older_than is given, or a value is invalid.
+            InputError: Neither keep_last, older_than nor retention is given, or a value is invalid.
         """
         self._lives.check_usable()
-        wanted = pruning.rule(keep_last, older_than, keep_tags, graph, statuses)
+        if retention is not None and (keep_last, older_than, *keep_tags) != (None, None):
+            repair = "give prune(retention=…) alone, or with graph="
+            raise InputError("retention= is given with other reasons to keep a run", where="prune", repair=repair)
+        rules = (
+            [pruning.rule(keep_last, older_than, keep_tags, graph, statuses)]
+            if retention is None
+            else pruning.rules_of(graph, retention)
+        )
         await self.store.open()
-        return await pruning.prune(self.store, wanted, self._lives.shared.clock.now(), dry_run=dry_run)
+        now = self._lives.shared.clock.now()
+        done = [await pruning.prune(self.store, rule, now, dry_run=dry_run) for rule in rules]
+        return pruning.merged(done, dry_run=dry_run)
 
     async def vacuum(self) -> pruning.Vacuumed:
         """Return the space of pruned runs to the disk.

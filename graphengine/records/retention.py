@@ -1,24 +1,27 @@
-"""Pruning of old runs, and validation of tags.
+"""Pruning of old runs: at once, by `Runner.prune`, and a few at a time, by workers.
 
 The runs selected here are only a proposal, with branches before their parents: the reads can be out of date when a run
-is removed. So the store checks each run again while it removes it (`Store.remove`).
+is removed. So the store checks each run again while it removes it (`Store.remove`). Therefore any number of processes
+can prune at once, and one that dies leaves nothing half removed.
 """
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from graphengine.errors import InputError, UnknownRun
-from graphengine.graph.options import is_seconds
+from graphengine.graph.options import DAY_SECONDS, is_seconds
 from graphengine.runner.arguments import checked_tags
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 
+    from graphengine.graph.options import Retention
     from graphengine.stores.base import RunInfo, Status, Store
 
 ENDED: Final = ("finished", "failed", "stopped")
@@ -26,6 +29,8 @@ ENDED: Final = ("finished", "failed", "stopped")
 
 _PAGE: Final = 1000
 _BATCH: Final = 100
+_BITE: Final = 25
+"""How many runs are removed in one transaction while others work: some hundredths of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,53 @@ def rule(
             raise InputError(f"unknown status {status!r}", where="prune", repair=did_you_mean(status, ENDED))
     seconds = None if older_than is None else float(given_age)  # type: ignore[arg-type]  # seen above
     return Rule(keep_last, seconds, frozenset(checked_tags(keep_tags, "keep_tags=")), graph, wanted)  # type: ignore[arg-type]
+
+
+def merged(parts: Iterable[Pruned], *, dry_run: bool) -> Pruned:
+    """Return what several prunes did."""
+    found = Pruned(dry_run=dry_run)
+    for each in parts:
+        counts = found.steps + each.steps, found.db_bytes + each.db_bytes
+        found = Pruned(found.runs + each.runs, *counts, {**found.kept, **each.kept}, dry_run)
+    return found
+
+
+def rules_of(graph: str | None, keep: Retention) -> list[Rule]:
+    """Return which runs of a graph, or of each graph, a retention allows to remove."""
+    ages: tuple[tuple[float | None, tuple[Status, ...]], ...] = (
+        (keep.keep_days, ("finished",)),
+        (keep.keep_failed_days, ("failed", "stopped")),
+    )
+    kept = keep.keep_last, frozenset(keep.keep_tags)
+    return [Rule(kept[0], days * DAY_SECONDS, kept[1], graph, statuses) for days, statuses in ages if days is not None]
+
+
+async def bites(store: Store, wanted: Rule, now: float) -> AsyncIterator[int]:
+    """Remove what a rule allows, and yield how many runs each bite removed; the caller rests in between.
+
+    Unlike `prune`, it holds only a page of runs at a time, the newest first, so that branches come before their
+    parents. A parent of a run that is kept is refused by the store, and met again by the next pass.
+    """
+    newest = await _newest(store, wanted.graph or "", wanted.keep_last)
+    for status in wanted.statuses:
+        before, end = None, now - (wanted.older_than or 0.0)  # it began before its last step
+        oldest = end
+        while True:
+            try:
+                page = await store.runs(limit=_BITE, status=status, graph=wanted.graph, before=before, begun_before=end)
+            except UnknownRun:  # another process has removed the last run of the page before
+                before = None
+                continue
+            if not page:
+                break
+            going = [info for info in page if info.updated_at <= oldest and not _reason_to_stay(info, wanted, newest)]
+            stay = await store.remove(going) if going else {}
+            yield len(going) - len(stay)
+            # 1. The last run of the page is removed, and cannot be named as the one before the next page. 2. So the
+            # page begins with those of the same time again, fewer by that one.
+            last = page[-1]
+            before = None if last in going and last.id not in stay else last.id
+            end = math.nextafter(last.created_at, math.inf)
 
 
 async def prune(store: Store, wanted: Rule, now: float, *, dry_run: bool) -> Pruned:

@@ -39,6 +39,7 @@ class Wanted:
         begun_after: They began then or later, epoch seconds.
         begun_before: They began before then.
         cost_above: Models cost more, US dollars, until their status last changed; an unknown cost is not more.
+        tenant: For whom they run.
     """
 
     limit: int
@@ -52,10 +53,17 @@ class Wanted:
     begun_after: float | None = None
     begun_before: float | None = None
     cost_above: float | None = None
+    tenant: str | None = None
 
     def __str__(self) -> str:
         """Return the criteria in words, to follow `no runs`; "" if there are none."""
-        named = (("status", self.status), ("graph", self.graph), ("tag", self.tag), ("the words", self.text))
+        named = (
+            ("status", self.status),
+            ("graph", self.graph),
+            ("tag", self.tag),
+            ("tenant", self.tenant),
+            ("the words", self.text),
+        )
         text = " and".join(f" with {name} {given}" for name, given in named if given)
         text += " that began then" if self.begun_after is not None or self.begun_before is not None else ""
         text += " whose last step is older" if self.older_seconds is not None else ""
@@ -85,6 +93,7 @@ class Wanted:
             "text": self.text,
             "begun_after": self.begun_after,
             "begun_before": self.begun_before,
+            "tenant": self.tenant,
         }
 
 

@@ -55,15 +55,16 @@ def checked_id(run_id: str) -> str:
 
 
 def place_in(queue: str | None, priority: int, tenant: str | None) -> InQueue | None:
-    """Return the place in a queue; None without a queue.
+    """Return the place of a run; None without a queue and a tenant.
 
     Raises:
         InputError: A part of it is invalid.
     """
     if queue is None:
-        if priority or tenant is not None:
-            raise InputError("priority= and tenant= need a queue", where="start", repair='give queue="default"')
-        return None
+        if priority:
+            raise InputError("priority= needs a queue", where="start", repair='give queue="default"')
+        if tenant is None:
+            return None
     for name, given in (("queue", queue), ("tenant", tenant)):
         if given is not None and not is_tag(given):
             repair = "use 1 to 100 printable characters, not only blanks"

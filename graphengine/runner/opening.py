@@ -66,9 +66,9 @@ S = TypeVar("S")
 
 
 class InQueue(NamedTuple):
-    """Where a run is queued: its queue, its priority, and its tenant."""
+    """Where a run is queued, None if it is driven at once; its priority, and its tenant."""
 
-    queue: str
+    queue: str | None
     priority: int
     tenant: str | None
 
@@ -113,7 +113,8 @@ async def begin(  # noqa: PLR0913 - what a run begins with
         pause=pause,
     )
     await driving.commit([event], partial(_create, life, driving, tags, place))
-    return driving if place is None else replace(result_of(plan, driving.snapshot), status="queued")
+    is_queued = place is not None and place.queue is not None
+    return replace(result_of(plan, driving.snapshot), status="queued") if is_queued else driving
 
 
 async def _create(
@@ -137,7 +138,9 @@ async def _create(
     if isinstance(first.data, Branched):
         info = replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
     if place is not None:
-        info = replace(info, queue=place.queue, priority=place.priority, tenant=place.tenant, queued=True)
+        info = replace(info, tenant=place.tenant)
+    if place is not None and place.queue is not None:
+        info = replace(info, queue=place.queue, priority=place.priority, queued=True)
     driving.fence = await life.shared.store.create(info, steps, plan.graph_spec)
 
 
@@ -225,7 +228,8 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     try:
         if plan.secret:
             Redactor(plan, after).refuse(dict(instructions), "instructions", where)
-        await driving.commit([event], partial(_create, life, driving, tags, None))
+        place = InQueue(None, 0, (await store.info(parent)).tenant)
+        await driving.commit([event], partial(_create, life, driving, tags, place))
     except (InvalidUpdate, NotRecordable, TooLarge) as error:
         code = TooLarge.code if isinstance(error, TooLarge) else None
         raise InputError(error.message, where=where, repair=error.repair, code=code) from error

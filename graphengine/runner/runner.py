@@ -205,7 +205,8 @@ class Runner:
             tags: Tags of the run, for `runs` and `prune`.
             queue: The queue from which a worker takes the run.
             priority: The higher, the sooner it is taken from its queue.
-            tenant: For whom the run is, such as a customer: the tenants of a queue take turns, and can have limits.
+            tenant: For whom the run is, such as a customer: the tenants of a queue take turns, and can have limits. Its
+                branches are for the same.
             wait_out: Whether to wait if the run waits only for a time; else `result()` then returns at once.
 
         Raises:

@@ -302,6 +302,7 @@ class Page(TypedDict, total=False):
     text: str | None
     begun_after: float | None
     begun_before: float | None
+    tenant: str | None
 
 
 def check_page(page: Page) -> None:
@@ -493,12 +494,17 @@ class Store(RunStore, QueueStore, Protocol):
         ...
 
     async def counts(
-        self, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
+        self,
+        *,
+        tag: str | None = None,
+        text: str | None = None,
+        every_seconds: float | None = None,
+        tenant: str | None = None,
     ) -> Sequence[Count]:
         """Return how many runs there are by graph and status, in any order; only numbers above 0.
 
-        With `every_seconds` also by when they began: `since` is then a multiple of it, otherwise 0. `tag` and `text`
-        select runs as for `runs`. A run whose driver died counts as `running`.
+        With `every_seconds` also by when they began: `since` is then a multiple of it, otherwise 0. `tag`, `text` and
+        `tenant` select runs as for `runs`. A run whose driver died counts as `running`.
         """
         ...
 
@@ -520,6 +526,7 @@ class Store(RunStore, QueueStore, Protocol):
         text: str | None = None,
         begun_after: float | None = None,
         begun_before: float | None = None,
+        tenant: str | None = None,
     ) -> Sequence[RunInfo]:
         """Return a page of the list of runs, newest first by `created_at` then id.
 
@@ -534,6 +541,7 @@ class Store(RunStore, QueueStore, Protocol):
                 for or why they ended.
             begun_after: Only those that began at this time or later, epoch seconds.
             begun_before: Only those that began before this time.
+            tenant: Only those that run for this tenant.
 
         Raises:
             UnknownRun: There is no run `before`.

@@ -95,7 +95,7 @@ class _Log:
         """Return whether it is one of the runs of which a page is asked."""
         tag, text, end = page.get("tag"), page.get("text"), page.get("begun_before")
         is_of = page.get("status") in {None, self.status} and page.get("graph") in {None, self.info.graph}
-        is_of = is_of and (tag is None or tag in self.tags)
+        is_of = is_of and (tag is None or tag in self.tags) and page.get("tenant") in {None, self.info.tenant}
         is_of = is_of and (not text or has_all(sought_words(text), self.texts()))
         return is_of and (page.get("begun_after") or -inf) <= self.info.created_at < (inf if end is None else end)
 
@@ -261,14 +261,19 @@ class MemoryStore:
         return str(self._writes)
 
     async def counts(
-        self, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
+        self,
+        *,
+        tag: str | None = None,
+        text: str | None = None,
+        every_seconds: float | None = None,
+        tenant: str | None = None,
     ) -> Sequence[Count]:
         """Return how many runs there are by graph and status; see `Store.counts`."""
         self._check_open()
         found: Counter[tuple[str, Status, float]] = Counter(
             (log.info.graph, log.status, log.info.created_at // every_seconds * every_seconds if every_seconds else 0.0)
             for log in self._logs.values()
-            if log.is_of({"tag": tag, "text": text})
+            if log.is_of({"tag": tag, "text": text, "tenant": tenant})
         )
         return [Count(*key, number) for key, number in found.items()]
 

@@ -24,12 +24,14 @@ from graphengine.runner.result import RunFailed
 from graphengine.runner.run import handle_on, life_of
 from graphengine.runner.runner import lives_of
 from graphengine.stores.base import ClaimedRun, ClaimQuery
+from graphengine.worker.retention import PASS_SECONDS, Removed, Remover
 from graphengine.worker.schedules import Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from graphengine.graph.definition import GraphDefinition
+    from graphengine.graph.options import Retention
     from graphengine.runner.result import Result
     from graphengine.runner.run import Run
     from graphengine.stores.base import RunInfo
@@ -94,7 +96,7 @@ class Standing:
     trouble: StoreError | None
 
 
-WorkerEvent: TypeAlias = "Took | RunOutcome | Refused"
+WorkerEvent: TypeAlias = "Took | RunOutcome | Refused | Removed"
 
 
 class Worker:
@@ -111,6 +113,7 @@ class Worker:
         poll_seconds: How long to wait, by the runner's clock, after a poll that found nothing. New queued runs,
             messages and releases end the wait; over PostgreSQL also the death of an owner.
         on_event: Called with each event.
+        retention: How long the runs of graphs without their own `retention=` are kept; None for ever.
 
     Example:
         >>> async def main() -> None:
@@ -121,7 +124,7 @@ class Worker:
         >>> asyncio.run(main())
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a worker takes, and how
         self,
         runner: QueueRunner,
         *graphs: GraphDefinition[Any],
@@ -129,6 +132,7 @@ class Worker:
         concurrency: int = 4,
         poll_seconds: float = 1.0,
         on_event: Callable[[WorkerEvent], object] = lambda _: None,
+        retention: Retention | None = None,
     ) -> None:
         if concurrency < 1:
             raise DefinitionError(f"Worker(concurrency={concurrency})", repair="give 1 or more")
@@ -148,6 +152,8 @@ class Worker:
         self._suspects: dict[str, RunInfo] = {}  # runs that should be driven alone: no others are taken before them
         self._is_alone = False  # one of them is driven
         self._ticker = Ticker(runner, self._graphs)
+        kept = {name: graph.retention or retention for name, graph in self._graphs.items()}
+        self._remover = Remover(runner.store, {name: keep for name, keep in kept.items() if keep is not None})
         self._stopping = asyncio.Event()
         self._looking = asyncio.Event()
         self._polled_at: float | None = None  # the last poll that succeeded
@@ -166,8 +172,11 @@ class Worker:
         for graph in self._graphs.values():
             self._lives.checked(plan_of(graph))
         is_first = True
+        removing: asyncio.Task[None] | None = None
         try:
             await self._introduce()
+            if self._remover.role:
+                removing = asyncio.create_task(self._remove(), name="graphengine worker retention")
             while not self._stopping.is_set():
                 try:
                     trouble = await self._ticker.tick()
@@ -184,6 +193,9 @@ class Worker:
                 is_first = False
                 await self._wait_for_poll()
         finally:
+            if removing is not None:
+                removing.cancel()
+                await asyncio.wait([removing])
             await self._drain()
 
     @property
@@ -200,7 +212,17 @@ class Worker:
         facts = {"graphs": sorted(self._graphs), "concurrency": self._concurrency, "since": self._clock.now()}
         queues = None if self._queues is None else list(self._queues)
         await self._runner.store.open()
-        await self._runner.store.set_role({**facts, "queues": queues})
+        await self._runner.store.set_role({**facts, "queues": queues, **self._remover.role})
+
+    async def _remove(self) -> None:
+        """Remove runs that are no longer kept, now and then."""
+        while True:
+            try:
+                async for removed in self._remover.once(self._clock.now()):
+                    self._on_event(removed)
+            except Exception as error:  # noqa: BLE001 - the next pass tries again, and runs are driven meanwhile
+                self._on_event(Refused(None, error))
+            await self._clock.sleep_until(self._clock.now() + PASS_SECONDS)
 
     def look(self) -> None:
         """Look for due runs at once, before the store announces them: what this process has just made due is for it."""

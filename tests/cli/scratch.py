@@ -114,7 +114,8 @@ CASES = """\
 def scratch(folder: Path) -> None:
     """Create the project in a folder, which becomes the current one."""
     (folder / "flows").mkdir(parents=True)
-    (folder / "pyproject.toml").write_text('[tool.graphengine]\ngraphs = ["flows"]\n')
+    settings = '[tool.graphengine]\ngraphs = ["flows"]\n\n[tool.graphengine.retention]\nkeep_days = 30\n'
+    (folder / "pyproject.toml").write_text(settings)
     for name, text in (("review", REVIEW), ("publish", PUBLISH), ("desk", DESK)):
         (folder / "flows" / f"{name}.py").write_text(text)
     (folder / "flows" / "review.py").write_text(REVIEW + SCORERS)

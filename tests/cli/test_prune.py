@@ -136,3 +136,43 @@ def test_ages_have_units() -> None:
 
     ages = {"90s": 90, "1.5m": 90, "2h": 7200, "30d": 2_592_000, "2w": 1_209_600}
     assert {text: Age().convert(text, None, None) for text in ages} == ages
+
+
+@pytest.mark.usefixtures("recorded")
+def test_what_workers_would_remove_is_shown_and_removed(project: Path, invoke: Invoke) -> None:
+    """The retention of the project, or that of a graph in its place, says which runs those are."""
+    nothing = invoke("prune", "--retention", "--dry-run")
+    assert (nothing.exit_code, "says how long to keep" in nothing.stderr) == (2, True)
+    settings = project / "pyproject.toml"
+    settings.write_text(
+        settings.read_text() + "\n[tool.graphengine.retention]\nkeep_days = 0\nkeep_failed_days = inf\n"
+    )
+    assert invoke("prune", "--retention", "--dry-run").stdout.splitlines()[:4] == [
+        "r2",
+        "r3",
+        "1 run kept: tag 'keep'",
+        "1 run kept: needed by a branch",
+    ]
+    mixed = invoke("prune", "--retention", "--keep-last", "3")
+    assert (mixed.exit_code, "leave the other options out" in mixed.stderr) == (2, True)
+    assert document(invoke("prune", "--retention", "--yes", "--json").stdout)["pruned"]["runs"] == ["r2", "r3"]
+    assert [run["run_id"] for run in document(invoke("runs", "--json").stdout)["runs"]] == ["s", "b", "r1"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("keep_day = 3", "keep_days"),
+        ("keep_days = -3", "give days, 0 or more"),
+        ("keep_tags = 'keep'", "give a list"),
+    ],
+)
+def test_a_retention_that_cannot_be_read_is_refused(project: Path, invoke: Invoke, line: str, message: str) -> None:
+    """A misspelt setting would keep runs for another time than was meant."""
+    settings = project / "pyproject.toml"
+    settings.write_text(f"{settings.read_text()}\n[tool.graphengine.retention]\n{line}\n")
+    refused = invoke("prune", "--retention", "--dry-run")
+    assert (refused.exit_code, message in refused.stderr, "pyproject.toml" in refused.stderr) == (2, True, True)
+    settings.write_text('[tool.graphengine]\ngraphs = ["flows"]\nretention = 30\n')
+    refused = invoke("prune", "--retention", "--dry-run")
+    assert (refused.exit_code, "[tool.graphengine.retention]" in refused.stderr) == (2, True)

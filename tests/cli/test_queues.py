@@ -128,7 +128,7 @@ def test_a_pause_keeps_the_limits_and_new_limits_keep_the_pause(project: Path) -
         ["queues", "set", "--concurrency", "2"],
         ["queues", "set", "mail", "--rate", "fast"],
         ["queues", "set", "mail", "--rate", "5/0s"],
-        ["run", "flow.py", "--tenant", "ann"],
+        ["run", "flow.py", "--priority", "3"],
         ["worker", "--graph", "flow.py", "--health", "here:there"],
     ],
 )

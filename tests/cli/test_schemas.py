@@ -36,6 +36,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "tag": [("tag tides --add kept", "Tagged")],
     "queues list": [("queues list", "Queues")],
     "queues set": [("queues set mail --concurrency 2 --tenant-rate 5/1m", "Queues")],
+    "budgets": [("budgets", "BudgetsLeft")],
     "schedule list": [("schedule list", "Schedules")],
     "schedule add": [('schedule add tea --cron "0 7 * * *" --graph review', "Schedules")],
     "schedule pause": [("schedule pause nightly", "Schedules")],

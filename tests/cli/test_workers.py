@@ -255,3 +255,45 @@ graph.add_edge("merge", END)
     (folder / "flows" / "gate").touch()
     out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "blue\n")
+
+
+def test_a_worker_removes_old_runs_as_the_project_says(folder: Path) -> None:
+    """It says how many of which graph, in words and as a document; a worker of a project without retention none."""
+    for run_id in ("a", "b"):
+        call(folder, "run", "napping", "--input", "seconds=0", "--run-id", run_id)
+    process = worker(folder)
+    process.terminate()
+    assert process.communicate(timeout=60)[0] == ""
+    settings = folder / "pyproject.toml"
+    settings.write_text(settings.read_text() + "\n[tool.graphengine.retention]\nkeep_days = 0\n")
+    process = worker(folder, "--json")
+    found = document(read_line(process))
+    assert (found["event"], found["graph"], found["runs"]) == ("removed", "napping", 2)
+    process.terminate()
+    process.communicate(timeout=60)
+    call(folder, "run", "napping", "--input", "seconds=0", "--run-id", "c")
+    process = worker(folder)
+    assert read_line(process) == "removed  1 run of napping, as its retention says\n"
+    process.terminate()
+    process.communicate(timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("settings", "days"),
+    [
+        ("", "for 30 days, failed and stopped ones for 90 days"),
+        ("keep_days = inf", "for ever, failed and stopped ones"),
+    ],
+)
+def test_a_service_says_how_long_it_keeps_runs(folder: Path, settings: str, days: str) -> None:
+    """Its default, or what the project says, and where to change it."""
+    pytest.importorskip("starlette")
+    place = folder / "pyproject.toml"
+    place.write_text(
+        f"{place.read_text()}\n[tool.graphengine.retention]\n{settings}\n" if settings else place.read_text()
+    )
+    process = start(folder, "serve", "--port", "0")
+    line = read_until(process, "finished runs are kept")
+    assert (days in line, "[tool.graphengine.retention]" in line) == (True, True)
+    process.terminate()
+    assert process.wait(60) == 0

@@ -72,13 +72,19 @@ def test_a_broken_rule_is_shown_as_a_test(wrong: str) -> None:
             graph.add_edge("write", "approve")
         graph.add_edge("approve", "publish")
     graph.add_edge("publish", END)
+    run_shown(graph)
+
+
+def run_shown(graph: Graph[Any], rule: str = "approve before publish") -> str:
+    """Run the test that the only error shows, and return its text."""
     (problem,) = [problem for problem in graph.check() if not problem.warning]
-    assert (problem.code, problem.where) == ("rule_broken", "require approve before publish")
+    assert (problem.code, problem.where) == ("rule_broken", f"require {rule}")
     assert problem.line is not None
     text = problem.message.partition(":\n")[2]
     names: dict[str, Any] = {"walk": walk, "graph": graph}
     exec(compile(text, "shown", "exec"), names)  # noqa: S102 - our own text
-    asyncio.run(names["test_approve_before_publish"]())
+    asyncio.run(names[f"test_{'_'.join(rule.split())}"]())
+    return text
 
 
 def _with_fallback() -> Any:
@@ -164,3 +170,46 @@ def test_an_unknown_node_is_named() -> None:
     graph = desk(("aprove", {"before": "publish"}))
     graph.add_path(START, "write", "approve", "publish", END)
     assert [problem.code for problem in graph.check()] == ["unknown_node"]
+
+
+def test_what_an_arm_needs_to_begin_is_in_its_test() -> None:
+    """An arm with a condition begins in the walk: the state, or what a node before the fork wrote, makes it hold."""
+    graph = desk(BEFORE)
+    graph.add_node("tell", lambda: "long", writes="kind")
+    graph.add_edge(START, "write")
+    graph.add_fork("write", [("publish", value("score") > 6), "tell"], join="approve")
+    for arm in ("publish", "tell"):
+        graph.add_edge(arm, "approve")
+    graph.add_edge("approve", END)
+    broken = run_shown(graph)
+    assert "'write': [{'score':" in broken
+    graph = desk(BEFORE)
+    graph.add_fork(START, [("publish", value("score") > 6), "approve"], join="write")
+    for arm in ("publish", "approve"):
+        graph.add_edge(arm, "write")
+    graph.add_edge("write", END)
+    assert "{'score': 7" in run_shown(graph)
+
+
+def test_an_arm_does_not_decide_what_another_one_tests() -> None:
+    """A test in one arm is of what was written before the fork, though another arm writes the field too."""
+    graph = Graph("desk", Post)
+    for name, field in (
+        ("write", "score"),
+        ("lower", "score"),
+        ("look", "kind"),
+        ("publish", "topic"),
+        ("approve", "done"),
+    ):
+        graph.add_node(name, lambda score: score, writes=field)
+    graph.require("approve", after="publish")
+    graph.add_edge(START, "write")
+    graph.add_fork("write", ["lower", "look"], join="end")
+    graph.add_node("end")
+    graph.add_edge("look", "publish", when=value("score") > 6)
+    for arm in ("look", "publish", "lower"):
+        graph.add_edge(arm, "end")
+    graph.add_edge("end", "approve", when=value("topic") == "tides")
+    graph.add_edge("end", END)
+    graph.add_edge("approve", END)
+    assert "'write': [{'score': 7" in run_shown(graph, "approve after publish")

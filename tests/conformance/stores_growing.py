@@ -221,6 +221,33 @@ class GrowingStores(StoreSuite):
         assert await ids(text="g1", before="b-5", limit=1) == ["Ä-3"]
 
     @scenario
+    async def test_runs_are_listed_and_counted_by_tenant(self, store: Store) -> None:
+        """Alone and with every other word; one that nobody has, and no text that an index has, selects nothing."""
+        for n, tenant in enumerate(["acme", None, "acme", "globex", "acme"]):
+            info = replace(
+                run_info(f"r{n}", graph=f"g{n % 2}"), created_at=float(n), tenant=tenant, tags=("x",) * (n > 1)
+            )
+            await store.create(replace(info, queued=n > 2), [step(1)], {"nodes": []})
+
+        async def ids(**wanted: Any) -> list[str]:
+            return [info.id for info in await store.runs(**wanted)]
+
+        assert await ids(tenant="acme") == ["r4", "r2", "r0"]
+        assert await ids(tenant="acme", limit=1, before="r4") == ["r2"]
+        assert await ids(tenant="acme", tag="x") == await ids(tenant="acme", text="x") == ["r4", "r2"]
+        assert await ids(tenant="acme", graph="g1") == await ids(tenant="", limit=9) == await ids(tenant="ac") == []
+        assert await ids(tenant="globex", status="running") == await ids(tenant="globex", text="g1") == ["r3"]
+        assert await ids(tenant="acme", begun_after=1.0, begun_before=4.0) == ["r2"]
+        assert await ids(tenant="acme", status="finished") == await ids(tenant="a\0b") == []
+        assert sorted(await store.counts(tenant="acme")) == [("g0", "running", 0, 3)]
+        assert sorted(await store.counts(tenant="acme", tag="x", every_seconds=4)) == [
+            ("g0", "running", 0, 1),
+            ("g0", "running", 4, 1),
+        ]
+        assert sorted(await store.counts(tenant="globex", text="g1")) == [("g1", "running", 0, 1)]
+        assert await store.counts(tenant="") == await store.counts(tenant="initech") == []
+
+    @scenario
     async def test_runs_are_found_by_their_words(self, store: Store) -> None:
         """Words of id, graph, tags, first input and ending, whole or begun, in any order and case; of branches too."""
         await new_run(store, "order-4711", graph="shop")

@@ -1,8 +1,9 @@
-"""A program that kills itself while it prunes, at every point in turn: `prune_victim.py FOLDER STEPS`.
+"""A program that kills itself while it prunes, at every point in turn: `prune_victim.py FOLDER STEPS HOW`.
 
 Each time a child process begins a prune of a fresh copy of one database and is killed with SIGKILL at one of its
 points: before and after the removal of the runs, and before and after each stride that frees rows, each in its own
-transaction. Then the database is opened again. Kept runs must read as before, a removed run must exist completely or
+transaction. With the HOW `at_once` all runs are removed in one transaction, with `in_bites`, as workers do, each in its
+own. Then the database is opened again. Kept runs must read as before, a removed run must exist completely or
 not at all, and once the store has swept none of its rows may be left. Prints how many kills there were.
 """
 
@@ -24,13 +25,15 @@ from graphengine.databases import long_texts
 from graphengine.databases.sqlite import SQLiteStore, reads, removal
 from graphengine.databases.sqlite.doctor.checks import STRAYS
 from graphengine.engine.step_json import encode_step
-from graphengine.records.retention import Rule, prune
+from graphengine.records import retention
+from graphengine.records.retention import Rule, bites, prune
 from graphengine.stores.base import Append
 from tests.conformance.store_kit import append, batch, branch, new_run, step
 
 OLD, KEPT = ("old", "old child", "short"), ("parent", "child", "new")
 RULE = Rule(None, 0.0, frozenset(["keep"]), None, ("finished",))
 STEPS = int(sys.argv[2])
+IN_BITES = sys.argv[3] == "in_bites"
 
 
 async def build(path: Path) -> None:
@@ -89,7 +92,12 @@ async def pruned(path: Path) -> None:
     """Prune it."""
     store = SQLiteStore(path, synchronous="NORMAL")
     await store.open()
-    await prune(store, RULE, 1e12, dry_run=False)
+    if IN_BITES:
+        async for _ in bites(store, RULE, 1e12):
+            pass
+        await store.sweep()
+    else:
+        await prune(store, RULE, 1e12, dry_run=False)
     await store.close()
 
 
@@ -98,6 +106,7 @@ def die(path: Path, kill_at: int) -> bool:
     child = os.fork()
     if child == 0:
         counts = [0]
+        retention._BITE = 1  # type: ignore[misc]  # noqa: SLF001 - a transaction for each run
         removal.STRIDE_SECONDS = 0  # type: ignore[misc]  # a transaction for each piece
         for name in ("remove", "_free_some", "drop_graph_specs"):
             setattr(removal, name, deadly(getattr(removal, name), counts, kill_at))
@@ -145,7 +154,9 @@ def main(folder: Path) -> None:
         if not die(path, kill_at):
             break
         found = asyncio.run(logs(path))
-        assert set(found) in (set(whole), set(KEPT)), (kill_at, set(found))
+        assert set(KEPT) <= set(found) <= set(whole), (kill_at, set(found))
+        assert IN_BITES or set(found) in (set(whole), set(KEPT)), (kill_at, set(found))
+        assert "old child" not in found or "old" in found, kill_at
         assert all(whole[run_id] == found[run_id] for run_id in found), kill_at
         half_done += orphans(path) > 0
         asyncio.run(opened(path))

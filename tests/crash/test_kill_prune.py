@@ -9,14 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HERE = Path(__file__).resolve().parent
 STEPS = 600 + int(os.environ.get("SEED", "0")) % 193
 """Steps of one run; freed in pieces of 64."""
 
 
-def test_a_kill_anywhere_in_a_prune_loses_nothing_that_was_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["at_once", "in_bites"])
+def test_a_kill_anywhere_in_a_prune_loses_nothing_that_was_kept(tmp_path: Path, how: str) -> None:
     """Whatever the point of death, kept runs are complete, removed ones are gone, and the next store frees the rest."""
-    words = [sys.executable, str(HERE / "prune_victim.py"), str(tmp_path), str(STEPS)]
+    words = [sys.executable, str(HERE / "prune_victim.py"), str(tmp_path), str(STEPS), how]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
     done = subprocess.run(words, capture_output=True, text=True, env=environment, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr

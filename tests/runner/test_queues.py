@@ -145,7 +145,7 @@ async def test_a_rate_by_the_clock(timed: Runner, clock: FakeClock) -> None:
     "given",
     [
         {"priority": 1},
-        {"tenant": "ann"},
+        {"tenant": ""},
         {"queue": ""},
         {"queue": "a\nb"},
         {"queue": "a", "priority": 1.5},
@@ -252,3 +252,18 @@ async def test_a_file_has_a_queue_only_if_it_is_another_than_the_default(runner:
     bad = to_json_text(replace(run, info=replace(run.info, queue="a\nb")), "1")
     with pytest.raises(BadExport, match="queue"):
         parse(bad.encode(), "file")
+
+
+async def test_a_run_and_its_branches_are_for_a_tenant(runner: Runner) -> None:
+    """Also a run that is driven at once, in no queue; lists, searches, counts and trends select it by that."""
+    await runner.start(counting(), run_id="a", tenant="acme").result()
+    await runner.start(counting(), run_id="b").result()
+    await runner.branch("a", counting(), 1, run_id="a2").result()
+    await runner.branch("b", counting(), 1, run_id="b2").result()
+    assert [(await runner.info(each)).tenant for each in ("a", "b", "a2", "b2")] == ["acme", None, "acme", None]
+    assert {info.id for info in await runner.runs(tenant="acme")} == {"a", "a2"}
+    assert {info.id for info in await runner.runs("counting tenant:acme", limit=1)} == {"a2"}
+    assert await runner.runs("tenant:acme", tenant="acme", tag="x") == await runner.runs(tenant="globex") == []
+    assert [each.runs for each in (await runner.trends("tenant:acme")).trends] == [2]
+    with pytest.raises(InputError, match="tenant is given twice: acme and globex"):
+        await runner.runs("tenant:globex", tenant="acme")

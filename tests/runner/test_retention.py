@@ -1,17 +1,25 @@
 """Tags, pruning and vacuum by a Runner, over both stores."""
 
+import asyncio
+import math
+import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Limits, Pruned, RunFailed, Runner, ask, iterations
-from graphengine.errors import InputError, RunnerClosed, UnknownRun
+from graphengine import END, START, Graph, Limits, Pruned, Retention, RunFailed, Runner, ask, iterations
+from graphengine.errors import DefinitionError, InputError, RunnerClosed, UnknownRun
 from graphengine.records import retention
 from graphengine.runner.runner import lives_of
 from graphengine.testing import FakeClock
+from graphengine.worker.retention import PASS_SECONDS, Removed, Remover
+from graphengine.worker.worker import Worker, WorkerEvent
+from tests.kit.runs import SOON
 
 
 class State(BaseModel):
@@ -208,3 +216,162 @@ async def test_a_vacuum_returns_two_sizes(tmp_path: Path) -> None:
         assert found.after_bytes == path.stat().st_size
         assert found.after_bytes < found.before_bytes
         assert (await runner.history("r119"))[-1].seq == 4
+
+
+# -- retention, carried out by workers
+
+DAY = 86_400.0
+
+
+async def end(runner: Runner, run_id: str, *, fails: bool = False, **options: Any) -> None:
+    """End a run, as finished or failed."""
+    with suppress(RunFailed):
+        await runner.start(counting(fails=fails), run_id=run_id, **options).result()
+
+
+async def pass_over(remover: Remover, runner: Runner) -> list[Removed]:
+    """Make one pass of a worker over the runs."""
+    await runner.store.set_role(remover.role)
+    return [each async for each in remover.once(lives_of(runner).shared.clock.now())]
+
+
+def remover_of(runner: Runner, **given: Any) -> Remover:
+    """Return what removes the runs of one graph for a worker."""
+    return Remover(runner.store, {"counting": Retention(**given)})
+
+
+async def test_a_worker_removes_what_is_no_longer_kept(timed: Runner, clock: FakeClock) -> None:
+    """Failed runs are kept longer than finished ones, those with the tag `keep`, and what waits, for ever."""
+    await end(timed, "old")
+    await end(timed, "marked", tags=["keep"])
+    await end(timed, "failed", fails=True)
+    await timed.start(counting("other", asks=True), run_id="waits").result()
+    clock.move(40 * DAY)
+    await end(timed, "new")
+    seen: list[WorkerEvent] = []
+    heard = asyncio.Event()
+
+    def hear(event: WorkerEvent) -> None:
+        seen.append(event)
+        heard.set()
+
+    worker = Worker(timed, counting(), on_event=hear, retention=Retention(keep_days=30))
+    working = asyncio.create_task(worker.run())
+    await asyncio.wait_for(heard.wait(), SOON)
+    assert seen == [Removed("counting", 1)]
+    assert await listed(timed) == ["failed", "marked", "new", "waits"]
+    heard.clear()
+    clock.move(60 * DAY)
+    while not heard.is_set():  # until the next pass
+        clock.move(PASS_SECONDS)
+        await asyncio.sleep(0)
+    worker.stop()
+    await working
+    assert seen[1:] == [Removed("counting", 2)]
+    assert await listed(timed) == ["marked", "waits"]
+
+
+async def test_the_retention_of_a_graph_comes_before_that_of_the_worker(timed: Runner, clock: FakeClock) -> None:
+    """A graph can keep its runs for ever; and a worker without any retention removes nothing, and makes no passes."""
+    await end(timed, "old")
+    clock.move(1000 * DAY)
+    kept = Graph("counting", State, retention=Retention(None, math.inf))
+    assert kept.retention == Retention(None, None)
+    assert kept.but(name="other").retention == kept.retention
+    kept.add_path(START, END)
+    for graph, of_worker in ((kept, Retention()), (counting(), None)):
+        worker = Worker(timed, graph, retention=of_worker)
+        passed = await pass_over(worker._remover, timed)  # noqa: SLF001 - what the worker made of both
+        assert (passed, await listed(timed)) == ([], ["old"])
+
+
+async def test_every_old_run_is_removed_however_many_began_at_once(timed: Runner, clock: FakeClock) -> None:
+    """A bite ends among runs of the same time, some of which stay; the newest of the graph stay, too."""
+    for number in range(12):
+        await end(timed, f"r{number:02}", tags=["keep"] if number % 5 == 0 else [])
+    clock.move(DAY)
+    for number in range(3):
+        await end(timed, f"s{number}")
+    clock.move(DAY)
+    with patch.object(retention, "_BITE", 2):
+        assert await pass_over(remover_of(timed, keep_days=0, keep_last=2), timed) == [Removed("counting", 10)]
+    assert await listed(timed) == ["r00", "r05", "r10", "s1", "s2"]
+
+
+async def test_a_parent_goes_once_its_branches_are_gone(timed: Runner, clock: FakeClock) -> None:
+    """A branch that is kept keeps its parent, and is named as the reason; both go once the branch may go."""
+    await end(timed, "parent")
+    await timed.branch("parent", counting(), 2, run_id="child", limits=Limits(visits=1)).result()
+    clock.move(50 * DAY)
+    seen = await timed.prune(retention=Retention(keep_days=30), dry_run=True)
+    assert (seen.runs, seen.kept) == ((), {"parent": "needed by branch child"})
+    remover = remover_of(timed, keep_days=30, keep_failed_days=90)
+    assert await pass_over(remover, timed) == []
+    assert (await timed.resume("child", counting(), limits=Limits(visits=9)).result()).state.n == 3
+    clock.move(100 * DAY)
+    assert (await timed.prune(retention=Retention(keep_days=30), dry_run=True)).runs == ("child", "parent")
+    assert await pass_over(remover, timed) == [Removed("counting", 2)]
+
+
+async def test_a_conversation_goes_on_after_its_earlier_runs_are_gone(timed: Runner, clock: FakeClock) -> None:
+    """What `after=` carried over is recorded in the later run."""
+    await end(timed, "first")
+    clock.move(50 * DAY)
+    await timed.start(counting(), {"ok": True}, after="first", run_id="second").result()
+    assert await pass_over(remover_of(timed), timed) == [Removed("counting", 1)]
+    third = await timed.start(counting(), {}, after="second", run_id="third").result()
+    assert third.state == State(n=9, ok=True)
+    assert (await timed.state_at("second", 1))["n"] == 3
+
+
+async def test_one_of_several_workers_removes(database: Path | str) -> None:
+    """The one whose name comes first; when its process is gone, the next one does."""
+    async with Runner(database) as first, Runner(database) as second:
+        await end(first, "a")
+        await end(first, "b")
+        removers = [(remover_of(each, keep_days=0), each) for each in (first, second)]
+        removers.sort(key=lambda each: str(each[0].role["name"]), reverse=True)
+        for remover, runner in removers:
+            await runner.store.set_role(remover.role)
+        (later, runner), (_, other) = removers
+        assert await pass_over(later, runner) == []
+        await other.close()
+        assert await pass_over(later, runner) == [Removed("counting", 2)]
+
+
+async def test_two_that_remove_at_once_remove_each_run_once(database: Path | str) -> None:
+    """Also if both believe to come first, and read the same lists."""
+    async with Runner(database) as first, Runner(database) as second:
+        for number in range(60):
+            await end(first, f"r{number:02}", tags=["keep"] if number % 7 == 0 else [])
+        rules = [rule for rule in retention.rules_of("counting", Retention(keep_days=0)) if rule.statuses[0][1] == "i"]
+
+        async def remove(runner: Runner) -> int:
+            return sum([bite async for bite in retention.bites(runner.store, rules[0], time.time() + 1)])
+
+        with patch.object(retention, "_BITE", 3):
+            removed = await asyncio.gather(remove(first), remove(second))
+        assert (sum(removed), len(await listed(first))) == (51, 9)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"keep_days": -1}, r"keep_days=-1\)"),
+        ({"keep_days": "30"}, "keep_days='30'"),
+        ({"keep_failed_days": 1e15}, "keep_failed_days=10{15}"),
+        ({"keep_last": 1.5}, "keep_last=1.5"),
+        ({"keep_tags": "keep"}, "keep_tags='keep'"),
+    ],
+)
+def test_a_retention_that_cannot_be_meant_is_refused(given: Any, words: str) -> None:
+    """The error names the value and what to give."""
+    with pytest.raises(DefinitionError, match=words) as caught:
+        Retention(**given)
+    assert caught.value.repair.startswith("give")
+
+
+async def test_a_retention_and_other_rules_are_not_mixed(runner: Runner) -> None:
+    """`keep_last=` beside it would be ambiguous."""
+    with pytest.raises(InputError, match="with other reasons"):
+        await runner.prune(retention=Retention(), keep_last=3)

@@ -138,6 +138,7 @@ FROM runs AS r
 WHERE (%(query)s::text IS NULL OR r.key IN (
         SELECT w.run FROM run_words AS w WHERE (w.named || w.begun || w.tags || w.ended) @@ %(query)s::tsquery
     )) AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
+    AND (%(tenant)s::text IS NULL OR (r.queue_key = %(tenant)s::text AND r.queue_key <> ''))
 GROUP BY 1, 2, 3;
 
 -- name: newest_found
@@ -147,6 +148,7 @@ SELECT n.key FROM (
     SELECT r.key, r.created_at, r.id FROM runs AS r WHERE
     (%(graph)s::text IS NULL OR r.graph = %(graph)s::text) AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
     AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
+    AND (%(tenant)s::text IS NULL OR r.queue_key = %(tenant)s::text)
     AND (r.created_at, r.id) < (%(created_at)s::float8, %(id)s::text) AND r.created_at <= %(created_at)s::float8
     AND r.created_at >= %(begun_after)s::float8 AND r.created_at < %(begun_before)s::float8
     ORDER BY r.created_at DESC, r.id DESC LIMIT 1000
@@ -162,6 +164,7 @@ SELECT r.key FROM (
 ) AS found JOIN runs AS r ON r.key = found.run WHERE
     (%(graph)s::text IS NULL OR r.graph = %(graph)s::text) AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
     AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
+    AND (%(tenant)s::text IS NULL OR r.queue_key = %(tenant)s::text)
     AND (r.created_at, r.id) < (%(created_at)s::float8, %(id)s::text) AND r.created_at <= %(created_at)s::float8
     AND r.created_at >= %(begun_after)s::float8 AND r.created_at < %(begun_before)s::float8
 ORDER BY r.created_at DESC, r.id DESC LIMIT %(limit)s;

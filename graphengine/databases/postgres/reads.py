@@ -300,12 +300,17 @@ _FILTERS: Final = {
     "status": "f.status = %(status)s",
     "graph": "f.graph = %(graph)s",
     "tag": "t.tag = %(tag)s",
+    "tenant": "f.queue_key = %(tenant)s AND f.queue_key <> ''",
     "begun_after": "f.created_at >= %(begun_after)s::float8",
     "begun_before": "f.created_at < %(begun_before)s::float8",
 }
 
 
-_EVERY_RUN: Final = {"graph": None, "status": None, "tag": None, "begun_after": -math.inf, "begun_before": math.inf}
+_EVERY_RUN: Final = {
+    **dict.fromkeys(("graph", "status", "tag", "tenant")),
+    "begun_after": -math.inf,
+    "begun_before": math.inf,
+}
 
 
 def query_of(text: str | None) -> str | None:
@@ -371,12 +376,17 @@ def change_token(connection: Connection) -> str:
 
 
 def counts(
-    connection: Connection, *, tag: str | None = None, text: str | None = None, every_seconds: float | None = None
+    connection: Connection,
+    *,
+    tag: str | None = None,
+    text: str | None = None,
+    every_seconds: float | None = None,
+    tenant: str | None = None,
 ) -> list[Count]:
     """Return how many runs there are by graph, status and interval."""
-    if tag is not None and not is_name(tag):
+    if not all(is_name(each) for each in (tag, tenant) if each is not None):
         return []
-    values = {"tag": tag, "query": query_of(text), "every": every_seconds or None}
+    values = {"tag": tag, "tenant": tenant, "query": query_of(text), "every": every_seconds or None}
     found = connection.execute(SQL["counts"], values)
     return [Count(*row) for row in found.fetchall()]
 

@@ -31,6 +31,12 @@ SELECT graph, status, CAST(created_at / :every AS INTEGER) * :every, count(*) FR
 SELECT r.graph, r.status, CAST(r.created_at / :every AS INTEGER) * :every, count(*)
 FROM tags AS t CROSS JOIN runs AS r ON r.key = t.run
 WHERE t.tag = :tag
+    AND (:tenant IS NULL OR r.queue_key = :tenant)
+GROUP BY 1, 2, 3;
+
+-- name: counts_of_tenant
+SELECT graph, status, CAST(created_at / :every AS INTEGER) * :every, count(*) FROM runs
+WHERE queue_key = :tenant AND queue_key <> ''
 GROUP BY 1, 2, 3;
 
 -- name: id_of
@@ -80,7 +86,13 @@ SELECT f.* FROM tags AS t CROSS JOIN run_facts AS f ON f.key = t.run
 WHERE t.tag = :tag AND t.created_at <= :created_at AND (t.created_at, f.id) < (:created_at, :id)
     AND t.created_at >= :begun_after
     AND (:graph IS NULL OR f.graph = :graph) AND (:status IS NULL OR f.status = :status)
+    AND (:tenant IS NULL OR f.queue_key = :tenant)
 ORDER BY t.created_at DESC, f.id DESC LIMIT :limit;
+
+-- name: runs_of_tenant
+SELECT * FROM run_facts WHERE queue_key = :tenant AND queue_key <> '' AND (created_at, id) < (:created_at, :id)
+    AND created_at >= :begun_after AND (:graph IS NULL OR graph = :graph) AND (:status IS NULL OR status = :status)
+ORDER BY created_at DESC, id DESC LIMIT :limit;
 
 -- name: graph_spec
 SELECT CAST(body AS BLOB), sum FROM graph_specs WHERE fingerprint = ?;

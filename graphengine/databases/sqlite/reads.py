@@ -47,7 +47,7 @@ REPAIR: Final = "`graphengine doctor` shows what is damaged, `graphengine doctor
 
 _LARGEST_LIMIT: Final = 1 << 62
 _warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
-_EVERY_RUN: Final = {"status": None, "graph": None, "tag": None, "begun_after": -math.inf}
+_EVERY_RUN: Final = {"status": None, "graph": None, "tag": None, "tenant": None, "begun_after": -math.inf}
 
 
 class Found(NamedTuple):
@@ -129,15 +129,17 @@ def counts(
     tag: str | None = None,
     text: str | None = None,
     every_seconds: float | None = None,
+    tenant: str | None = None,
 ) -> list[Count]:
     """Return how many runs there are by graph, status and, if wanted, the time when they began."""
-    if tag is not None and not is_name(tag):
+    if not all(is_name(each) for each in (tag, tenant) if each is not None):
         return []
     every = math.inf if every_seconds is None else every_seconds
-    values = {"every": every, "tag": tag}
+    values = {"every": every, "tag": tag, "tenant": tenant}
     rows = words.select(connection, "counts", text, values) if text else None
     if rows is None:
-        rows = connection.execute(SQL["counts" if tag is None else "counts_of_tag"], values).fetchall()
+        name = "counts_of_tag" if tag is not None else "counts" if tenant is None else "counts_of_tenant"
+        rows = connection.execute(SQL[name], values).fetchall()
     return [Count(graph, status, since or 0.0, number) for graph, status, since, number in rows]
 
 
@@ -351,7 +353,7 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
     end = page.get("begun_before")
     if end is not None and end <= created_at:
         created_at, run_id = end, ""
-    if not all(is_name(str(given[name])) for name in ("tag", "graph") if name in given):
+    if not all(is_name(str(given[name])) for name in ("tag", "graph", "tenant") if name in given):
         return []
     values = _EVERY_RUN | given | {"created_at": created_at, "id": run_id, "limit": limit}
     rows = words.select(connection, "runs", str(given["text"]), values) if "text" in given else None
@@ -362,8 +364,8 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
 
 def _listing(given: Mapping[str, object]) -> str:
     """Return the statement that lists the runs of a page."""
-    if given.keys() & {"tag", "begun_after"}:
-        return "runs_of_tag" if "tag" in given else "runs_that_match"
+    if given.keys() & {"tag", "begun_after", "tenant"}:
+        return "runs_of_tag" if "tag" in given else "runs_of_tenant" if "tenant" in given else "runs_that_match"
     if "status" in given:
         return "running_runs" if given["status"] == "running" else "runs_of_status"
     return "runs_of_graph" if "graph" in given else "runs"

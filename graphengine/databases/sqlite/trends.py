@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _SELECTED: Final = """
 WHERE r.created_at >= :begun_after AND r.created_at < :begun_before AND (:graph IS NULL OR r.graph = :graph)
-    AND (:status IS NULL OR r.status = :status)
+    AND (:status IS NULL OR r.status = :status) AND (:tenant IS NULL OR r.queue_key = :tenant)
     AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS w WHERE w.run = r.key AND w.tag = :tag))
 """
 _PLAIN: Final = {
@@ -28,7 +28,7 @@ def summaries(
     connection: sqlite3.Connection, page: Mapping[str, Any], by: Literal["graph", "tag"], every_seconds: float
 ) -> list[tuple[str, str, float, str]]:
     """Return the summaries of runs, as a JSON array, by graph or tag, status, and when they began."""
-    values = {"graph": None, "status": None, "tag": None, **page}
+    values = {"graph": None, "status": None, "tag": None, "tenant": None, **page}
     values["begun_after"] = -math.inf if page.get("begun_after") is None else page["begun_after"]
     values["begun_before"] = math.inf if page.get("begun_before") is None else page["begun_before"]
     search = Search.of(connection, page.get("text") or "")

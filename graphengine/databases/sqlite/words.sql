@@ -69,6 +69,7 @@ SELECT f.* FROM (
     WHERE (r.created_at, r.id) < (:created_at, :id) AND r.created_at >= :begun_after
         AND (:graph IS NULL OR r.graph = :graph) AND (:status IS NULL OR r.status = :status)
         AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = r.key AND t.tag = :tag))
+        AND (:tenant IS NULL OR r.queue_key = :tenant)
     ORDER BY r.created_at DESC, r.id DESC LIMIT :limit
 ) CROSS JOIN run_facts AS f ON f.key = place
 ORDER BY f.created_at DESC, f.id DESC;
@@ -76,5 +77,6 @@ ORDER BY f.created_at DESC, f.id DESC;
 -- name: counts
 SELECT r.graph, r.status, CAST(r.created_at / :every AS INTEGER) * :every, count(*)
 FROM (…found…) AS x CROSS JOIN runs AS r ON r.key = x.rowid
-WHERE :tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = r.key AND t.tag = :tag)
+WHERE (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = r.key AND t.tag = :tag))
+    AND (:tenant IS NULL OR r.queue_key = :tenant)
 GROUP BY 1, 2, 3;

@@ -57,7 +57,7 @@ def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
         for name, visits in arm.counts.items():
             counted[name] = counted.get(name, 0) + visits
     try:
-        keep_rules(plan, view, (fork.join,), view.until, counted)
+        keep_rules(plan, view, frame, (fork.join,), counted)
     except RuleBroken as error:
         fail_with(facts, failure_record(error, path_of(frame.id, fork.join), 1))
         return step

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry
     from graphengine.models.base import Model
+    from graphengine.runner.extensions import Extension
     from graphengine.runner.run_events import Event
     from graphengine.serve.inspector.feed import Feed
     from graphengine.serve.inspector.queries import Query
@@ -77,6 +78,7 @@ class Drives:
         models: The models that replace agents' own.
         left_out: The graphs of the project that cannot be driven, each with the reason.
         executors: The executors of heavy nodes.
+        extensions: What else acts in the runs.
         telemetry: The traces and metrics of its runs.
     """
 
@@ -84,6 +86,7 @@ class Drives:
     models: Mapping[str, Model | str]
     left_out: Sequence[str] = ()
     executors: Mapping[str, Callable[[], Executor]] = field(default_factory=dict)
+    extensions: Sequence[Extension] = ()
     telemetry: Telemetry | None = None
 
 
@@ -137,7 +140,7 @@ class Driver:
     async def opened(self) -> AsyncIterator[None]:
         """Open the Runner; at the end, runs that are driven are released after their nodes in flight."""
         drives = self.drives
-        parts: Any = {"models": drives.models, "executors": drives.executors, "telemetry": drives.telemetry}
+        parts: Any = {name: getattr(drives, name) for name in ("models", "executors", "extensions", "telemetry")}
         async with Runner(self._writer(), **parts) as self._runner:
             try:
                 yield

@@ -14,6 +14,8 @@ import asyncio
 import logging
 import re
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from functools import wraps
+from inspect import isasyncgenfunction
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -28,34 +30,31 @@ from google.protobuf.json_format import MessageToDict
 from pydantic import BaseModel
 from starlette.routing import Route
 
-from graphengine.agents.live_events import TextDelta
 from graphengine.api.graph import Graph
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import OVER
-from graphengine.errors import GraphEngineError, GraphNotFound, InputError, RunExists, UnknownRun
+from graphengine.errors import GraphEngineError, InputError, RunExists, UnknownRun
 from graphengine.graph.definition import Limits
 from graphengine.graph.options import END, START, Retry, is_tag
 from graphengine.records.step_document import plain
 from graphengine.runner.arguments import plan_of
 from graphengine.runner.context import Context  # noqa: TC001 - the graph reads the annotation
-from graphengine.runner.run_events import StepRecorded
 from graphengine.serve.messages import json_answer
 from graphengine.serve.service.app import FAILED, answering, cancelled
+from graphengine.serve.service.following import failure_of, waits
+from graphengine.serve.service.shown import Dropped, Text, Visited
 from graphengine.serve.service.turns import (
     Turn,
     Turns,
     as_text,
     asked,
     digest,
-    failure_of,
     output,
     text_graphs,
-    waits,
 )
-from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 
     from a2a.server.context import ServerCallContext
     from starlette.requests import Request
@@ -72,7 +71,7 @@ PATH: Final = "/a2a"
 
 _LOG: Final = logging.getLogger("graphengine")
 _BLANKS: Final = re.compile(r"\s+")
-_TOP: Final = re.compile(r"[/\[]")
+_TOP: Final = re.compile(r"[/\[#]")
 _CONTEXT: Final = "context:"
 _PUSH: Final = "a2a push"
 _CHANGED: Final = "changed"
@@ -123,11 +122,9 @@ class A2aDoor:
     async def card(self, request: Request) -> Response:
         """Return the card of an agent, with the address at which the client found it."""
         name = request.path_params["graph"]
-        if name not in self._agents:
-            near = did_you_mean(name, self._agents)
-            raise GraphNotFound(f"this service has no graph {name!r}", where=request.url.path, repair=near)
+        graph = self._service.graph_of(name)
         scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
-        about = plan_of(self._service.graphs[name]).state.model.model_json_schema().get("description", "")
+        about = plan_of(graph).state.model.model_json_schema().get("description", "")
         about = f"Run the graph {name}. {about}".strip()
         modes = ["text/plain", "application/json"]
         url = f"{scheme}://{request.headers['host']}{PATH}/{quote(name)}"
@@ -155,6 +152,42 @@ class A2aDoor:
             await cancelled(looking)
 
 
+@contextmanager
+def _as_errors() -> Iterator[None]:
+    """Raise the errors of the protocol for those of the engine."""
+    try:
+        yield
+    except UnknownRun as error:
+        raise errors.TaskNotFoundError(str(error)) from error
+    except (InputError, RunExists) as error:
+        raise errors.InvalidParamsError(str(error)) from error
+    except GraphEngineError as error:
+        raise errors.InternalError(f"{error.code}: {error}") from error
+    except (errors.A2AError, asyncio.CancelledError, GeneratorExit):
+        raise
+    except Exception as error:
+        _LOG.exception("the A2A door failed with %s", type(error).__name__)
+        raise errors.InternalError(FAILED) from error
+
+
+def _method(method: Callable[[Any, Any], Any]) -> Any:  # noqa: ANN401 - a method of the SDK's class
+    """Return a method of the protocol: its request is checked, and its errors are those of the protocol."""
+
+    async def answer(agent: _Agent, params: Any, context: ServerCallContext) -> Any:  # noqa: ANN401 - any request
+        del context
+        with _as_errors():
+            return await method(agent, params)
+
+    async def stream(agent: _Agent, params: Any, context: ServerCallContext) -> AsyncGenerator[Any, None]:  # noqa: ANN401
+        del context
+        with _as_errors():
+            async with aclosing(method(agent, params)) as events:
+                async for event in events:
+                    yield event
+
+    return wraps(method)(validate_request_params(stream if isasyncgenfunction(method) else answer))
+
+
 class _Agent(RequestHandler):
     """A graph as an agent.
 
@@ -173,120 +206,95 @@ class _Agent(RequestHandler):
         self._turns = Turns(service)
         self._pushes = pushes
 
-    @validate_request_params
-    async def on_message_send(self, params: a2a.SendMessageRequest, context: ServerCallContext) -> a2a.Task:
+    @_method
+    async def on_message_send(self, params: a2a.SendMessageRequest) -> a2a.Task:
         """Deliver a message; return its task once the run rests, or at once if that is asked for."""
-        del context
-        with _as_errors():
-            turn = await self._said(params)
-            is_awaited = not params.configuration.return_immediately
-            return await self.task(turn.run_id, await self._turns.rested(turn) if is_awaited else None)
+        turn = await self._said(params)
+        is_awaited = not params.configuration.return_immediately
+        return await self.task(turn.run_id, await self._turns.rested(turn) if is_awaited else None)
 
-    @validate_request_params
-    async def on_message_send_stream(
-        self, params: a2a.SendMessageRequest, context: ServerCallContext
-    ) -> AsyncGenerator[Any, None]:
+    @_method
+    async def on_message_send_stream(self, params: a2a.SendMessageRequest) -> AsyncGenerator[Any, None]:
         """Deliver a message; yield its task, then what happens to it, until the run rests."""
-        del context
-        with _as_errors():
-            async for event in self._followed(await self._said(params)):
-                yield event
+        async for event in self._followed(await self._said(params)):
+            yield event
 
-    @validate_request_params
-    async def on_subscribe_to_task(
-        self, params: a2a.SubscribeToTaskRequest, context: ServerCallContext
-    ) -> AsyncGenerator[Any, None]:
+    @_method
+    async def on_subscribe_to_task(self, params: a2a.SubscribeToTaskRequest) -> AsyncGenerator[Any, None]:
         """Yield a task, then what happens to it, until the run rests."""
-        del context
-        with _as_errors():
-            info = await self._info(params.id)
-            if info.status in OVER:
-                raise errors.UnsupportedOperationError(f"task {info.id} is over: read it with GetTask")
-            async for event in self._followed(Turn(-1, info.id)):
-                yield event
+        info = await self._info(params.id)
+        if info.status in OVER:
+            raise errors.UnsupportedOperationError(f"task {info.id} is over: read it with GetTask")
+        async for event in self._followed(Turn(-1, info.id)):
+            yield event
 
-    @validate_request_params
-    async def on_get_task(self, params: a2a.GetTaskRequest, context: ServerCallContext) -> a2a.Task:
+    @_method
+    async def on_get_task(self, params: a2a.GetTaskRequest) -> a2a.Task:
         """Return a task as it is now."""
-        del context
-        with _as_errors():
-            return await self.task((await self._info(params.id)).id)
+        return await self.task((await self._info(params.id)).id)
 
-    @validate_request_params
-    async def on_list_tasks(self, params: a2a.ListTasksRequest, context: ServerCallContext) -> a2a.ListTasksResponse:
+    @_method
+    async def on_list_tasks(self, params: a2a.ListTasksRequest) -> a2a.ListTasksResponse:
         """Return a page of the tasks, the newest first. `total_size` is that of the page: tasks are not counted."""
-        del context
         size = params.page_size or 50
         if not 1 <= size <= 100:  # noqa: PLR2004
             raise errors.InvalidParamsError(f"pageSize is {size}: give 1 to 100")
-        with _as_errors():
-            tag, before = _CONTEXT + params.context_id if params.context_id else None, params.page_token or None
-            if before is not None:
-                await self._info(before)
-            found = await self._service.runner.runs(graph=self._name, tag=tag, before=before, limit=size)
-            every = [await self.task(info.id) for info in found]
+        tag, before = _CONTEXT + params.context_id if params.context_id else None, params.page_token or None
+        if before is not None:
+            await self._info(before)
+        found = await self._service.runner.runs(graph=self._name, tag=tag, before=before, limit=size)
+        every = [await self.task(info.id) for info in found]
         tasks = [task for task in every if params.status in (0, task.status.state)]
         for task in tasks if not params.include_artifacts else ():
             task.ClearField("artifacts")
         following = found[-1].id if len(found) == size else ""
         return a2a.ListTasksResponse(tasks=tasks, page_size=size, total_size=len(tasks), next_page_token=following)
 
-    @validate_request_params
-    async def on_cancel_task(self, params: a2a.CancelTaskRequest, context: ServerCallContext) -> a2a.Task:
+    @_method
+    async def on_cancel_task(self, params: a2a.CancelTaskRequest) -> a2a.Task:
         """Stop the run of a task."""
-        del context
-        with _as_errors():
-            info = await self._info(params.id)
-            if info.status in OVER:
-                raise errors.TaskNotCancelableError(f"task {info.id} is {info.status}")
-            await self._service.runner.stop(info.id, "the task was cancelled", now=True)
-            rest: Snapshot | None = None
-            while rest is None or rest.status not in OVER:  # one that waits rests already, until it is stopped
-                rest = await self._turns.rested(Turn(-1, info.id))
-            return await self.task(info.id, rest)
+        info = await self._info(params.id)
+        if info.status in OVER:
+            raise errors.TaskNotCancelableError(f"task {info.id} is {info.status}")
+        await self._service.runner.stop(info.id, "the task was cancelled", now=True)
+        rest: Snapshot | None = None
+        while rest is None or rest.status not in OVER:  # one that waits rests already, until it is stopped
+            rest = await self._turns.rested(Turn(-1, info.id))
+        return await self.task(info.id, rest)
 
-    @validate_request_params
+    @_method
     async def on_create_task_push_notification_config(
-        self, params: a2a.TaskPushNotificationConfig, context: ServerCallContext
+        self, params: a2a.TaskPushNotificationConfig
     ) -> a2a.TaskPushNotificationConfig:
         """Send push notifications about a task."""
-        del context
-        with _as_errors():
-            return await self._pushes.begin((await self._info(params.task_id)).id, params)
+        return await self._pushes.begin((await self._info(params.task_id)).id, params)
 
-    @validate_request_params
+    @_method
     async def on_get_task_push_notification_config(
-        self, params: a2a.GetTaskPushNotificationConfigRequest, context: ServerCallContext
+        self, params: a2a.GetTaskPushNotificationConfigRequest
     ) -> a2a.TaskPushNotificationConfig:
         """Return where notifications about a task are sent."""
-        del context
-        with _as_errors():
-            return await self._pushes.read((await self._info(params.task_id)).id, params.id)
+        return await self._pushes.read((await self._info(params.task_id)).id, params.id)
 
-    @validate_request_params
+    @_method
     async def on_list_task_push_notification_configs(
-        self, params: a2a.ListTaskPushNotificationConfigsRequest, context: ServerCallContext
+        self, params: a2a.ListTaskPushNotificationConfigsRequest
     ) -> a2a.ListTaskPushNotificationConfigsResponse:
         """Return all places where notifications about a task are sent."""
-        del context
-        with _as_errors():
-            found = await self._pushes.of_task((await self._info(params.task_id)).id)
+        found = await self._pushes.of_task((await self._info(params.task_id)).id)
         return a2a.ListTaskPushNotificationConfigsResponse(configs=found)
 
-    @validate_request_params
+    @_method
     async def on_delete_task_push_notification_config(
-        self, params: a2a.DeleteTaskPushNotificationConfigRequest, context: ServerCallContext
+        self, params: a2a.DeleteTaskPushNotificationConfigRequest
     ) -> None:
         """Send no more notifications about a task to a place."""
-        del context
-        with _as_errors():
-            await self._pushes.end((await self._info(params.task_id)).id, params.id)
+        await self._pushes.end((await self._info(params.task_id)).id, params.id)
 
-    async def on_get_extended_agent_card(
-        self, params: a2a.GetExtendedAgentCardRequest, context: ServerCallContext
-    ) -> a2a.AgentCard:
+    @_method
+    async def on_get_extended_agent_card(self, params: a2a.GetExtendedAgentCardRequest) -> a2a.AgentCard:
         """Refuse: the card has everything."""
-        del params, context
+        del params
         raise errors.ExtendedAgentCardNotConfiguredError
 
     async def _info(self, task_id: str) -> RunInfo:
@@ -345,15 +353,17 @@ class _Agent(RequestHandler):
         place: dict[str, Any] = {"task_id": task.id, "context_id": task.context_id}
         yield task
         speakers, is_more = self._text.speakers if self._text is not None else frozenset[str](), False
-        async with aclosing(self._turns.watched(turn)) as events:
+        async with aclosing(self._turns.shown(turn)) as events:
             async for event in events:
-                if isinstance(event, TextDelta) and _TOP.split(event.path)[0] in speakers:
-                    piece = a2a.Artifact(artifact_id="result", parts=[new_text_part(event.text)])
+                if isinstance(event, Text) and not event.is_thinking and _TOP.split(event.id)[0] in speakers:
+                    piece = a2a.Artifact(artifact_id="result", parts=[new_text_part(event.piece)])
                     yield a2a.TaskArtifactUpdateEvent(**place, artifact=piece, append=is_more)
                     is_more = True
-                elif isinstance(event, StepRecorded) and event.step.kind == "node":
+                elif isinstance(event, Dropped):
+                    is_more = False  # the next piece takes the place of what was shown
+                elif isinstance(event, Visited) and event.is_over:
                     found = a2a.TaskStatusUpdateEvent(**place, status=a2a.TaskStatus(state=_WORKING))
-                    found.metadata.update({"node": event.step.path, "seq": event.seq})
+                    found.metadata.update({"node": event.name})
                     yield found
                 elif isinstance(event, Snapshot):
                     task = await self.task(turn.run_id, event)
@@ -375,7 +385,7 @@ class _Agent(RequestHandler):
         value: Any = None
         failure = failure_of(self._graph, rest)
         if failure is None:
-            value = output(self._graph, rest, [])
+            value = output(self._graph, rest)
         if rest.status == "finished":
             part = new_text_part(value) if isinstance(value, str) else new_data_part(value)
             task.artifacts.add(artifact_id="result", name="result", parts=[part])
@@ -505,24 +515,6 @@ class _Pushes:
 def _context_of(info: RunInfo) -> str:
     found = (tag.removeprefix(_CONTEXT) for tag in info.tags if tag.startswith(_CONTEXT))
     return next(found, digest(info.id))
-
-
-@contextmanager
-def _as_errors() -> Iterator[None]:
-    """Raise the errors of the protocol for those of the engine."""
-    try:
-        yield
-    except UnknownRun as error:
-        raise errors.TaskNotFoundError(str(error)) from error
-    except (InputError, RunExists) as error:
-        raise errors.InvalidParamsError(str(error)) from error
-    except GraphEngineError as error:
-        raise errors.InternalError(f"{error.code}: {error}") from error
-    except (errors.A2AError, asyncio.CancelledError, GeneratorExit):
-        raise
-    except Exception as error:
-        _LOG.exception("the A2A door failed with %s", type(error).__name__)
-        raise errors.InternalError(FAILED) from error
 
 
 __all__ = ["PATH", "A2aDoor", "routes"]

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ag_ui import core
 from pydantic import ValidationError
-from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from graphengine.errors import InputError
-from graphengine.serve.messages import STREAM_HEADERS, stream_event
+from graphengine.serve.messages import stream_event
 from graphengine.serve.service.app import answering
 from graphengine.serve.service.front_end import Thread
 from graphengine.serve.service.requests import json_body
@@ -88,8 +87,7 @@ class AgUiDoor:
             after = await self._answer(thread, given.resume)
         else:
             after = await thread.begin(_newest(given.messages), given.state or {})
-        stream = self._service.streamed(_events(given, thread, after), thread.run_id, _trouble)
-        return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
+        return self._service.stream(_events(given, thread, after), thread.run_id, _trouble)
 
     async def _answer(self, thread: Thread, entries: Sequence[core.ResumeEntry]) -> int:
         """Record answers, or stop the run; return the seq after which everything is new."""

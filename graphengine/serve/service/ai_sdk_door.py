@@ -18,7 +18,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ValidationError
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from graphengine.errors import InputError
@@ -159,8 +159,7 @@ class AiSdkDoor:
         return Thread(self._service, request.path_params["graph"], request.path_params["chat"])
 
     def _followed(self, thread: Thread, writer: _Writer, after: int) -> Response:
-        stream = self._service.streamed(_chunks(thread, writer, after), thread.run_id, _trouble)
-        return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
+        return self._service.stream(_chunks(thread, writer, after), thread.run_id, _trouble, _HEADERS)
 
 
 def _answer_id(thread: Thread, turn: str) -> str:

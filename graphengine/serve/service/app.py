@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from msgspec import UNSET
 from pydantic_core import to_jsonable_python
@@ -63,7 +63,7 @@ from graphengine.state.encoded import opened
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from starlette.requests import Request
     from starlette.routing import BaseRoute
@@ -74,6 +74,8 @@ if TYPE_CHECKING:
     from graphengine.runner.run_events import Event
     from graphengine.stores.base import RunInfo
     from graphengine.worker.worker import Worker
+
+    T = TypeVar("T")
 
 _LOG: Final = logging.getLogger("graphengine")
 _STOP_SECONDS: Final = 2.0
@@ -161,10 +163,7 @@ class Service:
         key are recorded by one transaction.
         """
         name = request.path_params["graph"]
-        graph = self.graphs.get(name)
-        if graph is None:
-            near = did_you_mean(name, self.graphs)
-            raise GraphNotFound(f"this service has no graph {name!r}", where=request.url.path, repair=near)
+        graph = self.graph_of(name)
         query = parameters_of(request, StartParameters)
         key, run_id, field = delivery_of(request), query.run_id, query.field
         if run_id is not None and "idempotency-key" in request.headers:
@@ -182,6 +181,13 @@ class Service:
         place: dict[str, Any] = {"priority": query.priority, "tenant": query.tenant, "tags": query.tag}
         run_id, is_new = await self.begin(graph, state, run_id, queue=query.queue, **place)
         return await self._now(run_id, 201 if is_new else 200)
+
+    def graph_of(self, name: str) -> Graph[Any]:
+        """Return a graph. Raises: GraphNotFound."""
+        if name not in self.graphs:
+            near = did_you_mean(name, self.graphs)
+            raise GraphNotFound(f"this service has no graph {name!r}", where=f"graph {name!r}", repair=near)
+        return self.graphs[name]
 
     async def begin(
         self,
@@ -307,8 +313,7 @@ class Service:
         if last and not (number.isascii() and number.isdecimal() and len(number) < len(str(1 << 32))):
             repair = "send the id of the last event that was received"
             raise InputError(f"{last!r} is not an event id", where="header Last-Event-ID", repair=repair)
-        stream = self._stream(info, int(number) if last else after)
-        return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
+        return self.stream(self._documents(info, int(number) if last else after), info.id, _trouble)
 
     async def _info(self, request: Request) -> RunInfo:
         """Return the row of a run of one of the graphs."""
@@ -358,9 +363,6 @@ class Service:
         """Return once the service stops."""
         await self._stopping.wait()
 
-    def _stream(self, info: RunInfo, after: int) -> AsyncIterator[bytes]:
-        return self.streamed(self._documents(info, after), info.id, _trouble)
-
     async def _documents(self, info: RunInfo, after: int) -> AsyncGenerator[bytes, None]:
         """Yield the events of a run until it is over."""
         yield b"retry: 1000\n\n"
@@ -368,38 +370,66 @@ class Service:
             async for event in events:
                 yield stream_event(event_document(event, info), number=_number(event))
 
-    async def streamed(
-        self, events: AsyncGenerator[bytes, None], run_id: str, trouble: Callable[[GraphEngineError], bytes]
-    ) -> AsyncIterator[bytes]:
-        """Yield server-sent events with heartbeats, until they end or the service stops, or what went wrong.
+    def stream(
+        self,
+        events: AsyncGenerator[bytes, None],
+        run_id: str,
+        trouble: Callable[[GraphEngineError], bytes],
+        headers: Mapping[str, str] = STREAM_HEADERS,
+        *,
+        says_stop: bool = False,
+    ) -> Response:
+        """Return server-sent events with heartbeats, until they end or the service stops, or what went wrong.
 
         Args:
             events: The events.
             run_id: The run that they are about.
             trouble: Returns the event that is sent in place of further ones.
+            headers: Headers of the answer.
+            says_stop: Whether that the service stops is such an event; else the stream just ends.
         """
-        stopped = asyncio.create_task(self.stopped())
-        following = asyncio.create_task(_next(events))
+
+        async def sent() -> AsyncGenerator[bytes, None]:
+            try:
+                async with aclosing(self.until_stopped(events, HEARTBEAT_SECONDS)) as every:
+                    async for event in every:
+                        yield HEARTBEAT if event is None else event
+            except GraphEngineError as error:
+                if says_stop or not isinstance(error, _Stops):
+                    yield trouble(error)
+            except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
+                _LOG.exception("the stream of run %s failed", run_id)
+                yield trouble(ServiceFailed(FAILED, where=f"run {run_id!r}"))
+
+        return StreamingResponse(sent(), media_type="text/event-stream", headers=headers)
+
+    async def until_stopped(
+        self, events: AsyncGenerator[T, None], seconds: float | None = None
+    ) -> AsyncGenerator[T | None, None]:
+        """Yield events until they end, and None whenever there is none for so many seconds.
+
+        Raises:
+            ServiceFailed: The service stops.
+        """
+        stopped, following = asyncio.create_task(self.stopped()), asyncio.create_task(_next(events))
         try:
-            while not stopped.done():
-                tasks = following, stopped
-                await asyncio.wait(tasks, timeout=HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                if not following.done():
-                    yield HEARTBEAT
-                    continue
-                event = following.result()
-                if event is None:
+            while True:
+                await asyncio.wait((following, stopped), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+                if stopped.done():
+                    raise _Stops("the service stops", where="the service", repair="send the same request again")
+                event = following.result() if following.done() else None
+                if event is not None:
+                    following = asyncio.create_task(_next(events))
+                elif following.done():
                     return
-                following = asyncio.create_task(_next(events))
                 yield event
-        except GraphEngineError as error:
-            yield trouble(error)
-        except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
-            _LOG.exception("the stream of run %s failed", run_id)
-            yield trouble(ServiceFailed(FAILED, where=f"run {run_id!r}"))
         finally:
             await cancelled(following, stopped)
             await events.aclose()
+
+
+class _Stops(ServiceFailed):
+    """The service stops, so that a client has to ask the next one."""
 
 
 def _trouble(error: GraphEngineError) -> bytes:
@@ -407,7 +437,7 @@ def _trouble(error: GraphEngineError) -> bytes:
     return stream_event({**plain(error_document(error)), "event": "trouble"})
 
 
-async def _next(events: AsyncGenerator[bytes, None]) -> bytes | None:
+async def _next(events: AsyncGenerator[T, None]) -> T | None:
     return await anext(events, None)
 
 
@@ -425,17 +455,19 @@ async def cancelled(*tasks: asyncio.Task[Any]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def answering(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Return an endpoint that answers each error as one document."""
+def answering(
+    handler: Callable[[Request], Awaitable[Response]], shape: Callable[[GraphEngineError], Response] = refused
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return an endpoint that answers each error as one document, in the shape of its protocol."""
 
     async def endpoint(request: Request) -> Response:
         try:
             return await handler(request)
         except GraphEngineError as error:
-            return refused(error)
+            return shape(error)
         except Exception as error:  # noqa: BLE001 - a fault of one request must not end the others
             _LOG.exception("%s %s failed with %s", request.method, request.url.path, type(error).__name__)
-            return refused(ServiceFailed(FAILED, where=request.url.path))
+            return shape(ServiceFailed(FAILED, where=request.url.path))
 
     return endpoint
 

@@ -11,28 +11,30 @@ from __future__ import annotations
 
 import re
 import sys
-from contextlib import suppress
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 from graphengine.api.agent_runs import ANSWER, QUESTION
 from graphengine.api.chats import TURN
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import Message
-from graphengine.errors import AnsweredAlready, GraphNotFound, InputError, RunExists, UnknownRun
+from graphengine.engine.steps import OVER, Message
+from graphengine.errors import InputError, RunExists, UnknownRun
 from graphengine.history.load import load_snapshot
 from graphengine.history.visits import Visits
 from graphengine.models.base import Message as Remembered
 from graphengine.models.hiding import hidden
 from graphengine.records.step_document import plain
 from graphengine.runner.arguments import plan_of
-from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
-from graphengine.serve.service.shown import NOTHING, Ended, Fold, State, Visited, said_in, waits_in
+from graphengine.runner.run_events import RunEnded, StepRecorded
+from graphengine.serve.service.following import answer, followed, rest_of, waits
+from graphengine.serve.service.shown import NOTHING, Ended, Fold, State, Visited, said_in
 from graphengine.state.encoded import opened
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
+    from graphengine.history.load import Wait
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.shown import FrontEvent, Have, Said
     from graphengine.stores.base import RunInfo
@@ -61,13 +63,11 @@ class Thread:
     """
 
     def __init__(self, service: Service, graph: str, thread: str) -> None:
-        if graph not in service.graphs:
-            near = did_you_mean(graph, service.graphs)
-            raise GraphNotFound(f"this service has no graph {graph!r}", where=f"graph {graph!r}", repair=near)
         self._service = service
-        self._graph = service.graphs[graph]
+        self._graph = service.graph_of(graph)
         self._plan = plan_of(self._graph)
         self.is_chat = TURN in self._plan.state.fields
+        self._topics = (TURN,) if self.is_chat else ()
         name = _BLANKS.sub("-", graph)
         self.run_id = f"{graph.removesuffix(_CHAT)}-{thread}" if self.is_chat else f"{name}@{thread}"
 
@@ -163,40 +163,28 @@ class Thread:
         """
         if not answers:
             return
-        service, left = self._service, set[str]()
         await self.existing()
-        snapshot = await load_snapshot(service.runner.store, self.run_id, None)
-        waits = {key: name for _, key, name, _ in waits_in(snapshot)}
-        await self._check(answers.keys() - waits.keys(), waits)
-        for key, name in waits.items():
-            if key not in answers:
-                left.add(name)
-            elif name in left:
-                text = f"several questions are called {name!r}, and an earlier one of them is open"
-                raise InputError(text, where=f"question {key!r}", repair="answer them in their order")
-            else:
-                with suppress(AnsweredAlready):
-                    await service.runner.answer(self.run_id, answers[key], question=name)
-        service.look()
+        await self._check(answers)
+        for error in (await answer(self._service, self.run_id, answers)).values():
+            raise error
 
-    async def _check(self, unknown: set[str], waits: Mapping[str, Any]) -> None:
-        """Check that these ids are those of questions that are over."""
-        visits = Visits(keeps=False)
+    async def _check(self, keys: Iterable[str]) -> Mapping[str, Wait]:
+        """Return the open questions; these ids are theirs, or of questions that are over. Raises: InputError."""
+        found = waits(await load_snapshot(self._service.runner.store, self.run_id, None), ())
+        unknown, visits = set(keys) - found.keys(), Visits(keeps=False)
         for step in await self._service.runner.history(self.run_id) if unknown else ():
             visits.feed(step)
-            unknown = unknown - {key for _, key, _, _ in waits_in(visits.snapshot)}
+            unknown -= waits(visits.snapshot, ()).keys()
         for key in sorted(unknown):
-            repair = did_you_mean(key, waits) or f"its open questions: {', '.join(waits) or 'none'}"
+            repair = did_you_mean(key, found) or f"its open questions: {', '.join(found) or 'none'}"
             raise InputError(f"run {self.run_id} asks nothing with the id {key!r}", where="answer", repair=repair)
+        return found
 
     async def cancel(self, keys: Sequence[str]) -> None:
         """Stop the run instead of answering its questions with these ids; those that are over are skipped."""
-        service = self._service
-        snapshot = await load_snapshot(service.runner.store, self.run_id, None)
-        waits = {key: name for _, key, name, _ in waits_in(snapshot)}
-        await self._check(set(keys) - waits.keys(), waits)
-        if names := [waits[key] for key in keys if key in waits]:
-            await service.runner.stop(self.run_id, f"{names[0]} was cancelled")
+        found = await self._check(keys)
+        if names := [found[key].name for key in keys if key in found]:
+            await self._service.runner.stop(self.run_id, f"{names[0]} was cancelled")
 
     async def newest(self) -> tuple[str, int]:
         """Return the message of a chat that is answered, or was last, and the seq before it; else "" and 0."""
@@ -212,8 +200,9 @@ class Thread:
         fold.stated = sys.maxsize
         steps = await self._service.runner.history(self.run_id)
         found = [each for step in steps for each in fold.of(StepRecorded(step.seq, step))]
-        standing = await fold.standing(self._service)
-        return [*found, State(self.shown(fold.snapshot)), *([standing] if standing is not None else [])]
+        rest = await rest_of(self._service, self.run_id, self._topics)
+        is_asking = rest is not None and rest.status not in OVER and rest.seq == fold.snapshot.seq
+        return [*found, State(self.shown(fold.snapshot)), *([fold.asked()] if is_asking else [])]
 
     async def events(self, after: int, have: Have) -> AsyncGenerator[FrontEvent, None]:
         """Yield the state, and what happens after a seq, until the run is over or waits for a person.
@@ -226,23 +215,16 @@ class Thread:
         before = await load_snapshot(store, self.run_id, after) if after else Snapshot()
         fold = self._fold(info, have, before)
         fold.stated = info.seq
-        events = service.runner.watch(self.run_id, self._graph, after=after)
-        try:
+        async with aclosing(followed(service, self.run_id, after, self._topics)) as events:
             async for event in events:
-                for each in fold.of(event):
+                is_over = isinstance(event, RunEnded)
+                for each in fold.of(event) if not isinstance(event, Snapshot) else ():
                     yield each
-                over: FrontEvent | None = None
-                if isinstance(event, RunEnded):
-                    over = Ended(event.result)
-                elif isinstance(event, StatusChanged) and event.status == "waiting":
-                    over = await fold.standing(service)
-                if over is not None:
+                if is_over or isinstance(event, Snapshot):
                     for name in fold.visits:
                         yield Visited(name, is_over=True)
-                    yield over
+                    yield Ended(event.result) if isinstance(event, RunEnded) else fold.asked()
                     return
-        finally:
-            await events.aclose()
 
 
 def _is_memory(annotation: object) -> bool:

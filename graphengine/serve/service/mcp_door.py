@@ -19,7 +19,7 @@ import hashlib
 import json
 import logging
 import re
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,17 +32,19 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic_core import to_json, to_jsonable_python
 from starlette.routing import Route
 
-from graphengine.engine.steps import OVER
-from graphengine.errors import AnsweredAlready, AsksNothing, GraphEngineError, InputError
-from graphengine.history.load import load_snapshot, wait_of
+from graphengine.engine.snapshot import Snapshot
+from graphengine.errors import GraphEngineError, InputError
+from graphengine.history.load import load_snapshot
 from graphengine.records.step_document import error_document, plain
 from graphengine.runner.answer_schema import in_words
 from graphengine.runner.arguments import checked_id, plan_of
-from graphengine.runner.result import RunFailed, result_of
-from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
+from graphengine.runner.result import result_of
+from graphengine.runner.run_events import StepRecorded
 from graphengine.serve.service.app import FAILED, cancelled
+from graphengine.serve.service.following import answer as answered
+from graphengine.serve.service.following import failure_of, followed, waits
 from graphengine.serve.service.openapi import AnyJson
-from graphengine.serve.service.requests import RunStopped, ServiceFailed
+from graphengine.serve.service.requests import ServiceFailed
 from graphengine.state.path import did_you_mean, unknown_fields
 
 if TYPE_CHECKING:
@@ -54,7 +56,6 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Step
     from graphengine.history.load import Wait
     from graphengine.serve.service.app import Service
@@ -168,9 +169,9 @@ class McpDoor:
                     repair = f"call the tool again, with {RUN_ID} in _meta"
                     raise ServiceFailed("the service stops", where=f"run {run_id}", repair=repair)
                 continue
-            snapshot, questions = found
+            questions = waits(found, ())
             if not questions:
-                return _result(tool, snapshot, meta)
+                return _result(tool, found, meta)
             if not _can_ask(ctx.session.client_capabilities):
                 raise _still_open(run_id, next(iter(questions.values())), "this client cannot ask a person")
             forms = {key: _elicitation(wait, wrong.get(key, "")) for key, wait in questions.items()}
@@ -182,7 +183,7 @@ class McpDoor:
                 answers[key] = await ctx.session.elicit_form(form.message, form.requested_schema, ctx.request_id)
             wrong = await self._answer(run_id, answers)
 
-    async def _settled(self, call: _Call, seconds: float) -> tuple[Snapshot, Mapping[str, Wait]] | None:
+    async def _settled(self, call: _Call, seconds: float) -> Snapshot | None:
         """Return a run once it is over, or asks; None if that takes longer, or the service stops."""
         following = asyncio.create_task(self._followed(call))
         try:
@@ -191,71 +192,37 @@ class McpDoor:
         finally:
             await cancelled(following)
 
-    async def _followed(self, call: _Call) -> tuple[Snapshot, Mapping[str, Wait]] | None:
-        """Return a run once it is over or asks, and report its progress; None if it was left, to look again."""
-        runner = self._service.runner
-        events = runner.watch(call.run_id, call.tool.graph, after=call.seen)
-        async with aclosing(events):
-            found = await self._standing(call.run_id)
-            while found is None:
-                event = await anext(events, None)
-                if event is None:
-                    return None
+    async def _followed(self, call: _Call) -> Snapshot | None:
+        """Return a run once it is over or asks, and report its progress."""
+        async with aclosing(followed(self._service, call.run_id, call.seen, topics=())) as events:
+            async for event in events:
+                if isinstance(event, Snapshot):
+                    return event
                 if isinstance(event, StepRecorded):
                     await call.report(event.step)
-                elif isinstance(event, RunEnded) or (isinstance(event, StatusChanged) and event.status == "waiting"):
-                    found = await self._standing(call.run_id)
-        for step in await runner.history(call.run_id, after=call.seen):
-            await call.report(step)
-        return found
-
-    async def _standing(self, run_id: str) -> tuple[Snapshot, Mapping[str, Wait]] | None:
-        """Return a run that is over, or waits for answers, with its open questions; else None."""
-        if (await self._service.info_of(run_id)).status not in (*OVER, "waiting"):
-            return None
-        snapshot, waits = await self._open(run_id)
-        return (snapshot, waits) if snapshot.status in OVER or waits else None
-
-    async def _open(self, run_id: str) -> tuple[Snapshot, Mapping[str, Wait]]:
-        """Return a run and its open questions by id, in their order.
-
-        A wait whose answer is recorded, and that no process has taken yet, is no question.
-        """
-        store = self._service.runner.store
-        answered = {each.payload["id"] for each in await store.inbox([run_id]) if each.kind == "answer"}
-        snapshot = await load_snapshot(store, run_id, None)
-        every = [(wait.id, wait_of(name, wait)) for f in snapshot.frames.values() for name, wait in f.waits.items()]
-        return snapshot, {key: wait for key, wait in every if key not in answered and wait.answerable}
+        return None
 
     async def _answer(self, run_id: str, given: Mapping[str, Any]) -> Mapping[str, str]:
         """Record answers by the ids of their waits; return what is wrong with those that do not fit.
 
-        Waits that are over are left out: the request was sent again, or somebody else was faster. Several waits can
-        have one name, under which the first of them is answered: so what follows one that is left open is left open.
-
         Raises:
             QuestionOpen: A person declined to answer. The other answers are recorded.
         """
-        wrong: dict[str, str] = {}
-        left: dict[str, QuestionOpen | None] = {}
-        for key, wait in (await self._open(run_id))[1].items() if given else ():
+        asked = waits(await load_snapshot(self._service.runner.store, run_id, None), ()) if given else {}
+        accepted: dict[str, object] = {}
+        declined: list[QuestionOpen] = []
+        for key, wait in asked.items():
             answer = given.get(key)
-            if answer is None or wait.name in left:
-                continue
-            if not isinstance(answer, types.ElicitResult) or answer.action != "accept":
+            if isinstance(answer, types.ElicitResult) and answer.action == "accept":
+                content = answer.content or {}
+                accepted[key] = content if _fields(wait.schema or {}) else content.get(_ANSWER)
+            elif answer is not None:
                 how = "cancelled" if getattr(answer, "action", "") == "cancel" else "declined"
-                left[wait.name] = _still_open(run_id, wait, f"the question was {how}")
-                continue
-            content = answer.content or {}
-            value: object = content if _fields(wait.schema or {}) else content.get(_ANSWER)
-            try:
-                with suppress(AnsweredAlready, AsksNothing):
-                    await self._service.runner.answer(run_id, value, question=wait.name)
-            except InputError as error:
-                wrong[key], left[wait.name] = f"{error.message}\n{error.repair}", None
-        for declined in filter(None, left.values()):
-            raise declined
-        return wrong
+                declined.append(_still_open(run_id, wait, f"the question was {how}"))
+        refused = await answered(self._service, run_id, accepted) if accepted else {}
+        for error in declined:
+            raise error
+        return {key: f"{error.message}\n{error.repair}" for key, error in refused.items()}
 
 
 class _OverHttp(StreamableHTTPASGIApp):
@@ -390,12 +357,9 @@ def _arguments(tool: _Tool, params: types.CallToolRequestParams) -> Mapping[str,
 
 def _result(tool: _Tool, snapshot: Snapshot, meta: dict[str, Any]) -> types.CallToolResult:
     """Return the result of a run that is over. Raises: RunFailed, RunStopped."""
+    if (failure := failure_of(tool.graph, snapshot)) is not None:
+        raise failure
     result = result_of(tool.plan, snapshot)
-    if result.status == "failed":
-        raise RunFailed(result)
-    if result.status != "finished":
-        why, repair = result.ending.why if result.ending is not None else "", f"graphengine resume {result.run_id}"
-        raise RunStopped(f"run {result.run_id} was stopped: {why}", where=f"run {result.run_id}", repair=repair)
     if tool.plan.result is None:
         shown = {name: value for name, value in result.values.items() if name not in tool.plan.state.secrets}
         return _content(to_json(shown).decode(), shown, meta)

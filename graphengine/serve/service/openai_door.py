@@ -10,43 +10,38 @@ Responses API names the response that it continues, or sends an `Idempotency-Key
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import uuid4
 
 from msgspec import Struct, ValidationError, convert
-from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from graphengine.agents.live_events import AnswerReset, TextDelta
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import Recorded
 from graphengine.errors import GraphEngineError, InputError, UnknownRun
 from graphengine.graph.options import is_tag
 from graphengine.history.load import load_snapshot
 from graphengine.history.usage import Usage, usage_from
 from graphengine.models.base import Message
+from graphengine.models.hiding import hidden
 from graphengine.runner.arguments import plan_of
 from graphengine.runner.result import RunFailed
-from graphengine.runner.run_events import StepRecorded
 from graphengine.serve.messages import (
-    HEARTBEAT,
-    HEARTBEAT_SECONDS,
-    STREAM_HEADERS,
     RequestInvalid,
     json_answer,
     refused,
     stream_event,
 )
-from graphengine.serve.service.app import FAILED, cancelled
+from graphengine.serve.service.app import answering
+from graphengine.serve.service.following import failure_of, waits
 from graphengine.serve.service.requests import RunStopped, ServiceFailed, delivery_of, json_body
+from graphengine.serve.service.shown import Called, Dropped, Returned, Text
 from graphengine.serve.service.turns import (
     TextGraph,
     Turn,
@@ -54,31 +49,24 @@ from graphengine.serve.service.turns import (
     as_text,
     asked,
     digest,
-    failure_of,
     newest_turn,
     output,
     text_graphs,
-    waits,
 )
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
-        AsyncIterator,
-        Awaitable,
-        Callable,
-        Collection,
         Iterator,
         Mapping,
         Sequence,
     )
 
     from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from graphengine.engine.steps import Step
-    from graphengine.runner.run_events import Event
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
     from graphengine.stores.base import RunInfo
@@ -90,8 +78,7 @@ PATH: Final = "/v1"
 
 _LOG: Final = logging.getLogger("graphengine")
 _BLANKS: Final = re.compile(r"\s+")
-_TOP: Final = re.compile(r"[/\[]")
-_TOOL: Final = re.compile(r"tool .*\|(\d+)\.(\d+)\|\d+", re.DOTALL)
+_TOP: Final = re.compile(r"[/\[#]")
 _CONVERSATION: Final = "conversation:"
 _HEADERS: Final = ("x-conversation-id", "x-openwebui-chat-id")
 """What names the conversation of a chat completion."""
@@ -151,20 +138,24 @@ class _Reply:
     """What a run replied in a turn.
 
     Attributes:
-        usage: What the turn used of models.
-        tools: The calls of tools, as items of a response.
-        failure: Why there is no reply.
-        text: The reply.
-        rest: The part of it that was not shown live.
+        shown: What was shown live.
+        said: What an agent said last.
+        tools: The calls of tools by their ids.
+        text: The reply, as it is recorded.
+        rest: What is left to show of it.
         is_question: Whether it is a question.
+        usage: What the turn used of models.
+        failure: Why there is no reply.
     """
 
-    usage: Usage
-    tools: Sequence[Mapping[str, Any]]
-    failure: GraphEngineError | None
+    shown: str = ""
+    said: str = ""
+    tools: dict[str, dict[str, Any]] = field(default_factory=dict)
     text: str = ""
     rest: str = ""
     is_question: bool = False
+    usage: Usage = field(default_factory=Usage)
+    failure: GraphEngineError | None = None
 
 
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
@@ -187,13 +178,14 @@ class OpenAiDoor:
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes of the endpoints."""
-        return [
-            Route(f"{PATH}/models", _answering(self.models)),
-            Route(f"{PATH}/chat/completions", _answering(self.complete), methods=["POST"]),
-            Route(f"{PATH}/responses", _answering(self.respond), methods=["POST"]),
-            Route(f"{PATH}/responses/{{id}}", _answering(self.response)),
-            Route(f"{PATH}/responses/{{id}}/cancel", _answering(self.cancel), methods=["POST"]),
-        ]
+        found = (
+            ("models", self.models, "GET"),
+            ("chat/completions", self.complete, "POST"),
+            ("responses", self.respond, "POST"),
+            ("responses/{id}", self.response, "GET"),
+            ("responses/{id}/cancel", self.cancel, "POST"),
+        )
+        return [Route(f"{PATH}/{path}", answering(each, _refused), methods=[method]) for path, each, method in found]
 
     async def models(self, request: Request) -> Response:
         """Return the models."""
@@ -213,8 +205,8 @@ class OpenAiDoor:
         head = {"id": f"chatcmpl-{_name_of(turn)}", "created": int(time.time()), "model": model.name}
         if body.stream:
             has_usage = bool((body.stream_options or {}).get("include_usage"))
-            return self._streamed(self._chunks(model, turn, said, head, has_usage=has_usage), b"data: [DONE]\n\n")
-        reply = await self._reply(model, turn, await self._turns.rested(turn))
+            return self._streamed(turn, self._chunks(model, turn, said, head, has_usage=has_usage))
+        reply = await self._replied(model, turn)
         if reply.failure is not None:
             raise reply.failure
         message = {"role": "assistant", "content": reply.text + await self._left(turn, said, reply), "refusal": None}
@@ -233,25 +225,25 @@ class OpenAiDoor:
         previous = _turn_named(body.previous_response_id) if body.previous_response_id else None
         texts = _messages(body.input if isinstance(body.input, list) else messages, "input")
         turn = await self._turn(model, await self._said(request, texts, str(given or ""), previous=previous))
-        if body.stream:
-            return self._streamed(self._events(model, turn))
-        return await self._response(model, turn, None if body.background else await self._turns.rested(turn))
+        return await self._response(model, turn, is_stream=bool(body.stream), is_awaited=not body.background)
 
     async def response(self, request: Request) -> Response:
         """Return a response as it is now, or stream it from its beginning."""
-        turn = _turn_named(request.path_params["id"])
-        model = self._named((await self._service.info_of(turn.run_id)).graph)
-        if request.query_params.get("stream") == "true":
-            return self._streamed(self._events(model, turn))
-        return await self._response(model, turn, await self._turns.rest(turn))
+        model, turn = await self._response_named(request)
+        is_stream = request.query_params.get("stream") == "true"
+        return await self._response(model, turn, is_stream=is_stream, is_awaited=False)
 
     async def cancel(self, request: Request) -> Response:
         """Stop the run of a response that is at work."""
-        turn = _turn_named(request.path_params["id"])
-        model = self._named((await self._service.info_of(turn.run_id)).graph)
+        model, turn = await self._response_named(request)
         if await self._turns.rest(turn) is None:
             await self._runner.stop(turn.run_id, "the response was cancelled", now=True)
-        return await self._response(model, turn, await self._turns.rested(turn))
+        return await self._response(model, turn)
+
+    async def _response_named(self, request: Request) -> tuple[TextGraph, Turn]:
+        """Return the model and the turn of a response. Raises: UnknownRun."""
+        turn = _turn_named(request.path_params["id"])
+        return self._named((await self._service.info_of(turn.run_id)).graph), turn
 
     def _named(self, name: str) -> TextGraph:
         """Return a model. Raises: RequestInvalid."""
@@ -340,61 +332,66 @@ class OpenAiDoor:
 
     # --- Replies -----------------------------------------------------------------------------------------------------
 
-    async def _reply(self, model: TextGraph, turn: Turn, end: Snapshot, shown: str = "") -> _Reply:
-        """Return the reply of a run that rests, of which a text was shown live."""
-        used, steps = usage_from(end.usage), await self._turns.steps(turn, end)
+    async def _reply(self, model: TextGraph, turn: Turn) -> AsyncGenerator[str | _Reply, None]:
+        """Yield the pieces of a reply as they come live, and at last the reply."""
+        reply, place = _Reply(), ""
+        async with aclosing(self._turns.shown(turn)) as events:
+            async for event in events:
+                match event:
+                    case Text(key, piece, is_thinking=False) if _TOP.split(key)[0] in model.speakers:
+                        is_next, place = key != place, key
+                        reply.said = piece if is_next else reply.said + piece
+                        gap = "\n\n" if is_next and reply.shown else ""
+                        reply.shown += gap + piece
+                        yield gap + piece
+                    case Dropped():
+                        place = ""  # what was shown stays with the client: what comes now is another text
+                    case Called(key, tool, arguments):
+                        reply.tools[key] = {"name": tool, "arguments": arguments}
+                    case Returned(key, text) if key in reply.tools:
+                        reply.tools[key] |= {"output": text}
+                    case Snapshot():
+                        yield await self._ended(model, turn, reply, event)
+
+    async def _ended(self, model: TextGraph, turn: Turn, reply: _Reply, end: Snapshot) -> _Reply:
+        """Return the reply of a run that rests."""
+        reply.usage = usage_from(end.usage)
         if turn.after:
             began = usage_from((await load_snapshot(self._runner.store, turn.run_id, turn.after)).usage)
-            used = Usage(
-                input_tokens=used.input_tokens - began.input_tokens,
-                output_tokens=used.output_tokens - began.output_tokens,
-                cache_read_tokens=used.cache_read_tokens - began.cache_read_tokens,
-                reasoning_tokens=used.reasoning_tokens - began.reasoning_tokens,
-            )
-        reply = _Reply(used, list(_tools(steps, model.name)), failure_of(model.graph, end))
+            names = "input_tokens", "output_tokens", "cache_read_tokens", "reasoning_tokens"
+            reply.usage = Usage(**{name: getattr(reply.usage, name) - getattr(began, name) for name in names})
+        reply.failure = failure_of(model.graph, end)
         if reply.failure is not None:
             return reply
-        questions = [asked(wait) for wait in waits(end).values() if wait.answerable]
+        questions = [asked(wait) for wait in waits(end, ()).values()]
         reply.is_question = bool(questions)
-        text = "\n".join(questions) or as_text(output(model.graph, end, steps))
-        if turn.is_late:
-            text = f"{_LATE}\n\n{text}"
-        if not shown.endswith(text):
-            reply.rest = text.removeprefix(shown) if text.startswith(shown) else f"\n\n{text}"
-        reply.text = shown + reply.rest
+        text = hidden("\n".join(questions) or as_text(output(model.graph, end, reply.said)))
+        reply.text = f"{_LATE}\n\n{text}" if turn.is_late else text
+        if not reply.shown.endswith(reply.text):
+            shown = reply.shown
+            reply.rest = reply.text.removeprefix(shown) if reply.text.startswith(shown) else f"\n\n{reply.text}"
         return reply
 
-    async def _pieces(self, model: TextGraph, turn: Turn) -> AsyncGenerator[str | _Reply, None]:
-        """Yield the pieces of a reply as they come live, and at last the reply."""
-        text, place, seen, whole = "", None, set[tuple[str, int]](), set[tuple[str, int]]()
-        async with aclosing(self._turns.watched(turn)) as events:
-            async for event in events:
-                if isinstance(event, Snapshot):
-                    yield await self._reply(model, turn, event, text)
-                elif isinstance(event, AnswerReset):
-                    place = None  # what was shown stays with the client: what comes now is another text
-                elif (found := _said_in(event, seen)) is not None and _TOP.split(found[0])[0] in model.speakers:
-                    _, here, piece = found
-                    if here in whole:
-                        continue  # it was recorded before its live pieces came through
-                    if isinstance(event, StepRecorded):
-                        whole.add(here)
-                    piece = f"\n\n{piece}" if text and here != place else piece
-                    text, place = text + piece, here
-                    seen.add(here)
-                    yield piece
+    async def _replied(self, model: TextGraph, turn: Turn) -> _Reply:
+        """Return the reply once the run rests."""
+        async with aclosing(self._reply(model, turn)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, _Reply):
+                    return piece
+        raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another one")
 
     async def _chunks(
         self, model: TextGraph, turn: Turn, said: _Said, head: Mapping[str, Any], *, has_usage: bool
-    ) -> AsyncGenerator[Mapping[str, Any], None]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield the chunks of a chat completion."""
         head = {**head, "object": "chat.completion.chunk", **({"usage": None} if has_usage else {})}
 
-        def chunk(delta: Mapping[str, Any], why: str | None = None) -> Mapping[str, Any]:
-            return {**head, "choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": why}]}
+        def chunk(delta: Mapping[str, Any], why: str | None = None) -> bytes:
+            choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": why}
+            return stream_event({**head, "choices": [choice]})
 
         yield chunk({"role": "assistant", "content": ""})
-        async with aclosing(self._pieces(model, turn)) as pieces:
+        async with aclosing(self._reply(model, turn)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, str):
                     yield chunk({"content": piece})
@@ -405,69 +402,50 @@ class OpenAiDoor:
                         yield chunk({"content": rest})
                     yield chunk({}, "stop")
                     if has_usage:
-                        yield {**head, "choices": [], "usage": _usage(piece.usage, "prompt", "completion")}
+                        usage = _usage(piece.usage, "prompt", "completion")
+                        yield stream_event({**head, "choices": [], "usage": usage})
+        yield b"data: [DONE]\n\n"
 
-    async def _events(self, model: TextGraph, turn: Turn) -> AsyncGenerator[Mapping[str, Any], None]:
+    async def _events(self, model: TextGraph, turn: Turn) -> AsyncGenerator[bytes, None]:
         """Yield the events of a response: its text live, then the calls of tools, which the run made itself."""
         number = count()
         place = {"item_id": f"msg_{_name_of(turn)}", "output_index": 0, "content_index": 0}
 
-        def event(kind: str, **more: object) -> Mapping[str, Any]:
-            return {"type": f"response.{kind}", "sequence_number": next(number), **more}
+        def event(kind: str, **more: object) -> bytes:
+            name = f"response.{kind}"
+            return stream_event({"type": name, "sequence_number": next(number), **more}, name=name)
 
         yield event("created", response=_document(model, turn, None))
         yield event("output_item.added", output_index=0, item=_item(turn, None))
         yield event("content_part.added", **place, part=_part(""))
-        async with aclosing(self._pieces(model, turn)) as pieces:
+        async with aclosing(self._reply(model, turn)) as pieces:
             async for piece in pieces:
                 text = piece if isinstance(piece, str) else piece.rest
                 if text:
                     yield event("output_text.delta", **place, delta=text, logprobs=[])
                 if isinstance(piece, str):
                     continue
+                piece.text = piece.shown + piece.rest
                 yield event("output_text.done", **place, text=piece.text, logprobs=[])
                 yield event("content_part.done", **place, part=_part(piece.text))
-                for index, item in enumerate([_item(turn, piece), *piece.tools]):
+                done = _document(model, turn, piece)
+                for index, item in enumerate(done["output"]):
                     if index:
                         yield event("output_item.added", output_index=index, item=item)
                     yield event("output_item.done", output_index=index, item=item)
-                done = _document(model, turn, piece)
                 yield event(done["status"], response=done)
 
-    async def _response(self, model: TextGraph, turn: Turn, end: Snapshot | None) -> Response:
-        """Return a response; None: the run is at work."""
-        return json_answer(_document(model, turn, None if end is None else await self._reply(model, turn, end)))
+    async def _response(
+        self, model: TextGraph, turn: Turn, *, is_stream: bool = False, is_awaited: bool = True
+    ) -> Response:
+        """Return a response: as it comes, once the run rests, or as it is now."""
+        if is_stream:
+            return self._streamed(turn, self._events(model, turn))
+        is_over = is_awaited or await self._turns.rest(turn) is not None
+        return json_answer(_document(model, turn, await self._replied(model, turn) if is_over else None))
 
-    def _streamed(self, events: AsyncGenerator[Mapping[str, Any], None], end: bytes = b"") -> Response:
-        return StreamingResponse(self._stream(events, end), media_type="text/event-stream", headers=STREAM_HEADERS)
-
-    async def _stream(self, events: AsyncGenerator[Mapping[str, Any], None], end: bytes) -> AsyncIterator[bytes]:
-        """Yield events as server-sent ones, with heartbeats."""
-        following = asyncio.create_task(_next(events))
-        try:
-            while True:
-                await asyncio.wait((following,), timeout=HEARTBEAT_SECONDS)
-                if not following.done():
-                    yield HEARTBEAT
-                    continue
-                event = following.result()
-                if event is None:
-                    yield end
-                    return
-                following = asyncio.create_task(_next(events))
-                yield stream_event(event, name=event.get("type", ""))
-        except GraphEngineError as error:
-            yield stream_event(_error(error), name="error")
-        except Exception:  # noqa: BLE001 - as of a request; the server's own log is off
-            _LOG.exception("a stream of the OpenAI door failed")
-            yield stream_event(_error(ServiceFailed(FAILED)), name="error")
-        finally:
-            await cancelled(following)
-            await events.aclose()
-
-
-async def _next(events: AsyncGenerator[Mapping[str, Any], None]) -> Mapping[str, Any] | None:
-    return await anext(events, None)
+    def _streamed(self, turn: Turn, events: AsyncGenerator[bytes, None]) -> Response:
+        return self._service.stream(events, turn.run_id, _trouble, says_stop=True)
 
 
 # --- Reading ---------------------------------------------------------------------------------------------------------
@@ -505,17 +483,6 @@ def _messages(given: Sequence[Mapping[str, Any]], where: str) -> Sequence[Messag
     return found
 
 
-def _said_in(event: Event, seen: Collection[tuple[str, int]]) -> tuple[str, tuple[str, int], str] | None:
-    """Return a live piece of text, or a recorded text of which no piece was seen: its node, its turn, and itself."""
-    if isinstance(event, TextDelta):
-        return event.path, (event.call, event.turn), event.text
-    if isinstance(event, StepRecorded) and isinstance(done := event.step.data, Recorded) and done.name == "turn":
-        call, _, rest = done.key.rpartition("/turn|")
-        here, text = (call, int(rest.partition("|")[0])), isinstance(done.value, dict) and done.value.get("text")
-        return (event.step.path, here, text) if here not in seen and isinstance(text, str) and text else None
-    return None
-
-
 def _name_of(turn: Turn) -> str:
     """Return what the ids of a turn are made of."""
     text = f"{turn.after}:{int(turn.is_late)}:{turn.run_id}"
@@ -544,24 +511,6 @@ def _conversation_of(info: RunInfo) -> str:
 # --- Writing ---------------------------------------------------------------------------------------------------------
 
 
-def _tools(steps: Sequence[Step], label: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the recorded calls of tools: as those that a server makes itself, which clients do not carry out."""
-    calls: dict[tuple[str, str], Sequence[Mapping[str, Any]]] = {}
-    for step in steps:
-        done = step.data
-        if not isinstance(done, Recorded) or not isinstance(done.value, dict):
-            continue
-        agent, _, rest = done.key.rpartition("/")
-        if done.name == "turn":
-            calls[agent, rest.split("|")[1]] = done.value.get("calls") or ()
-        elif found := _TOOL.fullmatch(rest):
-            known = calls.get((agent, found[1]), ())
-            call = known[int(found[2])] if int(found[2]) < len(known) else {}
-            item = {"id": f"mcp_{step.seq}", "type": "mcp_call", "server_label": label, "status": "completed"}
-            item |= {"name": done.name.removeprefix("tool "), "arguments": call.get("arguments", "")}
-            yield {**item, "output": as_text(done.value.get("text")), "error": None}
-
-
 def _usage(used: Usage, asked_for: str, answered: str) -> Mapping[str, Any]:
     """Return what was used, under the names of one of the two APIs."""
     return {
@@ -583,6 +532,14 @@ def _item(turn: Turn, reply: _Reply | None) -> Mapping[str, Any]:
     return {"id": f"msg_{_name_of(turn)}", "type": "message", "role": "assistant", "status": status, "content": content}
 
 
+def _calls(model: TextGraph, reply: _Reply) -> Iterator[Mapping[str, Any]]:
+    """Yield the calls of tools: as those that a server makes itself, which clients do not carry out."""
+    for key, call in reply.tools.items():
+        if "output" in call:
+            item = {"id": f"mcp_{digest(key)}", "type": "mcp_call", "server_label": model.name, "error": None}
+            yield {**item, "status": "completed", **call}
+
+
 def _document(model: TextGraph, turn: Turn, reply: _Reply | None) -> dict[str, Any]:
     """Return a response; None: the run is at work."""
     failure = None if reply is None else reply.failure
@@ -595,7 +552,7 @@ def _document(model: TextGraph, turn: Turn, reply: _Reply | None) -> dict[str, A
         "created_at": int(time.time()),
         "status": status,
         "model": model.name,
-        "output": [] if reply is None else [_item(turn, reply), *reply.tools],
+        "output": [] if reply is None else [_item(turn, reply), *_calls(model, reply)],
         "error": {"code": "server_error", "message": str(failure)} if status == "failed" else None,
         "usage": None if reply is None else _usage(reply.usage, "input", "output"),
         "metadata": {"run_id": turn.run_id},
@@ -613,24 +570,16 @@ def _error(error: GraphEngineError) -> Mapping[str, Any]:
     return {"error": {"message": message, "type": kind, "param": error.where or None, "code": error.code}}
 
 
-def _answering(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Return an endpoint that answers each error as the API does."""
+def _trouble(error: GraphEngineError) -> bytes:
+    return stream_event(_error(error), name="error")
 
-    async def endpoint(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except GraphEngineError as caught:
-            error = caught
-        except Exception as caught:  # noqa: BLE001 - a fault of one request must not end the others
-            _LOG.exception("%s %s failed with %s", request.method, request.url.path, type(caught).__name__)
-            error = ServiceFailed(FAILED, where=request.url.path)
-        status = refused(error).status_code
-        answer = json_answer(_error(error), 400 if status == 422 else status)  # noqa: PLR2004
-        if isinstance(error, RunFailed | RunStopped):
-            answer.headers["x-should-retry"] = "false"  # the official clients would send it again
-        return answer
 
-    return endpoint
+def _refused(error: GraphEngineError) -> Response:
+    status = refused(error).status_code
+    answer = json_answer(_error(error), 400 if status == 422 else status)  # noqa: PLR2004
+    if isinstance(error, RunFailed | RunStopped):
+        answer.headers["x-should-retry"] = "false"  # the official clients would send it again
+    return answer
 
 
 __all__ = ["PATH", "OpenAiDoor", "routes"]

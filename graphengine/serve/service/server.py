@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from graphengine.api.places import store_at
 from graphengine.api.runner import Runner
 from graphengine.errors import InputError
-from graphengine.graph.options import is_tag
+from graphengine.graph.options import Retention, is_tag
 from graphengine.serve.guard import PAGES, AccessMiddleware, TokenAccess
 from graphengine.serve.listening import HOST, Server, listen
 from graphengine.serve.service.app import Service, cancelled
@@ -22,7 +22,7 @@ from graphengine.serve.service.doors import DOORS, Opening
 from graphengine.worker.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.models.base import Model
+    from graphengine.runner.extensions import Extension
     from graphengine.telemetry import Telemetry
     from graphengine.worker.worker import WorkerEvent
 
@@ -57,9 +58,12 @@ class Settings:
         on_event: Called with each event of the worker.
         executors: The executors of heavy nodes.
         telemetry: Makes spans and metrics of the runs; none if not given.
+        extensions: What else acts in the runs.
         busy_timeout_seconds: How long it waits for another program's lock of a SQLite file.
         doors: The names of the doors that are open besides HTTP; see `DOORS`.
         pages: A folder with the files of a front end, which anybody may read; `access.has_pages` says so, too.
+        retention: How long runs of graphs without their own `retention=` are kept, if this process drives the runs;
+            None for ever.
     """
 
     database: Path | str
@@ -75,9 +79,11 @@ class Settings:
     on_event: Callable[[WorkerEvent], object] = lambda _: None
     executors: Mapping[str, Callable[[], Executor]] = field(default_factory=dict)
     telemetry: Telemetry | None = None
+    extensions: Sequence[Extension] = ()
     busy_timeout_seconds: float = 10.0
     doors: Collection[str] = ()
     pages: Path | None = None
+    retention: Retention | None = field(default_factory=Retention)
 
     def __post_init__(self) -> None:
         if self.queue is not None and not is_tag(self.queue):
@@ -171,6 +177,7 @@ class Serving:
             models=settings.models,
             executors=settings.executors,
             telemetry=settings.telemetry,
+            extensions=settings.extensions,
         )
         async with given as runner:
             if settings.queue is None:
@@ -181,6 +188,7 @@ class Serving:
                     concurrency=settings.concurrency,
                     poll_seconds=settings.poll_seconds,
                     on_event=settings.on_event,
+                    retention=settings.retention,
                 )
             self._service = Service(
                 runner,

@@ -24,24 +24,24 @@ from graphengine.api.agent_runs import ANSWER, QUESTION
 from graphengine.api.chats import TURN
 from graphengine.engine.snapshot import READY, Snapshot
 from graphengine.engine.steps import Message, Recorded, path_of
-from graphengine.history.load import wait_of
 from graphengine.history.visits import Visits
 from graphengine.models.hiding import hidden
 from graphengine.records.event_json import event_document
 from graphengine.records.step_document import plain
 from graphengine.runner.call_records import digest_of_call
 from graphengine.runner.run_events import Emitted, LiveEvent, NodeBegan, StepRecorded
+from graphengine.serve.service.following import open_in
 from graphengine.state.encoded import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from graphengine.engine.snapshot import Frame
-    from graphengine.engine.steps import Step, WaitRecord
+    from graphengine.engine.steps import Step
     from graphengine.history.load import Wait
     from graphengine.runner.result import Result
     from graphengine.runner.run_events import Event
-    from graphengine.serve.service.app import Service
+    from graphengine.serve.service.following import Open
     from graphengine.stores.base import RunInfo
 
 _PRINTED: Final = "".join(map(chr, range(ord("!"), ord("~") + 1)))
@@ -342,26 +342,13 @@ class Fold:
             case _:
                 pass
 
-    async def standing(self, service: Service) -> Asked | None:
-        """Return what the run waits for, if it waits for a person, and this is all that it recorded; else None.
+    def asked(self) -> Asked:
+        """Return the open questions of the run as it is now."""
+        return Asked([self._question(each) for each in open_in(self.snapshot, ())])
 
-        The inbox is read before the row. What a process takes out of the inbox, it records in the same transaction, so
-        an answer that is in neither is in a step that comes.
-        """
-        inbox = await service.runner.store.inbox([self._info.id])
-        info = await service.info_of(self._info.id)
-        if info.status != "waiting" or info.seq != self.snapshot.seq:
-            return None
-        answered = {each.payload["id"] for each in inbox if each.kind == "answer"}
-        waits = [self._question(*each) for each in waits_in(self.snapshot) if each[1] not in answered]
-        if waits:
-            return Asked(waits)
-        topics = [wait.topic for frame in self.snapshot.frames.values() for wait in frame.waits.values()]
-        is_unread = any(each.kind == "message" and each.payload.get("topic") == TURN for each in inbox)
-        return Asked([]) if self._is_chat and TURN in topics and not is_unread else None
-
-    def _question(self, frame: Frame, key: str, name: str, record: WaitRecord) -> Question:
+    def _question(self, asked: Open) -> Question:
         """Return a question, with the call that it is about: the one whose approval is recorded under the same key."""
+        frame, record, wait = asked
         around, _, rest = record.key.rpartition("/ask|")
         agent = around.rpartition("/")[2].removeprefix("agent ").partition("|")[0]
         call, about = f"{_visit_of(frame)}:{around}", ""
@@ -371,8 +358,7 @@ class Fold:
                 is_open = f"{call}/{each['id']}" not in self._returned
                 if is_open and not about and rest.partition("|")[0] == _digest(identity):
                     about = f"{call}/{each['id']}"
-        wait = wait_of(name, record)
-        return Question(key, replace(wait, question=hidden(wait.question)), about)
+        return Question(record.id, replace(wait, question=hidden(wait.question)), about)
 
     def _call_of(self, event: OfTurn) -> str:
         """Return the call of an agent to which a live event belongs, which differs in each visit of a node."""
@@ -519,14 +505,6 @@ def _digest(identity: str) -> str:
     return digest_of_call("ask", ([identity, None],), {})
 
 
-def waits_in(snapshot: Snapshot) -> Iterator[tuple[Frame, str, str, WaitRecord]]:
-    """Yield what a person can answer: the frame, the id, the name and the record."""
-    for frame in snapshot.frames.values():
-        for name, wait in frame.waits.items():
-            if wait_of(name, wait).answerable:
-                yield frame, wait.id, name, wait
-
-
 def said_in(step: Step) -> Said | None:
     """Return the message of a chat that a step records; None if it records none."""
     facts = step.data
@@ -554,5 +532,4 @@ __all__ = [
     "Text",
     "Visited",
     "said_in",
-    "waits_in",
 ]

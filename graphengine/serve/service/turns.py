@@ -14,10 +14,9 @@ The tag is written before the message is delivered: a process that dies in betwe
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -26,25 +25,24 @@ from pydantic_core import to_json, to_jsonable_python
 from graphengine.api.agent_runs import ANSWER
 from graphengine.api.chats import TURN
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import OVER, Recorded
-from graphengine.errors import AnsweredAlready, AsksNothing, GraphEngineError, InputError, UnknownRun
-from graphengine.history.load import load_snapshot, wait_of
+from graphengine.engine.steps import OVER
+from graphengine.errors import InputError, UnknownRun
+from graphengine.history.load import load_snapshot
 from graphengine.models.base import Message
 from graphengine.runner.answer_schema import in_words, whats_wrong
 from graphengine.runner.arguments import plan_of
-from graphengine.runner.result import RunFailed, result_of
-from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
-from graphengine.serve.service.app import cancelled
-from graphengine.serve.service.requests import RunStopped, ServiceFailed
+from graphengine.runner.result import result_of
+from graphengine.runner.run_events import StepRecorded
+from graphengine.serve.service.following import answer, followed, rest_of, waits
+from graphengine.serve.service.shown import NOTHING, Fold
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from graphengine.api.graph import Graph
-    from graphengine.engine.steps import Step
     from graphengine.history.load import Wait
-    from graphengine.runner.run_events import Event
     from graphengine.serve.service.app import Service
+    from graphengine.serve.service.shown import FrontEvent
     from graphengine.stores.base import RunInfo
 
 _TAGS: Final = ("turn:", "late:")
@@ -204,9 +202,8 @@ class Turns:
         found = waits(await load_snapshot(store, run_id, turn.after))
         for wait_id, wait in found.items():
             if wait.answerable:
-                if wait_id in waits(await load_snapshot(store, run_id, None)):
-                    with suppress(AnsweredAlready, AsksNothing):
-                        await self._runner.answer(run_id, message, question=wait.name)
+                for error in (await answer(self._service, run_id, {wait_id: message})).values():
+                    raise error
                 return
         for wait in found.values():
             payload = _payload(wait, self._service.graphs[info.graph], message, key)
@@ -227,76 +224,48 @@ class Turns:
         store = self._runner.store
         if turn.is_late:
             return await load_snapshot(store, turn.run_id, turn.after)
-        info = await self._service.info_of(turn.run_id)
-        places = [each.after for each, _ in turns(info)]
+        end = await self._end(turn)
+        return await (rest_of(self._service, turn.run_id) if end is None else load_snapshot(store, turn.run_id, end))
+
+    async def _end(self, turn: Turn) -> int | None:
+        """Return the place of the turn after a turn; None: it is the newest."""
+        places = [each.after for each, _ in turns(await self._service.info_of(turn.run_id))]
         if turn.after >= 0 and turn.after not in places:
             text, repair = "this turn is not known", f"the last {_KEPT} of a run are: read the run itself"
             raise UnknownRun(text, where=f"run {turn.run_id}", repair=repair)
-        later = [place for place in places if place > turn.after >= 0]
-        if later:
-            return await load_snapshot(store, turn.run_id, min(later))
-        if info.status not in (*OVER, "waiting") or info.seq <= turn.after:
-            return None
-        snapshot = await load_snapshot(store, turn.run_id, None)
-        is_resting = snapshot.status in OVER or (waits(snapshot) and not await store.inbox([turn.run_id]))
-        return snapshot if is_resting else None  # else a process takes what it got soon
+        return min((place for place in places if place > turn.after >= 0), default=None)
 
-    async def watched(self, turn: Turn) -> AsyncGenerator[Event | Snapshot, None]:
-        """Yield what happens in a turn, and at last the run when it rests.
+    async def shown(self, turn: Turn) -> AsyncGenerator[FrontEvent | Snapshot, None]:
+        """Yield what is shown of a turn, and at last the run when it rests.
 
         Raises:
             ServiceFailed: The service stops.
         """
-        events = self._events(turn)
-        stopped, following = asyncio.create_task(self._service.stopped()), asyncio.create_task(_next(events))
-        try:
-            while True:
-                await asyncio.wait((following, stopped), return_when=asyncio.FIRST_COMPLETED)
-                if not following.done():
-                    repair = "send the same request again"
-                    raise ServiceFailed("the service stops", where=f"run {turn.run_id}", repair=repair)
-                event = following.result()
-                if event is None:
-                    return
-                following = asyncio.create_task(_next(events))
-                yield event
-        finally:
-            await cancelled(following, stopped)
-            await events.aclose()
-
-    async def _events(self, turn: Turn) -> AsyncGenerator[Event | Snapshot, None]:
-        seen = max(turn.after, 0)
-        graph = self._service.graphs[(await self._service.info_of(turn.run_id)).graph]
-        while True:
-            events = self._runner.watch(turn.run_id, graph, after=seen)
-            async with aclosing(events):
-                rest = await self.rest(turn)
-                while rest is None and (event := await anext(events, None)) is not None:
+        run_id, after, store = turn.run_id, max(turn.after, 0), self._runner.store
+        end = turn.after if turn.is_late else await self._end(turn)
+        before = await load_snapshot(store, run_id, after) if after else Snapshot()
+        fold = Fold(await self._service.info_of(run_id), NOTHING, before, lambda _: {}, is_chat=False)
+        if end is not None:
+            for step in await self._runner.history(run_id, after=after, limit=end - after):
+                for each in fold.of(StepRecorded(step.seq, step)):
+                    yield each
+            yield await load_snapshot(store, run_id, end)
+            return
+        async with aclosing(self._service.until_stopped(followed(self._service, run_id, after))) as events:
+            async for event in events:
+                if isinstance(event, Snapshot):
                     yield event
-                    if isinstance(event, StepRecorded):
-                        seen = event.seq
-                    ends = isinstance(event, RunEnded)
-                    if ends or (isinstance(event, StatusChanged) and event.status == "waiting"):
-                        rest = await self.rest(turn)
-            if rest is not None:
-                yield rest
-                return
+                elif event is not None:
+                    for each in fold.of(event):
+                        yield each
 
     async def rested(self, turn: Turn) -> Snapshot:
         """Return a run once it rests. Raises: ServiceFailed: The service stops."""
-        async with aclosing(self.watched(turn)) as events:
+        async with aclosing(self.shown(turn)) as events:
             async for event in events:
                 if isinstance(event, Snapshot):
                     return event
         raise UnknownRun("the run was removed", where=f"run {turn.run_id}", repair="begin another one")
-
-    async def steps(self, turn: Turn, end: Snapshot) -> Sequence[Step]:
-        """Return the steps of a turn."""
-        return await self._runner.history(turn.run_id, after=turn.after, limit=end.seq - turn.after)
-
-
-async def _next(events: AsyncGenerator[Event | Snapshot, None]) -> Event | Snapshot | None:
-    return await anext(events, None)
 
 
 def turns(info: RunInfo) -> Sequence[tuple[Turn, str]]:
@@ -320,12 +289,6 @@ def digest(given: object) -> str:
     return hashlib.sha256(json.dumps(given).encode()).hexdigest()[:20]
 
 
-def waits(snapshot: Snapshot) -> Mapping[str, Wait]:
-    """Return what a run waits for of people and clients, by id."""
-    every = [(wait.id, wait_of(name, wait)) for f in snapshot.frames.values() for name, wait in f.waits.items()]
-    return {key: wait for key, wait in every if wait.answerable or wait.kind == "receive"}
-
-
 def _payload(wait: Wait, graph: Graph[Any], message: object, key: str) -> object:
     """Return what was said as the message that a run waits for; None if it cannot be one."""
     if wait.topic == TURN:  # of a conversation with an agent
@@ -344,32 +307,19 @@ def asked(wait: Wait) -> str:
     return f"{wait.question or wait.name}{how}"
 
 
-def output(graph: Graph[Any], end: Snapshot, steps: Sequence[Step]) -> Any:  # noqa: ANN401 - JSON
-    """Return the result of a graph; without one the last text of an agent, else the state."""
+def output(graph: Graph[Any], end: Snapshot, said: str = "") -> Any:  # noqa: ANN401 - JSON
+    """Return the result of a graph; without one what an agent said last, else the state."""
     plan = plan_of(graph)
     result = result_of(plan, end)
     value = result.output
     if plan.result is None:
-        value = {name: record for name, record in result.values.items() if name not in plan.state.secrets}
-        said = [step.data.value for step in steps if isinstance(step.data, Recorded) and step.data.name == "turn"]
-        value = next((turn["text"] for turn in reversed(said) if isinstance(turn, dict) and turn.get("text")), value)
+        value = said or {name: record for name, record in result.values.items() if name not in plan.state.secrets}
     return to_jsonable_python(value, by_alias=False, fallback=str)
 
 
 def as_text(value: object) -> str:
     """Return a JSON value as the text of a reply."""
     return value if isinstance(value, str) else "" if value is None else to_json(value).decode()
-
-
-def failure_of(graph: Graph[Any], end: Snapshot) -> GraphEngineError | None:
-    """Return the error of a run that failed or was stopped; None for others."""
-    if end.status not in ("failed", "stopped"):
-        return None
-    result = result_of(plan_of(graph), end)
-    if result.status == "failed":
-        return RunFailed(result)
-    why, repair = result.ending.why if result.ending is not None else "", f"graphengine resume {result.run_id}"
-    return RunStopped(f"run {result.run_id} was stopped: {why}", where=f"run {result.run_id}", repair=repair)
 
 
 __all__ = [
@@ -379,10 +329,8 @@ __all__ = [
     "as_text",
     "asked",
     "digest",
-    "failure_of",
     "newest_turn",
     "output",
     "text_graphs",
     "turns",
-    "waits",
 ]

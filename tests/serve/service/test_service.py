@@ -129,7 +129,8 @@ async def test_a_fault_of_a_stream_is_logged(monkeypatch: pytest.MonkeyPatch, ca
             runner, {"vault": flows.vault}, queue="default", worker=None, version="", takes_webhooks=False
         )
         info = await runner.info(run.id)
-        last = [event async for event in served._stream(info, 0)][-1]  # noqa: SLF001 - without a server
+        answer: Any = served.stream(served._documents(info, 0), run.id, app._trouble)  # noqa: SLF001 - without a server
+        last = [event async for event in answer.body_iterator][-1]
     assert b'"service_failed"' in last
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert errors == [f"the stream of run {run.id} failed"]

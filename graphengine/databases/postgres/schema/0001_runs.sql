@@ -55,6 +55,7 @@ CREATE TABLE runs (
 CREATE INDEX runs_by_time ON runs (created_at, id);
 CREATE INDEX runs_by_status ON runs (status, created_at, id);
 CREATE INDEX runs_by_graph ON runs (graph, created_at, id);
+CREATE INDEX runs_by_key ON runs (queue_key, created_at, id) WHERE queue_key <> '';
 CREATE INDEX runs_by_driver ON runs (driver) WHERE driver IS NOT NULL;
 CREATE INDEX runs_by_due_at ON runs (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX runs_by_wanted_at ON runs (wanted_at) WHERE wanted_at IS NOT NULL;

@@ -50,6 +50,7 @@ CREATE TABLE runs (
 ) STRICT;
 CREATE INDEX runs_by_time ON runs (created_at, id);
 CREATE INDEX runs_by_graph ON runs (graph, created_at, id);
+CREATE INDEX runs_by_key ON runs (queue_key, created_at, id) WHERE queue_key <> '';
 CREATE INDEX runs_by_driver ON runs (driver) WHERE driver IS NOT NULL;
 CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;
 

@@ -1,0 +1,133 @@
+"""How every door follows a run until it rests, and answers it.
+
+A run rests once it is over, or waits for a person or a message and has got nothing that no process has taken yet.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from graphengine.engine.steps import OVER
+from graphengine.errors import AnsweredAlready, AsksNothing, GraphEngineError, InputError
+from graphengine.history.load import load_snapshot, wait_of
+from graphengine.runner.arguments import plan_of
+from graphengine.runner.result import RunFailed, result_of
+from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
+from graphengine.serve.service.requests import RunStopped
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+    from typing import Any
+
+    from graphengine.api.graph import Graph
+    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.engine.steps import WaitRecord
+    from graphengine.history.load import Wait
+    from graphengine.runner.run_events import Event
+    from graphengine.serve.service.app import Service
+
+
+class Open(NamedTuple):
+    """What a frame waits for.
+
+    Attributes:
+        frame: The frame.
+        record: As it is recorded.
+        wait: The same, as it is shown.
+    """
+
+    frame: Frame
+    record: WaitRecord
+    wait: Wait
+
+
+def open_in(snapshot: Snapshot, topics: Collection[str | None] | None = None) -> Iterator[Open]:
+    """Yield what a run waits for of people and clients: questions, and messages of these topics; None for all."""
+    for frame in snapshot.frames.values():
+        for name, record in frame.waits.items():
+            wait = wait_of(name, record)
+            if wait.answerable or (wait.kind == "receive" and (topics is None or wait.topic in topics)):
+                yield Open(frame, record, wait)
+
+
+def waits(snapshot: Snapshot, topics: Collection[str | None] | None = None) -> Mapping[str, Wait]:
+    """Return the same by id."""
+    return {each.record.id: each.wait for each in open_in(snapshot, topics)}
+
+
+async def rest_of(service: Service, run_id: str, topics: Collection[str | None] | None = None) -> Snapshot | None:
+    """Return a run if it rests; messages of other topics than these are no rest.
+
+    What a process takes out of the inbox, it records in the same transaction. So the inbox is read between the row and
+    the steps, which must agree: what came before is in one of them.
+    """
+    store, info = service.runner.store, await service.info_of(run_id)
+    if info.status not in (*OVER, "waiting"):
+        return None
+    inbox = await store.inbox([run_id])
+    snapshot = await load_snapshot(store, run_id, None)
+    if snapshot.seq != info.seq:
+        return None
+    answered = {each.payload["id"] for each in inbox if each.kind == "answer"}
+    unread = {each.payload.get("topic") for each in inbox if each.kind == "message"}
+    found = waits(snapshot, topics)
+    is_quiet = not any(key in answered or (wait.topic in unread and wait.topic) for key, wait in found.items())
+    return snapshot if snapshot.status in OVER or (found and is_quiet) else None
+
+
+async def followed(
+    service: Service, run_id: str, after: int, topics: Collection[str | None] | None = None
+) -> AsyncGenerator[Event | Snapshot, None]:
+    """Yield all that happens after a seq, and at last the run when it rests."""
+    graph = service.graphs[(await service.info_of(run_id)).graph]
+    while True:
+        async with aclosing(service.runner.watch(run_id, graph, after=after)) as events:
+            async for event in events:
+                yield event
+                if isinstance(event, StepRecorded):
+                    after = event.seq
+                elif isinstance(event, RunEnded) or (isinstance(event, StatusChanged) and event.status == "waiting"):
+                    rest = await rest_of(service, run_id, topics)
+                    if rest is not None and rest.seq <= after:
+                        yield rest
+                        return
+
+
+async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> Mapping[str, InputError]:
+    """Record answers by the ids of their waits; return why some were not recorded, by id.
+
+    Waits that are over are left out: the request was sent again, or somebody else was faster. Several waits can have
+    one name, under which the first of them is answered: so what follows one that is left open is left open.
+    """
+    refused: dict[str, InputError] = {}
+    left: set[str] = set()
+    snapshot = await load_snapshot(service.runner.store, run_id, None)
+    for key, wait in waits(snapshot, ()).items():
+        if key in given and wait.name in left:
+            text = f"several questions are called {wait.name!r}, and an earlier one of them is open"
+            refused[key] = InputError(text, where=f"question {key!r}", repair="answer them in their order")
+        elif key in given:
+            try:
+                with suppress(AnsweredAlready, AsksNothing):
+                    await service.runner.answer(run_id, given[key], question=wait.name)
+            except InputError as error:
+                refused[key] = error
+        if key not in given or key in refused:
+            left.add(wait.name)
+    service.look()
+    return refused
+
+
+def failure_of(graph: Graph[Any], end: Snapshot) -> GraphEngineError | None:
+    """Return the error of a run that failed or was stopped; None for others."""
+    if end.status not in ("failed", "stopped"):
+        return None
+    result = result_of(plan_of(graph), end)
+    if result.status == "failed":
+        return RunFailed(result)
+    why, repair = result.ending.why if result.ending is not None else "", f"graphengine resume {result.run_id}"
+    return RunStopped(f"run {result.run_id} was stopped: {why}", where=f"run {result.run_id}", repair=repair)
+
+
+__all__ = ["Open", "answer", "failure_of", "followed", "open_in", "rest_of", "waits"]

@@ -1,0 +1,87 @@
+"""Retention: workers remove the runs that their graphs no longer keep, a few at a time, while they drive others."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from graphengine.records.retention import bites, rules_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from graphengine.graph.options import Retention
+    from graphengine.stores.base import Store
+
+PASS_SECONDS: Final = 600.0
+"""How long after one pass over the runs the next one begins."""
+_RESTS: Final = 3.0
+"""How many times as long as a bite took it rests, so that steps find the store free."""
+_LONGEST_REST_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Runs that the retention of their graph no longer keeps were removed.
+
+    Attributes:
+        graph: The graph.
+        runs: How many.
+    """
+
+    graph: str
+    runs: int
+
+
+class Remover:
+    """Removes runs for one worker.
+
+    Of the workers that keep a graph's runs for a time, the one whose name comes first removes them: so they do not read
+    the same lists. Two that both believe to be first, because one has just started, do no harm: the store removes a run
+    once.
+
+    Args:
+        store: The store.
+        kept: How long the runs of each graph are kept.
+    """
+
+    def __init__(self, store: Store, kept: Mapping[str, Retention]) -> None:
+        self._store = store
+        self._kept = kept
+        self._name = uuid.uuid4().hex
+
+    @property
+    def role(self) -> Mapping[str, object]:
+        """What `graphengine workers` and other workers see of it; nothing if no graph's runs are kept for a time."""
+        return {"name": self._name, "removes": sorted(self._kept)} if self._kept else {}
+
+    async def once(self, now: float) -> AsyncIterator[Removed]:
+        """Make one pass over the runs of all graphs for which this worker comes first.
+
+        Raises:
+            StoreError: The store failed. What was removed until then stays removed.
+        """
+        roles = [each.role for each in await self._store.owners() if each.role]
+        is_any = False
+        for graph, keep in self._kept.items():
+            first = min((role["name"] for role in roles if graph in role.get("removes", ())), default="")
+            if first != self._name:
+                continue
+            removed = 0
+            for rule in rules_of(graph, keep):
+                began = time.perf_counter()
+                async for bite in bites(self._store, rule, now):
+                    removed += bite
+                    await asyncio.sleep(min(_RESTS * (time.perf_counter() - began), _LONGEST_REST_SECONDS))
+                    began = time.perf_counter()
+            if removed:
+                is_any = True
+                yield Removed(graph, removed)
+        if is_any:
+            await self._store.sweep()
+
+
+__all__ = ["PASS_SECONDS", "Removed", "Remover"]
