@@ -96,7 +96,7 @@ class Driving:
 
     def __init__(  # noqa: PLR0913 - what the life of a run and its claim have in common
         self,
-        shared: Shared,
+        shared: Shared[Any],
         plan: Plan[Any],
         snapshot: Snapshot,
         audience: Audience,

@@ -83,7 +83,7 @@ class Life(Generic[S]):
         is_retrieved: Whether a caller retrieved its result or its error.
     """
 
-    def __init__(self, shared: Shared, run_id: str, plan: Plan[S], open_: Opening[S], claim: Claim) -> None:
+    def __init__(self, shared: Shared[Life[Any]], run_id: str, plan: Plan[S], open_: Opening[S], claim: Claim) -> None:
         self.shared, self.claim = shared, claim
         self.id, self.plan = run_id, plan
         self.audience = Audience()
@@ -440,7 +440,7 @@ class Lives:
         loop: The event loop that first used the Runner.
     """
 
-    def __init__(self, shared: Shared) -> None:
+    def __init__(self, shared: Shared[Life[Any]]) -> None:
         self.shared = shared
         self._pid = os.getpid()
         self.loop: asyncio.AbstractEventLoop | None = None

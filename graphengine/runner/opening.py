@@ -144,7 +144,7 @@ async def _create(
     driving.fence = await life.shared.store.create(info, steps, plan.graph_spec)
 
 
-async def _continued(shared: Shared, plan: Plan[S], after: str, given: object) -> Initial:
+async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: object) -> Initial:
     """Return the initial state of a run that begins with the final state of another one."""
     where = f"after run {after}"
     left = await load_snapshot(shared.store, after, None)
@@ -422,7 +422,7 @@ def _check_name(plan: Plan[Any], graph: str, run_id: str) -> None:
         )
 
 
-async def _fitted(shared: Shared, plan: Plan[Any], snapshot: Snapshot) -> tuple[Shift, Snapshot]:
+async def _fitted(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot) -> tuple[Shift, Snapshot]:
     """Return the changes with which a run continues under this plan, if it does, and its snapshot after them.
 
     Raises:
@@ -460,7 +460,7 @@ async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
 # --- a run that is not driven here --------------------------------------------------------------------------------
 
 
-async def stop(shared: Shared, run_id: str, asked: Stop) -> None:
+async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     """Stop a run that is not driven here: at once if it waits or is queued, else by a message to its driver."""
     store, why, now = shared.store, asked.why, asked.now
     info = await store.info(run_id)

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from graphengine.graph.options import Sizes
     from graphengine.history.load import At
     from graphengine.runner.extensions import Extension
+    from graphengine.runner.life import Life
     from graphengine.runner.run_events import Event
     from graphengine.stores.base import RunInfo, Store
 
@@ -98,7 +99,7 @@ class Runner:
         self.store: Store = store_of(store)
         self._in_memory = store is None
         self._grace_seconds = grace_seconds
-        self._shared: Shared = Shared(
+        self._shared: Shared[Life[Any]] = Shared(
             self.store,
             clock or SystemClock(),
             Resources(resources or {}),

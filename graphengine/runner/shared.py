@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 from graphengine.errors import StoreError
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from graphengine.graph.options import Sizes
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
-    from graphengine.runner.life import Life
     from graphengine.runner.resources import Resources
     from graphengine.runner.threads import Threads
-    from graphengine.stores.base import Store
+    from graphengine.stores.base import Message, Store
 
 INBOX_SECONDS: Final = 0.5
 """How often to poll the inbox of driven runs for messages of other processes. This process delivers its own messages at
@@ -38,8 +37,22 @@ process recorded a step of one. It may be longer than the poll of the inbox: a s
 own time wakes it anyway."""
 
 
-class Shared:
-    """What the runs of one Runner share.
+class Hears(Protocol):
+    """What gets messages: the life of a run."""
+
+    id: str
+    seq: int
+
+    def deliver(self, messages: Sequence[Message]) -> None:
+        """Accept messages."""
+        ...
+
+
+L = TypeVar("L", bound=Hears)
+
+
+class Shared(Generic[L]):
+    """What the runs of one Runner share. `L` is what lives a run: `runner.life.Life`.
 
     Attributes:
         lives: The runs that are alive here: opened, driven or asleep.
@@ -74,8 +87,8 @@ class Shared:
         self.executors = next((each.executors for each in extensions if each.executors is not None), None)
         self.checking = [each for each in extensions if type(each).checked is not Extension.checked]
         self._following = [each for each in extensions if type(each).opened is not Extension.opened]
-        self.lives: set[Life[Any]] = set()
-        self.driven: dict[str, Life[Any]] = {}
+        self.lives: set[L] = set()
+        self.driven: dict[str, L] = {}
         self.asleep: dict[str, asyncio.Future[None]] = {}
         self.opening = 0
         self.fewer_driven = asyncio.Event()
@@ -125,7 +138,7 @@ class Shared:
             self._seen.pop(run_id, None)
             self._alarms.drop(alarm)
 
-    async def hear(self, life: Life[Any]) -> None:
+    async def hear(self, life: L) -> None:
         """Deliver what was sent to a run that is driven here from now on; what other processes send is polled for."""
         if not self.store.shared:
             if life.seq:  # else every caller waits until it is recorded

@@ -155,7 +155,7 @@ class OpenRunner(Runner):
 class _NotedLives(Lives):
     """The lives of the runs of a test, which its runner notes."""
 
-    def __init__(self, shared: Shared, runner: OpenRunner) -> None:
+    def __init__(self, shared: Shared[Life[Any]], runner: OpenRunner) -> None:
         super().__init__(shared)
         self._runner = runner
 
