@@ -6,6 +6,7 @@ from .api.sync import SyncRun as SyncRun, SyncRunner as SyncRunner
 from .cli.progress import show as show
 from .engine.steps import Step as Step
 from .errors import (
+    ChildFailed as ChildFailed,
     CompileError as CompileError,
     EffectUnknown as EffectUnknown,
     GraphEngineDeprecationWarning as GraphEngineDeprecationWarning,
@@ -53,6 +54,7 @@ from .models import (
 from .records import Pruned as Pruned
 from .reducers import Replace as Replace
 from .runner import (
+    ChildRun as ChildRun,
     Context as Context,
     FailedPart as FailedPart,
     PastRun as PastRun,

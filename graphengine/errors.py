@@ -450,6 +450,25 @@ class WaitTimeout(NodeError, TimeoutError):
     code = "wait_timeout"
 
 
+class ChildFailed(NodeError):
+    """A run that the node started failed or was stopped.
+
+    Attributes:
+        run_id: That run.
+        status: `failed` or `stopped`.
+    """
+
+    code = "child_failed"
+
+    def __init__(self, run_id: str, status: str, why: str, where: str) -> None:
+        self.run_id, self.status = run_id, status
+        repair = f"fix the cause and resume this run, which resumes {run_id}; retry=Retry(on=(ChildFailed,)) does too"
+        super().__init__(f"run {run_id} {_CHILD_ENDS[status]}: {why}", where=where, repair=repair)
+
+
+_CHILD_ENDS: Final = {"failed": "failed", "stopped": "was stopped"}
+
+
 class NotAwaited(NodeError):
     """The node did not await a call on its context, or an awaitable that it returned."""
 

@@ -120,10 +120,11 @@ def cut(messages: Sequence[Message], window: Window) -> int | None:
     indexes = [index for index, message in enumerate(messages) if message.role != "summary"]
     if not indexes:
         return None
-    place = _unparted(messages, indexes[-window.keep]) if len(indexes) > window.keep else 0
+    callers = _callers(messages)
+    place = _unparted(callers, indexes[-window.keep]) if len(indexes) > window.keep else 0
     if _estimated(messages[place:], window) > window.max_tokens:
-        later = (_unparted(messages, index) for index in indexes if index > place)
-        last = _unparted(messages, indexes[-1])
+        later = (_unparted(callers, index) for index in indexes if index > place)
+        last = _unparted(callers, indexes[-1])
         place = next((index for index in later if _estimated(messages[index:], window) <= window.max_tokens // 2), last)
     newest = _newest(messages)
     before = 0 if newest is None else _covered(messages, newest)
@@ -186,17 +187,21 @@ def _covered(messages: Sequence[Message], place: int) -> int:
     return min(max(messages[place].covers, 0), place)
 
 
-def _unparted(messages: Sequence[Message], place: int) -> int:
-    """Return the last index up to this one that separates no tool result from its call."""
+def _callers(messages: Sequence[Message]) -> Sequence[int]:
+    """Return the index of the call that each message is the result of; its own if it is none."""
     called: dict[str, int] = {}
-    owner: dict[int, int] = {}
+    found: list[int] = []
     for n, message in enumerate(messages):
         called.update((call.id, n) for call in message.calls)
-        if message.role == "tool":
-            owner[n] = called.get(message.call_id, n)
-    n = len(messages) - 1
+        found.append(called.get(message.call_id, n) if message.role == "tool" else n)
+    return found
+
+
+def _unparted(callers: Sequence[int], place: int) -> int:
+    """Return the last index up to this one that separates no tool result from its call."""
+    n = len(callers) - 1
     while n >= place:
-        place = min(place, owner.get(n, place))
+        place = min(place, callers[n])
         n -= 1
     return place
 

@@ -13,6 +13,7 @@ from graphengine.graph.elsewhere import missing, with_our_keywords
 from graphengine.migration import Migrations
 from graphengine.records.records import Records
 from graphengine.runner.result import draw_with
+from graphengine.worker.children import ChildRuns
 from graphengine.worker.queue_runner import QueueRunner
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class Runner(QueueRunner, Records):
                 Models(models, clock),
                 ExecutorsByName(executors or {}),
                 Migrations(),
+                ChildRuns(self),
                 *(() if telemetry is None else (telemetry,)),
                 *extensions,
             ),

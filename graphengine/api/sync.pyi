@@ -17,6 +17,7 @@ from graphengine.graph.effect import Effects
 from graphengine.graph.options import Retention, Sizes
 from graphengine.history.load import At
 from graphengine.records import retention as pruning
+from graphengine.records.bulk import Action, Bulk
 from graphengine.records.records import Page
 from graphengine.records.run_diff import Difference
 from graphengine.records.run_waits import RunWait
@@ -157,6 +158,16 @@ class SyncRunner:
         retention: Retention | None = None,
         dry_run: bool = False,
     ) -> pruning.Pruned: ...
+    def bulk(
+        self,
+        action: Action,
+        search: str,
+        *,
+        graphs: Sequence[GraphDefinition[Any]] = (),
+        tag: str | None = None,
+        why: str = "asked",
+        dry_run: bool = False,
+    ) -> Bulk: ...
     def vacuum(self) -> pruning.Vacuumed: ...
     def spending(self, run_id: str) -> Sequence[Spent]: ...
     def schedule(self, schedule: Schedule, graph: GraphDefinition[Any], state: object = None) -> Schedule: ...

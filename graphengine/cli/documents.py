@@ -177,6 +177,22 @@ class PrunedRuns(Part):
     kept: Sequence[Kept]
 
 
+class BulkDone(Document):
+    """What was done to the runs that a search found.
+
+    Attributes:
+        action: What was done.
+        dry_run: Whether nothing was changed.
+        runs: The runs that were changed, or would be.
+        refused: Runs that could not be changed.
+    """
+
+    action: Literal["stop", "resume", "retry", "tag", "untag", "prune"]
+    dry_run: bool
+    runs: Sequence[str]
+    refused: Sequence[Kept]
+
+
 class Pruned(Document):
     """What was removed.
 

@@ -68,6 +68,7 @@ SECTIONS: Final = {
         "schedule resume": ("schedule", "Resume a schedule at its next time."),
         "schedule remove": ("schedule", "Remove a schedule."),
         "tag": ("runs", "Tag a run, or remove tags of it."),
+        "bulk": ("bulk", "Stop, resume, retry, tag or prune all runs that a search finds."),
         "export": ("export", "Export a run to a JSON file."),
         "import": ("export", "Import exported runs into a database."),
         "prune": ("prune", "Remove old runs, and free disk space."),

@@ -53,7 +53,7 @@ _INDENT: Final = 4
 )
 @click.option("--newer-than", type=options.Age(), metavar="AGE", help="Only runs whose last step is newer, e.g. 1h.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Maximum runs to list.")
-@click.option("--tree", "is_tree", is_flag=True, help="Show branches below the runs they were branched from.")
+@click.option("--tree", "is_tree", is_flag=True, help="Show branches and child runs below their runs.")
 @click.option(
     "--trends", "is_trends", is_flag=True, help="Show how runs ended, and what they cost and took, over time."
 )
@@ -85,9 +85,9 @@ def runs(  # noqa: PLR0913 - options
     What a run waits for, or why it ended, is in the last column, or on a terminal below its line; `graphengine show`
     shows the commands that answer it.
 
-    With --tree, a run is shown below the run it was branched from, even if that one is not in the list. `spent` is the
-    cost of models for the run itself, without the steps a branch shares with its parent; `in all` adds the cost of all
-    branches shown below it.
+    With --tree, a run is shown below the run it was branched from, or that started it, even if that one is not in the
+    list. `spent` is the cost of models for the run itself, without the steps a branch shares with its parent; `in all`
+    adds the cost of all runs shown below it.
 
     With --trends, a line has the runs of a graph or tag that began in an interval: how many ended in which way, how
     many lost something on the way, what they cost, and how long they took, the median and what 95 % of them did not
@@ -289,12 +289,19 @@ def _parent(info: RunInfo) -> str:
     return f"{info.parent} at {info.parent_seq}" if info.parent is not None else ""
 
 
+def _above(info: RunInfo) -> str | None:
+    """Return the run below which a run is shown: the one it was branched from, or the one that started it."""
+    from graphengine.runner.starters import starter_in
+
+    return info.parent or starter_in(info.tags) or None
+
+
 # --- --tree ---
 
 
 @dataclass(frozen=True, slots=True)
 class _Tree:
-    """Runs with the runs they were branched from.
+    """Runs with the runs that they were branched from, or that started them.
 
     Attributes:
         runs: All of them, the newest first: the listed ones and their ancestors.
@@ -309,7 +316,7 @@ class _Tree:
     spent: Mapping[str, Usage] = field(default_factory=dict)
 
     def rows(self) -> Iterator[tuple[str, RunInfo]]:
-        """Yield each run after the run it was branched from, with its tree lines."""
+        """Yield each run after the run that it is shown below, with its tree lines."""
         below = self._below()
         left: list[tuple[str, str, RunInfo]] = [("", "", info) for info in reversed(below.get(None, []))]
         while left:
@@ -321,7 +328,7 @@ class _Tree:
             left += [(deeper, sign, child) for sign, child in zip(reversed(signs), reversed(children), strict=False)]
 
     def sums(self) -> Mapping[str, Usage]:
-        """Return by id what each run and the branches below it spent together."""
+        """Return by id what each run and those below it spent together."""
         from graphengine.engine.frame_tree import add_usage
 
         below = self._below()
@@ -338,23 +345,25 @@ class _Tree:
         known = {info.id for info in self.runs}
         below: dict[str | None, list[RunInfo]] = {}
         for info in self.runs:
-            below.setdefault(info.parent if info.parent in known else None, []).append(info)
+            above = _above(info)
+            below.setdefault(above if above in known else None, []).append(info)
         return below
 
 
 async def _tree_of(store: Store, found: Sequence[RunInfo]) -> _Tree:
-    """Return the tree of runs and the runs they were branched from."""
+    """Return the tree of runs, with those above them."""
     from graphengine.engine.steps import Started
     from graphengine.errors import StoreError
     from graphengine.history.load import load_snapshot
     from graphengine.records.spending import own_usage
 
     runs = {info.id: info for info in found}
-    missing = {info.parent for info in found if info.parent is not None} - runs.keys()
-    while missing:
+    parents = found
+    while missing := {above for info in parents if (above := _above(info)) is not None} - runs.keys():
         parents = await store.infos(sorted(missing))
         runs |= {info.id: info for info in parents}
-        missing = {info.parent for info in parents if info.parent is not None} - runs.keys()
+        if not parents:
+            break
     after: dict[str, str] = {}
     for info in runs.values():
         if info.parent is None:

@@ -9,6 +9,7 @@ from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.cli.documents import (
     AnswerDocument,
     BudgetsLeft,
+    BulkDone,
     Checked,
     Drawn,
     DryBranch,
@@ -141,6 +142,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(RunFile, "without `-o`; this is the file itself, with its own version"),
     ],
     "import": [Kind(Imported)],
+    "bulk": [Kind(BulkDone)],
     "prune": [Kind(Pruned)],
     "diff": [Kind(Compared)],
     "check": [Kind(Checked)],

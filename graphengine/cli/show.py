@@ -31,6 +31,7 @@ _STEPS: Final = 200
 _BEFORE: Final = 1000
 """How many steps before those are read."""
 _ITEMS: Final = 5
+_CHILDREN: Final = 10
 """The most consecutive items of a map whose steps are listed; of more, one line and their first failures."""
 
 
@@ -181,6 +182,7 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
     from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept
     from graphengine.cli.steps import is_offline, show_waits
     from graphengine.cli.terminal import when
+    from graphengine.runner.starters import children_in
     from graphengine.stores.base import status_of
 
     info, snapshot = recorded.info, recorded.snapshot
@@ -188,6 +190,11 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
     out.line("run ", (info.id, "bold"), f" of {info.graph}, begun {when(info.created_at)}")
     if info.parent is not None:
         out.line(f"branched from {info.parent} after its step {info.parent_seq}")
+    if (starter := snapshot.starter) is not None:
+        out.line(f"started by run {starter.run_id} in {starter.node}, visit {starter.visit}")
+    if children := children_in(recorded.steps):
+        more = f" and {len(children) - _CHILDREN:,} more" if len(children) > _CHILDREN else ""
+        out.line(f"started {', '.join(children[:_CHILDREN])}{more}")
     if info.tags:
         out.line(f"tags: {', '.join(info.tags)}")
     if is_past:

@@ -329,6 +329,8 @@ def queues_list(context: CommandContext) -> int:
         graphengine queues set mail --no-limits
         graphengine queues set mail --pause
         graphengine queues set mail --unpause
+        graphengine queues set graph:review --pause
+        graphengine queues set tenant:acme --pause
     """,
 )
 @click.argument("queue", metavar="QUEUE")
@@ -350,7 +352,10 @@ def queues_set(
     """Set the limits of a queue, which replace those it had, and hold over all workers.
 
     From a paused queue no worker takes a run, whether it is new, due, answered, or its process died. What is driven
-    already goes on: `graphengine stop` ends it. New limits leave a pause as it is; --no-limits ends it too.
+    already goes on: `graphengine bulk stop` ends it. New limits leave a pause as it is; --no-limits ends it too.
+
+    In place of a QUEUE, graph:NAME and tenant:NAME can be paused in all queues: workers see it within a second. A
+    pause that is set before workers start holds from the first run on.
     """
     from graphengine.api.runner import Runner
     from graphengine.stores.base import QueueLimits

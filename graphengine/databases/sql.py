@@ -413,6 +413,8 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         if driven is None or driven.fence != batch.fence:
             raise lease_lost(batch.run_id, batch.fence)
         pending = self._append(batch, driven, lease)
+        if batch.post is not None:
+            pending.add_done_callback(lambda _: self._announce())
         if not pending.done():
             if batch.status != "running":
                 pending.add_done_callback(partial(self._forget_released, batch.run_id, driven))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from graphengine.engine.snapshot import AttemptId
-    from graphengine.engine.steps import Cause, Decided, FailureRecord, ModelCaller, Outputs, WaitRecord
+    from graphengine.engine.steps import Cause, Decided, FailureRecord, ModelCaller, Outputs, StarterRecord, WaitRecord
     from graphengine.state.amounts import LimitsRecord, Usage
     from graphengine.state.json_values import JsonValue
 
@@ -39,6 +39,7 @@ class RunStarted(NamedTuple):
     given: Collection[str] = ()
     after: str = ""
     pause: Sequence[str] = ()
+    starter: StarterRecord | None = None
 
 
 class Attempted(Struct, gc=False):

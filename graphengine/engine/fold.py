@@ -180,6 +180,7 @@ def _started(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
     snapshot.fingerprint = facts.fingerprint
     snapshot.limits = facts.limits
     snapshot.pause = facts.pause
+    snapshot.starter = facts.starter
     frame = snapshot.frames[ROOT] = Frame(at=START)
     _begin(snapshot, frame, step, facts)
 
@@ -257,7 +258,7 @@ def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
 
 def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
     """Begin a child run in the state of its parent."""
-    snapshot.run_id = facts.run_id
+    snapshot.run_id, snapshot.starter = facts.run_id, None
     snapshot.inherited = snapshot.usage.copy()
     snapshot.instructions = {**snapshot.instructions, **facts.instructions}
     _continue(snapshot, facts)

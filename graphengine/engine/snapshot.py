@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.phases import Failing, RecordedResult
     from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import FailureRecord, RunStatus, WaitRecord
+    from graphengine.engine.steps import FailureRecord, RunStatus, StarterRecord, WaitRecord
     from graphengine.state.amounts import LimitsRecord, Number, Usage
     from graphengine.state.ending import Ending
     from graphengine.state.json_values import JsonValue, Mark, Op
@@ -205,6 +205,7 @@ class Snapshot(Struct, eq=False):
         failure: The failure it ended with, if it failed.
         failures: Items that failed in maps that were left since, without tracebacks.
         pause: Nodes before which the run waits, by path.
+        starter: The node that started it, to whose run its end is told; None if no node did, as for a branch.
         instructions: Texts that branches on the way here put in place of the graph's, as in `steps.Branched`.
         mailbox: Messages that were not received yet, by topic.
         waiting: How many frames wait.
@@ -235,6 +236,7 @@ class Snapshot(Struct, eq=False):
     failure: FailureRecord | None = None
     failures: list[LostItem] = field(default_factory=list)
     pause: Sequence[str] = ()
+    starter: StarterRecord | None = None
     instructions: Mapping[str, str] = {}
     mailbox: dict[str, list[JsonValue]] = field(default_factory=dict)
     waiting: int = 0

@@ -147,6 +147,24 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
     id: str = ""
 
 
+class StarterRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """The node that started a run: `ctx.start`. Each end of the run is told to that node's run, as a message.
+
+    Attributes:
+        run_id: The node's run.
+        node: The node's path there.
+        visit: Which visit of it.
+        topic: The topic on which the end is told, with the final state; "" if the node itself waits for it.
+        stays: Whether the run goes on when the one that started it is stopped.
+    """
+
+    run_id: str
+    node: str
+    visit: Count
+    topic: str = ""
+    stays: bool = False
+
+
 class AnswerRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
     """The end of a wait: a value, which can be None, or a timeout; `by` is who gave it, if that is known."""
 
@@ -260,6 +278,7 @@ class Started(Outcome, kw_only=True):
         after: The run whose final state it begins with.
         pause: The nodes before which it waits.
         given: The fields that the caller set, of those that a plateau samples.
+        starter: The node that started it; None if no node did.
     """
 
     kind: ClassVar[Kind] = "started"
@@ -271,6 +290,7 @@ class Started(Outcome, kw_only=True):
     after: str = ""
     pause: Sequence[str] = ()
     given: Sequence[str] = ()
+    starter: StarterRecord | None = None
 
 
 class Node(AttemptEnded, kw_only=True):

@@ -34,6 +34,7 @@ from graphengine.engine.steps import (
     FailureRecord,
     ForkRecord,
     RunStatus,
+    StarterRecord,
     WaitRecord,
 )
 from graphengine.state.amounts import LimitsRecord, Number, Usage
@@ -110,6 +111,7 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     failures: list[LostItem] = []
     losses: dict[str, int] = {}
     shared_process: bool | UnsetType = UNSET
+    starter: StarterRecord | UnsetType = UNSET
     frames: dict[str, _Frame]
 
 
@@ -119,7 +121,8 @@ _SAME: Final = tuple(
     if name not in ("phase", "fork", "map", "choice", "ended", "waits", "cause", "failure", "ending")
 )
 """Fields of a frame that are recorded unchanged."""
-_RUN: Final = tuple(name for name in _Snapshot.__struct_fields__ if name not in ("format", "frames", "shared_process"))
+_OWN: Final = ("format", "frames", "shared_process", "starter")
+_RUN: Final = tuple(name for name in _Snapshot.__struct_fields__ if name not in _OWN)
 _encode: Final = msgspec.json.Encoder().encode
 _decoder: Final = msgspec.json.Decoder(_Snapshot)
 
@@ -170,6 +173,7 @@ def _row(snapshot: Snapshot) -> _Snapshot:
     row = _Snapshot(format=FORMAT, frames=frames, **{name: getattr(snapshot, name) for name in _RUN})
     row.pause = list(snapshot.pause)
     row.shared_process = True if snapshot.shared_process else UNSET
+    row.starter = snapshot.starter or UNSET
     return row
 
 
@@ -219,9 +223,9 @@ def _from_row(row: _Snapshot) -> Snapshot:
             frame.sub = frame
         elif frame.up is not None:
             frame.sub = frame.up.sub
-    return Snapshot(
-        **{name: getattr(row, name) for name in _RUN}, shared_process=row.shared_process is True, frames=frames
-    )
+    snapshot = Snapshot(**{name: getattr(row, name) for name in _RUN}, frames=frames)
+    snapshot.shared_process, snapshot.starter = row.shared_process is True, row.starter or None
+    return snapshot
 
 
 def _frame(key: str, row: _Frame) -> Frame:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from operator import not_
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, JsonValue, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from graphengine.media import Media, label
 from graphengine.models.errors import (
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
 Stop: TypeAlias = Literal["end", "tools", "cut", "refused", "full"]
 """Why an answer ends: it is complete; it calls tools; it reached `max_tokens`; it was refused; the context window is
 full."""
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class ToolCall(BaseModel):
@@ -76,15 +81,15 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     role: Literal["user", "assistant", "tool", "summary"]
-    text: str = ""
-    media: tuple[Media, ...] = ()
-    calls: tuple[ToolCall, ...] = ()
-    call_id: str = ""
-    is_error: bool = False
-    agent: str = ""
-    covers: int = 0
-    tokens: int | None = None
-    native: dict[str, JsonValue] | None = None
+    text: str = Field(default="", exclude_if=not_)  # what is the default is not written: states have many messages
+    media: tuple[Media, ...] = Field(default=(), exclude_if=not_)
+    calls: tuple[ToolCall, ...] = Field(default=(), exclude_if=not_)
+    call_id: str = Field(default="", exclude_if=not_)
+    is_error: bool = Field(default=False, exclude_if=not_)
+    agent: str = Field(default="", exclude_if=not_)
+    covers: int = Field(default=0, exclude_if=not_)
+    tokens: int | None = Field(default=None, exclude_if=_is_none)
+    native: dict[str, JsonValue] | None = Field(default=None, exclude_if=_is_none)
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -102,15 +107,6 @@ class Message(BaseModel):
         """Yield each medium with the text that stands for it, for adapters."""
         for number, one in enumerate(self.media, 1):
             yield label(number, one), one
-
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Dump only the fields that differ from their defaults, to keep states with many messages small."""
-        held = self.__dict__
-        return {name: value for name, value in dump(self).items() if held[name] != _DEFAULTS[name]}
-
-
-_DEFAULTS: Final = {name: field.default for name, field in Message.model_fields.items()}
 
 
 PDF: Final = "application/pdf"

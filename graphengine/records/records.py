@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from graphengine.errors import InputError, UnknownRun
 from graphengine.history.load import At, load_snapshot
@@ -22,7 +22,9 @@ from graphengine.state.path import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from graphengine.graph.definition import GraphDefinition
     from graphengine.graph.options import Retention
+    from graphengine.records.bulk import Action, Bulk
     from graphengine.records.run_diff import Difference
     from graphengine.records.spending import Spent
     from graphengine.stores.base import RunInfo
@@ -245,6 +247,51 @@ class Records(core.Runner):
         now = self._lives.shared.clock.now()
         done = [await pruning.prune(self.store, rule, now, dry_run=dry_run) for rule in rules]
         return pruning.merged(done, dry_run=dry_run)
+
+    async def bulk(  # noqa: PLR0913 - an action and what it needs
+        self,
+        action: Action,
+        search: str,
+        *,
+        graphs: Sequence[GraphDefinition[Any]] = (),
+        tag: str | None = None,
+        why: str = "asked",
+        dry_run: bool = False,
+    ) -> Bulk:
+        """Do something to every run that a search finds, such as stop all that began today.
+
+        Runs that an action is not for are left alone, so it can be repeated: after a crash it does what is left.
+
+        Args:
+            action: `stop` runs that have not ended; `resume` stopped ones, or `retry` failed ones: that is recorded,
+                and workers drive them; `tag` or `untag` them; `prune` those that have ended, as `Runner.prune` does.
+            search: Words and filters, as for `runs`; at least one.
+            graphs: The graphs of the runs to resume or retry.
+            tag: The tag to add or remove.
+            why: The reason of a stop, for people.
+            dry_run: Only report which runs would be changed.
+
+        Raises:
+            InputError: An argument is not valid.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         for run_id in ("first", "second"):
+            ...             await runner.start(count, run_id=run_id, queue="later").result()
+            ...         print((await runner.bulk("stop", "graph:count since:1h", dry_run=True)).runs)
+            ...         await runner.bulk("stop", "graph:count since:1h", why="a wrong input")
+            ...         print([info.status for info in await runner.runs()])
+            >>> asyncio.run(main())
+            ['second', 'first']
+            ['stopped', 'stopped']
+        """
+        from graphengine.records.bulk import Order, bulk  # noqa: PLC0415 - few programs do it
+
+        self._lives.check_usable()
+        order = Order(action, search, graphs, tag, why)
+        await self.store.open()
+        return await bulk(self, order, dry_run=dry_run)
 
     async def vacuum(self) -> pruning.Vacuumed:
         """Return the space of pruned runs to the disk.

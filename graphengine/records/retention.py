@@ -168,7 +168,12 @@ async def bites(store: Store, wanted: Rule, now: float) -> AsyncIterator[int]:
 async def prune(store: Store, wanted: Rule, now: float, *, dry_run: bool) -> Pruned:
     """Remove the runs that the rule allows to remove, or only report them."""
     kept: dict[str, str] = {}
-    going = await _going(store, wanted, now, kept)
+    return await remove(store, await _going(store, wanted, now, kept), kept, dry_run=dry_run)
+
+
+async def remove(store: Store, found: dict[str, RunInfo], kept: dict[str, str], *, dry_run: bool) -> Pruned:
+    """Remove runs, branches before their parents, except those that a kept run needs; add those to `kept`."""
+    going = await _in_order(store, found, kept)
     runs: list[str] = []
     steps = db_bytes = 0
     for at in range(0, len(going), _BATCH):
@@ -185,8 +190,8 @@ async def prune(store: Store, wanted: Rule, now: float, *, dry_run: bool) -> Pru
     return Pruned(tuple(runs), steps, db_bytes, kept, dry_run)
 
 
-async def _going(store: Store, wanted: Rule, now: float, kept: dict[str, str]) -> list[RunInfo]:
-    """Return the runs to remove, branches before their parents; add the others to `kept`."""
+async def _going(store: Store, wanted: Rule, now: float, kept: dict[str, str]) -> dict[str, RunInfo]:
+    """Return the runs that a rule allows to remove, by id; add the others to `kept`."""
     found: dict[str, RunInfo] = {}
     newest: dict[str, Collection[str]] = {}
     async for info in _ended(store, wanted):
@@ -199,6 +204,11 @@ async def _going(store: Store, wanted: Rule, now: float, kept: dict[str, str]) -
             kept[info.id] = reason
         else:
             found[info.id] = info
+    return found
+
+
+async def _in_order(store: Store, found: dict[str, RunInfo], kept: dict[str, str]) -> list[RunInfo]:
+    """Return the runs, branches before their parents, except those that a kept run needs; add those to `kept`."""
     await _keep_parents(store, found, kept)
     depths: dict[str, int] = {}
     for info in found.values():

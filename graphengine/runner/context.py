@@ -8,7 +8,7 @@ import math
 import random
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeVar, overload
 
 from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLarge
@@ -22,19 +22,20 @@ from graphengine.state.json_values import as_record, checked_name
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
 
     from typing_extensions import TypeForm
 
-    from graphengine.graph.definition import GraphDefinition
+    from graphengine.graph.definition import GraphDefinition, Limits
     from graphengine.graph.effect import Effect
     from graphengine.runner.recorded_work import Effecting, StepJournal
-    from graphengine.runner.scope import AsksPerson, AttemptFacts, StepResult
+    from graphengine.runner.scope import AsksPerson, AttemptFacts, ChildRun, StepResult
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -306,6 +307,54 @@ class Context:
             wait.due = since + given
         work = self._work(what)
         return work.track(what, work.wait(wait, None, None))
+
+    def start(  # noqa: PLR0913 - what a run begins with
+        self,
+        graph: GraphDefinition[S],
+        state: S | Mapping[str, object] | None = None,
+        *,
+        run_id: str | None = None,
+        queue: str | None = None,
+        priority: int = 0,
+        tags: Iterable[str] = (),
+        limits: Limits | None = None,
+        topic: str | None = None,
+        on_stop: Literal["stop", "leave"] = "stop",
+    ) -> Coroutine[Any, Any, ChildRun[S]]:
+        """Start another run, once, whatever happens to this one, and return a handle on it.
+
+        `await child.result()` waits for it as `ask` waits for an answer: the attempt ends there, and once the child has
+        ended, the node runs again from its beginning. It is the same child then, also in another attempt. A branch of
+        this run that begins before the child's result has a child of its own.
+
+        Args:
+            graph: The child's graph.
+            state: Its initial state, or a mapping of its fields.
+            run_id: Its id; by default one that is derived from this visit and the child's input.
+            queue: The queue from which a worker takes it; by default it is driven here, in the background.
+            priority: The higher, the sooner it is taken from its queue.
+            tags: Its tags.
+            limits: Limits that replace the graph's own.
+            topic: The topic of this run on which its end is told, as a message with its `run_id`, `graph`, `status`,
+                `state` and `error`, for `receive`, in any node, instead of `child.result()`.
+            on_stop: Whether it is stopped when this run is stopped, or goes on.
+
+        Raises:
+            CompileError, InputError: As for `Runner.start`; there is another run with this id.
+            EffectRefused: A node runs alone, and nothing stands in for the child: `effects={graph.name: function}`,
+                which gets the state and returns the final one.
+        """
+        children = self._attempt.services.children
+        if topic is not None:
+            self._check_name(topic, "a topic")
+        if on_stop not in ("stop", "leave"):
+            raise DefinitionError(f"on_stop={on_stop!r}", where=self._attempt.where, repair="give 'stop' or 'leave'")
+        if children is None:
+            repair = "start runs with graphengine.Runner, from nodes that run in its process, without on="
+            raise DefinitionError("ctx.start cannot start runs here", where=self._attempt.where, repair=repair)
+        place = {"queue": queue, "priority": priority, "limits": limits, "tags": tags}
+        options = {"run_id": run_id, **place, "topic": topic or "", "stays": on_stop == "leave"}
+        return self._work("start").track("start", children.start(self._attempt, graph, state, options))
 
     def send(self, topic: str, payload: object) -> None:
         """Send a message to a topic of this run. It is delivered exactly once, in order, with the node's step."""

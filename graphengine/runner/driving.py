@@ -37,11 +37,12 @@ from graphengine.runner.clock import SteadyClock, SystemClock
 from graphengine.runner.followers import NOBODY, log_failure
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.runner.scope import AttemptFacts, NodeServices
+from graphengine.runner.starters import told_end
 from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from contextvars import Context
 
     from graphengine.engine.claim import Claim, Closed, Do, Input, Release
@@ -92,6 +93,7 @@ class Driving:
         following: Who follows it; see `runner.extensions`.
         cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
         raised: The exceptions of failed frames, by path.
+        stop_started: Stops the runs that its nodes started, before its own stop is recorded.
     """
 
     def __init__(  # noqa: PLR0913 - what the life of a run and its claim have in common
@@ -111,6 +113,7 @@ class Driving:
         self.time = SteadyClock(max(clock.now(), snapshot.now)) if isinstance(clock, SystemClock) else clock
         self.following: Following = NOBODY
         self.cut_off: list[str] = []
+        self.stop_started: Callable[[Stop | None], Awaitable[None]]
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._task = cast("asyncio.Task[None]", asyncio.current_task(self.loop))
         self._shared, self._context = shared, context
@@ -130,7 +133,7 @@ class Driving:
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
-    async def drive(self) -> Do:  # noqa: C901 - in the order it happens
+    async def drive(self) -> Do:
         """Run ready tasks until there are none, and return what the claim says then.
 
         Raises:
@@ -154,6 +157,7 @@ class Driving:
             wall=shared.clock.now,
             past=shared.past,
             executors=shared.executors,
+            children=shared.children,
             loop=self.loop,
             is_shared=shared.store.shared,
             guard=Redactor(plan, snapshot) if plan.secret else None,
@@ -186,12 +190,15 @@ class Driving:
             if self._jobs:
                 await self._cancel_all()
         do = claim.step(Idle(snapshot.status)) if claim.owned else NOTHING
-        if do.append == "stop":
-            asked = claim.stop
-            reason, text = ("asked", asked.why) if asked else ("limit", limit_reached(snapshot) or self._lateness())
-            stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut)
-            do = await self.commit([stop], partial(self.append, consume=asked.consume if asked else ()))
-        return do
+        return await self._stop() if do.append == "stop" else do
+
+    async def _stop(self) -> Do:
+        """Record that it is stopped, because that was asked or a limit is reached."""
+        asked = self.claim.stop
+        reason, text = ("asked", asked.why) if asked else ("limit", limit_reached(self.snapshot) or self._lateness())
+        await self.stop_started(asked)
+        stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut)
+        return await self.commit([stop], partial(self.append, consume=asked.consume if asked else ()))
 
     def _ready(self, *, anew: bool = False) -> list[Task]:
         """Return the tasks that the last steps made ready, or all; of a run that waits, all that are due."""
@@ -414,6 +421,7 @@ class Driving:
         if status != self._listed or status != "running":
             batch.summary = summary_of(snapshot, status)
             batch.due_at = next_due(snapshot) if status == "waiting" else None
+            batch.post = told_end(snapshot, status)
         self._recorded = self._listed = status
         self.wrote_at = shared.clock.now() if shared.store.shared else 0.0
         if changed:

@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphengine.runner.followers import Follower
-from graphengine.runner.scope import Executors
+from graphengine.runner.scope import Children, Executors
 
 if TYPE_CHECKING:
     import contextvars
@@ -83,6 +83,11 @@ class Extension:
         return None
 
     @property
+    def children(self) -> Children | None:
+        """What starts runs from nodes; without any, `Context.start` fails."""
+        return None
+
+    @property
     def is_used(self) -> bool:
         """Whether a Runner has to wait for `closed` when it closes; otherwise it may leave it out."""
         return type(self).closed is not Extension.closed
@@ -125,4 +130,4 @@ class Extension:
         """The Runner closes."""
 
 
-__all__ = ["Executors", "Extension", "Follower", "OpenRun"]
+__all__ = ["Children", "Executors", "Extension", "Follower", "OpenRun"]

@@ -11,8 +11,10 @@ import logging
 import math
 import os
 import weakref
+from collections import Counter
 from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from graphengine.engine.claim import (
@@ -41,6 +43,7 @@ from graphengine.runner.result import Result, RunFailed, result_of
 from graphengine.runner.run_events import StepRecorded
 from graphengine.runner.scope import CURRENT
 from graphengine.runner.shared import INBOX_SECONDS
+from graphengine.runner.starters import topic_of
 from graphengine.runner.threads import FROM_THREAD
 from graphengine.state.interrupts import reraise_interrupt
 
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.claim import Closed, Release, Stop
     from graphengine.engine.plan import Plan
+    from graphengine.engine.steps import StarterRecord
     from graphengine.runner.run_events import Watcher
     from graphengine.runner.shared import Shared
     from graphengine.stores.base import Message, RunInfo
@@ -81,6 +85,7 @@ class Life(Generic[S]):
         result: How it ended.
         handle: The `Run` on it, if one was made.
         is_retrieved: Whether a caller retrieved its result or its error.
+        told: The run whose node started it, and the topic on which that run is told its end.
     """
 
     def __init__(self, shared: Shared[Life[Any]], run_id: str, plan: Plan[S], open_: Opening[S], claim: Claim) -> None:
@@ -94,6 +99,7 @@ class Life(Generic[S]):
         self.result: Result[S] | None = None
         self.handle: weakref.ref[Any] | None = None
         self.is_retrieved = False
+        self.told: tuple[str, str] | None = None
         self._callers = 0
         self.context = copy_context()
         for inherited in (FROM_THREAD, CURRENT):
@@ -124,7 +130,7 @@ class Life(Generic[S]):
                     do, result = await self._drive(opened)
                 else:
                     self.note_seq(opened.seq)
-                    do, result = claim.step(Found(opened.status, _due(opened))), opened
+                    do, result = claim.step(Found(opened.status, self._due(opened))), opened
                 del opened
                 if claim.state == "asleep" and result is not None:
                     seq, kept = result.seq, result if do.wake is None else None
@@ -190,6 +196,9 @@ class Life(Generic[S]):
         """Tell those who wait, and those who watch, that it is over."""
         self.shared.lives.discard(self)
         self.is_over = True
+        if self.told is not None:
+            self.shared.told -= Counter([self.told])
+            self.shared.wake(self.told[0])
         self._reached("begun")
         self._reached("over")
         for queue in self.audience.watchers:
@@ -203,7 +212,7 @@ class Life(Generic[S]):
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()  # retrieved, so that asyncio does not warn as well
         self._tell_over()
-        if error is None and (self.result is None or self.result.status != "failed"):
+        if error is None and (self.told is not None or self.result is None or self.result.status != "failed"):
             return
         handle = self.handle() if self.handle is not None else None
         if handle is not None:  # its holder may still ask; at the latest at the end of the process
@@ -314,6 +323,7 @@ class Life(Generic[S]):
         shared = self.shared
         shared.plans[self.plan.fingerprint] = self.plan
         driving = Driving(shared, self.plan, snapshot, self.audience, self.context, self.claim)
+        driving.stop_started = partial(opening.stop_started, shared, self.id)
         if size_bytes is not None:
             driving.session.size_bytes = size_bytes
         if shared.extensions:
@@ -328,6 +338,8 @@ class Life(Generic[S]):
         """Drive it until nothing of it moves here; return what the claim says then, and its result."""
         shared, claim = self.shared, self.claim
         self.driving, shared.driven[self.id] = driving, self
+        if driving.snapshot.starter is not None:
+            self.note_starter(driving.snapshot.starter)
         do = claim.step(Opened(beside=driving.snapshot.shared_process))
         if claim.state == "halting":
             driving.obey(do)
@@ -354,10 +366,9 @@ class Life(Generic[S]):
             if followers.left:
                 await followers.leave()
         log_run(driving.snapshot, followers, is_over=True)
-        failure = driving.snapshot.failure
-        cause = driving.raised.get(failure.path) if failure is not None else None
+        cause = driving.raised.get(driving.snapshot.failure.path) if driving.snapshot.failure is not None else None
         result: Result[S] = result_of(self.plan, driving.snapshot, cause)
-        do = claim.step(Left(result.status, _due(result) if result.waits else None, bool(driving.cut_off)))
+        do = claim.step(Left(driving.snapshot.status, self._due(result), bool(driving.cut_off)))
         if do.outcome == "cut_off":
             return Do(outcome="driven"), await self._cut_off(driving)
         if result.status == "waiting":
@@ -403,6 +414,23 @@ class Life(Generic[S]):
         finally:
             shared.asleep.pop(self.id, None)
 
+    def _due(self, result: Result[Any]) -> float | None:
+        """Return until when it can sleep: it waits only for times, or for runs that move here; None if it cannot.
+
+        The end of such a run tells it, which wakes it; so does the end of that run's life here.
+        """
+        waits, told = result.waits, self.shared.told
+        moves = told and any((self.id, wait.topic) in told for wait in waits)
+        if not moves and (not waits or any(wait.kind != "sleep" for wait in waits)):
+            return None
+        return min((wait.due_at for wait in waits if wait.due_at is not None), default=math.inf)
+
+    def note_starter(self, starter: StarterRecord) -> None:
+        """Note the run whose node started it: if that run waits for it, it sleeps here as long as this one moves."""
+        if self.told is None:
+            self.told = starter.run_id, starter.topic or topic_of(self.id)
+            self.shared.told[self.told] += 1
+
     # --- its recorded result ----------------------------------------------------------------------------------------
 
     async def _current_result(self) -> Result[S]:
@@ -423,13 +451,6 @@ class Life(Generic[S]):
             self.driving.ask(request)
         else:
             self.claim.step(request)
-
-
-def _due(result: Result[Any]) -> float | None:
-    """Return until when a run that waits only for times can sleep; None if it waits for somebody."""
-    if not result.waits or any(wait.kind != "sleep" for wait in result.waits):
-        return None
-    return min((wait.due_at for wait in result.waits if wait.due_at is not None), default=math.inf)
 
 
 class Lives:

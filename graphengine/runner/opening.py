@@ -10,9 +10,9 @@ import math
 import secrets
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from graphengine.engine.claim import Moved
+from graphengine.engine.claim import Moved, Stop
 from graphengine.engine.events import BranchedOff, Resumed, RunStarted, StopAsked
 from graphengine.engine.field_ops import apply_ops
 from graphengine.engine.lookup import plan_of
@@ -38,6 +38,7 @@ from graphengine.history.load import graph_spec_of, load_snapshot, snapshot_of
 from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.extensions import OpenRun
 from graphengine.runner.result import Result, result_of
+from graphengine.runner.starters import looks_after, tag_of, told_end
 from graphengine.state.declared import given_in, values_of
 from graphengine.state.encoded import encode
 from graphengine.state.path import did_you_mean
@@ -50,9 +51,8 @@ from graphengine.stores.summaries import summary_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
-    from graphengine.engine.claim import Stop
     from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import Decided
+    from graphengine.engine.steps import Decided, StarterRecord
     from graphengine.history.load import At
     from graphengine.runner.driving import Driving
     from graphengine.runner.life import Life
@@ -60,9 +60,12 @@ if TYPE_CHECKING:
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import Change
-    from graphengine.stores.base import ClaimedRun, Message, RunStore
+    from graphengine.stores.base import ClaimedRun, Message, RunStore, Status
 
 S = TypeVar("S")
+
+STOPPED_WITH: Final = "stopped with run "
+"""Why a run was stopped together with the one that started it; that one's id follows."""
 
 
 class InQueue(NamedTuple):
@@ -86,6 +89,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     pause: Sequence[str],
     tags: tuple[str, ...],
     place: InQueue | None,
+    starter: StarterRecord | None = None,
 ) -> Driving | Result[S]:
     """Record the first step of a new run. Return its result so far if it begins in a queue, for a worker.
 
@@ -111,6 +115,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
         given=initial.given,
         after=after or "",
         pause=pause,
+        starter=starter,
     )
     await driving.commit([event], partial(_create, life, driving, tags, place))
     is_queued = place is not None and place.queue is not None
@@ -142,6 +147,8 @@ async def _create(
     if place is not None and place.queue is not None:
         info = replace(info, queue=place.queue, priority=place.priority, queued=True)
     driving.fence = await life.shared.store.create(info, steps, plan.graph_spec)
+    if (post := told_end(snapshot, snapshot.status)) is not None:  # the first step can be the last
+        await life.shared.store.post(*post)
 
 
 async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: object) -> Initial:
@@ -230,6 +237,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
             Redactor(plan, after).refuse(dict(instructions), "instructions", where)
         place = InQueue(None, 0, (await store.info(parent)).tenant)
         await driving.commit([event], partial(_create, life, driving, tags, place))
+        await looks_after(store, driving.snapshot)
     except (InvalidUpdate, NotRecordable, TooLarge) as error:
         code = TooLarge.code if isinstance(error, TooLarge) else None
         raise InputError(error.message, where=where, repair=error.repair, code=code) from error
@@ -342,7 +350,9 @@ async def _left_as_it_is(life: Life[S], look: Look, *, as_it_was: bool) -> Resul
     if is_over or (info.status == "waiting" and as_it_was and await _still_waits(life, look)):
         there = kept.snapshot if kept is not None else await shared.kept.read(life.id)
         # If another process has moved it since `info` was read, it is claimed, and all is checked again.
-        if there.seq == info.seq and (is_over or not asked or not has_failed_parts(there, settled_maps(plan, there))):
+        stays = there.seq == info.seq
+        stays = stays and (is_over or not asked or not has_failed_parts(there, settled_maps(plan, there)))
+        if stays and (is_over or not asked or not await looks_after(shared.store, there)):
             if kept is not None:
                 shared.kept.keep(*kept)
             return result_of(plan, there)
@@ -478,12 +488,14 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     try:
         snapshot = await load_snapshot(store, run_id, None)
         if snapshot.status == "waiting" or info.queued:
+            await stop_started(shared, run_id, asked)
             followers = await shared.following(OpenRun(store, snapshot, info))
             event = StopAsked(shared.clock.now(), "asked", why)
 
             def append(steps: Sequence[Decided]) -> Awaitable[None] | None:
-                summary = summary_of(snapshot)
-                return store.append(Append(run_id, fence, steps, snapshot.status, asked.consume, summary=summary))
+                batch = Append(run_id, fence, steps, snapshot.status, asked.consume, summary=summary_of(snapshot))
+                batch.post = told_end(snapshot, snapshot.status)
+                return store.append(batch)
 
             done = Session(plan, snapshot).commit([event], append)
             if done.durable is not None:
@@ -493,6 +505,29 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
             await followers.leave()
     finally:
         await release(store, run_id, fence)
+
+
+async def stop_started(shared: Shared[Any], run_id: str, asked: Stop | None) -> None:
+    """Stop the runs that nodes of a run started, but those that stay: before its own stop, so that none is left.
+
+    Without a stop that was asked, as at a limit, they go on.
+    """
+    statuses: Sequence[Status] = ("running", "waiting") if asked is not None else ()
+    asked = Stop(f"{STOPPED_WITH}{run_id}", now=asked is not None and asked.now)
+    for status in statuses:
+        before: str | None = None
+        while page := await shared.store.runs(tag=tag_of(run_id), status=status, before=before):
+            before = page[-1].id
+            for info in page:
+                starter = (await load_snapshot(shared.store, info.id, None)).starter
+                life = shared.driven.get(info.id)
+                if starter is None or starter.run_id != run_id or starter.stays:
+                    continue
+                if life is not None and life.driving is not None:
+                    life.driving.ask(asked)
+                else:
+                    await stop(shared, info.id, asked)
+                    shared.wake(info.id)
 
 
 async def _post_stop(store: RunStore, plan: Plan[Any] | None, run_id: str, why: str, *, now: bool) -> None:

@@ -379,22 +379,26 @@ class StepJournal:
         own = self._attempt.visit_key
         return f"{own}/{place}" if place else own
 
-    async def step_result(self, name: str, what: str, make: Callable[[], Awaitable[StepResult]]) -> JsonValue:
+    async def step_result(
+        self, name: str, what: str, make: Callable[[], Awaitable[StepResult]], where: str = ""
+    ) -> JsonValue:
         """Return the record of a piece of work: the existing one, or the one that `make` returns after doing the work.
 
         Args:
             name: The kind of work.
             what: A text that distinguishes it from other work of that name.
             make: Does the work, and returns its record.
+            where: What it is called in errors; if not given, it is an agent's.
 
         Raises:
             TooLarge: The record takes too many bytes. Also raises whatever `make` raises.
         """
-        self.check_not_over(f"the {name} of an agent")
+        where = where or f"the {name} of an agent"
+        self.check_not_over(where)
         place = self.key_of(name, what)
         if place in self._frame.recorded_results:
             return self._known(place)
-        return await self._done(place, name, make, f"the {name} of an agent", is_call=self.is_inside)
+        return await self._done(place, name, make, where, is_call=self.is_inside)
 
     def recorded(self, place: str) -> Sequence[JsonValue]:
         """Return what was recorded directly below this key."""

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 from weakref import ref  # noqa: TC003 - msgspec reads it
 
 from msgspec import Struct, field
@@ -27,13 +27,17 @@ if TYPE_CHECKING:
     from graphengine.engine.redaction import Redactor
     from graphengine.engine.snapshot import Frame, Task
     from graphengine.engine.steps import ModelCaller, OutputKind, Outputs, WaitRecord
+    from graphengine.graph.definition import GraphDefinition
     from graphengine.graph.effect import Effects
     from graphengine.runner.followers import Audience
     from graphengine.runner.recorded_work import StepJournal
-    from graphengine.runner.result import Past
+    from graphengine.runner.result import Past, Result
     from graphengine.state.amounts import Usage
     from graphengine.state.json_values import JsonValue
     from graphengine.state.view import View
+
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,35 @@ class Executors(Protocol):
         ...
 
 
+class ChildRun(Protocol[S]):
+    """A run that a node started: what `Context.start` returns."""
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        ...
+
+    async def result(self) -> Result[S]:
+        """Wait until it has ended, and return its result, which is recorded.
+
+        Another attempt of the node, and a resume of its run, lets a child that failed or was stopped continue.
+
+        Raises:
+            ChildFailed: It failed, or was stopped.
+        """
+        ...
+
+
+class Children(Protocol):
+    """Starts the runs of `Context.start`, and waits for them."""
+
+    async def start(
+        self, attempt: AttemptFacts, graph: GraphDefinition[Any], state: object, options: Mapping[str, Any]
+    ) -> ChildRun[Any]:
+        """Start a run once, and return a handle on it; the options are those of `Context.start`."""
+        ...
+
+
 class NodeServices(Struct, kw_only=True):
     """What the attempts of a run share.
 
@@ -164,6 +197,7 @@ class NodeServices(Struct, kw_only=True):
         wall: The machine's clock, by which waits end.
         past: Finds earlier runs.
         executors: Where nodes with `on=` run; None to run them in place.
+        children: What starts runs from nodes; None if nothing does.
         following: Who follows the run.
         loop: The event loop of the run.
         is_shared: Whether other processes can take the run if this one is suspended.
@@ -181,6 +215,7 @@ class NodeServices(Struct, kw_only=True):
     wall: Callable[[], float]
     past: Past
     executors: Executors | None = None
+    children: Children | None = None
     following: Following = NOBODY
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     is_shared: bool = False

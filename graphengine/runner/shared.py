@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
@@ -58,12 +59,15 @@ class Shared(Generic[L]):
         lives: The runs that are alive here: opened, driven or asleep.
         driven: Those that are driven now, by run id.
         asleep: The alarms of those that sleep, by run id; `wake` sets one off.
+        told: How many runs move here whose end will be told, by the run that started them and the topic: that run
+            sleeps here while it waits for them.
         opening: How many are being resumed.
         fewer_driven: Set when a run was opened, or is no longer driven here.
         leaving: Asyncio tasks of nodes that were cancelled and have not ended yet.
         kept: The snapshots of runs that wait for many answers.
         plans: The plans of runs that were opened here, by fingerprint.
         executors: What runs the nodes with `on=`; None to run them in place.
+        children: What starts runs from nodes; None if nothing does.
         effects: Whether effects outside the runs happen.
         checking: The extensions that look at graphs which are about to be run.
         closed: Whether the Runner is closed, so that no run continues.
@@ -85,11 +89,13 @@ class Shared(Generic[L]):
         self.store, self.clock, self.sizes, self.checks = store, clock, sizes, checks
         self.resources, self.threads, self.extensions = resources, threads, extensions
         self.executors = next((each.executors for each in extensions if each.executors is not None), None)
+        self.children = next((each.children for each in extensions if each.children is not None), None)
         self.checking = [each for each in extensions if type(each).checked is not Extension.checked]
         self._following = [each for each in extensions if type(each).opened is not Extension.opened]
         self.lives: set[L] = set()
         self.driven: dict[str, L] = {}
         self.asleep: dict[str, asyncio.Future[None]] = {}
+        self.told: Counter[tuple[str, str]] = Counter()
         self.opening = 0
         self.fewer_driven = asyncio.Event()
         self.leaving: set[asyncio.Task[Any]] = set()

@@ -163,7 +163,7 @@ class FieldType:
             if passed is not None:
                 view.weight += _weight_of_records(passed[0]) + _AROUND
                 return passed
-            found = self.exact.take(value)
+            found = self.exact.take(value, later=later)
             if found is not None:
                 body, typed = found
                 if len(body) > LONG:

@@ -125,6 +125,22 @@ def status_of(info: RunInfo) -> Status:
     return info.status
 
 
+class Post(NamedTuple):
+    """A message for the inbox of a run, as `RunStore.post` takes it.
+
+    Attributes:
+        run_id: The run.
+        kind: As `Message` has it.
+        payload: What it says.
+        key: A key that is posted again has no effect.
+    """
+
+    run_id: str
+    kind: str
+    payload: JsonValue
+    key: str
+
+
 class Append(Struct):
     """Steps to add to one run, atomically.
 
@@ -142,6 +158,7 @@ class Append(Struct):
         due_at: With the status `waiting`: when the run's first timer is due, epoch seconds; None if there is none.
             With any other status it is ignored, and the run has no `due_at` afterwards.
         summary: The run's new summary; None: unchanged.
+        post: A message to another run, posted in the same transaction; without effect if that run does not exist.
     """
 
     run_id: str
@@ -154,6 +171,7 @@ class Append(Struct):
     graph_spec: GraphSpec | None = None
     due_at: float | None = None
     summary: Summary | None = None
+    post: Post | None = None
 
 
 class Loaded(NamedTuple):
@@ -198,6 +216,7 @@ class ClaimQuery:
         aside: Not these runs.
         kept: Runs that the caller need not have loaded.
         refused: Those in `aside` that could not be resumed. If their process died, they take no place in their queue.
+        paused_tenants: No runs of these tenants.
     """
 
     now: float
@@ -207,6 +226,7 @@ class ClaimQuery:
     aside: Collection[str] = ()
     kept: Collection[str] = ()
     refused: Collection[str] = ()
+    paused_tenants: Collection[str] = ()
 
 
 class ClaimedRun(NamedTuple):

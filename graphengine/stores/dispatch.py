@@ -94,6 +94,7 @@ _SKEW_SECONDS: Final = 60.0
 """How far the clocks of workers may be apart."""
 
 NO_LOAD: Final = Load({}, {}, {})
+_ONLY_PAUSED: Final = QueueLimits(paused=True)
 
 
 class Chosen(NamedTuple):
@@ -193,6 +194,8 @@ def check_limits(queue: str, limits: QueueLimits | None) -> None:
     where = f"queue {queue!r}"
     if not is_tag(queue):
         raise InputError(f"{queue!r} cannot be the name of a queue", where=where, repair="use printable characters")
+    if limits is not None and queue.startswith(("graph:", "tenant:")) and limits not in (_ONLY_PAUSED, QueueLimits()):
+        raise InputError(f"{queue} can only be paused", where=where, repair="limit the queue of its runs")
     for name in ("concurrency", "tenant_concurrency") if limits is not None else ():
         count = getattr(limits, name)
         if count is not None and (type(count) is not int or count < 1):

@@ -238,6 +238,8 @@ class MemoryStore:
         log.next_seq = expected + len(steps)
         if batch.summary is not None:
             log.summary = batch.summary
+        if batch.post is not None and batch.post.run_id in self._logs:
+            self._put(self._logs[batch.post.run_id], *batch.post[1:])
         if batch.consume or batch.fingerprint is not None or status != log.status or status != "running":
             self._change(log, batch)
 
@@ -337,6 +339,7 @@ class MemoryStore:
             info = log.info
             fits = info.graph in (pick.graphs or (info.graph,)) and info.queue in (pick.queues or (info.queue,))
             since = log.due_since(pick.now)
+            fits = fits and info.tenant not in pick.paused_tenants
             if fits and since is not None and run_id not in pick.aside:
                 place = log.turn if log.fence == 0 else since
                 found.append(Candidate(run_id, info.queue, info.tenant or "", info.priority, log.fence == 0, place))
@@ -412,9 +415,12 @@ class MemoryStore:
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
         """Put a message into a run's inbox; see `Store.post`."""
-        log = self._log(run_id)
+        return self._put(self._log(run_id), kind, payload, key)
+
+    def _put(self, log: _Log, kind: str, payload: JsonValue, key: str) -> bool:
         if key in log.keys:
             return False
+        run_id = log.info.id
         log.keys.add(key)
         self._writes += 1
         self._posted += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ _ASCII_WORD: Final = re.compile(r"[a-z0-9]+")
 _WORD_CHARACTERS: Final = 64
 _TEXT_CHARACTERS: Final = 200_000  # PostgreSQL keeps at most 1 MiB of words for a row
 INPUT_CHARACTERS: Final = 2_000
-"""By how much of its input a run is found."""
+INPUT_WORDS: Final = 64
+"""By how many different words of these first characters of its input a run is found: an index has a row for each."""
 SOUGHT_WORDS: Final = 64
 """The most words of one search."""
 
@@ -56,20 +58,20 @@ def has_all(sought: Iterable[str], texts: Iterable[str | None]) -> bool:
 
 
 def input_text(first: Step | None) -> str:
-    """Return the texts and whole numbers of the input that the first step of a run records."""
+    """Return the words by which a run is found, of the input that its first step records."""
     return joined(op[-1] for op in first.update) if first is not None else ""
 
 
 def joined(values: Iterable[JsonValue]) -> str:
-    """Return the texts and whole numbers in some values, at most `INPUT_CHARACTERS`."""
-    parts: list[str] = []
+    """Return the first `INPUT_WORDS` words of the texts and whole numbers in some values, each once."""
+    found: dict[str, None] = {}
     left = INPUT_CHARACTERS
     for part in _leaves(values):
-        parts.append(part[:left])
+        found.update(dict.fromkeys(words_of(part[:left])))
         left -= len(part) + 1
-        if left <= 0:
+        if left <= 0 or len(found) >= INPUT_WORDS:
             break
-    return "\n".join(parts)
+    return " ".join(islice(found, INPUT_WORDS))
 
 
 def _leaves(values: Iterable[JsonValue]) -> Iterator[str]:

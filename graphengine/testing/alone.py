@@ -48,6 +48,7 @@ from graphengine.testing.done import (
 )
 from graphengine.testing.stage import NO_ITEM, Given, Stage, staged
 from graphengine.testing.watched_models import WatchedModels
+from graphengine.worker.children import ChildRuns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -182,6 +183,7 @@ class _Alone:
             now=self._clock.now,
             wall=self._clock.now,
             past=_no_runs,
+            children=ChildRuns(),
             effects=self._effects,
         )
         for topic, payloads in self._topics.items():

@@ -85,6 +85,9 @@ class QueueRunner(core.Runner):
     async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
         """Set how much of a queue is driven at a time, and begins in a time, over all workers; None: no limits.
 
+        Instead of a queue, `graph:NAME` or `tenant:NAME` can be paused: workers take none of their runs from any queue,
+        a second later at most.
+
         Example:
             >>> from graphengine.stores.base import QueueLimits
             >>> async def main() -> None:

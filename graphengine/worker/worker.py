@@ -154,6 +154,8 @@ class Worker:
         self._ticker = Ticker(runner, self._graphs)
         kept = {name: graph.retention or retention for name, graph in self._graphs.items()}
         self._remover = Remover(runner.store, {name: keep for name, keep in kept.items() if keep is not None})
+        self._paused: list[str] = []  # queues, `graph:NAME` and `tenant:NAME`, as of `_paused_at`
+        self._paused_at = -math.inf
         self._stopping = asyncio.Event()
         self._looking = asyncio.Event()
         self._polled_at: float | None = None  # the last poll that succeeded
@@ -257,12 +259,17 @@ class Worker:
         if room <= 0:
             return False
         now = self._clock.now()
+        if now >= self._paused_at + self._poll_seconds:
+            limits = await self._runner.store.queue_limits()
+            self._paused, self._paused_at = [name for name, each in limits.items() if each.paused], now
         self._aside, self._elsewhere = _later(self._aside, now), _later(self._elsewhere, now)
         aside = {*self._aside, *self._elsewhere, *self._driven}
         kept = self._lives.shared.kept.ids
-        pick = ClaimQuery(now, room, list(self._graphs), self._queues, aside, refused=self._aside, kept=kept)
+        graphs = [name for name in self._graphs if f"graph:{name}" not in self._paused]
+        tenants = [name.removeprefix("tenant:") for name in self._paused if name.startswith("tenant:")]
+        pick = ClaimQuery(now, room, graphs, self._queues, aside, kept, self._aside, tenants)
         self._lives.check_usable()
-        taken = await self._runner.store.take(pick)
+        taken = await self._runner.store.take(pick) if graphs else ()
         for each in taken:
             if each.fence is not None:
                 self._begin(each)

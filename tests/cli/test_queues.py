@@ -136,3 +136,13 @@ def test_wrong_options_are_refused(project: Path, words: list[str]) -> None:
     """Wrong options are refused with exit code 2."""
     del project
     ran(*words, code=2)
+
+
+def test_a_graph_and_a_tenant_are_paused_in_all_queues(project: Path) -> None:
+    """Nothing else can be set for them; a worker that starts later takes none of their runs."""
+    del project
+    for number, words in enumerate(([], ["--tenant", "acme"])):
+        ran("run", "flow.py", "--run-id", f"r{number}", "--queue", "mail", *words)
+    assert "can only be paused" in CliRunner().invoke(main, ["queues", "set", "tenant:acme", "--rate", "1/1s"]).stderr
+    assert "paused" in ran("queues", "set", "tenant:acme", "--pause")
+    assert "has no runs and no limits" in CliRunner().invoke(main, ["queues", "set", "graph:x", "--unpause"]).stderr

@@ -55,6 +55,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "replay": [("replay tides tides-2", "Replays"), ("replay tides.json --all", "Replays")],
     "export": [("export tides -o copy.json", "Exported"), ("export tides-2", "RunFile")],
     "import": [("import tides.json", "Imported"), ("import tides.json --store elsewhere.db", "Imported")],
+    "bulk": [("bulk stop status:waiting --dry-run", "BulkDone"), ("bulk tag review --tag seen --yes", "BulkDone")],
     "prune": [
         ("prune --keep-last 0 --dry-run", "Pruned"),
         ("prune --keep-last 100 --yes --vacuum", "Pruned"),

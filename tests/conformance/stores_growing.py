@@ -9,6 +9,7 @@ import pytest
 
 from graphengine.errors import RunnerClosed, UnknownRun
 from graphengine.stores.base import Append, Summary
+from graphengine.stores.words import INPUT_WORDS
 from tests.conformance.store_kit import (
     StoreSuite,
     append,
@@ -252,6 +253,8 @@ class GrowingStores(StoreSuite):
         """Words of id, graph, tags, first input and ending, whole or begun, in any order and case; of branches too."""
         await new_run(store, "order-4711", graph="shop")
         first = step(1, value={"topic": "Die Äpfel\nund Birnen", "n": [42]})
+        long = [f"said word{number}" for number in range(INPUT_WORDS)]
+        await store.create(run_info("long"), [step(1, value={"topic": long})], {"nodes": []})
         await store.create(run_info("said"), [first], {"nodes": []})
         fence = await store.create(replace(run_info("said-2"), tags=("Früh",)), [first, step(2)], {"nodes": []})
         bough = await branch(store, "bough", "said-2", at=2, count=1)
@@ -266,6 +269,8 @@ class GrowingStores(StoreSuite):
                 assert await ids("4711 SHOP order") == {"order-4711"}
                 assert await ids("apfel birn") == await ids("42 ÄPFEL") == {"said", "said-2", "bough"}
                 assert await ids("timeouterror apfel fruh") == await ids("Früh") == {"said-2"}
+                assert await ids(f"word0 word{INPUT_WORDS - 2}") == {"long"}  # and "said", which counts once
+                assert await ids(f"word{INPUT_WORDS - 1}") == set(), "an input has no more words than these"
                 assert await ids("timeouterror shop") == await ids("pfel") == await ids("set") == set()
                 await store.tag("order-4711", ["kept"])
                 assert await ids("kept") == {"order-4711"}

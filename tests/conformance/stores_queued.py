@@ -218,6 +218,24 @@ class QueuedRuns(StoreSuite):
         assert await ids(store, pick()) == ["begun", "new"]
 
     @scenario
+    async def test_nothing_is_taken_of_a_paused_tenant(self, store: Store) -> None:
+        """Neither new runs nor runs that are due, whether their queue has limits or not; others are taken."""
+        await store.limit_queue("mail", QueueLimits(tenant_concurrency=5))
+        for queue in ("mail", "free"):
+            for tenant in ("acme", "zeta", None):
+                await queue_run(store, f"{queue} {tenant}", queue=queue, tenant=tenant)
+            begun = replace(run_info(f"{queue} begun"), queue=queue, tenant="acme")
+            await store.create(begun, [step(1)], {"nodes": []})
+            await store.release(begun.id, 1)
+        assert sorted(await ids(store, pick(paused_tenants=["acme"]))) == [
+            "free None",
+            "free zeta",
+            "mail None",
+            "mail zeta",
+        ]
+        assert sorted(await ids(store, pick())) == ["free acme", "free begun", "mail acme", "mail begun"]
+
+    @scenario
     async def test_a_key_has_no_more_than_its_concurrency(self, store: Store) -> None:
         """The other runs of its queue continue, and runs without a tenant are not limited."""
         limits = QueueLimits(tenant_concurrency=1)
@@ -312,8 +330,8 @@ class QueuedRuns(StoreSuite):
         """Runs of a dead process come first, unclaimed, whatever the limits; runs that it only queued are taken."""
         second = await self.open_second(store)
         await second.limit_queue("default", QueueLimits(concurrency=1))
-        await queue_run(second, "r0")
-        await queue_run(second, "r1")
+        await queue_run(second, "r0", tenant="acme")
+        await queue_run(second, "r1", tenant="acme")
         await second.take(pick(limit=1))
         await self.abandon_store(second)
         while not (taken := await store.take(pick())):  # noqa: ASYNC110 - the death is not announced here
@@ -322,6 +340,7 @@ class QueuedRuns(StoreSuite):
         assert (first.info.id, first.fence, first.info.held, first.info.driver) == ("r0", None, True, None)
         assert await ids(store, pick(aside=["r0"])) == [], "it keeps its place, also while it is being claimed"
         assert await ids(store, pick(graphs=["other"])) == []
+        assert await ids(store, pick(paused_tenants=["acme"])) == [], "a pause of its tenant holds it too"
         await store.limit_queue("default", QueueLimits(paused=True))
         assert await ids(store, pick()) == [], "a pause holds them too"
         await store.limit_queue("default", QueueLimits(concurrency=1))

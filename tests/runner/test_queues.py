@@ -267,3 +267,31 @@ async def test_a_run_and_its_branches_are_for_a_tenant(runner: Runner) -> None:
     assert [each.runs for each in (await runner.trends("tenant:acme")).trends] == [2]
     with pytest.raises(InputError, match="tenant is given twice: acme and globex"):
         await runner.runs("tenant:globex", tenant="acme")
+
+
+@pytest.mark.parametrize("paused", ["graph:counting", "tenant:acme"])
+async def test_a_paused_graph_or_tenant_waits(runner: Runner, paused: str) -> None:
+    """Its runs stay queued in every queue while others are driven, and are driven once the pause ends."""
+    for number, queue in enumerate(("mail", "reports")):
+        await runner.start(counting(), run_id=f"held{number}", queue=queue, tenant="acme").result()
+    await runner.start(asking(), run_id="free", queue="mail", tenant="zeta").result()
+    await runner.limit_queue(paused, QueueLimits(paused=True))
+    await work(runner, 1, counting(), asking())
+    statuses = {info.id: info.status for info in await runner.runs()}
+    assert statuses == {"held0": "queued", "held1": "queued", "free": "waiting"}
+    worker = Worker(runner, counting(), asking(), poll_seconds=0.01)
+    working = asyncio.create_task(worker.run())
+    await runner.limit_queue(paused, None)
+    async with asyncio.timeout(SOON):
+        for number in range(2):
+            assert (await runner.get(f"held{number}", counting()).result()).state.n == 1
+    worker.stop()
+    await working
+
+
+@pytest.mark.parametrize("name", ["graph:counting", "tenant:acme"])
+async def test_a_graph_and_a_tenant_have_no_other_limits(runner: Runner, name: str) -> None:
+    """The error says where limits are set."""
+    with pytest.raises(InputError, match=f"{name} can only be paused") as caught:
+        await runner.limit_queue(name, QueueLimits(concurrency=3))
+    assert caught.value.repair == "limit the queue of its runs"

@@ -54,6 +54,7 @@ class PendingWrite(Promise[T], kw_only=True, eq=False):
 
     write: Call[T] | Addition
     is_done: bool = False
+    leads: bool = False  # the next one is written in the same transaction
 
     def finish(self, answer: Sequence[Any]) -> None:
         """Keep the answer to a call."""
@@ -85,9 +86,15 @@ class GroupCommit:
         """
         return self._queued(write)
 
-    def add(self, addition: Addition) -> asyncio.Future[None]:
-        """Queue an append, like `submit`."""
-        return self._queued(addition)
+    def add(self, addition: Addition, post: Call[bool] | None = None) -> asyncio.Future[None]:
+        """Queue an append, like `submit`, and a message that is posted in the same transaction."""
+        if post is None:
+            return self._queued(addition)
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._queue.append(PendingWrite(future, write=addition, leads=True))
+        posted = self._queued(post)
+        posted.add_done_callback(lambda _: posted.cancelled() or posted.exception())  # that run may have been removed
+        return future
 
     def _queued(self, write: Call[T] | Addition) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
@@ -124,7 +131,8 @@ class GroupCommit:
 
     def _send_next(self) -> None:
         """Take the next writes; if they are one statement, the event loop sends it."""
-        self._sent, self._queue = self._queue[:_MOST], self._queue[_MOST:]
+        most = _MOST + (len(self._queue) > _MOST and self._queue[_MOST - 1].leads)
+        self._sent, self._queue = self._queue[:most], self._queue[most:]
         self._is_doubtful = False
         try:
             groups = list(grouped(self._sent))

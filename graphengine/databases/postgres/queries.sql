@@ -275,6 +275,7 @@ WHERE r.driver = ANY (%(dead)s::text[])
     AND (r.status = 'running' OR r.wanted_at IS NOT NULL OR r.due_at <= %(now)s::float8)
     AND (%(graphs)s::text[] IS NULL OR r.graph = ANY (%(graphs)s::text[]))
     AND (%(queues)s::text[] IS NULL OR r.queue = ANY (%(queues)s::text[])) AND r.id <> ALL (%(aside)s::text[])
+    AND r.queue_key <> ALL (%(paused)s::text[])
     AND NOT EXISTS (SELECT FROM queues AS q WHERE q.name = r.queue AND (q.limits::json ->> 'paused')::boolean)
 ORDER BY r.key LIMIT %(limit)s::integer;
 

@@ -78,6 +78,7 @@ def _taken(
         "aside": _names(pick.aside),
         "refused": _names(pick.refused),
         "dead": dead,
+        "paused": _names(pick.paused_tenants),
         "blocked": [],
         "by_tenant": False,
     }
@@ -88,17 +89,18 @@ def _taken(
     work = connection.execute(SQL["queues_with_work"], {"queues": named}).fetchall()
     limited = sorted(name for name, limits in work if limits is not None)
     load = _load(connection, limited, values) if limited else NO_LOAD
-    free = [name for name, _ in work if name not in load.limits]
+    free = [name for name, _ in work if name not in load.limits and not pick.paused_tenants]
     found = _candidates(connection, {**values, "names": free}) if free else []
-    for queue, limits in load.limits.items():
+    for queue in sorted({name for name, _ in work}.difference(free)):
         if load.is_full(queue):
             continue
-        full, each = load.full_tenants(queue), each_tenant(limits, values["limit"])
+        full = [*load.full_tenants(queue), *values["paused"]]
+        each = each_tenant(load.limits.get(queue), values["limit"]) or (values["limit"] if values["paused"] else None)
         asked = {
             **values,
             "names": [queue],
             "queue": queue,
-            "blocked": list(full),
+            "blocked": full,
             "by_tenant": each is not None,
         }
         found += _candidates(connection, asked)

@@ -210,7 +210,7 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
         texts.add(0, row)
     body = to_json(graph_spec).decode()
     summary = None if info.summary is None else summary_text(info.summary)
-    begun = folded([input_text(steps[0] if steps else None)])
+    begun = input_text(steps[0] if steps else None)
     words = folded([info.id, info.graph]), begun, _end_words(summary) or ""
     in_queue = info.queue, info.priority, info.tenant or "", summary, info.queued, channel
     values = (

@@ -164,6 +164,7 @@ def _orphans(
         and (pick.graphs is None or info.graph in pick.graphs)
         and (pick.queues is None or info.queue in pick.queues)
         and info.queue not in paused
+        and info.tenant not in pick.paused_tenants
     )
 
 
@@ -184,7 +185,7 @@ def _candidates(
     connection: sqlite3.Connection, pick: ClaimQuery, queue: str, load: Load, room: int
 ) -> Iterator[Candidate]:
     """Yield the first runs of a queue that no process drives, except runs whose tenants are at their limits."""
-    full = load.full_tenants(queue)
+    full = [*load.full_tenants(queue), *pick.paused_tenants]
 
     def fitting(rows: Iterable[Sequence[Any]], count: int) -> Iterator[Candidate]:
         fit = (
@@ -199,7 +200,7 @@ def _candidates(
 
     yield from fitting(connection.execute(SQL["wanted_of_queue"], (queue,)), room)
     yield from fitting(connection.execute(SQL["timed_of_queue"], (queue, pick.now)), room)
-    each = each_tenant(load.limits.get(queue), room)
+    each = each_tenant(load.limits.get(queue), room) or (room if pick.paused_tenants else None)
     if each is None:
         yield from fitting(connection.execute(SQL["queued_of_queue"], (queue,)), room)
         return

@@ -44,6 +44,7 @@ def begun(run: RunState, event: RunStarted) -> Decided:
         after=event.after,
         pause=event.pause,
         given=[name for name in event.given if name in plan.samples] or () if plan.samples else (),
+        starter=event.starter,
     )
     first_edge(run, facts, plan, frame, event.given)
     update = [("set", name, value) for name, value in event.values.items()]

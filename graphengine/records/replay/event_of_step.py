@@ -105,8 +105,10 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
     of = AttemptId(step.frame, step.node, step.visit, step.attempt)
     match facts:
         case Started():
-            values, typed = _first_state(plan.state, step)
-            return RunStarted(at, facts.run_id, values, typed, facts.limits, facts.given, facts.after, facts.pause)
+            begun, first = (at, facts.run_id), _first_state(plan.state, step)
+            return RunStarted(
+                *begun, *first, facts.limits, facts.given, facts.after, facts.pause, starter=facts.starter
+            )
         case AttemptEnded():
             return _ended(plan, snapshot, step, facts)
         case steps.Left():

@@ -1,0 +1,111 @@
+"""`graphengine bulk`: stop, resume, retry, tag or prune all runs that a search finds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from graphengine.cli import options
+from graphengine.cli.prune import is_person
+
+if TYPE_CHECKING:
+    from graphengine.cli.context import CommandContext
+    from graphengine.records.bulk import Action, Bulk
+
+_LISTED: Final = 20
+_SOME_REFUSED: Final = 1
+
+
+@options.command(
+    "bulk",
+    options.DATABASE,
+    examples="""
+        graphengine bulk stop graph:review since:1d --dry-run
+        graphengine bulk retry status:failed timeout --yes
+        graphengine bulk tag tag:nightly since:2h --tag incident-7 --yes
+        graphengine bulk prune graph:review before:2026-01-31 --yes
+    """,
+    exits={0: "all runs that were found are changed", 1: "some could not be changed; they are listed with the reason"},
+)
+@click.argument("action", type=options.Choice(("stop", "resume", "retry", "tag", "untag", "prune")))
+@click.argument("words", metavar="WORDS...", nargs=-1, required=True, shell_complete=options.complete_search)
+@click.option("--tag", metavar="NAME", help="The tag to add or remove.")
+@click.option("--why", default="asked", metavar="TEXT", help="With stop: the reason that is recorded.")
+@click.option(
+    "--graph",
+    "references",
+    metavar="FILE[:NAME]",
+    multiple=True,
+    shell_complete=options.complete_graphs,
+    help="With resume and retry: the graphs of the runs; may be repeated. Default: all graphs of the project.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be changed, and change nothing.")
+@click.option("--yes", is_flag=True, help="Skip the confirmation; required without a terminal.")
+def bulk(  # noqa: PLR0913 - options
+    context: CommandContext,
+    /,
+    *,
+    action: Action,
+    words: tuple[str, ...],
+    references: tuple[str, ...],
+    dry_run: bool,
+    yes: bool,
+    **given: Any,  # noqa: ANN401 - tag, why
+) -> int:
+    """Stop, resume, retry, tag or prune all runs that a search finds: WORDS are those of `graphengine runs`.
+
+    stop: runs that have not ended. resume: those that were stopped, with their graphs; that is recorded, and workers
+    drive them. retry: the same for those that failed. tag, untag: any. prune: those that have ended. It shows how many
+    they are and the first of them, then asks. Interrupted, it is called again, and does what is left.
+    """
+    from graphengine.api.runner import Runner
+    from graphengine.cli.project import graphs_to_drive
+
+    if not (dry_run or yes) and (context.json or not is_person()):
+        raise click.UsageError("cannot ask for confirmation here: check with --dry-run, then pass --yes")
+    graphs = graphs_to_drive(references)[0] if action in ("resume", "retry") else {}
+    context.use(writes=True)
+    context.place.check_exists()
+
+    async def done(*, dry_run: bool) -> Bulk:
+        found = [each.graph for each in graphs.values()]
+        return await Runner(context.store).bulk(action, " ".join(words), graphs=found, dry_run=dry_run, **given)
+
+    if dry_run or not yes:
+        found = context.run(done(dry_run=True))
+        asks = not dry_run and bool(found.runs)
+        if asks:
+            _show(context, found)
+        if not asks or not click.confirm(f"{action} {len(found.runs)} of these runs?", err=True):
+            return _shown(context, found) if not asks else 0
+    return _shown(context, context.run(done(dry_run=False)))
+
+
+def _shown(context: CommandContext, found: Bulk) -> int:
+    """Show what was done; return the exit code."""
+    if context.json:
+        from graphengine.cli import documents
+
+        refused = [documents.Kept(run_id=run_id, reason=reason) for run_id, reason in found.refused.items()]
+        context.document(
+            documents.BulkDone(action=found.action, dry_run=found.dry_run, runs=found.runs, refused=refused)
+        )
+    else:
+        _show(context, found)
+    return _SOME_REFUSED if found.refused and not found.dry_run else 0
+
+
+def _show(context: CommandContext, found: Bulk) -> None:
+    from graphengine.cli.steps import counted
+
+    for run_id in found.runs[:_LISTED]:
+        context.out.line(run_id)
+    if len(found.runs) > _LISTED:
+        context.out.line(f"and {len(found.runs) - _LISTED} more")
+    for run_id, reason in list(found.refused.items())[:_LISTED]:
+        context.err.line((run_id, "bold"), f": {reason}")
+    if len(found.refused) > _LISTED:
+        context.err.line(f"and {len(found.refused) - _LISTED} more that cannot be changed")
+    would = "to do for" if found.dry_run else "done for"
+    context.err.line(f"{found.action}: {would} {counted(len(found.runs), 'run')}")

@@ -1,0 +1,132 @@
+"""What is done to all runs that a search finds: stop, resume, retry, tag, untag, prune.
+
+Each run is changed on its own, and then no longer among those that the action is for. So a call that was interrupted is
+repeated, by this or another process, and does what is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
+
+from graphengine.errors import GraphEngineError, InputError, RunNotResumable
+from graphengine.records.retention import ENDED, remove
+from graphengine.records.search import wanted_of
+from graphengine.records.selection import Wanted, newest
+from graphengine.runner.arguments import by_name, checked_tags
+from graphengine.state.path import did_you_mean
+from graphengine.stores.base import status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from graphengine.graph.definition import GraphDefinition
+    from graphengine.records.records import Records
+    from graphengine.stores.base import RunInfo
+
+Action: TypeAlias = Literal["stop", "resume", "retry", "tag", "untag", "prune"]
+ACTIONS: Final[Sequence[Action]] = get_args(Action)
+
+_FOR: Final[Mapping[str, Sequence[str]]] = {
+    "stop": ("queued", "running", "interrupted", "waiting"),
+    "resume": ("stopped",),
+    "retry": ("failed",),
+    "prune": ENDED,
+}
+"""The statuses of the runs that an action is for; tags are for all."""
+_AT_ONCE: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """What an action did to the runs that a search found, or would do.
+
+    Attributes:
+        action: The action.
+        runs: The ids of the runs that it changed, or would change.
+        refused: Those that could not be changed, by id, each with the reason.
+        dry_run: Whether nothing was changed.
+    """
+
+    action: Action
+    runs: Sequence[str]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An action with what it needs; see `Runner.bulk`."""
+
+    action: Action
+    search: str
+    graphs: Sequence[GraphDefinition[Any]] = ()
+    tag: str | None = None
+    why: str = "asked"
+
+    def __post_init__(self) -> None:
+        if self.action not in ACTIONS:
+            repair = did_you_mean(self.action, ACTIONS)
+            raise InputError(f"there is no action {self.action!r}", where="bulk", repair=repair)
+        if not self.search.strip():
+            repair = 'say which: "graph:review since:1d", or "since:9999d" for all'
+            raise InputError("no words say which runs", where=f"bulk {self.action}", repair=repair)
+        if (self.tag is not None) != (self.action in ("tag", "untag")):
+            repair = "give a tag to tag and untag, and only to those"
+            raise InputError(f"tag={self.tag!r}", where=f"bulk {self.action}", repair=repair)
+        checked_tags([] if self.tag is None else [self.tag], "tag=")
+        by_name(self.graphs, "bulk(graphs=")
+
+
+async def bulk(runner: Records, order: Order, *, dry_run: bool) -> Bulk:
+    """Do what was ordered to every run that the search finds and that the action is for."""
+    statuses, tag = _FOR.get(order.action), order.tag
+    found = [
+        info
+        for info in await newest(runner.store, wanted_of(order.search, Wanted(sys.maxsize)))
+        if (statuses is None or status_of(info) in statuses)
+        and (tag is None or (tag in info.tags) is (order.action == "untag"))
+    ]
+    if order.action == "prune":
+        kept = {info.id: f"driven by {info.driver}" for info in found if info.driver is not None}
+        going = {info.id: info for info in found if info.driver is None}
+        pruned = await remove(runner.store, going, kept, dry_run=dry_run)
+        return Bulk(order.action, pruned.runs, pruned.kept, dry_run)
+    graphs = by_name(order.graphs, "bulk(graphs=")
+    refused: dict[str, str] = {}
+    if order.action in ("resume", "retry"):
+        refused = {i.id: f"its graph {i.graph} is not given" for i in found if i.graph not in graphs}
+    going = {info.id: info for info in found if info.id not in refused}
+    for at in range(0, 0 if dry_run else len(found), _AT_ONCE):
+        batch = [info for info in found[at : at + _AT_ONCE] if info.id in going]
+        done = await asyncio.gather(*(_act(runner, order, info, graphs) for info in batch), return_exceptions=True)
+        for info, error in zip(batch, done, strict=True):
+            if isinstance(error, GraphEngineError):
+                refused[info.id] = error.message
+            elif error is not None:
+                raise error
+    return Bulk(order.action, [run_id for run_id in going if run_id not in refused], refused, dry_run)
+
+
+async def _act(runner: Records, order: Order, info: RunInfo, graphs: Mapping[str, GraphDefinition[Any]]) -> None:
+    """Do what was ordered to one run."""
+    tags = [] if order.tag is None else [order.tag]
+    match order.action:
+        case "stop":
+            await runner.stop(info.id, order.why)
+        case "tag":
+            await runner.tag(info.id, add=tags)
+        case "untag":
+            await runner.tag(info.id, remove=tags)
+        case _:
+            now = status_of(await runner.store.info(info.id))
+            if now != status_of(info):  # another process was faster
+                raise RunNotResumable(f"it is {now} by now")
+            run = runner.resume(info.id, graphs[info.graph], retry_failed=order.action == "retry")
+            await runner.release(info.id)  # the resume is recorded, and no node begins here
+            await run.result()
+
+
+__all__ = ["ACTIONS", "Action", "Bulk", "Order", "bulk"]

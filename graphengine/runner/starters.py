@@ -1,0 +1,95 @@
+"""Runs that nodes start: how such a run tells its end to the run that started it, and is found by that run.
+
+`graphengine.worker.children` starts them, and waits for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.engine.steps import OVER, Recorded
+from graphengine.graph.options import LONGEST_TAG
+from graphengine.stores.base import Post, status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import RunStatus, Step
+    from graphengine.stores.base import RunInfo, RunStore
+
+STARTS: Final = "start"
+"""The name of the work of a node that started a run, whose record has its `run_id`."""
+_TOPIC: Final = "end of "
+_TAG: Final = "child-of:"
+
+
+def topic_of(run_id: str) -> str:
+    """Return the topic on which a run's end is told if no other is named."""
+    return f"{_TOPIC}{run_id}"
+
+
+def child_of(topic: str | None) -> str:
+    """Return the run whose end is told on a topic; "" if it is another topic."""
+    return topic.removeprefix(_TOPIC) if topic is not None and topic.startswith(_TOPIC) else ""
+
+
+def tag_of(run_id: str) -> str:
+    """Return the tag of the runs that nodes of a run started.
+
+    >>> tag_of("report-7")
+    'child-of:report-7'
+    """
+    tag = f"{_TAG}{run_id}"
+    return tag if len(tag) <= LONGEST_TAG else f"{_TAG}{hashlib.sha256(run_id.encode()).hexdigest()}"
+
+
+def starter_in(tags: Sequence[str]) -> str:
+    """Return the run that the tags of a run name as the one that started it; "" if none does."""
+    return next((tag.removeprefix(_TAG) for tag in tags if tag.startswith(_TAG)), "")
+
+
+def children_in(steps: Sequence[Step]) -> list[str]:
+    """Return the runs that nodes started in these steps."""
+    works = [step.data for step in steps if isinstance(step.data, Recorded) and step.data.name == STARTS]
+    return [str(work.value["run_id"]) for work in works if isinstance(work.value, dict)]
+
+
+def told_end(snapshot: Snapshot, status: RunStatus) -> Post | None:
+    """Return what a run tells the one that started it when it gets a status; None if it tells nothing."""
+    starter = snapshot.starter
+    if starter is None or status not in OVER:
+        return None
+    told: dict[str, Any] = {"run_id": snapshot.run_id, "graph": snapshot.graph, "status": status, "seq": snapshot.seq}
+    if starter.topic:
+        failure = snapshot.failure
+        told["error"] = None if failure is None else f"{failure.kind}: {failure.message}"
+        told["state"] = dict(snapshot.root.values) if status == "finished" else None
+    payload = {"topic": starter.topic or topic_of(snapshot.run_id), "payload": told}
+    return Post(starter.run_id, "message", payload, f"end {snapshot.run_id} {snapshot.seq}")
+
+
+def told_again(run_id: str, info: RunInfo) -> Post:
+    """Return a message that lets a run look after one that its node started and waits for."""
+    told: dict[str, Any] = {"run_id": info.id, "graph": info.graph, "status": status_of(info), "seq": info.seq}
+    return Post(run_id, "message", {"topic": topic_of(info.id), "payload": told}, f"look {secrets.token_hex(8)}")
+
+
+async def looks_after(store: RunStore, snapshot: Snapshot) -> bool:
+    """Let a waiting run look after those that it waits for and that no process drives, or that another run started.
+
+    The latter were started before it branched off. Return whether there are any.
+    """
+    children = [child_of(wait.topic) for frame in snapshot.frames.values() for wait in frame.waits.values()]
+    left = [
+        info
+        for info in await store.infos(list(filter(None, children)))
+        if status_of(info) == "interrupted"
+        or (info.status == "waiting" and info.due_at is not None)
+        or tag_of(snapshot.run_id) not in info.tags
+    ]
+    for info in left:
+        await store.post(*told_again(snapshot.run_id, info))
+    return bool(left)

@@ -1,0 +1,293 @@
+"""Child runs: the runs that nodes start with `ctx.start`, and how a node waits for them.
+
+1. The child's id is derived from the visit of the node and the child's input, and the child is created under it, with
+   the node as its starter. Only then the start is recorded. A process that dies in between starts it again: the id is
+   taken, by a run of the same starter, and that is the child.
+2. The step that ends the child posts a message to the run that started it, in one transaction (`told_end`). So the end
+   is told once, whichever process drives the child, and also if nobody drives the other run.
+3. `ChildRun.result` waits for that message as for any other. The message only says where to look: what the child ended
+   with is read then, and recorded as a piece of the node's work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from graphengine.engine.claim import Claim
+from graphengine.engine.snapshot import ROOT, Frame, Snapshot
+from graphengine.engine.steps import OVER, StarterRecord, WaitRecord
+from graphengine.errors import ChildFailed, DefinitionError, InputError, RunExists
+from graphengine.graph.effect import acting
+from graphengine.graph.question import Answers
+from graphengine.history.load import load_snapshot
+from graphengine.runner import opening
+from graphengine.runner.arguments import as_limits, checked_id, checked_tags, place_in, plan_of
+from graphengine.runner.call_records import digest_of_call
+from graphengine.runner.extensions import Extension
+from graphengine.runner.recorded_work import journal_of
+from graphengine.runner.result import result_of
+from graphengine.runner.runner import lives_of
+from graphengine.runner.scope import StepResult
+from graphengine.runner.starters import STARTS, tag_of, told_end, topic_of
+from graphengine.state.amounts import Number, Usage  # noqa: TC001 - msgspec reads them
+from graphengine.state.encoded import encode, opened
+from graphengine.state.ending import Ending  # noqa: TC001 - the same
+from graphengine.state.json_values import JsonValue  # noqa: TC001 - the same
+from graphengine.stores.base import status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.graph.definition import GraphDefinition
+    from graphengine.runner.life import Lives
+    from graphengine.runner.result import Result
+    from graphengine.runner.runner import Runner
+    from graphengine.runner.scope import AttemptFacts
+    from graphengine.state.schema import Initial
+
+S = TypeVar("S")
+
+_TOLD: Final = Answers(Any)
+_WHERE: Final = "ctx.start"
+
+
+class _Made(Struct, omit_defaults=True, kw_only=True):
+    """A start as it is recorded: the child, the run that started it, and the state of what stood in for the child."""
+
+    run_id: str
+    by: str
+    state: dict[str, JsonValue] | None = None
+
+
+class _End(Struct, omit_defaults=True, kw_only=True):
+    """How a child ended, as it is recorded with the node; `attempt` is the attempt of the node that was told."""
+
+    status: Literal["running", "waiting", "finished", "stopped", "failed"] = "finished"
+    attempt: int = 0
+    seq: int = 0
+    values: dict[str, JsonValue] = {}
+    why: str = ""
+    ending: Ending | None = None
+    usage: Usage = {}
+    losses: dict[str, int] = {}
+    visits: int = 0
+    seconds: Number = 0.0
+
+
+class ChildRuns(Extension):
+    """Starts child runs with the Runner that drives the node.
+
+    Args:
+        runner: That Runner; None where a node runs alone, so that something must stand in for every child.
+    """
+
+    def __init__(self, runner: Runner | None = None) -> None:
+        self._runner = runner
+
+    @property
+    def children(self) -> ChildRuns:
+        """Itself."""
+        return self
+
+    async def start(
+        self, attempt: AttemptFacts, graph: GraphDefinition[S], state: object, options: Mapping[str, Any]
+    ) -> StartedRun[S]:
+        """Start a run once, and return a handle on it; see `Context.start`."""
+        plan, journal = plan_of(graph), journal_of(attempt)
+        journal.check_not_over(_WHERE)
+        given: Any = {} if state is None else state
+        initial = plan.state.initial(given, f"{_WHERE}({graph.name})")
+        shown = {name: opened(initial.values[name]) for name in initial.given if name not in plan.state.secrets}
+        what = digest_of_call(_WHERE, (graph.name, options["run_id"], shown), {})
+        start = _Start(self._runner, attempt, graph, given, initial, options)
+        # Past those that were recorded before this run branched off, unless their results were too: they tell the other
+        # run their end.
+        while True:
+            made = msgspec.convert(await journal.step_result(STARTS, what, start.make, _WHERE), _Made)
+            if made.by == attempt.services.run_id or _has_result(attempt, made.run_id):
+                return StartedRun(start, made)
+
+
+class _Start(Generic[S]):
+    """One call of `Context.start`."""
+
+    def __init__(  # noqa: PLR0913 - a call and where it is made
+        self,
+        runner: Runner | None,
+        attempt: AttemptFacts,
+        graph: GraphDefinition[S],
+        given: object,
+        initial: Initial,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.attempt, self.graph, self.plan = attempt, graph, plan_of(graph)
+        self.topic: str = options["topic"]
+        self._runner, self._given, self._initial, self._options = runner, given, initial, options
+        here = attempt.services.run_id
+        self._starter = StarterRecord(
+            run_id=here, node=attempt.path, visit=attempt.task.visit, topic=self.topic, stays=options["stays"]
+        )
+
+    @property
+    def lives(self) -> Lives:
+        """The runs that live here."""
+        assert self._runner is not None  # noqa: S101 - else something stood in for it
+        return lives_of(self._runner)
+
+    async def make(self) -> StepResult:
+        """Create the child, or find it, and return what is recorded of its start."""
+        services, name = self.attempt.services, self.graph.name
+        effects, made = services.effects, _Made(run_id=name, by=services.run_id)
+        if effects != "act" and (self._runner is None or name in effects):
+            stand_in = acting("idempotent", name, effects, self.attempt.where)
+            final: Any = self._given if stand_in is None else stand_in(self._given)
+            final = await final if inspect.isawaitable(final) else final
+            made.state = _opened(self.plan.state.initial(final, f"what stands in for {name}").values)
+        else:
+            key = journal_of(self.attempt).idempotency_key(journal_of(self.attempt).below)
+            derived = f"{name[:100]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+            made.run_id = checked_id(self._options["run_id"] or derived)
+            if services.is_shared:
+                await services.host.check_owned()
+            await self._create(made.run_id)
+        record = msgspec.to_builtins(made)
+        return StepResult(record, len(encode(record)))
+
+    async def _create(self, run_id: str) -> None:
+        """Record the child with its starter.
+
+        Raises:
+            InputError: There is a run with this id that this call did not start, or its place in a queue is invalid.
+        """
+        lives, options, here = self.lives, self._options, self.attempt.services.run_id
+        # Where effects are refused, no worker may let them happen.
+        acts = self.attempt.services.effects == "act"
+        queue, priority = (options["queue"], options["priority"]) if acts else (None, 0)
+        tenant = (await lives.shared.store.info(here)).tenant
+        begin = partial(
+            opening.begin,
+            initial=self._initial,
+            given=self._given,
+            limits=as_limits(options["limits"] or self.graph.limits),
+            after=None,
+            pause=(),
+            tags=checked_tags([*checked_tags(options["tags"], "tags="), tag_of(here)], "tags="),
+            place=place_in(queue, priority, tenant),
+            starter=self._starter,
+        )
+        life = lives.begin(lives.checked(self.plan, is_queued=queue is not None), run_id, begin)
+        life.note_starter(self._starter)
+        life.is_retrieved = True  # this call raises it
+        await life.until("begun")
+        if life.seq:
+            life.is_retrieved = False
+            return
+        try:
+            life.ended_with()
+        except RunExists as error:
+            snapshot = await load_snapshot(lives.shared.store, run_id, None)
+            if snapshot.starter != self._starter:
+                text = f"there is a run {run_id} that this call did not start"
+                raise InputError(text, where=_WHERE, repair="give another run_id, or none") from error
+            post = told_end(snapshot, snapshot.status)
+            if post is not None:  # nothing may have been told if its first step was its last
+                await lives.shared.store.post(*post)
+            else:
+                await self.continued(run_id, 0)
+
+    async def continued(self, run_id: str, seq: int) -> None:
+        """Let a child go on here that no process drives, unless it waits for somebody, or has ended after that step."""
+        alive = self.lives.of(run_id)
+        if alive is not None and alive.claim.state != "parked":
+            return
+        info = await self.lives.shared.store.info(run_id)
+        ended = info.status == "finished" or (info.status in OVER and info.seq != seq)
+        if ended or status_of(info) in ("queued", "running") or (info.status == "waiting" and info.due_at is None):
+            return
+        life = self.lives.begin(self.lives.checked(self.plan), run_id, opening.resume, Claim(follows=True))
+        life.note_starter(self._starter)
+
+
+class StartedRun(Generic[S]):
+    """A run that a node started: see `graphengine.runner.ChildRun`."""
+
+    def __init__(self, start: _Start[S], made: _Made) -> None:
+        self.id = made.run_id
+        self._start, self._made = start, made
+
+    def __repr__(self) -> str:
+        return f"ChildRun({self.id!r})"
+
+    async def result(self) -> Result[S]:
+        """Wait until it has ended, and return its result; see `ChildRun.result`."""
+        start, attempt = self._start, self._start.attempt
+        journal, where = journal_of(attempt), "child.result"
+        journal.check_not_over(where)
+        if self._made.state is not None:
+            return self._as_result(_End(values=self._made.state))
+        if start.topic:
+            text = f"the end of run {self.id} is told on {start.topic!r}"
+            raise DefinitionError(text, where=attempt.where, repair="receive it, or start the run without topic=")
+        topic, seq = topic_of(self.id), 0
+        while True:
+            known = journal.known("receive", digest_of_call("receive", (topic,), {}))
+            if known is None:
+                journal.in_flight.began(topic, where)  # else a wait beside it could end the attempt in between
+                try:
+                    await start.continued(self.id, seq)
+                finally:
+                    journal.in_flight.ended(topic)
+            wait = WaitRecord(kind="receive", topic=topic, question=f"the end of run {self.id}")
+            told = await journal.wait(wait, topic, _TOLD)
+            look = partial(self._look, told["seq"])
+            record = await journal.step_result("end", f"{self.id} {told['seq']}", look, where)
+            end = msgspec.convert(record, _End)
+            if end.status == "finished":
+                return self._as_result(end)
+            goes_on = end.attempt < attempt.task.attempt or (known is not None and known.at < attempt.frame.arrived)
+            goes_on = goes_on or end.why == f"{opening.STOPPED_WITH}{attempt.services.run_id}"
+            if end.status in OVER and not goes_on:
+                raise ChildFailed(self.id, end.status, end.why, attempt.where)
+            seq = end.seq
+
+    async def _look(self, seq: int) -> StepResult:
+        """Return how it ended with a step, as it is recorded."""
+        there = await load_snapshot(self._start.lives.shared.store, self.id, seq)
+        end = _End(status=there.status, attempt=self._start.attempt.task.attempt, seq=seq, ending=there.ending)
+        if there.status == "finished":
+            end.values, end.usage, end.losses = _opened(there.root.values), there.usage, there.losses
+            end.visits, end.seconds = there.steps, there.elapsed_seconds
+        elif there.failure is not None:
+            end.why = f"{there.failure.kind}: {there.failure.message}"
+        elif there.ending is not None:
+            end.why = there.ending.why
+        record = msgspec.to_builtins(end)
+        return StepResult(record, len(encode(record)))
+
+    def _as_result(self, end: _End) -> Result[S]:
+        """Return the result of a finished child."""
+        snapshot = Snapshot(run_id=self.id, graph=self._start.graph.name, seq=end.seq, status="finished")
+        snapshot.usage, snapshot.losses, snapshot.ending = end.usage, end.losses, end.ending
+        snapshot.steps, snapshot.elapsed_seconds = end.visits, end.seconds
+        snapshot.frames = {ROOT: Frame(values=dict(end.values))}
+        return result_of(self._start.plan, snapshot)
+
+
+def _has_result(attempt: AttemptFacts, run_id: str) -> bool:
+    """Return whether the result of a child is recorded with the node."""
+    found = attempt.frame.recorded_results.items()
+    ends = [memo.value for key, memo in found if f"end|{run_id} " in key]
+    return any(msgspec.convert(end, _End).status == "finished" for end in ends)
+
+
+def _opened(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: opened(value) for name, value in values.items()}
+
+
+__all__ = ["ChildRuns", "StartedRun"]

@@ -1,0 +1,118 @@
+"""A program that kills itself while it retries failed runs: `bulk_victim.py DATABASE`.
+
+Each time a child process retries all and is killed with SIGKILL at one of its points: before and after each write to
+the store, of which each run has three. Another one then continues until nothing is left. Every run must be resumed by
+then, none twice unless a kill came between its resume and its release, and workers must find them all. Prints how many
+kills there were.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import Any
+
+from pydantic import BaseModel
+
+from graphengine import Graph, RunFailed, Runner
+from graphengine.databases.sql import SQLStore
+from tests.kit.runs import alone
+
+RUNS = 3
+
+
+class State(BaseModel):
+    n: int = 0
+
+
+def work(n: int) -> int:
+    """Fail."""
+    raise ValueError(n)
+
+
+def broken() -> Graph[State]:
+    """Return a graph that fails."""
+    return alone(State, work, "n", name="broken")
+
+
+async def fail(database: str, round_number: int) -> None:
+    """Record failed runs."""
+    async with Runner(database) as runner:
+        for number in range(RUNS):
+            with suppress(RunFailed):
+                await runner.start(broken(), run_id=f"r{round_number}-{number}").result()
+
+
+async def retry(database: str) -> None:
+    """Retry all of them."""
+    async with Runner(database) as runner:
+        await runner.bulk("retry", "graph:broken status:failed", graphs=[broken()])
+
+
+async def check(database: str, round_number: int) -> None:
+    """Check that each run is resumed, and due."""
+    async with Runner(database) as runner:
+        due = {info.id for info in await runner.store.due(1e12)}
+        for number in range(RUNS):
+            run_id = f"r{round_number}-{number}"
+            kinds = [step.kind for step in await runner.history(run_id)]
+            assert (run_id in due, kinds.count("resumed")) == (True, 1), (round_number, kinds)
+
+
+def die(database: str, kill_at: int) -> bool:
+    """Retry in a process that dies at this point. Return whether it died."""
+    child = os.fork()
+    if child == 0:
+        count = 0
+
+        def point() -> None:
+            nonlocal count
+            count += 1
+            if count == kill_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        for name in ("claim", "append", "release"):
+            setattr(SQLStore, name, deadly(getattr(SQLStore, name), point))
+        asyncio.run(retry(database))
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+
+def deadly(function: Any, point: Any) -> Any:
+    """Return the method with a death before and after it when its turn has come."""
+
+    def call(*given: Any, **named: Any) -> Any:
+        point()
+        result = function(*given, **named)
+        if result is None:
+            point()
+            return None
+
+        async def awaited() -> Any:
+            found = await result
+            point()
+            return found
+
+        return awaited()
+
+    return call
+
+
+def main(database: str) -> None:
+    """Kill at each point until all is done without a death."""
+    kill_at = 1
+    while True:
+        asyncio.run(fail(database, kill_at))
+        died = die(database, kill_at)
+        asyncio.run(retry(database))
+        asyncio.run(check(database, kill_at))
+        if not died:
+            break
+        kill_at += 1
+    sys.stdout.write(f"{kill_at - 1} kills\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
