@@ -13,13 +13,13 @@ from typing import Final
 
 from benchmarks.measure import Settings
 from benchmarks.programs import PROGRAMS
-from benchmarks.report import page, report
+from benchmarks.report import ON_PAGE, page, report
 
 PEERS: Final = ("langgraph", "langchain_anthropic", "pydantic_ai", "pydantic_graph", "burr", "dbos")
 
 
 def main() -> None:
-    """Run the named programs, or all of them."""
+    """Run the named programs; without names all, or all of the page that is to be written."""
     arguments = _arguments()
     missing = [name for name in PEERS if find_spec(name) is None]
     if missing:
@@ -29,20 +29,27 @@ def main() -> None:
         )
     settings = Settings(quick=arguments.quick)
     outcomes = {}
-    for name in arguments.names or PROGRAMS:
+    written: Path | None = arguments.write
+    for name in arguments.names or (PROGRAMS if written is None else ON_PAGE):
         began = time.monotonic()
         outcomes[name] = asyncio.run(PROGRAMS[name](settings))
         print(f"{name}: {time.monotonic() - began:.1f} s", file=sys.stderr)
     print(report(outcomes))
-    if arguments.write is not None:
-        arguments.write.write_text(page(outcomes), encoding="utf-8")
+    if written is not None:
+        before = written.read_text(encoding="utf-8") if arguments.names and written.exists() else ""
+        written.write_text(page(outcomes, before), encoding="utf-8")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=inspect.cleandoc(main.__doc__ or ""))
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(PROGRAMS)}")
     parser.add_argument("--quick", action="store_true", help="only a few steps, to check that everything works")
-    parser.add_argument("--write", type=Path, metavar="PATH", help="write the page of results to this file")
+    parser.add_argument(
+        "--write",
+        type=Path,
+        metavar="PATH",
+        help="write the page of results to this file; with names, only their parts of it",
+    )
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in PROGRAMS]
     if unknown:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import inspect
 import os
 import platform
+import re
 import sqlite3
 import sysconfig
 from importlib.metadata import PackageNotFoundError, version
@@ -39,22 +41,48 @@ and the largest are in brackets. Above 1, the other library takes longer.
 
 - `make bench` measures everything; `make bench ARGS="step short"` runs some programs, by the names below. It prints
   what each does, and all figures with their range. The programs are in `benchmarks/`.
-- `make bench ARGS="--write docs/explain/benchmarks.md"` writes this page.
+- `make bench ARGS="--write docs/explain/benchmarks.md"` writes this page, and with names of programs only their parts.
 """
-_SHOWN: Final = ("full", "normal", "size", "resume", "many", "sleepers", "wings")
-"""The programs whose figures are on the page as they are."""
+ON_PAGE: Final = (
+    "peers",
+    "durable_peers",
+    "shapes",
+    "passed",
+    "bare",
+    "full",
+    "normal",
+    "size",
+    "resume",
+    "many",
+    "fresh",
+    "chats",
+    "sleepers",
+    "wings",
+)
+"""The programs that the page has, in its order."""
+_PART: Final = re.compile(r"^## [^`\n]*\n\n`\w+`\. ", re.MULTILINE)
 
 
-def page(outcomes: Mapping[str, Outcome]) -> str:
-    """Return the results in Markdown: ratios to other libraries, and the figures that say most."""
-    parts = [_HEAD, machine()]
-    for name, outcome in outcomes.items():
-        if outcome.compared:
-            parts += [f"\n## {outcome.title}\n", f"`{name}`. {method(name)}\n", ratios(outcome)]
-    for name in (name for name in _SHOWN if name in outcomes):
-        first, *_ = method(name).split("\n\n")
-        parts += [f"\n## {outcomes[name].title}\n", f"`{name}`. {first}\n", figures(outcomes[name])]
-    return "\n".join(parts) + "\n"
+def page(outcomes: Mapping[str, Outcome], before: str = "") -> str:
+    """Return the results in Markdown: ratios to other libraries, and the figures that say most.
+
+    Args:
+        outcomes: What was measured.
+        before: A page whose other parts stay.
+    """
+    places = [each.start() for each in _PART.finditer(before)]
+    kept = [before[at:end].strip() for at, end in zip(places, [*places[1:], len(before)], strict=False)]
+    parts = {part.split("`")[1]: part for part in kept}
+    parts |= {name: _part(name, outcome) for name, outcome in outcomes.items()}
+    return "\n\n".join([_HEAD + "\n" + machine(), *(parts[name] for name in ON_PAGE if name in parts)]) + "\n"
+
+
+def _part(name: str, outcome: Outcome) -> str:
+    """Return a program's part of the page: ratios, if it compares with other libraries, else its figures."""
+    said, table = method(name), ratios(outcome) if outcome.compared else figures(outcome)
+    if not outcome.compared:
+        said, *_ = said.split("\n\n")
+    return f"## {outcome.title}\n\n`{name}`. {said}\n\n{table}"
 
 
 def report(outcomes: Mapping[str, Outcome]) -> str:
@@ -77,6 +105,7 @@ def machine() -> str:
         "Python": f"{platform.python_implementation()} {platform.python_version()}, {_build()}",
         "SQLite": sqlite3.sqlite_version,
         "libraries": libraries,
+        "on": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, beside a load of {_load()}",
     }
     return _table(("measured on", ""), list(rows.items()))
 
@@ -148,6 +177,11 @@ def _processor() -> str:
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or "unknown processor"
+
+
+def _load() -> str:
+    """Return how many programs wanted the processor at once in the last 15 minutes, the benchmarks among them."""
+    return f"{os.getloadavg()[2]:.1f}" if hasattr(os, "getloadavg") else "unknown size"
 
 
 def _build() -> str:

@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks import big, inspecting
 from benchmarks.__main__ import main
-from benchmarks.measure import Figure, Settings, Target, alternate
+from benchmarks.measure import Figure, Outcome, Settings, Target, alternate
 from benchmarks.programs import PROGRAMS
-from benchmarks.report import report
+from benchmarks.report import page, report
 from tests.kit import forks
 
 QUICK = Settings(quick=True, peers=False)
@@ -78,9 +78,23 @@ async def test_every_program_gives_figures(name: str) -> None:
 
     assert outcome.figures
     assert all(figure.rounds and min(figure.rounds) > 0 for figure in outcome.figures.values())
-    page = report({name: outcome})
-    assert all(f"`{name}`: {target.claim}" in page for target in outcome.targets)
-    assert all(f"| {figure.side} |" in page for figure in outcome.figures.values())
+    text = report({name: outcome})
+    assert all(f"`{name}`: {target.claim}" in text for target in outcome.targets)
+    assert all(f"| {figure.side} |" in text for figure in outcome.figures.values())
+
+
+def test_a_page_keeps_the_parts_that_were_not_measured() -> None:
+    """What was measured again replaces its part; the others stay as they are, in the order of the page."""
+
+    def outcome(title: str, figure: float) -> Outcome:
+        return Outcome(title, {"graphengine": Figure("graphengine", "ms", (figure,))})
+
+    both = page({"wings": outcome("Imports", 2.0), "full": outcome("At FULL", 1.0)})
+    again = page({"full": outcome("At FULL", 3.0)}, both)
+    (before, imports), (after, imports_again) = both.split("## Imports"), again.split("## Imports")
+    assert imports == imports_again
+    assert ("| 1 ms |" in before, "| 1 ms |" in after, "| 3 ms |" in after) == (True, False, True)
+    assert page({}, again) == again
 
 
 def test_help_lists_every_program(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

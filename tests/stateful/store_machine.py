@@ -289,8 +289,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(place=places, other=places, run_id=ids, wish=wishes)
     def suspend(self, place: int, other: int, run_id: str, wish: Wish) -> None:
-        """Suspend a driver, and wake it after another one claimed its run: it writes nothing more."""
+        """Suspend a driver, and wake it after another one claimed its run: it writes nothing more.
+
+        Its steps follow the log as it knows it: a store may refuse others before it looks whose the run is.
+        """
         run_id = self.known(run_id)
+        wish = replace(wish, gap=0)
         self.claim(place, run_id)
         fence = self.fence(run_id, 0)
         self.at(other)
