@@ -216,8 +216,11 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         rows: Returns the rows of a statement, by its name.
 
     Attributes:
+        shared: Whether other processes can use the same runs: any can open the database.
         lease: This owner's lease, while the store is open and not read-only.
     """
+
+    shared: bool = True
 
     def __init__(self, where: str, rows: Callable[[ConnectionT, str], Sequence[Sequence[Any]]]) -> None:
         self._where = where
@@ -228,8 +231,6 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         self._sweeping: asyncio.Task[None] | None = None
         self._driven: dict[str, Claimed] = {}
         self.lease: LeaseT | None = None
-
-    shared: bool = True  # any process can open the same database
 
     @abstractmethod
     async def _connect(self) -> bool:
