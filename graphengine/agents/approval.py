@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,8 +178,7 @@ class Asking:
         await repair_first(self.call.arguments, runtime.blocking)
         if self.tool.mismatch(self.call.arguments, self.given) is not None:
             return self.call  # arguments that do not fit go back to the model
-        identity = f"May {self.agent} call {self.call.name}({self.call.arguments})?"
-        answer = await runtime.approved(identity, record, functools.partial(self._question, runtime))
+        answer = await self._answer(runtime, record)
         if answer is None or answer is True:
             return self.call
         if isinstance(answer, Edit):
@@ -186,6 +186,30 @@ class Asking:
         if isinstance(answer, Refuse) and answer.refuse.strip():
             return utf8_text(f"{_REFUSED} The reason: {answer.refuse}")
         return _REFUSED
+
+    async def _answer(self, runtime: AgentRuntime, record: tuple[str, str]) -> bool | Refuse | Edit | None:
+        """Return the answer; None if no person need be asked.
+
+        Whoever approved may have no right to do so by the time the call begins: then it is asked again, as another
+        question, and the answer to the last question counts.
+
+        1. Ada approves a call, and her right goes before a worker takes the run. It is asked again.
+        2. Bob refuses. Meanwhile Ada has her right back: the call is refused all the same.
+        """
+        first = identity = f"May {self.agent} call {self.call.name}({self.call.arguments})?"
+        why = ""
+        for again in itertools.count(1):
+            given = runtime.answered_to(identity)
+            question = functools.partial(self._question, runtime, why)
+            answer: bool | Refuse | Edit | None = await runtime.approved(identity, record, question)
+            identity = f"{first} asked again: {again}"
+            is_approved = answer is True or isinstance(answer, Edit)
+            if runtime.answered_to(identity) is None:
+                has_no_effect = given is None or not is_approved or runtime.has_begun(record)
+                why = "" if has_no_effect or given is None else await runtime.objection(given)
+                if not why:
+                    return answer
+        raise AssertionError  # unreachable
 
     def _edited(self, edit: Edit) -> str:
         return json.dumps({**self._written, **edit.arguments}, ensure_ascii=False)
@@ -195,19 +219,30 @@ class Asking:
         """The arguments as the model wrote them, repaired if they were not quite JSON."""
         return self.tool.written(self.call.arguments)
 
-    async def _question(self, runtime: AgentRuntime, *, was_asked: bool) -> Question | None:
-        """Return the question; None if a person need not be asked. The rule does not decide again after it was."""
+    async def _question(self, runtime: AgentRuntime, why: str, *, was_asked: bool) -> Question | None:
+        """Return the question; None if a person need not be asked. The rule does not decide again after it was.
+
+        Args:
+            runtime: The run.
+            why: Why it is asked again; "" for the first time.
+            was_asked: Whether it was asked before.
+        """
         approval = self.tool.approval
         if approval is None:
             return None
         values = {**self.given, **self.tool.values(self.call.arguments, self.given.keys())}
-        if approval.when is not None and not was_asked and not await self._called(runtime, approval.when, values):
+        if (
+            approval.when is not None
+            and not (was_asked or why)
+            and not await self._called(runtime, approval.when, values)
+        ):
             return None
         shown = None if approval.show is None else as_text(await self._called(runtime, approval.show, values))
         default: JsonValue = True
         if not approval.default:
             default = {"refuse": f"no person answered within {_in_words(approval.timeout_seconds or 0)}"}
-        return Question(self._text(shown), self._schema(), self._read, approval.timeout_seconds, default)
+        text = f"Asked again: {why}.\n\n{self._text(shown)}" if why else self._text(shown)
+        return Question(text, self._schema(), self._read, approval.timeout_seconds, default)
 
     async def _called(
         self, runtime: AgentRuntime, function: Callable[..., object], values: Mapping[str, object]

@@ -30,7 +30,9 @@ from graphengine.models.limiter import MACHINE_CLOCK, PLAIN_WAITS
 from graphengine.models.names import model_of, no_model
 from graphengine.models.settings import ChecksSettings, refuse_lacking
 from graphengine.runner.attempt import Attempt
+from graphengine.runner.call_records import digest_of_call
 from graphengine.runner.context import NodeScope
+from graphengine.runner.followers import Follower
 from graphengine.runner.scope import CURRENT, AttemptFacts, StepResult
 from graphengine.runner.threads import FROM_THREAD, as_outcome, queued
 
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from graphengine.agents.budget import Opens, Settle
+    from graphengine.engine.phases import RecordedResult
     from graphengine.graph.effect import Effects
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.batches import BatchCollector
@@ -58,6 +61,14 @@ STEER: Final = "steer"
 _STEERED: Final = f"a message on {STEER!r}"
 _MODELS: Final[dict[str, Model]] = {}
 _ANYTHING: Final = Answers(object)
+
+
+class ChecksAnswers(Follower):
+    """Checks, before an approved call begins, that the answer still holds: see `graphengine.serve.approvers`."""
+
+    async def objection(self, frame: str, answer: RecordedResult) -> str:
+        """Return why the answer to a question in a frame does not hold any more; "" if it does."""
+        raise NotImplementedError
 
 
 def runtime_here() -> RunRuntime | None:
@@ -156,6 +167,22 @@ class RunRuntime(NodeScope):
 
     def _has_message(self) -> bool:
         return self.work.is_over("receive", _STEERED) or self.around.host.has_message(STEER)
+
+    def answered_to(self, identity: str) -> RecordedResult | None:
+        """Return the recorded answer to the next question of `approved` with this identity."""
+        return self.work.known("ask", digest_of_call("ask", ([identity, None],), {}))
+
+    def has_begun(self, record: tuple[str, str]) -> bool:
+        """Return whether a call is recorded, or has begun."""
+        return self.work.has_begun(*record)
+
+    async def objection(self, answer: RecordedResult) -> str:
+        """Return why an answer does not hold any more, "" if it does: extensions know who may answer."""
+        if answer.by == "answer":
+            for each in self.around.following.all:
+                if isinstance(each, ChecksAnswers) and (why := await each.objection(self.frame.id, answer)):
+                    return why
+        return ""
 
     def live(self, agent: str) -> Live | None:
         """Return what shows the live events of a call of an agent."""
@@ -359,6 +386,17 @@ class StandaloneRuntime:
                 where="an agent that runs alone",
                 repair="run the agent in a graph, whose run can wait for the answer; in a test, omit approve=",
             )
+
+    def answered_to(self, identity: str) -> None:
+        """Return None: nobody was asked."""
+
+    def has_begun(self, record: tuple[str, str]) -> bool:  # noqa: ARG002
+        """Return False, as nothing is recorded."""
+        return False
+
+    async def objection(self, answer: RecordedResult) -> str:  # noqa: ARG002
+        """Return "", as nobody answers."""
+        return ""
 
     async def steered(self, turn: str) -> Sequence[JsonValue]:  # noqa: ARG002
         """Return nothing, as nobody can send a message."""

@@ -691,6 +691,34 @@ class Script(Document):
     script: str
 
 
+class KnownUser(Part):
+    """A user.
+
+    Attributes:
+        name: The name.
+        tenant: The tenant whose runs they see and start; null if those of all.
+        rights: What they may do.
+    """
+
+    name: str
+    tenant: str | None
+    rights: Sequence[str]
+
+
+class UserList(Document):
+    """Users of a file.
+
+    Attributes:
+        users: The users.
+        provider: The issuer whose tokens are taken as well; null if there is none.
+        token: The token of the user who was added; null otherwise.
+    """
+
+    users: Sequence[KnownUser]
+    provider: str | None
+    token: str | None
+
+
 class Serving(Document):
     """A service that answers requests until it is stopped.
 

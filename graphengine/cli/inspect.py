@@ -12,6 +12,8 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.project import Found
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
         graphengine inspect --store checkpoints/runs.db --port 8765 --no-open
         graphengine inspect --read-only
         graphengine inspect --drive           # start, resume and branch in the page
+        graphengine inspect --shared --users users.json --port 8765
     """,
     exits={0: "it was ended with Ctrl-C", 2: "the port is taken, or the extra `inspect` is not installed"},
 )
@@ -54,6 +57,13 @@ if TYPE_CHECKING:
     shell_complete=options.complete_graphs,
     help="With --drive: drive only runs of these graphs; may be repeated. Default: all graphs of the project.",
 )
+@click.option(
+    "--shared",
+    is_flag=True,
+    help="Serve users on other machines, behind a proxy that adds TLS: each opens it with their token of --users.",
+)
+@click.option("--host", metavar="ADDRESS", help="With --shared: the address to listen on.  [default: 127.0.0.1]")
+@options.users
 def inspect(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     port: int,
@@ -61,6 +71,9 @@ def inspect(  # noqa: PLR0913 - one for each option
     read_only: bool,  # noqa: FBT001
     drive: bool,  # noqa: FBT001
     references: tuple[str, ...],
+    shared: bool,  # noqa: FBT001
+    host: str | None,
+    users_file: Path | None,
 ) -> int:
     """Show the runs of a database live in a browser, until Ctrl-C.
 
@@ -70,6 +83,9 @@ def inspect(  # noqa: PLR0913 - one for each option
 
     Without --drive it runs no graph's code. With --drive, the page also starts, resumes and branches runs of the
     project's graphs; Ctrl-C releases those that are driven, so that `resume` or a worker can continue them.
+
+    With --shared, the users of a file open it on other machines too, each with their own token, and see and do what
+    their tenant and their rights allow.
 
     Under --json the URL is a document of one line.
     """
@@ -81,11 +97,16 @@ def inspect(  # noqa: PLR0913 - one for each option
     from graphengine.errors import InputError, install_command
 
     try:
-        from graphengine.serve.inspector.server import Settings, serve
+        from graphengine.serve.approvers import Approvers
+        from graphengine.serve.inspector.server import HOST, Settings, serve
+        from graphengine.serve.users import Users
     except ImportError as error:
         text = f"the inspector needs {error.name}, which is not installed"
         raise InputError(text, where="graphengine inspect", repair=install_command("inspect")) from error
     _check_options(context, references, is_driving=drive, is_read_only=read_only)
+    if shared != (users_file is not None) or (host is not None and not shared):
+        raise click.UsageError("--shared needs --users FILE, and --users and --host need --shared")
+    users = None if users_file is None else Users(users_file)
     drives = _drives(context, references) if drive else None
     place = context.place
 
@@ -99,16 +120,18 @@ def inspect(  # noqa: PLR0913 - one for each option
             if drives is not None:
                 context.err.prose(f"the page can drive runs of {', '.join(sorted(drives.graphs))}")
             context.out.line(url)
-        if not no_open:
+        if not no_open and users is None:
             click.launch(url)
 
-    paste = partial(_paste, place)
+    paste = partial(_paste, place if users is None else None)
     with suppress(KeyboardInterrupt), observed(context) as telemetry:
-        drives = replace(drives, telemetry=telemetry) if drives is not None else None
+        if drives is not None:
+            more = [*drives.extensions, *([Approvers(users)] if users is not None else ())]
+            drives = replace(drives, telemetry=telemetry, extensions=more)
         place.check_exists()
         reader = store_at(place.database, read_only=True, **lock_options())
-        settings = Settings(place.database, reader, paste, __version__, port, read_only, drives, **lock_options())
-        for info in serve(settings, opened):
+        what = Settings(place.database, reader, paste, __version__, port, host or HOST, users, **lock_options())
+        for info in serve(replace(what, is_read_only=read_only, drives=drives), opened):
             context.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
     return 0
 
@@ -132,14 +155,16 @@ def _check_options(
         raise click.UsageError("--drive and --read-only exclude each other")
 
 
-def _paste(place: DatabaseOption, info: RunInfo | None, name: str, *words: str) -> str:
-    """Return a command to paste, about a run or none."""
+def _paste(place: DatabaseOption | None, info: RunInfo | None, name: str, *words: str) -> str:
+    """Return a command to paste, about a run or none; without a place it does not say where the database is."""
     import shlex
 
     from graphengine.cli.places import graph_words, program
 
     if info is None:
         return shlex.join([*program(), name, *words])
+    if place is None:
+        return shlex.join([*program(), name, info.id, *words])
     graph = graph_words(info.graph) if name in ("resume", "branch") else []
     return place.command(name, info.id, *words, *graph)
 

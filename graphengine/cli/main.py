@@ -67,6 +67,10 @@ SECTIONS: Final = {
         "schedule pause": ("schedule", "Pause a schedule."),
         "schedule resume": ("schedule", "Resume a schedule at its next time."),
         "schedule remove": ("schedule", "Remove a schedule."),
+        "users list": ("users", "List the users of a server."),
+        "users add": ("users", "Add a user, and print their token."),
+        "users remove": ("users", "Remove a user."),
+        "users oidc": ("users", "Take the tokens of an OpenID provider."),
         "tag": ("runs", "Tag a run, or remove tags of it."),
         "bulk": ("bulk", "Stop, resume, retry, tag or prune all runs that a search finds."),
         "export": ("export", "Export a run to a JSON file."),
@@ -84,6 +88,7 @@ COMMANDS: Final = {name: found for section in SECTIONS.values() for name, found 
 GROUPS: Final = {
     "queues": "List the queues, and set their limits.",
     "schedule": "Start runs at given times.",
+    "users": "Keep the users of a server, with their tenants and rights.",
 }
 """The words before commands of two words, and what these do."""
 

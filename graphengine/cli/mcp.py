@@ -61,6 +61,7 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
     from graphengine.errors import InputError, install_command
 
     try:
+        from graphengine.serve.callers import Caller, acting
         from graphengine.serve.guard import TokenAccess
         from graphengine.serve.service.mcp_door import McpDoor
         from graphengine.serve.service.server import Serving, Settings
@@ -89,7 +90,8 @@ def mcp(context: CommandContext, /, references: tuple[str, ...], **given: Any) -
 
         async def run() -> None:
             stopper.drives(serving.stop)
-            await serving.run_stdio(talk)
+            with acting(Caller("")):  # who started this command
+                await serving.run_stdio(talk)
 
         context.drive(run())
     return 0

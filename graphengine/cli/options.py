@@ -313,6 +313,13 @@ def concurrency(default: int) -> Callable[[F], F]:
     )
 
 
+users = click.option(
+    "--users",
+    "users_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
+    help="The file of users, with their tenants and rights: `graphengine users` writes it.",
+)
 no_resume = click.option(
     "--no-resume",
     is_flag=True,

@@ -34,6 +34,7 @@ from graphengine.cli.documents import (
     Stopped,
     SuiteWritten,
     Tagged,
+    UserList,
     WorkerEnded,
     Workers,
 )
@@ -122,6 +123,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "queues set": [Kind(Queues)],
     "budgets": [Kind(BudgetsLeft)],
     **{f"schedule {each}": [Kind(Schedules)] for each in ("list", "add", "pause", "resume", "remove")},
+    **{f"users {each}": [Kind(UserList)] for each in ("list", "add", "remove", "oidc")},
     "stop": [Kind(Stopped)],
     "runs": [
         Kind(Runs, "without `--tree` and `--trends`"),

@@ -57,6 +57,7 @@ def _door_options(function: Callable[..., int]) -> Callable[..., int]:
     type=click.Path(path_type=Path, dir_okay=False, readable=False),
     help=f"The file with the token. If not given, the variable {TOKEN}, else a token is generated and printed.",
 )
+@options.users
 @click.option(
     "--queue",
     metavar="NAME",
@@ -80,11 +81,12 @@ def _door_options(function: Callable[..., int]) -> Callable[..., int]:
 @click.option(
     "--body-bytes", type=click.IntRange(min=1), default=1 << 20, show_default=True, help="The largest request body."
 )
-def serve(
+def serve(  # noqa: PLR0913 - options
     context: CommandContext,
     /,
     references: tuple[str, ...],
     token_file: Path | None,
+    users_file: Path | None,
     webhook_secret_env: str | None,
     body_bytes: int,
     **given: Any,  # noqa: ANN401 - host, port, queue, concurrency, poll_seconds, the doors
@@ -96,6 +98,9 @@ def serve(
     /openapi.json describes every endpoint, with the inputs of the graphs. Every request needs the header
     `Authorization: Bearer TOKEN`, except for GET /health. It prints the address of each door that is open, and
     the options for the others.
+
+    With --users, each user has a token of their own, and sees and starts only the runs of their tenant. The file is
+    read again when it has changed. There is a token for everything only if it is given.
 
     This process drives the runs, like a worker of the queue `default`, and removes old ones; it prints how long they
     are kept. With --queue it only records them, and workers do both. It prints a line for each run that it takes, as
@@ -115,6 +120,7 @@ def serve(
     try:
         from graphengine.serve.guard import TokenAccess
         from graphengine.serve.service.server import Serving, Settings
+        from graphengine.serve.users import Users
 
         for door in chosen:
             import_module(door.module)
@@ -122,12 +128,13 @@ def serve(
         text = f"the service needs {error.name}, which is not installed"
         repair = install_command(",".join(["serve", *filter(None, (door.extra for door in chosen))]))
         raise InputError(text, where="graphengine serve", repair=repair) from error
-    token, is_new = token_of(token_file)
+    users = None if users_file is None else Users(users_file)
+    token, is_new = token_of(token_file, is_needed=users is None)
     if given["pages"] is not None and not given["pages"].is_dir():
         repair = "give the folder with the built files of a front end, such as app/built"
         raise InputError(f"there is no folder {given['pages']}", where="--pages", repair=repair)
     key, has_pages = _webhook_key(webhook_secret_env), given["pages"] is not None
-    access = TokenAccess(token, key, body_bytes, has_pages=has_pages)
+    access = TokenAccess(token, key, body_bytes, has_pages=has_pages, users=users)
     fleet = fleet_of(context, references, only_able=given["queue"] is None)
     given |= fleet.for_runner
     if fleet.retention is not None:
@@ -189,8 +196,8 @@ def _retention_words(settings: Settings) -> str:
     return f"{text}; change it in [tool.graphengine.retention]: keep_days, keep_failed_days (inf for ever)"
 
 
-def token_of(file: Path | None) -> tuple[str, bool]:
-    """Return the token, and whether it was generated.
+def token_of(file: Path | None, *, is_needed: bool = True) -> tuple[str, bool]:
+    """Return the token, and whether it was generated; "" if none is given, and none is needed.
 
     Raises:
         InputError: The file cannot be read, or the token cannot be used.
@@ -209,7 +216,7 @@ def token_of(file: Path | None) -> tuple[str, bool]:
     else:
         given = os.environ.get(TOKEN, "").strip()
         if not given and TOKEN not in os.environ:
-            return secrets.token_urlsafe(32), True
+            return (secrets.token_urlsafe(32), True) if is_needed else ("", False)
     if len(given) < _LEAST_TOKEN or not given.isascii() or not given.isprintable() or " " in given:
         message = f"the token is not {_LEAST_TOKEN} or more ASCII characters without blanks"
         repair = "make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"

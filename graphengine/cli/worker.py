@@ -13,6 +13,7 @@ from graphengine.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
@@ -67,12 +68,14 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
     metavar="[HOST:]PORT",
     help="Answer HTTP requests with its health: 200, or 503 if it stops or fails. By default only on 127.0.0.1.",
 )
+@options.users
 def worker(
     context: CommandContext,
     /,
     *,
     references: tuple[str, ...],
     health: str | None,
+    users_file: Path | None,
     **given: Any,  # noqa: ANN401 - concurrency, poll_seconds, queues
 ) -> int:
     """Continue the due runs of a database until stopped.
@@ -88,6 +91,9 @@ def worker(
 
     SIGTERM or Ctrl-C stops the worker with exit code 0: nodes in flight finish and are recorded, and the runs are
     released to other workers. A second Ctrl-C ends it at once (130).
+
+    With --users, a tool's call that was approved by a user whose right to answer has gone since does not begin: it is
+    asked again.
     """
     from graphengine.cli.driving import fleet_of, until_stopped
     from graphengine.cli.places import shown
@@ -99,6 +105,11 @@ def worker(
         names, where = ", ".join(graphs), shown(context.place.database)
         context.err.prose(f"worker for {counted(len(graphs), 'graph')} ({names}) in {where}")
         given |= {**fleet.for_runner, "telemetry": telemetry, "retention": fleet.retention}
+        if users_file is not None:
+            from graphengine.serve.approvers import Approvers
+            from graphengine.serve.users import Users
+
+            given["extensions"] = [*given["extensions"], Approvers(Users(users_file))]
         context.drive(_work(context, graphs, _endpoint(health), stopper, **given))
         context.err.line("worker stopped; another worker can continue the runs that it released")
     return 0

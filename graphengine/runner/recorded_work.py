@@ -536,8 +536,7 @@ class StepJournal:
         """
         place, recorded_results = self._wait_key("ask", [identity, None]), self._frame.recorded_results
         was_asked = place in recorded_results or f"{_ASKED}{place}" in recorded_results
-        known = f"{self._stem(*record)}|1"
-        if not was_asked and (known in recorded_results or BEGUN + known in recorded_results):
+        if not was_asked and self.has_begun(*record):
             return None
         self.in_flight.began(place, "a question")
         try:
@@ -598,6 +597,11 @@ class StepJournal:
     def is_over(self, kind: str, what: object) -> bool:
         """Return whether the next wait of this kind and text is recorded, and is over."""
         return self.known(kind, digest_of_call(kind, (what,), {})) is not None
+
+    def has_begun(self, name: str, what: str) -> bool:
+        """Return whether the first piece of work of this name and text is recorded, or has begun."""
+        known = f"{self._stem(name, what)}|1"
+        return known in self._frame.recorded_results or BEGUN + known in self._frame.recorded_results
 
     def known(self, name: str, what: str) -> RecordedResult | None:
         """Return the next piece of work of this name and text, if it is recorded."""

@@ -2,8 +2,9 @@
 
 Two kinds of servers have different enemies:
 
-`TokenAccess`, for a service: anybody may reach its port. A request needs the token, or the signature of a webhook,
-which only starts runs. A browser sends neither by itself, so a page of another site can do nothing here.
+`TokenAccess`, for a service: anybody may reach its port. A request needs the token of the service or of a user, or the
+signature of a webhook, which only starts runs. A browser sends none by itself, so a page of another site can do nothing
+here.
 
 `PageAccess`, for a local page: any program and any web page on this machine can send requests to a local port. So:
 
@@ -13,6 +14,8 @@ which only starts runs. A browser sends neither by itself, so a page of another 
    request, log or `Referer`. The cookie is not sent along with requests from other sites, and scripts cannot read it.
 3. A write also needs this server's `Origin`, a header that a form of another site cannot set, and JSON.
 4. The page may load and run only files of this server, so that a text that reached the page as HTML would do nothing.
+
+Both say who calls: see `graphengine.serve.callers`.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from starlette.datastructures import Headers
 
+from graphengine.errors import GraphEngineError
+from graphengine.serve.callers import NOBODY, Caller, acting
 from graphengine.serve.messages import (
     BODY_BYTES,
     NotAuthorized,
@@ -48,6 +53,10 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from graphengine.serve.users import Users
+
+CALLER: Final = "graphengine.caller"
+"""In the scope of a request: who sent it."""
 SIGNED: Final = "graphengine.signed"
 """In the scope of a request: it was let in because of its signature, not of a token."""
 SESSION: Final = "/api/session"
@@ -59,11 +68,13 @@ PAGES: Final = "/pages/"
 _READS: Final = ("GET", "HEAD")
 _BODY_SECONDS: Final = 30.0
 _STARTS: Final = re.compile(r"/graphs/[^/]+/runs")
+_IN_COOKIES: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
 _LOCAL: Final = ("127.0.0.1", "::1")
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
+_WEBHOOK: Final = Caller("webhook", None, frozenset(("start", "read")))
 _NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
 _PAGE_HEADERS: Final = (
     (b"content-security-policy", _POLICY.encode()),
@@ -88,15 +99,15 @@ class Access(ABC):
     headers: ClassVar[Sequence[tuple[bytes, bytes]]] = (_NO_SNIFFING,)
 
     @abstractmethod
-    def check(self, scope: Scope, headers: Headers) -> None:
-        """Check a request before its body is read.
+    async def check(self, scope: Scope, headers: Headers) -> Caller:
+        """Check a request before its body is read; return who sent it.
 
         Raises:
-            NotAuthorized, RequestInvalid: It is refused.
+            GraphEngineError: It is refused.
         """
 
     @abstractmethod
-    def answer(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
+    async def answer(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
         """Check the body of a request; return the answer if it is a request of the guard's own, else None.
 
         Raises:
@@ -118,19 +129,21 @@ class AccessMiddleware:
                 await self._app(scope, receive, send)
             return
         send, headers, body = with_headers(send, self._access.headers), Headers(scope=scope), b""
+        who, answer = NOBODY, None
         try:
-            self._access.check(scope, headers)
-            answer = None
+            who = await self._access.check(scope, headers)
             if scope["method"] not in _READS:
                 body = await self._body(headers, receive)
-                answer = self._access.answer(scope, headers, body)
-        except (NotAuthorized, RequestInvalid) as error:
+                answer = await self._access.answer(scope, headers, body)
+        except GraphEngineError as error:
             answer = refused(error)
-            if error.status == NotAuthorized.status:
+            if answer.status_code == NotAuthorized.status:
                 answer.headers["WWW-Authenticate"] = "Bearer"
         if answer is not None:
             await answer(scope, receive, send)
-        else:
+            return
+        with acting(who):
+            scope[CALLER] = who
             await self._app(scope, receive if scope["method"] in _READS else replayed(body, receive), send)
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
@@ -158,35 +171,33 @@ class TokenAccess(Access):
     """A service that anybody may reach.
 
     Attributes:
-        token: What `Authorization: Bearer …` must have.
+        token: The token that has all rights; "" if there is none but those of users.
         webhook_key: The key of webhooks' signatures; None if signatures are not accepted.
         body_bytes: The largest body of a request.
         has_pages: Whether the files below `PAGES` are read without the token: pages get it in the URL's fragment.
+        users: The users; None if there is but the token.
     """
 
     token: str = field(repr=False)
     webhook_key: bytes | None = field(default=None, repr=False)
     body_bytes: int = BODY_BYTES
     has_pages: bool = False
+    users: Users | None = None
     send_less: ClassVar[str] = "send less, or start the service with a larger --body-bytes"
 
-    def check(self, scope: Scope, headers: Headers) -> None:
+    async def check(self, scope: Scope, headers: Headers) -> Caller:
         """Check the token of a request that has no signature; to read /health, or pages, needs none."""
         is_page = self.has_pages and scope["path"].startswith(PAGES)
         if (scope["path"] == "/health" or is_page) and scope["method"] in _READS:
-            return
+            return NOBODY
         if not self._is_by_signature(headers):
-            scheme, _, token = headers.get("authorization", "").partition(" ")
-            where, repair = "header Authorization", "send Authorization: Bearer TOKEN, with the token of this service"
-            if scheme.lower() != "bearer":
-                raise NotAuthorized("the request has no token", where=where, repair=repair)
-            if not is_same(token.strip(), self.token):
-                raise NotAuthorized("this is not the token of this service", where=where, repair=repair)
-        elif scope["method"] != "POST" or _STARTS.fullmatch(scope["path"]) is None:
+            return await caller_of(headers, self.token, self.users)
+        if scope["method"] != "POST" or _STARTS.fullmatch(scope["path"]) is None:
             message = "a signature only starts runs: POST /graphs/GRAPH/runs"
             raise NotAuthorized(message, where=scope["path"], repair="send the token for anything else")
+        return _WEBHOOK
 
-    def answer(self, scope: Scope, headers: Headers, body: bytes) -> None:
+    async def answer(self, scope: Scope, headers: Headers, body: bytes) -> None:
         """Check the signature of a body."""
         if self.webhook_key is None or not self._is_by_signature(headers):
             return
@@ -199,6 +210,30 @@ class TokenAccess(Access):
         return self.webhook_key is not None and "authorization" not in headers and has_signature(headers)
 
 
+async def caller_of(headers: Headers, token: str, users: Users | None) -> Caller:
+    """Return who sent a request with a token: that of the server, or of a user.
+
+    Raises:
+        NotAuthorized: It has none, or a wrong one.
+    """
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    where, repair = "header Authorization", "send Authorization: Bearer TOKEN, with the token of this service"
+    if scheme.lower() != "bearer":
+        raise NotAuthorized("the request has no token", where=where, repair=repair)
+    found = await known(given.strip(), token, users)
+    if found is None:
+        repair += " or of a user" if users is not None else ""
+        raise NotAuthorized("this is not the token of this service", where=where, repair=repair)
+    return found
+
+
+async def known(given: str, token: str, users: Users | None) -> Caller | None:
+    """Return whose token it is; None if nobody's. Raises: NotAuthorized: It is one of a provider that is not valid."""
+    if token and is_same(given, token):
+        return Caller("")
+    return None if users is None else await users.caller_of(given)
+
+
 class PageAccess(Access):
     """A page that is served to this machine only.
 
@@ -208,6 +243,7 @@ class PageAccess(Access):
     """
 
     headers = _PAGE_HEADERS
+    _schemes: ClassVar[Sequence[str]] = ("http",)
 
     def __init__(self, port: int, token: str) -> None:
         self._hosts = {f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
@@ -215,38 +251,56 @@ class PageAccess(Access):
         self._cookie = f"graphengine-{port}"  # cookies do not distinguish ports
         self._secret = secrets.token_urlsafe(32)
 
-    def check(self, scope: Scope, headers: Headers) -> None:
+    async def check(self, scope: Scope, headers: Headers) -> Caller:
         """Check where a request comes from, and its cookie if it asks for data."""
         client, method, path = scope.get("client"), scope["method"], scope["path"]
         given = {name: ", ".join(headers.getlist(name)) for name in headers}  # two headers of one name are neither
         is_post, host = method == "POST", given.get("host", "")
         is_data = path.startswith("/api/") and not (path == SESSION and is_post)
         content, site = given.get("content-type", "").partition(";")[0].strip(), given.get("sec-fetch-site", "none")
-        origin = given.get("origin", "").removeprefix("http://")
-        has_cookie = self._has_cookie(given.get("cookie", ""))
+        is_own = given.get("origin", "") in [f"{scheme}://{host}" for scheme in self._schemes]
         checks = (
-            (client is None or client[0] not in _LOCAL, 403, "the inspector serves only this machine"),
-            (host not in self._hosts, 421, "the inspector does not serve this host"),
+            *self._of_place(client, host),
             (method not in (*_READS, "POST"), 405, "the method must be GET or POST"),
-            (is_post and origin != host, 403, "the request comes from a page of another origin"),
+            (is_post and not is_own, 403, "the request comes from a page of another origin"),
             (is_post and given.get("x-graphengine") != "1", 403, "the header X-Graphengine is missing"),
             (is_post and content != "application/json", 415, "the body is not JSON"),
             (is_data and site not in ("same-origin", "none"), 403, "the request comes from another site"),
-            (is_data and not has_cookie, 401, "open the URL that `graphengine inspect` printed"),
         )
         for is_refused, status, why in checks:
             if is_refused:
                 raise RequestInvalid(why, status=status)
+        if not is_data:
+            return NOBODY
+        found = await self._caller_of(self._cookie_of(given.get("cookie", "")))
+        if found is None:
+            raise RequestInvalid("open the URL that `graphengine inspect` printed", status=401)
+        return found
 
-    def _has_cookie(self, text: str) -> bool:
-        """Return whether a Cookie header has this server's cookie."""
+    def _of_place(self, client: tuple[str, int] | None, host: str) -> Sequence[tuple[bool, int, str]]:
+        """Return what is checked of where a request comes from, and goes to."""
+        return (
+            (client is None or client[0] not in _LOCAL, 403, "the inspector serves only this machine"),
+            (host not in self._hosts, 421, "the inspector does not serve this host"),
+        )
+
+    async def _caller_of(self, cookie: str) -> Caller | None:
+        """Return whose cookie it is; None if nobody's."""
+        return Caller("") if is_same(cookie, self._secret) else None
+
+    async def _cookie_for(self, token: str) -> str | None:
+        """Return the cookie for a token; None if it is not valid."""
+        return self._secret if is_same(token, self._token) else None
+
+    def _cookie_of(self, text: str) -> str:
+        """Return this server's cookie of a Cookie header; "" if there is none."""
         try:
             found = SimpleCookie(text).get(self._cookie)
         except CookieError:
-            return False
-        return found is not None and is_same(found.value, self._secret)
+            return ""
+        return found.value if found is not None else ""
 
-    def answer(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:  # noqa: ARG002 - as its base
+    async def answer(self, scope: Scope, headers: Headers, body: bytes) -> Response | None:
         """Swap the token for the cookie."""
         if scope["path"] != SESSION:
             return None
@@ -255,12 +309,62 @@ class PageAccess(Access):
             token = given.get("token") if isinstance(given, dict) else None
         except (ValueError, RecursionError):
             token = None
-        if not isinstance(token, str) or not is_same(token, self._token):
+        cookie = await self._cookie_for(token) if isinstance(token, str) else None
+        if cookie is None:
             message = "this is not the token of this inspector; open the URL that `graphengine inspect` printed"
             raise NotAuthorized(message)
         answer = json_answer({})
-        answer.headers["Set-Cookie"] = f"{self._cookie}={self._secret}; HttpOnly; SameSite=Strict; Path=/"
+        secure = "; Secure" if headers.get("origin", "").startswith("https:") else ""
+        answer.headers["Set-Cookie"] = f"{self._cookie}={cookie}; HttpOnly; SameSite=Strict; Path=/{secure}"
         return answer
 
 
-__all__ = ["PAGES", "SESSION", "SIGNED", "AccessMiddleware", "PageAccess", "TokenAccess"]
+class SharedPageAccess(PageAccess):
+    """A page for users elsewhere, behind a proxy that adds TLS; each opens it with their own token.
+
+    The cookie is the token, so that any process knows it, and it is void as soon as the token is. A proxy that signs
+    users in can send `Authorization` in its place. The name of the host is the proxy's: a page of another site has no
+    cookie for it, whatever it resolves to.
+
+    Args:
+        port: The port of the server.
+        users: The users.
+    """
+
+    _schemes = ("http", "https")
+
+    def __init__(self, port: int, users: Users) -> None:
+        super().__init__(port, "")
+        self._cookie = "graphengine"  # the proxy's name has one for all processes
+        self._users = users
+
+    async def check(self, scope: Scope, headers: Headers) -> Caller:
+        """Check the token of a request, and where it comes from if a browser sent it."""
+        if "authorization" not in headers or not scope["path"].startswith("/api/"):
+            return await super().check(scope, headers)
+        if (scope["method"] not in _READS) and headers.get("x-graphengine") != "1":
+            raise RequestInvalid("the header X-Graphengine is missing", status=403)
+        return await caller_of(headers, "", self._users)
+
+    def _of_place(self, client: tuple[str, int] | None, host: str) -> Sequence[tuple[bool, int, str]]:
+        del client, host
+        return ()
+
+    async def _caller_of(self, cookie: str) -> Caller | None:
+        return await known(cookie, "", self._users) if cookie else None
+
+    async def _cookie_for(self, token: str) -> str | None:
+        is_fit = _IN_COOKIES.fullmatch(token) is not None
+        return token if is_fit and await known(token, "", self._users) is not None else None
+
+
+__all__ = [
+    "CALLER",
+    "PAGES",
+    "SESSION",
+    "SIGNED",
+    "AccessMiddleware",
+    "PageAccess",
+    "SharedPageAccess",
+    "TokenAccess",
+]

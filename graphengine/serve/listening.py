@@ -119,4 +119,10 @@ def listen(port: int, host: str = HOST) -> socket.socket:
     return listening
 
 
-__all__ = ["HOST", "Server", "listen"]
+def url_of(listening: socket.socket) -> str:
+    """Return the URL of a listening socket."""
+    address, port = listening.getsockname()[:2]
+    return f"http://{f'[{address}]' if ':' in address else address}:{port}"
+
+
+__all__ = ["HOST", "Server", "listen", "url_of"]

@@ -21,6 +21,7 @@ from graphengine.errors import (
     UnknownStep,
 )
 from graphengine.records.step_document import error_document
+from graphengine.serve.callers import NotAllowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,9 +103,12 @@ def json_answer(content: object, status: int = 200) -> Response:
 
 def refused(error: GraphEngineError, other: int = 500) -> Response:
     """Return the answer to a request that cannot be served; `other` is the status for kinds that have none."""
-    status = 503 if isinstance(error, StoreError | RunnerClosed) else other
+    is_later = isinstance(error, StoreError | RunnerClosed) or error.code == "provider_unreachable"
+    status = 503 if is_later else other
     if isinstance(error, RequestInvalid | NotAuthorized):
         status = error.status
+    elif isinstance(error, NotAllowed):
+        status = 403
     elif isinstance(error, UnknownRun | UnknownStep | GraphNotFound):
         status = 404
     elif isinstance(error, RunExists | RunIsDriven):

@@ -1,5 +1,6 @@
 """A project for trying commands: the graphs and runs that the examples of `--help` name."""
 
+import json
 import shlex
 from pathlib import Path
 
@@ -121,6 +122,7 @@ def scratch(folder: Path) -> None:
     (folder / "flows" / "review.py").write_text(REVIEW + SCORERS)
     (folder / "scorers.py").write_text(SCORERS)
     (folder / "cases.jsonl").write_text(CASES)
+    (folder / "users.json").write_text(json.dumps({"users": [{"name": "bob", "rights": ["all"], "sha256": "0" * 64}]}))
     (folder / "task.txt").write_text("The tides of the moon\n")
     (folder / "tip.txt").write_text("Ants swim\n")
     (folder / "answer.txt").write_text("yes\n")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import InputError
 from graphengine.runner.runner import lives_of
+from graphengine.serve.callers import signed_by
 from graphengine.serve.inspector.queries import flag_of, text_of, texts_of
 from graphengine.stores.base import status_of
 
@@ -29,7 +30,7 @@ class Commands:
 
     Args:
         writer: Returns the store to write to.
-        reader: The same, to read from.
+        reader: The same, as the caller can read it.
         driving: Returns the Runner that drives runs here, so that they get what is sent at once. Without one, a Runner
             is opened for each write, so that the inspector holds no lease meanwhile.
     """
@@ -49,18 +50,22 @@ class Commands:
         async with Runner(self._writer()) as runner:
             yield runner
 
+    async def _seen(self, body: Mapping[str, Any]) -> str:
+        """Return the id of the run that is written to. Raises: UnknownRun: There is none for the caller."""
+        return (await self._reader.info(text_of(body, "id"))).id
+
     async def answer(self, body: Mapping[str, Any]) -> None:
         """Answer a question of a run."""
+        run_id, by = await self._seen(body), signed_by(str(body.get("by", "")))
         async with self._runner() as runner:
-            await runner.answer(
-                text_of(body, "id"), body.get("value"), question=text_of(body, "wait"), by=str(body.get("by", ""))
-            )
+            await runner.answer(run_id, body.get("value"), question=text_of(body, "wait"), by=by)
 
     async def send(self, body: Mapping[str, Any]) -> None:
         """Send a message to a run; with the same idempotency key it is sent once."""
+        run_id = await self._seen(body)
         async with self._runner() as runner:
             await runner.send(
-                text_of(body, "id"),
+                run_id,
                 text_of(body, "topic"),
                 body.get("payload"),
                 idempotency_key=text_of(body, "idempotency_key"),
@@ -82,8 +87,9 @@ class Commands:
 
     async def tag(self, body: Mapping[str, Any]) -> None:
         """Add and remove tags of a run."""
+        run_id = await self._seen(body)
         async with self._runner() as runner:
-            await runner.tag(text_of(body, "id"), add=texts_of(body, "add"), remove=texts_of(body, "remove"))
+            await runner.tag(run_id, add=texts_of(body, "add"), remove=texts_of(body, "remove"))
 
 
 __all__ = ["Commands"]

@@ -26,6 +26,7 @@ from graphengine.migration.compatibility import plan_at
 from graphengine.records.run_diff import differences
 from graphengine.runner import Run, RunFailed
 from graphengine.runner.run import life_of
+from graphengine.serve.callers import CallersStore, caller
 from graphengine.serve.inspector.live import LiveRun
 from graphengine.serve.inspector.queries import BadQuery, text_of, texts_of
 from graphengine.state.path import did_you_mean
@@ -86,8 +87,8 @@ class Drives:
     models: Mapping[str, Model | str]
     left_out: Sequence[str] = ()
     executors: Mapping[str, Callable[[], Executor]] = field(default_factory=dict)
-    extensions: Sequence[Extension] = ()
     telemetry: Telemetry | None = None
+    extensions: Sequence[Extension] = ()
 
 
 class Driver:
@@ -99,12 +100,13 @@ class Driver:
         released: The runs that it released at its end, which another process can resume.
     """
 
-    def __init__(self, drives: Drives, writer: Callable[[], Store], reader: Store, books: RunCache, feed: Feed) -> None:
+    def __init__(self, drives: Drives, writer: Callable[[], Store], store: Store, books: RunCache, feed: Feed) -> None:
         self.drives = drives
         self.live: dict[str, LiveRun] = {}
         self.released: list[RunInfo] = []
         self._writer = writer
-        self._reader = reader
+        self._store = store
+        self._reader = CallersStore.of(store)
         self._books = books
         self._feed = feed
         self._runner: Runner | None = None
@@ -153,7 +155,7 @@ class Driver:
         releasing = [asyncio.create_task(self.runner.release(run_id)) for run_id in following.values()]
         if releasing:
             await asyncio.wait(releasing, timeout=_GRACE_SECONDS)
-            infos = await self._reader.infos([*following.values()])
+            infos = await self._store.infos([*following.values()])
             self.released = [info for info in infos if info.status == "running"]
         for task in (*releasing, *following):
             task.cancel()
@@ -174,8 +176,9 @@ class Driver:
     async def start(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Start a run."""
         state, graph = _object(body, "state"), self.graph(text_of(body, "graph"))
-        run_id = text_of(body, "id") if body.get("id") else None
-        return await self._begun(self.runner.start(graph.graph, state, run_id=run_id, tags=texts_of(body, "tags")))
+        run_id = caller().own_id(text_of(body, "id")) if body.get("id") else None
+        tags, tenant = texts_of(body, "tags"), caller().tenant
+        return await self._begun(self.runner.start(graph.graph, state, run_id=run_id, tags=tags, tenant=tenant))
 
     async def resume(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Resume a run; one that failed is retried."""
@@ -185,7 +188,7 @@ class Driver:
     async def branch(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Branch a run at a step, with updated fields."""
         info, at, update, path = await self._branching(body)
-        run_id = text_of(body, "new") if body.get("new") else None
+        run_id = caller().own_id(text_of(body, "new")) if body.get("new") else None
         graph = self.graph(info.graph).graph
         tags, texts = texts_of(body, "tags"), _object(body, "instructions")
         if not all(isinstance(text, str) for text in texts.values()):
@@ -199,7 +202,7 @@ class Driver:
     async def preview(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return what a branch would change, and what of the parent's recorded work it keeps. Nothing is recorded."""
         info, at, update, path = await self._branching(body)
-        unkept = _Unkept(self._reader)
+        unkept = _Unkept(self._store)
         async with Runner(cast("Store", unkept)) as runner:
             run = runner.branch(info.id, self.graph(info.graph).graph, at, update=update, path=path)
             with suppress(_NotKept):

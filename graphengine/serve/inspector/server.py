@@ -20,14 +20,15 @@ from starlette.routing import Route
 from graphengine.api.places import store_at
 from graphengine.databases.addresses import shown
 from graphengine.errors import GraphEngineError, InputError
-from graphengine.serve.guard import AccessMiddleware, PageAccess
+from graphengine.serve.callers import CallersStore, caller, require
+from graphengine.serve.guard import AccessMiddleware, PageAccess, SharedPageAccess
 from graphengine.serve.inspector.commands import Commands
 from graphengine.serve.inspector.documents import Drivable, Session
 from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.queries import Query
 from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.views import Views
-from graphengine.serve.listening import HOST, Server, listen
+from graphengine.serve.listening import HOST, Server, listen, url_of
 from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, refused, stream_event
 from graphengine.stores.base import status_of
 
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from graphengine.serve.callers import Right
     from graphengine.serve.inspector.driving import Driver, Drives
     from graphengine.serve.inspector.live import LiveRun
+    from graphengine.serve.users import Users
     from graphengine.stores.base import RunInfo, Store
 
 _Read: TypeAlias = "Callable[[Query], Awaitable[object]]"
@@ -46,6 +49,12 @@ _Write: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] |
 
 _PAGES: Final = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/trends")
 _FILES: Final = {"app.js": "text/javascript", "app.css": "text/css", "index.html": "text/html"}
+_RIGHTS: Final[Mapping[str, Right]] = {
+    **dict.fromkeys(("answer", "send"), "answer"),
+    **dict.fromkeys(("stop", "tag", "resume", "branch", "preview"), "operate"),
+    "start": "start",
+}
+"""What each write takes."""
 _LIST_SECONDS: Final = 0.2
 _MOST_BEHIND: Final = 2000
 
@@ -60,6 +69,8 @@ class Settings:
         command: Returns a command line to paste, given a run or None, the command and its further words.
         version: This package's version.
         port: The port; 0 for a free one.
+        host: The address to listen on.
+        users: Who can open it, from any machine; None for whoever has the URL, on this one.
         is_read_only: Whether nothing can be answered, sent, stopped or tagged; it then drives nothing either.
         drives: The graphs whose runs the page can start, resume and branch; None for none.
         busy_timeout_seconds: How long a write waits for another program's lock of a SQLite file.
@@ -70,6 +81,8 @@ class Settings:
     command: Callable[..., str]
     version: str
     port: int = 0
+    host: str = HOST
+    users: Users | None = None
     is_read_only: bool = False
     drives: Drives | None = None
     busy_timeout_seconds: float = 10.0
@@ -97,17 +110,19 @@ def serve(settings: Settings, opened: Callable[[str], object]) -> Sequence[RunIn
         InputError: The port is taken.
         StoreError: The database cannot be read.
     """
-    listening = listen(settings.port)
-    port, token = listening.getsockname()[1], secrets.token_urlsafe(32)
+    listening = listen(settings.port, settings.host)
+    port, users = listening.getsockname()[1], settings.users
+    token = secrets.token_urlsafe(32) if users is None else "TOKEN"
     app = application(settings)
-    guarded = AccessMiddleware(app, PageAccess(port, token))
+    access = PageAccess(port, token) if users is None else SharedPageAccess(port, users)
+    guarded = AccessMiddleware(app, access)
     config = uvicorn.Config(guarded, log_level="critical", lifespan="on", timeout_graceful_shutdown=1, ws="none")
 
     async def whole() -> None:
         await settings.reader.open()
         try:
             server = _Server(config)
-            opened(f"http://{HOST}:{port}/#token={token}")  # the port is open: early requests wait
+            opened(f"{url_of(listening)}/#token={token}")  # the port is open: early requests wait
             await server.serve([listening])
         finally:
             await settings.reader.close()
@@ -127,8 +142,9 @@ def application(settings: Settings) -> Starlette:
         from graphengine.serve.inspector import driving  # noqa: PLC0415 - the page opens without it
 
         driver = driving.Driver(settings.drives, writer, store, books, feed)
-    views = Views(store, books, settings.command, _about(settings), {} if driver is None else driver.fingerprints)
-    acts = Commands(writer, store, None if driver is None else lambda: driver.runner)
+    seen = CallersStore.of(store)
+    views = Views(seen, books, settings.command, _about(settings), {} if driver is None else driver.fingerprints)
+    acts = Commands(writer, seen, None if driver is None else lambda: driver.runner)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -148,8 +164,8 @@ def application(settings: Settings) -> Starlette:
         reads += driver.reads
     routes = [Route(page, _page) for page in _PAGES]
     routes += [Route("/static/{name:path}", _static)]
-    routes += [*map(_reading, reads), *map(_writing, writes), _route("/api/export", _download(views.export))]
-    routes += [_route("/api/events", _events(views, books, feed, {} if driver is None else driver.live))]
+    routes += [*map(_reading, reads), *map(_writing, writes), _route("/api/export", _download(views.export), "read")]
+    routes += [_route("/api/events", _events(views, books, feed, {} if driver is None else driver.live), "read")]
     app = Starlette(routes=routes, lifespan=lifespan)
     app.state.driver = driver
     return app
@@ -179,11 +195,12 @@ def _file(name: str) -> Response:
     return Response(content, media_type=_FILES[name], headers={"Cache-Control": "no-cache"})
 
 
-def _route(path: str, answer: Callable[[Request], Awaitable[Response]], method: str = "GET") -> Route:
-    """Return a route; what its answer refuses is answered with 422."""
+def _route(path: str, answer: Callable[[Request], Awaitable[Response]], right: Right, method: str = "GET") -> Route:
+    """Return a route, for callers with a right; what its answer refuses is answered with 422."""
 
     async def endpoint(request: Request) -> Response:
         try:
+            require(right)
             return await answer(request)
         except GraphEngineError as error:
             return refused(error, 422)
@@ -195,7 +212,7 @@ def _reading(view: _Read) -> Route:
     async def answer(request: Request) -> Response:
         return json_answer(await view(Query(request.query_params)))
 
-    return _route(f"/api/{view.__name__}", answer)
+    return _route(f"/api/{view.__name__}", answer, "read")
 
 
 def _writing(act: _Write) -> Route:
@@ -208,7 +225,7 @@ def _writing(act: _Write) -> Route:
             raise InputError("the body is not a JSON object", where="body")
         return json_answer(await act(body) or {})
 
-    return _route(f"/api/{act.__name__}", answer, "POST")
+    return _route(f"/api/{act.__name__}", answer, _RIGHTS[act.__name__], "POST")
 
 
 def _download(view: Callable[[Query], Awaitable[str]]) -> Callable[[Request], Awaitable[Response]]:
@@ -229,7 +246,10 @@ def _events(
         run_id, after = query.text("id"), query.seq("after") or 0
         last = request.headers.get("last-event-id", "")
         after = max(after, int(last)) if last.isdecimal() and len(last) < len(str(1 << 32)) else after
-        stream = _list_events(feed) if run_id is None else _run_events(views, books, _Now(feed, live, run_id), after)
+        if run_id is not None and caller().tenant is not None and not await views.store.infos([run_id]):
+            run_id = ""  # which no run has
+        now = _Now(feed, live, run_id or "")
+        stream = _list_events(views, feed) if run_id is None else _run_events(views, books, now, after)
         return StreamingResponse(stream, media_type="text/event-stream", headers=STREAM_HEADERS)
 
     return answer
@@ -261,12 +281,21 @@ class _Now:
         return found
 
 
-async def _list_events(feed: Feed) -> AsyncIterator[bytes]:
+async def _list_events(views: Views, feed: Feed) -> AsyncIterator[bytes]:
+    """Yield an event when a run changes; to a caller with a tenant, when one of theirs does."""
     yield stream_event({}, name="hello")
+    shown: object = None
     with feed.listener(None) as listener:
         while True:
             if await listener.changed(HEARTBEAT_SECONDS):
                 trouble = listener.trouble
+                if caller().tenant is not None and not trouble:
+                    found = [
+                        (info.id, info.seq, status_of(info), info.tags) for info in await views.store.runs(limit=200)
+                    ]
+                    if found == shown:
+                        continue
+                    shown = found
                 yield stream_event(trouble or listener.version, name="trouble" if trouble else "changed")
                 await asyncio.sleep(_LIST_SECONDS)
             else:

@@ -39,6 +39,7 @@ from graphengine.graph.options import END, START, Retry, is_tag
 from graphengine.records.step_document import plain
 from graphengine.runner.arguments import plan_of
 from graphengine.runner.context import Context  # noqa: TC001 - the graph reads the annotation
+from graphengine.serve.callers import Caller, acting, caller
 from graphengine.serve.messages import json_answer
 from graphengine.serve.service.app import FAILED, answering, cancelled
 from graphengine.serve.service.following import failure_of, waits
@@ -267,7 +268,7 @@ class _Agent(RequestHandler):
         self, params: a2a.TaskPushNotificationConfig
     ) -> a2a.TaskPushNotificationConfig:
         """Send push notifications about a task."""
-        return await self._pushes.begin((await self._info(params.task_id)).id, params)
+        return await self._pushes.begin(await self._info(params.task_id), params)
 
     @_method
     async def on_get_task_push_notification_config(
@@ -316,7 +317,7 @@ class _Agent(RequestHandler):
         else:
             turn = await self._begun(message, key, data[0] if data else {}, text if texts else None)
         if params.configuration.HasField("task_push_notification_config"):
-            await self._pushes.begin(turn.run_id, params.configuration.task_push_notification_config)
+            await self._pushes.begin(await self._info(turn.run_id), params.configuration.task_push_notification_config)
         return turn
 
     async def _next(self, message: a2a.Message, key: str, value: object) -> Turn:
@@ -337,7 +338,8 @@ class _Agent(RequestHandler):
         """Start the run of a message."""
         if not isinstance(data, dict):
             raise errors.InvalidParamsError("the data part of a first message is not an object: it sets the input")
-        run_id, state = _BLANKS.sub("-", f"{self._name}@{message.message_id}"), dict(data)
+        run_id = caller().own_id(_BLANKS.sub("-", f"{self._name}@{message.message_id}"))
+        state = dict(data)
         tags = [_CONTEXT + (message.context_id or digest(run_id))]
         if not is_tag(tags[0]):
             raise errors.InvalidParamsError("contextId is no printable text of at most 92 characters")
@@ -426,7 +428,7 @@ class _Pushes:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._runner = service.runner
+        self._runner = service.unguarded
         self.agents: dict[str, _Agent] = {}
         graph = Graph(_PUSH, _Push, limits=Limits(visits=None))
         graph.add_node("listen", self._listen, writes="heard")
@@ -436,8 +438,9 @@ class _Pushes:
         graph.add_edge("post", "listen")
         self._graph = graph
 
-    async def begin(self, task_id: str, given: a2a.TaskPushNotificationConfig) -> a2a.TaskPushNotificationConfig:
+    async def begin(self, task: RunInfo, given: a2a.TaskPushNotificationConfig) -> a2a.TaskPushNotificationConfig:
         """Send notifications to a place from now on. Raises: InputError, RunExists."""
+        task_id = task.id
         if urlsplit(given.url).scheme not in ("http", "https"):
             raise InputError(f"{given.url!r} is no address", where="url", repair="give an http or https address")
         auth = given.authentication
@@ -445,11 +448,11 @@ class _Pushes:
         state |= {"scheme": auth.scheme, "credentials": auth.credentials}
         run_id = f"{task_id}/push/{given.id or digest(state)}"
         try:
-            await self._runner.start(self._graph, state, run_id=run_id).result()
+            await self._runner.start(self._graph, state, run_id=run_id, tenant=task.tenant).result()
         except RunExists:
             if not state.items() <= (await self._runner.state_at(run_id, 1)).items():
                 raise
-        return await self.read(task_id, run_id.rpartition("/")[2])
+        return await self.read(task_id, run_id.removeprefix(f"{task_id}/push/"))
 
     async def read(self, task_id: str, name: str) -> a2a.TaskPushNotificationConfig:
         """Return a place. Raises: UnknownRun."""
@@ -465,8 +468,10 @@ class _Pushes:
 
     async def of_task(self, task_id: str) -> Sequence[a2a.TaskPushNotificationConfig]:
         """Return the places for a task."""
-        every = await self._runner.store.runs(graph=_PUSH, text=f"{task_id}/push/", limit=100)
-        return [await self.read(task_id, info.id.rpartition("/")[2]) for info in every if info.status not in OVER]
+        prefix = f"{task_id}/push/"
+        every = await self._runner.store.runs(graph=_PUSH, text=prefix, limit=100)
+        own = [info for info in every if info.id.startswith(prefix) and info.status not in OVER]
+        return [await self.read(task_id, info.id.removeprefix(prefix)) for info in own]
 
     async def end(self, task_id: str, name: str) -> None:
         """Send no more notifications to a place."""
@@ -501,8 +506,9 @@ class _Pushes:
 
     async def _post(self, task: str, url: str, token: str, scheme: str, credentials: str) -> bool:
         """Post a task; return whether it is over."""
-        agent = self.agents[(await self._service.info_of(task)).graph]
-        found = await agent.task(task)
+        with acting(Caller("")):  # who asked for it could read the task
+            agent = self.agents[(await self._service.info_of(task)).graph]
+            found = await agent.task(task)
         if found.status.state != _WORKING:
             headers = {"X-A2A-Notification-Token": token} if token else {}
             headers |= {"Authorization": f"{scheme} {credentials}"} if scheme else {}

@@ -32,6 +32,7 @@ from graphengine.records.step_document import error_document, plain
 from graphengine.runner.arguments import plan_of
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
+from graphengine.serve.callers import NotAllowed, caller, require
 from graphengine.serve.health import Health, health_of
 from graphengine.serve.messages import (
     HEARTBEAT,
@@ -42,6 +43,7 @@ from graphengine.serve.messages import (
     refused,
     stream_event,
 )
+from graphengine.serve.service.callers_runner import CallersRunner
 from graphengine.serve.service.openapi import ENDPOINTS, START, description
 from graphengine.serve.service.requests import (
     Answer,
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     from graphengine.api.runner import Runner
     from graphengine.engine.plan import Plan
     from graphengine.runner.run_events import Event
+    from graphengine.serve.callers import Right
     from graphengine.stores.base import RunInfo
     from graphengine.worker.worker import Worker
 
@@ -87,14 +90,16 @@ FAILED: Final = "the service failed; its log has the cause"
 class Service:
     """The endpoints.
 
-    The doors for other protocols call the methods that take no request.
+    The doors for other protocols call the methods that take no request. These check what the caller may do, and find
+    only the runs that exist for them: see `graphengine.serve.callers`.
 
     Attributes:
-        runner: An open Runner.
+        runner: The Runner, as the caller may use it.
         graphs: The graphs whose runs are served, by name. Other runs of the database are not served.
+        unguarded: The Runner, for what the service does by itself.
 
     Args:
-        runner: As above.
+        runner: An open Runner.
         graphs: As above.
         queue: The queue in which runs are started, unless a request names one.
         worker: The worker that drives the runs of that queue in this process; None if others do.
@@ -112,8 +117,9 @@ class Service:
         version: str,
         takes_webhooks: bool,
     ) -> None:
-        self.runner = runner
+        self.runner = CallersRunner(runner, graphs)
         self.graphs = graphs
+        self.unguarded = runner
         self._queue = queue
         self._worker = worker
         self._stopping = asyncio.Event()
@@ -146,13 +152,13 @@ class Service:
             health = health_of(self._worker)
         else:
             try:
-                await self.runner.runs(limit=1)
+                await self.unguarded.runs(limit=1)
             except StoreError as failed:
                 health = Health("failing", failed.code)
         return json_answer(health, health.http_status)
 
     async def openapi(self, request: Request) -> Response:
-        """Return the description of the service."""
+        """Return the description of the service, to anybody whom the guard lets in."""
         del request
         return json_answer(self._openapi)
 
@@ -200,11 +206,23 @@ class Service:
     ) -> tuple[str, bool]:
         """Start a run, unless it exists with this id, graph and state; return its id, and whether it is new.
 
+        It is for the tenant of the caller, and the id is the caller's own.
+
         Raises:
+            NotAllowed: It would be for another tenant, or go before the runs of others.
             InputError: The state does not fit, or the id cannot be one.
             RunExists: It was started with another graph or state.
         """
-        run = self.runner.start(graph, state, run_id=run_id, queue=queue or self._queue, **place)
+        who = require("start")
+        if who.tenant is not None:
+            if place.get("tenant") not in (None, who.tenant):
+                text, repair = f"{who.name} starts runs of tenant {who.tenant} only", "leave tenant out"
+                raise NotAllowed(text, where="parameter tenant", repair=repair)
+            if queue is not None or place.get("priority"):
+                require("operate")
+            place["tenant"] = who.tenant
+        run_id = None if run_id is None else who.own_id(run_id)
+        run = self.unguarded.start(graph, state, run_id=run_id, queue=queue or self._queue, **place)
         try:
             await run.result()  # once it is recorded: a worker drives it
             self.look()
@@ -221,9 +239,10 @@ class Service:
     async def _is_same(self, run_id: str, graph: Graph[Any], state: Mapping[str, Any]) -> bool:
         """Return whether a run was started as this one would be. Generated defaults, such as a time, do not count."""
         plan: Plan[Any] = graph.compile()
-        if (await self.runner.info(run_id)).graph != plan.graph:
+        found = await self.runner.store.infos([run_id])
+        if not found or found[0].graph != plan.graph:
             return False
-        new, recorded = plan.state.initial(state, f"run {run_id}"), await self.runner.state_at(run_id, 1)
+        new, recorded = plan.state.initial(state, f"run {run_id}"), await self.unguarded.state_at(run_id, 1)
         return all(
             opened(new.values[name]) == opened(recorded.get(name))
             for name, field in plan.state.fields.items()
@@ -237,8 +256,9 @@ class Service:
 
     async def revive(self, run_id: str) -> None:
         """Resume a run that failed or was stopped, if this process drives runs: workers leave it alone."""
+        info = await self.info_of(run_id, "answer")
         if self._worker is not None:
-            await self.runner.drive(run_id, self.graphs[(await self.info_of(run_id)).graph])
+            await self.unguarded.drive(run_id, self.graphs[info.graph])
 
     async def list_runs(self, request: Request) -> Response:
         """Return the newest runs of the graphs."""
@@ -247,12 +267,10 @@ class Service:
         if graph is not None and graph not in self.graphs:
             near = did_you_mean(graph, self.graphs)
             raise InputError(f"this service has no graph {graph!r}", where="parameter graph", repair=near)
-        if before is not None:
-            await self.info_of(before)
         found: list[RunInfo] = []
         for name in self.graphs if graph is None else (graph,):
             found += await self.runner.runs(
-                status=query.status, graph=name, tag=query.tag, before=before, limit=query.limit
+                graph=name, tag=query.tag, status=query.status, before=before, limit=query.limit
             )
         found = sorted(found, key=lambda info: (info.created_at, info.id), reverse=True)[: query.limit]
         waiting = {}
@@ -278,23 +296,25 @@ class Service:
     async def answer(self, request: Request) -> Response:
         """Answer a question of a run."""
         parameters_of(request, NoParameters)
-        info = await self._info(request)
+        run_id = request.path_params["run_id"]
+        await self.info_of(run_id, "answer")
         body = fields_of(await json_body(request), Answer)
-        await self.runner.answer(info.id, body.value, question=body.question, by=body.by)
-        return await self._now(info.id, 202)
+        await self.runner.answer(run_id, body.value, question=body.question, by=body.by)
+        return await self._now(run_id, 202)
 
     async def send(self, request: Request) -> Response:
         """Send a message to a run."""
         parameters_of(request, NoParameters)
-        info = await self._info(request)
+        run_id = request.path_params["run_id"]
+        await self.info_of(run_id, "answer")
         body = fields_of(await json_body(request), Message)
-        await self.runner.send(info.id, body.topic, body.payload, idempotency_key=delivery_of(request))
-        return await self._now(info.id, 202)
+        await self.runner.send(run_id, body.topic, body.payload, idempotency_key=delivery_of(request))
+        return await self._now(run_id, 202)
 
     async def stop_run(self, request: Request) -> Response:
         """Stop a run at its next safe point, or at once."""
         parameters_of(request, NoParameters)
-        info = await self._info(request)
+        info = await self.info_of(request.path_params["run_id"], "operate")
         body = fields_of(await json_body(request, {}), StopRequest)
         stopping = asyncio.create_task(self.runner.stop(info.id, body.why or "asked", now=bool(body.now)))
         self._stops.add(stopping)  # it continues after the answer
@@ -319,17 +339,15 @@ class Service:
         """Return the row of a run of one of the graphs."""
         return await self.info_of(request.path_params["run_id"])
 
-    async def info_of(self, run_id: str) -> RunInfo:
-        """Return the row of a run of one of the graphs. Raises: UnknownRun."""
-        info = await self.runner.info(run_id)
-        if info.graph not in self.graphs:
-            message = f"this service has no run {run_id!r}"
-            raise UnknownRun(message, where=f"run {run_id!r}", repair="GET /runs lists its runs")
-        return info
+    async def info_of(self, run_id: str, right: Right = "read") -> RunInfo:
+        """Return the row of a run, to a caller with a right. Raises: NotAllowed, UnknownRun."""
+        return await self.runner.info(run_id, right)
 
     async def _now(self, run_id: str, status: int = 200) -> Response:
-        """Return a run as it is now."""
-        info = await self.runner.info(run_id)
+        """Return a run as it is now; but its id to a caller who may not read it."""
+        if "read" not in caller().rights:
+            return json_answer({"run_id": run_id}, status)
+        info = await self.info_of(run_id)
         snapshot = await load_snapshot(self.runner.store, run_id, None)
         graph, output = self.graphs[info.graph], UNSET
         if graph.result is not None and snapshot.status == "finished":

@@ -27,12 +27,14 @@ class Opening(NamedTuple):
         service: What starts, follows and answers runs.
         access: Who can use it.
         version: This package's version.
+        secret: What only the processes of this service know, if it has a token.
         stack: Closes what the door opens.
     """
 
     service: Service
     access: TokenAccess
     version: str
+    secret: str
     stack: AsyncExitStack
 
 

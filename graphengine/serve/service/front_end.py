@@ -26,6 +26,7 @@ from graphengine.models.hiding import hidden
 from graphengine.records.step_document import plain
 from graphengine.runner.arguments import plan_of
 from graphengine.runner.run_events import RunEnded, StepRecorded
+from graphengine.serve.callers import caller
 from graphengine.serve.service.following import answer, followed, rest_of, waits
 from graphengine.serve.service.shown import NOTHING, Ended, Fold, State, Visited, said_in
 from graphengine.state.encoded import opened
@@ -69,7 +70,8 @@ class Thread:
         self.is_chat = TURN in self._plan.state.fields
         self._topics = (TURN,) if self.is_chat else ()
         name = _BLANKS.sub("-", graph)
-        self.run_id = f"{graph.removesuffix(_CHAT)}-{thread}" if self.is_chat else f"{name}@{thread}"
+        named = f"{graph.removesuffix(_CHAT)}-{thread}" if self.is_chat else f"{name}@{thread}"
+        self.run_id = caller().own_id(named)
 
     def shown(self, snapshot: Snapshot) -> Mapping[str, Any]:
         """Return the state as front ends are shown it, without what agents remember: these are the texts."""

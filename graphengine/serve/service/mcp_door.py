@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import mcp_types as types
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
 from mcp.server.lowlevel import Server
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
@@ -40,6 +42,8 @@ from graphengine.runner.answer_schema import in_words
 from graphengine.runner.arguments import checked_id, plan_of
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import StepRecorded
+from graphengine.serve.callers import acting, caller
+from graphengine.serve.guard import CALLER
 from graphengine.serve.service.app import FAILED, cancelled
 from graphengine.serve.service.following import answer as answered
 from graphengine.serve.service.following import failure_of, followed, waits
@@ -93,7 +97,7 @@ class QuestionOpen(GraphEngineError):
 
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
     """Return the routes of the door."""
-    door = McpDoor(opening.service, opening.version, opening.access.token)
+    door = McpDoor(opening.service, opening.version, opening.secret)
     return [Route(PATH, await opening.stack.enter_async_context(door.over_http(opening.access.body_bytes)))]
 
 
@@ -138,7 +142,8 @@ class McpDoor:
             near = did_you_mean(params.name, self._tools)
             raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r}; {near}")
         try:
-            return await self._called(ctx, params, tool)
+            with acting(caller() if ctx.request is None else ctx.request.scope[CALLER]):  # a session may have several
+                return await self._called(ctx, params, tool)
         except GraphEngineError as error:
             return _refused(error)
         except MCPError:
@@ -226,13 +231,18 @@ class McpDoor:
 
 
 class _OverHttp(StreamableHTTPASGIApp):
-    """The SDK's application, whose streams end with the service: an old client keeps one open by a GET."""
+    """The SDK's application, whose streams end with the service: an old client keeps one open by a GET.
+
+    It serves a session only to the user who began it.
+    """
 
     def __init__(self, manager: StreamableHTTPSessionManager, service: Service) -> None:
         super().__init__(manager)
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        who = json.dumps([caller().name, caller().tenant])
+        scope["user"] = AuthenticatedUser(AccessToken(token="", client_id=who, scopes=[]))
         if scope["method"] != "GET":
             await super().__call__(scope, receive, send)
             return

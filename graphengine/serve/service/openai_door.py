@@ -32,6 +32,7 @@ from graphengine.models.base import Message
 from graphengine.models.hiding import hidden
 from graphengine.runner.arguments import plan_of
 from graphengine.runner.result import RunFailed
+from graphengine.serve.callers import caller
 from graphengine.serve.messages import (
     RequestInvalid,
     json_answer,
@@ -310,7 +311,8 @@ class OpenAiDoor:
 
     async def _begun(self, model: TextGraph, said: _Said, after: str | None) -> Turn:
         """Start the run of a conversation, or one after another."""
-        run_id, state = f"{_BLANKS.sub('-', model.name)}@{said.conversation}", dict[str, Any]()
+        run_id = caller().own_id(f"{_BLANKS.sub('-', model.name)}@{said.conversation}")
+        state = dict[str, Any]()
         place: dict[str, Any] = {"tags": [_CONVERSATION + said.conversation, f"request:{said.key}"]}
         if after is not None:
             run_id += f".{digest(after)}"
@@ -327,7 +329,7 @@ class OpenAiDoor:
         if not said.is_kept and reply.is_question:
             return f"\n\n(This request names no conversation. Answer by `graphengine answer {turn.run_id} VALUE`.)"
         if not said.is_kept and (await self._service.info_of(turn.run_id)).status == "waiting":
-            await self._runner.stop(turn.run_id, "its client keeps no conversation")
+            await self._service.unguarded.stop(turn.run_id, "its client keeps no conversation")
         return ""
 
     # --- Replies -----------------------------------------------------------------------------------------------------

@@ -15,8 +15,9 @@ from graphengine.api.places import store_at
 from graphengine.api.runner import Runner
 from graphengine.errors import InputError
 from graphengine.graph.options import Retention, is_tag
+from graphengine.serve.approvers import Approvers
 from graphengine.serve.guard import PAGES, AccessMiddleware, TokenAccess
-from graphengine.serve.listening import HOST, Server, listen
+from graphengine.serve.listening import HOST, Server, listen, url_of
 from graphengine.serve.service.app import Service, cancelled
 from graphengine.serve.service.doors import DOORS, Opening
 from graphengine.worker.worker import Worker
@@ -128,13 +129,12 @@ class Serving:
         async with AsyncExitStack() as stack:
             listening = stack.enter_context(listen(settings.port, settings.host))
             service = await stack.enter_async_context(self._opened())
-            address, port = listening.getsockname()[:2]
-            url = f"http://{f'[{address}]' if ':' in address else address}:{port}"
-            doors = {"http": url}
+            url = url_of(listening)
+            doors, secret = {"http": url}, settings.access.token or str(settings.database)
             routes: list[BaseRoute] = []
             for door in DOORS:
                 if door.name in settings.doors:
-                    routes += await door.open(Opening(service, settings.access, settings.version, stack))
+                    routes += await door.open(Opening(service, settings.access, settings.version, secret, stack))
                     doors[door.name] = url + door.path
             if settings.pages is not None:
                 routes.append(Mount(PAGES, StaticFiles(directory=settings.pages, html=True)))
@@ -171,13 +171,13 @@ class Serving:
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[Service]:
         """Open the Runner, make its worker, and provide the service."""
-        settings = self._settings
+        settings, users = self._settings, self._settings.access.users
         given = Runner(
             store_at(settings.database, busy_timeout_seconds=settings.busy_timeout_seconds),
             models=settings.models,
             executors=settings.executors,
             telemetry=settings.telemetry,
-            extensions=settings.extensions,
+            extensions=[*settings.extensions, *([Approvers(users)] if users is not None else ())],
         )
         async with given as runner:
             if settings.queue is None:

@@ -187,7 +187,7 @@ class Turns:
         """Tag a run with a turn, and remove the tags of its oldest turns."""
         tags = [tag for tag in (await self._service.info_of(turn.run_id)).tags if tag.startswith(_TAGS)]
         old = sorted(tags, key=lambda tag: int(tag.split(":")[1]))[: max(len(tags) + 1 - _KEPT, 0)]
-        await self._runner.store.tag(turn.run_id, [_tag(turn, key)], old)
+        await self._service.unguarded.store.tag(turn.run_id, [_tag(turn, key)], old)
 
     async def deliver(self, turn: Turn, message: object, key: str) -> None:
         """Answer the question that was open at the place of a turn, or send the message, unless that was done.

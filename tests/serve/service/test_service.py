@@ -16,6 +16,7 @@ from graphengine import END, START, Graph, Runner
 from graphengine.cli.documents import Serving
 from graphengine.engine.snapshot import Snapshot
 from graphengine.history.load import load_snapshot
+from graphengine.serve.callers import Caller, acting
 from graphengine.serve.service import app
 from tests.kit.runs import SOON
 from tests.serve.service import flows
@@ -170,7 +171,8 @@ async def test_a_stop_that_takes_longer_than_its_answer_is_not_lost(
             runner, {"posts": flows.posts}, queue="default", worker=None, version="", takes_webhooks=False
         )
         scope = {"type": "http", "method": "POST", "path_params": {"run_id": "r"}, "query_string": b"", "headers": []}
-        assert (await served.stop_run(Request(scope, receive))).status_code == 202
+        with acting(Caller("")):
+            assert (await served.stop_run(Request(scope, receive))).status_code == 202
         async with asyncio.timeout(SOON):
             _ = [event async for event in runner.watch("r")]
         assert (await runner.info("r")).status == "stopped"
@@ -340,5 +342,6 @@ async def test_the_output_is_that_of_the_run_while_a_request_tries_to_start_it_a
 
         monkeypatch.setattr(app, "load_snapshot", load)
         served = app.Service(runner, {"count": graph}, queue="default", worker=None, version="0", takes_webhooks=False)
-        answer = await served._now("r")  # noqa: SLF001 - what each endpoint of a run returns
+        with acting(Caller("")):
+            answer = await served._now("r")  # noqa: SLF001 - what each endpoint of a run returns
         assert json.loads(bytes(answer.body))["output"] == 1

@@ -1,0 +1,206 @@
+"""Who calls a server, and what they may see and do. Rights and tenants are checked here, and nowhere else.
+
+The guard of a server says who sent a request (`acting`), for as long as it is served, with the streams and tasks that
+it begins. What is asked on behalf of nobody is refused, so that a door that forgets to say who calls opens nothing.
+
+A run of another tenant is answered exactly like one that does not exist: `CallersStore` reads a store so.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
+from urllib.parse import quote
+
+from graphengine.errors import GraphEngineError, InputError
+from graphengine.stores.refusals import unknown_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from typing_extensions import Unpack
+
+    from graphengine.engine.graph_spec import GraphSpec
+    from graphengine.engine.steps import Step
+    from graphengine.stores.base import Count, Loaded, Message, Page, RunInfo, Store
+
+Right: TypeAlias = Literal["start", "answer", "read", "operate"]
+RIGHTS: Final[tuple[Right, ...]] = get_args(Right)
+"""To start runs; to answer questions and send messages; to read runs; to stop, resume, branch and tag them."""
+ALL: Final = "all"
+"""The word for all rights."""
+_NEWEST: Final = 1000
+"""In how many of the newest runs of a tenant a graph is looked for."""
+
+
+class NotAllowed(GraphEngineError):
+    """The caller is known, and has no right to do this."""
+
+    code = "not_allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who calls.
+
+    Attributes:
+        name: The name of the user; "" for one who has the token of the server.
+        tenant: The tenant whose runs are all that there is for the caller; None for the runs of all.
+        rights: What the caller may do.
+    """
+
+    name: str
+    tenant: str | None = None
+    rights: frozenset[Right] = frozenset(RIGHTS)
+
+    def sees(self, info: RunInfo) -> bool:
+        """Return whether a run exists for the caller."""
+        return self.tenant is None or info.tenant == self.tenant
+
+    def own_id(self, run_id: str) -> str:
+        """Return the id of the run that the caller calls so: two tenants can choose the same one.
+
+        The tenant is quoted, so that it has no slash: the ids of two tenants are never equal.
+        """
+        prefix = "" if self.tenant is None else f"{quote(self.tenant, safe='')}/"
+        return run_id if run_id.startswith(prefix) else prefix + run_id
+
+
+NOBODY: Final = Caller("nobody", "", frozenset())
+"""Who calls if nobody said so: there is no run and no right for them."""
+_CALLER: Final[ContextVar[Caller]] = ContextVar("graphengine.caller", default=NOBODY)
+
+
+def caller() -> Caller:
+    """Return who calls."""
+    return _CALLER.get()
+
+
+def require(right: Right) -> Caller:
+    """Return who calls. Raises: NotAllowed: They have not this right."""
+    found = _CALLER.get()
+    if right not in found.rights:
+        who, what = found.name or "this caller", f"no right to {right} here: they have {_listed(found.rights)}"
+        repair = "ask who runs the server, for whom `graphengine users add` sets the rights of a user"
+        raise NotAllowed(f"{who} has {what}", where=f"right {right}", repair=repair)
+    return found
+
+
+def signed_by(by: str) -> str:
+    """Return in whose name the caller answers: a user in their own, one who has the token of the server in any.
+
+    Raises:
+        InputError: A user answers in another's name.
+    """
+    who = caller().name
+    if who and by not in ("", who):
+        text, repair = f"{who} cannot answer in the name of {by}", "leave it out: the name of the user is recorded"
+        raise InputError(text, where="by", repair=repair)
+    return who or by
+
+
+@contextmanager
+def acting(who: Caller) -> Iterator[None]:
+    """Do what follows on behalf of somebody."""
+    before = _CALLER.set(who)
+    try:
+        yield
+    finally:
+        _CALLER.reset(before)
+
+
+def _listed(rights: frozenset[Right]) -> str:
+    return ", ".join(each for each in RIGHTS if each in rights) or "none"
+
+
+class CallersStore:
+    """The reads of a store, of the runs that exist for the caller.
+
+    What is not defined here cannot be read through it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    @classmethod
+    def of(cls, store: Store) -> Store:
+        """Return the store as it is read by what takes a Store."""
+        return cast("Store", cls(store))
+
+    async def info(self, run_id: str) -> RunInfo:
+        """Return the facts about a run."""
+        info = await self._store.info(run_id)
+        if not caller().sees(info):
+            raise unknown_run(run_id)
+        return info
+
+    async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """Return the facts about each of these runs."""
+        return [info for info in await self._store.infos(run_ids) if caller().sees(info)]
+
+    async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """Return the direct branches of these runs."""
+        return [info for info in await self._store.branches(run_ids) if caller().sees(info)]
+
+    async def load(self, run_id: str, upto: int | None = None) -> Loaded:
+        """Return a snapshot and the steps after it."""
+        await self.info(run_id)
+        return await self._store.load(run_id, upto)
+
+    async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
+        """Return a range of a log."""
+        await self.info(run_id)
+        return await self._store.steps(run_id, after, upto)
+
+    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
+        """Return the undelivered messages of these runs."""
+        return await self._store.inbox([info.id for info in await self.infos(run_ids)])
+
+    async def runs(self, **page: Unpack[Page]) -> Sequence[RunInfo]:
+        """Return a page of the list of runs."""
+        before = page.get("before")
+        if before is not None:
+            await self.info(before)
+        return await self._store.runs(**own) if (own := _own(page)) is not None else []
+
+    async def counts(self, **page: Any) -> Sequence[Count]:  # noqa: ANN401 - the words of Store.counts
+        """Return how many runs there are."""
+        return await self._store.counts(**own) if (own := _own(cast("Page", page))) is not None else []  # type: ignore[misc]
+
+    async def summaries(self, page: Page, *rest: Any) -> Any:  # noqa: ANN401 - as `records.trends` asks for them
+        """Return the summaries of many runs, of a store that has them."""
+        own = _own(page)
+        return [] if own is None else await cast("Any", self._store).summaries(own, *rest)
+
+    async def graph_spec(self, fingerprint: str) -> GraphSpec | None:
+        """Return the spec of a graph of which a run exists for the caller."""
+        if caller().tenant is not None:
+            newest = await self.runs(limit=_NEWEST)
+            if all(info.fingerprint != fingerprint for info in newest):
+                return None
+        return await self._store.graph_spec(fingerprint)
+
+
+def _own(page: Page) -> Page | None:
+    """Return what is asked of all runs as it is asked of the caller's; None if there are none."""
+    tenant = caller().tenant
+    if tenant is None:
+        return page
+    return {**page, "tenant": tenant} if page.get("tenant") in {None, tenant} else None
+
+
+__all__ = [
+    "ALL",
+    "NOBODY",
+    "RIGHTS",
+    "Caller",
+    "CallersStore",
+    "NotAllowed",
+    "Right",
+    "acting",
+    "caller",
+    "require",
+    "signed_by",
+]

@@ -1,0 +1,104 @@
+"""What the doors of a service do with its Runner: what the caller may, with the runs that exist for them.
+
+Each call checks the right that it takes and whose run it is, so that no door can leave that out.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing, suppress
+from typing import TYPE_CHECKING, Any
+
+from graphengine.errors import UnknownRun
+from graphengine.serve.callers import CallersStore, caller, require, signed_by
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    from graphengine.api.graph import Graph
+    from graphengine.api.runner import Runner
+    from graphengine.engine.steps import Step
+    from graphengine.history.load import At
+    from graphengine.runner.run_events import Event
+    from graphengine.serve.callers import Right
+    from graphengine.stores.base import RunInfo
+
+
+class CallersRunner:
+    """A Runner, as the caller may use it.
+
+    Every call raises `NotAllowed` to a caller without the right, whether there is such a run or not, and then
+    `UnknownRun` if there is none for the caller.
+
+    Attributes:
+        store: The reads of its store.
+
+    Args:
+        runner: The Runner.
+        graphs: The graphs whose runs there are, by name.
+    """
+
+    def __init__(self, runner: Runner, graphs: Mapping[str, Graph[Any]]) -> None:
+        self.store = CallersStore.of(runner.store)
+        self._runner = runner
+        self._graphs = graphs
+
+    async def info(self, run_id: str, right: Right = "read") -> RunInfo:
+        """Return the row of a run."""
+        require(right)
+        with suppress(UnknownRun):
+            info = await self._runner.info(run_id)
+            if info.graph in self._graphs and caller().sees(info):
+                return info
+        message = f"this service has no run {run_id!r}"
+        raise UnknownRun(message, where=f"run {run_id!r}", repair="GET /runs lists its runs")
+
+    async def runs(
+        self,
+        *,
+        graph: str | None = None,
+        tag: str | None = None,
+        status: str | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[RunInfo]:
+        """Return the newest runs, as `Runner.runs`."""
+        tenant = require("read").tenant
+        if before is not None:
+            await self.info(before)
+        found = await self._runner.runs(status=status, graph=graph, tag=tag, tenant=tenant, before=before, limit=limit)
+        return [info for info in found if info.graph in self._graphs]
+
+    async def history(self, run_id: str, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
+        """Return the steps of a run."""
+        await self.info(run_id)
+        return await self._runner.history(run_id, after=after, limit=limit)
+
+    async def state_at(self, run_id: str, at: At | None = None) -> Mapping[str, Any]:
+        """Return the state of a run."""
+        await self.info(run_id)
+        return await self._runner.state_at(run_id, at)
+
+    async def watch(self, run_id: str, graph: Graph[Any], *, after: int = 0) -> AsyncGenerator[Event, None]:
+        """Yield the events of a run."""
+        await self.info(run_id)
+        async with aclosing(self._runner.watch(run_id, graph, after=after)) as events:
+            async for event in events:
+                yield event
+
+    async def answer(self, run_id: str, value: object, *, question: str | None = None, by: str = "") -> None:
+        """Answer a question of a run; a user does so in their own name."""
+        await self.info(run_id, "answer")
+        await self._runner.answer(run_id, value, question=question, by=signed_by(by))
+
+    async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
+        """Send a message to a run."""
+        await self.info(run_id, "answer")
+        await self._runner.send(run_id, topic, payload, idempotency_key=idempotency_key)
+
+    async def stop(self, run_id: str, why: str, *, now: bool = False) -> None:
+        """Stop a run."""
+        await self.info(run_id, "operate")
+        await self._runner.stop(run_id, why, now=now)
+
+
+__all__ = ["CallersRunner"]

@@ -1,0 +1,222 @@
+"""Nobody sees or reaches a run of another tenant: both tenants try every route of the service, its doors and the page.
+
+The list of routes is made from the applications: a route without a case here fails a test.
+"""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.serve.two_tenants import MARK, TENANTS, Answer, Place, desk, place, request, token_of
+
+KEY = "k1"
+"""What both tenants call their runs, threads, chats and conversations."""
+RUN, NONE = f"acme/desk@{KEY}", f"acme/desk@{KEY[0]}2"
+"""A run of the first tenant, and none of anybody."""
+NOBODYS = "@nobodys"
+pytestmark = pytest.mark.parametrize("kept", ["sqlite", "postgres"])
+
+
+@dataclass(frozen=True)
+class Try:
+    """A request about a run, or one that is the same for every tenant.
+
+    Attributes:
+        path: The path; `RUN` is the run.
+        body: The body; None for a GET.
+        is_about_run: Whether it is about a run: to another tenant it is answered as for a run that does not exist.
+        waits: Whether the answer to the run's own tenant is a stream that does not end.
+    """
+
+    path: str
+    body: Any = None
+    is_about_run: bool = True
+    waits: bool = False
+
+    @property
+    def shows(self) -> bool:
+        """Whether it shows its own tenant what the run was started with; some reads show other things of it."""
+        blind = ("before=", "/lines", "/branches", "/usage", "/find", "/scores", "cancel")
+        return self.is_about_run and self.body is None and not any(text in self.path for text in blind)
+
+    def of(self, run_id: str) -> tuple[str, str, Any]:
+        """Return the method, path and body of a request about a run."""
+        body = json.loads(json.dumps(self.body).replace("RUN", run_id)) if self.body is not None else None
+        return "GET" if self.body is None else "POST", self.path.replace("RUN", quote(run_id, safe="")), body
+
+
+def plain(path: str, body: Any = None) -> Try:
+    """Return a request that is not about a run: its answer to a tenant has nothing of the other one."""
+    return Try(path, body, is_about_run=False)
+
+
+STARTED = {"text": "mine"}
+TALK: dict[str, Any] = {"model": "desk", "messages": [{"role": "user", "content": "mine"}]}
+AG_UI = {"threadId": KEY, "runId": "r", "messages": [], "tools": [], "context": [], "state": STARTED}
+SERVICE: Mapping[str, list[Try]] = {
+    "GET /health": [plain("/health")],
+    "GET /openapi.json": [plain("/openapi.json")],
+    "POST /graphs/{graph}/runs": [plain("/graphs/desk/runs?run_id=RUN", STARTED), plain("/graphs/desk/runs", STARTED)],
+    "GET /runs": [
+        plain("/runs"),
+        plain("/runs?tag=secret"),
+        plain("/runs?graph=desk&status=waiting"),
+        Try("/runs?before=RUN"),
+    ],
+    "GET /runs/{run_id:path}": [Try("/runs/RUN"), Try("/runs/RUN?wait=1&after=90")],
+    "POST /runs/{run_id:path}/answer": [Try("/runs/RUN/answer", {"value": True}), Try("/runs/RUN/answer", {"no": 1})],
+    "POST /runs/{run_id:path}/messages": [Try("/runs/RUN/messages", {"topic": "a", "payload": 1})],
+    "POST /runs/{run_id:path}/stop": [Try("/runs/RUN/stop", {})],
+    "GET /runs/{run_id:path}/events": [Try("/runs/RUN/events", waits=True)],
+    "POST /agui/{graph}": [plain("/agui/desk", AG_UI)],
+    "POST /ai-sdk/{graph}": [plain("/ai-sdk/desk", {"id": KEY, "messages": [], "state": STARTED})],
+    "GET /ai-sdk/{graph}/{chat}": [plain(f"/ai-sdk/desk/{KEY}"), plain("/ai-sdk/desk/RUN")],
+    "GET /ai-sdk/{graph}/{chat}/stream": [plain(f"/ai-sdk/desk/{KEY}/stream"), plain("/ai-sdk/desk/RUN/stream")],
+    "GET /v1/models": [plain("/v1/models")],
+    "POST /v1/chat/completions": [plain("/v1/chat/completions", TALK | {"metadata": {"conversation_id": KEY}})],
+    "POST /v1/responses": [
+        plain("/v1/responses", {"model": "desk", "input": "mine", "conversation": KEY}),
+        Try("/v1/responses", {"model": "desk", "input": "mine", "previous_response_id": "TURN"}),
+    ],
+    "GET /v1/responses/{id}": [Try("/v1/responses/TURN"), Try("/v1/responses/TURN?stream=true", waits=True)],
+    "POST /v1/responses/{id}/cancel": [Try("/v1/responses/TURN/cancel", {})],
+    "GET /a2a/{graph}/.well-known/agent-card.json": [plain("/a2a/desk/.well-known/agent-card.json")],
+    "POST /a2a/desk": [],  # each method of the protocol: see below
+    "ANY /mcp": [],
+}
+READS = (
+    *("branches", "run", "rows", "usage", "state", "find&text=a", "scores&path=text", "export", "fields"),
+    *("step&seq=1",),
+)
+LISTS = ("runs", "overview", "questions", "trends", "all_graphs", "session", "form&graph=desk", "problems&graph=desk")
+PAGES = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/trends")
+INSPECTOR: Mapping[str, list[Try]] = {
+    **{f"GET {page}": [plain(page)] for page in PAGES},
+    "GET /static/{name:path}": [plain("/static/app.js")],
+    **{
+        f"GET /api/{name.partition('&')[0]}": [Try(f"/api/{name.partition('&')[0]}?id=RUN&{name.partition('&')[2]}")]
+        for name in READS
+    },
+    **{
+        f"GET /api/{name.partition('&')[0]}": [plain(f"/api/{name.partition('&')[0]}?{name.partition('&')[2]}")]
+        for name in LISTS
+    },
+    "GET /api/lines": [Try("/api/lines?id=RUN")],
+    "GET /api/compare": [Try("/api/compare?a=RUN&b=RUN")],
+    "GET /api/graph": [plain("/api/graph?graph=desk")],
+    "GET /api/picture": [plain("/api/picture?fingerprint=PRINT")],
+    "GET /api/events": [Try("/api/events?id=RUN", waits=True)],
+    "POST /api/answer": [Try("/api/answer", {"id": "RUN", "wait": "approve", "value": True})],
+    "POST /api/send": [Try("/api/send", {"id": "RUN", "topic": "a", "payload": 1, "idempotency_key": "a"})],
+    "POST /api/stop": [Try("/api/stop", {"id": "RUN"})],
+    "POST /api/tag": [Try("/api/tag", {"id": "RUN", "add": ["seen"], "remove": []})],
+    "POST /api/start": [plain("/api/start", {"graph": "desk", "state": STARTED, "id": "RUN", "tags": []})],
+    "POST /api/resume": [Try("/api/resume", {"id": "RUN"})],
+    "POST /api/branch": [Try("/api/branch", {"id": "RUN", "at": 1, "update": {}, "tags": []})],
+    "POST /api/preview": [Try("/api/preview", {"id": "RUN", "at": 1, "update": {}})],
+}
+
+
+@pytest.fixture
+def database(kept: str, tmp_path: Path, request: pytest.FixtureRequest) -> Path | str:
+    """Return a database."""
+    found: Path | str = request.getfixturevalue("postgres") if kept == "postgres" else tmp_path / "runs.db"
+    return found
+
+
+@asynccontextmanager
+async def opened(folder: Path, database: Path | str) -> AsyncIterator[Place]:
+    """Provide both servers, with a run of the first tenant that waits, and its tag."""
+    async with place(folder, database, {"desk": desk()}) as found:
+        begun = await found.send("acme", "POST", "/graphs/desk/runs?tag=secret", {"text": MARK}, idempotency_key=KEY)
+        assert begun.json["run_id"] == RUN
+        assert MARK in (await found.send("acme", "GET", f"/runs/{RUN}?wait=30")).text
+        yield found
+
+
+async def turn_of(here: Place) -> str:
+    """Return the name of a response of the first tenant."""
+    asked = {"model": "desk", "input": f"{MARK} says", "conversation": "talk"}
+    answer = (await here.send("acme", "POST", "/v1/responses", asked)).json
+    assert MARK in json.dumps(answer)
+    return str(answer["id"])
+
+
+def _has(word: str, text: str) -> bool:
+    return word in text
+
+
+async def both(here: Place, each: Try, turn: str, other_turn: str, print_: str) -> tuple[Answer, Answer]:
+    """Return what the other tenant is answered about the run, and about one that does not exist."""
+    found = []
+    for run_id, name in ((RUN, turn), (NONE, other_turn)):
+        method, path, body = each.of(run_id)
+        path = path.replace("TURN", name).replace("PRINT", print_)
+        body = json.loads(json.dumps(body).replace("TURN", name)) if body is not None else None
+        until = "gone" if each.waits and path.startswith("/api") else "\n\n\n"
+        app = here.of(path) if path.partition("?")[0] not in PAGES else here.inspector
+        found.append(
+            await request(app, token_of("globex"), method, path, body, until=partial(_has, until), origin="http://here")
+        )
+        found[-1].text = (
+            found[-1]
+            .text.replace(run_id, "RUN")
+            .replace(quote(run_id, safe=""), "RUN")
+            .replace(name, "TURN")
+            .replace(NOBODYS, "@talk")
+        )
+    return found[0], found[1]
+
+
+def other(turn: str) -> str:
+    """Return the name of the same turn of a run that does not exist."""
+    kind, _, text = turn.partition("_")
+    read = urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().replace("@talk", NOBODYS)
+    return f"{kind}_{urlsafe_b64encode(read.encode()).decode().rstrip('=')}"
+
+
+async def test_every_route_has_a_case(tmp_path: Path, database: Path | str) -> None:
+    """A new route fails here until it has one."""
+    async with opened(tmp_path, database) as here:
+        assert here.routes["service"] == set(SERVICE)
+        assert here.routes["inspector"] == set(INSPECTOR)
+
+
+async def test_another_tenant_finds_nothing_anywhere(tmp_path: Path, database: Path | str) -> None:
+    """No answer has anything of the run, and what is about it is answered as if it did not exist; it stays as it is."""
+    async with opened(tmp_path, database) as here:
+        turn = await turn_of(here)
+        before = await here.runner.history(RUN)
+        wrong = []
+        (spec,) = {info.fingerprint for info in await here.runner.runs()}
+        for each in (each for cases in (*SERVICE.values(), *INSPECTOR.values()) for each in cases):
+            about, about_none = await both(here, each, turn, other(turn), spec)
+            if MARK in about.text or (
+                each.is_about_run and (about.status, about.text) != (about_none.status, about_none.text)
+            ):
+                wrong += [each.path, f"{about.status} {about.text}", f"{about_none.status} {about_none.text}"]
+        assert not wrong, "\n".join(wrong)
+        assert await here.runner.history(RUN) == before
+        assert (await here.runner.info(RUN)).tags == ("secret",)
+        assert {info.tenant for info in await here.runner.runs()} == {*TENANTS}
+
+
+async def test_the_own_tenant_finds_it_by_the_same_requests(tmp_path: Path, database: Path | str) -> None:
+    """Otherwise the test above would prove nothing."""
+    async with opened(tmp_path, database) as here:
+        turn = await turn_of(here)
+        wrong = []
+        for each in (each for cases in (*SERVICE.values(), *INSPECTOR.values()) for each in cases if each.shows):
+            method, path, body = each.of(RUN)
+            path = path.replace("TURN", turn)
+            got = await request(here.of(path), token_of("acme"), method, path, body, until=lambda text: MARK in text)
+            wrong += [] if got.status == 200 and MARK in got.text else [each.path, f"{got.status} {got.text}"]
+        assert not wrong, "\n".join(wrong)
