@@ -131,6 +131,8 @@ def fold(log: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
 def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912 - one case for each kind
     facts = step.data
     match facts:
+        case steps.Started():  # what each run has first: a case costs as much as a call
+            _started(snapshot, step, facts)
         case steps.Item():
             _item(snapshot, step, facts)
         case steps.Node():
@@ -159,8 +161,6 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912 - one 
             _keep_messages(snapshot, [(facts.topic, facts.payload)])
         case steps.Left():
             _left(snapshot, step, facts)
-        case steps.Started():
-            _started(snapshot, step, facts)
         case steps.Resumed():
             _resumed(snapshot, step, facts)
         case steps.Stopped():
