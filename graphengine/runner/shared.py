@@ -15,18 +15,21 @@ from graphengine.runner.clock import Alarms
 from graphengine.runner.extensions import Extension
 from graphengine.runner.followers import Following
 from graphengine.runner.result import past_runs
+from graphengine.runner.starters import told_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import RunStatus
     from graphengine.graph.effect import Effects
     from graphengine.graph.options import Sizes
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
     from graphengine.runner.resources import Resources
     from graphengine.runner.threads import Threads
-    from graphengine.stores.base import Message, Store
+    from graphengine.stores.base import Message, Post, Store
 
 INBOX_SECONDS: Final = 0.5
 """How often to poll the inbox of driven runs for messages of other processes. This process delivers its own messages at
@@ -40,6 +43,9 @@ own time wakes it anyway."""
 
 class Hears(Protocol):
     """What gets messages: the life of a run."""
+
+    id: str
+    seq: int
 
     def deliver(self, messages: Sequence[Message]) -> None:
         """Accept messages."""
@@ -89,6 +95,7 @@ class Shared(Generic[L]):
         self.children = next((each.children for each in extensions if each.children is not None), None)
         self.checking = [each for each in extensions if type(each).checked is not Extension.checked]
         self._following = [each for each in extensions if type(each).opened is not Extension.opened]
+        self._telling = [each for each in extensions if type(each).told is not Extension.told]
         self.lives: set[L] = set()
         self.driven: dict[str, L] = {}
         self.asleep: dict[str, asyncio.Future[None]] = {}
@@ -108,13 +115,17 @@ class Shared(Generic[L]):
 
     @functools.cached_property
     def one_at_a_time(self) -> asyncio.Lock:
-        """Held by the run that is driven alone."""
+        """The run that is driven alone has it."""
         return asyncio.Lock()
+
+    def posts(self, snapshot: Snapshot, status: RunStatus) -> list[Post]:
+        """Return the messages to other runs about a run that gets a status."""
+        posts = [told_end(snapshot, status), *(each.told(snapshot, status) for each in self._telling)]
+        return [post for post in posts if post is not None]
 
     async def following(self, run: OpenRun) -> Following:
         """Return who follows a run that is about to be driven, or to be stopped."""
-        found = [await each.opened(run) for each in self._following]
-        return Following([each for each in found if each is not None])
+        return Following([found for each in self._following if (found := await each.opened(run)) is not None])
 
     async def idle(self) -> None:
         """Return when no run is driven or being resumed here."""
@@ -142,9 +153,12 @@ class Shared(Generic[L]):
             self._seen.pop(run_id, None)
             self._alarms.drop(alarm)
 
-    def poll_inbox(self) -> None:
-        """Poll for messages to driven runs, until none is driven here."""
-        if self._inbox_task is None:
+    async def hear(self, life: L) -> None:
+        """Deliver what was sent to a run that is driven here from now on; what other processes send is polled for."""
+        if not self.store.shared:
+            if life.seq:  # else every caller waits until it is recorded
+                life.deliver(await self.store.inbox([life.id]))
+        elif self._inbox_task is None:
             self._inbox_task = asyncio.create_task(self._poll_inbox(), name="graphengine inbox")
 
     def close(self) -> list[asyncio.Task[Any]]:

@@ -47,6 +47,7 @@ class Summary:
         visits: Completed node visits.
         seconds: Driven time.
         losses: What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`.
+        title: The first line of the first text of its input.
     """
 
     reason: str = ""
@@ -57,6 +58,7 @@ class Summary:
     visits: int = 0
     seconds: float = 0.0
     losses: dict[str, int] = field(default_factory=dict)
+    title: str = ""
 
 
 def summary_text(summary: Summary) -> str:
@@ -158,7 +160,7 @@ class Append(Struct):
         due_at: With the status `waiting`: when the run's first timer is due, epoch seconds; None if there is none.
             With any other status it is ignored, and the run has no `due_at` afterwards.
         summary: The run's new summary; None: unchanged.
-        post: A message to another run, posted in the same transaction; without effect if that run does not exist.
+        posts: Messages to other runs, posted in the same transaction; without effect if such a run does not exist.
     """
 
     run_id: str
@@ -171,7 +173,7 @@ class Append(Struct):
     graph_spec: GraphSpec | None = None
     due_at: float | None = None
     summary: Summary | None = None
-    post: Post | None = None
+    posts: Sequence[Post] = ()
 
 
 class Loaded(NamedTuple):

@@ -52,6 +52,13 @@ class Addition(sql.Addition[Row], gc=False):
         """Write it; see `append`."""
         append(connection, self)
 
+    def write_alone(self, connection: sqlite3.Connection) -> None:
+        """Write it as the only one of a transaction; see `append_all`."""
+        if self.rows:
+            append_all(connection, (self,))
+        else:
+            append(connection, self)
+
     @property
     def changes_status(self) -> bool:
         """Whether more than its steps is written into the run's row, whatever status the run has."""
@@ -215,11 +222,12 @@ def post(connection: sqlite3.Connection, message: Post) -> bool:
     return bool(added.rowcount)
 
 
-def append_and_post(connection: sqlite3.Connection, addition: Addition, message: Post) -> None:
-    """Add steps to a run, and put a message into the inbox of another one, if that exists. Raises: as `append`."""
+def append_and_post(connection: sqlite3.Connection, addition: Addition, messages: Sequence[Post]) -> None:
+    """Add steps to a run, and put messages into the inboxes of others, if they exist. Raises: as `append`."""
     append(connection, addition)
-    with suppress(UnknownRun):
-        post(connection, message)
+    for message in messages:
+        with suppress(UnknownRun):
+            post(connection, message)
 
 
 def tag(connection: sqlite3.Connection, run_id: str, added: Sequence[str], removed: Sequence[str]) -> tuple[str, ...]:
