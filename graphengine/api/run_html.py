@@ -11,6 +11,7 @@ from graphengine.engine.steps import path_of
 from graphengine.render.amounts import paid, took
 from graphengine.render.text import clean, one_line
 from graphengine.render.words import counted
+from graphengine.state.amounts import loss_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +20,21 @@ if TYPE_CHECKING:
     from graphengine.runner.result import Result
     from graphengine.state.amounts import Usage
 
-_VALUE_CHARACTERS: Final = 400
+_VALUE_CHARACTERS: Final = 4000
+_STYLE: Final = """<style>
+table.graphengine-run { border-collapse: collapse; border: 0; color: inherit; font: 13px/1.5 system-ui, sans-serif; }
+.graphengine-run caption { text-align: left; font-weight: 600; padding: 4px 10px; color: inherit; caption-side: top;
+  border-left: 4px solid #7f8c99; }
+.graphengine-finished caption { border-color: #1f9d72; }
+.graphengine-failed caption { border-color: #d9563f; }
+.graphengine-waiting caption { border-color: #b5458f; }
+.graphengine-run tr, .graphengine-run tr:nth-child(n):hover { background: none; }
+.graphengine-run :is(th, td) { text-align: left; vertical-align: top; padding: 4px 10px; border: 0; max-width: 60em;
+  border-top: 1px solid color-mix(in srgb, currentColor 18%, transparent); }
+.graphengine-run th { font-weight: 400; opacity: .75; white-space: nowrap; }
+.graphengine-run td div { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 20em; overflow: auto; }
+</style>"""
+"""Colours are those of the notebook: its text, and lines mixed of it; only the mark of how a run ended has its own."""
 
 
 def html_of(result: Result[Any], snapshot: Snapshot | None = None) -> str:
@@ -34,13 +49,13 @@ def html_of(result: Result[Any], snapshot: Snapshot | None = None) -> str:
 
 
 def _table(status: str, result: Result[Any], more: Iterable[tuple[str, str]] = ()) -> str:
-    left = 'style="text-align:left"'
     rows = "".join(
-        f"<tr><th {left}>{escape(one_line(name))}</th>"
-        f'<td {left}><code style="white-space:pre-wrap">{escape(clean(_clipped(text)))}</code></td></tr>'
+        f"<tr><th>{escape(one_line(name))}</th><td><div>{escape(clean(_clipped(text)))}</div></td></tr>"
         for name, text in (*more, *_facts(result))
     )
-    return f"<table><caption>run {escape(one_line(result.run_id))}: {status}</caption>{rows}</table>"
+    how = result.status if result.status in ("finished", "failed", "waiting") else "other"
+    caption = f"<caption>run {escape(one_line(result.run_id))}: {status}</caption>"
+    return f'{_STYLE}<table class="graphengine-run graphengine-{how}">{caption}{rows}</table>'
 
 
 def _at_work(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
@@ -72,10 +87,13 @@ def _facts(result: Result[Any]) -> Iterator[tuple[str, str]]:
         "priced_usd": usage.priced_usd,
     }
     yield "used", ", ".join([*used, *filter(None, (paid(spent),))])
+    if result.losses:
+        yield "lost", loss_words(result.losses)
     for wait in result.waits:
         yield f"waits ({wait.name})", f"{wait.kind}: {wait.question}"
     for name in type(result.state).model_fields:
-        yield f"state.{name}", repr(getattr(result.state, name))
+        value = getattr(result.state, name)
+        yield f"state.{name}", value if type(value) is str and value.strip() else repr(value)
 
 
 def _clipped(text: str) -> str:

@@ -18,7 +18,7 @@ from graphengine.graph.conditions import Comparison, Quantity, Value
 from graphengine.graph.definition import Switch
 from graphengine.state.path import Path, type_at
 from graphengine.state.type_facts import closed_values, enum_value
-from graphengine.state.view import Held, View
+from graphengine.state.view import RecordsAlone, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -162,7 +162,7 @@ def _numbers(constants: Iterable[object], *, whole: bool, least: float = -math.i
 def fits(declared: FieldType, value: object) -> bool:
     """Return whether a field can be set to a value."""
     try:
-        declared.validate(value, View(_NO_STATE, Held({})))
+        declared.validate(value, View(_NO_STATE, RecordsAlone({})))
     except (InvalidUpdate, KeyError, AttributeError):
         return False
     return True

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _STATUSES: Final = ("queued", "running", "interrupted", "waiting", "finished", "stopped", "failed")
 _WAIT_CHARACTERS: Final = 200
+_TITLE_CHARACTERS: Final = 40
 _INDENT: Final = 4
 
 
@@ -184,7 +185,7 @@ async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snaps
 
 def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
     """Show a row for each run; on a terminal, below a run that waits, failed or was stopped, the reason."""
-    from graphengine.cli.terminal import padded, short_time, when
+    from graphengine.cli.terminal import one_line, padded, short_time, when
     from graphengine.stores.base import status_of
 
     out = context.out
@@ -196,12 +197,14 @@ def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
             ", ".join(i.tags),
             at(i.due_at) if i.due_at is not None else "",
             _cost(i.summary),
+            one_line(i.summary.title, _TITLE_CHARACTERS) if i.summary is not None else "",
             _why(i) if columns is None else "",
         )
         for i in runs
     ]
-    headings = ("run", "graph", "status", "seq", "begun", "last step", "branched from", "tags", "due", "cost", "why")
-    expendable = ("begun", "seq", "branched from", "tags", "due", "last step", "cost", "graph")
+    begun = ("run", "graph", "status", "seq", "begun", "last step", "branched from", "tags", "due", "cost")
+    headings = (*begun, "input", "why")
+    expendable = ("begun", "seq", "branched from", "tags", "due", "input", "last step", "cost", "graph")
     heading, *lines = padded(headings, rows, columns, expendable)
     out.line(("".join(heading), "bold"))
     for info, line in zip(runs, lines, strict=True):

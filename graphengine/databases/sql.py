@@ -22,7 +22,7 @@ from graphengine.engine.step_json import encode_step
 from graphengine.errors import GraphEngineError, StoreReadOnly
 from graphengine.stores.base import QueueCount, StoredSchedule, check_page, summary_text
 from graphengine.stores.dispatch import limits_text, read_limits
-from graphengine.stores.refusals import check_process, lease_lost, not_dense, not_open
+from graphengine.stores.refusals import forked, lease_lost, not_dense, not_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -216,8 +216,11 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         rows: Returns the rows of a statement, by its name.
 
     Attributes:
+        shared: Whether other processes can use the same runs: any can open the database.
         lease: This owner's lease, while the store is open and not read-only.
     """
+
+    shared: bool = True
 
     def __init__(self, where: str, rows: Callable[[ConnectionT, str], Sequence[Sequence[Any]]]) -> None:
         self._where = where
@@ -228,11 +231,6 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         self._sweeping: asyncio.Task[None] | None = None
         self._driven: dict[str, Claimed] = {}
         self.lease: LeaseT | None = None
-
-    @property
-    def shared(self) -> bool:
-        """True: any process can open the same database."""
-        return True
 
     @abstractmethod
     async def _connect(self) -> bool:
@@ -302,10 +300,10 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     def _announce(self) -> None:
         """Wake the processes that wait for notifications, unless the database itself does."""
 
-    async def _read_haul(self, haul: TakenRuns, pick: ClaimQuery) -> Sequence[ClaimedRun]:
+    async def _load_taken(self, found: TakenRuns, pick: ClaimQuery) -> Sequence[ClaimedRun]:
         """Return what was taken, with what it needs."""
         del pick
-        return haul.taken
+        return found.taken
 
     async def open(self) -> None:
         """Open the store; see `Store.open`.
@@ -315,7 +313,8 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
             RunnerClosed: This process is a fork of the one that opened the store.
         """
         if self._is_open:
-            check_process(self._pid, self._where)
+            if self._pid != os.getpid():
+                raise forked(self._where)
             return
         if self._opening is None:
             self._opening = asyncio.Lock()
@@ -435,12 +434,12 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         """Become the driver of due runs that no process drives; see `Store.take`."""
         pending = self._take(pick, self._writing())
         try:
-            haul = await asyncio.shield(pending)
-            taken = await self._read_haul(haul, pick)
+            found = await asyncio.shield(pending)
+            taken = await self._load_taken(found, pick)
         except (asyncio.CancelledError, GraphEngineError):
             pending.add_done_callback(partial(self._give_back, lambda: pending.result().claimed))
             raise
-        self._driven.update(haul.claimed)
+        self._driven.update(found.claimed)
         return taken
 
     async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
@@ -507,14 +506,14 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
 
     def _writing(self) -> LeaseT:
         """Return the lease of a store that can be written."""
-        if self.lease is None:
+        if self.lease is None or self._pid != os.getpid():
             self._check_open()
             message = "the database was opened read-only"
             raise StoreReadOnly(message, where=self._where, repair="open the store without read_only=True")
-        check_process(self._pid, self._where)
         return self.lease
 
     def _check_open(self) -> None:
         if not self._is_open:
             raise not_open()
-        check_process(self._pid, self._where)
+        if self._pid != os.getpid():
+            raise forked(self._where)

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.steps import Step
     from graphengine.state.amounts import LossName, Usage
+    from graphengine.state.json_values import JsonValue
 
 
 def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
@@ -130,6 +131,8 @@ def fold(log: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
 def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912 - one case for each kind
     facts = step.data
     match facts:
+        case steps.Started():  # what each run has first: a case costs as much as a call
+            _started(snapshot, step, facts)
         case steps.Item():
             _item(snapshot, step, facts)
         case steps.Node():
@@ -158,8 +161,6 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912 - one 
             _keep_messages(snapshot, [(facts.topic, facts.payload)])
         case steps.Left():
             _left(snapshot, step, facts)
-        case steps.Started():
-            _started(snapshot, step, facts)
         case steps.Resumed():
             _resumed(snapshot, step, facts)
         case steps.Stopped():
@@ -180,9 +181,16 @@ def _started(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
     snapshot.fingerprint = facts.fingerprint
     snapshot.limits = facts.limits
     snapshot.pause = facts.pause
+    snapshot.title = _title([op[-1] for op in step.update])
     snapshot.starter = facts.starter
     frame = snapshot.frames[ROOT] = Frame(at=START)
     _begin(snapshot, frame, step, facts)
+
+
+def _title(values: Iterable[JsonValue]) -> str:
+    """Return the first line of the first text of an input; lists and dicts can still be encoded, and have none."""
+    lines = (value[:_BEGINNING].strip().partition("\n")[0] for value in values if isinstance(value, str))
+    return next((" ".join(line.split()) for line in lines if line), "")
 
 
 def _resumed(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
@@ -597,6 +605,8 @@ def _lose(snapshot: Snapshot, what: LossName) -> None:
     snapshot.losses[what] = snapshot.losses.get(what, 0) + 1
 
 
+_BEGINNING: Final = 200
+"""How many characters of the first text of its input a run is listed by."""
 _BEGINNINGS: Final = frozenset((steps.Started, steps.Resumed, steps.Branched))
 _LIKELY: Final = 4
 """How many of the last changed frames `_find_runnable` tries first. A step changes its frame, the frame around it and

@@ -207,6 +207,7 @@ class Snapshot(Struct, eq=False):
         pause: Nodes before which the run waits, by path.
         starter: The node that started it, to whose run its end is told; None if no node did, as for a branch.
         instructions: Texts that branches on the way here put in place of the graph's, as in `steps.Branched`.
+        title: The first line of the first text of its input.
         mailbox: Messages that were not received yet, by topic.
         waiting: How many frames wait.
         deaths: How often a process died with nodes of the run in flight. A model call in flight then is in no usage:
@@ -238,6 +239,7 @@ class Snapshot(Struct, eq=False):
     pause: Sequence[str] = ()
     starter: StarterRecord | None = None
     instructions: Mapping[str, str] = {}
+    title: str = ""
     mailbox: dict[str, list[JsonValue]] = field(default_factory=dict)
     waiting: int = 0
     deaths: int = 0

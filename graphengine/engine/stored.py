@@ -110,6 +110,8 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     deaths: int = 0
     failures: list[LostItem] = []
     losses: dict[str, int] = {}
+    instructions: Mapping[str, str] = {}
+    title: str = ""
     shared_process: bool | UnsetType = UNSET
     starter: StarterRecord | UnsetType = UNSET
     frames: dict[str, _Frame]

@@ -112,7 +112,9 @@ def _page(drawing: Drawing, theme: Theme) -> str:
 
 
 def mimebundle_of(name: str, graph_spec: Callable[[], GraphSpec]) -> dict[str, str]:
-    """Return what a notebook shows of a graph, by MIME type: plain text, and SVG or, without graphlay, Mermaid.
+    """Return what a notebook shows of a graph, by MIME type: plain text, and a picture or, without graphlay, Mermaid.
+
+    The picture is HTML, which has the theme of the notebook, and SVG, for where notebooks show only pictures.
 
     It never raises: errors are in the plain text.
 
@@ -124,6 +126,9 @@ def mimebundle_of(name: str, graph_spec: Callable[[], GraphSpec]) -> dict[str, s
     try:
         drawing = drawing_of(graph_spec())
         shown["text/vnd.mermaid"] = mermaid_text(drawing)
+        shown["text/html"] = (
+            f'<div style="overflow:auto">{svg_of(drawing, "auto", is_part=True, in_notebook=True)}</div>'
+        )
         shown["image/svg+xml"] = svg_of(drawing, "auto")
         del shown["text/vnd.mermaid"]  # notebooks that know both prefer Mermaid, whose labels overlap in large graphs
     except GraphEngineError as error:

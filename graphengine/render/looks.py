@@ -99,6 +99,13 @@ _INKS: Final[Mapping[str, tuple[str, str]]] = {
 """The name of each colour of the light theme, and the colour that it has in the dark one."""
 
 
+_NOTEBOOKS: Final = {
+    "light": '[data-jp-theme-light="true"], .vscode-light, [theme="light"]',
+    "dark": '[data-jp-theme-light="false"], .vscode-dark, .vscode-high-contrast, [theme="dark"]',
+}
+"""How JupyterLab, VS Code and Colab mark their theme."""
+
+
 def by_night(colour: str) -> str:
     """Return the dark theme's colour for this one."""
     return _INKS[colour][1]
@@ -112,6 +119,16 @@ def name_of(colour: str) -> str:
 def night_rules(used: Iterable[tuple[str, str]], within: str) -> list[str]:
     """Return the rules of a style sheet that make these colours dark, each with what it colours: `fill` or `stroke`."""
     return [f"{within}.{kind}-{name_of(colour)} {{ {kind}: {by_night(colour)}; }}" for kind, colour in sorted(used)]
+
+
+def notebook_rules(used: Iterable[tuple[str, str]], within: str) -> list[str]:
+    """Return the rules by which a picture has the theme of the notebook that it is in; elsewhere the reader's."""
+    rules = [f"{within} {{ color-scheme: light dark; }}"]
+    rules += [f":is({marks}) {within} {{ color-scheme: {scheme}; }}" for scheme, marks in _NOTEBOOKS.items()]
+    return rules + [
+        f"{within} .{kind}-{name_of(colour)} {{ {kind}: light-dark({colour}, {by_night(colour)}); }}"
+        for kind, colour in sorted(used)
+    ]
 
 
 def look_of_box(box: Box) -> Look:

@@ -25,6 +25,7 @@ from graphengine.render.looks import (
     look_of_cluster,
     name_of,
     night_rules,
+    notebook_rules,
 )
 from graphengine.render.metrics import FONT, SIZES, baseline, line_height, number
 
@@ -44,7 +45,9 @@ _HEAD: Final = 8.0
 """The length of an arrowhead."""
 
 
-def svg_of(drawing: Drawing, theme: Theme, *, is_part: bool = False, is_wide: bool = False) -> str:
+def svg_of(
+    drawing: Drawing, theme: Theme, *, is_part: bool = False, is_wide: bool = False, in_notebook: bool = False
+) -> str:
     """Return the drawing as SVG.
 
     Args:
@@ -52,19 +55,21 @@ def svg_of(drawing: Drawing, theme: Theme, *, is_part: bool = False, is_wide: bo
         theme: Whether it is dark, light, or follows the reader's preference.
         is_part: Whether it becomes part of a page, so that it needs no XML declaration.
         is_wide: Whether it is read from left to right.
+        in_notebook: Whether "auto" is the theme of the notebook around it.
 
     Raises:
         RenderError: It cannot be laid out.
     """
     head = "" if is_part else '<?xml version="1.0" encoding="utf-8"?>\n'
-    return f"{head}{_Painter(drawing, layout(drawing, is_wide=is_wide), theme).element()}\n"
+    painter = _Painter(drawing, layout(drawing, is_wide=is_wide), theme, in_notebook=in_notebook)
+    return f"{head}{painter.element()}\n"
 
 
 class _Painter:
     """Paints one drawing."""
 
-    def __init__(self, drawing: Drawing, found: Layout, theme: Theme) -> None:
-        self.drawing, self.layout, self.theme = drawing, found, theme
+    def __init__(self, drawing: Drawing, found: Layout, theme: Theme, *, in_notebook: bool) -> None:
+        self.drawing, self.layout, self.theme, self.in_notebook = drawing, found, theme, in_notebook
         self.used: set[tuple[str, str]] = set()
 
     def element(self) -> str:
@@ -82,8 +87,12 @@ class _Painter:
             *(text for part in sorted(drawing.arrows, key=_height_of) for text in self._arrow(part)),
             *(text for part in drawing.boxes for text in self._box(part)),
         ]
-        rules = night_rules(self.used, f"  #{_NAME} ") if self.theme == "auto" else []
-        style = ["<style>", "@media (prefers-color-scheme: dark) {", *rules, "}", "</style>"] if rules else []
+        style: list[str] = []
+        if self.theme == "auto" and self.in_notebook:
+            style = ["<style>", *notebook_rules(self.used, f"#{_NAME}"), "</style>"]
+        elif self.theme == "auto":
+            rules = night_rules(self.used, f"  #{_NAME} ")
+            style = ["<style>", "@media (prefers-color-scheme: dark) {", *rules, "}", "</style>"]
         size = " ".join(number(value) for value in (left, top, across, down))
         extent = f'width="{number(across)}pt" height="{number(down)}pt" viewBox="{size}"'
         spoken = f'role="img" aria-labelledby="{_NAME}-title {_NAME}-desc"'

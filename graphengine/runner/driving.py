@@ -16,7 +16,7 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.engine.claim import DURABLE, ENDED, MAIL, NOTHING, Durable, Failed, Idle, Late, Stop
@@ -31,7 +31,7 @@ from graphengine.engine.session import Session
 from graphengine.engine.step_json import as_stored
 from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
-from graphengine.errors import StoreError
+from graphengine.errors import ResourceFailed, StoreError
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.clock import SteadyClock, SystemClock
 from graphengine.runner.followers import NOBODY, log_failure
@@ -42,7 +42,7 @@ from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from contextvars import Context
 
     from graphengine.engine.claim import Claim, Closed, Do, Input, Release
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from graphengine.engine.session import Appender
     from graphengine.engine.snapshot import Snapshot, Task
     from graphengine.engine.steps import Decided, FailureRecord, Step
-    from graphengine.errors import NodeError
     from graphengine.runner.followers import Audience, Following
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import Usage
@@ -93,6 +92,7 @@ class Driving:
             while the run is driven, even if the machine's clock is set. Waits end by the machine's clock.
         following: Who follows it; see `runner.extensions`.
         cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
+        raised: The exceptions of failed frames, by path.
         stop_started: Stops the runs that its nodes started, before its own stop is recorded.
     """
 
@@ -124,43 +124,44 @@ class Driving:
         self._mail: dict[int, Message] = {}
         self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
         self._turn_began = time.monotonic()
-        self._halted = asyncio.Event()
         self._timer: asyncio.Handle | None = None  # of the limit of seconds
         self._spent_in_cut: Usage = {}
         self._broken: StoreError | None = None
-        self._raised: dict[str, BaseException] = {}  # the exceptions of failed frames, by path
+        self.raised: dict[str, BaseException] = {}
         self._recorded: RunStatus = "running"  # the status of the last append
         self._listed: RunStatus = snapshot.status  # the status to which the summary in the run's row belongs
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
-    async def drive(self, resources: Mapping[int, Mapping[str, object]]) -> Do:
+    async def drive(self) -> Do:
         """Run ready tasks until there are none, and return what the claim says then.
-
-        Args:
-            resources: The resources of nodes, by the id of their plan.
 
         Raises:
             StoreError: A step could not be recorded; the run can be resumed from the recorded steps.
         """
-        snapshot, claim = self.snapshot, self.claim
+        snapshot, claim, plan, shared = self.snapshot, self.claim, self.plan, self._shared
+        try:
+            resources = await shared.resources.of_nest(plan) if plan.resources or plan.graphs else {}
+        except ResourceFailed as error:
+            stop = StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))
+            return await self.commit([stop])
         # Not kept: it has this object, and both would outlive the run until the next collection of cycles.
         services = NodeServices(
             run=self.session,
-            run_id=self.snapshot.run_id,
+            run_id=snapshot.run_id,
             host=self,
             resources=resources,
             following=self.following,
-            threads=self._shared.threads,
+            threads=shared.threads,
             now=self.time.now,
-            wall=self._shared.clock.now,
-            past=self._shared.past,
-            executors=self._shared.executors,
-            children=self._shared.children,
+            wall=shared.clock.now,
+            past=shared.past,
+            executors=shared.executors,
+            children=shared.children,
             loop=self.loop,
-            is_shared=self._shared.store.shared,
-            guard=Redactor(self.plan, self.snapshot) if self.plan.secret else None,
-            effects=self._shared.effects,
+            is_shared=shared.store.shared,
+            guard=Redactor(plan, snapshot) if plan.secret else None,
+            effects=shared.effects,
         )
         if snapshot.limits.get("seconds") is not None:
             self._timer = self.loop.call_soon(self._end_if_late)
@@ -189,13 +190,15 @@ class Driving:
             if self._jobs:
                 await self._cancel_all()
         do = claim.step(Idle(snapshot.status)) if claim.owned else NOTHING
-        if do.append == "stop":
-            asked = claim.stop
-            reason, text = ("asked", asked.why) if asked else ("limit", limit_reached(snapshot) or self._lateness())
-            await self.stop_started(asked)
-            stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut)
-            do = await self.commit([stop], partial(self.append, consume=asked.consume if asked else ()))
-        return do
+        return await self._stop() if do.append == "stop" else do
+
+    async def _stop(self) -> Do:
+        """Record that it is stopped, because that was asked or a limit is reached."""
+        asked = self.claim.stop
+        reason, text = ("asked", asked.why) if asked else ("limit", limit_reached(self.snapshot) or self._lateness())
+        await self.stop_started(asked)
+        stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut)
+        return await self.commit([stop], partial(self.append, consume=asked.consume if asked else ()))
 
     def _ready(self, *, anew: bool = False) -> list[Task]:
         """Return the tasks that the last steps made ready, or all; of a run that waits, all that are due."""
@@ -445,25 +448,15 @@ class Driving:
         if self._broken is not None:
             raise self._broken
 
-    async def fail(self, error: NodeError) -> Do:
-        """Record that the run cannot be driven here."""
-        return await self.commit([StopAsked(self.time.now(), "failed", error.message, failure_record(error, "", 1))])
-
     def _take_failure(self, step: Step, failure: FailureRecord) -> None:
         """Log a failure, and remove the exception from its record, so that no store or watcher keeps it alive."""
         log_failure(self.snapshot, self.following, step, failure)
         if failure.raised is not None and outcome_of(step).has_failed:
-            self._raised[failure.path] = failure.raised
+            self.raised[failure.path] = failure.raised
         part: FailureRecord | None = failure
         while part is not None:
             part.raised = None
             part = part.replaced
-
-    @property
-    def cause(self) -> BaseException | None:
-        """The exception that the run failed with, if it was raised in this process."""
-        failure = self.snapshot.failure
-        return self._raised.get(failure.path) if failure is not None else None
 
     # --- requests and mail ----------------------------------------------------------------------------------------
 
@@ -478,6 +471,10 @@ class Driving:
         for job in self._jobs.values() if do.cancel else ():
             if job.state != "ready" and not job.within.done():  # else it ends as soon as it begins
                 job.within.cancel()
+
+    @cached_property
+    def _halted(self) -> asyncio.Event:
+        return asyncio.Event()
 
     @property
     def is_halting(self) -> bool:

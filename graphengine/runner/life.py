@@ -33,7 +33,7 @@ from graphengine.engine.claim import (
 )
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.user_frames import cut_to_user_code
-from graphengine.errors import DefinitionError, GraphEngineError, ResourceFailed, RunIsDriven, RunnerClosed
+from graphengine.errors import DefinitionError, GraphEngineError, RunIsDriven, RunnerClosed
 from graphengine.runner import opening
 from graphengine.runner.driving import Driving, LifeTask
 from graphengine.runner.extensions import OpenRun
@@ -94,7 +94,7 @@ class Life(Generic[S]):
         self.audience = Audience()
         self.seq = 0
         self.is_over = False
-        self._points: dict[str, asyncio.Event] = {}  # made by callers that wait: thousands of runs can sleep
+        self._waiting: dict[str, list[asyncio.Future[None]]] = {}  # callers, by the point that they wait for
         self.driving: Driving | None = None
         self.result: Result[S] | None = None
         self.handle: weakref.ref[Any] | None = None
@@ -113,7 +113,7 @@ class Life(Generic[S]):
 
     # --- from its opening to its result ----------------------------------------------------------------------------
 
-    async def _live(self, open_: Opening[S]) -> None:  # noqa: C901 - a life in the order it happens
+    async def _live(self, open_: Opening[S]) -> None:  # noqa: C901, PLR0912 - a life in the order it happens
         """Open it, drive it, and let it sleep, until it is over; without a result if it slept when its Runner closed.
 
         Thousands of runs can sleep here, so what opened it and what drove it, which hold its state, are freed first.
@@ -126,7 +126,11 @@ class Life(Generic[S]):
             opened = await self._opened(claim.step(Begin()), open_)
             del open_
             while True:
-                do, result = await self._drive(opened) if isinstance(opened, Driving) else self._found(opened)
+                if isinstance(opened, Driving):
+                    do, result = await self._drive(opened)
+                else:
+                    self.note_seq(opened.seq)
+                    do, result = claim.step(Found(opened.status, self._due(opened))), opened
                 del opened
                 if claim.state == "asleep" and result is not None:
                     seq, kept = result.seq, result if do.wake is None else None
@@ -140,6 +144,9 @@ class Life(Generic[S]):
             if do.outcome == "recorded" and claim.closed and not self._callers and not self.audience.watchers:
                 return  # thousands may sleep, and nobody asks for their results
             self.result = result if do.outcome == "driven" else await self._current_result()
+            if self.result is not None and self.result.status != "failed":
+                self.task.remove_done_callback(self._ended)
+                self._tell_over()  # a turn of the event loop before `_ended`, which would have nothing to report
         except asyncio.CancelledError:
             if claim.step(Cut()).outcome == "raise":
                 raise
@@ -185,22 +192,26 @@ class Life(Generic[S]):
             for step in await store.steps(self.id, seq - 1, seq):
                 self.audience.show(StepRecorded(seq, step))  # watchers read those before
 
-    def _found(self, result: Result[S]) -> tuple[Do, Result[S]]:
-        """Return what the claim says about a run that is not driven, and its result."""
-        self.note_seq(result.seq)
-        return self.claim.step(Found(result.status, self._due(result))), result
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()  # retrieved, so that asyncio does not warn as well
+    def _tell_over(self) -> None:
+        """Tell those who wait, and those who watch, that it is over."""
         self.shared.lives.discard(self)
         self.is_over = True
         if self.told is not None:
             self.shared.told -= Counter([self.told])
             self.shared.wake(self.told[0])
-        for point in self._points.values():
-            point.set()
+        self._reached("begun")
+        self._reached("over")
         for queue in self.audience.watchers:
             queue.put_nowait(None)
+
+    def _reached(self, point: Literal["begun", "over"]) -> None:
+        for waiter in self._waiting.pop(point, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()  # retrieved, so that asyncio does not warn as well
+        self._tell_over()
         if error is None and (self.told is not None or self.result is None or self.result.status != "failed"):
             return
         handle = self.handle() if self.handle is not None else None
@@ -257,13 +268,15 @@ class Life(Generic[S]):
     def note_seq(self, seq: int) -> None:
         """Note the seq of its last step here, which is durable."""
         self.seq = seq
-        if "begun" in self._points:
-            self._points["begun"].set()
+        if "begun" in self._waiting:
+            self._reached("begun")
 
     async def until(self, point: Literal["begun", "over"]) -> None:
         """Return when its first step is durable, or it is over; or only when it is over."""
         if not (self.is_over or (self.seq and point == "begun")):
-            await self._points.setdefault(point, asyncio.Event()).wait()
+            waiter = self.task.get_loop().create_future()
+            self._waiting.setdefault(point, []).append(waiter)
+            await waiter
 
     @property
     def last_seq(self) -> int:
@@ -332,7 +345,9 @@ class Life(Generic[S]):
             driving.obey(do)
         log_run(driving.snapshot, driving.following, is_over=False)
         try:
-            do = await self._move(driving)
+            await shared.hear(self)
+            self.note_seq(driving.snapshot.seq)
+            do = await driving.drive()
         except asyncio.CancelledError:
             do = claim.step(Cut())
             if do.outcome == "raise":
@@ -351,7 +366,7 @@ class Life(Generic[S]):
             if followers.left:
                 await followers.leave()
         log_run(driving.snapshot, followers, is_over=True)
-        cause = driving.cause if driving.snapshot.failure is not None else None
+        cause = driving.raised.get(driving.snapshot.failure.path) if driving.snapshot.failure is not None else None
         result: Result[S] = result_of(self.plan, driving.snapshot, cause)
         do = claim.step(Left(driving.snapshot.status, self._due(result), bool(driving.cut_off)))
         if do.outcome == "cut_off":
@@ -361,20 +376,6 @@ class Life(Generic[S]):
         # Frees it: the store's last append may still refer to the claim.
         driving.session.snapshot = driving.snapshot = Snapshot()
         return do, result
-
-    async def _move(self, driving: Driving) -> Do:
-        """Drive it until it ends, waits, or is released, and return what the claim says then."""
-        shared, plan = self.shared, self.plan
-        if shared.store.shared:
-            shared.poll_inbox()
-        elif self.seq:  # else every caller waits until it is recorded
-            driving.deliver(await shared.store.inbox([self.id]))
-        self.note_seq(driving.snapshot.seq)
-        try:
-            resources = await shared.resources.of_nest(plan) if plan.resources or plan.graphs else {}
-        except ResourceFailed as error:
-            return await driving.fail(error)
-        return await driving.drive(resources)
 
     async def _cut_off(self, driving: Driving) -> Result[S]:
         """Return the result of a run whose Runner closed, or released it at once, and log which nodes were cut off."""

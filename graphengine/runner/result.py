@@ -18,7 +18,7 @@ from graphengine.state.amounts import losses_of
 from graphengine.state.declared import values_of
 from graphengine.state.encoded import opened
 from graphengine.state.failure import Failure
-from graphengine.state.view import Held, View
+from graphengine.state.view import RecordsAlone, View
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -194,7 +194,7 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         state = plan.state.rebuild(records, typed)
     output: object = state
     if plan is not None and plan.result is not None:
-        output = plan.result.read(View(plan.state, Held(records, values_of(state))))
+        output = plan.result.read(View(plan.state, RecordsAlone(records, values_of(state))))
     failure = snapshot.failure
     for frame in snapshot.frames.values() if failure is None else ():
         if frame.failing is not None:  # a failed part is reported while others still wait

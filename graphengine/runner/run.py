@@ -359,9 +359,9 @@ class Run(Generic[S]):
                 waits = tuple(waits_of(snapshot))
                 status = status_of(row)
                 ids = [wait.id for frame in snapshot.frames.values() for wait in frame.waits.values()]
-                standing = (status, row.driver, ids)  # a chat can have been answered, and wait again, since then
-                if standing != reported:
-                    reported = standing
+                news = (status, row.driver, ids)  # a chat can have been answered, and wait again, since then
+                if news != reported:
+                    reported = news
                     yield StatusChanged(status, row.driver, waits)
                 if self._lives.of(self.id) is not None:
                     return

@@ -41,6 +41,9 @@ own time wakes it anyway."""
 class Hears(Protocol):
     """What gets messages: the life of a run."""
 
+    id: str
+    seq: int
+
     def deliver(self, messages: Sequence[Message]) -> None:
         """Accept messages."""
         ...
@@ -108,13 +111,12 @@ class Shared(Generic[L]):
 
     @functools.cached_property
     def one_at_a_time(self) -> asyncio.Lock:
-        """Held by the run that is driven alone."""
+        """The run that is driven alone has it."""
         return asyncio.Lock()
 
     async def following(self, run: OpenRun) -> Following:
         """Return who follows a run that is about to be driven, or to be stopped."""
-        found = [await each.opened(run) for each in self._following]
-        return Following([each for each in found if each is not None])
+        return Following([found for each in self._following if (found := await each.opened(run)) is not None])
 
     async def idle(self) -> None:
         """Return when no run is driven or being resumed here."""
@@ -142,9 +144,12 @@ class Shared(Generic[L]):
             self._seen.pop(run_id, None)
             self._alarms.drop(alarm)
 
-    def poll_inbox(self) -> None:
-        """Poll for messages to driven runs, until none is driven here."""
-        if self._inbox_task is None:
+    async def hear(self, life: L) -> None:
+        """Deliver what was sent to a run that is driven here from now on; what other processes send is polled for."""
+        if not self.store.shared:
+            if life.seq:  # else every caller waits until it is recorded
+                life.deliver(await self.store.inbox([life.id]))
+        elif self._inbox_task is None:
             self._inbox_task = asyncio.create_task(self._poll_inbox(), name="graphengine inbox")
 
     def close(self) -> list[asyncio.Task[Any]]:

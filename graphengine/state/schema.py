@@ -41,7 +41,7 @@ from graphengine.state.immutable import has_own_code
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import check_depth
 from graphengine.state.path import LISTED, nearest, unknown_fields
-from graphengine.state.view import Held, View
+from graphengine.state.view import RecordsAlone, View
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -164,7 +164,7 @@ class StateType(Generic[S]):
 
     def _initial_with_secrets(self, instance: BaseModel, where: str) -> Initial:
         """Do the same field by field, since serialising the state as a whole hides its secrets."""
-        view = View(self, Held({}, {name: getattr(instance, name, None) for name in self.fields}))
+        view = View(self, RecordsAlone({}, {name: getattr(instance, name, None) for name in self.fields}))
         values: dict[str, JsonValue] = {}
         typed: dict[str, object] = {}
         for name, field in self.fields.items():
@@ -294,10 +294,12 @@ class StateType(Generic[S]):
             records: The records, by field.
             typed: Values that were built from them before, which nothing else will use. They are compared.
         """
-        if self.plain and self._is_plain(records):
-            return cast("S", holding(self.model, {name: records[name] for name in self.fields}))
+        # A typed value of a plain field has been checked, and nothing can change it.
+        own = typed if len(typed) == len(self.fields) else records
+        if self.plain and (own is typed or self._is_plain(own)):
+            return cast("S", holding(self.model, {name: own[name] for name in self.fields}))
         values: dict[str, Any] = {}
-        held = Held(dict(records))
+        held = RecordsAlone(dict(records))
         view = View(self, held)
         bodies: dict[int, bytes] = {}
         for name, value in typed.items():

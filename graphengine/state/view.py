@@ -95,7 +95,7 @@ class FrameFacts(Protocol):
 
 
 @dataclass(slots=True)
-class Held:
+class RecordsAlone:
     """Records alone, used in place of a frame."""
 
     values: dict[str, Any]

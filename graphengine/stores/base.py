@@ -47,6 +47,7 @@ class Summary:
         visits: Completed node visits.
         seconds: Driven time.
         losses: What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`.
+        title: The first line of the first text of its input.
     """
 
     reason: str = ""
@@ -57,6 +58,7 @@ class Summary:
     visits: int = 0
     seconds: float = 0.0
     losses: dict[str, int] = field(default_factory=dict)
+    title: str = ""
 
 
 def summary_text(summary: Summary) -> str:

@@ -148,7 +148,12 @@ class MemoryStore:
 
     Args:
         clock: Returns epoch seconds, for the order in which runs are due.
+
+    Attributes:
+        shared: Whether other processes can use the same runs: none can.
     """
+
+    shared: bool = False
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -166,11 +171,6 @@ class MemoryStore:
     @cached_property
     def _owner(self) -> str:
         return f"this process (owner {uuid.uuid4().hex})"
-
-    @property
-    def shared(self) -> bool:
-        """False: no other process can use these runs."""
-        return False
 
     async def open(self) -> None:
         """Open the store; see `Store.open`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.errors import LeaseLost, RunExists, RunnerClosed, StoreCorrupt, StoreError, UnknownRun, UnknownStep
@@ -35,15 +34,10 @@ def closed() -> RunnerClosed:
     return RunnerClosed("the store is closed")
 
 
-def check_process(pid: int, where: str) -> None:
-    """Check that this process opened the store.
-
-    Raises:
-        RunnerClosed: It is a fork of the one that did.
-    """
-    if pid != os.getpid():
-        message = "the store was opened in another process, of which this one is a fork"
-        raise RunnerClosed(message, where=where, repair="create a Runner in this process")
+def forked(where: str) -> RunnerClosed:
+    """Return the error for a store that was opened in the process of which this one is a fork."""
+    message = "the store was opened in another process, of which this one is a fork"
+    return RunnerClosed(message, where=where, repair="create a Runner in this process")
 
 
 def lease_lost(run_id: str, fence: int) -> LeaseLost:

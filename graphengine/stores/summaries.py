@@ -26,8 +26,9 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
     Example:
         >>> from graphengine.engine.snapshot import Snapshot
         >>> from graphengine.state.ending import Ending
-        >>> summary_of(Snapshot(status="finished", ending=Ending("end", label="approved"), steps=3))
-        Summary(reason='approved', kind='end', waits=0, cost_usd=0.0, tokens=0, visits=3, seconds=0.0, losses={})
+        >>> ended = summary_of(Snapshot(status="finished", ending=Ending("end", label="approved"), title="Tides"))
+        >>> ended.title, ended.reason, ended.kind
+        ('Tides', 'approved', 'end')
     """
     reason = kind = ""
     waits = 0
@@ -55,6 +56,7 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
         snapshot.steps,
         float(snapshot.elapsed_seconds),
         losses_of(usage, snapshot.losses) if usage or snapshot.losses else {},
+        snapshot.title,
     )
 
 

@@ -20,7 +20,7 @@ from graphengine.state.encoded import opened
 from graphengine.state.path import did_you_mean, unknown_fields
 from graphengine.state.schema import Initial
 from graphengine.state.type_facts import enum_value
-from graphengine.state.view import Held, View
+from graphengine.state.view import RecordsAlone, View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -273,7 +273,7 @@ def partial(state: StateType[Any], given: Mapping[str, object], where: str) -> I
     """
     values: dict[str, JsonValue] = {}
     typed: dict[str, object] = {}
-    view = View(state, Held(values, typed))
+    view = View(state, RecordsAlone(values, typed))
     named: list[str] = []
     for name, kind in state.fields.items():
         source = name if name in given else kind.info.alias if kind.info.alias in given else None

@@ -28,6 +28,15 @@ def recorded(invoke: Invoke, project: Path) -> Invoke:
     return invoke
 
 
+def test_a_run_is_listed_by_the_first_line_of_its_input(invoke: Invoke, project: Path) -> None:
+    """A list of runs can be read without knowing their ids; in `--json` the title is in the summary."""
+    program = COUNTER.replace("    n: int = 0", "    task: str\n    n: int = 0")
+    (project / "flows" / "titled.py").write_text(program.replace('"counter"', '"titled"'))
+    invoke("run", "titled", "--input", "task=How tides work\nfor children")
+    assert "How tides work  " in invoke("runs").stdout
+    assert [run["summary"]["title"] for run in document(invoke("runs", "--json").stdout)["runs"]] == ["How tides work"]
+
+
 @pytest.mark.parametrize(
     ("words", "left"),
     [

@@ -16,7 +16,7 @@ from graphengine.engine.session import Session, in_memory
 from graphengine.engine.snapshot import AttemptId, Snapshot
 from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import Step
-from graphengine.engine.stored import decode_snapshot, encode_snapshot
+from graphengine.engine.stored import decode_snapshot, encode_snapshot, to_record
 from graphengine.errors import InvalidUpdate
 from graphengine.reducers import append, merge
 from graphengine.state.encoded import opened
@@ -145,6 +145,16 @@ def test_a_refused_event_changes_nothing() -> None:
     with pytest.raises(InvalidUpdate):
         session.commit([event], log.append)
     assert (encode_snapshot(child.snapshot), log.batches) == (before, [])
+
+
+def test_a_stored_snapshot_has_all_but_the_caches() -> None:
+    """What a run is loaded from has each field of a snapshot, as the texts that a branch replaced; caches are built."""
+    caches = {"runnable", "maybe_runnable", "open", "changed"}
+    given = Snapshot(run_id="one", graph="g", instructions={"writer": "Be brief."}, title="How tides work")
+    stored = to_record(given)
+    assert stored.keys() >= {*Snapshot.__struct_fields__} - caches - {"shared_process", "starter"}  # if they are set
+    back = decode_snapshot(encode_snapshot(given))
+    assert (back.instructions, back.title) == (given.instructions, given.title)
 
 
 def test_only_a_stop_is_decided_without_the_graph() -> None:

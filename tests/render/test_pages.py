@@ -174,11 +174,19 @@ def test_an_unknown_theme_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_notebook_shows_the_picture() -> None:
-    """SVG and plain text are offered; Mermaid is not, since a notebook that supports both would show it instead."""
+    """SVG and plain text are offered; Mermaid is not, since a notebook that supports both would show it instead.
+
+    As HTML the picture has the theme of the notebook, in which each of its colours has one for the day and the night.
+    """
     graph = newsroom()
     shown = graph._repr_mimebundle_()
-    assert set(shown) == {"text/plain", "image/svg+xml"}
+    assert set(shown) == {"text/plain", "text/html", "image/svg+xml"}
     assert shown["text/plain"] == repr(graph)
+    assert re.search(r"\[data-jp-theme-light=\"false\"\][^{]*#g\w+ \{ color-scheme: dark; \}", shown["text/html"])
+    ruled = set(re.findall(r"\.((?:fill|stroke)-[\w-]+) \{ \w+: light-dark\(", shown["text/html"]))
+    assert ruled == {
+        name for names in re.findall(r' class="((?:fill|stroke)-[^"]*)"', shown["text/html"]) for name in names.split()
+    }
     assert read_xml(shown["image/svg+xml"].encode()).get("role") == "img"
 
 
@@ -274,8 +282,8 @@ async def test_a_notebook_shows_how_far_a_run_is() -> None:
             await run.result()
     assert shown is not None
     assert re.search("<caption>run r: running, as of step [0-9]+</caption>", shown)
-    assert re.search("at work</th>.*?>write \\(visit 1\\)</code>", shown)
-    assert re.search("map \\(find\\)</th>.*?>2 of 3 items done, 1 failed</code>", shown)
+    assert re.search("at work</th>.*?>write \\(visit 1\\)</div>", shown)
+    assert re.search("map \\(find\\)</th>.*?>2 of 3 items done, 1 failed</div>", shown)
     assert "&lt;begun&gt;" in shown
     ended = run._repr_html_()
     assert ended is not None

@@ -26,7 +26,7 @@ from graphengine.state.field import FieldType
 from graphengine.state.json_values import check_depth
 from graphengine.state.schema import StateType
 from graphengine.state.update import Unread
-from graphengine.state.view import Held, View
+from graphengine.state.view import RecordsAlone, View
 
 
 class Row(TypedDict):
@@ -59,7 +59,7 @@ STATE = StateType.of(State)
 
 def outcome(field: FieldType, value: object, view: View | None = None) -> object:
     """Return the record and the typed value of an update, or the error."""
-    view = view or View(STATE, Held({}))
+    view = view or View(STATE, RecordsAlone({}))
     try:
         op, typed = field.reduce(view, value)
     except (InvalidUpdate, NotRecordable) as error:
@@ -224,11 +224,11 @@ def test_what_is_passed_on_is_recorded_as_if_it_were_new(
     data: st.DataObject, docs: list[object], rows: list[object], deep: dict[str, object]
 ) -> None:
     """Whatever items of whatever fields a list has: the record, the typed value and the errors are the same."""
-    held = Held({})
+    held = RecordsAlone({})
     long = {"long": "." * 1000}  # few bytes are encoded again
     for name, value in {"anything": [*docs, long, [long]], "rows": rows, "log": [deep, long], "table": deep}.items():
         with suppress(InvalidUpdate, NotRecordable):
-            held.values[name] = STATE.fields[name].reduce(View(STATE, Held({})), value)[0][2]
+            held.values[name] = STATE.fields[name].reduce(View(STATE, RecordsAlone({})), value)[0][2]
     view = View(STATE, held)
     view.passes = tuple(held.values)
     read = [view.get(name) for name in held.values]
@@ -250,7 +250,7 @@ class Stripped(BaseModel):
 def test_settings_and_rules_are_kept() -> None:
     """A setting of the state or a rule of a field leaves the field to pydantic."""
     state = StateType.of(Stripped)
-    view = View(state, Held({}))
+    view = View(state, RecordsAlone({}))
     assert state.fields["words"].reduce(view, [" a "])[1] == ["a"]
     with pytest.raises(InvalidUpdate, match="at most 1 item"):
         state.fields["few"].reduce(view, ["a", "b"])

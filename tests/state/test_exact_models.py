@@ -16,7 +16,7 @@ from graphengine.state.encoded import LARGE
 from graphengine.state.immutable import exact_models
 from graphengine.state.schema import StateType
 from graphengine.state.update import Unread
-from graphengine.state.view import Held, View
+from graphengine.state.view import RecordsAlone, View
 
 
 class Author(BaseModel):
@@ -50,7 +50,7 @@ FILLING = [Item(id=at, title="lorem ipsum " * 9, author=Author(name="ada")) for 
 def taken(made: object, annotation: Any = list[Item]) -> object:
     """Return the typed value of an update: `Unread` if it was not read back."""
     state = StateType.of(type("State", (BaseModel,), {"__annotations__": {"items": annotation}, "items": []}))
-    view = View(state, Held({"items": []}))
+    view = View(state, RecordsAlone({"items": []}))
     return state.fields["items"].take(made, view, later=True)[1]
 
 
@@ -122,7 +122,7 @@ def test_what_is_not_read_back_would_read_back_equal(items: list[Item], data: st
     made = taken([*FILLING, *items, Item.model_construct(**{**dict(Item()), **odd})])
     if isinstance(made, Unread):
         state = StateType.of(type("State", (BaseModel,), {"__annotations__": {"items": list[Item]}, "items": []}))
-        back = state.fields["items"].build(made.record, View(state, Held({})))
+        back = state.fields["items"].build(made.record, View(state, RecordsAlone({})))
         assert back == [*FILLING, *items, Item.model_construct(**{**dict(Item()), **odd})]
 
 

@@ -65,6 +65,7 @@ class Checkpoints:
         synchronous: The same as for the writing connection.
 
     Attributes:
+        are_due: Whether the log has reached its length limit.
         restart: Whether the next commit can be the first of a restarted log, whose header it syncs.
     """
 
@@ -73,22 +74,18 @@ class Checkpoints:
         self._synchronous = synchronous
         self._mover: sqlite3.Connection | None = None
         self._pages = 0
-        self.restart = False
-
-    @property
-    def are_due(self) -> bool:
-        """Whether the log has reached its length limit."""
-        return self._pages >= LOG_PAGES
+        self.are_due = self.restart = False
 
     def count(self, rows: int, written_bytes: int) -> None:
         """Count a commit by the rows that it changed and roughly the bytes that it wrote."""
         self.restart = False
         pages = min(rows * _PAGES_A_ROW, _PAGES_A_COMMIT)
         self._pages += pages + written_bytes // _PAGE_BYTES + rows // _ROWS_A_PAGE
+        self.are_due = self._pages >= LOG_PAGES
 
     def make(self, connection: sqlite3.Connection) -> None:
         """Move the log. A failure is only logged: it affects no committed data, and the next turn tries again."""
-        self._pages, self.restart = 0, True
+        self._pages, self.are_due, self.restart = 0, False, True
         try:
             self._move(connection)
         except sqlite3.Error as error:  # the disk is full, or another process writes for long

@@ -80,7 +80,7 @@ class GroupCommit:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._direct is not None and run_id is not None and not self._unsettled:
             with suppress(NotWritten):
-                future.set_result(self._direct.write(run_id, _alone(work), written_bytes))
+                future.set_result(self._direct.write(run_id, work, written_bytes))
                 return future
         job = PendingWrite(future, work=work, written_bytes=written_bytes)
         self._queue.append(job)  # type: ignore[arg-type]  # jobs of all kinds in one queue
@@ -178,12 +178,6 @@ def _together(
         yield job, work
     if row:
         yield row[0], _all_of(row)
-
-
-def _alone(work: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
-    """Return the work of a job that shares its transaction with none."""
-    as_one = partial(append_all, additions=(work,)) if isinstance(work, Addition) and work.rows else work
-    return cast("Callable[[sqlite3.Connection], T]", as_one)
 
 
 def _all_of(row: Iterable[PendingWrite[object]]) -> Callable[[sqlite3.Connection], None]:

@@ -15,9 +15,10 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from graphengine.databases.sqlite.checkpoints import connect_too
+from graphengine.databases.sqlite.writes import Addition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,11 +65,14 @@ class Direct:
         is_long = written_bytes > MOST_BYTES or checkpoints.are_due or checkpoints.restart
         if connection is None or is_long or self._run_id not in (None, run_id):
             raise NotWritten
-        changes = connection.total_changes
+        changes, result = connection.total_changes, cast("T", None)
         try:
             self._place.check()
             connection.execute("BEGIN IMMEDIATE")
-            result = work(connection)
+            if isinstance(work, Addition):
+                work.write_alone(connection)
+            else:
+                result = work(connection)
             connection.execute("COMMIT")
         except Exception as error:  # the thread fails in the same way, and reports it
             raise NotWritten from error

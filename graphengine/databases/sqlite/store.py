@@ -233,8 +233,8 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     def _take(self, pick: ClaimQuery, lease: Lease) -> asyncio.Future[TakenRuns]:
         return self._commits.submit(partial(taking.take, pick=pick, lease=lease, onlooker=self._own()))
 
-    async def _read_haul(self, haul: TakenRuns, pick: ClaimQuery) -> Sequence[ClaimedRun]:
-        return await self.read(partial(taking.read, taken=haul.taken, kept=pick.kept))
+    async def _load_taken(self, found: TakenRuns, pick: ClaimQuery) -> Sequence[ClaimedRun]:
+        return await self.read(partial(taking.read, taken=found.taken, kept=pick.kept))
 
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:
         self._writing()

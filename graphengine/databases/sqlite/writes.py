@@ -52,6 +52,13 @@ class Addition(sql.Addition[Row], gc=False):
         """Write it; see `append`."""
         append(connection, self)
 
+    def write_alone(self, connection: sqlite3.Connection) -> None:
+        """Write it as the only one of a transaction; see `append_all`."""
+        if self.rows:
+            append_all(connection, (self,))
+        else:
+            append(connection, self)
+
     @property
     def changes_status(self) -> bool:
         """Whether more than its steps is written into the run's row, whatever status the run has."""

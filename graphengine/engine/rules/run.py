@@ -43,12 +43,12 @@ def begun(run: RunState, event: RunStarted) -> Decided:
         limits=event.limits,
         after=event.after,
         pause=event.pause,
-        given=[name for name in event.given if name in plan.samples] or (),
+        given=[name for name in event.given if name in plan.samples] or () if plan.samples else (),
         starter=event.starter,
     )
     first_edge(run, facts, plan, frame, event.given)
     update = [("set", name, value) for name, value in event.values.items()]
-    return Decided(1, event.now, facts, update=update, typed=[event.typed[name] for name in event.values])
+    return Decided(1, event.now, facts, update=update, typed=list(map(event.typed.__getitem__, event.values)))
 
 
 def first_edge(run: RunState, facts: Outcome, plan: Plan[Any], frame: Frame, given: Iterable[str]) -> None:

@@ -40,7 +40,7 @@ from graphengine.errors import GraphEngineError, InputError, InvalidUpdate, Muta
 from graphengine.graph.options import START
 from graphengine.reducers import maximum
 from graphengine.state.field import why
-from graphengine.state.view import Held, View
+from graphengine.state.view import RecordsAlone, View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -207,7 +207,7 @@ def _first_state(state: StateType[Any], step: Step) -> tuple[dict[str, JsonValue
         Mismatch: It does not fit.
     """
     given = {op[1]: op[2] for op in step.update if op[1] in state.fields}
-    view = View(state, Held(given))
+    view = View(state, RecordsAlone(given))
     try:
         typed = {name: view.get(name) for name in given}
         made = state.model.__pydantic_validator__.validate_python(typed, by_name=True, by_alias=False)

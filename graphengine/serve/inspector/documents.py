@@ -38,12 +38,11 @@ class Page(Part):
 
 
 class Line(Part):
-    """How a run stands now, and the first of its input; `at` are the nodes where it is."""
+    """How a run stands now; `at` are the nodes where it is."""
 
     shown: str
     seq: int
     updated_at: float
-    title: str
     summary: Summary | None
     at: Sequence[str]
 
@@ -94,6 +93,7 @@ class Head(RunHead, tag=False):
     """A run after a step, `at`; its last one is `seq`. Standings are by the number of the node."""
 
     shown: str
+    title: str
     driver: str | None
     at: int
     seq: int

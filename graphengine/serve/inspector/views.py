@@ -16,7 +16,7 @@ from msgspec.structs import asdict
 
 from graphengine.agents.asked import turn_of
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import Recorded, ops_of
+from graphengine.engine.steps import Recorded
 from graphengine.errors import GraphEngineError, StoreError
 from graphengine.history.load import graph_spec_of, load_snapshot
 from graphengine.records.export import export_run, to_json_text
@@ -30,7 +30,6 @@ from graphengine.records.trends import trends
 from graphengine.render.looks import Theme
 from graphengine.render.parts import Detail
 from graphengine.render.scopes import path_at
-from graphengine.render.text import one_line
 from graphengine.render.trace import tried_edges
 from graphengine.serve.callers import caller
 from graphengine.serve.inspector.documents import (
@@ -77,7 +76,6 @@ _BARS: Final = 48
 _DAY: Final = 86_400.0
 _FEW_DAYS: Final = 3
 _KEPT: Final = 2000
-_TITLE: Final = 200
 _COST_PAGES: Final = 50
 _UNUSED_RUNS: Final = 20
 _UNUSED_STEPS: Final = 2000
@@ -100,7 +98,7 @@ class Views:
     command: Callable[..., str]
     about: Session
     graphs: Mapping[str, str] = field(default_factory=dict)
-    _lines: dict[tuple[str, int, float], tuple[str, Summary | None, Sequence[str]]] = field(default_factory=dict)
+    _lines: dict[tuple[str, int, float], tuple[Summary, Sequence[str]]] = field(default_factory=dict)
 
     @property
     def all(self) -> Sequence[Callable[[Query], Awaitable[object]]]:
@@ -173,23 +171,15 @@ class Views:
         for info in await self.store.infos(query.texts("id")[:_PAGE]):
             key = (info.id, info.seq, info.created_at)
             with suppress(StoreError, ValueError):  # a run that cannot be read is still listed
-                if key not in self._lines:
-                    self._lines[key] = await self._line(info)
-                title, now, at = self._lines[key]
-                found[info.id] = Line(status_of(info), info.seq, info.updated_at, title, now or info.summary, at)
+                if info.status == "running" and key not in self._lines:
+                    snapshot = await load_snapshot(self.store, info.id, None)
+                    places = dict.fromkeys(frame.at for frame in snapshot.frames.values() if frame.at)
+                    self._lines[key] = summary_of(snapshot), [*places][-3:]
+                summary, at = self._lines.get(key, (info.summary, ()))
+                found[info.id] = Line(status_of(info), info.seq, info.updated_at, summary, at)
         if len(self._lines) > _KEPT:
             self._lines.clear()
         return found
-
-    async def _line(self, info: RunInfo) -> tuple[str, Summary | None, Sequence[str]]:
-        """Return the title of a run; while it is driven also its summary and where it is."""
-        texts = [op[-1] for step in await self.store.steps(info.id, 0, 1) for op in ops_of(step)]
-        title = next((text for text in texts if isinstance(text, str) and text.strip()), "")
-        line = one_line(title.strip().partition("\n")[0])[:_TITLE]
-        if info.summary is not None and info.status != "running":
-            return line, None, ()
-        snapshot = await load_snapshot(self.store, info.id, None)
-        return line, summary_of(snapshot), [frame.at for frame in snapshot.frames.values() if frame.at][-3:]
 
     async def branches(self, query: Query) -> Runs:
         """Return the direct branches of a run."""
@@ -210,6 +200,7 @@ class Views:
         return Head(
             **facts,
             shown=shown,
+            title=snapshot.title,
             driver=info.driver,
             at=snapshot.seq,
             seq=info.seq,

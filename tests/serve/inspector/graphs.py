@@ -149,6 +149,32 @@ def mapped(count: int) -> Graph[State]:
     return graph
 
 
+def losing() -> Graph[State]:
+    """Return a graph with a map over 300 items, of which 30 fail, and one over the others: 10 fall back, 15 recover."""
+    graph, tried = Graph("losing", State), set[int]()
+
+    def double(item: int) -> int:
+        if item % 10 == 0:
+            raise ValueError(f"cannot double {item}")
+        return item * 2
+
+    def send(item: int) -> int:
+        if item < 24:
+            raise ValueError(f"no place for {item}")
+        if item < 56 and item not in tried:
+            tried.add(item)
+            raise ConnectionError("503")
+        return item
+
+    retry = Retry(attempts=2, initial_seconds=0.001, jitter=0, on=(ConnectionError,))
+    items = {"item": "items"}
+    graph.add_node("begin", lambda: list(range(300)), writes="items", thread=False)
+    graph.add_node("double", double, each=items, writes="items", thread=False, on_item_error="keep")
+    graph.add_node("send", send, each=items, writes="items", thread=False, retry=retry, fallback=-1)
+    graph.add_path(START, "begin", "double", "send", END)
+    return graph
+
+
 async def record(runner: Runner, graph: Graph[State], run_id: str, tags: Sequence[str] = ()) -> None:
     """Record a run until it ends or waits."""
     with suppress(RunFailed):

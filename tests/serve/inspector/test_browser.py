@@ -27,6 +27,7 @@ from tests.serve.inspector.graphs import (
     checked,
     counter,
     flaky,
+    losing,
     mailing,
     record,
 )
@@ -74,6 +75,7 @@ async def record_more(path: Path, gate: Path) -> None:
         await record(runner, calling(), "calls")
         await runner.start(checked(), State(text="tides"), run_id="checked").result()
         await record(runner, flaky(UNREADABLE), "unreadable")
+        await record(runner, losing(), "losses")
 
 
 def opened_run(page: Page) -> Page:
@@ -543,8 +545,56 @@ def test_a_prompt_is_changed_and_the_runs_compared(acting: str, visit: Opened) -
     expect(drawer.get_by_label("Preview")).to_contain_text("Steps 1 to 2 are shared")
     drawer.get_by_role("button", name="Run, and compare").click()
     expect(page.locator(".setup")).to_contain_text("instructions of writer: replaced")
+    told = page.locator(".change", has_text="instructions of writer")
+    expect(told.locator("ins, del")).to_have_text(["brief", "long"])  # once the branch, which still runs, has asked
     page.get_by_role("link", name="long-draft").first.click()
     expect(page.locator(".outcome .ends")).to_have_text("waiting")
+
+
+def test_a_step_is_run_again_several_times(acting: str, visit: Opened) -> None:
+    """One click begins three branches; beside the run they are listed with how they ended and how far they spread."""
+    page = opened_run(visit(acting, "/run?id=draft&at=3&branch=2"))
+    drawer = page.get_by_role("dialog")
+    expect(drawer.get_by_label("Preview")).to_contain_text("are shared")
+    drawer.get_by_label("how often").fill("3")
+    drawer.get_by_label("id of the branch").fill("again")
+    drawer.get_by_role("button", name="Begin 3 branches").click()
+    tries = page.get_by_role("region", name="branches at step 2").filter(has_text="again-1")
+    names = ["this run", "3 branches", "again-1 compare", "again-2 compare", "again-3 compare"]
+    expect(tries.locator("tbody th")).to_have_text(names)
+    expect(tries.locator(".spread")).to_contain_text(re.compile(r"3 waiting.*\d m?s", re.DOTALL))
+    expect(page.locator(".panel h2 .chip")).to_contain_text(["again"])  # the tag by which they are found
+    tries.get_by_role("link", name="compare").first.click()
+    expect(page.locator("h1")).to_have_text("Compare")
+
+
+def test_words_typed_at_once_after_a_click_are_kept(url: str, visit: Opened) -> None:
+    """A tab changes the filters of the list, not the words that are typed before the list has come."""
+    page = visit(url)
+    expect(page.locator(".list .row")).to_have_count(7)
+    page.evaluate("""() => {
+        document.querySelector("[role=tab]:nth-child(3)").click();
+        const field = document.querySelector("input[type=search]");
+        field.focus();
+        document.execCommand("insertText", false, "broke");
+    }""")
+    expect(page.get_by_role("tab", name="Failed")).to_have_attribute("aria-selected", "true")
+    expect(page.locator(".list .row")).to_have_count(2)
+    expect(page.get_by_label("Search", exact=True)).to_have_value("broke")
+    page.keyboard.press("Enter")
+    expect(page.locator(".list .row")).to_have_count(1)
+
+
+def test_what_is_lost_is_counted_at_its_node(acting: str, visit: Opened) -> None:
+    """In a map of 300 with failures, the node, its line and its cells say how many items failed and fell back."""
+    page = opened_run(visit(acting, "/run?id=losses"))
+    expect(page.locator(".badge-lost")).to_have_text(["30 lost", "10 lost"])
+    expect(page.locator(".tr.map .end")).to_have_text(["30 failed", "10 fell back"])
+    expect(page.locator(".outcome .chip").last).to_contain_text("30 items failed, 10 fallbacks, 15 retries")
+    page.locator(".tr.map").first.click()
+    expect(page.locator(".cells .cell")).to_have_count(300)
+    expect(page.locator(".cells .failed")).to_have_count(30)
+    expect(page.locator(".group").first).to_contain_text(re.compile("30 items.*30 lost.*cannot double", re.DOTALL))
 
 
 def test_a_branch_is_made_with_the_keyboard(acting: str, visit: Opened) -> None:

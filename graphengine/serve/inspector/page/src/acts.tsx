@@ -146,7 +146,7 @@ function Question({
         <Sign status="waiting" /> <b>{wait.name}</b> asks {facts}
       </header>
       <div class="asked" tabIndex={0}>
-        {/\n\S+ {2,}\S/.test(text) ? <pre>{text}</pre> : <Markdown text={text} />}
+        {!text.includes("```") && /\n\S+ {2,}\S/.test(text) ? <pre>{text}</pre> : <Markdown text={text} />}
       </div>
       {session.read_only && <p class="soft">this inspector is read-only</p>}
       {!session.read_only && !sent && (

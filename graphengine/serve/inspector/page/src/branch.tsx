@@ -11,6 +11,8 @@ import type { Row } from "./trace";
 import type { Seen } from "./types";
 import { count, dollars } from "./words";
 
+const MOST = 20; // branches that are begun at once
+
 interface Form {
   schema: Schema;
   example: Record<string, unknown>;
@@ -159,6 +161,7 @@ export function Branch({
   const [preview, setPreview] = useState<Preview | null>(null);
   const [problem, setProblem] = useState<Problem | null>(null);
   const [name, setName] = useState("");
+  const [times, setTimes] = useState(1);
   const [act, busy, said] = useAct();
   const box = useRef<HTMLElement>(null);
   const changed = Object.fromEntries(Object.entries(told).filter(([agent, text]) => text !== standing[agent]));
@@ -193,10 +196,18 @@ export function Branch({
     return () => removeEventListener("keydown", escape);
   }, []);
   const begin = async (compares: boolean) => {
-    const begun = await act("branch", { id, at, update: edits, path, instructions, new: name.trim() || undefined });
-    if (!begun) return;
+    const own = name.trim() || undefined;
+    const group = own || `tries-${Date.now().toString(36).slice(-5)}`; // by which those that begin alike are found
+    const alike = times > 1 ? { tags: [group] } : {};
+    let begun;
+    for (let one = 1; one <= times; one++) {
+      const called = own && times > 1 ? `${own}-${one}` : own;
+      begun = await act("branch", { id, at, update: edits, path, instructions, new: called, ...alike });
+      if (!begun) return;
+    }
     close();
-    go(compares ? `/compare?${query({ a: id, b: begun.id })}` : runAddress(begun.id));
+    if (times > 1) go(`/run?${query({ id, tab: "branches" })}`);
+    else go(compares ? `/compare?${query({ a: id, b: begun.id })}` : runAddress(begun.id));
   };
   const submit = (event: Event) => {
     event.preventDefault();
@@ -282,11 +293,26 @@ export function Branch({
           </div>
           <footer>
             <button class="btn main" disabled={busy || Boolean(problem)}>
-              Begin the branch
+              {times > 1 ? `Begin ${times} branches` : "Begin the branch"}
             </button>
-            <button type="button" class="btn" disabled={busy || Boolean(problem)} onClick={() => begin(true)}>
-              Run, and compare <kbd>Ctrl ↵</kbd>
-            </button>
+            {times === 1 && (
+              <button type="button" class="btn" disabled={busy || Boolean(problem)} onClick={() => begin(true)}>
+                Run, and compare <kbd>Ctrl ↵</kbd>
+              </button>
+            )}
+            <label class="soft">
+              <input
+                class="btn small"
+                type="number"
+                min={1}
+                max={MOST}
+                required
+                aria-label="how often"
+                value={times}
+                onInput={(event) => setTimes(Math.min(MOST, Math.max(1, Math.floor(+event.currentTarget.value) || 1)))}
+              />{" "}
+              ×
+            </label>
             <label class="soft">
               as{" "}
               <input
@@ -299,7 +325,7 @@ export function Branch({
               />
             </label>
             <span class="grow" />
-            <Copy text={commandOf(command, at, edits, changed)}>copy as command</Copy>
+            <Copy text={commandOf(command, at, edits, changed, times)}>copy as command</Copy>
           </footer>
         </form>
       </section>
@@ -307,19 +333,21 @@ export function Branch({
   );
 }
 
-/** The command that makes the same branch. */
+/** The command that makes the same branch, or so many. */
 function commandOf(
   command: string,
   at: number,
   edits: Record<string, unknown>,
   instructions: Record<string, string>,
+  times: number,
 ): string {
   const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
   const sets = Object.entries(edits).map(
     ([name, value]) => `--set ${quoted(`${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)}`,
   );
   const told = Object.entries(instructions).map(([agent, text]) => `--instructions ${quoted(`${agent}=${text}`)}`);
-  return [command.replace(/--at \d+/, `--at ${at}`), ...sets, ...told].join(" ");
+  const once = [command.replace(/--at \d+/, `--at ${at}`), ...sets, ...told].join(" ");
+  return times > 1 ? `for n in $(seq ${times}); do ${once}; done` : once;
 }
 
 /** The visits up to the step, which are kept, and those after it, which are made again. */
@@ -357,8 +385,8 @@ function PreviewView({ preview, at }: { preview: Preview; at: number }) {
       </p>
       {flying.length > 0 && (
         <p class="soft">
-          In flight, and used again if asked the same: {flying.map((each) => `${each.name} at ${each.path}`).join(", ")}
-          .
+          In flight, and used again if asked the same:{" "}
+          {[...new Set(flying.map((each) => `${each.name} at ${each.path}`))].join(", ")}.
         </p>
       )}
       {preview.changes.length > 0 && (

@@ -14,19 +14,23 @@ function away(element: Element, { clientX, clientY }: MouseEvent): number {
 
 const seqOf = (part: Element): number => Number((part as SVGElement).dataset.seq);
 
-/** Numbers of the state over time, with the thresholds that conditions compare them with; a click selects a step. */
+/**
+ * Numbers of the state over time, with the thresholds that conditions compare them with; a click selects a step.
+ *
+ * @param only - the path of the one number that is shown.
+ */
 export function Scores({
   id,
   steps,
   selected,
   select,
-  isQuiet = false,
+  only,
 }: {
   id: string;
   steps: number;
   selected: number;
   select: (seq: number) => void;
-  isQuiet?: boolean;
+  only?: string | undefined;
 }) {
   const [path, setPath] = useState("");
   const [wanted, setWanted] = useState("");
@@ -44,7 +48,7 @@ export function Scores({
     const timer = setTimeout(
       () => {
         asked.current = Date.now();
-        get("scores", { id, path: wanted, column: width }).then(setFound, (error) => setFound({ error }));
+        get("scores", { id, path: only || wanted, column: width }).then(setFound, (error) => setFound({ error }));
       },
       Math.max(0, asked.current + 1500 - Date.now()),
     );
@@ -61,10 +65,10 @@ export function Scores({
     if (parts.length)
       select(seqOf(parts.reduce((best, each) => (away(each, event) < away(best, event) ? each : best))));
   };
-  if (isQuiet && found.error) return null;
+  if (only && found.error) return null;
   return (
     <>
-      {!isQuiet && (
+      {!only && (
         <form
           class="acts"
           onSubmit={(event) => {
@@ -98,7 +102,7 @@ export function Scores({
         ref={box}
         onClick={near}
       />
-      {!isQuiet && found.words && (
+      {!only && found.words && (
         <details>
           <summary>scores in words</summary>
           <pre tabIndex={0}>{found.words}</pre>

@@ -4,8 +4,10 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 
 import { query } from "./api";
-import { Failure, Link, Sign, ThemeButton, go, runAddress, useDocument, useKeys } from "./parts";
+import { Failure, Link, Sign, ThemeButton, go, isUnderWay, runAddress, useDocument, useKeys } from "./parts";
+import { useMoving } from "./parts";
 import { Picture } from "./picture";
+import { agentOf } from "./step";
 import { Change } from "./text";
 import { type Row, countsOf, whole } from "./trace";
 import type { Comparison, Head, Side } from "./types";
@@ -15,7 +17,7 @@ const MOST = 300; // differences that are shown
 const STEPS = 40; // of a way that are shown
 
 export function Compare({ a, b }: { a: string; b: string }) {
-  const [found, error] = useDocument("compare", { a, b });
+  const [found, error] = useMoving("compare", { a, b }, ({ heads }) => heads.some((head) => isUnderWay(head.shown)));
   useEffect(() => {
     document.title = "compare · graphengine inspector";
   }, []);
@@ -125,16 +127,41 @@ function Changed({ found }: { found: Comparison }) {
               </li>
             ))}
           </ul>
+          {diff.setup.map((each) => {
+            const who = /^instructions of (.+): replaced$/.exec(each)?.[1];
+            return who && <Told key={who} found={found} agent={who.replace(/^.*\//, "")} />;
+          })}
         </>
       )}
     </>
   );
 }
 
+/** The instructions that an agent was sent in both runs. */
+function Told({ found, agent }: { found: Comparison; agent: string }) {
+  const sent = found.heads.map((head, at) => {
+    const last = found.rows[at]!.findLast((row) => row.agent === agent);
+    const [step] = useDocument("step", { id: head.run_id, seq: last?.seq || 1 });
+    const calls = step?.calls?.filter((call) => agentOf(call) === agent) || [];
+    return calls.flatMap((call) => call.asked).find((each) => each.role === "system")?.text;
+  });
+  if (!sent[0] || !sent[1]) return null;
+  return (
+    <section class="change">
+      <header>
+        <code>instructions of {agent}</code>
+      </header>
+      <div>
+        <Change before={sent[0]} after={sent[1]} />
+      </div>
+    </section>
+  );
+}
+
 function Began({ id, seq }: { id: string; seq: number }) {
   const [found] = useDocument("step", { id, seq });
   if (!found) return null;
-  if (!found.changes.length) return <p class="soft">No field: the branch ran again with the same state.</p>;
+  if (!found.changes.length) return <p class="soft">No field of the state.</p>;
   return (
     <>
       {found.changes.map(({ path, before, after }) => (

@@ -2,15 +2,15 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
-import { query } from "./api";
+import { get, query } from "./api";
 import { Acts, Questions } from "./acts";
 import { Scores } from "./chart";
-import { Chip, Failure, Link, Sign, Tabs, runAddress, useDocument } from "./parts";
+import { Chip, Failure, Link, Sign, Tabs, isUnderWay, runAddress, useDocument, useMoving, useRead } from "./parts";
 import { type Doing, Trouble } from "./step";
 import { Reading, Value } from "./text";
 import { type Row, TROUBLES, nameOf } from "./trace";
-import type { Head, Run as Found, Session, SpendingOfRun } from "./types";
-import { brief, count, dollars, kilo, seconds } from "./words";
+import type { Head, ListedRun, Run as Found, Session, SpendingOfRun } from "./types";
+import { brief, dollars, kilo, lost, seconds } from "./words";
 
 /** The tab Run: an open question first, then the result, how it ended, what went wrong, and the input. */
 export function Outcome({
@@ -32,19 +32,20 @@ export function Outcome({
   now: number;
   tab: (name: string) => void;
 }) {
-  const isOver = !["running", "queued"].includes(head.shown);
+  const isOver = !isUnderWay(head.shown);
   const end = useMemo(() => rows.findLast((row) => row.kind === "node" && !/[[/]/.test(row.path)), [rows]);
   const wrong = useMemo(() => rows.filter((row) => TROUBLES.includes(row.tone)), [rows]);
-  const groups = useMemo(() => groupsOf(wrong), [wrong]);
+  const hasFailed = head.error !== null && head.shown === "failed";
+  const groups = useMemo(() => groupsOf(hasFailed ? wrong.slice(0, -1) : wrong), [wrong, hasFailed]);
   const place = head.ending && !head.error ? end : rows.findLast((row) => row.path);
-  const compares = useMemo(() => rows.some((row) => / [<>]=? -?\d/.test(row.why)), [rows]);
+  const compared = useMemo(() => rows.findLast((row) => COMPARED.test(row.why)), [rows]);
   const key = isOver ? head.seq : 0;
   const open = head.waits.length > 0 && ["waiting", "running"].includes(head.shown);
   return (
     <>
       {open && <Questions run={head} session={session} resume={head.commands.resume} />}
       {head.shown === "running" && <Now doing={doing} now={now} />}
-      {head.error && head.shown === "failed" && (
+      {head.error && hasFailed && (
         <>
           <h3>
             Why it failed{" "}
@@ -58,9 +59,9 @@ export function Outcome({
         </>
       )}
       {isOver && end && key > 0 && <Result id={id} head={head} end={end} />}
-      <div class="two">
-        <section>
-          <h3>{head.ending || head.error ? "Why it ended" : "Where it is"}</h3>
+      <div class={hasFailed ? "" : "two"}>
+        <section hidden={hasFailed}>
+          <h3>{head.ending ? "Why it ended" : "Where it is"}</h3>
           <p>
             {head.ending && <b>{head.ending.label || (head.ending.why === "otherwise" ? "reached END" : "")} </b>}
             {place && (
@@ -78,9 +79,11 @@ export function Outcome({
               </>
             )}
           </p>
-          {key > 0 && compares && <Scores id={id} steps={key} selected={head.seq} select={select} isQuiet />}
+          {key > 0 && compared && (
+            <Scores id={id} steps={key} selected={head.seq} select={select} only={COMPARED.exec(compared.why)![1]} />
+          )}
         </section>
-        <section>
+        <section hidden={hasFailed && !groups.length}>
           <h3>What went wrong on the way</h3>
           {groups.length ? (
             <ul class="events">
@@ -123,6 +126,9 @@ export function Outcome({
   );
 }
 
+/** A number that a condition compared, as in `reviews[-1].score 7.0 >= 7.0: yes`. */
+const COMPARED = /(\S+) (-?\d[\d.]*) [<>]=? -?\d/;
+const ALL_COMPARED = new RegExp(COMPARED, "g");
 const MOST = 12; // kinds of problems that are listed
 
 /** Problems that differ only in the item, the attempt or a number, once, with how often there were. */
@@ -192,20 +198,21 @@ function Text({ text }: { text: Doing["texts"][number] }) {
   );
 }
 
-/** What came out: the longest text that the run wrote, preferably in its last step; else what that step wrote. */
+/** What came out: the longest text that the run wrote, preferably in its last step; else all that it wrote. */
 function Result({ id, head, end }: { id: string; head: Head; end: Row }) {
   const [state] = useDocument("state", { id, at: head.seq });
   const [last] = useDocument("step", { id, seq: end.seq });
   const [first] = useDocument("step", { id, seq: 1 });
   if (!state || !last || !first) return <div class="room-for-result" aria-busy="true" />;
-  const given = new Set(first.step.update.map((op) => (op as unknown[])[1]));
+  const given = new Map((first.step.update as unknown[][]).map((op) => [op[1], JSON.stringify(op.at(-1))]));
   const written = new Set(last.changes.map((each) => each.path.replace(/[.[].*$/, "")));
-  const texts = Object.entries(state.state).filter(
-    ([name, value]) => typeof value === "string" && value.trim() && (!given.has(name) || written.has(name)),
-  ) as [string, string][];
+  const changed = Object.entries(state.state).filter(
+    ([name, value]) => written.has(name) || given.get(name) !== JSON.stringify(value),
+  );
+  const texts = changed.filter(([, value]) => typeof value === "string" && value.trim()) as [string, string][];
   const size = ([name, text]: [string, string]) => text.length + (written.has(name) ? 1e9 : 0);
   const best = texts.sort((one, other) => size(other) - size(one))[0];
-  const fields = [...written].filter((name) => name !== best?.[0] && state.state[name] !== undefined);
+  const fields = changed.map(([name]) => name).filter((name) => (best ? name !== best[0] && written.has(name) : true));
   return (
     <>
       {best && (
@@ -238,7 +245,8 @@ function Result({ id, head, end }: { id: string; head: Head; end: Row }) {
 function Input({ id }: { id: string }) {
   const [first] = useDocument("step", { id, seq: 1 });
   const ops = (first?.step.update || []) as [string, string, unknown][];
-  const given = ops.filter((op) => op[2] !== "" && op[2] !== null && !(Array.isArray(op[2]) && !op[2].length));
+  const full = ops.filter((op) => op[2] && !(Array.isArray(op[2]) && !op[2].length));
+  const given = full.length ? full : ops.filter((op) => typeof op[2] === "number");
   if (!given.length) return null;
   return (
     <>
@@ -373,26 +381,126 @@ function summed(found: SpendingOfRun, by: By): [string, Sum][] {
   );
 }
 
+/** The branches of a run, beside the run itself: those that began alike in one table, with their spread. */
 export function Branches({ id }: { id: string }) {
-  const [found, error] = useDocument("branches", { id });
+  const [found, error, tick] = useMoving("branches", { id }, ({ runs }) => runs.some((run) => isUnderWay(run.status)));
   if (error) return <Failure error={error} />;
   if (!found) return null;
   if (!found.runs.length) return <p>No run was branched from this one.</p>;
+  const groups = new Map<string, ListedRun[]>();
+  for (const run of found.runs) {
+    const key = [run.parent!.seq, ...run.tags].join("\n");
+    groups.set(key, [...(groups.get(key) || []), run]);
+  }
   return (
     <>
-      <h2>{count(found.runs.length, "branch").replace(/branchs$/, "branches")}</h2>
-      <ul class="branches">
-        {found.runs.map((run) => (
-          <li key={run.run_id}>
-            <Sign status={run.status} />
-            <span>
-              <Link to={runAddress(run.run_id)}>{run.run_id}</Link> at step {run.parent?.seq}{" "}
-              <span class="soft">{run.summary?.reason}</span>
-            </span>
-            <Link to={`/compare?${query({ a: id, b: run.run_id })}`}>compare</Link>
-          </li>
+      {[...groups].map(([key, runs]) => (
+        <Tries key={key} id={id} runs={runs} tick={tick} />
+      ))}
+    </>
+  );
+}
+
+const TRIES = 30; // branches of a table
+
+function Tries({ id, runs, tick }: { id: string; runs: ListedRun[]; tick: number }) {
+  const at = runs[0]!.parent!.seq;
+  const ids = [id, ...runs.slice(0, TRIES).map((run) => run.run_id)];
+  const [found] = useRead("tries", { ids, tick }, () =>
+    Promise.all([get("run", { id, at }), ...ids.map((each) => get("run", { id: each }))]),
+  );
+  if (!found) return <div aria-busy="true" />;
+  const [then, original, ...others] = found as [Found, Found, ...Found[]];
+  const numbers = (head: Head) =>
+    Object.fromEntries([...(head.ending?.why || "").matchAll(ALL_COMPARED)].map(([, path, each]) => [path, +each!]));
+  const paths = [...new Set(others.flatMap((head) => Object.keys(numbers(head))))].slice(0, 2);
+  const spent = (head: Head) => (head.usage.cost_usd ?? NaN) - (then.usage.cost_usd ?? NaN);
+  const took = (head: Head) => head.took - then.took;
+  const columns: [string, (head: Head) => number | undefined, (each: number) => string][] = [
+    ...paths.map((path): (typeof columns)[0] => [path, (head) => numbers(head)[path], String]),
+    ["cost since", spent, dollars],
+    ["time since", took, seconds],
+  ];
+  const ended = (head: Head) => head.ending?.label || head.shown;
+  const counts = new Map<string, number>();
+  for (const head of others) counts.set(ended(head), (counts.get(ended(head)) || 0) + 1);
+  const line = (head: Head) => (
+    <tr key={head.run_id}>
+      <th scope="row">
+        {head === original ? "this run" : <Link to={runAddress(head.run_id)}>{head.run_id}</Link>}
+        {head !== original && (
+          <>
+            {" "}
+            <Link to={`/compare?${query({ a: id, b: head.run_id })}`}>compare</Link>
+          </>
+        )}
+      </th>
+      <td>
+        <Sign status={head.shown} /> {ended(head)} <span class="soft">{lost(head.losses)}</span>
+      </td>
+      {columns.map(([name, value, words]) => (
+        <td key={name}>{Number.isFinite(value(head)) ? words(value(head)!) : ""}</td>
+      ))}
+    </tr>
+  );
+  return (
+    <>
+      <h2>
+        {others.length === 1 ? "1 branch" : `${others.length} branches`} at step {at}{" "}
+        {runs[0]!.tags.map((tag) => (
+          <Chip key={tag}>{tag}</Chip>
         ))}
-      </ul>
+      </h2>
+      <div class="wide scrolls" tabIndex={0} role="region" aria-label={`branches at step ${at}`}>
+        <table class="tries">
+          <thead>
+            <tr>
+              <td />
+              <th scope="col">ended</th>
+              {columns.map(([name]) => (
+                <th scope="col" key={name}>
+                  {name}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {line(original)}
+            {others.length > 1 && (
+              <tr class="spread">
+                <th scope="row">{others.length} branches</th>
+                <td>{[...counts].map(([word, times]) => `${times} ${word}`).join(", ")}</td>
+                {columns.map(([name, value, words]) => (
+                  <td key={name}>
+                    <Spread values={others.map(value)} words={words} />
+                  </td>
+                ))}
+              </tr>
+            )}
+            {others.map(line)}
+          </tbody>
+        </table>
+      </div>
+      {runs.length > TRIES && <p class="soft">and {runs.length - TRIES} more</p>}
+    </>
+  );
+}
+
+/** The median of some numbers, and the least and the greatest. */
+function Spread({ values, words }: { values: (number | undefined)[]; words: (each: number) => string }) {
+  const sorted = (values.filter((each) => Number.isFinite(each)) as number[]).sort((one, other) => one - other);
+  if (!sorted.length) return null;
+  const middle = (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
+  const [least, most] = [words(sorted[0]!), words(sorted.at(-1)!)];
+  return (
+    <>
+      {words(middle)}
+      {least !== most && (
+        <small class="soft">
+          <br />
+          {least} to {most}
+        </small>
+      )}
     </>
   );
 }

@@ -168,6 +168,23 @@ export function useDocument<Name extends keyof Answers>(
   return useRead(name, parameters, () => get(name, parameters));
 }
 
+/** A document that is read again each second while what it shows moves, and how often it was. */
+export function useMoving<Name extends keyof Answers>(
+  name: Name,
+  parameters: Query,
+  isMoving: (found: Answers[Name]) => boolean,
+): [Answers[Name] | null, Problem | null, number] {
+  const [times, setTimes] = useState(0);
+  const [found, error] = useDocument(name, { ...parameters, times });
+  useEffect(() => {
+    const timer = found && isMoving(found) ? setTimeout(() => setTimes(times + 1), 1000) : 0;
+    return () => clearTimeout(timer);
+  }, [found]);
+  return [found, error, times];
+}
+
+export const isUnderWay = (status: string): boolean => status === "running" || status === "queued";
+
 export function useRead<Shape>(
   name: string,
   parameters: Query,

@@ -24,11 +24,17 @@ function load(parameters: Record<string, string>): Promise<Found> {
   return made;
 }
 
+/** How often something went wrong at a node, and how many items or results of it are lost. */
+export interface Losses {
+  times: number;
+  lost: number;
+}
+
 /**
  * @param lit - counts by number; null before they are known.
  * @param standings - where the run is, by the number of the node.
  * @param marks - more classes by the number of an edge, for two runs on one picture.
- * @param losses - how often something went wrong, by the number of the node.
+ * @param losses - what went wrong, by the number of the node.
  */
 export function Picture({
   fingerprint,
@@ -44,7 +50,7 @@ export function Picture({
   lit: Counts | null;
   standings?: Record<string, Standing>;
   marks?: Map<number, string> | null;
-  losses?: Map<number, number>;
+  losses?: Map<number, Losses>;
   badge?: (times: number, spot: number) => string;
   choose?: (spot: number, name: string) => void;
   chosen?: string;
@@ -150,7 +156,7 @@ interface Lights {
   lit: Counts | null;
   standings: Record<string, Standing>;
   marks: Map<number, string> | null;
-  losses: Map<number, number> | undefined;
+  losses: Map<number, Losses> | undefined;
   badge: ((times: number, spot: number) => string) | undefined;
   chosen: string;
 }
@@ -188,7 +194,8 @@ function light(svg: SVGSVGElement, { boxes, arrows, nodes }: Found, about: Light
     if (isEnd || node.shape === "start") continue;
     if (words) put(part, words, how || "done", "right");
     const wrong = losses?.get(spot);
-    if (wrong && how !== "failed") put(part, `△ ${wrong}`, "lossy", "left");
+    if (wrong?.lost && how !== "failed") put(part, `${wrong.lost} lost`, "lost", "left");
+    else if (wrong && how !== "failed") put(part, `△ ${wrong.times}`, "lossy", "left");
   }
 }
 

@@ -12,7 +12,6 @@ const ASKS = ["ask", "pause", "unknown"];
 
 export function QuestionsPage({ session }: { session: Session }) {
   const [runs, setRuns] = useState<ListedRun[] | null>(null);
-  const [titles, setTitles] = useState<Record<string, string>>({});
   const [error, setError] = useState<Problem | null>(null);
   const [live, setLive] = useState(false);
   useEffect(() => {
@@ -25,8 +24,6 @@ export function QuestionsPage({ session }: { session: Session }) {
         const found = (await get("questions")).runs.filter((run) => run.waits.some((wait) => ASKS.includes(wait.kind)));
         setRuns(found);
         setError(null);
-        const lines = found.length ? await get("lines", { id: found.map((run) => run.run_id) }) : {};
-        setTitles(Object.fromEntries(Object.entries(lines).map(([id, line]) => [id, line.title])));
       } catch (problem) {
         setError(problem as Problem);
       } finally {
@@ -61,7 +58,7 @@ export function QuestionsPage({ session }: { session: Session }) {
         {sorted.map((run) => (
           <section class="asking" key={run.run_id}>
             <header>
-              <b>{titles[run.run_id] || run.run_id}</b>{" "}
+              {run.summary?.title && <b>{run.summary.title} </b>}
               <span class="soft">
                 {run.graph} · <Link to={runAddress(run.run_id)}>{run.run_id}</Link>
               </span>

@@ -10,8 +10,8 @@ import { Scores } from "./chart";
 import { MapView } from "./map_view";
 import { Branches, Outcome, Spending, State } from "./outcome";
 import { Chip, Copy, Failure, Icon, Link, Live, type Problem, Sign, Tabs, ThemeButton } from "./parts";
-import { canDrive, go, runAddress, useDocument, useKeys, useNow } from "./parts";
-import { Picture } from "./picture";
+import { canDrive, go, runAddress, useKeys, useNow } from "./parts";
+import { type Losses, Picture } from "./picture";
 import { harmless } from "./safe";
 import { type Doing, StepView } from "./step";
 import { type Line, type Row, TROUBLES, countsOf, linesOf, whole as wholeRow } from "./trace";
@@ -148,7 +148,6 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   const { head, rows, whole, error, live, missing, doing, setError } = useRun(id);
   const place = placeOf(parameters);
   const [then, setThen] = useState<Found | null>(null);
-  const [named] = useDocument("lines", { id });
   const now = useNow(head?.shown === "running" ? 1 : 5);
   const to = (more: Partial<Place>, replace = true) => {
     const next = { ...place, ...more };
@@ -222,7 +221,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
     );
   const shown = place.at && then ? then : head;
   const isLive = head.shown === "running";
-  const title = named?.[id]?.title || "";
+  const title = head.title;
   const node =
     here.line && here.line.kind !== "event"
       ? `${here.line.name}${here.line.visit > 1 ? ` ${here.line.visit}` : ""}`
@@ -371,15 +370,17 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
   );
 }
 
-/** How often something went wrong at each node, by its number in the picture. */
-function lossesOf(rows: Row[], at: number): Map<number, number> {
+/** What went wrong at each node, by its number in the picture: how often, and how many items or results are lost. */
+function lossesOf(rows: Row[], at: number): Map<number, Losses> {
   const spots = new Map<string, number>();
   for (const row of rows) if (row.spots[0] !== undefined) spots.set(row.path, row.spots[0]);
-  const found = new Map<number, number>();
+  const found = new Map<number, Losses>();
   for (const row of rows) {
     if (row.seq > at) break;
     const spot = TROUBLES.includes(row.tone) ? spots.get(row.path.replace(/\[\d+\]$/, "")) : undefined;
-    if (spot !== undefined) found.set(spot, (found.get(spot) || 0) + 1);
+    if (spot === undefined) continue;
+    const { times, lost } = found.get(spot) || { times: 0, lost: 0 };
+    found.set(spot, { times: times + 1, lost: lost + Number(["failed", "fallback"].includes(row.tone)) });
   }
   return found;
 }

@@ -150,22 +150,23 @@ function useRuns(filters: Filters) {
     visible.current = ids;
     loadLines(ids.filter((id) => !lines[id])).catch(setError);
   };
-  return { runs, next, lines, overview, error, live, more, seen, key };
+  return { runs, next, lines, overview, error, live, more, seen };
 }
 
 export function Runs({ filters, session }: { filters: Filters; session: Session }) {
-  const { runs, next, lines, overview, error, live, more, seen, key } = useRuns(filters);
+  const { runs, next, lines, overview, error, live, more, seen } = useRuns(filters);
   const [ticked, setTicked] = useState<string[]>([]);
   const [closed, setClosed] = useState<Set<string>>(new Set());
   const [selected, setSelected] = useState<string | null>(null);
   const [search, setSearch] = useState(filters.text || "");
   const field = useRef<HTMLInputElement>(null);
   const now = useNow();
-  const asked = useRef(key);
+  const asked = useRef(filters.text || "");
   useEffect(() => {
-    if (asked.current !== key) setSearch(filters.text || ""); // not at first: it would undo what is typed meanwhile
-    asked.current = key;
-  }, [key]);
+    const text = filters.text || "";
+    if (asked.current !== text) setSearch(text); // only then: else it would undo what is typed meanwhile
+    asked.current = text;
+  }, [filters.text]);
   const isLossOnly = filters.view === "losses";
   const fitting = useMemo(
     () => (isLossOnly ? runs.filter((run) => lost(run.summary?.losses)) : runs),
@@ -231,7 +232,8 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
         onSubmit={(event) => {
           event.preventDefault();
           field.current!.blur();
-          change({ text: search.trim() });
+          asked.current = search.trim();
+          change({ text: asked.current });
         }}
       >
         <label class="box">
@@ -337,7 +339,7 @@ function RunLine({
   const summary = line?.summary || run.summary;
   const losses = lost(summary?.losses);
   const isLossyEnd = status === "finished" && isLossy(summary?.losses);
-  const title = line?.title || "";
+  const title = summary?.title;
   const cost = !summary || summary.cost_usd === 0 ? "" : dollars(summary.cost_usd);
   const last = line?.updated_at || run.updated_at;
   const parent =
@@ -410,7 +412,7 @@ function Why({ status, line, run }: { status: string; line: Line | undefined; ru
         <b>{status}</b>{" "}
         <span class="soft">
           at {at}
-          {summary && `, ${count(summary.visits, "visit")}`}
+          {summary && summary.visits > 0 && `, ${count(summary.visits, "visit")}`}
         </span>
       </>
     );

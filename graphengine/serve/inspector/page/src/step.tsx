@@ -262,7 +262,7 @@ function Said({ call, isThrown, isHere }: { call: Call; isThrown: boolean; isHer
           </span>
         </header>
         {turn.text && (
-          <div class={isThrown ? "clamp" : ""}>
+          <div class={isThrown && turn.text.length > 600 ? "clamp" : ""}>
             <Answer text={turn.text} />
           </div>
         )}

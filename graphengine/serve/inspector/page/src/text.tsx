@@ -165,7 +165,14 @@ export function Prompt({ text }: { text: string }) {
   const parts: JSX.Element[] = [];
   let rest = text;
   for (let found = BLOCK.exec(rest); found && parts.length < 400; found = BLOCK.exec(rest)) {
-    const [whole, name, inner] = found as unknown as [string, string, string];
+    let [whole, name, inner] = found as unknown as [string, string, string];
+    const end = `</${name}>`;
+    const outer = inner.trimStart().startsWith(`<${name}>`) ? rest.indexOf(end, found.index + whole.length) : -1;
+    if (outer >= 0) {
+      // a text whose own prompt had put it between the same tags
+      whole = rest.slice(found.index, outer + end.length);
+      inner = inner.trimStart().slice(end.length - 1).trim();
+    }
     const before = rest.slice(0, found.index).trim();
     if (before) parts.push(<Markdown key={parts.length} text={before} />);
     parts.push(

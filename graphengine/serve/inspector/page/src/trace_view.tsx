@@ -83,6 +83,9 @@ export function Trace({
   }, [search, shown.only, within, notes]);
   const found = useMemo(() => shownOf(lines, isFolded, fits), [lines, turned, fits]);
   const scale = useMemo(() => scaleOf(lines, isLive ? now : 0), [lines, isLive && Math.floor(now)]);
+  const isShort = scale.marks.at(-1)![1] < 1;
+  const timed = (time: number) => (isShort ? `${Math.round(time * 1000)} ms` : seconds(time));
+  const marks = scale.marks.map(([at, time]) => [at, timed(time)] as const);
   const troubles = useMemo(() => rows.filter((row) => TROUBLES.includes(row.tone)), [rows]);
   const index = indexOf(found, selected);
   const place = index < 0 ? found.findIndex((line) => line.seq >= selected) : index;
@@ -160,11 +163,13 @@ export function Trace({
           {whole ? count(found.length, "line") : `the last ${rows.length} of ${total.toLocaleString("en")} steps`}
         </div>
         <div>
-          {scale.marks.map(([at, time]) => (
-            <span key={at} style={{ left: `${at * 100}%` }}>
-              {seconds(time)}
-            </span>
-          ))}
+          {marks.map(([at, words], index) =>
+            words === marks[index - 1]?.[1] ? null : (
+              <span key={at} style={{ left: `${at * 100}%` }}>
+                {words}
+              </span>
+            ),
+          )}
         </div>
       </div>
       <List
@@ -231,6 +236,7 @@ function TraceLine({
     line.tone
   ];
   const isWaiting = line.isOpen && last?.kind === "waiting";
+  const lostWords = line.kind === "map" && lostOf(line);
   const fold = (event: MouseEvent) => {
     event.stopPropagation();
     turn(line);
@@ -267,7 +273,9 @@ function TraceLine({
           {sign && <Sign status={sign} label={line.tone} />}
           {isWaiting && <Sign status="waiting" />}
           {line.isOpen && !isWaiting && isLive && <Sign status="running" />}
-          {line.kind === "call"
+          {lostWords
+            ? ` ${lostWords}`
+            : line.kind === "call"
             ? ` ${line.cost === null ? "" : line.cost ? dollars(line.cost) : seconds(last?.took)}`
             : last?.targets.length
               ? ` → ${brief(last.targets.join(", "), 40)}`
@@ -308,16 +316,18 @@ function Name({ line }: { line: Line }) {
   );
 }
 
+/** How many items of a map are lost, in words. */
+function lostOf(line: Line): string {
+  const number = (how: string) => [...line.cells.values()].filter((each) => each.how === how).length;
+  const [wrong, fell] = [number("failed"), number("fallback")];
+  return [wrong && `${wrong} failed`, fell && `${fell} fell back`].filter(Boolean).join(", ");
+}
+
 function mapWords(line: Line, isLive: boolean, now: number): string {
-  const cells = [...line.cells.values()];
-  const wrong = cells.filter((each) => each.how === "failed").length;
-  const fell = cells.filter((each) => each.how === "fallback").length;
   const { done, left } = progressOf(line, now);
   const going = line.isOpen && isLive;
   return [
     going ? `${done} of ${line.count}` : count(line.count, "item"),
-    wrong && `${wrong} failed`,
-    fell && `${fell} fell back`,
     going && left !== null && `about ${seconds(left)} left`,
   ]
     .filter(Boolean)

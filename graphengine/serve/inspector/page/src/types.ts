@@ -208,6 +208,7 @@ export interface Head {
   /** How often its process died with nodes in flight: their calls of models are in no usage. */
   deaths: number;
   shown: string;
+  title: string;
   driver: string | null;
   at: number;
   seq: number;
@@ -222,7 +223,6 @@ export interface Line {
   shown: string;
   seq: number;
   updated_at: number;
-  title: string;
   summary: Summary | null;
   at: string[];
 }
@@ -343,6 +343,7 @@ export interface Run {
   /** How often its process died with nodes in flight: their calls of models are in no usage. */
   deaths: number;
   shown: string;
+  title: string;
   driver: string | null;
   at: number;
   seq: number;
@@ -549,6 +550,8 @@ export interface Summary {
   seconds: number;
   /** What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`. */
   losses?: Record<string, number>;
+  /** The first line of the first text of its input. */
+  title: string;
 }
 
 export interface Trend {
