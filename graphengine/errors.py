@@ -469,6 +469,13 @@ class ChildFailed(NodeError):
 _CHILD_ENDS: Final = {"failed": "failed", "stopped": "was stopped"}
 
 
+class NotDelivered(NodeError):
+    """A webhook refused a notification or redirected it, or is not configured any more."""
+
+    code = "not_delivered"
+    retryable = False
+
+
 class NotAwaited(NodeError):
     """The node did not await a call on its context, or an awaitable that it returned."""
 

@@ -116,6 +116,8 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "RayExecutor": "executors.RayExecutor",
             "NodeExecutor": "executors.NodeExecutor",
             "Telemetry": "telemetry.Telemetry",
+            "Notifications": "serve.notifications.Notifications serve.notifications.Webhook "
+            "serve.notifications.delegate",
             "MemoryStore": "stores.memory.MemoryStore",
             "SQLiteStore": "databases.sqlite.SQLiteStore",
             "PostgresStore": "databases.postgres.PostgresStore",

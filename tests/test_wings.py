@@ -16,6 +16,7 @@ LOADS = {
     "memory": {"api", "agents", "models", "media", "databases"},
     "render": {"agents", "models"},  # their errors, to name them in pictures
     "telemetry": {"agents", "models", "media"},  # what their steps record
+    "worker": {"records"},  # which runs retention removes
 }
 """The other wings that a wing imports."""
 HEAVY = {

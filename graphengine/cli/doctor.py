@@ -34,13 +34,21 @@ _SHOWN: Final = 50
 )
 @click.option("--repair", is_flag=True, help="Repair what can be repaired, after copying the file.")
 @click.option("--quick", is_flag=True, help="Skip the slowest checks: indexes, and every snapshot against its log.")
-def doctor(context: CommandContext, *, repair: bool, quick: bool) -> int:
+@click.option("--production", is_flag=True, help="Check instead what production needs: see docs/use/deployment.md.")
+def doctor(context: CommandContext, *, repair: bool, quick: bool, production: bool) -> int:
     """Check a database of runs for faults, and repair it.
 
     A check changes nothing and can be run while runs are driven. --repair copies the file first, keeps every recorded
     step that can be read, and requires exclusive access to the database. Exit codes: 0 no fault was found, 1 a fault
     remains, 5 the file cannot be opened.
+
+    --production checks durability, disk, retention, workers, health, errors, token, versions and backups: each line
+    says ok, not, or cannot say, with what to do. The exit code is 1 if one says not.
     """
+    if production:
+        if repair or quick:
+            raise click.UsageError("--production checks other things: give it alone")
+        return _ready(context)
     place = context.place
     repaired = _repaired(place, quick=quick) if repair else None
     report = repaired.report if repaired is not None else _examined(place, quick=quick)
@@ -52,6 +60,21 @@ def doctor(context: CommandContext, *, repair: bool, quick: bool) -> int:
         _show(context, report, place)
     is_well = report.is_sound if repaired is None else repaired.is_whole
     return 0 if is_well else _FAULTS_REMAIN
+
+
+def _ready(context: CommandContext) -> int:
+    from graphengine.cli.production import ready
+
+    found = ready(context)
+    if context.json:
+        context.document(found)
+        return 0 if found.ready else _FAULTS_REMAIN
+    styles = {"ok": "bold green", "not": "bold red", "cannot say": "bold yellow"}
+    for each in found.checks:
+        context.out.line((f"{each.state:<10}", styles[each.state]), f"  {each.name}: {each.what}")
+        if each.repair:
+            context.out.prose(("            repair: ", "dim"), each.repair)
+    return 0 if found.ready else _FAULTS_REMAIN
 
 
 def _document(report: Report, repaired: Repaired | None) -> Document:

@@ -147,6 +147,36 @@ class Examined(Document):
     copy: str | UnsetType | None = UNSET
 
 
+class Check(Part):
+    """One thing that production needs.
+
+    Attributes:
+        name: What was checked.
+        state: Whether it is so.
+        what: What was found.
+        repair: What to do; "" if nothing.
+    """
+
+    name: str
+    state: Literal["ok", "not", "cannot say"]
+    what: str
+    repair: str
+
+
+class Ready(Document):
+    """Whether what runs here is ready for production.
+
+    Attributes:
+        database: The database.
+        ready: Whether nothing is known to be missing.
+        checks: What was checked.
+    """
+
+    database: str
+    ready: bool
+    checks: Sequence[Check]
+
+
 class Kept(Part):
     """A run that is kept.
 

@@ -28,7 +28,7 @@ Database: TypeAlias = "Path | str"
 
 DATABASE: Final = Path("checkpoints", "runs.db")
 
-SETTINGS: Final = ("graphs", "store", "busy_timeout_seconds", "executors", "retention", "budgets")
+SETTINGS: Final = ("graphs", "store", "busy_timeout_seconds", "executors", "retention", "budgets", "notify")
 """What a project's `[tool.graphengine]` can have."""
 
 MEANT: Final = {"db": 'write store = "runs.db"', "models": "give --model NAME to a command, or Runner(models=…)"}

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from graphengine.budgets.ledger import Budget
     from graphengine.graph.options import Retention
     from graphengine.runner.extensions import Extension
+    from graphengine.serve.notifications import Notifications
 
 
 class GraphFileBroken(GraphEngineError):
@@ -472,13 +473,49 @@ def budgets_of(file: Path | None = None) -> Sequence[Budget]:
 
 
 def extensions_of(file: Path | None = None) -> Sequence[Extension]:
-    """Return what acts in the runs of a project besides its graphs: its budgets, if it has any. Raises: as above."""
-    budgets = budgets_of(file)
-    if not budgets:
-        return ()
-    from graphengine.budgets.shared import Budgets
+    """Return what acts in a project's runs besides its graphs: budgets, notifications. Raises: as the two below."""
+    budgets, found = budgets_of(file), notifications_of(file)
+    extensions: list[Extension] = [] if found is None else [found]
+    if budgets:
+        from graphengine.budgets.shared import Budgets
 
-    return (Budgets(*budgets),)
+        extensions.append(Budgets(*budgets))
+    return extensions
+
+
+# --- notifications ---
+
+
+def notifications_of(file: Path | None = None) -> Notifications | None:
+    """Return what notifies of the runs of the project of a graph's file, or of the current one; None if nothing does.
+
+    Raises:
+        ProjectBroken: The settings are not a list of tables, one has a key that is not read, or lacks its secret.
+        DefinitionError: A webhook is invalid.
+    """
+    root = project_of(Path.cwd() if file is None else file.parent)
+    found = None if root is None else setting(root, "notify")
+    if root is None or found is None:
+        return None
+    from graphengine.serve.notifications import Notifications, Webhook
+
+    place, known = str(root / "pyproject.toml"), [each.name for each in fields(Webhook) if each.name != "secret"]
+    known.append("secret_env")
+    if not (isinstance(found, list) and all(isinstance(each, dict) for each in found)):
+        repair = 'write [[tool.graphengine.notify]] and below it name = …, url = … and secret_env = "VARIABLE"'
+        raise ProjectBroken(f"notify is {found!r}, not a list of tables", where=place, repair=repair)
+    webhooks: list[Webhook] = []
+    for each in found:
+        for name in each.keys() - set(known):
+            message = f"[[tool.graphengine.notify]] has {name} = …, which is not read"
+            raise ProjectBroken(message, where=place, repair=did_you_mean(name, known))
+        variable = each.get("secret_env", "")
+        if not variable or not os.environ.get(variable):
+            message = f"the webhook {each.get('name', '?')!r} has no secret: secret_env = {variable!r}"
+            raise ProjectBroken(message, where=place, repair="name a variable of the environment that has the secret")
+        given = {name: value for name, value in each.items() if name != "secret_env"}
+        webhooks.append(Webhook(**{"name": "", "url": "", **given, "secret": os.environ[variable]}))
+    return Notifications(*webhooks)
 
 
 # --- retention ---

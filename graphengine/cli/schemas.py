@@ -24,6 +24,7 @@ from graphengine.cli.documents import (
     Pruned,
     Queued,
     Queues,
+    Ready,
     Refused,
     Removed,
     Replays,
@@ -136,7 +137,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(SpendingOfRun, "with `--usage`"),
     ],
     "inspect": [Kind(Inspected)],
-    "doctor": [Kind(Examined)],
+    "doctor": [Kind(Examined), Kind(Ready, "with `--production`")],
     "replay": [Kind(Replays)],
     "tag": [Kind(Tagged)],
     "export": [

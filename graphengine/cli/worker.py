@@ -139,6 +139,7 @@ async def _work(  # noqa: PLR0913 - how a worker works
 ) -> None:
     from graphengine.api.runner import Runner
     from graphengine.serve.health import serving_health
+    from graphengine.serve.notifications import deliver
     from graphengine.worker.worker import Worker
 
     async with Runner(context.store, **of_runner) as runner:
@@ -157,6 +158,7 @@ async def _work(  # noqa: PLR0913 - how a worker works
 
         stopper.drives(stop)
         async with AsyncExitStack() as stack:
+            await deliver(of_runner["extensions"], runner, stack)
             if health is not None:
                 host, port = health
                 port = await stack.enter_async_context(serving_health(worker, host, port))

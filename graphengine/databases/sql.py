@@ -414,7 +414,7 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
         if driven is None or driven.fence != batch.fence:
             raise lease_lost(batch.run_id, batch.fence)
         pending = self._append(batch, driven, lease)
-        if batch.post is not None:
+        if batch.posts:
             pending.add_done_callback(lambda _: self._announce())
         if not pending.done():
             if batch.status != "running":

@@ -37,7 +37,6 @@ from graphengine.runner.clock import SteadyClock, SystemClock
 from graphengine.runner.followers import NOBODY, log_failure
 from graphengine.runner.run_events import Emitted, NodeBegan, StepRecorded
 from graphengine.runner.scope import AttemptFacts, NodeServices
-from graphengine.runner.starters import told_end
 from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
@@ -421,7 +420,7 @@ class Driving:
         if status != self._listed or status != "running":
             batch.summary = summary_of(snapshot, status)
             batch.due_at = next_due(snapshot) if status == "waiting" else None
-            batch.post = told_end(snapshot, status)
+            batch.posts = shared.posts(snapshot, status)
         self._recorded = self._listed = status
         self.wrote_at = shared.clock.now() if shared.store.shared else 0.0
         if changed:

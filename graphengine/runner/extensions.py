@@ -10,6 +10,7 @@ The runner imports none of them. Each moment of a run is a method that does noth
 | a run is about to be driven here, or stopped | `Extension.opened`, which can return a `Follower` |
 | a node begins, in its context | `Follower.entered` |
 | an attempt that recorded work ends | `Follower.ended` |
+| a step leaves the run waiting, or over | `Extension.told` |
 | steps are durable | `Follower.recorded` |
 | the run is driven here no longer | `Follower.left` |
 | a worker has looked at the queues | `Extension.polled` |
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Shift
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.engine.steps import RunStatus, Shift
+    from graphengine.stores.base import Post, RunInfo, Store
 
 
 class OpenRun(NamedTuple):
@@ -121,6 +122,14 @@ class Extension:
 
     async def opened(self, run: OpenRun) -> Follower | None:  # noqa: ARG002 - for those that override it
         """A run is about to be driven here, or stopped; None if the extension does not follow it."""
+        return None
+
+    def told(self, snapshot: Snapshot, status: RunStatus) -> Post | None:  # noqa: ARG002 - for those that override it
+        """A step is about to be recorded that leaves a run waiting, or over.
+
+        Returns:
+            A message for the inbox of another run, which is posted in the same transaction; None for none.
+        """
         return None
 
     async def polled(self, store: Store) -> None:

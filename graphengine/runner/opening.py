@@ -33,12 +33,13 @@ from graphengine.errors import (
     RunNotResumable,
     StoreError,
     TooLarge,
+    UnknownRun,
 )
 from graphengine.history.load import graph_spec_of, load_snapshot, snapshot_of
 from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.extensions import OpenRun
 from graphengine.runner.result import Result, result_of
-from graphengine.runner.starters import looks_after, tag_of, told_end
+from graphengine.runner.starters import looks_after, tag_of
 from graphengine.state.declared import given_in, values_of
 from graphengine.state.encoded import encode
 from graphengine.state.path import did_you_mean
@@ -147,8 +148,9 @@ async def _create(
     if place is not None and place.queue is not None:
         info = replace(info, queue=place.queue, priority=place.priority, queued=True)
     driving.fence = await life.shared.store.create(info, steps, plan.graph_spec)
-    if (post := told_end(snapshot, snapshot.status)) is not None:  # the first step can be the last
-        await life.shared.store.post(*post)
+    for post in life.shared.posts(snapshot, snapshot.status):  # the first step can be the last
+        with contextlib.suppress(UnknownRun):
+            await life.shared.store.post(*post)
 
 
 async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: object) -> Initial:
@@ -494,7 +496,7 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
 
             def append(steps: Sequence[Decided]) -> Awaitable[None] | None:
                 batch = Append(run_id, fence, steps, snapshot.status, asked.consume, summary=summary_of(snapshot))
-                batch.post = told_end(snapshot, snapshot.status)
+                batch.posts = shared.posts(snapshot, snapshot.status)
                 return store.append(batch)
 
             done = Session(plan, snapshot).commit([event], append)

@@ -15,18 +15,21 @@ from graphengine.runner.clock import Alarms
 from graphengine.runner.extensions import Extension
 from graphengine.runner.followers import Following
 from graphengine.runner.result import past_runs
+from graphengine.runner.starters import told_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import RunStatus
     from graphengine.graph.effect import Effects
     from graphengine.graph.options import Sizes
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
     from graphengine.runner.resources import Resources
     from graphengine.runner.threads import Threads
-    from graphengine.stores.base import Message, Store
+    from graphengine.stores.base import Message, Post, Store
 
 INBOX_SECONDS: Final = 0.5
 """How often to poll the inbox of driven runs for messages of other processes. This process delivers its own messages at
@@ -92,6 +95,7 @@ class Shared(Generic[L]):
         self.children = next((each.children for each in extensions if each.children is not None), None)
         self.checking = [each for each in extensions if type(each).checked is not Extension.checked]
         self._following = [each for each in extensions if type(each).opened is not Extension.opened]
+        self._telling = [each for each in extensions if type(each).told is not Extension.told]
         self.lives: set[L] = set()
         self.driven: dict[str, L] = {}
         self.asleep: dict[str, asyncio.Future[None]] = {}
@@ -113,6 +117,11 @@ class Shared(Generic[L]):
     def one_at_a_time(self) -> asyncio.Lock:
         """The run that is driven alone has it."""
         return asyncio.Lock()
+
+    def posts(self, snapshot: Snapshot, status: RunStatus) -> list[Post]:
+        """Return the messages to other runs about a run that gets a status."""
+        posts = [told_end(snapshot, status), *(each.told(snapshot, status) for each in self._telling)]
+        return [post for post in posts if post is not None]
 
     async def following(self, run: OpenRun) -> Following:
         """Return who follows a run that is about to be driven, or to be stopped."""

@@ -71,4 +71,24 @@ def is_signed(headers: Headers, body: bytes, key: bytes, now: float) -> bool:
     return any(is_same(each, expected) for each in given.split())
 
 
-__all__ = ["has_signature", "is_signed", "key_of"]
+def signed(key: bytes, number: str, now: float, body: bytes) -> dict[str, str]:
+    """Return the headers that sign a body, as `is_signed` reads them.
+
+    Args:
+        key: The key of the secret.
+        number: The message's own id; a message that is sent again has the same.
+        now: The time, epoch seconds.
+        body: The body.
+
+    Example:
+        >>> from starlette.datastructures import Headers
+        >>> headers = signed(b"key", "msg_1", 1000.0, b"{}")
+        >>> is_signed(Headers(headers), b"{}", b"key", 1000.0), is_signed(Headers(headers), b"[]", b"key", 1000.0)
+        (True, False)
+    """
+    digest = hmac.new(key, f"{number}.{int(now)}.".encode() + body, hashlib.sha256).digest()
+    signature = f"v1,{base64.b64encode(digest).decode()}"
+    return {"webhook-id": number, "webhook-timestamp": str(int(now)), "webhook-signature": signature}
+
+
+__all__ = ["has_signature", "is_signed", "key_of", "signed"]

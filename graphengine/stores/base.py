@@ -160,7 +160,7 @@ class Append(Struct):
         due_at: With the status `waiting`: when the run's first timer is due, epoch seconds; None if there is none.
             With any other status it is ignored, and the run has no `due_at` afterwards.
         summary: The run's new summary; None: unchanged.
-        post: A message to another run, posted in the same transaction; without effect if that run does not exist.
+        posts: Messages to other runs, posted in the same transaction; without effect if such a run does not exist.
     """
 
     run_id: str
@@ -173,7 +173,7 @@ class Append(Struct):
     graph_spec: GraphSpec | None = None
     due_at: float | None = None
     summary: Summary | None = None
-    post: Post | None = None
+    posts: Sequence[Post] = ()
 
 
 class Loaded(NamedTuple):

@@ -241,8 +241,9 @@ class MemoryStore:
         log.next_seq = expected + len(steps)
         if batch.summary is not None:
             log.summary = batch.summary
-        if batch.post is not None and batch.post.run_id in self._logs:
-            self._put(self._logs[batch.post.run_id], *batch.post[1:])
+        for post in batch.posts:
+            if post.run_id in self._logs:
+                self._put(self._logs[post.run_id], *post[1:])
         if batch.consume or batch.fingerprint is not None or status != log.status or status != "running":
             self._change(log, batch)
 

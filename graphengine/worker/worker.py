@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from graphengine import __version__
 from graphengine.engine.claim import Claim
 from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError, StoreUnreachable
 from graphengine.graph.options import is_seconds
@@ -212,6 +213,7 @@ class Worker:
     async def _introduce(self) -> None:
         """Record what this worker takes, for `graphengine workers`."""
         facts = {"graphs": sorted(self._graphs), "concurrency": self._concurrency, "since": self._clock.now()}
+        facts["version"] = __version__
         queues = None if self._queues is None else list(self._queues)
         await self._runner.store.open()
         await self._runner.store.set_role({**facts, "queues": queues, **self._remover.role})

@@ -55,7 +55,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
         ("show tides --step 2", "OneStep"),
         ("show tides --usage", "SpendingOfRun"),
     ],
-    "doctor": [("doctor", "Examined"), ("doctor --repair", "Examined")],
+    "doctor": [("doctor", "Examined"), ("doctor --repair", "Examined"), ("doctor --production", "Ready")],
     "replay": [("replay tides tides-2", "Replays"), ("replay tides.json --all", "Replays")],
     "export": [("export tides -o copy.json", "Exported"), ("export tides-2", "RunFile")],
     "import": [("import tides.json", "Imported"), ("import tides.json --store elsewhere.db", "Imported")],

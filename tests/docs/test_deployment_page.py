@@ -1,6 +1,7 @@
 """docs/use/deployment.md: a service submits jobs, and workers finish them, also after one of them is killed."""
 
 import asyncio
+import configparser
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -11,12 +12,19 @@ from typing import Any
 import pytest
 
 from graphengine import Runner
+from graphengine.cli.project import retention_of
 from graphengine.errors import RunExists
+from graphengine.graph.options import Retention
+from tests.cli.programs import call
+from tests.docs.test_machines_page import check_command
 from tests.kit import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "use" / "deployment.md").read_text(encoding="utf-8")
 (SOURCE,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+(UNIT,) = re.findall(r"^```ini\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+(IMAGE,) = re.findall(r"^```dockerfile\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+(SETTINGS,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 (COMMAND,) = re.findall(r"^\$ (graphengine worker .*)$", PAGE, re.MULTILINE)
 SLOW = SOURCE.replace(
     "return len", 'open("began", "w").close()\n    import asyncio\n    await asyncio.sleep(60)\n    return len'
@@ -79,3 +87,32 @@ async def test_a_submitted_job_is_finished_by_a_worker_although_the_first_one_is
             await page.submit(runner, page.Job(text="again"), "order-7")
         second.terminate()
         assert second.wait(30) == 0
+
+
+def test_its_unit_and_its_image_start_a_worker() -> None:
+    """Their commands have only options that exist; the unit ends it as a drain needs."""
+    unit = configparser.ConfigParser()
+    unit.optionxform = str  # type: ignore[assignment, method-assign]  # as systemd, which keeps the case
+    unit.read_string(UNIT)
+    service = unit["Service"]
+    assert (service["KillSignal"], service["Restart"]) == ("SIGTERM", "always")
+    check_command([Path(service["ExecStart"].split()[0]).name, *service["ExecStart"].split()[1:]])
+    (command,) = re.findall(r"^CMD (.*)$", IMAGE, re.MULTILINE)
+    check_command(json.loads(command))
+
+
+def test_its_checklist_is_what_the_doctor_prints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines of the page are among those of a project with its graph; its settings are read."""
+    for name, text in (
+        ("jobs.py", SOURCE),
+        ("pyproject.toml", '[tool.graphengine]\ngraphs = ["."]\nstore = "runs.db"\n'),
+    ):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    call(tmp_path, "run", "jobs", "--input", "text=one")
+    found = call(tmp_path, "doctor", "--production")
+    assert found.returncode == 1
+    (shown,) = re.findall(r"doctor --production\n(.*?)```", PAGE, re.DOTALL)
+    assert [line for line in shown.splitlines() if line not in found.stdout.splitlines()] == []
+    (tmp_path / "pyproject.toml").write_text(f'[tool.graphengine]\ngraphs = ["."]\n\n{SETTINGS}', encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert retention_of() == Retention(keep_days=30, keep_failed_days=90)

@@ -46,6 +46,7 @@ ELSEWHERE = {
 LANGUAGES = {
     "python",
     "console",
+    "dockerfile",
     "ini",
     "sh",
     "text",

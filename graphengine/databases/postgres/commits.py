@@ -86,14 +86,15 @@ class GroupCommit:
         """
         return self._queued(write)
 
-    def add(self, addition: Addition, post: Call[bool] | None = None) -> asyncio.Future[None]:
-        """Queue an append, like `submit`, and a message that is posted in the same transaction."""
-        if post is None:
+    def add(self, addition: Addition, posts: Sequence[Call[bool]] = ()) -> asyncio.Future[None]:
+        """Queue an append, like `submit`, and messages that are posted in the same transaction."""
+        if not posts:
             return self._queued(addition)
         future: asyncio.Future[None] = self._loop.create_future()
         self._queue.append(PendingWrite(future, write=addition, leads=True))
-        posted = self._queued(post)
-        posted.add_done_callback(lambda _: posted.cancelled() or posted.exception())  # that run may have been removed
+        for post in posts[:-1]:
+            self._queue.append(PendingWrite(_unheard(self._loop.create_future()), write=post, leads=True))
+        _unheard(self._queued(posts[-1]))
         return future
 
     def _queued(self, write: Call[T] | Addition) -> asyncio.Future[T]:
@@ -131,7 +132,9 @@ class GroupCommit:
 
     def _send_next(self) -> None:
         """Take the next writes; if they are one statement, the event loop sends it."""
-        most = _MOST + (len(self._queue) > _MOST and self._queue[_MOST - 1].leads)
+        most = _MOST
+        while most < len(self._queue) and self._queue[most - 1].leads:
+            most += 1
         self._sent, self._queue = self._queue[:most], self._queue[most:]
         self._is_doubtful = False
         try:
@@ -255,6 +258,12 @@ class GroupCommit:
         for job in group:
             if isinstance(job.write, Addition) and job.write.key in refused:
                 job.error = refusal(job.write, refused[job.write.key])
+
+
+def _unheard(posted: asyncio.Future[bool]) -> asyncio.Future[bool]:
+    """Return the future of a message whose refusal concerns nobody: that run may have been removed."""
+    posted.add_done_callback(lambda _: posted.cancelled() or posted.exception())
+    return posted
 
 
 def _is_one_step(group: Sequence[PendingWrite[Any]], *, again: bool) -> bool:

@@ -53,6 +53,20 @@ def examine(address: str, *, quick: bool = False, progress: Progress | None = No
         raise explain(error, place) from None
 
 
+def settings(address: str, names: Sequence[str]) -> dict[str, str]:
+    """Return settings of the server, as sessions of this address have them.
+
+    Raises:
+        StoreUnreachable, StoreForbidden: It cannot be asked.
+    """
+    place = parse(address)
+    try:
+        with Server(place, 0.0, read_only=True).connect() as connection:
+            return dict(connection.execute(SQL["settings"], (list(names),)))
+    except (psycopg.Error, OSError) as error:
+        raise explain(error, place) from None
+
+
 def _all(connection: Connection, counted: Counted, progress: Progress | None, *, quick: bool) -> Iterator[Finding]:
     yield from _checksums(connection)
     yield from _graph_specs(connection)

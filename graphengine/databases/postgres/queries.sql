@@ -269,6 +269,9 @@ WHERE r.driver IS NOT NULL AND r.queue = ANY (%(names)s::text[]) AND (
 -- name: rates_of
 SELECT queue, queue_key, until FROM rates WHERE queue = ANY (%s::text[]);
 
+-- name: settings
+SELECT name, setting FROM pg_settings WHERE name = ANY (%s::text[]) ORDER BY name;
+
 -- name: orphans_of
 SELECT r.key FROM runs AS r
 WHERE r.driver = ANY (%(dead)s::text[])

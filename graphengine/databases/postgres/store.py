@@ -209,7 +209,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
 
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
         addition, _ = encoded(writes.Addition, partial(writes.row_of, batch.run_id), batch, driven, lease.id)
-        return self._commits.add(addition, None if batch.post is None else writes.post(*batch.post, lease.channel))
+        return self._commits.add(addition, [writes.post(*post, lease.channel) for post in batch.posts])
 
     def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: Lease) -> asyncio.Future[bool]:
         return self._commits.submit(writes.post(run_id, kind, payload, key, lease.channel))

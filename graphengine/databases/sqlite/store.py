@@ -216,11 +216,13 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
 
     def _append(self, batch: Append, driven: Claimed, lease: Lease) -> asyncio.Future[None]:
         addition, written_bytes = encoded(writes.Addition, writes.Row, batch, driven, lease.id)
-        if batch.post is not None:
-            run_id, kind, payload, key = batch.post
-            message = writes.Post(run_id, kind, to_json(payload).decode(), key, lease.now())
-            work = partial(writes.append_and_post, addition=addition, message=message)
-            return self._commits.submit(work, written_bytes + len(message.payload))
+        if batch.posts:
+            messages = [
+                writes.Post(post.run_id, post.kind, to_json(post.payload).decode(), post.key, lease.now())
+                for post in batch.posts
+            ]
+            work = partial(writes.append_and_post, addition=addition, messages=messages)
+            return self._commits.submit(work, written_bytes + sum(len(message.payload) for message in messages))
         return self._commits.submit(addition, written_bytes, run_id=batch.run_id)
 
     def _post(self, run_id: str, kind: str, payload: JsonValue, key: str, lease: Lease) -> asyncio.Future[bool]:

@@ -222,11 +222,12 @@ def post(connection: sqlite3.Connection, message: Post) -> bool:
     return bool(added.rowcount)
 
 
-def append_and_post(connection: sqlite3.Connection, addition: Addition, message: Post) -> None:
-    """Add steps to a run, and put a message into the inbox of another one, if that exists. Raises: as `append`."""
+def append_and_post(connection: sqlite3.Connection, addition: Addition, messages: Sequence[Post]) -> None:
+    """Add steps to a run, and put messages into the inboxes of others, if they exist. Raises: as `append`."""
     append(connection, addition)
-    with suppress(UnknownRun):
-        post(connection, message)
+    for message in messages:
+        with suppress(UnknownRun):
+            post(connection, message)
 
 
 def tag(connection: sqlite3.Connection, run_id: str, added: Sequence[str], removed: Sequence[str]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from graphengine.graph.options import Retention, is_tag
 from graphengine.serve.approvers import Approvers
 from graphengine.serve.guard import PAGES, AccessMiddleware, TokenAccess
 from graphengine.serve.listening import HOST, Server, listen, url_of
+from graphengine.serve.notifications import deliver
 from graphengine.serve.service.app import Service, cancelled
 from graphengine.serve.service.doors import DOORS, Opening
 from graphengine.worker.worker import Worker
@@ -179,7 +180,8 @@ class Serving:
             telemetry=settings.telemetry,
             extensions=[*settings.extensions, *([Approvers(users)] if users is not None else ())],
         )
-        async with given as runner:
+        async with given as runner, AsyncExitStack() as stack:
+            await deliver(settings.extensions, runner, stack)
             if settings.queue is None:
                 self._worker = Worker(
                     runner,

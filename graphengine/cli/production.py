@@ -1,0 +1,178 @@
+"""`graphengine doctor --production`: is what runs here ready? Each line is ok, not, or cannot be said."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from graphengine.cli.documents import Check, Ready
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from graphengine.cli.context import CommandContext
+    from graphengine.cli.places import DatabaseOption
+    from graphengine.stores.base import OwnerInfo, RunInfo, Store
+
+_REMOTE: Final = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs")
+_LEAST_TOKEN: Final = 16
+_LEAST_FREE_BYTES: Final = 1 << 30
+_FAILED: Final = 1000
+_DAY_SECONDS: Final = 86400.0
+_SAFE: Final = {
+    "fsync": ("on",),
+    "full_page_writes": ("on",),
+    "synchronous_commit": ("on", "remote_apply", "remote_write", "local"),
+}
+"""The settings of a server under which a step that was recorded survives a power cut."""
+
+
+def ready(context: CommandContext) -> Ready:
+    """Return what was checked, in the order of the page `docs/use/deployment.md`.
+
+    Raises:
+        StoreError: There is no database, or it cannot be read.
+    """
+    place = context.place
+    place.check_exists()
+    before = list(durability(place))  # before the file is open here: a second opening would drop its locks
+    found = context.read(_looked)
+    checks = [*before, *disk(place), *retention(), *rescue(*found), token(), versions(found[0]), backups()]
+    return Ready(database=str(place.database), ready=all(each.state != "not" for each in checks), checks=checks)
+
+
+async def _looked(store: Store) -> tuple[Sequence[OwnerInfo], Sequence[RunInfo], int]:
+    """Return the live processes, the runs that no process drives any more, and how many runs failed since a day ago."""
+    import time
+
+    from graphengine.records.selection import Wanted, newest
+
+    interrupted = await newest(store, Wanted(_FAILED, "interrupted"))
+    failed = await newest(
+        store, Wanted(_FAILED, "failed", newer_seconds=_DAY_SECONDS, begun_after=time.time() - _DAY_SECONDS)
+    )
+    return await store.owners(), interrupted, len(failed)
+
+
+def durability(place: DatabaseOption) -> Iterator[Check]:
+    """Check that recorded steps survive a power cut."""
+    if isinstance(place.database, str):
+        from graphengine.databases.postgres.doctor import settings
+
+        found = settings(place.database, list(_SAFE))
+        unsafe = {name: value for name, value in found.items() if value not in _SAFE[name]}
+        what = ", ".join(f"{name} = {value}" for name, value in (unsafe or found).items())
+        repair = "ALTER SYSTEM SET each to 'on', then SELECT pg_reload_conf()"
+        yield Check("durability", "not" if unsafe else "ok", what, repair if unsafe else "")
+        return
+    path = place.database.resolve()
+    with path.open("rb") as file:
+        is_logged = file.read(20)[18:20] == b"\x02\x02"
+    kind = file_system(path)
+    if kind.startswith(_REMOTE):
+        what = f"{path} is on a file system of another machine ({kind})"
+        yield Check("durability", "not", what, "move it to a local disk, or use PostgreSQL")
+    elif not is_logged:
+        yield Check("durability", "not", "the file has no write-ahead log", "open it once with `graphengine worker`")
+    else:
+        what = "graphengine syncs each step to the disk, unless a program of yours says synchronous='NORMAL'"
+        yield Check("durability", "ok", what, "")
+
+
+def file_system(path: Path) -> str:
+    """Return the kind of file system that a path is on; "" if it cannot be found out."""
+    try:
+        mounts = [line.split() for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return ""
+    inside = [mount for mount in mounts if path.is_relative_to(mount[1])]
+    return max(inside, key=lambda mount: len(mount[1]))[2] if inside else ""
+
+
+def disk(place: DatabaseOption) -> Iterator[Check]:
+    """Check that a backup fits on the disk."""
+    from rich.filesize import decimal as size
+
+    if isinstance(place.database, str):
+        yield Check("disk", "cannot say", "the disk is the server's", "watch it there: a full disk ends all writes")
+        return
+    free, used = shutil.disk_usage(place.database.parent).free, place.database.stat().st_size
+    needed = max(_LEAST_FREE_BYTES, used)
+    what = f"{size(free)} free, {size(used)} in the database"
+    repair = f"have {size(needed)} free: a backup needs as much as the database"
+    yield Check("disk", "ok", what, "") if free >= needed else Check("disk", "not", what, repair)
+
+
+def retention() -> Iterator[Check]:
+    """Check that runs are not kept for ever."""
+    from graphengine.cli.project import graphs_to_drive, retention_of
+    from graphengine.errors import GraphNotFound
+
+    whole = retention_of()
+    try:
+        graphs = graphs_to_drive(())[0]
+    except GraphNotFound:
+        graphs = {}
+    without = sorted(name for name, each in graphs.items() if whole is None and each.graph.retention is None)
+    repair = "write [tool.graphengine.retention] and below it keep_days = 30, or Graph(…, retention=…)"
+    if whole is None and not graphs:
+        yield Check("retention", "cannot say", "there is no project here", repair)
+    elif without:
+        yield Check("retention", "not", f"workers keep the runs of {', '.join(without)} for ever", repair)
+    else:
+        yield Check("retention", "ok", "the project or its graphs say how long runs are kept", "")
+
+
+def rescue(owners: Sequence[OwnerInfo], interrupted: Sequence[RunInfo], failed: int) -> Iterator[Check]:
+    """Check that somebody takes the runs of dead processes, and that few failed."""
+    from graphengine.cli.steps import counted
+
+    workers = [each for each in owners if each.role is not None]
+    if workers:
+        yield Check("workers", "ok", f"{counted(len(workers), 'worker')} at work", "")
+    else:
+        what = "no worker is alive" + (f", and nobody takes {counted(len(interrupted), 'run')}" if interrupted else "")
+        yield Check("workers", "not", what, "start one under a supervisor: graphengine worker")
+    repair = "probe GET /health of `graphengine serve`, and `graphengine worker --health PORT`"
+    yield Check("health", "cannot say", "whether something restarts a worker that hangs", repair)
+    if failed:
+        what = (
+            f"{counted(failed, 'run')} that began within a day failed"
+            if failed < _FAILED
+            else f"{failed} or more runs that began within a day failed"
+        )
+        repair = "graphengine runs status:failed since:1d; after the repair: graphengine bulk retry status:failed"
+        yield Check("errors", "not", what, repair)
+    else:
+        yield Check("errors", "ok", "no run that began since a day ago failed", "")
+
+
+def token() -> Check:
+    """Check the token that `serve` would use."""
+    token = os.environ.get("GRAPHENGINE_TOKEN")
+    if token is None:
+        repair = "export GRAPHENGINE_TOKEN, or give --token-file: else each start of `serve` makes a new one"
+        return Check("token", "cannot say", "GRAPHENGINE_TOKEN is not set here", repair)
+    if len(token.strip()) < _LEAST_TOKEN:
+        repair = "make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        return Check("token", "not", f"GRAPHENGINE_TOKEN has less than {_LEAST_TOKEN} characters", repair)
+    return Check("token", "ok", "GRAPHENGINE_TOKEN is set", "")
+
+
+def versions(owners: Sequence[OwnerInfo]) -> Check:
+    """Check that all workers have this version."""
+    from graphengine import __version__
+
+    found = sorted({str(each.role.get("version")) for each in owners if each.role is not None} | {__version__})
+    if len(found) > 1:
+        repair = "end the workers, install one version everywhere, start them"
+        return Check("versions", "not", f"workers and this program have the versions {', '.join(found)}", repair)
+    return Check("versions", "ok", f"graphengine {__version__} here and in all workers", "")
+
+
+def backups() -> Check:
+    """Remind of what no program can know."""
+    repair = "make one, restore it elsewhere, and run `graphengine doctor` on the copy"
+    return Check("backups", "cannot say", "whether a backup was restored lately", repair)

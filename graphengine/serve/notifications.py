@@ -1,0 +1,412 @@
+"""Notifications: a question of a run, its end, its failure or its losses goes out as a signed webhook, at least once.
+
+1. The step after which a run waits for a person, or is over, posts a line of news to the inbox of one run of the
+   store, `OUTBOX`, in one transaction (`Extension.told`). A process that dies loses none.
+2. `Notifications.delivering` reads that inbox, and starts a run for each webhook that wants the news. Its id is derived
+   from the news and the webhook, so that news which is read twice starts nothing more. Then the news is removed.
+3. That run posts to the webhook, and tries again by the `Retry` of its node; it is in lists like any other. It reminds,
+   if the question is still open, after a sleep.
+
+A webhook's address and secret are in no log: a run has its name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import http.client
+import math
+import time
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from graphengine.api.graph import Graph
+from graphengine.engine.steps import OVER
+from graphengine.errors import (
+    DefinitionError,
+    InputError,
+    NotDelivered,
+    RunExists,
+    RunIsDriven,
+    StoreError,
+    Transient,
+    UnknownRun,
+)
+from graphengine.graph.conditions import value
+from graphengine.graph.definition import END, START, Retry
+from graphengine.graph.options import is_seconds
+from graphengine.history.load import load_snapshot
+from graphengine.runner import runner as core
+from graphengine.runner.context import Context  # noqa: TC001 - nodes take it
+from graphengine.runner.extensions import Extension
+from graphengine.serve.signatures import key_of, signed
+from graphengine.state.amounts import losses_of
+from graphengine.stores.base import Append, Post
+from graphengine.worker.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+    from contextlib import AsyncExitStack
+
+    from graphengine.engine.snapshot import Snapshot
+    from graphengine.engine.steps import RunStatus
+    from graphengine.runner.extensions import OpenRun
+    from graphengine.stores.base import RunInfo, Store
+    from graphengine.worker.queue_runner import QueueRunner
+
+KINDS: Final = ("asked", "finished", "failed", "stopped", "losses")
+"""What news is about: a question to a person, or an end; `losses` is a run that finished and lost something."""
+OUTBOX: Final = "notifications"
+"""The run whose inbox has the news that was not handed on yet, and the queue of the runs that deliver."""
+_ASKS: Final = ("ask", "pause", "unknown")
+_TEXT_CHARACTERS: Final = 4000
+_LOOK_SECONDS: Final = 1.0
+_REMINDERS: Final = 10
+_RETRY: Final = Retry(attempts=14, initial_seconds=5.0, multiplier=2.5, max_seconds=3600.0, on=(Transient, OSError))
+"""Some eight hours."""
+_TRY_LATER: Final = (408, 425, 429)
+"""Statuses below 500 that pass, so that the webhook is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where news goes.
+
+    Args:
+        name: Its name, by which runs that deliver to it are found.
+        url: Its address, http or https. Redirects are not followed.
+        secret: What requests are signed with, as Standard Webhooks do; `whsec_` and base64, or any text.
+        kinds: Which news: see `KINDS`.
+        graphs: Only that of runs of these graphs; None for all.
+        tag: Only that of runs with this tag.
+        tenant: Only that of runs of this tenant.
+        link: The address of the page where people answer, as of `graphengine inspect --shared`.
+        state: Whether the run's state is sent too, as it is recorded, so that secret fields are encrypted.
+        remind_seconds: After how long a question that is still open is sent again, up to ten times; None for never.
+        timeout_seconds: How long one request may take.
+
+    Raises:
+        DefinitionError: An argument is invalid.
+    """
+
+    name: str
+    url: str
+    secret: str
+    kinds: Collection[str] = ("asked", "failed")
+    graphs: Collection[str] | None = None
+    tag: str | None = None
+    tenant: str | None = None
+    link: str = ""
+    state: bool = False
+    remind_seconds: float | None = None
+    timeout_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        where = f"webhook {self.name}"
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise DefinitionError(
+                "its url is no address of http or https", where=where, repair="give https://HOST/PATH"
+            )
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        if unknown or isinstance(self.kinds, str):
+            raise DefinitionError(f"kinds={self.kinds!r}", where=where, repair=f"give some of {', '.join(KINDS)}")
+        for name in ("remind_seconds", "timeout_seconds"):
+            given = getattr(self, name)
+            if given is not None and not is_seconds(given):
+                raise DefinitionError(f"{name}={given!r}", where=where, repair="give seconds above 0")
+        try:
+            key = key_of(self.secret)
+        except ValueError:
+            key = b""
+        if not key:
+            raise DefinitionError("its secret cannot be used", where=where, repair="whsec_ and base64, or any text")
+
+    def wants(self, info: RunInfo) -> bool:
+        """Return whether it wants news of a run."""
+        is_of = self.graphs is None or info.graph in self.graphs
+        is_of = is_of and (self.tag is None or self.tag in info.tags)
+        return is_of and (self.tenant is None or self.tenant == info.tenant)
+
+
+class News(BaseModel):
+    """A notification: what its run knows of it."""
+
+    webhook: str = ""
+    kind: str = ""
+    run_id: str = ""
+    seq: int = 0
+    wait_id: str = ""
+    to: str = ""
+    by: str = ""
+    reminders: int = 0
+    is_open: int = 0
+
+
+async def _rest(ctx: Context) -> int:
+    await ctx.sleep(math.inf)
+    return 0
+
+
+_OUTBOX_GRAPH: Final = Graph("outbox", News)
+_OUTBOX_GRAPH.add_node("rest", _rest, writes="seq")
+_OUTBOX_GRAPH.add_path(START, "rest", END)
+_OWN: Final = ("outbox", "notification")
+
+
+class Notifications(Extension):
+    """Sends news of the runs that a Runner drives to webhooks: `Runner(extensions=[notifications])`.
+
+    Every process that drives runs needs it; one or more of them deliver.
+
+    Args:
+        webhooks: Where news goes.
+        retry: How often, and how long, a webhook is tried that does not answer; by default for some eight hours.
+
+    Example:
+        >>> approver = Webhook("approver", "https://example.org/asked", "whsec_c2VjcmV0", link="https://runs.example.org")
+        >>> async def main() -> None:
+        ...     notifications = Notifications(approver)
+        ...     async with Runner("runs.db", extensions=[notifications]) as runner:
+        ...         async with notifications.delivering(runner):
+        ...             await runner.start(count).result()
+        >>> asyncio.run(main())
+    """
+
+    def __init__(self, *webhooks: Webhook, retry: Retry = _RETRY) -> None:
+        self._retry = retry
+        self._webhooks: Mapping[str, Webhook] = {webhook.name: webhook for webhook in webhooks}
+        if len(self._webhooks) < len(webhooks):
+            raise DefinitionError("two webhooks have one name", where="Notifications(", repair="name each differently")
+        self._kinds = {kind for webhook in webhooks for kind in webhook.kinds}
+        self._is_known = False
+        self._has_news = asyncio.Event()
+        self._store: Store
+
+    async def opened(self, run: OpenRun) -> None:
+        """Make sure that there is an outbox before a run can post to it."""
+        await self._open_outbox(run.store)
+
+    def told(self, snapshot: Snapshot, status: RunStatus) -> Post | None:
+        """Return the news of a run that gets a status."""
+        if snapshot.graph in _OWN or not self._is_news(snapshot, status):
+            return None
+        self._has_news.set()
+        news = {"run_id": snapshot.run_id, "seq": snapshot.seq}
+        key = f"news {snapshot.run_id} {snapshot.seq}"
+        return Post(OUTBOX, "message", {"topic": "news", "payload": news}, key)
+
+    def _is_news(self, snapshot: Snapshot, status: RunStatus) -> bool:
+        if status == "waiting":
+            return "asked" in self._kinds and any(_questions(snapshot))
+        return status in self._kinds or (status == "finished" and "losses" in self._kinds)
+
+    @asynccontextmanager
+    async def delivering(self, runner: QueueRunner) -> AsyncGenerator[None]:
+        """Deliver news inside this block: also that of other processes, and what an earlier one left."""
+        await runner.store.open()
+        self._store = runner.store
+        await self._open_outbox(runner.store)
+        worker = Worker(runner, self.graph(), queues=[OUTBOX], poll_seconds=_LOOK_SECONDS)
+        tasks = [asyncio.create_task(each) for each in (worker.run(), self._hand_on(runner, worker))]
+        try:
+            yield
+        finally:
+            worker.stop()
+            tasks[1].cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _open_outbox(self, store: Store) -> None:
+        if self._is_known:
+            return
+        self._is_known = True  # first: the run of the outbox is opened too
+        with suppress(RunExists):
+            await core.Runner(store).start(_OUTBOX_GRAPH, run_id=OUTBOX, wait_out=False).result()
+
+    # --- from the outbox to runs that deliver -------------------------------------------------------------------------
+
+    async def _hand_on(self, runner: QueueRunner, worker: Worker) -> None:
+        """Hand on news, until it is cancelled; what the store cannot do now is tried again."""
+        while True:
+            with suppress(StoreError):
+                if await self.hand_on(runner):
+                    worker.look()
+            self._has_news.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._has_news.wait()
+                    await asyncio.sleep(_LOOK_SECONDS / 20)  # it is being recorded
+
+    async def hand_on(self, runner: QueueRunner) -> int:
+        """Start the runs that deliver the news in the outbox, once; return how much news there was."""
+        store = runner.store
+        inbox = await store.inbox([OUTBOX])
+        for message in inbox:
+            found = message.payload["payload"]
+            with suppress(UnknownRun):  # it was removed since
+                info = await store.info(found["run_id"])
+                await self._start(runner, info, found)
+        if inbox:
+            with suppress(RunIsDriven):  # another process hands on the same, which starts nothing twice
+                fence = await store.claim(OUTBOX)
+                written = store.append(Append(OUTBOX, fence, (), "waiting", [message.id for message in inbox]))
+                if written is not None:
+                    await written
+        return len(inbox)
+
+    async def _start(self, runner: QueueRunner, info: RunInfo, found: Mapping[str, Any]) -> None:
+        snapshot = await load_snapshot(runner.store, info.id, found["seq"])
+        for webhook in self._webhooks.values():
+            for kind, wait_id in _kinds_of(snapshot) if webhook.wants(info) else ():
+                if kind not in webhook.kinds or found.get("wait_id", wait_id) != wait_id:
+                    continue
+                to, by = found.get("to", ""), found.get("by", "")
+                news = News(webhook=webhook.name, kind=kind, run_id=info.id, seq=snapshot.seq, to=to, by=by)
+                news.wait_id = wait_id
+                what = [webhook.name, info.id, kind, wait_id or str(snapshot.seq), to]
+                run_id = f"notify-{hashlib.sha256(to_json(what)).hexdigest()[:20]}"
+                with suppress(RunExists):
+                    tags = [f"about:{info.id}"[:100], f"to:{webhook.name}"[:100]]
+                    await runner.start(
+                        self.graph(), news, run_id=run_id, queue=OUTBOX, tags=tags, tenant=info.tenant
+                    ).result()
+
+    # --- a run that delivers ------------------------------------------------------------------------------------------
+
+    def graph(self) -> Graph[News]:
+        """Return the graph of a notification, which sends it, and reminds."""
+        graph = Graph("notification", News)
+        graph.add_node("send", self._send, writes="reminders", retry=self._retry)
+        graph.add_node("remind", self._remind, writes="is_open")
+        graph.add_edge(START, "send")
+        graph.add_edge("send", "remind", when=value("reminders") > 0)
+        graph.add_edge("send", END)
+        graph.add_edge("remind", "send", when=value("is_open") > 0)
+        graph.add_edge("remind", END)
+        return graph
+
+    def _webhook(self, name: str) -> Webhook:
+        if name not in self._webhooks:
+            repair = "configure it again, and resume this run; or remove the run"
+            raise NotDelivered(f"no webhook {name!r} is configured here", where=f"webhook {name}", repair=repair)
+        return self._webhooks[name]
+
+    async def _send(self, ctx: Context, state: News) -> int:
+        """Send a notification; return how many reminders may follow."""
+        webhook = self._webhook(state.webhook)
+        body = to_json(await self._body(webhook, state))
+        headers = signed(key_of(webhook.secret), ctx.idempotency_key, time.time(), body)
+        status = await asyncio.to_thread(_post, webhook, body, headers)
+        if status >= 500 or status in _TRY_LATER:  # noqa: PLR2004 - of HTTP
+            raise Transient(f"it answered {status}", where=f"webhook {webhook.name}", repair="see what it reports")
+        if not 200 <= status < 300:  # noqa: PLR2004 - of HTTP
+            repair = "look at its address, which is not redirected, and its secret; then resume this run"
+            raise NotDelivered(f"it answered {status}", where=f"webhook {webhook.name}", repair=repair)
+        is_reminded = state.kind == "asked" and webhook.remind_seconds is not None
+        return _REMINDERS - ctx.visit if is_reminded else 0
+
+    async def _remind(self, ctx: Context, state: News) -> int:
+        """Wait, and return whether the question is still open."""
+        await ctx.sleep(self._webhook(state.webhook).remind_seconds or math.inf)
+        with suppress(UnknownRun):
+            snapshot = await load_snapshot(self._store, state.run_id, None)
+            return int(state.wait_id in [wait_id for _, wait_id in _kinds_of(snapshot)])
+        return 0
+
+    async def _body(self, webhook: Webhook, news: News) -> Mapping[str, Any]:
+        """Return what is sent."""
+        info = await self._store.info(news.run_id)
+        there = await load_snapshot(self._store, news.run_id, news.seq)
+        data: dict[str, Any] = {"run_id": info.id, "graph": info.graph, "tags": info.tags, "tenant": info.tenant}
+        for frame, name, wait in _questions(there) if news.kind == "asked" else ():
+            if wait.id == news.wait_id:
+                data |= {"question": wait.question[:_TEXT_CHARACTERS], "name": name, "node": frame.at}
+                data |= {"schema": wait.schema, "due": wait.due}
+        if there.failure is not None:
+            data["error"] = f"{there.failure.path}: {there.failure.kind}: {there.failure.message}"[:_TEXT_CHARACTERS]
+        if news.kind != "asked":
+            data["losses"] = losses_of(there.usage, there.losses)
+        if webhook.state:
+            data["state"] = there.root.values
+        data |= {name: text for name, text in (("to", news.to), ("by", news.by)) if text}
+        if webhook.link:
+            data["link"] = f"{webhook.link.rstrip('/')}/{'questions' if news.kind == 'asked' else f'runs/{info.id}'}"
+        at = datetime.fromtimestamp(there.now, UTC).isoformat()
+        return {"type": f"run.{news.kind}", "timestamp": at, "data": data}
+
+
+async def deliver(extensions: Sequence[Extension], runner: QueueRunner, stack: AsyncExitStack) -> None:
+    """Deliver what the extensions of a Runner notify of, until a stack is closed."""
+    for each in extensions:
+        if isinstance(each, Notifications):
+            await stack.enter_async_context(each.delivering(runner))
+
+
+async def delegate(runner: core.Runner, run_id: str, question: str, *, to: str, by: str = "") -> None:
+    """Hand an open question on to somebody else: the webhooks that want questions get it again, with that name.
+
+    Args:
+        runner: A Runner over the store of the run.
+        run_id: The run.
+        question: The name of its question.
+        to: Who is to answer.
+        by: Who hands it on.
+
+    Raises:
+        UnknownRun; InputError: The run has no such open question, or nothing is notified in this store.
+    """
+    await runner.store.open()
+    snapshot = await load_snapshot(runner.store, run_id, None)
+    ids = [wait.id for _, name, wait in _questions(snapshot) if name == question]
+    if not ids or not to:
+        names = ", ".join(sorted({name for _, name, _ in _questions(snapshot)})) or "none"
+        text = f"run {run_id} has no open question named {question!r}" if to else "nobody is named"
+        raise InputError(text, where=f"run {run_id}", repair=f"open questions: {names}; and give to=NAME")
+    news = {"run_id": run_id, "seq": snapshot.seq, "wait_id": ids[0], "to": to, "by": by}
+    try:
+        await runner.store.post(OUTBOX, "message", {"topic": "news", "payload": news}, f"to {run_id} {ids[0]} {to}")
+    except UnknownRun as error:
+        repair = "configure webhooks: see docs/use/notifications.md"
+        raise InputError("nothing is notified of runs in this store", where="delegate", repair=repair) from error
+
+
+def _questions(snapshot: Snapshot) -> Iterator[tuple[Any, str, Any]]:
+    """Yield the open questions to people: the frame, the name and the wait."""
+    for frame in snapshot.frames.values():
+        for name, wait in frame.waits.items():
+            if wait.kind in _ASKS:
+                yield frame, name, wait
+
+
+def _kinds_of(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Yield what news there is of a run: the kind, and the id of the question."""
+    if snapshot.status in OVER:
+        yield snapshot.status, ""
+    if snapshot.status == "finished" and losses_of(snapshot.usage, snapshot.losses):
+        yield "losses", ""
+    if snapshot.status not in OVER:
+        yield from (("asked", wait.id) for _, _, wait in _questions(snapshot))
+
+
+def _post(webhook: Webhook, body: bytes, headers: Mapping[str, str]) -> int:
+    """Post a body, and return the status of the answer. Raises: Transient, OSError."""
+    parts = urlsplit(webhook.url)
+    made = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = made(parts.hostname or "", parts.port, timeout=webhook.timeout_seconds)
+    try:
+        target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
+        connection.request("POST", target, body, {**headers, "content-type": "application/json"})
+        return connection.getresponse().status
+    except http.client.HTTPException as error:
+        raise Transient(f"no answer of HTTP: {error}", where=f"webhook {webhook.name}") from error
+    finally:
+        connection.close()
+
+
+__all__ = ["KINDS", "OUTBOX", "News", "Notifications", "Webhook", "delegate"]

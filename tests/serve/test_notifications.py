@@ -1,0 +1,193 @@
+"""Notifications: each question and each end of a run reaches the webhooks that want it, signed, at least once."""
+
+import asyncio
+import random
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graphengine import RunFailed, Runner
+from graphengine.cli.places import ProjectBroken
+from graphengine.cli.project import notifications_of
+from graphengine.errors import DefinitionError, InputError
+from graphengine.serve.notifications import OUTBOX, Notifications, Webhook, delegate
+from tests.kit import forks
+from tests.serve import notified
+from tests.serve.notified import AT_ONCE, graph
+from tests.serve.webhook_receiver import SECRET, Receiver, receiving
+
+KILLS = 4
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A webhook."""
+    with receiving() as made:
+        yield made
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A file, then a schema of PostgreSQL."""
+    address: str = str(tmp_path / "runs.db") if request.param == "sqlite" else request.getfixturevalue("postgres")
+    return address
+
+
+def to(receiver: Receiver, **more: Any) -> Notifications:
+    """Return what notifies it."""
+    given: dict[str, Any] = {"kinds": ["asked", "finished"], **more}
+    return Notifications(Webhook("hook", receiver.url, SECRET, **given), retry=AT_ONCE)
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    """Return once something is so."""
+    async with asyncio.timeout(60):
+        while not is_so():  # noqa: ASYNC110 - another process or run does it
+            await asyncio.sleep(0.02)
+
+
+async def test_a_question_and_an_end_go_out_signed(place: str, receiver: Receiver) -> None:
+    """The body has the question and the page where it is answered; what fails is sent again, with the same id."""
+    receiver.answers = [503, 429]
+    notifications = to(receiver, link="https://runs.example.org/")
+    async with Runner(place, extensions=[notifications]) as runner, notifications.delivering(runner):
+        await runner.start(graph, run_id="p", tags=["big"]).result()
+        await until(lambda: len(receiver.ids) == 3)
+        assert len(set(receiver.ids)) == 1
+        asked = receiver.bodies[-1]
+        assert (asked["type"], asked["data"]["question"], asked["data"]["name"]) == ("run.asked", "Pay 5?", "approve")
+        assert (asked["data"]["link"], asked["data"]["tags"]) == ("https://runs.example.org/questions", ["big"])
+        assert "state" not in asked["data"]
+        await runner.answer("p", "yes")
+        await runner.resume("p", graph).result()
+        await until(lambda: receiver.of("p")[3:] == ["run.finished"])
+        assert await runner.store.inbox([OUTBOX]) == []
+        assert {info.tags for info in await runner.store.runs(graph="notification")} == {("about:p", "to:hook")}
+
+
+async def test_what_a_process_left_is_delivered_by_another_one(place: str, receiver: Receiver) -> None:
+    """The first one only drives; the news is in the database."""
+    async with Runner(place, extensions=[to(receiver)]) as runner:
+        await runner.start(graph, run_id="p").result()
+    assert receiver.ids == []
+    notifications = to(receiver)
+    async with Runner(place, extensions=[notifications]) as runner, notifications.delivering(runner):
+        await until(lambda: receiver.of("p"))
+
+
+async def test_two_processes_deliver_each_news_once(place: str, receiver: Receiver) -> None:
+    """Each of two Runners delivers, and both see all news."""
+    both = to(receiver), to(receiver)
+    async with (
+        Runner(place, extensions=[both[0]]) as one,
+        Runner(place, extensions=[both[1]]) as other,
+        both[0].delivering(one),
+        both[1].delivering(other),
+    ):
+        runs = [(one, other)[number % 2].start(graph, run_id=f"p{number}") for number in range(8)]
+        await asyncio.gather(*(run.result() for run in runs))
+        await until(lambda: len(set(receiver.ids)) == 8)
+        await until_empty(one)
+    assert len(receiver.ids) == 8
+
+
+async def until_empty(runner: Runner) -> None:
+    """Return once the outbox is empty."""
+    async with asyncio.timeout(60):
+        while await runner.store.inbox([OUTBOX]):  # noqa: ASYNC110 - another process or run does it
+            await asyncio.sleep(0.02)
+
+
+async def test_it_reminds_while_the_question_is_open_and_is_handed_on(receiver: Receiver) -> None:
+    """Each reminder has an id of its own; who gets the question next is named; after the answer nothing more comes."""
+    notifications = to(receiver, kinds=["asked"], remind_seconds=0.05)
+    async with Runner(extensions=[notifications]) as runner, notifications.delivering(runner):
+        await runner.start(graph, run_id="p").result()
+        await until(lambda: len(set(receiver.ids)) >= 3)
+        await delegate(runner, "p", "approve", to="bo", by="ann")
+        await until(lambda: [body["data"] for body in receiver.bodies if body["data"].get("to") == "bo"])
+        with pytest.raises(InputError, match="no open question named 'pay'"):
+            await delegate(runner, "p", "pay", to="bo")
+        await runner.answer("p", "yes")
+        await runner.resume("p", graph).result()
+        async with asyncio.timeout(60):
+            while any(info.status != "finished" for info in await runner.store.runs(graph="notification")):  # noqa: ASYNC110 - another process or run does it
+                await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("answer", [302, 404])
+async def test_a_refusal_and_a_redirection_are_not_tried_again(receiver: Receiver, answer: int) -> None:
+    """The run that delivers has failed, is in lists, and can be resumed."""
+    receiver.answers = [answer]
+    notifications = to(receiver)
+    async with Runner(extensions=[notifications]) as runner, notifications.delivering(runner):
+        await runner.start(graph, run_id="p").result()
+        async with asyncio.timeout(60):
+            while not (failed := await runner.store.runs(graph="notification", status="failed")):  # noqa: ASYNC110 - another process or run does it
+                await asyncio.sleep(0.02)
+        assert len(receiver.ids) == 1
+        with pytest.raises(RunFailed, match=f"it answered {answer}"):
+            await runner.get(failed[0].id).result()
+
+
+async def test_a_webhook_gets_the_news_that_it_wants(receiver: Receiver) -> None:
+    """By the graph, a tag, the tenant and the kind."""
+    notifications = to(receiver, graphs=["payments"], tag="big", tenant="acme", kinds=["finished"])
+    async with Runner(extensions=[notifications]) as runner, notifications.delivering(runner):
+        for run_id, tags, tenant in (("no", [], "acme"), ("nor", ["big"], "other"), ("yes", ["big"], "acme")):
+            await runner.start(graph, run_id=run_id, tags=tags, tenant=tenant).result()
+            await runner.answer(run_id, "yes")
+            await runner.resume(run_id, graph).result()
+        await until(lambda: receiver.ids)
+        await until_empty(runner)
+        (told,) = await runner.store.runs(graph="notification")
+    assert (receiver.of("yes"), told.tenant) == (["run.finished"], "acme")
+
+
+def test_news_is_delivered_whenever_the_process_is_killed(place: str, receiver: Receiver, tmp_path: Path) -> None:
+    """Of each run both come, at whatever point the first process died, and by two runs, however often it was read."""
+    program = Path(notified.__file__)
+    whole = forks.run(program, place, "whole", receiver.url, folder=tmp_path, variables={"PYTHONPATH": str(forks.ROOT)})
+    assert whole.returncode == 0, whole.stderr
+    points = [line.rpartition(":") for line in whole.stdout.splitlines()]
+    for at, (name, _, number) in enumerate(random.Random(5).sample(points, KILLS)):  # noqa: S311 - the same each time
+        for point in ((name, number), ()):
+            words = (place, f"p{at}", receiver.url, *point)
+            ended = forks.run(program, *words, folder=tmp_path, variables={"PYTHONPATH": str(forks.ROOT)})
+            assert ended.returncode in (0, -signal.SIGKILL), ended.stderr
+        assert set(receiver.of(f"p{at}")) == {"run.asked", "run.finished"}, f"{name} {number}"
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"url": "ftp://example.org"}, "no address of http or https"),
+        ({"kinds": "asked"}, "kinds='asked'"),
+        ({"kinds": ["ask"]}, "kinds="),
+        ({"secret": "whsec_"}, "its secret cannot be used"),
+        ({"secret": ""}, "its secret cannot be used"),
+        ({"remind_seconds": 0}, "remind_seconds=0"),
+    ],
+)
+def test_a_webhook_that_cannot_work_is_one_error(given: dict[str, Any], text: str) -> None:
+    """It says what is wrong, and with which webhook."""
+    with pytest.raises(DefinitionError, match=text):
+        Webhook(**{"name": "hook", "url": "https://example.org", "secret": SECRET, **given})
+
+
+def test_a_project_names_its_webhooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The secret is in the environment; a key that is not read, and a secret that is missing, are errors."""
+    monkeypatch.chdir(tmp_path)
+    project = tmp_path / "pyproject.toml"
+    table = '[[tool.graphengine.notify]]\nname = "hook"\nurl = "https://example.org"\nsecret_env = "HOOK_SECRET"\n'
+    project.write_text(table, encoding="utf-8")
+    with pytest.raises(ProjectBroken, match="has no secret"):
+        notifications_of()
+    monkeypatch.setenv("HOOK_SECRET", SECRET)
+    assert notifications_of() is not None
+    project.write_text(table + 'kind = ["asked"]\n', encoding="utf-8")
+    with pytest.raises(ProjectBroken, match="kind = …, which is not read"):
+        notifications_of()
