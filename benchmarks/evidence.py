@@ -1,4 +1,6 @@
-"""How long what-if and suite take on recorded runs of a review loop, whose answers a seeded fake model gives.
+"""How long what-if, suite, bounds, forecast and preflight take on recorded runs of a review loop.
+
+The answers are those of a seeded fake model. What the bounds say is compared with what the runs took.
 
 python -m benchmarks.evidence [RUNS]
 """
@@ -16,7 +18,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Graph, Runner, ScriptedModel, iterations, value
 from graphengine.models import Request, Response
-from graphengine.testing import suite
+from graphengine.testing import bounds, forecast, preflight, suite
 from graphengine.testing.evaluation import what_if
 
 RUNS = 1_000
@@ -75,6 +77,19 @@ async def measure(runs: int) -> None:
         began, cpu = time.perf_counter(), time.process_time()
         chosen = await suite(graph, names, database)
         _print(f"suite: {len(chosen.chosen)} of {chosen.looked_at:,} runs", began, cpu)
+        began, cpu = time.perf_counter(), time.process_time()
+        most = await bounds(graph)
+        _print(f"bounds: at most {most.visits} visits, {most.calls} calls", began, cpu)
+        began, cpu = time.perf_counter(), time.process_time()
+        took = await forecast(graph, database)
+        _print(f"forecast: {took.runs:,} runs, {took.endings}, {took.cost_usd} USD, {took.seconds} s", began, cpu)
+        async with Runner(database) as runner:
+            listed = await runner.runs(limit=10 * runs)
+        visits = max(run.summary.visits for run in listed if run.summary is not None)
+        print(f"the longest run took {visits} visits")
+        began, cpu = time.perf_counter(), time.process_time()
+        checked = await preflight([graph], database)
+        _print(f"preflight: {checked.runs:,} runs that have not ended", began, cpu)
 
 
 def _print(what: str, began: float, cpu: float) -> None:

@@ -57,19 +57,18 @@ class Verdict:
 
 def verdicts(found: Compiling) -> Sequence[Verdict]:
     """Return the verdict on each rule of a graph whose nodes are compiled."""
-    graph = found.graph
-    start = [edge for edge in graph.edges if edge.source == START]
-    paths = Paths(start, found.nodes, found.state, graph.rules, graph.collect_errors)
+    return [_verdict(rule, found) for rule in found.graph.rules]
+
+
+def _verdict(rule: Rule, found: Compiling) -> Verdict:
+    """Walk the graph with one rule: what is not known of others leaves no doubt then."""
+    start = [edge for edge in found.graph.edges if edge.source == START]
+    paths = Paths(start, found.nodes, found.state, (rule,), found.graph.collect_errors)
+    why = ""
     try:
         paths.walk()
     except Undecided as error:
         why = str(error)
-    else:
-        why = ""
-    return [_verdict(rule, paths, why) for rule in graph.rules]
-
-
-def _verdict(rule: Rule, paths: Paths, why: str) -> Verdict:
     if rule not in paths.broken:
         return Verdict(rule, "not decided", why=why) if why else Verdict(rule, "proved")
     point, trail = paths.broken[rule]
@@ -165,7 +164,7 @@ def _script(
             if value is paths:
                 return f"a value of {declared.name}"
             state[declared.name] = value
-    return {node: each for node, each in nodes.items() if any(each)}, state
+    return {node: each for node, each in nodes.items() if any(each) or _is_graph(paths, node)}, state
 
 
 def _may_lack(node: str, paths: Paths) -> str:

@@ -13,6 +13,7 @@ from graphengine.cli import options
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from types import ModuleType
 
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
@@ -33,6 +34,7 @@ class _Checked:
     graph: Graph[Any] | None = None
     problems: Sequence[Problem] = ()
     broken: GraphFileBroken | None = None
+    module: ModuleType | None = None
 
     @property
     def errors(self) -> int:
@@ -48,13 +50,14 @@ class _Checked:
 @options.command(
     "check",
     options.CHECKED_DATABASE,
+    options.MODEL,
     examples="""
         graphengine check                     # every graph of the project
         graphengine check review              # one of them
         graphengine check flows/review.py     # all graphs of a file
         graphengine check --strict --json     # for CI: a warning is an error too
         graphengine check --store checkpoints/runs.db --since 30d   # before a deploy
-        graphengine check review --bounds     # the most that a run can take
+        graphengine check review --bounds --model anthropic   # the most that a run can take
         graphengine check review --forecast --store checkpoints/runs.db
     """,
     exits={
@@ -100,6 +103,8 @@ def check(  # noqa: PLR0913 - the options of the command
 
     if since is not None and context.database is None:
         raise click.UsageError("--since selects runs of a database: add --store PATH")
+    if context.models and not bounds:
+        raise click.UsageError("--model names the models whose prices count: add --bounds")
     if forecast and context.database is None:
         raise click.UsageError("--forecast reads the runs of a database: add --store PATH")
     checked = [each for listed in _files(references) for each in _check(listed)]
@@ -110,7 +115,7 @@ def check(  # noqa: PLR0913 - the options of the command
     errors, warnings = sum(each.errors for each in checked), sum(each.warnings for each in checked)
     found = _preflight(context, references, checked, since) if context.database is not None else None
     sound = [each.graph for each in checked if each.graph is not None and not each.errors]
-    most = _bounds(context, sound) if bounds else None
+    most = [_bounds(context, each) for each in checked if each.graph in sound] if bounds else None
     took = _forecasts(context, sound) if forecast else None
     if context.json:
         document = _check_document(context, checked, (errors, warnings), found)
@@ -173,7 +178,7 @@ def _check(listed: Listed) -> Iterator[_Checked]:
     if listed.error is not None:
         yield _Checked(listed.file, broken=listed.error)
     for graph in listed.graphs:
-        yield _Checked(listed.file, graph, graph.check())
+        yield _Checked(listed.file, graph, graph.check(), module=listed.module)
 
 
 def _split(error: GraphFileBroken) -> tuple[str, int | None]:
@@ -258,10 +263,18 @@ def _show_broken(context: CommandContext, error: GraphFileBroken) -> None:
 # --- the most that a run can take, and what runs took ---
 
 
-def _bounds(context: CommandContext, graphs: Sequence[Graph[Any]]) -> Sequence[Bounds]:
+def _bounds(context: CommandContext, each: _Checked) -> Bounds:
+    """Return the most that a run of a graph can take.
+
+    Raises:
+        InputError: A model, an agent or a set does not exist.
+    """
+    from graphengine.cli.models import models_for
+    from graphengine.cli.project import Found
     from graphengine.testing.bounds import bounds
 
-    return [context.run(bounds(graph)) for graph in graphs]
+    found: Any = Found(each.graph, each.file, each.module, "")  # type: ignore[arg-type]  # it is sound
+    return context.run(bounds(found.graph, models_for(context.models, found)))
 
 
 def _forecasts(context: CommandContext, graphs: Sequence[Graph[Any]]) -> tuple[Sequence[Forecast], dict[str, str]]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence  # noqa: TC003 - what a document has is read at run time
+from collections.abc import Callable, Mapping, Sequence  # noqa: TC003 - what a document has is read at run time
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from graphengine.agents.model_routing import by_agent, replacing
 from graphengine.api.places import store_at
 from graphengine.checks.paths import Paths, Undecided, most_visits
 from graphengine.errors import InputError
@@ -22,11 +23,13 @@ from graphengine.models.names import as_model
 from graphengine.records.step_document import Part
 
 if TYPE_CHECKING:
+    from graphengine.agents.model_routing import GivenModels
     from graphengine.api.graph import Graph
     from graphengine.engine.plan import NodePlan, Plan
     from graphengine.graph.definition import AnyEdge
     from graphengine.stores.base import Store
 
+_ModelOf: TypeAlias = "Callable[[str, Any], Any]"
 LEAST_RUNS: Final = 5
 """A forecast rests on this many ended runs or more."""
 _ENDED: Final = ("finished", "failed", "stopped")
@@ -114,14 +117,24 @@ class Forecast(Part):
     seconds: Mapping[str, float]
 
 
-async def bounds(graph: Graph[Any]) -> Bounds:
+async def bounds(graph: Graph[Any], models: GivenModels | None = None) -> Bounds:
     """Return the most that a run of a graph can take, without a resume, from its conditions, caps and limits.
+
+    Args:
+        graph: The graph.
+        models: The models whose prices count, as in `Runner`; those of the agents themselves without it.
 
     Raises:
         CompileError: The graph cannot run.
     """
     plan = graph.compile()
-    nodes = await _nodes(plan, "", 1, plan.limits.visits)
+    given = by_agent(models)
+
+    def model_of(path: str, agent: Any) -> Any:  # noqa: ANN401 - an agent and a model of any kind
+        chosen = replacing(given, plan.graph, path, agent.name) or agent.model
+        return None if chosen is None else as_model(chosen)
+
+    nodes = await _nodes(plan, "", 1, plan.limits.visits, model_of)
     limits = plan.limits
     total = sum(math.inf if bound.visits is None else bound.visits for bound in nodes if "/" not in bound.path)
     visits = min(total, math.inf if limits.visits is None else limits.visits)
@@ -151,7 +164,9 @@ def _paths(plan: Plan[Any]) -> tuple[Paths, dict[str, float], str]:
         return paths, dict.fromkeys(plan.nodes, math.inf), str(error)
 
 
-async def _nodes(plan: Plan[Any], prefix: str, times: float, limit: float | None) -> list[NodeBound]:
+async def _nodes(
+    plan: Plan[Any], prefix: str, times: float, limit: float | None, model_of: _ModelOf
+) -> list[NodeBound]:
     """Return the bounds of a graph's nodes.
 
     Args:
@@ -159,6 +174,7 @@ async def _nodes(plan: Plan[Any], prefix: str, times: float, limit: float | None
         prefix: The path of the node that it is at, with a slash.
         times: How often it is entered at most.
         limit: The most visits in a run.
+        model_of: Returns the model of an agent at a path.
     """
     _, most, why = _paths(plan)
     own = plan.own_limits.get("visits") if prefix else None
@@ -176,16 +192,20 @@ async def _nodes(plan: Plan[Any], prefix: str, times: float, limit: float | None
         if node.each is not None:
             lists = " and ".join(reading.text for _, reading, _ in node.each.sources)
             runs, by = math.inf, f"{by}; once for each item of {lists}"
-        amounts = await _models(node, runs)
+        amounts = await _models(node, f"{prefix}{name}", runs, model_of)
         found.append(NodeBound(f"{prefix}{name}", None if math.isinf(visits) else int(visits), by, *amounts))
         attempts = node.retry.attempts if node.retry is not None else 1
         for call in node.calls:
             if call.graph is not None:
-                found += await _nodes(call.graph, f"{prefix}{name}/", runs * attempts, None if items else limit)
+                found += await _nodes(
+                    call.graph, f"{prefix}{name}/", runs * attempts, None if items else limit, model_of
+                )
     return found
 
 
-async def _models(node: NodePlan, runs: float) -> tuple[int | None, int | None, float | None]:
+async def _models(
+    node: NodePlan, path: str, runs: float, model_of: _ModelOf
+) -> tuple[int | None, int | None, float | None]:
     """Return the most calls of models in so many visits of a node, the tokens of their answers, and their cost."""
     calls = tokens = cost = 0.0
     for call in node.calls:
@@ -195,7 +215,7 @@ async def _models(node: NodePlan, runs: float) -> tuple[int | None, int | None, 
         attempts = node.retry.attempts if node.retry is not None else 1
         most = runs * attempts * (1 + agent.output_retries + (agent.turns + 1 if agent.tools else 0)) if runs else 0
         longest = agent.settings.max_tokens
-        model: Any = as_model(agent.model) if agent.model is not None else None
+        model = model_of(path, agent)
         price = 0.0 if model is not None and model.name == "rules" else None
         window = await model.window_tokens() if isinstance(model, KnowsWindow) else None
         if isinstance(model, EstimatesCosts) and window is not None and longest is not None:

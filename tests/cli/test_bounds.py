@@ -16,6 +16,15 @@ def test_bounds_are_a_table_or_a_document(project: Path, invoke: Invoke) -> None
     assert {node["path"]: node["visits"] for node in found["nodes"]}["publish"] == 1
 
 
+def test_bounds_have_the_prices_of_the_models_that_are_named(project: Path, invoke: Invoke) -> None:
+    """A model that does not exist, and one without --bounds, are refused."""
+    (project / "flows" / "waiting.py").write_text(WAITING)
+    (found,) = document(invoke("check", "waiting", "--bounds", "--model", "rules", "--json").stdout)["bounds"]
+    assert found["cost_usd"] == 0
+    assert invoke("check", "waiting", "--model", "rules").exit_code == 2
+    assert invoke("check", "waiting", "--bounds", "--model", "nobody=rules").exit_code == 2
+
+
 def test_a_forecast_of_too_few_runs_is_refused(project: Path, invoke: Invoke) -> None:
     """It says how many have ended; without a database it is wrong usage."""
     (project / "flows" / "waiting.py").write_text(WAITING)

@@ -45,9 +45,9 @@ def ruled(random: Random, spec: Spec) -> Sequence[Rule]:
     inner = [f"{node.name}/{each.name}" for node in spec.nodes if node.graph for each in node.graph.nodes]
     if len(names) < 2:
         return [Rule(names[0], at_most=random.randint(1, 4))]
-    pairs = [random.sample(names, 2) for _ in range(4)]
-    rules = [Rule(a, before=b) for a, b in pairs[:2]] + [Rule(a, after=b) for a, b in pairs[2:]]
-    rules += [Rule(random.choice(names), before=random.choice(inner)) for _ in inner[:2]]
+    (a, b), (c, d) = random.sample(names, 2), random.sample(names, 2)
+    rules = [Rule(a, before=b), Rule(c, after=d)]
+    rules += [Rule(random.choice(names), before=random.choice(inner)) for _ in inner[:1]]
     return [*rules, Rule(random.choice(names), at_most=random.randint(1, 4))]
 
 

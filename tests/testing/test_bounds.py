@@ -10,6 +10,8 @@ from graphengine.errors import InputError
 from graphengine.models import Settings
 from graphengine.testing import bounds, forecast
 
+PRICED = "anthropic:claude-haiku-5-5"
+
 
 class Draft(BaseModel):
     """A text with its score."""
@@ -38,6 +40,16 @@ async def test_counted_rounds_bound_visits_calls_and_tokens() -> None:
     assert {node.path: (node.visits, node.calls) for node in found.nodes} == {"write": (3, 12), "judge": (3, 0)}
     assert (found.visits, found.calls, found.output_tokens, found.cost_usd) == (6, 12, 1200, None)
     assert found.never == []
+
+
+async def test_prices_are_those_of_the_models_of_the_run() -> None:
+    """A model for the agent, by its name or path, gives a cost; rules cost nothing, and an unknown price stays so."""
+    costs = [
+        (await bounds(loop(), models)).cost_usd for models in ({"writer": PRICED}, {"write": "rules"}, "rules", None)
+    ]
+    assert costs[0] is not None
+    assert costs[0] > 0
+    assert costs[1:] == [0, 0, None]
 
 
 async def test_what_nothing_bounds_is_named() -> None:
