@@ -104,8 +104,8 @@ def users_remove(context: CommandContext, name: str, path: Path) -> int:
 @options.command(
     "oidc",
     examples="""
-        graphengine users oidc https://a.example --audience a --tenant b --rights read
-        graphengine users oidc https://a.example --audience a --all-tenants --rights read
+        graphengine users oidc https://a.org --audience b --tenant c --rights read
+        graphengine users oidc https://a.org --audience b --all-tenants --rights all
     """,
 )
 @click.argument("issuer", metavar="ISSUER")

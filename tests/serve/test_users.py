@@ -1,0 +1,168 @@
+"""Users: their file, their rights, the tokens of a provider, and approvals of those who may not answer any more."""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from graphengine import Agent, Runner, ScriptedModel, tool
+from graphengine.errors import InputError
+from graphengine.models.scripted import calls
+from graphengine.serve.approvers import Approvers
+from graphengine.serve.callers import Caller
+from graphengine.serve.messages import NotAuthorized
+from graphengine.serve.users import Oidc, Users, UsersFile, read_users, write_users
+from tests.agents.run_kits import one, within
+from tests.serve.two_tenants import desk, place, token_of, user
+
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+async def test_a_right_is_needed_for_each_act(tmp_path: Path) -> None:
+    """Without it a request is refused with 403, whether there is such a run or not; a tenant starts no other's runs."""
+    async with place(tmp_path, tmp_path / "runs.db", {"desk": desk()}) as here:
+        people = [user("starter", "start", "acme"), user("reader", "read", "acme"), user("ada", "answer,read", "acme")]
+        write_users(here.users, UsersFile(people))
+        begun = await here.send("starter", "POST", "/graphs/desk/runs", {"text": "a"}, idempotency_key="k")
+        assert begun.json == {"run_id": "acme/desk@k"}
+        for path in ("/runs/acme/desk@k", "/runs/none"):
+            assert (await here.send("starter", "GET", path)).status == 403
+            assert (await here.send("reader", "POST", f"{path}/stop", {})).status == 403
+            assert (await here.send("reader", "POST", f"{path}/answer", {"value": True})).status == 403
+        assert (await here.send("reader", "GET", "/runs/acme/desk@k?wait=30")).json["status"] == "waiting"
+        other = await here.send("starter", "POST", "/graphs/desk/runs?tenant=globex", {"text": "a"})
+        first = await here.send("starter", "POST", "/graphs/desk/runs?priority=9", {"text": "a"})
+        assert (other.status, first.status) == (403, 403)
+        named = await here.send("ada", "POST", "/runs/acme/desk@k/answer", {"value": True, "by": "bob"})
+        assert (named.status, named.json["error"]["message"]) == (422, "ada cannot answer in the name of bob")
+        assert (await here.send("ada", "POST", "/runs/acme/desk@k/answer", {"value": True})).status == 202
+        assert (await here.send("ada", "GET", "/runs/acme/desk@k?wait=30&after=3")).json["status"] == "finished"
+        steps = await here.runner.history("acme/desk@k")
+        assert [step.data.answer.by for step in steps if getattr(step.data, "answer", None)] == ["ada"]  # type: ignore[union-attr]
+        assert (await here.send("acme", "GET", "/runs")).status == 401, "the file has no such user any more"
+
+
+async def test_a_broken_file_keeps_the_last_users(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """And the log says so; what is right again holds at once. At the start it is an error."""
+    path = tmp_path / "users.json"
+    write_users(path, UsersFile([user("ada", "read", "acme")]))
+    users = Users(path)
+    assert path.stat().st_mode & 0o077 == 0
+    path.write_text("{")
+    with caplog.at_level(logging.WARNING):
+        assert await users.caller_of(token_of("ada")) == Caller("ada", "acme", frozenset(["read"]))
+    assert "the users that were read before still hold" in caplog.text
+    with pytest.raises(InputError, match="is no file of users"):
+        Users(path)
+    write_users(path, UsersFile([user("bob")]))
+    assert await users.caller_of(token_of("ada")) is None
+    assert await users.caller_of(token_of("bob")) == Caller("bob")
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ({"name": "a", "rights": ["fly"], "sha256": "0" * 64}, "'fly' is no right"),
+        ({"name": "a", "rights": []}, "needs the SHA-256"),
+        ({"name": "oidc:a", "rights": [], "sha256": "0" * 64}, "one of a provider has none"),
+        ({"name": "", "rights": [], "sha256": "0" * 64}, "cannot be a name"),
+        ({"name": "a", "rights": [], "sha256": "0" * 64, "tenant": ""}, "cannot be a tenant"),
+        ({"name": "a", "right": []}, "is no file of users"),
+    ],
+)
+def test_a_fault_of_the_file_is_one_error(tmp_path: Path, fault: Any, why: str) -> None:
+    """It says which user has it."""
+    path = tmp_path / "users.json"
+    path.write_text(json.dumps({"users": [fault]}))
+    with pytest.raises(InputError, match=why):
+        read_users(path)
+
+
+@pytest.fixture
+def issuer() -> Iterator[str]:
+    """Return the address of an OpenID provider."""
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
+    found: dict[str, Any] = {"/keys": {"keys": [public | {"kid": "one", "use": "sig"}]}}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(found[self.path]).encode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Be quiet."""
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    address = f"http://127.0.0.1:{server.server_port}"
+    found["/.well-known/openid-configuration"] = {"issuer": address, "jwks_uri": f"{address}/keys"}
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield address
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def test_the_tokens_of_a_provider(tmp_path: Path, issuer: str) -> None:
+    """Signature, issuer, audience, time and claims are checked; the file can say otherwise of one of its users."""
+    path = tmp_path / "users.json"
+    oidc = Oidc(issuer, "app", tenant_claim="org", rights_claim="scope")
+    write_users(path, UsersFile([], oidc))
+    users = Users(path)
+    good = {"iss": issuer, "aud": "app", "sub": "ada", "org": "acme", "exp": time.time() + 60}
+    good["scope"] = "openid graphengine:read answer"
+
+    def token(key: Any = KEY, algorithm: str = "RS256", kid: str = "one", **more: Any) -> str:
+        claims = {name: value for name, value in {**good, **more}.items() if value is not None}
+        return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": kid})
+
+    assert await users.caller_of(token()) == Caller("oidc:ada", "acme", frozenset(["read", "answer"]))
+    stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    secret = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of no service
+    wrong = [token(key=stranger), token(kid="two"), token(aud="other"), token(iss="https://a.org"), token(org=None)]
+    wrong += [token(exp=1), token(exp=None), token(secret, "HS256"), token("", "none"), "a.b.c"]
+    for each in wrong:
+        with pytest.raises(NotAuthorized):
+            await users.caller_of(each)
+    listed = user("oidc:ada", "read", "globex")
+    listed.sha256 = ""
+    write_users(path, UsersFile([listed], oidc))
+    assert await users.caller_of(token()) == Caller("oidc:ada", "globex", frozenset(["read"]))
+
+
+@pytest.mark.parametrize("kept", [False, True])
+async def test_an_approval_does_not_outlive_the_right_to_give_it(tmp_path: Path, *, kept: bool) -> None:
+    """The call does not begin: it is asked again with the reason, and the last answer counts."""
+    paid: list[int] = []
+
+    def pay(amount: int) -> str:
+        """Pay."""
+        paid.append(amount)
+        return "paid"
+
+    path = tmp_path / "users.json"
+    write_users(path, UsersFile([user("ada", "answer"), user("bob", "answer")]))
+    graph = one(Agent("writer", prompt="{task}", tools=[tool(pay, approve=True)]))
+    model = ScriptedModel([calls(("pay", {"amount": 5})), "done"])
+    store = tmp_path / "runs.db" if kept else None
+    async with Runner(store, models=model, extensions=[Approvers(Users(path))]) as runner:
+        run = runner.start(graph)
+        await within(run)
+        await runner.answer(run.id, True, by="ada")  # noqa: FBT003 - the answer
+        write_users(path, UsersFile([user("ada", "read"), user("bob", "answer")]))
+        (wait,) = (await within(runner.resume(run.id, graph))).waits
+        assert wait.question.startswith("Asked again: ada has no right to answer any more.\n\nMay writer call pay(")
+        assert paid == []
+        await runner.answer(run.id, True, by="bob")  # noqa: FBT003
+        assert (await within(runner.resume(run.id, graph))).state.draft == "done"
+    assert paid == [5]
