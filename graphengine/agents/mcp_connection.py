@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.agents.mcp_input import refuse_to_ask
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.engine.failures import text_of
 from graphengine.errors import install_command
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
 
     import httpx2
     from anyio import CancelScope
-    from mcp import Client
-    from mcp.client import Transport
+    from mcp import Client, types
+    from mcp.client import ClientRequestContext, Transport
     from mcp.client.session import IncomingMessage
 
 log = logging.getLogger("graphengine.agents")
@@ -43,6 +42,7 @@ _TAIL_CHARACTERS: Final = 1_000
 _READ_CHARACTERS: Final = 65_536
 """How much is kept of a line that does not end, and searched of one that is not a message."""
 _JOIN_SECONDS: Final = 1.0
+_NOBODY: Final = "no person can be asked here, only in a run, by a server of the revision 2026-07-28 or later"
 
 
 @dataclass(frozen=True)
@@ -258,6 +258,14 @@ class Connection:
         if isinstance(error, FileNotFoundError) and self._address.command:
             return f"there is no program {self._address.command[0]!r}"
         return self._address.public(f"{type(error).__name__}: {text_of(error)}")
+
+
+async def refuse_to_ask(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ErrorData:
+    """Answer a question that comes while a call is made: what a person says would be lost with this process."""
+    from mcp.types import INVALID_REQUEST, ErrorData  # noqa: PLC0415 - loaded by now
+
+    del context, params
+    return ErrorData(code=INVALID_REQUEST, message=_NOBODY)
 
 
 def is_closed(error: BaseException) -> bool:

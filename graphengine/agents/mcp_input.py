@@ -22,13 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from mcp import Client, types
-    from mcp.client import ClientRequestContext
 
     from graphengine.agents.mcp_tasks import Pending
     from graphengine.agents.runtime import RunRuntime
 
 _LONGEST_SECONDS: Final = 60.0
-_NOBODY: Final = "no person can be asked here, only in a run, by a server of the revision 2026-07-28 or later"
 
 
 class CannotAsk(GraphEngineError):
@@ -40,14 +38,6 @@ class CannotAsk(GraphEngineError):
 class _Answered(Exception):
     def __init__(self, result: types.CallToolResult) -> None:
         self.result = result
-
-
-async def refuse_to_ask(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ErrorData:
-    """Answer a question that comes while a call is made: what a person says would be lost with this process."""
-    from mcp.types import INVALID_REQUEST, ErrorData  # noqa: PLC0415 - loaded by now
-
-    del context, params
-    return ErrorData(code=INVALID_REQUEST, message=_NOBODY)
 
 
 async def result_of(
