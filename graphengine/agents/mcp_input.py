@@ -158,4 +158,4 @@ def _as_given(record: object) -> object:
     return record
 
 
-__all__ = ["CannotAsk", "refuse_to_ask", "result_of"]
+__all__ = ["CannotAsk", "result_of"]
