@@ -129,7 +129,7 @@ async def _pixels(server: Server, path: Path, steps: int) -> list[float]:
         driving = asyncio.create_task(asyncio.to_thread(_drive, path, "seen", steps, _PAUSE_SECONDS))
         await page.wait_for_selector(".row[data-run=seen]", timeout=60_000)
         await page.click(".row[data-run=seen]")
-        await page.wait_for_selector(".steps .step")
+        await page.wait_for_selector(".trace .tr[data-seq]")
         await page.evaluate(_OBSERVE)
         commits = (await driving)["commits"]
         await page.wait_for_timeout(1000)
@@ -143,13 +143,13 @@ async def _pixels(server: Server, path: Path, steps: int) -> list[float]:
 _OBSERVE: Final = """
 () => {
   window.seen = {};
-  const known = new Set([...document.querySelectorAll(".steps .step")].map((each) => each.dataset.seq));
+  const known = new Set([...document.querySelectorAll(".trace .tr[data-seq]")].map((each) => each.dataset.seq));
   new MutationObserver(() => {
-    const shown = [...document.querySelectorAll(".steps .step")].map((each) => each.dataset.seq);
+    const shown = [...document.querySelectorAll(".trace .tr[data-seq]")].map((each) => each.dataset.seq);
     const fresh = shown.filter((seq) => !known.has(seq));
     fresh.forEach((seq) => known.add(seq));
     if (fresh.length) requestAnimationFrame(() => fresh.forEach((seq) => (window.seen[seq] = Date.now())));
-  }).observe(document.querySelector(".steps"), { childList: true, subtree: true, attributes: true });
+  }).observe(document.querySelector(".trace"), { childList: true, subtree: true, attributes: true });
 }
 """
 

@@ -117,6 +117,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "RayExecutor": "executors.RayExecutor",
             "NodeExecutor": "executors.NodeExecutor",
             "Telemetry": "telemetry.Telemetry",
+            "Signatures": "serve.signatures.is_signed serve.signatures.key_of",
             "Notifications": "serve.notifications.Notifications serve.notifications.Webhook "
             "serve.notifications.delegate",
             "MemoryStore": "stores.memory.MemoryStore",

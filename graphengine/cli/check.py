@@ -57,7 +57,7 @@ class _Checked:
         graphengine check flows/review.py     # all graphs of a file
         graphengine check --strict --json     # for CI: a warning is an error too
         graphengine check --store checkpoints/runs.db --since 30d   # before a deploy
-        graphengine check review --bounds --model anthropic   # the most that a run can take
+        graphengine check review --bounds     # the most that a run can take
         graphengine check review --forecast --store checkpoints/runs.db
     """,
     exits={

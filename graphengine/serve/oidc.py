@@ -155,7 +155,7 @@ def _keys_of(issuer: str) -> Mapping[str, PyJWK]:
 class _Stay(HTTPRedirectHandler):
     """Follows no redirect: it could lead to an address that is not encrypted."""
 
-    def redirect_request(self, *_: object) -> None:
+    def redirect_request(self, *_: object, **__: object) -> None:
         """Return nothing to follow."""
 
 

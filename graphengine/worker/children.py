@@ -15,6 +15,7 @@ import hashlib
 import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
+from weakref import ref
 
 import msgspec
 from msgspec import Struct
@@ -88,7 +89,8 @@ class ChildRuns(Extension):
     """
 
     def __init__(self, runner: Runner | None = None) -> None:
-        self._runner = runner
+        # Weakly: the Runner has its extensions, and a closed one is freed without the collector.
+        self._runner: ref[Runner] | None = None if runner is None else ref(runner)
 
     @property
     def children(self) -> ChildRuns:
@@ -105,7 +107,7 @@ class ChildRuns(Extension):
         initial = plan.state.initial(given, f"{_WHERE}({graph.name})")
         shown = {name: opened(initial.values[name]) for name in initial.given if name not in plan.state.secrets}
         what = digest_of_call(_WHERE, (graph.name, options["run_id"], shown), {})
-        start = _Start(self._runner, attempt, graph, given, initial, options)
+        start = _Start(None if self._runner is None else self._runner(), attempt, graph, given, initial, options)
         # Past those that were recorded before this run branched off, unless their results were too: they tell the other
         # run their end.
         while True:

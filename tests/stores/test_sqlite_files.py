@@ -390,8 +390,8 @@ SCANNING = {"inbox", "lineage", "spare_graph_specs", "drop_graph_specs", "counts
 SCANNING |= {"queues_with_work", "tenants_of_queue"}
 """Statements that scan their parameters or, once per prune, all runs; those that count scan an index, and the last two
 have a row for each queue or key, which they find by an index."""
-SORTING = {"driven_of", "driven_by", "running_runs"}
-"""Statements that sort the runs that are driven."""
+SORTING = {"driven_of", "driven_by", "running_runs", "counts_of_tenant"}
+"""Statements that sort the runs that are driven, or group those of one tenant."""
 
 
 def plan_of(connection: sqlite3.Connection, statement: str) -> list[str]:
