@@ -220,3 +220,68 @@ async def test_the_own_tenant_finds_it_by_the_same_requests(tmp_path: Path, data
             got = await request(here.of(path), token_of("acme"), method, path, body, until=lambda text: MARK in text)
             wrong += [] if got.status == 200 and MARK in got.text else [each.path, f"{got.status} {got.text}"]
         assert not wrong, "\n".join(wrong)
+
+
+PUSH = {"url": "http://127.0.0.1:9/", "id": "p"}
+OF_TASKS: Mapping[str, Any] = {
+    "GetTask": {"id": "RUN"},
+    "CancelTask": {"id": "RUN"},
+    "SubscribeToTask": {"id": "RUN"},
+    "SendMessage": {"message": {"messageId": "m", "role": "ROLE_USER", "taskId": "RUN", "parts": [{"text": "yes"}]}},
+    "ListTasks": {"contextId": "RUN"},
+    "CreateTaskPushNotificationConfig": {"taskId": "RUN", **PUSH},
+    "GetTaskPushNotificationConfig": {"taskId": "RUN", "id": "p"},
+    "ListTaskPushNotificationConfigs": {"taskId": "RUN"},
+    "DeleteTaskPushNotificationConfig": {"taskId": "RUN", "id": "p"},
+}
+"""The methods of A2A that name a task."""
+
+
+async def about_task(here: Place, who: str, method: str, run_id: str) -> str:
+    """Return what a user is answered by a method of A2A, with one name for the run."""
+    params = json.loads(json.dumps(OF_TASKS[method]).replace("RUN", run_id))
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    until = partial(_has, "\n\n")
+    answer = await here.send(who, "POST", "/a2a/desk", body, until=until, a2a_version="1.0")
+    return answer.text.replace(run_id, "RUN")
+
+
+async def test_no_method_of_a2a_finds_a_task_of_another_tenant(tmp_path: Path, database: Path | str) -> None:
+    """Each answers as for a task that does not exist, and changes nothing; its own tenant gets the task."""
+    async with opened(tmp_path, database) as here:
+        before = await here.runner.history(RUN)
+        for method in OF_TASKS:
+            about = await about_task(here, "globex", method, RUN)
+            assert MARK not in about, method
+            assert about == await about_task(here, "globex", method, NONE), method
+        assert await here.runner.history(RUN) == before
+        assert MARK in await about_task(here, "acme", "GetTask", RUN)
+
+
+async def called(here: Place, who: str, **params: Any) -> str:
+    """Return what a user is answered by a call of the tool of the graph."""
+    client = {"clientInfo": {"name": "c", "version": "1"}, "clientCapabilities": {"elicitation": {"form": {}}}}
+    meta = {f"io.modelcontextprotocol/{name}": value for name, value in client.items()}
+    meta["io.modelcontextprotocol/protocolVersion"] = "2026-07-28"
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "desk", "_meta": meta, **params}}
+    names = {"mcp_method": "tools/call", "mcp_name": "desk", "mcp_protocol_version": "2026-07-28"}
+    accept = "application/json, text/event-stream"
+    return (await here.send(who, "POST", "/mcp", body, accept=accept, **names)).text
+
+
+async def test_a_call_of_mcp_is_continued_by_its_own_tenant_alone(tmp_path: Path, database: Path | str) -> None:
+    """The state that a client gets to ask again is of no use to another tenant, and the run stays as it is."""
+    async with opened(tmp_path, database) as here:
+        given = {"text": f"{MARK} calls"}
+        asked = await called(here, "acme", arguments=given)
+        assert MARK in asked, asked
+        found = json.loads(asked[asked.index("{") :].splitlines()[0])["result"]
+        (name,) = found["inputRequests"]
+        runs = {info.id: info.seq for info in await here.runner.runs()}
+        yes = {name: {"action": "accept", "content": {"answer": True, "value": True}}}
+        others = await called(here, "globex", arguments=given, requestState=found["requestState"], inputResponses=yes)
+        assert MARK not in others
+        assert "error" in others.lower()
+        assert {info.id: info.seq for info in await here.runner.runs()} == runs
+        own = await called(here, "acme", arguments=given, requestState=found["requestState"], inputResponses={})
+        assert MARK in own
