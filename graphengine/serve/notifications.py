@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -86,7 +86,7 @@ class Webhook:
         graphs: Only that of runs of these graphs; None for all.
         tag: Only that of runs with this tag.
         tenant: Only that of runs of this tenant.
-        link: The address of the page where people answer, as of `graphengine inspect --shared`.
+        link: The address of an inspector, as of `graphengine inspect --shared`, where people answer and look at runs.
         state: Whether the run's state is sent too, as it is recorded, so that secret fields are encrypted.
         remind_seconds: After how long a question that is still open is sent again, up to ten times; None for never.
         timeout_seconds: How long one request may take.
@@ -336,7 +336,8 @@ class Notifications(Extension):
             data["state"] = there.root.values
         data |= {name: text for name, text in (("to", news.to), ("by", news.by)) if text}
         if webhook.link:
-            data["link"] = f"{webhook.link.rstrip('/')}/{'questions' if news.kind == 'asked' else f'runs/{info.id}'}"
+            page = "questions" if news.kind == "asked" else f"run?id={quote(info.id, safe='')}"
+            data["link"] = f"{webhook.link.rstrip('/')}/{page}"
         at = datetime.fromtimestamp(there.now, UTC).isoformat()
         return {"type": f"run.{news.kind}", "timestamp": at, "data": data}
 

@@ -64,6 +64,7 @@ async def test_a_question_and_an_end_go_out_signed(place: str, receiver: Receive
         await runner.answer("p", "yes")
         await runner.resume("p", graph).result()
         await until(lambda: receiver.of("p")[3:] == ["run.finished"])
+        assert receiver.bodies[-1]["data"]["link"] == "https://runs.example.org/run?id=p"
         assert await runner.store.inbox([OUTBOX]) == []
         assert {info.tags for info in await runner.store.runs(graph="notification")} == {("about:p", "to:hook")}
 
