@@ -126,4 +126,4 @@ def test_the_walk_of_a_broken_rule_breaks_it(part: int) -> None:
                 ruled_by_it = graph.but()
                 ruled_by_it.rules = [each.rule]
                 shown(each, ruled_by_it, seed)
-    assert broken > SCENES // PARTS // 5
+    assert broken > SCENES // PARTS // 10
