@@ -229,6 +229,7 @@ class Soak:
 def launched(command: Sequence[str], variables: Mapping[str, str], limit_seconds: float) -> Outcome:
     """Run Python with these arguments, and kill it with its children if it takes too long."""
     with tempfile.TemporaryDirectory(prefix="graphengine-soak-") as folder, tempfile.TemporaryFile() as output:
+        Path(folder).chmod(0o711)  # another user runs PostgreSQL, if this one is root
         process = subprocess.Popen(
             [sys.executable, *command, "-p", "no:cacheprovider"], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
             env={**os.environ, **variables, "TMPDIR": folder}, start_new_session=True,
