@@ -210,7 +210,12 @@ class RunRuntime(NodeScope):
         async with AsyncExitStack() as stack:
             settles = [await stack.enter_async_context(each.held(self, model, request)) for each in shared]
             place = self.work.below
-            held = await self._run.budgets.held(self.frame, model, request, self.waits.first_of, place)
+            try:
+                held = await self._run.budgets.held(self.frame, model, request, self.waits.first_of, place)
+            except BaseException:  # the run stops or is at its limit, and the call was not begun: it takes nothing
+                for each in settles:
+                    await each({})
+                raise
             learn = stack.enter_context(held)
 
             async def settle(usage: Usage) -> None:

@@ -105,7 +105,8 @@ class _OfRun(SharedBudgets):
         async def settle(usage: Usage) -> None:
             nonlocal is_settled
             is_settled = True
-            self._all.estimates.learn(estimate, usage)
+            if usage:
+                self._all.estimates.learn(estimate, usage)
             await self._ledger.settle(places, call, _spent(usage, amounts))
 
         before = _IS_INSIDE.set(True)

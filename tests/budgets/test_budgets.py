@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphengine import Agent, Result, Retry, RunFailed, Runner
+from graphengine import Agent, Limits, Result, Retry, RunFailed, Runner
 from graphengine.api.places import store_at
 from graphengine.budgets import Budget, Budgets, BudgetSpent
 from graphengine.budgets.ledger import Account, Ledger, Window, window_of
@@ -201,6 +201,16 @@ async def test_what_failed_and_was_cut_off_counts(tmp_path: Path) -> None:
         await within(runner.resume(run.id, writing()))
         (account,) = await accounts(runner.store)
     assert (account.spent["cost_usd"], account.spent["calls"], account.in_flight) == (0.75, 2, {})
+
+
+async def test_a_call_that_was_not_begun_takes_nothing(model: Noting, tmp_path: Path) -> None:
+    """Calls that wait for room in the limit of their run, and halt when it is met, leave no place behind."""
+    graph = one(Agent("writer", prompt="{item}"), "drafts", each={"item": "items"}, concurrency=3)
+    async with Runner(tmp_path / "runs.db", models=model, extensions=[Budgets(Budget(name="b", cost_usd=9))]) as runner:
+        stopped = await within(runner.start(graph, limits=Limits(cost_usd=COST_USD)))
+        (account,) = await accounts(runner.store)
+    assert (stopped.status, model.made) == ("stopped", 1)
+    assert (account.spent["calls"], account.in_flight) == (1, {})
 
 
 async def process(store: str, calls: Path, *ids: str, **variables: str) -> int:
