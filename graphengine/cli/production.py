@@ -126,14 +126,14 @@ def retention() -> Iterator[Check]:
 
 
 def rescue(owners: Sequence[OwnerInfo], interrupted: Sequence[RunInfo], failed: int) -> Iterator[Check]:
-    """Check that somebody takes the runs of dead processes, and that few failed."""
+    """Check that a worker takes the runs of dead processes, and that few runs failed."""
     from graphengine.cli.steps import counted
 
     workers = [each for each in owners if each.role is not None]
     if workers:
         yield Check("workers", "ok", f"{counted(len(workers), 'worker')} at work", "")
     else:
-        what = "no worker is alive" + (f", and nobody takes {counted(len(interrupted), 'run')}" if interrupted else "")
+        what = "no worker is alive" + (f", and none takes {counted(len(interrupted), 'run')}" if interrupted else "")
         yield Check("workers", "not", what, "start one under a supervisor: graphengine worker")
     repair = "probe GET /health of `graphengine serve`, and `graphengine worker --health PORT`"
     yield Check("health", "cannot say", "whether something restarts a worker that hangs", repair)

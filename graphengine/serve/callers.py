@@ -1,7 +1,7 @@
 """Who calls a server, and what they may see and do. Rights and tenants are checked here, and nowhere else.
 
 The guard of a server says who sent a request (`acting`), for as long as it is served, with the streams and tasks that
-it begins. What is asked on behalf of nobody is refused, so that a door that forgets to say who calls opens nothing.
+it begins. A call without a caller is refused, so a door that does not say who calls opens nothing.
 
 A run of another tenant is answered exactly like one that does not exist: `CallersStore` reads a store so.
 """
@@ -69,7 +69,7 @@ class Caller:
 
 
 NOBODY: Final = Caller("nobody", "", frozenset())
-"""Who calls if nobody said so: there is no run and no right for them."""
+"""The caller if none was given: it sees no run and has no right."""
 _CALLER: Final[ContextVar[Caller]] = ContextVar("graphengine.caller", default=NOBODY)
 
 
@@ -103,7 +103,7 @@ def signed_by(by: str) -> str:
 
 @contextmanager
 def acting(who: Caller) -> Iterator[None]:
-    """Do what follows on behalf of somebody."""
+    """Let a caller be the one who calls during a block."""
     before = _CALLER.set(who)
     try:
         yield
