@@ -34,6 +34,7 @@ from graphengine.errors import (
     NotDelivered,
     RunExists,
     RunIsDriven,
+    StoreCorrupt,
     StoreError,
     Transient,
     UnknownRun,
@@ -249,7 +250,7 @@ class Notifications(Extension):
         inbox = await store.inbox([OUTBOX])
         for message in inbox:
             found = message.payload["payload"]
-            with suppress(UnknownRun):  # it was removed since
+            with suppress(UnknownRun, StoreCorrupt):  # it was removed since, or is for `graphengine doctor`
                 info = await store.info(found["run_id"])
                 await self._start(runner, info, found)
         if inbox:

@@ -3,7 +3,9 @@
 import asyncio
 import random
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,20 @@ async def test_what_a_process_left_is_delivered_by_another_one(place: str, recei
     notifications = to(receiver)
     async with Runner(place, extensions=[notifications]) as runner, notifications.delivering(runner):
         await until(lambda: receiver.of("p"))
+
+
+async def test_a_damaged_run_does_not_keep_the_news_of_others(tmp_path: Path, receiver: Receiver) -> None:
+    """Its own news cannot be told; `graphengine doctor` names it."""
+    path = tmp_path / "runs.db"
+    async with Runner(path, extensions=[to(receiver)]) as runner:
+        await runner.start(graph, run_id="damaged").result()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE steps SET body = '{}' WHERE run = (SELECT key FROM runs WHERE id = 'damaged')")
+    notifications = to(receiver)
+    async with Runner(path, extensions=[notifications]) as runner, notifications.delivering(runner):
+        await runner.start(graph, run_id="sound").result()
+        await until(lambda: receiver.of("sound"))
+    assert receiver.of("damaged") == []
 
 
 async def test_two_processes_deliver_each_news_once(place: str, receiver: Receiver) -> None:

@@ -17,7 +17,7 @@ from graphengine.databases.sqlite.checkpoints import Checkpoints
 from graphengine.databases.sqlite.commits import GroupCommit
 from graphengine.databases.sqlite.files import OpenFiles
 from graphengine.databases.sqlite.worker import Worker
-from graphengine.errors import RunnerClosed, StoreError
+from graphengine.errors import RunnerClosed, StoreCorrupt, StoreError
 from tests.conformance.store_kit import refused
 
 
@@ -133,6 +133,27 @@ async def test_a_job_that_fails_does_not_affect_its_transaction(worker: Worker, 
     assert isinstance(results[1], Exception)
     assert isinstance(results[1].__cause__, OverflowError)
     assert await worker.run(words) == ["before", "after"]
+
+
+@pytest.mark.parametrize("error", [StoreCorrupt("a damaged row"), OverflowError()], ids=["refused", "spoiled"])
+async def test_a_job_that_fails_halfway_through_rows_does_not_stop_later_ones(
+    worker: Worker, path: Path, error: Exception
+) -> None:
+    """Its statement ends with it; else the next job would write on what the database was before another wrote."""
+
+    def read_and_fail(connection: sqlite3.Connection) -> None:
+        rows = connection.execute("SELECT word FROM words")
+        next(rows)
+        raise error
+
+    await worker.run(lambda connection: connection.execute("PRAGMA journal_mode = wal").fetchone())
+    await worker.run(lambda connection: [note(connection, word) for word in ("one", "two")])
+    commits = GroupCommit(worker, OpenFiles(path), Checkpoints(path, "NORMAL"))
+    with pytest.raises(StoreError):
+        await commits.submit(read_and_fail)
+    with closing(sqlite3.connect(path)) as other, other:
+        note(other, "three")
+    assert await commits.submit(partial(note, word="four")) == "four"
 
 
 async def test_a_failed_commit_fails_its_jobs_and_no_later_ones(worker: Worker, path: Path) -> None:

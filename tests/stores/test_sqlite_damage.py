@@ -148,6 +148,22 @@ async def test_other_runs_stay_usable(path: Path, whole: bytes) -> None:
     assert (await finish(path, "asks"))["ok"] is True
 
 
+async def test_a_read_that_fails_does_not_stop_the_next_ones_from_seeing_what_was_written(
+    path: Path, whole: bytes
+) -> None:
+    """Also while somebody keeps its error."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE steps SET body = '{}' WHERE run = 1")
+    store = SQLiteStore(path)
+    await store.open()
+    with pytest.raises(StoreCorrupt) as caught:
+        await load_snapshot(store, "done", None)
+    await store.tag("asks", ["new"])
+    assert (await store.info("asks")).tags == ("new",)
+    assert caught.value.__traceback__ is not None
+    await store.close()
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from graphengine.databases.sql import Promise
 from graphengine.databases.sqlite.direct import NotWritten
-from graphengine.databases.sqlite.faults import explain, is_of_the_medium
+from graphengine.databases.sqlite.faults import end_statements, explain, is_of_the_medium
 from graphengine.databases.sqlite.writes import Addition, append_all
 from graphengine.errors import GraphEngineError, RunnerClosed
 
@@ -194,13 +194,13 @@ def _first_spoiler(
     for job, work in works:
         try:
             job.result = work(connection)
-        except GraphEngineError as refusal:
-            job.error = refusal
         except Exception as error:  # raise errors of the medium; keep the job's own error with the job
+            end_statements(error)
             if is_of_the_medium(error):
                 raise
             job.error = error
-            return job
+            if not isinstance(error, GraphEngineError):
+                return job
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import traceback
 from copy import copy
 from typing import TYPE_CHECKING, Final
 
@@ -93,6 +94,19 @@ def is_of_the_medium(error: Exception) -> bool:
 def shows_damage(error: Exception) -> bool:
     """Return whether an error can be caused by damage in the file, and not by a lock, a full disk or permissions."""
     return _meaning_of(error).error not in {StoreLocked, StoreFull, StoreReadOnly}
+
+
+def end_statements(error: BaseException) -> None:
+    """End the statements that a failed function left open.
+
+    1. A damaged row ends a function halfway through the rows of a SELECT.
+    2. Its error keeps the frames, they keep the cursor, and ROLLBACK ends only the transaction, not the cursor.
+    3. As long as somebody keeps the error, the connection would read the database as it was then.
+    """
+    link: BaseException | None = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
 
 
 def explain(error: BaseException, path: Path) -> StoreError:

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from graphengine.databases import checksums
 from graphengine.databases.checksums import message_place
 from graphengine.databases.sqlite import words
+from graphengine.databases.sqlite.faults import end_statements
 from graphengine.databases.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.databases.sqlite.texts import Texts
 from graphengine.engine.step_json import decode_step
@@ -398,6 +399,9 @@ def in_snapshot(connection: sqlite3.Connection, read: Callable[[sqlite3.Connecti
     connection.execute("BEGIN")
     try:
         return read(connection)
+    except BaseException as error:
+        end_statements(error)
+        raise
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
