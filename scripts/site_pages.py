@@ -148,7 +148,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Scores": "testing.evaluation.Score testing.evaluation.judge",
             "what_if": "testing.evaluation.what_if testing.evaluation.WhatIf",
             "Report": "testing.evaluation.Report testing.evaluation.VersionReport testing.evaluation.TrialReport "
-            "testing.evaluation.report_of testing.evaluation.picture",
+            "testing.evaluation.report_of",
         },
         "Patterns": {
             "advisor": "patterns.advisor patterns.Advised patterns.Attempt patterns.Advice",
