@@ -14,12 +14,12 @@ from graphengine.budgets.ledger import AmountName, Budget
 from graphengine.databases.findings import Lost
 from graphengine.errors import Problem
 from graphengine.history.load import Wait
-from graphengine.migration.preflight import RunGroup
 from graphengine.records.retention import Vacuumed
 from graphengine.records.step_document import Document, Error, Failure, Part, Refusal
 from graphengine.state.ending import Ending
 from graphengine.stores.base import OwnerInfo, QueueLimits
 from graphengine.testing.bounds import Bounds, Forecast
+from graphengine.testing.preflights import Preflight
 from graphengine.worker.schedules import Schedule
 
 
@@ -657,24 +657,6 @@ class CheckedGraph(Part):
     problems: Sequence[Problem]
 
 
-class RunsChecked(Part):
-    """The runs that have not ended, against today's graphs.
-
-    Attributes:
-        database: The database.
-        runs: How many runs there are.
-        refused: How many of them do not fit.
-        groups: The runs; first those that do not fit.
-        drafts: Code for `migrate=` by graph, to be completed by a person; `...` is what is not known.
-    """
-
-    database: str
-    runs: int
-    refused: int
-    groups: Sequence[RunGroup]
-    drafts: Mapping[str, Sequence[str]]
-
-
 class Checked(Document):
     """The problems of graphs.
 
@@ -693,7 +675,7 @@ class Checked(Document):
     warnings: int
     graphs: Sequence[CheckedGraph]
     broken: Sequence[Broken]
-    runs: RunsChecked | UnsetType = UNSET
+    runs: Preflight | UnsetType = UNSET
     bounds: Sequence[Bounds] | UnsetType = UNSET
     forecasts: Sequence[Forecast] | UnsetType = UNSET
     no_forecast: Mapping[str, str] | UnsetType = UNSET
