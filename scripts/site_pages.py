@@ -137,7 +137,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "replay": "testing.replay",
             "bounds": "testing.bounds testing.Bounds testing.NodeBound testing.NeverTaken testing.forecast "
             "testing.Forecast",
-            "suites": "testing.suite testing.Suite testing.Chosen",
+            "suites": "testing.suite testing.Suite testing.SuiteRun",
             "preflight": "testing.preflight testing.Preflight testing.RunGroup testing.Reason",
             "FakeClock": "testing.FakeClock",
             "OpenRunner": "testing.OpenRunner",

@@ -267,46 +267,6 @@ class DryBranch(Document):
     effects: Sequence[RepeatedEffect]
 
 
-class SuiteRun(Part):
-    """A run of a suite.
-
-    Attributes:
-        run_id: The run.
-        file: Its file.
-        adds: What it takes that none before it takes, in words.
-    """
-
-    run_id: str
-    file: str
-    adds: Sequence[str]
-
-
-class SuiteWritten(Document):
-    """A suite of recorded runs.
-
-    Attributes:
-        graph: The graph.
-        folder: Where it is.
-        looked_at: How many runs were looked at.
-        runs: The runs that it needs.
-        missing: Edges that no run takes, in words.
-        differing: Runs that today's graph decides otherwise, with the first difference.
-        unread: Runs that cannot be read, with the error.
-        changes: What differs from the suite that the folder had.
-        written: Whether it is written.
-    """
-
-    graph: str
-    folder: str
-    looked_at: int
-    runs: Sequence[SuiteRun]
-    missing: Sequence[str]
-    differing: Mapping[str, str]
-    unread: Mapping[str, str]
-    changes: Sequence[str]
-    written: bool
-
-
 class Exported(Document):
     """A run that was exported.
 

@@ -413,9 +413,7 @@ def _differences(report: Report, scorer: str) -> Iterator[str]:
 
     found = report.differences.get(scorer)
     if found is not None:
-        error = "" if found.error is None else f" ± {found.error:.2f} (standard error)"
-        cases = f"better in {found.better}, worse in {found.worse}, equal in {found.equal}"
-        yield f"{scorer}: {found.mean:+.2f}{error}; {cases}"
+        yield f"{scorer}: {found.text()}"
     for version in report.versions:
         unjudged = version.unjudged(scorer)
         if unjudged:

@@ -102,13 +102,13 @@ async def test_a_graph_that_fails_in_every_case_reaches_no_threshold() -> None:
 
 
 async def test_two_versions_are_compared_case_by_case() -> None:
-    """The standard error is that of the paired differences."""
+    """The differences are paired; fewer than five pairs have no interval."""
     report = await evaluate(version(upper), CASES, [exact], against=version(lambda text: text, "quiet"))
     difference = report.differences["exact"]
     assert difference is not None
-    assert (difference.better, difference.worse, difference.equal) == (2, 0, 1)
+    assert (difference.more, difference.less, difference.equal) == (2, 0, 1)
     assert difference.mean == pytest.approx(2 / 3)
-    assert difference.error == pytest.approx(1 / 3)
+    assert (difference.low, difference.high) == (None, None)
     assert [version.name for version in report.versions] == ["shout", "quiet"]
 
 
