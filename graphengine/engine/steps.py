@@ -609,11 +609,11 @@ class Decided(Step, gc=False):
 
     Attributes:
         typed: For each operation the typed value that it sets or adds, which the fold keeps next to the records.
-        weight: An upper bound of the state's size after the step, in bytes, for the session; 0 if not measured.
+        state_bytes: An upper bound of the state's size after the step, in bytes, for the session; 0 if not measured.
     """
 
     typed: Sequence[object] | None = None
-    weight: int = 0
+    state_bytes: int = 0
 
 
 def removed(seq: int, at: float, snapshot: bytes = b"") -> Step:
