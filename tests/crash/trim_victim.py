@@ -73,13 +73,15 @@ def deadly(function: Callable[..., Any], counts: list[int], kill_at: int) -> Cal
     """Return the function with a death before or after it when its turn has come."""
 
     def call(*given: Any, **named: Any) -> Any:
-        for is_over in (False, True):
-            counts[0] += 1
-            if counts[0] == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            if not is_over:
-                result = function(*given, **named)
+        die_in_turn()
+        result = function(*given, **named)
+        die_in_turn()
         return result
+
+    def die_in_turn() -> None:
+        counts[0] += 1
+        if counts[0] == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     return call
 
@@ -102,6 +104,7 @@ def die(run_id: str, kill_at: int) -> bool:
 
 def main() -> None:
     """Kill at one point after the other until a removal survives."""
+    examine = partial(postgres_doctor.examine, PLACE) if IS_SERVER else partial(sqlite_doctor.examine, Path(PLACE))
     kills = halves = 0
     for kill_at in range(1, 10_000, 1 if IS_SERVER else EVERY):
         run_id = f"r{kill_at}"
@@ -113,7 +116,6 @@ def main() -> None:
         kills += 1
         after, log_after, removed = asyncio.run(seen(run_id))
         assert after == log_after == state, kill_at
-        examine = partial(postgres_doctor.examine, PLACE) if IS_SERVER else partial(sqlite_doctor.examine, Path(PLACE))
         assert not examine().faults, (kill_at, examine().faults)
         asyncio.run(trimmed(run_id))
         *both, whole = asyncio.run(seen(run_id))
