@@ -133,7 +133,7 @@ def whatif(  # noqa: PLR0913 - one for each option
         context.document(report)
     else:
         _show(context, report)
-    if report.left and not report.runs:
+    if report.left and not (report.runs or report.untouched):
         return 1
     return 3 if any(each.after.status == "waiting" for each in report.runs) else 0
 

@@ -213,11 +213,12 @@ class _Bounding:
         """Return the most that a call can cost; None if that is not known."""
         chosen = replacing(self._given, self._graph, path, agent.name) or agent.model
         model: Any = None if chosen is None else as_model(chosen)
+        free = 0.0 if model is not None and model.name == "rules" else None
         window = await model.window_tokens() if isinstance(model, KnowsWindow) else None
         if isinstance(model, EstimatesCosts) and window is not None and longest is not None:
             price: float | None = await model.price_of(window, longest)
             return price
-        return 0.0 if model is not None and model.name == "rules" else None
+        return free
 
 
 def _never(plan: Plan[Any], prefix: str, paths: Paths, most: Mapping[str, float]) -> Iterator[NeverTaken]:

@@ -110,7 +110,7 @@ def test_what_cannot_be_compared_is_said_without_figures(invoke: Invoke, desk: s
     for chosen, why in ((("waits",), "it has not ended: waiting"), (("a", "--at", "ok:1"), "it has no visit 1 of ok")):
         found = invoke("whatif", *chosen, *words)
         assert (found.exit_code, found.stdout) == (1, f"not compared: 1 run: {why}\n")
-    found = invoke("whatif", "a", "b", "--graph", desk)
+    found = invoke("whatif", "a", "b", "waits", "--graph", desk)
     assert (found.exit_code, "in 2 runs, as far as the log tells: a, b" in found.stdout) == (0, True)
     assert "name the place with --at NODE:VISIT" in found.stdout
     assert "seconds" not in found.stdout
