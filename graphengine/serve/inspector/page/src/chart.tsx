@@ -99,6 +99,7 @@ export function Scores({
         role="group"
         aria-label="scores"
         aria-busy={!svg}
+        hidden={Boolean(only) && parts.length === 1}
         ref={box}
         onClick={near}
       />
