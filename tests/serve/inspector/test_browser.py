@@ -425,14 +425,14 @@ def test_a_preview_names_the_calls_that_are_kept(acting: str, visit: Opened) -> 
     """A visit in flight keeps its recorded calls; calls after the step are made again, or not at all."""
     page = opened_run(visit(acting, "/run?id=draft&at=3&branch=3"))
     preview = page.get_by_label("Preview")
-    expect(preview).to_contain_text("Steps 1 to 3 are shared, with 1 model call not made again")
+    expect(preview).to_contain_text("Steps 1 to 3 are shared, with 1 model call for $0, not made again.")
     expect(preview).to_contain_text("used again if asked the same: writer asked slow at write.")
     page.goto(page.url.replace("branch=3", "branch=4"))
-    expect(preview).to_contain_text("Steps 1 to 4 are shared, with 1 model call not made again")
+    expect(preview).to_contain_text("Steps 1 to 4 are shared, with 1 model call for $0, not made again.")
     expect(preview).not_to_contain_text("used again")
     page.goto(page.url.replace("branch=4", "branch=2"))
-    expect(preview).to_contain_text("with 0 model calls not made again")
-    expect(preview).to_contain_text("after it left out: 1 model call")
+    expect(preview).to_contain_text("Steps 1 to 2 are shared. ")
+    expect(preview).to_contain_text("left out: 1 model call for $0 last time.")
 
 
 def test_a_question_is_answered_by_a_form(acting: str, written: Path, visit: Opened) -> None:

@@ -141,12 +141,12 @@ function keptOf(rows: Row[], at: number) {
   const ends = rows.filter((row) => row.seq <= at && ENDS.includes(row.kind));
   const ended = new Map(ends.map((row) => [row.path, row.seq]));
   const calls = rows.filter((row) => row.kind === "recorded");
-  const sum = (each: Row[]) => ({
-    calls: count(each.filter((row) => row.agent).length, "model call"),
-    cost: dollars(
-      each.some((row) => row.cost_usd === null) ? null : each.reduce((all, row) => all + row.cost_usd!, 0),
-    ),
-  });
+  const sum = (each: Row[]) => {
+    const number = each.filter((row) => row.agent).length;
+    const isKnown = each.every((row) => row.cost_usd !== null);
+    const cost = isKnown ? each.reduce((all, row) => all + row.cost_usd!, 0) : null;
+    return number ? `${count(number, "model call")} for ${dollars(cost)}` : "";
+  };
   return {
     shared: sum(calls.filter((row) => row.seq <= at)),
     left: sum(calls.filter((row) => row.seq > at)),
@@ -393,12 +393,10 @@ function PreviewView({ preview, rows, at }: { preview: Preview; rows: Row[]; at:
   return (
     <section class="preview" aria-label="Preview">
       <p>
-        Steps 1 to {at} are shared, with {shared.calls} not made again: <b>{shared.cost}</b> saved.{" "}
-        {after > 0 && (
-          <>
-            {count(after, "step")} after it left out: {left.calls}, <b>{left.cost}</b> last time.
-          </>
-        )}
+        Steps 1 to {at} are shared{shared && `, with ${shared}, not made again`}.
+        {after > 0 && ` ${count(after, "step")} after it ${after === 1 ? "is" : "are"} left out`}
+        {left && `: ${left} last time`}
+        {after > 0 && "."}
       </p>
       {flying.length > 0 && (
         <p class="soft">
