@@ -75,18 +75,16 @@ def test_the_lowest_versions_are_tried_where_they_are_called() -> None:
     """`make lowest` runs the tests of each part of the package that imports what it has in another version."""
     (listed,) = re.findall(r"^LOWEST = (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     lowest, pins = lowest_versions(), dict(line.split("==") for line in pin_lines())
-    given = packages_distributions()
+    given = {module: names for module, names in packages_distributions().items() if len(names) == 1}  # not `google`
     everywhere = {"pydantic", "pydantic-core"}
-    homes = {"api": "render", "databases": "stores", "records": "agents", "worker": "runner"}  # whose tests are there
+    homes = {"api": "render", "databases": "stores", "records": "agents", "worker": "runner/test_schedules.py"}
     calling = set()
     for file in (ROOT / "graphengine").rglob("*.py"):
         part = file.relative_to(ROOT / "graphengine").parts[0]
         for module in re.findall(r"^\s*(?:from|import) (\w+)", file.read_text(encoding="utf-8"), re.MULTILINE):
             names = {canonicalize_name(each) for each in given.get(module, ())} - everywhere
             calling |= {homes.get(part, part) for name in names if lowest.get(name, pins.get(name)) != pins.get(name)}
-    assert calling >= {"agents", "cli", "models", "render", "runner", "state", "stores"}
-    assert sorted(calling - {*listed.split()}) == []
-    assert {"compile", "graph", "state"} <= {*listed.split()}
+    assert sorted(calling | {"compile", "graph", "state"}) == listed.split()
 
 
 def test_the_lowest_versions_are_in_the_ranges() -> None:
