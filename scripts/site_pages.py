@@ -112,6 +112,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "Workers and stores": {
             "Worker": "Worker",
             "Schedule": "worker.Schedule",
+            "debounced": "debounced",
             "QueueLimits": "stores.base.QueueLimits",
             "ProcessExecutor": "executors.ProcessExecutor",
             "RayExecutor": "executors.RayExecutor",
