@@ -21,7 +21,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -324,11 +324,13 @@ class Notifications(Extension):
         """Return what is sent."""
         info = await self._store.info(news.run_id)
         there = await load_snapshot(self._store, news.run_id, news.seq)
+        page = f"{'questions' if news.kind == 'asked' else 'run'}?{urlencode({'id': info.id})}"
         data: dict[str, Any] = {"run_id": info.id, "graph": info.graph, "tags": info.tags, "tenant": info.tenant}
         for frame, name, wait in _questions(there) if news.kind == "asked" else ():
             if wait.id == news.wait_id:
                 data |= {"question": wait.question[:_TEXT_CHARACTERS], "name": name, "node": frame.at}
                 data |= {"schema": wait.schema, "due": wait.due}
+                page = f"questions?{urlencode({'id': info.id, 'question': name})}"
         if there.failure is not None:
             data["error"] = f"{there.failure.path}: {there.failure.kind}: {there.failure.message}"[:_TEXT_CHARACTERS]
         if news.kind != "asked":
@@ -337,7 +339,6 @@ class Notifications(Extension):
             data["state"] = there.root.values
         data |= {name: text for name, text in (("to", news.to), ("by", news.by)) if text}
         if webhook.link:
-            page = "questions" if news.kind == "asked" else f"run?id={quote(info.id, safe='')}"
             data["link"] = f"{webhook.link.rstrip('/')}/{page}"
         at = datetime.fromtimestamp(there.now, UTC).isoformat()
         return {"type": f"run.{news.kind}", "timestamp": at, "data": data}

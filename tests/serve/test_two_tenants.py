@@ -96,7 +96,7 @@ READS = (
     *("branches", "run", "rows", "usage", "state", "find&text=a", "scores&path=text", "export", "fields"),
     *("step&seq=1",),
 )
-LISTS = ("runs", "overview", "questions", "trends", "all_graphs", "session", "form&graph=desk", "problems&graph=desk")
+LISTS = ("runs", "overview", "trends", "all_graphs", "session", "form&graph=desk", "problems&graph=desk")
 PAGES = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/trends")
 INSPECTOR: Mapping[str, list[Try]] = {
     **{f"GET {page}": [plain(page)] for page in PAGES},
@@ -109,6 +109,7 @@ INSPECTOR: Mapping[str, list[Try]] = {
         f"GET /api/{name.partition('&')[0]}": [plain(f"/api/{name.partition('&')[0]}?{name.partition('&')[2]}")]
         for name in LISTS
     },
+    "GET /api/questions": [plain("/api/questions"), Try("/api/questions?id=RUN")],
     "GET /api/lines": [Try("/api/lines?id=RUN")],
     "GET /api/compare": [Try("/api/compare?a=RUN&b=RUN")],
     "GET /api/graph": [plain("/api/graph?graph=desk")],

@@ -131,9 +131,9 @@ class Views:
         return Page(runs_document(shown).runs, following)
 
     async def questions(self, query: Query) -> Runs:
-        """Return the runs that wait, each with what it waits for."""
-        del query
-        found = await self.store.runs(limit=_PAGE, status="waiting")
+        """Return the runs that wait, or one run, each with what it waits for."""
+        only = query.text("id")
+        found = await (self.store.infos([only]) if only else self.store.runs(limit=_PAGE, status="waiting"))
         return runs_document(found, {info.id: await load_snapshot(self.store, info.id, None) for info in found})
 
     async def overview(self, query: Query) -> Overview:

@@ -490,6 +490,19 @@ def test_all_questions_are_on_one_page(acting: str, written: Path, visit: Opened
     assert "false" in payload
 
 
+def test_a_link_leads_to_one_question(acting: str, visit: Opened) -> None:
+    """It leads to all, too; a question that is no longer open is said to be so."""
+    page = visit(acting, "/questions?id=mails")
+    expect(page.locator("form.question")).to_have_count(1)
+    expect(page.locator(".asking header").first).to_contain_text("mails")
+    page.get_by_role("link", name="All open questions").click()
+    expect(page.locator(".asking", has_text="May it be published?")).to_be_visible()
+    for path in ("/questions?id=mails&question=other", "/questions?id=broken"):
+        page = visit(acting, path)
+        expect(page.locator(".empty")).to_contain_text("No longer open")
+        expect(page.locator("form.question")).to_have_count(0)
+
+
 def test_a_run_is_stopped_and_tagged(acting: str, visit: Opened) -> None:
     """Stop asks once more; tags and notes are added; the page follows what was written."""
     page = opened_run(visit(acting, f"/run?id={quote(HOSTILE_ID, safe='')}"))

@@ -1,16 +1,17 @@
-// All open questions, for people who answer them: no graph, no steps, one question below the other.
+// All open questions, or those of one run, for people who answer them: no graph, no steps, one below the other.
 
 import { useEffect, useState } from "preact/hooks";
 
 import { follow, get } from "./api";
 import { Questions } from "./acts";
 import { Failure, Link, Live, type Problem, Sign, ThemeButton, runAddress } from "./parts";
-import type { ListedRun, Session } from "./types";
+import type { ListedRun, Session, Wait } from "./types";
 import { count } from "./words";
 
 const ASKS = ["ask", "pause", "unknown"];
 
-export function QuestionsPage({ session }: { session: Session }) {
+export function QuestionsPage({ id, question, session }: { id: string; question: string; session: Session }) {
+  const isAsked = (wait: Wait) => ASKS.includes(wait.kind) && (!question || wait.name === question);
   const [runs, setRuns] = useState<ListedRun[] | null>(null);
   const [error, setError] = useState<Problem | null>(null);
   const [live, setLive] = useState(false);
@@ -21,7 +22,7 @@ export function QuestionsPage({ session }: { session: Session }) {
       if (busy) return;
       busy = true;
       try {
-        const found = (await get("questions")).runs.filter((run) => run.waits.some((wait) => ASKS.includes(wait.kind)));
+        const found = (await get("questions", { id })).runs.filter((run) => run.waits.some(isAsked));
         setRuns(found);
         setError(null);
       } catch (problem) {
@@ -34,7 +35,7 @@ export function QuestionsPage({ session }: { session: Session }) {
     return follow(() => ({}), { changed: load, live: setLive });
   }, []);
   const sorted = (runs || []).toSorted((one, other) => one.updated_at - other.updated_at);
-  const asked = (run: ListedRun) => ({ ...run, waits: run.waits.filter((wait) => ASKS.includes(wait.kind)) });
+  const asked = (run: ListedRun) => ({ ...run, waits: run.waits.filter(isAsked) });
   const number = sorted.reduce((sum, run) => sum + asked(run).waits.length, 0);
   return (
     <main class="open-questions">
@@ -50,7 +51,18 @@ export function QuestionsPage({ session }: { session: Session }) {
       {error && <Failure error={error} />}
       <div class="body">
         {runs && <p class="soft">{number ? `${count(number, "open question")}, the oldest first.` : ""}</p>}
-        {runs && !number && (
+        {id && (
+          <p>
+            <Link to="/questions">All open questions</Link>
+          </p>
+        )}
+        {runs && !number && id && (
+          <p class="empty">
+            <Sign status="finished" /> No longer open: it was answered, or <Link to={runAddress(id)}>its run</Link> went
+            on without it.
+          </p>
+        )}
+        {runs && !number && !id && (
           <p class="empty">
             <Sign status="finished" /> No open question. This page shows the next one by itself.
           </p>
