@@ -19,6 +19,7 @@ from graphengine.serve.signatures import key_of, signed
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "use" / "notifications.md"
 SECRET = "whsec_c2VjcmV0"  # noqa: S105 - of tests
 NEWS = json.loads(re.findall(r"^```json\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[0])
+LINK = "https://runs.example.org/questions?id=payment-7&question=approve"
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_a_chat_gets_the_question_and_the_link(client: TestClient, monkeypatch: 
     with serving(Chat) as port:
         monkeypatch.setenv("SLACK_URL", f"http://127.0.0.1:{port}/hook")
         assert (post(client, key_of(SECRET)), post(client, b"other")) == (204, 401)
-    assert got == [{"text": "payments payment-7: Pay 5?\nhttps://runs.example.org/questions"}]
+    assert got == [{"text": f"payments payment-7: Pay 5?\n{LINK}"}]
 
 
 def test_an_email_has_the_question_and_the_link(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,4 +95,4 @@ def test_an_email_has_the_question_and_the_link(client: TestClient, monkeypatch:
         assert post(client, key_of(SECRET)) == 204
     assert "Subject: run.asked: payment-7" in lines
     assert "payments payment-7: Pay 5?" in lines
-    assert "https://runs.example.org/questions" in lines
+    assert LINK in lines
