@@ -7,6 +7,7 @@ Measuring which lines run makes these several times slower and finds no line tha
 import gc
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -72,7 +73,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Files are in memory where there is a large file system for that: else a fifth of the time goes to the disk. What
     tests prove about a disk that fails or loses power is simulated on either. `TMPDIR=/tmp make test` uses the disk.
+
+    A shell lets what it starts in the background ignore Ctrl-C, and so would every program that tests start.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
         os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="tests-", dir=MEMORY)
         config.stash[IN_MEMORY] = folder = Path(tempfile.tempdir)

@@ -10,7 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.budget import Estimates, SharedBudgets
-from graphengine.budgets.ledger import Ledger, Place, window_of, words_of
+from graphengine.budgets.ledger import USER_TAG, Ledger, Place, window_of, words_of
 from graphengine.engine.ready import of_limit
 from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from graphengine.state.amounts import Usage
     from graphengine.stores.base import RunInfo
 
-_USER: Final = "user:"
-"""What the tag begins with that names the user of a run."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
 _PATIENCE_SECONDS: Final = 60.0
 """How long a call waits in this process for calls in flight; after that its run sleeps as long."""
@@ -198,7 +196,7 @@ class _OfRun(SharedBudgets):
         """Return whose accounts a call counts for."""
         if self._info is None:
             self._info = await self._run.store.info(self._run.snapshot.run_id)
-        users = [tag.removeprefix(_USER) for tag in self._info.tags if tag.startswith(_USER)]
+        users = [tag.removeprefix(USER_TAG) for tag in self._info.tags if tag.startswith(USER_TAG)]
         user = users[0] if users else ""
         return {"all": "", "tenant": self._info.tenant or "", "user": user, "agent": agent, "graph": self._info.graph}
 

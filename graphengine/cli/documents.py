@@ -514,17 +514,19 @@ class Refused(WorkerLine, kw_only=True):
 
 
 class Removed(WorkerLine, kw_only=True):
-    """Runs were removed that the retention of their graph no longer keeps.
+    """Runs, or steps of runs that go on, were removed that the retention of their graph no longer keeps.
 
     Attributes:
         event: The kind of this line.
         graph: The graph.
-        runs: How many.
+        runs: How many runs.
+        steps: How many steps of runs that go on.
     """
 
     event: Literal["removed"] = "removed"
     graph: str
     runs: int
+    steps: int
 
 
 class AnswerDocument(Document):

@@ -131,13 +131,12 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
         UnknownRun, UnknownStep, StoreError.
     """
     from graphengine.engine.steps import Recorded
-    from graphengine.history.load import graph_spec_of, load_snapshot
+    from graphengine.history.load import graph_spec_of, load_snapshot, load_start
 
     async def reading(store: Store) -> _Recorded:
         snapshot = await load_snapshot(store, run_id, at)
-        before = 0 if count is None else max(0, snapshot.seq - count - _BEFORE)
-        start = await load_snapshot(store, run_id, before) if before else None
-        steps = await store.steps(run_id, before, snapshot.seq)
+        start = None if count is None else await load_start(store, run_id, snapshot.seq - count - _BEFORE)
+        steps = await store.steps(run_id, 0 if start is None else start.seq, snapshot.seq)
         turn = None
         if count == 1 and isinstance(steps[-1].data, Recorded) and steps[-1].data.by is not None:
             from graphengine.agents.asked import turn_of
@@ -235,6 +234,9 @@ def _show_steps(out: Channel, recorded: _Recorded) -> None:
     first = 1 if recorded.start is None else steps[-1].seq - _STEPS + 1
     if first > 1:
         out.line((f"steps 1 to {first - 1:,} are not listed: --all lists every step, --step SEQ shows one", "dim"))
+    if removed := [step.seq for step in steps if step.kind == "removed" and step.seq >= first]:
+        ends = f"steps {removed[0]:,} to {removed[-1]:,} were removed by retention"
+        out.line((f"{ends}: the run goes on from a snapshot after step {removed[-1]:,}", "dim"))
     rows = list(_rows(recorded, first))
     expendable = ("took", "attempt", "visit")
     heading, *lines = map("".join, padded(headings, [row for row, _ in rows], out.columns, expendable))
@@ -269,7 +271,7 @@ def _rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], St
     from graphengine.history.visits import Visits
 
     run = Visits.of(recorded.steps, recorded.start)
-    shown = [entry for entry in run.entries if entry.step.seq >= first]
+    shown = [entry for entry in run.entries if entry.step.seq >= first and entry.step.kind != "removed"]
     for path, group in groupby(shown, key=_map_of):
         entries = list(group)
         if path and len({_item_of(entry) for entry in entries}) > _ITEMS:

@@ -101,15 +101,15 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
 
     from graphengine.cli.report import CODES
     from graphengine.engine.steps import OVER
-    from graphengine.history.load import load_snapshot, polled
+    from graphengine.history.load import load_start, polled
     from graphengine.history.visits import Visits
     from graphengine.stores.base import status_of
 
     info = await store.info(run_id)
     shown = max(1, info.seq - _LAST + 1) if first is None else min(first, info.seq + 1)
-    begin = max(0, shown - 1 - _LAST)  # a few earlier steps supply when the shown ones began
-    visits = Visits(await load_snapshot(store, run_id, begin) if begin else None, keeps=False)
-    for step in await store.steps(run_id, begin, shown - 1):
+    start = await load_start(store, run_id, shown - 1 - _LAST)  # a few earlier steps supply when the shown ones began
+    visits = Visits(start, keeps=False)
+    for step in await store.steps(run_id, visits.snapshot.seq, shown - 1):
         visits.feed(step)
     view.begins(info, visits)
     reported: tuple[object, ...] = ()

@@ -180,7 +180,9 @@ def show_event(context: CommandContext, event: WorkerEvent) -> None:
     elif isinstance(event, RunOutcome):
         _show_end(context, event)
     elif isinstance(event, Removed):
-        text = f"{counted(event.runs, 'run')} of {event.graph}, as its retention says"
+        what = [counted(event.runs, "run")] if event.runs else []
+        what += [f"{event.steps:,} steps of runs that go on"] if event.steps else []
+        text = f"{' and '.join(what)} of {event.graph}, as its retention says"
         context.out.line((f"{'removed':<{_COLUMNS}}", "bold"), text)
     else:
         _show_refusal(context, event)
@@ -229,7 +231,7 @@ def _document(event: WorkerEvent) -> Document:
     from graphengine.worker.worker import RunOutcome, Took
 
     if isinstance(event, Removed):
-        return documents.Removed(run_id=None, graph=event.graph, runs=event.runs)
+        return documents.Removed(run_id=None, graph=event.graph, runs=event.runs, steps=event.steps)
     info = event.info
     if isinstance(event, Took):
         return documents.GoesOn(run_id=event.info.id, graph=event.info.graph, why=event.why)

@@ -48,6 +48,7 @@ from graphengine.engine.phases import (
 from graphengine.engine.ready import can_move, runnable_frame, task_of
 from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot, child_id
 from graphengine.engine.steps import Decided
+from graphengine.engine.stored import decode_snapshot
 from graphengine.graph.options import START
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def fold(log: Iterable[Step], snapshot: Snapshot | None = None) -> Snapshot:
     return snapshot
 
 
-def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912 - one case for each kind
+def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR0915 - one case for each kind
     facts = step.data
     match facts:
         case steps.Started():  # what each run has first: a case costs as much as a call
@@ -167,6 +168,8 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912 - one 
             _stopped(snapshot, facts)
         case steps.Branched():
             _branched(snapshot, step, facts)
+        case steps.Removed():
+            _go_on_from(snapshot, facts)
         case _:
             assert_never(facts)
 
@@ -185,6 +188,15 @@ def _started(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
     snapshot.starter = facts.starter
     frame = snapshot.frames[ROOT] = Frame(at=START)
     _begin(snapshot, frame, step, facts)
+
+
+def _go_on_from(snapshot: Snapshot, facts: steps.Removed) -> None:
+    """Become the snapshot behind which a log was trimmed."""
+    if bytes(facts.snapshot):
+        found = decode_snapshot(bytes(facts.snapshot))
+        for name in found.__struct_fields__:
+            setattr(snapshot, name, getattr(found, name))
+        snapshot.changed = list(found.frames)
 
 
 def _title(values: Iterable[JsonValue]) -> str:

@@ -91,7 +91,7 @@ def elapsed(snapshot: Snapshot, frame: Frame) -> float:
 
 
 STEP_BYTES: Final = 1024
-"""The bytes that a step is assumed to add, in addition to its weight: small values are not weighed at all."""
+"""The bytes that a step is assumed to add, in addition to `View.update_bytes`: small values count as 0 there."""
 
 
 class Observer(Protocol):

@@ -72,8 +72,8 @@ class Session(RunState):
             except StaleEvent:
                 continue
             evolve(snapshot, step)
-            if step.weight:
-                self.size_bytes, self.measured_at = step.weight, step.seq
+            if step.state_bytes:
+                self.size_bytes, self.measured_at = step.state_bytes, step.seq
             changed += snapshot.changed
             steps.append(step)
         return Commit(steps, append(steps) if steps else None)

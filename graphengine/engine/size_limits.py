@@ -1,9 +1,9 @@
 """Size limits of updates and of the state, in bytes of JSON.
 
-An upper bound of what a step adds is computed while the step is decided (`View.weight`: values that were encoded count
-their bytes, strings six bytes a character, the longest escape). So nothing is encoded a second time unless a limit may
-be exceeded. The state has an upper bound too: its size when last measured, plus what the steps since then added. It is
-measured again only if that bound exceeds the limit.
+An upper bound of what a step adds is computed while the step is decided (`View.update_bytes`: values that were encoded
+count their bytes, strings six bytes a character, the longest escape). So nothing is encoded a second time unless a
+limit may be exceeded. The state has an upper bound too: its size when last measured, plus what the steps since then
+added. It is measured again only if that bound exceeds the limit.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def bytes_of(record: JsonValue) -> int:
     return len(_encode(record))
 
 
-def size_of(run: RunState, weight: int, ops: Sequence[Op], where: str) -> int:
+def size_of(run: RunState, update_bytes: int, ops: Sequence[Op], where: str) -> int:
     """Return an upper bound of the state's size after a step; 0 if the state has no limit.
 
     Args:
         run: The run before the step.
-        weight: An upper bound of the bytes that the step adds.
+        update_bytes: An upper bound of the bytes that the step adds.
         ops: The operations that add them.
         where: The node.
 
@@ -48,17 +48,17 @@ def size_of(run: RunState, weight: int, ops: Sequence[Op], where: str) -> int:
     if sizes is None:
         return 0
     limit = sizes.update_bytes
-    if limit is not None and weight > limit:
-        weight = bytes_of(ops)
-        if weight > limit:
+    if limit is not None and update_bytes > limit:
+        update_bytes = bytes_of(ops)
+        if update_bytes > limit:
             field = _largest(ops)
-            message = f"the update takes {weight:,} bytes, {limit:,} are allowed; most of it is for {field!r}"
+            message = f"the update takes {update_bytes:,} bytes, {limit:,} are allowed; most of it is for {field!r}"
             repair = "write less: keep large data in files and their names in the state, or raise Sizes(update_bytes=…)"
             raise TooLarge(message, where=where, repair=repair)
     most = sizes.state_bytes
     if most is None:
         return 0
-    total = _bound(run, weight)
+    total = _bound(run, update_bytes)
     if total > most:
         before = len(encode_snapshot(run.snapshot))
         total = before + bytes_of(ops)
@@ -70,16 +70,16 @@ def size_of(run: RunState, weight: int, ops: Sequence[Op], where: str) -> int:
     return total
 
 
-def added(run: RunState, weight: int) -> int:
+def added(run: RunState, update_bytes: int) -> int:
     """Return the same bound for a join, recorded work or a message, which no node can be failed for."""
-    return 0 if run.sizes is None or run.sizes.state_bytes is None else _bound(run, weight)
+    return 0 if run.sizes is None or run.sizes.state_bytes is None else _bound(run, update_bytes)
 
 
-def _bound(run: RunState, weight: int) -> int:
-    """Return an upper bound of the state's size after a step of this weight."""
+def _bound(run: RunState, update_bytes: int) -> int:
+    """Return an upper bound of the state's size after a step that adds at most so many bytes."""
     if run.size_bytes < 0:
         run.size_bytes, run.measured_at = len(encode_snapshot(run.snapshot)), run.snapshot.seq
-    return run.size_bound + weight
+    return run.size_bound + update_bytes
 
 
 def _largest(ops: Sequence[Op]) -> str:

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, TypedDict
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from graphengine.state.amounts import LimitsRecord, Number, Usage
 from graphengine.state.ending import Ending
@@ -46,6 +46,7 @@ Kind: TypeAlias = Literal[
     "resumed",
     "stopped",
     "branched",
+    "removed",
 ]
 RunStatus: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]
 OVER: Final = ("finished", "stopped", "failed")
@@ -192,6 +193,8 @@ if TYPE_CHECKING:
 else:  # as `Usage`: keys of other versions are kept
     Outputs = dict[str, Sequence[JsonValue]]
     ModelCaller = dict[str, str]
+
+_NO_SNAPSHOT: Final = Raw(b"")
 
 # --- The facts of each kind of step ----------------------------------------------------------------------------------
 
@@ -528,6 +531,17 @@ class Stopped(Spent, kw_only=True):
     error: FailureRecord | None = None
 
 
+class Removed(Facts, kw_only=True):
+    """Retention removed what this step recorded; its number and its time stay.
+
+    Attributes:
+        snapshot: Of the last of them: the run after it, from which the next step goes on, as `engine.stored` writes it.
+    """
+
+    kind: ClassVar[Kind] = "removed"
+    snapshot: Raw = _NO_SNAPSHOT
+
+
 AnyFacts: TypeAlias = (
     Started
     | Node
@@ -547,6 +561,7 @@ AnyFacts: TypeAlias = (
     | Resumed
     | Stopped
     | Branched
+    | Removed
 )
 """The facts of a step of any kind; a `match` on them ends with `assert_never`."""
 
@@ -594,11 +609,16 @@ class Decided(Step, gc=False):
 
     Attributes:
         typed: For each operation the typed value that it sets or adds, which the fold keeps next to the records.
-        weight: An upper bound of the state's size after the step, in bytes, for the session; 0 if not measured.
+        state_bytes: An upper bound of the state's size after the step, in bytes, for the session; 0 if not measured.
     """
 
     typed: Sequence[object] | None = None
-    weight: int = 0
+    state_bytes: int = 0
+
+
+def removed(seq: int, at: float, snapshot: bytes = b"") -> Step:
+    """Return what is left of a step once retention has removed it; the last of them has the run's snapshot."""
+    return Step(seq, at, Removed(snapshot=Raw(snapshot) if snapshot else _NO_SNAPSHOT))
 
 
 def path_of(frame: str, node: str) -> str:
@@ -660,6 +680,11 @@ def falls_back(step: Step) -> bool:
 def marks_in(step: Step) -> Marks:
     """Return the marks that a step sets in its own frame."""
     return step.data.marks if isinstance(step.data, (Outcome, Continued)) else {}
+
+
+def is_removed(step: Step) -> bool:
+    """Return whether only its number and time are left of a step, so that nothing can begin after it."""
+    return isinstance(step.data, Removed) and not bytes(step.data.snapshot)
 
 
 def fingerprint_of(step: Step) -> str:

@@ -231,6 +231,8 @@ class Retention:
         keep_failed_days: The same for failed and stopped runs, which can still be resumed.
         keep_last: Keep this many of the newest runs of each graph, however old they are.
         keep_tags: Keep runs with one of these tags.
+        keep_steps: Of a run that is running or waiting, keep what the last steps recorded, at least this many: what
+            earlier ones did goes behind a snapshot. None for all.
 
     Example:
         >>> Retention(keep_days=0, keep_last=1000).keep_failed_days
@@ -241,6 +243,7 @@ class Retention:
     keep_failed_days: float | None = 90
     keep_last: int = 0
     keep_tags: Sequence[str] = ("keep",)
+    keep_steps: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("keep_days", "keep_failed_days"):
@@ -250,6 +253,9 @@ class Retention:
                 raise DefinitionError(f"Retention({name}={days!r})", repair="give days, 0 or more, or None for ever")
         if type(self.keep_last) is not int or self.keep_last < 0:
             raise DefinitionError(f"Retention(keep_last={self.keep_last!r})", repair="give a number of runs, 0 or more")
+        if self.keep_steps is not None and (type(self.keep_steps) is not int or self.keep_steps < 1):
+            repair = "give a number of steps, 1 or more, or None for all"
+            raise DefinitionError(f"Retention(keep_steps={self.keep_steps!r})", repair=repair)
         if not (isinstance(self.keep_tags, (list, tuple)) and all(map(is_tag, self.keep_tags))):
             raise DefinitionError(f"Retention(keep_tags={self.keep_tags!r})", repair='give a list: keep_tags=["keep"]')
 

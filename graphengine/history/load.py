@@ -8,15 +8,18 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine.engine.fold import fold
 from graphengine.engine.graph_spec import check_graph_spec
 from graphengine.engine.snapshot import Snapshot
+from graphengine.engine.steps import is_removed
 from graphengine.engine.stored import check_sound, decode_snapshot
 from graphengine.errors import InputError, StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.history.visits import Visits
+from graphengine.stores.refusals import step_removed
 
 if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
@@ -110,6 +113,20 @@ async def load_snapshot(store: RunStore, run_id: str, at: At | None) -> Snapshot
     raise InputError(f"a step is given as {at!r}", where=f"run {run_id}", repair=repair)
 
 
+async def load_start(store: RunStore, run_id: str, seq: int) -> Snapshot | None:
+    """Load the snapshot after the step behind which a reader begins; None if it begins with the first step.
+
+    It does so too if retention has removed that step: what is left of those before the next snapshot is little.
+
+    Raises:
+        UnknownRun; StoreCorrupt: The log does not fold.
+    """
+    if seq > 0:
+        with suppress(UnknownStep):
+            return await load_snapshot(store, run_id, seq)
+    return None
+
+
 async def seq_of_visit(store: RunStore, run_id: str, node: str, visit: int) -> int:
     """Return the seq of the step that completed a visit of a node.
 
@@ -144,6 +161,8 @@ def snapshot_of(loaded: Loaded, run_id: str) -> Snapshot:
     Raises:
         StoreCorrupt: The log does not fold.
     """
+    if loaded.steps and is_removed(loaded.steps[-1]):
+        raise step_removed(run_id, loaded.steps[-1].seq)
     try:
         start = decode_snapshot(loaded.snapshot) if loaded.snapshot is not None else Snapshot()
         found = fold(loaded.steps, start)
@@ -161,6 +180,8 @@ async def load_visits(store: RunStore, run_id: str, seq: int | None = None) -> V
         UnknownRun, UnknownStep; StoreCorrupt: The log does not fold.
     """
     steps = await store.steps(run_id, 0, seq)
+    if steps and is_removed(steps[-1]):
+        raise step_removed(run_id, steps[-1].seq)
     try:
         found = Visits.of(steps)
         check_sound(found.snapshot)

@@ -28,6 +28,7 @@ from graphengine.engine.steps import (
     Joined,
     Left,
     Node,
+    Removed,
     Resumed,
     Shift,
     Started,
@@ -169,7 +170,7 @@ class Visits:
         if kind in _BY_WAIT and isinstance(step.data, (AttemptEnded, Answered)):
             ended = (step.data.wait, step.data.by)
         found: list[Frame] = []
-        if kind in _SHIFTS or kind is Started:
+        if kind in _SHIFTS or kind is Started or kind is Removed:
             live = self._live = {track.live.id: track for track in live.values() if track.live is not None}
             for key, track in live.items():
                 track.frame = key

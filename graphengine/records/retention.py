@@ -32,6 +32,9 @@ _BATCH: Final = 100
 _BITE: Final = 25
 """How many runs are removed in one transaction while others work: some hundredths of a second."""
 
+_STEPS_A_BITE: Final = 500
+"""The same for steps of runs that stay."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
@@ -163,6 +166,23 @@ async def bites(store: Store, wanted: Rule, now: float) -> AsyncIterator[int]:
             last = page[-1]
             before = None if last in going and last.id not in stay else last.id
             end = math.nextafter(last.created_at, math.inf)
+
+
+async def trims(store: Store, graph: str, keep_steps: int | None) -> AsyncIterator[int]:
+    """Remove what old steps of a graph's runs recorded that have not ended, and yield how many each bite removed.
+
+    A run that has no new snapshot is met again by the next pass, which then finds nothing to remove.
+    """
+    statuses: tuple[Status, ...] = ("running", "waiting") if keep_steps is not None else ()
+    for status in statuses:
+        page = await store.runs(limit=_PAGE, status=status, graph=graph)
+        while page:
+            for info in page:
+                if info.seq - info.parent_seq > (keep_steps or 0):
+                    with suppress(UnknownRun):
+                        while gone := await store.trim(info.id, keep_steps or 0, _STEPS_A_BITE):
+                            yield gone
+            page = await _next_page(store, page, status, graph)
 
 
 async def prune(store: Store, wanted: Rule, now: float, *, dry_run: bool) -> Pruned:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from graphengine.engine.frame_tree import add_usage
-from graphengine.engine.steps import Recorded, usage_of, without_items
+from graphengine.engine.steps import Recorded, Removed, is_removed, usage_of, without_items
+from graphengine.engine.stored import decode_snapshot
 from graphengine.history.usage import spent_since
 from graphengine.state.amounts import LOSSES, are_offline, is_cost_unknown
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 RULES: Final = "rules"
 """The model of answers that rules gave."""
+REMOVED: Final = "removed steps"
+"""The node of what a run spent in steps that retention has removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,10 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
     """
     found: dict[tuple[str, str, str, bool], amounts.Usage] = {}
     for step in steps:
+        if isinstance(step.data, Removed) and not is_removed(step):
+            until = decode_snapshot(bytes(step.data.snapshot))
+            found = {key: spent for key, spent in found.items() if key[-1]}
+            found["", "", REMOVED, False] = spent_since(until.inherited, until.usage)
         usage = usage_of(step)
         if not usage or usage.keys() <= LOSSES.keys():
             continue

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 from urllib.parse import quote
 
+from graphengine.budgets.ledger import USER_TAG
 from graphengine.errors import GraphEngineError, InputError
 from graphengine.stores.refusals import unknown_run
 
@@ -99,6 +100,23 @@ def signed_by(by: str) -> str:
         text, repair = f"{who} cannot answer in the name of {by}", "leave it out: the name of the user is recorded"
         raise InputError(text, where="by", repair=repair)
     return who or by
+
+
+def tagged(tags: Sequence[str]) -> list[str]:
+    """Return the tags of a run that the caller starts: one names the user, whose budgets it counts for.
+
+    Raises:
+        InputError: A user starts it in another's name.
+    """
+    who = caller().name
+    if not who:
+        return list(tags)
+    own = USER_TAG + who
+    for tag in tags:
+        if tag.startswith(USER_TAG) and tag != own:
+            text, repair = f"{who} cannot start a run with the tag {tag}", f"leave it out: the run gets {own}"
+            raise InputError(text, where="tags", repair=repair)
+    return list(dict.fromkeys([*tags, own]))
 
 
 @contextmanager
@@ -203,4 +221,5 @@ __all__ = [
     "caller",
     "require",
     "signed_by",
+    "tagged",
 ]

@@ -161,13 +161,13 @@ class FieldType:
         if self.exact is not None and type(value) in _CONTAINER_TYPES:
             passed = view.passed_on(self.exact, value) if view.passes else None
             if passed is not None:
-                view.weight += _weight_of_records(passed[0]) + _AROUND
+                view.update_bytes += _bytes_of_records(passed[0]) + _AROUND
                 return passed
             found = self.exact.take(value, later=later)
             if found is not None:
                 body, typed = found
                 if len(body) > LONG:
-                    view.weight += len(body) + _AROUND
+                    view.update_bytes += len(body) + _AROUND
                 return Raw(body), typed
         return self.record(self.validate(value, view), view, later=later)
 
@@ -184,7 +184,7 @@ class FieldType:
         """
         if self.scalar and is_plain(value):
             if type(value) is str and len(value) > LONG:
-                view.weight += weight_of(value)
+                view.update_bytes += most_bytes(value)
             return value, value
         try:
             whole = self._dump(value)
@@ -197,7 +197,7 @@ class FieldType:
         if not is_proven and back != value:
             raise self._changed(back, value)
         if len(body) > LONG:
-            view.weight += 2 * len(body) + _AROUND if self.secret else len(body) + _AROUND
+            view.update_bytes += 2 * len(body) + _AROUND if self.secret else len(body) + _AROUND
         return (record if self.cipher is None else self.cipher.seal(self.name, bytes(body))), back
 
     def _inner(self, whole: bytes) -> memoryview:
@@ -288,7 +288,7 @@ class FieldType:
         """
         if type(update) is self.item and self.one and is_plain(update):
             if type(update) is str and len(update) > LONG:
-                view.weight += weight_of(update)
+                view.update_bytes += most_bytes(update)
             return (self.one, self.name, update)
         if isinstance(update, Put):
             update = self._fitting(view, update)
@@ -338,7 +338,7 @@ class FieldType:
         Raises:
             NotRecordable: The update is nested too deep.
         """
-        view.weight += len(body) + _AROUND
+        view.update_bytes += len(body) + _AROUND
         try:
             return parsed(body)
         except ValueError as error:
@@ -359,7 +359,7 @@ class FieldType:
         if back != made:
             raise self._changed(vars(back)[self.name], value)
         if len(body) > LONG:
-            view.weight += len(body) + _AROUND
+            view.update_bytes += len(body) + _AROUND
         return record
 
     def joined(self, op: Op, view: View, typed: object) -> object:
@@ -423,7 +423,7 @@ class FieldType:
             )
         if self.operation == "append" and type(value) is self.item and is_plain(value):
             if type(value) is str and len(value) > LONG:
-                view.weight += weight_of(value)
+                view.update_bytes += most_bytes(value)
             return ("append", self.name, value), value
         part = [value] if self.operation == "append" else value
         record, typed = self.take(part, view)
@@ -460,7 +460,7 @@ class FieldType:
         if isinstance(update, Put):
             return self._put(view, update)
         if isinstance(update, RecordedUpdate):
-            view.weight += len(encode(update.op[-1])) + _AROUND
+            view.update_bytes += len(encode(update.op[-1])) + _AROUND
             return update.op, self.build(update.op[-1], view) if update.typed is None else update.typed
         if not self.constrained:
             part = list(update.values) if isinstance(update, Items) else dict(update.keys)
@@ -543,7 +543,7 @@ def holding(model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
     return made
 
 
-def _weight_of_records(record: Raw | Sequence[Raw]) -> int:
+def _bytes_of_records(record: Raw | Sequence[Raw]) -> int:
     """Return the bytes of encoded records."""
     return memoryview(record).nbytes if isinstance(record, Raw) else sum(memoryview(item).nbytes + 1 for item in record)
 
@@ -566,7 +566,7 @@ def is_plain(value: object) -> bool:
     return kind is bool or value is None
 
 
-def weight_of(text: str) -> int:
+def most_bytes(text: str) -> int:
     """Return an upper bound on the bytes of a text as JSON."""
     return _MOST_BYTES * len(text) + _AROUND
 

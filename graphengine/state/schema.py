@@ -35,7 +35,7 @@ from typing_extensions import is_typeddict
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
 from graphengine.state.declared import declared_of, given_in, is_state
 from graphengine.state.encoded import body_of, decoded, encode, keys_of, record_of
-from graphengine.state.field import LONG, FieldType, explain, holding, is_plain, weight_of, why
+from graphengine.state.field import LONG, FieldType, explain, holding, is_plain, most_bytes, why
 from graphengine.state.field_from_model import field_type
 from graphengine.state.immutable import has_own_code
 from graphengine.state.interrupts import reraise_interrupt
@@ -55,11 +55,11 @@ _SMALL: Final = 1 << 62  # every JSON reader accepts ints below this
 
 
 class Change(Struct, gc=False):
-    """Operations for the log, the typed value that each adds or sets, and their size (see `Step.weight`)."""
+    """Operations for the log, the typed value that each adds or sets, and the state's size after (see `Decided`)."""
 
     ops: Sequence[Op]
     typed: Sequence[object]
-    weight: int = 0
+    state_bytes: int = 0
 
 
 NO_CHANGE: Final = Change((), ())
@@ -173,7 +173,7 @@ class StateType(Generic[S]):
             except (NotRecordable, AttributeError) as error:
                 problem = error.message if isinstance(error, NotRecordable) else f"{name} is missing"
                 raise InputError(f"the state does not fit {self.model.__name__}: {problem}", where=where) from None
-        return Initial(values, typed, self._given(instance), view.weight)
+        return Initial(values, typed, self._given(instance), view.update_bytes)
 
     def _validated(self, given: object, where: str) -> BaseModel:
         if isinstance(given, BaseModel):
@@ -242,7 +242,7 @@ class StateType(Generic[S]):
             kind = field.assigned
             if kind is type(value) and ((kind is int and -_SMALL < value < _SMALL) or is_plain(value)):  # type: ignore[operator]
                 if kind is str and len(value) > LONG:  # type: ignore[arg-type]
-                    view.weight += weight_of(value)  # type: ignore[arg-type]
+                    view.update_bytes += most_bytes(value)  # type: ignore[arg-type]
                 ops.append(("set", name, value))
                 typed.append(value)
                 view.set_new(name, value)

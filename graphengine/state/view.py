@@ -124,7 +124,7 @@ class View(Struct, eq=False):
         elapsed_seconds: The time that the run has been driven so far.
         failure: The names of the exception's types while edges after a failure are evaluated, else empty.
         ended: The label that the subgraph at this node stopped with, while its outgoing edges are evaluated.
-        weight: An upper bound on the bytes of JSON that the step being decided writes; small values count as 0.
+        update_bytes: An upper bound on the bytes of JSON that the step being decided writes; small values count as 0.
         passes: The fields that the node read whole, and that it has not changed: it was checked when it ended. What it
             returns of them is not encoded again.
     """
@@ -141,7 +141,7 @@ class View(Struct, eq=False):
     new_marks: dict[str, Mark] = {}
     new_samples: list[Sequence[Any]] = []
     failure: Sequence[str] = ()
-    weight: int = 0
+    update_bytes: int = 0
     passes: Sequence[str] = ()
     _new: dict[str, object] = {}
     _items: Mapping[str, Sequence[object]] = _NO_ITEMS

@@ -624,6 +624,19 @@ class Store(RunStore, QueueStore, Protocol):
         """
         ...
 
+    async def trim(self, run_id: str, keep: int, limit: int) -> int:
+        """Remove what old steps of a run recorded, and return of how many; 0: nothing more is to be removed.
+
+        The steps between the first of the run's own and its newest snapshot before its last `keep` steps become
+        `engine.steps.removed`: numbers and times stay, the log is dense as before, and the last of them has that
+        snapshot. At most `limit` steps go in one call, which is atomic, the newest first: so each step that is left
+        follows those before it, or the snapshot. A run may be driven meanwhile.
+
+        Nothing is removed from a run that has branches, since they read its steps, and from one that was imported with
+        the steps of the runs it branched from. Raises: UnknownRun.
+        """
+        ...
+
     async def sweep(self) -> None:
         """Free the space of removed runs, including those that other processes removed, and of unused graph specs.
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from msgspec import Raw
 
 from graphengine.engine.step_json import as_stored, encode_step
-from graphengine.engine.steps import Started
+from graphengine.engine.steps import Branched, Started, is_removed, removed
 from graphengine.errors import RunIsDriven
 from graphengine.state.encoded import encode, items_of
 from graphengine.stores.base import (
@@ -43,6 +43,7 @@ from graphengine.stores.refusals import (
     not_open,
     reason_to_stay,
     run_exists,
+    step_removed,
     unknown_run,
     unknown_step,
 )
@@ -193,6 +194,8 @@ class MemoryStore:
                 info = replace(info, parent_seq=0)
         elif not 1 <= info.parent_seq < parent.next_seq:
             raise unknown_step(parent.info.id, info.parent_seq, parent.next_seq - 1)
+        elif any(map(is_removed, parent.read(info.parent_seq - 1, info.parent_seq))):
+            raise step_removed(parent.info.id, info.parent_seq)
         _check_dense(info.id, steps, info.parent_seq + 1)
         self._writes += 1
         facts = steps[0].data if steps else None
@@ -482,6 +485,23 @@ class MemoryStore:
             if log.parent is not None:
                 log.parent.branches -= 1
         return kept
+
+    async def trim(self, run_id: str, keep: int, limit: int) -> int:
+        """Remove what old steps recorded; see `Store.trim`."""
+        log = self._log(run_id)
+        first = log.info.parent_seq + 1
+        shots = [shot for shot in log.shots if first < shot[0] < log.next_seq - keep]
+        middle = log.steps[1 : shots[-1][0] - first] if shots else []
+        if not shots or log.branches or any(isinstance(step.data, Branched) for step in middle):
+            return 0
+        self._writes += 1
+        seq, body = shots[-1]
+        log.shots = [shot for shot in log.shots if shot[0] >= seq]
+        log.steps[seq - first] = removed(seq, log.steps[seq - first].at, body)
+        going = [step for step in reversed(middle) if not is_removed(step)][: max(limit, 0)]
+        for step in going:
+            log.steps[step.seq - first] = removed(step.seq, step.at)
+        return len(going)
 
     async def sweep(self) -> None:
         """Drop the graph specs that no run needs; see `Store.sweep`."""

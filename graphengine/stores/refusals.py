@@ -64,6 +64,15 @@ def unknown_step(run_id: str, seq: int, last: int) -> UnknownStep:
     )
 
 
+def step_removed(run_id: str, seq: int) -> UnknownStep:
+    """Return the error for a step of which only its number and time are left."""
+    return UnknownStep(
+        f"step {seq} of run {run_id} was removed by the retention of its graph (keep_steps)",
+        where=f"run {run_id}",
+        repair=f"choose step 1 or a later step: `graphengine show {run_id} --all` says which are left",
+    )
+
+
 def run_exists(run_id: str) -> RunExists:
     """Return the error for a new run whose id is taken."""
     message = f"a run {run_id} is already recorded"

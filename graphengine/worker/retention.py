@@ -1,4 +1,4 @@
-"""Retention: workers remove the runs that their graphs no longer keep, a few at a time, while they drive others."""
+"""Retention: workers remove the runs and steps that their graphs no longer keep, a few at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.records.retention import bites, rules_of
+from graphengine.records.retention import bites, rules_of, trims
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -25,15 +25,17 @@ _LONGEST_REST_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """Runs that the retention of their graph no longer keeps were removed.
+    """Runs, or steps of runs that go on, were removed that the retention of their graph no longer keeps.
 
     Attributes:
         graph: The graph.
-        runs: How many.
+        runs: How many runs.
+        steps: How many steps of runs that go on.
     """
 
     graph: str
     runs: int
+    steps: int = 0
 
 
 class Remover:
@@ -70,18 +72,23 @@ class Remover:
             first = min((role["name"] for role in roles if graph in role.get("removes", ())), default="")
             if first != self._name:
                 continue
-            removed = 0
-            for rule in rules_of(graph, keep):
-                began = time.perf_counter()
-                async for bite in bites(self._store, rule, now):
-                    removed += bite
-                    await asyncio.sleep(min(_RESTS * (time.perf_counter() - began), _LONGEST_REST_SECONDS))
-                    began = time.perf_counter()
-            if removed:
-                is_any = True
-                yield Removed(graph, removed)
+            runs = [await _rested(bites(self._store, rule, now)) for rule in rules_of(graph, keep)]
+            steps = await _rested(trims(self._store, graph, keep.keep_steps))
+            is_any = is_any or any(runs)
+            if any(runs) or steps:
+                yield Removed(graph, sum(runs), steps)
         if is_any:
             await self._store.sweep()
+
+
+async def _rested(removing: AsyncIterator[int]) -> int:
+    """Return how much was removed, with a rest after each bite."""
+    removed, began = 0, time.perf_counter()
+    async for bite in removing:
+        removed += bite
+        await asyncio.sleep(min(_RESTS * (time.perf_counter() - began), _LONGEST_REST_SECONDS))
+        began = time.perf_counter()
+    return removed
 
 
 __all__ = ["PASS_SECONDS", "Removed", "Remover"]

@@ -80,6 +80,29 @@ SELECT remove_run(%s::text, %s::bigint, %s::text, %s::text, %s::integer, %s::tex
 -- name: lock
 SELECT count(*) FROM (SELECT 1 FROM runs AS r WHERE r.id = ANY (%s::text[]) ORDER BY r.id FOR NO KEY UPDATE) AS locked;
 
+-- name: lock_to_trim
+SELECT r.key FROM runs AS r WHERE r.id = %s::text FOR UPDATE;
+
+-- name: trim_at
+-- The newest snapshot before the last steps of a run, whose steps no branch needs and none of which began one.
+SELECT r.parent_seq + 1, s.seq, t.at, starts_with(t.body, '{"kind":"removed"')
+FROM runs AS r JOIN snapshots AS s ON s.run = r.key JOIN steps AS t ON t.run = s.run AND t.seq = s.seq
+WHERE r.key = %s::bigint AND s.seq > r.parent_seq + 1 AND s.seq <= last_seq(r.key, r.parent_seq) - %s::bigint
+    AND NOT EXISTS (SELECT FROM runs AS c WHERE c.parent = r.key)
+    AND NOT EXISTS (SELECT FROM steps AS b WHERE b.run = r.key AND b.seq > r.parent_seq + 1 AND b.seq <= s.seq
+                    AND starts_with(b.body, '{"kind":"branched"'))
+ORDER BY s.seq DESC LIMIT 1;
+
+-- name: trimmable
+SELECT s.seq, s.at FROM steps AS s WHERE s.run = %s::bigint AND s.seq > %s::integer AND s.seq < %s::integer
+    AND NOT is_removed(s.body) ORDER BY s.seq DESC LIMIT %s::integer;
+
+-- name: replace_steps
+SELECT replace_steps(%s::bigint, %s::integer[], %s::integer[], %s::text[], %s::integer);
+
+-- name: keep_texts
+SELECT keep_texts(%s::bytea[], %s::text[], %s::bigint[], %s::integer[], %s::integer[], %s::boolean[], %s::bytea[]);
+
 -- name: sweep
 SELECT sweep(%s::integer);
 

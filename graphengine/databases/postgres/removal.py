@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from graphengine.databases.postgres.queries import SQL, clamped, known
+from graphengine.databases.postgres.reads import Own, snapshot_at
+from graphengine.databases.postgres.writes import replace_steps
+from graphengine.engine.steps import removed
+from graphengine.stores.refusals import unknown_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +30,24 @@ def remove(connection: Connection, runs: Sequence[RunInfo], owner: str, token: i
             if row is not None and row[0]:
                 kept[info.id] = row[0]
     return kept
+
+
+def trim(connection: Connection, run_id: str, keep: int, limit: int) -> int:
+    """Remove what old steps of a run recorded; see `Store.trim`."""
+    with connection.transaction():
+        locked = connection.execute(SQL["lock_to_trim"], (known(run_id),)).fetchone()
+        if locked is None:
+            raise unknown_run(run_id)
+        found = connection.execute(SQL["trim_at"], (locked[0], keep)).fetchone()
+        if found is None:
+            return 0
+        first, shot, at, is_begun = found
+        going = connection.execute(SQL["trimmable"], (locked[0], first, shot, clamped(limit))).fetchall()
+        steps = [removed(seq, at) for seq, at in going]
+        if going and not is_begun:
+            steps.append(removed(shot, at, snapshot_at(connection, run_id, shot, Own(None, ()))))
+        replace_steps(connection, run_id, locked[0], steps, shot)
+        return len(going)
 
 
 def sweep(connection: Connection) -> None:

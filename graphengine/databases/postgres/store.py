@@ -246,6 +246,11 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         owner, token = self._writing().id, writes.new_token()
         return await self._run(partial(removal.remove, runs=tuple(runs), owner=owner, token=token))
 
+    async def trim(self, run_id: str, keep: int, limit: int) -> int:
+        """Remove what old steps of a run recorded; see `Store.trim`."""
+        self._writing()
+        return await self._run(partial(removal.trim, run_id=run_id, keep=keep, limit=limit))
+
     async def sweep(self) -> None:
         """Free the space of removed runs in short transactions; see `Store.sweep`."""
         self._writing()

@@ -15,6 +15,7 @@ from graphengine.databases.checksums import message_place, sum_of
 from graphengine.databases.long_texts import cut
 from graphengine.databases.postgres.queries import SQL, clamped, known, signed
 from graphengine.databases.sql import Claimed
+from graphengine.engine.step_json import encode_step
 from graphengine.errors import RunIsDriven
 from graphengine.stores.base import read_summary, summary_text
 from graphengine.stores.refusals import lease_lost, not_dense, run_exists, unknown_run, unknown_step
@@ -24,6 +25,7 @@ from graphengine.stores.words import folded, input_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
+    from graphengine.databases.postgres.sessions import Connection
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.errors import StoreError
@@ -359,6 +361,19 @@ class _Texts:
             self.places.append(place)
             self.in_snapshots.append(in_snapshot)
             self.digests.append(digest)
+
+
+def replace_steps(connection: Connection, run_id: str, key: int, steps: Sequence[Step], before: int) -> None:
+    """Write other steps into the rows of a run, and delete its snapshots before a step, in the caller's transaction."""
+    rows = [row_of(run_id, step.seq, 0.0, encode_step(step)) for step in steps]
+    columns = [row.seq for row in rows], [row.sum for row in rows], [row.body for row in rows]
+    connection.execute(SQL["replace_steps"], (key, *columns, before))
+    texts = _Texts()
+    for row in rows:
+        texts.add(key, row)
+    if texts.digests:
+        uses = texts.runs, texts.seqs, texts.places, texts.in_snapshots, texts.digests
+        connection.execute(SQL["keep_texts"], (*texts.bodies, *uses))
 
 
 def _end_words(summary: str | None) -> str | None:

@@ -344,6 +344,29 @@ SELECT EXISTS (SELECT * FROM trash WHERE key NOT IN (SELECT key FROM runs));
 -- Never an existing run, even if a damaged row says so.
 SELECT key FROM trash WHERE key NOT IN (SELECT key FROM runs) ORDER BY key LIMIT 1;
 
+-- name: trim_at
+-- The newest snapshot among these rows of a run, whose steps no branch needs and none of which began one.
+SELECT s.id, CAST(s.body AS BLOB), s.sum, s.texts, t.at, substr(t.body, 1, 17) = '{"kind":"removed"', t.texts
+FROM snapshots AS s JOIN steps AS t ON t.id = s.id
+WHERE s.id > :low AND s.id <= :high AND NOT EXISTS (SELECT * FROM runs WHERE parent = :low >> 32)
+    AND NOT EXISTS (SELECT * FROM steps AS b WHERE b.id > :low AND b.id <= s.id AND substr(b.body, 1, 18) = '{"kind":"branched"')
+ORDER BY s.id DESC LIMIT 1;
+
+-- name: trimmable
+-- What is left of a removed step is shorter than any snapshot.
+SELECT id, at, texts FROM steps
+WHERE id > :low AND id < :high AND NOT (substr(body, 1, 17) = '{"kind":"removed"' AND length(body) < 100)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: is_removed
+SELECT 1 FROM steps WHERE id = ? AND substr(body, 1, 17) = '{"kind":"removed"' AND length(body) < 100;
+
+-- name: replace_step
+UPDATE steps SET body = CAST(? AS TEXT), sum = ?, texts = ? WHERE id = ?;
+
+-- name: drop_snapshots
+DELETE FROM snapshots WHERE id > :low AND id < :high RETURNING id, texts;
+
 -- name: sweep_steps
 DELETE FROM steps WHERE id > :low AND id < :high AND id <= coalesce(
     (SELECT id FROM steps WHERE id > :low AND id < :high ORDER BY id LIMIT 1 OFFSET :rows - 1), :high

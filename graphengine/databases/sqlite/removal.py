@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic_core import to_json
 
+from graphengine.databases.checksums import sum_of
 from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.files import PAGE_BYTES, bytes_of_log
 from graphengine.databases.sqlite.queries import SQL, latest_format
-from graphengine.databases.sqlite.reads import KEY_BITS, from_row
+from graphengine.databases.sqlite.reads import KEY_BITS, find, from_row
+from graphengine.databases.sqlite.texts import Texts
+from graphengine.engine.step_json import encode_step
+from graphengine.engine.steps import removed
 from graphengine.stores.refusals import reason_to_stay
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
     from graphengine.databases.sqlite.checkpoints import Checkpoints
     from graphengine.databases.sqlite.owners import Lease, Onlooker
+    from graphengine.engine.steps import Step
     from graphengine.stores.base import RunInfo
 
 STRIDE_SECONDS: Final = 0.01
@@ -78,6 +83,34 @@ def remove(connection: sqlite3.Connection, runs: Sequence[RunInfo], lease: Lease
             connection.execute(SQL[statement], (found.key,))
         words.drop(connection, found.key)
     return kept
+
+
+def trim(connection: sqlite3.Connection, run_id: str, keep: int, limit: int) -> int:
+    """Remove what old steps of a run recorded, inside the caller's transaction; see `Store.trim`."""
+    run = find(connection, run_id)
+    first = (run.key << KEY_BITS) + run.info.parent_seq + 1
+    ends = {"low": first, "high": (run.key << KEY_BITS) + run.info.seq - keep}
+    row = connection.execute(SQL["trim_at"], ends).fetchone()
+    if row is None:
+        return 0
+    shot, body, recorded, listed, at, is_begun, replaced = row
+    going = connection.execute(SQL["trimmable"], {"low": first, "high": shot, "limit": limit}).fetchall()
+    if going and not is_begun:
+        snapshot = Texts(connection).whole(shot, body, recorded, listed)
+        _replace(connection, shot, removed(shot & _KEYS, at, snapshot), replaced)
+        gone = connection.execute(SQL["drop_snapshots"], {"low": first, "high": shot}).fetchall()
+        texts.release(connection, [(-row_id, listed) for row_id, listed in gone if listed is not None])
+    for row_id, at, listed in going:
+        _replace(connection, row_id, removed(row_id & _KEYS, at), listed)
+    return len(going)
+
+
+def _replace(connection: sqlite3.Connection, row: int, step: Step, listed: str | None) -> None:
+    """Write another step into a row, which lists these texts."""
+    texts.release(connection, [] if listed is None else [(row, listed)])
+    body = encode_step(step)
+    short, now_listed = texts.store(connection, row, body, repeats=True)
+    connection.execute(SQL["replace_step"], (short, sum_of(row, body), now_listed, row))
 
 
 def stride(connection: sqlite3.Connection) -> None:

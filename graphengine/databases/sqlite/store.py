@@ -265,6 +265,11 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         lease = self._writing()
         return await self._commits.submit(partial(removal.remove, runs=tuple(runs), lease=lease))
 
+    async def trim(self, run_id: str, keep: int, limit: int) -> int:
+        """Remove what old steps of a run recorded; see `Store.trim`."""
+        self._writing()
+        return await self._commits.submit(partial(removal.trim, run_id=run_id, keep=keep, limit=limit))
+
     async def sweep(self) -> None:
         """Free the space of removed runs in strides; see `Store.sweep`."""
         self._writing()

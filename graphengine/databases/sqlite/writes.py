@@ -21,7 +21,7 @@ from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage
 from graphengine.databases.sqlite.words import SQL as WORDS_SQL
 from graphengine.errors import RunIsDriven, UnknownRun
 from graphengine.stores.base import DEFAULT_QUEUE, summary_text
-from graphengine.stores.refusals import lease_lost, not_dense, run_exists, unknown_step
+from graphengine.stores.refusals import lease_lost, not_dense, run_exists, step_removed, unknown_step
 from graphengine.stores.snapshots import Tail
 
 if TYPE_CHECKING:
@@ -161,6 +161,8 @@ def create(
     parent_seq = 0 if parent is None else info.parent_seq
     if parent is not None and not 1 <= parent_seq <= parent.info.seq:
         raise unknown_step(parent.info.id, parent_seq, parent.info.seq)
+    if parent is not None and any(connection.execute(SQL["is_removed"], (parent.key << KEY_BITS | parent_seq,))):
+        raise step_removed(parent.info.id, parent_seq)
     due_at = info.due_at if info.status == "waiting" else None
     facts = info.id, info.graph, info.fingerprint, info.status, info.created_at, due_at
     parent_key = None if parent is None else parent.key

@@ -67,7 +67,7 @@ def arms_arrived(run: RunState, frame: Frame, event: Settled) -> Decided:
         facts.samples = tuple(view.new_samples)
     facts.cancelled = [arm.id for arm in arms if not isinstance(arm.phase, Ended)] or ()
     step.update, step.typed = change.ops, change.typed
-    step.weight = added(run, view.weight) if view.weight else 0
+    step.state_bytes = added(run, view.update_bytes) if view.update_bytes else 0
     return step
 
 

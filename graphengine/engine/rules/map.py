@@ -102,8 +102,8 @@ def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:
     try:
         if trouble is None and facts.count:
             change = _collected(plan, view, facts)
-            if view.weight:
-                change.weight = size_of(run, view.weight, change.ops, f"node {path_of(frame.id, frame.at)}")
+            if view.update_bytes:
+                change.state_bytes = size_of(run, view.update_bytes, change.ops, f"node {path_of(frame.id, frame.at)}")
         elif trouble is None:
             change = plan.state.apply(view, [(name, []) for name in _listed(plan, frame)])
     except BaseException as error:  # noqa: BLE001 - user code of any kind: reducers, validators

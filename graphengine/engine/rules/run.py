@@ -88,8 +88,8 @@ def resumed(run: RunState, event: Resumed) -> Decided:
         for frame in there.frames.values()
         if frame.kind == "sub" and (limits := plan_of(plan, frame).own_limits.copy()) != frame.limits
     }
-    weight = added(run, bytes_of(facts.field_changes)) if facts.field_changes else 0
-    return Decided(snapshot.seq + 1, event.now, facts, weight=weight)
+    state_bytes = added(run, bytes_of(facts.field_changes)) if facts.field_changes else 0
+    return Decided(snapshot.seq + 1, event.now, facts, state_bytes=state_bytes)
 
 
 def has_failed_parts(snapshot: Snapshot, settled: Collection[str]) -> bool:
@@ -159,13 +159,13 @@ def branched_off(run: RunState, event: BranchedOff) -> Decided:
     view = View(inner.state, frame)
     view.checks = run.checks
     ops = inner.state.apply(view, event.updates).ops
-    weight = size_of(run, view.weight, ops, f"branch {event.run_id}")
-    if weight and facts.field_changes:
-        weight += bytes_of(facts.field_changes)
+    state_bytes = size_of(run, view.update_bytes, ops, f"branch {event.run_id}")
+    if state_bytes and facts.field_changes:
+        state_bytes += bytes_of(facts.field_changes)
     if facts.changes:
         view.new_marks.update(first_marks(inner, frame))
         if frame is not there.root and (marks := first_marks(plan, there.root)):
             facts.marks_of = {**facts.marks_of, there.root.id: marks}
     sample(inner, view, [op[1] for op in ops])
     facts.marks = view.new_marks
-    return Decided(snapshot.seq + 1, event.now, facts, event.frame, update=ops, weight=weight)
+    return Decided(snapshot.seq + 1, event.now, facts, event.frame, update=ops, state_bytes=state_bytes)

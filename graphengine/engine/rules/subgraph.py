@@ -41,7 +41,7 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
         path = path_of(frame.id, event.id.node)
         graph, given = _begins_with(call, view, path)
         update = [("set", name, value) for name, value in given.values.items()]
-        weight = size_of(run, given.size_bytes, update, f"node {path}") if given.size_bytes > LONG else 0
+        state_bytes = size_of(run, given.size_bytes, update, f"node {path}") if given.size_bytes > LONG else 0
     except BaseException as error:  # noqa: BLE001 - a selector or source of the user's, validators
         reraise_interrupt(error)
         failure = failure_record(error, path_of(frame.id, event.id.node), event.id.attempt)
@@ -51,7 +51,7 @@ def sub_entered(run: RunState, frame: Frame, event: NodeEntered) -> Decided:
     first_edge(run, facts, graph, begins, given.given)
     typed = [given.typed[op[1]] for op in update]
     step = step_of(run.snapshot, event, facts)
-    step.update, step.typed, step.weight = update, typed, weight
+    step.update, step.typed, step.state_bytes = update, typed, state_bytes
     return step
 
 

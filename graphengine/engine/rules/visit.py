@@ -87,12 +87,13 @@ def node_finished(  # noqa: C901 - the parts of a result, in the order in which 
             facts.writes = [inner.state.fields[name].part(update, view) for name, update in updates]
             if run.plan.secret:
                 _guard(run, inner, facts.writes, event)
-            return _weighed(run, view, step_of(snapshot, event, facts))
+            return _measured(run, view, step_of(snapshot, event, facts))
         change = inner.state.apply(view, updates)
         if run.plan.secret:
             _guard(run, inner, change.ops, event)
-        if view.weight or not snapshot.seq % MEASURED_STEPS:
-            change.weight = size_of(run, view.weight, change.ops, f"node {path_of(event.id.frame, event.id.node)}")
+        if view.update_bytes or not snapshot.seq % MEASURED_STEPS:
+            where = f"node {path_of(event.id.frame, event.id.node)}"
+            change.state_bytes = size_of(run, view.update_bytes, change.ops, where)
     except BaseException as error:  # noqa: BLE001 - user code of any kind: writes-functions, validators, reducers
         reraise_interrupt(error)
         return _refused(run, frame, event, failed, cause_of(error, node, event.result, path_of(frame.id, frame.at)))
@@ -121,10 +122,10 @@ def _guard(run: RunState, inner: Plan[Any], ops: Sequence[Op], event: NodeFinish
     Redactor(run.plan, run.snapshot).refuse_in(inner.state, ops, f"node {path_of(event.id.frame, event.id.node)}")
 
 
-def _weighed(run: RunState, view: View, item: Decided) -> Decided:
+def _measured(run: RunState, view: View, item: Decided) -> Decided:
     """Weigh an item's step, unless all its values are small."""
-    if view.weight and isinstance(item.data, Item):
-        item.weight = size_of(run, view.weight, item.data.writes, f"node {item.path}")
+    if view.update_bytes and isinstance(item.data, Item):
+        item.state_bytes = size_of(run, view.update_bytes, item.data.writes, f"node {item.path}")
     return item
 
 
@@ -150,7 +151,7 @@ def leave(  # noqa: PLR0913 - the parts of one step
         event.began,
         change.ops,
         change.typed,
-        change.weight,
+        change.state_bytes,
     )
 
 
@@ -259,7 +260,7 @@ def work_begun(run: RunState, event: WorkBegun) -> Decided:
     facts = Begun(key=event.key, name=event.name, arguments=event.arguments, idempotency_key=event.idempotency_key)
     step = step_of(run.snapshot, event, facts)
     if run.sizes is not None and event.arguments is not UNSET:
-        step.weight = added(run, bytes_of(event.arguments))
+        step.state_bytes = added(run, bytes_of(event.arguments))
     return step
 
 
@@ -274,7 +275,7 @@ def work_done(run: RunState, event: WorkDone) -> Decided:
         outputs=event.outputs or {},
     )
     step = step_of(run.snapshot, event, facts)
-    step.weight = added(run, event.size_bytes)
+    step.state_bytes = added(run, event.size_bytes)
     return step
 
 

@@ -115,8 +115,9 @@ def refused(snapshot: Snapshot, event: AnswerRefused) -> Decided:
 
 def message_came(run: RunState, event: MessageCame) -> Decided:
     """Return the step that keeps a message until it is received."""
-    weight = added(run, bytes_of(event.payload)) if run.sizes is not None else 0
-    return Decided(run.snapshot.seq + 1, event.now, Message(topic=event.topic, payload=event.payload), weight=weight)
+    state_bytes = added(run, bytes_of(event.payload)) if run.sizes is not None else 0
+    message = Message(topic=event.topic, payload=event.payload)
+    return Decided(run.snapshot.seq + 1, event.now, message, state_bytes=state_bytes)
 
 
 def waiting_for(snapshot: Snapshot, name: str, identity: str) -> Frame | None:

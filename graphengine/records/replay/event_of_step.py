@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 RESULT: Final = "a result that did not fit, which no log contains"
 FUNCTION: Final = "a part of a result that writes= extracts, which no log contains"
 REPLACED: Final = "a value that was set where today a reducer combines: whether it was to replace is not recorded"
+REMOVED: Final = "steps that the retention of the graph removed"
 RAW: Final = "an update for a custom reducer whose parameter has no type"
 
 
@@ -100,7 +101,7 @@ def source_event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent
     return found if isinstance(found, SourceEvent) else SourceEvent(found)
 
 
-def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Event:  # noqa: C901, PLR0911, PLR0912 - a kind a case
+def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Event:  # noqa: C901, PLR0911, PLR0912, PLR0915 - a case each
     facts, at = step.data, step.at
     of = AttemptId(step.frame, step.node, step.visit, step.attempt)
     match facts:
@@ -159,6 +160,8 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             updates = [(op[1], update_of(inner.state, op, view)) for op in step.update]
             run = (at, facts.run_id, facts.parent, step.seq - 1, updates, facts.fingerprint, facts.limits)
             return BranchedOff(*run, step.frame, facts.pause, _shift(facts), facts.instructions)
+        case steps.Removed():
+            return SourceEvent(None, (REMOVED,))
         case _:
             assert_never(facts)
 

@@ -34,7 +34,7 @@ from graphengine.engine.steps import (
     usage_of,
 )
 from graphengine.errors import StoreError, UnknownRun
-from graphengine.history.load import graph_spec_of, load_snapshot
+from graphengine.history.load import graph_spec_of, load_start
 from graphengine.history.visits import Visits
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
@@ -160,10 +160,8 @@ class RunCache:
 
     async def recent(self, info: RunInfo, seq: int) -> Book:
         """Return a book of a run that ends with this step and begins a little before: quick however long the run is."""
-        before = max(0, seq - _RECENT)
-        start = await load_snapshot(self._store, info.id, before) if before else None
-        book = Book(await self.atlas(info.fingerprint), start)
-        book.feed(await self._store.steps(info.id, before, seq))
+        book = Book(await self.atlas(info.fingerprint), await load_start(self._store, info.id, seq - _RECENT))
+        book.feed(await self._store.steps(info.id, book.visits.snapshot.seq, seq))
         return book
 
 

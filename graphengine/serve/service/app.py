@@ -32,7 +32,7 @@ from graphengine.records.step_document import error_document, plain
 from graphengine.runner.arguments import plan_of
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
-from graphengine.serve.callers import NotAllowed, caller, require
+from graphengine.serve.callers import NotAllowed, caller, require, tagged
 from graphengine.serve.health import Health, health_of
 from graphengine.serve.messages import (
     HEARTBEAT,
@@ -65,7 +65,7 @@ from graphengine.state.encoded import opened
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.routing import BaseRoute
@@ -202,15 +202,16 @@ class Service:
         run_id: str | None,
         *,
         queue: str | None = None,
+        tags: Sequence[str] = (),
         **place: Any,  # noqa: ANN401 - options of `Runner.start`
     ) -> tuple[str, bool]:
         """Start a run, unless it exists with this id, graph and state; return its id, and whether it is new.
 
-        It is for the tenant of the caller, and the id is the caller's own.
+        It is for the tenant of the caller and in their name, and the id is the caller's own.
 
         Raises:
             NotAllowed: It would be for another tenant, or go before the runs of others.
-            InputError: The state does not fit, or the id cannot be one.
+            InputError: The state does not fit, the id cannot be one, or a tag names another user.
             RunExists: It was started with another graph or state.
         """
         who = require("start")
@@ -222,7 +223,8 @@ class Service:
                 require("operate")
             place["tenant"] = who.tenant
         run_id = None if run_id is None else who.own_id(run_id)
-        run = self.unguarded.start(graph, state, run_id=run_id, queue=queue or self._queue, **place)
+        queue = queue or self._queue
+        run = self.unguarded.start(graph, state, run_id=run_id, queue=queue, tags=tagged(tags), **place)
         try:
             await run.result()  # once it is recorded: a worker drives it
             self.look()

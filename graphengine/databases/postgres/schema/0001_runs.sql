@@ -289,6 +289,11 @@ LANGUAGE sql STABLE AS $$
     ) AS found
 $$;
 
+-- Whether only its number and time are left of a step, which is shorter than any snapshot.
+CREATE FUNCTION is_removed(p_body text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT starts_with(p_body, '{"kind":"removed"') AND octet_length(p_body) < 100
+$$;
+
 -- Since when a waiting run is wanted: since its oldest message of any kind but `stop`.
 CREATE FUNCTION wanted_since(p_run bigint) RETURNS double precision LANGUAGE sql STABLE AS $$
     SELECT i.posted_at FROM inbox AS i WHERE i.run = p_run AND i.payload IS NOT NULL AND i.kind <> 'stop'
@@ -444,7 +449,9 @@ BEGIN
             RETURN;
         END IF;
         fence := last_seq(parent.key, parent.parent_seq);
-        IF p_parent_seq NOT BETWEEN 1 AND fence THEN
+        IF p_parent_seq NOT BETWEEN 1 AND fence OR EXISTS (
+            SELECT FROM steps AS s WHERE s.run = parent.key AND s.seq = p_parent_seq AND is_removed(s.body)
+        ) THEN
             outcome := 'no_step';
             RETURN;
         END IF;
@@ -705,6 +712,27 @@ BEGIN
     END IF;
     DELETE FROM trash AS t WHERE t.key = gone;
     RETURN true;
+END $$;
+
+-- Write other steps into rows of a run, and delete its snapshots before one of its steps; see `sweep` for the lock.
+CREATE FUNCTION replace_steps(p_run bigint, p_seqs integer[], p_sums integer[], p_bodies text[], p_before integer)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    spare bytea[];
+BEGIN
+    UPDATE steps AS s SET sum = x.sum, body = x.body FROM unnest(p_seqs, p_sums, p_bodies) AS x (seq, sum, body)
+    WHERE s.run = p_run AND s.seq = x.seq;
+    DELETE FROM snapshots AS s WHERE s.run = p_run AND s.seq < p_before;
+    WITH dropped AS (
+        DELETE FROM text_uses AS u WHERE u.run = p_run
+            AND CASE WHEN u.in_snapshot THEN u.seq < p_before ELSE u.seq = ANY (p_seqs) END RETURNING u.digest
+    )
+    SELECT array_agg(DISTINCT d.digest) INTO spare FROM dropped AS d;
+    IF spare IS NOT NULL THEN
+        LOCK TABLE texts IN EXCLUSIVE MODE;
+        DELETE FROM texts AS t WHERE t.digest = ANY (spare)
+            AND NOT EXISTS (SELECT FROM text_uses AS u WHERE u.digest = t.digest);
+    END IF;
 END $$;
 
 -- Delete the graph specs that no run needs; the lock waits for the writers that may just be using one.

@@ -1,5 +1,7 @@
 // Builds the page into `static`, as files without a hash in their names, so that a test can compare them.
 
+import { fileURLToPath } from "node:url";
+
 import { defineConfig } from "vite";
 
 const END = /var \w+=new \w+;function \w+\(\w+,\w+\)\{return \w+\.parse\([\s\S]*?(\w+) as Lexer[\s\S]*$/;
@@ -13,6 +15,19 @@ const PEDANTIC = [
   [/(,Dt=)\{\.\.\.me,emStrongLDelim:[\s\S]*?\}(,pe=)/, "$1me$2"],
   [/this\.options\.pedantic/g, "false"],
 ];
+
+const WORDS = /const tokenizeIncludingWhitespace[\s\S]*?(?=class WordsWithSpaceDiff )/;
+
+/** Of diff only words with the space around them: what treats space as a reader would is left out. */
+const wordsOnly = {
+  name: "words-only",
+  transform(code, id) {
+    if (!id.endsWith("diff/word.js")) return null;
+    const left = code.replace(WORDS, "");
+    if (left === code) throw new Error("diff has no words as it had: change WORDS in vite.config.js");
+    return { code: left, map: null };
+  },
+};
 
 /** Of marked only its lexer is used: without the instance that refers to the parser, that part is left out. */
 const lexerOnly = {
@@ -32,7 +47,8 @@ const lexerOnly = {
 
 export default defineConfig({
   base: "/static/",
-  plugins: [lexerOnly],
+  plugins: [lexerOnly, wordsOnly],
+  resolve: { alias: { diff: fileURLToPath(import.meta.resolve("diff")).replace("index.js", "diff/word.js") } },
   build: {
     outDir: process.env.PAGE_OUT || "../static",
     emptyOutDir: true,
