@@ -54,7 +54,7 @@ _FIRST: Final = "first"
 _BUILDER: Final = "the builder"
 _TEMPLATE, _PARENT = "template", "parent"
 _QUICK: Final = ("runs", "doctor")
-_WHOLE: Final = ("prune --dry-run", "doctor --quick", "doctor")
+_WHOLE: Final = ("prune --dry-run", "doctor")
 """Commands that read all runs."""
 
 _SHOWN: Final = 2  # the number, in a hundred, of a run that is finished and no branch
@@ -300,7 +300,6 @@ async def _loads(path: Path, size: Size) -> dict[str, Figure]:
         "render, two runs": ["render", run_id, other, "-o", str(path.with_name("runs.svg"))],
         "export": ["export", run_id],
         "prune --dry-run": ["prune", "--keep-last", "100", "--dry-run"],
-        "doctor --quick": ["doctor", "--quick"],
         "doctor": ["doctor"],
     }
     found = {"load": await _timed("open the database and load a run", size.rounds, load)}

@@ -76,7 +76,7 @@ async def measure(runs: int) -> None:
         _print(f"what if: {len(found.runs):,} runs branched", began, cpu)
         began, cpu = time.perf_counter(), time.process_time()
         chosen = await suite(graph, names, database)
-        _print(f"suite: {len(chosen.chosen)} of {chosen.looked_at:,} runs", began, cpu)
+        _print(f"suite: {len(chosen.runs)} of {chosen.looked_at:,} runs", began, cpu)
         began, cpu = time.perf_counter(), time.process_time()
         most = await bounds(graph)
         _print(f"bounds: at most {most.visits} visits, {most.calls} calls", began, cpu)

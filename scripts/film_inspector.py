@@ -1,10 +1,11 @@
 """Film the inspector for the README: a run of the review loop, then a branch of it with another budget of words.
 
-    python -m scripts.film_inspector [FILE]
+    python -m scripts.film_inspector [FOLDER]
 
-FILE is docs/pictures/inspector.webp by default; pictures of some pages are beside it, as inspector_run.png. Chromium
-shows the pages, and compresses of each frame what differs from the last one; the frames are put into one file here, as
-the WebP container format describes animations.
+It is filmed by day and by night: FOLDER, docs/pictures by default, gets inspector.webp, inspector_dark.webp, and
+pictures of some pages, as inspector_run.png and inspector_run_dark.png. Chromium shows the pages, and compresses of
+each frame what differs from the last one; the frames are put into one file here, as the WebP container format describes
+animations.
 Source: https://developers.google.com/speed/webp/docs/riff_container
 """
 
@@ -29,10 +30,15 @@ from graphengine.records.export import import_run, parse
 from tests.serve.inspector.conftest import CHROMIUM, served
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page, ViewportSize
+    from collections.abc import Mapping
+    from typing import Literal
+
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-PICTURE: Final = ROOT / "docs" / "pictures" / "inspector.webp"
+PICTURES: Final = ROOT / "docs" / "pictures"
+SCHEMES: Final[Mapping[Literal["light", "dark"], str]] = {"light": "", "dark": "_dark"}
+"""How the names of the files end in each theme."""
 WINDOW: Final[ViewportSize] = {"width": 1440, "height": 810}
 SECONDS_A_NODE: Final = "1.0"
 SETTLED_MILLISECONDS: Final = 300
@@ -80,11 +86,15 @@ class Film:
     Attributes:
         shown: The page that is filmed.
         encoder: A page that compresses.
+        folder: Where the files go.
+        ending: How their names end.
         frames: What each frame changes, and for how many milliseconds it is shown.
     """
 
     shown: Page
     encoder: Page
+    folder: Path
+    ending: str
     frames: list[tuple[Part, int]] = field(default_factory=list)
 
     def frame(self, milliseconds: int) -> None:
@@ -96,7 +106,7 @@ class Film:
 
     def still(self, name: str) -> None:
         """Keep the page as a picture of its own beside the film."""
-        self.shown.screenshot(path=PICTURE.with_name(f"inspector_{name}.png"))
+        self.shown.screenshot(path=self.folder / f"inspector_{name}{self.ending}.png")
 
     def until_over(self) -> None:
         """Show the run of the page, a frame for each step, until it is over."""
@@ -183,23 +193,33 @@ async def record(database: Path) -> None:
             await import_run(runner.store, parse(file.read_bytes(), file.name))
 
 
-def main(file: Path) -> None:
-    """Film, and write the file."""
-    expect.set_options(timeout=PATIENT)
-    os.environ["SLOW_SECONDS"] = SECONDS_A_NODE
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        context = browser.new_context(viewport=WINDOW, device_scale_factor=SCALE, color_scheme="light")
-        context.set_default_timeout(PATIENT)
-        film = Film(context.new_page(), browser.new_page())
-        pool.submit(asyncio.run, record(Path(folder, "runs.db"))).result()
-        with served(Path(folder, "runs.db"), "--drive", "--graph", "scripts/slow_review_loop.py") as url:
+def shoot(browser: Browser, scheme: Literal["light", "dark"], folder: Path) -> None:
+    """Film in one theme, and write the file."""
+    context = browser.new_context(viewport=WINDOW, device_scale_factor=SCALE, color_scheme=scheme)
+    context.set_default_timeout(PATIENT)
+    film = Film(context.new_page(), browser.new_page(), folder, SCHEMES[scheme])
+    with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor() as pool:
+        database = Path(place, "runs.db")
+        pool.submit(asyncio.run, record(database)).result()
+        with served(database, "--drive", "--graph", "scripts/slow_review_loop.py") as url:
             play(film, url)
-            browser.close()
+            context.close()
+    file = folder / f"inspector{film.ending}.webp"
     file.write_bytes(film.webp())
     seconds = sum(milliseconds for _, milliseconds in film.frames) / 1000
     print(f"{file}: {len(film.frames)} frames, {seconds:.1f} s, {file.stat().st_size / 1000:.0f} kB")
 
 
+def main(folder: Path) -> None:
+    """Film by day and by night."""
+    expect.set_options(timeout=PATIENT)
+    os.environ["SLOW_SECONDS"] = SECONDS_A_NODE
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for scheme in SCHEMES:
+            shoot(browser, scheme, folder)
+        browser.close()
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURE)
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else PICTURES)

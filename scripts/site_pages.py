@@ -112,6 +112,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "Workers and stores": {
             "Worker": "Worker",
             "Schedule": "worker.Schedule",
+            "debounced": "debounced",
             "QueueLimits": "stores.base.QueueLimits",
             "ProcessExecutor": "executors.ProcessExecutor",
             "RayExecutor": "executors.RayExecutor",
@@ -137,7 +138,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "replay": "testing.replay",
             "bounds": "testing.bounds testing.Bounds testing.NodeBound testing.NeverTaken testing.forecast "
             "testing.Forecast",
-            "suites": "testing.suite testing.Suite testing.Chosen",
+            "suites": "testing.suite testing.Suite testing.SuiteRun",
             "preflight": "testing.preflight testing.Preflight testing.RunGroup testing.Reason",
             "FakeClock": "testing.FakeClock",
             "OpenRunner": "testing.OpenRunner",
@@ -148,7 +149,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Scores": "testing.evaluation.Score testing.evaluation.judge",
             "what_if": "testing.evaluation.what_if testing.evaluation.WhatIf",
             "Report": "testing.evaluation.Report testing.evaluation.VersionReport testing.evaluation.TrialReport "
-            "testing.evaluation.report_of testing.evaluation.picture",
+            "testing.evaluation.report_of",
         },
         "Patterns": {
             "advisor": "patterns.advisor patterns.Advised patterns.Attempt patterns.Advice",

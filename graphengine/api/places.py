@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
+from os import PathLike
 from typing import TYPE_CHECKING
 
 from graphengine.databases.addresses import is_postgres, shown
 from graphengine.errors import StoreNotSupported, install_command
 
 if TYPE_CHECKING:
-    from os import PathLike
+    from collections.abc import AsyncIterator
 
     from graphengine.stores.base import Store
 
@@ -33,6 +35,22 @@ def store_at(given: str | PathLike[str], *, read_only: bool = False, busy_timeou
     from graphengine.databases.sqlite import SQLiteStore  # noqa: PLC0415
 
     return SQLiteStore(given, read_only=read_only, busy_timeout_seconds=busy_timeout_seconds)
+
+
+@asynccontextmanager
+async def reading(store: str | PathLike[str] | Store) -> AsyncIterator[Store]:
+    """Open a database to read it; a store that is given stays open.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
+    opened = store_at(store, read_only=True) if isinstance(store, str | PathLike) else store
+    try:
+        await opened.open()
+        yield opened
+    finally:
+        if opened is not store:
+            await opened.close()
 
 
 def require_postgres(address: str) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from graphengine.checks.subjects import Subject, fits, holds, key_of, subjects_of
 from graphengine.compile.graph_spec import ends_of
 from graphengine.graph.conditions import Comparison, Composed, Fact, Failed, Negated
-from graphengine.graph.definition import Edge, Fork, Switch
+from graphengine.graph.definition import Fork, Switch
 from graphengine.graph.endings import EndedWith
 from graphengine.graph.options import END, FAIL, START
 
@@ -147,6 +147,7 @@ class Paths:
             self.index[_ENDED] = len(self.subjects)
             self.subjects.append(Subject("", "", every, [Switch("", None, {e: e for e in every}, None)]))  # type: ignore[arg-type]
         self.counters = self._counters(tests)
+        self._at = {counter: at for at, counter in enumerate(self.counters)}
         self.taken: set[tuple[int, str]] = set()
         self.broken: dict[Rule, tuple[Point, Trail]] = {}
         self.points = 0
@@ -278,30 +279,18 @@ class Paths:
     ) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
         """Yield the points behind the edges that can be taken, first to last."""
         name, left = point.node, [point]
-
-        def enter(target: str, here: Point) -> Iterator[tuple[Point, Trail, Mapping[str, float]]]:
-            longer = Trail(Visit(name, failure, here.known, written), trail)
-            yield from self._enter(target, here, longer, until, {})
-
         for edge in edges:
             others: list[Point] = []
             for here in left:
-                if isinstance(edge, Switch):
-                    for target, there in self._switch(edge, here):
-                        if target:
-                            self.taken.add((id(edge), target))
-                            yield from enter(target, there)
-                        else:
-                            others.append(there)
-                    continue
-                for held, there in self._split(edge.condition, here, failure):
-                    if not held:
+                for target, there in self._chosen(edge, here, failure):
+                    if not target:
                         others.append(there)
-                    elif isinstance(edge, Edge):
-                        self.taken.add((id(edge), edge.target))
-                        yield from enter(edge.target, there)
-                    else:
+                    elif isinstance(edge, Fork):
                         yield from self._fork(edge, there, Visit(name, failure, (), written), trail, until)
+                    else:
+                        self.taken.add((id(edge), target))
+                        longer = Trail(Visit(name, failure, there.known, written), trail)
+                        yield from self._enter(target, there, longer, until, {})
             left = others
 
     def _enter(
@@ -323,22 +312,24 @@ class Paths:
 
     def _kept(self, index: int, rule: Rule, point: Point) -> bool:
         if rule.at_most:
-            return point.counts[[*self.counters].index((rule.node, ""))] < rule.at_most
+            return point.counts[self._at[rule.node, ""]] < rule.at_most
         return point.marks[index] == "done" if rule.before else point.marks[index] != "due"
 
-    def _switch(self, edge: Switch, point: Point) -> Iterator[tuple[str, Point]]:
-        """Yield the targets that a switch can lead to; "" if it does not hold."""
-        targets = dict.fromkeys([*edge.cases.values(), edge.otherwise])
-        index = self.index.get(key_of(edge)) if key_of(edge) else None
-        for target in targets:
-            if index is None:
-                yield target or "", _doubt(point, f"what {edge.reading.text} is")
-            else:
-                known = point.known[index] & self.subjects[index].where(lambda v, to=target: holds(edge, v) == to)  # type: ignore[misc]
-                if known:
-                    yield target or "", _with(point, index, known)
-        if index is None and edge.otherwise is not None:
-            return
+    def _chosen(
+        self, edge: AnyEdge, point: Point, failure: type[BaseException] | None
+    ) -> Iterator[tuple[str | None, Point]]:
+        """Yield the targets that an edge can lead to, a fork's join for a fork; None if it is not taken."""
+        if isinstance(edge, Switch):
+            index = self.index.get(key_of(edge)) if key_of(edge) else None
+            for to in dict.fromkeys([*edge.cases.values(), edge.otherwise]):
+                if index is None:
+                    yield to, _doubt(point, f"what {edge.reading.text} is")
+                elif known := point.known[index] & self.subjects[index].where(lambda v, to=to: holds(edge, v) == to):  # type: ignore[misc]
+                    yield to, _with(point, index, known)
+        else:
+            target = edge.join if isinstance(edge, Fork) else edge.target
+            for held, there in self._split(edge.condition, point, failure):
+                yield target if held else None, there
 
     def _split(
         self, condition: Condition | None, point: Point, failure: type[BaseException] | None
@@ -363,7 +354,7 @@ class Paths:
         key = key_of(leaf) if isinstance(leaf, Comparison) else _ENDED if isinstance(leaf, EndedWith) else ""
         counted = _counted(leaf) if isinstance(leaf, Comparison) else None
         if counted is not None and counted in self.counters:
-            yield bool(holds(leaf, point.counts[[*self.counters].index(counted)])), point  # type: ignore[arg-type]
+            yield bool(holds(leaf, point.counts[self._at[counted]])), point  # type: ignore[arg-type]
         elif key and key in self.index:
             index = self.index[key]
             subject = self.subjects[index]

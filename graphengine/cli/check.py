@@ -17,13 +17,12 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
-    from graphengine.cli.documents import Checked, RunsChecked
+    from graphengine.cli.documents import Checked
     from graphengine.cli.project import GraphFileBroken, Listed
     from graphengine.errors import Problem
-    from graphengine.migration.preflight import Preflight
     from graphengine.records.step_document import Document
     from graphengine.stores.base import Store
-    from graphengine.testing.bounds import Bounds, Forecast
+    from graphengine.testing import Bounds, Forecast, Preflight
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +117,8 @@ def check(  # noqa: PLR0913 - the options of the command
     most = [_bounds(context, each) for each in checked if each.graph in sound] if bounds else None
     took = _forecasts(context, sound) if forecast else None
     if context.json:
-        document = _check_document(context, checked, (errors, warnings), found)
+        document = _check_document(checked, (errors, warnings))
+        document.runs = UNSET if found is None else found
         document.bounds = UNSET if most is None else most
         document.forecasts, document.no_forecast = (UNSET, UNSET) if took is None else took
         context.document(document)
@@ -187,11 +187,7 @@ def _split(error: GraphFileBroken) -> tuple[str, int | None]:
     return (file, int(line)) if line.isdigit() else (error.where, None)
 
 
-def _check_document(
-    context: CommandContext, checked: Sequence[_Checked], counts: tuple[int, int], found: Preflight | None
-) -> Checked:
-    from msgspec import UNSET
-
+def _check_document(checked: Sequence[_Checked], counts: tuple[int, int]) -> Checked:
     from graphengine.cli.documents import Broken, Checked, CheckedGraph
     from graphengine.records.step_document import refusal_of
 
@@ -205,8 +201,7 @@ def _check_document(
         for each in checked
         if each.broken is not None
     ]
-    runs = UNSET if found is None else _runs_document(context, found)
-    return Checked(errors=counts[0], warnings=counts[1], graphs=graphs, broken=broken, runs=runs)
+    return Checked(errors=counts[0], warnings=counts[1], graphs=graphs, broken=broken)
 
 
 def _show_check(context: CommandContext, checked: Sequence[_Checked], errors: int, warnings: int) -> None:
@@ -309,9 +304,7 @@ def _show_bounds(context: CommandContext, found: Bounds) -> None:
     ]
     out.table((found.graph, "visits", "calls", "tokens out", "cost", "bounded by"), rows, expendable=("tokens out",))
     amounts = f"{_most(found.visits)} visits, {_most(found.calls)} calls, {_most(found.output_tokens)} tokens out"
-    out.line(("a run at most: ", "bold"), f"{amounts}, {_usd(found.cost_usd)}")
-    for each in found.unbounded:
-        out.prose(("not bounded: ", "bold yellow"), each)
+    out.line(("a run at most: ", "bold"), f"{amounts}, cost {_usd(found.cost_usd)}")
     for edge in found.never:
         out.prose(("never taken: ", "bold"), f"{edge.source} -> {edge.target}: {edge.why}")
 
@@ -353,32 +346,19 @@ def _preflight(
 
     from graphengine.cli.project import graphs_to_drive
     from graphengine.errors import GraphNotFound
-    from graphengine.migration import preflight
+    from graphengine.testing import preflight
 
-    sound = [each.graph for each in checked if each.graph is not None and not each.errors]
-    graphs = {graph.name: graph for graph in sound}
+    graphs = {each.graph.name: each.graph for each in checked if each.graph is not None and not each.errors}
     if not references:
         with suppress(GraphNotFound):
             graphs |= {name: each.graph for name, each in graphs_to_drive(())[0].items()}
-    plans = {name: graph.compile() for name, graph in graphs.items()}
     names = {each.graph.name for each in checked if each.graph is not None} if references else None
-    return context.read(lambda store: preflight.preflight(store, plans, newer_seconds=since, names=names))
-
-
-def _runs_document(context: CommandContext, found: Preflight) -> RunsChecked:
-    from graphengine.cli.documents import RunsChecked
-    from graphengine.cli.places import shown
-
-    database = shown(context.place.database)
-    return RunsChecked(database, found.runs, found.refused, found.groups, found.drafts)
+    return context.read(lambda store: preflight(graphs.values(), store, newer_seconds=since, names=names))
 
 
 def _show_runs(context: CommandContext, found: Preflight) -> None:
     """Show a table of the runs, then why some do not fit, and the drafts."""
-    from graphengine.cli.steps import counted
-
-    out = context.out
-    out.line("")
+    context.out.line("")
     headings = ("graph", "at", "runs", "status", "today", "such as")
     rows = [
         (
@@ -390,26 +370,8 @@ def _show_runs(context: CommandContext, found: Preflight) -> None:
         for group in found.groups
     ]
     if rows:
-        out.table(headings, rows, expendable=("such as", "status"))
-    for group in found.groups:
-        for reason in group.reasons:
-            place = f"{group.graph} at {reason.place}" if reason.place else group.graph
-            out.prose(
-                (f"{counted(group.runs, 'run')} of {place}", "bold"), ": ", (reason.code, "red"), f": {reason.text}"
-            )
-            out.prose(("  repair: ", "bold"), reason.repair)
-        for change in group.changes if group.reasons else ():
-            out.prose(("  changed: ", "dim"), change)
-    for name, codes in found.drafts.items():
-        out.line("")
-        out.line((f"a draft of migrate= for {name}, to be completed:", "bold"))
-        for line in "\n".join(codes).splitlines():
-            out.line(f"    {line}")
-    style = "bold green" if found.fits else "bold red"
-    out.line(
-        f"{counted(found.runs, 'run')} that {'has' if found.runs == 1 else 'have'} not ended: ",
-        (f"{found.refused:,} do not fit" if found.refused else "all fit", style),
-    )
+        context.out.table(headings, rows, expendable=("such as", "status"))
+    context.out.prose((str(found), "" if found.fits else "red"))
 
 
 # --- graphs ---

@@ -23,7 +23,7 @@ _SHOWN: Final = 50
     options.DATABASE,
     examples="""
         graphengine doctor
-        graphengine doctor --quick --json
+        graphengine doctor --json
         graphengine doctor --repair --store checkpoints/runs.db
     """,
     exits={
@@ -33,9 +33,8 @@ _SHOWN: Final = 50
     },
 )
 @click.option("--repair", is_flag=True, help="Repair what can be repaired, after copying the file.")
-@click.option("--quick", is_flag=True, help="Skip the slowest checks: indexes, and every snapshot against its log.")
 @click.option("--production", is_flag=True, help="Check instead what production needs: see docs/use/deployment.md.")
-def doctor(context: CommandContext, *, repair: bool, quick: bool, production: bool) -> int:
+def doctor(context: CommandContext, *, repair: bool, production: bool) -> int:
     """Check a database of runs for faults, and repair it.
 
     A check changes nothing and can be run while runs are driven. --repair copies the file first, keeps every recorded
@@ -46,12 +45,12 @@ def doctor(context: CommandContext, *, repair: bool, quick: bool, production: bo
     says ok, not, or cannot say, with what to do. The exit code is 1 if one says not.
     """
     if production:
-        if repair or quick:
+        if repair:
             raise click.UsageError("--production checks other things: give it alone")
         return _ready(context)
     place = context.place
-    repaired = _repaired(place, quick=quick) if repair else None
-    report = repaired.report if repaired is not None else _examined(place, quick=quick)
+    repaired = _repaired(place) if repair else None
+    report = repaired.report if repaired is not None else _examined(place)
     if context.json:
         context.document(_document(report, repaired))
     else:
@@ -98,20 +97,20 @@ def _document(report: Report, repaired: Repaired | None) -> Document:
     )
 
 
-def _examined(place: DatabaseOption, *, quick: bool) -> Report:
+def _examined(place: DatabaseOption) -> Report:
     if isinstance(place.database, str):
         from graphengine.api.places import require_postgres
 
         require_postgres(place.database)
         from graphengine.databases.postgres.doctor import examine
 
-        return examine(place.database, quick=quick)
+        return examine(place.database)
     from graphengine.databases.sqlite import doctor as of_file
 
-    return of_file.examine(place.database, quick=quick)
+    return of_file.examine(place.database)
 
 
-def _repaired(place: DatabaseOption, *, quick: bool) -> Repaired:
+def _repaired(place: DatabaseOption) -> Repaired:
     """Repair a file.
 
     Raises:
@@ -126,7 +125,7 @@ def _repaired(place: DatabaseOption, *, quick: bool) -> Repaired:
         raise StoreNotSupported(message, where=shown(place.database), repair=repair)
     from graphengine.databases.sqlite import doctor as of_file
 
-    return of_file.repair(place.database, quick=quick)
+    return of_file.repair(place.database)
 
 
 def _show(context: CommandContext, report: Report, place: DatabaseOption) -> None:

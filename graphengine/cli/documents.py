@@ -14,12 +14,12 @@ from graphengine.budgets.ledger import AmountName, Budget
 from graphengine.databases.findings import Lost
 from graphengine.errors import Problem
 from graphengine.history.load import Wait
-from graphengine.migration.preflight import RunGroup
 from graphengine.records.retention import Vacuumed
 from graphengine.records.step_document import Document, Error, Failure, Part, Refusal
 from graphengine.state.ending import Ending
 from graphengine.stores.base import OwnerInfo, QueueLimits
 from graphengine.testing.bounds import Bounds, Forecast
+from graphengine.testing.preflights import Preflight
 from graphengine.worker.schedules import Schedule
 
 
@@ -265,46 +265,6 @@ class DryBranch(Document):
     run_id: str
     at: int
     effects: Sequence[RepeatedEffect]
-
-
-class SuiteRun(Part):
-    """A run of a suite.
-
-    Attributes:
-        run_id: The run.
-        file: Its file.
-        adds: What it takes that none before it takes, in words.
-    """
-
-    run_id: str
-    file: str
-    adds: Sequence[str]
-
-
-class SuiteWritten(Document):
-    """A suite of recorded runs.
-
-    Attributes:
-        graph: The graph.
-        folder: Where it is.
-        looked_at: How many runs were looked at.
-        runs: The runs that it needs.
-        missing: Edges that no run takes, in words.
-        differing: Runs that today's graph decides otherwise, with the first difference.
-        unread: Runs that cannot be read, with the error.
-        changes: What differs from the suite that the folder had.
-        written: Whether it is written.
-    """
-
-    graph: str
-    folder: str
-    looked_at: int
-    runs: Sequence[SuiteRun]
-    missing: Sequence[str]
-    differing: Mapping[str, str]
-    unread: Mapping[str, str]
-    changes: Sequence[str]
-    written: bool
 
 
 class Exported(Document):
@@ -659,24 +619,6 @@ class CheckedGraph(Part):
     problems: Sequence[Problem]
 
 
-class RunsChecked(Part):
-    """The runs that have not ended, against today's graphs.
-
-    Attributes:
-        database: The database.
-        runs: How many runs there are.
-        refused: How many of them do not fit.
-        groups: The runs; first those that do not fit.
-        drafts: Code for `migrate=` by graph, to be completed by a person; `...` is what is not known.
-    """
-
-    database: str
-    runs: int
-    refused: int
-    groups: Sequence[RunGroup]
-    drafts: Mapping[str, Sequence[str]]
-
-
 class Checked(Document):
     """The problems of graphs.
 
@@ -695,7 +637,7 @@ class Checked(Document):
     warnings: int
     graphs: Sequence[CheckedGraph]
     broken: Sequence[Broken]
-    runs: RunsChecked | UnsetType = UNSET
+    runs: Preflight | UnsetType = UNSET
     bounds: Sequence[Bounds] | UnsetType = UNSET
     forecasts: Sequence[Forecast] | UnsetType = UNSET
     no_forecast: Mapping[str, str] | UnsetType = UNSET

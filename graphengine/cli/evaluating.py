@@ -46,7 +46,7 @@ _EXITS: Final[Mapping[int, str]] = {
         graphengine eval review --data cases.jsonl --scorers scorers.py -o report.json
         graphengine eval review --data cases.jsonl --threshold brief=0.5
         graphengine eval review --data cases.jsonl --against flows/review.py
-        graphengine eval review --data cases.jsonl --picture scores.svg --run-id night
+        graphengine eval review --data cases.jsonl --run-id night
     """,
     exits=_EXITS,
 )
@@ -81,12 +81,6 @@ _EXITS: Final[Mapping[int, str]] = {
     "repeated.",
 )
 @click.option("--concurrency", type=click.IntRange(min=1), default=8, show_default=True, help="Cases at a time.")
-@click.option(
-    "--picture",
-    metavar="FILE",
-    type=click.Path(path_type=Path, readable=False),
-    help="Draw the scores of all cases into this file: .svg, .html, .png or .txt.",
-)
 @click.option("--run-id", metavar="ID", help="The run's id. If it is recorded, that evaluation is resumed.")
 @click.option("--act", is_flag=True, help="Let effects outside the runs happen, which are refused otherwise.")
 @options.tags
@@ -98,7 +92,6 @@ def eval_(  # noqa: PLR0913 - one for each option
     against: tuple[str, ...],
     thresholds: tuple[str, ...],
     concurrency: int,
-    picture: Path | None,
     run_id: str | None,
     act: bool,  # noqa: FBT001 - as click gives it
     tags: tuple[str, ...],
@@ -119,11 +112,10 @@ def eval_(  # noqa: PLR0913 - one for each option
 
     if context.pauses:
         raise click.UsageError("an evaluation pauses before no node; use `run --pause-before` on one case")
-    for path in (context.output, picture):
-        if path is not None:
-            check_output(path)
+    if context.output is not None:
+        check_output(context.output)
     plan = _plan(reference, scorers, against, context.models)
-    wanted = _Wanted(_thresholds(thresholds, plan.scorers), picture, context.output)
+    wanted = _Wanted(_thresholds(thresholds, plan.scorers), context.output)
     cases = read_cases(data)
     for found in filter(None, (plan.found, plan.other)):
         found.graph.compile()
@@ -316,12 +308,10 @@ class _Wanted:
 
     Attributes:
         least: The least mean by scorer; "" for all.
-        picture: The file of the picture, if any.
         output: The file for the report as JSON, if any.
     """
 
     least: Mapping[str, float]
-    picture: Path | None
     output: Path | None
 
 
@@ -329,13 +319,12 @@ def _show_scores(job: DriveJob, ended: StoredOutcome, wanted: _Wanted) -> int:
     """Show the report of a finished evaluation; return the exit code.
 
     Raises:
-        OutputFailed, RenderError: The report or the picture cannot be written.
+        OutputFailed: The report cannot be written.
     """
     from msgspec.structs import replace as changed
 
     from graphengine.cli.context import as_json
-    from graphengine.render.charts import write_chart
-    from graphengine.testing.evaluation import picture, report_of
+    from graphengine.testing.evaluation import report_of
 
     report = report_of(ended.result, ended.steps)
     report = changed(report, below=report.missed(wanted.least))
@@ -349,9 +338,6 @@ def _show_scores(job: DriveJob, ended: StoredOutcome, wanted: _Wanted) -> int:
     if wanted.output is not None:
         _write(wanted.output, as_json(report) + "\n")
         err.line(f"the report is in {wanted.output}")
-    if wanted.picture is not None:
-        write_chart(wanted.picture, lambda: picture(report))
-        err.line(f"drawn: {wanted.picture}")
     err.line(("look:   ", "dim"), job.context.place.command("show", report.run_id))
     for reason in report.below:
         err.prose(("below the threshold", "bold red"), f": {reason}")
@@ -427,9 +413,7 @@ def _differences(report: Report, scorer: str) -> Iterator[str]:
 
     found = report.differences.get(scorer)
     if found is not None:
-        error = "" if found.error is None else f" ± {found.error:.2f} (standard error)"
-        cases = f"better in {found.better}, worse in {found.worse}, equal in {found.equal}"
-        yield f"{scorer}: {found.mean:+.2f}{error}; {cases}"
+        yield f"{scorer}: {found.text()}"
     for version in report.versions:
         unjudged = version.unjudged(scorer)
         if unjudged:

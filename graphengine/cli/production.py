@@ -39,7 +39,7 @@ def ready(context: CommandContext) -> Ready:
     place.check_exists()
     before = list(durability(place))  # before the file is open here: a second opening would drop its locks
     found = context.read(_looked)
-    checks = [*before, *disk(place), *retention(), *rescue(*found), token(), versions(found[0]), backups()]
+    checks = [*before, *disk(place), *retention(), *rescue(*found), token(), users(), versions(found[0]), backups()]
     return Ready(database=str(place.database), ready=all(each.state != "not" for each in checks), checks=checks)
 
 
@@ -159,6 +159,26 @@ def token() -> Check:
         repair = "make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
         return Check("token", "not", f"GRAPHENGINE_TOKEN has less than {_LEAST_TOKEN} characters", repair)
     return Check("token", "ok", "GRAPHENGINE_TOKEN is set", "")
+
+
+def users() -> Check:
+    """Check the file of users, where `graphengine users` writes it."""
+    from graphengine.cli.steps import counted
+    from graphengine.errors import InputError
+    from graphengine.serve.users import read_users
+
+    path = Path("users.json")
+    if not path.exists():
+        repair = "if several people use it: graphengine users add NAME, then `serve --users users.json`, workers too"
+        return Check("users", "cannot say", "no users.json is here: who has the token of the server may do all", repair)
+    try:
+        found = counted(len(read_users(path).users), "user")
+    except InputError as error:
+        return Check("users", "not", error.message, error.repair)
+    if os.name == "posix" and path.stat().st_mode & 0o022:
+        repair = f"chmod 600 {path}: who can write it can make themselves a user"
+        return Check("users", "not", f"others can write {path}", repair)
+    return Check("users", "ok", f"{found} in {path}; give --users to `serve` and to workers", "")
 
 
 def versions(owners: Sequence[OwnerInfo]) -> Check:

@@ -11,7 +11,7 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from graphengine.render.scopes import Fold
     from graphengine.stores.base import RunInfo, Store
 
-_Kind: TypeAlias = Literal["timeline", "scores", "branches", "comparison"]
+_Kind: TypeAlias = Literal["timeline", "scores", "branches"]
 
-_KINDS: Final[tuple[_Kind, ...]] = ("timeline", "scores", "branches", "comparison")
+_KINDS: Final[tuple[_Kind, ...]] = ("timeline", "scores", "branches")
 
 
 _AT_A_TIME: Final = 1000
@@ -41,7 +41,6 @@ _AT_A_TIME: Final = 1000
     """,
 )
 @click.argument("reference", metavar="FILE[:NAME]|NAME|RUN_ID", shell_complete=options.complete_runs_or_graphs)
-@click.argument("other", metavar="[RUN_ID]", required=False, shell_complete=options.complete_runs)
 @click.option(
     "-o",
     "--output",
@@ -82,7 +81,6 @@ _AT_A_TIME: Final = 1000
 def render(  # noqa: PLR0913 - one for each option
     context: CommandContext,
     reference: str,
-    other: str | None,
     output: Path,
     fold: tuple[str, ...],
     theme: Theme,
@@ -91,12 +89,12 @@ def render(  # noqa: PLR0913 - one for each option
     scores: str | None,
     branches: bool,  # noqa: FBT001 - as click gives it
 ) -> int:
-    """Draw a graph, a run on its graph, two runs compared on it, or a chart of a run.
+    """Draw a graph, a run on its graph, or a chart of a run.
 
-    A run is drawn from its record; its code is not needed. Two runs of one graph are drawn on it together, with the
-    steps that they share and the point where they diverge. Charts, and two runs, can be .svg, .html, .png or .txt.
+    A run is drawn from its record; its code is not needed. Charts can be .svg, .html, .png or .txt. Two runs are
+    compared by `graphengine diff`, and on their graph by `graphengine inspect`.
     """
-    kind = _kind_of(timeline=timeline, scores=scores, branches=branches, comparison=other)
+    kind = _kind_of(timeline=timeline, scores=scores, branches=branches)
     if kind is None:
         _draw(context, reference, output, fold=_folded(fold), theme=theme, detail=detail)
     elif fold or theme != "auto" or detail != "full":
@@ -104,8 +102,8 @@ def render(  # noqa: PLR0913 - one for each option
     else:
         from graphengine.render.charts import write_chart
 
-        ids = [_run_id(context, given) for given in (reference, other) if given]
-        write_chart(output, lambda: context.read(lambda store: _chart(store, kind, ids, scores or "")))
+        run_id = _run_id(context, reference)
+        write_chart(output, lambda: context.read(lambda store: _chart(store, kind, run_id, scores or "")))
     if context.json:
         from graphengine.cli.documents import Drawn
 
@@ -196,8 +194,8 @@ def _kind_of(**asked: str | bool | None) -> _Kind | None:
     """
     kinds: list[_Kind] = [kind for kind in _KINDS if asked[kind] not in (None, False)]
     if len(kinds) > 1:
-        names = [f"--{kind}" if kind != "comparison" else "a second run" for kind in kinds]
-        raise click.UsageError(f"{' and '.join(names)} are separate pictures: draw one at a time")
+        names = " and ".join(f"--{kind}" for kind in kinds)
+        raise click.UsageError(f"{names} are separate pictures: draw one at a time")
     return kinds[0] if kinds else None
 
 
@@ -219,16 +217,14 @@ def _run_id(context: CommandContext, given: str) -> str:
         raise UnknownRun(message, where=error.where, repair=error.repair) from error
 
 
-async def _chart(store: Store, kind: _Kind, ids: Sequence[str], path: str) -> Chart:
-    """Return the chart of these runs; the path is that of the scores, "" for those of the conditions."""
+async def _chart(store: Store, kind: _Kind, run_id: str, path: str) -> Chart:
+    """Return the chart of a run; the path is that of the scores, "" for those of the conditions."""
     from graphengine.history.load import graph_spec_of
-    from graphengine.render.charts import branches, comparison, family_of, pair_of, scores, timeline
+    from graphengine.render.charts import branches, family_of, scores, timeline
 
     if kind == "branches":
-        return branches(await family_of(store, ids[0]))
-    if kind == "comparison":
-        return comparison(await pair_of(store, *ids))
-    info, steps = await store.info(ids[0]), await store.steps(ids[0])
+        return branches(await family_of(store, run_id))
+    info, steps = await store.info(run_id), await store.steps(run_id)
     if kind == "timeline":
         return timeline(steps)
     return scores(await graph_spec_of(store, info.fingerprint) or {}, steps, path)

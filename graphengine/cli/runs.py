@@ -184,7 +184,7 @@ async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snaps
 
 
 def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
-    """Show a row for each run; on a terminal, below a run that waits, failed or was stopped, the reason."""
+    """Show a row for each run; on a terminal, below it why it waits, failed or stopped, and its losses."""
     from graphengine.cli.terminal import one_line, padded, short_time, when
     from graphengine.stores.base import status_of
 
@@ -209,7 +209,7 @@ def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
     out.line(("".join(heading), "bold"))
     for info, line in zip(runs, lines, strict=True):
         out.line(*_with_status(heading, line, status_of(info)))
-        if columns is not None and info.status != "finished" and (why := _why(info, due=True)):
+        if columns is not None and (why := _why(info, due=True)):
             out.prose(" " * _INDENT, why, indent=0)
 
 
@@ -271,17 +271,21 @@ def _cost(summary: Summary | None) -> str:
 
 
 def _why(info: RunInfo, *, due: bool = False) -> str:
-    """Return the first thing that a run waits for and how many more there are, or why it ended."""
+    """Return the first thing that a run waits for and how many more there are, or why it ended, and what it lost.
+
+    With `due`, also until when it waits, and not why it finished.
+    """
     from graphengine.cli.terminal import one_line, when
 
     summary = info.summary
     if summary is None or info.status == "running":
         return ""
-    text = one_line(summary.reason, _WAIT_CHARACTERS)
-    if summary.losses and not due:
+    is_plain = summary.reason == "otherwise" or (due and info.status == "finished")
+    text = "" if is_plain else one_line(summary.reason, _WAIT_CHARACTERS)
+    if summary.losses:
         from graphengine.state.amounts import loss_words
 
-        text += f" ({loss_words(summary.losses)})"
+        text += f" ({loss_words(summary.losses)})" if text else loss_words(summary.losses)
     if due and info.due_at is not None:
         until = f"until {when(info.due_at)}"
         text += f" {until}" if summary.kind == "sleep" else f" ({until})"

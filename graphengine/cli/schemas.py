@@ -33,7 +33,6 @@ from graphengine.cli.documents import (
     Sent,
     Serving,
     Stopped,
-    SuiteWritten,
     Tagged,
     UserList,
     WorkerEnded,
@@ -59,6 +58,7 @@ from graphengine.runner.run_events import Emitted, NodeBegan
 from graphengine.state.path import did_you_mean
 from graphengine.testing.evaluation.report import Report
 from graphengine.testing.evaluation.what_if import WhatIf
+from graphengine.testing.suites import Suite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,7 +105,7 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     ],
     "resume": [Kind(Run)],
     "whatif": [Kind(WhatIf)],
-    "suite": [Kind(SuiteWritten)],
+    "suite": [Kind(Suite)],
     "eval": [Kind(Report, "if it finished"), Kind(Run, "if it did not")],
     "answer": [Kind(Run, _DRIVEN), Kind(AnswerDocument, _POSTED)],
     "send": [Kind(Run, _DRIVEN), Kind(Sent, _POSTED)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -26,7 +26,10 @@ _MOST: Final = 10_000
         graphengine suite tides tides-2 -o tests/two
         graphengine suite tides -o tests/recorded --update
     """,
-    exits={0: "the suite is written, or is up to date", 1: "the folder has another suite; see --update"},
+    exits={
+        0: "the suite is written, or is up to date",
+        1: "the folder has another suite, see --update; or no run can be replayed",
+    },
 )
 @click.argument("names", metavar="[RUN_ID]...", nargs=-1, shell_complete=options.complete_runs)
 @options.searched
@@ -50,36 +53,24 @@ def suite(  # noqa: PLR0913 - one for each option
     them: no node is run and no model is called. Secret fields stay encrypted, so that the test needs their key. What
     none of the runs takes is listed. A run that today's graph decides otherwise is left out and named.
     """
-    from graphengine.cli.documents import SuiteRun, SuiteWritten
     from graphengine.cli.whatif import ended_runs
     from graphengine.testing.suites import suite as chosen_of
 
     found, runs = ended_runs(context, names, search, reference, _MOST)
     chosen = context.read(lambda store: chosen_of(found.graph, runs, store))
-    changes = chosen.changes(output, found.graph) if output.is_dir() else []
-    had = any(output.glob("*.json")) if output.is_dir() else False
-    is_written = bool(chosen.chosen) and (update or not had)
-    if is_written:
-        _write(chosen, output, found)
-    document = SuiteWritten(
-        graph=chosen.graph,
-        folder=str(output),
-        looked_at=chosen.looked_at,
-        runs=[SuiteRun(run_id=each.run.info.id, file=each.file, adds=each.adds) for each in chosen.chosen],
-        missing=chosen.missing,
-        differing=chosen.differing,
-        unread=chosen.unread,
-        changes=changes,
-        written=is_written,
-    )
+    had = any(output.glob("*.json"))
+    chosen.folder, chosen.changes = str(output), chosen.changes_in(output, found.graph) if had else []
+    chosen.written = bool(chosen.runs) and (update or not had)
+    if chosen.written:
+        _write(context, chosen, found)
     if context.json:
-        context.document(document)
+        context.document(chosen)
     else:
-        _show(context, document, had=had)
-    return 0 if is_written or not changes else 1
+        _show(context, chosen, had=had)
+    return 0 if chosen.written or (chosen.runs and not chosen.changes) else 1
 
 
-def _write(chosen: Suite, folder: Path, found: Found) -> None:
+def _write(context: CommandContext, chosen: Suite, found: Found) -> None:
     from graphengine.errors import GraphEngineError, InputError
 
     module = ".".join(_relative(found.file).with_suffix("").parts)
@@ -88,11 +79,11 @@ def _write(chosen: Suite, folder: Path, found: Found) -> None:
         repair = "name the file as a Python module, and the graph as a variable in it"
         raise InputError("a test cannot import the graph", where=str(found.file), repair=repair)
     try:
-        chosen.write(folder, module, name)
+        context.read(lambda store: chosen.write(Path(chosen.folder), module, name, store))
     except OSError as error:
         raise GraphEngineError(
-            f"{folder} cannot be written: {error.strerror or error}",
-            where=str(folder),
+            f"{chosen.folder} cannot be written: {error.strerror or error}",
+            where=chosen.folder,
             repair="name a folder that you can write to",
             code="suite_unwritable",
         ) from error
@@ -107,7 +98,7 @@ def _relative(file: Path) -> Path:
     return whole.relative_to(root) if whole.is_relative_to(root) else Path(file.name)
 
 
-def _show(context: CommandContext, found: Any, *, had: bool) -> None:  # noqa: ANN401 - documents load lazily
+def _show(context: CommandContext, found: Suite, *, had: bool) -> None:
     from graphengine.cli.steps import counted
 
     out, err = context.out, context.err

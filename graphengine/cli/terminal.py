@@ -116,7 +116,8 @@ def padded(
 ) -> list[list[str]]:
     """Return the headings and the rows of a table as padded cells, so that each can have a style of its own.
 
-    Columns that are empty in every row are left out. A line is wider than the terminal if no column is left to drop.
+    Columns that are empty in every row are left out. A line is wider than the terminal if no column is left to drop. On
+    a terminal one long name in the first column pushes only its own row to the right, not all columns out of sight.
 
     Args:
         headings: One for each column.
@@ -129,6 +130,8 @@ def padded(
     table: list[list[str]] = [[*headings], *([clean(one_line(cell, 10_000)) for cell in row] for row in rows)]
     kept = [i for i in range(len(headings)) if any(row[i] for row in table[1:])]
     widths = {i: max(cell_len(row[i]) for row in table) for i in kept}
+    if columns is not None and 0 in kept:
+        widths[0] = min(widths[0], max(20, columns // 4))
     for heading in expendable:
         if columns is not None and sum(widths[i] + len(_GAP) for i in kept) - len(_GAP) > columns:
             kept = [i for i in kept if headings[i] != heading]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Final, cast
 
 import click
@@ -10,15 +11,14 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Sequence
 
     from graphengine.cli.context import CommandContext
     from graphengine.cli.project import Found
     from graphengine.cli.terminal import Channel
-    from graphengine.graph.definition import Runnable
     from graphengine.history.load import At
     from graphengine.testing.evaluation.earlier import Tools
-    from graphengine.testing.evaluation.what_if import BranchedRun, PairedDifference, WhatIf
+    from graphengine.testing.evaluation.what_if import BranchedRun, WhatIf
 
 _ROWS: Final = 10
 """The most runs that are shown from each end; `--json` has all."""
@@ -88,7 +88,7 @@ def whatif(  # noqa: PLR0913 - one for each option
     Answers of people, and results of tools whose arguments are unchanged, come from the log. What it does not have is
     said.
     """
-    from graphengine.cli.evaluating import judges_in
+    from graphengine.cli.evaluating import judges_in, scorers_of
     from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of
     from graphengine.cli.models import models_for, split, with_default
     from graphengine.cli.project import executors_of
@@ -102,7 +102,7 @@ def whatif(  # noqa: PLR0913 - one for each option
     name = name or new_id(time.time())
     context.err.line("comparison ", (name, "bold"), f" of {counted(len(runs), 'run')}; --name {name} continues it")
     plan = found.graph.compile()
-    named = _scorers(found, scorers)
+    named = None if scorers is None else scorers_of(found, scorers)
     judges = judges_in(named or {})
     for_judges = [text for text in context.models if split(text)[0] in judges]
     models = models_for(with_default([text for text in context.models if text not in for_judges], found), found)
@@ -172,12 +172,6 @@ def _visit(at: At) -> tuple[str, int]:
     return at if isinstance(at, tuple) else (at, 1)
 
 
-def _scorers(found: Found, given: str | None) -> Mapping[str, Runnable] | None:
-    from graphengine.cli.evaluating import scorers_of
-
-    return None if given is None else scorers_of(found, given)
-
-
 # --- the report ---
 
 
@@ -189,30 +183,16 @@ def _show(context: CommandContext, report: WhatIf) -> None:
     for line in report.change:
         out.line(f"  {line}")
     out.line("")
-    if report.endings:
-        out.table(["before", "after", "runs"], [[each.before, each.after, str(each.runs)] for each in report.endings])
-        out.line("")
+    for ending, runs in report.endings.items():
+        out.line(f"{runs:>6,}  {ending}")
+    out.line("")
     for figure, difference in report.differences.items():
-        out.line(f"{figure}: {_in_words(figure, difference)}")
+        words = "not known" if difference is None else difference.text(4 if figure == "cost_usd" else 2)
+        out.line(f"{figure}: {words}")
     if report.runs:
         out.line("")
         _show_runs(context, report)
     _show_rest(out, report)
-
-
-def _in_words(figure: str, difference: PairedDifference | None) -> str:
-    """Return a difference with its interval, e.g. `+0.12 (95 %: +0.03 to +0.21); more in 7, less in 1, equal in 2`."""
-    from graphengine.cli.steps import counted
-
-    if difference is None:
-        return "not known"
-    digits = 4 if figure == "cost_usd" else 2
-    interval = "no interval for fewer than 5 pairs"
-    if difference.low is not None and difference.high is not None:
-        interval = f"95 %: {difference.low:+.{digits}f} to {difference.high:+.{digits}f}"
-    pairs = counted(difference.more + difference.less + difference.equal, "pair")
-    signs = f"more in {difference.more}, less in {difference.less}, equal in {difference.equal}"
-    return f"{difference.mean:+.{digits}f} on average over {pairs} ({interval}); {signs}"
 
 
 def _show_runs(context: CommandContext, report: WhatIf) -> None:
@@ -271,14 +251,7 @@ def _show_rest(out: Channel, report: WhatIf) -> None:
             f"the change cannot have mattered in {counted(len(report.untouched), 'run')}, as far as the log tells: "
             f"{', '.join(report.untouched[:_ROWS])}{', …' if len(report.untouched) > _ROWS else ''}"
         )
-    for why, count in _reasons(report):
+    for why, count in Counter(report.left.values()).items():
         out.line(f"not compared: {counted(count, 'run')}: {why}")
     spent = "an unknown amount" if report.spent_usd is None else f"{dollars(report.spent_usd)} USD"
     out.line(f"the branches cost {spent}")
-
-
-def _reasons(report: WhatIf) -> Iterator[tuple[str, int]]:
-    reasons: dict[str, int] = {}
-    for each in report.left:
-        reasons[each.why] = reasons.get(each.why, 0) + 1
-    yield from reasons.items()

@@ -167,9 +167,7 @@ class _Drafter:
             notes = [*self._notes((place, name), facts), *happened, *position]
         lines = lines_of(shown, notes if self.detail == "full" else position)
         said = "; ".join([named(place, shown if name not in _ENDS else name), *notes])
-        visits = 0 if self.trace is None or name in _ENDS else self.trace.visits.get((place, name), 0)
-        box = Box("", shape, lines, said, tone, cluster, bool(facts.get("each")), count=visits)
-        return self._box(box, place, name)
+        return self._box(Box("", shape, lines, said, tone, cluster, bool(facts.get("each"))), place, name)
 
     def _cluster(self, spot: Spot, facts: NodeSpec, parent: str) -> _Doors:
         """Draw a node that is a graph, or chooses among some."""
@@ -182,8 +180,7 @@ class _Drafter:
         lines = head_of(shown, notes if self.detail == "full" else position)
         many = bool(facts.get("each"))
         shape: Shape = "graph" if alone else "choose"
-        visits = self.trace.visits.get(spot, 0) if self.trace is not None else 0
-        cluster = self._frame(Cluster("", shape, lines, said, tone, parent, many, named(place, name), visits, spot))
+        cluster = self._frame(Cluster("", shape, lines, said, tone, parent, many, named(place, name), spot))
         return self._inside((*place, (name, "")), cluster) if alone else self._choices(spot, facts, cluster)
 
     def _notes(self, spot: Spot, facts: NodeSpec) -> list[str]:
@@ -468,5 +465,4 @@ def _arrow(edges: Sequence[_Words], ends: str, detail: Detail, *, is_failure: bo
         tuple(line for edge in edges for line in edge.lines(detail)),
         f"{ends}: {said}" if said else ends,
         is_failure, tone=tone, words=words if said else (), number=max(edge.number for edge in edges),
-        count=sum(edge.taken.times or 0 for edge in edges),
     )  # fmt: skip

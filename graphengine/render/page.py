@@ -6,18 +6,17 @@ Below is the picture in words. The page's policy forbids scripts and external re
 
 from __future__ import annotations
 
-import re
 from html import escape
 from typing import TYPE_CHECKING, Final
 
 from graphengine.render.looks import FOUND, INK, PAPER, SOFT_INK, by_night
+from graphengine.render.svg import name_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from graphengine.render.looks import Theme
 
-_NAME: Final = re.compile(r'<svg [^>]*\bid="(\w+)"')
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 _COLOURS: Final = {"paper": PAPER, "ink": INK, "soft": SOFT_INK, "found": FOUND}
 _PAGE: Final = """\
@@ -63,9 +62,7 @@ def page_of(svg: str, title: str, words: str, theme: Theme = "auto", nodes: Iter
     colours = _rule(night if theme == "dark" else _COLOURS)
     if theme == "auto":
         colours += f"\n@media (prefers-color-scheme: dark) {{ {_rule(night)} }}"
-    found = _NAME.search(svg)
-    prefix = found[1] if found is not None else ""
-    links = "\n".join(f'<a href="#{prefix}-{node}">{escape(name)}</a>' for name, node in sorted(nodes))
+    links = "\n".join(f'<a href="#{name_in(svg)}-{node}">{escape(name)}</a>' for name, node in sorted(nodes))
     finder = f"<details>\n<summary>Find a node</summary>\n<nav>\n{links}\n</nav>\n</details>\n" if links else ""
     return _PAGE.format(
         policy=_POLICY, title=escape(title), colours=colours, finder=finder, svg=svg.strip(), words=escape(words)

@@ -41,7 +41,6 @@ class Box:
         cluster: The id of the cluster it is in, "" for none.
         many: Whether it runs once for each item of a list.
         name: The name by which other parts refer to it.
-        count: How often a run visited it.
         spot: The graph and the node that it is; None if it is not a node.
     """
 
@@ -53,7 +52,6 @@ class Box:
     cluster: str = ""
     many: bool = False
     name: str = ""
-    count: int = 0
     spot: tuple[_Place, str] | None = None
 
 
@@ -80,7 +78,6 @@ class Arrow:
         tail: The cluster at whose border it begins, since it can leave from any of its nodes; "" for none.
         head: The cluster whose border it ends at; "" for none.
         words: The text of each edge in one line: its place in the order, label, condition, how often it was taken.
-        count: How often a run took its edges.
         number: The last place of its edges in the order in which their node's edges are tried; 0 if there is no choice.
         edges: The edges, each by its graph and its place in the order of that graph's edges.
     """
@@ -97,7 +94,6 @@ class Arrow:
     head: str = ""
     words: tuple[str, ...] = ()
     number: int = 0
-    count: int = 0
     edges: tuple[tuple[_Place, int], ...] = ()
 
 

@@ -65,6 +65,11 @@ def svg_of(
     return f"{head}{painter.element()}\n"
 
 
+def name_in(svg: str) -> str:
+    """Return the name with which the ids in a picture begin, "" for a chart."""
+    return svg.partition('<svg xmlns="http://www.w3.org/2000/svg" id="')[2].partition('"')[0]
+
+
 class _Painter:
     """Paints one drawing."""
 

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from starlette.responses import Response
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from graphengine.serve.users import Users
 
@@ -92,9 +92,11 @@ class Access(ABC):
         body_bytes: The largest body of a request.
         send_less: The repair for a larger one.
         headers: Headers of every answer.
+        users: The users; None if there are none.
     """
 
     body_bytes: int = BODY_BYTES
+    users: Users | None = None
     send_less: ClassVar[str] = "send less"
     headers: ClassVar[Sequence[tuple[bytes, bytes]]] = (_NO_SNIFFING,)
 
@@ -142,9 +144,15 @@ class AccessMiddleware:
         if answer is not None:
             await answer(scope, receive, send)
             return
+        users = self._access.users if who.name and SIGNED not in scope else None
+        ending = send if users is None else _Ending(send, users, who)
         with acting(who):
             scope[CALLER] = who
-            await self._app(scope, receive if scope["method"] in _READS else replayed(body, receive), send)
+            try:
+                await self._app(scope, receive if scope["method"] in _READS else replayed(body, receive), ending)
+            except Exception:
+                if not (isinstance(ending, _Ending) and ending.has_ended):
+                    raise
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         most, declared = self._access.body_bytes, headers.get("content-length", "")
@@ -164,6 +172,26 @@ class AccessMiddleware:
         if size is not None and len(body) != size:
             raise RequestInvalid("the body is not complete", where="body", repair="send it again")
         return body
+
+
+class _Ending:
+    """Sends an answer, and ends one that is a stream when its user is removed or has other rights.
+
+    A stream lasts for days, and sends something every few seconds, if only a heartbeat.
+    """
+
+    def __init__(self, send: Send, users: Users, who: Caller) -> None:
+        self._send, self._users, self._who = send, users, who
+        self.has_ended = False
+
+    async def __call__(self, message: Message) -> None:
+        """Send a part of an answer. Raises: OSError: It has ended, as if the client had gone."""
+        if message.get("more_body") and not self._users.still_has(self._who):
+            self.has_ended = True
+            await self._send({"type": "http.response.body"})
+            text = f"{self._who.name} is no user any more, or has other rights"
+            raise OSError(text)
+        await self._send(message)
 
 
 @dataclass(frozen=True)
@@ -336,7 +364,7 @@ class SharedPageAccess(PageAccess):
     def __init__(self, port: int, users: Users) -> None:
         super().__init__(port, "")
         self._cookie = "graphengine"  # the proxy's name has one for all processes
-        self._users = users
+        self.users = users
 
     async def check(self, scope: Scope, headers: Headers) -> Caller:
         """Check the token of a request, and where it comes from if a browser sent it."""
@@ -344,18 +372,18 @@ class SharedPageAccess(PageAccess):
             return await super().check(scope, headers)
         if (scope["method"] not in _READS) and headers.get("x-graphengine") != "1":
             raise RequestInvalid("the header X-Graphengine is missing", status=403)
-        return await caller_of(headers, "", self._users)
+        return await caller_of(headers, "", self.users)
 
     def _of_place(self, client: tuple[str, int] | None, host: str) -> Sequence[tuple[bool, int, str]]:
         del client, host
         return ()
 
     async def _caller_of(self, cookie: str) -> Caller | None:
-        return await known(cookie, "", self._users) if cookie else None
+        return await known(cookie, "", self.users) if cookie else None
 
     async def _cookie_for(self, token: str) -> str | None:
         is_fit = _IN_COOKIES.fullmatch(token) is not None
-        return token if is_fit and await known(token, "", self._users) is not None else None
+        return token if is_fit and await known(token, "", self.users) is not None else None
 
 
 __all__ = [

@@ -193,6 +193,16 @@ class Users:
         known = next((user for user in file.users if user.name == caller.name), None)
         return caller if known is None else _caller(known)
 
+    def still_has(self, who: Caller) -> bool:
+        """Return whether a user has the tenant and the rights with which they came.
+
+        What the token of an OpenID provider allowed then holds, unless the file names its user.
+        """
+        user = next((user for user in self._now().users if user.name == who.name), None)
+        if user is None:
+            return who.name.startswith(OIDC) and self._provider is not None
+        return _caller(user) == who
+
     def objection(self, name: str, right: Right, tenant: str | None) -> str:
         """Return why a user may not do something any more for a run of a tenant; "" if they may.
 

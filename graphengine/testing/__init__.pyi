@@ -15,5 +15,5 @@ from .preflights import Preflight as Preflight, Reason as Reason, RunGroup as Ru
 from .recordings import Recordings as Recordings
 from .replays import replay as replay
 from .scripts import Ended as Ended, Items as Items, Visits as Visits
-from .suites import Chosen as Chosen, Suite as Suite, suite as suite
+from .suites import Suite as Suite, SuiteRun as SuiteRun, suite as suite
 from .walks import Visit as Visit, Walked as Walked, walk as walk

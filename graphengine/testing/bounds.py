@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence  # noqa: TC003 - what a document has is read at run time
-from os import PathLike
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from collections.abc import Mapping, Sequence  # noqa: TC003 - what a document has is read at run time
+from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.model_routing import by_agent, replacing
-from graphengine.api.places import store_at
+from graphengine.api.places import reading
 from graphengine.checks.paths import Paths, Undecided, most_visits
 from graphengine.errors import InputError
 from graphengine.graph.definition import Fork, Switch
@@ -23,13 +22,17 @@ from graphengine.models.names import as_model
 from graphengine.records.step_document import Part
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from os import PathLike
+
+    from graphengine.agents import Agent
     from graphengine.agents.model_routing import GivenModels
     from graphengine.api.graph import Graph
     from graphengine.engine.plan import NodePlan, Plan
     from graphengine.graph.definition import AnyEdge
+    from graphengine.models.base import Model
     from graphengine.stores.base import Store
 
-_ModelOf: TypeAlias = "Callable[[str, Any], Any]"
 LEAST_RUNS: Final = 5
 """A forecast rests on this many ended runs or more."""
 _ENDED: Final = ("finished", "failed", "stopped")
@@ -75,24 +78,20 @@ class Bounds(Part):
     Attributes:
         graph: The graph.
         nodes: Its nodes, and those of graphs inside it.
-        visits: The most visits in all.
+        visits: The most visits in all, also of nodes inside.
         calls: The most calls of models.
-        tokens: The limit on tokens, if there is one; a call under way may exceed it.
-        output_tokens: The most tokens of answers.
+        output_tokens: The most tokens of answers, or the limit on all tokens; a call under way may exceed it.
         cost_usd: The most that models cost, or the limit on it.
         never: The edges that no run takes.
-        unbounded: What nothing bounds.
     """
 
     graph: str
     nodes: Sequence[NodeBound]
     visits: int | None
     calls: int | None
-    tokens: int | None
     output_tokens: int | None
     cost_usd: float | None
     never: Sequence[NeverTaken]
-    unbounded: Sequence[str]
 
 
 class Forecast(Part):
@@ -128,132 +127,112 @@ async def bounds(graph: Graph[Any], models: GivenModels | None = None) -> Bounds
         CompileError: The graph cannot run.
     """
     plan = graph.compile()
-    given = by_agent(models)
-
-    def model_of(path: str, agent: Any) -> Any:  # noqa: ANN401 - an agent and a model of any kind
-        chosen = replacing(given, plan.graph, path, agent.name) or agent.model
-        return None if chosen is None else as_model(chosen)
-
-    nodes = await _nodes(plan, "", 1, plan.limits.visits, model_of)
-    limits = plan.limits
-    total = sum(math.inf if bound.visits is None else bound.visits for bound in nodes if "/" not in bound.path)
-    visits = min(total, math.inf if limits.visits is None else limits.visits)
-    cost = _sum([bound.cost_usd for bound in nodes])
-    if limits.cost_usd is not None:
-        cost = limits.cost_usd if cost is None else min(cost, limits.cost_usd)
-    unbounded = [f"{bound.path}: {bound.by}" for bound in nodes if bound.visits is None or bound.calls is None]
+    found, limits = _Bounding(plan.graph, by_agent(models)), plan.limits
+    await found.add(plan, "", 1, limits.visits)
     return Bounds(
         graph=plan.graph,
-        nodes=nodes,
-        visits=None if math.isinf(visits) else int(visits),
-        calls=_sum([bound.calls for bound in nodes]),
-        tokens=limits.tokens,
-        output_tokens=_sum([bound.output_tokens for bound in nodes]),
-        cost_usd=cost,
-        never=_never(plan),
-        unbounded=unbounded,
+        nodes=found.nodes,
+        visits=_whole([node.visits for node in found.nodes], limits.visits),
+        calls=_whole([node.calls for node in found.nodes]),
+        output_tokens=_whole([node.output_tokens for node in found.nodes], limits.tokens),
+        cost_usd=_whole([node.cost_usd for node in found.nodes], limits.cost_usd),
+        never=found.never,
     )
 
 
-def _paths(plan: Plan[Any]) -> tuple[Paths, dict[str, float], str]:
-    """Return the walk of a graph, the most visits of each node, and why they are not known."""
-    paths = Paths(plan.start, plan.nodes, plan.state, (), plan.collect_errors)
-    try:
-        return paths, most_visits(paths.walk()), ""
-    except Undecided as error:
-        return paths, dict.fromkeys(plan.nodes, math.inf), str(error)
+class _Bounding:
+    """The bounds of the nodes of a graph and of those inside it, and the edges that no run takes."""
 
+    def __init__(self, graph: str, given: Mapping[str, Model | str]) -> None:
+        self._graph, self._given = graph, given
+        self.nodes: list[NodeBound] = []
+        self.never: list[NeverTaken] = []
 
-async def _nodes(
-    plan: Plan[Any], prefix: str, times: float, limit: float | None, model_of: _ModelOf
-) -> list[NodeBound]:
-    """Return the bounds of a graph's nodes.
+    async def add(self, plan: Plan[Any], prefix: str, times: float, limit: float | None) -> None:
+        """Add the nodes of a graph.
 
-    Args:
-        plan: The graph.
-        prefix: The path of the node that it is at, with a slash.
-        times: How often it is entered at most.
-        limit: The most visits in a run.
-        model_of: Returns the model of an agent at a path.
-    """
-    _, most, why = _paths(plan)
-    own = plan.own_limits.get("visits") if prefix else None
-    found: list[NodeBound] = []
-    for name, node in plan.nodes.items():
-        each, by = most.get(name, 0), "its conditions" if most.get(name, 0) else "no path leads here"
-        if math.isinf(each):
-            by = f"nothing: {why or 'a loop leads back to it'}"
-            if own is not None:
-                each, by = own, f"the limit of {own:,} visits of {plan.graph}"
-        visits = 0 if not each else each * times
-        if limit is not None and visits > limit:
-            visits, by = limit, f"the limit of {limit:,} visits"
-        runs, items = visits, node.each is not None
-        if node.each is not None:
-            lists = " and ".join(reading.text for _, reading, _ in node.each.sources)
-            runs, by = math.inf, f"{by}; once for each item of {lists}"
-        amounts = await _models(node, f"{prefix}{name}", runs, model_of)
-        found.append(NodeBound(f"{prefix}{name}", None if math.isinf(visits) else int(visits), by, *amounts))
-        attempts = node.retry.attempts if node.retry is not None else 1
+        Args:
+            plan: The graph.
+            prefix: The path of the node that it is at, with a slash.
+            times: How often it is entered at most.
+            limit: The most visits in a run.
+        """
+        paths, why = Paths(plan.start, plan.nodes, plan.state, (), plan.collect_errors), ""
+        try:
+            most = most_visits(paths.walk())
+            self.never += _never(plan, prefix, paths, most)
+        except Undecided as error:
+            most, why = dict.fromkeys(plan.nodes, math.inf), str(error)
+        own = plan.own_limits.get("visits") if prefix else None
+        for name, node in plan.nodes.items():
+            visits, by = (
+                most.get(name, 0) * times if times else 0,
+                "its conditions" if most.get(name) else "no path leads here",
+            )
+            if math.isinf(visits) and math.isinf(most.get(name, 0)):
+                by = f"nothing: {why or 'a loop leads back to it'}"
+                if own is not None:
+                    visits, by = own * times, f"the limit of {own:,} visits of {plan.graph}"
+            elif math.isinf(visits):
+                by = f"nothing: it is entered for each item of {prefix[:-1]}"
+            if limit is not None and visits > limit:
+                visits, by = limit, f"the limit of {limit:,} visits"
+            tries = visits * (node.retry.attempts if node.retry is not None else 1)
+            if node.each is not None and visits:
+                lists = " and ".join(reading.text for _, reading, _ in node.each.sources)
+                tries, by = math.inf, f"{by}; once for each item of {lists}"
+            at = len(self.nodes)
+            for call in node.calls:
+                if call.graph is not None:
+                    await self.add(call.graph, f"{prefix}{name}/", tries, None if node.each is not None else limit)
+            amounts = [visits, *await self._models(node, f"{prefix}{name}", tries)]
+            shown: Any = [None if math.isinf(amount) else amount for amount in amounts]
+            self.nodes.insert(at, NodeBound(f"{prefix}{name}", shown[0], by, *shown[1:]))
+
+    async def _models(self, node: NodePlan, path: str, tries: float) -> tuple[float, float, float]:
+        """Return the most calls of models in so many attempts of a node, the tokens of the answers, and the cost."""
+        calls = tokens = cost = 0.0
         for call in node.calls:
-            if call.graph is not None:
-                found += await _nodes(
-                    call.graph, f"{prefix}{name}/", runs * attempts, None if items else limit, model_of
-                )
-    return found
+            agent: Any = getattr(call.body, "agent", None)
+            if call.body.kind != "agent" or agent is None or not tries:
+                continue
+            most = tries * (1 + agent.output_retries + (agent.turns + 1 if agent.tools else 0))
+            longest = agent.settings.max_tokens
+            price = await self._price(agent, path, longest)
+            calls = max(calls, most)
+            tokens = max(tokens, math.inf if longest is None else most * longest)
+            cost = max(cost, math.inf if price is None else most * price if price else 0)
+        return calls, tokens, cost
 
-
-async def _models(
-    node: NodePlan, path: str, runs: float, model_of: _ModelOf
-) -> tuple[int | None, int | None, float | None]:
-    """Return the most calls of models in so many visits of a node, the tokens of their answers, and their cost."""
-    calls = tokens = cost = 0.0
-    for call in node.calls:
-        agent: Any = getattr(call.body, "agent", None)
-        if call.body.kind != "agent" or agent is None:
-            continue
-        attempts = node.retry.attempts if node.retry is not None else 1
-        most = runs * attempts * (1 + agent.output_retries + (agent.turns + 1 if agent.tools else 0)) if runs else 0
-        longest = agent.settings.max_tokens
-        model = model_of(path, agent)
-        price = 0.0 if model is not None and model.name == "rules" else None
+    async def _price(self, agent: Agent[Any, Any], path: str, longest: int | None) -> float | None:
+        """Return the most that a call can cost; None if that is not known."""
+        chosen = replacing(self._given, self._graph, path, agent.name) or agent.model
+        model: Any = None if chosen is None else as_model(chosen)
         window = await model.window_tokens() if isinstance(model, KnowsWindow) else None
         if isinstance(model, EstimatesCosts) and window is not None and longest is not None:
-            price = await model.price_of(window, longest)
-        calls = max(calls, most)
-        tokens = max(tokens, math.inf if longest is None and most else most * (longest or 0))
-        cost = max(cost, math.inf if price is None and most else most * (price or 0))
-    whole = [None if math.isinf(amount) else int(amount) for amount in (calls, tokens)]
-    return whole[0], whole[1], None if math.isinf(cost) else cost
+            price: float | None = await model.price_of(window, longest)
+            return price
+        return 0.0 if model is not None and model.name == "rules" else None
 
 
-def _never(plan: Plan[Any], prefix: str = "") -> list[NeverTaken]:
-    """Return the edges of a graph, and of those inside it, that no run takes."""
-    paths, most, why = _paths(plan)
-    found: list[NeverTaken] = []
+def _never(plan: Plan[Any], prefix: str, paths: Paths, most: Mapping[str, float]) -> Iterator[NeverTaken]:
+    """Yield the edges of a graph that no run takes."""
     leaving: dict[str, Sequence[AnyEdge]] = {START: plan.start}
     leaving |= {name: (*node.edges, *node.failure_edges) for name, node in plan.nodes.items()}
-    for name, edges in leaving.items() if not why else ():
+    for name, edges in leaving.items():
         for edge in edges:
             text = edge.reading.text if isinstance(edge, Switch) else str(edge.condition)
+            why = f"no run comes to {name}" if name != START and not most.get(name) else f"'{text}' never leads there"
+            if isinstance(edge, Fork) and edge.condition is None:
+                why = "the condition of the arm never holds"
             for target in dict.fromkeys(edge.targets):
-                if (id(edge), target) in paths.taken:
-                    continue
-                reason = (
-                    f"no run comes to {name}" if name != START and not most.get(name) else f"'{text}' never leads there"
-                )
-                if isinstance(edge, Fork) and edge.condition is None:
-                    reason = "the condition of the arm never holds"
-                found.append(NeverTaken(f"{prefix}{name}", target, reason))
-    for name, node in plan.nodes.items():
-        found += [
-            each for call in node.calls if call.graph is not None for each in _never(call.graph, f"{prefix}{name}/")
-        ]
-    return found
+                if (id(edge), target) not in paths.taken:
+                    yield NeverTaken(f"{prefix}{name}", target, why)
 
 
-def _sum(amounts: Sequence[Any]) -> Any:  # noqa: ANN401 - of either kind of number
-    return None if None in amounts else sum(amounts)
+def _whole(amounts: Sequence[Any], limit: float | None = None) -> Any:  # noqa: ANN401 - of either kind of number
+    """Return a sum, but at most a limit; None if neither is known."""
+    return min((each for each in (None if None in amounts else sum(amounts), limit) if each is not None), default=None)
 
 
 async def forecast(graph: Graph[Any] | str, store: str | PathLike[str] | Store) -> Forecast:
@@ -268,45 +247,24 @@ async def forecast(graph: Graph[Any] | str, store: str | PathLike[str] | Store) 
         StoreError: The database cannot be read.
     """
     name = graph if isinstance(graph, str) else graph.name
-    if not isinstance(store, str | PathLike):
-        await store.open()
-        return await _forecast(name, store)
-    opened = store_at(store, read_only=True)
-    try:
-        await opened.open()
-        return await _forecast(name, opened)
-    finally:
-        await opened.close()
-
-
-async def _forecast(name: str, store: Store) -> Forecast:
-    endings: Counter[str] = Counter()
-    costs: list[float] = []
-    times: list[float] = []
-    visits = unknown = 0
-    for status in _ENDED:
-        for info in await store.runs(status=status, graph=name, limit=1_000_000):
-            if info.summary is None:
-                continue
-            label = f": {info.summary.reason}" if status == "finished" and info.summary.reason else ""
-            endings[f"{status}{label}"] += 1
-            times.append(info.summary.seconds)
-            visits += info.summary.visits
-            if info.summary.cost_usd is None:
-                unknown += 1
-            else:
-                costs.append(info.summary.cost_usd)
-    if len(times) < LEAST_RUNS:
-        message = f"{len(times)} runs of {name} have ended, and a forecast needs {LEAST_RUNS}"
+    async with reading(store) as opened:
+        ended = [info for status in _ENDED for info in await opened.runs(status=status, graph=name, limit=1_000_000)]
+    runs = [(info, info.summary) for info in ended if info.summary is not None]
+    if len(runs) < LEAST_RUNS:
+        message = f"{len(runs)} runs of {name} have ended, and a forecast needs {LEAST_RUNS}"
         raise InputError(message, where="forecast", repair="record more runs, or use check --bounds")
+    endings = Counter(
+        info.status + (f": {took.reason}" if info.status == "finished" and took.reason else "") for info, took in runs
+    )
+    costs = [took.cost_usd for _, took in runs if took.cost_usd is not None]
     return Forecast(
         graph=name,
-        runs=len(times),
-        visits=visits,
-        endings={ending: count / len(times) for ending, count in endings.most_common()},
+        runs=len(runs),
+        visits=sum(took.visits for _, took in runs),
+        endings={ending: count / len(runs) for ending, count in endings.most_common()},
         cost_usd=_quantiles(costs),
-        unknown_costs=unknown,
-        seconds=_quantiles(times),
+        unknown_costs=len(runs) - len(costs),
+        seconds=_quantiles([took.seconds for _, took in runs]),
     )
 
 

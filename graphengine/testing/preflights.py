@@ -1,35 +1,183 @@
-"""The runs of a database against today's graphs, before these are deployed.
+"""Before a deploy: whether each run that has not ended would continue under today's graphs.
 
 async def test_no_waiting_run_is_lost() -> None:
     found = await preflight([desk, orders], "checkpoints/runs.db")
     assert found.fits, found
+
+It asks what a resume asks, `compatibility.field_changes`, and writes nothing. A run of today's fingerprint fits without
+being read. Of the others, runs of one fingerprint at one place are decided once: the position of each is read, and of
+its state only what can decide, see `_needed`.
 """
 
 from __future__ import annotations
 
-from os import PathLike
-from typing import TYPE_CHECKING, Any
+import asyncio
+import re
+from collections.abc import Mapping, Sequence  # noqa: TC003 - a document is made of these types
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
+from textwrap import indent
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from graphengine.api.places import store_at
-from graphengine.migration import preflight as preflights
-from graphengine.migration.preflight import Preflight, Reason, RunGroup
+import msgspec
+
+from graphengine.api.places import reading
+from graphengine.engine.phases import Collecting, Ended, Forked, Inside
+from graphengine.engine.steps import path_of
+from graphengine.errors import GraphChanged, GraphEngineError, UnknownRun
+from graphengine.history.load import graph_spec_of, load_snapshot
+from graphengine.migration.compatibility import field_changes
+from graphengine.migration.draft import draft_of
+from graphengine.records.selection import unfinished
+from graphengine.render.words import counted
+from graphengine.stores.base import status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
+    from os import PathLike
 
     from graphengine.api.graph import Graph
-    from graphengine.stores.base import Store
+    from graphengine.engine.graph_spec import GraphSpec
+    from graphengine.engine.plan import Plan
+    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.migration.apply import Walked
+    from graphengine.migration.positions import Mismatch
+    from graphengine.stores.base import RunInfo, RunStore, Store
+
+Verdict: TypeAlias = Literal["unchanged", "fits", "migrates", "refused", "no_graph", "unreadable"]
+
+_TOGETHER: Final = 16
+"""How many runs are read at a time."""
+_EXAMPLES: Final = 3
+_ITEM: Final = re.compile(r"\[\d+\]")
+_PLAIN: Final = re.compile(r"(?:list|dict|str|int|float|bool|None|Any|object|[\[\], |])+")
+"""Names of types that mean the same in every version of the code."""
+_encode: Final = msgspec.json.Encoder(enc_hook=repr).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why runs do not fit.
+
+    Attributes:
+        code: `does_not_fit`, or the code of the error with which a resume would end.
+        place: The path of the node; "" for the state.
+        text: The reason, with the values of the first such run.
+        repair: What to do about it.
+    """
+
+    code: str
+    place: str
+    text: str
+    repair: str
+
+
+@dataclass(slots=True)
+class RunGroup:
+    """Runs of one fingerprint at one place, for which today's graph has one answer.
+
+    Attributes:
+        graph: The name of their graph.
+        fingerprint: The digest of the graph that they were recorded under.
+        verdict: `unchanged` (today's graph is that graph), `fits`, `migrates` (fits with `migrations`), `refused`,
+            `no_graph` (no graph of this name can be used), `unreadable`.
+        places: The paths of the nodes that they are at, without the numbers of items; none for unchanged graphs.
+        runs: How many runs there are.
+        statuses: How many by status; a waiting one that only sleeps is `sleeping`.
+        examples: The ids of some of them.
+        reasons: Why they do not fit.
+        migrations: The migrations that a resume applies: the graph, and the versions from and to.
+        changes: What changed in the graph, old → new.
+        asks_again: Whether a resume asks their question again.
+    """
+
+    graph: str
+    fingerprint: str
+    verdict: Verdict
+    places: Sequence[str] = ()
+    reasons: Sequence[Reason] = ()
+    migrations: Sequence[str] = ()
+    changes: Sequence[str] = ()
+    asks_again: bool = False
+    runs: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def fits(self) -> bool:
+        """Whether they continue."""
+        return self.verdict in ("unchanged", "fits", "migrates")
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What the runs have in common; the values in a reason's text are not part of it."""
+        why = tuple((each.code, each.place, each.repair) for each in self.reasons)
+        return self.graph, self.fingerprint, self.verdict, self.places, self.migrations, why, self.asks_again
+
+    def add(self, info: RunInfo) -> None:
+        """Count a run."""
+        sleeps = info.status == "waiting" and info.summary is not None and info.summary.kind == "sleep"
+        status = "sleeping" if sleeps else status_of(info)
+        self.runs += 1
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        if len(self.examples) < _EXAMPLES:
+            self.examples.append(info.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """Whether the runs that have not ended fit today's graphs.
+
+    Attributes:
+        runs: How many runs were looked at.
+        refused: How many of them do not fit.
+        groups: The runs, in groups; first those that do not fit, then the larger ones.
+        drafts: Code for `migrate=` by graph, for runs that do not fit and that a migration can repair; `...` is what
+            only a person knows.
+    """
+
+    runs: int
+    refused: int
+    groups: Sequence[RunGroup]
+    drafts: Mapping[str, Sequence[str]]
+
+    @property
+    def fits(self) -> bool:
+        """Whether all of them fit."""
+        return not self.refused
+
+    def __str__(self) -> str:
+        """Say why runs do not fit, with the repairs, the drafts, and at last how many there are."""
+        lines: list[str] = []
+        for group in self.groups:
+            for reason in group.reasons:
+                place = f"{group.graph} at {reason.place}" if reason.place else group.graph
+                lines.append(f"{counted(group.runs, 'run')} of {place}: {reason.code}: {reason.text}")
+                lines.append(f"  repair: {reason.repair}")
+            lines += [f"  changed: {change}" for change in group.changes if group.reasons]
+        for name, codes in self.drafts.items():
+            lines += ["", f"a draft of migrate= for {name}, to be completed:", indent("\n".join(codes), "    ")]
+        whole = f"{counted(self.runs, 'run')} that {'has' if self.runs == 1 else 'have'} not ended"
+        return "\n".join([*lines, f"{whole}: {f'{self.refused:,} do not fit' if self.refused else 'all fit'}"])
 
 
 async def preflight(
-    graphs: Iterable[Graph[Any]], store: str | PathLike[str] | Store, *, newer_seconds: float | None = None
+    graphs: Iterable[Graph[Any]],
+    store: str | PathLike[str] | Store,
+    *,
+    newer_seconds: float | None = None,
+    names: Collection[str] | None = None,
 ) -> Preflight:
     """Find out whether every run that has not ended would continue under today's graphs; nothing is written.
+
+    A run that a process drives now counts as of its last step.
 
     Args:
         graphs: Today's graphs. Runs of others do not fit.
         store: The database: a path, `postgresql://…`, or a store, which stays open.
         newer_seconds: Only runs whose last step is not older than this, seconds.
+        names: Only runs of graphs with these names; None for all.
 
     Returns:
         The runs in groups, with the reasons of those that do not fit and drafts of `migrate=`.
@@ -39,15 +187,164 @@ async def preflight(
         StoreError: The database cannot be read.
     """
     plans = {graph.name: graph.compile() for graph in graphs}
-    if not isinstance(store, str | PathLike):
-        await store.open()
-        return await preflights.preflight(store, plans, newer_seconds=newer_seconds)
-    opened = store_at(store, read_only=True)
-    try:
-        await opened.open()
-        return await preflights.preflight(opened, plans, newer_seconds=newer_seconds)
-    finally:
-        await opened.close()
+    async with reading(store) as opened:
+        look = _Look(opened, plans)
+        changed: list[RunInfo] = []
+        async for info in unfinished(opened, newer_seconds):
+            plan = plans.get(info.graph)
+            if names is not None and info.graph not in names:
+                continue
+            if plan is not None and plan.fingerprint != info.fingerprint:
+                changed.append(info)
+            else:
+                look.add(
+                    info, RunGroup(info.graph, info.fingerprint, "unchanged") if plan is not None else _unknown(info)
+                )
+        for first in range(0, len(changed), _TOGETHER):
+            infos = changed[first : first + _TOGETHER]
+            for info, found in zip(infos, await asyncio.gather(*map(look.group_of, infos)), strict=True):
+                if found is not None:
+                    look.add(info, found)
+    groups = sorted(look.groups.values(), key=lambda group: (group.fits, -group.runs, group.graph, group.places))
+    drafts: dict[str, list[str]] = {}
+    for (graph, _), (walked, mismatches) in sorted(look.unfit.items()):
+        drafts.setdefault(graph, []).append(draft_of(walked, list(mismatches.values())))
+    counts = [(group.runs, group.fits) for group in groups]
+    return Preflight(sum(n for n, _ in counts), sum(n for n, fits in counts if not fits), groups, drafts)
+
+
+def _unknown(info: RunInfo) -> RunGroup:
+    repair = "deploy it too, or let the old version drive these runs to their end, or stop them"
+    reason = Reason("graph_not_found", "", f"no graph {info.graph!r} can be used", repair)
+    return RunGroup(info.graph, info.fingerprint, "no_graph", reasons=(reason,))
+
+
+class _Look:
+    """What was found out so far: groups by what decides them and of all runs, and mismatches by graph and version."""
+
+    def __init__(self, store: RunStore, plans: Mapping[str, Plan[Any]]) -> None:
+        self._store, self._plans = store, plans
+        self._specs: dict[str, GraphSpec | None] = {}
+        self._names: dict[str, frozenset[str] | None] = {}
+        self._decided: dict[bytes, RunGroup] = {}
+        self.groups: dict[tuple[object, ...], RunGroup] = {}
+        self.unfit: dict[tuple[str, int], tuple[Walked, dict[tuple[str, str], Mismatch]]] = {}
+
+    def add(self, info: RunInfo, group: RunGroup) -> None:
+        """Count a run in a group, or in the first one like it."""
+        self.groups.setdefault(group.key, group).add(info)
+
+    async def group_of(self, info: RunInfo) -> RunGroup | None:
+        """Return a group for a run; None if it ended meanwhile."""
+        plan = self._plans[info.graph]
+        try:
+            snapshot = await load_snapshot(self._store, info.id, None)
+            fingerprint = snapshot.fingerprint
+            if fingerprint not in self._specs:
+                self._specs[fingerprint] = await graph_spec_of(self._store, fingerprint)
+        except UnknownRun:
+            return None
+        except GraphEngineError as error:
+            return RunGroup(info.graph, info.fingerprint, "unreadable", reasons=(_reason(error),))
+        if snapshot.status not in ("running", "waiting"):
+            return None
+        if fingerprint == plan.fingerprint:  # it was resumed meanwhile
+            return RunGroup(info.graph, info.fingerprint, "unchanged")
+        if fingerprint not in self._names:
+            self._names[fingerprint] = _needed(plan, self._specs[fingerprint])
+        key = _key(snapshot, self._names[fingerprint])
+        if key not in self._decided:
+            self._decided[key] = self._decide(plan, snapshot, self._specs[fingerprint])
+        return self._decided[key]
+
+    def _decide(self, plan: Plan[Any], snapshot: Snapshot, spec: GraphSpec | None) -> RunGroup:
+        places = tuple(dict.fromkeys(_place(frame) for frame in snapshot.frames.values() if _is_leaf(frame)))
+        group = partial(RunGroup, snapshot.graph, snapshot.fingerprint, places=places)
+        try:
+            found = field_changes(plan, snapshot, spec)
+        except GraphChanged as error:
+            return group("refused", reasons=(_reason(error),))
+        except GraphEngineError as error:
+            return group("unreadable", reasons=(_reason(error),))
+        if found.mismatches:
+            for mismatch in found.mismatches:
+                self._note(mismatch, found.graphs)
+            reasons = tuple(dict.fromkeys(_why(mismatch) for mismatch in found.mismatches))
+            return group("refused", reasons=reasons, changes=found.shift.changes)
+        migrated = [graph for graph in found.graphs.values() if graph.steps]
+        versions = (f"{each.plan.graph} {each.version} → {each.plan.version}" for each in migrated)
+        migrations = tuple(dict.fromkeys(versions))
+        return group(
+            "migrates" if migrations else "fits",
+            migrations=migrations,
+            changes=found.shift.changes,
+            asks_again=bool(found.shift.asks),
+        )
+
+    def _note(self, mismatch: Mismatch, graphs: Mapping[str, Walked]) -> None:
+        """Keep a mismatch for the draft of a migration."""
+        for graph in graphs.values():
+            if (graph.plan.graph, graph.version) == (mismatch.graph, mismatch.version):
+                _, known = self.unfit.setdefault((mismatch.graph, mismatch.version), (graph, {}))
+                known.setdefault((mismatch.field, mismatch.at), mismatch)
+                return
+
+
+def _needed(plan: Plan[Any], spec: GraphSpec | None) -> frozenset[str] | None:
+    """Return the fields whose values can decide whether a run fits; None for all.
+
+    A value does not matter if its field still has the recorded type, and values of that type need no validation, unless
+    a migration, a validator or a default can read it.
+    """
+    state, recorded = plan.state, (spec or {}).get("state", {})
+    version = (spec or {}).get("version", plan.version)
+    steps = [step for older, step in plan.migrate.items() if older >= version]
+    reads_others = any(kind.own or kind.info.default_factory_takes_validated_data for kind in state.fields.values())
+    if not recorded or state.whole or reads_others or any(step.state is not None for step in steps):
+        return None
+    today = plan.graph_spec.get("state", {})
+    known = {
+        name for name, kind in state.fields.items() if kind.plain or (kind.exact and _PLAIN.fullmatch(today[name]))
+    }
+    same = {name for name in known if recorded.get(name) == today[name]}
+    return frozenset(name for name, kind in state.fields.items() if name not in same or kind.secret)
+
+
+def _key(snapshot: Snapshot, names: frozenset[str] | None) -> bytes:
+    """Return what decides whether a run fits: its fingerprint, its position, and the values that matter."""
+    frames: list[object] = []
+    for frame in snapshot.frames.values():
+        phase = frame.phase
+        place = (frame.id, frame.kind, frame.until, frame.at, type(phase).__name__, frame.choice)
+        waits = [(name, wait.kind, wait.key, wait.choice) for name, wait in frame.waits.items()]
+        values = frame.values
+        if frame.kind == "root" and names is not None:
+            values = {name: value if name in names else 0 for name, value in values.items()}
+        frames.append((place, waits, values, frame.journal))
+        if isinstance(phase, Collecting):
+            frames.append((phase.fields, phase.items, phase.done))
+        elif isinstance(phase, Forked):
+            frames.append(phase)
+    return blake2b(_encode((snapshot.graph, snapshot.fingerprint, snapshot.pause, frames))).digest()
+
+
+def _is_leaf(frame: Frame) -> bool:
+    return not isinstance(frame.phase, Inside | Forked | Collecting | Ended)
+
+
+def _place(frame: Frame) -> str:
+    return _ITEM.sub("[]", path_of(frame.id, frame.at))
+
+
+def _reason(error: GraphEngineError) -> Reason:
+    return Reason(error.code, "", error.message, error.repair or "")
+
+
+def _why(mismatch: Mismatch) -> Reason:
+    ways = [f"put back {mismatch.back}"] if mismatch.back else []
+    ways += [f"give {mismatch.default!r} a default"] if mismatch.default else []
+    ways += [f"migrate the run: {mismatch.migration}"] if mismatch.migration else []
+    return Reason("does_not_fit", _ITEM.sub("[]", mismatch.place), mismatch.text, "; or ".join(ways))
 
 
 __all__ = ["Preflight", "Reason", "RunGroup", "preflight"]

@@ -1,33 +1,33 @@
 """A suite of recorded runs: the fewest that take every edge, ending, failure and fallback that occurred.
 
 found = await suite(graph, ["monday", "tuesday"], "checkpoints/runs.db")
-found.write(Path("tests/recorded"), "graphs.review_loop", "graph")
+await found.write(Path("tests/recorded"), "graphs.review_loop", "graph", "checkpoints/runs.db")
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
-from os import PathLike
+from collections.abc import Mapping, Sequence  # noqa: TC003 - what a document has is read at run time
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine import __version__
-from graphengine.api.places import store_at
+from graphengine.api.places import reading
 from graphengine.engine.steps import Node, Outcome, without_items
 from graphengine.errors import GraphEngineError, InputError
 from graphengine.output_file import write_file
 from graphengine.records.export import export_run, read_file, to_json_text
 from graphengine.records.replay.replay import replay
+from graphengine.records.step_document import Document, Part
 from graphengine.testing.coverage import EdgeCoverage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator
+    from os import PathLike
     from pathlib import Path
 
     from graphengine.api.graph import Graph
     from graphengine.engine.steps import Step
-    from graphengine.records.export import Exported
     from graphengine.stores.base import Store
 
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -54,51 +54,49 @@ def test_the_graph_decides_as_recorded(run: Path) -> None:
 '''
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class SuiteRun(Part):
     """A run of a suite.
 
     Attributes:
-        run: The run.
-        adds: What it takes that none of those before it takes, in words.
+        run_id: The run.
+        file: Its file.
+        adds: What it takes that none before it takes, in words.
     """
 
-    run: Exported
+    run_id: str
+    file: str
     adds: Sequence[str]
 
-    @property
-    def file(self) -> str:
-        """The name of its file."""
-        name = _UNFIT.sub("-", self.run.info.id)
-        if name == self.run.info.id and len(name) <= _LONGEST:
-            return f"{name}.json"
-        return f"{name[:_LONGEST]}-{hashlib.blake2b(self.run.info.id.encode(), digest_size=4).hexdigest()}.json"
 
-
-@dataclass(frozen=True, slots=True)
-class Suite:
+class Suite(Document):
     """The runs that a suite needs, and what none of the given runs has.
 
     Attributes:
-        graph: The name of the graph.
+        graph: The graph.
         looked_at: How many runs were looked at.
-        chosen: The fewest runs that a greedy choice finds, the one that takes the most first.
+        runs: The fewest runs that a greedy choice finds, the one that takes the most first.
         missing: Edges that no run takes, in words.
         differing: Runs that today's graph decides otherwise, with the first difference; they are not in the suite.
         unread: Runs that cannot be read, with the error.
+        folder: With the command: the folder.
+        changes: With the command: what differs from the suite that the folder had.
+        written: With the command: whether it was written.
     """
 
     graph: str
     looked_at: int
-    chosen: Sequence[Chosen]
+    runs: Sequence[SuiteRun]
     missing: Sequence[str]
-    differing: Mapping[str, str] = field(default_factory=dict)
-    unread: Mapping[str, str] = field(default_factory=dict)
+    differing: Mapping[str, str]
+    unread: Mapping[str, str]
+    folder: str = ""
+    changes: Sequence[str] = []
+    written: bool = False
 
-    def changes(self, folder: Path, graph: Graph[Any]) -> Sequence[str]:
+    def changes_in(self, folder: Path, graph: Graph[Any]) -> Sequence[str]:
         """Return what would change in a folder, a line each: runs that are decided otherwise, go, or come."""
         old = {file.name: file for file in sorted(folder.glob("*.json"))}
-        new = {each.file: each for each in self.chosen}
+        new = {each.file: each for each in self.runs}
         lines: list[str] = []
         for name, file in old.items():
             first = replay(graph, read_file(file)).first
@@ -109,35 +107,43 @@ class Suite:
         lines += [f"{name}: new: {'; '.join(each.adds)}" for name, each in new.items() if name not in old]
         return lines
 
-    def write(self, folder: Path, module: str, name: str) -> Sequence[Path]:
+    async def write(self, folder: Path, module: str, name: str, store: str | PathLike[str] | Store) -> Sequence[Path]:
         """Write the runs, and one test file that replays them; remove runs of an earlier suite that it does not need.
 
         Args:
             folder: The folder, which is made.
             module: The module from which the test imports the graph.
             name: The graph's name in that module.
+            store: The database of the runs.
 
         Raises:
             InputError: The folder has other JSON files than runs of this graph, which its test would read.
             BadExport: The folder has a JSON file that is no recorded run.
             OSError: A file cannot be written.
+            StoreError: A run cannot be read.
         """
-        for file in sorted(folder.glob("*.json")):
-            other = read_file(file).info.graph
-            if other != self.graph:
-                message = f"{file.name} is a run of {other}, not of {self.graph}"
-                raise InputError(message, where=str(folder), repair="give each suite a folder of its own")
-        folder.mkdir(parents=True, exist_ok=True)
-        texts = {each.file: to_json_text(each.run, __version__) for each in self.chosen}
+        async with reading(store) as opened:
+            texts = {each.file: to_json_text(await export_run(opened, each.run_id), __version__) for each in self.runs}
         texts[f"test_recorded_{_UNFIT.sub('_', self.graph).replace('-', '_')}.py"] = _TEST.format(
             graph=self.graph, module=module, name=name
         )
-        for file in folder.glob("*.json"):
-            if file.name not in texts:
-                file.unlink()
-        for file_name, text in texts.items():
-            write_file(folder / file_name, text.encode())
-        return [folder / file_name for file_name in texts]
+        return _replaced(folder, self.graph, texts)
+
+
+def _replaced(folder: Path, graph: str, texts: Mapping[str, str]) -> Sequence[Path]:
+    """Write the files of a suite, and remove other runs of its graph."""
+    for file in sorted(folder.glob("*.json")):
+        other = read_file(file).info.graph
+        if other != graph:
+            message = f"{file.name} is a run of {other}, not of {graph}"
+            raise InputError(message, where=str(folder), repair="give each suite a folder of its own")
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("*.json"):
+        if file.name not in texts:
+            file.unlink()
+    for name, text in texts.items():
+        write_file(folder / name, text.encode())
+    return [folder / name for name in texts]
 
 
 async def suite(graph: Graph[Any], runs: Iterable[str], store: str | PathLike[str] | Store) -> Suite:
@@ -155,14 +161,12 @@ async def suite(graph: Graph[Any], runs: Iterable[str], store: str | PathLike[st
         CompileError: The graph has an error.
         StoreError: The database cannot be read.
     """
-    opened = store_at(store, read_only=True) if isinstance(store, (str, PathLike)) else store
     differing: dict[str, str] = {}
     unread: dict[str, str] = {}
-    taken: list[tuple[Exported, frozenset[str]]] = []
+    taken: list[tuple[int, str, frozenset[str]]] = []
     names = list(dict.fromkeys(runs))
     whole = EdgeCoverage(graph)
-    await opened.open()
-    try:
+    async with reading(store) as opened:
         for name in names:
             try:
                 run = await export_run(opened, name)
@@ -176,10 +180,7 @@ async def suite(graph: Graph[Any], runs: Iterable[str], store: str | PathLike[st
                 continue
             whole.add(coverage.as_json())
             edges = [edge for edge, was_taken in coverage.edges.items() if was_taken]
-            taken.append((run, frozenset((*edges, *_marks(run.steps)))))
-    finally:
-        if opened is not store:
-            await opened.close()
+            taken.append((len(run.steps), run.info.id, frozenset((*edges, *_marks(run.steps)))))
     missing = [edge for edge, was_taken in whole.edges.items() if not was_taken]
     return Suite(graph.name, len(names), list(_fewest(taken)), missing, differing, unread)
 
@@ -197,14 +198,21 @@ def _marks(steps: Sequence[Step]) -> Iterator[str]:
             yield f"ends: {ending.reason}" + (f" [{ending.label}]" if ending.label else "")
 
 
-def _fewest(taken: Sequence[tuple[Exported, frozenset[str]]]) -> Iterator[Chosen]:
+def _fewest(taken: Sequence[tuple[int, str, frozenset[str]]]) -> Iterator[SuiteRun]:
     """Yield runs that together take all that is taken, the one that adds the most first, then the shorter one."""
-    left = frozenset[str]().union(*(marks for _, marks in taken))
-    rest = sorted(taken, key=lambda pair: (len(pair[0].steps), pair[0].info.id))
+    left = frozenset[str]().union(*(marks for _, _, marks in taken))
+    rest = sorted(taken, key=lambda run: run[:2])
     while left:
-        run, marks = max(rest, key=lambda pair: len(pair[1] & left))
-        yield Chosen(run, sorted(marks & left))
+        _, run_id, marks = max(rest, key=lambda run: len(run[2] & left))
+        yield SuiteRun(run_id, _file_of(run_id), sorted(marks & left))
         left -= marks
 
 
-__all__ = ["Chosen", "Suite", "suite"]
+def _file_of(run_id: str) -> str:
+    name = _UNFIT.sub("-", run_id)
+    if name == run_id and len(name) <= _LONGEST:
+        return f"{name}.json"
+    return f"{name[:_LONGEST]}-{hashlib.blake2b(run_id.encode(), digest_size=4).hexdigest()}.json"
+
+
+__all__ = ["Suite", "SuiteRun", "suite"]

@@ -25,10 +25,6 @@ CHARTS = [
     (["first", "--scores"], "n: more 1: 1, more 2: 2, more 3: 3\n"),
     (["first", "--scores", "n"], "n >= 3: enough\n"),
     (["second", "--branches"], "second (this run), branched from first at step 2: finished: enough, steps 3 to 6\n"),
-    (
-        ["first", "second"],
-        "they share steps 1 to 2, then went the same way for 1 step, and part: A at step 4, B at step 5",
-    ),
     (["firs", "--timeline"], "Timeline of counter"),
 ]
 
@@ -60,10 +56,7 @@ REFUSED = [
     (["nowhere", "--timeline", "-o", "a.svg"], "there is no run 'nowhere'"),
     (["counter", "--timeline", "-o", "a.svg"], "'counter' is a graph, but this picture needs a run"),
     (["secand", "--branches", "-o", "a.svg"], "did you mean 'second'?"),
-    (["first", "first", "-o", "a.svg"], "both are run first"),
-    (["first", "thirt", "-o", "a.svg"], "there is no run 'thirt'"),
     (["first", "--timeline", "--scores", "-o", "a.svg"], "--timeline and --scores are separate pictures"),
-    (["first", "second", "--branches", "-o", "a.svg"], "--branches and a second run"),
 ]
 
 

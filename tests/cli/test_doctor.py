@@ -32,11 +32,10 @@ def test_a_sound_database_is_reported_as_sound(ran: Invoke) -> None:
     assert list(DATABASE.parent.iterdir()) == [DATABASE.absolute()] or len(list(DATABASE.parent.iterdir())) == 1
 
 
-@pytest.mark.parametrize("quick", [(), ("--quick",)])
-def test_a_fault_is_reported_with_its_repair(ran: Invoke, quick: tuple[str, ...]) -> None:
+def test_a_fault_is_reported_with_its_repair(ran: Invoke) -> None:
     """Exit code 1, and the command that repairs it, which shows where the copy is."""
     change("UPDATE runs SET status = 'failed'")
-    found = ran("doctor", *quick)
+    found = ran("doctor")
     assert found.exit_code == 1
     assert "fault run_differs: run r: its row has status 'failed' instead of 'finished'" in found.stdout
     assert "repair: graphengine doctor --repair" in found.stdout

@@ -72,7 +72,6 @@ def test_no_text_of_a_database_reaches_the_terminal_unescaped(
         ("render", "mine", "-o", "drawn.svg", "--timeline"),
         ("render", "mine", "-o", "drawn.svg", "--scores"),
         ("render", "mine", "-o", "drawn.svg", "--branches"),
-        ("render", "mine", "other", "-o", "drawn.svg"),
         ("export", "mine"),
         ("diff", "mine", "othe"),
     ):

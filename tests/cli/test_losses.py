@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, Retry, Runner, ScriptedModel
+from graphengine.cli.terminal import Channel
 from graphengine.engine.stored import copy_of
 from graphengine.errors import Transient
 from graphengine.history.load import load_snapshot
@@ -85,13 +87,17 @@ async def recorded(path: Path) -> None:
         assert copy_of(snapshot).losses == snapshot.losses == {"failed_items": 1, "fallbacks": 1, "retries": 2}
 
 
-def test_losses_are_counted_and_listed(tmp_path: Path, invoke: Callable[..., Result]) -> None:
-    """The result, the list and a stored snapshot have all of them; `show` and `runs` say them."""
+def test_losses_are_counted_and_listed(
+    tmp_path: Path, invoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The result, the list and a stored snapshot have all of them; `show` and `runs` say them, on a terminal too."""
     path = tmp_path / "r.db"
     asyncio.run(recorded(path))
     assert f"losses on the way: {WORDS}" in invoke("show", "r", "--store", str(path)).output
     assert "asked again: Your answer cannot be used: too short" in invoke("show", "r", "--store", str(path)).output
-    assert f"({WORDS})" in invoke("runs", "--store", str(path)).output
+    assert invoke("runs", "--store", str(path)).output.splitlines()[1].endswith(f"  {WORDS}")
+    monkeypatch.setattr(Channel, "columns", 90)
+    assert invoke("runs", "--store", str(path)).output.splitlines()[-1] == f"    {WORDS}"
 
 
 async def test_a_run_without_losses_says_none() -> None:

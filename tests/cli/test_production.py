@@ -1,5 +1,6 @@
 """`graphengine doctor --production`: the checklist of docs/use/deployment.md."""
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from graphengine.cli import production
 from graphengine.cli.places import DatabaseOption
 from graphengine.databases.postgres import doctor as postgres_doctor
+from graphengine.serve.users import User, UsersFile, write_users
 from graphengine.stores.base import OwnerInfo
 from tests.cli.programs import Invoke, document, read_until, start
 
@@ -35,12 +37,12 @@ def test_what_is_missing_is_named(project: Path, invoke: Invoke, monkeypatch: py
     invoke("run", "counter", "--run-id", "r")
     found = checked(invoke, 1)
     assert list(found) == [
-        *("durability", "disk", "retention", "workers", "health", "errors", "token", "versions", "backups"),
+        *("durability", "disk", "retention", "workers", "health", "errors", "token", "users", "versions", "backups"),
     ]
     assert found["durability"][0] == found["errors"][0] == found["versions"][0] == "ok"
     assert found["retention"] == ("not", "workers keep the runs of counter for ever")
     assert found["workers"] == ("not", "no worker is alive")
-    assert {found[name][0] for name in ("health", "token", "backups")} == {"cannot say"}
+    assert {found[name][0] for name in ("health", "token", "users", "backups")} == {"cannot say"}
     settings = project / "pyproject.toml"
     settings.write_text(settings.read_text() + "\n[tool.graphengine.retention]\nkeep_days = 30\n")
     monkeypatch.setenv("GRAPHENGINE_TOKEN", TOKEN)
@@ -74,6 +76,20 @@ def test_each_check_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert production.token().state == "not"
     errors = {each.name: each for each in production.rescue([other], (), 3)}["errors"]
     assert (errors.state, errors.what) == ("not", "3 runs that began within a day failed")
+
+
+def test_users_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a file one token is for all; a broken one, and one that others can write, are not ready."""
+    monkeypatch.chdir(tmp_path)
+    assert (production.users().state, "graphengine users add" in production.users().repair) == ("cannot say", True)
+    path = tmp_path / "users.json"
+    write_users(path, UsersFile([User("ada", ["all"], sha256="0" * 64)]))
+    assert (production.users().state, production.users().what.partition(";")[0]) == ("ok", "1 user in users.json")
+    if os.name == "posix":
+        path.chmod(0o666)
+        assert (production.users().state, production.users().what) == ("not", "others can write users.json")
+    path.write_text("{")
+    assert (production.users().state, "is no file of users" in production.users().what) == ("not", True)
 
 
 def test_a_server_that_would_lose_steps_is_found(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,6 +119,17 @@ def test_the_table_fits_the_terminal(
     assert any("水水水水" in line for line in lines)
 
 
+def test_one_long_id_hides_no_column(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal an id that is longer than the others moves only its own row."""
+    for run_id in ("one", "x" * 60):
+        invoke("run", "counter", "--run-id", run_id)
+    monkeypatch.setattr(Channel, "columns", 80)
+    heading, long, short = invoke("runs").stdout.splitlines()
+    assert {"graph", "status", "last"} <= {*heading.split()}
+    assert long.startswith("x" * 60 + "  counter")
+    assert short.startswith("one" + " " * 19 + "counter")
+
+
 @pytest.mark.parametrize("columns", [120, 80, 40])
 def test_what_a_run_waits_for_is_shown_below_it_on_a_terminal(
     invoke: Invoke, project: Path, monkeypatch: pytest.MonkeyPatch, columns: int

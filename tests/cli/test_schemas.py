@@ -74,7 +74,7 @@ CALLS: dict[str, list[tuple[str, str]]] = {
     "render": [("render review -o review.txt", "Drawn"), ("render tides -o tides.mmd", "Drawn")],
     "completion": [("completion zsh", "Script")],
     "whatif": [("whatif tides --at write:1", "WhatIf")],
-    "suite": [("suite tides tides-2 -o recorded", "SuiteWritten")],
+    "suite": [("suite tides tides-2 -o recorded", "Suite")],
 }
 """The arguments of each command, and the name of the document that it writes."""
 

@@ -126,7 +126,6 @@ def test_no_command_shows_a_secret(project: Path, invoke: Invoke, caplog: pytest
         ("render", "r", "-o", "drawn.mmd"),
         ("render", "r", "-o", "timeline.svg", "--timeline"),
         ("render", "r", "-o", "branches.svg", "--branches"),
-        ("render", "r", "j", "-o", "comparison.svg"),
         ("render", "vault", "-o", "graph.dot"),
     ):
         found = invoke(*words)

@@ -65,7 +65,7 @@ def test_whatif_compares_other_instructions(invoke: Invoke, desk: str) -> None:
     assert found.exit_code == 0, found.stderr
     assert "6 runs of desk, branched where the change matters" in found.stdout
     assert "instructions of writer: replaced (6 of 6 runs)" in found.stdout
-    assert "finished [at once]  finished [at once]  5" in found.stdout
+    assert "5  finished [at once] → finished [at once]" in found.stdout
     assert "cost_usd: +0.0000 on average over 6 pairs (95 %: +0.0000 to +0.0000)" in found.stdout
     assert "short: -1.00 on average over 6 pairs (95 %: -1.00 to -1.00); more in 0, less in 6" in found.stdout
     assert "[-Short.-] {+Long.+}" in found.stdout

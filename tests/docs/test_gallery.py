@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from graphengine.cli.main import main
 from graphengine.records.export import read_file
 from graphengine.render import render_graph_spec
-from graphengine.render.charts import Chart, branches, comparison, family_of, pair_of, scores, timeline
+from graphengine.render.charts import Chart, branches, family_of, scores, timeline
 from graphengine.render.parts import Detail
 from tests.kit.gallery import GALLERY, NAMES, graph_of
 from tests.render.relatives import relatives
@@ -63,11 +63,10 @@ async def charts() -> AsyncIterator[Mapping[str, Chart]]:
             "timeline": timeline(steps),
             "scores": scores(graph.compile().graph_spec, steps),
             "branches": branches(await family_of(runner.store, "mine")),
-            "comparison": comparison(await pair_of(runner.store, "tides", "again")),
         }
 
 
-@pytest.mark.parametrize("name", ["timeline", "scores", "branches", "comparison"])
+@pytest.mark.parametrize("name", ["timeline", "scores", "branches"])
 def test_a_chart_is_the_same_to_the_byte(name: str, charts: Mapping[str, Chart], tmp_path: Path) -> None:
     """It does not depend on fonts or on the painter."""
     now = tmp_path / "now.svg"
@@ -86,6 +85,6 @@ def test_the_page_shows_every_workflow_with_a_line(monkeypatch: pytest.MonkeyPat
         assert about in text, name
         assert f"## {name} " in text
     pictures = re.findall(r"\]\(../pictures/gallery/(\w+)\.svg\)", page())
-    wanted = [*NAMES, *(f"{name}_run" for name in NAMES), "timeline", "scores", "branches", "comparison"]
+    wanted = [*NAMES, *(f"{name}_run" for name in NAMES), "timeline", "scores", "branches"]
     assert sorted(pictures) == sorted(wanted)
     assert sorted(path.stem for path in PICTURES.iterdir()) == sorted(wanted)

@@ -44,9 +44,10 @@ def test_the_picture_at_the_top_of_the_readme_is_low() -> None:
     assert pixels(root.get("width", "0")) <= COLUMN
 
 
-def test_the_film_of_the_inspector_is_short_and_small() -> None:
-    """It is an animation of 6 to 10 seconds, a little wider than the column, and at most 400 kB."""
-    film = (ROOT / "docs" / "pictures" / "inspector.webp").read_bytes()
+@pytest.mark.parametrize("name", ["inspector", "inspector_dark"])
+def test_the_film_of_the_inspector_is_short_and_small(name: str) -> None:
+    """In both themes it is an animation of 6 to 10 seconds, a little wider than the column, and at most 400 kB."""
+    film = (ROOT / "docs" / "pictures" / f"{name}.webp").read_bytes()
     frames = [found.end() for found in re.finditer(rb"ANMF.{4}", film, re.DOTALL)]
     milliseconds = [int.from_bytes(film[at + 12 : at + 15], "little") for at in frames]
     assert (film[:4], film[8:16]) == (b"RIFF", b"WEBPVP8X")

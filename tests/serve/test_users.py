@@ -1,26 +1,38 @@
 """Users: their file, their rights, the tokens of a provider, and approvals of those who may not answer any more."""
 
+import asyncio
 import json
 import logging
+import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
+from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from graphengine import Agent, Runner, ScriptedModel, tool
+from graphengine.agents.sources import web
+from graphengine.cli.main import main
 from graphengine.errors import InputError
 from graphengine.models.scripted import calls
 from graphengine.serve.approvers import Approvers
 from graphengine.serve.callers import Caller
+from graphengine.serve.inspector import server as inspector
 from graphengine.serve.messages import NotAuthorized
+from graphengine.serve.service import a2a_door, app
 from graphengine.serve.users import Oidc, Users, UsersFile, read_users, write_users
 from tests.agents.run_kits import one, within
+from tests.kit.runs import SOON
+from tests.serve.service.client import Service
+from tests.serve.service.test_a2a import Receiver
 from tests.serve.two_tenants import desk, place, token_of, user
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -48,6 +60,77 @@ async def test_a_right_is_needed_for_each_act(tmp_path: Path) -> None:
         steps = await here.runner.history("acme/desk@k")
         assert [step.data.answer.by for step in steps if getattr(step.data, "answer", None)] == ["ada"]  # type: ignore[union-attr]
         assert (await here.send("acme", "GET", "/runs")).status == 401, "the file has no such user any more"
+
+
+@pytest.mark.parametrize("stream", ["/runs/acme/desk@k/events", "/api/events?id=acme/desk@k", "/api/events"])
+async def test_an_open_stream_ends_when_its_user_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: str
+) -> None:
+    """At the next thing that it would send; so does that of a user who gets other rights. Others go on."""
+    for server in (app, inspector):
+        monkeypatch.setattr(server, "HEARTBEAT_SECONDS", 0.02)
+    async with place(tmp_path, tmp_path / "runs.db", {"desk": desk()}) as here:
+        people = [user("ada", tenant="acme"), user("bob", tenant="acme")]
+        write_users(here.users, UsersFile(people))
+        await here.send("ada", "POST", "/graphs/desk/runs", {"text": "a"}, idempotency_key="k")
+        for left in ([people[1]], [user("ada", "read", "acme"), people[1]]):
+            write_users(here.users, UsersFile(people))
+            began = asyncio.Event()
+            ended = asyncio.create_task(here.send("ada", "GET", stream, until=partial(_is_long, began, 1_000_000)))
+            other = asyncio.create_task(here.send("bob", "GET", stream, until=partial(_is_long, asyncio.Event(), 2000)))
+            await began.wait()
+            write_users(here.users, UsersFile(left))
+            assert ((await ended).status, (await other).status) == (200, 200)
+            assert len((await ended).text) < 1_000_000
+            assert len((await other).text) > 2000
+
+
+def _is_long(began: asyncio.Event, most: int, text: str) -> bool:
+    began.set()
+    return len(text) > most
+
+
+async def test_a_user_who_is_removed_in_one_process_is_refused_in_the_others(tmp_path: Path) -> None:
+    """Two servers read one file; a command removes the user, and neither is started again."""
+    path = str(tmp_path / "users.json")
+    add = CliRunner().invoke(main, ["users", "add", "ada", "--rights", "all", "--users", path, "--json"])
+    header = {"Authorization": f"Bearer {json.loads(add.output)['token']}"}
+    with ExitStack() as stack:
+        servers = [Service(tmp_path / "runs.db", "--users", path) for _ in range(2)]
+        for server in servers:
+            stack.callback(server.end, signal.SIGKILL)
+        assert [server.request("GET", "/runs", headers=header)[0] for server in servers] == [200, 200]
+        assert CliRunner().invoke(main, ["users", "remove", "ada", "--users", path]).exit_code == 0
+        assert [server.request("GET", "/runs", headers=header)[0] for server in servers] == [401, 401]
+        assert [server.request("GET", "/runs")[0] for server in servers] == [200, 200]
+
+
+async def test_what_a_user_asks_to_push_to_must_be_public(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address of the server's own net is refused, by number or name; what is posted goes to the number checked."""
+    made = {"jsonrpc": "2.0", "id": 1, "method": "CreateTaskPushNotificationConfig"}
+    with Receiver() as receiver:
+        receiver.refused = 0
+        async with place(tmp_path, tmp_path / "runs.db", {"desk": desk()}) as here:
+            write_users(here.users, UsersFile([user("ada", tenant="acme")]))
+            await here.send("ada", "POST", "/graphs/desk/runs", {"text": "a"}, idempotency_key="k")
+            await here.send("ada", "GET", "/runs/acme/desk@k?wait=30")
+
+            async def push(url: str) -> str:
+                body = {**made, "params": {"taskId": "acme/desk@k", "url": url, "id": "p"}}
+                return (await here.send("ada", "POST", "/a2a/desk", body, a2a_version="1.0")).text
+
+            for url in (receiver.url, receiver.url.replace("127.0.0.1", "localhost")):
+                assert "is an address of a private network" in await push(url)
+            assert "there is no host" in await push("http://nowhere.invalid/")
+            monkeypatch.setattr(
+                a2a_door, "number_of", lambda url: "127.0.0.1" if "example" in url else web.number_of(url)
+            )
+            given = receiver.url.replace("127.0.0.1", "push.example")
+            assert given in await push(given)
+            async with asyncio.timeout(SOON):
+                while not receiver.got:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
+        receiver.shutdown()
 
 
 async def test_a_broken_file_keeps_the_last_users(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -62,7 +62,10 @@ async def test_what_nothing_bounds_is_named() -> None:
     (node,) = (await bounds(graph)).nodes
     assert (node.visits, node.by) == (40, "the limit of 40 visits")
     found = await bounds(graph.but(limits=Limits(visits=None)))
-    assert (found.visits, found.unbounded) == (None, ["judge: nothing: a loop leads back to it"])
+    assert [found.visits, *((each.path, each.visits, each.by) for each in found.nodes)] == [
+        None,
+        ("judge", None, "nothing: a loop leads back to it"),
+    ]
 
 
 async def test_an_edge_that_no_run_takes_is_listed_with_the_reason() -> None:
@@ -95,6 +98,7 @@ async def test_a_graph_inside_and_the_items_of_a_list_multiply() -> None:
     graph.add_edge("each", END)
     found = {node.path: node for node in (await bounds(graph)).nodes}
     assert (found["sub"].visits, found["sub/one"].visits, found["each"].visits) == (2, 2, 2)
+    assert (await bounds(graph)).visits == sum(node.visits or 0 for node in found.values()) == 6
     assert found["each"].by == "its conditions; once for each item of items"
 
 

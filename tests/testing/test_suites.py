@@ -66,10 +66,10 @@ async def test_the_fewest_runs_take_all_that_occurred(tmp_path: Path) -> None:
                 await runner.start(graph, {"n": given[0], "kind": given[1]}, run_id=f"{name}{number}").result()
     names = [f"{name}{number}" for number in range(4) for name in ("small", "large", "bad")]
     found = await suite(graph, names, path)
-    assert (found.looked_at, sorted(each.run.info.id for each in found.chosen)) == (12, ["bad0", "large0", "small0"])
+    assert (found.looked_at, sorted(each.run_id for each in found.runs)) == (12, ["bad0", "large0", "small0"])
     assert [line for line in found.missing if "never" in line] == list(found.missing)
-    assert any("fails with ValueError" in mark for each in found.chosen for mark in each.adds)
-    assert {mark for each in found.chosen for mark in each.adds if mark.startswith("ends")} == {
+    assert any("fails with ValueError" in mark for each in found.runs for mark in each.adds)
+    assert {mark for each in found.runs for mark in each.adds if mark.startswith("ends")} == {
         "ends: end [large]",
         "ends: end [mended]",
         "ends: end [small]",
@@ -91,13 +91,13 @@ async def test_limits_failures_and_fallbacks_count(tmp_path: Path) -> None:
         with suppress(RunFailed):
             await runner.start(plain, {"kind": "bad"}, run_id="failed").result()
     found = await suite(graph, ["fell", "good", "none"], path)
-    assert ([each.run.info.id for each in found.chosen], list(found.unread)) == (["fell"], ["none"])
-    assert "work: its fallback" in found.chosen[0].adds
-    assert "ends: failed" in (await suite(plain, ["failed"], path)).chosen[0].adds
+    assert ([each.run_id for each in found.runs], list(found.unread)) == (["fell"], ["none"])
+    assert "work: its fallback" in found.runs[0].adds
+    assert "ends: failed" in (await suite(plain, ["failed"], path)).runs[0].adds
 
 
 def test_the_written_test_passes_and_fails_with_the_graph(tmp_path: Path) -> None:
-    """And `changes` says what differs once the graph has changed."""
+    """And `changes_in` says what differs once the graph has changed."""
     (tmp_path / "flow.py").write_text(FLOW.format(least=3))
     sys.path.insert(0, str(tmp_path))
     try:
@@ -106,8 +106,8 @@ def test_the_written_test_passes_and_fails_with_the_graph(tmp_path: Path) -> Non
         flow.graph.run_sync({}, store=tmp_path / "runs.db", run_id="long/one")
         found = asyncio.run(suite(flow.graph, ["long/one"], tmp_path / "runs.db"))
         folder = tmp_path / "recorded"
-        files = found.write(folder, "flow", "graph")
-        assert found.changes(folder, flow.graph) == []
+        files = asyncio.run(found.write(folder, "flow", "graph", tmp_path / "runs.db"))
+        assert found.changes_in(folder, flow.graph) == []
     finally:
         sys.path.remove(str(tmp_path))
         sys.modules.pop("flow", None)
@@ -137,14 +137,14 @@ async def test_runs_that_are_decided_otherwise_are_left_out_and_named(tmp_path: 
     path, folder = tmp_path / "runs.db", tmp_path / "recorded"
     async with Runner(path) as runner:
         await runner.start(graph(3), {}, run_id="old").result()
-        (await suite(graph(3), ["old"], path)).write(folder, "flow", "graph")
+        await (await suite(graph(3), ["old"], path)).write(folder, "flow", "graph", path)
         await runner.start(graph(2), {}, run_id="new").result()
     found = await suite(graph(2), ["old", "new"], path)
-    assert (list(found.differing), [each.run.info.id for each in found.chosen]) == (["old"], ["new"])
-    first, second = found.changes(folder, graph(2))
+    assert (list(found.differing), [each.run_id for each in found.runs]) == (["old"], ["new"])
+    first, second = found.changes_in(folder, graph(2))
     assert first.startswith("old.json: decided otherwise today: step ")
     assert second.startswith("new.json: new: ")
-    found.write(folder, "flow", "graph")
+    await found.write(folder, "flow", "graph", path)
     assert [file.name for file in sorted(folder.glob("*.json"))] == ["new.json"]
 
 
@@ -157,12 +157,12 @@ async def test_other_files_of_the_folder_are_not_removed(tmp_path: Path) -> None
     async with Runner(path) as runner:
         await runner.start(one, {"n": 1}, run_id="one").result()
         await runner.start(two, {"n": 1}, run_id="two").result()
-    (await suite(one, ["one"], path)).write(folder, "flow", "graph")
+    await (await suite(one, ["one"], path)).write(folder, "flow", "graph", path)
     other = await suite(two, ["two"], path)
     with pytest.raises(InputError, match=r"one\.json is a run of steps, not of two"):
-        other.write(folder, "flow", "graph")
+        await other.write(folder, "flow", "graph", path)
     assert sorted(file.name for file in folder.iterdir()) == ["one.json", "test_recorded_steps.py"]
     (tmp_path / "package.json").write_text("{}")
     with pytest.raises(BadExport):
-        other.write(tmp_path, "flow", "graph")
+        await other.write(tmp_path, "flow", "graph", path)
     assert (tmp_path / "package.json").exists()

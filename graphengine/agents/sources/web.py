@@ -15,7 +15,7 @@ import ssl
 import time
 from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
-from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from pydantic import ValidationError
 
@@ -45,6 +45,7 @@ _ENDINGS: Final = {
 }
 _PIECE_BYTES: Final = 65_536
 _IN_ADDRESSES: Final = "%/:?#[]@!$&'()*+,;="  # what is no part of a name, or is encoded already
+_PORTS: Final = {"http": 80, "https": 443}
 _GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _REDIRECTS: Final = (301, 302, 303, 307, 308)
@@ -147,8 +148,8 @@ def _answer(url: str, max_bytes: int, deadline: float) -> _Answer:
     if parsed.scheme not in ("http", "https") or not parsed.hostname or parsed.username is not None:
         message = "only http and https addresses without a user are fetched"
         raise PageRefused(message, where=url, repair="name a page of the web")
-    port = parsed.port or {"http": 80, "https": 443}[parsed.scheme]
-    used = socket.create_connection((_number(parsed, port), port), timeout=_left(deadline))
+    port = parsed.port or _PORTS[parsed.scheme]
+    used = socket.create_connection((number_of(url), port), timeout=_left(deadline))
     connection = http.client.HTTPConnection(parsed.hostname, port)
     try:
         if parsed.scheme == "https":
@@ -197,22 +198,23 @@ class _Until(io.RawIOBase):
         return self._used.recv_into(buffer)
 
 
-def _number(parsed: SplitResult, port: int) -> str:
-    """Return the number of a host.
+def number_of(url: str) -> str:
+    """Return the number of the host of an address.
 
     Raises:
         PageRefused: There is no such host, or it is not one of the public web.
     """
-    host = parsed.hostname or ""
+    parsed = urlsplit(url)
+    host, port = parsed.hostname or "", parsed.port or _PORTS[parsed.scheme]
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError) as error:  # UnicodeError: a label is empty or too long
-        raise PageRefused(f"there is no host {host}", where=parsed.geturl(), repair="name another page") from error
+        raise PageRefused(f"there is no host {host}", where=url, repair="name another page") from error
     numbers = [str(each[4][0]) for each in found]
     if host not in PRIVATE and not all(is_public(number) for number in numbers):
         message = f"{host} is an address of a private network"
         repair = "name a page of the public web, or give the file as a source"
-        raise PageRefused(message, where=parsed.geturl(), repair=repair)
+        raise PageRefused(message, where=url, repair=repair)
     return numbers[0]
 
 

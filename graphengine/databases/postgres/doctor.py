@@ -32,12 +32,11 @@ _RUNS_AT_ONCE: Final = 500
 _OWN: Final = Own(None, ())
 
 
-def examine(address: str, *, quick: bool = False, progress: Progress | None = None) -> Report:
+def examine(address: str, *, progress: Progress | None = None) -> Report:
     """Check all runs of a database.
 
     Args:
         address: Its address.
-        quick: Whether to skip the comparison of every snapshot with its log.
         progress: Called with the progress.
 
     Raises:
@@ -48,7 +47,7 @@ def examine(address: str, *, quick: bool = False, progress: Progress | None = No
     try:
         with Server(place, 0.0, read_only=True).connect() as connection:
             opening.check_readable(connection, place)
-            return report_of(place.shown, _all(connection, counted, progress, quick=quick), counted)
+            return report_of(place.shown, _all(connection, counted, progress), counted)
     except (psycopg.Error, OSError) as error:
         raise explain(error, place) from None
 
@@ -67,7 +66,7 @@ def settings(address: str, names: Sequence[str]) -> dict[str, str]:
         raise explain(error, place) from None
 
 
-def _all(connection: Connection, counted: Counted, progress: Progress | None, *, quick: bool) -> Iterator[Finding]:
+def _all(connection: Connection, counted: Counted, progress: Progress | None) -> Iterator[Finding]:
     yield from _checksums(connection)
     yield from _graph_specs(connection)
     (total,) = connection.execute(SQL["count_runs"]).fetchone() or (0,)
@@ -80,7 +79,7 @@ def _all(connection: Connection, counted: Counted, progress: Progress | None, *,
             counted.runs += 1
             if progress is not None:
                 progress("runs", counted.runs, total)
-            yield from _run(connection, run_id, counted, quick=quick)
+            yield from _run(connection, run_id, counted)
         last = found[-1]
 
 
@@ -100,14 +99,14 @@ def _graph_specs(connection: Connection) -> Iterator[Finding]:
             yield Finding("graph_spec_damaged", error.message, repair=BACKUP)
 
 
-def _run(connection: Connection, run_id: str, counted: Counted, *, quick: bool) -> Iterator[Finding]:
+def _run(connection: Connection, run_id: str, counted: Counted) -> Iterator[Finding]:
     try:
         reads.inbox(connection, [run_id])
     except StoreCorrupt as error:
         yield Finding("message_damaged", error.message, run_id, repair=BACKUP)
     try:
         info = reads.info(connection, _OWN, run_id)
-        shots = () if quick else {row[0] for row in connection.execute(SQL["shots"], (run_id,)).fetchall()}
+        shots = {row[0] for row in connection.execute(SQL["shots"], (run_id,)).fetchall()}
 
         def load(seq: int) -> tuple[bytes | None, Sequence[Step]]:
             loaded = reads.load(connection, _OWN, run_id, seq)

@@ -1,20 +1,18 @@
-"""Charts of runs: a timeline, scores over iterations, the tree of branches, two runs next to each other.
+"""Charts of runs: a timeline, scores over iterations, the tree of branches.
 
     steps → timeline   ┐
     steps → scores     ├→ Chart → write_chart: .svg, .html, .png, .txt
-    family → branches  ┤
-    pair → comparison  ┘
+    family → branches  ┘
 
 Each is computed from the record, without the graph's code, and drawn directly as SVG, so that no painter is needed.
-Colours follow the reader's light or dark theme, and nothing is expressed by colour alone. The inspector shows the same
-charts.
+Colours follow the reader's light or dark theme, and nothing is expressed by colour alone. The inspector shows the
+scores.
 """
 
 from __future__ import annotations
 
 from graphengine.render.charts.branches import Family, branches, family_of
 from graphengine.render.charts.canvas import CHART_ENDINGS, Chart, write_chart
-from graphengine.render.charts.comparison import Pair, comparison, pair_of
 from graphengine.render.charts.scores import scores
 from graphengine.render.charts.timeline import timeline
 from graphengine.render.files import RenderError
@@ -23,12 +21,9 @@ __all__ = [
     "CHART_ENDINGS",
     "Chart",
     "Family",
-    "Pair",
     "RenderError",
     "branches",
-    "comparison",
     "family_of",
-    "pair_of",
     "scores",
     "timeline",
     "write_chart",

@@ -41,17 +41,15 @@ class Line(Part):
     """How a run stands now; `at` are the nodes where it is."""
 
     shown: str
-    seq: int
     updated_at: float
     summary: Summary | None
     at: Sequence[str]
 
 
 class Overview(Part):
-    """How many runs there are by status and graph; `bars` have when they began, in so many seconds, and a status."""
+    """How many runs there are by status; `bars` have when they began, in so many seconds, and a status."""
 
     statuses: Mapping[str, int]
-    graphs: Mapping[str, int]
     width: float
     bars: Sequence[tuple[float, str, int]]
 
@@ -136,7 +134,6 @@ class Attempt(Part):
     took: float | None
     error: Failure | None
     fallback: bool
-    due: float | None
 
 
 class Said(Part):
@@ -181,13 +178,11 @@ class Arrow(Part):
 
     edges: Sequence[int]
     to: str
-    failure: bool
 
 
 class Picture(Part):
     """The picture of a graph; without `svg`, `trouble` is why it cannot be drawn."""
 
-    title: str
     words: str
     boxes: Mapping[str, Box]
     arrows: Mapping[str, Arrow]

@@ -19,7 +19,6 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphengine.api.runner import Runner
 from graphengine.engine.fold import evolve
-from graphengine.engine.steps import AttemptEnded, Recorded, usage_of
 from graphengine.errors import GraphEngineError, InputError
 from graphengine.history.load import load_snapshot
 from graphengine.migration.compatibility import plan_at
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.engine.steps import Step
-    from graphengine.history.visit_tree import Entry
     from graphengine.models.base import Model
     from graphengine.runner.extensions import Extension
     from graphengine.runner.run_events import Event
@@ -200,7 +198,7 @@ class Driver:
         )
 
     async def preview(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a branch would change, and what of the parent's recorded work it keeps. Nothing is recorded."""
+        """Return what a branch would change. Nothing is recorded, and nothing runs."""
         info, at, update, path = await self._branching(body)
         unkept = _Unkept(self._store)
         async with Runner(cast("Store", unkept)) as runner:
@@ -214,11 +212,7 @@ class Driver:
         name = step.frame or ""
         frame = before.frames.get(name)
         changes = differences(frame.values if frame is not None else {}, after.frames[name].values)
-        book = await self._books.book(info)
-        return {
-            "changes": [{"path": each.path, "before": each.before, "after": each.after} for each in changes],
-            **_kept(book.visits.entries, at),
-        }
+        return {"changes": [{"path": each.path, "before": each.before, "after": each.after} for each in changes]}
 
     async def _branching(self, body: Mapping[str, Any]) -> tuple[RunInfo, int, Mapping[str, Any], str | None]:
         info, at = await self._reader.info(text_of(body, "id")), body.get("at")
@@ -286,7 +280,6 @@ class Driver:
             "schema": state.model.model_json_schema(by_alias=False),
             "example": values if isinstance(values, dict) else {},
             "file": found.file,
-            "secrets": sorted(state.secrets),
         }
 
     async def fields(self, query: Query) -> dict[str, Any]:
@@ -359,44 +352,6 @@ def _state_of(plan: Plan[Any], frame: Frame, snapshot: Snapshot) -> dict[str, An
         "fields": fields,
         "secrets": sorted(state.secrets),
     }
-
-
-def _kept(entries: Sequence[Entry], at: int) -> dict[str, Any]:
-    """Return which recorded calls a branch at a step has, and which of the parent's it does not have.
-
-    Calls of finished visits are in the shared steps. A visit in flight continues with its recorded calls, as long as
-    it calls them with the same input; calls of a failed attempt are made again.
-    """
-    shared = [entry for entry in entries[:at] if isinstance(entry.step.data, Recorded)]
-    later = [entry for entry in entries[at:] if isinstance(entry.step.data, Recorded)]
-    flying = []
-    for entry in shared:
-        rest = () if entry.visit is None else entry.visit.entries
-        after = (each for each in rest if entry.step.seq < each.step.seq <= at)
-        if not any(isinstance(each.step.data, AttemptEnded) for each in after):
-            flying.append(entry)
-    return {
-        "shared": _sum(shared),
-        "in_flight": [_call(entry) for entry in flying],
-        "left_out": _sum(later),
-        "steps": len(entries) - at,
-    }
-
-
-def _sum(entries: Sequence[Entry]) -> dict[str, Any]:
-    costs: list[float | None] = [usage_of(entry.step).get("cost_usd", 0.0) for entry in entries]
-    known = [cost for cost in costs if cost is not None]
-    return {
-        "calls": len(entries),
-        "model_calls": sum(1 for entry in entries if cast("Recorded", entry.step.data).by),
-        "cost_usd": sum(known) if len(known) == len(costs) else None,
-    }
-
-
-def _call(entry: Entry) -> dict[str, Any]:
-    facts = cast("Recorded", entry.step.data)
-    name = f"{facts.by['agent']} asked {facts.by['model']}" if facts.by else facts.name.rpartition(".")[2]
-    return {"seq": entry.step.seq, "path": entry.step.path, "name": name}
 
 
 __all__ = ["Drivable", "Driver", "Drives"]

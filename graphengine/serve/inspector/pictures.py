@@ -5,7 +5,6 @@ A picture is drawn without a run. The page lights its parts as at the selected s
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Final
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from graphengine.render.parts import Detail
     from graphengine.render.scopes import Scope, Spot
 
-_NAME: Final = re.compile(r'<svg [^>]*\bid="(\w+)"')
 _KEPT: Final = 16
 
 
@@ -69,22 +67,21 @@ def picture_of(atlas: GraphLayout, detail: Detail, theme: Theme) -> Picture:
 
     Where it cannot be laid out, the graph is described in words.
     """
-    from graphengine.render.svg import svg_of  # noqa: PLC0415 - only pictures need it
+    from graphengine.render.svg import name_in, svg_of  # noqa: PLC0415 - only pictures need it
 
     drawing = drawing_of(atlas.graph_spec, detail=detail)
     spots, edges = atlas.spots, atlas.edges
     nodes = {number: path_at(*spot) for spot, number in spots.items()}
-    found = Picture(drawing.title, plain_text(drawing), {}, {}, nodes)
+    found = Picture(plain_text(drawing), {}, {}, nodes)
     try:
         svg = svg_of(drawing, theme, is_part=True)
     except RenderError as error:
         return replace(found, trouble=f"{error.message}; {error.repair}")
-    named = _NAME.search(svg)
-    prefix = f"{named[1]}-" if named is not None else ""
+    prefix = f"{name_in(svg)}-"
     parts: list[Part] = [*drawing.boxes, *drawing.clusters]
     boxes = {prefix + each.id: Box(spots.get(each.spot), each.name, each.shape) for each in parts if each.spot}
     arrows = {
-        prefix + each.id: Arrow([edges[e] for e in each.edges if e in edges], prefix + each.target, each.failure)
+        prefix + each.id: Arrow([edges[e] for e in each.edges if e in edges], prefix + each.target)
         for each in drawing.arrows
     }
     return replace(found, svg=svg, boxes=boxes, arrows=arrows)

@@ -137,13 +137,15 @@ def application(settings: Settings) -> Starlette:
     store = settings.reader
     writer = partial(store_at, settings.database, busy_timeout_seconds=settings.busy_timeout_seconds)
     books, feed = RunCache(store), Feed(store)
-    driver = None
-    if settings.drives is not None:
+    driver = drivable = None
+    if (drives := settings.drives) is not None:
         from graphengine.serve.inspector import driving  # noqa: PLC0415 - the page opens without it
 
-        driver = driving.Driver(settings.drives, writer, store, books, feed)
+        driver = driving.Driver(drives, writer, store, books, feed)
+        drivable = Drivable(sorted(drives.graphs), [*drives.left_out])
     seen = CallersStore.of(store)
-    views = Views(seen, books, settings.command, _about(settings), {} if driver is None else driver.fingerprints)
+    about = Session(settings.version, shown(settings.database), settings.is_read_only, drivable)
+    views = Views(seen, books, settings.command, about, {} if driver is None else driver.fingerprints)
     acts = Commands(writer, seen, None if driver is None else lambda: driver.runner)
 
     @asynccontextmanager
@@ -169,13 +171,6 @@ def application(settings: Settings) -> Starlette:
     app = Starlette(routes=routes, lifespan=lifespan)
     app.state.driver = driver
     return app
-
-
-def _about(settings: Settings) -> Session:
-    """Return what does not change while the server runs."""
-    drives = settings.drives
-    drivable = None if drives is None else Drivable(sorted(drives.graphs), [*drives.left_out])
-    return Session(settings.version, shown(settings.database), settings.is_read_only, drivable)
 
 
 async def _page(_: Request) -> Response:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
@@ -136,26 +137,23 @@ class Views:
         return runs_document(found, {info.id: await load_snapshot(self.store, info.id, None) for info in found})
 
     async def overview(self, query: Query) -> Overview:
-        """Return how many runs there are by status, graph and when they began."""
+        """Return how many runs there are by status and when they began."""
         asked = _wanted(query)
         graph, wanted = asked.graph, {"tag": asked.tag, "text": asked.text}
-        counts = await self.store.counts(**wanted, every_seconds=_DAY)
-        statuses: dict[str, int] = {}
-        graphs: dict[str, int] = {}
+        every = await self.store.counts(**wanted, every_seconds=_DAY)
+        counts, statuses = [each for each in every if graph in {None, each.graph}], Counter[str]()
         for each in counts:
-            graphs[each.graph] = graphs.get(each.graph, 0) + each.runs
-            if graph in {None, each.graph}:
-                statuses[each.status] = statuses.get(each.status, 0) + each.runs
+            statuses[each.status] += each.runs
         running = await self.store.runs(limit=_KEPT, status="running", graph=graph, tag=asked.tag, text=asked.text)
         for name in ("queued", "interrupted"):
             statuses[name] = sum(status_of(info) == name for info in running)
-        statuses["running"] = max(0, statuses.get("running", 0) - statuses["queued"] - statuses["interrupted"])
+        statuses["running"] = max(0, statuses["running"] - statuses["queued"] - statuses["interrupted"])
         first = min((each.since for each in counts), default=0.0)
         days = max((each.since for each in counts), default=0.0) / _DAY + 1 - first / _DAY
         width = max(60.0, round(days * _DAY / _BARS)) if days > _FEW_DAYS else 60.0
         fine = await self.store.counts(**wanted, every_seconds=width)
         bars = [(each.since, each.status, each.runs) for each in fine if graph in {None, each.graph}]
-        return Overview(statuses, graphs, width, bars)
+        return Overview(statuses, width, bars)
 
     async def trends(self, query: Query) -> Trends:
         """Return how runs went over time, by graph or tag, in intervals of `every` seconds."""
@@ -176,7 +174,7 @@ class Views:
                     places = dict.fromkeys(frame.at for frame in snapshot.frames.values() if frame.at)
                     self._lines[key] = summary_of(snapshot), [*places][-3:]
                 summary, at = self._lines.get(key, (info.summary, ()))
-                found[info.id] = Line(status_of(info), info.seq, info.updated_at, summary, at)
+                found[info.id] = Line(status_of(info), info.updated_at, summary, at)
         if len(self._lines) > _KEPT:
             self._lines.clear()
         return found
@@ -213,8 +211,8 @@ class Views:
 
     def _commands(self, info: RunInfo, seq: int) -> dict[str, str]:
         """Return the commands that need the graph's code, to paste."""
-        first = {"resume": ["resume"], "branch": ["branch", "--at", str(seq)], "export": ["export"]}
-        return {key: self.command(info, *words) for key, words in first.items()}
+        words = {"resume": ["resume"], "branch": ["branch", "--at", str(seq)]}
+        return {key: self.command(info, *each) for key, each in words.items()}
 
     async def rows(self, query: Query) -> Sequence[Row]:
         """Return a row for each step of a run."""
@@ -318,15 +316,12 @@ class Views:
             raise BadQuery(f"there is no run of graph {name!r}", where="graph")
         fingerprint = newest[0].fingerprint if newest else self.graphs[name]
         counted = [info for info in newest if info.fingerprint == fingerprint and info.seq <= _UNUSED_STEPS]
-        edges: dict[int, int] = {}
-        visits: dict[int, int] = {}
+        edges, visits = Counter[int](), Counter[int]()
         for info in counted:
             with suppress(GraphEngineError):
                 for row in (await self.books.book(info)).rows:
-                    for spot in row.spots:
-                        visits[spot] = visits.get(spot, 0) + 1
-                    for edge in row.edges:
-                        edges[edge] = edges.get(edge, 0) + 1
+                    visits.update(row.spots)
+                    edges.update(row.edges)
         return Graph(
             fingerprint=fingerprint,
             is_changed=self.graphs.get(name, fingerprint) != fingerprint,
@@ -341,10 +336,9 @@ class Views:
     async def all_graphs(self, query: Query) -> Mapping[str, Mapping[str, int]]:
         """Return the graphs that have runs or can be driven here, each with its runs by status."""
         del query
-        found: dict[str, dict[str, int]] = {name: {} for name in self.graphs}
+        found = {name: Counter[str]() for name in self.graphs}
         for each in await self.store.counts(every_seconds=_DAY):
-            runs = found.setdefault(each.graph, {})
-            runs[each.status] = runs.get(each.status, 0) + each.runs
+            found.setdefault(each.graph, Counter())[each.status] += each.runs
         return dict(sorted(found.items()))
 
 
@@ -394,7 +388,6 @@ def _attempts(visit: Visit) -> list[Attempt]:
             took=each.ended - each.began if each.began else None,
             error=failure_document(each.failure) if each.failure is not None else None,
             fallback=each.is_fallback,
-            due=each.due,
         )
         for each in visit.attempts
     ]

@@ -30,6 +30,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from pydantic import BaseModel
 from starlette.routing import Route
 
+from graphengine.agents.sources.web import PageRefused, number_of
 from graphengine.api.graph import Graph
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import OVER
@@ -404,6 +405,7 @@ class _Push(BaseModel):
 
     task: str
     place: dict[str, Any]
+    is_of_user: bool = False
     heard: int = 0
     is_over: bool = False
 
@@ -435,7 +437,9 @@ class _Pushes:
         task_id = task.id
         if urlsplit(given.url).scheme not in ("http", "https"):
             raise InputError(f"{given.url!r} is no address", where="url", repair="give an http or https address")
-        state = {"task": task_id, "place": MessageToDict(given)}
+        state = {"task": task_id, "place": MessageToDict(given), "is_of_user": bool(caller().name)}
+        if state["is_of_user"]:
+            await asyncio.to_thread(_public_number, given.url)
         run_id = f"{task_id}/push/{given.id or digest(state)}"
         try:
             await self._runner.start(self._graph, state, run_id=run_id, tenant=task.tenant).result()
@@ -493,7 +497,7 @@ class _Pushes:
     async def _listen(self, ctx: Context) -> int:
         return await ctx.receive(_CHANGED, int)
 
-    async def _post(self, task: str, place: dict[str, Any]) -> bool:
+    async def _post(self, task: str, place: dict[str, Any], is_of_user: bool) -> bool:  # noqa: FBT001 - fields
         """Post a task; return whether it is over."""
         given = ParseDict(place, a2a.TaskPushNotificationConfig())
         with acting(Caller("")):  # who asked for it could read the task
@@ -503,10 +507,28 @@ class _Pushes:
             auth = given.authentication
             headers = {"X-A2A-Notification-Token": given.token} if given.token else {}
             headers |= {"Authorization": f"{auth.scheme} {auth.credentials}"} if auth.scheme else {}
+            url, more = httpx.URL(given.url), dict[str, Any]()
+            if is_of_user:  # connects to the number that was checked, so that a name cannot lead elsewhere meanwhile
+                headers["Host"], more["sni_hostname"] = url.netloc.decode(), url.host
+                url = url.copy_with(host=await asyncio.to_thread(_public_number, given.url))
             async with httpx.AsyncClient(timeout=_POST_SECONDS) as client:
                 content = MessageToDict(proto_utils.to_stream_response(found))
-                (await client.post(given.url, json=content, headers=headers)).raise_for_status()
+                (await client.post(url, json=content, headers=headers, extensions=more)).raise_for_status()
         return found.status.state not in (_WORKING, _INPUT)
+
+
+def _public_number(url: str) -> str:
+    """Return the number of a host, which must be of the public internet: a user must not reach the service's own net.
+
+    Raises:
+        InputError: It is none, or there is no such host.
+    """
+    try:
+        return number_of(url)
+    except (PageRefused, ValueError) as error:  # a port that is none
+        why = error.message if isinstance(error, PageRefused) else str(error)
+        repair = "give a public address; who has the token of the server itself may name others"
+        raise InputError(why, where="url", repair=repair) from error
 
 
 def _context_of(info: RunInfo) -> str:

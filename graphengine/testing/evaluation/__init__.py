@@ -3,7 +3,7 @@
 An evaluation is a graph like any other, a map over the cases. Its run is recorded, resumable, priced and drawn like
 every run, and what finished is never paid twice.
 
-    cases ──▶ for each: the graph ─▶ scorer ─▶ scorer … ──▶ Report: means, differences, costs, picture
+    cases ──▶ for each: the graph ─▶ scorer ─▶ scorer … ──▶ Report: means, differences, costs
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 from graphengine.testing.evaluation.cases import Case, Score, check_cases, read_cases
 from graphengine.testing.evaluation.evaluating import evaluate
 from graphengine.testing.evaluation.graph import EvaluationState, Trial, evaluation, judge
-from graphengine.testing.evaluation.picture import picture
 from graphengine.testing.evaluation.report import Report, TrialReport, VersionReport, report_of
 from graphengine.testing.evaluation.what_if import WhatIf, what_if
 
@@ -28,7 +27,6 @@ __all__ = [
     "evaluate",
     "evaluation",
     "judge",
-    "picture",
     "read_cases",
     "report_of",
     "what_if",

@@ -18,10 +18,11 @@ from msgspec import UNSET, UnsetType
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.steps import usage_of
 from graphengine.records.step_document import Document, Part
+from graphengine.render.words import counted
 from graphengine.testing.evaluation.graph import AGAINST, RUN, SUBJECT, EvaluationState, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from graphengine.engine.steps import Step
     from graphengine.runner.result import Result
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _PLACE: Final = re.compile(rf"({SUBJECT}|{AGAINST})\[(\d+)\](/{RUN}(?=/|$))?")
 _NOTHING: Final[Usage] = {}
+LEAST_PAIRS: Final = 5
+"""The least number of pairs from which an interval says anything."""
 
 
 class Scored(Part):
@@ -101,22 +104,33 @@ class VersionReport(Part):
         return [trial for trial in self.trials if scorer in trial.scores and trial.scores[scorer].failure]
 
 
-class ScoreDifference(Part):
-    """How two versions differ in the cases that both have a score in.
+class PairedDifference(Part):
+    """How one figure differs between two versions, over the cases in which both have it.
 
     Attributes:
-        mean: The mean of the differences: the graph's score minus the other version's.
-        error: The standard error of that mean; null for fewer than two cases.
-        better: In how many cases the graph is better.
-        worse: In how many it is worse.
-        equal: In how many they are equal.
+        mean: The mean of the differences: the graph's minus the other version's, or after minus before.
+        low: The lower end of the 95 % interval of that mean (Student's t); null for fewer than 5 pairs.
+        high: The upper end.
+        more: In how many pairs it is higher.
+        less: In how many it is lower.
+        equal: In how many it is equal.
     """
 
     mean: float
-    error: float | None
-    better: int
-    worse: int
+    low: float | None
+    high: float | None
+    more: int
+    less: int
     equal: int
+
+    def text(self, digits: int = 2) -> str:
+        """Return it in words."""
+        interval = f"no interval for fewer than {LEAST_PAIRS} pairs"
+        if self.low is not None and self.high is not None:
+            interval = f"95 %: {self.low:+.{digits}f} to {self.high:+.{digits}f}"
+        pairs = counted(self.more + self.less + self.equal, "pair")
+        signs = f"more in {self.more}, less in {self.less}, equal in {self.equal}"
+        return f"{self.mean:+.{digits}f} on average over {pairs} ({interval}); {signs}"
 
 
 class Report(Document):
@@ -138,7 +152,7 @@ class Report(Document):
     scorers: Sequence[str]
     subject: VersionReport
     against: VersionReport | None
-    differences: Mapping[str, ScoreDifference | None]
+    differences: Mapping[str, PairedDifference | None]
     scoring_usd: float | None
     below: Sequence[str] = []
 
@@ -196,7 +210,7 @@ def report_of(result: Result[EvaluationState], steps: Sequence[Step]) -> Report:
         scorers=scorers,
         subject=versions[0],
         against=versions[1] if len(versions) > 1 else None,
-        differences={scorer: _difference(versions, scorer) for scorer in scorers} if len(versions) > 1 else {},
+        differences={scorer: difference_of(_pairs(versions, scorer)) for scorer in scorers if len(versions) > 1},
         scoring_usd=scoring.get("cost_usd", 0.0),
     )
 
@@ -211,17 +225,35 @@ def _version(name: str, scorers: Sequence[str], trials: Sequence[TrialReport]) -
     return VersionReport(name, means, cost_usd, trials)
 
 
-def _difference(versions: Sequence[VersionReport], scorer: str) -> ScoreDifference | None:
-    pairs = zip(*(version.trials for version in versions), strict=True)
-    both = [(one.value(scorer), other.value(scorer)) for one, other in pairs]
-    changes = [one - other for one, other in both if one is not None and other is not None]
+def _pairs(versions: Sequence[VersionReport], scorer: str) -> Iterator[tuple[float | None, ...]]:
+    """Yield the scores of each case: the other version's, and the graph's."""
+    for graph, other in zip(*(version.trials for version in versions), strict=True):
+        yield other.value(scorer), graph.value(scorer)
+
+
+def difference_of(pairs: Iterable[tuple[float | None, ...]]) -> PairedDifference | None:
+    """Return how a figure differs over the pairs, before and after, that have it on both sides; None without any."""
+    changes = [after - before for before, after in pairs if before is not None and after is not None]
     if not changes:
         return None
-    mean = sum(changes) / len(changes)
-    spread = sum((change - mean) ** 2 for change in changes)
-    error = sqrt(spread / (len(changes) - 1) / len(changes)) if len(changes) > 1 else None
+    count = len(changes)
+    mean = sum(changes) / count
+    low = high = None
+    if count >= LEAST_PAIRS:
+        error = sqrt(sum((change - mean) ** 2 for change in changes) / (count - 1) / count)
+        reach = student_t(count - 1) * error
+        low, high = mean - reach, mean + reach
     signs = [(change > 0) - (change < 0) for change in changes]
-    return ScoreDifference(mean, error, better=signs.count(1), worse=signs.count(-1), equal=signs.count(0))
+    return PairedDifference(mean, low, high, signs.count(1), signs.count(-1), signs.count(0))
+
+
+def student_t(freedom: int) -> float:
+    """Return the 97.5 % quantile of Student's t, to within 0.01 from 4 degrees of freedom on (Cornish and Fisher)."""
+    z = 1.959964
+    first = (z**3 + z) / 4 / freedom
+    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96 / freedom**2
+    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384 / freedom**3
+    return z + first + second + third
 
 
 _Spent = dict[tuple[str, int, bool], "tuple[Usage, float, float]"]
@@ -261,4 +293,4 @@ def _trials(state: EvaluationState, trials: Sequence[Trial], node: str, spent: _
         )
 
 
-__all__ = ["Report", "ScoreDifference", "Scored", "TrialReport", "VersionReport", "report_of"]
+__all__ = ["PairedDifference", "Report", "Scored", "TrialReport", "VersionReport", "difference_of", "report_of"]

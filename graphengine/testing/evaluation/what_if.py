@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import Counter
-from math import inf, sqrt
+from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
@@ -33,9 +34,10 @@ from graphengine.testing.evaluation.cases import Case
 from graphengine.testing.evaluation.earlier import Answered, FromLogs, Tools, first_matter, first_of_visit
 from graphengine.testing.evaluation.evaluating import begin
 from graphengine.testing.evaluation.graph import EvaluationState, evaluation
+from graphengine.testing.evaluation.report import PairedDifference, difference_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from os import PathLike
 
@@ -47,8 +49,6 @@ if TYPE_CHECKING:
     from graphengine.runner.run import Run
     from graphengine.stores.base import Store
 
-_LEAST_PAIRS: Final = 5
-"""The least number of pairs from which an interval says anything."""
 _LONGEST_NAME: Final = 80
 _LONGEST: Final = 150  # characters of a run's id
 _OVER: Final = ("finished", "failed", "stopped")
@@ -77,6 +77,16 @@ class RunEnd(Part):
     result: Any
     scores: dict[str, float | None]
 
+    @property
+    def ending(self) -> str:
+        """How it ended, with the label."""
+        return f"{self.status} [{self.label}]" if self.label else self.status
+
+    def figure(self, name: str) -> float | None:
+        """Return a score, or another figure; None if it is not known."""
+        value: float | None = self.scores[name] if name in self.scores else getattr(self, name, None)
+        return value
+
 
 class BranchedRun(Part):
     """One recorded run, and what became of its branch.
@@ -97,51 +107,10 @@ class BranchedRun(Part):
     before: RunEnd
     after: RunEnd
 
-
-class LeftOut(Part):
-    """A recorded run that was not compared.
-
-    Attributes:
-        run_id: The run.
-        why: Why not.
-    """
-
-    run_id: str
-    why: str
-
-
-class PairedDifference(Part):
-    """How one figure differs, after minus before, over the runs in which both have it.
-
-    Attributes:
-        mean: The mean of the differences.
-        low: The lower end of the 95 % interval of that mean (Student's t); null for fewer than 5 pairs.
-        high: The upper end.
-        more: In how many pairs it rose.
-        less: In how many it fell.
-        equal: In how many it stayed.
-    """
-
-    mean: float
-    low: float | None
-    high: float | None
-    more: int
-    less: int
-    equal: int
-
-
-class EndingChange(Part):
-    """How many runs ended one way before, and another way, or the same, after.
-
-    Attributes:
-        before: How they had ended, with the label.
-        after: How their branches ended.
-        runs: How many.
-    """
-
-    before: str
-    after: str
-    runs: int
+    @property
+    def ends(self) -> tuple[RunEnd, RunEnd]:
+        """Both ends."""
+        return self.before, self.after
 
 
 class WhatIf(Document):
@@ -154,8 +123,8 @@ class WhatIf(Document):
             models that answered.
         runs: The runs that were branched, with what became of both.
         untouched: The runs that the change cannot have changed, as far as their logs tell.
-        left: The runs that were not compared, and why.
-        endings: How many runs ended how before and after, the most frequent first.
+        left: Why the other runs were not compared, by run.
+        endings: How many runs ended how before and after, as `failed → finished [sent]`, the most frequent first.
         differences: `cost_usd`, `seconds`, `visits` and each scorer; null where no pair has both figures.
         spent_usd: What the branches cost; null if unknown.
     """
@@ -165,8 +134,8 @@ class WhatIf(Document):
     change: list[str]
     runs: list[BranchedRun]
     untouched: list[str]
-    left: list[LeftOut]
-    endings: list[EndingChange]
+    left: dict[str, str]
+    endings: dict[str, int]
     differences: dict[str, PairedDifference | None]
     spent_usd: float | None
 
@@ -222,73 +191,89 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
         job = _Job(runner, graph, name, effects, chosen, dict(instructions or {}), dict(update or {}), at, budget_usd)
         gate = asyncio.Semaphore(concurrency)
 
-        async def one(run_id: str) -> BranchedRun | LeftOut | str:
+        async def one(run_id: str) -> BranchedRun | str | None:
             async with gate:
                 return await job.compared(run_id)
 
-        found = await asyncio.gather(*map(one, dict.fromkeys(runs)))
-    compared = [each for each in found if isinstance(each, BranchedRun)]
+        ids = list(dict.fromkeys(runs))
+        found = dict(zip(ids, await asyncio.gather(*map(one, ids)), strict=True))
+    compared = [each for each in found.values() if isinstance(each, BranchedRun)]
     if scoring is not None and compared:
         async with Runner(store, models=judges, effects={}) as runner:
             await _score(runner, scoring, name, compared)
-    fields = graph.state.model_fields
-    change = [
-        f"{field} = {MARK if is_secret(fields[field].annotation, fields[field].metadata) else repr(value)}"
-        for field, value in job.update.items()
-        if field in fields
-    ]
-    change += [f"{line} ({count} of {len(compared)} runs)" for line, count in job.setup.items()]
-    return _report(
-        name,
-        graph.name,
-        change,
-        compared,
-        [each for each in found if isinstance(each, str)],
-        [each for each in found if isinstance(each, LeftOut)],
+    scored = list(dict.fromkeys(scorer for each in compared for end in each.ends for scorer in end.scores))
+    worth = scored[0] if scored else "cost_usd"
+    endings = Counter(" → ".join(end.ending for end in each.ends) for each in compared)
+    costs = [each.after.cost_usd for each in compared]
+    return WhatIf(
+        name=name,
+        graph=graph.name,
+        change=[
+            *_updated(graph, job.update),
+            *(f"{how} ({n} of {len(compared)} runs)" for how, n in job.setup.items()),
+        ],
+        runs=sorted(compared, key=lambda each: _rise(each, worth), reverse=bool(scored)),
+        untouched=[run_id for run_id, each in found.items() if each is None],
+        left={run_id: each for run_id, each in found.items() if isinstance(each, str)},
+        endings=dict(endings.most_common()),
+        differences={
+            figure: difference_of(tuple(end.figure(figure) for end in each.ends) for each in compared)
+            for figure in ("cost_usd", "seconds", "visits", *scored)
+        },
+        spent_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
     )
 
 
+def _updated(graph: Graph[Any], update: Mapping[str, object]) -> Iterator[str]:
+    """Yield the changed fields with their values; secrets are hidden."""
+    for name, value in update.items():
+        field = graph.state.model_fields.get(name)
+        if field is not None:
+            yield f"{name} = {MARK if is_secret(field.annotation, field.metadata) else repr(value)}"
+
+
+def _rise(pair: BranchedRun, figure: str) -> float:
+    """Return by how much a figure rose; 0 where it is not known."""
+    before, after = (end.figure(figure) for end in pair.ends)
+    return 0.0 if before is None or after is None else after - before
+
+
+@dataclass(slots=True)
 class _Job:
     """One comparison: what is changed, and what its branches have cost so far."""
 
-    def __init__(  # noqa: PLR0913 - see `what_if`
-        self,
-        runner: Runner,
-        graph: Graph[Any],
-        name: str,
-        effects: FromLogs,
-        models: Mapping[str, Model],
-        instructions: dict[str, str],
-        update: dict[str, object],
-        at: tuple[str, int] | None,
-        budget_usd: float | None,
-    ) -> None:
-        self._runner, self._graph, self._name, self._effects = runner, graph, name, effects
-        self._models, self._instructions, self.update = models, instructions, update
-        self.setup: Counter[str] = Counter()
-        self._at = at
-        self._budget, self._spent = budget_usd, 0.0
+    runner: Runner
+    graph: Graph[Any]
+    name: str
+    effects: FromLogs
+    models: Mapping[str, Model]
+    instructions: dict[str, str]
+    update: dict[str, object]
+    at: tuple[str, int] | None
+    budget_usd: float | None
+    spent_usd: float = 0.0
+    setup: Counter[str] = field(default_factory=Counter)
 
-    async def compared(self, run_id: str) -> BranchedRun | LeftOut | str:
-        """Return what became of a run and its branch; why it was left; or its id, if the change cannot matter."""
+    async def compared(self, run_id: str) -> BranchedRun | str | None:
+        """Return what became of a run and its branch; why it was left; or None if the change cannot matter."""
         try:
             return await self._compared(run_id)
         except GraphEngineError as error:
-            return LeftOut(run_id, f"{error.code}: {error.message}")
+            return f"{error.code}: {error.message}"
 
-    async def _compared(self, run_id: str) -> BranchedRun | LeftOut | str:
-        store = self._runner.store
+    async def _compared(self, run_id: str) -> BranchedRun | str | None:
+        store = self.runner.store
         info = await store.info(run_id)
-        if info.graph != self._graph.name:
-            return LeftOut(run_id, f"it is a run of {info.graph}")
+        if info.graph != self.graph.name:
+            return f"it is a run of {info.graph}"
         if info.status not in _OVER:
-            return LeftOut(run_id, f"it has not ended: {status_of(info)}")
+            return f"it has not ended: {status_of(info)}"
         steps = await store.steps(run_id)
         where = await self._where(info.fingerprint, steps)
         if where is None:
-            return run_id if self._at is None else LeftOut(run_id, f"it has no visit {self._at[1]} of {self._at[0]}")
-        if self._budget is not None and self._spent >= self._budget:
-            return LeftOut(run_id, "the budget is spent")
+            return None if self.at is None else f"it has no visit {self.at[1]} of {self.at[0]}"
+        if self.budget_usd is not None and self.spent_usd >= self.budget_usd:
+            return "the budget is spent"
         seq = max(1, where - 1)
         branch = await self._branch(run_id, seq, steps)
         found = await diff(store, run_id, branch)
@@ -298,24 +283,24 @@ class _Job:
 
     async def _where(self, fingerprint: str, steps: Sequence[Any]) -> int | None:
         """Return the first step that the change can have made different."""
-        if self._at is not None:
-            return first_of_visit(steps, *self._at)
+        if self.at is not None:
+            return first_of_visit(steps, *self.at)
         if self.update:
             return 1
-        spec = await graph_spec_of(self._runner.store, fingerprint)
-        return first_matter(self._graph, steps, spec, self._models, self._instructions)
+        spec = await graph_spec_of(self.runner.store, fingerprint)
+        return first_matter(self.graph, steps, spec, self.models, self.instructions)
 
     async def _branch(self, run_id: str, seq: int, steps: Sequence[Any]) -> str:
         """Run the branch of a run to its end, with the recorded answers of people; return its id."""
-        runner, graph = self._runner, self._graph
-        branch = branch_id(self._name, run_id)
-        log = self._effects.runs[branch] = Answered(steps, seq)
+        runner, graph = self.runner, self.graph
+        branch = branch_id(self.name, run_id)
+        log = self.effects.runs[branch] = Answered(steps, seq)
         limits = await self._limits(run_id, seq)
         change = f"change:{self._digest(seq)}"
         try:
             if change not in (await runner.store.info(branch)).tags:
                 raise InputError(
-                    f"{self._name} is the name of a comparison with another change",
+                    f"{self.name} is the name of a comparison with another change",
                     where=f"run {branch}",
                     repair="give this one another name",
                 )
@@ -330,28 +315,28 @@ class _Job:
                 path="" if self.update else None,
                 run_id=branch,
                 limits=limits,
-                tags=(f"whatif:{self._name}", change),
-                instructions=self._instructions,
+                tags=(f"whatif:{self.name}", change),
+                instructions=self.instructions,
             )
         await self._ended(run, log)
-        del self._effects.runs[branch]
+        del self.effects.runs[branch]
         return branch
 
     def _digest(self, seq: int) -> str:
         """Return a digest of what is changed in a branch at a step."""
-        models = {who: model.name for who, model in sorted(self._models.items())}
-        whole = [seq, models, self._instructions, self.update, self._graph.compile().fingerprint]
+        models = {who: model.name for who, model in sorted(self.models.items())}
+        whole = [seq, models, self.instructions, self.update, self.graph.compile().fingerprint]
         return hashlib.blake2b(to_json(whole, fallback=repr), digest_size=8).hexdigest()
 
     async def _limits(self, run_id: str, seq: int) -> Limits | None:
         """Return the limits of a branch: those of its run, and what is left of the budget."""
-        if self._budget is None:
+        if self.budget_usd is None:
             return None
-        store = self._runner.store
+        store = self.runner.store
         own = (await load_snapshot(store, run_id, None)).limits
         had = (await load_snapshot(store, run_id, seq)).usage.get("cost_usd") or 0.0
         limit = own.get("cost_usd")
-        most = min(inf if limit is None else limit, had + self._budget - self._spent)
+        most = min(inf if limit is None else limit, had + self.budget_usd - self.spent_usd)
         return Limits(
             own.get("visits"), own.get("tokens"), most, own.get("seconds"), unknown_cost=allows_unknown_cost(own)
         )
@@ -362,12 +347,12 @@ class _Job:
             found = [(wait, log.answer(wait.name, wait.question)) for wait in result.waits if wait.answerable]
             known = [(wait, answer) for wait, answer in found if answer is not UNSET]
             for wait, answer in known:
-                await self._runner.answer(run.id, answer, question=wait.name, by="the log")
+                await self.runner.answer(run.id, answer, question=wait.name, by="the log")
             if not known:
                 break
-            run = self._runner.resume(run.id, self._graph, wait_out=False)
+            run = self.runner.resume(run.id, self.graph, wait_out=False)
         spent, had = result.usage.cost_usd, result.inherited.cost_usd
-        self._spent += (spent or 0.0) - (had or 0.0)
+        self.spent_usd += (spent or 0.0) - (had or 0.0)
 
     def _outcome(self, side: Side) -> RunEnd:
         snapshot, ending = side.snapshot, side.snapshot.ending
@@ -376,7 +361,7 @@ class _Job:
             why = f"{snapshot.failure.kind}: {snapshot.failure.message}"
         if snapshot.status == "waiting":
             why = "the log does not answer: " + "; ".join(wait.question or wait.kind for wait in waits_of(snapshot))
-        name = self._graph.result
+        name = self.graph.result
         values = snapshot.root.values
         return RunEnd(
             status=snapshot.status,
@@ -426,7 +411,7 @@ async def _score(runner: Runner, scoring: Graph[EvaluationState], name: str, com
     cases: list[Case] = []
     places: list[RunEnd] = []
     for pair in compared:
-        for outcome, run_id in ((pair.before, pair.run_id), (pair.after, pair.branch)):
+        for outcome, run_id in zip(pair.ends, (pair.run_id, pair.branch), strict=True):
             if outcome.status == "finished":
                 cases.append(Case(name=run_id, input=plain(dict(await runner.state_at(run_id)))))
                 places.append(outcome)
@@ -443,85 +428,10 @@ def _nothing() -> None:
     """Change nothing."""
 
 
-# --- the report ---
-
-
-def _report(  # noqa: PLR0913 - its parts
-    name: str, graph: str, change: list[str], runs: list[BranchedRun], untouched: list[str], left: list[LeftOut]
-) -> WhatIf:
-    endings: dict[tuple[str, str], int] = {}
-    for each in runs:
-        pair = _ending(each.before), _ending(each.after)
-        endings[pair] = endings.get(pair, 0) + 1
-    scorers = list(dict.fromkeys(scorer for each in runs for scorer in (*each.before.scores, *each.after.scores)))
-    figures: dict[str, list[tuple[float | None, float | None]]] = {
-        "cost_usd": [(each.before.cost_usd, each.after.cost_usd) for each in runs],
-        "seconds": [(each.before.seconds, each.after.seconds) for each in runs],
-        "visits": [(each.before.visits, each.after.visits) for each in runs],
-    }
-    figures |= {
-        scorer: [(each.before.scores.get(scorer), each.after.scores.get(scorer)) for each in runs] for scorer in scorers
-    }
-    costs = [each.after.cost_usd for each in runs]
-    key = scorers[0] if scorers else "cost_usd"
-    ordered = sorted(runs, key=lambda each: _rise(each, key), reverse=bool(scorers))
-    return WhatIf(
-        name=name,
-        graph=graph,
-        change=change,
-        runs=ordered,
-        untouched=untouched,
-        left=left,
-        endings=[EndingChange(*pair, count) for pair, count in sorted(endings.items(), key=lambda item: -item[1])],
-        differences={figure: difference_of(pairs) for figure, pairs in figures.items()},
-        spent_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
-    )
-
-
-def _ending(outcome: RunEnd) -> str:
-    return f"{outcome.status} [{outcome.label}]" if outcome.label else outcome.status
-
-
-def _rise(pair: BranchedRun, figure: str) -> float:
-    """Return by how much a figure rose; 0 where it is not known."""
-    sides = (pair.before, pair.after)
-    one, other = (side.cost_usd if figure == "cost_usd" else side.scores.get(figure) for side in sides)
-    return 0.0 if one is None or other is None else other - one
-
-
-def difference_of(pairs: Iterable[tuple[float | None, float | None]]) -> PairedDifference | None:
-    """Return how a figure differs over the pairs that have it on both sides; None if there is none."""
-    changes = [after - before for before, after in pairs if before is not None and after is not None]
-    if not changes:
-        return None
-    count = len(changes)
-    mean = sum(changes) / count
-    low = high = None
-    if count >= _LEAST_PAIRS:
-        error = sqrt(sum((change - mean) ** 2 for change in changes) / (count - 1) / count)
-        reach = student_t(count - 1) * error
-        low, high = mean - reach, mean + reach
-    signs = [(change > 0) - (change < 0) for change in changes]
-    return PairedDifference(mean, low, high, signs.count(1), signs.count(-1), signs.count(0))
-
-
-def student_t(freedom: int) -> float:
-    """Return the 97.5 % quantile of Student's t, to within 0.01 from 4 degrees of freedom on (Cornish and Fisher)."""
-    z = 1.959964
-    first = (z**3 + z) / 4 / freedom
-    second = (5 * z**5 + 16 * z**3 + 3 * z) / 96 / freedom**2
-    third = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384 / freedom**3
-    return z + first + second + third
-
-
 __all__ = [
     "BranchedRun",
-    "EndingChange",
-    "LeftOut",
-    "PairedDifference",
     "RunEnd",
     "WhatIf",
     "branch_id",
-    "difference_of",
     "what_if",
 ]

@@ -17,11 +17,10 @@ from graphengine import END, START, Context, Graph, Migration, Runner, ask
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.history.load import load_snapshot
-from graphengine.migration import preflight as module
 from graphengine.migration.compatibility import field_changes
-from graphengine.migration.preflight import Preflight, RunGroup
 from graphengine.reducers import append
-from graphengine.testing import FakeClock, preflight
+from graphengine.testing import FakeClock, Preflight, RunGroup, preflight
+from graphengine.testing import preflights as module
 from tests.kit.postgres import execute
 from tests.kit.runs import WEEK, alone
 

@@ -142,6 +142,7 @@ class Tab:
             if other is not self.page:
                 other.close()
         self.page.evaluate("history.replaceState(null, '', '/left')")  # the next address is then another document's
+        self.page.evaluate("localStorage.clear()")
         self.page.unroute_all()
         self.page.set_viewport_size(WINDOW)
         self.page.emulate_media(color_scheme="null")

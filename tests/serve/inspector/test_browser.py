@@ -399,6 +399,42 @@ def test_axe_finds_what_is_wrong(url: str, visit: Opened) -> None:
     assert [each.partition(":")[0] for each in found] == ["button-name", "color-contrast"]
 
 
+def test_columns_are_as_wide_as_they_were_left(url: str, visit: Opened) -> None:
+    """A line between columns is dragged, or moved by keys; the widths and the theme are kept."""
+    page = opened_run(visit(url, "/run?id=five"))
+    graph, line = page.locator(".cols > .g"), page.get_by_role("separator", name="width of the graph")
+    wide = graph.evaluate("part => part.clientWidth")
+    place = line.bounding_box()
+    assert place is not None
+    page.mouse.move(place["x"] + 4, 400)
+    page.mouse.down()
+    page.mouse.move(place["x"] + 64, 400)
+    page.mouse.up()
+    assert abs(graph.evaluate("part => part.clientWidth") - wide - 60) <= 4
+    line.focus()
+    page.keyboard.press("ArrowRight")
+    moved = graph.evaluate("part => part.clientWidth")
+    assert abs(moved - wide - 76) <= 4
+    page.get_by_role("button", name="light or dark").click()
+    opened_run(visit(url, "/run?id=other"))
+    assert graph.evaluate("part => part.clientWidth") == moved
+    expect(page.locator(":root")).to_have_attribute("data-theme", "dark")
+
+
+def test_a_preview_names_the_calls_that_are_kept(acting: str, visit: Opened) -> None:
+    """A visit in flight keeps its recorded calls; calls after the step are made again, or not at all."""
+    page = opened_run(visit(acting, "/run?id=draft&at=3&branch=3"))
+    preview = page.get_by_label("Preview")
+    expect(preview).to_contain_text("Steps 1 to 3 are shared, with 1 model call for $0, not made again.")
+    expect(preview).to_contain_text("used again if asked the same: writer asked slow at write.")
+    page.goto(page.url.replace("branch=3", "branch=4"))
+    expect(preview).to_contain_text("Steps 1 to 4 are shared, with 1 model call for $0, not made again.")
+    expect(preview).not_to_contain_text("used again")
+    page.goto(page.url.replace("branch=4", "branch=2"))
+    expect(preview).to_contain_text("Steps 1 to 2 are shared. ")
+    expect(preview).to_contain_text("left out: 1 model call for $0 last time.")
+
+
 def test_a_question_is_answered_by_a_form(acting: str, written: Path, visit: Opened) -> None:
     """A form made from the schema takes only what fits; the answer is recorded, and the next command is shown."""
     page = visit(acting, "/run?id=asks")
@@ -560,7 +596,7 @@ def test_a_step_is_run_again_several_times(acting: str, visit: Opened) -> None:
     drawer.get_by_label("id of the branch").fill("again")
     drawer.get_by_role("button", name="Begin 3 branches").click()
     tries = page.get_by_role("region", name="branches at step 2").filter(has_text="again-1")
-    names = ["this run", "3 branches", "again-1 compare", "again-2 compare", "again-3 compare"]
+    names = ["this run", "3 branches", "again-1 · compare", "again-2 · compare", "again-3 · compare"]
     expect(tries.locator("tbody th")).to_have_text(names)
     expect(tries.locator(".spread")).to_contain_text(re.compile(r"3 waiting.*\d m?s", re.DOTALL))
     expect(page.locator(".panel h2 .chip")).to_contain_text(["again"])  # the tag by which they are found

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from msgspec.json import decode, encode
-from msgspec.structs import replace
 from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Graph, Runner, ScriptedModel, TextFile
@@ -15,7 +14,7 @@ from graphengine.errors import DefinitionError, InputError
 from graphengine.models.base import Request, Response
 from graphengine.models.errors import ModelNotReady
 from graphengine.runner import RunFailed
-from graphengine.testing.evaluation import Case, Report, Score, evaluate, evaluation, judge, picture, read_cases
+from graphengine.testing.evaluation import Case, Report, Score, evaluate, evaluation, judge, read_cases
 from graphengine.testing.evaluation.report import Scored
 
 
@@ -103,13 +102,13 @@ async def test_a_graph_that_fails_in_every_case_reaches_no_threshold() -> None:
 
 
 async def test_two_versions_are_compared_case_by_case() -> None:
-    """The standard error is that of the paired differences."""
+    """The differences are paired; fewer than five pairs have no interval."""
     report = await evaluate(version(upper), CASES, [exact], against=version(lambda text: text, "quiet"))
     difference = report.differences["exact"]
     assert difference is not None
-    assert (difference.better, difference.worse, difference.equal) == (2, 0, 1)
+    assert (difference.more, difference.less, difference.equal) == (2, 0, 1)
     assert difference.mean == pytest.approx(2 / 3)
-    assert difference.error == pytest.approx(1 / 3)
+    assert (difference.low, difference.high) == (None, None)
     assert [version.name for version in report.versions] == ["shout", "quiet"]
 
 
@@ -262,7 +261,7 @@ def test_scorers_need_names_of_their_own(scorers: Any) -> None:
         evaluation(version(upper), scorers)
 
 
-# -- files and pictures
+# -- files
 
 
 def test_a_data_set_is_read_with_the_files_that_it_names(tmp_path: Path) -> None:
@@ -291,21 +290,6 @@ def test_an_invalid_data_set_is_refused_with_the_line(tmp_path: Path, text: str,
     with pytest.raises(InputError, match=message) as caught:
         read_cases(tmp_path / "cases.jsonl")
     assert caught.value.where.endswith(where)
-
-
-async def test_a_picture_shows_both_versions_of_each_case() -> None:
-    """A picture shows both versions of each case, in words too; a failed case is named."""
-    report = await evaluate(version(upper), CASES, [exact], against=version(lambda text: text, "quiet"))
-    assert picture(report).spoken == (
-        "3 cases, shout against quiet",
-        "exact: mean 0.00 → 0.67",
-        "ho: 0.00 → 1.00",
-        "he: 0.00 → 1.00",
-        "bad: 0.00 → failed",
-    )
-    many = [*report.subject.trials] * 100
-    large = replace(report, subject=replace(report.subject, trials=many), against=None)
-    assert "100 cases not drawn" in picture(large).body
 
 
 async def test_the_graph_of_an_evaluation_is_a_graph_like_any_other(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from graphengine.errors import CompileError, InputError
 from graphengine.models import Request, Response
 from graphengine.models.scripted import calls
 from graphengine.stores.memory import MemoryStore
-from graphengine.testing.evaluation.what_if import difference_of, student_t, what_if
+from graphengine.testing.evaluation.report import difference_of, student_t
+from graphengine.testing.evaluation.what_if import what_if
 
 CALLED: list[str] = []
 
@@ -107,7 +108,7 @@ async def test_a_branch_begins_where_the_change_matters_and_the_log_answers_the_
     pair = found.runs[0]
     assert (pair.at, pair.node, pair.before.status, pair.after.status) == (3, "write", "finished", "finished")
     assert ("Bonn" in pair.before.result, "Köln" in pair.after.result) == (True, True)
-    assert [(each.before, each.after, each.runs) for each in found.endings] == [("finished", "finished", 6)]
+    assert found.endings == {"finished → finished": 6}
     cost, score = found.differences["cost_usd"], found.differences["long"]
     assert cost is not None and (cost.mean, cost.low, cost.equal) == (0.0, 0.0, 6)  # noqa: PT018
     assert score is not None and score.low is not None and score.less == 6  # noqa: PT018
@@ -210,7 +211,7 @@ async def test_other_values_from_the_beginning_or_before_a_visit() -> None:
     later = await what_if(graph, "a", store, name="later", update={"draft": "mine"}, at=("ok", 1))
     assert (later.runs[0].after.result, CALLED) == ("mine 8", [])
     none = await what_if(graph, "a", store, name="none", at=("write", 2))
-    assert [each.why for each in none.left] == ["it has no visit 2 of write"]
+    assert [*none.left.values()] == ["it has no visit 2 of write"]
 
 
 async def test_questions_that_the_log_does_not_answer_leave_the_branch_waiting() -> None:
@@ -237,7 +238,7 @@ async def test_runs_that_cannot_be_compared_are_named() -> None:
     async with Runner(store) as runner:
         await runner.start(graph, {"task": "w"}, run_id="waits").result()
     found = await what_if(graph, ["a", "waits", "none"], store, name="x", instructions={"writer": "long"})
-    assert [(each.run_id, each.why.partition(":")[0]) for each in found.left] == [
+    assert [(run_id, why.partition(":")[0]) for run_id, why in found.left.items()] == [
         ("waits", "it has not ended"),
         ("none", "unknown_run"),
     ]
@@ -267,7 +268,7 @@ async def test_a_budget_stops_further_branches() -> None:
     await recorded(store, graph, "abcd")
     options: dict[str, Any] = {"instructions": {"writer": "long"}, "budget_usd": 0.9, "concurrency": 1}
     found = await what_if(graph, "abcd", store, name="cheap", **options)
-    assert ([each.why for each in found.left], len(found.runs)) == (["the budget is spent"] * 2, 2)
+    assert ([*found.left.values()], len(found.runs)) == (["the budget is spent"] * 2, 2)
 
 
 async def test_unknown_agents_are_refused() -> None:
@@ -327,6 +328,6 @@ async def test_a_name_stands_for_one_change() -> None:
     await recorded(store, graph, "a")
     await what_if(graph, "a", store, name="u", update={"task": "one"})
     found = await what_if(graph, "a", store, name="u", update={"task": "two"})
-    assert ([each.why.partition(":")[0] for each in found.left], found.runs) == (["invalid_input"], [])
+    assert ([why.partition(":")[0] for why in found.left.values()], found.runs) == (["invalid_input"], [])
     with pytest.raises(InputError, match="the name has 200 characters"):
         await what_if(graph, "a", store, name="n" * 200)

@@ -53,12 +53,11 @@ _TABLES: Final = "SELECT name FROM sqlite_schema WHERE type = 'table'"
 _HOPELESS: Final = "SQLite can read nothing of it: restore a backup, or try `.recover` of the sqlite3 shell"
 
 
-def examine(path: Path, *, quick: bool = False, progress: Progress | None = None) -> Report:
+def examine(path: Path, *, progress: Progress | None = None) -> Report:
     """Check everything in a database, without changing it and without blocking writers.
 
     Args:
         path: The file.
-        quick: Whether to skip the slowest checks: comparing indexes with tables, and every snapshot with its log.
         progress: Called with the progress.
 
     Raises:
@@ -73,7 +72,7 @@ def examine(path: Path, *, quick: bool = False, progress: Progress | None = None
         state = file_state(path)
         found: Report | StoreError
         try:
-            found = _examine_once(path, state, quick=quick, progress=progress)
+            found = _examine_once(path, state, progress=progress)
         except StoreError as error:
             found = error
         if has_changed(path, state):
@@ -85,7 +84,7 @@ def examine(path: Path, *, quick: bool = False, progress: Progress | None = None
         return found
 
 
-def _examine_once(path: Path, state: FileState, *, quick: bool, progress: Progress | None) -> Report:
+def _examine_once(path: Path, state: FileState, *, progress: Progress | None) -> Report:
     refuse_damaged_log(path)
     mode = stat.S_IMODE(path.stat().st_mode)
     found: list[Finding] = []
@@ -97,7 +96,7 @@ def _examine_once(path: Path, state: FileState, *, quick: bool, progress: Progre
     try:
         with closing(_open(uri_to_read(path.absolute(), state))) as connection:
             _check_format(connection, path)
-            inside = all_findings(connection, path, counted, quick=quick, progress=progress)
+            inside = all_findings(connection, path, counted, progress=progress)
             return report_of(path, chain(found, inside), counted)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         raise _explained(error, path) from error
@@ -136,7 +135,7 @@ def _check_format(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreReadOnly(message, where=str(path), repair=repair)
 
 
-def repair(path: Path, *, quick: bool = False, progress: Progress | None = None) -> Repaired:
+def repair(path: Path, *, progress: Progress | None = None) -> Repaired:
     """Repair a database: in place or, if pages are damaged, by copying what can be read into a new file.
 
     The file and its write-ahead log are copied first, to `FILE.before-repair-TIME`. If the log is damaged, its finished
@@ -155,7 +154,7 @@ def repair(path: Path, *, quick: bool = False, progress: Progress | None = None)
     if describe_damage(path):
         unnamed = "the write-ahead log was damaged: steps in it may be lost"
     else:
-        before = examine(path, quick=quick, progress=progress)
+        before = examine(path, progress=progress)
         if not any(finding.repairable for finding in before.findings):
             return Repaired(before)
         if any(finding.code == "page" for finding in before.findings):
@@ -175,7 +174,7 @@ def repair(path: Path, *, quick: bool = False, progress: Progress | None = None)
         raise explain(error, path) from error
     except (sqlite3.Error, UnicodeDecodeError) as error:
         raise _explained(error, path) from error
-    return Repaired(examine(path, quick=quick, progress=progress), done, lost, copy, unnamed)
+    return Repaired(examine(path, progress=progress), done, lost, copy, unnamed)
 
 
 def _repair_content(path: Path, new: Path, done: list[str], progress: Progress | None) -> list[Lost]:
@@ -215,7 +214,7 @@ def _repair_rows(connection: sqlite3.Connection, path: Path, done: list[str], pr
     """
     counts: Counter[str] = Counter()
     for _ in range(_PASSES):
-        every = all_findings(connection, path, Counted(), quick=False, progress=progress)
+        every = all_findings(connection, path, Counted(), progress=progress)
         found = list(islice((finding for finding in every if finding.repairable), _MOST_AT_ONCE))
         if not all(finding.statement for finding in found):
             return False

@@ -71,7 +71,7 @@ STRAYS: Final = {
 
 
 def all_findings(
-    connection: sqlite3.Connection, path: Path, counted: Counted, *, quick: bool, progress: Progress | None = None
+    connection: sqlite3.Connection, path: Path, counted: Counted, *, progress: Progress | None = None
 ) -> Iterator[Finding]:
     """Yield all findings inside a database, check by check, and update `counted` meanwhile.
 
@@ -79,12 +79,12 @@ def all_findings(
     """
     report = progress or (lambda _what, _done, _total: None)
     report("pages", 0, 0)
-    yield from _guarded(partial(_pages, quick=quick), connection, "the check of pages")
+    yield from _guarded(_pages, connection, "the check of pages")
     altered = list(_guarded(partial(_schema, path=path), connection, "the schema"))
     yield from altered
     if altered:
         return
-    yield from _guarded(partial(_runs, counted=counted, report=report, quick=quick), connection, "the runs")
+    yield from _guarded(partial(_runs, counted=counted, report=report), connection, "the runs")
     report("the rest", 0, 0)
     for what, check in (
         ("messages", _messages),
@@ -113,15 +113,14 @@ def _page(what: str) -> Finding:
     return Finding("page", what, repair=_NEW_FILE, repairable=True)
 
 
-def _pages(connection: sqlite3.Connection, *, quick: bool) -> Iterator[Finding]:
+def _pages(connection: sqlite3.Connection) -> Iterator[Finding]:
     """Yield what SQLite's own check finds wrong with pages, rows and indexes."""
     connection.execute("PRAGMA writable_schema = RESET")
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # as stores read it
     finally:
         connection.execute("PRAGMA writable_schema = ON")
-    pragma = "quick_check" if quick else "integrity_check"
-    for (text,) in connection.execute(f"PRAGMA {pragma}({_MOST_MESSAGES})"):
+    for (text,) in connection.execute(f"PRAGMA integrity_check({_MOST_MESSAGES})"):
         if text == "ok":
             continue
         what = " ".join(text.split())[:500]
@@ -144,7 +143,7 @@ def _schema(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
         yield Finding("mark", message, repair=_NEW_FILE, repairable=True)
 
 
-def _runs(connection: sqlite3.Connection, counted: Counted, report: Progress, *, quick: bool) -> Iterator[Finding]:
+def _runs(connection: sqlite3.Connection, counted: Counted, report: Progress) -> Iterator[Finding]:
     (total,) = connection.execute("SELECT count(*) FROM runs").fetchone()
     yield from _logs_without_row(connection)
     last = -(1 << 62)
@@ -156,7 +155,7 @@ def _runs(connection: sqlite3.Connection, counted: Counted, report: Progress, *,
         for key in keys:
             counted.runs += 1
             report("runs", counted.runs, total)
-            check: Check = partial(_run, key=key, counted=counted, quick=quick)
+            check: Check = partial(_run, key=key, counted=counted)
             yield from in_snapshot(connection, partial(_listed, check=check, what=f"the run of key {key}"))
         last = keys[-1]
 
@@ -196,7 +195,7 @@ def _key_of(connection: sqlite3.Connection, run_id: JsonValue) -> int | None:
     return None if row is None else int(row[0])
 
 
-def _run(connection: sqlite3.Connection, key: int, counted: Counted, *, quick: bool) -> Iterator[Finding]:
+def _run(connection: sqlite3.Connection, key: int, counted: Counted) -> Iterator[Finding]:
     row = connection.execute(SQL["facts_of"], (key,)).fetchone()
     if row is None:  # removed meanwhile
         return
@@ -223,9 +222,7 @@ def _run(connection: sqlite3.Connection, key: int, counted: Counted, *, quick: b
     def read(after: int, upto: int) -> Sequence[Step]:
         return read_steps(connection, info.id, lineage(connection, key, upto, after=after), after, upto)
 
-    run = StoredRun(
-        info, load, read, () if quick else shots, lambda seq: snapshot_of(connection, key << KEY_BITS | seq)
-    )
+    run = StoredRun(info, load, read, shots, lambda seq: snapshot_of(connection, key << KEY_BITS | seq))
     found, snapshot = refold(run, counted)
     found += [Finding("snapshot", f"it is of step {seq}, outside its log", info.id, seq) for seq in {*own} - shots]
     for finding in found:

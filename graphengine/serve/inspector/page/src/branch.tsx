@@ -17,7 +17,6 @@ interface Form {
   schema: Schema;
   example: Record<string, unknown>;
   file: string;
-  secrets: string[];
 }
 
 const split = (text: string): string[] =>
@@ -130,10 +129,29 @@ function instructionsOf(found: Seen | null): Record<string, string> {
 
 interface Preview {
   changes: { path: string; before: unknown; after: unknown }[];
-  shared: { calls: number; model_calls: number; cost_usd: number | null };
-  left_out: { calls: number; model_calls: number; cost_usd: number | null };
-  in_flight: { seq: number; path: string; name: string }[];
-  steps: number;
+}
+
+const ENDS = ["node", "item", "attempt", "failed"]; // of an attempt
+
+/**
+ * The calls of models that a branch at a step has, those of the run that it does not have, and the recorded work that
+ * is used again if it is asked the same: that of visits in flight. A failed attempt's is done again.
+ */
+function keptOf(rows: Row[], at: number) {
+  const ends = rows.filter((row) => row.seq <= at && ENDS.includes(row.kind));
+  const ended = new Map(ends.map((row) => [row.path, row.seq]));
+  const calls = rows.filter((row) => row.kind === "recorded");
+  const sum = (each: Row[]) => {
+    const number = each.filter((row) => row.agent).length;
+    const isKnown = each.every((row) => row.cost_usd !== null);
+    const cost = isKnown ? each.reduce((all, row) => all + row.cost_usd!, 0) : null;
+    return number ? `${count(number, "model call")} for ${dollars(cost)}` : "";
+  };
+  return {
+    shared: sum(calls.filter((row) => row.seq <= at)),
+    left: sum(calls.filter((row) => row.seq > at)),
+    flying: calls.filter((row) => row.seq <= at && row.seq > (ended.get(row.path) || 0)),
+  };
 }
 
 /** A drawer that branches a run at a step, with changed fields or instructions, and a preview of what that does. */
@@ -243,7 +261,7 @@ export function Branch({
           <div class="body">
             <h3>What happens</h3>
             <Way rows={rows} at={at} />
-            {preview && <PreviewView preview={preview} at={at} />}
+            {preview && <PreviewView preview={preview} rows={rows} at={at} />}
             {Object.entries(standing).map(([agent, text]) => (
               <section key={agent}>
                 <h3>
@@ -318,7 +336,7 @@ export function Branch({
               <input
                 class="btn small"
                 aria-label="id of the branch"
-                placeholder="an id of its own"
+                placeholder="a new id"
                 maxLength={200}
                 value={name}
                 onInput={(event) => setName(event.currentTarget.value)}
@@ -369,24 +387,21 @@ function Way({ rows, at }: { rows: Row[]; at: number }) {
   );
 }
 
-function PreviewView({ preview, at }: { preview: Preview; at: number }) {
-  const { shared, left_out: left, in_flight: flying } = preview;
+function PreviewView({ preview, rows, at }: { preview: Preview; rows: Row[]; at: number }) {
+  const { shared, left, flying } = useMemo(() => keptOf(rows, at), [rows, at]);
+  const after = (rows.at(-1)?.seq || at) - at;
   return (
     <section class="preview" aria-label="Preview">
       <p>
-        Steps 1 to {at} are shared, with {count(shared.model_calls, "model call")} that cost{" "}
-        <b>{dollars(shared.cost_usd)}</b> and {shared.model_calls === 1 ? "is" : "are"} not made again.{" "}
-        {preview.steps > 0 && (
-          <>
-            {count(preview.steps, "step")} after it {preview.steps === 1 ? "is" : "are"} left out:{" "}
-            {count(left.model_calls, "model call")}, <b>{dollars(left.cost_usd)}</b> last time.
-          </>
-        )}
+        Steps 1 to {at} are shared{shared && `, with ${shared}, not made again`}.
+        {after > 0 && ` ${count(after, "step")} after it ${after === 1 ? "is" : "are"} left out`}
+        {left && `: ${left} last time`}
+        {after > 0 && "."}
       </p>
       {flying.length > 0 && (
         <p class="soft">
           In flight, and used again if asked the same:{" "}
-          {[...new Set(flying.map((each) => `${each.name} at ${each.path}`))].join(", ")}.
+          {[...new Set(flying.map((each) => `${each.text} at ${each.path}`))].join(", ")}.
         </p>
       )}
       {preview.changes.length > 0 && (

@@ -98,7 +98,8 @@ export function Scores({
         tabIndex={0}
         role="group"
         aria-label="scores"
-        aria-busy={!svg}
+        aria-busy={!svg && !found.error}
+        hidden={Boolean(only) && parts.length === 1}
         ref={box}
         onClick={near}
       />

@@ -146,6 +146,7 @@ function Told({ found, agent }: { found: Comparison; agent: string }) {
     return calls.flatMap((call) => call.asked).find((each) => each.role === "system")?.text;
   });
   if (!sent[0] || !sent[1]) return null;
+  if (sent[0] === sent[1]) return <p class="soft">{agent} was not asked since.</p>;
   return (
     <section class="change">
       <header>

@@ -119,4 +119,5 @@ function App() {
   );
 }
 
+if (localStorage.theme) document.documentElement.dataset.theme = localStorage.theme;
 render(<App />, document.getElementById("app")!);

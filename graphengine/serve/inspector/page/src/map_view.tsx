@@ -6,7 +6,7 @@ import { Chip, Copy, Failure, Sign, useDocument } from "./parts";
 import { Trouble } from "./step";
 import { type Cell, type Line, progressOf } from "./trace";
 import { Value } from "./text";
-import { count, seconds } from "./words";
+import { count, likeness, seconds } from "./words";
 
 const HOW: Record<Cell["how"], string> = {
   running: "running",
@@ -28,7 +28,7 @@ function grouped(cells: Cell[]): Group[] {
   const found = new Map<string, Group>();
   for (const cell of cells) {
     for (const { text } of cell.errors) {
-      const key = text.replace(/'[^']*'|"[^"]*"/g, "‘…’").replace(/\d+/g, "#");
+      const key = likeness(text);
       let group = found.get(key);
       if (!group) found.set(key, (group = { text, items: new Set(), lost: new Set() }));
       group.items.add(cell.index);

@@ -10,7 +10,7 @@ import { type Doing, Trouble } from "./step";
 import { Reading, Value } from "./text";
 import { type Row, TROUBLES, nameOf } from "./trace";
 import type { Head, ListedRun, Run as Found, Session, SpendingOfRun } from "./types";
-import { brief, dollars, kilo, lost, seconds } from "./words";
+import { brief, dollars, kilo, likeness, lost, seconds } from "./words";
 
 /** The tab Run: an open question first, then the result, how it ended, what went wrong, and the input. */
 export function Outcome({
@@ -60,7 +60,7 @@ export function Outcome({
       )}
       {isOver && end && key > 0 && <Result id={id} head={head} end={end} />}
       <div class={hasFailed ? "" : "two"}>
-        <section hidden={hasFailed}>
+        <section hidden={hasFailed || !place}>
           <h3>{head.ending ? "Why it ended" : "Where it is"}</h3>
           <p>
             {head.ending && <b>{head.ending.label || (head.ending.why === "otherwise" ? "reached END" : "")} </b>}
@@ -79,9 +79,6 @@ export function Outcome({
               </>
             )}
           </p>
-          {key > 0 && compared && (
-            <Scores id={id} steps={key} selected={head.seq} select={select} only={COMPARED.exec(compared.why)![1]} />
-          )}
         </section>
         <section hidden={hasFailed && !groups.length}>
           <h3>What went wrong on the way</h3>
@@ -107,6 +104,9 @@ export function Outcome({
           )}
         </section>
       </div>
+      {key > 0 && compared && !hasFailed && (
+        <Scores id={id} steps={key} selected={head.seq} select={select} only={COMPARED.exec(compared.why)![1]} />
+      )}
       <Input id={id} />
       {head.usage.calls > head.usage.offline_calls && (
         <>
@@ -131,11 +131,11 @@ const COMPARED = /(\S+) (-?\d[\d.]*) [<>]=? -?\d/;
 const ALL_COMPARED = new RegExp(COMPARED, "g");
 const MOST = 12; // kinds of problems that are listed
 
-/** Problems that differ only in the item, the attempt or a number, once, with how often there were. */
+/** Problems that differ only in the item, the attempt, a number or a name, once, with how often there were. */
 function groupsOf(rows: Row[]): { row: Row; times: number }[] {
   const found = new Map<string, { row: Row; times: number }>();
   for (const row of rows) {
-    const key = `${row.path} ${row.tone} ${row.text}`.replace(/\d+/g, "#");
+    const key = likeness(`${row.path} ${row.tone} ${row.text}`);
     const group = found.get(key);
     if (group) group.times += 1;
     else found.set(key, { row, times: 1 });
@@ -430,7 +430,7 @@ function Tries({ id, runs, tick }: { id: string; runs: ListedRun[]; tick: number
         {head === original ? "this run" : <Link to={runAddress(head.run_id)}>{head.run_id}</Link>}
         {head !== original && (
           <>
-            {" "}
+            {" · "}
             <Link to={`/compare?${query({ a: id, b: head.run_id })}`}>compare</Link>
           </>
         )}

@@ -401,13 +401,51 @@ export function useDark(): boolean {
 
 export function ThemeButton() {
   const turn = () => {
-    document.documentElement.dataset.theme = isDark() ? "light" : "dark";
+    document.documentElement.dataset.theme = localStorage.theme = isDark() ? "light" : "dark";
     dispatchEvent(new Event("themed"));
   };
   return (
     <button class="btn bare" aria-label="light or dark" onClick={turn}>
       <Icon name="theme" />
     </button>
+  );
+}
+
+/** The width of a column that was set, "" for none; the last column always has room. */
+export const widthOf = (name: string): string =>
+  localStorage[`width-${name}`] ? `min(${localStorage[`width-${name}`]}px, 40vw)` : "";
+
+/** The line after a column, which sets its width when dragged, or by the keys for left and right. */
+export function Divider({ name, label }: { name: string; label: string }) {
+  const line = useRef<HTMLDivElement>(null);
+  const [now, setNow] = useState(0);
+  const box = () => line.current!.parentElement!.getBoundingClientRect();
+  const set = (width: number) => {
+    const kept = Math.max(160, Math.round(width));
+    localStorage[`width-${name}`] = kept;
+    line.current!.closest<HTMLElement>(".cols")!.style.setProperty(`--${name}`, widthOf(name));
+    setNow(kept);
+  };
+  return (
+    <div
+      class="divider"
+      ref={line}
+      role="separator"
+      tabIndex={0}
+      aria-label={label}
+      aria-orientation="vertical"
+      aria-valuenow={now}
+      onPointerDown={(event) => event.currentTarget.setPointerCapture(event.pointerId)}
+      onPointerMove={(event) =>
+        event.currentTarget.hasPointerCapture(event.pointerId) && set(event.clientX - box().left)
+      }
+      onKeyDown={(event) => {
+        const by = { ArrowLeft: -16, ArrowRight: 16 }[event.key];
+        if (!by) return;
+        event.stopPropagation();
+        set(box().width + by);
+      }}
+    />
   );
 }
 

@@ -9,8 +9,8 @@ import { Branch } from "./branch";
 import { Scores } from "./chart";
 import { MapView } from "./map_view";
 import { Branches, Outcome, Spending, State } from "./outcome";
-import { Chip, Copy, Failure, Icon, Link, Live, type Problem, Sign, Tabs, ThemeButton } from "./parts";
-import { canDrive, go, runAddress, useKeys, useNow } from "./parts";
+import { Chip, Copy, Divider, Failure, Icon, Link, Live, type Problem, Sign, Tabs, ThemeButton } from "./parts";
+import { canDrive, go, runAddress, useKeys, useNow, widthOf } from "./parts";
 import { type Losses, Picture } from "./picture";
 import { harmless } from "./safe";
 import { type Doing, StepView } from "./step";
@@ -284,8 +284,11 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
       />
       {error && <Failure error={error} />}
       {doing?.trouble && <Failure error={doing.trouble as Problem} />}
-      <div class="cols" data-pane={place.pane}>
-        <section class="g">{picture}</section>
+      <div class="cols" data-pane={place.pane} style={{ "--g": widthOf("g"), "--t": widthOf("t") }}>
+        <section class="g">
+          {picture}
+          <Divider name="g" label="width of the graph" />
+        </section>
         <section class="t">
           <Trace
             {...{ id, lines, rows, whole, select, notes, now, isLive }}
@@ -294,6 +297,7 @@ export function Run({ id, parameters, session }: { id: string; parameters: Recor
             shown={{ only: place.only, search: place.find }}
             show={(next: Partial<Shown>) => to({ only: next.only ?? place.only, find: next.search ?? place.find })}
           />
+          <Divider name="t" label="width of the trace" />
         </section>
         <section class="d panel" aria-label="Details">
           <Tabs names={names} now={place.tab} choose={tab} label="What to show" />
@@ -488,7 +492,8 @@ function reason(head: Head): ComponentChildren {
   }
   if (head.shown === "interrupted") return "its process died; a worker or `resume` continues it";
   if (head.shown === "queued") return "a worker of its queue takes it";
-  if (head.waits.length && head.shown === "waiting") return brief(head.waits[0]!.question || head.waits[0]!.name, 120);
+  const [wait] = head.waits;
+  if (wait && head.shown === "waiting") return brief((wait.question || wait.name).split("\n")[0], 120);
   const { label, why } = head.ending || { label: "", why: "" };
   return (
     <>

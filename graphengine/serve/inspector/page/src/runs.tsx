@@ -1,5 +1,6 @@
 // The list of runs.
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { type Query, follow, get, query } from "./api";
@@ -385,13 +386,10 @@ function RunLine({
       </span>
       <span class="gr">{run.graph}</span>
       <span class="why">
-        <Sign status={isLossyEnd ? "losses" : status} /> <Why {...{ status, line }} run={run} />
-        {losses && (
-          <>
-            {" "}
-            <Chip tone={isLossy(summary?.losses) ? "bad" : "warn"}>{losses}</Chip>
-          </>
-        )}
+        <Sign status={isLossyEnd ? "losses" : status} />{" "}
+        <Why {...{ status, line, run }}>
+          {losses && <Chip tone={isLossy(summary?.losses) ? "bad" : "warn"}>{losses}</Chip>}
+        </Why>
       </span>
       <span class="number">{seconds(summary?.seconds)}</span>
       <span class="number">{cost}</span>
@@ -402,14 +400,24 @@ function RunLine({
   );
 }
 
-/** Why a run ended, what it waits for, or where it is. */
-function Why({ status, line, run }: { status: string; line: Line | undefined; run: ListedRun }) {
+/** How a run stands, what it lost, and why it ended, what it waits for, or where it is. */
+function Why({
+  status,
+  line,
+  run,
+  children,
+}: {
+  status: string;
+  line: Line | undefined;
+  run: ListedRun;
+  children: ComponentChildren;
+}) {
   const summary = line?.summary || run.summary;
   if (status === "running" || status === "interrupted") {
     const at = line?.at.join(", ") || "its start";
     return (
       <>
-        <b>{status}</b>{" "}
+        <b>{status}</b> {children}{" "}
         <span class="soft">
           at {at}
           {summary && summary.visits > 0 && `, ${count(summary.visits, "visit")}`}
@@ -423,7 +431,7 @@ function Why({ status, line, run }: { status: string; line: Line | undefined; ru
   const text = reason === "otherwise" ? "" : `${status === "failed" && reason ? "at " : ""}${reason}`;
   return (
     <>
-      <b>{word}</b>{" "}
+      <b>{word}</b> {children}{" "}
       <span class="soft">
         {text}
         {waits > 1 && ` (and ${waits - 1} more)`}

@@ -3,7 +3,6 @@
 export interface Arrow {
   edges: number[];
   to: string;
-  failure: boolean;
 }
 
 export interface Attempt {
@@ -12,7 +11,6 @@ export interface Attempt {
   took: number | null;
   error: Failure | null;
   fallback: boolean;
-  due: number | null;
 }
 
 export interface Box {
@@ -221,7 +219,6 @@ export interface Head {
 
 export interface Line {
   shown: string;
-  seq: number;
   updated_at: number;
   summary: Summary | null;
   at: string[];
@@ -264,7 +261,6 @@ export interface ListedRun {
 
 export interface Overview {
   statuses: Record<string, number>;
-  graphs: Record<string, number>;
   width: number;
   bars: [number, string, number][];
 }
@@ -282,7 +278,6 @@ export interface Parent {
 }
 
 export interface Picture {
-  title: string;
   words: string;
   boxes: Record<string, Box>;
   arrows: Record<string, Arrow>;

@@ -73,6 +73,11 @@ export function wordsOf(text: string): number {
   return text.trim() ? text.trim().split(/\s+/).length : 0;
 }
 
+/** What messages have in common that differ only in numbers and quoted names. */
+export function likeness(text: string): string {
+  return text.replace(/'[^']*'|"[^"]*"/g, "‘…’").replace(/\d+/g, "#");
+}
+
 /** A value on one line, at most so long. */
 export function brief(value: unknown, limit = 160): string {
   const text = (typeof value === "string" ? value : (JSON.stringify(value) ?? "")).replace(/\s+/g, " ");
