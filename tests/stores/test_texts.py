@@ -149,7 +149,12 @@ async def test_a_run_is_loaded_by_reading_its_first_step_once(path: Path, monkey
     """That step, which can have the whole state, is compared with the run's row as it was read."""
     read: list[int] = []
     whole = texts.Texts.whole
-    monkeypatch.setattr(texts.Texts, "whole", lambda *args: read.append(args[1] & SEQ_MASK) or whole(*args))
+
+    def reading(reader: texts.Texts, row: int, body: bytes | None, recorded: int, listed: str | None) -> bytes:
+        read.append(row & SEQ_MASK)
+        return whole(reader, row, body, recorded, listed)
+
+    monkeypatch.setattr(texts.Texts, "whole", reading)
     async with Runner(SQLiteStore(path)) as runner:
         await runner.start(drafts(), State(source=LONG, token=SecretStr("t")), run_id="r").result()
         steps = (await runner.store.load("r")).steps
