@@ -32,14 +32,7 @@ _SOME_REFUSED: Final = 1
 @click.argument("words", metavar="WORDS...", nargs=-1, required=True, shell_complete=options.complete_search)
 @click.option("--tag", metavar="NAME", help="The tag to add or remove.")
 @click.option("--why", default="asked", metavar="TEXT", help="With stop: the reason that is recorded.")
-@click.option(
-    "--graph",
-    "references",
-    metavar="FILE[:NAME]",
-    multiple=True,
-    shell_complete=options.complete_graphs,
-    help="With resume and retry: the graphs of the runs; may be repeated. Default: all graphs of the project.",
-)
+@options.graphs("With resume and retry: the graphs of the runs")
 @click.option("--dry-run", is_flag=True, help="Show what would be changed, and change nothing.")
 @click.option("--yes", is_flag=True, help="Skip the confirmation; required without a terminal.")
 def bulk(  # noqa: PLR0913 - options

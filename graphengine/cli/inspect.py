@@ -49,14 +49,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Let the page start, resume and branch runs, which this command then drives. It imports the graphs' code.",
 )
-@click.option(
-    "--graph",
-    "references",
-    metavar="FILE[:NAME]",
-    multiple=True,
-    shell_complete=options.complete_graphs,
-    help="With --drive: drive only runs of these graphs; may be repeated. Default: all graphs of the project.",
-)
+@options.graphs("With --drive: drive only runs of these graphs")
 @click.option(
     "--shared",
     is_flag=True,

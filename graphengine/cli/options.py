@@ -305,6 +305,13 @@ poll = click.option(
 )
 
 
+def graphs(what: str) -> Callable[[F], F]:
+    """Return the option that names graphs, of a command that does this with their runs."""
+    text = f"{what}; may be repeated. Default: all graphs of the project."
+    given: Any = {"metavar": "FILE[:NAME]", "multiple": True, "shell_complete": complete_graphs, "help": text}
+    return click.option("--graph", "references", **given)
+
+
 def concurrency(default: int) -> Callable[[F], F]:
     """Return the option for the number of runs that a process drives at a time."""
     kind = click.IntRange(min=1)

@@ -33,7 +33,11 @@ _ROWS: Final = 10
         graphengine whatif --runs "graph:review since:7d" --set "task=Short tides."
         graphengine whatif --runs tag:nightly --graph flows/review.py
     """,
-    exits={0: "every branch ended", 3: "a branch waits for what the log does not answer"},
+    exits={
+        0: "every branch ended",
+        1: "no run could be compared",
+        3: "a branch waits for what the log does not answer",
+    },
 )
 @click.argument("names", metavar="[RUN_ID]...", nargs=-1, shell_complete=options.complete_runs)
 @options.searched
@@ -99,13 +103,14 @@ def whatif(  # noqa: PLR0913 - one for each option
     if budget is not None and not budget > 0:
         raise click.BadParameter("give a number above 0", param_hint="--budget")
     found, runs = ended_runs(context, names, search, reference, limit)
-    name = name or new_id(time.time())
-    context.err.line("comparison ", (name, "bold"), f" of {counted(len(runs), 'run')}; --name {name} continues it")
     plan = found.graph.compile()
     named = None if scorers is None else scorers_of(found, scorers)
     judges = judges_in(named or {})
     for_judges = [text for text in context.models if split(text)[0] in judges]
     models = models_for(with_default([text for text in context.models if text not in for_judges], found), found)
+    changed, update = texts_of(instructions, "--instructions"), parse_pairs(pairs, update_forms_of(plan.state), "--set")
+    name = name or new_id(time.time())
+    context.err.line("comparison ", (name, "bold"), f" of {counted(len(runs), 'run')}; --name {name} continues it")
     report = context.drive(
         what_if(
             found.graph,
@@ -113,8 +118,8 @@ def whatif(  # noqa: PLR0913 - one for each option
             context.store,
             name=name,
             models=models,
-            instructions=texts_of(instructions, "--instructions"),
-            update=parse_pairs(pairs, update_forms_of(plan.state), "--set"),
+            instructions=changed,
+            update=update,
             at=None if at is None else _visit(at),
             tools=cast("Tools", tools),
             scorers=named,
@@ -128,6 +133,8 @@ def whatif(  # noqa: PLR0913 - one for each option
         context.document(report)
     else:
         _show(context, report)
+    if report.left and not (report.runs or report.untouched):
+        return 1
     return 3 if any(each.after.status == "waiting" for each in report.runs) else 0
 
 
@@ -146,23 +153,31 @@ def ended_runs(
     Raises:
         InputError: There are none, or they are of several graphs.
     """
+    from graphengine.cli.places import shown
     from graphengine.cli.project import file_of, graph_of
     from graphengine.errors import InputError
     from graphengine.records.search import wanted_of
-    from graphengine.records.selection import Wanted, newest
+    from graphengine.records.selection import Wanted, hint_of, is_compared, newest
 
     context.use(file_of(reference), writes=True)
     if not names and not search:
         raise click.UsageError("name runs, or find them: --runs 'graph:NAME since:7d'")
     found = [context.find(name) for name in names]
+    wanted = wanted_of(" ".join(search), Wanted(limit))
     if search:
-        wanted = wanted_of(" ".join(search), Wanted(limit))
-        found += context.read(lambda store: newest(store, wanted))
-    runs = {info.id: info for info in found if not any(tag.startswith("whatif:") for tag in info.tags)}
+        found += context.read(lambda store: newest(store, wanted, compared=False))
+    runs = {info.id: info for info in found if not is_compared(info)}
     graphs = sorted({info.graph for info in runs.values()})
-    if len(graphs) != 1:
-        message = f"they are runs of {', '.join(graphs)}" if graphs else "no run is found"
-        raise InputError(message, where="the runs", repair="add graph:NAME to --runs" if graphs else "try other words")
+    where = shown(context.place.database)
+    if found and not graphs:
+        repair = "name the recorded runs that they were branched from"
+        raise InputError("they are branches that `whatif` made", where=where, repair=repair)
+    if not graphs:
+        hint = context.read(lambda store: hint_of(store, wanted))
+        repair = hint or "`graphengine runs` lists those that there are; choose another database with --store PATH"
+        raise InputError(f"no run fits {' '.join(search)!r}", where=where, repair=repair)
+    if len(graphs) > 1:
+        raise InputError(f"they are runs of {', '.join(graphs)}", where=where, repair="add graph:NAME to --runs")
     return graph_of(graphs[0], reference), list(runs)
 
 
@@ -179,17 +194,17 @@ def _show(context: CommandContext, report: WhatIf) -> None:
     from graphengine.cli.steps import counted
 
     out = context.out
-    out.line((f"{counted(len(report.runs), 'run')} of {report.graph}, branched where the change matters", "bold"))
-    for line in report.change:
-        out.line(f"  {line}")
-    out.line("")
-    for ending, runs in report.endings.items():
-        out.line(f"{runs:>6,}  {ending}")
-    out.line("")
-    for figure, difference in report.differences.items():
-        words = "not known" if difference is None else difference.text(4 if figure == "cost_usd" else 2)
-        out.line(f"{figure}: {words}")
     if report.runs:
+        out.line((f"{counted(len(report.runs), 'run')} of {report.graph}, branched where the change matters", "bold"))
+        for line in report.change:
+            out.line(f"  {line}")
+        out.line("")
+        for ending, runs in report.endings.items():
+            out.line(f"{runs:>6,}  {ending}")
+        out.line("")
+        for figure, difference in report.differences.items():
+            words = "not known" if difference is None else difference.text(4 if figure == "cost_usd" else 2)
+            out.line(f"{figure}: {words}")
         out.line("")
         _show_runs(context, report)
     _show_rest(out, report)
@@ -246,12 +261,17 @@ def _show_rest(out: Channel, report: WhatIf) -> None:
     from graphengine.state.amounts import dollars
 
     if report.untouched:
-        out.line("")
+        if report.runs:
+            out.line("")
         out.line(
             f"the change cannot have mattered in {counted(len(report.untouched), 'run')}, as far as the log tells: "
             f"{', '.join(report.untouched[:_ROWS])}{', …' if len(report.untouched) > _ROWS else ''}"
         )
+        if not report.runs:
+            out.line("no log shows the code of functions: if that changed, name the place with --at NODE:VISIT")
     for why, count in Counter(report.left.values()).items():
         out.line(f"not compared: {counted(count, 'run')}: {why}")
+    if not report.runs:
+        return
     spent = "an unknown amount" if report.spent_usd is None else f"{dollars(report.spent_usd)} USD"
     out.line(f"the branches cost {spent}")

@@ -48,14 +48,7 @@ _STYLES = {"finished": "bold green", "failed": "bold red"}
 )
 @options.concurrency(4)
 @options.poll
-@click.option(
-    "--graph",
-    "references",
-    metavar="FILE[:NAME]",
-    multiple=True,
-    shell_complete=options.complete_graphs,
-    help="Drive only runs of these graphs; may be repeated. Default: all graphs of the project.",
-)
+@options.graphs("Drive only runs of these graphs")
 @click.option(
     "--queue",
     "queues",

@@ -19,6 +19,9 @@ NEWEST: Final = 1000
 STATUSES: Final = ("queued", "running", "interrupted", "waiting", "finished", "stopped", "failed")
 """The statuses to select by; see `status_of`."""
 
+COMPARED: Final = "whatif:"
+"""How the tag of a branch begins that a comparison made, see `graphengine.testing.evaluation.what_if`."""
+
 _ONLY_SEEN: Final = ("queued", "running", "interrupted")
 """Statuses that the store does not distinguish: whether there was a driver, and whether it is alive, separates them."""
 
@@ -102,8 +105,13 @@ def stored_status(shown: str | None) -> Status | None:
     return cast("Status | None", "running" if shown in _ONLY_SEEN else shown)
 
 
-async def newest(store: Store, wanted: Wanted) -> Sequence[RunInfo]:
-    """Return the newest runs that match.
+def is_compared(info: RunInfo) -> bool:
+    """Return whether a run is a branch that a comparison made: what happened in production it does not tell."""
+    return any(tag.startswith(COMPARED) for tag in info.tags)
+
+
+async def newest(store: Store, wanted: Wanted, *, compared: bool = True) -> Sequence[RunInfo]:
+    """Return the newest runs that match; branches that comparisons made only if `compared`.
 
     Raises:
         StoreError: They cannot be read.
@@ -111,7 +119,7 @@ async def newest(store: Store, wanted: Wanted) -> Sequence[RunInfo]:
     found: list[RunInfo] = []
     now = time.time()
     async for info in _all(store, wanted):
-        if wanted.fits(info, now):
+        if wanted.fits(info, now) and (compared or not is_compared(info)):
             found.append(info)
             if len(found) == wanted.limit:
                 break

@@ -64,7 +64,8 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
         if isinstance(step.data, Removed) and not is_removed(step):
             until = decode_snapshot(bytes(step.data.snapshot))
             found = {key: spent for key, spent in found.items() if key[-1]}
-            found["", "", REMOVED, False] = spent_since(until.inherited, until.usage)
+            if own := spent_since(until.inherited, until.usage):
+                found["", "", REMOVED, False] = own
         usage = usage_of(step)
         if not usage or usage.keys() <= LOSSES.keys():
             continue

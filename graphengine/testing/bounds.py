@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence  # noqa: TC003 - what a document has is read at run time
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.agents.model_routing import by_agent, replacing
+from graphengine.agents.model_routing import Models, by_agent, replacing
 from graphengine.api.places import reading
 from graphengine.checks.paths import Paths, Undecided, most_visits
 from graphengine.errors import InputError
@@ -19,6 +19,7 @@ from graphengine.graph.definition import Fork, Switch
 from graphengine.graph.options import START
 from graphengine.models.base import EstimatesCosts, KnowsWindow
 from graphengine.models.names import as_model
+from graphengine.records.selection import Wanted, newest
 from graphengine.records.step_document import Part
 
 if TYPE_CHECKING:
@@ -125,9 +126,11 @@ async def bounds(graph: Graph[Any], models: GivenModels | None = None) -> Bounds
 
     Raises:
         CompileError: The graph cannot run.
+        InputError: No agent has the name of a model.
     """
     plan = graph.compile()
     found, limits = _Bounding(plan.graph, by_agent(models)), plan.limits
+    Models(None).check_names(plan, by_agent(models), "the models of bounds")
     await found.add(plan, "", 1, limits.visits)
     return Bounds(
         graph=plan.graph,
@@ -185,9 +188,11 @@ class _Bounding:
             for call in node.calls:
                 if call.graph is not None:
                     await self.add(call.graph, f"{prefix}{name}/", tries, None if node.each is not None else limit)
-            amounts = [visits, *await self._models(node, f"{prefix}{name}", tries)]
-            shown: Any = [None if math.isinf(amount) else amount for amount in amounts]
-            self.nodes.insert(at, NodeBound(f"{prefix}{name}", shown[0], by, *shown[1:]))
+            calls, tokens, cost = await self._models(node, f"{prefix}{name}", tries)
+            most_of = [None if math.isinf(amount) else int(amount) for amount in (visits, calls, tokens)]
+            usd = None if math.isinf(cost) else cost
+            bound = NodeBound(f"{prefix}{name}", most_of[0], by, most_of[1], most_of[2], usd)
+            self.nodes.insert(at, bound)
 
     async def _models(self, node: NodePlan, path: str, tries: float) -> tuple[float, float, float]:
         """Return the most calls of models in so many attempts of a node, the tokens of the answers, and the cost."""
@@ -208,11 +213,12 @@ class _Bounding:
         """Return the most that a call can cost; None if that is not known."""
         chosen = replacing(self._given, self._graph, path, agent.name) or agent.model
         model: Any = None if chosen is None else as_model(chosen)
+        free = 0.0 if model is not None and model.name == "rules" else None
         window = await model.window_tokens() if isinstance(model, KnowsWindow) else None
         if isinstance(model, EstimatesCosts) and window is not None and longest is not None:
             price: float | None = await model.price_of(window, longest)
             return price
-        return 0.0 if model is not None and model.name == "rules" else None
+        return free
 
 
 def _never(plan: Plan[Any], prefix: str, paths: Paths, most: Mapping[str, float]) -> Iterator[NeverTaken]:
@@ -236,7 +242,7 @@ def _whole(amounts: Sequence[Any], limit: float | None = None) -> Any:  # noqa: 
 
 
 async def forecast(graph: Graph[Any] | str, store: str | PathLike[str] | Store) -> Forecast:
-    """Return what the recorded runs of a graph took that have ended.
+    """Return what the recorded runs of a graph took that have ended, without the branches of comparisons.
 
     Args:
         graph: The graph, or its name.
@@ -248,7 +254,8 @@ async def forecast(graph: Graph[Any] | str, store: str | PathLike[str] | Store) 
     """
     name = graph if isinstance(graph, str) else graph.name
     async with reading(store) as opened:
-        ended = [info for status in _ENDED for info in await opened.runs(status=status, graph=name, limit=1_000_000)]
+        wanted = [Wanted(0, status, name) for status in _ENDED]
+        ended = [info for each in wanted for info in await newest(opened, each, compared=False)]
     runs = [(info, info.summary) for info in ended if info.summary is not None]
     if len(runs) < LEAST_RUNS:
         message = f"{len(runs)} runs of {name} have ended, and a forecast needs {LEAST_RUNS}"

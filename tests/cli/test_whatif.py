@@ -90,7 +90,7 @@ def test_whatif_compares_another_model(invoke: Invoke, desk: str) -> None:
     ("words", "part"),
     [
         (["whatif"], "name runs, or find them"),
-        (["whatif", "--runs", "graph:none"], "no run is found"),
+        (["whatif", "--runs", "graph:none"], "no run has the graph 'none'"),
         (["whatif", "a", "--instructions", "nobody=x"], "unknown agent 'nobody'"),
         (["whatif", "a", "--at", "3"], "name a node and its visit"),
         (["whatif", "a", "--budget", "0"], "give a number above 0"),
@@ -101,6 +101,24 @@ def test_wrong_usage_is_refused(invoke: Invoke, desk: str, words: list[str], par
     """Before anything is branched or written."""
     found = invoke(*words, "--graph", desk)
     assert (found.exit_code, part in found.stderr) == (2, True), found.stderr
+
+
+def test_what_cannot_be_compared_is_said_without_figures(invoke: Invoke, desk: str) -> None:
+    """A run that still goes, or has no such visit; a change that no log shows, with how to name its place."""
+    assert invoke("run", desk, "--run-id", "waits", "--input", "task=asked").exit_code == 3
+    words = ("--graph", desk, "--instructions", "writer=Long.")
+    for chosen, why in ((("waits",), "it has not ended: waiting"), (("a", "--at", "ok:1"), "it has no visit 1 of ok")):
+        found = invoke("whatif", *chosen, *words)
+        assert (found.exit_code, found.stdout) == (1, f"not compared: 1 run: {why}\n")
+    found = invoke("whatif", "a", "b", "waits", "--graph", desk)
+    assert (found.exit_code, "in 2 runs, as far as the log tells: a, b" in found.stdout) == (0, True)
+    assert "name the place with --at NODE:VISIT" in found.stdout
+    assert "seconds" not in found.stdout
+    assert invoke("whatif", "a", *words, "--name", "l").exit_code == 0
+    found = invoke("whatif", "--runs", "graph:desk", "--limit", "2", *words, "--json")
+    assert [each["run_id"] for each in document(found.stdout)["runs"]] == ["asked"]  # and `waits`, not `l.a`
+    found = invoke("whatif", "l.a", *words)
+    assert (found.exit_code, "they are branches that `whatif` made" in found.stderr) == (2, True)
 
 
 def test_suite_writes_and_updates(invoke: Invoke, desk: str, tmp_path: Path) -> None:

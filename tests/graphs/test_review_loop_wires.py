@@ -104,9 +104,9 @@ def test_a_limit_of_seconds_stops_a_call_that_does_not_end(
     busy = Says("word", held=True) if trouble == "hangs" else Fails("rate_limit", retry_after_seconds=9)
     team = Team(writer=[busy] * 20)
     provider.answer(team)
-    stopped = run(tmp_path, "run", LOOP, "--model", model, "--run-id", "r", "--limit", "seconds=5")
+    stopped = run(tmp_path, "run", LOOP, "--model", model, "--run-id", "r", "--limit", "seconds=3")
     assert stopped.exit_code == 4
-    assert "stopped: seconds 5" in stopped.stderr
+    assert "stopped: seconds 3" in stopped.stderr
     provider.release()
     provider.answer(again := Team(researcher=[Says(TEXTS["researcher"][1])]))
     done = run(tmp_path, "resume", "r", "--graph", LOOP, "--model", model, "--limit", "seconds=60")

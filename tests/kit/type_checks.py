@@ -15,12 +15,13 @@ OVERRIDES = re.findall(r"^\[\[tool\.mypy\.overrides\]\]\n.*?^$", TEXT, re.DOTALL
 
 
 def run_mypy(folder: Path, scratch: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run mypy in a folder, with its settings and these arguments; `scratch` is a new folder.
+    """Run mypy in a folder, with its settings and these arguments; `scratch` is new, or of an earlier run.
 
     The Python version, the error codes and the libraries without types are as here: with others, mypy would start over.
     """
-    scratch.mkdir()
-    if LEARNED.is_dir():  # mypy has run here, as `make test` does before the tests
+    is_new = not scratch.exists()
+    scratch.mkdir(exist_ok=True)
+    if is_new and LEARNED.is_dir():  # mypy has run here, as `make test` does before the tests
         shutil.copytree(LEARNED, scratch / LEARNED.name)
     settings: list[str] = []
     if folder != ROOT:

@@ -4,9 +4,11 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Limits, Retention, Runner, ask
+from graphengine.cli.main import main
 from graphengine.databases.postgres import doctor as postgres_doctor
 from graphengine.databases.sqlite import doctor as sqlite_doctor
 from graphengine.engine.snapshot import Snapshot
@@ -187,6 +189,24 @@ def test_what_removed_steps_spent_stays_in_the_total() -> None:
         Spent("", "", "removed steps", inherited=False, usage={"calls": 4, "cost_usd": 1.0}),
         Spent("a", "m", "ask", inherited=False, usage={"calls": 1, "cost_usd": 0.25}),
     ]
+    assert spending([removed(2, 2.0, encode_snapshot(Snapshot()))]) == []
+
+
+def test_show_says_what_was_removed_in_a_line(tmp_path: Path) -> None:
+    """It lists the steps that are left; a removed one cannot be shown."""
+    path = tmp_path / "runs.db"
+
+    async def trimmed() -> int:
+        async with Runner(path) as runner:
+            await rounds(runner, 2)
+            return (await pass_over(runner))[0].steps
+
+    steps = asyncio.run(trimmed())
+    shown = CliRunner().invoke(main, ["show", "r", "--all", "--store", str(path)])
+    ends = f"steps 2 to {steps + 2} were removed by retention: the run goes on from a snapshot after step {steps + 2}"
+    assert [line for line in shown.output.splitlines() if "removed" in line] == [ends]
+    refused = CliRunner().invoke(main, ["show", "r", "--step", "5", "--store", str(path)])
+    assert (refused.exit_code, "step 5 of run r was removed" in refused.stderr) == (2, True)
 
 
 async def test_steps_are_removed_while_the_run_is_driven(database: Path | str) -> None:

@@ -50,6 +50,8 @@ async def test_prices_are_those_of_the_models_of_the_run() -> None:
     assert costs[0] is not None
     assert costs[0] > 0
     assert costs[1:] == [0, 0, None]
+    with pytest.raises(InputError, match="unknown agent 'wirter'"):
+        await bounds(loop(), {"wirter": PRICED})
 
 
 async def test_what_nothing_bounds_is_named() -> None:
@@ -116,6 +118,7 @@ async def test_a_forecast_rests_on_five_runs_or_more(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="4 runs of short have ended, and a forecast needs 5"):
             await forecast(graph, store)
         await runner.start(graph, {"score": 9}).result()
+        await runner.start(graph, {"score": 9}, tags=["whatif:other"]).result()
     found = await forecast(graph, store)
     assert (found.runs, found.visits, found.unknown_costs) == (5, 5, 0)
     assert found.endings["finished: good"] == pytest.approx(0.4)

@@ -25,6 +25,7 @@ from graphengine.history.load import graph_spec_of, load_snapshot, waits_of
 from graphengine.models.hiding import MARK
 from graphengine.models.names import as_model
 from graphengine.records.run_diff import diff
+from graphengine.records.selection import COMPARED
 from graphengine.records.step_document import Document, Part, plain
 from graphengine.runner import RunFailed
 from graphengine.state.amounts import allows_unknown_cost
@@ -184,7 +185,8 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
         repair = f"give one of at most {_LONGEST_NAME} characters"
         raise InputError(f"the name has {len(name)} characters", where="what_if", repair=repair)
     chosen = {who: as_model(model) for who, model in by_agent(models).items()}
-    Models(None).check_names(graph.compile(), {**chosen, **(instructions or {})}, "what_if(…)")
+    where = "the models and instructions of the comparison"
+    Models(None).check_names(graph.compile(), {**chosen, **(instructions or {})}, where)
     scoring = _scoring(graph, scorers) if scorers else None
     effects = FromLogs(tools)
     async with Runner(store, models=chosen, effects=effects, executors=executors) as runner:
@@ -315,7 +317,7 @@ class _Job:
                 path="" if self.update else None,
                 run_id=branch,
                 limits=limits,
-                tags=(f"whatif:{self.name}", change),
+                tags=(f"{COMPARED}{self.name}", change),
                 instructions=self.instructions,
             )
         await self._ended(run, log)

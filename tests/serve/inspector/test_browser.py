@@ -88,7 +88,7 @@ def opened_run(page: Page) -> Page:
 def test_the_list_opens_a_run(url: str, visit: Opened) -> None:
     """The list shows how each run stands and why; a click opens it, and the browser's button returns."""
     page = visit(url)
-    expect(page.locator(".row[data-run=broken]")).to_contain_text("failed at boom: RuntimeError: it broke")
+    expect(page.locator(".row[data-run=broken]")).to_contain_text("failed 2 retries at boom: RuntimeError: it broke")
     expect(page.locator(".row[data-run=asks]")).to_contain_text("asks approve: Publish this draft?")
     expect(page.locator(".row[data-run=five]")).to_contain_text("nightly")
     assert "token" not in page.url
@@ -123,6 +123,8 @@ def test_filters_are_in_the_address(url: str, visit: Opened) -> None:
         search.fill(words)
         page.keyboard.press("Enter")
         expect(page.locator(".list .row")).to_have_count(count)
+        if not count:
+            expect(page.locator("main")).to_contain_text("No run fits these filters.")
     assert "text=since%3A99w" in page.url
     page.reload()
     expect(search).to_have_value("since:99w")
@@ -425,14 +427,14 @@ def test_a_preview_names_the_calls_that_are_kept(acting: str, visit: Opened) -> 
     """A visit in flight keeps its recorded calls; calls after the step are made again, or not at all."""
     page = opened_run(visit(acting, "/run?id=draft&at=3&branch=3"))
     preview = page.get_by_label("Preview")
-    expect(preview).to_contain_text("Steps 1 to 3 are shared, with 1 model call for $0, not made again.")
+    expect(preview).to_contain_text("Steps 1 to 3 are shared, with 1 model call (unknown cost), not made again.")
     expect(preview).to_contain_text("used again if asked the same: writer asked slow at write.")
     page.goto(page.url.replace("branch=3", "branch=4"))
-    expect(preview).to_contain_text("Steps 1 to 4 are shared, with 1 model call for $0, not made again.")
+    expect(preview).to_contain_text("Steps 1 to 4 are shared, with 1 model call (unknown cost), not made again.")
     expect(preview).not_to_contain_text("used again")
     page.goto(page.url.replace("branch=4", "branch=2"))
     expect(preview).to_contain_text("Steps 1 to 2 are shared. ")
-    expect(preview).to_contain_text("left out: 1 model call for $0 last time.")
+    expect(preview).to_contain_text("left out: 1 model call (unknown cost) last time.")
 
 
 def test_a_question_is_answered_by_a_form(acting: str, written: Path, visit: Opened) -> None:

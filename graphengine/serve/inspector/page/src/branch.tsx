@@ -145,7 +145,7 @@ function keptOf(rows: Row[], at: number) {
     const number = each.filter((row) => row.agent).length;
     const isKnown = each.every((row) => row.cost_usd !== null);
     const cost = isKnown ? each.reduce((all, row) => all + row.cost_usd!, 0) : null;
-    return number ? `${count(number, "model call")} for ${dollars(cost)}` : "";
+    return number ? `${count(number, "model call")} (${dollars(cost)})` : "";
   };
   return {
     shared: sum(calls.filter((row) => row.seq <= at)),

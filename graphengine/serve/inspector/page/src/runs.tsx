@@ -282,7 +282,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
         <p class="soft padded">
           {next
             ? "Older runs are searched…"
-            : total
+            : total || query(wanted(filters))
               ? "No run fits these filters."
               : "No runs yet: `graphengine run GRAPH` starts one."}
         </p>
