@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from benchmarks.measure import MICRO, Outcome, Settings, Target, alternate
+from benchmarks.measure import MICRO, Outcome, Settings, alternate
 from graphengine import END, START, Graph, value
 from graphengine.testing import run_node
 
@@ -65,5 +65,4 @@ async def alone(settings: Settings) -> Outcome:
 
     sides: dict[str, Side] = {ALONE: ours, FUNCTION: function}
     found = await alternate(sides, "µs", settings.count(31, 2))
-    target = Target("a node run alone", found[ALONE].median, "≤", 200.0, "µs")
-    return Outcome("A node run alone in a test", found, [target])
+    return Outcome("A node run alone in a test", found)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pydantic import BaseModel
 
-from benchmarks.measure import MILLI, Figure, Outcome, Settings, Target
+from benchmarks.measure import MILLI, Figure, Outcome, Settings
 from graphengine import END, START, Graph, Limits, Runner, value
 from graphengine.databases.sqlite import SQLiteStore
 
@@ -85,7 +85,7 @@ async def inspecting(settings: Settings) -> Outcome:
     steps on the screen, if Playwright and Chromium are installed; else it is left out.
     """
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
-        return Outcome("The inspector", {}, [])
+        return Outcome("The inspector", {})
     steps, runs = settings.count(10_000, 50), settings.count(1000, 5)
     rounds = settings.count(9, 1)
     with tempfile.TemporaryDirectory() as name:
@@ -108,13 +108,7 @@ async def inspecting(settings: Settings) -> Outcome:
     figures = {side: Figure(side, "ms", tuple(times)) for side, times in found.items()}
     figures[PAGE] = Figure(PAGE, "KB", (_page_kilobytes(),))
     figures[IDLE] = Figure(IDLE, "%", (max(idle, 0.01),))
-    limits = {UP: 500.0, UP_BUSY: 500.0, LIST: 100.0, PAINT: 200.0, PAGE: 60.0, IDLE: 1.0}
-    targets = [
-        Target(side, figures[side].median, "≤", limit, figures[side].unit)
-        for side, limit in limits.items()
-        if side in figures
-    ]
-    return Outcome("The inspector", figures, targets)
+    return Outcome("The inspector", figures)
 
 
 async def _record(path: Path, steps: int, runs: int) -> None:

@@ -1,4 +1,4 @@
-"""Measurements: rounds that alternate between the sides, medians with their range, and targets.
+"""Measurements: rounds that alternate between the sides, medians with their range, and ratios.
 
 The machine is never quiet, so the sides of a comparison take turns in one process (A B A B …). A side's figure is the
 median of its rounds, shown with the smallest and the largest. A ratio is the median of the ratios of neighbouring
@@ -11,12 +11,12 @@ import gc
 import statistics
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from graphengine.__main__ import COLLECT_AFTER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping
 
 MICRO = 1_000_000
 MILLI = 1_000
@@ -94,38 +94,17 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A number to reach.
-
-    Attributes:
-        claim: The comparison, in words.
-        bound: Whether `limit` is the maximum or the minimum.
-        unit: "times" for a ratio.
-    """
-
-    claim: str
-    measured: float
-    bound: Literal["≤", "≥"]
-    limit: float
-    unit: str = "times"
-
-    @property
-    def reached(self) -> bool:
-        """Whether the number is on the correct side of the limit."""
-        return self.measured <= self.limit if self.bound == "≤" else self.measured >= self.limit
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """The results of a program.
 
     Attributes:
+        ratios: What follows from the figures, in words.
         compared: For the side of a figure the side that its ratio is to, in a column of its own.
     """
 
     title: str
     figures: Mapping[str, Figure]
-    targets: Sequence[Target] = ()
+    ratios: Mapping[str, float] = field(default_factory=dict)
     compared: Mapping[str, str] = field(default_factory=dict)
 
 

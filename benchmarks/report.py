@@ -87,7 +87,7 @@ def _part(name: str, outcome: Outcome) -> str:
 
 def report(outcomes: Mapping[str, Outcome]) -> str:
     """Return everything in Markdown: what each program does, and all figures."""
-    parts = [machine(), "\n## Targets\n", targets(outcomes)]
+    parts = [machine()]
     for name, outcome in outcomes.items():
         parts += _section(name, outcome)
     return "\n".join(parts) + "\n"
@@ -108,20 +108,6 @@ def machine() -> str:
         "on": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, beside a load of {_load()}",
     }
     return _table(("measured on", ""), list(rows.items()))
-
-
-def targets(outcomes: Mapping[str, Outcome]) -> str:
-    """Return every target with its measurement."""
-    rows = [
-        (
-            f"`{name}`: {target.claim}",
-            f"{target.bound} {amount(target.limit, target.unit)}",
-            amount(target.measured, target.unit) + ("" if target.reached else ": missed"),
-        )
-        for name, outcome in outcomes.items()
-        for target in outcome.targets
-    ]
-    return _table(("what", "target", "measured"), rows)
 
 
 def ratios(outcome: Outcome) -> str:
@@ -150,7 +136,7 @@ def _ratio(figure: Figure, ours: Figure) -> str:
 
 
 def figures(outcome: Outcome) -> str:
-    """Return the figures of each side of a program."""
+    """Return the figures of each side of a program, and the ratios that it names."""
     head = ["side", "median", "range", "rounds"]
     rows = [[f.side, amount(f.median, f.unit), f.spread, str(len(f.rounds))] for f in outcome.figures.values()]
     if outcome.compared:
@@ -158,7 +144,10 @@ def figures(outcome: Outcome) -> str:
         for row, figure in zip(rows, outcome.figures.values(), strict=True):
             ours = outcome.compared.get(figure.side)
             row.append("" if ours is None else amount(figure.against(outcome.figures[ours]), "times"))
-    return _table(head, rows)
+    tables = [_table(head, rows)]
+    if outcome.ratios:
+        tables.append(_table(("ratio", "times"), [(said, amount(ratio)) for said, ratio in outcome.ratios.items()]))
+    return "\n\n".join(tables)
 
 
 def method(name: str) -> str:

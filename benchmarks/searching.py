@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.measure import MICRO, MILLI, Figure, Outcome, Settings, Target, alternate
+from benchmarks.measure import MICRO, MILLI, Figure, Outcome, Settings, alternate
 from benchmarks.ours import Counter, chain
 from graphengine import Runner
 from graphengine.databases.sqlite import SQLiteStore, words, writes
@@ -81,18 +81,8 @@ async def searching(settings: Settings) -> Outcome:
             "a run without the index": partial(_runs, without, runs, (_nothing, _nothing)),
         }
         figures |= await alternate(sides, "µs", settings.count(41, 1))
-    return Outcome("Search and trends", figures, goals(figures))
-
-
-def goals(figures: dict[str, Figure]) -> list[Target]:
-    """Return what the figures should be."""
-    slowest = max(figures[name].median for name in SEARCHES)
     ratio = figures["a run"].against(figures["a run without the index"])
-    return [
-        Target("the slowest search", slowest, "≤", 100.0, "ms"),
-        Target("trends", max(figures[f"trends by {by}"].median for by in ("graph", "tag")), "≤", 300.0, "ms"),
-        Target("a run, against one without the index", ratio, "≤", 1.05),
-    ]
+    return Outcome("Search and trends", figures, {"a run, against one without the index": ratio})
 
 
 async def queries(store: Store, settings: Settings) -> dict[str, Figure]:

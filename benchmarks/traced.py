@@ -31,7 +31,7 @@ async def traced(settings: Settings) -> Outcome:
     last figure has the differences of neighbouring rounds.
     """
     if find_spec("opentelemetry.sdk") is None:
-        return Outcome(TITLE, {}, [])
+        return Outcome(TITLE, {})
     from opentelemetry.metrics import NoOpMeterProvider  # noqa: PLC0415 - not in every environment
     from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: PLC0415

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.inspecting import CHROMIUM, ROOT, Server, cookie_of, counting, processor_seconds, served
-from benchmarks.measure import MILLI, Figure, Outcome, Settings, Target
+from benchmarks.measure import MILLI, Figure, Outcome, Settings
 from graphengine import Runner
 from graphengine.runner import StepRecorded
 
@@ -30,8 +30,6 @@ SLOWER: Final = "processor time of a driver while a page looks at its run, of th
 LOOKING: Final = "processor time of the inspector meanwhile, for each second"
 _PAUSE_SECONDS: Final = 0.05
 _JOINED: Final = 10
-_MOST_PERCENT: Final = 102.0
-_MOST_MS: Final = 100.0
 
 
 async def watching(settings: Settings) -> Outcome:
@@ -46,9 +44,8 @@ async def watching(settings: Settings) -> Outcome:
     ratios of neighbours.
     """
     if find_spec("starlette") is None or find_spec("uvicorn") is None:
-        return Outcome("The inspector, looking at a run", {}, [])
+        return Outcome("The inspector, looking at a run", {})
     figures: dict[str, Figure] = {}
-    targets: list[Target] = []
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "runs.db"
         await asyncio.to_thread(_drive, path, "first", 1, 0.0)
@@ -61,13 +58,11 @@ async def watching(settings: Settings) -> Outcome:
                 figures[PIXEL] = Figure(PIXEL, "ms", tuple(times))
                 slowest = statistics.quantiles(times, n=20)[-1]
                 figures[PIXEL_95] = Figure(PIXEL_95, "ms", (slowest,))
-                targets.append(Target(PIXEL_95, slowest, "≤", _MOST_MS, "ms"))
             steps, rounds = settings.count(2000, 30), settings.count(9, 1)
             slower, looking = await asyncio.to_thread(_slowdown, server, path, steps, rounds)
     figures[SLOWER] = Figure(SLOWER, "%", tuple(slower))
     figures[LOOKING] = Figure(LOOKING, "ms", tuple(looking))
-    targets.append(Target(SLOWER, figures[SLOWER].median, "≤", _MOST_PERCENT, "%"))
-    return Outcome("The inspector, looking at a run", figures, targets)
+    return Outcome("The inspector, looking at a run", figures)
 
 
 def _slowdown(server: Server, path: Path, steps: int, rounds: int) -> tuple[list[float], list[float]]:

@@ -77,11 +77,7 @@ class CachedSnapshots:
         Raises:
             UnknownRun, StoreCorrupt: As `load_snapshot`.
         """
-        kept = await self._current(run_id)
-        root = kept.snapshot.root
-        root.values = dict(root.values)  # results share them
-        root.owned.clear()
-        return kept
+        return await self._current(run_id)
 
     async def _current(self, run_id: str) -> CachedSnapshot:
         kept = self._kept.pop(run_id, None)

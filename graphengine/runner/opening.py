@@ -12,6 +12,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from msgspec import Raw
+
 from graphengine.engine.claim import Moved, Stop
 from graphengine.engine.events import BranchedOff, Resumed, RunStarted, StopAsked
 from graphengine.engine.field_ops import apply_ops
@@ -41,7 +43,7 @@ from graphengine.runner.extensions import OpenRun
 from graphengine.runner.result import Result, result_of
 from graphengine.runner.starters import looks_after, tag_of
 from graphengine.state.declared import given_in, values_of
-from graphengine.state.encoded import encode
+from graphengine.state.encoded import encode, items_of
 from graphengine.state.path import did_you_mean
 from graphengine.state.schema import Initial
 from graphengine.state.secret import is_sealed
@@ -165,7 +167,9 @@ async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: obje
     update = given_in(given)
     written = sorted(update)
     kept = plan.carry_over if plan.carry_over is not None else tuple(plan.state.fields)
-    earlier = values_of(plan.state.rebuild(records))
+    encoded = {name: _encoded(plan, name, record) for name, record in records.items()}
+    built = values_of(plan.state.rebuild(encoded))
+    earlier = {name: records[name] if value is encoded.get(name) else value for name, value in built.items()}
     carried: dict[str, object] = {}
     if left.fingerprint == plan.fingerprint and not plan.state.whole:
         carried = {name: earlier[name] for name in kept if _is_carried(plan, name, records, earlier)}
@@ -174,10 +178,16 @@ async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: obje
         if name not in base and field.info.is_required() and name in update:
             base[name] = update.pop(name)
     begun = plan.state.initial(base, where)
-    frame = Frame(values=begun.values | {name: records[name] for name in carried}, typed=begun.typed | carried)
+    frame = Frame(values=begun.values | {name: encoded[name] for name in carried}, typed=begun.typed | carried)
     change = _apply_update(plan, View(plan.state, frame), update, where)
     apply_ops(frame, change.ops, change.typed)
     return Initial(frame.values, frame.typed, written, len(encode(frame.values)))
+
+
+def _encoded(plan: Plan[Any], name: str, record: JsonValue) -> JsonValue:
+    """Return a list with its items encoded: those that are carried over are encoded once, not for each use of them."""
+    is_list = isinstance(record, list) and name not in plan.state.secrets
+    return items_of(Raw(encode(record))) if is_list else record
 
 
 def _is_carried(plan: Plan[Any], name: str, records: Mapping[str, JsonValue], earlier: Mapping[str, object]) -> bool:

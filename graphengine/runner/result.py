@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import RunStatus
     from graphengine.state.ending import Ending
+    from graphengine.state.selector import Reading
     from graphengine.stores.base import Store
 
 Draws: TypeAlias = "Callable[[Result[Any], Snapshot | None], str]"
@@ -46,6 +48,9 @@ def html_of(result: Result[Any], snapshot: Snapshot | None = None) -> str | None
 
 
 S = TypeVar("S")
+
+_MADE: Final = ("state", "output")
+"""What of a result is made when it is first looked at: most of its time, for a large state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,8 @@ class Result(Generic[S]):
         run_id: The run.
         status: `finished`, `waiting`, `stopped` or `failed`; `running` if it was released for another process, `queued`
             if it was started for a worker.
-        state: The state, an instance that nothing else holds; the fields of a finished run can share items.
+        state: The state, an instance that nothing else holds; the fields of a finished run can share items. It is built
+            from its records when it is first looked at.
         output: What the graph's `result=` names; the state if it has none.
         ending: Why it ended; None while it is running or waits.
         error: The failure it ended with; if the run has not failed, the failure of a part of it, while others wait or
@@ -90,14 +96,15 @@ class Result(Generic[S]):
         waits: What it waits for.
         cut_off: The nodes, by path, that a Runner cut when it closed or released the run; a resume runs them again.
         recorded: The records of the state's fields, which may still be encoded; use `values`.
+        later: What makes `state`, and `output` unless it is the state.
         cause: The exception that caused `error`, if it was raised in this process by this handle's run and the graph
             has no secrets.
     """
 
     run_id: str
     status: RunStatus | Literal["queued"]
-    state: S
-    output: object
+    state: S = field(init=False)
+    output: object = field(init=False)
     ending: Ending | None
     error: Failure | None
     usage: Usage
@@ -113,6 +120,7 @@ class Result(Generic[S]):
     losses: Mapping[str, int] = field(default_factory=dict)
     cause: BaseException | None = field(default=None, compare=False, repr=False)
     recorded: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    later: Mapping[str, Callable[[], Any]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def label(self) -> str:
@@ -135,10 +143,14 @@ class Result(Generic[S]):
             repair = "result.waits" if name == "__interrupt__" else f"{item}, or result.output"
             raise DefinitionError(f"a result has no item {name!r}", repair=repair)
 
-        def __getattr__(self, name: str) -> NoReturn:
+        def __getattr__(self, name: str) -> object:
+            if name in _MADE:
+                made = self.later[name]() if name in self.later else self.state
+                object.__setattr__(self, name, made)
+                return made
             is_own = name.startswith("_") or name in Result.__dataclass_fields__  # while it is copied
             is_field = not is_own and hasattr(self.state, name)
-            missing(self, name, {name: f"result.state.{name}"} if is_field else OF_RESULTS)
+            return missing(self, name, {name: f"result.state.{name}"} if is_field else OF_RESULTS)
 
 
 class RecordedState(BaseModel):
@@ -183,18 +195,20 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         snapshot: The run.
         cause: The exception that the run failed with.
     """
-    records = snapshot.root.values
-    if plan is None:
-        known = {name: deepcopy(opened(record)) for name, record in records.items()}
-        state: Any = RecordedState.model_construct(**known)
-    else:
+    root = snapshot.root
+    records = root.values
+    if snapshot.status != "finished":  # it can go on in this snapshot, while its records are read later
+        records = dict(records)
+        root.owned.clear()
+        root.owned_lists.clear()
+    later: dict[str, Callable[[], Any]] = {"state": partial(_recorded_state, records)}
+    if plan is not None:
         typed: dict[str, object] = {}
         if snapshot.status == "finished":  # no node will read them
-            typed, snapshot.root.typed = snapshot.root.typed, typed
-        state = plan.state.rebuild(records, typed)
-    output: object = state
-    if plan is not None and plan.result is not None:
-        output = plan.result.read(View(plan.state, RecordsAlone(records, values_of(state))))
+            typed, root.typed = root.typed, typed
+        later["state"] = partial(plan.state.rebuild, records, typed)
+        if plan.result is not None:
+            later["output"] = partial(_output, plan, plan.result, records)
     failure = snapshot.failure
     for frame in snapshot.frames.values() if failure is None else ():
         if frame.failing is not None:  # a failed part is reported while others still wait
@@ -204,8 +218,6 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
     return Result(
         run_id=snapshot.run_id,
         status=snapshot.status,
-        state=state,
-        output=output,
         ending=snapshot.ending,
         error=Failure.of(failure) if failure else None,
         usage=usage_from(snapshot.usage) if snapshot.usage else NO_USAGE,
@@ -219,8 +231,21 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         failures=list(map(_failed_part, lost)),
         waits=waits_of(snapshot) if snapshot.waiting else [],
         cause=cause,
-        recorded=snapshot.root.values,
+        recorded=records,
+        later=later,
     )
+
+
+def _recorded_state(records: Mapping[str, Any]) -> RecordedState:
+    return RecordedState.model_construct(**{name: deepcopy(opened(record)) for name, record in records.items()})
+
+
+def _output(plan: Plan[S], reading: Reading, records: Mapping[str, Any]) -> object:
+    """Return what the graph's `result=` names; the other fields are not built."""
+    read = {name: records[name] for name in reading.roots if name in records}
+    built = values_of(plan.state.rebuild(read))  # with the defaults of the others
+    typed = {name: built[name] for name in read if name in built}
+    return reading.read(View(plan.state, RecordsAlone(dict(records), typed)))
 
 
 def _failed_part(lost: LostItem) -> FailedPart:

@@ -88,9 +88,10 @@ def is_state(model: type[Any], given: object) -> bool:
 
 
 def values_of(state: object) -> dict[str, Any]:
-    """Return the values of a state's fields by name."""
+    """Return the values of a state's fields by name, of those that it has."""
     if dataclasses.is_dataclass(state):
-        return {each.name: getattr(state, each.name) for each in dataclasses.fields(state)}
+        names = (each.name for each in dataclasses.fields(state))
+        return {name: getattr(state, name) for name in names if hasattr(state, name)}
     return dict(state) if isinstance(state, dict) else dict(vars(state))
 
 

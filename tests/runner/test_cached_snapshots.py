@@ -2,17 +2,22 @@
 
 import asyncio
 from pathlib import Path
+from typing import Annotated
 from unittest.mock import patch
 
 import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner, Worker, ask
+from graphengine.engine.fold import fold
+from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import InputError
 from graphengine.history.load import load_snapshot
+from graphengine.reducers import append
 from graphengine.runner import cached_snapshots
 from graphengine.runner.cached_snapshots import CachedSnapshots
+from graphengine.runner.result import result_of
 from graphengine.stores.base import RunInfo, Store
 
 COUNT = 80
@@ -24,6 +29,12 @@ class Batch(BaseModel):
 
     items: list[int] = []
     labels: list[str] = []
+
+
+class Said(BaseModel):
+    """What was said."""
+
+    words: Annotated[list[str], append] = []
 
 
 def labelling() -> Graph[Batch]:
@@ -45,6 +56,27 @@ STATE = Batch(items=list(range(COUNT)))
 async def same(kept: CachedSnapshots, store: Store, run_id: str) -> bool:
     """Return whether what is kept of a run is what is recorded."""
     return encode_snapshot(await kept.read(run_id)) == encode_snapshot(await load_snapshot(store, run_id, None))
+
+
+async def test_a_result_stays_as_it_was_when_its_run_goes_on_in_the_same_snapshot(runner: Runner) -> None:
+    """Its state is made when it is looked at, from records that later steps do not change."""
+    graph = Graph("asking", Said)
+    graph.add_node("ask", ask("What is it?", str), writes="words")
+    graph.add_node("again", ask("And this?", str), writes="words")
+    graph.add_node("last", ask("And that?", str), writes="words")
+    graph.add_path(START, "ask", "again", "last", END)
+    await runner.start(graph, run_id="r").result()
+    for word in ("moon", "sun", "star"):
+        await runner.answer("r", word)
+        await runner.resume("r", graph).result()
+    steps = await runner.history("r")
+    seqs = [step.seq for step in steps if step.kind == "waiting"]
+    snapshot = fold(steps[: seqs[1]], Snapshot())
+    fold(steps[seqs[1] : seqs[2]], snapshot)  # its list is its own now
+    waiting = result_of(graph.compile(), snapshot)
+    fold(steps[seqs[2] :], snapshot)
+    assert snapshot.root.values["words"] == ["moon", "sun", "star"]
+    assert (waiting.state.words, waiting.values["words"]) == (["moon", "sun"], ["moon", "sun"])
 
 
 async def test_answers_load_nothing(tmp_path: Path) -> None:

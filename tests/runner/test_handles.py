@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, model_validator
 
 from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, ScriptedModel
 from graphengine.agents import TextDelta
@@ -42,6 +42,39 @@ async def test_get_returns_the_handle_of_a_run_that_is_driven_here(runner: Runne
     assert (await later.result()).state == State(n=1)
     assert (await kinds_of(later.events()))[-2:] == ["node", "RunEnded"]
     assert (await kinds_of(later.events(after=2))) == ["RunEnded"]
+
+
+async def test_a_result_makes_its_state_and_output_when_they_are_looked_at(runner: Runner) -> None:
+    """Each is made once; the output is made without the fields that it does not read."""
+    made: list[str] = []
+
+    class Note(BaseModel):
+        text: str
+
+        @model_validator(mode="after")
+        def count(self) -> "Note":
+            made.append(self.text)
+            return self
+
+    class Noted(BaseModel):
+        word: str = ""
+        notes: list[Note] = []
+
+    def write() -> dict[str, Any]:
+        return {"word": "yes", "notes": [{"text": "a"}]}
+
+    graph = Graph("notes", Noted, result="word")
+    graph.add_node("write", write, writes=("word", "notes"))
+    graph.add_path(START, "write", END)
+    result = await runner.start(graph, run_id="r").result()
+    made.clear()
+    assert (result.output, replace(result, status="stopped").output, made) == ("yes", "yes", [])
+    assert result.state.notes[0].text == "a"
+    assert made == ["a"]
+    assert result.state is result.state
+    assert "word='yes'" in repr(result)
+    whole = await runner.start(one("adds", lambda n: n + 1)).result()
+    assert whole.output is whole.state
 
 
 async def test_what_the_result_has_is_refused_with_the_forgotten_await(runner: Runner) -> None:

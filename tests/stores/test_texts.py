@@ -145,6 +145,24 @@ def drafts(rounds: int = 10) -> Graph[State]:
     return graph
 
 
+async def test_a_run_is_loaded_by_reading_its_first_step_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That step, which can have the whole state, is compared with the run's row as it was read."""
+    read: list[int] = []
+    whole = texts.Texts.whole
+
+    def reading(reader: texts.Texts, row: int, body: bytes | None, recorded: int, listed: str | None) -> bytes:
+        read.append(row & SEQ_MASK)
+        return whole(reader, row, body, recorded, listed)
+
+    monkeypatch.setattr(texts.Texts, "whole", reading)
+    async with Runner(SQLiteStore(path)) as runner:
+        await runner.start(drafts(), State(source=LONG, token=SecretStr("t")), run_id="r").result()
+        steps = (await runner.store.load("r")).steps
+        assert [step.seq for step in steps] == read
+        read.clear()
+        assert (await runner.history("r"), read) == (steps, [step.seq for step in steps])
+
+
 async def test_a_loop_of_ten_drafts_writes_its_source_once(path: Path) -> None:
     """The input, ten drafts and a list that grows by it hold a text of 1 MB: the database has it once."""
     async with Runner(SQLiteStore(path, synchronous="NORMAL")) as runner:

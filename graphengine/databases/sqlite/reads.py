@@ -193,10 +193,8 @@ def load(connection: sqlite3.Connection, onlooker: Onlooker, run_id: str, upto: 
             raise unknown_step(run_id, upto, last)
         last = upto
     parts, snapshot = newest_snapshot(connection, found.key, last, run_id)
-    for part in parts:
-        _check_first_step(connection, part.key)
     start = parts[0].shot or 0
-    return Loaded(found.info, snapshot, read_steps(connection, run_id, parts, start, last))
+    return Loaded(found.info, snapshot, _read_checked(connection, run_id, parts, start, last))
 
 
 def newest_snapshot(
@@ -226,23 +224,43 @@ def newest_snapshot(
                 log.warning(text, run_id, oldest.shot, error, REPAIR)
 
 
-def _check_first_step(connection: sqlite3.Connection, key: int) -> None:
+def _read_checked(
+    connection: sqlite3.Connection, run_id: str, parts: Sequence[Part], after: int, upto: int
+) -> list[Step]:
+    """Return steps as `read_steps` does, after comparing each part's row with the first step of its log.
+
+    Raises:
+        StoreCorrupt: They disagree, or a step is missing or damaged.
+    """
+    found: list[Step] = []
+    try:
+        found = read_steps(connection, run_id, parts, after, upto)
+    finally:  # a row that was changed can be why steps are missing
+        for part in parts:
+            _check_first_step(connection, part.key, found)
+    return found
+
+
+def _check_first_step(connection: sqlite3.Connection, key: int, known: Sequence[Step]) -> None:
     """Check that a run's row agrees with its first step on the run's identity and where it branched off.
 
     Raises:
         StoreCorrupt: They disagree.
     """
-    in_row, in_log = identities(connection, key)
+    in_row, in_log = identities(connection, key, known)
     differing = [f"{name} {in_row[name]!r}, its log {fact!r}" for name, fact in in_log.items() if fact != in_row[name]]
     if differing:
         raise damaged(f"the row of run {in_row['run_id']}", f"it has {', '.join(differing)}", REPAIR)
 
 
-def identities(connection: sqlite3.Connection, key: int) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
+def identities(
+    connection: sqlite3.Connection, key: int, known: Sequence[Step] = ()
+) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:
     """Return which run it is and where it branched off, according to its row and to the first step of its own log.
 
-    The first has `None` for everything if there is no row; the second is empty if that step does not say it, and if
-    there is no such step both are.
+    That step can have the whole state, and is read only if it is not among those that are known. The first has `None`
+    for everything if there is no row; the second is empty if that step does not say it, and if there is no such step
+    both are.
     """
     row = connection.execute(SQL["first_step"], (key, key)).fetchone()
     if row is None:
@@ -250,8 +268,9 @@ def identities(connection: sqlite3.Connection, key: int) -> tuple[dict[str, Json
     body, recorded, row_id, run_id, graph, parent_seq, parent, listed = row
     in_row = {"run_id": run_id, "graph": graph, "parent": parent, "parent_seq": parent_seq}
     seq = row_id & SEQ_MASK
+    first = next((step for step in known if step.seq == seq), None)
     try:
-        first = decode_step(seq, Texts(connection).whole(row_id, body, recorded, listed))
+        first = first or decode_step(seq, Texts(connection).whole(row_id, body, recorded, listed))
     except ValueError:
         return in_row, {}  # reading the steps reports it
     facts = recorded_facts(first)
@@ -291,9 +310,7 @@ def steps(connection: sqlite3.Connection, run_id: str, after: int = 0, upto: int
     if last <= after:
         return []
     parts = lineage(connection, found.key, last, after=after)
-    for part in parts:
-        _check_first_step(connection, part.key)
-    return read_steps(connection, run_id, parts, after, last)
+    return _read_checked(connection, run_id, parts, after, last)
 
 
 def lineage(  # noqa: PLR0913 - the parameters of the statement, by name
