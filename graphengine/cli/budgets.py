@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from math import inf
 from typing import TYPE_CHECKING
 
 from graphengine.cli import options
@@ -11,10 +10,9 @@ from graphengine.cli import options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.budgets.ledger import Account, AmountName, Budget
+    from graphengine.budgets.ledger import AmountName, Budget
+    from graphengine.budgets.left import AccountLeft
     from graphengine.cli.context import CommandContext
-    from graphengine.cli.documents import AccountLeft
-    from graphengine.stores.base import Store
 
 
 @options.command(
@@ -31,50 +29,19 @@ def budgets(context: CommandContext) -> int:
     Budgets are settings of the project, [[tool.graphengine.budgets]]. A call that was cut off, since its process died
     or its run was stopped, counts as in flight until its run makes it again, or the window ends.
     """
-    from graphengine.budgets.ledger import Ledger
-    from graphengine.cli.documents import BudgetLeft, BudgetsLeft
+    from graphengine.budgets.left import BudgetsLeft, left_of
     from graphengine.cli.project import budgets_of
 
-    async def kept(store: Store) -> Sequence[Account]:
-        return await Ledger(store).accounts()
-
     given = budgets_of()
-    accounts = context.read(kept) if given else ()
-    found = [BudgetLeft(budget=each, accounts=_left(each, accounts)) for each in given]
+    found = context.read(lambda store: left_of(given, store)) if given else BudgetsLeft(budgets=[])
     if context.json:
-        context.document(BudgetsLeft(budgets=found))
-    elif not found:
+        context.document(found)
+    elif not given:
         context.err.line("the project has no budgets; [[tool.graphengine.budgets]] in pyproject.toml sets them")
     else:
-        rows = [row for each in found for row in _rows(each.budget, each.accounts)]
+        rows = [row for each in found.budgets for row in _rows(each.budget, each.accounts)]
         context.out.table(("budget", "of", "spent", "in flight", "until (UTC)", "then"), rows, expendable=("then",))
     return 0
-
-
-def _left(budget: Budget, accounts: Sequence[Account]) -> Sequence[AccountLeft]:
-    """Return the accounts of a budget in the present window."""
-    from graphengine.budgets.ledger import window_of
-    from graphengine.cli.documents import AccountLeft
-
-    begin, end = window_of(budget.window, time.time())
-    found = []
-    for account in accounts:
-        if account.budget == budget.name and account.begin >= begin:
-            held: dict[AmountName, float] = {
-                name: sum(each.get(name, inf) for each in account.in_flight.values()) for name in budget.limits
-            }
-            known: dict[AmountName, float | None] = {n: None if amount == inf else amount for n, amount in held.items()}
-            found.append(
-                AccountLeft(
-                    key=account.key,
-                    begin=begin,
-                    end=end,
-                    spent={name: account.spent.get(name, 0) for name in budget.limits},
-                    in_flight=known,
-                    calls_in_flight=len(account.in_flight),
-                )
-            )
-    return found
 
 
 def _rows(budget: Budget, accounts: Sequence[AccountLeft]) -> Sequence[Sequence[str]]:

@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from msgspec import UNSET, UnsetType
 
-from graphengine.budgets.ledger import AmountName, Budget
 from graphengine.databases.findings import Lost
 from graphengine.errors import Problem
 from graphengine.history.load import Wait
@@ -329,48 +328,6 @@ class Queues(Document):
     """
 
     queues: Sequence[OneQueue]
-
-
-class AccountLeft(Part):
-    """What was spent of a budget in its present window.
-
-    Attributes:
-        key: Whose account it is; "" for all, and for runs without such a key.
-        begin: When the window began, epoch seconds.
-        end: When it ends.
-        spent: What was spent, by the names of limits.
-        in_flight: What calls that are in flight or were cut off may take, by the names of limits; null if not known.
-        calls_in_flight: How many calls these are.
-    """
-
-    key: str
-    begin: float
-    end: float
-    spent: Mapping[AmountName, float]
-    in_flight: Mapping[AmountName, float | None]
-    calls_in_flight: int
-
-
-class BudgetLeft(Part):
-    """A budget.
-
-    Attributes:
-        budget: The budget.
-        accounts: What was spent of it, by key; those of earlier windows are left out.
-    """
-
-    budget: Budget
-    accounts: Sequence[AccountLeft]
-
-
-class BudgetsLeft(Document):
-    """The budgets of a project.
-
-    Attributes:
-        budgets: The budgets, as the settings list them.
-    """
-
-    budgets: Sequence[BudgetLeft]
 
 
 class Schedules(Document):

@@ -86,6 +86,7 @@ def inspect(  # noqa: PLR0913 - one for each option
     from graphengine.api.places import store_at
     from graphengine.cli.observing import observed
     from graphengine.cli.places import lock_options, shown
+    from graphengine.cli.project import budgets_of
     from graphengine.databases import addresses
     from graphengine.errors import InputError, install_command
 
@@ -100,8 +101,7 @@ def inspect(  # noqa: PLR0913 - one for each option
     if shared != (users_file is not None) or (host is not None and not shared):
         raise click.UsageError("--shared needs --users FILE, and --users and --host need --shared")
     users = None if users_file is None else Users(users_file)
-    drives = _drives(context, references) if drive else None
-    place = context.place
+    drives, place = _drives(context, references) if drive else None, context.place
 
     def opened(url: str) -> None:
         if context.json:
@@ -119,12 +119,12 @@ def inspect(  # noqa: PLR0913 - one for each option
     paste = partial(_paste, place if users is None else None)
     with suppress(KeyboardInterrupt), observed(context) as telemetry:
         if drives is not None:
-            more = [*drives.extensions, *([Approvers(users)] if users is not None else ())]
-            drives = replace(drives, telemetry=telemetry, extensions=more)
+            extensions = drives.extensions if users is None else [*drives.extensions, Approvers(users)]
+            drives = replace(drives, telemetry=telemetry, extensions=extensions)
         place.check_exists()
         reader = store_at(place.database, read_only=True, **lock_options())
         what = Settings(place.database, reader, paste, __version__, port, host or HOST, users, **lock_options())
-        for info in serve(replace(what, is_read_only=read_only, drives=drives), opened):
+        for info in serve(replace(what, is_read_only=read_only, drives=drives, budgets=budgets_of()), opened):
             context.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
     return 0
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.live_events import AGENT_EVENTS
+from graphengine.budgets.left import BudgetsLeft
 from graphengine.cli.documents import (
     AnswerDocument,
-    BudgetsLeft,
     BulkDone,
     Checked,
     Drawn,

@@ -4,6 +4,7 @@ The list of routes is made from the applications: a route without a case here fa
 """
 
 import json
+import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,7 +16,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.serve.two_tenants import MARK, TENANTS, Answer, Place, desk, place, request, token_of
+from graphengine.budgets.ledger import Ledger, window_of
+from graphengine.budgets.ledger import Place as Account
+from tests.serve.two_tenants import BUDGETS, MARK, TENANTS, Answer, Place, desk, place, request, token_of
 
 KEY = "k1"
 """What both tenants call their runs, threads, chats and conversations."""
@@ -96,7 +99,7 @@ READS = (
     *("branches", "run", "rows", "usage", "state", "find&text=a", "scores&path=text", "export", "fields"),
     *("step&seq=1",),
 )
-LISTS = ("runs", "overview", "trends", "all_graphs", "session", "form&graph=desk", "problems&graph=desk")
+LISTS = ("runs", "overview", "trends", "budgets", "all_graphs", "session", "form&graph=desk", "problems&graph=desk")
 PAGES = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/trends")
 INSPECTOR: Mapping[str, list[Try]] = {
     **{f"GET {page}": [plain(page)] for page in PAGES},
@@ -208,6 +211,27 @@ async def test_another_tenant_finds_nothing_anywhere(tmp_path: Path, database: P
         assert await here.runner.history(RUN) == before
         assert (await here.runner.info(RUN)).tags == ("secret", "user:acme")
         assert {info.tenant for info in await here.runner.runs()} == {*TENANTS}
+
+
+async def test_a_tenant_sees_its_own_account_of_a_budget_alone(tmp_path: Path, database: Path | str) -> None:
+    """Of the budgets of tenants; whose another key is cannot be told. Who has no tenant sees all accounts."""
+    async with opened(tmp_path, database) as here:
+        ledger, places = Ledger(here.runner.store), []
+        for budget, key in zip((BUDGETS[0], BUDGETS[0], BUDGETS[1]), (*TENANTS, "acme"), strict=True):
+            places.append(Account(budget, key, window_of("day", time.time())[0]))
+        assert await ledger.reserve(places, "a call", {"calls": 1}) is None
+        await ledger.settle(places[:1], "a call", {"calls": 1})
+        seen = {}
+        for who in ("acme", "globex", "chief"):
+            got = (await request(here.inspector, token_of(who), "GET", "/api/budgets", origin="http://here")).json
+            seen[who] = [
+                (each["budget"]["name"], account["key"], account["spent"], account["in_flight"])
+                for each in got["budgets"]
+                for account in each["accounts"]
+            ]
+        own = [("tenants", "acme", {"calls": 1}, {"calls": 0}), ("tenants", "globex", {"calls": 0}, {"calls": 1})]
+        people = ("people", "acme", {"tokens": 0}, {"tokens": None})
+        assert seen == {"acme": own[:1], "globex": own[1:], "chief": [*own, people]}
 
 
 async def test_no_user_starts_a_run_in_the_name_of_another(tmp_path: Path, database: Path | str) -> None:

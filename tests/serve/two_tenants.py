@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message
 
 from graphengine import END, START, Graph, Runner, ask
 from graphengine.api.places import store_at
+from graphengine.budgets import Budget
 from graphengine.serve.approvers import Approvers
 from graphengine.serve.guard import AccessMiddleware, SharedPageAccess, TokenAccess
 from graphengine.serve.inspector import server
@@ -178,6 +179,9 @@ def routes_of(routes: Any, prefix: str = "") -> set[str]:
     return found
 
 
+BUDGETS = (Budget(name="tenants", by="tenant", calls=9), Budget(name="people", by="user", tokens=9))
+
+
 @asynccontextmanager
 async def place(folder: Path, database: Path | str, graphs: Mapping[str, Graph[Any]]) -> AsyncIterator[Place]:
     """Provide both servers, and a worker."""
@@ -200,7 +204,9 @@ async def place(folder: Path, database: Path | str, graphs: Mapping[str, Graph[A
         await reader.open()
         stack.push_async_callback(reader.close)
         command = lambda info, *words: " ".join(["graphengine", *words, *([info.id] if info else [])])  # noqa: E731
-        page = server.application(server.Settings(database, reader, command, "1", users=users, drives=drives))
+        page = server.application(
+            server.Settings(database, reader, command, "1", users=users, drives=drives, budgets=BUDGETS)
+        )
         await stack.enter_async_context(page.router.lifespan_context(page))
         yield Place(
             AccessMiddleware(app, access),

@@ -18,6 +18,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from graphengine.api.places import store_at
+from graphengine.budgets.left import left_of
 from graphengine.databases.addresses import shown
 from graphengine.errors import GraphEngineError, InputError
 from graphengine.serve.callers import CallersStore, caller, require
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from graphengine.budgets.ledger import Budget
     from graphengine.serve.callers import Right
     from graphengine.serve.inspector.driving import Driver, Drives
     from graphengine.serve.inspector.live import LiveRun
@@ -74,6 +76,7 @@ class Settings:
         is_read_only: Whether nothing can be answered, sent, stopped or tagged; it then drives nothing either.
         drives: The graphs whose runs the page can start, resume and branch; None for none.
         busy_timeout_seconds: How long a write waits for another program's lock of a SQLite file.
+        budgets: The budgets across runs, of which it shows what is left.
     """
 
     database: Path | str
@@ -86,6 +89,7 @@ class Settings:
     is_read_only: bool = False
     drives: Drives | None = None
     busy_timeout_seconds: float = 10.0
+    budgets: Sequence[Budget] = ()
 
 
 class _Server(Server):
@@ -145,7 +149,8 @@ def application(settings: Settings) -> Starlette:
         drivable = Drivable(sorted(drives.graphs), [*drives.left_out])
     seen = CallersStore.of(store)
     about = Session(settings.version, shown(settings.database), settings.is_read_only, drivable)
-    views = Views(seen, books, settings.command, about, {} if driver is None else driver.fingerprints)
+    left = partial(left_of, settings.budgets, store)
+    views = Views(seen, books, settings.command, about, left, {} if driver is None else driver.fingerprints)
     acts = Commands(writer, seen, None if driver is None else lambda: driver.runner)
 
     @asynccontextmanager

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from graphengine.agents.asked import Asked
+    from graphengine.budgets.left import BudgetsLeft
     from graphengine.history.visit_tree import Entry, Visit
     from graphengine.records.json_document import Runs, SpendingOfRun
     from graphengine.records.trends import Trends
@@ -91,6 +92,7 @@ class Views:
         books: Its runs that were looked at.
         command: Returns a command line to paste, given the run or None, the command and its further words.
         about: What the page shows of the database itself.
+        left: Returns what the budgets across runs have left, for all callers.
         graphs: The fingerprints of the graphs whose runs can be driven here, by name.
     """
 
@@ -98,6 +100,7 @@ class Views:
     books: RunCache
     command: Callable[..., str]
     about: Session
+    left: Callable[[], Awaitable[BudgetsLeft]]
     graphs: Mapping[str, str] = field(default_factory=dict)
     _lines: dict[tuple[str, int, float], tuple[Summary, Sequence[str]]] = field(default_factory=dict)
 
@@ -106,7 +109,7 @@ class Views:
         """The reads, each under its name."""
         first = (self.session, self.runs, self.overview, self.lines, self.branches, self.run, self.rows, self.questions)
         more = (self.usage, self.state, self.step, self.find, self.scores, self.picture, self.compare)
-        return *first, *more, self.graph, self.all_graphs, self.trends
+        return *first, *more, self.graph, self.all_graphs, self.trends, self.budgets
 
     async def session(self, query: Query) -> Session:
         """Return what does not change while the server runs."""
@@ -159,6 +162,19 @@ class Views:
         """Return how runs went over time, by graph or tag, in intervals of `every` seconds."""
         by = cast("Literal['graph', 'tag']", query.one_of("by", ("graph", "tag")) or "graph")
         return await trends(self.store, _wanted(query), by=by, every_seconds=query.number("every") or _DAY)
+
+    async def budgets(self, query: Query) -> BudgetsLeft:
+        """Return what the budgets have left; to a caller with a tenant, the tenant's accounts alone."""
+        del query
+        found, tenant = await self.left(), caller().tenant
+        if tenant is None:
+            return found
+        own = [
+            structs.replace(each, accounts=[account for account in each.accounts if account.key == tenant])
+            for each in found.budgets
+            if each.budget.by == "tenant"
+        ]
+        return structs.replace(found, budgets=own)
 
     async def lines(self, query: Query) -> Mapping[str, Line]:
         """Return the status of runs and its reason, for the visible part of the list.

@@ -86,10 +86,10 @@ async def opened(path: Path, **more: Any) -> AsyncIterator[ASGIApp]:
 
 
 @contextmanager
-def served(path: Path, *words: str) -> Iterator[str]:
-    """Run `graphengine inspect` as a program; yield the URL that it prints."""
+def served(path: Path, *words: str, folder: Path = ROOT) -> Iterator[str]:
+    """Run `graphengine inspect` as a program, in a folder; yield the URL that it prints."""
     given = ["inspect", "--store", str(path), "--no-open", "--json", *words]
-    process = forks.start("graphengine", *given, loads=forks.INSPECTOR)
+    process = forks.start("graphengine", *given, folder=folder, loads=forks.INSPECTOR)
     try:
         yield json.loads(process.stdout.readline())["url"]
     finally:

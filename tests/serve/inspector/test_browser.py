@@ -2,6 +2,7 @@ import asyncio
 import re
 import shutil
 import sqlite3
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -13,6 +14,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from graphengine import Runner
+from graphengine.budgets import Budget
+from graphengine.budgets.ledger import Ledger, Place, window_of
 from graphengine.cli.terminal import clean
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.runner import RunFailed
@@ -501,6 +504,35 @@ def test_a_link_leads_to_one_question(acting: str, visit: Opened) -> None:
         page = visit(acting, path)
         expect(page.locator(".empty")).to_contain_text("No longer open")
         expect(page.locator("form.question")).to_have_count(0)
+
+
+def test_the_budgets_of_the_project_are_shown(database: Path, tmp_path: Path, visit: Opened) -> None:
+    """Each limit has a line with what is spent of it, by key; a narrow window has room for it."""
+    settings = '[[tool.graphengine.budgets]]\nname = "days"\nby = "tenant"\ncost_usd = 5\ncalls = 1000\n'
+    (tmp_path / "pyproject.toml").write_text(f'{settings}[[tool.graphengine.budgets]]\nname = "all"\ntokens = 7\n')
+    account = Place(Budget(name="days", by="tenant", cost_usd=5), "acme", window_of("day", time.time())[0])
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, _spend(database, account)).result()
+    with served(database, folder=tmp_path) as url:
+        page = visit(url, "/trends")
+        rows = page.get_by_role("table", name="Budgets").locator("tbody tr")
+        expect(rows).to_have_count(3)
+        expect(rows.nth(0)).to_contain_text(re.compile(r"days acme\$0.2500unknown\$5.0000"))
+        expect(rows.nth(1)).to_contain_text("days acme1 calls1 calls1,000 calls")
+        expect(rows.nth(2)).to_have_text("all all0 tokens0 tokens7 tokensend of the day")
+        page.set_viewport_size({"width": 360, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+async def _spend(path: Path, account: Place) -> None:
+    """Let an account have a call that was made, and one in flight whose cost is not known."""
+    store = SQLiteStore(path)
+    await store.open()
+    ledger = Ledger(store)
+    assert await ledger.reserve([account], "one", {"calls": 1}) is None
+    await ledger.settle([account], "one", {"calls": 1, "cost_usd": 0.25})
+    assert await ledger.reserve([account], "two", {"calls": 1}) is None
+    await store.close()
 
 
 def test_a_run_is_stopped_and_tagged(acting: str, visit: Opened) -> None:

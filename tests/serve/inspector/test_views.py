@@ -1,6 +1,7 @@
 import asyncio
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Runner
+from graphengine.budgets.left import left_of
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.models.scripted import ScriptedModel
 from graphengine.records.export import import_run, parse
@@ -17,6 +19,7 @@ from graphengine.serve.inspector.feed import Feed
 from graphengine.serve.inspector.queries import Query
 from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.views import Views
+from graphengine.stores.base import Store
 from tests.serve.inspector.client import address, cookie, post, request
 from tests.serve.inspector.graphs import State, counter, record
 
@@ -157,12 +160,17 @@ async def test_all_open_questions_are_read_at_once(app: ASGIApp) -> None:
     assert (wait["question"], wait["schema"]["title"]) == ("Publish this draft?", "Verdict")
 
 
+def views_of(store: Store) -> Views:
+    """Return the reads of a store."""
+    return Views(store, RunCache(store), lambda *_: "", Session("", "", False, None), partial(left_of, (), store))  # noqa: FBT003
+
+
 async def test_a_line_has_the_first_of_the_input() -> None:
     """The title of a run is the first line of the first text of its input; a run without one has none."""
     async with Runner() as runner:
         await runner.start(counter(1), State(text="How tides work\nin two lines"), run_id="titled").result()
         await record(runner, counter(1), "bare")
-        views = Views(runner.store, RunCache(runner.store), lambda *_: "", Session("", "", False, None))  # noqa: FBT003
+        views = views_of(runner.store)
         found = await views.lines(Query(QueryParams([("id", "titled"), ("id", "bare")])))
     titles = {name: line.summary.title for name, line in found.items() if line.summary is not None}
     assert titles == {"titled": "How tides work", "bare": ""}
@@ -271,8 +279,7 @@ async def test_a_call_has_what_the_model_was_asked() -> None:
     graph.add_path(START, "shout", END)
     async with Runner() as runner:
         await runner.start(graph, State(text="hello"), run_id="r").result()
-        store = runner.store
-        views = Views(store, RunCache(store), lambda *_: "", Session("", "", False, None))  # noqa: FBT003
+        views = views_of(runner.store)
         found = await views.step(Query(QueryParams({"id": "r", "seq": "4"})))
         rows = await views.rows(Query(QueryParams({"id": "r"})))
     first, second = found.calls

@@ -1,5 +1,20 @@
 // What the server answers, by the name of the read. `python -m scripts.page_types` writes this file.
 
+export interface AccountLeft {
+  /** Whose account it is; "" for all, and for runs without such a key. */
+  key: string;
+  /** When the window began, epoch seconds. */
+  begin: number;
+  /** When it ends. */
+  end: number;
+  /** What was spent, by the names of limits. */
+  spent: Record<string, number>;
+  /** What calls that are in flight or were cut off may take, by the names of limits; null if not known. */
+  in_flight: Record<string, number | null>;
+  /** How many calls these are. */
+  calls_in_flight: number;
+}
+
 export interface Arrow {
   edges: number[];
   to: string;
@@ -17,6 +32,37 @@ export interface Box {
   spot: number | null;
   name: string;
   shape: string;
+}
+
+export interface Budget {
+  /** Its name, unique among the budgets. */
+  name: string;
+  by: "agent" | "all" | "graph" | "tenant" | "user";
+  /** An hour, a day or a month of the calendar, in UTC. */
+  window: "day" | "hour" | "month";
+  /** US dollars. */
+  cost_usd: number | null;
+  /** Tokens of questions and answers. */
+  tokens: number | null;
+  /** Calls of models. */
+  calls: number | null;
+  over: "ask" | "fail" | "wait";
+  /** Whether a model whose price is not known may be called under `cost_usd`; it counts nothing. */
+  unknown_cost: boolean;
+}
+
+export interface BudgetLeft {
+  /** The budget. */
+  budget: Budget;
+  /** What was spent of it, by key; those of earlier windows are left out. */
+  accounts: AccountLeft[];
+}
+
+export interface BudgetsLeft {
+  /** the version of the documents */
+  schema: 1;
+  /** The budgets, as the settings list them. */
+  budgets: BudgetLeft[];
 }
 
 export interface Call {
@@ -658,6 +704,7 @@ export interface Waypoint {
 export interface Answers {
   all_graphs: Record<string, Record<string, number>>;
   branches: Runs;
+  budgets: BudgetsLeft;
   compare: Comparison;
   find: number[];
   graph: Graph;
