@@ -56,7 +56,7 @@ def debounced(graph: GraphDefinition[Any], *, seconds: float, queue: str | None 
 
     async def later(ctx: Context, newest: Any) -> dict[str, Any]:  # noqa: ANN401
         found = await ctx.receive(TOPIC, given, timeout_seconds=seconds, default=None)
-        return {"newest": found or newest, "is_quiet": found is None}
+        return {"newest": newest if found is None else found, "is_quiet": found is None}
 
     async def start(ctx: Context, newest: Any) -> None:  # noqa: ANN401
         await ctx.start(graph, newest, queue=queue, on_stop="leave")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
@@ -131,6 +131,10 @@ class Result(Generic[S]):
     def values(self) -> Mapping[str, Any]:
         """The recorded state: JSON values, secret fields encrypted."""
         return {name: opened(record) for name, record in self.recorded.items()}
+
+    def __getstate__(self) -> list[object]:
+        """Return the fields of a copy, also in another process: all that is made is made now, without the graph."""
+        return [{} if each.name == "later" else getattr(self, each.name) for each in fields(self)]
 
     def _repr_html_(self) -> str | None:
         """Return what a notebook shows: how the run ended, its cost, what it waits for, and its state."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import pickle
 from collections.abc import AsyncIterator
+from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -75,6 +77,16 @@ async def test_a_result_makes_its_state_and_output_when_they_are_looked_at(runne
     assert "word='yes'" in repr(result)
     whole = await runner.start(one("adds", lambda n: n + 1)).result()
     assert whole.output is whole.state
+
+
+async def test_a_copy_of_a_result_has_its_state_but_nothing_of_its_graph(runner: Runner) -> None:
+    """So it can be sent to another process, whatever functions the graph has."""
+    graph = Graph("counts", State, result="n")
+    graph.add_node("add", lambda n: n + 1, writes="n")
+    graph.add_path(START, "add", END)
+    result = await runner.start(graph).result()
+    for made in (copy(result), deepcopy(result), pickle.loads(pickle.dumps(result))):  # noqa: S301 - made here
+        assert (made.state, made.output, made) == (State(n=1), 1, result)
 
 
 async def test_what_the_result_has_is_refused_with_the_forgotten_await(runner: Runner) -> None:
