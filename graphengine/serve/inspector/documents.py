@@ -65,6 +65,7 @@ class Row(Part, omit_defaults=True):
         edges: Those of the edges that it takes.
         agent: The agent that asked a model in it.
         count: How many items a map has that begins.
+        child: The run that the node started by it.
     """
 
     seq: int
@@ -85,14 +86,19 @@ class Row(Part, omit_defaults=True):
     agent: str = ""
     model: str = ""
     count: int = 0
+    child: str = ""
 
 
 class Head(RunHead, tag=False):
-    """A run after a step, `at`; its last one is `seq`. Standings are by the number of the node."""
+    """A run after a step, `at`; its last one is `seq`. `starter` is the run of which a node started it.
+
+    Standings are by the number of the node.
+    """
 
     shown: str
     title: str
     driver: str | None
+    starter: str | None
     at: int
     seq: int
     began: float

@@ -38,6 +38,7 @@ from graphengine.history.load import graph_spec_of, load_start
 from graphengine.history.visits import Visits
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
+from graphengine.runner.starters import children_in
 from graphengine.serve.inspector.documents import Chart, Row
 from graphengine.serve.inspector.pictures import GraphLayout
 from graphengine.state.json_values import clipped
@@ -193,6 +194,7 @@ def _row(entry: Entry, counted: Counted, atlas: GraphLayout) -> Row:
         by["agent"],
         by["model"],
         facts.count if isinstance(facts, Mapped) else 0,
+        "".join(children_in([step])),
     )
 
 

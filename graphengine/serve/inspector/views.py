@@ -216,6 +216,7 @@ class Views:
             shown=shown,
             title=snapshot.title,
             driver=info.driver,
+            starter=None if snapshot.starter is None else snapshot.starter.run_id,
             at=snapshot.seq,
             seq=info.seq,
             began=info.created_at,

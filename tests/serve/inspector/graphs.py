@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Agent, Graph, Limits, Retry, Runner, ScriptedModel, ask, tool, value
+from graphengine import END, START, Agent, Context, Graph, Limits, Retry, Runner, ScriptedModel, ask, tool, value
 from graphengine.models.scripted import calls
 from graphengine.runner.result import RunFailed
 
@@ -64,6 +64,18 @@ def review(question: str = "Publish this draft?") -> Graph[State]:
     graph.add_node("approve", ask(question, Verdict), writes="verdict")
     graph.add_node("agree", ask("Go on?", bool), writes="agreed")
     graph.add_path(START, "approve", "agree", END)
+    return graph
+
+
+def starting() -> Graph[State]:
+    """Return a graph whose node starts a run, and waits for it."""
+
+    async def ask_below(ctx: Context) -> int:
+        return (await (await ctx.start(counter(1), {}, run_id="below")).result()).state.n
+
+    graph = Graph("starting", State)
+    graph.add_node("above", ask_below, writes="n")
+    graph.add_path(START, "above", END)
     return graph
 
 

@@ -33,6 +33,7 @@ from tests.serve.inspector.graphs import (
     losing,
     mailing,
     record,
+    starting,
 )
 from tests.serve.inspector.test_events import driving
 
@@ -533,6 +534,23 @@ async def _spend(path: Path, account: Place) -> None:
     await ledger.settle([account], "one", {"calls": 1, "cost_usd": 0.25})
     assert await ledger.reserve([account], "two", {"calls": 1}) is None
     await store.close()
+
+
+def test_a_run_leads_to_those_that_it_started_and_back(database: Path, visit: Opened) -> None:
+    """The line of the recorded start has a link to the child, whose header has one to the parent."""
+
+    async def started() -> None:
+        async with Runner(database) as runner:
+            await record(runner, starting(), "parent")
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, started()).result()
+    with served(database) as url:
+        page = visit(url, "/run?id=parent")
+        page.locator(".tr.call").get_by_role("link", name="below").click()
+        expect(page.locator(".outcome")).to_contain_text("started by parent")
+        page.locator(".outcome").get_by_role("link", name="parent").click()
+        expect(page.locator(".tr.call").first).to_contain_text("start below")
 
 
 def test_a_run_is_stopped_and_tagged(acting: str, visit: Opened) -> None:

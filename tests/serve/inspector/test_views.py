@@ -21,7 +21,7 @@ from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.views import Views
 from graphengine.stores.base import Store
 from tests.serve.inspector.client import address, cookie, post, request
-from tests.serve.inspector.graphs import State, counter, record
+from tests.serve.inspector.graphs import State, counter, record, starting
 
 
 async def read(app: ASGIApp, path: str, /, **parameters: object) -> Any:
@@ -163,6 +163,17 @@ async def test_all_open_questions_are_read_at_once(app: ASGIApp) -> None:
 def views_of(store: Store) -> Views:
     """Return the reads of a store."""
     return Views(store, RunCache(store), lambda *_: "", Session("", "", False, None), partial(left_of, (), store))  # noqa: FBT003
+
+
+async def test_a_run_and_the_one_that_started_it_name_each_other() -> None:
+    """The row of the recorded start has the child; the head of the child has the run of the node."""
+    async with Runner() as runner:
+        await record(runner, starting(), "parent")
+        views = views_of(runner.store)
+        rows = await views.rows(Query(QueryParams({"id": "parent"})))
+        child, parent = [await views.run(Query(QueryParams({"id": name}))) for name in ("below", "parent")]
+    assert [(row.text, row.child) for row in rows if row.child] == [("start", "below")]
+    assert (child.starter, parent.starter) == ("parent", None)
 
 
 async def test_a_line_has_the_first_of_the_input() -> None:

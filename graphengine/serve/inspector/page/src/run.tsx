@@ -442,6 +442,11 @@ function Strip({
           · <Link to={relation}>compare</Link>
         </span>
       )}
+      {head.starter && (
+        <span>
+          started by <Link to={runAddress(head.starter)}>{head.starter}</Link>
+        </span>
+      )}
       <Standings head={head} session={session} />
       <span class="facts">
         <span>

@@ -14,6 +14,7 @@ const PLAIN = {
   edge: "",
   why: "",
   text: "",
+  child: "",
   spots: [],
   edges: [],
   cost_usd: 0,

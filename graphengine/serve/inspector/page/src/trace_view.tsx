@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { get } from "./api";
-import { Icon, List, Sign, useKeys } from "./parts";
+import { Icon, Link, List, Sign, runAddress, useKeys } from "./parts";
 import { type Line, type Row, type Scale, TROUBLES, progressOf, scaleOf, shownOf } from "./trace";
 import { brief, count, dollars, seconds } from "./words";
 
@@ -297,7 +297,8 @@ function Name({ line }: { line: Line }) {
       </>
     ) : (
       <>
-        <Icon name="tool" /> {line.name.replace(/^tool /, "")}
+        <Icon name="tool" /> {line.name.replace(/^tool /, "")}{" "}
+        {last?.child && <Link to={runAddress(last.child)}>{last.child}</Link>}
       </>
     );
   }

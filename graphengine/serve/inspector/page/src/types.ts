@@ -254,6 +254,7 @@ export interface Head {
   shown: string;
   title: string;
   driver: string | null;
+  starter: string | null;
   at: number;
   seq: number;
   began: number;
@@ -356,6 +357,8 @@ export interface Row {
   model?: string;
   /** How many items a map has that begins. */
   count?: number;
+  /** The run that the node started by it. */
+  child?: string;
 }
 
 export interface Run {
@@ -386,6 +389,7 @@ export interface Run {
   shown: string;
   title: string;
   driver: string | null;
+  starter: string | null;
   at: number;
   seq: number;
   began: number;
