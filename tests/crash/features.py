@@ -293,7 +293,7 @@ async def live(runner: Runner) -> None:
 
 
 async def tidy(runner: Runner) -> None:
-    """Poll runs as sleepers and the inspector do, tag one, remove one that is not needed, and return its space.
+    """Poll runs as sleepers and the inspector do, tag one, trim and remove one that is not needed, and free its space.
 
     Also look at queues and schedules, as a worker does; nothing is due.
     """
@@ -315,6 +315,7 @@ async def tidy(runner: Runner) -> None:
     await runner.store.ids("ma")
     await runner.tag("main", add=["kept"])
     await to_the_end(runner, SPARE, "spare", lambda: runner.start(SPARE, run_id="spare"))
+    await store.trim("spare", 0, 100)
     await runner.prune(keep_last=0, graph="spare")
     await runner.vacuum()
 
