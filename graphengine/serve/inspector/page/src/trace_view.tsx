@@ -328,7 +328,8 @@ function mapWords(line: Line, isLive: boolean, now: number): string {
   const { done, left } = progressOf(line, now);
   const going = line.isOpen && isLive;
   return [
-    going ? `${done} of ${line.count}` : count(line.count, "item"),
+    // a map whose beginning is not loaded yet has cells, and no count
+    going ? `${done} of ${line.count}` : (line.count > 0 || !line.cells.size) && count(line.count, "item"),
     going && left !== null && `about ${seconds(left)} left`,
   ]
     .filter(Boolean)
