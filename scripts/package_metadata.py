@@ -13,9 +13,14 @@ from typing import Any, Final
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 _LINK: Final = re.compile(
-    r"(?:^```.*?^```|`[^`\n]*`)|(?P<text>!\[[^\]]*\]|\])\((?![a-z]+:|\#)(?P<path>[^)\s]+)\)", re.DOTALL | re.MULTILINE
+    r"(?:^```.*?^```|`[^`\n]*`)|(?P<text>!\[[^\]]*\]|\])\((?![a-z]+:|\#)(?P<path>[^)\s]+)\)"
+    r"|(?P<attribute>src|srcset)=\"(?![a-z]+:)(?P<file>[^\"]+)\"",
+    re.DOTALL | re.MULTILINE,
 )
-"""Code, which stays as it is, or a relative link; `text` is the whole text of a picture, and the end of another's."""
+"""Code, which stays as it is, a relative link, or the file of a picture in HTML.
+
+`text` is the whole text of a picture in Markdown, and the end of a link's.
+"""
 
 
 class AddressesHook(MetadataHookInterface):
@@ -46,6 +51,8 @@ def absolute(page: str, repository: str, tag: str) -> str:
     """Return a page of the repository's root in Markdown with absolute links and pictures, outside of code."""
 
     def changed(link: re.Match[str]) -> str:
+        if link["file"] is not None:
+            return f'{link["attribute"]}="{repository}/raw/{tag}/{link["file"]}"'
         if link["path"] is None:
             return link[0]
         kind = "raw" if link["text"].startswith("!") else "blob"

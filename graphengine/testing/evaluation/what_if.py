@@ -179,7 +179,7 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
 
     Raises:
         InputError: A name is unknown.
-        CompileError, StoreError.
+        CompileError, StoreError: The graph has a problem; the database cannot be used.
     """
     if len(name) > _LONGEST_NAME:
         repair = f"give one of at most {_LONGEST_NAME} characters"
