@@ -264,7 +264,7 @@ def _show_rest(out: Channel, report: WhatIf) -> None:
         if report.runs:
             out.line("")
         out.line(
-            f"the change cannot have mattered in {counted(len(report.untouched), 'run')}, as far as the log tells: "
+            f"by their logs, the change makes no difference in {counted(len(report.untouched), 'run')}: "
             f"{', '.join(report.untouched[:_ROWS])}{', …' if len(report.untouched) > _ROWS else ''}"
         )
         if not report.runs:

@@ -106,7 +106,7 @@ def stored_status(shown: str | None) -> Status | None:
 
 
 def is_compared(info: RunInfo) -> bool:
-    """Return whether a run is a branch that a comparison made: what happened in production it does not tell."""
+    """Return whether a run is a branch that a comparison made, and so no run of production."""
     return any(tag.startswith(COMPARED) for tag in info.tags)
 
 

@@ -134,7 +134,8 @@ class Result(Generic[S]):
 
     def __getstate__(self) -> list[object]:
         """Return the fields of a copy, also in another process: all that is made is made now, without the graph."""
-        return [{} if each.name == "later" else getattr(self, each.name) for each in fields(self)]
+        later = {name: partial(_itself, getattr(self, name)) for name in _MADE}
+        return [later if each.name == "later" else getattr(self, each.name) for each in fields(self)]
 
     def _repr_html_(self) -> str | None:
         """Return what a notebook shows: how the run ended, its cost, what it waits for, and its state."""
@@ -238,6 +239,10 @@ def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | N
         recorded=records,
         later=later,
     )
+
+
+def _itself(made: object) -> object:
+    return made
 
 
 def _recorded_state(records: Mapping[str, Any]) -> RecordedState:

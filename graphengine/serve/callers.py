@@ -19,7 +19,7 @@ from graphengine.errors import GraphEngineError, InputError
 from graphengine.stores.refusals import unknown_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from typing_extensions import Unpack
 
@@ -109,14 +109,21 @@ def tagged(tags: Sequence[str]) -> list[str]:
         InputError: A user starts it in another's name.
     """
     who = caller().name
-    if not who:
-        return list(tags)
-    own = USER_TAG + who
+    own = [USER_TAG + who] if who else []
+    check_tags([tag for tag in tags if tag not in own])
+    return list(dict.fromkeys([*tags, *own]))
+
+
+def check_tags(tags: Iterable[str]) -> None:
+    """Check that a user gives and takes no tag that names a user. Raises: InputError."""
+    who = caller().name
     for tag in tags:
-        if tag.startswith(USER_TAG) and tag != own:
-            text, repair = f"{who} cannot start a run with the tag {tag}", f"leave it out: the run gets {own}"
+        if who and tag.startswith(USER_TAG):
+            text, repair = (
+                f"{who} cannot set or remove the tag {tag}",
+                f"leave it out: runs of {who} have {USER_TAG}{who}",
+            )
             raise InputError(text, where="tags", repair=repair)
-    return list(dict.fromkeys([*tags, own]))
 
 
 @contextmanager
@@ -219,6 +226,7 @@ __all__ = [
     "Right",
     "acting",
     "caller",
+    "check_tags",
     "require",
     "signed_by",
     "tagged",

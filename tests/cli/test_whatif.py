@@ -111,7 +111,10 @@ def test_what_cannot_be_compared_is_said_without_figures(invoke: Invoke, desk: s
         found = invoke("whatif", *chosen, *words)
         assert (found.exit_code, found.stdout) == (1, f"not compared: 1 run: {why}\n")
     found = invoke("whatif", "a", "b", "waits", "--graph", desk)
-    assert (found.exit_code, "in 2 runs, as far as the log tells: a, b" in found.stdout) == (0, True)
+    assert (found.exit_code, "by their logs, the change makes no difference in 2 runs: a, b" in found.stdout) == (
+        0,
+        True,
+    )
     assert "name the place with --at NODE:VISIT" in found.stdout
     assert "seconds" not in found.stdout
     assert invoke("whatif", "a", *words, "--name", "l").exit_code == 0

@@ -87,6 +87,7 @@ async def test_a_copy_of_a_result_has_its_state_but_nothing_of_its_graph(runner:
     result = await runner.start(graph).result()
     for made in (copy(result), deepcopy(result), pickle.loads(pickle.dumps(result))):  # noqa: S301 - made here
         assert (made.state, made.output, made) == (State(n=1), 1, result)
+        assert replace(made, run_id="other").state == State(n=1)
 
 
 async def test_what_the_result_has_is_refused_with_the_forgotten_await(runner: Runner) -> None:

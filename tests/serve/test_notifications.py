@@ -83,7 +83,7 @@ async def test_what_a_process_left_is_delivered_by_another_one(place: str, recei
 
 
 async def test_a_damaged_run_does_not_keep_the_news_of_others(tmp_path: Path, receiver: Receiver) -> None:
-    """Its own news cannot be told; `graphengine doctor` names it."""
+    """No news of it is sent; `graphengine doctor` names it."""
     path = tmp_path / "runs.db"
     async with Runner(path, extensions=[to(receiver)]) as runner:
         await runner.start(graph, run_id="damaged").result()

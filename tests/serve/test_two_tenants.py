@@ -214,7 +214,7 @@ async def test_another_tenant_finds_nothing_anywhere(tmp_path: Path, database: P
 
 
 async def test_a_tenant_sees_its_own_account_of_a_budget_alone(tmp_path: Path, database: Path | str) -> None:
-    """Of the budgets of tenants; whose another key is cannot be told. Who has no tenant sees all accounts."""
+    """Only budgets by tenant have keys that say whose they are. A user without a tenant sees all accounts."""
     async with opened(tmp_path, database) as here:
         ledger, places = Ledger(here.runner.store), []
         for budget, key in zip((BUDGETS[0], BUDGETS[0], BUDGETS[1]), (*TENANTS, "acme"), strict=True):
@@ -240,9 +240,11 @@ async def test_no_user_starts_a_run_in_the_name_of_another(tmp_path: Path, datab
         for path, body in (
             ("/graphs/desk/runs?tag=user:bob", STARTED),
             ("/api/start", {"graph": "desk", "state": STARTED, "tags": ["user:bob"]}),
+            ("/api/tag", {"id": RUN, "add": ["user:bob"], "remove": []}),
+            ("/api/tag", {"id": RUN, "add": [], "remove": ["user:bob"]}),
         ):
             got = await request(here.of(path), token_of("acme"), "POST", path, body, origin="http://here")
-            assert "acme cannot start a run with the tag user:bob" in got.text
+            assert "acme cannot set or remove the tag user:bob" in got.text
         own = {info.tags for info in await here.runner.runs()}
         assert own == {("secret", "user:acme")}
 

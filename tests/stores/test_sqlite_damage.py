@@ -151,7 +151,7 @@ async def test_other_runs_stay_usable(path: Path, whole: bytes) -> None:
 async def test_a_read_that_fails_does_not_stop_the_next_ones_from_seeing_what_was_written(
     path: Path, whole: bytes
 ) -> None:
-    """Also while somebody keeps its error."""
+    """Also while its error is held."""
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE steps SET body = '{}' WHERE run = 1")
     store = SQLiteStore(path)

@@ -101,7 +101,7 @@ def end_statements(error: BaseException) -> None:
 
     1. A damaged row ends a function halfway through the rows of a SELECT.
     2. Its error keeps the frames, they keep the cursor, and ROLLBACK ends only the transaction, not the cursor.
-    3. As long as somebody keeps the error, the connection would read the database as it was then.
+    3. Until the error is released, the connection would read the database as it was then.
     """
     link: BaseException | None = error
     while link is not None:

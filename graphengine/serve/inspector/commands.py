@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import InputError
 from graphengine.runner.runner import lives_of
-from graphengine.serve.callers import signed_by
+from graphengine.serve.callers import check_tags, signed_by
 from graphengine.serve.inspector.queries import flag_of, text_of, texts_of
 from graphengine.stores.base import status_of
 
@@ -87,9 +87,10 @@ class Commands:
 
     async def tag(self, body: Mapping[str, Any]) -> None:
         """Add and remove tags of a run."""
-        run_id = await self._seen(body)
+        run_id, added, removed = await self._seen(body), texts_of(body, "add"), texts_of(body, "remove")
+        check_tags([*added, *removed])
         async with self._runner() as runner:
-            await runner.tag(run_id, add=texts_of(body, "add"), remove=texts_of(body, "remove"))
+            await runner.tag(run_id, add=added, remove=removed)
 
 
 __all__ = ["Commands"]

@@ -683,8 +683,18 @@ BEGIN
     RETURN '';
 END $$;
 
--- Delete some rows of removed runs; false once none is left. The lock on `texts` waits for the writers that may just be
--- using one of the texts that would go, and keeps others out for this short transaction.
+-- Delete those of some texts that nothing uses. The lock waits for the writers that may just be using one of them, and
+-- keeps others out for this short transaction.
+CREATE FUNCTION drop_texts(p_spare bytea[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_spare IS NOT NULL THEN
+        LOCK TABLE texts IN EXCLUSIVE MODE;
+        DELETE FROM texts AS t WHERE t.digest = ANY (p_spare)
+            AND NOT EXISTS (SELECT FROM text_uses AS u WHERE u.digest = t.digest);
+    END IF;
+END $$;
+
+-- Delete some rows of removed runs; false once none is left.
 CREATE FUNCTION sweep(p_rows integer) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     gone bigint;
@@ -705,16 +715,12 @@ BEGIN
     DELETE FROM inbox AS i WHERE i.run = gone;
     WITH dropped AS (DELETE FROM text_uses AS u WHERE u.run = gone RETURNING u.digest)
     SELECT array_agg(DISTINCT d.digest) INTO spare FROM dropped AS d;
-    IF spare IS NOT NULL THEN
-        LOCK TABLE texts IN EXCLUSIVE MODE;
-        DELETE FROM texts AS t WHERE t.digest = ANY (spare)
-            AND NOT EXISTS (SELECT FROM text_uses AS u WHERE u.digest = t.digest);
-    END IF;
+    PERFORM drop_texts(spare);
     DELETE FROM trash AS t WHERE t.key = gone;
     RETURN true;
 END $$;
 
--- Write other steps into rows of a run, and delete its snapshots before one of its steps; see `sweep` for the lock.
+-- Write other steps into rows of a run, and delete its snapshots before one of its steps.
 CREATE FUNCTION replace_steps(p_run bigint, p_seqs integer[], p_sums integer[], p_bodies text[], p_before integer)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -728,11 +734,7 @@ BEGIN
             AND CASE WHEN u.in_snapshot THEN u.seq < p_before ELSE u.seq = ANY (p_seqs) END RETURNING u.digest
     )
     SELECT array_agg(DISTINCT d.digest) INTO spare FROM dropped AS d;
-    IF spare IS NOT NULL THEN
-        LOCK TABLE texts IN EXCLUSIVE MODE;
-        DELETE FROM texts AS t WHERE t.digest = ANY (spare)
-            AND NOT EXISTS (SELECT FROM text_uses AS u WHERE u.digest = t.digest);
-    END IF;
+    PERFORM drop_texts(spare);
 END $$;
 
 -- Delete the graph specs that no run needs; the lock waits for the writers that may just be using one.
