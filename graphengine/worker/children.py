@@ -214,6 +214,11 @@ class _Start(Generic[S]):
             return
         life = self.lives.begin(self.lives.checked(self.plan), run_id, opening.resume, Claim(follows=True))
         life.note_starter(self._starter)
+        if info.status in OVER:
+            # 1. It failed, and the node that started it is tried again, which resumes it.
+            # 2. That node is recorded as waiting for its end, and the process dies.
+            # 3. If the resume was not recorded before, nobody would ever resume it.
+            await life.until("begun")
 
 
 class StartedRun(Generic[S]):

@@ -25,6 +25,7 @@ from graphengine.cli.main import main
 from graphengine.engine.steps import Started
 from graphengine.errors import EffectRefused
 from graphengine.records.export import export_run
+from graphengine.stores.memory import MemoryStore
 from graphengine.testing import replay, run_node
 from tests.kit.facts import said
 
@@ -159,6 +160,26 @@ async def test_a_failure_reaches_the_node_and_a_retry_resumes_the_child(runner: 
     broken.clear()
     assert (await runner.resume("p", graph).result()).state.lengths == [3, 3]
     assert len(await children(runner, "p")) == 2
+
+
+async def test_a_parent_waits_for_a_failed_child_only_once_it_is_resumed() -> None:
+    """Else a process that dies in between leaves a parent that waits for a child that nobody resumes."""
+    statuses = []
+
+    class Slow(MemoryStore):
+        async def claim(self, run_id: str) -> int:
+            for _ in range(20):
+                await asyncio.sleep(0)
+            if run_id != "p":
+                statuses.append((await self.info("p")).status)
+            broken.clear()
+            return await super().claim(run_id)
+
+    broken.add("bee")
+    graph = parent_of(all_of, Retry(attempts=2, initial_seconds=0, on=(ChildFailed,)))
+    async with Runner(Slow()) as runner:
+        assert (await runner.start(graph, {"words": ["bee"]}, run_id="p").result()).state.lengths == [3]
+    assert statuses == ["running"]
 
 
 async def test_an_attempt_that_begins_afresh_has_the_same_child(runner: Runner) -> None:
