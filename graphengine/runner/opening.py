@@ -392,6 +392,8 @@ async def _resumed(
     crashed = snapshot.status == "running" and look.held
     # A worker can begin others beside it at any time, unless it drives this one alone.
     shared_process = life.claim.gives_way or shared.opening > 1 or bool(shared.driven.keys() - {life.id})
+    if life.claim.asked and await looks_after(store, snapshot):  # also if there is other mail, or another part moves
+        look = look._replace(inbox=None)
     inbox = await store.inbox([life.id]) if look.inbox is None else look.inbox
     stale = [message.id for message in inbox if message.kind == "stop" and life.claim.asked]
     news = [message for message in inbox if message.id not in stale]

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.engine.steps import OVER, Recorded
@@ -71,10 +70,11 @@ def told_end(snapshot: Snapshot, status: RunStatus) -> Post | None:
     return Post(starter.run_id, "message", payload, f"end {snapshot.run_id} {snapshot.seq}")
 
 
-def told_again(run_id: str, info: RunInfo) -> Post:
-    """Return a message that lets a run look after one that its node started and waits for."""
+def told_again(snapshot: Snapshot, info: RunInfo) -> Post:
+    """Return a message that lets a run look after one that its node started and waits for, once a step."""
     told: dict[str, Any] = {"run_id": info.id, "graph": info.graph, "status": status_of(info), "seq": info.seq}
-    return Post(run_id, "message", {"topic": topic_of(info.id), "payload": told}, f"look {secrets.token_hex(8)}")
+    payload = {"topic": topic_of(info.id), "payload": told}
+    return Post(snapshot.run_id, "message", payload, f"look {info.id} {snapshot.seq}")
 
 
 async def looks_after(store: RunStore, snapshot: Snapshot) -> bool:
@@ -82,14 +82,15 @@ async def looks_after(store: RunStore, snapshot: Snapshot) -> bool:
 
     The latter were started before it branched off. Return whether there are any.
     """
-    children = [child_of(wait.topic) for frame in snapshot.frames.values() for wait in frame.waits.values()]
+    waits = [wait for frame in snapshot.frames.values() for wait in frame.waits.values()]
+    children = [child for child in (child_of(wait.topic) for wait in waits) if child]
     left = [
         info
-        for info in await store.infos(list(filter(None, children)))
+        for info in (await store.infos(children) if children else ())
         if status_of(info) == "interrupted"
         or (info.status == "waiting" and info.due_at is not None)
         or tag_of(snapshot.run_id) not in info.tags
     ]
     for info in left:
-        await store.post(*told_again(snapshot.run_id, info))
+        await store.post(*told_again(snapshot, info))
     return bool(left)

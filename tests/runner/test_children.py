@@ -324,6 +324,37 @@ async def test_a_sleeping_child_is_waited_out(runner: Runner) -> None:
     assert (await runner.start(graph, wait_out=False).result()).status == "waiting"
 
 
+async def test_a_resumed_parent_looks_after_its_children_also_if_it_has_mail(database: Path | str) -> None:
+    """In another process nobody drives a child that sleeps, and mail for one node wakes no other."""
+
+    async def sleeps(ctx: Context) -> int:
+        await ctx.sleep(0.05)
+        return 5
+
+    async def one(ctx: Context) -> list[int]:
+        return [(await (await ctx.start(sleeper)).result()).state.length]
+
+    async def asks(ctx: Context) -> str:
+        return await ctx.ask("who?", str)
+
+    sleeper = Graph("sleeper", Word)
+    sleeper.add_node("sleeps", sleeps, writes="length")
+    sleeper.add_path(START, "sleeps", END)
+    graph = Graph("parents", Words)
+    graph.add_node("starts", one, writes="lengths")
+    graph.add_node("asks", asks, writes="told")
+    graph.add_node("both", lambda: None, writes=())
+    graph.add_fork(START, ["starts", "asks"], join="both")
+    graph.add_edge("starts", "both")
+    graph.add_path("asks", "both", END)
+    async with Runner(database) as first:
+        assert (await first.start(graph, run_id="p", wait_out=False).result()).status == "waiting"
+    async with Runner(database) as second:
+        await second.answer("p", "me")
+        state = (await second.resume("p", graph).result()).state
+        assert (state.lengths, state.told) == ([5], "me")
+
+
 async def test_what_cannot_be_started_is_one_clear_error(runner: Runner) -> None:
     """A taken id, an unknown field, a priority without a queue, a result that is told on a topic."""
     await runner.start(child, {"word": "a"}, run_id="taken").result()
