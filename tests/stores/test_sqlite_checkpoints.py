@@ -171,3 +171,19 @@ async def test_a_log_that_cannot_be_moved_fails_no_write(
     grown = log_bytes(store.path)
     await steps_up_to(store, 300, 101)
     assert log_bytes(store.path) <= grown + 40 * PAGE_BYTES
+
+
+def test_a_connection_that_cannot_be_prepared_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it keeps files and locks until it is collected, and Python warns of it at an unrelated moment."""
+    opened: list[sqlite3.Connection] = []
+
+    def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
+        opened.append(sqlite3.connect(uri, uri=True, timeout=busy_timeout_seconds))
+        return opened[-1]
+
+    (tmp_path / "runs.db").write_bytes(b"no database" * 100)
+    monkeypatch.setattr(checkpoints, "connect", connect)
+    with pytest.raises(sqlite3.DatabaseError):
+        checkpoints.connect_too(tmp_path / "runs.db", "FULL", busy_timeout_seconds=0)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")

@@ -51,9 +51,13 @@ def connect_too(path: Path, synchronous: str, *, busy_timeout_seconds: float) ->
         sqlite3.Error: The database cannot be opened.
     """
     connection = connect(f"{path.as_uri()}?mode=rw", busy_timeout_seconds=busy_timeout_seconds)
-    harden(connection)
-    disable_autocheckpoint(connection)
-    sync_as(connection, synchronous)
+    try:
+        harden(connection)
+        disable_autocheckpoint(connection)
+        sync_as(connection, synchronous)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

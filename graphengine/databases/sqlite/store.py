@@ -155,17 +155,17 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
             raise explain(error, path) from error
         checkpoints = Checkpoints(path, self._synchronous)
 
-        def prepare(connection: sqlite3.Connection) -> tuple[files.OpenFiles, Direct | None, bool]:
+        def prepare(connection: sqlite3.Connection) -> tuple[files.OpenFiles, bool]:
             files.set_up(connection, path, self._synchronous)
             lease.acquire_lock()
             lease.register(connection)
             lease.connect()
             has_trash = reads.has_trash(connection)
-            place = files.OpenFiles(path)
-            return place, Direct(place, checkpoints) if self._synchronous == "NORMAL" else None, has_trash
+            return files.OpenFiles(path), has_trash
 
         try:
-            place, direct, has_trash = await worker.run(prepare)
+            place, has_trash = await worker.run(prepare)
+            direct = Direct(place, checkpoints) if self._synchronous == "NORMAL" else None
         except BaseException as error:
             await worker.close(lambda _: _give_up(lease))
             if isinstance(error, sqlite3.Error | OSError | UnicodeDecodeError):
@@ -321,9 +321,9 @@ def _end(connection: sqlite3.Connection, lease: Lease, checkpoints: Checkpoints)
         lease.stop()
         connection.execute(_BRIEF_TIMEOUT).fetchone()
         checkpoints.make(connection)
+    finally:
         checkpoints.close()
         connection.close()
-    finally:
         lease.release_lock()
 
 

@@ -6,6 +6,7 @@ That it says what a resume says, for every change in the tables of the other two
 import asyncio
 import hashlib
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -284,7 +285,7 @@ async def test_a_run_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     async with Runner(path) as runner:
         await begun(runner, paper(), 2)
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DELETE FROM steps WHERE id & 4294967295 = 2 AND id >> 32 = 1")
     found = await preflight([paper(node="sign")], path)
     assert sorted(group.verdict for group in found.groups) == ["refused", "unreadable"]
