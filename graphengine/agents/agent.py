@@ -41,6 +41,7 @@ from graphengine.models.parts import citations_of
 from graphengine.models.settings import NO_SETTINGS, ChecksSettings, Settings
 from graphengine.runner.followers import Audience
 from graphengine.state import declared
+from graphengine.state.field import type_name
 from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
 from graphengine.state.json_values import utf8_text
 from graphengine.state.path import did_you_mean, is_path, nearest, parse, type_at
@@ -499,6 +500,15 @@ class AgentBody(Generic[T]):
     def returns(self) -> object:
         """The type of its answers."""
         return self.agent.output
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        """Its own model and instructions, if it has any, and the type of its answers, for graph specs."""
+        agent = self.agent
+        model = agent.model or "" if isinstance(agent.model, (str, NoneType)) else type(agent.model).__name__
+        texts = {"system": agent.system, "prompt": agent.prompt}
+        shown = {k: t if isinstance(t, str) else getattr(t, "__name__", "function") for k, t in texts.items()}
+        return {k: text for k, text in {"model": model, **shown, "output": type_name(agent.output)}.items() if text}
 
     @property
     def memory(self) -> str:

@@ -105,9 +105,9 @@ def _texts(first: JsonObject, frame: Frame, spec: GraphSpec | None) -> tuple[str
     """Return the instructions, and the question; None if it is not known."""
     system, question = first.get("system"), first.get("question")
     node = _node_of(spec, frame)
-    agents = node.get("agents", {}) if node is not None else {}
-    if (system is None or question is None) and node is not None and list(agents) == [""] and frame.cause is None:
-        made = refilled(agents[""].get("system", ""), agents[""].get("prompt", ""), _read_by(node, frame))
+    details = node.get("details", {}) if node is not None else {}
+    if (system is None or question is None) and node is not None and list(details) == [""] and frame.cause is None:
+        made = refilled(details[""].get("system", ""), details[""].get("prompt", ""), _read_by(node, frame))
         system, question = made[0] if system is None else system, made[1] if question is None else question
     return system or "", question
 

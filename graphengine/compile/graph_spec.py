@@ -4,18 +4,18 @@ A store keeps the spec with a run, so that the run can be drawn without the code
 compared: types, reducers, paths, conditions, prompts. A changed line of a function does not show in it.
 
 A node's spec has `each` (item: where the list is read) if it runs once per item, and `graphs` (choice: that graph's
-spec; the choice is "" if the node has no choices) if it is a graph or chooses among graphs. `agents` is alike.
+spec; the choice is "" if the node has no choices) if it is a graph or chooses among graphs. `details` is alike.
 """
 
 from __future__ import annotations
 
-from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.graph.conditions import is_on_failure
 from graphengine.graph.definition import Edge, Fork, Switch
 from graphengine.graph.options import DEFAULT_RETRY, END
 from graphengine.graph.question import AskBody
+from graphengine.graph.runnable import HasDetails
 from graphengine.state.field import type_name
 from graphengine.state.field_from_model import reducers_of
 from graphengine.state.injection import Injected
@@ -24,7 +24,7 @@ from graphengine.state.type_facts import enum_value
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from graphengine.engine.graph_spec import AgentSpec, ArmSpec, EdgeSpec, GraphSpec, NodeSpec
+    from graphengine.engine.graph_spec import ArmSpec, EdgeSpec, GraphSpec, NodeSpec
     from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.graph.definition import AnyEdge, GraphDefinition
     from graphengine.state.selector import Reading
@@ -100,7 +100,7 @@ def _node(node: NodePlan) -> NodeSpec:
 
 
 def _add_flow(facts: NodeSpec, node: NodePlan) -> None:
-    """Add what a node reads, the parts of its result that it writes unless it writes the whole, and its agents."""
+    """Add what a node reads, the parts of its result that it writes unless it writes the whole, and its details."""
     reads = sorted({text for _, call in _calls(node) for text in _reads(call)})
     if reads:
         facts["reads"] = reads
@@ -111,9 +111,9 @@ def _add_flow(facts: NodeSpec, node: NodePlan) -> None:
     }
     if sources:
         facts["sources"] = sources
-    agents = {choice: _agent(call.body) for choice, call in _calls(node) if call.body.kind == "agent"}
-    if agents:
-        facts["agents"] = agents
+    details = {choice: call.body.details for choice, call in _calls(node) if isinstance(call.body, HasDetails)}
+    if details:
+        facts["details"] = details
 
 
 def _reads(call: Call) -> Iterator[str]:
@@ -128,22 +128,6 @@ def _source(source: Reading | Injected | None) -> str:
     if source is None:
         return "."
     return source.name if isinstance(source, Injected) else source.text
-
-
-def _agent(body: Any) -> AgentSpec:  # noqa: ANN401 - an agent's body, which belongs to a higher layer
-    """Return the instructions of an agent and the type of its output."""
-    agent = body.agent
-    model = agent.model or "" if isinstance(agent.model, (str, NoneType)) else type(agent.model).__name__
-    prompt = agent.prompt if isinstance(agent.prompt, str) else getattr(agent.prompt, "__name__", "function")
-    system = agent.system if isinstance(agent.system, str) else getattr(agent.system, "__name__", "function")
-    facts: AgentSpec = {"model": model, "system": system, "prompt": prompt, "output": type_name(agent.output)}
-    if not model:
-        del facts["model"]
-    if not system:
-        del facts["system"]
-    if not prompt:
-        del facts["prompt"]
-    return facts
 
 
 def _add_question(facts: NodeSpec, body: AskBody) -> None:

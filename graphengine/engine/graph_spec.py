@@ -15,15 +15,6 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
 
 
-class AgentSpec(TypedDict, total=False):
-    """An agent: the name of its model, its instructions, its prompt and the type of its answer."""
-
-    model: str
-    system: str
-    prompt: str
-    output: str
-
-
 class NodeSpec(TypedDict):
     """A node.
 
@@ -44,7 +35,7 @@ class NodeSpec(TypedDict):
         timeout_seconds: How long it waits for the answer.
         reads: The paths that it reads.
         sources: The part of the result that each place gets, if it is not the whole result.
-        agents: Its agents by choice; "" if there is no choice.
+        details: What its bodies say of themselves by choice, as an agent its instructions; "" if there is no choice.
         graphs: The graph specs of its graphs by choice; "" if there is no choice.
         was: Its recorded name, in a graph spec whose nodes a migration renamed.
     """
@@ -65,7 +56,7 @@ class NodeSpec(TypedDict):
     timeout_seconds: NotRequired[float]
     reads: NotRequired[Sequence[str]]
     sources: NotRequired[Mapping[str, str]]
-    agents: NotRequired[Mapping[str, AgentSpec]]
+    details: NotRequired[Mapping[str, Mapping[str, str]]]
     graphs: NotRequired[Mapping[str, GraphSpec]]
     was: NotRequired[str]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, runtime_checkabl
 from graphengine.state.injection import Injected
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from graphengine.state.injection import Parameter
 
@@ -68,6 +68,16 @@ class HasScope(Protocol):
 
     def problems_in(self, fields: Collection[str], resources: Collection[str]) -> Iterable[tuple[str, str, str, bool]]:
         """Return the problems in a graph with these fields and resources: code, message, repair, is it a warning."""
+        ...
+
+
+@runtime_checkable
+class HasDetails(Protocol):
+    """A body of which graph specs say more than its kind, such as an agent with its instructions."""
+
+    @property
+    def details(self) -> Mapping[str, str]:
+        """What changes of a graph are compared by, by a name for each."""
         ...
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from graphengine.engine.graph_spec import AgentSpec, EdgeSpec, GraphSpec, NodeSpec
+    from graphengine.engine.graph_spec import EdgeSpec, GraphSpec, NodeSpec
     from graphengine.state.json_values import JsonValue
 
 _TEXT: Final = 80
@@ -82,8 +82,8 @@ def _node(old: NodeSpec, new: NodeSpec, path: str) -> Iterator[str]:
             continue
         if key == "graphs":
             yield from _graphs(old.get("graphs") or {}, new.get("graphs") or {}, path)
-        elif key == "agents":
-            yield from _agents(old.get("agents") or {}, new.get("agents") or {}, path)
+        elif key == "details":
+            yield from _details(old.get("details") or {}, new.get("details") or {}, path)
         else:
             yield f"node {path}: {key.replace('_', ' ')} {_texts(one, other)}"
 
@@ -99,11 +99,10 @@ def _graphs(old: Mapping[str, GraphSpec], new: Mapping[str, GraphSpec], path: st
             yield from differences(old[choice], new[choice], f"{named}/")
 
 
-def _agents(old: Mapping[str, AgentSpec], new: Mapping[str, AgentSpec], path: str) -> Iterator[str]:
+def _details(old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]], path: str) -> Iterator[str]:
     for choice in {**old, **new}:
         named = f"{path} ({choice})" if choice else path
-        one: AgentSpec = old.get(choice, {})
-        other: AgentSpec = new.get(choice, {})
+        one, other = old.get(choice, {}), new.get(choice, {})
         for key in {**one, **other}:
             if one.get(key) != other.get(key):
                 yield f"node {named}: {key} {_texts(one.get(key), other.get(key))}"

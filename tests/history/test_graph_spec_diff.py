@@ -58,8 +58,8 @@ def test_equal_outlines_have_no_differences() -> None:
 def test_long_texts_are_cut_around_their_difference(length: int) -> None:
     """Both sides are cut so that the difference is shown."""
     old, new = graph_spec(), graph_spec()
-    new["nodes"][0]["agents"][""]["prompt"] = "x" * length + "!"
-    old["nodes"][0]["agents"][""]["prompt"] = "x" * length + "?"
+    new["nodes"][0]["details"][""]["prompt"] = "x" * length + "!"
+    old["nodes"][0]["details"][""]["prompt"] = "x" * length + "?"
     (line,) = differences(old, new)
     assert "!" in line
     assert "?" in line

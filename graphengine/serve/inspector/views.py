@@ -262,7 +262,7 @@ class Views:
         if visit is not None:
             scope = book.atlas.scopes.get(visit.track.place)
             agents = (
-                scope.nodes[visit.node].get("agents", {}) if scope is not None and visit.node in scope.nodes else {}
+                scope.nodes[visit.node].get("details", {}) if scope is not None and visit.node in scope.nodes else {}
             )
             more = {"attempts": _attempts(visit), "calls": await self._calls(info, visit), "agents": agents}
         return Seen(
