@@ -39,6 +39,10 @@ class Begin(Struct, frozen=True):
     """A caller, a worker or a recovery wants it here."""
 
 
+class Wanted(Struct, frozen=True):
+    """A caller wants a run that a worker has here, and may have just sent it something."""
+
+
 class Alone(Struct, frozen=True):
     """No other run is driven here: one that was held back may be opened."""
 
@@ -179,6 +183,7 @@ class Failed(Struct, frozen=True):
 
 Input: TypeAlias = (
     Begin
+    | Wanted
     | Alone
     | Refused
     | Moved
@@ -278,6 +283,13 @@ class Claim(Struct):
 
 def _begin(claim: Claim, _: Begin) -> Do:
     return Do(open="alone" if claim.held_back else "now")
+
+
+def _wanted(claim: Claim, _: Wanted) -> Do:
+    # 1. A worker's run is about to rest. 2. A caller here sends it a message, and waits for its result. 3. Parked at
+    # once, as for a worker, it would end with the message unread, and the caller's result would say that it waits.
+    claim.of_worker = claim.waits_out = False
+    return NOTHING
 
 
 def _alone(claim: Claim, _: Alone) -> Do:
@@ -466,6 +478,7 @@ class Row(NamedTuple):
 _MOVES: Final[tuple[State, ...]] = ("driving", "halting")
 TABLE: Final = (
     Row(Begin, ("opening",), ("opening",), _begin),
+    Row(Wanted, ("opening", *_MOVES), (), _wanted),
     Row(Alone, ("opening",), ("opening",), _alone),
     Row(Refused, ("opening",), ("opening", "over"), _refused),
     Row(Moved, ("opening",), ("opening",), _moved),

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from graphengine.engine.claim import Claim, Closed, Release
+from graphengine.engine.claim import Claim, Closed, Release, Wanted
 from graphengine.errors import DefinitionError, RunExists, RunIsDriven
 from graphengine.graph.options import is_seconds
 from graphengine.history.load import load_snapshot
@@ -628,6 +628,8 @@ class Runner:
         here = lives.of(run_id)
         if here is None or here.claim.state == "parked":
             here = lives.begin(lives.checked(plan_of(graph)), run_id, opening.resume, Claim(follows=True))
+        elif here.claim.of_worker:
+            here.claim.step(Wanted())
         return handle_on(here, lives)
 
 
