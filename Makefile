@@ -162,9 +162,10 @@ clean: ## remove environments, caches and builds; recorded runs stay
 
 # An empty file in each names the interpreter that created it, another what has been installed since. pip reads the
 # constraints from the environment, so that they apply to build requirements too (newer versions read the second
-# variable for that).
+# variable for that). Python compiles a module when it is first imported; pip would compile all, of which few are ever
+# used. But it has to if Python may not keep what it compiles.
 CONSTRAINTS = constraints.txt
-install = @PIP_CONSTRAINT=$(CONSTRAINTS) PIP_BUILD_CONSTRAINT=$(CONSTRAINTS) \
+install = @$(if $(PYTHONDONTWRITEBYTECODE),,PIP_COMPILE=0) PIP_CONSTRAINT=$(CONSTRAINTS) PIP_BUILD_CONSTRAINT=$(CONSTRAINTS) \
   $(@D)/bin/python scripts/install.py $(1) && touch $@
 
 .venv/ready-run: .venv/$(IDENTITY) pyproject.toml constraints.txt

@@ -57,8 +57,7 @@ def main(extras: str, group: str) -> int:
     what = f"the group {group}" if group else f"durable-graphengine[{extras}]"
     print(f"Installing {what} into {sys.prefix}; the first time this takes a minute", flush=True)
     added, more = grouped(group) if group else (f"[{extras}]", [])
-    # Python compiles a module when it is first imported; pip would compile all, of which few are ever used.
-    words = ["-m", "pip", "install", "--disable-pip-version-check", "--no-compile", "--editable", f".{added}", *more]
+    words = ["-m", "pip", "install", "--disable-pip-version-check", "--editable", f".{added}", *more]
     began, output = time.monotonic(), list[str]()
     with subprocess.Popen(
         [sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"

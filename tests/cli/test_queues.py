@@ -5,12 +5,14 @@ import os
 import shlex
 import signal
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from graphengine.cli.main import main
+from tests.cli.conftest import present
 from tests.cli.programs import start
 from tests.kit.documents import check_document
 
@@ -34,11 +36,11 @@ graph.add_path(START, "more", END)
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path) -> Iterator[Path]:
     """A folder with a graph."""
     (tmp_path / "flow.py").write_text(FLOW)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    with present(tmp_path, tmp_path):
+        yield tmp_path
 
 
 def ran(*words: str, code: int = 0) -> str:

@@ -1,12 +1,14 @@
 """`graphengine schedule`: schedules are added, listed, paused, resumed and removed."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from graphengine.cli.main import main
+from tests.cli.conftest import present
 from tests.cli.test_queues import FLOW, ran
 from tests.kit.documents import check_document
 
@@ -14,9 +16,10 @@ DAILY = ["schedule", "add", "daily", "--cron", "0 7 * * *", "--graph", "flow.py"
 
 
 @pytest.fixture(autouse=True)
-def _project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _project(tmp_path: Path) -> Iterator[None]:
     (tmp_path / "flow.py").write_text(FLOW)
-    monkeypatch.chdir(tmp_path)
+    with present(tmp_path, tmp_path):
+        yield
 
 
 def test_a_schedule_from_its_beginning_to_its_end() -> None:
