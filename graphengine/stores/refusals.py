@@ -69,7 +69,7 @@ def step_removed(run_id: str, seq: int) -> UnknownStep:
     return UnknownStep(
         f"step {seq} of run {run_id} was removed by the retention of its graph (keep_steps)",
         where=f"run {run_id}",
-        repair=f"choose step 1 or a later step: `graphengine show {run_id} --all` says which are left",
+        repair=f"choose step 1, or one after those that were removed: `graphengine show {run_id}` says which",
     )
 
 

@@ -19,6 +19,7 @@ from graphengine.budgets.ledger import Ledger, Place, window_of
 from graphengine.cli.terminal import clean
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.runner import RunFailed
+from tests.runner.test_trimming import pass_over, rounds
 from tests.serve.inspector import driven
 from tests.serve.inspector.conftest import Opened, served
 from tests.serve.inspector.graphs import (
@@ -551,6 +552,22 @@ def test_a_run_leads_to_those_that_it_started_and_back(database: Path, visit: Op
         expect(page.locator(".outcome")).to_contain_text("started by parent")
         page.locator(".outcome").get_by_role("link", name="parent").click()
         expect(page.locator(".tr.call").first).to_contain_text("start below")
+
+
+def test_removed_steps_are_one_line(database: Path, visit: Opened) -> None:
+    """What retention took from the log of an endless run is no row for each step, and says what is left."""
+
+    async def trimmed() -> None:
+        async with Runner(database) as runner:
+            await rounds(runner, 1)
+            await pass_over(runner)
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, trimmed()).result()
+    with served(database) as url:
+        page = visit(url, "/run?id=r&at=50", is_refused=True)
+        expect(page.locator(".tr.selected")).to_contain_text(re.compile(r"steps 2 to \d+ removed"))
+        expect(page.locator(".panel")).to_contain_text("choose step 1, or one after those that were removed")
 
 
 def test_a_run_is_stopped_and_tagged(acting: str, visit: Opened) -> None:

@@ -119,6 +119,12 @@ export function linesOf(rows: Row[]): Line[] {
     return made;
   };
   for (const row of rows) {
+    const last = top.at(-1);
+    if (row.kind === "removed" && last?.rows[0]?.kind === "removed") {
+      last.rows.push(row); // thousands, of which only numbers and times are left
+      Object.assign(last, { name: `steps ${last.rows[0].seq} to ${row.seq} removed`, seq: row.seq, to: row.at });
+      continue;
+    }
     if (!row.path || row.kind === "joined") {
       const made = line(`event ${row.seq}`, "event", eventName(row), row, 0);
       Object.assign(made, { rows: [row], seq: row.seq, from: row.at, to: row.at, isOpen: false, cost: row.cost_usd });

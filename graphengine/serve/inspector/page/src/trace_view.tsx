@@ -160,7 +160,9 @@ export function Trace({
       </header>
       <div class="axis" aria-hidden="true">
         <div class="soft lines">
-          {whole ? count(found.length, "line") : `the last ${rows.length} of ${total.toLocaleString("en")} steps`}
+          {whole
+            ? count(found.length, "line")
+            : `reading ${total.toLocaleString("en")} steps, the last ${rows.length} are here`}
         </div>
         <div>
           {marks.map(([at, words], index) =>
