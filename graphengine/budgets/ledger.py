@@ -44,8 +44,6 @@ Window: TypeAlias = Literal["hour", "day", "month"]
 Over: TypeAlias = Literal["wait", "fail", "ask"]
 AmountName: TypeAlias = Literal["cost_usd", "tokens", "calls"]
 
-USER_TAG: Final = "user:"
-"""What the tag begins with that names the user of a run."""
 AMOUNTS: Final[tuple[AmountName, ...]] = get_args(AmountName)
 _NAMESPACE: Final = "\U0010ffffbudgets"
 """After every namespace that a `Memory` lists or clears."""

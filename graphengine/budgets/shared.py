@@ -10,7 +10,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.budget import Estimates, SharedBudgets
-from graphengine.budgets.ledger import USER_TAG, Ledger, Place, window_of, words_of
+from graphengine.budgets.ledger import Ledger, Place, window_of, words_of
 from graphengine.engine.ready import of_limit
 from graphengine.engine.steps import WaitRecord
 from graphengine.errors import DefinitionError
@@ -19,6 +19,7 @@ from graphengine.models.base import KnowsPrices
 from graphengine.models.errors import ModelNotReady, PriceUnknown
 from graphengine.models.limiter import until
 from graphengine.runner.extensions import Extension
+from graphengine.runner.starters import USER_TAG
 from graphengine.state.amounts import is_cost_unknown
 
 if TYPE_CHECKING:

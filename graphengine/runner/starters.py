@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 STARTS: Final = "start"
 """The name of the work of a node that started a run, whose record has its `run_id`."""
+USER_TAG: Final = "user:"
+"""What the tag begins with that names the user of a run."""
 _TOPIC: Final = "end of "
 _TAG: Final = "child-of:"
 
@@ -43,6 +45,11 @@ def tag_of(run_id: str) -> str:
     """
     tag = f"{_TAG}{run_id}"
     return tag if len(tag) <= LONGEST_TAG else f"{_TAG}{hashlib.sha256(run_id.encode()).hexdigest()}"
+
+
+def handed_on(info: RunInfo) -> list[str]:
+    """Return the tags that a run gives those that its nodes start: whose they are, and who its user is."""
+    return [tag_of(info.id), *(tag for tag in info.tags if tag.startswith(USER_TAG))]
 
 
 def starter_in(tags: Sequence[str]) -> str:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 from urllib.parse import quote
 
-from graphengine.budgets.ledger import USER_TAG
 from graphengine.errors import GraphEngineError, InputError
+from graphengine.runner.starters import USER_TAG
 from graphengine.stores.refusals import unknown_run
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import result_of
 from graphengine.runner.runner import lives_of
 from graphengine.runner.scope import StepResult
-from graphengine.runner.starters import STARTS, tag_of, told_end, topic_of
+from graphengine.runner.starters import STARTS, handed_on, told_end, topic_of
 from graphengine.state.amounts import Number, Usage  # noqa: TC001 - msgspec reads them
 from graphengine.state.encoded import encode, opened
 from graphengine.state.ending import Ending  # noqa: TC001 - the same
@@ -171,7 +171,7 @@ class _Start(Generic[S]):
         # Where effects are refused, no worker may let them happen.
         acts = self.attempt.services.effects == "act"
         queue, priority = (options["queue"], options["priority"]) if acts else (None, 0)
-        tenant = (await lives.shared.store.info(here)).tenant
+        parent = await lives.shared.store.info(here)
         begin = partial(
             opening.begin,
             initial=self._initial,
@@ -179,8 +179,8 @@ class _Start(Generic[S]):
             limits=as_limits(options["limits"] or self.graph.limits),
             after=None,
             pause=(),
-            tags=checked_tags([*checked_tags(options["tags"], "tags="), tag_of(here)], "tags="),
-            place=place_in(queue, priority, tenant),
+            tags=checked_tags([*checked_tags(options["tags"], "tags="), *handed_on(parent)], "tags="),
+            place=place_in(queue, priority, parent.tenant),
             starter=self._starter,
         )
         life = lives.begin(lives.checked(self.plan, is_queued=queue is not None), run_id, begin)

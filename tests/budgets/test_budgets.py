@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +70,14 @@ async def test_runs_share_a_budget_and_wait_for_the_next_day(place: str | None, 
     over = Budgets(Budget(name="day", cost_usd=1))
     async with Runner(place, models=model, clock=clock, extensions=[over]) as runner:
         runs = [runner.start(writing(), run_id=f"r{number}") for number in range(10)]
-        while model.made < 4 or sum(info.status == "waiting" for info in await runner.runs()) < 6:
+        while Counter(info.status for info in await runner.runs()) != {"finished": 4, "waiting": 6}:
             clock.move(1)
             await asyncio.sleep(0)
         infos = await runner.runs()
         assert {info.due_at for info in infos if info.status == "waiting"} == {MIDNIGHT + 86_400}
         assert model.made == 4
         clock.move(86_400)
-        while model.made < 8 or sum(info.status == "waiting" for info in await runner.runs()) < 2:
+        while Counter(info.status for info in await runner.runs()) != {"finished": 8, "waiting": 2}:
             clock.move(1)
             await asyncio.sleep(0)
         (account,) = await accounts(runner.store) if place else await _of(over, runner)

@@ -115,7 +115,7 @@ async def test_a_parent_waits_as_long_as_its_child_does(runner: Runner) -> None:
 
 
 async def test_a_worker_continues_a_parent_when_its_queued_child_has_ended(database: Path | str) -> None:
-    """Two workers in two Runners: one has the parents, one the children, which wait in the queue with its tenant."""
+    """Two workers in two Runners: one has the parents, one the children, queued with its tenant and user."""
 
     async def queued(ctx: Context, words: list[str]) -> list[int]:
         runs = [await ctx.start(child, {"word": word}, queue="words", priority=2, tags=["x"]) for word in words]
@@ -123,7 +123,8 @@ async def test_a_worker_continues_a_parent_when_its_queued_child_has_ended(datab
 
     graph = parent_of(queued)
     async with Runner(database) as first, Runner(database) as second:
-        first.start(graph, {"words": ["a", "bb"]}, run_id="p", queue="default", tenant="acme")
+        tags = ["user:ada", "y"]
+        first.start(graph, {"words": ["a", "bb"]}, run_id="p", queue="default", tenant="acme", tags=tags)
         over = asyncio.Event()
         workers = [
             Worker(first, graph, poll_seconds=0.05, on_event=lambda event: over.set() if is_over(event) else None),
@@ -137,7 +138,7 @@ async def test_a_worker_continues_a_parent_when_its_queued_child_has_ended(datab
         infos = await first.store.runs(tag="child-of:p")
         assert (await first.get("p", graph).result()).state.lengths == [1, 2]
     assert {(info.queue, info.priority, info.tenant, info.tags) for info in infos} == {
-        ("words", 2, "acme", ("child-of:p", "x"))
+        ("words", 2, "acme", ("child-of:p", "user:ada", "x"))
     }
 
 
