@@ -24,6 +24,8 @@ from graphengine.history.load import load_snapshot
 from tests.stores.recorded import RUNS, Facts, facts_of, finish
 
 PAGE = 4096
+LEAF = 13
+"""What a page of rows begins with."""
 GIVEN = os.environ.get("DAMAGE", "60")
 SEED = os.environ.get("SEED", "")
 LISTED = ("list", "due", "info")
@@ -252,6 +254,23 @@ async def readable(path: Path) -> dict[tuple[str, int], bytes]:
     finally:
         await store.close()
     return found
+
+
+async def test_a_damaged_row_costs_no_other_row_of_its_page(path: Path, whole: bytes) -> None:
+    """Even if the page is the first of its table, and no search for the lowest row gets past the damaged one."""
+    with closing(sqlite3.connect(path)) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'texts'").fetchone()
+    page = (root - 1) * PAGE
+    assert whole[page] == LEAF
+    saved = []
+    for number in range(int.from_bytes(whole[page + 3 : page + 5])):
+        pointer = page + 8 + 2 * number
+        put(path, whole[:pointer] + b"\xff\xff" + whole[pointer + 2 :])
+        before = await readable(path)
+        doctor.repair(path)
+        assert before.items() <= (await readable(path)).items(), number
+        saved.append(len(before))
+    assert max(saved) > 0
 
 
 async def test_a_repair_loses_no_readable_step(path: Path, whole: bytes) -> None:

@@ -61,7 +61,9 @@ _NO_DESCRIPTOR: Final = Meaning(
     "the process has no file descriptor left to open the database with",
     "close files, connections and Runners that are no longer used, or raise the limit (`ulimit -n`)",
 )
-_OTHER: Final = Meaning(StoreError, "the database operation failed", "")
+_OTHER: Final = Meaning(
+    StoreError, "the database operation failed", "`graphengine doctor` shows whether the database is damaged"
+)
 
 _MEANINGS: Final = {
     sqlite3.SQLITE_FULL: _FULL,

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _LOWEST: Final = -(1 << 63)
 _HIGHEST: Final = (1 << 63) - 1
 _LONGEST_GAP: Final = 100_000
+_PROBED: Final = 10_000
+"""How many rows are looked for one by one where nothing was read at either end."""
 _KEYED: Final = {"texts": "key", "runs": "key", "inbox": "id", "graph_specs": "rowid", "trash": "key"}
 """Tables by row number, with its name."""
 _OTHERS: Final = ("owners", "text_uses", "tags", "earlier_graph_specs", "queues", "rates", "schedules")
@@ -119,7 +121,11 @@ class _Copying:
             for at, *row in self._source.execute(statement, (low, high)):
                 yield row
                 high = at - 1
-        for between in range(low, high + 1) if high - low < _LONGEST_GAP else ():
+        # 1. The first page of a table is damaged: nothing is read from the beginning. 2. From the end, all other pages
+        # are. 3. Rows of that page that can be found one by one have the numbers from 1 on, not from the lowest.
+        low = max(low, 1)
+        high = high if high - low < _LONGEST_GAP else low + _PROBED
+        for between in range(low, high + 1):
             with suppress(*NONSENSE):
                 yield from (row for _, *row in self._source.execute(query, (between, between)).fetchall())
 
