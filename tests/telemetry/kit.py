@@ -29,15 +29,23 @@ class Spans:
         return found
 
     def tree(self) -> str:
-        """Return the names of the spans as an indented tree, by their beginnings."""
+        """Return the names of the spans as an indented tree: ours by their beginnings, then those by another clock."""
         return "\n".join(self._lines(None, 0))
 
     def _lines(self, around: int | None, depth: int) -> Iterator[str]:
         below = [span for span in self.all if id_around(span) == around]
-        found = [(span.start_time or 0, span.name, list(self._lines(id_of(span), depth + 1))) for span in below]
-        for _, name, lines in sorted(found):  # of those that began at the same time, by name
+        found = [
+            (is_other(span), span.start_time or 0, span.name, list(self._lines(id_of(span), depth + 1)))
+            for span in below
+        ]
+        for _, _, name, lines in sorted(found):  # of those that began at the same time, by name
             yield "  " * depth + name
             yield from lines
+
+
+def is_other(span: ReadableSpan) -> bool:
+    """Return whether another library made a span."""
+    return span.instrumentation_scope is None or span.instrumentation_scope.name != "graphengine"
 
 
 def id_of(span: ReadableSpan) -> int:

@@ -138,8 +138,6 @@ def whole() -> Graph[Desk]:
 
 
 WHOLE = """\
-POST /runs
-  start whole
 invoke_workflow whole
   ask
     invoke_agent writer
@@ -152,13 +150,15 @@ invoke_workflow whole
     shaky attempt
   read
     read item
+      step find_part
       GET /a
-      step find_part
     read item
-      GET /b
       step find_part
+      GET /b
   inner
-    inner/more"""
+    inner/more
+POST /runs
+  start whole"""
 
 
 async def test_a_run_is_a_trace(spans: Spans, reader: InMemoryMetricReader, monkeypatch: pytest.MonkeyPatch) -> None:
