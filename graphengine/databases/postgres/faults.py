@@ -66,7 +66,7 @@ _ALTERED: Final = Meaning(
     "a table or function of graphengine is missing from the schema or was changed",
     "restore a backup, or use another schema: ?schema=NAME",
 )
-_OTHER: Final = Meaning(StoreError, "the database operation failed", "")
+_OTHER: Final = Meaning(StoreError, "the database operation failed", "the server's log says more")
 
 _MEANINGS: Final = {
     "25006": _READ_ONLY,
