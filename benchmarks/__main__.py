@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import inspect
 import sys
 import time
@@ -13,8 +12,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
-from benchmarks.measure import Outcome, Settings
-from benchmarks.programs import PROGRAMS
+from benchmarks.measure import Settings
+from benchmarks.programs import PROGRAMS, outcome_of
 from benchmarks.report import ON_PAGE, page, report
 
 PEERS: Final = ("langgraph", "langchain_anthropic", "pydantic_ai", "pydantic_graph", "burr", "dbos")
@@ -36,16 +35,12 @@ def main() -> None:
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as alone:
         for name in arguments.names or (PROGRAMS if written is None else ON_PAGE):
             began = time.monotonic()
-            outcomes[name] = alone.submit(_measured, name, settings).result()
+            outcomes[name] = alone.submit(outcome_of, name, settings).result()
             print(f"{name}: {time.monotonic() - began:.1f} s", file=sys.stderr)
     print(report(outcomes))
     if written is not None:
         before = written.read_text(encoding="utf-8") if arguments.names and written.exists() else ""
         written.write_text(page(outcomes, before), encoding="utf-8")
-
-
-def _measured(name: str, settings: Settings) -> Outcome:
-    return asyncio.run(PROGRAMS[name](settings))
 
 
 def _arguments() -> argparse.Namespace:

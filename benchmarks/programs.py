@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import (
@@ -83,3 +84,8 @@ PROGRAMS: Final[Mapping[str, Callable[[Settings], Coroutine[None, None, Outcome]
     "search": searching.searching,
     "watched": watching.watching,
 }
+
+
+def outcome_of(name: str, settings: Settings) -> Outcome:
+    """Run a program to its end, in a process that runs nothing else."""
+    return asyncio.run(PROGRAMS[name](settings))

@@ -109,6 +109,14 @@ def test_help_lists_every_program(capsys: pytest.CaptureFixture[str], monkeypatc
     assert f"one of {', '.join(PROGRAMS)}" in listed
 
 
+def test_the_command_prints_what_a_process_of_its_own_has_measured() -> None:
+    """A program begins in a new process, whose memory no other has used."""
+    command = [sys.executable, "-m", "benchmarks", "step", "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "| graphengine |" in done.stdout
+
+
 async def test_items_at_a_time_share_commits() -> None:
     """One at a time, each item has its own commit; sixteen at a time, they share commits."""
     found = (await PROGRAMS["commits"](QUICK)).figures
