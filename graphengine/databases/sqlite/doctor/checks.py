@@ -254,6 +254,9 @@ def _row(
         summary = None if right["status"] == "running" else summary_text(summary_of(snapshot))
         values = *right.values(), since if since is None or wanted_at is None else wanted_at, summary, key
         yield _wrong_row(info, f"its row has {'; '.join(differing)}", DOCTOR_SQL["set_run"], values)
+    if info.updated_at != snapshot.now:  # lists have the time from the row of the last step, the log from its body
+        what = f"the row of its last step has the time {info.updated_at!r} instead of {snapshot.now!r}"
+        yield _wrong_row(info, what, DOCTOR_SQL["set_time"], (snapshot.now, key << KEY_BITS | info.seq))
 
 
 def _wrong_row(info: RunInfo, what: str, statement: str, values: Sequence[object]) -> Finding:

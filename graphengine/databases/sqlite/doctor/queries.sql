@@ -66,6 +66,9 @@ UPDATE runs SET id = ?, graph = ?, fingerprint = ?, status = ?, due_at = ?, want
     summary = coalesce(?, summary)
 WHERE key = ?;
 
+-- name: set_time
+UPDATE steps SET at = ? WHERE id = ?;
+
 -- name: run_gaps
 -- The steps that are missing between others, by run.
 SELECT id >> 32, before + 1, (id & 4294967295) - 1 FROM (
