@@ -165,8 +165,8 @@ clean: ## remove environments, caches and builds; recorded runs stay
 # variable for that). Python compiles a module when it is first imported; pip would compile all, of which few are ever
 # used. But it has to if Python may not keep what it compiles.
 CONSTRAINTS = constraints.txt
-install = @$(if $(PYTHONDONTWRITEBYTECODE),,PIP_COMPILE=0) PIP_CONSTRAINT=$(CONSTRAINTS) PIP_BUILD_CONSTRAINT=$(CONSTRAINTS) \
-  $(@D)/bin/python scripts/install.py $(1) && touch $@
+install = @PIP_CONSTRAINT=$(CONSTRAINTS) PIP_BUILD_CONSTRAINT=$(CONSTRAINTS) \
+  $(if $(PYTHONDONTWRITEBYTECODE),,PIP_COMPILE=0) $(@D)/bin/python scripts/install.py $(1) && touch $@
 
 .venv/ready-run: .venv/$(IDENTITY) pyproject.toml constraints.txt
 	$(call install,inspect)

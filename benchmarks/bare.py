@@ -60,9 +60,9 @@ async def bare(settings: Settings) -> Outcome:
     writing takes as long as the loop's commit, 0.2 ms at least; then there are 85 µs of our own work and, if both cores
     are awake, 50 µs to the writing thread and back. Cores that have fallen asleep make that dear: on a quiet virtual
     machine a commit awaited through aiosqlite took 596 µs and one of the loop 313, and ours took 2.9 to 3.7 times the
-    loop's time with one node and 3.1 times with ten. Threads of ours sleep 4.9 times a commit, the loop twice, while
-    the disk syncs; a thread that waits for commits sleeps at least four times. Without one, the event loop and all
-    other runs would stand still while the disk syncs, for 0.3 ms or for seconds. At NORMAL the event loop writes
+    loop's time with one node and 3.1 to 3.2 times with ten. Threads of ours sleep 4.9 times a commit, the loop twice,
+    while the disk syncs; a thread that waits for commits sleeps at least four times. Without one, the event loop and
+    all other runs would stand still while the disk syncs, for 0.3 ms or for seconds. At NORMAL the event loop writes
     itself, and takes 4.5 to 6.3 times the loop's CPU time: a run of one node is 530 calls of functions, of which none
     but SQLite's own takes more than 2 %.
     """

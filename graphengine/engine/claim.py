@@ -40,7 +40,7 @@ class Begin(Struct, frozen=True):
 
 
 class Wanted(Struct, frozen=True):
-    """A caller wants a run that a worker has here, and may have just sent it something."""
+    """A caller wants a run that is here already, maybe a worker's, and may have just sent it something."""
 
 
 class Alone(Struct, frozen=True):
@@ -288,7 +288,8 @@ def _begin(claim: Claim, _: Begin) -> Do:
 def _wanted(claim: Claim, _: Wanted) -> Do:
     # 1. A worker's run is about to rest. 2. A caller here sends it a message, and waits for its result. 3. Parked at
     # once, as for a worker, it would end with the message unread, and the caller's result would say that it waits.
-    claim.of_worker = claim.waits_out = False
+    if claim.of_worker:
+        claim.of_worker = claim.waits_out = False
     return NOTHING
 
 

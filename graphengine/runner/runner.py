@@ -628,7 +628,7 @@ class Runner:
         here = lives.of(run_id)
         if here is None or here.claim.state == "parked":
             here = lives.begin(lives.checked(plan_of(graph)), run_id, opening.resume, Claim(follows=True))
-        elif here.claim.of_worker:
+        else:
             here.claim.step(Wanted())
         return handle_on(here, lives)
 
