@@ -125,10 +125,10 @@ class _Copying:
         # are. 3. Rows of that page that can be found one by one have the numbers from 1 on, not from the lowest.
         low = max(low, 1)
         high = high if high - low < _LONGEST_GAP else low + _PROBED
-        one = self._select(table, f"WHERE {key} = ?")  # a range would look at the next row too, which may be damaged
+        statement = self._select(table, f"WHERE {key} = ?")  # a range would look at the next row, which may be damaged
         for between in range(low, high + 1):
             with suppress(*NONSENSE):
-                yield from self._source.execute(one, (between,)).fetchall()
+                yield from self._source.execute(statement, (between,)).fetchall()
 
     def _unnumbered(self, table: str) -> Iterator[Sequence[Any]]:
         query = self._select(table)
