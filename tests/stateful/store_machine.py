@@ -158,7 +158,7 @@ class StoreMachine(RuleBasedStateMachine):
             found: T | type[GraphEngineError] | None = self.do(real(store))
         except GraphEngineError as error:
             found = type(error)
-        assert found == expected
+        assert found == expected, (found, expected)
         return None if isinstance(found, type) else found
 
     def fresh(self, first: int, count: int) -> list[Step]:
@@ -260,11 +260,16 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(place=places, run_id=ids, wish=wishes, off=wrong)
     def append(self, place: int, run_id: str, wish: Wish, off: int) -> None:
-        """Add steps with a correct or wrong fence and seq, and take messages out of the inbox."""
+        """Add steps with a correct or wrong fence or seq, and take messages out of the inbox.
+
+        Not both wrong: a store may refuse the steps before or after it looks whose the run is.
+        """
         run_id = self.known(run_id)
         run = self.model.runs.get(run_id)
+        owner, store = self.at(place)
+        if off or run is None or run.driver != owner:
+            wish = replace(wish, gap=0)
         batch = self.batch(run_id, wish, off)
-        _, store = self.at(place)
         inbox = self.do(store.inbox([run_id])) if run is not None else []
         taken = {each for each in wish.consume if each < len(inbox)}
         batch.consume = [inbox[each].id for each in taken] + [UNKNOWN_ID] * (len(taken) % 2)

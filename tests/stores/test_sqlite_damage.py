@@ -265,18 +265,42 @@ def test_the_time_of_a_list_is_that_of_the_log(made: Path) -> None:
     assert doctor.repair(made).report.is_sound
 
 
-async def test_a_damaged_row_of_the_first_page_costs_none_beside_it(path: Path, whole: bytes) -> None:
-    """No search for the lowest row gets past the damaged one, so nothing is read from the beginning of the table."""
-    with closing(sqlite3.connect(path)) as connection:
-        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'texts'").fetchone()
+def leaves(whole: bytes, root: int) -> list[int]:
+    """Return where the pages of a table's rows begin, for a table of at most two levels."""
     page = (root - 1) * PAGE
-    assert whole[page] == LEAF
-    pointer = page + 10  # of its second row
-    put(path, whole[:pointer] + b"\xff\xff" + whole[pointer + 2 :])
-    before = await readable(path)
-    assert before
-    doctor.repair(path)
-    assert before.items() <= (await readable(path)).items()
+    if whole[page] == LEAF:
+        return [page]
+    cells = [page + at for at in numbers(whole, page + 12, rows_of(whole, page))]
+    children = [int.from_bytes(whole[at : at + 4]) for at in (*cells, page + 8)]
+    return [(child - 1) * PAGE for child in children]
+
+
+def numbers(whole: bytes, start: int, count: int) -> list[int]:
+    """Return numbers of two bytes each."""
+    return [int.from_bytes(whole[at : at + 2]) for at in range(start, start + 2 * count, 2)]
+
+
+def rows_of(whole: bytes, page: int) -> int:
+    """Return how many rows a page has."""
+    return numbers(whole, page + 3, 1)[0]
+
+
+@pytest.mark.parametrize(
+    ("table", "least", "row"),
+    [("texts", 1, 1), ("steps", 6, -2)],
+    ids=["nothing is read from the beginning", "a cursor reads ahead, and fails with a good row"],
+)
+async def test_a_damaged_row_costs_none_beside_it(path: Path, whole: bytes, table: str, least: int, row: int) -> None:
+    """A search for a row beside it can meet it too, so rows are also read as the next ones of others."""
+    with closing(sqlite3.connect(path)) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+    for page in (page for page in leaves(whole, root) if rows_of(whole, page) >= least):
+        pointer = page + 8 + 2 * (row % rows_of(whole, page))
+        put(path, whole[:pointer] + b"\xff\xff" + whole[pointer + 2 :])
+        before = await readable(path)
+        assert before
+        doctor.repair(path)
+        assert before.items() <= (await readable(path)).items()
 
 
 async def test_a_repair_loses_no_readable_step(path: Path, whole: bytes) -> None:

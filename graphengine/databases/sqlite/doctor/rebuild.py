@@ -106,29 +106,39 @@ class _Copying:
 
     def _rows(self, table: str, key: str, low: int, high: int) -> Iterator[Sequence[Any]]:
         """Yield the rows of a table, or of a range of it, as far as they can be read."""
-        query = self._select(table, f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}")
-        query = query.replace("SELECT", f"SELECT {key},", 1)
+        ordered = self._select(table, f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}")
+        ordered = ordered.replace("SELECT", f"SELECT {key},", 1)
+        next_low, next_high = low, high  # the last number before an error may be damaged itself, so that one is behind
         try:
-            for at, *row in self._source.execute(query, (low, high)):
+            for at, *row in self._source.execute(ordered, (low, high)):
                 yield row
-                low = at + 1
+                low, next_low = next_low, at + 1
         except NONSENSE as error:
             self._note(error)
         else:
             return
         with suppress(*NONSENSE):
-            statement = f"{query} DESC"
-            for at, *row in self._source.execute(statement, (low, high)):
+            for at, *row in self._source.execute(f"{ordered} DESC", (low, high)):
                 yield row
-                high = at - 1
+                high, next_high = next_high, at - 1
+        yield from self._between(table, key, low, high)
+
+    def _between(self, table: str, key: str, low: int, high: int) -> Iterator[Sequence[Any]]:
+        """Yield the rows of a range that can be found one by one, each of them maybe several times.
+
+        1. Row 7 is damaged. 2. A search for 8 compares it with 7, and fails. 3. The row after 6, or the one before 9,
+        can still be found. And a cursor of Python reads one row ahead, so that all rows up to 7 also end before 6.
+        """
         # 1. The first page of a table is damaged: nothing is read from the beginning. 2. From the end, all other pages
         # are. 3. Rows of that page that can be found one by one have the numbers from 1 on, not from the lowest.
         low = max(low, 1)
         high = high if high - low < _LONGEST_GAP else low + _PROBED
-        statement = self._select(table, f"WHERE {key} = ?")  # a range would look at the next row, which may be damaged
-        for between in range(low, high + 1):
-            with suppress(*NONSENSE):
-                yield from self._source.execute(statement, (between,)).fetchall()
+        ways = ("= ?", f"> ? - 1 ORDER BY {key} LIMIT 1", f"< ? + 1 ORDER BY {key} DESC LIMIT 1")
+        statements = [self._select(table, f"WHERE {key} {way}") for way in ways]
+        for at in range(low, high + 1):
+            for statement in statements:
+                with suppress(*NONSENSE):
+                    yield from self._source.execute(statement, (at,)).fetchall()
 
     def _unnumbered(self, table: str) -> Iterator[Sequence[Any]]:
         query = self._select(table)
