@@ -319,6 +319,7 @@ class SharedBudgets(Follower, ABC):
         """Hold what a call may take of them during a block, which awaits the given function with what it used."""
 
 
+@dataclass(eq=False)
 class AgentsOfRun(Follower):
     """The agents of one run.
 
@@ -328,8 +329,9 @@ class AgentsOfRun(Follower):
         snapshot: The run.
     """
 
-    def __init__(self, models: Routes, clock: Clock | None, snapshot: Snapshot) -> None:
-        self.models, self.clock, self.snapshot = models, clock, snapshot
+    models: Routes
+    clock: Clock | None
+    snapshot: Snapshot
 
     @cached_property
     def budgets(self) -> Budgets:

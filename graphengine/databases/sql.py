@@ -20,9 +20,10 @@ from pydantic_core import from_json, to_json
 from graphengine.databases.closing import finish
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import GraphEngineError, StoreReadOnly
-from graphengine.stores.base import QueueCount, StoredSchedule, check_page, summary_text
+from graphengine.stores.base import QueueCount, StoredSchedule, check_page
 from graphengine.stores.dispatch import limits_text, read_limits
 from graphengine.stores.refusals import forked, lease_lost, not_dense, not_open
+from graphengine.stores.summaries import summary_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

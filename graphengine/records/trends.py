@@ -18,7 +18,7 @@ from graphengine.errors import InputError
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted
 from graphengine.records.step_document import Document, Part
-from graphengine.stores.base import summary_text
+from graphengine.stores.summaries import summary_text
 
 if TYPE_CHECKING:
     from graphengine.stores.base import Page, Store

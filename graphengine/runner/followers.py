@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -74,6 +75,7 @@ NOBODY: Final = Following()
 """Nobody follows."""
 
 
+@dataclass(slots=True, eq=False)
 class Audience:
     """Who watches one run.
 
@@ -82,11 +84,8 @@ class Audience:
         in_flight: The calls that show live events, for watchers that join late.
     """
 
-    __slots__ = ("in_flight", "watchers")
-
-    def __init__(self) -> None:
-        self.watchers: list[asyncio.Queue[Event | None]] = []
-        self.in_flight: list[Showing] = []
+    watchers: list[asyncio.Queue[Event | None]] = field(default_factory=list)
+    in_flight: list[Showing] = field(default_factory=list)
 
     def show(self, event: Event | None) -> None:
         """Show an event to all watchers."""

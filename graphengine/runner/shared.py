@@ -120,7 +120,9 @@ class Shared(Generic[L]):
 
     def posts(self, snapshot: Snapshot, status: RunStatus) -> list[Post]:
         """Return the messages to other runs about a run that gets a status."""
-        posts = [told_end(snapshot, status), *(each.told(snapshot, status) for each in self._telling)]
+        posts = [each.told(snapshot, status) for each in self._telling]
+        if snapshot.starter is not None:
+            posts.append(told_end(snapshot, snapshot.starter, status))
         return [post for post in posts if post is not None]
 
     async def following(self, run: OpenRun) -> Following:

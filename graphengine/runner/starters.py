@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import RunStatus, Step
+    from graphengine.engine.steps import RunStatus, StarterRecord, Step
     from graphengine.stores.base import RunInfo, RunStore
 
 STARTS: Final = "start"
@@ -63,10 +63,9 @@ def children_in(steps: Sequence[Step]) -> list[str]:
     return [str(work.value["run_id"]) for work in works if isinstance(work.value, dict)]
 
 
-def told_end(snapshot: Snapshot, status: RunStatus) -> Post | None:
-    """Return what a run tells the one that started it when it gets a status; None if it tells nothing."""
-    starter = snapshot.starter
-    if starter is None or status not in OVER:
+def told_end(snapshot: Snapshot, starter: StarterRecord, status: RunStatus) -> Post | None:
+    """Return what a run tells the one that started it when it gets a status; None if that is not its end."""
+    if status not in OVER:
         return None
     told: dict[str, Any] = {"run_id": snapshot.run_id, "graph": snapshot.graph, "status": status, "seq": snapshot.seq}
     if starter.topic:

@@ -121,11 +121,12 @@ class StateType(Generic[S]):
         if not isinstance(given, self.model) and is_state(self.model, given):
             given = given_in(given)
         instance = given if isinstance(given, self.model) else self._validated(given, where)
+        named = sorted(instance.model_fields_set & self.fields.keys())
         if self.secrets:
-            return self._initial_with_secrets(instance, where)
+            return self._initial_with_secrets(instance, named, where)
         if self.plain and type(instance) is self.model and self._is_plain(instance.__dict__):
             typed = {name: instance.__dict__[name] for name in self.fields}
-            return Initial(typed.copy(), typed, self._given(instance), len(encode(typed)))
+            return Initial(typed.copy(), typed, named, len(encode(typed)))
         try:
             body = self.model.__pydantic_serializer__.to_json(
                 instance, by_alias=False, round_trip=True, warnings="error"
@@ -148,7 +149,7 @@ class StateType(Generic[S]):
                 where=where,
                 repair="pass values that JSON can carry and that validate again when read",
             )
-        return Initial(records, typed, self._given(instance), len(body))
+        return Initial(records, typed, named, len(body))
 
     def _is_plain(self, values: Mapping[str, object]) -> bool:
         """Return whether these values of the fields are their own records."""
@@ -158,11 +159,7 @@ class StateType(Generic[S]):
                 return False
         return True
 
-    def _given(self, instance: BaseModel) -> Sequence[str]:
-        """Return the fields that were set explicitly."""
-        return sorted(instance.model_fields_set & self.fields.keys())
-
-    def _initial_with_secrets(self, instance: BaseModel, where: str) -> Initial:
+    def _initial_with_secrets(self, instance: BaseModel, named: Sequence[str], where: str) -> Initial:
         """Do the same field by field, since serialising the state as a whole hides its secrets."""
         view = View(self, RecordsAlone({}, {name: getattr(instance, name, None) for name in self.fields}))
         values: dict[str, JsonValue] = {}
@@ -173,7 +170,7 @@ class StateType(Generic[S]):
             except (NotRecordable, AttributeError) as error:
                 problem = error.message if isinstance(error, NotRecordable) else f"{name} is missing"
                 raise InputError(f"the state does not fit {self.model.__name__}: {problem}", where=where) from None
-        return Initial(values, typed, self._given(instance), view.update_bytes)
+        return Initial(values, typed, named, view.update_bytes)
 
     def _validated(self, given: object, where: str) -> BaseModel:
         if isinstance(given, BaseModel):

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypedDict
 
-import msgspec
 from msgspec import Struct
 
 from graphengine.engine.graph_spec import GraphSpec
@@ -59,19 +58,6 @@ class Summary:
     seconds: float = 0.0
     losses: dict[str, int] = field(default_factory=dict)
     title: str = ""
-
-
-def summary_text(summary: Summary) -> str:
-    """Return a summary as stores keep it: JSON."""
-    return msgspec.json.encode(summary).decode()
-
-
-def read_summary(text: str | None) -> Summary | None:
-    """Return the summary that a store kept; None if there is none, or it cannot be read."""
-    try:
-        return None if text is None else msgspec.json.decode(text, type=Summary)
-    except ValueError:  # it is derived from the log, which can always be folded
-        return None
 
 
 @dataclass(frozen=True, slots=True)

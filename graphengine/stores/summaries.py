@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from graphengine.engine.ready import of_limit
 from graphengine.state.amounts import losses_of
 from graphengine.stores.base import Summary
@@ -60,6 +62,19 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
     )
 
 
+def summary_text(summary: Summary) -> str:
+    """Return a summary as stores keep it: JSON."""
+    return msgspec.json.encode(summary).decode()
+
+
+def read_summary(text: str | None) -> Summary | None:
+    """Return the summary that a store kept; None if there is none, or it cannot be read."""
+    try:
+        return None if text is None else msgspec.json.decode(text, type=Summary)
+    except ValueError:  # it is derived from the log, which can always be folded
+        return None
+
+
 def differing_summary(stored: Summary | None, status: str, snapshot: Snapshot) -> str:
     """Return how a stored summary differs from the one of a run's whole log; "" if it does not.
 
@@ -91,4 +106,4 @@ def _one_line(text: str, characters: int) -> str:
     return line if len(line) <= characters and len(text) <= 4 * characters else f"{line[: characters - 1].rstrip()}…"
 
 
-__all__ = ["differing_summary", "summary_of", "wait_words"]
+__all__ = ["differing_summary", "read_summary", "summary_of", "summary_text", "wait_words"]

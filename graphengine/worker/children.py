@@ -197,7 +197,7 @@ class _Start(Generic[S]):
             if snapshot.starter != self._starter:
                 text = f"there is a run {run_id} that this call did not start"
                 raise InputError(text, where=_WHERE, repair="give another run_id, or none") from error
-            post = told_end(snapshot, snapshot.status)
+            post = told_end(snapshot, self._starter, snapshot.status)
             if post is not None:  # nothing may have been told if its first step was its last
                 await lives.shared.store.post(*post)
             else:

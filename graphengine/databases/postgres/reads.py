@@ -17,8 +17,9 @@ from graphengine.databases.long_texts import join
 from graphengine.databases.postgres.queries import LARGEST, SQL, clamped, known, signed
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.state.json_values import is_name
-from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, OwnerInfo, RunInfo, read_summary
+from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, OwnerInfo, RunInfo
 from graphengine.stores.refusals import damaged, unknown_run, unknown_step
+from graphengine.stores.summaries import read_summary
 from graphengine.stores.words import sought_words
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from graphengine.databases.postgres.queries import SQL, clamped, known, signed
 from graphengine.databases.sql import Claimed
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import RunIsDriven
-from graphengine.stores.base import read_summary, summary_text
 from graphengine.stores.refusals import lease_lost, not_dense, run_exists, unknown_run, unknown_step
 from graphengine.stores.snapshots import Tail
+from graphengine.stores.summaries import read_summary, summary_text
 from graphengine.stores.words import folded, input_text
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from graphengine.databases.sqlite.texts import Texts
 from graphengine.engine.step_json import decode_step
 from graphengine.engine.steps import Branched, Started
 from graphengine.state.json_values import is_name
-from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, RunInfo, read_summary
+from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, RunInfo
 from graphengine.stores.refusals import damaged, unknown_run, unknown_step
+from graphengine.stores.summaries import read_summary
 
 if TYPE_CHECKING:
     import sqlite3

@@ -20,9 +20,10 @@ from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage
 from graphengine.databases.sqlite.words import SQL as WORDS_SQL
 from graphengine.errors import RunIsDriven, UnknownRun
-from graphengine.stores.base import DEFAULT_QUEUE, summary_text
+from graphengine.stores.base import DEFAULT_QUEUE
 from graphengine.stores.refusals import lease_lost, not_dense, run_exists, step_removed, unknown_step
 from graphengine.stores.snapshots import Tail
+from graphengine.stores.summaries import summary_text
 
 if TYPE_CHECKING:
     import sqlite3

@@ -32,8 +32,7 @@ from graphengine.databases.sqlite.reads import (
 from graphengine.databases.sqlite.reads import snapshot as snapshot_of
 from graphengine.databases.sqlite.texts import digest_of, keys_in
 from graphengine.errors import StoreAltered
-from graphengine.stores.base import summary_text
-from graphengine.stores.summaries import summary_of
+from graphengine.stores.summaries import summary_of, summary_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -106,11 +106,12 @@ class _Copying:
 
     def _rows(self, table: str, key: str, low: int, high: int) -> Iterator[Sequence[Any]]:
         """Yield the rows of a table, or of a range of it, as far as they can be read."""
-        ordered = self._select(table, f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}")
-        ordered = ordered.replace("SELECT", f"SELECT {key},", 1)
+        query = self._select(table, f"WHERE {key} BETWEEN ? AND ? ORDER BY {key}")
+        query = query.replace("SELECT", f"SELECT {key},", 1)
+        statement = f"{query} DESC"
         next_low, next_high = low, high  # the last number before an error may be damaged itself, so that one is behind
         try:
-            for at, *row in self._source.execute(ordered, (low, high)):
+            for at, *row in self._source.execute(query, (low, high)):
                 yield row
                 low, next_low = next_low, at + 1
         except NONSENSE as error:
@@ -118,7 +119,7 @@ class _Copying:
         else:
             return
         with suppress(*NONSENSE):
-            for at, *row in self._source.execute(f"{ordered} DESC", (low, high)):
+            for at, *row in self._source.execute(statement, (low, high)):
                 yield row
                 high, next_high = next_high, at - 1
         yield from self._between(table, key, low, high)
