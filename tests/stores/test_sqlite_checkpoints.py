@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from graphengine.databases.sqlite import SQLiteStore, checkpoints
+from graphengine.databases.sqlite import SQLiteStore, checkpoints, removal
 from graphengine.errors import StoreLocked
 from tests.conformance.store_kit import append, batch, new_run, step
 from tests.stores.support import OpenStore, content_of
@@ -133,6 +133,24 @@ async def test_the_log_is_not_moved_while_another_process_writes(
                 await leaver.vacuum()
         assert content_of(store.path) == before
         other.execute("ROLLBACK")
+
+
+async def test_vacuum_waits_for_a_read_to_end(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read that is under way holds the log; after a pause, vacuum tries again."""
+    await new_run(store)
+    await steps_up_to(store, 30)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM steps").fetchone()
+
+        async def ends(seconds: float) -> None:
+            assert seconds > 0
+            assert log_bytes(store.path) > removal.SHORTEST_LOG_BYTES
+            reader.execute("ROLLBACK")
+
+        monkeypatch.setattr("graphengine.databases.sqlite.removal.asyncio.sleep", ends)
+        await store.vacuum()
+        assert log_bytes(store.path) == removal.SHORTEST_LOG_BYTES
 
 
 async def test_vacuum_cuts_the_log(store: SQLiteStore) -> None:

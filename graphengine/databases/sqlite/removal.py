@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from graphengine.databases.sqlite.checkpoints import Checkpoints
     from graphengine.databases.sqlite.owners import Lease, Onlooker
+    from graphengine.databases.sqlite.worker import Worker
     from graphengine.engine.steps import Step
     from graphengine.stores.base import RunInfo
 
@@ -47,6 +48,8 @@ RETURNED_BYTES: Final = 4 << 20
 SHORTEST_LOG_BYTES: Final = 32 + 24 + PAGE_BYTES
 """The header of a log, and one frame: its header and its page."""
 _ATTEMPTS_TO_EMPTY_LOG: Final = 10
+_READ_SECONDS: Final = 0.05
+"""The pause between two attempts."""
 _INCREMENTAL: Final = 2
 _KEYS: Final = (1 << KEY_BITS) - 1
 _MOST_REST_SECONDS: Final = 0.2
@@ -189,16 +192,22 @@ def _shorten_log(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_size_limit = -1").fetchone()
 
 
-def empty_log(connection: sqlite3.Connection, path: Path, checkpoints: Checkpoints) -> None:
-    """Move the write-ahead log into the file and truncate it, also while other processes write.
+async def empty_log(writer: Worker, path: Path, checkpoints: Checkpoints) -> None:
+    """Move the write-ahead log into the file and truncate it, also while others write and read.
 
-    A commit of another process between the two steps keeps the log as it is, so they are repeated a few times.
+    1. The log is moved. 2. Before it is truncated, another process commits, or begins to read it. 3. It stays as long
+    as it is, and longer by a page. So both are repeated a few times, after a pause in which a read can end.
     """
-    for _ in range(_ATTEMPTS_TO_EMPTY_LOG):
+
+    def tried(connection: sqlite3.Connection) -> None:
         checkpoints.make(connection)
         _shorten_log(connection)
+
+    for _ in range(_ATTEMPTS_TO_EMPTY_LOG):
+        await writer.run(tried)
         if bytes_of_log(path) <= SHORTEST_LOG_BYTES:
             return
+        await asyncio.sleep(_READ_SECONDS)
 
 
 def bytes_of(path: Path) -> int:

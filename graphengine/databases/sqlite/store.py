@@ -297,7 +297,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
                 )
             else:
                 await writer.run(removal.rewrite)
-            await writer.run(lambda connection: removal.empty_log(connection, self.path, self._checkpoints))
+            await removal.empty_log(writer, self.path, self._checkpoints)
         except sqlite3.Error as error:
             raise explain(error, self.path) from error
         return before, removal.bytes_of(self._options.path)
