@@ -144,6 +144,66 @@ graph.add_node("nap", nap, writes="told")
 graph.add_path(START, "nap", END)
 """
 
+MAPPED = """
+from pydantic import BaseModel
+from graphengine import END, START, Graph, value
+
+class Piece(BaseModel):
+    topic: str
+    rounds: int = 0
+
+article = Graph("article", Piece, result="rounds")
+article.add_node("write", lambda rounds: rounds + 1, writes="rounds", thread=False)
+article.add_path(START, "write")
+article.add_edge("write", END, when=value("rounds") >= 2, label="good")
+article.add_edge("write", "write")
+
+class News(BaseModel):
+    topics: list[str] = [str(n) for n in range(COUNT)]
+    found: list[str] = []
+    counts: list[int] = []
+    total: int = 0
+
+def read(topic: str) -> str:
+    if topic in ("3", "4"):
+        raise ValueError("no such topic")
+    return "read " + topic
+
+graph = Graph("news", News)
+graph.add_node("read", read, each={"topic": "topics"}, fallback="?", writes="found", thread=False)
+graph.add_node("article", article, inputs={"topic": "topics[0]"}, writes="total")
+graph.add_node("articles", article, each={"topic": "topics"}, writes="counts")
+graph.add_path(START, "read", "article", "articles", END)
+"""
+"""A map, a graph inside, and a map over that."""
+
+COMPARED = """
+from pydantic import BaseModel
+from graphengine import END, START, Agent, Graph, ScriptedModel, ask, value
+from graphengine.models import Response
+class Desk(BaseModel):
+    task: str = ""
+    draft: str = ""
+    ok: bool | None = None
+def written(request):
+    return Response(request.system + " " + request.messages[0].text, cost_usd=0.25)
+dear = ScriptedModel(lambda request: Response("dear", cost_usd=2.0))
+dear.name = "dear"
+MODELS = {"dear": {"writer": dear}}
+def short(draft: str) -> bool:
+    return draft.startswith("Short")
+SCORERS = [short]
+graph = Graph("desk", Desk, result="draft")
+writer = Agent("writer", system="Short.", prompt="On {task}", model=ScriptedModel(written))
+graph.add_node("draft", writer, writes="draft")
+graph.add_node("ok", ask("Post it?", bool), writes="ok")
+graph.add_edge(START, "draft")
+graph.add_edge("draft", "ok", when=value("task") == "asked")
+graph.add_edge("draft", END, label="at once")
+graph.add_edge("ok", END, label="asked")
+"""
+"""An agent whose answers are compared: a model with another price, a scorer, and a question for one task."""
+
 Process: TypeAlias = "subprocess.Popen[str] | forks.Started"
 
 STARTED: "list[subprocess.Popen[str] | forks.Child]" = []

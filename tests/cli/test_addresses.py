@@ -7,7 +7,6 @@ import pytest
 from graphengine import Runner
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import StoreNotSupported
-from tests.cli.programs import Invoke
 
 ADDRESSES = [
     "oracle://me:secret@db.example:5432/runs",
@@ -39,25 +38,3 @@ def test_a_path_that_resembles_an_address_is_a_path(given: str, tmp_path: Path) 
     """Colons are allowed in the names of files, and drives have one."""
     assert SQLiteStore(tmp_path / given).path == tmp_path / given
     assert SQLiteStore(given).path == Path(given).absolute()
-
-
-@pytest.mark.parametrize("words", [["runs"], ["show", "r"], ["doctor"], ["run", "counter"], ["runs", "--json"]])
-def test_a_command_refuses_an_address(project: Path, invoke: Invoke, words: list[str]) -> None:
-    """It creates no file, and prints no password."""
-    found = invoke(*words, "--store", ADDRESSES[0])
-    assert found.exit_code == 5
-    assert "store_not_supported" in found.stdout + found.stderr
-    assert "secret" not in found.stdout + found.stderr
-    assert not [each for each in project.rglob("*") if "secret" in each.name]
-
-
-def test_an_address_in_the_settings_of_a_project_is_refused(project: Path, invoke: Invoke) -> None:
-    """An address in the settings is refused: its runs would be stored in a file, contrary to the setting."""
-    settings = project / "pyproject.toml"
-    text = settings.read_text(encoding="utf-8") if settings.exists() else ""
-    text = text if "[tool.graphengine]" in text else text + "\n[tool.graphengine]\n"
-    text = text.replace("[tool.graphengine]", f'[tool.graphengine]\nstore = "{ADDRESSES[0]}"')
-    settings.write_text(text, encoding="utf-8")
-    found = invoke("runs")
-    assert (found.exit_code, "secret" in found.stdout + found.stderr) == (5, False)
-    assert "store_not_supported" in found.stderr

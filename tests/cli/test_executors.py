@@ -25,18 +25,11 @@ graph.add_path(START, "more", END)
 def test_the_command_line_finds_executors_in_the_settings(project: Path, invoke: Invoke) -> None:
     """`[tool.graphengine.executors]` names them; a child loads the function from the graph's file."""
     (project / "flows" / "heavy-1.py").write_text(FLOW)  # not the name of a module
-    refused = invoke("run", "flows/heavy-1.py")
-    assert refused.exit_code == 2
-    assert "[tool.graphengine.executors]" in refused.stderr
     (project / "places.py").write_text(
         "from graphengine.executors import ProcessExecutor\n\ndef cpu():\n    return ProcessExecutor(1)\n"
     )
     settings = project / "pyproject.toml"
     text = settings.read_text()
-    settings.write_text(f'{text}\n[tool.graphengine.executors]\ncpu = "places:cpus"\n')
-    assert "did you mean 'cpu'?" in invoke("run", "flows/heavy-1.py").stderr
-    settings.write_text(f"{text}\n[tool.graphengine.executors]\ncpu = 3\n")
-    assert 'write cpu = "module:name"' in invoke("run", "flows/heavy-1.py").stderr
     settings.write_text(f'{text}\n[tool.graphengine.executors]\ncpu = "places:cpu"\n')
     done = invoke("run", "flows/heavy-1.py", "--input", "n=1", "--json")
     assert done.exit_code == 0, done.stderr

@@ -235,43 +235,6 @@ async def test_after_a_kill_only_the_interrupted_model_call_is_repeated(
 
 
 @pytest.mark.parametrize(
-    ("words", "message", "repair"),
-    [
-        (["--model", "mistral:x"], "has no known provider", "openai-chat"),
-        (["--model", "gpt-5-mini"], "has no known provider", "openai:gpt-5-mini"),
-        (["--model", "anthropic"], "the model name 'anthropic' has no model", "after the colon, as anthropic:MODEL"),
-        (["--model", "asker=cheap"], "sets of models named cheap, which are for all agents", "anthropic:MODEL"),
-        (["--model", "askr=rules"], "asking has no agent and no node 'askr'", "did you mean 'asker'?"),
-        (["--model", "other:asker=rules"], "asking has no agent and no node 'other:asker'", ""),
-        (["--model", "rules", "--model", "rules"], "for all agents is given twice", "once"),
-        (["--model", f"{KEY}"], "has no known provider", ""),
-        (["--model", f"asker={KEY}"], "has no known provider", ""),
-        (["--limit", "unknown_cost=perhaps"], "unknown_cost=perhaps", "yes or no"),
-    ],
-)
-def test_a_bad_name_is_reported_before_anything_runs(
-    folder: Path, invoke: Invoke, words: list[str], message: str, repair: str
-) -> None:
-    """Exit code 2, the repair, no key that was pasted as the name, and no database."""
-    found = invoke("run", "asking", *words)
-    assert found.exit_code == 2
-    assert message in found.stderr
-    assert repair in found.stderr
-    assert KEY not in found.output
-    assert not (folder / "checkpoints").exists()
-
-
-def test_an_answer_is_not_recorded_if_the_model_is_invalid(folder: Path, invoke: Invoke) -> None:
-    """`answer` checks --model first."""
-    invoke("run", "asking", "--pause-before", "answer", "--run-id", "r")
-    refused = invoke("answer", "r", "yes", "--model", "nobody=rules")
-    assert (refused.exit_code, "has no agent" in refused.stderr) == (2, True)
-    assert document(invoke("show", "r", "--json").stdout)["status"] == "waiting"
-    assert invoke("answer", "r", "yes", "--no-resume", "--model", "rules").exit_code == 2
-    assert invoke("answer", "r", "yes", "--model", "rules").exit_code == 0
-
-
-@pytest.mark.parametrize(
     ("scenes", "shown_text"),
     [
         ([Fails("wrong_key")], ("not_authenticated", "does not accept the API key", "ANTHROPIC_API_KEY")),
@@ -384,14 +347,6 @@ def test_a_set_of_models_is_taken_by_its_name(edge: EdgeServer, invoke: Invoke) 
     assert "no model wrote this: rules or placeholders answered" in alone.stderr
 
 
-def test_a_file_with_invalid_sets_is_reported(folder: Path, invoke: Invoke) -> None:
-    """The error states what MODELS must be, and which of its names is invalid."""
-    for text, shown_text in (('["cheap"]', "not a dict of dicts"), ('{"cheap": {"*": "gpt"}}', "MODELS['cheap']: ")):
-        (folder / "flows" / "asking.py").write_text(re.sub(r"MODELS = .*", f"MODELS = {text}", ASKER))
-        found = invoke("run", "asking", "--model", "cheap")
-        assert (found.exit_code, shown_text in found.stderr) == (2, True)
-
-
 async def test_the_prices_of_the_review_loops_models_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """A limit on costs refuses none of them."""
     monkeypatch.delenv("ANTHROPIC_BASE_URL")
@@ -485,11 +440,3 @@ def test_a_set_of_models_serves_every_graph_of_its_file(folder: Path, edge: Edge
     assert [each.body["model"] for each in edge.received()] == ["judging"]
     edge.play(*says("A cloud.", "Water."))
     assert invoke("run", "asking", "--model", "cheap", "--store", "runs.db").exit_code == 0
-
-
-def test_a_set_that_names_an_agent_of_no_graph_is_refused(folder: Path, invoke: Invoke) -> None:
-    """A set that names an agent of no graph is refused, since a misspelt name would leave another model in use."""
-    (folder / "flows" / "asking.py").write_text(ASKER.replace('"answerer": "anthropic', '"answrer": "anthropic'))
-    found = invoke("run", "asking", "--model", "cheap", "--store", "runs.db")
-    assert found.exit_code == 2
-    assert "asking has no agent and no node 'answrer'" in found.stderr

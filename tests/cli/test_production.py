@@ -103,9 +103,3 @@ def test_a_server_that_would_lose_steps_is_found(postgres: str, monkeypatch: pyt
     monkeypatch.setattr(postgres_doctor, "settings", lambda *_: {"fsync": "on", "synchronous_commit": "on"})
     (safe,) = production.durability(DatabaseOption(postgres))
     assert (safe.state, safe.repair) == ("ok", "")
-
-
-def test_it_is_given_alone(invoke: Invoke) -> None:
-    """A repair and this check have nothing in common."""
-    refused = invoke("doctor", "--production", "--repair")
-    assert (refused.exit_code, "give it alone" in refused.stderr) == (2, True)

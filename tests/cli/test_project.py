@@ -28,42 +28,6 @@ def test_a_graph_is_found_by_name_through_pyproject(project: Path) -> None:
     assert find(str(project / "flows" / "counter.py")).reference == ""
 
 
-WITH_A_RUNNER = """import asyncio
-from graphengine import Runner
-async def main():
-    async with Runner("own.db") as runner:
-        await runner.start(graph).result()
-asyncio.run(main())"""
-
-
-@pytest.mark.parametrize(
-    ("script", "line"),
-    [
-        ("graph.run_sync()", 0),
-        ("import asyncio\nasync def main():\n    await graph.run()\nasyncio.run(main())", 3),
-        (WITH_A_RUNNER, 5),
-    ],
-    ids=["run_sync", "run", "a runner"],
-)
-@pytest.mark.parametrize("words", [("check",), ("render", "-o", "a.mmd"), ("run",)], ids=lambda words: words[0])
-def test_a_file_starts_no_run_when_it_is_imported(
-    project: Path, invoke: Invoke, script: str, line: int, words: tuple[str, ...]
-) -> None:
-    """It is refused with the line and the repair before anything is recorded; below the `__main__` guard it is fine."""
-    (project / "script.py").write_text(f"{COUNTER}\n{script}\n")
-    command, *options = words
-    found = invoke(command, "script.py", *options)
-    assert found.exit_code == 2
-    output = found.stdout + found.stderr
-    assert "the file starts a run when it is imported" in output
-    assert f"script.py:{COUNTER.count(chr(10)) + 2 + line}" in output
-    assert 'if __name__ == "__main__":' in output
-    assert not (project / "own.db").exists()
-    guarded = script.replace("\n", "\n    ")
-    (project / "script.py").write_text(f'{COUNTER}\nif __name__ == "__main__":\n    {guarded}\n')
-    assert invoke(command, "script.py", *options).exit_code == 0
-
-
 def test_a_graph_is_found_in_a_file_of_another_name(project: Path) -> None:
     """A graph is found by its own name in any file of the folders."""
     (project / "flows" / "other.py").write_text(COUNTER.replace('"counter"', '"tally"'))
@@ -117,77 +81,12 @@ def test_a_graph_imports_from_its_project(project: Path) -> None:
     assert find("flows/user.py").graph.name == "from parts"
 
 
-@pytest.mark.parametrize(
-    ("text", "code", "message", "where"),
-    [
-        ("x = 1\n", "graph_not_found", "has no graph", "broken.py"),
-        (COUNTER + "\nanother = Graph('another', Count)\n", "graph_not_found", "2 graphs", "broken.py"),
-        ("x = 1\nif x = 2:\n    pass\n", "graph_file_broken", "SyntaxError", "broken.py:2"),
-        ("\nimport no_such_module_anywhere\n", "graph_file_broken", "no_such_module_anywhere", "broken.py:2"),
-        ("\n\nraise SystemExit(3)\n", "graph_file_broken", "ends the program", "broken.py:3"),
-        ("1 / 0\n", "graph_file_broken", "ZeroDivisionError", "broken.py:1"),
-        (COUNTER + "graph.add_path('more')\n", "graph_file_broken", "adds no edge", "broken.py:23"),
-        (COUNTER + "graph.add_node('lost')\ngraph.compile()\n", "graph_file_broken", "has 1 problem", "broken.py:24"),
-        ("from graphengine import Retry\nRetry(0)\n", "graph_file_broken", "definition cannot be used", "broken.py:2"),
-    ],
-)
-def test_a_file_without_a_usable_graph_is_one_clear_error(  # noqa: PLR0913 - a table's columns
-    project: Path, invoke: Invoke, text: str, code: str, message: str, where: str
-) -> None:
-    """Every fault of a file is one error, with the line if it is known."""
-    (project / "broken.py").write_text(text)
-    error = failure(invoke, "run", "broken.py")
-    assert error["code"] == code
-    assert message in error["message"]
-    assert error["where"].endswith(where)
-    assert error["repair"]
-
-
-def test_the_traceback_of_a_file_shows_its_lines_alone(project: Path, invoke: Invoke) -> None:
-    """With --debug the traceback shows the file's own lines; the frames that import the file are left out."""
-    (project / "bad.py").write_text(COUNTER + '\ngraph.add_edge("a", "b", when=3)\n')
-    shown = [line for line in invoke("run", "bad.py", "--debug").stderr.splitlines() if line.startswith("  File ")]
-    assert len(shown) == 1
-    assert "bad.py" in shown[0]
-
-
-def test_the_line_that_raises_is_shown(project: Path, invoke: Invoke) -> None:
-    """The line that raises is shown, so that a misspelled option is seen at once."""
-    (project / "broken.py").write_text(COUNTER + "graph.add_node('x', more, write='n')\n")
-    error = failure(invoke, "run", "broken.py")
-    assert error["where"].endswith(f"broken.py:{len(COUNTER.splitlines()) + 1}")
-    assert "did you mean 'writes'?" in error["repair"]
-
-
 def test_one_of_several_graphs_is_named_after_the_file(project: Path, invoke: Invoke) -> None:
     """FILE:NAME selects one, by variable or by the graph's name; an unknown name lists them."""
     (project / "two.py").write_text(COUNTER + "\nspare = Graph('another', Count)\n")
     assert find("two.py:spare").graph.name == "another"
     assert find("two.py:another").graph.name == "another"
     assert "two.py:spare" in failure(invoke, "check", "two.py:nope")["repair"]
-
-
-def test_a_missing_file_or_graph_is_reported_with_the_nearest_name(project: Path, invoke: Invoke) -> None:
-    """A missing file, and a name that no graph has."""
-    missing = failure(invoke, "run", "nowhere.py")
-    assert "does not exist" in missing["message"]
-    assert missing["repair"] == "give the Python file of a graph"  # sharing the suffix .py does not make a name similar
-    assert "is a folder" in failure(invoke, "run", "./flows")["message"]
-    assert "did you mean 'counter'?" in failure(invoke, "run", "countr")["repair"]
-
-
-def test_a_file_that_breaks_does_not_hide_the_others(project: Path, invoke: Invoke) -> None:
-    """The search for a name continues after a broken file, which is reported only if nothing is found."""
-    (project / "flows" / "aaa.py").write_text("1 / 0\n")
-    (project / "flows" / "zzz.py").write_text(COUNTER.replace('"counter"', '"tally"'))
-    assert find_named("tally").graph.name == "tally"
-    assert "aaa.py (ZeroDivisionError" in failure(invoke, "run", "nope")["message"]
-
-
-def test_an_invalid_pyproject_is_reported(project: Path, invoke: Invoke) -> None:
-    """A broken pyproject.toml is an error of its own."""
-    (project / "pyproject.toml").write_text("[tool.graphengine\n")
-    assert failure(invoke, "run", "counter")["code"] == "project_broken"
 
 
 def test_the_project_says_how_long_to_wait_for_a_locked_database(project: Path, invoke: Invoke) -> None:

@@ -22,7 +22,7 @@ from graphengine.errors import UnknownRun
 from graphengine.history.load import load_snapshot
 from graphengine.history.visits import Visits
 from graphengine.stores.base import RunInfo
-from tests.cli.programs import COUNTER, GATED, WAITING, Invoke, call, read_line, read_until, start
+from tests.cli.programs import GATED, WAITING, Invoke, call, read_line, read_until, start
 from tests.cli.screens import plain
 from tests.cli.test_live_text import Telling
 
@@ -42,72 +42,6 @@ def _is_wide(monkeypatch: pytest.MonkeyPatch) -> None:
 def lines_of(text: str) -> list[dict[str, Any]]:
     """Return the documents, one per line."""
     return [json.loads(line) for line in text.splitlines()]
-
-
-def test_a_finished_run_is_shown_and_ends_at_once(invoke: Invoke) -> None:
-    """Its last steps, how it ended, and the exit code of its outcome."""
-    invoke("run", "counter", "--run-id", "ended")
-    found = invoke("watch", "ended")
-    assert found.exit_code == 0
-    assert found.stdout.splitlines()[0].startswith("run ended of counter, begun ")
-    assert "done     more (visit 3)" in found.stdout
-    assert "finished [enough]: n 3 >= 3: yes" in found.stdout
-    assert found.stdout.splitlines()[-1] == "look:   graphengine show ended"
-
-
-def test_a_failed_run_ends_with_its_code_and_the_resume_command(invoke: Invoke, project: Path) -> None:
-    """1, with the failure and the command that resumes it."""
-    (project / "flows" / "counter.py").write_text(COUNTER.replace("return n + 1", "raise ValueError('no')"))
-    invoke("run", "counter", "--run-id", "broken")
-    found = invoke("watch", "broken")
-    assert found.exit_code == 1
-    assert "ValueError: no" in found.stdout
-    assert "resume: graphengine resume broken" in found.stdout
-    error = lines_of(invoke("watch", "broken", "--json").stdout)[-1]["error"]
-    assert (error["code"], error["message"]) == ("ValueError", "no")
-
-
-def test_the_last_steps_are_shown_or_those_from_one_on(invoke: Invoke, project: Path) -> None:
-    """Five steps are shown by default, all with --from from its step on, and none after the end."""
-    (project / "flows" / "counter.py").write_text(COUNTER.replace('n") >= 3', 'n") >= 20'))
-    invoke("run", "counter", "--run-id", "long")
-    shown = {
-        first: [line["step"]["seq"] for line in lines_of(invoke("watch", "long", "--json", *first).stdout)[:-1]]
-        for first in ((), ("--from", "1"), ("--from", "20"), ("--from", "90"))
-    }
-    assert shown == {
-        (): [17, 18, 19, 20, 21],
-        ("--from", "1"): list(range(1, 22)),
-        ("--from", "20"): [20, 21],
-        ("--from", "90"): [],
-    }
-
-
-def test_each_line_is_a_document_with_the_run(invoke: Invoke) -> None:
-    """Steps as in other documents, and the end as in `worker`."""
-    invoke("run", "counter", "--run-id", "ended")
-    *steps, end = lines_of(invoke("watch", "ende", "--json").stdout)
-    assert {(line["schema"], line["event"], line["run_id"], line["graph"]) for line in steps} == {
-        (1, "step", "ended", "counter")
-    }
-    assert {name: end[name] for name in ("event", "status", "seq", "error", "waits")} == {
-        "event": "ended",
-        "status": "finished",
-        "seq": 4,
-        "error": None,
-        "waits": [],
-    }
-    assert end["ending"]["label"] == "enough"
-
-
-def test_with_no_wait_a_waiting_run_ends_the_watching(invoke: Invoke, project: Path) -> None:
-    """With --no-wait a waiting run ends `watch` with exit code 3, the question, and the commands that answer."""
-    (project / "flows" / "waiting.py").write_text(WAITING)
-    invoke("run", "waiting", "--run-id", "desk")
-    found = invoke("watch", "desk", "--no-wait")
-    assert found.exit_code == 3
-    assert "answer: graphengine answer desk TEXT" in found.stdout
-    assert "send: graphengine send desk tips VALUE" in found.stdout
 
 
 def test_the_watched_database_is_not_touched(invoke: Invoke, project: Path) -> None:
