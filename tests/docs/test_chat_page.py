@@ -1,7 +1,6 @@
 """docs/use/chat.md: an exchange reads only what is new, and live text reaches the process that drives the run."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,14 @@ from graphengine.agents import TextDelta
 from graphengine.engine.steps import Step
 from graphengine.models import Request, Response
 from graphengine.runner import RunEnded, StatusChanged, StepRecorded
-
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "use" / "chat.md"
+from tests.docs.page import USE, blocks, names_of
 
 
 @pytest.fixture(scope="module")
 def names() -> dict[str, Any]:
     """What the page's code defines, without its example at the end."""
-    (source,) = re.findall(
-        r"^```python\n(import asyncio\n.*?)^async def main", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
-    names: dict[str, Any] = {"__name__": "chat"}
-    exec(compile(source, str(PAGE), "exec"), names)  # noqa: S102 - our own page
-    return names
+    (source,) = (text for text in blocks(USE / "chat.md", "python") if text.startswith("import asyncio\n"))
+    return names_of(source.partition("async def main")[0])
 
 
 async def test_an_exchange_reads_as_many_steps_late_as_early(

@@ -1,26 +1,18 @@
 """docs/use/deploying.md: its files are written, its commands typed, and what it shows is what they print."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from graphengine import Runner
 from graphengine.cli.main import main
-from tests.docs.test_documentation import ROOT, blocks
+from tests.docs.page import ROOT, blocks, names_of
 
 PAGE = ROOT / "docs" / "use" / "deploying.md"
 OLD, NEW, MIGRATED, TEST = blocks(PAGE, "python")
 SHOWN = blocks(PAGE, "text")
 COMMANDS = [text.replace("$ graphengine ", "").splitlines() for text in blocks(PAGE, "console")]
-
-
-def names_of(code: str) -> dict[str, Any]:
-    """Run a block and return its names."""
-    names: dict[str, Any] = {"__name__": "desk"}
-    exec(compile(code, PAGE.name, "exec"), names)  # noqa: S102 - our own page
-    return names
 
 
 def typed(line: str) -> tuple[int, str]:

@@ -16,15 +16,14 @@ from graphengine.cli.project import retention_of
 from graphengine.errors import RunExists
 from graphengine.graph.options import Retention
 from tests.cli.programs import call
+from tests.docs.page import USE, blocks
 from tests.docs.test_machines_page import check_command
 from tests.kit import forks
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "use" / "deployment.md").read_text(encoding="utf-8")
-(SOURCE,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-(UNIT,) = re.findall(r"^```ini\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-(IMAGE,) = re.findall(r"^```dockerfile\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-(SETTINGS,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+PAGE = (USE / "deployment.md").read_text(encoding="utf-8")
+SOURCE, UNIT, IMAGE, SETTINGS = (
+    blocks(USE / "deployment.md", name)[0] for name in ("python", "ini", "dockerfile", "toml")
+)
 (COMMAND,) = re.findall(r"^\$ (graphengine worker .*)$", PAGE, re.MULTILINE)
 SLOW = SOURCE.replace(
     "return len", 'open("began", "w").close()\n    import asyncio\n    await asyncio.sleep(60)\n    return len'

@@ -17,9 +17,8 @@ from graphengine import ScriptedModel
 from graphengine.cli.main import COMMANDS, GROUPS, main
 from graphengine.cli.options import Command
 from graphengine.models import calls
+from tests.docs.page import FENCE, ROOT, blocks
 
-ROOT = Path(__file__).resolve().parents[2]
-FENCE = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "CHANGELOG.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -34,9 +33,9 @@ ELSEWHERE = {
     "docs/use/deploying.md": "test_deploying_page.py: its files are written and its commands typed",
     "docs/use/heavy.md": "test_heavy_page.py: its file runs as a program, and on the command line",
     "docs/use/telemetry.md": "test_telemetry_page.py: its program exports to a receiver, from two processes",
-    "docs/use/a2a.md": "test_a2a_page.py: its client and its second graph use its agent",
-    "docs/use/mcp_server.md": "test_mcp_page.py: its client calls its graph, over stdio and HTTP",
-    "docs/use/openai_endpoint.md": "test_openai_page.py: its client talks to its graphs",
+    "docs/use/a2a.md": "test_served_pages.py: its client and its second graph use its agent",
+    "docs/use/mcp_server.md": "test_served_pages.py: its client calls its graph, over stdio and HTTP",
+    "docs/use/openai_endpoint.md": "test_served_pages.py: its client talks to its graphs",
     "docs/use/web.md": "test_web_page.py: the service runs under uvicorn",
     "docs/use/json.md": "test_cli_page.py: the page is made of the documents' models",
     "docs/use/cli.md": "test_cli_page.py and tests/cli/test_help.py: the page is made of examples that are run there",
@@ -67,11 +66,6 @@ LANGUAGES = {
 def named(page: Path) -> str:
     """The path of a page from the root."""
     return page.relative_to(ROOT).as_posix()
-
-
-def blocks(page: Path, *languages: str) -> list[str]:
-    """The blocks of a page in these languages."""
-    return [text for language, text in FENCE.findall(page.read_text(encoding="utf-8")) if language in languages]
 
 
 def is_elsewhere(page: Path) -> bool:

@@ -7,13 +7,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from graphengine.cli.main import main
-from tests.docs.test_documentation import ROOT, blocks
+from tests.docs.page import ROOT, blocks, names_of
 
 PAGE = ROOT / "docs" / "use" / "evidence.md"
 FLOW, IN_PYTHON = blocks(PAGE, "python")
@@ -62,9 +61,7 @@ def test_what_the_commands_print(week: Path) -> None:
 @pytest.mark.usefixtures("week")
 async def test_the_comparison_in_python() -> None:
     """It is the same comparison."""
-    names: dict[str, Any] = {"__name__": "letters"}
-    exec(compile(f"{FLOW}\n{IN_PYTHON}", PAGE.name, "exec"), names)  # noqa: S102 - our own page
-    await names["compared"]()
+    await names_of(f"{FLOW}\n{IN_PYTHON}")["compared"]()
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")

@@ -1,13 +1,9 @@
 """docs/use/machines.md: its manifests are checked against their schemas; test_backups.py and others run its recipes."""
 
-import re
-from pathlib import Path
-
 from graphengine.cli.main import main
+from tests.docs.page import USE, blocks
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "use" / "machines.md").read_text(encoding="utf-8")
-(KUBERNETES,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+(KUBERNETES,) = blocks(USE / "machines.md", "yaml")
 
 
 def check_command(words: list[str]) -> None:

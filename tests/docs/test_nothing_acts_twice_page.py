@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.test_documentation import ROOT, blocks
+from tests.docs.page import ROOT, blocks, names_of
 from tests.kit import forks
 from tests.kit.postgres import execute
 
@@ -22,11 +22,7 @@ def test_the_first_program_runs(
 ) -> None:
     """It refunds once."""
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {"__name__": "desk"}
-    exec(compile(FIRST, PAGE.name, "exec"), names)  # noqa: S102 - our own page
-    main = names["main"]
-    assert callable(main)
-    asyncio.run(main())
+    asyncio.run(names_of(FIRST)["main"]())
     assert capsys.readouterr().out == "It is refunded. 1\n"
 
 

@@ -1,36 +1,33 @@
 """docs/use/notifications.md: its receiver takes what is sent, and passes it on by e-mail and by a chat's webhook."""
 
 import json
-import re
 import socketserver
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from graphengine.serve.signatures import key_of, signed
+from tests.docs.page import USE, blocks, names_of
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "use" / "notifications.md"
+PAGE = USE / "notifications.md"
 SECRET = "whsec_c2VjcmV0"  # noqa: S105 - of tests
-NEWS = json.loads(re.findall(r"^```json\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)[0])
+NEWS = json.loads(blocks(PAGE, "json")[0])
 LINK = "https://runs.example.org/questions?id=payment-7&question=approve"
 
 
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     """A client of the page's receiver."""
-    (source,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    (source,) = blocks(PAGE, "python")
     assert len(source.splitlines()) <= 60
-    names: dict[str, Any] = {"__name__": "receiver"}
-    exec(compile(source, str(PAGE), "exec"), names)  # noqa: S102 - our own page
     monkeypatch.setenv("HOOK_SECRET", SECRET)
-    with TestClient(names["app"]) as made:
+    with TestClient(names_of(source)["app"]) as made:
         yield made
 
 

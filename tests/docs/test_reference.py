@@ -10,8 +10,9 @@ from itertools import pairwise
 from typing import Any
 
 from scripts import site_pages
+from tests.docs.page import ROOT, blocks
 from tests.docs.test_docstrings import FILES
-from tests.docs.test_documentation import PAGES, ROOT, blocks, named
+from tests.docs.test_documentation import PAGES, named
 from tests.docs.test_skill import SKILL
 
 PUBLIC = site_pages.public()

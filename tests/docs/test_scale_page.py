@@ -19,7 +19,7 @@ from graphengine import END, START, Graph, Runner, Worker
 from graphengine.databases.postgres import PostgresStore
 from graphengine.errors import StoreError, StoreUnreachable
 from graphengine.worker.worker import Refused, RunOutcome, WorkerEvent
-from tests.docs.test_documentation import ROOT, blocks
+from tests.docs.page import ROOT, blocks, names_of
 from tests.kit.postgres import PostgresServer
 
 PAGE = ROOT / "docs" / "explain" / "scale.md"
@@ -29,13 +29,6 @@ PROGRAM, STORES = blocks(PAGE, "python")
 NAMES = ("one", "two", "three")
 IDS = [f"r{number}" for number in range(24)]
 SECONDS = LINES = 60
-
-
-def names_of(code: str) -> dict[str, Any]:
-    """Run a block and return its names."""
-    names: dict[str, Any] = {}
-    exec(compile(code, PAGE.name, "exec"), names)  # noqa: S102 - our own page
-    return names
 
 
 async def until(is_so: Callable[[], Any]) -> None:

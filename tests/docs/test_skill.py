@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from graphengine import END, START, Graph, RunFailed, value
 from graphengine.errors import DefinitionError
 from graphengine.reducers import append
-from tests.docs.test_documentation import blocks, run_blocks
+from tests.docs.page import blocks
+from tests.docs.test_documentation import run_blocks
 
 FOLDER = Path(__file__).resolve().parents[2] / "graphengine"
 SKILL = FOLDER / ".agents" / "skills" / "building-with-graphengine" / "SKILL.md"

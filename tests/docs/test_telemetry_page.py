@@ -13,14 +13,14 @@ from graphengine import Runner, ScriptedModel
 from graphengine.models import Response, calls
 from graphengine.telemetry import Telemetry
 from tests.conformance.model_scenes import Says
+from tests.docs.page import USE, blocks, names_of
 from tests.kit import forks
 from tests.models.edge_server import EdgeServer
 from tests.telemetry.kit import Spans
 from tests.telemetry.test_relay import EXPORTER, receiving
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "use" / "telemetry.md").read_text(encoding="utf-8")
-FIRST, PROGRAM, USERS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+PAGE = (USE / "telemetry.md").read_text(encoding="utf-8")
+FIRST, PROGRAM, USERS = blocks(USE / "telemetry.md", "python")
 TABLE = PAGE[PAGE.index("| on the spans |") : PAGE.index("This is what the sources")]
 LISTED = {name for row in TABLE.split("\n| ")[1:] for name in re.findall(r"`(\w+\.[\w.]+)`", row.split("|")[0])}
 COSTS = {"gen_ai.usage.cost", "operation.cost"}
@@ -82,9 +82,7 @@ def test_the_program_is_one_trace_over_two_processes_with_the_listed_attributes(
 async def test_viewers_that_add_up_count_each_call_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only calls of models have the tokens and costs that viewers read; the run has its totals under its own names."""
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    for block in (FIRST, PROGRAM, USERS):
-        exec(compile(block, "docs/use/telemetry.md", "exec"), names)  # noqa: S102 - our own page
+    names = names_of(f"{FIRST}\n{PROGRAM}\n{USERS}")
     provider, review = names["provider"], names["review"]
     assert isinstance(provider, TracerProvider)
     spans = Spans(provider)
@@ -92,9 +90,9 @@ async def test_viewers_that_add_up_count_each_call_once(tmp_path: Path, monkeypa
     answer = Response("tides", stop="end", model="openai-chat:m", input_tokens=7, output_tokens=2, cost_usd=0.5)
     model, telemetry = ScriptedModel([call, answer]), Telemetry(tracer_provider=provider)
     async with Runner("runs.db", models=model, telemetry=telemetry) as runner:
-        await runner.start(review, run_id="ann-1").result()  # type: ignore[arg-type] # from the page
+        await runner.start(review, run_id="ann-1").result()
         await runner.answer("ann-1", value=True)
-        await runner.resume("ann-1", review).result()  # type: ignore[arg-type] # from the page
+        await runner.resume("ann-1", review).result()
     counted = {
         span.name for span in spans.all if any(name.startswith("gen_ai.usage.") for name in span.attributes or {})
     }

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests.docs.page import USE, blocks
 from tests.kit import forks
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "use" / "web.md").read_text(encoding="utf-8")
-(SOURCE,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+(SOURCE,) = blocks(USE / "web.md", "python")
 PRINTED = """"approve", "press", END)
 
 

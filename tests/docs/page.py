@@ -1,0 +1,37 @@
+"""The code of a page: its blocks, the names that a block defines, and a program in an interpreter of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from tests.serve.service.client import TOKEN
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+USE: Final = ROOT / "docs" / "use"
+FENCE: Final = re.compile(r"^```(\S*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    """Return the blocks of a page in these languages."""
+    return [text for language, text in FENCE.findall(page.read_text(encoding="utf-8")) if language in languages]
+
+
+def names_of(code: str, module: str = "page") -> dict[str, Any]:
+    """Run a block, and return what it defines."""
+    names: dict[str, Any] = {"__name__": module}
+    exec(compile(code, f"{module}.md", "exec"), names)  # noqa: S102 - our own pages
+    return names
+
+
+def printed(folder: Path, *words: str) -> list[str]:
+    """Run Python in a folder, with the token of a service, and return the lines that it prints."""
+    places = os.pathsep.join([str(ROOT), *sys.path])
+    variables = {**os.environ, "GRAPHENGINE_TOKEN": TOKEN, "PYTHONPATH": places}
+    done = subprocess.run(
+        [sys.executable, *words], cwd=folder, env=variables, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
