@@ -269,16 +269,16 @@ def _note_of_repeated(context: CommandContext, run_id: str, at: At) -> Sequence[
 
 
 def _show_repeated(context: CommandContext, repeated: DryBranch) -> int:
+    from graphengine.cli.steps import counted
+
     if context.json:
         context.document(repeated)
         return 0
     for each in repeated.effects:
         arguments = "" if each.arguments is None else f" {json.dumps(each.arguments, ensure_ascii=False)}"
         context.out.line(f"step {each.seq}: {each.name} in {each.node}{arguments}")
-    count = len(repeated.effects) or "no"
-    context.out.line(
-        f"a branch of {repeated.run_id} at step {repeated.at} can repeat {count} effects; nothing was started"
-    )
+    count = counted(len(repeated.effects), "effect") if repeated.effects else "no effects"
+    context.out.line(f"a branch of {repeated.run_id} at step {repeated.at} can repeat {count}; nothing was started")
     return 0
 
 

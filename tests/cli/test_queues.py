@@ -72,18 +72,9 @@ def test_the_printed_command_of_a_worker_drives_a_queued_run(project: Path) -> N
     worker.communicate()
 
 
-def test_a_run_is_queued_listed_and_driven(project: Path) -> None:
-    """Every command shows it, and a worker of its queue with a health endpoint drives it."""
-    queued = json.loads(ran("run", "flow.py", "--run-id", "r", "--queue", "mail", "--priority", "3", "--json"))
-    assert (queued["run_id"], queued["queue"], queued["priority"], queued["status"]) == ("r", "mail", 3, "queued")
-    assert "queued" in ran("runs")
-    (listed,) = json.loads(ran("runs", "--status", "queued", "--json"))["runs"]
-    assert (listed["queued"], listed["queue"], listed["tenant"]) == (True, "mail", None)
-    limits = json.loads(ran("queues", "set", "mail", "--concurrency", "2", "--tenant-rate", "5/1m", "--json"))
-    (queue,) = limits["queues"]
-    assert (queue["queued"], queue["driven"], queue["limits"]["tenant_rate"]) == (1, 0, [5, 60.0])
-    assert "2 at a time, 5 in 60 s of a tenant" in ran("queues", "list")
-    assert json.loads(ran("workers", "--json"))["workers"] == []
+def test_a_worker_of_a_queue_is_listed_and_says_that_it_is_well(project: Path) -> None:
+    """It drives the queued run, `workers` shows it while it is alive, and its health endpoint that it works."""
+    ran("run", "flow.py", "--run-id", "r", "--queue", "mail")
     worker = start(project, "worker", "--graph", "flow.py", "--queue", "mail", "--json", "--health", "0")
     lines = [json.loads(worker.stdout.readline()) for _ in range(2)]
     assert [(line["event"], line["run_id"]) for line in lines] == [("goes_on", "r"), ("ended", "r")]
@@ -99,4 +90,3 @@ def test_a_run_is_queued_listed_and_driven(project: Path) -> None:
     os.kill(worker.pid, signal.SIGTERM)
     assert worker.wait(20) == 0
     assert "finished" in ran("runs")
-    assert "queue" not in json.loads(ran("queues", "set", "mail", "--no-limits", "--json"))["queues"]
