@@ -145,6 +145,7 @@ def graphengine(words: Sequence[str], given: str) -> Printed:
     lists = words[0] in ("check", "graphs")  # what cannot be used is in their document
     if refused and done.exit_code in (2, 5) and not lists:
         again = CliRunner().invoke(main, [*words, "--json"], input=given)
+        check_document("run", json.loads(again.stdout))  # the document of a failure is the same for all
         error = json.loads(again.stdout)["error"]
         assert (again.exit_code, error["code"]) == (done.exit_code, refused[1] or "usage"), again.stdout
     assert "Traceback" not in done.stderr or "--debug" in words

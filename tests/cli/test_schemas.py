@@ -131,23 +131,6 @@ def test_a_commands_output_matches_its_model(tried: Path, command: str, line: st
     matches(command, name, done.stdout)
 
 
-@pytest.mark.parametrize(
-    "line", ["show nobody", "check nope", "runs --store nowhere.db", "rnu", "run failing --limit x=1"]
-)
-def test_every_failure_has_the_same_document(tried: Path, line: str) -> None:
-    """Every failure of every command has the same document."""
-    done = CliRunner().invoke(main, [*shlex.split(line), "--json"])
-    matches("run", "Failed", done.stdout)
-
-
-def test_a_graph_that_does_not_compile_reports_all_its_problems(tried: Path) -> None:
-    """A graph that does not compile reports all its problems with file and line, as `check` does."""
-    (tried / "flows" / "wrong.py").write_text(COUNTER.replace('value("n")', 'value("nn")').replace('s="n"', 's="m"'))
-    done = CliRunner().invoke(main, ["run", "flows/wrong.py", "--json"])
-    matches("run", "Failed", done.stdout)
-    assert {problem["line"] for problem in json.loads(done.stdout)["error"]["problems"]} == {19, 21}
-
-
 def test_a_watched_runs_lines_match_their_models(tried: Path) -> None:
     """Each line of a watched run is one document, while the run waits and when that ends the watching."""
     process = start(tried, "watch", "post", "--json")

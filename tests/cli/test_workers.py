@@ -225,14 +225,6 @@ def test_a_worker_shows_why_a_run_failed(folder: Path) -> None:
     assert status(folder, "n") == "failed"
 
 
-def test_a_worker_without_graphs_is_an_error(folder: Path) -> None:
-    """The error explains how to list graphs; a given graph that cannot be used is an error too."""
-    (folder / "pyproject.toml").write_text("")
-    for words, code in (([], "graph_not_found"), (["--graph", "flows/nope.py"], "graph_not_found")):
-        done = call(folder, "worker", *words, "--json")
-        assert (done.returncode, document(done.stdout)["error"]["code"]) == (2, code)
-
-
 def test_an_answer_to_a_run_that_is_driven_is_left_to_its_driver(folder: Path) -> None:
     """Exit code 0, since it is recorded; the process that drives the run continues it."""
     text = """
