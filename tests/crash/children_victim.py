@@ -18,6 +18,7 @@ from graphengine.errors import RunExists, RunIsDriven
 from graphengine.runner import Result, RunFailed
 from graphengine.stores.base import Store
 from tests.kit.crash_points import CrashPoints, Point
+from tests.kit.runs import alone
 
 DATABASE, RUN = sys.argv[1], sys.argv[2]
 POINTS = CrashPoints(Point(sys.argv[3], int(sys.argv[4])) if len(sys.argv) > 3 else None)
@@ -53,9 +54,7 @@ async def measure(ctx: Context, word: str) -> int:
     return len(word)
 
 
-child = Graph("measures", Word)
-child.add_node("measure", measure, writes="length")
-child.add_path(START, "measure", END)
+child = alone(Word, measure, "length", name="measures", node="measure")
 
 
 async def all_at_once(ctx: Context, words: list[str]) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Runner
+from graphengine import Graph, Runner
+from tests.kit.runs import alone
 
 
 class State(BaseModel):
@@ -15,10 +16,7 @@ class State(BaseModel):
 
 def graph_of(name: str, work: Callable[[], Awaitable[str]]) -> Graph[State]:
     """Return the graph START → work → END."""
-    graph = Graph(name, State)
-    graph.add_node("work", work, writes="text")
-    graph.add_path(START, "work", END)
-    return graph
+    return alone(State, work, "text", name=name)
 
 
 async def wait_for_death() -> str:

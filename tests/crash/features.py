@@ -33,6 +33,7 @@ from graphengine.reducers import add
 from graphengine.stores import snapshots
 from graphengine.stores.base import ClaimQuery, QueueLimits, StoredSchedule
 from tests.kit.crash_points import CrashPoints, Point
+from tests.kit.runs import alone
 
 RUNS: Final = ("main", "branch", "after", "short")
 FEW_STEPS: Final = 1
@@ -234,10 +235,7 @@ async def remember(ctx: Context) -> list[str]:
 
 def diary() -> Graph[State]:
     """Return a graph whose run follows another one."""
-    graph = Graph("diary", State)
-    graph.add_node("remember", remember, writes="lessons")
-    graph.add_path(START, "remember", END)
-    return graph
+    return alone(State, remember, "lessons", name="diary", node="remember")
 
 
 async def first(ctx: Context) -> int:

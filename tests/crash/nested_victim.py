@@ -6,9 +6,10 @@ second turn of the agent that this call asks, and `look 3` for the call of that 
 
 import asyncio
 
-from graphengine import END, START, Agent, Graph
+from graphengine import Agent
 from graphengine.models import Request, Response
 from tests.crash.agents_life import State, live, note, paid, tool_results, turn_of
+from tests.kit.runs import alone
 
 CONSULTED = 4
 
@@ -53,9 +54,7 @@ async def consult(number: int) -> str:
     return await inner.run(number=number)
 
 
-graph = Graph("consulting", State)
-graph.add_node("work", Agent("outer", prompt="Consult.", model=Outer(), tools=[consult]), writes="said")
-graph.add_path(START, "work", END)
+graph = alone(State, Agent("outer", prompt="Consult.", model=Outer(), tools=[consult]), "said", name="consulting")
 
 
 if __name__ == "__main__":

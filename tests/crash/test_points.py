@@ -8,11 +8,12 @@ from typing import Protocol
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Runner
+from graphengine import Graph, Runner
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.stores.base import Store
 from tests.kit import crash_points
 from tests.kit.crash_points import CALLS, CrashPoints, Point, names
+from tests.kit.runs import alone
 
 
 class State(BaseModel):
@@ -21,10 +22,7 @@ class State(BaseModel):
 
 def graph() -> Graph[State]:
     """Return a graph of one node."""
-    made = Graph("one", State)
-    made.add_node("more", lambda n: n + 1, writes="n", thread=False)
-    made.add_path(START, "more", END)
-    return made
+    return alone(State, lambda n: n + 1, "n", node="more", thread=False)
 
 
 async def passed_by(store: Store) -> list[str]:

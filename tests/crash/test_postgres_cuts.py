@@ -29,6 +29,7 @@ from tests.crash.life_of_workers import EFFECTS, effect
 from tests.crash.test_workers_life import check
 from tests.kit.postgres import PostgresServer, execute
 from tests.kit.proxy import Proxy
+from tests.kit.runs import row
 
 ROUNDS: Final = int(os.environ.get("CUTS", "12"))
 SEED: Final = int(os.environ.get("SEED", "3"))
@@ -52,11 +53,7 @@ async def end(ctx: Context) -> str:
 
 def asking() -> Graph[Question]:
     """Return a graph that asks, and then works."""
-    graph = Graph("asking", Question)
-    graph.add_node("ask", ask("Well?", str), writes="said")
-    graph.add_node("end", end, writes="end")
-    graph.add_path(START, "ask", "end", END)
-    return graph
+    return row(Question, ("ask", ask("Well?", str), "said"), ("end", end, "end"), name="asking")
 
 
 @pytest.fixture(autouse=True)

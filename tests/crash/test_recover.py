@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from graphengine import END, START, Graph, Runner
+from graphengine import Graph, Runner
 from graphengine.errors import DefinitionError, GraphChanged
 from graphengine.runner.opening import is_better_alone
 from graphengine.worker import Worker
 from graphengine.worker.worker import Took, WorkerEvent
 from tests.crash.leaver import ORPHANS, Work, graph, work
 from tests.kit import forks
+from tests.kit.runs import alone, row
 
 PROGRAM = Path(__file__).with_name("leaver.py")
 
@@ -61,9 +62,7 @@ async def test_an_orphan_that_another_process_takes_first_is_no_suspect(database
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         return await answer
 
-    held = Graph("b", Work)
-    held.add_node("work", never, writes="done")
-    held.add_path(START, "work", END)
+    held = alone(Work, never, "done", name="b")
     async with Runner(database) as first, Runner(database) as second:
         (info,) = await second.store.due(time.time(), graphs=["b"])
         assert not await is_better_alone(second.store, info)
@@ -110,10 +109,7 @@ async def test_memory_has_no_orphans() -> None:
             await go.wait()
             return 1
 
-        two: Graph[Work] = Graph("a", Work)
-        two.add_node("hold", hold, writes="done")
-        two.add_node("work", work, writes="done")
-        two.add_path(START, "hold", "work", END)
+        two: Graph[Work] = row(Work, ("hold", hold, "done"), ("work", work, "done"), name="a")
         runner.start(two, run_id="a2")
         await begun.wait()
         leaving = asyncio.create_task(runner.release("a2"))

@@ -17,6 +17,7 @@ from graphengine.state.encoded import opened, opened_ops
 from graphengine.testing import replay
 from tests.kit.facts import altered, made_step, said
 from tests.kit.replays import recorded
+from tests.kit.runs import alone
 from tests.kit.session import Session, picture, unchanged
 from tests.kit.spec import Speaker, work
 
@@ -336,9 +337,7 @@ def test_items_cannot_add_to_a_key_that_another_writes(names: list[str]) -> None
     class Named(State):
         names: list[str] = []
 
-    graph = Graph("items", Named)
-    graph.add_node("a", Speaker("memos[k]"), each={"name": "names"}, writes="memos[{name}]")
-    graph.add_path(START, "a", END)
+    graph = alone(Named, Speaker("memos[k]"), "memos[{name}]", name="items", node="a", each={"name": "names"})
     for given in (names, ["x", "y"]):
         run = Session(graph, mirror=True)
         run.start({"names": given})

@@ -13,6 +13,7 @@ from graphengine.engine.steps import Step
 from graphengine.reducers import append
 from graphengine.state.encoded import opened
 from tests.kit.facts import said
+from tests.kit.runs import alone
 from tests.kit.session import Session
 
 
@@ -118,12 +119,8 @@ def test_a_label_is_that_of_this_visit() -> None:
 @pytest.mark.parametrize(("inner", "outer", "first"), [(2, 3, "sub/sub/"), (9, 2, "sub/")])
 def test_a_visit_counts_in_every_graph_around_it(inner: int, outer: int, first: str) -> None:
     """Each limit of nested graphs counts all visits inside its graph."""
-    middle = Graph("middle", Inner, limits=Limits(visits=outer))
-    middle.add_node("sub", inside(steps=inner, visits=5), writes="n")
-    middle.add_path(START, "sub", END)
-    graph = Graph("outer", Outer)
-    graph.add_node("sub", middle, writes={"n": "n"})
-    graph.add_path(START, "sub", END)
+    middle = alone(Inner, inside(steps=inner, visits=5), "n", name="middle", node="sub", limits=Limits(visits=outer))
+    graph = alone(Outer, middle, {"n": "n"}, name="outer", node="sub")
     session = Session(graph)
     session.start()
     while session.tasks()[0].mode != "limit":
@@ -174,9 +171,7 @@ def test_a_limit_records_its_attempt() -> None:
 
 def test_the_first_failure_has_the_lowest_number() -> None:
     """If items 2 and 10 failed, item 2 is the first."""
-    graph = Graph("outer", Outer)
-    graph.add_node("sub", work, each={"n_": "wanted"}, writes="wanted", concurrency=20)
-    graph.add_path(START, "sub", END)
+    graph = alone(Outer, work, "wanted", name="outer", node="sub", each={"n_": "wanted"}, concurrency=20)
     session = Session(graph)
     session.start({"wanted": list(range(12))})
     go(session)

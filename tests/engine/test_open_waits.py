@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph
+from graphengine import Context
 from graphengine.engine.ready import next_due, runnable_frame
 from graphengine.stores.summaries import summary_of
+from tests.kit.runs import alone
 from tests.kit.session import Session
 
 
@@ -25,9 +26,7 @@ async def ask(item: int, ctx: Context) -> str:
 
 def open_questions(count: int) -> Session:
     """Return a run in which each item of a map waits for an answer, with a time limit."""
-    graph = Graph("questions", State)
-    graph.add_node("each", ask, each={"item": "items"}, concurrency=count, writes="answers")
-    graph.add_path(START, "each", END)
+    graph = alone(State, ask, "answers", name="questions", node="each", each={"item": "items"}, concurrency=count)
     session = Session(graph, careful=False)
     session.start({"items": list(range(count))})
     session.enter("each")

@@ -20,6 +20,7 @@ from graphengine.engine.stored import decode_snapshot, encode_snapshot, to_recor
 from graphengine.errors import InvalidUpdate
 from graphengine.reducers import append, merge
 from graphengine.state.encoded import opened
+from tests.kit.runs import alone
 from tests.kit.session import Session as Driven
 
 
@@ -201,9 +202,7 @@ class Unset(BaseModel):
 )
 def test_a_field_that_is_none_grows_after_a_stored_snapshot(update: dict[str, object], held: dict[str, object]) -> None:
     """A run read from its stored snapshot continues as it would have without."""
-    graph = Graph("unset", Unset)
-    graph.add_node("grow", grow, writes=sorted(update))
-    graph.add_path(START, "grow", END)
+    graph = alone(Unset, grow, sorted(update), name="unset", node="grow")
     log = Log()
     session = begun(graph, log)
     for snapshot in (decode_snapshot(encode_snapshot(session.snapshot)), session.snapshot):

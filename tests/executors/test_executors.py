@@ -16,6 +16,7 @@ from graphengine.testing.evaluation import Case, evaluate
 from graphengine.testing.open_runner import OpenRunner
 from graphengine.worker import Worker
 from tests.kit import heavy_nodes as heavy
+from tests.kit.runs import alone
 
 
 def graph(function: Any, **options: Any) -> Graph[heavy.Job]:
@@ -39,9 +40,7 @@ async def thread_name(ctx: Context) -> int:
 
 async def test_a_run_and_an_evaluation_of_their_own_take_executors() -> None:
     """`Graph.run` and `evaluate` have `executors=`, as a Runner does."""
-    scored = Graph("scored", heavy.Job, result="out")
-    scored.add_node("work", heavy.double, writes="out", on="gpu")
-    scored.add_path(START, "work", END)
+    scored = alone(heavy.Job, heavy.double, "out", name="scored", result="out", on="gpu")
     with ThreadPoolExecutor(1) as threads:
         result = await graph(heavy.double).run(heavy.Job(n=4), executors={"gpu": threads})
         case = Case(name="one", input={"n": 5})
@@ -52,9 +51,7 @@ async def test_a_run_and_an_evaluation_of_their_own_take_executors() -> None:
 async def test_names_are_checked_before_anything_is_recorded(tmp_path: Path) -> None:
     """A missing executor, a misspelt name and a function that cannot be pickled fail `start`, with the repair."""
     heavy_graph = graph(heavy.double)
-    outer = Graph("outer", heavy.Job)
-    outer.add_node("inner", heavy_graph, writes={"out": "out"}, inputs={})
-    outer.add_path(START, "inner", END)
+    outer = alone(heavy.Job, heavy_graph, {"out": "out"}, name="outer", node="inner", inputs={})
     async with Runner(tmp_path / "runs.db") as runner:
         for made in (heavy_graph, outer):
             with pytest.raises(InputError, match=r"unknown executor 'gpu'; the Runner has none") as caught:

@@ -15,6 +15,8 @@ from graphengine.runner.run import Run, life_of
 
 SOON = 60  # seconds that a test can hang before it fails
 WEEK = 7 * 86_400  # seconds
+OF_GRAPH = ("collect_errors", "limits", "migrate", "resources", "result", "secret_key", "version")
+"""The options of `alone` that are those of the graph; the others are those of its node."""
 
 StateT = TypeVar("StateT", bound=BaseModel)
 
@@ -38,7 +40,7 @@ def alone(
     state: type[StateT], work: Any, writes: Any, *, name: str = "one", node: str = "work", **options: Any
 ) -> Graph[StateT]:
     """Return a graph of one node."""
-    graph = Graph(name, state)
+    graph = Graph(name, state, **{key: options.pop(key) for key in OF_GRAPH if key in options})
     graph.add_node(node, work, writes=writes, **options)
     graph.add_path(START, node, END)
     return graph

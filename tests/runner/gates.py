@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, ask
 from graphengine.runner import StepRecorded
 from graphengine.runner.run_events import Event
+from tests.kit.runs import alone
 
 
 class State(BaseModel):
@@ -37,10 +38,7 @@ class Gate:
 
 def one(name: str, runnable: Any, writes: str = "n") -> Graph[State]:
     """Return a graph START → a → END."""
-    graph = Graph(name, State)
-    graph.add_node("a", runnable, writes=writes)
-    graph.add_path(START, "a", END)
-    return graph
+    return alone(State, runnable, writes, name=name, node="a")
 
 
 def asking(kind: Any = int, writes: str = "n") -> Graph[State]:

@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, field_validator
 
-from graphengine import END, START, Graph, Runner, Secret
+from graphengine import Graph, Runner, Secret
 from graphengine.databases.postgres.doctor import examine as examine_server
 from graphengine.databases.sqlite.doctor import examine
 from graphengine.errors import InputError
 from graphengine.records.export import export_run, import_run
 from graphengine.reducers import extend
 from graphengine.stores.memory import MemoryStore
+from tests.kit.runs import alone
 
 KEY, TOKEN = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
 
@@ -37,10 +38,7 @@ def talking() -> Graph[Talk]:
     def note(said: str) -> list[Entry]:
         return [Entry(text=said)]
 
-    graph = Graph("talking", Talk, secret_key=KEY)
-    graph.add_node("note", note, writes="entries")
-    graph.add_path(START, "note", END)
-    return graph
+    return alone(Talk, note, "entries", name="talking", node="note", secret_key=KEY)
 
 
 def text_of(turn: int) -> str:
@@ -125,9 +123,7 @@ async def test_what_is_carried_over_is_checked_anew(runner: Runner) -> None:
     def step(names: list[str]) -> dict[str, Any]:
         return {"count": len(names)}
 
-    graph = Graph("checked", Checked)
-    graph.add_node("step", step, writes="numbers")
-    graph.add_path(START, "step", END)
+    graph = alone(Checked, step, "numbers", name="checked", node="step")
     await runner.start(graph, {"names": ["ada", "bob"]}, run_id="first").result()
     second = await runner.start(graph, {"numbers": {"b": 1}}, run_id="second", after="first").result()
     assert second.state == Checked(names=["ada", "bob"], numbers={"count": 2})

@@ -222,9 +222,7 @@ async def test_a_graph_with_secrets_gives_no_live_exception() -> None:
     def leak(token: SecretStr) -> int:
         raise Odd(token.get_secret_value())
 
-    graph = Graph("vault", Vault, secret_key=KEY)
-    graph.add_node("a", leak, writes="n")
-    graph.add_path(START, "a", END)
+    graph = alone(Vault, leak, "n", name="vault", node="a", secret_key=KEY)
     with pytest.raises(RunFailed) as caught:
         await graph.run()
     assert caught.value.__cause__ is None

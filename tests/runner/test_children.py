@@ -28,6 +28,7 @@ from graphengine.records.export import export_run
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import replay, run_node
 from tests.kit.facts import said
+from tests.kit.runs import alone, row
 
 
 class Word(BaseModel):
@@ -60,9 +61,7 @@ async def measure(ctx: Context, word: str) -> int:
     return await ctx.ask("how long?", int) if word == "?" else len(word)
 
 
-child = Graph("measures", Word)
-child.add_node("measure", measure, writes="length")
-child.add_path(START, "measure", END)
+child = alone(Word, measure, "length", name="measures", node="measure")
 
 
 def parent_of(function: object, retry: Retry | None = None, writes: str = "lengths") -> Graph[Words]:
@@ -287,10 +286,7 @@ async def test_a_child_in_the_background_reports_on_a_topic(runner: Runner) -> N
         return str(sorted((each["status"], each["state"] and each["state"]["length"], each["error"]) for each in told))
 
     broken.add("bee")
-    graph = Graph("parents", Words)
-    graph.add_node("begin", begin, writes="lengths")
-    graph.add_node("hear", hear, writes="told")
-    graph.add_path(START, "begin", "hear", END)
+    graph = row(Words, ("begin", begin, "lengths"), ("hear", hear, "told"), name="parents")
     result = await runner.start(graph, {"words": ["bee", "ants"]}).result()
     assert result.state.told == "[('failed', None, 'ValueError: bee'), ('finished', 4, None)]"
 
@@ -313,9 +309,7 @@ async def test_a_sleeping_child_is_waited_out(runner: Runner) -> None:
         await ctx.sleep(0.05)
         return 5
 
-    sleeper = Graph("sleeper", Word)
-    sleeper.add_node("sleeps", sleeps, writes="length")
-    sleeper.add_path(START, "sleeps", END)
+    sleeper = alone(Word, sleeps, "length", name="sleeper", node="sleeps")
 
     async def one(ctx: Context) -> list[int]:
         return [(await (await ctx.start(sleeper)).result()).state.length]
@@ -338,9 +332,7 @@ async def test_a_resumed_parent_looks_after_its_children_also_if_it_has_mail(dat
     async def asks(ctx: Context) -> str:
         return await ctx.ask("who?", str)
 
-    sleeper = Graph("sleeper", Word)
-    sleeper.add_node("sleeps", sleeps, writes="length")
-    sleeper.add_path(START, "sleeps", END)
+    sleeper = alone(Word, sleeps, "length", name="sleeper", node="sleeps")
     graph = Graph("parents", Words)
     graph.add_node("starts", one, writes="lengths")
     graph.add_node("asks", asks, writes="told")
@@ -406,9 +398,7 @@ async def test_where_effects_are_refused_children_run_here_and_theirs_are_refuse
     async def acts(ctx: Context) -> int:
         return await ctx.call(len, "four", effect="once")
 
-    acting = Graph("acting", Word)
-    acting.add_node("acts", acts, writes="length")
-    acting.add_path(START, "acts", END)
+    acting = alone(Word, acts, "length", name="acting", node="acts")
 
     async def one(ctx: Context) -> list[int]:
         return [(await (await ctx.start(acting, queue="q")).result()).state.length]

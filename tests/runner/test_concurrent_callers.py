@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from graphengine import END, START, Context, Graph, Runner, SyncRunner, ask
+from graphengine import Context, Graph, Runner, SyncRunner, ask
 from graphengine.databases.postgres import owners as postgres
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.databases.sqlite import owners as sqlite
@@ -20,7 +20,7 @@ from graphengine.runner.run_events import Event
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import said
-from tests.kit.runs import over
+from tests.kit.runs import over, row
 from tests.runner.gates import State, asking, chat, one
 
 
@@ -180,10 +180,7 @@ async def test_resume_of_a_run_that_another_process_is_just_resuming_is_refused(
         await leave.wait()
         return n + 1
 
-    graph = Graph("asks", State)
-    graph.add_node("a", ask("Which?", int), writes="n")
-    graph.add_node("b", last, writes="n")
-    graph.add_path(START, "a", "b", END)
+    graph = row(State, ("a", ask("Which?", int), "n"), ("b", last, "n"), name="asks")
     store = File(tmp_path / "runs.db")
     async with Runner(tmp_path / "runs.db") as other, Runner(store) as runner:
         await other.start(graph, run_id="r").result()

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Runner, Worker, debounced
+from graphengine import Graph, Runner, Worker, debounced
 from graphengine.errors import DefinitionError
 from graphengine.testing import FakeClock
-from tests.kit.runs import SOON
+from tests.kit.runs import SOON, alone
 
 
 class Page(BaseModel):
@@ -19,10 +19,7 @@ class Page(BaseModel):
 
 def indexing() -> Graph[Page]:
     """Return the graph to start."""
-    graph = Graph("index", Page)
-    graph.add_node("read", lambda url: url.count(" "), writes="words")
-    graph.add_path(START, "read", END)
-    return graph
+    return alone(Page, lambda url: url.count(" "), "words", name="index", node="read")
 
 
 INDEX = indexing()

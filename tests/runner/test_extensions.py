@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Limits, Runner
+from graphengine import Context, Graph, Limits, Runner
 from graphengine.engine.plan import Plan
 from graphengine.engine.snapshot import Frame
 from graphengine.engine.steps import Step
@@ -15,7 +15,7 @@ from graphengine.errors import GraphChanged, InputError
 from graphengine.runner import Extension, Follower, OpenRun
 from graphengine.runner import runner as core
 from graphengine.stores.memory import MemoryStore
-from tests.kit.runs import alone
+from tests.kit.runs import alone, row
 
 
 class State(BaseModel):
@@ -64,11 +64,7 @@ def two() -> Graph[State]:
     async def records(ctx: Context, n: int) -> int:
         return n + await ctx.call(int, "1")
 
-    graph = Graph("two", State)
-    graph.add_node("plain", lambda n: n + 1, writes="n")
-    graph.add_node("records", records, writes="n")
-    graph.add_path(START, "plain", "records", END)
-    return graph
+    return row(State, ("plain", lambda n: n + 1, "n"), ("records", records, "n"), name="two")
 
 
 async def test_an_extension_is_told_of_each_moment_in_order(tmp_path: Path) -> None:

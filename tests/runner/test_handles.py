@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel, SecretStr, model_validator
 
-from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, ScriptedModel
+from graphengine import Agent, Context, RunFailed, Runner, ScriptedModel
 from graphengine.agents import TextDelta
 from graphengine.errors import DefinitionError, InputError, RunIsDriven, StoreError, UnknownRun
 from graphengine.history.load import load_snapshot
@@ -24,7 +24,7 @@ from graphengine.runner.run_events import Event
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from tests.kit.documents import check_document
-from tests.kit.runs import over
+from tests.kit.runs import alone, over
 from tests.runner.gates import Gate, State, asking, kinds_of, one
 
 KEY = "a-key-for-tests-0123456789-abcdefghijklmnop"
@@ -65,9 +65,7 @@ async def test_a_result_makes_its_state_and_output_when_they_are_looked_at(runne
     def write() -> dict[str, Any]:
         return {"word": "yes", "notes": [{"text": "a"}]}
 
-    graph = Graph("notes", Noted, result="word")
-    graph.add_node("write", write, writes=("word", "notes"))
-    graph.add_path(START, "write", END)
+    graph = alone(Noted, write, ("word", "notes"), name="notes", node="write", result="word")
     result = await runner.start(graph, run_id="r").result()
     made.clear()
     assert (result.output, replace(result, status="stopped").output, made) == ("yes", "yes", [])
@@ -81,9 +79,7 @@ async def test_a_result_makes_its_state_and_output_when_they_are_looked_at(runne
 
 async def test_a_copy_of_a_result_has_its_state_but_nothing_of_its_graph(runner: Runner) -> None:
     """So it can be sent to another process, whatever functions the graph has."""
-    graph = Graph("counts", State, result="n")
-    graph.add_node("add", lambda n: n + 1, writes="n")
-    graph.add_path(START, "add", END)
+    graph = alone(State, lambda n: n + 1, "n", name="counts", node="add", result="n")
     result = await runner.start(graph).result()
     for made in (copy(result), deepcopy(result), pickle.loads(pickle.dumps(result))):  # noqa: S301 - made here
         assert (made.state, made.output, made) == (State(n=1), 1, result)
@@ -457,9 +453,7 @@ async def test_the_document_of_a_result_has_no_secret_in_clear_text() -> None:
         token: SecretStr = SecretStr("hunter2-very-secret")
         n: int = 0
 
-    graph = Graph("vault", Vault, secret_key=KEY)
-    graph.add_node("a", lambda n: n + 1, writes="n")
-    graph.add_path(START, "a", END)
+    graph = alone(Vault, lambda n: n + 1, "n", name="vault", node="a", secret_key=KEY)
     async with Runner() as runner:
         run = runner.start(graph, run_id="r")
         *_, last = [event async for event in run.events()]

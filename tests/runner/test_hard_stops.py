@@ -14,7 +14,7 @@ from graphengine.models import Request, Response
 from graphengine.runner.runner import lives_of
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import ADD, Stuck, Work, add, one, paid, within
-from tests.kit.runs import SOON, pass_time
+from tests.kit.runs import SOON, alone, pass_time
 
 HOUR = 3600.0
 
@@ -96,9 +96,7 @@ async def test_the_clock_of_the_run_decides_when_its_limit_of_seconds_is_reached
         await held.wait()
         return "done"
 
-    graph = Graph("hangs", Work)
-    graph.add_node("hang", hang, writes="draft")
-    graph.add_path(START, "hang", END)
+    graph = alone(Work, hang, "draft", name="hangs", node="hang")
     async with Runner(clock=clock) as runner:
         run = runner.start(graph, limits=Limits(seconds=HOUR))
         async with asyncio.timeout(SOON):

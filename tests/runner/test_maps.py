@@ -22,7 +22,7 @@ from graphengine import (
 )
 from graphengine.reducers import append, extend, merge
 from graphengine.runner import StepRecorded
-from tests.kit.runs import SOON
+from tests.kit.runs import SOON, alone
 
 
 class Source(BaseModel):
@@ -371,9 +371,7 @@ async def test_a_node_knows_the_position_of_its_item(runner: Runner) -> None:
     def index(ctx: Context) -> int | None:
         return ctx.item_index
 
-    inner = Graph("inner", Inner, result="seen")
-    inner.add_node("look", index, writes="seen")
-    inner.add_path(START, "look", END)
+    inner = alone(Inner, index, "seen", name="inner", node="look", result="seen")
     graph = Graph("outer", State)
     graph.add_node("plain", lambda n, ctx: n * 0 + ctx.item_index, each={"n": "numbers"}, writes="shared")
     graph.add_node("nested", inner, each={"n": "numbers"}, inputs={"n": "n"}, writes="numbers")

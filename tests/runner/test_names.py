@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Runner
+from graphengine import Context, Graph, Runner
 from graphengine.errors import DefinitionError, GraphEngineError, InputError, UnknownRun
+from tests.kit.runs import alone
 
 
 class State(BaseModel):
@@ -16,10 +17,7 @@ class State(BaseModel):
 
 def path_of(function: Callable[..., object], name: str = "named") -> Graph[State]:
     """Return a graph of one node."""
-    graph = Graph(name, State)
-    graph.add_node("node", function, writes="text")
-    graph.add_path(START, "node", END)
-    return graph
+    return alone(State, function, "text", name=name, node="node")
 
 
 async def asks(ctx: Context) -> str:

@@ -175,9 +175,7 @@ async def test_generated_ids_begin_with_different_characters(runner: Runner) -> 
 
 async def test_a_page_of_runs_says_whether_there_are_more(runner: Runner) -> None:
     """So does one of waits, which come from all waiting runs; the next page begins after the last run of this one."""
-    graph = Graph("asks", Count)
-    graph.add_node("number", ask("Which?", int), writes="n")
-    graph.add_path(START, "number", END)
+    graph = alone(Count, ask("Which?", int), "n", name="asks", node="number")
     for run_id in ("a", "b", "c"):
         await runner.start(graph, run_id=run_id).result()
     await runner.start(counting(), Count(), run_id="d").result()
@@ -343,9 +341,7 @@ async def test_resources_are_built_once_and_closed_with_the_runner() -> None:
     async def look(search: Search) -> str:
         return search.find()
 
-    graph = Graph("look", Work, resources={"search": Search})
-    graph.add_node("look", look, writes="done")
-    graph.add_path(START, "look", END)
+    graph = alone(Work, look, "done", name="look", node="look", resources={"search": Search})
     async with Runner() as runner:
         for _ in range(2):
             assert (await runner.start(graph).result()).state.done == "found"

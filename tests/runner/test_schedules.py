@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Runner
+from graphengine import Graph, Runner
 from graphengine.errors import InputError
 from graphengine.history.load import load_snapshot
 from graphengine.testing import FakeClock
@@ -46,10 +46,7 @@ def passed(must: int) -> int:
 
 def report(name: str = "report") -> Graph[State]:
     """Return a graph of one node."""
-    graph = Graph(name, State)
-    graph.add_node("write", write, writes="topic")
-    graph.add_path(START, "write", END)
-    return graph
+    return alone(State, write, "topic", name=name, node="write")
 
 
 def hourly(**more: Any) -> Schedule:

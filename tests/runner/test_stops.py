@@ -32,10 +32,7 @@ class Vault(BaseModel):
 
 def asking() -> Graph[Vault]:
     """Return a graph with a secret that waits for an answer."""
-    graph = Graph("asking", Vault, secret_key=KEY)
-    graph.add_node("q", ask("n?", int), writes="n")
-    graph.add_path(START, "q", END)
-    return graph
+    return alone(Vault, ask("n?", int), "n", name="asking", node="q", secret_key=KEY)
 
 
 def bytes_of(folder: Path) -> bytes:

@@ -27,7 +27,7 @@ from graphengine import (
 )
 from graphengine.errors import InputError
 from graphengine.reducers import append
-from tests.kit.runs import alone, watch
+from tests.kit.runs import alone, row, watch
 
 
 class Article(BaseModel):
@@ -87,9 +87,7 @@ async def test_a_subgraph_gets_the_inputs_of_its_node(
     runner: Runner, options: dict[str, Any], text: str, *, chosen: bool
 ) -> None:
     """By default it gets the fields of the same name; else the named ones, and the others keep their defaults."""
-    inner = Graph("article", Article, result="draft")
-    inner.add_node("write", write, writes="draft")
-    inner.add_path(START, "write", END)
+    inner = alone(Article, write, "draft", name="article", node="write", result="draft")
     node = choose("task", {"ants": Node(inner, **options)}) if chosen else Node(inner, **options)
     graph = alone(State, node, "text", name="given", node="article")
     assert (await runner.start(graph, State(score=7)).result()).state.text == text
@@ -107,9 +105,7 @@ async def test_a_failed_run_inside_is_resumed_in_another_runner(database: Path |
             raise OSError
         return topic
 
-    middle = Graph("middle", Article, result="draft")
-    middle.add_node("article", article(write=shaky), writes="draft")
-    middle.add_path(START, "article", END)
+    middle = alone(Article, article(write=shaky), "draft", name="middle", node="article", result="draft")
     graph = around(middle)
     async with Runner(database) as runner:
         run = runner.start(graph)
@@ -136,10 +132,7 @@ async def test_a_graph_sees_its_own_resources_then_those_around_it(runner: Runne
         return f"{here} {there}"
 
     def with_use(name: str, state: type[BaseModel], **resources: Any) -> Graph[Any]:
-        graph = Graph(name, state, resources=resources)
-        graph.add_node("use", use, writes="log" if state is State else "notes")
-        graph.add_path(START, "use", END)
-        return graph
+        return alone(state, use, "log" if state is State else "notes", name=name, node="use", resources=resources)
 
     inner = with_use("inner", Article, here=lambda: made("inner here"))
     inner.result = "notes"
@@ -161,18 +154,13 @@ async def test_one_graph_at_two_places_sees_the_resources_around_each(runner: Ru
     async def use(db: str) -> str:
         return db
 
-    inner = Graph("inner", Article, result="draft")
-    inner.add_node("use", use, writes="draft")
-    inner.add_path(START, "use", END)
+    inner = alone(Article, use, "draft", name="inner", node="use", result="draft")
     left = Graph("l", Article, result="draft", resources={"db": lambda: "l"})
     right = Graph("r", Article, result="draft", resources={"db": lambda: "r"})
     for side in (left, right):
         side.add_node("inner", inner, writes="draft")
         side.add_path(START, "inner", END)
-    graph = Graph("outer", State)
-    graph.add_node("a", left, writes="log")
-    graph.add_node("b", right, writes="log")
-    graph.add_path(START, "a", "b", END)
+    graph = row(State, ("a", left, "log"), ("b", right, "log"), name="outer")
     assert (await runner.start(graph).result()).state.log == ["l", "r"]
 
 
@@ -182,13 +170,9 @@ async def test_a_missing_resource_is_found_at_compile() -> None:
     async def use(db: str) -> str:
         return db
 
-    inner = Graph("inner", Article, result="draft")
-    inner.add_node("use", use, writes="draft")
-    inner.add_path(START, "use", END)
+    inner = alone(Article, use, "draft", name="inner", node="use", result="draft")
     assert [problem.code for problem in inner.check()] == ["unknown_parameter"]
-    graph = Graph("outer", State, resources={"db": lambda: "x"})
-    graph.add_node("inner", inner, writes="text")
-    graph.add_path(START, "inner", END)
+    graph = alone(State, inner, "text", name="outer", node="inner", resources={"db": lambda: "x"})
     assert list(graph.check()) == []
 
 
@@ -261,9 +245,7 @@ async def test_limits_of_a_subgraph_fail_its_node(runner: Runner) -> None:
 async def test_usage_inside_counts_for_the_run(runner: Runner) -> None:
     """Models are replaced by the agent's name at any depth."""
     writer = Agent("writer", model=ScriptedModel(["no"]), prompt="{topic}")
-    inner = Graph("inner", Article, result="draft")
-    inner.add_node("write", writer, writes="draft")
-    inner.add_path(START, "write", END)
+    inner = alone(Article, writer, "draft", name="inner", node="write", result="draft")
     async with Runner(models={"writer": ScriptedModel(["x", "y"])}) as own:
         result = await own.start(around(inner)).result()
     assert (result.state.text, result.usage.calls) == ("x", 1)

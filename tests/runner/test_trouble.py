@@ -489,9 +489,7 @@ async def test_a_crash_before_a_failure_is_handled_repeats_no_attempt(left: int)
     async def fail() -> int:
         raise RuntimeError("no")
 
-    inner = Graph("inner", State, result="n")
-    inner.add_node("fail", fail, writes="n", retry=Retry(attempts=2, initial_seconds=0))
-    inner.add_path(START, "fail", END)
+    inner = alone(State, fail, "n", name="inner", node="fail", result="n", retry=Retry(attempts=2, initial_seconds=0))
     graph = alone(State, inner, "xs", each={"x": "xs"}, inputs={"n": "x"}, fallback=7, name="outer", node="each")
     store = Dying()
     store.left = left

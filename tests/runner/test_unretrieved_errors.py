@@ -21,7 +21,7 @@ from graphengine import (
     ask,
 )
 from graphengine.errors import UnknownRun
-from tests.kit.runs import SOON, over
+from tests.kit.runs import SOON, alone, over
 
 
 class State(BaseModel):
@@ -95,9 +95,7 @@ async def test_an_error_of_a_graph_with_secrets_is_logged_with_its_recorded_trac
     def leaks(token: SecretStr) -> int:
         raise ValueError(token.get_secret_value())
 
-    graph = Graph("g", Hidden, secret_key=secrets.token_urlsafe(32))
-    graph.add_node("a", leaks, writes="n")
-    graph.add_path(START, "a", END)
+    graph = alone(Hidden, leaks, "n", name="g", node="a", secret_key=secrets.token_urlsafe(32))
     async with Runner() as runner:
         run = runner.start(graph)
         await over(run)

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Runner, ask
+from graphengine import Context, Graph, Runner, ask
 from graphengine.cli.steps import answer as in_words
 from graphengine.engine.steps import Answered, AnswerRecord, Node, Step
 from graphengine.errors import InputError
+from tests.kit.runs import alone
 
 
 class Count(BaseModel):
@@ -24,10 +25,7 @@ async def draw(ctx: Context) -> int:
 
 def asking(*, inside: bool) -> Graph[Count]:
     """Return a graph that asks for a number."""
-    graph = Graph("asks", Count)
-    graph.add_node("number", draw if inside else ask("How many?", int), writes="n")
-    graph.add_path(START, "number", END)
-    return graph
+    return alone(Count, draw if inside else ask("How many?", int), "n", name="asks", node="number")
 
 
 async def answer_in(runner: Runner) -> tuple[Step, AnswerRecord]:

@@ -193,9 +193,7 @@ async def test_entering_and_leaving_a_graph_for_each_item_needs_no_asyncio_tasks
 
 async def test_a_watched_run_records_its_steps_in_the_order_of_one_that_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """Arms and items that enter graphs, next to a plain one; watchers still learn which nodes run."""
-    inner = Graph("inner", State, result="n")
-    inner.add_node("one", one, writes="n")
-    inner.add_path(START, "one", END)
+    inner = alone(State, one, "n", name="inner", node="one", result="n")
     graph = Graph("outer", State)
     graph.add_node("plain", one, writes="seconds")
     graph.add_node("graph", inner, inputs={}, writes="n")

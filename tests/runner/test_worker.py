@@ -37,10 +37,7 @@ def napping(seconds: float = WEEK, name: str = "napping") -> Graph[Log]:
         await ctx.sleep(seconds)
         return "awake"
 
-    graph = Graph(name, Log)
-    graph.add_node("nap", nap, writes="seen")
-    graph.add_path(START, "nap", END)
-    return graph
+    return alone(Log, nap, "seen", name=name, node="nap")
 
 
 def asking() -> Graph[Log]:

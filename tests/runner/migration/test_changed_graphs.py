@@ -323,9 +323,7 @@ async def waits_inside(title: str, ctx: Context) -> bool:
     return bool(await ctx.ask(f"Print {title}?", bool))
 
 
-INNER: Graph[Any] = Graph("inner", Desk, result="ok")
-INNER.add_node("sure", ask("Sure?", bool), writes="ok")
-INNER.add_path(START, "sure", END)
+INNER: Graph[Any] = alone(Desk, ask("Sure?", bool), "ok", name="inner", node="sure", result="ok")
 
 MISFITS: list[tuple[str, Edit | None, Edit | None, type[BaseModel], list[str]]] = [
     ("removed node", None, removed("approve", "publish"), Desk,

@@ -213,9 +213,7 @@ async def test_a_migration_that_applies_is_named(runner: Runner) -> None:
     await begun(runner, many(), 2)
     newer = many(version=2, migrate={1: Migration()})
     assert only(await preflight([newer], runner.store)).migrations == ("paper 1 → 2",)
-    other: Graph[Any] = Graph("paper", Page)
-    other.add_node("check", ask("Print it now?", bool), writes="ok")
-    other.add_path(START, "check", END)
+    other: Graph[Any] = alone(Page, ask("Print it now?", bool), "ok", name="paper", node="check")
     group = only(await preflight([other], runner.store))
     assert (group.verdict, group.asks_again) == ("fits", True)
     assert any("question" in line for line in group.changes)
@@ -262,10 +260,7 @@ async def test_items_of_a_map_are_one_place(runner: Runner) -> None:
         async def sure(name: str, ctx: Context) -> bool:
             return bool(await ctx.ask(f"{name}?", bool))
 
-        made: Graph[Any] = Graph("docs", Doc)
-        made.add_node(node, sure, each={"name": "names"}, writes="oks")
-        made.add_path(START, node, END)
-        return made
+        return alone(Doc, sure, "oks", name="docs", node=node, each={"name": "names"})
 
     await runner.start(graph("sure"), run_id="r").result()
     group = only(await preflight([graph("certain")], runner.store))
