@@ -47,7 +47,6 @@ SEARCHES = (
     "inspector/test_events.py",
     "patterns/test_kills.py",
     "runner/waits/test_kept.py::test_a_waiting_run_holds_nothing",
-    "runner/waits/test_kept.py::test_a_hundred_runs_may_wait_at_once",
     "runner/waits/test_kept.py::test_many_sleepers_wake_in_order",
     "stateful",
     "stores/test_random_prunes.py",

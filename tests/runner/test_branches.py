@@ -37,23 +37,6 @@ def counting() -> Graph[State]:
     return graph
 
 
-async def test_branches_of_branches_share_the_steps_of_their_parents(runner: Runner) -> None:
-    """There are four levels, each with its own update; a branch at a step of a grandparent works too."""
-    graph = counting()
-    await runner.start(graph, run_id="0").result()
-    for depth in range(1, 5):
-        await runner.branch(str(depth - 1), graph, depth, update={"log": str(depth)}, run_id=str(depth)).result()
-    deepest = await runner.resume("4", graph).result()
-    assert deepest.state.log == ["1", "2", "3", "4"]
-    steps = await runner.history("4")
-    assert [step.kind for step in steps[:5]] == ["started", "branched", "branched", "branched", "branched"]
-    early = await runner.branch("4", graph, 2, run_id="early").result()
-    assert early.state.log == ["1"]
-    info = await runner.store.info("early")
-    assert (info.parent, info.parent_seq) == ("4", 2)
-    assert (await runner.state_at("0"))["log"] == []
-
-
 async def test_a_step_is_also_named_by_a_node_and_its_visit(runner: Runner) -> None:
     """A branch, a state and a comparison begin after the step that completed that visit."""
     graph = counting()
@@ -144,16 +127,6 @@ async def test_an_update_of_an_arm_is_seen_by_that_arm(runner: Runner) -> None:
     assert child.state.log == ["begun", "a ant", "mine", "begun/a ant/mine ant", "b ant", "begun/b ant ant"]
 
 
-async def test_an_update_of_the_run_is_seen_by_every_arm(runner: Runner) -> None:
-    """The writes of the arms are applied on top of it again."""
-    graph = arms()
-    run = runner.start(graph)
-    await run.result()
-    at = await at_step(runner, run.id, "a")
-    child = await runner.branch(run.id, graph, at, path="", update={"log": "all", "word": "bee"}).result()
-    assert child.state.log == ["begun", "all", "a ant", "begun/all/a ant bee", "b bee", "begun/all/b bee bee"]
-
-
 async def test_an_update_needs_a_path_if_there_are_several_views(runner: Runner) -> None:
     """The error lists the views, and nothing is written."""
     graph = arms()
@@ -185,19 +158,6 @@ def mapped(*, inside: bool = False) -> Graph[State]:
     return graph
 
 
-async def test_a_branch_within_a_map_runs_the_remaining_items(runner: Runner) -> None:
-    """Finished items are kept even if the list changes."""
-    graph = mapped()
-    run = runner.start(graph)
-    await run.result()
-    at = await at_step(runner, run.id, "work[0]", "item")
-    child = await runner.branch(run.id, graph, at, update={"items": [7, 8, 9]}).result()
-    assert child.state.made == ["made 1", "made 2", "made 3"]
-    assert child.state.items == [7, 8, 9]
-    own = [step.path for step in await runner.history(child.run_id) if step.seq > at + 1]
-    assert own == ["work[1]", "work[2]", "work"]
-
-
 # -- waits
 
 
@@ -226,18 +186,6 @@ async def test_a_branch_before_an_answer_asks_again(runner: Runner, kind: str) -
     await runner.answer(child.run_id, value=False)
     assert (await runner.resume(child.run_id, graph).result()).state.log == ["before", "after False"]
     assert (await runner.resume(run.id, graph).result()).state.log == ["before", "after True"]
-
-
-async def test_an_answer_in_the_inbox_is_not_inherited(runner: Runner) -> None:
-    """It was given to the parent, which takes it when it is resumed."""
-    graph = asking()
-    run = runner.start(graph)
-    at = (await run.result()).seq
-    await runner.answer(run.id, value=True)
-    child = await runner.branch(run.id, graph, at).result()
-    assert child.status == "waiting"
-    assert (await runner.resume(child.run_id, graph).result()).status == "waiting"
-    assert (await runner.resume(run.id, graph).result()).state.ok is True
 
 
 # -- edits, drivers, ends

@@ -1,6 +1,5 @@
 """The exception of a failed run in Python: the cause of RunFailed, and the recorded traceback."""
 
-import asyncio
 import gc
 import re
 import traceback
@@ -38,11 +37,6 @@ def breaks(n: int) -> int:
 def one(runnable: Any, **options: Any) -> Graph[State]:
     """Return a graph START → a → END."""
     return alone(State, runnable, "n", **options, name="g", node="a")
-
-
-def explode(n: int) -> bool:
-    """Fail as a condition."""
-    raise Odd("in a condition")
 
 
 def conditional(condition: Any) -> Graph[State]:
@@ -129,16 +123,6 @@ async def test_a_traceback_has_only_frames_of_user_code(
     assert "During handling" not in error.traceback
 
 
-async def test_an_error_that_user_code_caused_has_its_traceback(runner: Runner) -> None:
-    """A condition that raises fails the run with an error of the engine; the record leads to the condition."""
-    with pytest.raises(RunFailed) as caught:
-        await runner.start(conditional(explode)).result()
-    error = caught.value.result.error
-    assert error is not None
-    assert (error.kind, error.traceback.count("File ")) == ("condition_failed", 1)
-    assert "in explode" in error.traceback
-
-
 async def later(n: int) -> bool:
     """Refuse, but only if it is awaited."""
     return n < 0
@@ -166,33 +150,6 @@ async def test_an_error_of_the_engine_alone_has_no_traceback(runner: Runner) -> 
     error = caught.value.result.error
     assert error is not None
     assert (error.kind, error.traceback) == ("invalid_update", "")
-
-
-async def test_the_cause_belongs_to_the_reported_failure(runner: Runner) -> None:
-    """Of two arms that fail it is the first in declared order; writes-functions and conditions have their own."""
-
-    async def late(n: int) -> int:
-        await asyncio.sleep(0)
-        raise Odd("first")
-
-    async def early(n: int) -> int:
-        raise ValueError("second")
-
-    graph = Graph("fork", State)
-    graph.add_node("late", late, writes="n")
-    graph.add_node("early", early, writes="m")
-    graph.add_node("join")
-    graph.add_fork(START, ["late", "early"], join="join")
-    graph.add_edge("late", "join")
-    graph.add_edge("early", "join")
-    graph.add_edge("join", END)
-    with pytest.raises(RunFailed) as caught:
-        await runner.start(graph).result()
-    assert isinstance(caught.value.__cause__, Odd)
-    with pytest.raises(RunFailed) as caught:
-        await runner.start(conditional(explode)).result()
-    assert caught.value.__cause__ is not None
-    assert isinstance(caught.value.__cause__.__cause__, Odd)
 
 
 async def test_another_process_gets_only_the_recorded_traceback(database: Path | str) -> None:

@@ -19,7 +19,6 @@ from graphengine import (
     RunFailed,
     Runner,
     Worker,
-    failed,
 )
 from graphengine.cli.main import main
 from graphengine.engine.steps import Started
@@ -198,18 +197,6 @@ async def test_an_attempt_that_begins_afresh_has_the_same_child(runner: Runner) 
     assert (result.state.lengths, len(await children(runner, "p"))) == ([3, 3], 2)
 
 
-async def test_a_failure_can_be_an_edge(runner: Runner) -> None:
-    """`failed(ChildFailed)` handles it."""
-    broken.add("bee")
-    graph = Graph("parents", Words)
-    graph.add_node("node", all_of, writes="lengths")
-    graph.add_node("instead", lambda: "sorry", writes="told")
-    graph.add_path(START, "node", END)
-    graph.add_edge("node", "instead", when=failed(ChildFailed))
-    graph.add_edge("instead", END)
-    assert (await runner.start(graph, {"words": ["bee"]}).result()).state.told == "sorry"
-
-
 async def test_children_are_stopped_with_their_parent_and_resumed_with_it(runner: Runner) -> None:
     """Also those of a child; one that is to be left goes on."""
 
@@ -261,16 +248,6 @@ async def test_a_branch_has_children_of_its_own(runner: Runner) -> None:
     last = (await runner.info("p")).seq
     assert (await runner.branch("p", parent, last - 1, run_id="c").result()).state.lengths == [1]
     assert await children(runner, "c") == []
-
-
-async def test_a_branch_of_a_child_tells_nobody(runner: Runner) -> None:
-    """The run that started the child has its result from the child alone."""
-    await runner.start(parent, {"words": ["?"]}, run_id="p").result()
-    (kid,) = await children(runner, "p")
-    branch = await runner.branch(kid, child, (await runner.info(kid)).seq).result()
-    await runner.answer(branch.run_id, 5)
-    await runner.resume(branch.run_id, child).result()
-    assert await runner.store.inbox(["p"]) == []
 
 
 async def test_a_child_in_the_background_reports_on_a_topic(runner: Runner) -> None:

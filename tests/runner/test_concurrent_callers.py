@@ -132,17 +132,6 @@ async def test_events_have_the_stop_of_a_run_that_sleeps(runner: Runner) -> None
     assert seqs(await watching) == [1, 2, 3, 3]
 
 
-async def test_events_of_a_run_that_another_caller_resumed_end_with_their_result(runner: Runner) -> None:
-    """Steps after the end of a handle lead to the result of another one."""
-    run = runner.start(asking(), run_id="r")
-    assert (await run.result()).status == "waiting"
-    await runner.answer("r", 5)
-    resumed = runner.resume("r", asking())
-    assert (await resumed.result()).status == "finished"
-    assert seqs([event async for event in run.events()]) == [1, 2, 2]
-    assert seqs([event async for event in resumed.events()]) == [1, 2, 3, 4, 4]
-
-
 async def test_a_watch_ends_with_the_step_that_it_has_seen() -> None:
     """A run that is resumed between two reads of the store is followed further, or not, but no step is left out."""
     store = Memory()

@@ -212,20 +212,6 @@ def test_an_event_loop_that_ends_fails_no_node() -> None:
     assert [step.kind for step in asyncio.run(store.steps("r"))] == ["started"]
 
 
-async def test_an_exit_in_an_item_fails_only_that_item(runner: Runner) -> None:
-    """An exit in an item fails only that item, and the others are recorded."""
-    done: list[int] = []
-
-    async def work(x: int) -> int:
-        if x == 1:
-            sys.exit(1)
-        done.append(x)
-        return x
-
-    path, kind = await failure_of(runner, one(work, each={"x": "xs"}, writes="xs"))
-    assert (path, kind, done) == ("a[0]", "SystemExit", [2])
-
-
 @pytest.mark.parametrize("seconds", [None, 60.0])
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_an_exit_in_a_tool_fails_its_node(*, is_async: bool, seconds: float | None) -> None:

@@ -11,7 +11,6 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner
 from graphengine.reducers import append
-from graphengine.runner import NodeBegan, StepRecorded
 from tests.kit.facts import said
 from tests.kit.runs import SOON
 
@@ -124,26 +123,6 @@ async def test_a_cancelled_thread_does_not_delay_the_end_of_its_run(runner: Runn
     assert over.is_set()
 
 
-async def test_a_failed_arm_is_reported_while_another_waits_for_a_person(runner: Runner) -> None:
-    """The result of the waiting run has the error; after the answer the run fails with it."""
-
-    async def breaks() -> str:
-        message = "broken"
-        raise ValueError(message)
-
-    async def asks(ctx: Context) -> str:
-        return await ctx.ask("Well?")
-
-    graph = fork(breaks, asks)
-    result = await runner.start(graph).result()
-    assert (result.status, [wait.name for wait in result.waits]) == ("waiting", ["asks"])
-    assert result.error is not None
-    assert (result.error.path, result.error.message) == ("breaks", "broken")
-    await runner.answer(result.run_id, "x")
-    with pytest.raises(RunFailed, match="broken"):
-        await runner.resume(result.run_id, graph).result()
-
-
 async def test_a_cancelled_arm_begins_no_node_once_enough_have_arrived(runner: Runner) -> None:
     """Two arms end in the same turn of the loop: one arrives, and the other's next node does not begin."""
     begun: list[str] = []
@@ -172,74 +151,6 @@ async def test_a_cancelled_arm_begins_no_node_once_enough_have_arrived(runner: R
     assert (result.state.log, begun) == (["quick"], [])
 
 
-async def test_a_failing_arm_waits_for_its_siblings_and_a_resume_runs_only_it(runner: Runner) -> None:
-    """All arms run to their end; the run fails with the first in declared order; finished ones do not run again."""
-    calls: list[str] = []
-    broken, failed_first = {"a", "c"}, asyncio.Event()
-
-    def arm(name: str) -> Callable[[], Any]:
-        async def work() -> str:
-            calls.append(name)
-            if name == "c" and broken:
-                failed_first.set()
-            await failed_first.wait()
-            if name in broken:
-                raise ValueError(name)
-            return name
-
-        work.__name__ = name
-        return work
-
-    graph = fork(*map(arm, "abc"))
-    run = runner.start(graph)
-    with pytest.raises(RunFailed) as caught:
-        await run.result()
-    error = caught.value.result.error
-    assert error is not None
-    assert (error.path, error.message) == ("a", "a")
-    assert sorted(calls) == ["a", "b", "c"]
-    assert (await runner.store.info(run.id)).status == "failed"
-    broken.clear()
-    result = await runner.resume(run.id, graph).result()
-    assert (result.state.log, sorted(calls)) == (["a", "b", "c"], ["a", "a", "b", "c", "c"])
-
-
-async def test_a_stop_lets_nodes_in_flight_finish(runner: Runner) -> None:
-    """A stop records both arms' nodes in flight, nothing new begins, and the resume continues after them."""
-    begun, go_on = asyncio.Event(), asyncio.Event()
-    calls: list[str] = []
-
-    async def a() -> str:
-        calls.append("a")
-        await go_on.wait()
-        return "a"
-
-    async def b() -> str:
-        calls.append("b")
-        begun.set()
-        await go_on.wait()
-        return "b"
-
-    async def b2() -> str:
-        calls.append("b2")
-        return "b2"
-
-    graph = fork(a, b)
-    graph.edges = [edge for edge in graph.edges if edge.source != "b"]
-    graph.add_node("b2", b2, writes="log")
-    graph.add_path("b", "b2", "merge")
-    run = runner.start(graph)
-    await begun.wait()
-    stopping = asyncio.create_task(runner.stop(run.id))
-    await asyncio.sleep(0)
-    go_on.set()
-    await stopping
-    assert (await run.result()).status == "stopped"
-    assert calls == ["a", "b"]
-    result = await runner.resume(run.id, graph).result()
-    assert (result.state.log, calls) == (["a", "b", "b2"], ["a", "b", "b2"])
-
-
 async def test_arms_do_not_see_changes_of_each_others_inputs(runner: Runner) -> None:
     """The one that changes a list in place fails; its sibling, which reads the same field and ends first, does not."""
     changed, read = asyncio.Event(), asyncio.Event()
@@ -265,35 +176,6 @@ async def test_arms_do_not_see_changes_of_each_others_inputs(runner: Runner) -> 
     assert caught.value.result.state.items == [1]
 
 
-async def test_events_come_in_order_and_only_nodes_begin(runner: Runner) -> None:
-    """Steps come by seq without gaps, a node begins before its step, and a join does not begin a node."""
-    watched, go_on = asyncio.Event(), asyncio.Event()
-
-    async def a() -> str:
-        await go_on.wait()
-        return "a"
-
-    async def b() -> str:
-        await watched.wait()
-        return "b"
-
-    run = runner.start(fork(a, b))
-    begun: list[str] = []
-    steps: list[int] = []
-    async for event in run.events():
-        if isinstance(event, NodeBegan):
-            begun.append(event.node)
-        elif isinstance(event, StepRecorded):
-            steps.append(event.seq)
-            watched.set()
-            if event.step.node == "b":
-                go_on.set()
-            if event.step.kind == "node":
-                assert event.step.node in begun
-    assert steps == [1, 2, 3, 4, 5]
-    assert begun == ["a", "b", "merge"]
-
-
 @pytest.mark.parametrize("limit", [1, 2])
 async def test_a_limit_does_not_wait_for_the_next_attempt_of_an_arm(limit: int) -> None:
     """An arm sleeps until its next attempt; when another reaches the limit the run stops, and no attempt is made."""
@@ -316,25 +198,6 @@ async def test_a_limit_does_not_wait_for_the_next_attempt_of_an_arm(limit: int) 
     async with Runner(clock=Still()) as runner, asyncio.timeout(SOON):
         result = await runner.start(graph, limits=Limits(visits=limit)).result()
         assert (result.status, sorted(calls)) == ("stopped", ["a", "b"])
-
-
-async def test_a_stop_does_not_wait_for_the_next_attempt_of_an_arm() -> None:
-    """A requested stop does not either."""
-
-    async def a() -> str:
-        raise ValueError
-
-    async def b() -> str:
-        return "b"
-
-    async with Runner(clock=Still()) as runner, asyncio.timeout(SOON):
-        run = runner.start(fork(a, b, retry=Retry(attempts=2, initial_seconds=60, jitter=0)))
-        async for event in run.events():
-            if isinstance(event, StepRecorded) and event.seq == 3:
-                break
-        await runner.stop(run.id)
-        assert (await run.result()).status == "stopped"
-        assert (await runner.store.info(run.id)).status == "stopped"
 
 
 async def test_a_failed_run_is_over_though_an_arm_sleeps(database: Path | str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import BaseModel, SecretStr, model_validator
 
-from graphengine import Agent, Context, RunFailed, Runner, ScriptedModel
+from graphengine import Agent, Context, Runner, ScriptedModel
 from graphengine.agents import TextDelta
 from graphengine.errors import DefinitionError, InputError, RunIsDriven, StoreError, UnknownRun
 from graphengine.history.load import load_snapshot
@@ -22,7 +22,6 @@ from graphengine.records.step_document import plain
 from graphengine.runner import Emitted, LiveEvent, NodeBegan, RunEnded, StatusChanged, StepRecorded, Usage
 from graphengine.runner.run_events import Event
 from graphengine.stores.memory import MemoryStore
-from graphengine.testing import FakeClock
 from tests.kit.documents import check_document
 from tests.kit.runs import alone, over
 from tests.runner.gates import Gate, State, asking, kinds_of, one
@@ -114,44 +113,6 @@ async def test_a_handle_on_a_run_of_another_process_waits_for_its_end(database: 
         assert (await untyped).state.model_dump() == {"n": 1, "text": "", "heard": []}
 
 
-async def test_a_handle_waits_for_a_run_that_is_resumed_here_later() -> None:
-    """A run waits, a caller gets a handle, the run is resumed here and sleeps: the result is that of its end."""
-
-    async def a(n: int, ctx: Context) -> int:
-        await ctx.sleep(60.0)
-        return n + 1
-
-    clock = FakeClock(jumps=False)
-    async with Runner(clock=clock) as runner:
-        asleep = await runner.start(one("sleeps", a), run_id="r", wait_out=False).result()
-        handle = runner.get("r", one("sleeps", a))
-        resumed = runner.resume("r", one("sleeps", a))
-        waiting = asyncio.create_task(handle.result())
-        await resumed.begun()
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert (asleep.status, waiting.done()) == ("waiting", False)
-        clock.move(61.0)
-        assert (await waiting).state == State(n=1)
-
-
-async def test_the_result_of_a_handle_is_that_of_any_status(runner: Runner) -> None:
-    """A waiting run is returned as it waits, and a failed one raises RunFailed with its result."""
-    asked = await runner.start(asking(), run_id="w").result()
-    assert (await runner.get("w", asking()).result()).waits == asked.waits
-
-    def breaks(n: int) -> int:
-        raise ValueError("broken")
-
-    with pytest.raises(RunFailed):
-        await runner.start(one("breaks", breaks), run_id="f").result()
-    with pytest.raises(RunFailed) as caught:
-        await runner.get("f", one("breaks", breaks)).result()
-    error = caught.value.result.error
-    assert error is not None
-    assert (error.message, "in breaks" in error.traceback) == ("broken", True)
-
-
 async def test_a_handle_does_what_the_runner_does_with_its_run(database: Path | str) -> None:
     """It sends, answers, stops, reads and branches, also if another process began the run."""
     async with Runner(database) as ours, Runner(database) as theirs:
@@ -175,19 +136,6 @@ async def test_a_handle_does_what_the_runner_does_with_its_run(database: Path | 
         assert "runner.get('r', graph)" in caught.value.repair
 
 
-async def test_a_handle_stops_a_run_that_is_driven_here(runner: Runner) -> None:
-    """It returns when the run is stopped."""
-    gate = Gate()
-    run = runner.start(gate.graph())
-    await gate.entered.wait()
-    stopping = asyncio.create_task(run.stop())
-    await asyncio.sleep(0)
-    assert await run.status() == "running"
-    gate.leave.set()
-    await stopping
-    assert await run.status() in ("stopped", "finished")
-
-
 async def test_an_unknown_run_is_reported_by_every_method_of_its_handle(runner: Runner) -> None:
     """`get` asks the store only when the handle is used."""
     run = runner.get("missing")
@@ -204,23 +152,6 @@ async def test_an_unknown_run_is_reported_by_every_method_of_its_handle(runner: 
     ):
         with pytest.raises(UnknownRun, match="missing"):
             await call
-
-
-async def test_events_end_with_the_result(runner: Runner) -> None:
-    """It equals what `result` returns; the result of a failed run has the error instead of raising it."""
-    run = runner.start(one("adds", lambda n: n + 1))
-    *_, last = [event async for event in run.events()]
-    assert isinstance(last, RunEnded)
-    assert last.result == await run.result()
-
-    def breaks(n: int) -> int:
-        raise ValueError("broken")
-
-    run = runner.start(one("breaks", breaks))
-    *_, last = [event async for event in run.events()]
-    assert isinstance(last, RunEnded)
-    assert last.result.status == "failed"
-    assert last.result.error is not None
 
 
 async def test_events_raise_the_error_because_of_which_there_is_no_result() -> None:
@@ -308,15 +239,6 @@ async def _collect(events: AsyncIterator[Event], found: list[Event]) -> list[Eve
     async for event in events:
         found.append(event)  # noqa: PERF401 - also those before an error
     return found
-
-
-async def test_watch_can_end_when_the_run_waits(runner: Runner) -> None:
-    """`wait_out=False` ends it with a result that names the wait; `after` leaves out the steps that are known."""
-    await runner.start(asking(), run_id="r").result()
-    events = [event async for event in runner.watch("r", after=1, wait_out=False)]
-    assert [event.seq for event in events if isinstance(event, StepRecorded)] == [2]
-    assert isinstance(events[-1], RunEnded)
-    assert (events[-1].result.status, len(events[-1].result.waits)) == ("waiting", 1)
 
 
 async def test_a_broken_off_watch_leaves_nothing_behind(runner: Runner) -> None:

@@ -1,8 +1,6 @@
 """Maps on a real event loop: in parallel within their concurrency, in order, failing, stopped, resumed."""
 
 import asyncio
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,36 +79,6 @@ async def test_no_more_items_run_in_parallel_than_allowed(runner: Runner, given:
     assert most == min(concurrency, 20)
 
 
-async def test_sync_items_run_in_threads_in_parallel(runner: Runner) -> None:
-    """Sync items run in threads in parallel: four meet at a barrier, and no more threads run than allowed."""
-    barrier = threading.Barrier(4, timeout=SOON)
-
-    def work(n: int) -> str:
-        barrier.wait()
-        return str(n)
-
-    result = await runner.start(mapped(work, concurrency=4), numbers(8)).result()
-    assert result.state.findings == [str(n) for n in range(8)]
-
-
-async def test_ten_thousand_items() -> None:
-    """They are one step, and only as many are in flight as are allowed at once."""
-    begun, ended = 0, 0
-
-    async def work(n: int) -> str:
-        nonlocal begun, ended
-        begun += 1
-        assert begun - ended <= 8
-        await asyncio.sleep(0)
-        ended += 1
-        return str(n)
-
-    async with Runner() as runner:
-        result = await runner.start(mapped(work, concurrency=8), numbers(10_000)).result()
-    assert result.state.findings == [str(n) for n in range(10_000)]
-    assert result.visits == 1
-
-
 # -- failing
 
 
@@ -141,18 +109,6 @@ async def test_an_item_that_changes_its_item_is_caught(runner: Runner) -> None:
     assert error is not None
     assert error.path == "work[1]"
     assert caught.value.result.state.sources[1].kind == "book"
-
-
-async def test_an_item_has_its_own_timeout(timed: Runner) -> None:
-    """The others are done; only the slow one times out."""
-
-    async def work(n: int) -> str:
-        if n == 2:
-            await asyncio.Event().wait()
-        return str(n)
-
-    result = await timed.start(mapped(work, timeout_seconds=0.05, fallback="late")).result()
-    assert result.state.findings == ["0", "1", "late", "3", "4"]
 
 
 # -- limits, stops, restarts, events
@@ -186,30 +142,6 @@ async def test_another_runner_continues_within_a_map(database: Path | str) -> No
     assert (result.state.findings, sorted(calls)) == (["0", "1", "2", "3", "4"], [1, 3])
 
 
-async def test_maps_and_arms_run_in_parallel(runner: Runner) -> None:
-    """An item of a map in one arm and an item of a map in another wait for each other."""
-    here, there = asyncio.Event(), asyncio.Event()
-
-    def meeting(mine: asyncio.Event, other: asyncio.Event) -> Callable[..., Any]:
-        async def work(n: int) -> str:
-            if n == 1:
-                mine.set()
-                await other.wait()
-            return str(n)
-
-        return work
-
-    graph = Graph("g", State)
-    graph.add_node("a", meeting(here, there), each={"n": "numbers"}, writes="findings")
-    graph.add_node("b", meeting(there, here), each={"n": "numbers"}, writes="log")
-    graph.add_fork(START, ["a", "b"], join=END)
-    graph.add_edge("a", END)
-    graph.add_edge("b", END)
-    async with asyncio.timeout(SOON):
-        state = (await runner.start(graph).result()).state
-    assert state.findings == state.log == ["0", "1", "2", "3", "4"]
-
-
 async def test_each_form_of_writing_takes_the_items_in_order(runner: Runner) -> None:
     """Reducers get one item after another; parts of a result go to their fields."""
 
@@ -222,12 +154,6 @@ async def test_each_form_of_writing_takes_the_items_in_order(runner: Runner) -> 
     assert state.long == [0, 0, 1, 1, 2, 2]
     assert state.found == {"k0": 0, "k1": 1, "k2": 2}
     assert state.table == {"0": "0", "1": "1", "2": "2"}
-
-
-async def test_what_is_not_a_list_fails_the_node(runner: Runner) -> None:
-    """A function of fields that returns no list fails the node, and no item begins."""
-    with pytest.raises(RunFailed, match="not a list"):
-        await runner.start(mapped(lambda n: n, each={"n": lambda shared: 3})).result()
 
 
 class Inner(BaseModel):
@@ -251,32 +177,6 @@ async def test_a_map_keeps_what_succeeded_and_the_result_lists_all_failures(runn
     assert result.state.survived == [part.error for part in result.failures]
     again = await runner.get("kept").result()
     assert again.failures == result.failures
-
-
-async def test_a_failed_map_lists_all_failures_and_repeats_only_those(runner: Runner) -> None:
-    """A failed run's result has them with tracebacks; once the items were repeated, they are no longer failures."""
-    calls: list[int] = []
-    bad = {1, 3}
-
-    def work(n: int) -> str:
-        calls.append(n)
-        if n in bad:
-            raise ValueError(f"bad {n}")
-        return str(n)
-
-    graph = mapped(work, concurrency=1)
-    with pytest.raises(RunFailed) as caught:
-        await runner.start(graph, run_id="fails").result()
-    failures = caught.value.result.failures
-    assert [(part.item, part.error.message, part.attempts) for part in failures] == [
-        ({"n": 1}, "bad 1", 1),
-        ({"n": 3}, "bad 3", 1),
-    ]
-    assert all("bad {n}" in part.error.traceback for part in failures)
-    bad.clear()
-    result = await runner.resume("fails", graph).result()
-    assert calls == [0, 1, 2, 3, 4, 1, 3]
-    assert result.failures == []
 
 
 async def test_a_failed_item_that_is_left_out_is_settled(runner: Runner) -> None:
@@ -306,25 +206,6 @@ async def test_a_failed_item_that_is_left_out_is_settled(runner: Runner) -> None
     result = await runner.resume("r", graph, retry_failed=True).result()
     assert (result.state.findings, result.failures) == (["0", "1", "2", "3", "4"], [])
     assert calls == [(1, 3), (2, 1)]
-
-
-async def test_a_retry_of_what_failed_takes_an_answer_too(runner: Runner) -> None:
-    """With an answer there, a plain resume retries nothing; `retry_failed` does both."""
-
-    async def work(n: int, ctx: Context) -> str:
-        if n == 1:
-            if ctx.attempt < 3:
-                raise ValueError("bad")
-        elif n == 2:
-            return await ctx.ask("Go on?", str)
-        return str(n)
-
-    graph = mapped(work, on_item_error="keep", retry=Retry(attempts=2, initial_seconds=0))
-    for run_id, kept in (("plain", ["0", "2", "3", "4"]), ("again", ["0", "1", "2", "3", "4"])):
-        await runner.start(graph, run_id=run_id).result()
-        await runner.answer(run_id, "2")
-        result = await runner.resume(run_id, graph, retry_failed=run_id == "again").result()
-        assert result.state.findings == kept
 
 
 async def test_what_failed_stays_settled_when_its_run_failed_elsewhere(database: Path | str) -> None:

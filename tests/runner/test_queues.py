@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import Graph, Runner, SyncRunner, ask
+from graphengine import Graph, Runner, ask
 from graphengine.databases.postgres.doctor import examine
 from graphengine.databases.sqlite import doctor as sqlite_doctor
-from graphengine.errors import InputError, RunExists
+from graphengine.errors import InputError
 from graphengine.records.export import BadExport, export_run, import_run, parse, to_json_text
 from graphengine.serve import health
 from graphengine.serve.health import serving_health
@@ -99,25 +99,6 @@ async def test_a_run_that_waited_returns_to_its_queue(runner: Runner) -> None:
     assert (await runner.info("r")).status == "finished"
 
 
-async def test_the_same_id_is_queued_once(runner: Runner) -> None:
-    """A second start reports it, also while the first run is queued."""
-    await runner.start(counting(), run_id="r", queue="mail").result()
-    with pytest.raises(RunExists):
-        await runner.start(counting(), run_id="r", queue="mail").result()
-
-
-async def test_a_queued_run_can_be_stopped_and_resumed(runner: Runner) -> None:
-    """A stop takes effect at once; a resume drives it here."""
-    graph = counting()
-    await runner.start(graph, run_id="r", queue="mail").result()
-    await runner.stop("r", "not needed")
-    info = await runner.info("r")
-    assert (info.status, info.summary is not None and "not needed" in info.summary.reason) == ("stopped", True)
-    assert (await runner.resume("r", graph).result()).state.n == 1
-    await runner.start(graph, run_id="s", queue="mail").result()
-    assert (await runner.resume("s", graph).result()).state.n == 1
-
-
 async def test_keys_take_turns(runner: Runner) -> None:
     """A tenant that queued many runs does not hold up another one."""
     order: list[int] = []
@@ -182,13 +163,6 @@ async def test_the_doctor_finds_no_fault_in_queued_runs(tmp_path: Path, postgres
             await work(runner, 1, counting())
             await runner.start(counting(), queue="mail").result()
         assert (sqlite_doctor.examine(place) if isinstance(place, Path) else examine(place)).is_sound
-
-
-def test_without_an_event_loop(tmp_path: Path) -> None:
-    """`SyncRunner` queues too, without an event loop."""
-    with SyncRunner(tmp_path / "runs.db") as runner:
-        runner.start(counting(), run_id="r", queue="mail").result()
-        assert status_of(runner.info("r")) == "queued"
 
 
 async def test_the_health_of_a_worker(runner: Runner) -> None:

@@ -1,8 +1,6 @@
 """Starting, failing, resuming, branching and stopping runs, over both stores."""
 
 import asyncio
-import threading
-from pathlib import Path
 from typing import Annotated, Self
 
 import pytest
@@ -23,13 +21,12 @@ from graphengine import (
 from graphengine.errors import (
     InputError,
     RunExists,
-    RunnerClosed,
     UnknownRun,
     UnknownStep,
 )
 from graphengine.reducers import append
 from graphengine.runner import RunEnded
-from tests.kit.runs import alone, outlast
+from tests.kit.runs import alone
 
 
 class Count(BaseModel):
@@ -58,55 +55,6 @@ def counting(until: int = 3, trouble: dict[int, Exception] | None = None) -> Gra
     return graph
 
 
-async def test_a_run_reaches_its_end_and_records_why(runner: Runner) -> None:
-    """The result has the state, the label and condition that ended it, and the number of completed visits."""
-    result = await runner.start(counting(), Count()).result()
-    assert result.state == Count(n=3, seen=[1, 2, 3])
-    assert result.status == "finished"
-    assert result.ending is not None
-    assert (result.ending.reason, result.label, result.ending.condition) == ("end", "enough", "n >= 3")
-    assert result.ending.why == "n 3 >= 3: yes"
-    assert (result.visits, result.seq) == (6, 7)
-
-
-async def test_a_failed_run_is_resumed_where_it_failed(runner: Runner) -> None:
-    """Visits completed before the failure do not run again, and the result has the state so far."""
-    graph = counting(trouble={2: ValueError("no twos")})
-    run = runner.start(graph, Count())
-    with pytest.raises(RunFailed, match="no twos") as caught:
-        await run.result()
-    assert caught.value.result.state == Count(n=1, seen=[1])
-    assert caught.value.result.error == Failure(path="more", kind="ValueError", message="no twos", attempt=1)
-    result = await runner.resume(run.id, graph).result()
-    assert result.state == Count(n=3, seen=[1, 2, 3])
-    nodes = [(s.node, s.visit) for s in await runner.history(run.id) if s.kind == "node"]
-    assert nodes == [("more", 1), ("note", 1), ("more", 2), ("note", 2), ("more", 3), ("note", 3)]
-
-
-async def test_resuming_a_finished_run_returns_its_result_and_records_nothing(runner: Runner) -> None:
-    """A finished run is read, not driven."""
-    graph = counting()
-    first = await runner.start(graph, Count(), run_id="done").result()
-    again = await runner.resume("done", graph).result()
-    assert again == first
-    assert len(await runner.history("done")) == first.seq
-
-
-async def test_a_branch_starts_after_a_step_and_leaves_its_parent_unchanged(runner: Runner) -> None:
-    """The child shares the steps up to `at`, applies its update through the reducers, and continues separately."""
-    graph = counting()
-    parent = await runner.start(graph, Count(), run_id="parent").result()
-    before = list(await runner.history("parent"))
-    child = await runner.branch("parent", graph, at=3, update={"n": 10, "seen": 99}).result()
-    assert child.state == Count(n=11, seen=[1, 99, 11])
-    assert list(await runner.history("parent")) == before
-    steps = await runner.history(child.run_id)
-    assert [s.seq for s in steps] == list(range(1, 7))
-    assert steps[:3] == before[:3]
-    assert steps[3].kind == "branched"
-    assert parent.run_id == "parent"
-
-
 async def test_unknown_names_have_their_own_errors(runner: Runner) -> None:
     """An unknown run, step or field is named."""
     graph = counting()
@@ -131,14 +79,6 @@ async def test_a_bad_state_is_refused_before_anything_is_recorded(runner: Runner
         runner.start(counting(), {"n": "many"})
 
 
-async def test_a_run_can_begin_where_another_ended(runner: Runner) -> None:
-    """`after=` carries over the fields that the graph keeps; the update goes through the reducers."""
-    graph = counting()
-    await runner.start(graph, Count(), run_id="first").result()
-    result = await runner.start(graph, {"n": 0, "seen": 50}, after="first").result()
-    assert result.state.seen == [1, 2, 3, 50, 1, 2, 3]
-
-
 async def test_only_the_kept_fields_are_carried_over(runner: Runner) -> None:
     """Fields outside `keep` start from their defaults."""
     graph = counting()
@@ -147,14 +87,6 @@ async def test_only_the_kept_fields_are_carried_over(runner: Runner) -> None:
     await runner.start(graph, Count(), run_id="first").result()
     result = await runner.start(graph, after="first").result()
     assert result.state == Count(n=3, seen=[1, 2, 3, 1, 2, 3])
-
-
-async def test_each_watcher_gets_every_step_from_the_first(runner: Runner) -> None:
-    """Recorded events have the seq without gaps, also for a late watcher."""
-    run = runner.start(counting(), Count())
-    early = [e.seq async for e in run.events() if hasattr(e, "seq")]
-    late = [e.seq async for e in run.events() if hasattr(e, "seq")]
-    assert early == late == [1, 2, 3, 4, 5, 6, 7]
 
 
 async def test_states_can_be_read_and_compared_at_any_step(runner: Runner) -> None:
@@ -195,80 +127,9 @@ async def test_a_page_of_runs_says_whether_there_are_more(runner: Runner) -> Non
     assert [wait.run_id for wait in await runner.waits("a")] == ["a"]
 
 
-async def test_a_part_of_the_history_can_be_read(runner: Runner) -> None:
-    """The steps after a seq, at most so many."""
-    await runner.start(counting(), Count(), run_id="r").result()
-    assert [step.seq for step in await runner.history("r", after=2, limit=3)] == [3, 4, 5]
-    assert [step.seq for step in await runner.history("r", after=5)] == [6, 7]
-
-
-async def test_a_closed_runner_refuses_to_start_runs(database: Path | str) -> None:
-    """The error says that it is closed."""
-    async with Runner(database) as runner:
-        pass
-    with pytest.raises(RunnerClosed):
-        runner.start(counting())
-
-
-async def test_a_stop_requested_by_another_process_arrives(database: Path | str) -> None:
-    """A message in the inbox stops the run at its next safe point, and is consumed with the step."""
-    entered = asyncio.Event()
-
-    async def turn(n: int) -> int:
-        entered.set()
-        await asyncio.sleep(0.01)
-        return n + 1
-
-    graph = Graph("turn", Count)
-    graph.add_node("turn", turn, writes="n")
-    graph.add_edge(START, "turn")
-    graph.add_edge("turn", END, when=value("n") < 0)
-    graph.add_edge("turn", "turn")
-    async with Runner(database) as first, Runner(database) as second:
-        run = first.start(graph, run_id="r")
-        await entered.wait()
-        await second.stop("r")
-        result = await run.result()
-        assert result.status == "stopped"
-        assert result.ending is not None
-        assert result.ending.reason == "asked"
-        assert await first.store.inbox(["r"]) == []
-
-
 class Work(BaseModel):
     done: str = ""
     errors: Annotated[list[Failure], append] = []
-
-
-async def test_a_sync_node_runs_in_a_thread_and_a_timeout_waits_for_it() -> None:
-    """No retry starts before the thread of the attempt that timed out has ended."""
-    running = 0
-    most = 0
-    lock, loop = threading.Lock(), asyncio.get_running_loop()
-
-    def block() -> str:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        outlast(loop, 0.05)
-        with lock:
-            running -= 1
-        return "late"
-
-    graph = Graph("block", Work)
-    graph.add_node(
-        "block",
-        block,
-        writes="done",
-        timeout_seconds=0.01,
-        retry=Retry(attempts=2, initial_seconds=0),
-        fallback="gave up",
-    )
-    graph.add_path(START, "block", END)
-    result = await graph.run()
-    assert result.state.done == "gave up"
-    assert most == 1
 
 
 @pytest.mark.parametrize(

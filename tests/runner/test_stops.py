@@ -274,20 +274,6 @@ async def test_a_stop_that_its_process_did_not_see_is_not_lost(database: Path | 
         assert (await runner.resume("r", gate.graph()).result()).status == "finished"
 
 
-async def test_an_explicit_stop_remains_a_stop(database: Path | str) -> None:
-    """A closing Runner releases its runs; `runner.stop` records a stop, and no process continues the run by itself."""
-    gate = Gate()
-    async with Runner(database) as runner:
-        run = runner.start(gate.graph(), run_id="r")
-        await gate.entered.wait()
-        stopping = asyncio.create_task(runner.stop("r"))
-        await asyncio.sleep(0)
-        gate.leave.set()
-        await stopping
-        assert (await run.result()).status == "stopped"
-        assert await runner.store.due(time.time()) == []
-
-
 async def test_a_node_whose_task_is_cancelled_by_code_fails_alone() -> None:
     """Code that cancels the task of another arm's node fails that node alone; the run continues."""
     tasks: list[asyncio.Task[object] | None] = []

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -94,26 +93,6 @@ async def test_a_subgraph_gets_the_inputs_of_its_node(
 
 
 # -- failing
-
-
-async def test_a_failed_run_inside_is_resumed_in_another_runner(database: Path | str) -> None:
-    """The failure can be at any depth; the database suffices."""
-    broken = True
-
-    async def shaky(topic: str) -> str:
-        if broken:
-            raise OSError
-        return topic
-
-    middle = alone(Article, article(write=shaky), "draft", name="middle", node="article", result="draft")
-    graph = around(middle)
-    async with Runner(database) as runner:
-        run = runner.start(graph)
-        with pytest.raises(RunFailed):
-            await run.result()
-    broken = False
-    async with Runner(database) as runner:
-        assert (await runner.resume(run.id, graph).result()).state.text == "ants"
 
 
 # -- resources, models, usage

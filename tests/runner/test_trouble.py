@@ -26,7 +26,6 @@ from graphengine import (
 from graphengine.errors import DefinitionError, GraphChanged, InputError, RunnerClosed, StoreError
 from graphengine.runner import Emitted
 from graphengine.stores.memory import MemoryStore
-from tests.kit.facts import said
 from tests.kit.record import Dying
 from tests.kit.runs import SOON, alone, outlast, over, pass_time
 
@@ -103,21 +102,6 @@ async def test_a_runner_that_closes_at_once_releases_everything(tmp_path: Path) 
     left = {thread.name for thread in set(threading.enumerate()) - before}
     assert not left
     assert [path.name for path in tmp_path.iterdir()] == ["runs.db"]
-
-
-async def test_stop_reaches_a_run_that_is_just_beginning(runner: Runner) -> None:
-    """It can be requested right after start and right after resume."""
-    graph = Graph("loop", State)
-    graph.add_node("a", lambda n: n + 1, writes="n", thread=False)
-    graph.add_edge(START, "a")
-    graph.add_edge("a", END, when=value("n") < 0)
-    graph.add_edge("a", "a")
-    run = runner.start(graph, run_id="r", limits=Limits(visits=None))
-    await runner.stop("r")
-    assert (await run.result()).status == "stopped"
-    again = runner.resume("r", graph)
-    await runner.stop("r")
-    assert (await again.result()).status == "stopped"
 
 
 async def test_a_run_can_be_named_as_soon_as_it_was_started(runner: Runner) -> None:
@@ -226,20 +210,6 @@ class Full(MemoryStore):
         super().append(batch)
 
 
-async def test_errors_of_the_store_are_no_crashes() -> None:
-    """A run whose steps could not be recorded can be resumed again and again, and its node is not blamed."""
-    store = Full("node")
-    graph = one(lambda n: n + 1, writes="n")
-    async with Runner(store) as runner:
-        with pytest.raises(StoreError):
-            await runner.start(graph, run_id="r").result()
-        for _ in range(4):
-            with pytest.raises(StoreError):
-                await runner.resume("r", graph).result()
-        store.failing = False
-        assert (await runner.resume("r", graph).result()).state.n == 1
-
-
 async def test_a_step_that_cannot_be_recorded_ends_the_run_with_the_cause() -> None:
     """The error is the store's, whatever the node does with it; nothing is retried."""
 
@@ -260,38 +230,6 @@ async def test_a_step_that_cannot_be_recorded_ends_the_run_with_the_cause() -> N
             assert [step.kind for step in await runner.history("r")] == ["started"]
             store.failing = False
             assert (await runner.resume("r", graph).result()).state.n == (3 if node is work else 0)
-
-
-async def test_any_change_of_a_graph_is_recorded_with_its_outline(runner: Runner) -> None:
-    """A new label is a change too: fingerprint, graph spec and differences are in the log."""
-    graph = Graph("g", State)
-    graph.add_node("a", lambda n: n + 1, writes="n")
-    graph.add_edge(START, "a")
-    graph.add_edge("a", END, label="old")
-    run = runner.start(graph, limits=Limits(visits=0))
-    await run.result()
-    renamed = Graph("g", State)
-    renamed.add_node("a", lambda n: n + 1, writes="n")
-    renamed.add_edge(START, "a")
-    renamed.add_edge("a", END, label="new")
-    await runner.resume(run.id, renamed, limits=Limits()).result()
-    info = await runner.store.info(run.id)
-    assert info.fingerprint == renamed.compile().fingerprint
-    assert await runner.store.graph_spec(info.fingerprint) == renamed.compile().graph_spec
-    resumed = next(step for step in await runner.history(run.id) if step.kind == "resumed")
-    assert said(resumed)["changes"] == ["edge a → END: label old → new"]
-
-
-async def test_a_branch_has_the_limits_in_force_last(runner: Runner) -> None:
-    """Limits that were raised on resume hold for later branches, wherever they begin."""
-    graph = Graph("loop", State)
-    graph.add_node("a", lambda n: n + 1, writes="n")
-    graph.add_edge(START, "a")
-    graph.add_edge("a", END, when=value("n") >= 5)
-    graph.add_edge("a", "a")
-    await runner.start(graph, run_id="r", limits=Limits(visits=2)).result()
-    await runner.resume("r", graph, limits=Limits(visits=50)).result()
-    assert (await runner.branch("r", graph, at=2).result()).status == "finished"
 
 
 async def test_a_run_cannot_begin_after_one_that_is_not_over() -> None:

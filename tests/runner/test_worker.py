@@ -9,16 +9,14 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, ask
+from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, ask
 from graphengine.errors import DefinitionError, LeaseLost, RunnerClosed, StoreMissing
 from graphengine.reducers import append
-from graphengine.runner import StepRecorded
 from graphengine.runner.runner import lives_of
 from graphengine.stores.base import ClaimedRun, ClaimQuery, Message
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from graphengine.worker.worker import Refused, RunOutcome, Took, Worker, WorkerEvent
-from tests.kit.facts import said
 from tests.kit.runs import SOON, alone
 
 HOUR = 3600.0
@@ -205,18 +203,6 @@ async def test_a_message_that_arrives_while_a_run_is_released_continues_it() -> 
         assert (await runner.state_at("r"))["seen"] == ["late"]
 
 
-async def test_an_orphan_is_resumed(runner: Runner) -> None:
-    """A running run without a driver is taken, and does not count as crashed if it was released."""
-    steps = Steps()
-    steps.gate.set()
-    await orphan(runner, steps.graph, "r")
-    events = await work(runner, steps.graph)
-    assert isinstance(events[0], Took)
-    assert (events[0].why, ends(events)) == ("orphan", [("r", "finished")])
-    assert steps.ran == ["first", "second"]
-    assert all("crashed" not in said(step) for step in await runner.history("r"))
-
-
 async def test_runs_of_other_graphs_are_skipped(runner: Runner) -> None:
     """They have been due for longer, and the worker can drive only one run."""
     steps, other = Steps(), Steps("other")
@@ -383,27 +369,6 @@ async def test_a_run_that_sleeps_again_frees_its_slot(still: Runner) -> None:
     assert ends(events) == [("first", "waiting"), ("second", "finished")], [e for e in events if isinstance(e, Refused)]
 
 
-async def test_two_workers_share_a_database(database: Path | str) -> None:
-    """Each of many runs is driven by one of them, once."""
-    steps = Steps()
-    steps.gate.set()
-    async with Runner(database) as one, Runner(database) as two:
-        for n in range(12):
-            await orphan(one, steps.graph, f"r{n}")
-        events: list[WorkerEvent] = []
-
-        def tell(event: WorkerEvent) -> None:
-            events.append(event)
-            if len(ends(events)) == 12:
-                for worker in workers:
-                    worker.stop()
-
-        workers = [Worker(each, steps.graph, poll_seconds=0.01, on_event=tell) for each in (one, two)]
-        await asyncio.wait_for(asyncio.gather(*(worker.run() for worker in workers)), SOON)
-    assert sorted(ends(events)) == sorted((f"r{n}", "finished") for n in range(12))
-    assert steps.ran.count("first") == 12
-
-
 async def test_at_most_concurrency_runs_are_driven_at_once(runner: Runner) -> None:
     """The others wait for a free slot."""
     steps = Steps()
@@ -479,39 +444,6 @@ async def test_invalid_numbers_are_refused(runner: Runner, options: dict[str, An
 # -- Runner.release
 
 
-async def test_a_run_that_waits_for_its_next_attempt_is_released_at_once() -> None:
-    """The release does not wait for the time of a retry; the run is due for the process that resumes it."""
-
-    async def bad() -> str:
-        raise ValueError
-
-    graph = Graph("bad", Log)
-    graph.add_node("bad", bad, writes="seen", retry=Retry(attempts=2, initial_seconds=WEEK, max_seconds=WEEK, jitter=0))
-    graph.add_path(START, "bad", END)
-    async with Runner(clock=FakeClock(jumps=False)) as runner:
-        run = runner.start(graph, run_id="r")
-        async for event in run.events():
-            if isinstance(event, StepRecorded) and event.step.kind == "attempt":
-                break
-        await runner.release("r")
-        assert (await run.result()).status == "running"
-        assert [step.kind for step in await runner.history("r")] == ["started", "attempt"]
-
-
-@pytest.mark.parametrize("other", ["stop first", "stop last"])
-async def test_a_stop_takes_precedence_over_a_release(runner: Runner, other: str) -> None:
-    """A run with both requests is stopped."""
-    steps = Steps()
-    run = runner.start(steps.graph, run_id="r")
-    await steps.begun.wait()
-    calls: list[Callable[[str], Any]] = [runner.release, runner.stop]
-    asked = [asyncio.ensure_future(call("r")) for call in (calls if other == "stop last" else reversed(calls))]
-    await asyncio.sleep(0)
-    steps.gate.set()
-    await asyncio.gather(*asked)
-    assert (await run.result()).status == "stopped"
-
-
 async def test_a_node_can_release_its_own_run(runner: Runner) -> None:
     """It finishes, and the next nodes are left to other processes."""
 
@@ -526,32 +458,6 @@ async def test_a_node_can_release_its_own_run(runner: Runner) -> None:
     result = await runner.start(graph, run_id="r").result()
     assert (result.status, result.state.seen) == ("running", ["left"])
     assert (await runner.resume("r", graph).result()).state.seen == ["left", "more"]
-
-
-async def test_items_in_flight_are_finished_and_the_others_left(runner: Runner) -> None:
-    """A map is released between its items, none of which runs twice."""
-    ran: list[int] = []
-    gate = asyncio.Event()
-
-    class Many(BaseModel):
-        numbers: list[int] = []
-        found: list[int] = []
-
-    async def one(number: int) -> int:
-        ran.append(number)
-        await gate.wait()
-        return number
-
-    graph = alone(Many, one, "found", each={"number": "numbers"}, concurrency=2, name="many", node="one")
-    run = runner.start(graph, Many(numbers=list(range(5))), run_id="r")
-    await until(lambda: len(ran) >= 2)
-    leaving = asyncio.ensure_future(runner.release("r"))
-    await asyncio.sleep(0)
-    gate.set()
-    await leaving
-    assert ((await run.result()).status, ran) == ("running", [0, 1])
-    assert (await runner.resume("r", graph).result()).state.found == [0, 1, 2, 3, 4]
-    assert ran == [0, 1, 2, 3, 4]
 
 
 async def test_a_run_that_failed_elsewhere_meanwhile_is_not_retried(
@@ -580,8 +486,3 @@ async def test_a_run_that_failed_elsewhere_meanwhile_is_not_retried(
     other.gate.set()
     assert ends(await work(still, broken, other.graph)) == [("s", "finished")]
     assert tries == [1]
-
-
-async def test_releasing_a_run_that_is_not_driven_here_does_nothing(runner: Runner) -> None:
-    """This is also true if the run does not exist."""
-    await runner.release("unknown")

@@ -239,15 +239,6 @@ async def test_a_changed_prompt_is_recorded_with_the_old_one(runner: Runner) -> 
     assert model.requests[0].prompt == "Tell of this: <draft>all about Ants</draft>" + " and be kind" * 20
 
 
-async def test_edges_in_another_order_are_a_change(runner: Runner) -> None:
-    """The first that holds is taken, so the order matters."""
-    one, other = ("publish", {"when": value("n") >= 1, "label": "a"}), ("write", {"when": value("n") < 1})
-    run_id = await waiting(runner, desk(rewired("approve", one, other, (END, {}))))
-    await runner.answer(run_id, value=True)
-    await runner.resume(run_id, desk(rewired("approve", other, one, (END, {})))).result()
-    assert await changes_of(runner, run_id) == ["edges out of approve: they are tried in another order"]
-
-
 async def test_new_conditions_begin_at_the_resume(runner: Runner) -> None:
     """In the graph and in one inside it, counts since a node and changes ignore what was before the resume."""
 
@@ -526,16 +517,6 @@ async def test_a_field_that_an_arm_wrote_cannot_be_removed(runner: Runner) -> No
     assert (await runner.resume(run_id, forked()).result()).status == "waiting"
     after = forked(state=PlanWithout, edit=replaced("a2", ask("Well?"), writes="log"))
     await refused(runner, after, run_id, "the arm to a wrote field 'one', which no longer exists")
-
-
-async def test_a_new_arm_is_for_the_next_fork(runner: Runner) -> None:
-    """A run that is forked continues with the arms it has."""
-    run_id = await waiting(runner, forked())
-    after = forked(("a", "b", "c"))
-    for name in ("a2", "b2"):
-        await runner.answer(run_id, name, question=name)
-    result = await runner.resume(run_id, after).result()
-    assert result.state.log == ["begun", "x", "x", "merged"]
 
 
 async def test_a_run_at_a_node_that_became_part_of_an_arm_does_not_fit(runner: Runner) -> None:

@@ -13,7 +13,6 @@ from graphengine import (
     CompileError,
     Context,
     Graph,
-    Limits,
     Migration,
     Runner,
     ask,
@@ -150,13 +149,6 @@ def _second() -> Graph[Any]:
         title: str = "worms"
 
     return rated(Worms, {1: to_second})
-
-
-async def test_a_migration_can_leave_the_state_unchanged(runner: Runner) -> None:
-    """`Migration()` means that nothing has to be changed."""
-    run_id = await answered_run(runner, rated(), 3)
-    await runner.resume(run_id, rated(First, {1: Migration()})).result()
-    assert "field_changes" not in said(await last(runner, run_id))
 
 
 async def test_a_migration_gets_a_copy(runner: Runner) -> None:
@@ -447,15 +439,6 @@ def test_versions_without_migrations_are_valid() -> None:
     assert not problems(version=3, migrate={2: to_third})
     with pytest.raises(CompileError):
         Graph("empty", First, version=2, migrate={}).compile()
-
-
-async def test_a_new_version_alone_changes_nothing(runner: Runner) -> None:
-    """A run that fits continues; the change is recorded."""
-    run_id = await answered_run(runner, rated(), 1, 2)
-    await runner.answer(run_id, 3)
-    result = await runner.resume(run_id, rated(version=5), limits=Limits()).result()
-    assert result.status == "finished"
-    assert said(await last(runner, run_id))["changes"] == ["version 1 → 5"]
 
 
 async def test_a_subgraph_has_its_own_versions(runner: Runner) -> None:

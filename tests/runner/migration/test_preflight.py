@@ -98,14 +98,6 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 # -- what is read and decided
 
 
-async def test_a_run_of_todays_graph_is_not_read(runner: Runner, looked: list[str]) -> None:
-    """Its row says enough."""
-    await begun(runner, paper(), 3)
-    found = await preflight([paper()], runner.store)
-    assert (only(found).verdict, only(found).statuses, found.fits) == ("unchanged", {"waiting": 3}, True)
-    assert looked == []
-
-
 async def test_runs_at_one_place_are_decided_once(runner: Runner, looked: list[str]) -> None:
     """Values whose type is the recorded one, and needs no validation, do not matter."""
     await begun(runner, paper(), 70)
@@ -240,13 +232,6 @@ async def test_errors_of_migrations_are_reasons(runner: Runner, options: Any, co
     (reason,) = only(await preflight([many(**options)], runner.store)).reasons
     assert (reason.code, text in reason.text) == (code, True)
     assert reason.repair
-
-
-async def test_a_run_of_a_newer_version_does_not_fit(runner: Runner) -> None:
-    """As after a rollback."""
-    await begun(runner, many(version=2, migrate={1: Migration()}), 1)
-    (reason,) = only(await preflight([many()], runner.store)).reasons
-    assert "recorded under version 2" in reason.text
 
 
 async def test_items_of_a_map_are_one_place(runner: Runner) -> None:

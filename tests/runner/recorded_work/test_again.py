@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from graphengine import Context, Graph, Retry, RunFailed, Runner
 from graphengine.errors import InputError
 from tests.kit.facts import said
-from tests.kit.runs import outlast, pass_time
+from tests.kit.runs import pass_time
 from tests.kit.working import State, counted, failing, one
 
 HOUR = 3600.0
@@ -103,58 +102,6 @@ async def test_a_timeout_within_a_step_keeps_earlier_records(timed: Runner) -> N
     assert calls == ["first", "slow", "slow"]
     attempt = next(step for step in await timed.history(run.id) if step.kind == "attempt")
     assert said(attempt)["error"]["kind"] == "timeout"
-
-
-async def test_a_step_in_a_thread_is_waited_for_when_it_is_cut_off(timed: Runner) -> None:
-    """No second attempt begins while the thread of the first still runs."""
-    running, most = 0, 0
-    lock, calls = threading.Lock(), list[int]()
-    loop = asyncio.get_running_loop()
-
-    def slow() -> str:
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        calls.append(1)
-        if len(calls) == 1:
-            loop.call_soon_threadsafe(pass_time, HOUR)
-            outlast(loop, 0.05)
-        with lock:
-            running -= 1
-        return "slow"
-
-    async def work(ctx: Context) -> str:
-        return await ctx.call(slow)
-
-    graph = one(work, timeout_seconds=HOUR, retry=Retry(attempts=2, initial_seconds=0))
-    assert (await timed.start(graph).result()).state.text == "slow"
-    assert (most, len(calls)) == (1, 2)
-
-
-async def test_closing_within_a_step_keeps_the_record(database: Path | str) -> None:
-    """Another runner continues with the record; the step in flight is repeated."""
-    calls: list[str] = []
-    begun, hang = asyncio.Event(), True
-
-    async def slow() -> str:
-        calls.append("slow")
-        begun.set()
-        if hang:
-            await asyncio.Event().wait()
-        return "slow"
-
-    async def work(ctx: Context) -> str:
-        return await ctx.call(counted(calls, "first")) + await ctx.call(slow)
-
-    graph = one(work)
-    async with Runner(database) as runner:
-        run = runner.start(graph)
-        await begun.wait()
-    hang = False
-    async with Runner(database) as runner:
-        assert (await runner.resume(run.id, graph).result()).state.text == "firstslow"
-    assert calls == ["first", "slow", "slow"]
 
 
 async def test_a_step_in_a_sync_node_is_a_clear_error(runner: Runner) -> None:
@@ -289,27 +236,6 @@ async def test_a_result_that_does_not_fit_is_no_answer_after_a_crash(crash: Cras
         await runner.answer("r", {"result": 7})
         assert (await runner.resume("r", graph).result()).state.n == 7
     assert len(calls) == 1
-
-
-async def test_a_clean_close_is_a_stop_of_a_node_that_must_not_be_repeated(database: Path | str) -> None:
-    """The close cut it off amid its work: whether that asks or reruns, it does not run twice without confirmation."""
-    begun = asyncio.Event()
-    calls: list[int] = []
-
-    async def work() -> str:
-        calls.append(1)
-        begun.set()
-        if len(calls) == 1:
-            await asyncio.Event().wait()
-        return "x"
-
-    graph = one(work, effect="once")
-    async with Runner(database) as runner:
-        run = runner.start(graph)
-        await begun.wait()
-    async with Runner(database) as runner:
-        result = await runner.resume(run.id, graph).result()
-        assert (result.status, [wait.kind for wait in result.waits], len(calls)) == ("waiting", ["unknown"], 1)
 
 
 async def test_crashes_at_later_and_later_steps_are_no_crash_loop(tmp_path: Path) -> None:

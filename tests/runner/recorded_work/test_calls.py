@@ -230,30 +230,6 @@ async def test_one_object_can_make_equal_calls(runner: Runner) -> None:
     assert (await runner.start(one(work)).result()).state.text == "a:ua:ua:v"
 
 
-async def test_a_failed_step_is_not_recorded_and_is_repeated(runner: Runner) -> None:
-    """A call that raised and was caught leaves no record: the node that runs again calls it again."""
-    calls: list[str] = []
-
-    async def shaky() -> str:
-        calls.append("shaky")
-        if len(calls) == 1:
-            raise OSError
-        return "fine"
-
-    async def work(ctx: Context) -> str:
-        try:
-            got = await ctx.call(shaky)
-        except OSError:
-            got = "caught"
-        return f"{got} {await ctx.ask('Well?', str)}"
-
-    graph = one(work)
-    run_id = (await runner.start(graph).result()).run_id
-    assert "recorded" not in await kinds(runner, run_id)
-    await runner.answer(run_id, "x")
-    assert (await runner.resume(run_id, graph).result()).state.text == "fine x"
-
-
 def test_the_digest_of_a_set_does_not_depend_on_the_process() -> None:
     """Hashes of text differ between processes, and so does the order of a set of texts."""
     code = "from graphengine.runner.call_records import digest_of_call as of; print(of('f', [{'a', 'b', 'c'}], {}))"

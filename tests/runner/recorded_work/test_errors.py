@@ -5,11 +5,11 @@ import asyncio
 import pytest
 
 from graphengine import END, START, Context, Graph, PastRun, Retry, RunFailed, Runner, value
-from graphengine.runner import Emitted, StepRecorded
+from graphengine.runner import Emitted
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
 from tests.kit.runs import SOON, alone
-from tests.kit.working import Page, State, counted, failing, one
+from tests.kit.working import Page, State, failing, one
 
 # -- idempotency keys
 
@@ -201,39 +201,6 @@ async def test_emitted_data_is_kept_on_request(runner: Runner) -> None:
     assert shown == [("work", {"half": 1}), ("work", Page(url="u"))]
     step = (await runner.history(run.id))[-1]
     assert said(step)["emitted"] == [{"url": "u", "words": []}]
-
-
-async def test_recorded_steps_are_events(runner: Runner) -> None:
-    """They come in order of seq, while the node still runs."""
-    leave = asyncio.Event()
-
-    async def work(ctx: Context) -> str:
-        await ctx.call("x".upper)
-        await leave.wait()
-        return "x"
-
-    run = runner.start(one(work))
-    seen: list[str] = []
-    async with asyncio.timeout(SOON):
-        async for event in run.events():
-            if isinstance(event, StepRecorded):
-                seen.append(event.step.kind)
-                if event.step.kind == "recorded":
-                    leave.set()
-    assert seen == ["started", "recorded", "node"]
-
-
-async def test_a_branch_at_a_recorded_step_keeps_what_was_recorded_by_then(runner: Runner) -> None:
-    """Later work is repeated, for the branch only."""
-    calls: list[str] = []
-
-    async def work(ctx: Context) -> str:
-        return await ctx.call(counted(calls, "first")) + await ctx.call(counted(calls, "second"))
-
-    graph = one(work)
-    run_id = (await runner.start(graph).result()).run_id
-    result = await runner.branch(run_id, graph, 2).result()
-    assert (result.state.text, calls) == ("firstsecond", ["first", "second", "second"])
 
 
 async def test_the_time_of_a_step_is_recorded() -> None:

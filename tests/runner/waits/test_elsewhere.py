@@ -171,18 +171,6 @@ async def test_a_run_that_wakes_while_another_process_drives_it_is_followed(
             assert (await other.result()).state.word == "there"
 
 
-@pytest.mark.usefixtures("quick_polls")
-async def test_a_stop_by_another_process_reaches_a_run_that_sleeps(tmp_path: Path) -> None:
-    """It arrives at once, not when the run's time has come."""
-    path = tmp_path / "runs.db"
-    async with Runner(path, clock=FakeClock(start=0.0, jumps=False)) as first, Runner(path) as second:
-        run = first.start(one(rest))
-        await until(run, "waiting")
-        await second.stop(run.id)
-        async with asyncio.timeout(SOON):
-            assert (await run.result()).status == "stopped"
-
-
 class Interposed(SQLiteStore):
     """A store with which something else happens once, after a run was recorded as waiting and before it sleeps."""
 

@@ -78,41 +78,6 @@ async def test_two_questions_at_once_are_answered_in_any_order(
     assert (await resume_run(runner, graph, result.run_id)).state.word == "ONE? TWO?"
 
 
-async def test_a_node_that_asks_can_clean_up(runner: Runner) -> None:
-    """try/finally runs each time the attempt ends, and can itself wait for something real."""
-    log: list[str] = []
-
-    async def work(ctx: Context) -> str:
-        log.append("open")
-        try:
-            return await ctx.ask("Well?", str)
-        finally:
-            await asyncio.sleep(0)
-            log.append("close")
-
-    graph = path(("work", work, "word"))
-    run_id = await waiting(runner, graph)
-    assert log == ["open", "close"]
-    await runner.answer(run_id, "x")
-    assert (await resume_run(runner, graph, run_id)).state.word == "x"
-    assert log == ["open", "close"] * 2
-
-
-async def test_catching_exceptions_does_not_catch_the_end_of_an_attempt(runner: Runner) -> None:
-    """`except Exception` around a question does not interfere."""
-
-    async def work(ctx: Context) -> str:
-        try:
-            return await ctx.ask("Well?", str)
-        except Exception:  # noqa: BLE001 - as careless nodes do
-            return "caught"
-
-    graph = path(("work", work, "word"))
-    run_id = await waiting(runner, graph)
-    await runner.answer(run_id, "x")
-    assert (await resume_run(runner, graph, run_id)).state.word == "x"
-
-
 async def test_a_node_that_swallows_its_end_still_waits(runner: Runner) -> None:
     """Whatever it returns or raises then is dropped."""
 

@@ -198,29 +198,6 @@ async def test_an_answer_finds_its_wait_though_a_new_one_has_its_name(runner: Ru
 # -- failures after an answer
 
 
-async def test_an_answer_is_kept_over_a_retry(timed: Runner) -> None:
-    """No question is asked twice because the node's own code failed, and no recorded work is repeated."""
-    calls: list[str] = []
-
-    async def draft() -> str:
-        calls.append("draft")
-        return "text"
-
-    async def work(ctx: Context) -> str:
-        text = await ctx.call(draft)
-        answer = await ctx.ask("Well?")
-        calls.append(answer)
-        if calls.count(answer) == 1:
-            raise ValueError
-        return text + answer
-
-    graph = one(work, retry=Retry(attempts=2, jitter=0))
-    run_id = (await timed.start(graph).result()).run_id
-    await timed.answer(run_id, "!")
-    assert (await resume_run(timed, graph, run_id)).state.text == "text!"
-    assert calls == ["draft", "!", "!"]
-
-
 @pytest.mark.parametrize("afresh", [False, True])
 async def test_after_a_failed_run_an_answer_is_kept_unless_the_node_starts_afresh(
     runner: Runner, *, afresh: bool

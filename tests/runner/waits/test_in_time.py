@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from graphengine import END, START, Context, Graph, RunFailed, Runner, ask, value
 from graphengine.errors import InputError, WaitTimeout
 from graphengine.testing import FakeClock
-from tests.kit.runs import SOON, WEEK, alone
+from tests.kit.runs import SOON, alone
 from tests.kit.waiting import State, forked, names, path, resume_run, shown, waiting
 
 # -- time
@@ -51,29 +51,6 @@ async def test_a_nodes_question_has_its_timeout_and_default(timed: Runner, clock
     assert seen == ["no answer to 'Two?' in time"]
 
 
-async def test_sleep_and_sleep_until_wait_for_their_times(timed: Runner, clock: FakeClock) -> None:
-    """A node that sleeps again and again runs from its beginning each time, and its sleeps are recorded."""
-    woke: list[float] = []
-
-    async def work(ctx: Context) -> str:
-        await ctx.sleep(WEEK)
-        woke.append(ctx.now())
-        await ctx.sleep(WEEK)
-        woke.append(ctx.now())
-        await ctx.sleep_until(5_000_000.0)
-        woke.append(ctx.now())
-        return "rested"
-
-    run = timed.start(path(("work", work, "word")))
-    async with asyncio.timeout(SOON):
-        result = await run.result()
-    assert result.state.word == "rested"
-    assert sorted(set(woke)) == [1000.0 + WEEK, 1000.0 + 2 * WEEK, 5_000_000.0]
-    assert [step.kind for step in await timed.history(run.id)] == [
-        "started", *["waiting", "resumed", "answered"] * 3, "node"
-    ]  # fmt: skip
-
-
 async def test_parallel_sleepers_wake_at_their_own_times(timed: Runner, clock: FakeClock) -> None:
     """In arms the run continues with each when its time comes, not only with the last."""
     woke: list[tuple[str, float]] = []
@@ -102,24 +79,6 @@ async def test_a_time_that_has_passed_needs_no_wait(timed: Runner) -> None:
 
     async with asyncio.timeout(SOON):
         assert (await timed.start(path(("work", work, "word"))).result()).state.word == "rested"
-
-
-async def test_a_run_that_sleeps_can_be_answered_meanwhile(timed: Runner) -> None:
-    """One arm sleeps, the other asks: the run waits for both, and after the answer only for the time."""
-
-    async def rest(ctx: Context) -> str:
-        await ctx.sleep(WEEK)
-        return "rested"
-
-    graph = forked(("rest", rest, "log"), ("q", ask("Well?", str), "log"))
-    result = await timed.start(graph).result()
-    assert sorted((wait.name, wait.kind) for wait in result.waits) == [("q", "ask"), ("rest", "sleep")]
-    with pytest.raises(InputError, match="has no question named 'rest'"):
-        await timed.answer(result.run_id, value=True, question="rest")
-    await timed.answer(result.run_id, "x")
-    async with asyncio.timeout(SOON):
-        done = await timed.resume(result.run_id, graph).result()
-    assert (done.status, done.state.log) == ("finished", ["rested", "x"])
 
 
 # -- pauses

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 from collections.abc import Awaitable
-from pathlib import Path
 
 import pytest
 
@@ -14,85 +13,9 @@ from graphengine.stores.base import Append
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from tests.kit.runs import SOON, WEEK
-from tests.kit.waiting import State, forked, names, path, resume_run, waiting
+from tests.kit.waiting import State, forked, path, waiting
 
 # -- restarts, other runners, stops, branches
-
-
-async def test_an_answer_survives_restarts(database: Path | str) -> None:
-    """One process asks, another one answers, and a third one resumes."""
-    calls: list[str] = []
-
-    async def draft() -> str:
-        calls.append("draft")
-        return "text"
-
-    async def work(ctx: Context) -> str:
-        text = await ctx.call(draft)
-        return text if await ctx.ask("Fine?", bool) else ""
-
-    graph = path(("work", work, "word"))
-    async with Runner(database) as runner:
-        run_id = await waiting(runner, graph)
-    async with Runner(database) as runner:
-        assert (await runner.store.info(run_id)).status == "waiting"
-        assert names(await runner.waits(run_id)) == ["work"]
-        await runner.answer(run_id, value=True)
-    async with Runner(database) as runner:
-        assert (await resume_run(runner, graph, run_id)).state.word == "text"
-    assert calls == ["draft"]
-
-
-async def test_an_answer_of_another_process_reaches_a_run_that_is_driven(database: Path | str) -> None:
-    """Here one arm works while the other's question is answered through the database."""
-    leave = asyncio.Event()
-
-    async def work() -> str:
-        await leave.wait()
-        return "worked"
-
-    graph = forked(("q", ask("Well?", str), "log"), ("work", work, "log"))
-    async with Runner(database) as first, Runner(database) as second:
-        run = first.start(graph)
-        async for event in run.events():
-            if isinstance(event, StepRecorded) and event.step.kind == "waiting":
-                break
-        await second.answer(run.id, "x")
-        async with asyncio.timeout(SOON):
-            async for event in run.events():
-                if isinstance(event, StepRecorded) and event.step.node == "q" and event.step.kind == "node":
-                    break
-        leave.set()
-        assert (await run.result()).state.log == ["x", "worked"]
-
-
-async def test_a_sleeping_run_continues_in_another_process(database: Path | str) -> None:
-    """Closing its runner leaves it waiting; a resume waits for the rest of its time."""
-
-    async def rest(ctx: Context) -> str:
-        await ctx.sleep(WEEK)
-        return "rested"
-
-    graph = path(("rest", rest, "word"))
-    clock = FakeClock(start=0.0, jumps=False)
-    async with Runner(database, clock=clock) as runner:
-        run = runner.start(graph)
-        async for event in run.events():
-            if isinstance(event, StepRecorded) and event.step.kind == "waiting":
-                break
-    clock = FakeClock(start=86_400.0)
-    async with Runner(database, clock=clock) as runner, asyncio.timeout(SOON):
-        assert (await runner.resume(run.id, graph).result()).state.word == "rested"
-    assert clock.now() == WEEK
-
-
-async def test_a_stopped_run_keeps_its_answer(runner: Runner) -> None:
-    """An answer given before the stop counts after the resume."""
-    graph = path(("q", ask("Well?", str), "word"))
-    run_id = await waiting(runner, graph)
-    await runner.stop(run_id)
-    await runner.answer(run_id, "x")
-    assert (await resume_run(runner, graph, run_id)).state.word == "x"
 
 
 class Slow(MemoryStore):
@@ -185,24 +108,6 @@ async def test_a_waiting_run_holds_nothing(runner: Runner) -> None:
     assert [found for found in snapshots() if id(found) not in before] == []
 
 
-async def test_a_sleeping_run_holds_no_snapshot() -> None:
-    """A sleeping run holds only what is needed to wake it, and no snapshot."""
-
-    async def rest(ctx: Context) -> str:
-        await ctx.sleep_until(float("inf"))
-        return "rested"
-
-    before = {id(each) for each in snapshots()}
-    async with Runner(clock=FakeClock()) as runner:
-        run = runner.start(path(("rest", rest, "word")))
-        async for event in run.events():
-            if isinstance(event, StepRecorded) and event.step.kind == "waiting":
-                break
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert [found for found in snapshots() if id(found) not in before] == []
-
-
 async def test_events_end_when_the_run_waits_and_continue_with_the_resume(runner: Runner) -> None:
     """A watcher of the resumed run gets every step from the first, or those after the last one seen."""
     graph = path(("q", ask("Well?", str), "word"))
@@ -216,29 +121,6 @@ async def test_events_end_when_the_run_waits_and_continue_with_the_resume(runner
         rest = [event async for event in again.events(after=2) if isinstance(event, StepRecorded)]
     assert [event.seq for event in rest] == [3, 4]
     assert [event.step.kind for event in rest] == ["resumed", "node"]
-
-
-async def test_events_of_a_sleeping_run_continue_when_it_wakes(timed: Runner) -> None:
-    """One watcher sees all of them."""
-
-    async def rest(ctx: Context) -> str:
-        await ctx.sleep(WEEK)
-        return "rested"
-
-    run = timed.start(path(("rest", rest, "word")))
-    async with asyncio.timeout(SOON):
-        kinds = [event.step.kind async for event in run.events() if isinstance(event, StepRecorded)]
-    assert kinds == ["started", "waiting", "resumed", "answered", "node"]
-
-
-async def test_a_resume_does_not_change_a_run_that_still_waits(runner: Runner) -> None:
-    """Nothing is recorded, and its result has the waits."""
-    graph = path(("q", ask("Well?", str), "word"))
-    run_id = await waiting(runner, graph)
-    before = len(await runner.history(run_id))
-    for _ in range(2):
-        assert names((await resume_run(runner, graph, run_id)).waits) == ["q"]
-    assert len(await runner.history(run_id)) == before
 
 
 async def test_a_run_can_sleep_again_and_again() -> None:
@@ -256,15 +138,3 @@ async def test_a_run_can_sleep_again_and_again() -> None:
     async with Runner(clock=FakeClock(start=0.0)) as runner, asyncio.timeout(30):
         result = await runner.start(graph).result()
     assert (result.status, len(result.state.log)) == ("finished", 400)
-
-
-async def test_a_hundred_runs_may_wait_at_once(runner: Runner) -> None:
-    """They can be answered in any order."""
-    graph = path(("q", ask("Well?", str), "word"))
-    runs = [runner.start(graph) for _ in range(100)]
-    async with asyncio.timeout(30):
-        results = await asyncio.gather(*(run.result() for run in runs))
-        assert {result.status for result in results} == {"waiting"}
-        await asyncio.gather(*(runner.answer(run.id, str(n)) for n, run in reversed(list(enumerate(runs)))))
-        done = await asyncio.gather(*(runner.resume(run.id, graph).result() for run in runs))
-    assert [result.state.word for result in done] == [str(n) for n in range(100)]

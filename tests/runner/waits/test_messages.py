@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, iterations
+from graphengine import END, START, Context, Graph, RunFailed, Runner
 from graphengine.errors import InputError, UnknownRun
 from graphengine.reducers import append
 from graphengine.runner.run_events import StepRecorded
@@ -77,20 +76,6 @@ async def test_a_key_sends_a_message_once(runner: Runner) -> None:
     assert [step.kind for step in await runner.history(run_id)].count("message") == 3
 
 
-async def test_a_key_applies_to_its_topic(runner: Runner) -> None:
-    """The same key with another topic is another message."""
-
-    async def hear_both(ctx: Context) -> str:
-        return await ctx.receive("a", str) + await ctx.receive("b", str)
-
-    graph = path(("hear", hear_both, "text"))
-    run_id = (await runner.start(graph).result()).run_id
-    for topic in ("a", "b", "a"):
-        await runner.send(run_id, topic, topic, idempotency_key="42")
-    assert (await resume_run(runner, graph, run_id)).state.text == "ab"
-    assert [step.kind for step in await runner.history(run_id)].count("message") == 2
-
-
 async def test_messages_have_types(runner: Runner) -> None:
     """A model is sent as JSON and received as a model; one that does not fit is refused, and the next is received."""
 
@@ -138,18 +123,6 @@ async def test_a_message_wakes_a_run_that_only_sleeps(timed: Runner, clock: Fake
             assert (await run.result()).state.text == "x"
 
 
-async def test_messages_survive_restarts(database: Path | str) -> None:
-    """They are sent by a process that drives nothing, and received by another."""
-    graph = path(("hear", hear_three, "text"))
-    async with Runner(database) as runner:
-        run_id = (await runner.start(graph).result()).run_id
-    for word in ("one", "two", "three"):
-        async with Runner(database) as runner:
-            await runner.send(run_id, "topic", word)
-    async with Runner(database) as runner:
-        assert (await resume_run(runner, graph, run_id)).state.text == "one two three"
-
-
 # -- between nodes
 
 
@@ -180,18 +153,6 @@ async def test_a_node_sends_to_another_arm(runner: Runner) -> None:
     assert said(step)["sent"] == [["topic", "one"], ["topic", "two"], ["topic", "three"]]
 
 
-async def test_a_sync_node_can_send(runner: Runner) -> None:
-    """A sync node can send, without waiting."""
-
-    def speak(ctx: Context) -> int:
-        for word in "abc":
-            ctx.send("topic", word)
-        return 3
-
-    async with asyncio.timeout(SOON):
-        assert (await runner.start(talking(speak)).result()).state.text == "a b c"
-
-
 async def test_a_node_cannot_send_what_json_cannot_carry(runner: Runner) -> None:
     """A node that sends what JSON cannot carry fails at the call."""
 
@@ -201,36 +162,6 @@ async def test_a_node_cannot_send_what_json_cannot_carry(runner: Runner) -> None
 
     with pytest.raises(RunFailed, match="not_recordable: JSON cannot carry the message"):
         await runner.start(path(("speak", speak, "n"))).result()
-
-
-async def test_two_arms_can_exchange_messages(runner: Runner) -> None:
-    """They play ping and pong, each in a loop of its own, five times."""
-
-    def player(topic_in: str, topic_out: str) -> Callable[..., Any]:
-        async def play(ctx: Context) -> str:
-            ball = await ctx.receive(topic_in, int)
-            ctx.send(topic_out, ball + 1)
-            return f"{topic_out} {ball + 1}"
-
-        return play
-
-    async def serve(ctx: Context) -> str:
-        ctx.send("ping", 0)
-        return "serve"
-
-    graph = Graph("g", State, limits=Limits(visits=50))
-    graph.add_node("serve", serve, writes="log")
-    for name, topic_in, topic_out in (("a", "ping", "pong"), ("b", "pong", "ping")):
-        graph.add_node(name, player(topic_in, topic_out), writes="log")
-        graph.add_edge(name, END, when=iterations(name) >= 5)
-        graph.add_edge(name, name)
-    graph.add_edge(START, "serve")
-    graph.add_fork("serve", ["a", "b"], join=END)
-    async with asyncio.timeout(SOON):
-        result = await runner.start(graph).result()
-    assert result.state.log == [
-        "serve", *(f"pong {n}" for n in (1, 3, 5, 7, 9)), *(f"ping {n}" for n in (2, 4, 6, 8, 10))
-    ]  # fmt: skip
 
 
 async def test_a_message_is_received_by_one(runner: Runner) -> None:
@@ -247,22 +178,3 @@ async def test_a_message_is_received_by_one(runner: Runner) -> None:
     await runner.send(run_id, "topic", "y")
     result = await resume_run(runner, graph, run_id)
     assert sorted(result.state.log) == ["x", "y"]
-
-
-async def test_a_message_reaches_a_run_that_sleeps_here(timed: Runner) -> None:
-    """One arm sleeps without end, the other receives: the message is received at once."""
-
-    async def rest(ctx: Context) -> str:
-        await ctx.sleep_until(float("inf"))
-        return "rested"
-
-    graph = Graph("g", State)
-    graph.add_node("rest", rest, writes="log")
-    graph.add_node("hear", hear, writes="log")
-    graph.add_fork(START, ["rest", "hear"], join=END, need=1)
-    graph.add_edge("rest", END)
-    graph.add_edge("hear", END)
-    result = await timed.start(graph).result()
-    assert result.status == "waiting"
-    await timed.send(result.run_id, "topic", "x")
-    assert (await resume_run(timed, graph, result.run_id)).state.log == ["x"]
