@@ -7,16 +7,15 @@ kills there were.
 """
 
 import asyncio
-import os
-import signal
 import sys
 from contextlib import suppress
-from typing import Any
+from functools import partial
 
 from pydantic import BaseModel
 
 from graphengine import Graph, RunFailed, Runner
 from graphengine.databases.sql import SQLStore
+from tests.crash.in_turn import dies
 from tests.kit.runs import alone
 
 RUNS = 3
@@ -60,52 +59,12 @@ async def check(database: str, round_number: int) -> None:
             assert (run_id in due, kinds.count("resumed")) == (True, 1), (round_number, kinds)
 
 
-def die(database: str, kill_at: int) -> bool:
-    """Retry in a process that dies at this point. Return whether it died."""
-    child = os.fork()
-    if child == 0:
-        count = 0
-
-        def point() -> None:
-            nonlocal count
-            count += 1
-            if count == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        for name in ("claim", "append", "release"):
-            setattr(SQLStore, name, deadly(getattr(SQLStore, name), point))
-        asyncio.run(retry(database))
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
-
-
-def deadly(function: Any, point: Any) -> Any:
-    """Return the method with a death before and after it when its turn has come."""
-
-    def call(*given: Any, **named: Any) -> Any:
-        point()
-        result = function(*given, **named)
-        if result is None:
-            point()
-            return None
-
-        async def awaited() -> Any:
-            found = await result
-            point()
-            return found
-
-        return awaited()
-
-    return call
-
-
 def main(database: str) -> None:
     """Kill at each point until all is done without a death."""
     kill_at = 1
     while True:
         asyncio.run(fail(database, kill_at))
-        died = die(database, kill_at)
+        died = dies(kill_at, SQLStore, ("claim", "append", "release"), partial(retry, database))
         asyncio.run(retry(database))
         asyncio.run(check(database, kill_at))
         if not died:

@@ -23,12 +23,13 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Runner, iterations
+from graphengine import Context, Graph, Runner, iterations
 from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.databases.sqlite.files import Synchronous
 from graphengine.engine.steps import Step
 from graphengine.errors import GraphEngineError
 from graphengine.stores.base import Append, RunInfo
+from tests.kit.runs import repeated
 
 KINDS: Final = {"io": 1, "full": 2, "short": 3, "kill": 4}
 RUNS: Final = ("a", "b")
@@ -53,12 +54,7 @@ async def write(ctx: Context) -> str:
 
 def graph() -> Graph[State]:
     """Return a graph of one node, visited a few times."""
-    made = Graph("writer", State)
-    made.add_node("write", write, writes="text")
-    made.add_edge(START, "write")
-    made.add_edge("write", END, when=iterations("write") >= VISITS)
-    made.add_edge("write", "write")
-    return made
+    return repeated(State, write, "text", iterations("write") >= VISITS, name="writer", node="write")
 
 
 class Noting(SQLiteStore):

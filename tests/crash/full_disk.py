@@ -15,8 +15,9 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Run, Runner, iterations
+from graphengine import Context, Graph, Run, Runner, iterations
 from graphengine.errors import GraphEngineError
+from tests.kit.runs import repeated
 
 DATABASE: Final = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
 RUNS: Final = 20
@@ -46,12 +47,7 @@ async def write(ctx: Context) -> str:
 
 def graph() -> Graph[State]:
     """Return a graph of one node, visited repeatedly."""
-    made = Graph("writer", State)
-    made.add_node("write", write, writes="text")
-    made.add_edge(START, "write")
-    made.add_edge("write", END, when=iterations("write") >= VISITS)
-    made.add_edge("write", "write")
-    return made
+    return repeated(State, write, "text", iterations("write") >= VISITS, name="writer", node="write")
 
 
 async def outcome(run: Run[State]) -> dict[str, object]:

@@ -8,16 +8,12 @@ not at all, and once the store has swept none of its rows may be left. Prints ho
 """
 
 import asyncio
-import os
 import shutil
-import signal
 import sqlite3
 import sys
-from collections.abc import Callable
 from contextlib import closing
-from functools import partial, wraps
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pydantic_core import to_json
 
@@ -29,6 +25,7 @@ from graphengine.records import retention
 from graphengine.records.retention import Rule, bites, prune
 from graphengine.stores.base import Append
 from tests.conformance.store_kit import append, batch, branch, new_run, step
+from tests.crash.in_turn import dies
 
 OLD, KEPT = ("old", "old child", "short"), ("parent", "child", "new")
 RULE = Rule(None, 0.0, frozenset(["keep"]), None, ("finished",))
@@ -68,26 +65,6 @@ async def logs(path: Path) -> dict[str, list[bytes]]:
     return found
 
 
-def die_in_turn(counts: list[int], kill_at: int) -> None:
-    """Count a point, and die if it is the one."""
-    counts[0] += 1
-    if counts[0] == kill_at:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def deadly(function: Callable[..., Any], counts: list[int], kill_at: int) -> Callable[..., Any]:
-    """Return the function with a death before or after it when its turn has come."""
-
-    @wraps(function)
-    def call(*given: Any, **named: Any) -> Any:
-        die_in_turn(counts, kill_at)
-        result = function(*given, **named)
-        die_in_turn(counts, kill_at)
-        return result
-
-    return call
-
-
 async def pruned(path: Path) -> None:
     """Prune it."""
     store = SQLiteStore(path, synchronous="NORMAL")
@@ -101,19 +78,11 @@ async def pruned(path: Path) -> None:
     await store.close()
 
 
-def die(path: Path, kill_at: int) -> bool:
-    """Prune in a process that dies at this point. Return whether it died."""
-    child = os.fork()
-    if child == 0:
-        counts = [0]
-        retention._BITE = 1  # type: ignore[misc]  # noqa: SLF001 - a transaction for each run
-        removal.STRIDE_SECONDS = 0  # type: ignore[misc]  # a transaction for each piece
-        for name in ("remove", "_free_some", "drop_graph_specs"):
-            setattr(removal, name, deadly(getattr(removal, name), counts, kill_at))
-        asyncio.run(pruned(path))
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
+async def pruned_in_pieces(path: Path) -> None:
+    """Prune it in as many transactions as possible."""
+    retention._BITE = 1  # type: ignore[misc]  # noqa: SLF001 - a transaction for each run
+    removal.STRIDE_SECONDS = 0  # type: ignore[misc]  # a transaction for each piece
+    await pruned(path)
 
 
 async def opened(path: Path) -> None:
@@ -151,7 +120,7 @@ def main(folder: Path) -> None:
         for left in folder.glob("runs.db*"):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         shutil.copyfile(original, path)
-        if not die(path, kill_at):
+        if not dies(kill_at, removal, ("remove", "_free_some", "drop_graph_specs"), partial(pruned_in_pieces, path)):
             break
         found = asyncio.run(logs(path))
         assert set(KEPT) <= set(found) <= set(whole), (kill_at, set(found))

@@ -54,12 +54,6 @@ class Here:
         return "good"
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A file, then a schema of PostgreSQL."""
-    return str(tmp_path / "runs.db") if request.param == "sqlite" else request.getfixturevalue("postgres")
-
-
 async def dies(database: str, how: str) -> None:
     """Let a process start or recover the deadly run, and kill it while the node is in flight."""
     process = forks.start("tests.crash.deadly", database, how, loads=["graphengine.databases.postgres"])

@@ -27,13 +27,6 @@ AT_ONCE = 10
 """How many processes are suspended at the same time."""
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A file, then a schema of PostgreSQL."""
-    address: str = str(tmp_path / "runs.db") if request.param == "sqlite" else request.getfixturevalue("postgres")
-    return address
-
-
 @pytest.fixture
 def frozen() -> Iterator[dict[int, forks.Started]]:
     """Processes that the test suspends, and that end with it."""
@@ -44,9 +37,9 @@ def frozen() -> Iterator[dict[int, forks.Started]]:
         process.end()
 
 
-def life(place: str, run: str, ledger: Path, *point: str) -> "subprocess.CompletedProcess[str]":
+def life(database: str, run: str, ledger: Path, *point: str) -> "subprocess.CompletedProcess[str]":
     """Run one process of a run, to its end or its death."""
-    return forks.run(PROGRAM, place, run, str(ledger), *point, folder=ledger.parent, loads=LOADS)
+    return forks.run(PROGRAM, database, run, str(ledger), *point, folder=ledger.parent, loads=LOADS)
 
 
 def check(ledger: Path) -> None:
@@ -55,27 +48,27 @@ def check(ledger: Path) -> None:
     assert Counter(line.split()[0] for line in lines) == Counter(NAMES), lines
 
 
-def points_of(place: str, whole: Path) -> list[tuple[str, int]]:
+def points_of(database: str, whole: Path) -> list[tuple[str, int]]:
     """Return the points that a run passes which is not cut off."""
-    first = life(place, "whole", whole)
+    first = life(database, "whole", whole)
     assert first.returncode == 0, first.stderr
     passed = [line.rpartition(":") for line in whole.with_suffix(".points").read_text(encoding="utf-8").splitlines()]
     return [(name, int(number)) for name, _, number in passed]
 
 
-def test_each_effect_is_done_once_whenever_the_process_is_killed(place: str, tmp_path: Path) -> None:
+def test_each_effect_is_done_once_whenever_the_process_is_killed(database: str, tmp_path: Path) -> None:
     """The ledger has one line of each, and each question was answered from it alone."""
-    draw, points = random.Random(7), points_of(place, tmp_path / "whole")  # noqa: S311 - the same draws each time
+    draw, points = random.Random(7), points_of(database, tmp_path / "whole")  # noqa: S311 - the same draws each time
     around = [point for point in points if point[0].endswith("effect")]
     kills = 0
     while kills < KILLS:
         ledger = tmp_path / f"after{kills}"
         for _ in range(LIVES):
             name, number = draw.choice(draw.choice([around, points]))
-            ended = life(place, ledger.name, ledger, name, str(draw.randint(1, min(number, LIVES))))
+            ended = life(database, ledger.name, ledger, name, str(draw.randint(1, min(number, LIVES))))
             assert ended.returncode in (0, -9), ended.stderr
             kills += ended.returncode == -9
-        last = life(place, ledger.name, ledger)
+        last = life(database, ledger.name, ledger)
         assert "finished" in last.stdout.split(), last.stderr
         check(ledger)
     print(f"{kills} kills, {len(points)} points")  # noqa: T201 - a figure of a long run
@@ -84,12 +77,12 @@ def test_each_effect_is_done_once_whenever_the_process_is_killed(place: str, tmp
 @pytest.mark.parametrize("point", ["before append", "before effect", "after effect"])
 def test_each_effect_is_done_once_whenever_the_disk_is_full(point: str, tmp_path: Path) -> None:
     """What cannot record its beginning does not act; what cannot record its end is unknown, and is not repeated."""
-    place = str(tmp_path / "runs.db")
-    numbers = [number for name, number in points_of(place, tmp_path / "whole") if name == point]
+    database = str(tmp_path / "runs.db")
+    numbers = [number for name, number in points_of(database, tmp_path / "whole") if name == point]
     full = 0
     for number in numbers:
         ledger = tmp_path / f"full{number}"
-        ended = life(place, ledger.name, ledger, point, str(number), "full")
+        ended = life(database, ledger.name, ledger, point, str(number), "full")
         assert "finished" in ended.stdout.split(), ended.stderr
         full += "full" in ended.stdout.split()
         check(ledger)
@@ -98,22 +91,22 @@ def test_each_effect_is_done_once_whenever_the_disk_is_full(point: str, tmp_path
 
 @pytest.mark.parametrize("point", ["begun", "after effect", "before append"])
 def test_each_effect_is_done_once_although_suspended_processes_wake(
-    point: str, place: str, frozen: dict[int, forks.Started], tmp_path: Path
+    point: str, database: str, frozen: dict[int, forks.Started], tmp_path: Path
 ) -> None:
     """Another one takes the run meanwhile, and finishes it; the first neither acts nor records when it goes on.
 
     Not "before effect": the docs say that who is suspended between the last check and the first byte can still act.
     """
-    numbers = [number for name, number in points_of(place, tmp_path / "whole") if name == point]
+    numbers = [number for name, number in points_of(database, tmp_path / "whole") if name == point]
     ledgers = {number: tmp_path / f"frozen{number}" for number in numbers[:: 1 + len(numbers) // AT_ONCE]}
     for number, ledger in ledgers.items():
-        words = (place, ledger.name, str(ledger), point, str(number), "freeze")
+        words = (database, ledger.name, str(ledger), point, str(number), "freeze")
         frozen[number] = forks.start(PROGRAM, *words, folder=tmp_path, loads=LOADS)
     for process in frozen.values():
         assert process.stdout.readline() == "frozen\n", process.communicate()[1]
-        suspend(process, place)
+        suspend(process, database)
     for number, process in frozen.items():
-        second = life(place, ledgers[number].name, ledgers[number])
+        second = life(database, ledgers[number].name, ledgers[number])
         assert "finished" in second.stdout.split(), second.stderr
         process.stdin.write("go on\n")
         process.stdin.flush()

@@ -40,12 +40,6 @@ async def test_a_run_that_kills_its_process_is_given_up_alone(tmp_path: Path, ho
     await check(str(tmp_path / "runs.db"))
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A file, then a schema of PostgreSQL."""
-    return str(tmp_path / "runs.db") if request.param == "sqlite" else request.getfixturevalue("postgres")
-
-
 async def test_three_workers_let_it_die_alone(tmp_path: Path, database: str) -> None:
     """Whichever workers take it, its third death is in a process that drives no other run."""
     async with Runner(database) as runner:

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-import pytest
-
 from graphengine import Runner
 from graphengine.stores.base import QueueLimits
 from tests.crash.queue_worker import NODES, flow
@@ -18,15 +16,6 @@ from tests.kit import forks
 RUNS = 40
 KILLS = 4
 MOST = 4
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A file, then a schema of PostgreSQL."""
-    if request.param == "sqlite":
-        return str(tmp_path / "runs.db")
-    address: str = request.getfixturevalue("postgres")
-    return address
 
 
 def worker(database: str, file: Path) -> forks.Started:

@@ -74,12 +74,6 @@ class Holder:
 Start: TypeAlias = Callable[..., Holder]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The run's database: a file, then a schema of PostgreSQL."""
-    return str(tmp_path / "runs.db") if request.param == "sqlite" else request.getfixturevalue("postgres")
-
-
 @pytest.fixture
 def start(database: str, tmp_path: Path) -> Iterator[Start]:
     """A function that starts processes; the test ends them."""

@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Runner, Worker, iterations
+from graphengine import Context, Graph, Runner, Worker, iterations
 from graphengine.databases.postgres import PostgresStore
 from graphengine.errors import GraphEngineError
 from graphengine.runner.run import Run
@@ -19,6 +19,7 @@ from tests.crash.life_of_workers import EFFECTS, small
 from tests.crash.test_workers_life import check, reach
 from tests.kit.postgres import PostgresServer, execute
 from tests.kit.postgres_recipes import address_of, promote, standby_of, wait_for_standby
+from tests.kit.runs import repeated
 
 RUNS: Final = 24
 PATIENCE_SECONDS: Final = 60.0
@@ -98,12 +99,7 @@ async def page(ctx: Context) -> str:
 
 def writer() -> Graph[Pages]:
     """Return a graph of one node, visited repeatedly."""
-    graph = Graph("writer", Pages)
-    graph.add_node("page", page, writes="pages")
-    graph.add_edge(START, "page")
-    graph.add_edge("page", END, when=iterations("page") >= VISITS)
-    graph.add_edge("page", "page")
-    return graph
+    return repeated(Pages, page, "pages", iterations("page") >= VISITS, name="writer", node="page")
 
 
 @pytest.fixture

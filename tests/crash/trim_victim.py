@@ -7,10 +7,7 @@ left some of the steps.
 """
 
 import asyncio
-import os
-import signal
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from graphengine.databases.postgres import removal as postgres_removal
 from graphengine.databases.sqlite import doctor as sqlite_doctor
 from graphengine.databases.sqlite import removal as sqlite_removal
 from graphengine.history.load import load_visits
+from tests.crash.in_turn import dies
 
 PLACE = sys.argv[1]
 IS_SERVER = PLACE.startswith("postgresql:")
@@ -69,49 +67,18 @@ async def build(run_id: str) -> None:
         await runner.start(counting(), run_id=run_id).result()
 
 
-def deadly(function: Callable[..., Any], counts: list[int], kill_at: int) -> Callable[..., Any]:
-    """Return the function with a death before or after it when its turn has come."""
-
-    def call(*given: Any, **named: Any) -> Any:
-        die_in_turn()
-        result = function(*given, **named)
-        die_in_turn()
-        return result
-
-    def die_in_turn() -> None:
-        counts[0] += 1
-        if counts[0] == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    return call
-
-
-def die(run_id: str, kill_at: int) -> bool:
-    """Remove the steps in a process that dies at this point. Return whether it died."""
-    child = os.fork()
-    if child == 0:
-        counts = [0]
-        removal: Any = postgres_removal if IS_SERVER else sqlite_removal
-        names = ("trim", "replace_steps") if IS_SERVER else ("trim", "_replace")
-        for name in names:
-            made: Callable[..., Any] = getattr(removal, name)
-            setattr(removal, name, deadly(made, counts, kill_at))
-        asyncio.run(trimmed(run_id))
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    return os.WIFSIGNALED(status)
-
-
 def main() -> None:
     """Kill at one point after the other until a removal survives."""
     examine = partial(postgres_doctor.examine, PLACE) if IS_SERVER else partial(sqlite_doctor.examine, Path(PLACE))
+    removal: Any = postgres_removal if IS_SERVER else sqlite_removal
+    names = ("trim", "replace_steps") if IS_SERVER else ("trim", "_replace")
     kills = halves = 0
     for kill_at in range(1, 10_000, 1 if IS_SERVER else EVERY):
         run_id = f"r{kill_at}"
         asyncio.run(build(run_id))
         state, by_log, _ = asyncio.run(seen(run_id))
         assert state == by_log
-        if not die(run_id, kill_at):
+        if not dies(kill_at, removal, names, partial(trimmed, run_id)):
             break
         kills += 1
         after, log_after, removed = asyncio.run(seen(run_id))

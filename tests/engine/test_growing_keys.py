@@ -17,7 +17,7 @@ from graphengine.state.encoded import opened, opened_ops
 from graphengine.testing import replay
 from tests.kit.facts import altered, made_step, said
 from tests.kit.replays import recorded
-from tests.kit.runs import alone
+from tests.kit.runs import alone, repeated
 from tests.kit.session import Session, picture, unchanged
 from tests.kit.spec import Speaker, work
 
@@ -65,11 +65,7 @@ def remembered(*words: object, value: object = 0) -> Remembered:
 
 def session(state: type[BaseModel] = State, *, writes: Any = "n", key: str = "a") -> Session:
     """Return a run of one node that remembers under a key, without end."""
-    graph = Graph("growing", state)
-    graph.add_node("a", Speaker(f"memos[{key}]"), writes=writes)
-    graph.add_edge(START, "a")
-    graph.add_edge("a", END, when=lambda: False)
-    graph.add_edge("a", "a")
+    graph = repeated(state, Speaker(f"memos[{key}]"), writes, lambda: False, name="growing", node="a")
     return Session(graph, mirror=True)
 
 
@@ -319,11 +315,7 @@ def test_one_step_can_write_a_key_and_add_to_it() -> None:
         seen.append(memos)
         return False
 
-    graph = Graph("both", State)
-    graph.add_node("a", Speaker("memos[a]"), writes={"memos[b]": ".", "memos[a]": "."})
-    graph.add_edge(START, "a")
-    graph.add_edge("a", END, when=look)
-    graph.add_edge("a", "a")
+    graph = repeated(State, Speaker("memos[a]"), {"memos[b]": ".", "memos[a]": "."}, look, name="both", node="a")
     run = Session(graph)
     run.start({"memos": {"a": [0], "c": [3]}})
     run.finish(remembered(1, 2, value=[9]))

@@ -20,6 +20,7 @@ from graphengine.executors import ProcessExecutor
 from graphengine.runner import StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit import heavy_nodes as heavy
+from tests.kit.runs import failing
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -151,10 +152,8 @@ async def test_what_cannot_be_pickled_is_named(processes: ProcessExecutor) -> No
     ]
     async with Runner(executors={"cpu": processes}) as runner:
         for made, text in cases:
-            with pytest.raises(RunFailed) as caught:
-                await runner.start(made).result()
-            error = caught.value.result.error
-            assert error is not None
+            broken = await failing(runner.start(made).result())
+            error = broken.error
             assert error.kind == "not_picklable"
             assert text in error.message
 

@@ -14,6 +14,7 @@ import pytest
 from graphengine import END, START, Graph, Retry, RunFailed, Runner
 from graphengine.executors import RayExecutor
 from tests.kit import heavy_nodes as heavy
+from tests.kit.runs import failing
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "use" / "heavy.md").read_text(encoding="utf-8")
@@ -75,10 +76,8 @@ async def test_nodes_run_on_the_cluster(runner: Runner) -> None:
         (await runner.start(graph(heavy.ray_node, "facts", on=on)).result()).state.facts for on in ("gpu", "cpu")
     ]
     assert there[0] != elsewhere[0] or there[1] != elsewhere[1]
-    with pytest.raises(RunFailed) as caught:
-        await runner.start(graph(heavy.fail, "out")).result()
-    assert caught.value.result.error is not None
-    assert 'deeper["missing"]' in caught.value.result.error.traceback
+    broken = await failing(runner.start(graph(heavy.fail, "out")).result())
+    assert 'deeper["missing"]' in broken.error.traceback
     with pytest.raises(RunFailed, match=r"ctx\.call needs the run, and work runs on 'gpu'"):
         await runner.start(graph(heavy.calls_there, "out")).result()
 

@@ -5,11 +5,13 @@ nodes are the same everywhere, so they are built here, for a given state.
 """
 
 import asyncio
+import re
+from collections.abc import Awaitable
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, field_validator
 
-from graphengine import END, START, Graph
+from graphengine import END, START, Graph, RunFailed
 from graphengine.runner import Emitted, NodeBegan, StepRecorded
 from graphengine.runner.run import Run, life_of
 
@@ -46,6 +48,17 @@ def alone(
     return graph
 
 
+def repeated(
+    state: type[StateT], work: Any, writes: Any, until: Any, *, node: str = "work", **options: Any
+) -> Graph[StateT]:
+    """Return a graph of one node that is visited until a condition holds."""
+    graph = alone(state, work, writes, node=node, **options)
+    graph.edges.pop()
+    graph.add_edge(node, END, when=until)
+    graph.add_edge(node, node)
+    return graph
+
+
 def row(state: type[StateT], *nodes: tuple[str, Any, Any], name: str = "g") -> Graph[StateT]:
     """Return a graph of nodes one after another: name, runnable, writes."""
     graph = Graph(name, state)
@@ -53,6 +66,14 @@ def row(state: type[StateT], *nodes: tuple[str, Any, Any], name: str = "g") -> G
         graph.add_node(node, runnable, writes=writes)
     graph.add_path(START, *(node for node, _, _ in nodes), END)
     return graph
+
+
+async def failing(result: Awaitable[Any], match: str = "") -> Any:
+    """Return the result of a run that fails, with this text in its error."""
+    error: object = (await asyncio.gather(result, return_exceptions=True))[0]
+    assert isinstance(error, RunFailed)
+    assert re.search(match, str(error))
+    return error.result
 
 
 async def over(run: Run[Any]) -> None:

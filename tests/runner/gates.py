@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, ask
+from graphengine import Context, Graph, ask
 from graphengine.runner import StepRecorded
 from graphengine.runner.run_events import Event
-from tests.kit.runs import alone
+from tests.kit.runs import alone, repeated
 
 
 class State(BaseModel):
@@ -52,12 +52,7 @@ def chat() -> Graph[State]:
     async def hear(heard: list[str], ctx: Context) -> list[str]:
         return [*heard, await ctx.receive("said", str)]
 
-    graph = Graph("chat", State)
-    graph.add_node("hear", hear, writes="heard")
-    graph.add_edge(START, "hear")
-    graph.add_edge("hear", END, when=lambda heard: heard[-1] == "bye")
-    graph.add_edge("hear", "hear")
-    return graph
+    return repeated(State, hear, "heard", lambda heard: heard[-1] == "bye", name="chat", node="hear")
 
 
 async def kinds_of(events: AsyncIterator[Event]) -> list[str]:

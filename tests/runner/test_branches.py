@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from graphengine import END, START, Context, Graph, Runner, ask, iterations, value
 from graphengine.errors import InputError, RunNotResumable, UnknownStep
 from graphengine.reducers import append
-from tests.kit.runs import SOON, alone
+from tests.kit.runs import SOON, alone, repeated
 
 
 class State(BaseModel):
@@ -29,12 +29,7 @@ async def at_step(runner: Runner, run_id: str, path: str, kind: str = "node", nt
 
 def counting() -> Graph[State]:
     """Return a graph that counts to four."""
-    graph = Graph("count", State)
-    graph.add_node("more", lambda n: n + 1, writes="n", thread=False)
-    graph.add_edge(START, "more")
-    graph.add_edge("more", END, when=value("n") >= 4)
-    graph.add_edge("more", "more")
-    return graph
+    return repeated(State, lambda n: n + 1, "n", value("n") >= 4, name="count", node="more", thread=False)
 
 
 async def test_a_step_is_also_named_by_a_node_and_its_visit(runner: Runner) -> None:
@@ -78,11 +73,7 @@ async def test_an_unknown_visit_is_refused_with_those_that_exist(
 
 async def test_a_visit_that_several_have_is_refused(runner: Runner) -> None:
     """A graph that is entered again numbers its visits from 1 again; the error lists their steps."""
-    graph = Graph("twice", State)
-    graph.add_node("count", counting(), writes={"n": "n"})
-    graph.add_edge(START, "count")
-    graph.add_edge("count", END, when=iterations("count") >= 2)
-    graph.add_edge("count", "count")
+    graph = repeated(State, counting(), {"n": "n"}, iterations("count") >= 2, name="twice", node="count")
     await runner.start(graph, run_id="r").result()
     with pytest.raises(UnknownStep, match=r"2 completed visits of 'count/more' in run r have the number 1") as caught:
         await runner.state_at("r", ("count/more", 1))

@@ -14,7 +14,7 @@ from graphengine.engine.steps import FailureRecord
 from graphengine.errors import CompileError, DefinitionError, InputError
 from graphengine.reducers import append
 from graphengine.stores.memory import MemoryStore
-from tests.kit.runs import alone
+from tests.kit.runs import alone, failing
 
 KEY = "a-key-for-tests-0123456789-abcdefghijklmnop"
 
@@ -145,10 +145,7 @@ async def test_a_condition_is_not_true_because_nothing_evaluated_it(runner: Runn
 
 async def test_an_error_of_the_engine_alone_has_no_traceback(runner: Runner) -> None:
     """Its message has the value and the repair; no line of the user raised it."""
-    with pytest.raises(RunFailed) as caught:
-        await runner.start(one(lambda n: "x")).result()
-    error = caught.value.result.error
-    assert error is not None
+    error = (await failing(runner.start(one(lambda n: "x")).result())).error
     assert (error.kind, error.traceback) == ("invalid_update", "")
 
 

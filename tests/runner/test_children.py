@@ -27,7 +27,7 @@ from graphengine.records.export import export_run
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import replay, run_node
 from tests.kit.facts import said
-from tests.kit.runs import alone, row
+from tests.kit.runs import alone, failing, row
 
 
 class Word(BaseModel):
@@ -150,11 +150,9 @@ async def test_a_failure_reaches_the_node_and_a_retry_resumes_the_child(runner: 
     """The exception names the child. Attempts that follow, and a resume of the parent, continue the same child."""
     broken.add("bee")
     graph = parent_of(all_of, Retry(attempts=2, initial_seconds=0, on=(ChildFailed,)))
-    with pytest.raises(RunFailed) as raised:
-        await runner.start(graph, {"words": ["bee", "ant"]}, run_id="p").result()
+    over = await failing(runner.start(graph, {"words": ["bee", "ant"]}, run_id="p").result())
     kid, _ = await children(runner, "p")
-    assert raised.value.result.error is not None
-    assert (raised.value.result.error.kind, kid in raised.value.result.error.message) == ("child_failed", True)
+    assert (over.error.kind, kid in over.error.message) == ("child_failed", True)
     assert [step.kind for step in await runner.history(kid)] == ["started", "failed", "resumed", "failed"]
     broken.clear()
     assert (await runner.resume("p", graph).result()).state.lengths == [3, 3]
@@ -277,23 +275,6 @@ async def test_a_child_that_ends_at_once_is_heard(runner: Runner) -> None:
         return [(await (await ctx.start(empty, {"length": 3})).result()).state.length]
 
     assert (await runner.start(parent_of(one)).result()).state.lengths == [3]
-
-
-async def test_a_sleeping_child_is_waited_out(runner: Runner) -> None:
-    """As a run that sleeps itself is; not with `wait_out=False`."""
-
-    async def sleeps(ctx: Context) -> int:
-        await ctx.sleep(0.05)
-        return 5
-
-    sleeper = alone(Word, sleeps, "length", name="sleeper", node="sleeps")
-
-    async def one(ctx: Context) -> list[int]:
-        return [(await (await ctx.start(sleeper)).result()).state.length]
-
-    graph = parent_of(one)
-    assert (await runner.start(graph).result()).state.lengths == [5]
-    assert (await runner.start(graph, wait_out=False).result()).status == "waiting"
 
 
 async def test_a_resumed_parent_looks_after_its_children_also_if_it_has_mail(database: Path | str) -> None:

@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Limits, Retry, Runner, value
+from graphengine import Context, Limits, Retry, Runner, value
 from graphengine.runner.clock import SteadyClock, SystemClock
 from graphengine.stores.memory import MemoryStore
-from tests.kit.runs import alone
+from tests.kit.runs import alone, repeated
 
 MOST = 60  # seconds that a test can hang before it fails
 HOUR = 3600.0
@@ -71,11 +71,7 @@ async def test_setting_the_clock_forward_uses_up_no_limit(machine: Machine) -> N
         machine.ahead += HOUR
         return n + 1
 
-    graph = Graph("long", State)
-    graph.add_node("work", work, writes="n")
-    graph.add_edge(START, "work")
-    graph.add_edge("work", END, when=value("n") >= 3)
-    graph.add_edge("work", "work")
+    graph = repeated(State, work, "n", value("n") >= 3, name="long")
     async with Runner(clock=SystemClock(machine)) as runner:
         result = await runner.start(graph, limits=Limits(seconds=HOUR / 2)).result()
     assert (result.status, result.state.n) == ("finished", 3)

@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Limits, Runner, ask, value
+from tests.kit.runs import repeated
 
 SEEN: ContextVar[str] = ContextVar("seen", default="unset")
 
@@ -147,10 +148,6 @@ async def test_recorded_work_leaves_no_trace_in_the_context() -> None:
         tasks.add(asyncio.current_task())
         return int(await ctx.call(abs, n)) + 1
 
-    graph = Graph("g", State)
-    graph.add_node("a", work, writes="n", timeout_seconds=60)
-    graph.add_edge(START, "a")
-    graph.add_edge("a", END, when=value("n") >= 5)
-    graph.add_edge("a", "a")
+    graph = repeated(State, work, "n", value("n") >= 5, name="g", node="a", timeout_seconds=60)
     result = await graph.run(limits=Limits(visits=50))
     assert (result.state.n, len(tasks)) == (5, 1)

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, field_validator
 
-from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, Worker, failed, tool
+from graphengine import END, START, Agent, Context, Graph, Runner, Worker, failed, tool
 from graphengine.models.scripted import ScriptedModel, calls
 from graphengine.state.interrupts import is_interrupt
 from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import said
-from tests.kit.runs import SOON
+from tests.kit.runs import SOON, alone, failing
 
 
 class Panic(BaseException):
@@ -53,21 +53,14 @@ def exits(n: int) -> int:
     sys.exit(3)
 
 
-def one(runnable: Any, **options: Any) -> Graph[State]:
+def one(runnable: Any, writes: Any = "n", **options: Any) -> Graph[State]:
     """Return a graph START → a → END."""
-    graph = Graph("g", State, resources=options.pop("resources", None))
-    options.setdefault("writes", "n")
-    graph.add_node("a", runnable, **options)
-    graph.add_path(START, "a", END)
-    return graph
+    return alone(State, runnable, writes, node="a", **options)
 
 
 async def failure_of(runner: Runner, graph: Graph[Any]) -> tuple[str, str]:
     """Return the path and kind of a run's failure."""
-    with pytest.raises(RunFailed) as caught:
-        await runner.start(graph).result()
-    error = caught.value.result.error
-    assert error is not None
+    error = (await failing(runner.start(graph).result())).error
     return error.path, error.kind
 
 

@@ -20,7 +20,7 @@ from graphengine import (
 )
 from graphengine.reducers import append, extend, merge
 from graphengine.runner import StepRecorded
-from tests.kit.runs import SOON, alone
+from tests.kit.runs import SOON, alone, failing
 
 
 class Source(BaseModel):
@@ -90,9 +90,8 @@ async def test_an_item_that_changes_shared_input_is_caught(runner: Runner) -> No
             shared.append(n)
         return str(len(shared))
 
-    with pytest.raises(RunFailed, match="an item of work changed shared in place") as caught:
-        await runner.start(mapped(work)).result()
-    assert caught.value.result.state.shared == []
+    broken = await failing(runner.start(mapped(work)).result(), "an item of work changed shared in place")
+    assert broken.state.shared == []
 
 
 async def test_an_item_that_changes_its_item_is_caught(runner: Runner) -> None:
@@ -103,12 +102,9 @@ async def test_an_item_that_changes_its_item_is_caught(runner: Runner) -> None:
             source.kind = "spoilt"
         return source.kind
 
-    with pytest.raises(RunFailed, match="changed source in place") as caught:
-        await runner.start(mapped(work, each={"source": "sources"})).result()
-    error = caught.value.result.error
-    assert error is not None
-    assert error.path == "work[1]"
-    assert caught.value.result.state.sources[1].kind == "book"
+    broken = await failing(runner.start(mapped(work, each={"source": "sources"})).result(), "changed source in place")
+    assert broken.error.path == "work[1]"
+    assert broken.state.sources[1].kind == "book"
 
 
 # -- limits, stops, restarts, events

@@ -26,7 +26,7 @@ from graphengine.errors import (
 )
 from graphengine.reducers import append
 from graphengine.runner import RunEnded
-from tests.kit.runs import alone
+from tests.kit.runs import alone, failing
 
 
 class Count(BaseModel):
@@ -151,10 +151,8 @@ async def test_a_mistake_in_the_code_is_repeated_only_if_it_is_listed(
         raise error
 
     graph = alone(Count, fail, "n", retry=Retry(attempts=3, initial_seconds=0, on=on), thread=False)
-    with pytest.raises(RunFailed) as caught:
-        await graph.run()
-    assert caught.value.result.error is not None
-    assert caught.value.result.error.attempt == attempts
+    broken = await failing(graph.run())
+    assert broken.error.attempt == attempts
 
 
 async def test_a_node_that_changes_its_input_fails() -> None:
@@ -165,11 +163,9 @@ async def test_a_node_that_changes_its_input_fails() -> None:
         return 5
 
     graph = alone(Count, spoil, "n", retry=Retry(attempts=3, initial_seconds=0), name="spoil", node="spoil")
-    with pytest.raises(RunFailed, match="changed seen in place") as caught:
-        await graph.run(Count(seen=[7]))
-    assert caught.value.result.state == Count(n=0, seen=[7])
-    assert caught.value.result.error is not None
-    assert (caught.value.result.error.kind, caught.value.result.error.attempt) == ("mutated_input", 1)
+    broken = await failing(graph.run(Count(seen=[7])), "changed seen in place")
+    assert broken.state == Count(n=0, seen=[7])
+    assert (broken.error.kind, broken.error.attempt) == ("mutated_input", 1)
 
 
 async def test_assigning_to_the_whole_state_is_caught() -> None:

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, Sizes, ask, failed
+from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, Sizes, ask
 from graphengine.engine import size_limits as core_sizes
-from graphengine.errors import DefinitionError, GraphEngineError, InputError, TooLarge
+from graphengine.errors import DefinitionError, GraphEngineError, InputError
 from graphengine.reducers import append, extend
-from tests.kit.runs import alone
+from tests.kit.runs import alone, failing
 
 KB = 1000
 
@@ -61,14 +61,12 @@ async def test_an_update_that_is_too_large_fails_its_node(name: str, database: P
     field, value = WRITES[name]
     graph = one(field, value, retry=Retry(attempts=3, initial_seconds=0))
     async with Runner(database, sizes=Sizes(update_bytes=12 * KB)) as runner:
-        with pytest.raises(RunFailed) as caught:
-            await runner.start(graph, run_id="r").result()
-        error = caught.value.result.error
-        assert error is not None
+        broken = await failing(runner.start(graph, run_id="r").result())
+        error = broken.error
         assert (error.kind, error.path, error.attempt) == ("too_large", "write", 1)
         assert "12,000 are allowed" in error.message
         assert repr(field) in error.message
-        assert "Sizes(update_bytes" in caught.value.result.repair
+        assert "Sizes(update_bytes" in broken.repair
         assert graph.calls == [0]  # type: ignore[attr-defined]
     async with Runner(database) as runner:
         assert (await runner.resume("r", graph).result()).status == "finished"
@@ -90,18 +88,6 @@ async def test_an_update_at_the_limit_is_written(name: str) -> None:
             await runner.start(graph).result()
 
 
-async def test_an_edge_and_a_fallback_handle_what_is_too_large() -> None:
-    """A fallback replaces it, and `failed(…)` matches it, as for any error of a node."""
-    async with Runner(sizes=Sizes(update_bytes=12 * KB)) as runner:
-        result = await runner.start(one("text", "x" * 20 * KB, fallback="short")).result()
-        assert result.state.text == "short"
-        graph = one("text", "x" * 20 * KB)
-        graph.add_node("after", lambda: "met", writes="maybe", thread=False)
-        graph.add_edge("write", "after", when=failed(TooLarge))
-        graph.add_edge("after", END)
-        assert (await runner.start(graph).result()).state.maybe == "met"
-
-
 async def test_the_writes_of_map_items_count_one_by_one_and_together() -> None:
     """An item that writes too much fails; items that are too large together fail their node."""
     graph = Graph("map", Doc)
@@ -113,11 +99,8 @@ async def test_the_writes_of_map_items_count_one_by_one_and_together() -> None:
     graph.add_path(START, "grow", END)
     for words, path in ((["long" * 4], "grow[0]"), (["ab"] * 8, "grow")):
         async with Runner(sizes=Sizes(update_bytes=12 * KB)) as runner:
-            with pytest.raises(RunFailed) as caught:
-                await runner.start(graph, Doc(notes=words)).result()
-            error = caught.value.result.error
-            assert error is not None
-            assert (error.kind, error.path) == ("too_large", path)
+            broken = await failing(runner.start(graph, Doc(notes=words)).result())
+            assert (broken.error.kind, broken.error.path) == ("too_large", path)
 
 
 def growing(bytes_each: int, times: int) -> Graph[Doc]:
@@ -145,10 +128,7 @@ async def test_the_node_that_makes_the_state_too_large_fails(tmp_path: Path, *, 
             going = runner.resume("r", graph, limits=Limits())
         else:
             going = runner.start(graph, run_id="r")
-        with pytest.raises(RunFailed) as caught:
-            await going.result()
-        result = caught.value.result
-        assert result.error is not None
+        result = await failing(going.result())
         assert (result.error.kind, result.error.path) == ("too_large", "grow")
         assert "100,000 are allowed" in result.error.message
         assert 15 <= result.state.n <= 19
@@ -182,11 +162,9 @@ async def test_small_writes_are_measured_now_and_then() -> None:
     graph.add_edge("more", END, when=lambda n: n >= 5000)
     graph.add_edge("more", "more")
     async with Runner(sizes=Sizes(state_bytes=200 * KB)) as runner:
-        with pytest.raises(RunFailed) as caught:
-            await runner.start(graph, limits=Limits(visits=None)).result()
-        assert caught.value.result.error is not None
-        assert caught.value.result.error.kind == "too_large"
-        assert 1900 < caught.value.result.state.n < 3100
+        broken = await failing(runner.start(graph, limits=Limits(visits=None)).result())
+        assert broken.error.kind == "too_large"
+        assert 1900 < broken.state.n < 3100
 
 
 async def test_a_run_does_not_begin_with_a_state_that_is_too_large() -> None:
@@ -205,10 +183,8 @@ async def test_the_input_of_a_subgraph_can_be_too_large() -> None:
     inner = growing(1, 1)
     graph = alone(Doc, inner, "free", inputs={"text": "text"}, name="outer", node="inside")
     async with Runner(sizes=Sizes(update_bytes=20 * KB)) as runner:
-        with pytest.raises(RunFailed) as caught:
-            await runner.start(graph, Doc(text="x" * 30 * KB)).result()
-        assert caught.value.result.error is not None
-        assert (caught.value.result.error.kind, caught.value.result.error.path) == ("too_large", "inside")
+        broken = await failing(runner.start(graph, Doc(text="x" * 30 * KB)).result())
+        assert (broken.error.kind, broken.error.path) == ("too_large", "inside")
 
 
 def listening() -> Graph[Doc]:
@@ -258,10 +234,8 @@ async def test_recorded_work_and_messages_of_a_node_can_be_too_large() -> None:
     for node in (step, send, emit):
         graph = alone(Doc, node, "maybe", name="work")
         async with Runner(sizes=Sizes(work_bytes=1000, message_bytes=1000)) as runner:
-            with pytest.raises(RunFailed) as caught:
-                await runner.start(graph, run_id="r").result()
-            assert caught.value.result.error is not None
-            assert caught.value.result.error.kind == "too_large"
+            broken = await failing(runner.start(graph, run_id="r").result())
+            assert broken.error.kind == "too_large"
             assert "x" * 200 not in repr(await runner.history("r"))
 
 

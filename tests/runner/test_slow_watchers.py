@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
-from graphengine import END, START, Context, Graph, Runner, iterations
+from graphengine import Context, Runner, iterations
 from graphengine.agents import AnswerReset, PartialAnswer, TextDelta
 from graphengine.agents.live_events import MOST_KEPT
 from graphengine.errors import WatcherTooSlow
 from graphengine.runner import Emitted, RunEnded, StepRecorded
 from graphengine.runner.run_events import JOINED_FROM, MOST_WAITING, Watcher
+from tests.kit.runs import repeated
 from tests.runner.test_watchers import State, one
 
 PIECES = 50_000
@@ -64,11 +65,7 @@ async def test_no_recorded_step_is_lost(monkeypatch: pytest.MonkeyPatch) -> None
         await asyncio.sleep(0)
         return n + 1
 
-    graph = Graph("counting", State)
-    graph.add_node("count", count, writes="n")
-    graph.add_edge(START, "count")
-    graph.add_edge("count", END, when=iterations("count") >= 130)
-    graph.add_edge("count", "count")
+    graph = repeated(State, count, "n", iterations("count") >= 130, name="counting", node="count")
     async with Runner() as runner:
         run = runner.start(graph)
         events = run.events()

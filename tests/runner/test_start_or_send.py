@@ -8,11 +8,12 @@ from unittest.mock import Mock
 
 import pytest
 
-from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, Worker
+from graphengine import Context, Limits, RunFailed, Runner, Worker
 from graphengine.errors import InputError, UnknownRun
 from graphengine.runner.runner import lives_of
 from graphengine.stores.base import Append
 from graphengine.stores.memory import MemoryStore
+from tests.kit.runs import repeated
 from tests.runner.gates import Gate, State, chat, kinds_of, one
 
 
@@ -47,29 +48,6 @@ async def test_drive_gives_a_handle_whichever_process_drives_the_run(database: P
             await (await other.drive("none", chat())).result()
 
 
-async def test_a_chat_without_a_limit_of_steps_outlives_the_default_limit() -> None:
-    """A chat without a step limit, as the guide advises, outlives the default limit, which allows 500 exchanges."""
-
-    async def hear(ctx: Context) -> str:
-        return await ctx.receive("said", str)
-
-    graph = Graph("bot", State)
-    graph.add_node("hear", hear, writes="text")
-    graph.add_node("reply", lambda n: n + 1, writes="n", thread=False)
-    graph.add_edge(START, "hear")
-    graph.add_edge("hear", END, when=lambda text: text == "bye")
-    graph.add_edge("hear", "reply")
-    graph.add_edge("reply", "hear")
-    assert list(graph.check()) == []
-    async with Runner() as runner:
-        endless = graph.but(limits=Limits(visits=None))
-        for number in range(510):
-            run = await runner.start_or_send(endless, "chat", "said", str(number))
-            await run.result()
-        result = await runner.get("chat", endless).result()
-        assert (result.status, result.state.n, result.visits) == ("waiting", 510, 1020)
-
-
 async def test_start_or_send_by_many_callers_starts_one_run(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each message is received once, whichever of them starts the run; no handle is that of a start that failed."""
     sent = [str(number) for number in range(8)]
@@ -92,11 +70,7 @@ async def test_start_or_send_to_a_run_of_another_process_follows_it_there(databa
         await gate.leave.wait()
         return [*heard, await ctx.receive("said", str)]
 
-    graph = Graph("listens", State)
-    graph.add_node("hear", hear, writes="heard")
-    graph.add_edge(START, "hear")
-    graph.add_edge("hear", END, when=lambda heard: heard[-1] == "bye")
-    graph.add_edge("hear", "hear")
+    graph = repeated(State, hear, "heard", lambda heard: heard[-1] == "bye", name="listens", node="hear")
     async with Runner(database) as runner, Runner(database) as other:
         run = runner.start(graph, run_id="r")
         await gate.entered.wait()

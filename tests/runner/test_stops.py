@@ -89,19 +89,6 @@ async def test_the_message_that_stops_a_run_elsewhere_holds_no_secret(tmp_path: 
         assert "withheld" in result.ending.why
 
 
-async def test_the_reason_of_a_stop_without_secrets_is_kept(runner: Runner) -> None:
-    """A run without secrets is stopped with the caller's words, whichever process stops it."""
-
-    class Plain(BaseModel):
-        n: int = 0
-
-    graph = alone(Plain, ask("n?", int), "n", name="plain", node="q")
-    run = await runner.start(graph).result()
-    del graph
-    await runner.stop(run.run_id, "not needed any more")
-    assert said((await runner.history(run.run_id))[-1])["ending"]["why"] == "not needed any more"
-
-
 class Plain(BaseModel):
     n: int = 0
 

@@ -17,7 +17,6 @@ from graphengine import (
     Graph,
     Limits,
     Node,
-    RunFailed,
     Runner,
     ScriptedModel,
     choose,
@@ -26,7 +25,7 @@ from graphengine import (
 )
 from graphengine.errors import InputError
 from graphengine.reducers import append
-from tests.kit.runs import alone, row, watch
+from tests.kit.runs import alone, failing, row, watch
 
 
 class Article(BaseModel):
@@ -212,10 +211,8 @@ async def test_limits_of_a_subgraph_fail_its_node(runner: Runner) -> None:
     """The failure has the kind `limit`; the run's limits still count; a resume with higher ones continues inside."""
     graph = around(article(until=4, limits=Limits(visits=3)))
     run = runner.start(graph)
-    with pytest.raises(RunFailed, match="article reached its limit: visits 3 >= 3") as caught:
-        await run.result()
-    assert caught.value.result.error is not None
-    assert (caught.value.result.error.kind, caught.value.result.error.path) == ("limit", "article")
+    broken = await failing(run.result(), "article reached its limit: visits 3 >= 3")
+    assert (broken.error.kind, broken.error.path) == ("limit", "article")
     raised = around(article(until=4, limits=Limits(visits=99)))
     result = await runner.resume(run.id, raised).result()
     assert (result.state.text, result.visits) == ("ants v4", 9)

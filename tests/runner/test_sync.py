@@ -31,7 +31,7 @@ from graphengine.api.portal import Portal
 from graphengine.errors import DefinitionError, RunExists, RunnerClosed, UnknownRun
 from graphengine.runner import Emitted, Run, RunEnded, StepRecorded
 from scripts import sync_runner
-from tests.kit.runs import SOON
+from tests.kit.runs import SOON, alone
 
 
 class State(BaseModel):
@@ -41,10 +41,7 @@ class State(BaseModel):
 
 def one(name: str, runnable: Any, writes: str = "n", **options: Any) -> Graph[State]:
     """Return a graph START → a → END."""
-    graph = Graph(name, State, **options)
-    graph.add_node("a", runnable, writes=writes)
-    graph.add_path(START, "a", END)
-    return graph
+    return alone(State, runnable, writes, name=name, node="a", **options)
 
 
 def adds() -> Graph[State]:

@@ -27,7 +27,7 @@ from graphengine.errors import DefinitionError, GraphChanged, InputError, Runner
 from graphengine.runner import Emitted
 from graphengine.stores.memory import MemoryStore
 from tests.kit.record import Dying
-from tests.kit.runs import SOON, alone, outlast, over, pass_time
+from tests.kit.runs import SOON, alone, failing, outlast, over, pass_time, repeated
 
 
 class State(BaseModel):
@@ -37,12 +37,9 @@ class State(BaseModel):
     xs: list[int] = []
 
 
-def one(runnable: Any, name: str = "g", **options: Any) -> Graph[State]:
+def one(runnable: Any, name: str = "g", *, writes: Any, **options: Any) -> Graph[State]:
     """Return a graph START → a → END."""
-    graph = Graph(name, State, resources=options.pop("resources", None))
-    graph.add_node("a", runnable, **options)
-    graph.add_path(START, "a", END)
-    return graph
+    return alone(State, runnable, writes, name=name, node="a", **options)
 
 
 async def test_a_sync_node_can_raise_what_a_future_cannot_carry() -> None:
@@ -174,10 +171,8 @@ async def test_a_resource_that_cannot_be_built_fails_the_run(runner: Runner) -> 
     run = runner.start(graph)
     for attempt in (run, *(None for _ in range(4))):
         driven = attempt or runner.resume(run.id, graph)
-        with pytest.raises(RunFailed, match="db down") as caught:
-            await driven.result()
-        assert caught.value.result.error is not None
-        assert caught.value.result.error.kind == "resource_failed"
+        over = await failing(driven.result(), "db down")
+        assert over.error.kind == "resource_failed"
     broken.clear()
     assert (await runner.resume(run.id, graph).result()).state.text == "db"
 
@@ -269,9 +264,8 @@ async def test_a_condition_must_not_change_its_input(when: Any) -> None:
     graph.add_path(START, "a", "b")
     graph.add_edge("b", END, when=when)
     graph.add_edge("b", END)
-    with pytest.raises(RunFailed, match="changed xs in place") as caught:
-        await graph.run()
-    assert caught.value.result.state.xs == [1, 2, 3]
+    broken = await failing(graph.run(), "changed xs in place")
+    assert broken.state.xs == [1, 2, 3]
 
 
 async def test_a_condition_gets_a_copy_of_what_its_step_writes() -> None:
@@ -316,11 +310,7 @@ async def test_a_node_can_stop_its_own_run() -> None:
         await runner.stop(ctx.run_id, "enough")
         return n + 1
 
-    graph = Graph("g", State)
-    graph.add_node("a", work, writes="n")
-    graph.add_edge(START, "a")
-    graph.add_edge("a", END, when=value("n") < 0)
-    graph.add_edge("a", "a")
+    graph = repeated(State, work, "n", value("n") < 0, name="g", node="a")
     async with Runner() as runner:
         result = await runner.start(graph).result()
     assert result.ending is not None

@@ -13,8 +13,6 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from graphengine import (
-    END,
-    START,
     Graph,
     RunFailed,
     Runner,
@@ -31,12 +29,9 @@ class State(BaseModel):
     xs: list[int] = []
 
 
-def one(runnable: Any, name: str = "g", **options: Any) -> Graph[State]:
+def one(runnable: Any, name: str = "g", *, writes: Any, **options: Any) -> Graph[State]:
     """Return a graph START → a → END."""
-    graph = Graph(name, State, resources=options.pop("resources", None))
-    graph.add_node("a", runnable, **options)
-    graph.add_path(START, "a", END)
-    return graph
+    return alone(State, runnable, writes, name=name, node="a", **options)
 
 
 def reports(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:

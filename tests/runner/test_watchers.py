@@ -14,7 +14,7 @@ from graphengine.agents import TextDelta
 from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.runner import Emitted, StepRecorded
 from graphengine.stores.memory import MemoryStore
-from tests.kit.runs import over
+from tests.kit.runs import alone, over
 
 
 class State(BaseModel):
@@ -22,12 +22,9 @@ class State(BaseModel):
     text: str = ""
 
 
-def one(runnable: Any, **options: Any) -> Graph[State]:
+def one(runnable: Any, writes: str = "n") -> Graph[State]:
     """Return a graph START → a → END."""
-    graph = Graph("g", State)
-    graph.add_node("a", runnable, **{"writes": "n", **options})
-    graph.add_path(START, "a", END)
-    return graph
+    return alone(State, runnable, writes, node="a")
 
 
 def speaking() -> Graph[State]:

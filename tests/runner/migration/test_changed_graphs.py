@@ -26,7 +26,7 @@ from graphengine.errors import GraphChanged
 from graphengine.reducers import append
 from tests.kit.facts import said
 from tests.kit.preflights import agrees
-from tests.kit.runs import alone
+from tests.kit.runs import alone, repeated
 
 
 class Desk(BaseModel):
@@ -189,6 +189,7 @@ FITTING: list[tuple[str, Edit | None, type[BaseModel], str]] = [
      Desk, "edge gone: approve → publish"),
     ("condition", rewired("approve", ("publish", {"when": value("n") >= 1}), ("write", {})), Desk,
      "edge approve → publish: when none → n >= 1"),
+    ("label", rewired("approve", ("publish", {"label": "new"})), Desk, "edge approve → publish: label none → new"),
     ("function", replaced("publish", lambda draft: f"published {draft}", writes="log"), Desk, ""),
     ("inputs", replaced("publish", shout, writes="log", inputs={"text": "draft"}), Desk,
      "node publish: reads draft → text=draft"),
@@ -219,6 +220,9 @@ async def test_a_change_that_the_run_fits_is_a_step(
     assert result.status == "finished"
     changes = await changes_of(runner, run_id)
     assert (expected in changes) if expected else not changes
+    fingerprint = (await runner.store.info(run_id)).fingerprint
+    assert fingerprint == after.compile().fingerprint
+    assert await runner.store.graph_spec(fingerprint) == after.compile().graph_spec
     assert (await runner.resume(run_id, after).result()).status == "finished"
 
 
@@ -563,12 +567,9 @@ async def test_a_new_plateau_has_no_sample_yet(runner: Runner) -> None:
     """It begins with the next write of its field."""
 
     def graph(*, new: bool) -> Graph[Any]:
-        made: Graph[Any] = Graph("scores", Desk)
-        made.add_node("score", ask("How good?", int), writes="n")
-        made.add_edge(START, "score")
-        made.add_edge("score", END, when=plateau("n") if new else value("n") > 9)
-        made.add_edge("score", "score")
-        return made
+        return repeated(
+            Desk, ask("How good?", int), "n", plateau("n") if new else value("n") > 9, name="scores", node="score"
+        )
 
     run_id = await waiting(runner, graph(new=False))
     for score in (5, 5):

@@ -138,29 +138,6 @@ def crash(tmp_path: Path) -> Crash:
     return Crash(tmp_path)
 
 
-async def test_a_crash_costs_only_the_step_in_flight(crash: Crash) -> None:
-    """The node that runs again gets everything recorded before."""
-    calls: list[str] = []
-
-    def dies() -> str:
-        calls.append("dies")
-        if calls.count("dies") == 1:
-            crash.now()
-        return "dies"
-
-    async def work(ctx: Context) -> str:
-        return await ctx.call(counted(calls, "first")) + await ctx.call(dies) + ctx.idempotency_key
-
-    graph = one(work)
-    async with Runner(crash.here) as runner:
-        expected = (await runner.start(graph, run_id="r").result()).state.text
-    async with Runner(crash.left) as runner:
-        assert (await runner.store.info("r")).status == "running"
-        assert (await runner.resume("r", graph).result()).state.text == expected
-        assert said((await runner.history("r"))[2]).get("crashed") is True
-    assert calls == ["first", "dies", "dies"]
-
-
 async def sent_before(crash: Crash) -> tuple[Graph[State], list[int]]:
     """Crash a run amid a node that must not be repeated; return its graph and the list of its calls."""
     sent: list[int] = []

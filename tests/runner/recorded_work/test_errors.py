@@ -8,7 +8,7 @@ from graphengine import END, START, Context, Graph, PastRun, Retry, RunFailed, R
 from graphengine.runner import Emitted
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
-from tests.kit.runs import SOON, alone
+from tests.kit.runs import SOON, alone, repeated
 from tests.kit.working import Page, State, failing, one
 
 # -- idempotency keys
@@ -25,11 +25,7 @@ async def test_an_idempotency_key_is_the_same_over_retries_answers_and_resumes(t
             raise ValueError
         return await ctx.ask("Well?", str)
 
-    graph = Graph("g", State)
-    graph.add_node("work", work, writes="log", retry=Retry(attempts=2))
-    graph.add_edge(START, "work")
-    graph.add_edge("work", END, when=value("log").length() >= 2)
-    graph.add_edge("work", "work")
+    graph = repeated(State, work, "log", value("log").length() >= 2, name="g", retry=Retry(attempts=2))
     run_id = (await failing(timed, graph)).run_id
     broken = False
     result = await timed.resume(run_id, graph).result()

@@ -11,7 +11,7 @@ from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner
 from graphengine.history.load import load_snapshot
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
-from tests.kit.runs import SOON, alone
+from tests.kit.runs import SOON, alone, failing
 from tests.kit.waiting import resume_run
 
 
@@ -71,10 +71,8 @@ async def test_a_call_that_is_not_awaited_fails_its_node(runner: Runner, forgott
         calls[forgotten]()
         return "done"
 
-    with pytest.raises(RunFailed, match=rf"ctx\.{forgotten}") as caught:
-        await runner.start(one(work)).result()
-    assert caught.value.result.error is not None
-    assert caught.value.result.error.kind == "not_awaited"
+    broken = await failing(runner.start(one(work)).result(), rf"ctx\.{forgotten}")
+    assert broken.error.kind == "not_awaited"
 
 
 async def test_a_wait_after_its_node_has_ended_is_an_error_of_the_caller(runner: Runner) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from graphengine import END, START, Context, Graph, RunFailed, Runner, ask, value
+from graphengine import Context, RunFailed, Runner, ask, value
 from graphengine.errors import InputError, WaitTimeout
 from graphengine.testing import FakeClock
-from tests.kit.runs import SOON, alone
+from tests.kit.runs import SOON, alone, repeated
 from tests.kit.waiting import State, forked, names, path, resume_run, shown, waiting
 
 # -- time
@@ -183,11 +183,7 @@ async def test_a_run_pauses_before_a_node_on_every_visit(runner: Runner) -> None
         calls.append(len(log))
         return "published"
 
-    graph = Graph("g", State)
-    graph.add_node("publish", publish, writes="log")
-    graph.add_edge(START, "publish")
-    graph.add_edge("publish", END, when=value("log").length() >= 2)
-    graph.add_edge("publish", "publish")
+    graph = repeated(State, publish, "log", value("log").length() >= 2, name="g", node="publish")
     run_id = await waiting(runner, graph, pause_before=["publish"])
     (wait,) = await runner.waits(run_id)
     assert (wait.name, wait.kind, wait.question) == ("publish", "pause", "paused before publish")

@@ -6,13 +6,13 @@ from collections.abc import Awaitable
 
 import pytest
 
-from graphengine import END, START, Context, Graph, Limits, Runner, ask, iterations
+from graphengine import Context, Limits, Runner, ask, iterations
 from graphengine.engine.snapshot import Snapshot
 from graphengine.runner.run_events import StepRecorded
 from graphengine.stores.base import Append
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
-from tests.kit.runs import SOON, WEEK
+from tests.kit.runs import SOON, WEEK, repeated
 from tests.kit.waiting import State, forked, path, waiting
 
 # -- restarts, other runners, stops, branches
@@ -130,11 +130,9 @@ async def test_a_run_can_sleep_again_and_again() -> None:
         await ctx.sleep(60)
         return "polled"
 
-    graph = Graph("poller", State, limits=Limits(visits=None))
-    graph.add_node("poll", poll, writes="log")
-    graph.add_edge(START, "poll")
-    graph.add_edge("poll", END, when=iterations("poll") >= 400)
-    graph.add_edge("poll", "poll")
+    graph = repeated(
+        State, poll, "log", iterations("poll") >= 400, name="poller", node="poll", limits=Limits(visits=None)
+    )
     async with Runner(clock=FakeClock(start=0.0)) as runner, asyncio.timeout(30):
         result = await runner.start(graph).result()
     assert (result.status, len(result.state.log)) == ("finished", 400)
