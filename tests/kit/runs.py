@@ -68,6 +68,16 @@ def row(state: type[StateT], *nodes: tuple[str, Any, Any], name: str = "g") -> G
     return graph
 
 
+def arms(state: type[StateT], *nodes: tuple[str, Any, Any], need: int | None = None) -> Graph[StateT]:
+    """Return a graph of nodes side by side: name, runnable, writes."""
+    graph = Graph("arms", state)
+    for node, runnable, writes in nodes:
+        graph.add_node(node, runnable, writes=writes)
+        graph.add_edge(node, END)
+    graph.add_fork(START, [node for node, _, _ in nodes], join=END, need=need)
+    return graph
+
+
 async def failing(result: Awaitable[Any], match: str = "") -> Any:
     """Return the result of a run that fails, with this text in its error."""
     error: object = (await asyncio.gather(result, return_exceptions=True))[0]

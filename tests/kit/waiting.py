@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Graph, Runner
+from graphengine import Graph, Runner
 from graphengine.reducers import append
-from tests.kit.runs import SOON, Odd, row
+from tests.kit.runs import SOON, Odd, arms, row
 
 
 class Verdict(BaseModel):
@@ -42,16 +42,9 @@ def path(*nodes: tuple[str, Any, Any], name: str = "g") -> Graph[State]:
     return row(State, *nodes, name=name)
 
 
-def forked(*arms: tuple[str, Any, Any], need: int | None = None) -> Graph[State]:
+def forked(*nodes: tuple[str, Any, Any], need: int | None = None) -> Graph[State]:
     """Return a graph of one fork; each arm is a node."""
-    graph = Graph("forked", State)
-    for node, runnable, writes in arms:
-        graph.add_node(node, runnable, writes=writes)
-        graph.add_edge(node, "merge")
-    graph.add_fork(START, [node for node, _, _ in arms], join="merge", need=need)
-    graph.add_node("merge")
-    graph.add_edge("merge", END)
-    return graph
+    return arms(State, *nodes, need=need)
 
 
 async def waiting(runner: Runner, graph: Graph[Any], **options: Any) -> str:

@@ -27,7 +27,7 @@ from graphengine.records.export import export_run
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import replay, run_node
 from tests.kit.facts import said
-from tests.kit.runs import alone, failing, row
+from tests.kit.runs import alone, arms, failing, row
 
 
 class Word(BaseModel):
@@ -291,13 +291,7 @@ async def test_a_resumed_parent_looks_after_its_children_also_if_it_has_mail(dat
         return await ctx.ask("who?", str)
 
     sleeper = alone(Word, sleeps, "length", name="sleeper", node="sleeps")
-    graph = Graph("parents", Words)
-    graph.add_node("starts", one, writes="lengths")
-    graph.add_node("asks", asks, writes="told")
-    graph.add_node("both", lambda: None, writes=())
-    graph.add_fork(START, ["starts", "asks"], join="both")
-    graph.add_edge("starts", "both")
-    graph.add_path("asks", "both", END)
+    graph = arms(Words, ("starts", one, "lengths"), ("asks", asks, "told"))
     async with Runner(database) as first:
         assert (await first.start(graph, run_id="p", wait_out=False).result()).status == "waiting"
     async with Runner(database) as second:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from graphengine import END, START, Agent, Graph, Limits, Runner
+from graphengine import Agent, Limits, Runner
 from graphengine.models import Request, Response
 from graphengine.runner.runner import lives_of
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import ADD, Stuck, Work, add, one, paid, within
-from tests.kit.runs import SOON, alone, pass_time
+from tests.kit.runs import SOON, alone, arms, pass_time
 
 HOUR = 3600.0
 
@@ -63,15 +63,8 @@ async def test_a_hard_stop_cuts_all_nodes_in_flight_and_keeps_what_ended(tmp_pat
 
         return work
 
-    graph = Graph("arms", Work)
-    graph.add_node("quick", arm("quick", quick=True), writes="draft")
-    graph.add_node("slow", arm("slow", quick=False), writes="other")
-    graph.add_node("slower", arm("slower", quick=False), writes="task")
-    graph.add_node("join", lambda: None)
-    graph.add_fork(START, ["quick", "slow", "slower"], join="join")
-    for name in ("quick", "slow", "slower"):
-        graph.add_edge(name, "join")
-    graph.add_path("join", END)
+    fields = {"quick": "draft", "slow": "other", "slower": "task"}
+    graph = arms(Work, *((name, arm(name, quick=name == "quick"), field) for name, field in fields.items()))
     async with Runner(tmp_path / "runs.db") as runner, Runner(tmp_path / "runs.db") as other:
         run = runner.start(graph, run_id="r")
         async with asyncio.timeout(SOON):

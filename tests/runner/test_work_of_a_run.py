@@ -17,7 +17,7 @@ from graphengine.runner.run import life_of
 from graphengine.stores.base import Loaded
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
-from tests.kit.runs import alone
+from tests.kit.runs import alone, arms
 
 
 class State(BaseModel):
@@ -235,15 +235,7 @@ async def test_a_node_that_suspends_does_not_hold_up_those_that_began_with_it() 
         last.set()
         return [3]
 
-    graph = Graph("arms", State)
-    graph.add_node("quick", quick, writes="n")
-    graph.add_node("waits", waits, writes="seconds")
-    graph.add_node("ends", ends, writes="totals")
-    graph.add_node("join", lambda: None)
-    graph.add_fork(START, ["quick", "waits", "ends"], join="join")
-    for arm in ("quick", "waits", "ends"):
-        graph.add_edge(arm, "join")
-    graph.add_edge("join", END)
+    graph = arms(State, ("quick", quick, "n"), ("waits", waits, "seconds"), ("ends", ends, "totals"))
     async with asyncio.timeout(60):
         state = (await graph.run()).state
     assert (state.n, state.seconds, state.totals) == (1, 2.0, [3])

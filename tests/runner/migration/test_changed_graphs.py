@@ -243,6 +243,15 @@ async def test_a_changed_prompt_is_recorded_with_the_old_one(runner: Runner) -> 
     assert model.requests[0].prompt == "Tell of this: <draft>all about Ants</draft>" + " and be kind" * 20
 
 
+async def test_edges_in_another_order_are_a_change(runner: Runner) -> None:
+    """The first that holds is taken, so the order matters."""
+    one, other = ("publish", {"when": value("n") >= 1, "label": "a"}), ("write", {"when": value("n") < 1})
+    run_id = await waiting(runner, desk(rewired("approve", one, other, (END, {}))))
+    await runner.answer(run_id, value=True)
+    await runner.resume(run_id, desk(rewired("approve", other, one, (END, {})))).result()
+    assert await changes_of(runner, run_id) == ["edges out of approve: they are tried in another order"]
+
+
 async def test_new_conditions_begin_at_the_resume(runner: Runner) -> None:
     """In the graph and in one inside it, counts since a node and changes ignore what was before the resume."""
 

@@ -1,19 +1,18 @@
 """Messages: to a run, between nodes, kept until they are received."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Context, Graph, RunFailed, Runner
+from graphengine import Context, Graph, RunFailed, Runner
 from graphengine.errors import InputError, UnknownRun
 from graphengine.reducers import append
 from graphengine.runner.run_events import StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
-from tests.kit.runs import SOON, row
+from tests.kit.runs import SOON, arms, row
 from tests.kit.waiting import resume_run
 
 
@@ -126,17 +125,6 @@ async def test_a_message_wakes_a_run_that_only_sleeps(timed: Runner, clock: Fake
 # -- between nodes
 
 
-def talking(speak: Callable[..., Any], **options: Any) -> Graph[State]:
-    """Return a graph with two arms: one speaks, one receives three words."""
-    graph = Graph("talk", State)
-    graph.add_node("hear", hear_three, writes="text")
-    graph.add_node("speak", speak, writes="n", **options)
-    graph.add_fork(START, ["hear", "speak"], join=END)
-    graph.add_edge("hear", END)
-    graph.add_edge("speak", END)
-    return graph
-
-
 async def test_a_node_sends_to_another_arm(runner: Runner) -> None:
     """The messages arrive in order, with the sender's step, and the receiver continues by itself."""
 
@@ -145,7 +133,7 @@ async def test_a_node_sends_to_another_arm(runner: Runner) -> None:
             ctx.send("topic", word)
         return 3
 
-    run = runner.start(talking(speak))
+    run = runner.start(arms(State, ("hear", hear_three, "text"), ("speak", speak, "n")))
     async with asyncio.timeout(SOON):
         result = await run.result()
     assert (result.status, result.state.text, result.state.n) == ("finished", "one two three", 3)
@@ -166,11 +154,7 @@ async def test_a_node_cannot_send_what_json_cannot_carry(runner: Runner) -> None
 
 async def test_a_message_is_received_by_one(runner: Runner) -> None:
     """If two nodes wait for one topic, two messages are needed."""
-    graph = Graph("g", State)
-    for arm in "ab":
-        graph.add_node(arm, hear, writes="log")
-        graph.add_edge(arm, END)
-    graph.add_fork(START, ["a", "b"], join=END)
+    graph = arms(State, ("a", hear, "log"), ("b", hear, "log"))
     run_id = (await runner.start(graph).result()).run_id
     await runner.send(run_id, "topic", "x")
     result = await resume_run(runner, graph, run_id)
