@@ -108,16 +108,6 @@ def arms() -> Graph[State]:
     return graph
 
 
-async def test_an_update_of_an_arm_is_seen_by_that_arm(runner: Runner) -> None:
-    """Its view has the update, the other's does not, and the join applies it."""
-    graph = arms()
-    run = runner.start(graph)
-    await run.result()
-    at = await at_step(runner, run.id, "a")
-    child = await runner.branch(run.id, graph, at, path="~a", update={"log": "mine"}).result()
-    assert child.state.log == ["begun", "a ant", "mine", "begun/a ant/mine ant", "b ant", "begun/b ant ant"]
-
-
 async def test_an_update_needs_a_path_if_there_are_several_views(runner: Runner) -> None:
     """The error lists the views, and nothing is written."""
     graph = arms()

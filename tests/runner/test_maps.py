@@ -138,20 +138,6 @@ async def test_another_runner_continues_within_a_map(database: Path | str) -> No
     assert (result.state.findings, sorted(calls)) == (["0", "1", "2", "3", "4"], [1, 3])
 
 
-async def test_each_form_of_writing_takes_the_items_in_order(runner: Runner) -> None:
-    """Reducers get one item after another; parts of a result go to their fields."""
-
-    async def work(n: int) -> dict[str, Any]:
-        return {"text": str(n), "number": n, "many": [n, n], "pair": {f"k{n}": n}}
-
-    writes = {"findings": "text", "log": "text", "long": "many", "found": "pair", "table[{n}]": "text"}
-    state = (await runner.start(mapped(work, writes), numbers(3)).result()).state
-    assert state.findings == state.log == ["0", "1", "2"]
-    assert state.long == [0, 0, 1, 1, 2, 2]
-    assert state.found == {"k0": 0, "k1": 1, "k2": 2}
-    assert state.table == {"0": "0", "1": "1", "2": "2"}
-
-
 class Inner(BaseModel):
     n: int = 0
     seen: int | None = None

@@ -1,6 +1,5 @@
 """Values that nodes pass on share objects between fields: no node can change what another one reads, or the record."""
 
-import asyncio
 import logging
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -151,31 +150,6 @@ async def test_a_late_change_reaches_no_node_and_is_blamed_on_none(
     assert [record.getMessage().partition(" (run")[0] for record in caplog.records] == [
         "kept was changed in place after the node that had read it ended; node read"
     ]
-
-
-async def test_a_task_that_a_node_left_running_changes_nothing() -> None:
-    """The same with a real task, which runs between two nodes."""
-    go, done = asyncio.Event(), asyncio.Event()
-    tasks: list[asyncio.Task[None]] = []
-
-    async def change(docs: Docs) -> None:
-        await go.wait()
-        docs[1]["text"] = "spoilt"
-        done.set()
-
-    async def start(docs: Docs) -> Docs:
-        tasks.append(asyncio.create_task(change(docs)))
-        return docs
-
-    async def wait() -> int:
-        go.set()
-        await done.wait()
-        return 1
-
-    result = await run(
-        chain(("start", start, "kept"), ("wait", wait, "n"), ("read", texts, "seen"), read={"docs": "kept"})
-    )
-    assert result.state.seen == "a b"
 
 
 async def test_a_part_that_was_changed_late_is_read_as_recorded(late: Late) -> None:

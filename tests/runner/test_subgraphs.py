@@ -15,7 +15,6 @@ from graphengine import (
     Agent,
     Context,
     Graph,
-    Limits,
     Node,
     Runner,
     ScriptedModel,
@@ -25,7 +24,7 @@ from graphengine import (
 )
 from graphengine.errors import InputError
 from graphengine.reducers import append
-from tests.kit.runs import alone, failing, row, watch
+from tests.kit.runs import alone, row, watch
 
 
 class Article(BaseModel):
@@ -205,17 +204,6 @@ async def test_events_inside_have_their_paths(runner: Runner) -> None:
     assert shown == [("article/write", "ants")]
     assert recorded == ["", "article", "article/write", "article/rate", "article"]
     assert (await run.result()).state.text == "article/write write"
-
-
-async def test_limits_of_a_subgraph_fail_its_node(runner: Runner) -> None:
-    """The failure has the kind `limit`; the run's limits still count; a resume with higher ones continues inside."""
-    graph = around(article(until=4, limits=Limits(visits=3)))
-    run = runner.start(graph)
-    broken = await failing(run.result(), "article reached its limit: visits 3 >= 3")
-    assert (broken.error.kind, broken.error.path) == ("limit", "article")
-    raised = around(article(until=4, limits=Limits(visits=99)))
-    result = await runner.resume(run.id, raised).result()
-    assert (result.state.text, result.visits) == ("ants v4", 9)
 
 
 async def test_usage_inside_counts_for_the_run(runner: Runner) -> None:

@@ -17,32 +17,6 @@ HOUR = 3600.0
 # -- retries
 
 
-async def test_a_retry_after_a_failed_call_keeps_what_was_recorded(timed: Runner) -> None:
-    """Work before the call that raised is not repeated, whether the error came unchanged or wrapped."""
-    calls: list[str] = []
-
-    async def shaky() -> str:
-        calls.append("shaky")
-        if calls.count("shaky") < 3:
-            raise OSError
-        return "shaky"
-
-    async def bare(ctx: Context) -> str:
-        return await ctx.call(counted(calls, "first")) + await ctx.call(shaky)
-
-    async def wrapped(ctx: Context) -> str:
-        try:
-            return await bare(ctx)
-        except OSError as error:
-            raise ValueError from error
-
-    for work in (bare, wrapped):
-        calls.clear()
-        result = await timed.start(one(work, retry=Retry(attempts=3, jitter=0))).result()
-        assert result.state.text == "firstshaky"
-        assert calls == ["first", "shaky", "shaky", "shaky"]
-
-
 async def test_a_retry_after_a_failed_call_in_a_group_keeps_what_was_recorded(timed: Runner) -> None:
     """An error of the call inside an exception group counts as the call's error."""
     calls: list[str] = []

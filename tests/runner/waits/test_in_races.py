@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Retry, RunFailed, Runner
+from graphengine import END, START, Context, Graph, Retry, Runner
 from graphengine.history.load import load_snapshot
 from graphengine.testing import FakeClock
 from tests.kit.facts import said
@@ -194,33 +194,3 @@ async def test_an_answer_finds_its_wait_though_a_new_one_has_its_name(runner: Ru
 
 
 # -- failures after an answer
-
-
-@pytest.mark.parametrize("afresh", [False, True])
-async def test_after_a_failed_run_an_answer_is_kept_unless_the_node_starts_afresh(
-    runner: Runner, *, afresh: bool
-) -> None:
-    """The answer can be the cause of the failure; a message is received only once, and always kept."""
-
-    async def work(ctx: Context) -> str:
-        message = await ctx.receive("topic", str)
-        answer = await ctx.ask("Well?")
-        if answer == "bad":
-            raise ValueError
-        return message + answer
-
-    graph = one(work, retry=Retry(attempts=1, afresh=afresh))
-    run_id = (await runner.start(graph).result()).run_id
-    await runner.send(run_id, "topic", "message ")
-    await resume_run(runner, graph, run_id)
-    await runner.answer(run_id, "bad")
-    with pytest.raises(RunFailed):
-        await resume_run(runner, graph, run_id)
-    if not afresh:
-        with pytest.raises(RunFailed):
-            await resume_run(runner, graph, run_id)
-        return
-    result = await resume_run(runner, graph, run_id)
-    assert [(wait.kind, wait.question) for wait in result.waits] == [("ask", "Well?")]
-    await runner.answer(run_id, "good")
-    assert (await resume_run(runner, graph, run_id)).state.text == "message good"

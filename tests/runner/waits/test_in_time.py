@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from graphengine import Context, RunFailed, Runner, ask, value
-from graphengine.errors import InputError, WaitTimeout
+from graphengine import Context, RunFailed, Runner, ask
+from graphengine.errors import InputError
 from graphengine.testing import FakeClock
-from tests.kit.runs import SOON, alone, repeated
+from tests.kit.runs import SOON, alone
 from tests.kit.waiting import State, forked, names, path, resume_run, shown, waiting
 
 # -- time
@@ -28,27 +28,6 @@ async def test_a_late_answer_is_refused(timed: Runner, clock: FakeClock) -> None
     assert names((await resume_run(timed, graph, run_id)).waits) == ["more"]
     with pytest.raises(InputError, match="has no question named 'q'"):
         await timed.answer(run_id, value=True, question="q")
-
-
-async def test_a_nodes_question_has_its_timeout_and_default(timed: Runner, clock: FakeClock) -> None:
-    """The node that runs again gets the default, or WaitTimeout is raised in it."""
-    seen: list[str] = []
-
-    async def work(ctx: Context) -> str:
-        first = await ctx.ask("One?", str, timeout_seconds=60, default="nothing")
-        try:
-            await ctx.ask("Two?", str, timeout_seconds=60)
-        except WaitTimeout as error:
-            seen.append(error.message)
-        return first
-
-    graph = path(("work", work, "word"))
-    run_id = await waiting(timed, graph)
-    clock.move(60)
-    assert (await resume_run(timed, graph, run_id)).status == "waiting"
-    clock.move(60)
-    assert (await resume_run(timed, graph, run_id)).state.word == "nothing"
-    assert seen == ["no answer to 'Two?' in time"]
 
 
 async def test_parallel_sleepers_wake_at_their_own_times(timed: Runner, clock: FakeClock) -> None:
@@ -173,25 +152,3 @@ async def test_strict_models_and_aliases_are_types_of_answers(timed: Runner, clo
         run_id = await waiting(timed, graph)
         clock.move(60)
         assert (await resume_run(timed, graph, run_id)).state.word == repr(given)
-
-
-async def test_a_run_pauses_before_a_node_on_every_visit(runner: Runner) -> None:
-    """The node runs only after the answer True; no other answer is accepted."""
-    calls: list[int] = []
-
-    async def publish(log: list[str]) -> str:
-        calls.append(len(log))
-        return "published"
-
-    graph = repeated(State, publish, "log", value("log").length() >= 2, name="g", node="publish")
-    run_id = await waiting(runner, graph, pause_before=["publish"])
-    (wait,) = await runner.waits(run_id)
-    assert (wait.name, wait.kind, wait.question) == ("publish", "pause", "paused before publish")
-    with pytest.raises(InputError):
-        await runner.answer(run_id, value=False)
-    assert calls == []
-    await runner.answer(run_id, value=True)
-    assert (await resume_run(runner, graph, run_id)).status == "waiting"
-    assert calls == [0]
-    await runner.answer(run_id, value=True)
-    assert (await resume_run(runner, graph, run_id)).state.log == ["published"] * 2

@@ -6,13 +6,12 @@ from typing import Any, Literal
 
 import pytest
 
-from graphengine import END, START, Context, Graph, Runner, ask, choose, failed
+from graphengine import Runner, ask, choose
 from graphengine.errors import AnsweredAlready, AsksNothing, DefinitionError, InputError, UnknownRun
 from graphengine.runner.run_events import StepRecorded
-from graphengine.testing import FakeClock
 from tests.kit.facts import said
 from tests.kit.runs import SOON, Odd
-from tests.kit.waiting import State, Verdict, forked, names, path, resume_run, shown, waiting
+from tests.kit.waiting import Verdict, forked, names, path, resume_run, shown, waiting
 
 # -- questions as nodes
 
@@ -199,44 +198,3 @@ async def test_an_arm_that_waits_is_answered_while_another_works(runner: Runner)
     leave.set()
     async with asyncio.timeout(SOON):
         assert (await run.result()).state.log == ["answered", "worked"]
-
-
-@pytest.mark.parametrize("kind", ["answer", "message", "time"])
-async def test_only_a_resume_with_nothing_else_to_do_retries_what_failed(
-    timed: Runner, clock: FakeClock, kind: str
-) -> None:
-    """An answer, a message or a time that has come lets the rest end, and the failure's edge is taken."""
-    effects: list[str] = []
-
-    async def work(item: str, ctx: Context) -> bool:
-        if kind == "answer":
-            await ctx.ask(f"{item}?", bool)
-        elif kind == "message":
-            await ctx.receive(item, bool)
-        else:
-            await ctx.sleep(60.0 if item == "a" else 120.0)
-        effects.append(item)
-        raise ValueError(item)
-
-    graph = Graph("g", State)
-    graph.add_node("each", work, each={"item": "items"}, writes="answers")
-    graph.add_edge(START, "each")
-    graph.add_edge("each", END, when=failed(ValueError), label="some failed")
-    graph.add_edge("each", END)
-    run = timed.start(graph, State(items=["a", "b"]), run_id="r", wait_out=False)
-    assert (await run.result()).status == "waiting"
-
-    async def comes(item: str) -> Any:
-        if kind == "answer":
-            await timed.answer("r", True, question=f"each[{'ab'.index(item)}]")  # noqa: FBT003
-        elif kind == "message":
-            await timed.send("r", item, payload=True)
-        else:
-            clock.move(60)
-        async with asyncio.timeout(SOON):
-            return await timed.resume("r", graph, wait_out=False).result()
-
-    assert (await comes("a")).status == "waiting"
-    assert effects == ["a"]
-    done = await comes("b")
-    assert (done.status, done.label, effects) == ("finished", "some failed", ["a", "b"])
