@@ -120,25 +120,6 @@ async def test_an_update_needs_a_path_if_there_are_several_views(runner: Runner)
     assert [info.id for info in await runner.store.runs()] == [run.id]
 
 
-# -- amid maps
-
-
-def mapped(*, inside: bool = False) -> Graph[State]:
-    """Return a graph that makes a text of each item, one at a time, by a subgraph if `inside`."""
-    one: Any = lambda item: f"made {item}"  # noqa: E731 - the small node of a map
-    if inside:
-        below: Graph[State] = Graph("below", State, result="word")
-        below.add_node("first", lambda n: f"first {n}", writes="word", thread=False)
-        below.add_node("second", lambda word: f"{word}, second", writes="word", thread=False)
-        below.add_path(START, "first", "second", END)
-        one = below
-    graph = Graph("mapped", State)
-    inputs = {"inputs": {"n": "item"}} if inside else {}
-    graph.add_node("work", one, each={"item": "items"}, writes="made", concurrency=1, **inputs)  # type: ignore[arg-type]
-    graph.add_path(START, "work", END)
-    return graph
-
-
 # -- waits
 
 

@@ -34,23 +34,23 @@ class Count(BaseModel):
     seen: Annotated[list[int], append] = []
 
 
-def counting(until: int = 3, trouble: dict[int, Exception] | None = None) -> Graph[Count]:
-    """Return a loop that counts up; at a number in `trouble` it raises the error once."""
-    raises = trouble if trouble is not None else {}
+async def more(n: int) -> int:
+    """Count."""
+    return n + 1
 
-    async def more(n: int) -> int:
-        if n + 1 in raises:
-            raise raises.pop(n + 1)
-        return n + 1
 
-    async def note(n: int) -> int:
-        return n
+async def note(n: int) -> int:
+    """Note the number."""
+    return n
 
+
+def counting() -> Graph[Count]:
+    """Return a loop that counts up to 3."""
     graph = Graph("counting", Count)
     graph.add_node("more", more, writes="n")
     graph.add_node("note", note, writes="seen")
     graph.add_path(START, "more", "note")
-    graph.add_edge("note", END, when=value("n") >= until, label="enough")
+    graph.add_edge("note", END, when=value("n") >= 3, label="enough")
     graph.add_edge("note", "more")
     return graph
 

@@ -38,7 +38,6 @@ class State(BaseModel):
     task: str = "ants"
     text: str = ""
     score: int = 0
-    label: str = ""
     log: Annotated[list[str], append] = []
 
 
@@ -57,9 +56,9 @@ def joined(result: object) -> str:
     return "".join(result) if isinstance(result, list) else str(result)
 
 
-def article(until: int = 2, write: Callable[..., Any] = write, **options: Any) -> Graph[Article]:
+def article(until: int = 2, write: Callable[..., Any] = write) -> Graph[Article]:
     """Return a loop that writes and rates until the score is high enough."""
-    graph = Graph("article", Article, **{"result": "draft", **options})
+    graph = Graph("article", Article, result="draft")
     graph.add_node("write", write, writes="draft")
     graph.add_node("rate", rate, writes="score")
     graph.add_path(START, "write", "rate")
@@ -69,9 +68,9 @@ def article(until: int = 2, write: Callable[..., Any] = write, **options: Any) -
     return graph
 
 
-def around(inner: Graph[Any], writes: Any = "text", **options: Any) -> Graph[State]:
+def around(inner: Graph[Any], writes: Any = "text") -> Graph[State]:
     """Return a graph of one node that is a graph."""
-    return alone(State, inner, writes, **{"inputs": {"topic": "task"}, **options}, name="outer", node="article")
+    return alone(State, inner, writes, inputs={"topic": "task"}, name="outer", node="article")
 
 
 @pytest.mark.parametrize("chosen", [False, True])
