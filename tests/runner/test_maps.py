@@ -138,6 +138,12 @@ async def test_another_runner_continues_within_a_map(database: Path | str) -> No
     assert (result.state.findings, sorted(calls)) == (["0", "1", "2", "3", "4"], [1, 3])
 
 
+async def test_what_is_not_a_list_fails_the_node(runner: Runner) -> None:
+    """A function of fields that returns no list fails the node, and no item begins."""
+    with pytest.raises(RunFailed, match="not a list"):
+        await runner.start(mapped(lambda n: n, each={"n": lambda shared: 3})).result()
+
+
 class Inner(BaseModel):
     n: int = 0
     seen: int | None = None

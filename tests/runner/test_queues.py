@@ -99,6 +99,18 @@ async def test_a_run_that_waited_returns_to_its_queue(runner: Runner) -> None:
     assert (await runner.info("r")).status == "finished"
 
 
+async def test_a_queued_run_can_be_stopped_and_resumed(runner: Runner) -> None:
+    """A stop takes effect at once; a resume drives it here."""
+    graph = counting()
+    await runner.start(graph, run_id="r", queue="mail").result()
+    await runner.stop("r", "not needed")
+    info = await runner.info("r")
+    assert (info.status, info.summary is not None and "not needed" in info.summary.reason) == ("stopped", True)
+    assert (await runner.resume("r", graph).result()).state.n == 1
+    await runner.start(graph, run_id="s", queue="mail").result()
+    assert (await runner.resume("s", graph).result()).state.n == 1
+
+
 async def test_keys_take_turns(runner: Runner) -> None:
     """A tenant that queued many runs does not hold up another one."""
     order: list[int] = []

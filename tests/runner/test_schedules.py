@@ -21,6 +21,7 @@ from graphengine.history.load import load_snapshot
 from graphengine.testing import FakeClock
 from graphengine.worker import Schedule, schedules
 from graphengine.worker.schedules import Ticker, next_tick, ticks, ticks_around
+from graphengine.worker.worker import Worker
 from tests.kit.runs import alone
 
 HOUR = 3600.0
@@ -219,6 +220,23 @@ async def test_an_input_that_no_longer_fits_is_reported(still: Runner, noon: Fak
     assert await started(still) == []
     await ticker(still).tick()
     assert len(await started(still)) == 1
+
+
+async def test_a_worker_starts_and_drives_them(timed: Runner) -> None:
+    """A worker alone starts and drives scheduled runs."""
+    await timed.schedule(Schedule("often", "* * * * *", "report"), report(), {"topic": "tides"})
+    events: list[object] = []
+
+    def note(event: object) -> None:
+        events.append(event)
+        if len(events) >= 4:
+            worker.stop()
+
+    worker = Worker(timed, report(), on_event=note)
+    await asyncio.wait_for(worker.run(), 30)
+    ended = [info for info in await timed.runs() if info.status == "finished"]
+    assert len(ended) >= 2
+    assert all(info.id.startswith("often@") for info in ended)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from graphengine import Context, Limits, RunFailed, Runner, Worker
+from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, Worker
 from graphengine.errors import InputError, UnknownRun
 from graphengine.runner.runner import lives_of
 from graphengine.stores.base import Append
@@ -46,6 +46,29 @@ async def test_drive_gives_a_handle_whichever_process_drives_the_run(database: P
         assert (await (await other.drive("c", chat())).result()).status == "waiting"
         with pytest.raises(UnknownRun):
             await (await other.drive("none", chat())).result()
+
+
+async def test_a_chat_without_a_limit_of_steps_outlives_the_default_limit() -> None:
+    """A chat without a step limit, as the guide advises, outlives the default limit, which allows 500 exchanges."""
+
+    async def hear(ctx: Context) -> str:
+        return await ctx.receive("said", str)
+
+    graph = Graph("bot", State)
+    graph.add_node("hear", hear, writes="text")
+    graph.add_node("reply", lambda n: n + 1, writes="n", thread=False)
+    graph.add_edge(START, "hear")
+    graph.add_edge("hear", END, when=lambda text: text == "bye")
+    graph.add_edge("hear", "reply")
+    graph.add_edge("reply", "hear")
+    assert list(graph.check()) == []
+    async with Runner() as runner:
+        endless = graph.but(limits=Limits(visits=None))
+        for number in range(510):
+            run = await runner.start_or_send(endless, "chat", "said", str(number))
+            await run.result()
+        result = await runner.get("chat", endless).result()
+        assert (result.status, result.state.n, result.visits) == ("waiting", 510, 1020)
 
 
 async def test_start_or_send_by_many_callers_starts_one_run(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -158,6 +158,12 @@ def test_any_thread_may_use_it() -> None:
         assert list(results) == list(range(1, 9))
 
 
+async def test_it_works_where_an_event_loop_is_running() -> None:
+    """It works in a notebook, where an event loop is running: its own loop is in another thread."""
+    with SyncRunner() as runner:
+        assert runner.start(adds()).result().state.n == 1
+
+
 def test_a_closed_one_refuses_calls_and_ends_its_thread(database: Path | str) -> None:
     """Its runs are released; closing it again does nothing."""
     entered = threading.Event()
