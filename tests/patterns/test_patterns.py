@@ -1,8 +1,9 @@
-"""Properties of every pattern."""
+"""The pages of all patterns, and properties of every pattern. `UPDATE_PAGES=1` rewrites the pages."""
 
 import doctest
 import importlib
 import pkgutil
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +12,20 @@ from graphengine import RunFailed, Runner, ScriptedModel
 from graphengine.models import Request
 from graphengine.models.errors import ModelUnavailable
 from graphengine.stores.memory import MemoryStore
+from tests.kit.graph_pages import check_page
+from tests.patterns import kits, scripted
 from tests.patterns.kits import around
 from tests.patterns.scenes import SCENES, to_its_end
 from tests.patterns.scripted import play
 
+PAGES = sorted((Path(__file__).parent / "pages").glob("*.txt"))
 MODULES = [module.name for module in pkgutil.iter_modules(graphengine.patterns.__path__)]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+async def test_a_pattern_does_what_its_page_says(path: Path) -> None:
+    """Played case by case, it asks its agents what its page has, and ends as it has."""
+    await check_page(path, scripted, kits)
 
 
 @pytest.mark.parametrize("name", MODULES)

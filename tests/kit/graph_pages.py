@@ -1,0 +1,139 @@
+"""Golden pages of graphs with agents: a graph, its input, its agents' answers, and all that its agents were asked.
+
+A page is a title (lines with `#`), Python under `== kit`, and cases. A case is its truth after `==`, lines that begin
+with `>`, and the outcome: the last message of each request in order, the labels of the edges, the end, and what else
+the run wrote into the state. `> graph EXPRESSION` is the graph, which is only compiled in a case without a `> given`;
+`> given KEYWORDS` is its input, `> AGENT: ANSWERS` the answers of an agent in order, `> AGENT = FUNCTION` one that
+answers all its requests. A line that begins with `>  ` continues the one before. `UPDATE_PAGES=1` rewrites the pages.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any, Final, Literal
+
+import pydantic
+import pytest
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+import graphengine
+from graphengine import CompileError, Result, RunFailed, Runner, ScriptedModel, models, patterns
+from graphengine.errors import DefinitionError
+from graphengine.models import Request
+from graphengine.reducers import append
+from graphengine.testing import FakeClock
+from tests.kit.facts import said
+
+SHORT: Final = 400
+_LINE: Final = re.compile(r"> (\w+)(:| =|) (.*)")
+
+
+async def check_page(path: Path, *modules: ModuleType) -> None:
+    """Fail if a page does not read as it should; with `UPDATE_PAGES=1`, write what it should read."""
+    written = path.read_text(encoding="utf-8")
+    played = await play_page(written, modules)
+    if os.environ.get("UPDATE_PAGES"):
+        path.write_text(played, encoding="utf-8")
+    elif played != written:
+        diff = difflib.unified_diff(written.splitlines(), played.splitlines(), "the page", "the graph", lineterm="")
+        pytest.fail("\n".join([f"{path.name} (UPDATE_PAGES=1 rewrites it):", *diff]), pytrace=False)
+
+
+async def play_page(page: str, modules: Sequence[ModuleType]) -> str:
+    """Return a page as it should read; its Python has the names of these modules too."""
+    title, *cases = re.split(r"^(?=== )", page, flags=re.MULTILINE)
+    names: dict[str, Any] = {"Annotated": Annotated, "Literal": Literal, "Enum": Enum, "append": append}
+    for module in (pydantic, models, graphengine, patterns, *modules):
+        names |= {name: getattr(module, name) for name in dir(module) if not name.startswith("_")}
+    shown, asked = [title], set[str]()
+    for case in cases:
+        head, _, body = case.partition("\n")
+        if head == "== kit":
+            exec(compile(body, "page", "exec", dont_inherit=True), names)  # noqa: S102 - our own page
+            shown.append(case)
+            continue
+        given = [line for line in body.splitlines() if line.startswith(">")]
+        lines = re.sub(r"\n>  +", " ", "\n".join(given)).splitlines()
+        shown.append("\n".join([head, *given, *(f"  {line}" for line in await _outcome(lines, names, asked)), "\n"]))
+    return "".join(shown).rstrip("\n") + "\n"
+
+
+async def _outcome(lines: list[str], names: dict[str, Any], asked: set[str]) -> list[str]:
+    """Return what a case does, as lines."""
+    parts: dict[str, str] = {}
+    answers: dict[str, Any] = {}
+    for line in lines:
+        word, mark, rest = _LINE.fullmatch(line).groups()  # type: ignore[union-attr]
+        if word == "answers":
+            answers |= eval(rest, names)  # noqa: S307 - our own page
+        elif mark:
+            answers[word] = eval(f"[{rest}]" if mark == ":" else rest, names)  # noqa: S307 - our own page
+        else:
+            parts[word] = rest
+    try:
+        graph = eval(parts["graph"], names)  # noqa: S307 - our own page
+        graph.compile()
+    except (DefinitionError, CompileError) as error:
+        return _wrapped("refused", str(error))
+    if "given" not in parts:
+        return ["compiles"]
+    given = eval(f"dict({parts['given']})", names)  # noqa: S307 - our own page
+    with ScriptedModel(answers) as model:
+        async with Runner(models={"*": model}, clock=FakeClock(start=0.0)) as runner:
+            run = runner.start(graph, given)
+            try:
+                result = await run.result()
+            except RunFailed as error:
+                result = error.result
+            edges = [said(step)["edge"] for step in await runner.history(run.id) if said(step).get("edge")]
+    found = [line for request in model.requests for line in _asked(request, asked)]
+    return [*found, *(_wrapped("edges", ", ".join(edges)) if edges else []), *_ending(given, result)]
+
+
+def _asked(request: Request, asked: set[str]) -> list[str]:
+    """Return what an agent was asked; a long text that the page has shown before is named by its hash."""
+    if len(request.prompt) < SHORT:
+        return _wrapped(request.agent, request.prompt)
+    name = hashlib.sha256(request.prompt.encode()).hexdigest()[:6]
+    if name in asked:
+        return [f"{request.agent}: {name}, as above"]
+    asked.add(name)
+    return _wrapped(f"{request.agent}: {name}", request.prompt)
+
+
+def _ending(given: Mapping[str, Any], result: Result[Any]) -> Iterator[str]:
+    """Yield how a run ended, and what of its state was neither given nor is a default."""
+    state: BaseModel = result.state
+    shown = state if result.error is not None or isinstance(result.output, BaseModel) else result.output
+    if result.error is not None:
+        yield from _wrapped("failed", result.error.message)
+    else:
+        yield "finished" if shown is state else f"finished: {_text(shown)}"
+    if result.usage.cost_usd:
+        yield f"cost: {result.usage.cost_usd} USD"
+    for name, value in state:
+        default = type(state).model_fields[name].get_default(call_default_factory=True)
+        if name == "errors":
+            for each in value:
+                yield from _wrapped("error", f"{each.path} {each.kind}: {each.message}")
+        elif value not in (given.get(name, default), shown):
+            yield from _wrapped(name, _text(value))
+
+
+def _text(value: object) -> str:
+    return json.dumps(to_jsonable_python(value), ensure_ascii=False)
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    words = f"{head}: {' '.join(text.split())}"
+    return textwrap.wrap(words, 118, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
