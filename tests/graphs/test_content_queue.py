@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from graphengine import Limits, Runner, ScriptedModel, Worker
+from graphengine import Runner, ScriptedModel, Worker
 from graphengine.models import Request
 from graphengine.models.errors import BadRequest, QuotaExceeded
-from graphs.content_queue import MODELS, Parcel, Queue, content_queue, example, graph
+from graphs.content_queue import Parcel, Queue, content_queue, graph
 from nodes.citing import Quotations
-from tests.graphs.press_kit import ANSWERS, CALL_USD, EDITED, LISTED, MOON, SOURCE, TASK, TEXT, TWO, by_role
-from tests.models.edge_server import EdgeServer
+from tests.graphs.press_kit import ANSWERS, EDITED, LISTED, MOON, SOURCE, TASK, TEXT, TWO
 
 
 def orders(*tasks: str) -> Queue:
@@ -158,43 +157,8 @@ async def test_an_order_that_is_none_is_refused() -> None:
     assert ([parcel.task for parcel in result.state.parcels], len(refused)) == ([TASK], 3)
 
 
-@pytest.mark.parametrize("steps", [3, 7, 12, 20])
-async def test_stopped_queues_continue_without_loss(tmp_path: Path, steps: int) -> None:
-    """No call is repeated, and nothing is passed on twice."""
-    with always() as model:
-        async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-            run = runner.start(graph, orders("Ebb", "Flood"), limits=Limits(visits=steps))
-            assert (await run.result()).status == "stopped"
-            result = await runner.resume(run.id, graph, limits=Limits(visits=999)).result()
-    assert (result.output, len(model.requests)) == ([EDITED.text] * 2, 8)
-
-
 async def test_a_run_takes_so_many_pieces_and_no_more() -> None:
     """Each consumer ends by itself; the third order stays in the queue."""
     async with Runner(models={"*": always()}) as runner:
         result = await runner.start(content_queue(pieces=2), orders("Ebb", "Flood", "Neap")).result()
     assert (result.status, len(result.state.parcels)) == ("finished", 2)
-
-
-async def test_without_a_model_it_is_a_dry_run() -> None:
-    """Placeholders stand for the texts, and no file is written."""
-    async with Runner(models=MODELS["default"]) as runner:
-        result = await runner.start(graph, example()).result()
-    assert result.output == ["[placeholder: editor, call 1]", "[placeholder: editor, call 2]"]
-    assert all(parcel.findings for parcel in result.state.parcels)
-
-
-async def test_through_a_server(provider: EdgeServer) -> None:
-    """The usage and cost include all parallel calls."""
-    provider.answer(by_role)
-    async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:
-        result = await runner.start(graph, orders("Ebb", "Flood")).result()
-    assert (len(result.state.parcels), result.usage.calls) == (2, 8)
-    assert result.usage.cost_usd == pytest.approx(8 * CALL_USD)
-
-
-def test_it_has_no_problems_and_is_drawn(tmp_path: Path) -> None:
-    """The picture has the consumers."""
-    assert graph.check() == []
-    graph.render(tmp_path / "queue.mmd")
-    assert "hand_on" in (tmp_path / "queue.mmd").read_text(encoding="utf-8")

@@ -7,21 +7,19 @@ from typing import Any
 
 import pytest
 
-from graphengine import Graph, Limits, Result, RunFailed, Runner, ScriptedModel
+from graphengine import Graph, Limits, Result, Runner, ScriptedModel
 from graphengine.models import Request
-from graphengine.models.errors import BadRequest, ModelUnavailable
-from graphs.event_bus import LETTERS, MEMBERS, MODELS, Letter, Member, Office, event_bus, example, graph
-from nodes.citing import Quotations
+from graphs.event_bus import LETTERS, MEMBERS, Letter, Member, Office, event_bus, graph
 from nodes.review.agents import Review
 from tests.cli.programs import ROOT, call, document, start
 from tests.conformance.model_scenes import Received, Says
 from tests.graphs.review_kit import BRIEF, FOUND, PAGE, TIDES, judged
+from tests.graphs.scenes import LIMITED, OFFICE
 from tests.models.edge_server import EdgeServer
 
 GIVEN = Office(task=TIDES.task, sources=[PAGE])
-SECOND = f"{BRIEF}\n\nIt does not know the wind [tides.md:8]."
 BAD, GOOD = judged(4, "Say more."), judged(8)
-SCRIPT: Mapping[str, Any] = {"researcher": [FOUND], "writer": [BRIEF, SECOND], "reviewer": [BAD, GOOD]}
+SCRIPT, SECOND = OFFICE, LIMITED
 
 HEARD = {
     "researcher": ["task_given", "closed"],
@@ -63,32 +61,13 @@ def events(letters: Mapping[str, list[Letter]]) -> dict[str, list[str]]:
     return {name: [letter.event for letter in got] for name, got in letters.items()}
 
 
-def test_it_has_no_problems_and_is_drawn(tmp_path: Path) -> None:
-    """The picture has every member."""
-    assert graph.check() == []
-    graph.render(tmp_path / "graph.mmd")
-    drawn = (tmp_path / "graph.mmd").read_text("utf-8")
-    assert all(name in drawn for name in (*MEMBERS, "inbox", "too many letters", "nothing written"))
-
-
 async def test_events_wake_those_who_subscribed_to_them() -> None:
-    """research_complete wakes the writer, draft_ready the reviewer; each gets its events once, in order."""
+    """Each agent gets its events once, in order; those of several subscribers are the same, others are for one."""
     result, letters = await heard(graph, SCRIPT)
     assert (result.output, events(letters)) == (SECOND, HEARD)
-    assert [review.score for review in result.state.reviews] == [4, 8]
-
-
-async def test_one_event_has_several_subscribers_and_carries_its_data() -> None:
-    """The writer works on it, the reviewer only keeps what it holds."""
-    _, letters = await heard(graph, SCRIPT)
     for_writer, for_reviewer = letters["writer"][0], letters["reviewer"][0]
     assert for_writer == for_reviewer
     assert [found.place for found in for_writer.findings] == ["tides.md:3", "tides.md:8"]
-
-
-async def test_a_direct_message_is_for_one_alone() -> None:
-    """Only the writer gets the review."""
-    _, letters = await heard(graph, SCRIPT)
     direct = {name: [letter.event for letter in got if letter.to] for name, got in letters.items()}
     assert direct == {"researcher": [], "writer": ["please_mend"], "reviewer": []}
     assert letters["writer"][1].review == BAD
@@ -108,15 +87,6 @@ async def test_a_new_member_is_one_more_row() -> None:
     assert (drafts, result.output) == ([BRIEF, SECOND], SECOND)
 
 
-@pytest.mark.parametrize("scores", [(2, 2), (3, 2), (2, 3, 4)], ids=["no better", "worse", "often enough"])
-async def test_endless_disagreement_ends(scores: tuple[int, ...]) -> None:
-    """It ends with the last draft, though no review approves."""
-    drafts = [f"{BRIEF} Draft {number}." for number in range(len(scores))]
-    reviews = [Review(score=score, issues=["More."]) for score in scores]
-    result = await played(graph, {"researcher": [FOUND], "writer": drafts, "reviewer": reviews})
-    assert str(result.output).startswith(drafts[-1])
-
-
 async def test_members_who_write_to_each_other_for_ever_are_stopped() -> None:
     """After the maximum number of letters one of them closes the office."""
     ping = Member(lambda draft: f"{draft}.", {"draft": "."}, ["task_given", "pong"], lambda _: Letter(event="ping"))
@@ -125,43 +95,6 @@ async def test_members_who_write_to_each_other_for_ever_are_stopped() -> None:
     assert (result.status, result.output) == ("finished", "." * LETTERS)
     assert len(letters["ping"]) == LETTERS + 1
     assert letters["pong"][-1].event == "closed"
-
-
-# -- failures
-
-
-async def test_one_that_fails_closes_the_office() -> None:
-    """The draft so far is the result, and the reason is kept; no agent waits for ever."""
-    script = {**SCRIPT, "writer": [BRIEF], "reviewer": [BadRequest("away")]}
-    result, letters = await heard(graph, script)
-    assert (result.status, result.output) == ("finished", BRIEF)
-    assert [(failure.path, failure.message) for failure in result.state.errors] == [("reviewer/work", "away")]
-    last = {name: got[-1] for name, got in events(letters).items()}
-    assert last == {"researcher": "closed", "writer": "closed", "reviewer": "draft_ready"}
-
-
-@pytest.mark.parametrize("found", [Quotations(quotations=[]), BadRequest("away")], ids=["nothing found", "failed"])
-async def test_without_a_text_the_run_fails(found: object) -> None:
-    """The writer does not begin, and costs nothing."""
-    with pytest.raises(RunFailed, match="nothing written"):
-        await played(graph, {"researcher": [found]})
-
-
-async def test_a_refusal_is_no_draft() -> None:
-    """It goes back to the writer."""
-    sorry = "I'm sorry, but I can't help with that."
-    result = await played(graph, {"researcher": [FOUND], "writer": [sorry, BRIEF], "reviewer": [GOOD]})
-    assert result.output == BRIEF
-
-
-async def test_an_agent_whose_model_cannot_be_called_holds_the_run_until_another_can(tmp_path: Path) -> None:
-    """The others wait for letters; with another model it is asked again, and they get theirs."""
-    gone = ScriptedModel({"researcher": [FOUND], "writer": [ModelUnavailable("no key")]})
-    async with Runner(tmp_path / "runs.db", models={"*": gone}) as runner:
-        assert (await runner.start(graph, GIVEN, run_id="r").result()).status == "waiting"
-    with ScriptedModel({"writer": [BRIEF], "reviewer": [GOOD]}) as model:
-        async with Runner(tmp_path / "runs.db", models={"*": model}) as runner:
-            assert (await runner.resume("r", graph).result()).output == BRIEF
 
 
 # -- stopped, killed, and from outside
@@ -232,25 +165,3 @@ async def test_a_letter_can_be_sent_from_outside() -> None:
         await runner.resume(run.id, graph, pause_before=[]).result()
         letters = letters_in(await runner.history(run.id))
     assert events(letters)["writer"] == ["please_mend", "research_complete", "closed"]
-
-
-# -- models
-
-
-async def test_without_a_model_it_is_a_dry_run() -> None:
-    """Placeholders answer, in two rounds."""
-    async with Runner(models=MODELS["default"]) as runner:
-        result = await runner.start(graph, example()).result()
-    assert result.output == "[placeholder: writer, call 2]"
-    assert [found.text for found in result.state.findings] == ["[placeholder: researcher, call 1]"]
-
-
-async def test_it_runs_with_models_of_two_providers(provider: EdgeServer) -> None:
-    """The calls of each agent are charged separately, though they ran in parallel."""
-    answers = {"You find": FOUND.model_dump_json(), "You write": BRIEF, "You review": GOOD.model_dump_json()}
-    provider.answer(lambda call: Says(next(answers[key] for key in answers if call.system.startswith(key))))
-    async with Runner(models={"*": "openai-chat:gpt-5-mini", "reviewer": "anthropic:claude-haiku-4-5"}) as runner:
-        run = runner.start(graph, GIVEN)
-        result = await run.result()
-        spent = {row.agent: row.usage.get("calls") for row in await runner.spending(run.id)}
-    assert (result.output, spent) == (BRIEF, dict.fromkeys(("researcher", "writer", "reviewer"), 1))

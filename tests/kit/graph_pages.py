@@ -1,10 +1,11 @@
 """Golden pages of graphs with agents: a graph, its input, its agents' answers, and all that its agents were asked.
 
 A page is a title (lines with `#`), Python under `== kit`, and cases. A case is its truth after `==`, lines that begin
-with `>`, and the outcome: the last message of each request in order, the labels of the edges, the end, and what else
-the run wrote into the state. `> graph EXPRESSION` is the graph, which is only compiled in a case without a `> given`;
-`> given KEYWORDS` is its input, `> AGENT: ANSWERS` the answers of an agent in order, `> AGENT = FUNCTION` one that
-answers all its requests. A line that begins with `>  ` continues the one before. `UPDATE_PAGES=1` rewrites the pages.
+with `>`, and the outcome: the last message of each request in order, with its hosted tools and most tokens, the labels
+of the edges, the end, and what else the run wrote into the state. `> graph EXPRESSION` is the graph, which is only
+compiled in a case without a `> given`; `> given KEYWORDS` is its input, `> AGENT: ANSWERS` the answers of an agent in
+order, `> AGENT = FUNCTION` one that answers all its requests, `> answers DICT` those of several. A line that begins
+with `>  ` continues the one before. `UPDATE_PAGES=1` rewrites the pages.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ async def _outcome(lines: list[str], names: dict[str, Any], asked: set[str]) -> 
         return ["compiles"]
     given = eval(f"dict({parts['given']})", names)  # noqa: S307 - our own page
     with ScriptedModel(answers) as model:
-        async with Runner(models={"*": model}, clock=FakeClock(start=0.0)) as runner:
+        async with Runner(models={"*": model}, clock=FakeClock(start=0.0), threads=1) as runner:
             run = runner.start(graph, given)
             try:
                 result = await run.result()
@@ -102,18 +103,21 @@ async def _outcome(lines: list[str], names: dict[str, Any], asked: set[str]) -> 
 
 def _asked(request: Request, asked: set[str]) -> list[str]:
     """Return what an agent was asked; a long text that the page has shown before is named by its hash."""
+    most = [f"{request.settings.max_tokens} tokens"] if request.settings.max_tokens else []
+    who = ", ".join([request.agent, *(tool.name for tool in request.hosted), *most])
     if len(request.prompt) < SHORT:
-        return _wrapped(request.agent, request.prompt)
+        return _wrapped(who, request.prompt)
     name = hashlib.sha256(request.prompt.encode()).hexdigest()[:6]
     if name in asked:
-        return [f"{request.agent}: {name}, as above"]
+        return [f"{who}: {name}, as above"]
     asked.add(name)
-    return _wrapped(f"{request.agent}: {name}", request.prompt)
+    return _wrapped(f"{who}: {name}", request.prompt)
 
 
 def _ending(given: Mapping[str, Any], result: Result[Any]) -> Iterator[str]:
     """Yield how a run ended, and what of its state was neither given nor is a default."""
     state: BaseModel = result.state
+    begun = type(state).model_validate({**given})
     shown = state if result.error is not None or isinstance(result.output, BaseModel) else result.output
     if result.error is not None:
         yield from _wrapped("failed", result.error.message)
@@ -122,11 +126,10 @@ def _ending(given: Mapping[str, Any], result: Result[Any]) -> Iterator[str]:
     if result.usage.cost_usd:
         yield f"cost: {result.usage.cost_usd} USD"
     for name, value in state:
-        default = type(state).model_fields[name].get_default(call_default_factory=True)
         if name == "errors":
             for each in value:
                 yield from _wrapped("error", f"{each.path} {each.kind}: {each.message}")
-        elif value not in (given.get(name, default), shown):
+        elif value not in (getattr(begun, name), shown):
             yield from _wrapped(name, _text(value))
 
 
