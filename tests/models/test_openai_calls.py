@@ -11,6 +11,7 @@ from graphengine.models.openai import OpenAIModel
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.settings import Settings
 from tests.conformance.model_scenes import Says
+from tests.models.acts import Raw
 from tests.models.adapters import Made
 from tests.models.edge_server import EdgeServer
 from tests.models.test_conformance import free_address
@@ -150,3 +151,14 @@ async def test_an_exception_of_the_callback_propagates(model: Made, edge: EdgeSe
         await model.answer(asked(on_text=watch))
     assert (await model.answer(asked())).content == "three"
     gc.collect()
+
+
+async def test_ids_that_a_server_leaves_out_are_made(edge: EdgeServer) -> None:
+    """Each call has a unique id, even if the server sends none, or the same for all."""
+    sent = [{"id": each, "type": "function", "function": {"name": "a", "arguments": "{}"}} for each in ("", "x", "x")]
+    edge.play(Raw(body={"choices": [{"message": {"tool_calls": sent}, "finish_reason": "tool_calls"}]}))
+    model = OpenAIChatModel("m", base_url=edge.openai_url)
+    found = await model.answer(asked())
+    await model.close()
+    assert len({each.id for each in found.calls}) == 3
+    assert all(each.id for each in found.calls)

@@ -17,8 +17,6 @@ from graphengine.models.errors import (
 from graphengine.models.openai_calls import OpenAIServer
 from graphengine.models.refusals import complaint, kind_of
 
-KEY = "sk-0123456789"
-
 
 def error(
     message: str, code: str | int | None = None, kind: str = "invalid_request_error", param: str = ""

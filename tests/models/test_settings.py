@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from graphengine.errors import DefinitionError
 from graphengine.models import (
-    AnthropicModel,
     Message,
     NotRecorded,
     OpenAIModel,
@@ -20,10 +19,8 @@ from graphengine.models import (
     Router,
     ScriptedModel,
     Settings,
-    ToolCall,
     ToolSpec,
 )
-from graphengine.models.errors import BadRequest
 from tests.conformance.model_scenes import Says
 from tests.models.acts import Raw
 from tests.models.adapters import Made, api
@@ -32,100 +29,11 @@ from tests.models.edge_server import EdgeServer
 ASK = Message(role="user", text="hi")
 ADD = ToolSpec("add", "Adds.", {"type": "object", "properties": {}})
 SERVICE_TIER = Settings(service_tier="flex")
-Asks = Callable[..., Any]
 
 
 def request(settings: Settings, *messages: Message, **more: Any) -> Request:
     """Return a question with a tool."""
     return Request("writer", "be brief", messages or [ASK], tools=[ADD], settings=settings, **more)
-
-
-async def sent(model: Made, edge: EdgeServer, settings: Settings, *messages: Message, **more: Any) -> Mapping[str, Any]:
-    """Return the body of a call with these settings."""
-    edge.play(Says("yes"))
-    await model.answer(request(settings, *messages, **more))
-    body: Mapping[str, Any] = edge.received()[-1].body
-    return body
-
-
-@pytest.mark.parametrize("streamed", [False, True])
-async def test_each_setting_is_sent_under_the_name_of_its_api(model: Made, edge: EdgeServer, *, streamed: bool) -> None:
-    """Each setting is sent under the name of its API, streamed or not, and none is lost."""
-    settings = Settings(effort="low", temperature=0.5, top_p=0.9, max_tokens=50, service_tier="auto")
-    body = await sent(model, edge, settings, on_text=(lambda _: None) if streamed else None)
-    most, effort = {
-        "anthropic": ("max_tokens", ("output_config", {"effort": "low"})),
-        "openai": ("max_output_tokens", ("reasoning", {"effort": "low"})),
-        "openai-chat": ("max_tokens", ("reasoning_effort", "low")),
-    }[api(model)]
-    assert (body["temperature"], body["top_p"], body["service_tier"], body[most]) == (0.5, 0.9, "auto", 50)
-    assert body[effort[0]] == effort[1]
-
-
-@pytest.mark.parametrize(
-    ("choice", "forms"),
-    [
-        ("auto", ({"type": "auto"}, "auto", "auto")),
-        ("none", ({"type": "none"}, "none", "none")),
-        ("required", ({"type": "any"}, "required", "required")),
-        (
-            "add",
-            (
-                {"type": "tool", "name": "add"},
-                {"type": "function", "name": "add"},
-                {"type": "function", "function": {"name": "add"}},
-            ),
-        ),
-    ],
-)
-async def test_a_choice_of_tools_is_sent_in_the_form_of_its_api(
-    model: Made, edge: EdgeServer, choice: str, forms: tuple[object, object, object]
-) -> None:
-    """A name other than the general choices is that of a tool."""
-    body = await sent(model, edge, Settings(tool_choice=choice))
-    assert body["tool_choice"] == dict(zip(("anthropic", "openai", "openai-chat"), forms, strict=True))[api(model)]
-
-
-async def test_texts_that_end_an_answer(model: Made, edge: EdgeServer) -> None:
-    """The Responses API has no such setting: the call is refused with a repair, and not made."""
-    settings = Settings(stop=["END"])
-    if api(model) == "openai":
-        with pytest.raises(BadRequest, match=r"no setting stop=\('END',\)") as caught:
-            await model.answer(request(settings))
-        assert "openai-chat" in caught.value.repair
-        assert not edge.received()
-        return
-    body = await sent(model, edge, settings)
-    assert body["stop_sequences" if api(model) == "anthropic" else "stop"] == ["END"]
-
-
-@pytest.mark.parametrize(
-    ("thinking", "form"),
-    [
-        (True, {"type": "adaptive"}),
-        (False, {"type": "disabled"}),
-        (2000, {"type": "enabled", "budget_tokens": 2000}),
-    ],
-)
-async def test_thinking_is_a_setting_of_anthropic(
-    model: Made, edge: EdgeServer, *, thinking: bool | int, form: object
-) -> None:
-    """The others refuse it, and name effort; a budget for thinking is added to the default of max_tokens."""
-    if api(model) != "anthropic":
-        with pytest.raises(BadRequest, match="no setting thinking") as caught:
-            await model.answer(request(Settings(thinking=thinking)))
-        assert "effort=" in caught.value.repair
-        return
-    body = await sent(model, edge, Settings(thinking=thinking))
-    assert (body["thinking"], body["max_tokens"]) == (form, 16_384 + (2000 if thinking == 2000 else 0))
-
-
-async def test_efforts_that_anthropic_lacks_are_refused(edge: EdgeServer) -> None:
-    """The repair has the setting that it does have."""
-    model = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=edge.url)
-    with pytest.raises(BadRequest) as caught:
-        await model.answer(request(Settings(effort="none")))
-    assert "thinking=False" in caught.value.repair
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -147,37 +55,6 @@ async def test_headers_and_further_fields_are_passed_on(model: Made, edge: EdgeS
     assert body[merges].keys() > {"verbosity"}
     headers = edge.calls[-1].headers
     assert (headers["x-project"], headers["anthropic-beta"]) == ("tides", "new-2026")
-
-
-class TestCache:
-    """What Anthropic is asked to cache; OpenAI caches the beginnings of all conversations by itself."""
-
-    TURN = (
-        ASK,
-        Message(role="assistant", calls=(ToolCall(id="c1", name="add"), ToolCall(id="c2", name="add"))),
-        Message(role="tool", text="1", call_id="c1"),
-        Message(role="tool", text="2", call_id="c2"),
-    )
-
-    async def test_true_covers_instructions_and_tools(self, edge: EdgeServer) -> None:
-        """A question that no further call sends again is not written to the cache, which would cost more."""
-        assert await self.marked(edge, Settings(cache=True)) == ["tools.0", "system.0"]
-
-    async def test_conversation_covers_the_last_two_questions_too(self, edge: EdgeServer) -> None:
-        """At most four places are marked, as the provider accepts no more."""
-        marked = await self.marked(edge, Settings(cache="conversation"))
-        assert marked == ["tools.0", "system.0", "messages.0.0", "messages.2.1"]
-
-    async def marked(self, edge: EdgeServer, settings: Settings) -> list[str]:
-        """Return the places that are marked."""
-        model = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=edge.url)
-        body = await sent(model, edge, settings, *self.TURN)
-        await model.close()
-        blocks = [(f"tools.{at}", tool) for at, tool in enumerate(body["tools"])]
-        blocks += [(f"system.{at}", block) for at, block in enumerate(body["system"])]
-        for number, message in enumerate(body["messages"]):
-            blocks += [(f"messages.{number}.{at}", block) for at, block in enumerate(message["content"])]
-        return [name for name, block in blocks if "cache_control" in block]
 
 
 async def test_the_price_of_another_class_of_service_is_unknown(edge: EdgeServer, own_url: str) -> None:

@@ -1,0 +1,165 @@
+"""Golden pages of exchanges with a provider's server: what is asked, the body that is sent, and what is read.
+
+A page is a title (lines with `#`), Python under `== kit`, and cases. A case is its truth after `==`, lines that begin
+with `>`, and after each what happened. `UPDATE_PAGES=1` rewrites the pages.
+
+    > model EXPRESSION      the model, from here on
+    > asks ARGUMENTS        the request, from here on: messages, or options of `Request`; a question if there are none
+    > streams ARGUMENTS     the same, streamed
+    > continues MESSAGES    the last request with its answer and these messages
+    > gets SCENES           the call, which the server answers with these; a body that the page has shown is left out
+
+A line that begins with `>  ` continues the one before.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import textwrap
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+import pydantic
+import pytest
+from pydantic_core import to_jsonable_python
+
+import graphengine
+from graphengine import models
+from graphengine.errors import DefinitionError
+from graphengine.models import AnthropicModel, Message, OpenAIChatModel, OpenAIModel, Request, Response
+from graphengine.models.errors import ModelError
+from tests.conformance import model_scenes
+from tests.models import acts, wire
+from tests.models.adapters import KEY
+from tests.models.edge_server import EdgeServer
+
+BLANK: Final = Response("")
+VARIES: Final = re.compile(r"(RecursionError|JSONDecodeError|RemoteProtocolError): .*? →")  # with the version of Python
+
+
+async def check_page(path: Path, edge: EdgeServer) -> None:
+    """Fail if a page does not read as it should; with `UPDATE_PAGES=1`, write what it should read."""
+    written = path.read_text(encoding="utf-8")
+    played = await _Exchange(edge).page(written)
+    if os.environ.get("UPDATE_PAGES"):
+        path.write_text(played, encoding="utf-8")
+    elif played != written:
+        diff = difflib.unified_diff(written.splitlines(), played.splitlines(), "the page", "the model", lineterm="")
+        pytest.fail("\n".join([f"{path.name} (UPDATE_PAGES=1 rewrites it):", *diff]), pytrace=False)
+
+
+class _Exchange:
+    """Plays the lines of a page, one after another."""
+
+    def __init__(self, edge: EdgeServer) -> None:
+        self.edge = edge
+        self.names: dict[str, Any] = {
+            name: getattr(module, name)
+            for module in (pydantic, graphengine, models, model_scenes, acts, wire)
+            for name in dir(module)
+            if not name.startswith("_")
+        }
+        self.names |= {
+            "messages": lambda name="claude-haiku-4-5", **more: AnthropicModel(
+                name, **{"api_key": KEY, "base_url": edge.url, **more}
+            ),
+            "responses": lambda name="gpt-5-mini", **more: OpenAIModel(name, base_url=edge.openai_url, **more),
+            "chat": lambda name="qwen3:8b", **more: OpenAIChatModel(name, base_url=edge.openai_url, **more),
+            "url": edge.openai_url,
+        }
+        self.model: Any = None
+        self.request = Request("writer", "", [])
+        self.answer = BLANK
+        self.bodies: set[str] = set()
+
+    async def page(self, page: str) -> str:
+        """Return a page as it should read."""
+        title, *cases = re.split(r"^(?=== )", page, flags=re.MULTILINE)
+        shown = [title]
+        for case in cases:
+            head, _, body = case.partition("\n")
+            if head == "== kit":
+                exec(compile(body, "page", "exec", dont_inherit=True), self.names)  # noqa: S102 - our own page
+                shown.append(case)
+                continue
+            shown.append(f"{head}\n")
+            for line in re.findall(r"^> .*(?:\n>  .*)*", body, flags=re.MULTILINE):
+                outcome = await self.play(re.sub(r"\n>  +", " ", line)[2:])
+                shown += [f"{line}\n", *(f"  {each}\n" for each in outcome)]
+            shown.append("\n")
+        if self.model is not None:
+            await self.model.close()
+        return "".join(shown).rstrip("\n") + "\n"
+
+    async def play(self, line: str) -> list[str]:
+        """Play a line; return what happened."""
+        verb, _, rest = line.partition(" ")
+        try:
+            if verb == "gets":
+                return await self.call(eval(f"[{rest}]", self.names))  # noqa: S307 - our own page
+            if verb == "model":
+                if self.model is not None:
+                    await self.model.close()
+                self.model = eval(rest, self.names)  # noqa: S307 - our own page
+                self.request = asked()
+            elif verb == "continues":
+                more = eval(f"[{rest}]", self.names)  # noqa: S307 - our own page
+                self.request = replace(self.request, messages=[*self.request.messages, self.said(), *more])
+            else:
+                self.request = eval(f"asked({rest})", {**self.names, "asked": asked})  # noqa: S307 - our own page
+                if verb == "streams":
+                    self.request = replace(self.request, on_text=lambda _: None)
+        except DefinitionError as error:
+            return self.wrapped(type(error).__name__, str(error))
+        return []
+
+    def said(self) -> Message:
+        """Return the last answer as a message."""
+        found = self.answer
+        said = Message(role="assistant", text=str(found.content), calls=found.calls, native=found.native)
+        return Message.model_validate_json(said.model_dump_json())  # as a run records it
+
+    async def call(self, scenes: list[Any]) -> list[str]:
+        """Make a call; return what was sent, unless the page has shown it, and what was read."""
+        self.edge.play(*scenes)
+        before = len(self.edge.calls)
+        try:
+            self.answer = await self.model.answer(self.request)
+            found = self.wrapped("reads", read(self.answer))
+            if self.answer.native is not None:
+                found += self.wrapped("parts", ", ".join(map(repr, self.said().parts)))
+        except ModelError as error:
+            found = self.wrapped(type(error).__name__, f"{error.message} → {error.repair}")
+        sent = list[str]()
+        for call in self.edge.calls[before:]:
+            body = json.dumps({key: value for key, value in call.body.items() if key != "model"}, ensure_ascii=False)
+            if body not in self.bodies:
+                sent += self.wrapped("sends", body)
+            self.bodies.add(body)
+        return [*sent, *found]
+
+    def wrapped(self, head: str, text: str) -> list[str]:
+        """Return a text in lines, without the port of the server."""
+        text = " ".join(f"{head} {text}".replace(f":{self.edge.port}", ":PORT").split())
+        text = VARIES.sub(r"\1 →", text)
+        return textwrap.wrap(text, 118, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+
+
+def asked(*messages: Message, system: str = "be brief", **options: Any) -> Request:
+    """Return a request: a question, or a conversation."""
+    return Request("writer", system, messages or [Message(role="user", text="hi")], **options)
+
+
+def read(answer: Response) -> str:
+    """Return what an answer has, as JSON."""
+    found: Mapping[str, Any] = {
+        field.name: getattr(answer, field.name)
+        for field in fields(answer)
+        if field.name != "model" and getattr(answer, field.name) != getattr(BLANK, field.name)
+    }
+    return json.dumps(to_jsonable_python(found), ensure_ascii=False)
