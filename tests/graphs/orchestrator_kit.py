@@ -11,6 +11,7 @@ from nodes.orchestration.agents import Verdict
 SOURCE: Final = TextFile(path="tides.md", text="The moon raises tides twice a day.\n\nThe sun raises smaller tides.\n")
 GIVEN: Final[Mapping[str, object]] = {"task": "What makes tides?", "sources": [SOURCE]}
 FOUND: Final = Quotations(quotations=[Passage(text="The moon raises tides twice a day.", file="tides.md")])
+LINES: Final = "[tides.md:1] The moon raises tides twice a day."
 TEXT: Final = "# Tides\n\nThe moon raises them [tides.md:1]."
 REVIEW: Final = "- Say how often."
 MENDED: Final = "# Tides\n\nThe moon raises them twice a day [tides.md:1]."

@@ -4,8 +4,10 @@ A page is a title (lines with `#`), Python under `== kit`, and cases. A case is 
 with `>`, and the outcome: the last message of each request in order, with its hosted tools and most tokens, the labels
 of the edges, the end, and what else the run wrote into the state. `> graph EXPRESSION` is the graph, which is only
 compiled in a case without a `> given`; `> given KEYWORDS` is its input, `> AGENT: ANSWERS` the answers of an agent in
-order, `> AGENT = FUNCTION` one that answers all its requests, `> answers DICT` those of several. A line that begins
-with `>  ` continues the one before. `UPDATE_PAGES=1` rewrites the pages.
+order, `> AGENT = FUNCTION` one that answers all its requests, `> answers DICT` those of several. In place of `> given`,
+`> start OPTIONS`, `> answer VALUE`, `> stop` and `> resume OPTIONS` are the life of a run, whose steps and usage are
+shown then; another `> graph` may come before a resume. A line that begins with `>  ` continues the one before.
+`UPDATE_PAGES=1` rewrites the pages.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 import graphengine
-from graphengine import CompileError, Result, RunFailed, Runner, ScriptedModel, models, patterns
+from graphengine import CompileError, Result, Run, RunFailed, Runner, ScriptedModel, models, patterns
+from graphengine.engine.steps import Step
 from graphengine.errors import DefinitionError
 from graphengine.models import Request
 from graphengine.reducers import append
@@ -36,7 +39,7 @@ from graphengine.testing import FakeClock
 from tests.kit.facts import said
 
 SHORT: Final = 400
-_LINE: Final = re.compile(r"> (\w+)(:| =|) (.*)")
+_LINE: Final = re.compile(r"> (\w+)(:| =|) ?(.*)")
 
 
 async def check_page(path: Path, *modules: ModuleType) -> None:
@@ -71,7 +74,7 @@ async def play_page(page: str, modules: Sequence[ModuleType]) -> str:
 
 async def _outcome(lines: list[str], names: dict[str, Any], asked: set[str]) -> list[str]:
     """Return what a case does, as lines."""
-    parts: dict[str, str] = {}
+    acts: list[tuple[str, str]] = []
     answers: dict[str, Any] = {}
     for line in lines:
         word, mark, rest = _LINE.fullmatch(line).groups()  # type: ignore[union-attr]
@@ -80,30 +83,79 @@ async def _outcome(lines: list[str], names: dict[str, Any], asked: set[str]) -> 
         elif mark:
             answers[word] = eval(f"[{rest}]" if mark == ":" else rest, names)  # noqa: S307 - our own page
         else:
-            parts[word] = rest
+            acts.append((word, rest))
     try:
-        graph = eval(parts["graph"], names)  # noqa: S307 - our own page
-        graph.compile()
+        if len(acts) == 1:
+            eval(acts[0][1], names).compile()  # noqa: S307 - our own page
+            return ["compiles"]
+        with ScriptedModel(answers) as model:
+            async with Runner(models={"*": model}, clock=FakeClock(start=0.0), threads=1) as runner:
+                played = _Played(runner, model, names, asked)
+                return [line for act in acts for line in await played.act(*act)]
     except (DefinitionError, CompileError) as error:
         return _wrapped("refused", str(error))
-    if "given" not in parts:
-        return ["compiles"]
-    given = eval(f"dict({parts['given']})", names)  # noqa: S307 - our own page
-    with ScriptedModel(answers) as model:
-        async with Runner(models={"*": model}, clock=FakeClock(start=0.0), threads=1) as runner:
-            run = runner.start(graph, given)
-            try:
-                result = await run.result()
-            except RunFailed as error:
-                result = error.result
-            edges = [said(step)["edge"] for step in await runner.history(run.id) if said(step).get("edge")]
-    found = [line for request in model.requests for line in _asked(request, asked)]
-    return [*found, *(_wrapped("edges", ", ".join(edges)) if edges else []), *_ending(given, result)]
+
+
+class _Played:
+    """The run of a case, act by act."""
+
+    def __init__(self, runner: Runner, model: ScriptedModel, names: dict[str, Any], asked: set[str]) -> None:
+        self.runner, self.model, self.names, self.asked = runner, model, names, asked
+        self.graph: Any = None
+        self.given: Mapping[str, Any] = {}
+        self.requests = self.steps = 0
+
+    async def act(self, verb: str, rest: str) -> list[str]:
+        """Do what a line says; return what happened."""
+        if verb == "graph":
+            self.graph = eval(rest, self.names)  # noqa: S307 - our own page
+        elif verb == "answer":
+            await self.runner.answer("r", *eval(f"[{rest}]", self.names))  # noqa: S307 - our own page
+        elif verb == "stop":
+            await self.runner.stop("r")
+        else:
+            options = eval(f"dict({rest})", self.names)  # noqa: S307 - our own page
+            if verb == "resume":
+                return await self.followed(self.runner.resume("r", self.graph, **options), shows_steps=True)
+            self.given, options = (options, {}) if verb == "given" else ({}, options)
+            run = self.runner.start(self.graph, self.given, run_id="r", **options)
+            return await self.followed(run, shows_steps=verb == "start")
+        return []
+
+    async def followed(self, run: Run[Any], *, shows_steps: bool) -> list[str]:
+        """Return what a run asked, did and came to."""
+        try:
+            result = await run.result()
+        except RunFailed as error:
+            result = error.result
+        found = [line for request in self.model.requests[self.requests :] for line in _asked(request, self.asked)]
+        steps = (await self.runner.history("r"))[self.steps :]
+        self.requests, self.steps = len(self.model.requests), self.steps + len(steps)
+        if shows_steps:
+            found += _wrapped("steps", ", ".join(map(_step, steps)))
+        elif edges := [said(step)["edge"] for step in steps if said(step).get("edge")]:
+            found += _wrapped("edges", ", ".join(edges))
+        for wait in result.waits:
+            found += _wrapped("asks", f"{wait.name}: {wait.question}")
+        if shows_steps:
+            usage = result.usage
+            found += [f"usage: {usage.calls} calls, {usage.unknown_calls} of unknown cost, {usage.priced_usd} USD"]
+        return [*found, *_ending(self.given, result)]
+
+
+def _step(step: Step) -> str:
+    """Return a step in a few words."""
+    facts = said(step)
+    if step.kind == "recorded":
+        return f"{facts['name']} {_text(facts['value'].get('text', ''))}" if facts["value"] else facts["name"]
+    return f"attempt, again in {facts['due_at'] - step.at:g} s" if step.kind == "attempt" else step.kind
 
 
 def _asked(request: Request, asked: set[str]) -> list[str]:
     """Return what an agent was asked; a long text that the page has shown before is named by its hash."""
-    most = [f"{request.settings.max_tokens} tokens"] if request.settings.max_tokens else []
+    settings = request.settings
+    most = [f"{settings.max_tokens} tokens"] if settings.max_tokens else []
+    most += [f"tools: {settings.tool_choice}"] if settings.tool_choice else []
     who = ", ".join([request.agent, *(tool.name for tool in request.hosted), *most])
     if len(request.prompt) < SHORT:
         return _wrapped(who, request.prompt)
@@ -122,8 +174,8 @@ def _ending(given: Mapping[str, Any], result: Result[Any]) -> Iterator[str]:
     if result.error is not None:
         yield from _wrapped("failed", result.error.message)
     else:
-        yield "finished" if shown is state else f"finished: {_text(shown)}"
-    if result.usage.cost_usd:
+        yield result.status if shown is state else f"{result.status}: {_text(shown)}"
+    if result.usage.cost_usd and given:
         yield f"cost: {result.usage.cost_usd} USD"
     for name, value in state:
         if name == "errors":
