@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from graphengine import Agent, Context, Graph, Runner, ScriptedModel, tool
-from graphengine.agents import Approval, Edit, Refuse, file_diff, mcp
+from graphengine.agents import Approval, Edit, file_diff, mcp
 from graphengine.errors import DefinitionError, InputError
 from graphengine.models.scripted import calls
 from graphengine.runner import RunFailed
@@ -41,34 +41,6 @@ class Bank:
 def last_result(model: ScriptedModel) -> str:
     """Return the text that the model got for its last call."""
     return model.requests[-1].messages[-1].text
-
-
-@pytest.mark.parametrize(
-    ("answer", "paid", "text"),
-    [
-        (True, ("Ada", 50), "paid 50 to Ada"),
-        ("yes", ("Ada", 50), "paid 50 to Ada"),
-        (False, None, "A person was asked for leave to make this call, and refused it."),
-        (Refuse("too much"), None, "and refused it. The reason: too much"),
-        ('{"refuse": "too much"}', None, "and refused it. The reason: too much"),
-        (Edit({"amount": 3}), ("Ada", 3), 'A person changed the arguments of this call to {"to": "Ada", "amount": 3}.'),
-        ({"arguments": {"to": "Bob"}}, ("Bob", 50), "paid 50 to Bob"),
-    ],
-)
-async def test_a_person_approves_refuses_or_changes_the_arguments(answer: Any, paid: Any, text: str) -> None:
-    """The model gets a refusal with its reason, and the arguments with which the call was made."""
-    bank, model = Bank(), ScriptedModel([calls(PAY), "done"])
-    graph = bank.graph(approve=True)
-    async with Runner(models={"writer": model}) as runner:
-        run = runner.start(graph)
-        (wait,) = (await within(run)).waits
-        assert wait.question == 'May writer call pay({"to": "Ada", "amount": 50})?'
-        assert bank.paid == []
-        await runner.answer(run.id, answer)
-        assert (await within(runner.resume(run.id, graph))).state.draft == "done"
-    assert [call[:2] for call in bank.paid] == ([paid] if paid else [])
-    assert text in last_result(model)
-    assert model.requests[-1].messages[-1].is_error is (paid is None)
 
 
 async def test_changed_arguments_have_to_fit_and_have_a_key_of_their_own() -> None:

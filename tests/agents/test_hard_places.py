@@ -17,7 +17,6 @@ import pytest
 
 from graphengine import (
     Agent,
-    Context,
     Limits,
     Runner,
     ScriptedModel,
@@ -26,7 +25,7 @@ from graphengine import (
 from graphengine.errors import LeaseLost, StoreError, StoreFull
 from graphengine.models import Request, Response
 from graphengine.stores.memory import MemoryStore
-from tests.agents.run_kits import ADD, AGAIN, Stuck, add, failing, forked, names, one, paid, time_is_up, within
+from tests.agents.run_kits import ADD, AGAIN, Stuck, add, forked, one, paid, time_is_up, within
 from tests.kit.runs import SOON, WEEK
 
 # -- failures during a turn or a call
@@ -305,158 +304,3 @@ async def test_two_calls_of_one_turn_wait_for_approval_concurrently() -> None:
             (message.text[:6], message.is_error) for message in model.requests[1].messages if message.role == "tool"
         ]
         assert results == [("sent a", False), ("A pers", True)]
-
-
-async def test_a_limit_and_a_question_at_once_lose_nothing() -> None:
-    """The run waits; answered, it stops at the limit; with a higher one it continues after the answer."""
-    send, sent = gated()
-    model = ScriptedModel([paid("", ("send", {"text": "a"}), ADD), paid("done")])
-    graph = one(Agent("writer", prompt="{task}", tools=[send, add]))
-    async with Runner(models={"writer": model}) as runner:
-        run = runner.start(graph, limits=Limits(cost_usd=1))
-        assert (await within(run)).status == "waiting"
-        await runner.answer(run.id, value=True)
-        stopped = await within(runner.resume(run.id, graph))
-        assert (stopped.status, sent) == ("stopped", [])
-        done = await within(runner.resume(run.id, graph, limits=Limits(cost_usd=5)))
-        recorded = await names(runner, run.id)
-    assert (done.state.draft, sent, done.usage.cost_usd) == ("done", ["a"], 2.0)
-    assert recorded.count("tool add") == 1
-
-
-async def test_a_stop_while_a_tool_waits_for_approval_keeps_the_question() -> None:
-    """Resumed it waits again; answered it continues after what was recorded."""
-    send, sent = gated()
-    model = ScriptedModel([paid("", ("send", {"text": "a"})), paid("done")])
-    graph = one(Agent("writer", prompt="{task}", tools=[send]))
-    async with Runner(models={"writer": model}) as runner:
-        run = runner.start(graph)
-        assert (await within(run)).status == "waiting"
-        await runner.stop(run.id)
-        assert (await within(runner.resume(run.id, graph))).status == "waiting"
-        await runner.answer(run.id, value=True)
-        done = await within(runner.resume(run.id, graph))
-    assert (done.state.draft, sent, len(model.requests)) == ("done", ["a"], 2)
-
-
-async def test_a_limit_that_a_sibling_arm_reaches_holds_between_two_turns() -> None:
-    """Both conversations stop, and both continue from there."""
-    asked: dict[str, int] = {}
-
-    def script(request: Request) -> Response:
-        turn = asked[request.agent] = asked.get(request.agent, 0) + 1
-        return paid("", ADD) if turn < 3 else paid(request.agent)
-
-    model = ScriptedModel(script)
-    first, second = (Agent(name, prompt="{task}", tools=[add]) for name in ("one", "two"))
-    graph = forked(draft=first, other=second)
-    async with Runner(models={"*": model}) as runner:
-        run = runner.start(graph, limits=Limits(cost_usd=2))
-        stopped = await within(run)
-        assert (stopped.status, stopped.usage.cost_usd, asked) == ("stopped", 2.0, {"one": 1, "two": 1})
-        done = await within(runner.resume(run.id, graph, limits=Limits(cost_usd=50)))
-    assert (done.state.draft, done.state.other, done.usage.cost_usd) == ("one", "two", 6.0)
-
-
-async def test_agents_in_a_map_stop_at_a_limit_and_continue() -> None:
-    """Finished items are not repeated, unfinished conversations continue after their last turn."""
-    asked: dict[str, int] = {}
-
-    def script(request: Request) -> Response:
-        item = request.messages[0].text.strip("<>/item ")
-        asked[item] = asked.get(item, 0) + 1
-        return paid("", ADD) if len(request.messages) == 1 else paid(item.upper())
-
-    graph = one(Agent("writer", prompt="{item}", tools=[add]), "drafts", each={"item": "items"}, concurrency=2)
-    async with Runner(models={"writer": ScriptedModel(script)}) as runner:
-        run = runner.start(graph, limits=Limits(cost_usd=3))
-        stopped = await within(run)
-        assert (stopped.status, 3 <= (stopped.usage.cost_usd or 0) <= 4) == ("stopped", True)
-        done = await within(runner.resume(run.id, graph, limits=Limits(cost_usd=50)))
-    assert (len(done.state.drafts), done.usage.cost_usd, sum(asked.values())) == (3, 6.0, 6)
-
-
-async def test_recorded_work_of_a_node_finishes_before_a_limit_applies() -> None:
-    """An agent inside a ctx.call is not interrupted, and the next one outside is not called."""
-    helper = Agent("helper", prompt="{task}", tools=[add])
-
-    async def work(ctx: Context, task: str) -> str:
-        first = await ctx.call(helper.run, task=task)
-        return first + await helper.run(task="more")
-
-    def script(request: Request) -> Response:
-        return paid("", ADD) if len(request.messages) == 1 else paid("x")
-
-    async with Runner(models={"helper": ScriptedModel(script)}) as runner:
-        graph = one(work)
-        run = runner.start(graph, limits=Limits(cost_usd=1))
-        stopped = await within(run)
-        assert (stopped.status, stopped.usage.cost_usd) == ("stopped", 2.0)
-        done = await within(runner.resume(run.id, graph, limits=Limits(cost_usd=50)))
-    assert (done.state.draft, done.usage.cost_usd) == ("xx", 4.0)
-
-
-async def test_approval_inside_a_recorded_call_is_a_clear_error() -> None:
-    """Approval cannot be given there; nothing hangs."""
-    send, sent = gated()
-    helper = Agent("helper", prompt="{task}", tools=[send])
-
-    async def work(ctx: Context, task: str) -> str:
-        return await ctx.call(helper.run, task=task)
-
-    async with Runner(models={"helper": ScriptedModel([paid("", ("send", {"text": "a"}))])}) as runner:
-        result = await failing(runner.start(one(work)))
-    assert result.error is not None
-    assert "inside a ctx.call" in result.error.message
-    assert sent == []
-
-
-async def test_an_agent_that_calls_itself_stops_at_a_limit() -> None:
-    """An agent that calls itself stops at a limit at any depth: limits and stops apply before each call of a model."""
-
-    async def ask_again(question: str) -> str:
-        """Ask the same agent."""
-        return await agent.run(task=question)
-
-    agent: Agent[str] = Agent("writer", prompt="{task}", tools=[ask_again])
-    asked = 0
-
-    def script(request: Request) -> Response:
-        nonlocal asked
-        asked += 1
-        return paid("", ("ask_again", {"question": f"deeper {asked}"})) if asked < 50 else paid("done")
-
-    async with Runner(models={"writer": ScriptedModel(script)}) as runner:
-        graph = one(agent)
-        run = runner.start(graph, limits=Limits(cost_usd=5))
-        stopped = await within(run)
-        assert (stopped.status, asked) == ("stopped", 5)
-        done = await within(runner.resume(run.id, graph, limits=Limits(cost_usd=100)))
-    assert (done.state.draft, done.usage.cost_usd, asked) == ("done", 99.0, 99)
-
-
-async def test_an_agent_that_is_a_tool_can_ask_for_approval() -> None:
-    """The tool is called again with the answer; no turn is repeated, and nothing is sent twice."""
-    send, sent = gated()
-    inner = Agent("inner", prompt="{text}", tools=[send])
-    consulted = 0
-
-    async def consult(text: str) -> str:
-        """Ask a colleague."""
-        nonlocal consulted
-        consulted += 1
-        return await inner.run(text=text)
-
-    script = {
-        "writer": [paid("", ("consult", {"text": "?"}), ADD), paid("so")],
-        "inner": [paid("", ("send", {"text": "a"})), paid("yes")],
-    }
-    model = ScriptedModel(script)
-    graph = one(Agent("writer", prompt="{task}", tools=[consult, add]))
-    async with Runner(models={"*": model}) as runner:
-        run = runner.start(graph)
-        (wait,) = (await within(run)).waits
-        assert "send" in wait.question
-        await runner.answer(run.id, value=True)
-        done = await within(runner.resume(run.id, graph))
-    assert (done.state.draft, sent, done.usage.cost_usd, consulted) == ("so", ["a"], 4.0, 2)

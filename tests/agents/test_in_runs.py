@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, Limits, Retry, RunFailed, Runner, ScriptedModel, iterations
+from graphengine import END, START, Agent, Context, Graph, Retry, Runner, ScriptedModel, iterations
 from graphengine.agents.window import Window
 from graphengine.engine.steps import Step
 from graphengine.errors import CompileError, DefinitionError, InputError
 from graphengine.models import Message, Request, Response
-from graphengine.models.errors import ModelUnreachable, RateLimited
+from graphengine.models.errors import RateLimited
 from graphengine.models.scripted import calls
 from graphengine.reducers import append, extend
 from graphengine.testing import FakeClock
@@ -39,12 +39,6 @@ def answer(text: str, cost_usd: float | None = 0.25, tokens: int = 10) -> Respon
     return Response(text, input_tokens=tokens, output_tokens=tokens, cost_usd=cost_usd, model="acme:big")
 
 
-def wanting(*wanted: tuple[str, Mapping[str, object]], cost_usd: float = 0.25) -> Response:
-    """Return a turn that calls tools and costs something."""
-    made = calls(*wanted)
-    return Response("", made.calls, "tools", input_tokens=10, output_tokens=10, cost_usd=cost_usd, model="acme:big")
-
-
 def graph_of(agent: Any, **options: Any) -> Graph[Work]:
     """Return a graph of one node."""
     graph = Graph("g", Work, resources={"ledger": list})
@@ -59,71 +53,6 @@ async def steps_of(runner: Runner, run_id: str) -> list[Step]:
 
 
 # -- turns are recorded work
-
-
-async def test_each_turn_and_tool_call_is_a_step_with_what_it_cost() -> None:
-    """The node's own step does not repeat it, and the run's usage is the sum."""
-    script = [wanting(("add", {"first": 1, "second": 2}), ("add", {"first": 3, "second": 4})), answer("ten")]
-    model = ScriptedModel(script)
-    async with Runner(models={"writer": model}) as runner:
-        run = runner.start(graph_of(Agent("writer", prompt="{task}", tools=[add])))
-        result = await run.result()
-        steps = await steps_of(runner, run.id)
-    assert result.state.draft == "ten"
-    assert [said(step).get("name", step.kind) for step in steps] == [
-        "started", "turn", "tool add", "tool add", "turn", "node",
-    ]  # fmt: skip
-    assert [said(step)["usage"]["cost_usd"] for step in steps if "usage" in said(step)] == [0.25, 0.25]
-    assert said(steps[1])["by"] == {"agent": "writer", "model": "acme:big"}
-    assert (result.usage.calls, result.usage.cost_usd, result.usage.input_tokens) == (2, 0.5, 20)
-    assert [(m.role, m.text) for m in model.requests[1].messages][2:] == [("tool", "3"), ("tool", "7")]
-
-
-async def test_what_was_recorded_before_a_failure_is_not_asked_again() -> None:
-    """A call that may have been paid fails its attempt; the next one continues, when the server allows it."""
-    script = [
-        wanting(("add", {"first": 1, "second": 2})),
-        ModelUnreachable("the connection broke", retry_after_seconds=90.0),
-        answer("3"),
-    ]
-    model = ScriptedModel(script)
-    async with Runner(models={"writer": model}, clock=FakeClock(start=1000.0)) as runner:
-        run = runner.start(graph_of(Agent("writer", prompt="{task}", tools=[add])))
-        result = await run.result()
-        steps = await steps_of(runner, run.id)
-    assert result.state.draft == "3"
-    (failed,) = [step for step in steps if step.kind == "attempt"]
-    assert (said(failed)["error"]["kind"], said(failed)["due_at"] - failed.at) == ("model_unreachable", 90.0)
-    assert [said(step)["name"] for step in steps if step.kind == "recorded"] == ["turn", "tool add", "turn"]
-    assert len(model.requests) == 3
-
-
-async def test_a_bad_answer_goes_back_to_the_model_and_stays_in_the_log() -> None:
-    """The model gets the problem; if it persists the node fails, and every raw answer is in the log."""
-    script = ["many", "few", "none"]
-    model = ScriptedModel(script)
-    async with Runner(models={"writer": model}) as runner:
-        run = runner.start(graph_of(Agent("writer", prompt="{task}", output=int), writes="count"))
-        with pytest.raises(RunFailed, match="bad_answer"):
-            await run.result()
-        steps = await steps_of(runner, run.id)
-    assert [said(step)["value"]["text"] for step in steps if step.kind == "recorded"] == script
-    assert "cannot be used" in model.requests[1].prompt
-
-
-async def test_a_check_sends_an_answer_back() -> None:
-    """The model gets its ValueError; it may read fields of the state."""
-
-    def long_enough(draft: str, task: str) -> None:
-        if task not in draft:
-            raise ValueError(f"it has to be about {task}")
-
-    model = ScriptedModel(["no", "a rhyme"])
-    agent = Agent("writer", prompt="Write.", check=long_enough)
-    async with Runner(models={"writer": model}) as runner:
-        result = await runner.start(graph_of(agent)).result()
-    assert result.state.draft == "a rhyme"
-    assert "it has to be about rhyme" in model.requests[1].prompt
 
 
 # -- tools
@@ -145,18 +74,6 @@ async def test_tools_get_resources_and_the_context_by_name() -> None:
 
 
 # -- limits and stops
-
-
-async def test_a_graphs_own_limit_stops_it_between_two_turns() -> None:
-    """The node of the graph fails, as it does between nodes."""
-    model = ScriptedModel(lambda request: wanting(("add", {"first": 1, "second": 2})))
-    inner = Graph("inner", Work, limits=Limits(cost_usd=0.5))
-    inner.add_node("write", Agent("writer", prompt="{task}", tools=[add]), writes="draft")
-    inner.add_path(START, "write", END)
-    async with Runner(models={"writer": model}) as runner:
-        with pytest.raises(RunFailed, match="limit"):
-            await runner.start(graph_of(inner, writes={"draft": "draft"})).result()
-    assert len(model.requests) == 2
 
 
 # -- choosing the model
@@ -235,24 +152,6 @@ async def test_equal_concurrent_calls_stay_separate() -> None:
 
 
 # -- memory and streaming
-
-
-async def test_an_agent_remembers_in_a_field() -> None:
-    """The messages of one visit are sent in the next, and each visit records only its own."""
-    graph = Graph("g", Work)
-    agent = Agent("writer", prompt="{task}", memory="messages")
-    graph.add_node("one", agent, writes="draft")
-    graph.add_node("two", agent, writes="other")
-    graph.add_path(START, "one", "two", END)
-    model = ScriptedModel(["first", "second"])
-    async with Runner(models={"writer": model}) as runner:
-        run = runner.start(graph)
-        result = await run.result()
-        steps = await steps_of(runner, run.id)
-    assert [message.text for message in result.state.messages][1::2] == ["first", "second"]
-    assert len(model.requests[1].messages) == 3
-    updates = [op for step in steps for op in step.update if op[1] == "messages" and op[0] != "set"]
-    assert [len(op[2]) for op in updates] == [2, 2]
 
 
 async def test_agents_remember_each_under_a_key() -> None:

@@ -23,7 +23,6 @@ from graphengine import (
     RunFailed,
     Runner,
     ScriptedModel,
-    Settings,
     Window,
     tool,
 )
@@ -229,37 +228,6 @@ async def test_a_price_that_is_not_known_loses_nothing() -> None:
     assert (done.state.draft, len(model.requests), done.usage.calls) == ("done", 1, 2)
 
 
-@pytest.mark.parametrize(
-    ("bad", "kind"),
-    [
-        (replace(paid("half an"), stop="cut"), "answer_cut"),
-        (replace(paid(""), stop="refused"), "answer_refused"),
-        (replace(paid(""), stop="full"), "context_full"),
-    ],
-)
-async def test_an_answer_that_is_no_use_loses_nothing_before_it(bad: Response, kind: str) -> None:
-    """A resume, or a fallback, repeats only that turn, with other settings or another model."""
-    model = ScriptedModel([paid("", ADD), bad, bad, paid("three")])
-    agent = Agent("writer", prompt="{task}", tools=[add], model=model)
-    async with Runner() as runner:
-        run = runner.start(one(agent))
-        for cost in (2.0, 3.0):
-            failed = await failing(run)
-            assert failed.error is not None
-            assert (failed.error.kind, failed.usage.cost_usd) == (kind, cost)
-            run = runner.resume(run.id, one(agent.but(settings=Settings(max_tokens=100))))
-        done = await within(run)
-        recorded = await names(runner, run.id)
-    assert (done.state.draft, done.usage.cost_usd) == ("three", 4.0)
-    assert (recorded.count("turn"), recorded.count("tool add")) == (4, 1)
-    assert [len(request.messages) for request in model.requests] == [1, 3, 3, 3]
-    larger = ScriptedModel([paid("three")])
-    spare = agent.but(model=ScriptedModel([paid("", ADD), bad]))
-    async with Runner() as runner:
-        done = await within(runner.start(one(spare, fallback=agent.but(model=larger))))
-    assert (done.state.draft, done.usage.cost_usd, len(larger.requests)) == ("three", 3.0, 1)
-
-
 class Short(BaseModel):
     """A state that takes short answers."""
 
@@ -382,32 +350,6 @@ async def test_an_answer_that_was_no_use_is_not_asked_for_again_in_the_same_atte
         await runner.answer(run.id, "!")
         done = await within(runner.resume(run.id, one(work)))
     assert (done.state.draft, done.usage.cost_usd) == ("whole!", 2.0)
-
-
-async def test_a_final_answer_is_asked_for_when_turns_run_out() -> None:
-    """No further tool is called, and the model may not call any."""
-    model = ScriptedModel([paid("", ADD), paid("", ADD), paid("", ADD), paid("all I know")])
-    agent = Agent("writer", prompt="{task}", tools=[add], model=model, turns=2)
-    async with Runner() as runner:
-        run = runner.start(one(agent))
-        done = await within(run)
-        recorded = await names(runner, run.id)
-    assert (done.state.draft, recorded.count("tool add")) == ("all I know", 2)
-    assert [request.settings.tool_choice for request in model.requests] == [None, None, None, "none"]
-    assert "Give your final answer now" in model.requests[-1].messages[-1].text
-
-
-async def test_too_many_turns_lose_nothing() -> None:
-    """If the model calls tools in its last turn too, the run fails; a higher limit continues after that turn."""
-    model = ScriptedModel(lambda request: paid("", ADD) if len(request.messages) < 9 else paid("done"))
-    agent = Agent("writer", prompt="{task}", tools=[add], model=model, turns=2)
-    async with Runner() as runner:
-        run = runner.start(one(agent))
-        assert (await failing(run)).usage.calls == 4
-        assert (await failing(runner.resume(run.id, one(agent)))).usage.calls == 4
-        done = await within(runner.resume(run.id, one(agent.but(turns=4))))
-        recorded = await names(runner, run.id)
-    assert (done.usage.calls, len(model.requests), recorded.count("tool add")) == (5, 5, 4)
 
 
 async def test_a_window_that_is_put_on_later_shifts_no_turns() -> None:

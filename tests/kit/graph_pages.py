@@ -6,14 +6,15 @@ of the edges, the end, and what else the run wrote into the state. `> graph EXPR
 compiled in a case without a `> given`; `> given KEYWORDS` is its input, `> AGENT: ANSWERS` the answers of an agent in
 order, `> AGENT = FUNCTION` one that answers all its requests, `> answers DICT` those of several. In place of `> given`,
 `> start OPTIONS`, `> answer VALUE`, `> stop` and `> resume OPTIONS` are the life of a run, whose steps and usage are
-shown then; another `> graph` may come before a resume. A line that begins with `>  ` continues the one before.
-`UPDATE_PAGES=1` rewrites the pages.
+shown then, and of each request all messages since the agent's last answer; another `> graph` may come before a resume.
+A line that begins with `> ` continues the one before. `UPDATE_PAGES=1` rewrites the pages.
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -128,7 +129,8 @@ class _Played:
             result = await run.result()
         except RunFailed as error:
             result = error.result
-        found = [line for request in self.model.requests[self.requests :] for line in _asked(request, self.asked)]
+        requests = self.model.requests[self.requests :]
+        found = [line for each in requests for line in (_sent(each) if shows_steps else _asked(each, self.asked))]
         steps = (await self.runner.history("r"))[self.steps :]
         self.requests, self.steps = len(self.model.requests), self.steps + len(steps)
         if shows_steps:
@@ -139,7 +141,8 @@ class _Played:
             found += _wrapped("asks", f"{wait.name}: {wait.question}")
         if shows_steps:
             usage = result.usage
-            found += [f"usage: {usage.calls} calls, {usage.unknown_calls} of unknown cost, {usage.priced_usd} USD"]
+            known = usage.priced_usd if usage.cost_usd is None else usage.cost_usd
+            found += [f"usage: {usage.calls} calls, {usage.unknown_calls} of unknown cost, {known} USD"]
         return [*found, *_ending(self.given, result)]
 
 
@@ -147,16 +150,32 @@ def _step(step: Step) -> str:
     """Return a step in a few words."""
     facts = said(step)
     if step.kind == "recorded":
-        return f"{facts['name']} {_text(facts['value'].get('text', ''))}" if facts["value"] else facts["name"]
-    return f"attempt, again in {facts['due_at'] - step.at:g} s" if step.kind == "attempt" else step.kind
+        value, usage = facts["value"], facts.get("usage", {})
+        text = _text(value.get("text", "") if isinstance(value, dict) else value)
+        return f"{facts['name']} {text}" + (f" for {usage['cost_usd']} USD" if usage.get("cost_usd") else "")
+    if step.kind == "attempt":
+        return f"attempt, again in {facts.get('due_at', step.at) - step.at:g} s"
+    return step.kind
+
+
+def _sent(request: Request) -> list[str]:
+    """Return what a request has that the agent's last answer had not seen, and the number of all its messages."""
+    new = itertools.takewhile(lambda message: message.role != "assistant", reversed(request.messages))
+    texts = [f"error {message.text}" if message.is_error else message.text for message in new]
+    return _wrapped(f"{_who(request)}, {len(request.messages)} messages", " | ".join(reversed(texts)))
+
+
+def _who(request: Request) -> str:
+    """Return an agent with its hosted tools and settings."""
+    settings = request.settings
+    most = [f"{settings.max_tokens} tokens"] if settings.max_tokens else []
+    most += [f"tools: {settings.tool_choice}"] if settings.tool_choice else []
+    return ", ".join([request.agent, *(tool.name for tool in request.hosted), *most])
 
 
 def _asked(request: Request, asked: set[str]) -> list[str]:
     """Return what an agent was asked; a long text that the page has shown before is named by its hash."""
-    settings = request.settings
-    most = [f"{settings.max_tokens} tokens"] if settings.max_tokens else []
-    most += [f"tools: {settings.tool_choice}"] if settings.tool_choice else []
-    who = ", ".join([request.agent, *(tool.name for tool in request.hosted), *most])
+    who = _who(request)
     if len(request.prompt) < SHORT:
         return _wrapped(who, request.prompt)
     name = hashlib.sha256(request.prompt.encode()).hexdigest()[:6]
