@@ -1,8 +1,6 @@
 import datetime
 import enum
 import json
-import os
-import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NewType
@@ -17,7 +15,7 @@ from graphengine.agents.errors import BadAnswer
 from graphengine.agents.json_text import Unreadable, tolerant
 from graphengine.agents.reading import Output
 from graphengine.errors import DefinitionError
-from tests.agents.tool_kits import called
+from tests.agents.tool_kits import called, check_readings
 
 
 class Review(BaseModel):
@@ -59,7 +57,7 @@ class Unknown:
     """A type for which pydantic has no schema."""
 
 
-PAGES = sorted((Path(__file__).parent / "readings").glob("*.txt"))
+PAGES = [Path(__file__).parent / "readings" / name for name in ("answers.txt", "arguments.txt")]
 Word = NewType("Word", str)
 Short = TypeAliasType("Short", Annotated[str, StringConstraints(max_length=5)])
 
@@ -109,23 +107,7 @@ async def reading(what: Any, given: Any) -> str:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 async def test_what_models_write_is_read_as_its_page_says(path: Path) -> None:
     """Each text is read as what it is, or refused with its problem; `UPDATE_PAGES=1` rewrites the pages."""
-    written = path.read_text(encoding="utf-8")
-    shown, what = [], None
-    for line in written.splitlines():
-        if line.startswith("    "):
-            continue
-        shown.append(line)
-        if line.startswith("> "):
-            what = eval(line.removeprefix("> "))  # noqa: S307 - our own page
-        elif line and not line.startswith(("#", "==")):
-            given = eval(line.removeprefix("= ")) if line.startswith("= ") else line  # noqa: S307
-            answer = (await reading(what, given)).removesuffix(": inf")  # which not all versions of Python say
-            shown.append(textwrap.indent(answer, "    "))
-    found = "\n".join(shown) + "\n"
-    if os.environ.get("UPDATE_PAGES"):
-        path.write_text(found, encoding="utf-8")
-    else:
-        assert found == written
+    await check_readings(path, globals(), reading)
 
 
 @pytest.mark.parametrize("output", [Review, Tree, Point, Step, Loose])

@@ -2,9 +2,11 @@
 
 import enum
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -63,3 +65,30 @@ async def called(function: object, arguments: object = "", **given: object) -> T
     made = function if isinstance(function, Tool) else tool(cast("Callable[..., object]", function))
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     return await made.call(text, given, in_thread)
+
+
+async def check_readings(
+    path: Path, names: Mapping[str, object], read: Callable[[Any, Any], Awaitable[str]] | None = None
+) -> None:
+    """Fail if what is read of the lines of a page is not what follows each; with `UPDATE_PAGES=1`, write that.
+
+    A line is a text, or Python after `= `, and is read as what the last line after `> ` says; or else is shown itself.
+    """
+    written = path.read_text(encoding="utf-8")
+    shown, what = [], None
+    for line in written.splitlines():
+        if line.startswith("    "):
+            continue
+        shown.append(line)
+        if line.startswith("> "):
+            what = eval(line.removeprefix("> "), dict(names))  # noqa: S307 - our own page
+        elif line and not line.startswith(("#", "==")):
+            given = eval(line.removeprefix("= "), dict(names)) if line.startswith("= ") else line  # noqa: S307
+            found = given if read is None else await read(what, given)
+            found = found.removesuffix(": inf")  # which not all versions of Python say
+            shown += [f"    {each or '(a blank line)'}" for each in found.split("\n")]
+    found = "\n".join(shown) + "\n"
+    if os.environ.get("UPDATE_PAGES"):
+        path.write_text(found, encoding="utf-8")
+    else:
+        assert found == written
