@@ -15,6 +15,7 @@ from graphengine.history.load import graph_spec_of, load_snapshot
 from graphengine.models import Message, Request, Response, ToolCall
 from graphengine.stores.base import Store
 from graphengine.stores.memory import MemoryStore
+from tests.kit.runs import alone
 
 KEY = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -68,10 +69,7 @@ FAILS = Response("Let me see.", (ToolCall(id="c2", name="find", arguments='{"wor
 
 def of_agent(agent: Agent[Any], writes: str = "answer", **options: Any) -> Graph[Desk]:
     """Return a graph with one agent."""
-    graph = Graph("one", Desk, secret_key=KEY)
-    graph.add_node("ask", agent, writes=writes, **options)
-    graph.add_path(START, "ask", END)
-    return graph
+    return alone(Desk, agent, writes, node="ask", secret_key=KEY, **options)
 
 
 def as_template(model: Watched) -> Graph[Desk]:
@@ -107,10 +105,7 @@ def by_code(model: Watched) -> Graph[Desk]:
     async def ask(text: str) -> None:
         await writer.run(topic=text)
 
-    graph = Graph("one", Desk, secret_key=KEY)
-    graph.add_node("ask", ask)
-    graph.add_path(START, "ask", END)
-    return graph
+    return alone(Desk, ask, None, node="ask", secret_key=KEY)
 
 
 def of_items(model: Watched) -> Graph[Desk]:
@@ -131,10 +126,7 @@ def inside(model: Watched) -> Graph[Desk]:
 def as_choice(model: Watched) -> Graph[Desk]:
     """Return one that chooses between agents."""
     agents = {name: Agent(name, model=model, prompt=f"{name}: {{text}}") for name in ("good", "bad")}
-    graph = Graph("one", Desk, secret_key=KEY)
-    graph.add_node("ask", choose("kind", agents), writes="answer")
-    graph.add_path(START, "ask", END)
-    return graph
+    return alone(Desk, choose("kind", agents), "answer", node="ask", secret_key=KEY)
 
 
 def as_fallback(model: Watched) -> Graph[Desk]:
@@ -228,9 +220,7 @@ async def test_secrets_are_struck() -> None:
     async def ask(password: SecretStr) -> None:
         await writer.run(topic=password.get_secret_value())
 
-    graph = Graph("secret", Desk, secret_key=KEY)
-    graph.add_node("ask", ask)
-    graph.add_path(START, "ask", END)
+    graph = alone(Desk, ask, None, name="secret", node="ask", secret_key=KEY)
     async with Runner(MemoryStore()) as runner:
         await runner.start(graph, run_id="r").result()
         await runner.start(of_agent(Agent("x", model=model, prompt="On {text}")), {"text": key}, run_id="s").result()

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Graph, RunFailed, Runner, ScriptedModel
+from graphengine import Agent, RunFailed, Runner, ScriptedModel
 from graphengine.agents.errors import BadAnswer
 from graphengine.agents.guards import guard
 from graphengine.errors import DefinitionError
+from tests.kit.runs import alone
 
 MANY = [["a", "x"], ["b", "y"], ["z"]]
 
@@ -100,9 +101,7 @@ async def test_a_run_that_stopped_behind_it_asks_nothing_again() -> None:
             raise failure
         return found
 
-    graph = Graph("finding", Finding, result="found")
-    graph.add_node("find", find, writes="found")
-    graph.add_path(START, "find", END)
+    graph = alone(Finding, find, "found", name="finding", node="find", result="found")
     async with Runner(models={"*": model}) as runner:
         with pytest.raises(RunFailed):
             await runner.start(graph, {"words": ["a", "b"]}, run_id="r").result()

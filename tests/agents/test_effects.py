@@ -10,7 +10,6 @@ from pydantic import BaseModel
 
 from graphengine import (
     END,
-    START,
     Agent,
     EffectUnknown,
     Graph,
@@ -28,6 +27,7 @@ from graphengine.errors import DefinitionError
 from graphengine.graph.effect import Effect
 from graphengine.models.scripted import calls
 from tests.kit.facts import said
+from tests.kit.runs import alone
 
 
 class State(BaseModel):
@@ -80,10 +80,7 @@ def desk(ledger: Ledger, effect: Effect | None = "once", *, retry: Retry | None 
     """Return a graph of an agent that refunds once, and answers with what it was told."""
     model = ScriptedModel([calls(("refund", {"order": "A7", "amount": 5})), "done"])
     agent = Agent("desk", model=model, prompt="{order}", tools=[tool(ledger.refund, effect=effect, **options)])
-    graph = Graph("desk", State, result="answer")
-    graph.add_node("serve", agent, writes="answer", retry=retry)
-    graph.add_path(START, "serve", END)
-    return graph
+    return alone(State, agent, "answer", name="desk", node="serve", result="answer", retry=retry)
 
 
 async def hang() -> None:
@@ -239,11 +236,8 @@ async def test_a_retry_that_begins_afresh_does_not_repeat_it() -> None:
     script = [calls(("refund", {"order": "A7", "amount": 5})), "done"]
     model = ScriptedModel([*script, *script])
     agent = Agent("desk", model=model, prompt="{order}", tools=[tool(ledger.refund, effect="once")], check=check)
-    graph = Graph("desk", State, result="answer")
-    graph.add_node(
-        "serve", agent, writes="answer", retry=Retry(attempts=2, initial_seconds=0, on=(OSError,), afresh=True)
-    )
-    graph.add_path(START, "serve", END)
+    retry = Retry(attempts=2, initial_seconds=0, on=(OSError,), afresh=True)
+    graph = alone(State, agent, "answer", name="desk", node="serve", result="answer", retry=retry)
     async with Runner() as runner:
         assert (await runner.start(graph).result()).output == "done"
     assert len(ledger.done) == 1

@@ -19,7 +19,7 @@ from graphengine.agents.approval import Approval
 from graphengine.agents.errors import BadAnswer
 from graphengine.models import Response, ScriptedModel, ToolCall
 from tests.agents.tool_kits import called
-from tests.kit.runs import SOON, over
+from tests.kit.runs import SOON, alone, over
 
 NASTY = {
     "parentheses": '{"x": ' + "(" * 20_000 + "}",
@@ -127,9 +127,7 @@ async def test_an_answer_is_repaired_in_a_thread(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(reading, "tolerant", in_another_thread(json_text.tolerant, began))
     agent = Agent("a", prompt="go", output=dict[str, int], model=ScriptedModel(["{'x': 1,}"]))
     if in_run:
-        graph = Graph("g", Result)
-        graph.add_node("n", agent, writes="found")
-        graph.add_path(START, "n", END)
+        graph = alone(Result, agent, "found", name="g", node="n")
         async with Runner() as runner:
             assert (await runner.start(graph).result()).state.found == {"x": 1}
     else:
@@ -171,9 +169,7 @@ async def test_an_answer_that_cannot_be_repaired_is_logged_in_a_few_lines(caplog
     agent = Agent(
         "a", prompt="go", output=dict[str, int], model=ScriptedModel([NASTY["parentheses"]]), output_retries=0
     )
-    graph = Graph("g", Result)
-    graph.add_node("n", agent, writes="found")
-    graph.add_path(START, "n", END)
+    graph = alone(Result, agent, "found", name="g", node="n")
     async with Runner() as runner:
         await over(runner.start(graph))
     (report,) = [each for each in caplog.records if each.levelno == logging.ERROR]

@@ -442,9 +442,7 @@ async def test_models_are_given_for_agents_wherever_they_are_held() -> None:
 
     window = Window(100_000, model="anthropic:claude-haiku-4-5")
     agent = Agent("writer", prompt="{task}", tools=[consult], check=check, window=window)
-    graph = Graph("one", Work, resources={"helper": factory})
-    graph.add_node("work", agent, writes="draft")
-    graph.add_path(START, "work", END)
+    graph = alone(Work, agent, "draft", resources={"helper": factory})
     script = ScriptedModel({"writer": [calls(("consult", {"task": "?"})), "x"], "inner": ["y"], "judge": ["z"]})
     models: dict[str, Any] = dict.fromkeys(("writer", "inner", "judge", "kept", "writer summary"), script)
     with script:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from graphengine import END, START, Agent, CompileError, Graph, Media, Runner, ScriptedModel, Window, tool
+from graphengine import Agent, CompileError, Graph, Media, Runner, ScriptedModel, Window, tool
 from graphengine.agents.prompts import as_text, block
 from graphengine.agents.tools import ToolOutcome
 from graphengine.errors import DefinitionError
@@ -56,10 +56,7 @@ class Shot(BaseModel):
 
 def graph_of(agent: Any, **options: Any) -> Graph[Desk]:
     """Return a graph of one node."""
-    graph = Graph("desk", Desk)
-    graph.add_node("look", agent, writes="answer", **options)
-    graph.add_path(START, "look", END)
-    return graph
+    return alone(Desk, agent, "answer", name="desk", node="look", **options)
 
 
 async def asked(agent: Agent[Any], **inputs: object) -> Request:

@@ -12,6 +12,7 @@ from graphengine import END, START, Agent, Graph, Runner, ScriptedModel
 from graphengine.errors import CompileError, DefinitionError
 from graphengine.models.errors import ModelUnavailable
 from graphengine.testing import run_node
+from tests.kit.runs import alone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,10 +34,7 @@ def upper(task: str) -> str:
 
 def graph_of(agent: Agent[Any], name: str = "article") -> Graph[Article]:
     """Return a graph whose only node is an agent."""
-    graph = Graph(name, Article, result="draft")
-    graph.add_node("write", agent, writes="draft")
-    graph.add_path(START, "write", END)
-    return graph
+    return alone(Article, agent, "draft", name=name, node="write", result="draft")
 
 
 async def test_a_run_without_a_model_is_refused_before_anything_is_recorded() -> None:

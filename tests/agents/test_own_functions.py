@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel
+from graphengine import Agent, Context, Runner, ScriptedModel
 from graphengine.agents import guard
 from graphengine.engine.step_json import encode_step
 from graphengine.models.scripted import calls
-from tests.agents.run_kits import Stuck, one, paid, within
+from tests.agents.run_kits import Stuck, add, one, paid, within
+from tests.kit.runs import alone
 
 KEY = "0-0123456789-abcdefghijklmnopqrstuvwxyz"
 HERE = threading.get_ident
@@ -55,11 +56,6 @@ async def test_an_async_check_runs_on_the_event_loop() -> None:
     async with Runner(models={"writer": ScriptedModel(["moonlight", "moon"])}) as runner:
         result = await runner.start(one(Agent("writer", prompt="{task}", check=check))).result()
     assert (result.state.draft, seen) == ("moon", [HERE()] * 2)
-
-
-def add(first: int, second: int) -> int:
-    """Add two numbers."""
-    return first + second
 
 
 @pytest.mark.parametrize("how", ["node", "in a node", "by a guard"])
@@ -111,9 +107,7 @@ async def test_a_question_with_a_secret_is_not_recorded(tmp_path: Path) -> None:
     async def write(token: SecretStr, ctx: Context) -> str:
         return await agent.run(word=token.get_secret_value())
 
-    graph = Graph("g", Secretive, secret_key=KEY)
-    graph.add_node("work", write, writes="draft")
-    graph.add_path(START, "work", END)
+    graph = alone(Secretive, write, "draft", name="g", secret_key=KEY)
     stuck = Stuck([calls(("add", {"first": 1, "second": 2}))], at=2)
     async with Runner(tmp_path / "runs.db", models={"writer": stuck}) as runner:
         run = runner.start(graph)

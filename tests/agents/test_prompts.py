@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
-from graphengine import END, START, Agent, Graph, ask
+from graphengine import Agent, ask
 from graphengine.agents import prompts
 from graphengine.agents.prompts import (
     block,
@@ -23,6 +23,7 @@ from graphengine.errors import CompileError, DefinitionError
 from graphengine.graph.question import holes
 from graphengine.models.base import Message, ToolCall
 from tests.agents.tool_kits import Size, check_readings
+from tests.kit.runs import alone
 
 
 class Review(BaseModel):
@@ -146,9 +147,7 @@ class Held(BaseModel):
 )
 def test_bytes_in_a_prompt_are_refused_when_a_graph_is_compiled(runnable: Any, inputs: Any) -> None:
     """Bytes in a prompt, or in a question to a person, are refused at compile time if the field's type is known."""
-    graph = Graph("g", Held)
-    graph.add_node("see", runnable, inputs=inputs, writes="said")
-    graph.add_path(START, "see", END)
+    graph = alone(Held, runnable, "said", name="g", node="see", inputs=inputs)
     with pytest.raises(CompileError) as caught:
         graph.compile()
     assert "bytes_in_prompt" in {problem.code for problem in caught.value.problems}
@@ -156,7 +155,5 @@ def test_bytes_in_a_prompt_are_refused_when_a_graph_is_compiled(runnable: Any, i
 
 def test_a_function_of_an_agent_may_read_bytes() -> None:
     """Its prompt is the function's result."""
-    graph = Graph("g", Held)
-    graph.add_node("see", Agent("seer", prompt=lambda picture: f"{len(picture)} bytes"), writes="said")
-    graph.add_path(START, "see", END)
+    graph = alone(Held, Agent("seer", prompt=lambda picture: f"{len(picture)} bytes"), "said", name="g", node="see")
     graph.compile()

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, RunFailed, Runner, ScriptedModel, tool
+from graphengine import Agent, Context, Graph, RunFailed, Runner, ScriptedModel, tool
 from graphengine.graph.effect import Effect
 from graphengine.models import calls
 from graphengine.testing import run_node
 from graphengine.testing.evaluation import Case, evaluate
 from graphengine.testing.open_runner import OpenRunner
+from tests.kit.runs import alone
 
 PAID: list[str] = []
 
@@ -36,10 +37,7 @@ def pay(order: str) -> str:
 
 def as_node(effect: Effect) -> Graph[Desk]:
     """Return a graph whose node pays."""
-    graph = Graph("desk", Desk, result="said")
-    graph.add_node("serve", pay, writes="said", effect=effect)
-    graph.add_path(START, "serve", END)
-    return graph
+    return alone(Desk, pay, "said", name="desk", node="serve", result="said", effect=effect)
 
 
 def as_call(effect: Effect) -> Graph[Desk]:
@@ -48,21 +46,14 @@ def as_call(effect: Effect) -> Graph[Desk]:
     async def serve(order: str, ctx: Context) -> Any:
         return await ctx.call(pay, order, effect=effect)
 
-    graph = Graph("desk", Desk, result="said")
-    graph.add_node("serve", serve, writes="said")
-    graph.add_path(START, "serve", END)
-    return graph
+    return alone(Desk, serve, "said", name="desk", node="serve", result="said")
 
 
 def as_tool(effect: Effect) -> Graph[Desk]:
     """Return a graph whose agent pays."""
     model = ScriptedModel([calls(("pay", {"order": "A7"})), "Done."])
-    graph = Graph("desk", Desk, result="said")
-    graph.add_node(
-        "serve", Agent("clerk", model=model, prompt="{order}", tools=[tool(pay, effect=effect)]), writes="said"
-    )
-    graph.add_path(START, "serve", END)
-    return graph
+    agent = Agent("clerk", model=model, prompt="{order}", tools=[tool(pay, effect=effect)])
+    return alone(Desk, agent, "said", name="desk", node="serve", result="said")
 
 
 MADE = pytest.mark.parametrize("made", [as_node, as_call, as_tool])

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Graph, Retry, Runner, ScriptedModel, tool
+from graphengine import Agent, Graph, Retry, Runner, ScriptedModel, tool
 from graphengine.errors import RunIsDriven
 from graphengine.models.scripted import calls
+from tests.kit.runs import alone
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "use" / "nothing-acts-twice.md"
 Acts = Callable[[str], None]
@@ -32,10 +33,7 @@ def desk(*turns: Any, tools: list[Any], retry: Retry | None = None, **options: A
     """Return a graph of an agent with these tools, which must not be repeated, and these turns of its model."""
     once = [tool(each, effect="once") for each in tools]
     agent = Agent("clerk", model=ScriptedModel([*turns]), prompt="Serve.", tools=once, **options)
-    graph = Graph("desk", Desk, result="said")
-    graph.add_node("serve", agent, writes="said", retry=retry)
-    graph.add_path(START, "serve", END)
-    return graph
+    return alone(Desk, agent, "said", name="desk", node="serve", result="said", retry=retry)
 
 
 # -- langgraph 7417: a tool that takes long is started again from the last checkpoint while it still runs

@@ -18,7 +18,7 @@ from graphengine.models.errors import ModelNotReady, ModelTransient
 from graphengine.models.scripted import calls
 from tests.agents.run_kits import AGAIN, one, within
 from tests.agents.tool_kits import called
-from tests.kit.runs import SOON
+from tests.kit.runs import SOON, alone
 
 
 async def test_a_serial_call_runs_at_the_same_time_as_no_other() -> None:
@@ -163,9 +163,7 @@ async def test_a_tool_reads_the_item_of_a_map_and_the_inputs_of_an_agent_alone()
         return f"{order} costs {order * 10}"
 
     agent = Agent("clerk", prompt="{task}", tools=[tool(price, inputs=["order"])])
-    graph = Graph("desk", Desk)
-    graph.add_node("look", agent, each={"order": "orders"}, writes="said", concurrency=1)
-    graph.add_path(START, "look", END)
+    graph = alone(Desk, agent, "said", name="desk", node="look", each={"order": "orders"}, concurrency=1)
     model = ScriptedModel([calls(("price", {})), "a", calls(("price", {})), "b"])
     async with Runner(models={"clerk": model}) as runner:
         assert (await runner.start(graph, Desk()).result()).state.said == ["a", "b"]

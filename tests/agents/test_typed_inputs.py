@@ -8,8 +8,9 @@ from typing import Any, NotRequired, TypedDict
 import pytest
 from pydantic import BaseModel, SecretStr, field_validator, model_validator
 
-from graphengine import END, START, Agent, CompileError, Graph, Message, RunFailed, Runner, ScriptedModel, tool
+from graphengine import Agent, CompileError, Graph, Message, RunFailed, Runner, ScriptedModel, tool
 from graphengine.errors import DefinitionError, InputError
+from tests.kit.runs import alone
 
 
 class Keyed(TypedDict):
@@ -148,9 +149,7 @@ async def test_a_field_of_another_type_is_a_problem_of_the_graph() -> None:
         style: str = ""
         said: str = ""
 
-    graph = Graph("graph", State, result="said")
-    graph.add_node("ask", forecaster(Keyed), writes="said")
-    graph.add_path(START, "ask", END)
+    graph = alone(State, forecaster(Keyed), "said", name="graph", node="ask", result="said")
     with pytest.raises(CompileError, match="city"):
         graph.compile()
 

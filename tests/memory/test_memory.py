@@ -23,6 +23,7 @@ from graphengine.errors import DefinitionError, InputError, StoreFull, StoreLock
 from graphengine.memory import Entry, Memory
 from graphengine.models import Request, calls
 from graphengine.runner.scope import CURRENT
+from tests.kit.runs import alone
 from tests.memory.crashing import Seen, crashing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -238,10 +239,7 @@ async def look(memory: Memory, ctx: Context, user: str) -> list[str]:
 
 def visits(memory: Memory) -> Graph[Any]:
     """Return a graph of that node."""
-    graph = Graph("visits", Visit, resources={"memory": lambda: memory})
-    graph.add_node("look", look, writes="seen")
-    graph.add_path(START, "look", END)
-    return graph
+    return alone(Visit, look, "seen", name="visits", node="look", resources={"memory": lambda: memory})
 
 
 async def test_a_node_that_runs_again_sees_what_it_saw(place: str | None, memory: Memory) -> None:

@@ -9,12 +9,9 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import (
-    END,
-    START,
     Agent,
     Cited,
     CompileError,
-    Graph,
     Router,
     RunFailed,
     Runner,
@@ -41,6 +38,7 @@ from graphengine.models import (
 from graphengine.models.errors import ModelError
 from graphengine.models.parts import HostedCall, HostedResult, Text
 from tests.agents.run_kits import Work, add, one, within
+from tests.kit.runs import alone
 from tests.models.acts import Raw
 from tests.models.edge_server import EdgeServer
 
@@ -276,9 +274,7 @@ async def test_citations_in_a_run(tmp_path: Path) -> None:
     """A scripted answer with sources, recorded once and replayed: in the state, the result and the log."""
     script = ScriptedModel([cited("Tides ", ("rise.", {"url": URL, "quote": "They rise."}), searches=["tides"])])
     agent = Agent("a", prompt="{task}", tools=[web_search()], output=Cited)
-    graph = Graph("brief", Brief, result="found")
-    graph.add_node("find", agent, writes="found")
-    graph.add_path(START, "find", END)
+    graph = alone(Brief, agent, "found", name="brief", node="find", graph={"result": "found"})
     file = tmp_path / "answers.json"
     for model in (RecordedModel(file, model=script), RecordedModel(file)):
         async with Runner(models={"a": model}) as runner:

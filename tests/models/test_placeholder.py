@@ -11,12 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Agent, Graph, Runner, web_search
+from graphengine import Agent, Runner, web_search
 from graphengine.cli.main import main
 from graphengine.models import PlaceholderModel
 from graphengine.models.errors import ModelUnavailable
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import run_node
+from tests.kit.runs import alone
 from tests.models.test_placeholder_values import Endless
 
 
@@ -253,8 +254,6 @@ async def test_a_node_alone_calls_tools_with_placeholders() -> None:
         called.append(page)
 
     agent = Agent("reader", prompt="Read.", tools=[read], model=PlaceholderModel(call_tools=True))
-    graph = Graph("reading", Page)
-    graph.add_node("read", agent, writes="text")
-    graph.add_path(START, "read", END)
+    graph = alone(Page, agent, "text", name="reading", node="read")
     await run_node(graph, "read", {})
     assert len(called) == 1
