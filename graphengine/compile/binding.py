@@ -384,7 +384,7 @@ class Binder:
                 self.report("bad_memory", f"{where}, fallback", text, "remove it: agent.but(memory='')")
             return Fallback(call=self.call(given.__body__(), None, f"{where}, fallback"))
         if isinstance(given, (HasBody, Node, Choose)):
-            text = f"{given!r} cannot be a fallback"
+            text = f"{type(given).__name__}(…) cannot be a fallback"
             self.report(
                 "bad_option", where, text, "give a value, a function or an Agent; for a graph, a failed(…) edge"
             )

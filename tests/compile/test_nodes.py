@@ -1,10 +1,9 @@
 """The fields that nodes read, the targets of their results, and their options."""
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel
 
 from graphengine import (
     END,
@@ -13,7 +12,6 @@ from graphengine import (
     Graph,
     Limits,
     Node,
-    Replace,
     Retry,
     RunFailed,
 )
@@ -98,54 +96,6 @@ async def test_a_value_that_its_record_would_change_is_refused() -> None:
         await once(lambda: Secret(score=1, more="x"), writes="review")
     assert caught.value.result.error is not None
     assert caught.value.result.error.kind == "not_recordable"
-
-
-class Fields(State):
-    color: Literal["red", "blue"] = "red"
-    size: Annotated[int, Field(ge=0)] = 0
-    upper: str = ""
-
-    @field_validator("upper", mode="before")
-    @classmethod
-    def upper_case(cls, given: object) -> str:
-        """Take anything."""
-        return str(given).upper()
-
-
-def test_a_fallback_that_can_never_fit_is_refused() -> None:
-    """A fallback that can never fit the field's own type and rules is refused at the node's line, with all problems."""
-    wrong: list[tuple[Any, Any, str]] = [
-        ("task", 3, "task: Input should be a valid string (got 3)"),
-        ("task", None, "task: Input should be a valid string"),
-        ("color", "green", "color: Input should be 'red' or 'blue'"),
-        ("size", -1, "size: Input should be greater than or equal to 0"),
-        ("review", {"score": "many"}, "review.score: Input should be a valid integer"),
-        ("history", Review(score=1), ""),
-        ("history", [Review(score=1)], "history.0: Input should be a valid"),
-        ("history", Replace([Review(score=1)]), ""),
-        ("names", "a", "names: Input should be a valid list"),
-        ({"task": "score", "n": "."}, "x", "n: Input should be a valid integer"),
-        (("n", "task"), {"n": "x", "task": "t"}, "n: Input should be a valid integer"),
-        ("color", "blue", ""),
-        ("n", "7", ""),
-        ("review", {"score": 1}, ""),
-        ("review", None, ""),
-        ("total", "the reducer decides", ""),
-        ("upper", 3, ""),
-        ("plain[key]", "decided when it is written", ""),
-    ]
-    graph = Graph("fallbacks", Fields)
-    before = len(wrong)
-    for index, (writes, fallback, _) in enumerate(wrong):
-        graph.add_node(f"node_{index}", lambda: None, writes=writes, fallback=fallback)
-    graph.add_path(START, *(f"node_{index}" for index in range(before)), END)
-    found = {problem.where: problem for problem in graph.check()}
-    for index, (writes, fallback, message) in enumerate(wrong):
-        problem = found.pop(f"node node_{index}, fallback", None)
-        assert (problem is not None) == bool(message), (writes, fallback, problem)
-        assert problem is None or (problem.code, message in problem.message) == ("type_disagrees", True), problem
-        assert problem is None or Path(problem.file or "").name == Path(__file__).name
-    assert not found
 
 
 async def test_a_node_carries_its_options_and_add_node_overrides_them() -> None:

@@ -7,8 +7,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, RunFailed, ended_with, failed, iterations, value
-from graphengine.errors import DefinitionError
+from graphengine import END, START, Graph, RunFailed, failed, value
 from graphengine.testing import walk
 
 
@@ -33,22 +32,6 @@ def desk(*rules: tuple[str, Mapping[str, Any]]) -> Graph[Post]:
 
 
 BEFORE: Any = ("approve", {"before": "publish"})
-
-
-def codes(graph: Graph[Any]) -> list[str]:
-    """Return the codes of the problems with rules."""
-    return [problem.code for problem in graph.check() if problem.code.startswith("rule_")]
-
-
-def test_a_value_that_is_tested_twice_is_known() -> None:
-    """Publishing what scores 7 or more needs no second thought: what scores less than 5 is not published."""
-    graph = desk(BEFORE)
-    graph.add_edge(START, "write")
-    graph.add_edge("write", "approve", when=value("score") >= 5)
-    graph.add_edge("write", "publish", when=value("score") >= 7)
-    graph.add_edge("write", END)
-    graph.add_path("approve", "publish", END)
-    assert codes(graph) == []
 
 
 @pytest.mark.parametrize("wrong", ["failure", "score", "kind", "fallback", "fork"])
@@ -93,29 +76,6 @@ def _with_fallback() -> Any:
     return graph.nodes[0]
 
 
-def test_counted_rounds_decide_at_most() -> None:
-    """Three rounds publish three times."""
-    for most, found in ((3, []), (2, ["rule_broken"])):
-        graph = desk(("publish", {"at_most": most}))
-        graph.add_path(START, "write", "approve", "publish")
-        graph.add_edge("publish", "write", when=iterations("write") < 3)
-        graph.add_edge("publish", END)
-        assert codes(graph) == found
-
-
-def test_what_follows_must_follow_on_every_path_to_the_end() -> None:
-    """After publishing comes approval, unless a path leaves it out."""
-    graph = desk(("approve", {"after": "publish"}))
-    graph.add_path(START, "write", "publish", "approve", END)
-    assert codes(graph) == []
-    graph = desk(("approve", {"after": "publish"}))
-    graph.add_path(START, "write", "publish")
-    graph.add_edge("publish", "approve", when=value("kind") == "long")
-    graph.add_edge("publish", END)
-    graph.add_edge("approve", END)
-    assert codes(graph) == ["rule_broken"]
-
-
 def test_a_function_leaves_it_undecided_and_the_run_is_watched() -> None:
     """It is a warning with the function's name; the run that would break the rule fails before the node."""
     published: list[int] = []
@@ -141,35 +101,6 @@ def test_a_function_leaves_it_undecided_and_the_run_is_watched() -> None:
     error = raised.value.result.error
     assert error is not None
     assert (error.kind, error.path, published) == ("rule_broken", "write", [])
-
-
-def test_how_a_graph_inside_ended_is_one_of_its_labels() -> None:
-    """Two labels with an edge each leave no third way."""
-    inner = Graph("inner", Post)
-    inner.add_edge(START, END, when=value("score") > 1, label="good")
-    inner.add_edge(START, END, label="bad")
-    graph = desk(BEFORE)
-    graph.add_node("judge", inner, writes={})
-    graph.add_path(START, "write", "judge")
-    graph.add_edge("judge", "approve", when=ended_with("good"))
-    graph.add_edge("judge", END, when=ended_with("bad", "good"))
-    graph.add_edge("judge", "publish", when=ended_with("good"))
-    graph.add_path("approve", "publish", END)
-    assert codes(graph) == []
-
-
-@pytest.mark.parametrize("rule", [{}, {"before": "publish", "at_most": 1}, {"at_most": 0}, {"before": "approve"}])
-def test_a_rule_says_one_thing(rule: Mapping[str, Any]) -> None:
-    """Anything else is refused where it is written."""
-    with pytest.raises(DefinitionError, match="require"):
-        desk(("approve", rule))
-
-
-def test_an_unknown_node_is_named() -> None:
-    """With what it probably is."""
-    graph = desk(("aprove", {"before": "publish"}))
-    graph.add_path(START, "write", "approve", "publish", END)
-    assert [problem.code for problem in graph.check()] == ["unknown_node"]
 
 
 def test_what_an_arm_needs_to_begin_is_in_its_test() -> None:

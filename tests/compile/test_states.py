@@ -16,7 +16,6 @@ from pydantic import (
     computed_field,
     field_serializer,
     field_validator,
-    model_serializer,
     model_validator,
 )
 from typing_extensions import override
@@ -65,30 +64,6 @@ class BuiltPrice(BaseModel):
         self.total = self.price * 2
 
 
-class Inherited(BuiltPrice):
-    """A price that inherits the hook."""
-
-    note: str = ""
-
-
-class Kept(BaseModel):
-    """A private attribute."""
-
-    price: int = 1
-    _seen: int = PrivateAttr(0)
-
-
-class Both(BuiltPrice):
-    """A hook, a private attribute and a model serialiser: three mistakes."""
-
-    _seen: int = PrivateAttr(0)
-
-    @model_serializer
-    def dumped(self) -> dict[str, int]:
-        """Hide the fields."""
-        return {}
-
-
 def graph_of(
     state: type[BaseModel], given: Any = 5, writes: str = "price", seen: list[Any] | None = None
 ) -> Graph[Any]:
@@ -104,26 +79,6 @@ def graph_of(
     graph.add_node("look", look)
     graph.add_path(START, "write", "look", END)
     return graph
-
-
-@pytest.mark.parametrize(
-    ("state", "expected"),
-    [
-        (BuiltPrice, [("bad_state", "@model_validator(mode='after')")]),
-        (Inherited, [("bad_state", "@model_validator(mode='after')")]),
-        (Kept, [("not_recordable", "make it a field")]),
-        (
-            Both,
-            [("not_recordable", "field_serializer"), ("bad_state", "model_validator"), ("not_recordable", "field")],
-        ),
-        (Price, []),
-    ],
-)
-def test_hooks_of_building_a_model_are_refused(state: type[BaseModel], expected: list[tuple[str, str]]) -> None:
-    """A state is created when it is read, not when it changes: values set by hooks would be lost or differ."""
-    found = graph_of(state).check()
-    assert [p.code for p in found] == [code for code, _ in expected]
-    assert all(repair in p.repair for p, (_, repair) in zip(found, expected, strict=True)), found
 
 
 @pytest.mark.parametrize("state", [Price, Assigned])

@@ -62,7 +62,7 @@ class Scenario:
 
     def play(self, name: str) -> str:
         """Return the page as it should read."""
-        player = _Player(_namespace(self.graph, name))
+        player = _Player(namespace(self.graph, name))
         lines: list[str] = []
         for line in self.events.splitlines():
             if line.startswith("> "):
@@ -78,7 +78,7 @@ class Scenario:
 
 def played(scenario: Scenario, name: str) -> tuple[Graph[Any], Session]:
     """Return the graph that a page begins with, and the run of its events."""
-    player = _Player(_namespace(scenario.graph, name))
+    player = _Player(namespace(scenario.graph, name))
     begun = player.session.graph
     for line in scenario.events.splitlines():
         if line.startswith("> "):
@@ -187,7 +187,7 @@ class _Player:
         return eval(text, self.names)  # noqa: S307 - our own pages
 
 
-def _namespace(graph: str, name: str) -> dict[str, Any]:
+def namespace(graph: str, name: str) -> dict[str, Any]:
     """Return the names that the Python of a page defines, in addition to the public API."""
 
     def work() -> Any:
