@@ -1,7 +1,6 @@
 """Invalid numbers and infinite durations: refused where they are given, or read as no limit."""
 
 import math
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,22 +17,16 @@ from graphengine import (
     Retry,
     RunFailed,
     Runner,
-    Worker,
     ask,
 )
-from graphengine.agents import mcp, tool
-from graphengine.databases.sqlite import SQLiteStore
-from graphengine.errors import CompileError, DefinitionError, InputError
+from graphengine.agents import tool
+from graphengine.errors import InputError
 from graphengine.graph.options import is_seconds
 from graphengine.history.load import load_snapshot
-from graphengine.models import AnthropicModel, OpenAIChatModel, RateLimiter
-from graphengine.patterns import circuit_breaker
-from graphengine.patterns.circuits import Guarded
 from graphengine.runner.run_events import StepRecorded
 from tests.kit.runs import alone
 
 NONE = [math.nan, -1.0, -math.inf]
-ODD = [*NONE, math.inf, 1e300]
 
 
 class State(BaseModel):
@@ -48,55 +41,6 @@ def one(number: float) -> Graph[State]:
 def add(a: int) -> int:
     """Add one."""
     return a + 1
-
-
-@pytest.mark.parametrize("number", ODD)
-@pytest.mark.parametrize(
-    "made",
-    [
-        lambda number: Retry(initial_seconds=number),
-        lambda number: Retry(multiplier=number) if number < 1e300 else Retry(multiplier=math.inf),
-        lambda number: Retry(jitter=number),
-        lambda number: mcp("http://127.0.0.1:1/", timeout_seconds=number),
-        lambda number: AnthropicModel("claude-x", timeout_seconds=number),
-        lambda number: OpenAIChatModel("gpt-x", timeout_seconds=number),
-        lambda number: RateLimiter(pause_seconds=number),
-        lambda number: circuit_breaker(Guarded, add, add, answer="circuit", pause_seconds=number),
-        lambda number: SQLiteStore("runs.db", lease_seconds=number),
-        lambda number: SQLiteStore("runs.db", busy_timeout_seconds=number),
-        lambda number: Worker(Runner(), poll_seconds=number),
-    ],
-    ids=["wait", "multiplier", "jitter", "mcp", "anthropic", "openai", "limiter", "circuit", "lease", "busy", "poll"],
-)
-def test_lengths_of_time_are_finite(made: Callable[[float], object], number: float) -> None:
-    """A duration that must end is refused if it is infinite, with the value and the repair."""
-    with pytest.raises(DefinitionError) as caught:
-        made(number)
-    assert caught.value.repair
-
-
-@pytest.mark.parametrize("number", [*NONE, 1e300])
-@pytest.mark.parametrize(
-    "made",
-    [
-        lambda number: one(number).compile(),
-        lambda number: ask("Sure?", bool, timeout_seconds=number),
-        lambda number: tool(add, timeout_seconds=number),
-    ],
-    ids=["node", "ask", "tool"],
-)
-def test_limits_of_time_are_numbers(made: Callable[[float], object], number: float) -> None:
-    """A limit that is not a duration is refused, with the value and the repair."""
-    with pytest.raises((DefinitionError, CompileError), match="timeout_seconds"):
-        made(number)
-
-
-@pytest.mark.parametrize("number", NONE)
-@pytest.mark.parametrize("name", ["visits", "tokens", "cost_usd", "seconds"])
-def test_limits_of_runs_are_numbers(name: str, number: float) -> None:
-    """A limit that is not a number, or below 0, is refused."""
-    with pytest.raises(DefinitionError, match=name):
-        Limits(**{name: number})  # type: ignore[arg-type]
 
 
 def test_an_infinite_limit_is_none() -> None:

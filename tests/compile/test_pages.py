@@ -2,8 +2,8 @@
 
 A page is a title (lines with `#`), Python that its mistakes share under `== graph`, and declarations under
 `== mistakes`: Python in lines that begin with `>`, whose last line is a graph or raises an error, followed by what
-check says of the graph, or by the error. After `== mistakes of unbounded_loop`, only problems of this code count. A
-line with `#` between declarations is a comment.
+check says of the graph, or by the error; any other value is shown as text. After `== mistakes of unbounded_loop`, only
+problems of this code count. A line with `#` between declarations is a comment.
 """
 
 import ast
@@ -18,7 +18,7 @@ from typing import Any, Final
 import pytest
 
 from graphengine import Graph
-from graphengine.errors import DefinitionError, Problem
+from graphengine.errors import GraphEngineError, Problem
 from tests.kit.scenario import namespace
 
 PAGES: Final = sorted(Path(__file__).parent.glob("*.txt"))
@@ -61,11 +61,13 @@ def outcome(source: str, name: str, names: dict[str, Any], code: str | None) -> 
     assert isinstance(last, ast.Expr), source
     try:
         exec(compile(tree, name, "exec", dont_inherit=True), names)  # noqa: S102 - our own pages
-        graph: Graph[Any] = eval(compile(ast.Expression(last.value), name, "eval", dont_inherit=True), names)  # noqa: S307
-        found = graph.check()
-    except DefinitionError as error:
-        return f"raises DefinitionError: {error}"
-    wanted = [problem for problem in found if code in (None, problem.code)]
+        made: object = eval(compile(ast.Expression(last.value), name, "eval", dont_inherit=True), names)  # noqa: S307
+    except GraphEngineError as error:
+        message = re.sub(r" at 0x[0-9a-f]+", "", error.message)
+        return f"{type(error).__name__}: {message}\n  repair: {error.repair}"
+    if not isinstance(made, Graph):
+        return str(made)
+    wanted = [problem for problem in made.check() if code in (None, problem.code)]
     return "\n".join(shown(problem) for problem in wanted) or "no problem"
 
 

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import Graph, changed, failed, iterations, plateau, usage, value
+from graphengine import value
 from graphengine.engine.snapshot import Frame
-from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition
 from graphengine.state.schema import StateType
 from graphengine.state.view import View
@@ -75,50 +74,3 @@ def test_none_makes_every_ordering_false_and_not_inverts_that() -> None:
     for condition in (score >= 0, score <= 0, score > 0, score == 0, score != 0):
         assert condition.evaluate(view(score=None))[0] is False
         assert (~condition).evaluate(view(score=None))[0] is True
-
-
-@pytest.mark.parametrize(
-    ("misuse", "repair"),
-    [
-        (lambda: bool(value("score") >= 7), "compose with &"),
-        (lambda: 1 <= value("score") <= 5, "compose with &"),
-        (lambda: (value("score") == 1) and (value("score") == 2), "compose with &"),
-        (lambda: value("score") == 1 | value("score") == 2, "put each comparison in parentheses: (c == 1)"),
-        (lambda: (value("score") >= 7) & True, "put each comparison"),  # type: ignore[operator]
-        (lambda: bool(value("score")), "compare it, or use .is_true() or .is_none()"),
-        (lambda: value("score") >= value("tags"), "use a function of the fields"),
-        (lambda: value("score") == None, "write .is_none()"),  # noqa: E711
-        (lambda: plateau("score", patience=0), "patience is 1 or more"),
-        (lambda: plateau("score", mode="up"), "patience is 1 or more"),  # type: ignore[arg-type]
-        (lambda: usage("euros"), "use 'cost_usd', 'tokens' or 'calls'"),  # type: ignore[arg-type]
-        (failed, "give exception types"),
-        (lambda: failed("ValueError"), "give exception types"),  # type: ignore[arg-type]
-        (lambda: value("a..b"), "write a field, then"),
-        (lambda: value(""), "write a field, then"),
-        (lambda: Graph("g", State).add_edge("a", "b", when=5), "use value(…)"),  # type: ignore[arg-type]
-        (lambda: Graph("g", State).add_edge("a", "b", when=value("score")), "compare it, or"),  # type: ignore[arg-type]
-    ],
-    ids=range(17),
-)
-def test_misuse_raises_with_the_repair(misuse: Any, repair: str) -> None:
-    """Python's and, or, chained comparisons and truth tests raise immediately."""
-    with pytest.raises(DefinitionError) as caught:
-        misuse()
-    assert (caught.value.repair or "").startswith(repair)
-
-
-@pytest.mark.parametrize(
-    ("condition", "text"),
-    [
-        ((value("a") >= 7) & ((value("b") == 1) | (value("c") == 2)), "a >= 7 and (b == 1 or c == 2)"),
-        (~(value("a") == 1), "not (a == 1)"),
-        (iterations("review", since="plan") >= 3, "iterations of review since plan >= 3"),
-        (plateau("s", patience=2), "s no longer improves for 2"),
-        (changed("s", since="a"), "s changed since a"),
-        (failed(ValueError, KeyError), "failed with ValueError or KeyError"),
-        (usage("cost_usd") > 0.5, "cost_usd > 0.5"),
-    ],
-)
-def test_a_condition_reads_as_words(condition: Condition, text: str) -> None:
-    """The text drawn on an edge."""
-    assert str(condition) == text

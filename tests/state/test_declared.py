@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, NotRequired, TypedDict, assert_type
 
-import pydantic
 import pytest
 from pydantic import Field
 
 from graphengine import END, START, Agent, Graph, Limits, Node, Runner, ScriptedModel, iterations
-from graphengine.errors import CompileError, DefinitionError, InputError
+from graphengine.errors import InputError
 from graphengine.reducers import append
 from graphengine.testing import run_node, walk
 
@@ -173,39 +172,6 @@ def test_its_problems_name_the_line_of_the_field() -> None:
     assert "number: Annotated" in Path(__file__).read_text("utf-8").splitlines()[(problem.line or 1) - 1]
 
 
-@dataclass
-class Checked:
-    text: str = ""
-
-    def __post_init__(self) -> None:
-        """Check nothing."""
-
-
-@pydantic.dataclasses.dataclass
-class Validated:
-    text: str = ""
-
-
-@pytest.mark.parametrize(
-    ("state", "message", "repair"),
-    [
-        (Checked, "__post_init__ runs when it is created", "declare class State(BaseModel)"),
-        (Validated, "is a pydantic dataclass", "declare class State(BaseModel)"),
-        (dict, "neither a pydantic model nor a TypedDict or a dataclass", "declare class State(BaseModel)"),
-        (Values("a"), "neither a pydantic model nor", "pass the class: Values"),
-    ],
-)
-def test_another_state_is_one_problem(state: Any, message: str, repair: str) -> None:
-    """Another kind of state is one problem at compile time, with the repair."""
-    graph: Graph[Any] = Graph("other", state)
-    graph.add_edge(START, END)
-    with pytest.raises(CompileError) as caught:
-        graph.compile()
-    (problem,) = caught.value.problems
-    assert (problem.code, problem.repair) == ("bad_state", repair)
-    assert message in problem.message
-
-
 def test_a_function_an_agent_and_a_graph_name_their_nodes() -> None:
     """A function, an agent and a graph name their nodes, also with options around them."""
     graph = Graph("named", Keys)
@@ -213,20 +179,6 @@ def test_a_function_an_agent_and_a_graph_name_their_nodes() -> None:
     graph.add_node(Agent("writer", prompt="{text}", model=ScriptedModel([])), writes="text")
     graph.add_node(Node(of_values(), inputs={"text": "text"}), writes={"text": "text"})
     assert [node.name for node in graph.nodes] == ["louder", "writer", "values"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message", "repair"),
-    [
-        ((lambda text: text,), "it has no name of its own", "add_node('a_name', runnable)"),
-        ((louder, "loud"), "a node's name is a text", "add_node('loud', louder)"),
-    ],
-)
-def test_what_has_no_name_is_refused(arguments: tuple[Any, ...], message: str, repair: str) -> None:
-    """A runnable without a name is refused with the repair."""
-    with pytest.raises(DefinitionError, match=message) as caught:
-        Graph("named", Keys).add_node(*arguments)
-    assert caught.value.repair == repair
 
 
 class Text(TypedDict):

@@ -9,7 +9,22 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, SecretBytes, SecretStr, model_validator
 
-from graphengine import END, START, Agent, Context, Graph, Limits, Runner, Secret, ask, changed, choose, plateau, value
+from graphengine import (
+    END,
+    START,
+    Agent,
+    Context,
+    Graph,
+    Limits,
+    Message,
+    Runner,
+    Secret,
+    ask,
+    changed,
+    choose,
+    plateau,
+    value,
+)
 from graphengine.errors import GraphChanged, GraphEngineError, MigrationFailed, SecretKeyWrong
 from graphengine.reducers import append
 from graphengine.runner import Emitted, Run, StepRecorded
@@ -28,6 +43,7 @@ class State(BaseModel):
     plain: str = ""
     words: list[str] = []
     found: dict[str, str] = {}
+    said: Annotated[dict[str, list[Message]], Secret] = {}
 
 
 def graph(state: type[BaseModel] = State, key: Any = KEYS[0], **options: Any) -> Graph[Any]:
@@ -130,6 +146,7 @@ SHOWN: dict[str, Any] = {
     "an agent's inputs": lambda g: g.add_node("b", Agent("shout", by_rules=lambda word: "x"), writes="plain"),
     "a question": lambda g: g.add_node("b", ask("is it {word}?", str), writes="plain"),
     "an answer": lambda g: g.add_node("b", ask("which?", str), writes="word"),
+    "a key of a memory": lambda g: g.add_node("b", Agent("shout", prompt="go", memory="said[x]"), writes="plain"),
     "a key of a dict": lambda g: g.add_node("b", lambda: "x", writes="found[{word}]"),
     "a graph that does not hide it": lambda g: g.add_node("b", _open(), inputs={"plain": "word"}, writes="plain"),
 }
