@@ -182,6 +182,16 @@ def done(seq: int, name: str, to: str, visit: int = 1, **data: Any) -> Step:
 
 _IDENTITY = {"run_id": "r1", "graph": "sample", "fingerprint": "f", "limits": {}}
 
+LOOP = [
+    started("research"),
+    done(2, "research", "write"),
+    done(3, "write", "review"),
+    done(4, "review", "write", why="history[-1].score 3 >= 7: no; no gain: no; iterations of review 1: no; otherwise"),
+    done(5, "write", "review", 2),
+    done(6, "review", END, 2, edge="approved", why="history[-1].score 8 >= 7: yes"),
+]
+"""A whole run of the review loop."""
+
 
 def _research(task: str) -> dict[str, str]:
     return {"task": task}

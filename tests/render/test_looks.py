@@ -12,8 +12,7 @@ from graphengine.render.charts.canvas import INKS, Ink
 from graphengine.render.looks import PAPER, Look, by_night, look_of_arrow, look_of_box, look_of_cluster
 from graphengine.render.parts import Arrow, Box, Cluster, Shape, Tone
 from tests.render.nested import graph_spec_of, newsroom
-from tests.render.samples import review_loop
-from tests.render.test_runs import LOOP
+from tests.render.samples import LOOP, review_loop
 
 KINDS: tuple[Shape, ...] = ("function", "agent", "choose", "ask", "fail", "pass")
 EYES = {

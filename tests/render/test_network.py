@@ -9,8 +9,7 @@ from graphengine.records.export import read_file
 from graphengine.render.network import to_networkx
 from tests.kit.gallery import GALLERY, graph_of
 from tests.render.nested import newsroom
-from tests.render.samples import review_loop
-from tests.render.test_runs import LOOP
+from tests.render.samples import LOOP, review_loop
 
 
 def test_nodes_and_edges_keep_their_facts() -> None:

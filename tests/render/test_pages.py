@@ -19,8 +19,7 @@ from graphengine.render.looks import PAPER, by_night, name_of
 from graphengine.runner import StepRecorded
 from tests.kit.facts import made_step
 from tests.render.nested import graph_spec_of, newsroom
-from tests.render.samples import GRAPHS, HOSTILE, Article, edge, graph_spec, hostile, node, read_xml, review_loop
-from tests.render.test_runs import LOOP
+from tests.render.samples import GRAPHS, HOSTILE, LOOP, Article, edge, graph_spec, hostile, node, read_xml, review_loop
 
 SVG = {"s": "http://www.w3.org/2000/svg"}
 

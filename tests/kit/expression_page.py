@@ -1,0 +1,80 @@
+"""Golden pages of Python: declarations, calls or pictures, each with what is said of it.
+
+A page is a title (lines with `#`), Python that all of it shares under `== graph`, and a part of any other name: Python
+in lines that begin with `>`, whose last line is an expression. What follows is what check says of a graph, the error
+that is raised, or any other value as text. After `== mistakes of unbounded_loop`, only problems of this code count. A
+line with `#` between them is a comment.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import os
+import re
+from itertools import groupby
+from textwrap import indent
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from graphengine import Graph
+from graphengine.errors import GraphEngineError, Problem
+from tests.kit.scenario import namespace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PART: Final = re.compile(r"^== \w+(?: of (\w+))?\n", re.MULTILINE)
+
+
+def check_page(path: Path, variable: str) -> None:
+    """Fail unless a page reads as it should; with this environment variable, write it as it should read."""
+    written = path.read_text(encoding="utf-8")
+    said = read(written, path.name)
+    if os.environ.get(variable):
+        path.write_text(said, encoding="utf-8")
+    elif said != written:
+        diff = difflib.unified_diff(written.splitlines(), said.splitlines(), "the page", "the code", lineterm="", n=6)
+        pytest.fail("\n".join([f"{path.name} ({variable}=1 rewrites it):", *diff]), pytrace=False)
+
+
+def read(page: str, name: str) -> str:
+    """Return a page as it should read."""
+    title, _, graph, code, shared = PART.split(page)
+    names = namespace(graph, name)
+    lines = list[str]()
+    for kind, group in groupby(shared.splitlines(), key=lambda line: line[:1]):
+        given = [line.rstrip() for line in group]
+        if kind == "#":
+            lines += ["", *given]
+        elif kind == ">":
+            is_named = lines and lines[-1].startswith("#")
+            said = outcome("\n".join(line[2:] for line in given), name, dict(names), code)
+            lines += [*([] if is_named else [""]), *given, indent(said, "  ")]
+    parts = PART.finditer(page)
+    return "\n".join([f"{title}{next(parts)[0]}{graph}{next(parts)[0].rstrip()}", *lines, ""])
+
+
+def outcome(source: str, name: str, names: dict[str, Any], code: str | None) -> str:
+    """Return what is said of a declaration."""
+    tree = ast.parse(source, name)
+    last = tree.body.pop()
+    assert isinstance(last, ast.Expr), source
+    try:
+        exec(compile(tree, name, "exec", dont_inherit=True), names)  # noqa: S102 - our own pages
+        made: object = eval(compile(ast.Expression(last.value), name, "eval", dont_inherit=True), names)  # noqa: S307
+    except GraphEngineError as error:
+        message = re.sub(r" at 0x[0-9a-f]+", "", error.message)
+        return f"{type(error).__name__}: {message}\n  repair: {error.repair}"
+    if not isinstance(made, Graph):
+        return str(made)
+    wanted = [problem for problem in made.check() if code in (None, problem.code)]
+    return "\n".join(shown(problem) for problem in wanted) or "no problem"
+
+
+def shown(problem: Problem) -> str:
+    """Return a problem in readable form, without its line."""
+    kind = "warning " if problem.warning else ""
+    text = f"{kind}{problem.code} at {problem.where}: {problem.message}"
+    return f"{text}\n  repair: {problem.repair}" if problem.repair else text
