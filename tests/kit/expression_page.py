@@ -68,7 +68,7 @@ def outcome(source: str, name: str, names: dict[str, Any], code: str | None) -> 
         message = re.sub(r" at 0x[0-9a-f]+", "", error.message)
         return f"{type(error).__name__}: {message}\n  repair: {error.repair}"
     if not isinstance(made, Graph):
-        return str(made)
+        return str(made).rstrip("\n")
     wanted = [problem for problem in made.check() if code in (None, problem.code)]
     return "\n".join(shown(problem) for problem in wanted) or "no problem"
 

@@ -8,20 +8,6 @@ from tests.render.relatives import relatives
 from tests.render.samples import read_xml
 
 
-async def test_the_whole_family_is_drawn_for_any_of_its_runs() -> None:
-    """The tree starts at the first run; later branches come first, each with its end, its steps and its cost."""
-    async with relatives() as runner:
-        families = [await family_of(runner.store, asked) for asked in ("tides", "again")]
-    assert [[member.info.id for member in family.members] for family in families] == [
-        ["tides", "harsh", "mine", "again", "anew"]
-    ] * 2
-    spoken = branches(families[1]).spoken
-    assert spoken[0] == "5 runs from tides"
-    assert spoken[1] == "tides: waiting, 19 steps"
-    assert spoken[4] == "again (this run), branched from mine at step 14: finished, steps 15 to 19"
-    assert spoken[5] == "anew, branched from tides at step 1: stopped: asked, steps 2 to 19"
-
-
 async def test_a_lane_starts_at_the_step_of_its_branch() -> None:
     """Each branch has one curve, and each run one end mark, whose shape shows its status."""
     async with relatives() as runner:
