@@ -5,7 +5,9 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from graphengine.databases.checksums import sum_of
 from graphengine.databases.sqlite import SQLiteStore
@@ -26,6 +28,19 @@ def forging(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path)
     connection.create_function("sum_of", 2, forged)
     return connection
+
+
+def change(path: Path, *statements: str) -> None:
+    """Change a database without the store."""
+    with closing(forging(path)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query, read without the store."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
 
 
 def content_of(path: Path) -> bytes:

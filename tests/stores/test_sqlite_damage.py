@@ -22,6 +22,7 @@ from graphengine.engine.step_json import encode_step
 from graphengine.errors import GraphEngineError, StoreCorrupt, StoreError, UnknownRun, UnknownStep
 from graphengine.history.load import load_snapshot
 from tests.stores.recorded import RUNS, Facts, facts_of, finish
+from tests.stores.support import change
 
 PAGE = 4096
 LEAF = 13
@@ -137,8 +138,7 @@ async def test_a_file_cut_off_anywhere(path: Path, whole: bytes) -> None:
 async def test_other_runs_stay_usable(path: Path, whole: bytes) -> None:
     """If a step of one run is damaged, the others are read completely and can be resumed."""
     truth = await facts_of(path)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE steps SET body = body || ' ' WHERE id = (SELECT max(id) FROM steps WHERE run = 1)")
+    change(path, "UPDATE steps SET body = body || ' ' WHERE id = (SELECT max(id) FROM steps WHERE run = 1)")
     found = await facts_of(path)
     for name, value in found.items():
         if name not in ("state done", "steps done"):
@@ -154,8 +154,7 @@ async def test_a_read_that_fails_does_not_stop_the_next_ones_from_seeing_what_wa
     path: Path, whole: bytes
 ) -> None:
     """Also while its error is held."""
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE steps SET body = '{}' WHERE run = 1")
+    change(path, "UPDATE steps SET body = '{}' WHERE run = 1")
     store = SQLiteStore(path)
     await store.open()
     with pytest.raises(StoreCorrupt) as caught:
@@ -167,7 +166,7 @@ async def test_a_read_that_fails_does_not_stop_the_next_ones_from_seeing_what_wa
 
 
 @pytest.mark.parametrize(
-    "change",
+    "column",
     [
         "graph = 'other'",
         "fingerprint = 'f'",
@@ -178,11 +177,10 @@ async def test_a_read_that_fails_does_not_stop_the_next_ones_from_seeing_what_wa
         "parent_seq = 14",
     ],
 )
-async def test_a_row_that_its_log_contradicts_is_not_believed(path: Path, whole: bytes, change: str) -> None:
+async def test_a_row_that_its_log_contradicts_is_not_believed(path: Path, whole: bytes, column: str) -> None:
     """A run's row is compared with its log; the doctor corrects the row."""
     truth = await facts_of(path)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(f"UPDATE runs SET {change} WHERE id = 'branch'")  # noqa: S608 - constant words
+    change(path, f"UPDATE runs SET {column} WHERE id = 'branch'")  # noqa: S608 - constant words
     store = SQLiteStore(path, read_only=True)
     await store.open()
     with pytest.raises(StoreCorrupt) as caught:
@@ -196,16 +194,12 @@ async def test_a_row_that_its_log_contradicts_is_not_believed(path: Path, whole:
 async def test_a_damaged_snapshot_costs_time_only(path: Path, whole: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """A run is read from an older snapshot, or from its log, and a warning is logged once."""
     truth = await facts_of(path)
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(
-            "UPDATE snapshots SET body = 'x' || body WHERE id IN (SELECT max(id) FROM snapshots GROUP BY run)"
-        )
+    change(path, "UPDATE snapshots SET body = 'x' || body WHERE id IN (SELECT max(id) FROM snapshots GROUP BY run)")
     caplog.clear()
     assert await facts_of(path) == truth
     warned = [record.getMessage() for record in caplog.records if "snapshot" in record.getMessage()]
     assert len(warned) == len(set(warned)) > 0
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE snapshots SET body = 'x' || body")
+    change(path, "UPDATE snapshots SET body = 'x' || body")
     assert await facts_of(path) == truth
 
 
@@ -258,8 +252,7 @@ async def readable(path: Path) -> dict[tuple[str, int], bytes]:
 
 def test_the_time_of_a_list_is_that_of_the_log(made: Path) -> None:
     """It is in the row of the last step, which its checksum does not cover."""
-    with closing(sqlite3.connect(made)) as connection, connection:
-        connection.execute("UPDATE steps SET at = at + 64 WHERE id = (SELECT max(id) FROM steps WHERE id >> 32 = 1)")
+    change(made, "UPDATE steps SET at = at + 64 WHERE id = (SELECT max(id) FROM steps WHERE id >> 32 = 1)")
     (fault,) = doctor.examine(made).faults
     assert (fault.code, fault.run_id) == ("run_differs", "done")
     assert doctor.repair(made).report.is_sound

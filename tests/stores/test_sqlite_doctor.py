@@ -18,16 +18,9 @@ from graphengine.databases.sqlite.doctor.rebuild import rebuild
 from graphengine.errors import StoreError, StoreFull, StoreLocked, StoreMissing, StoreTooNew
 from tests.conformance.store_kit import new_run
 from tests.stores.recorded import Facts, facts_of, finish
-from tests.stores.support import forging
+from tests.stores.support import change
 
 FORMATS = Path(__file__).with_name("formats")
-
-
-def change(path: Path, *statements: str) -> None:
-    """Change the database without the store."""
-    with closing(forging(path)) as connection, connection:
-        for statement in statements:
-            connection.execute(statement)
 
 
 def faults(path: Path) -> set[str]:

@@ -21,7 +21,7 @@ from graphengine.reducers import append as appending
 from graphengine.stores.base import Append
 from tests.conformance.store_kit import append, batch, new_run, refused, same, step, steps
 from tests.conformance.stores_growing import ended_run, remove
-from tests.stores.support import OpenStore
+from tests.stores.support import OpenStore, rows
 
 PAGE = "p" * 1_000
 LARGE = "l" * 300_000
@@ -49,8 +49,7 @@ def diary(steps: int, entry: str) -> Graph[Diary]:
 
 def count(path: Path, what: str) -> int:
     """Return the number that a query returns."""
-    with closing(sqlite3.connect(path)) as connection:
-        return int(connection.execute(f"SELECT {what}").fetchone()[0])
+    return int(rows(path, f"SELECT {what}")[0][0])
 
 
 @pytest.mark.parametrize(

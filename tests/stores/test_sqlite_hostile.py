@@ -18,15 +18,7 @@ import graphengine.databases.sqlite
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import StoreAltered, StoreCorrupt
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
-from tests.stores.support import OpenStore, forging
-
-
-def change(path: Path, *statements: str) -> None:
-    """Change a database without the store."""
-    with closing(sqlite3.connect(path)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-        connection.commit()
+from tests.stores.support import OpenStore, change, forging
 
 
 async def a_run(open_store: OpenStore, path: Path) -> None:

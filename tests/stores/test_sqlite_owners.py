@@ -24,18 +24,9 @@ from graphengine.databases.sqlite import SQLiteStore, owners
 from graphengine.databases.sqlite.owners import Lease
 from graphengine.errors import LeaseLost, RunIsDriven, RunnerClosed, StoreLocked
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
-from tests.stores.support import ROOT, Clock, OpenStore, OtherProcess
+from tests.stores.support import ROOT, Clock, OpenStore, OtherProcess, change, rows
 
 LEASE_SECONDS = 30.0
-
-
-def rows(path: Path, query: str) -> list[tuple[object, ...]]:
-    """Return the rows of a query, read without the store."""
-    connection = sqlite3.connect(path)
-    try:
-        return connection.execute(query).fetchall()
-    finally:
-        connection.close()
 
 
 def lock_files(path: Path) -> list[str]:
@@ -235,10 +226,7 @@ async def test_closing_leaves_nothing_of_the_owner(store: SQLiteStore, open_stor
 async def test_a_run_that_was_freed_by_hand_takes_no_steps(store: SQLiteStore, path: Path) -> None:
     """The driver is looked up with every batch; the fence alone is not enough."""
     fence = await new_run(store)
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute("UPDATE runs SET driver = NULL")
-    connection.close()
+    change(path, "UPDATE runs SET driver = NULL")
     with refused(LeaseLost):
         await append(store, batch("r", fence, [step(1)]))
 
@@ -247,16 +235,12 @@ async def test_an_owner_on_another_host_is_judged_only_by_its_lease(store: SQLit
     """A lock file that is missing here shows nothing about a process on another host."""
     fence = await new_run(store)
     await store.release("r", fence)
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute("INSERT INTO owners VALUES ('far', 'elsewhere', 1, 'far.lock', 9e9, '')")
-        connection.execute("UPDATE runs SET driver = 'far'")
+    far = "INSERT INTO owners VALUES ('far', 'elsewhere', 1, 'far.lock', 9e9, '')"
+    change(path, far, "UPDATE runs SET driver = 'far'")
     assert (await store.info("r")).driver == "far"
     with refused(RunIsDriven):
         await store.claim("r")
-    with connection:
-        connection.execute("UPDATE owners SET expires_at = 1 WHERE id = 'far'")
-    connection.close()
+    change(path, "UPDATE owners SET expires_at = 1 WHERE id = 'far'")
     assert await store.claim("r") > fence
 
 

@@ -31,7 +31,7 @@ from graphengine.stores.memory import MemoryStore
 from tests.conformance.store_kit import append as write
 from tests.conformance.store_kit import batch, new_run, refused, same, step
 from tests.stores.recorded import small_snapshots
-from tests.stores.support import OpenStore
+from tests.stores.support import OpenStore, change, rows
 
 LONG = 'She said: "No\\"." Then — nothing.\n' * 300
 MEGABYTE = "lorem ipsum dolor sit amet, " * 37_500
@@ -45,20 +45,6 @@ def together(body: bytes, *, repeats: bool = False) -> bytes:
         parts += [short[done:offset], text]
         done = offset
     return b"".join((*parts, short[done:]))
-
-
-def rows(path: Path, query: str) -> list[tuple[int, ...]]:
-    """Return the rows of a query on a database."""
-    with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(query).fetchall()
-
-
-def change(path: Path, *statements: str) -> None:
-    """Change a database as another program can."""
-    with closing(sqlite3.connect(path)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-        connection.commit()
 
 
 # -- where a body is cut
