@@ -1,5 +1,6 @@
 """A service in a process of its own, and a client that checks each answer against the service's description."""
 
+import asyncio
 import http.client
 import json
 import signal
@@ -114,3 +115,10 @@ class Service:
         self.process.send_signal(number)
         self.process.communicate(timeout=60)
         return self.process.returncode
+
+
+async def exists(file: Path | str) -> None:
+    """Wait until a node has made a file."""
+    async with asyncio.timeout(30):
+        while not Path(file).exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import httpx
 import pytest
 
 from graphengine import Runner
-from tests.serve.service.client import TOKEN, Service
+from tests.serve.service.client import TOKEN, Service, exists
+from tests.serve.service.conftest import Services
 
 pytest.importorskip("a2a")
 from a2a import types
@@ -28,25 +30,10 @@ DONE, ASKS, WORKS = STATE.TASK_STATE_COMPLETED, STATE.TASK_STATE_INPUT_REQUIRED,
 BOTH = pytest.mark.parametrize("is_stream", [False, True])
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """A database of each kind."""
-    return request.getfixturevalue("postgres") if request.param == "postgres" else tmp_path / "runs.db"
-
-
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Start a server; it is killed at the end."""
-    found: list[Service] = []
-
-    def start(database: Any, *words: str, **env: str) -> Service:
-        found.append(Service(database, "--a2a", *words, graphs=FLOWS, CALLS=str(tmp_path / "calls"), **env))
-        return found[-1]
-
-    yield start
-    for each in found:
-        each.process.kill()
-        each.process.communicate()
+def serve(services: Services, tmp_path: Path) -> Services:
+    """Start a server with the door of A2A."""
+    return partial(services, "--a2a", graphs=FLOWS, CALLS=str(tmp_path / "calls"))
 
 
 @asynccontextmanager
@@ -84,13 +71,6 @@ async def sent(client: Client, request: types.SendMessageRequest) -> types.Task:
 def text_of(task: types.Task) -> str:
     """Return the result of a task, or what it asks."""
     return get_artifact_text(task.artifacts[0]) if task.artifacts else get_message_text(task.status.message)
-
-
-async def begun(file: Path) -> None:
-    """Wait until a node has made a file."""
-    async with asyncio.timeout(30):
-        while not Path(f"{file}.began").exists():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 async def runs_of(database: Any) -> list[str]:
@@ -147,7 +127,7 @@ async def test_a_server_is_killed_in_the_middle(
     with pytest.raises((httpx.HTTPError, A2AClientError)):  # noqa: PT012 - the client is in use
         async with connected(service, "slow", is_stream=is_stream) as client:
             sending = asyncio.create_task(sent(client, said(str(file))))
-            await begun(file)
+            await exists(f"{file}.began")
             service.process.kill()
             await sending
     service = await asyncio.to_thread(serve, database)
@@ -184,7 +164,7 @@ async def test_a_task_is_cancelled(serve: Callable[..., Service], tmp_path: Path
     service, file = await asyncio.to_thread(serve, tmp_path / "runs.db"), tmp_path / "go"
     async with connected(service, "slow", is_stream=True) as client:
         sending = asyncio.create_task(sent(client, said(str(file))))
-        await begun(file)
+        await exists(f"{file}.began")
         task = await client.cancel_task(types.CancelTaskRequest(id="slow@m1"))
         assert task.status.state == (await sending).status.state == STATE.TASK_STATE_CANCELED
         with pytest.raises(errors.TaskNotCancelableError):
@@ -310,7 +290,7 @@ def test_a_remote_task_is_continued_after_a_kill(
     if when == "before":
         here.process.communicate(timeout=60)
     else:
-        asyncio.run(begun(file))
+        asyncio.run(exists(f"{file}.began"))
         asyncio.run(recorded(database))
         here.end(signal.SIGKILL)
     here = serve(database, **env)
@@ -384,7 +364,7 @@ async def test_a_server_that_ends_lets_its_clients_go(serve: Callable[..., Servi
     service, file = await asyncio.to_thread(serve, tmp_path / "runs.db"), tmp_path / "go"
     async with connected(service, "slow", is_stream=True) as client:
         sending = asyncio.create_task(sent(client, said(str(file))))
-        await begun(file)
+        await exists(f"{file}.began")
         service.process.send_signal(signal.SIGTERM)
         await asyncio.wait([sending], timeout=30)
         assert sending.done()

@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,12 +23,6 @@ from tests.serve.service.openai_flows import posts
 
 DAYS = 30 * 86400
 GRAPHS = {"posts": posts}
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """A database of each kind."""
-    return request.getfixturevalue("postgres") if request.param == "postgres" else tmp_path / "runs.db"
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from graphengine import SyncRunner
 from tests.serve.service import front_end_flows
 from tests.serve.service.client import Service
+from tests.serve.service.conftest import Services
 from tests.serve.service.front_ends import FLOWS, Stream, ag_ui, ai_sdk, text_of
 
 pytest.importorskip("ag_ui.core")
@@ -18,26 +19,15 @@ TEXT = "The tide is high."
 Serve = Callable[..., Service]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """A database of each kind."""
-    return request.getfixturevalue("postgres") if request.param == "postgres" else tmp_path / "runs.db"
-
-
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Start a server; it is killed at the end."""
-    found: list[Service] = []
+def serve(services: Services, tmp_path: Path) -> Serve:
+    """Start a server with the doors for front ends."""
 
     def start(database: Any, *words: str, gate: Path | str = "", text: str = TEXT) -> Service:
         env = {"GATE": str(gate), "TEXT": text, "CALLS": str(tmp_path / "calls")}
-        found.append(Service(database, "--ag-ui", "--ai-sdk", *words, graphs=FLOWS, **env))
-        return found[-1]
+        return services("--ag-ui", database, "--ai-sdk", *words, graphs=FLOWS, **env)
 
-    yield start
-    for service in found:
-        if service.process.poll() is None:
-            service.end(signal.SIGKILL)
+    return start
 
 
 def half(stream: Stream) -> list[Any]:

@@ -14,6 +14,7 @@ from graphengine.serve.service import app, mcp_door
 from graphengine.serve.service.mcp_door import RUN_ID, McpDoor
 from graphengine.worker.worker import Worker
 from tests.serve.service import mcp_flows as flows
+from tests.serve.service.client import exists
 
 SECRET = "a secret of these tests"  # noqa: S105 - of no real service
 Answer = Callable[[str, dict[str, Any]], "types.ElicitResult | Awaitable[types.ElicitResult]"]
@@ -232,13 +233,6 @@ async def test_a_call_that_is_sent_again_starts_no_second_run(mode: str, tmp_pat
         assert len(await tools.runner.runs()) == 1
         await client.call_tool("slow", {"file": file})
         assert len(await tools.runner.runs()) == 2
-
-
-async def exists(file: str) -> None:
-    """Wait until a node has made a file."""
-    async with asyncio.timeout(30):
-        while not Path(file).exists():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 @BOTH

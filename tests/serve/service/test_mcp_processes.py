@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from mcp.client.streamable_http import streamable_http_client
 from graphengine import Runner
 from graphengine.cli.main import main
 from graphengine.serve.service.mcp_door import RUN_ID
-from tests.serve.service.client import TOKEN, Service
+from tests.serve.service.client import TOKEN, Service, exists
+from tests.serve.service.conftest import Services
 
 ROOT = Path(__file__).resolve().parents[3]
 FLOWS = ROOT / "tests" / "serve" / "service" / "mcp_flows.py"
@@ -45,37 +47,15 @@ async def connected(url: str, answer: Any = None, mode: str = "auto") -> AsyncIt
             yield client
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """A database of each kind."""
-    return request.getfixturevalue("postgres") if request.param == "postgres" else tmp_path / "runs.db"
-
-
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Start a server; it is killed at the end."""
-    found: list[Service] = []
-
-    def start(database: Any, *words: str, graphs: str = PUBLISH, **env: str) -> Service:
-        found.append(Service(database, "--mcp", *words, graphs=graphs, CALLS=str(tmp_path / "calls"), **env))
-        return found[-1]
-
-    yield start
-    for each in found:
-        each.process.kill()
-        each.process.communicate()
+def serve(services: Services, tmp_path: Path) -> Services:
+    """Start a server with the door of MCP."""
+    return partial(services, "--mcp", graphs=PUBLISH, CALLS=str(tmp_path / "calls"))
 
 
 def port_of(service: Service) -> str:
     """Return the port of a server."""
     return str(service.host.rpartition(":")[2])
-
-
-async def exists(file: str) -> None:
-    """Wait until a node has made a file."""
-    async with asyncio.timeout(30):
-        while not Path(file).exists():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
 
 
 async def test_a_server_is_killed_while_a_person_thinks(

@@ -1,11 +1,12 @@
+import asyncio
 import http.client
 import json
 import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from click.testing import CliRunner
 
 from graphengine import SyncRunner
 from graphengine.cli.main import main
-from tests.serve.service.client import TOKEN, Service
+from tests.serve.service.client import TOKEN, Service, exists
+from tests.serve.service.conftest import Services
 
 ROOT = Path(__file__).resolve().parents[3]
 FLOWS = str(ROOT / "tests" / "serve" / "service" / "openai_flows.py")
@@ -23,25 +25,10 @@ ADA = {"X-Conversation-Id": "ada"}
 CHAT = {"X-OpenWebUI-Chat-Id": "moon"}
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """A database of each kind."""
-    return request.getfixturevalue("postgres") if request.param == "postgres" else tmp_path / "runs.db"
-
-
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """Start a server; it is killed at the end."""
-    found: list[Service] = []
-
-    def start(database: Any, *words: str, graphs: str = FLOWS) -> Service:
-        found.append(Service(database, "--openai", *words, graphs=graphs, CALLS=str(tmp_path / "calls")))
-        return found[-1]
-
-    yield start
-    for each in found:
-        each.process.kill()
-        each.process.communicate()
+def serve(services: Services, tmp_path: Path) -> Services:
+    """Start a server with the door of OpenAI."""
+    return partial(services, "--openai", graphs=FLOWS, CALLS=str(tmp_path / "calls"))
 
 
 def client_of(service: Service, retries: int = 0) -> openai.OpenAI:
@@ -154,14 +141,6 @@ def test_an_answer_from_elsewhere_is_not_given_twice(serve: Callable[..., Servic
     assert said(client, "Tides", "yes", "Moon", model="posts") == "Publish Moon? (yes or no)"
 
 
-def begun(file: Path) -> None:
-    """Wait until a node has made a file."""
-    until = time.monotonic() + 30
-    while not Path(f"{file}.began").exists():
-        assert time.monotonic() < until
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize("is_stream", [False, True])
 def test_a_server_is_killed_in_the_middle(
     serve: Callable[..., Service], database: Any, tmp_path: Path, *, is_stream: bool
@@ -191,7 +170,7 @@ def test_a_server_is_killed_in_the_middle(
 
     asking = threading.Thread(target=ask)
     asking.start()
-    begun(file)
+    asyncio.run(exists(f"{file}.began"))
     service.process.kill()
     service.process.communicate()
     serve(database, "--port", port)
@@ -263,7 +242,7 @@ def test_background_responses_are_followed_and_cancelled(serve: Callable[..., Se
     client = client_of(serve(tmp_path / "runs.db"))
     file = tmp_path / "go"
     found = client.responses.create(model="slow", input=str(file), background=True)
-    begun(file)
+    asyncio.run(exists(f"{file}.began"))
     assert client.responses.retrieve(found.id).status == "in_progress"
     assert client.responses.cancel(found.id).status == "cancelled"
     assert client.responses.retrieve(found.id).status == "cancelled"
@@ -307,7 +286,7 @@ def test_a_server_that_ends_lets_its_clients_go(serve: Callable[..., Service], t
     body = {"model": "slow", "stream": True, "messages": [user(str(file))]}
     asking = threading.Thread(target=lambda: chunks.extend(raw(service, body, **ADA)))
     asking.start()
-    begun(file)
+    asyncio.run(exists(f"{file}.began"))
     service.process.send_signal(signal.SIGTERM)
     asking.join(60)
     file.touch()

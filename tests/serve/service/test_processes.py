@@ -3,10 +3,10 @@ import json
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -16,22 +16,14 @@ from graphengine.cli.main import main
 from graphengine.cli.serve import token_of
 from graphengine.worker.worker import Worker
 from tests.serve.service.client import FLOWS, TOKEN, Service
+from tests.serve.service.conftest import Services
 from tests.serve.service.flows import desk, posts, slow
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Service]]:
-    """Start a service; it is killed at the end."""
-    found: list[Service] = []
-
-    def start(*words: Any, **env: str) -> Service:
-        found.append(Service(*words, **env))
-        return found[-1]
-
-    yield start
-    for each in found:
-        each.process.kill()
-        each.process.communicate()
+def serve(services: Services) -> Services:
+    """Start a service without another door."""
+    return partial(services, "")
 
 
 def test_a_request_whose_answer_was_lost_is_sent_again(serve: Callable[..., Service], tmp_path: Path) -> None:
