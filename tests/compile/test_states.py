@@ -53,17 +53,6 @@ class Assigned(Price):
         return self
 
 
-class BuiltPrice(BaseModel):
-    """A price whose total is computed when the model is created."""
-
-    price: int = 1
-    total: int = 0
-
-    @override
-    def model_post_init(self, context: object, /) -> None:
-        self.total = self.price * 2
-
-
 def graph_of(
     state: type[BaseModel], given: Any = 5, writes: str = "price", seen: list[Any] | None = None
 ) -> Graph[Any]:

@@ -1,13 +1,18 @@
-"""What compile says of secrets. `UPDATE_MISTAKES=1 pytest tests/state/test_pages.py` rewrites the page."""
+"""What states do, and what compile says of secrets. `UPDATE_STATES=1 pytest tests/state` rewrites the pages."""
 
 from pathlib import Path
 
-from tests.kit.expression_page import check_page
-from tests.kit.extras import skip_without
+import pytest
 
-skip_without("cryptography")
+from tests.kit.expression_page import check_page
+
+
+def test_a_field_with_rules_is_recorded_as_its_page_says() -> None:
+    """What a rule of a field or of the whole lets pass is recorded, and reads back equal."""
+    check_page(Path(__file__).with_name("rules.txt"), "UPDATE_STATES")
 
 
 def test_a_secret_is_refused_where_its_page_says() -> None:
     """A secret needs a key, and is not used where it would be visible."""
-    check_page(Path(__file__).with_name("secrets.txt"), "UPDATE_MISTAKES")
+    pytest.importorskip("cryptography")
+    check_page(Path(__file__).with_name("secrets.txt"), "UPDATE_STATES")
