@@ -7,7 +7,6 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from graphengine.engine.graph_spec import GraphSpec
-from graphengine.render.amounts import cost, moment, nice_seconds, paid, plain_number, took
 from graphengine.render.charts import (
     CHART_ENDINGS,
     Chart,
@@ -149,21 +148,3 @@ def test_text_that_is_too_long_ends_with_an_ellipsis() -> None:
             assert measure(fit(text, room)) <= max(room, 0) or not fit(text, room)
     assert fit("short", 200) == "short"
     assert fit("W" * 50, 100).endswith("…")
-
-
-def test_times_and_costs_are_rounded_in_fitting_units() -> None:
-    """Values are rounded sensibly, in a unit that fits."""
-    assert [took(seconds) for seconds in (59.99, 3600, 86_400 * 3)] == ["1 min", "1 h", "3 d"]
-    assert moment(1e30).endswith("after 1970")
-    assert nice_seconds(1e9) == 86_400 * 20_000
-    assert plain_number(0.00001234) == "1.234e-05"
-    assert cost({"calls": 1, "cost_usd": None, "priced_usd": 0.5}) == "over 0.5000 USD, not all known"
-    assert cost({"calls": 1, "cost_usd": None}) == "cost unknown"
-    assert [
-        paid({"calls": n, "offline_calls": m, "cost_usd": c}) for n, m, c in ((0, 0, 0.0), (1, 1, 0.0), (3, 1, 2.5))
-    ] == [
-        "",
-        "1 answer by rules",
-        "3 model calls, 1 of them by rules, 2.5000 USD",
-    ]
-    assert paid({"calls": 1, "cost_usd": 0.00001}) == "1 model call, 0.00001 USD"

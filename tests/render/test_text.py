@@ -5,7 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphengine.render.text import clean, one_line, width, wrap
+from graphengine.render.text import clean, width, wrap
 
 ANY_TEXT = st.text(st.characters(), max_size=80)
 
@@ -31,24 +31,3 @@ def test_invisible_characters_become_visible(text: str) -> None:
     cleaned = clean(text).replace("\n", "").replace("\u200c", "").replace("\u200d", "")
     assert not [c for c in cleaned if unicodedata.category(c) in ("Cc", "Cf", "Cs")]
     cleaned.encode()
-
-
-def test_a_clipped_text_ends_with_an_ellipsis() -> None:
-    """Text that does not fit ends with an ellipsis."""
-    assert wrap("one two three four five", 9, 2) == ("one two", "three fo…")
-
-
-def test_combining_marks_stay_with_their_letter() -> None:
-    """A cut never parts a letter and its accent."""
-    assert wrap("e\u0301" * 4, 2, 4) == ("e\u0301e\u0301", "e\u0301e\u0301")
-
-
-def test_line_breaks_become_blanks() -> None:
-    """Line breaks of every kind become blanks."""
-    assert one_line("a\r\nb\u2028c\x0bd") == "a b c d"
-
-
-def test_a_number_and_its_unit_stay_together() -> None:
-    """A line breaks before the number, not after it."""
-    assert wrap("finished after 12 visits; 9.2 s, offline", 16, 9) == ("finished after", "12 visits;", "9.2 s, offline")
-    assert wrap("a run that took 2 h 5 min", 16, 9) == ("a run that took", "2 h 5 min")
