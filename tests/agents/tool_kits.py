@@ -2,7 +2,6 @@
 
 import enum
 import json
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pydantic import BaseModel
 
 from graphengine.agents.runtime import StandaloneRuntime
 from graphengine.agents.tools import Tool, ToolOutcome, tool
+from tests.kit import golden
 
 
 class Point(BaseModel):
@@ -74,9 +74,8 @@ async def check_readings(
 
     A line is a text, or Python after `= `, and is read as what the last line after `> ` says; or else is shown itself.
     """
-    written = path.read_text(encoding="utf-8")
     shown, what = [], None
-    for line in written.splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         if line.startswith("    "):
             continue
         shown.append(line)
@@ -87,8 +86,4 @@ async def check_readings(
             found = given if read is None else await read(what, given)
             found = found.removesuffix(": inf")  # which not all versions of Python say
             shown += [f"    {each or '(a blank line)'}" for each in found.split("\n")]
-    found = "\n".join(shown) + "\n"
-    if os.environ.get("UPDATE_PAGES"):
-        path.write_text(found, encoding="utf-8")
-    else:
-        assert found == written
+    golden.check(path, "\n".join([*shown, ""]))

@@ -1,7 +1,5 @@
-"""Every page of this folder is true, and the table of the claim holds. `UPDATE_CLAIMS=1` rewrites the pages."""
+"""Every page of this folder is true, and the table of the claim holds. `UPDATE_PAGES=1` rewrites the pages."""
 
-import difflib
-import os
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -27,6 +25,7 @@ from graphengine.engine.claim import (
     Stop,
     Woken,
 )
+from tests.kit import golden
 from tests.kit.claim_page import Taken, play, row_of
 
 PAGES: Final = sorted(Path(__file__).parent.glob("*.txt"))
@@ -36,14 +35,8 @@ STATUSES: Final = ("running", "waiting", "stopped", "failed", "finished")
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_a_claim_does_what_its_page_says(path: Path) -> None:
     """Played input by input, a claim says what its page has."""
-    written = path.read_text(encoding="utf-8")
-    played, _ = play(written)
-    if os.environ.get("UPDATE_CLAIMS"):
-        path.write_text(played, encoding="utf-8")
-        return
-    if played != written:
-        diff = difflib.unified_diff(written.splitlines(), played.splitlines(), "the page", "the claim", lineterm="")
-        pytest.fail("\n".join([f"{path.name} (UPDATE_CLAIMS=1 rewrites it):", *diff]), pytrace=False)
+    played, _ = play(path.read_text(encoding="utf-8"))
+    golden.check(path, played)
 
 
 def taken_by_pages() -> list[Taken]:

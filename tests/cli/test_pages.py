@@ -1,13 +1,12 @@
 """Every page of `tests/cli/pages` shows what its commands print. `UPDATE_PAGES=1` rewrites the pages."""
 
-import difflib
-import os
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from tests.cli.page import play
+from tests.kit import golden
 
 PAGES: Final = sorted((Path(__file__).parent / "pages").glob("*.txt"))
 
@@ -17,10 +16,4 @@ def test_a_command_prints_what_its_page_shows(path: Path, request: pytest.Fixtur
     """Played command by command, the command line prints what the page has."""
     page = path.read_text(encoding="utf-8")
     of_examples = "\n# In the project of tests/cli/scratch.py.\n" in page
-    played = play(page, request.getfixturevalue("tried" if of_examples else "project"))
-    if os.environ.get("UPDATE_PAGES"):
-        path.write_text(played, encoding="utf-8")
-        return
-    if played != page:
-        diff = difflib.unified_diff(page.splitlines(), played.splitlines(), "the page", "the commands", lineterm="")
-        pytest.fail("\n".join([f"{path.name} (UPDATE_PAGES=1 rewrites it):", *diff]), pytrace=False)
+    golden.check(path, play(page, request.getfixturevalue("tried" if of_examples else "project")))

@@ -1,4 +1,4 @@
-"""What compile and calls say of mistakes. `UPDATE_MISTAKES=1 pytest tests/compile` rewrites the pages."""
+"""What compile and calls say of mistakes. `UPDATE_PAGES=1 pytest tests/compile` rewrites the pages."""
 
 from pathlib import Path
 
@@ -12,4 +12,4 @@ PAGES = sorted(Path(__file__).parent.glob("*.txt"))
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_a_mistake_is_reported_as_its_page_says(path: Path) -> None:
     """Each mistake has its code, place and repair, without problems that the same repair removes."""
-    check_page(path, "UPDATE_MISTAKES")
+    check_page(path)

@@ -9,17 +9,14 @@ line with `#` between them is a comment.
 from __future__ import annotations
 
 import ast
-import difflib
-import os
 import re
 from itertools import groupby
 from textwrap import indent
 from typing import TYPE_CHECKING, Any, Final
 
-import pytest
-
 from graphengine import Graph
 from graphengine.errors import GraphEngineError, Problem
+from tests.kit import golden
 from tests.kit.scenario import namespace
 
 if TYPE_CHECKING:
@@ -28,15 +25,9 @@ if TYPE_CHECKING:
 PART: Final = re.compile(r"^== \w+(?: of (\w+))?\n", re.MULTILINE)
 
 
-def check_page(path: Path, variable: str) -> None:
-    """Fail unless a page reads as it should; with this environment variable, write it as it should read."""
-    written = path.read_text(encoding="utf-8")
-    said = read(written, path.name)
-    if os.environ.get(variable):
-        path.write_text(said, encoding="utf-8")
-    elif said != written:
-        diff = difflib.unified_diff(written.splitlines(), said.splitlines(), "the page", "the code", lineterm="", n=6)
-        pytest.fail("\n".join([f"{path.name} ({variable}=1 rewrites it):", *diff]), pytrace=False)
+def check_page(path: Path) -> None:
+    """Fail unless a page reads as it should; with `UPDATE_PAGES=1`, write it as it should read."""
+    golden.check(path, read(path.read_text(encoding="utf-8"), path.name))
 
 
 def read(page: str, name: str) -> str:

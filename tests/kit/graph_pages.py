@@ -12,11 +12,9 @@ A line that begins with `> ` continues the one before. `UPDATE_PAGES=1` rewrites
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import itertools
 import json
-import os
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +24,6 @@ from types import ModuleType
 from typing import Annotated, Any, Final, Literal
 
 import pydantic
-import pytest
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
@@ -37,6 +34,7 @@ from graphengine.errors import DefinitionError
 from graphengine.models import Request
 from graphengine.reducers import append
 from graphengine.testing import FakeClock
+from tests.kit import golden
 from tests.kit.facts import said
 
 SHORT: Final = 400
@@ -45,13 +43,7 @@ _LINE: Final = re.compile(r"> (\w+)(:| =|) ?(.*)")
 
 async def check_page(path: Path, *modules: ModuleType) -> None:
     """Fail if a page does not read as it should; with `UPDATE_PAGES=1`, write what it should read."""
-    written = path.read_text(encoding="utf-8")
-    played = await play_page(written, modules)
-    if os.environ.get("UPDATE_PAGES"):
-        path.write_text(played, encoding="utf-8")
-    elif played != written:
-        diff = difflib.unified_diff(written.splitlines(), played.splitlines(), "the page", "the graph", lineterm="")
-        pytest.fail("\n".join([f"{path.name} (UPDATE_PAGES=1 rewrites it):", *diff]), pytrace=False)
+    golden.check(path, await play_page(path.read_text(encoding="utf-8"), modules))
 
 
 async def play_page(page: str, modules: Sequence[ModuleType]) -> str:

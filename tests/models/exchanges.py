@@ -14,9 +14,7 @@ A line that begins with `>  ` continues the one before.
 
 from __future__ import annotations
 
-import difflib
 import json
-import os
 import re
 import textwrap
 from collections.abc import Mapping
@@ -25,7 +23,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pydantic
-import pytest
 from pydantic_core import to_jsonable_python
 
 import graphengine
@@ -34,6 +31,7 @@ from graphengine.errors import DefinitionError
 from graphengine.models import AnthropicModel, Message, OpenAIChatModel, OpenAIModel, Request, Response
 from graphengine.models.errors import ModelError
 from tests.conformance import model_scenes
+from tests.kit import golden
 from tests.models import acts, wire
 from tests.models.adapters import KEY
 from tests.models.edge_server import EdgeServer
@@ -44,13 +42,7 @@ VARIES: Final = re.compile(r"(RecursionError|JSONDecodeError|RemoteProtocolError
 
 async def check_page(path: Path, edge: EdgeServer) -> None:
     """Fail if a page does not read as it should; with `UPDATE_PAGES=1`, write what it should read."""
-    written = path.read_text(encoding="utf-8")
-    played = await _Exchange(edge).page(written)
-    if os.environ.get("UPDATE_PAGES"):
-        path.write_text(played, encoding="utf-8")
-    elif played != written:
-        diff = difflib.unified_diff(written.splitlines(), played.splitlines(), "the page", "the model", lineterm="")
-        pytest.fail("\n".join([f"{path.name} (UPDATE_PAGES=1 rewrites it):", *diff]), pytrace=False)
+    golden.check(path, await _Exchange(edge).page(path.read_text(encoding="utf-8")))
 
 
 class _Exchange:

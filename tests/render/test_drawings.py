@@ -1,4 +1,4 @@
-"""What pictures of graphs and runs say. `UPDATE_DRAWINGS=1 pytest tests/render/test_drawings.py` rewrites the pages."""
+"""What pictures of graphs and runs say. `UPDATE_PAGES=1 pytest tests/render/test_drawings.py` rewrites the pages."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ PAGES = sorted(Path(__file__).parent.glob("drawings/*.txt"))
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_a_picture_says_what_its_page_says(path: Path) -> None:
     """Each part of a picture has the words, the arrows and the tone that its page has."""
-    check_page(path, "UPDATE_DRAWINGS")
+    check_page(path)
 
 
 def test_in_brief_text_is_large_and_says_the_same_aloud() -> None:
