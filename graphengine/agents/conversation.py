@@ -33,7 +33,6 @@ from graphengine.agents.prompts import DATA_NOTE, as_text
 from graphengine.agents.reading import KEY, Output
 from graphengine.agents.records import (
     call_text,
-    caller,
     check_usable,
     checked,
     outcome_in,
@@ -71,6 +70,7 @@ if TYPE_CHECKING:
     from graphengine.agents.agent import Agent, Parts
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tools import ToolSource
+    from graphengine.engine.steps import ModelCaller
     from graphengine.graph.effect import Once
     from graphengine.models.base import Model, ToolCall, ToolSpec
     from graphengine.state.amounts import Usage
@@ -301,7 +301,7 @@ class Conversation(Generic[T]):
             fresh.append(checked(given, model, request.agent, self._ids()))
             await used(usage_of(fresh[0]))
             record = {**record_of(fresh[0]), **extra, **self._recorded_too(request)}
-            by = caller(request.agent, fresh[0].model or model.name)
+            by: ModelCaller = {"agent": utf8_text(request.agent), "model": utf8_text(fresh[0].model or model.name)}
             usage = usage_of(fresh[0])
             if "feedback" in record:
                 usage = add_usage(usage, {"rejected_answers": 1})

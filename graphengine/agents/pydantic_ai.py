@@ -12,7 +12,6 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from graphengine.agents.prompts import as_text
-from graphengine.agents.records import caller
 from graphengine.agents.runtime import runtime_here
 from graphengine.errors import DefinitionError, NotRecordable, install_command
 from graphengine.media import Media
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.live_events import Live
     from graphengine.agents.runtime import AgentRuntime
+    from graphengine.engine.steps import ModelCaller
     from graphengine.state.json_values import JsonObject, JsonValue
 
 O = TypeVar("O")  # noqa: E741 - the output
@@ -189,7 +189,7 @@ async def _turn(  # noqa: PLR0913 - the parts of a call
             "stop": response.stop,
             "pydantic_ai": ModelMessagesTypeAdapter.dump_python([found], mode="json"),
         }
-        by = caller(agent, response.model or model.name)
+        by: ModelCaller = {"agent": agent, "model": response.model or model.name}
         return StepResult(record, len(to_json(record)), usage_of(response), by)
 
     async with AsyncExitStack() as reserved:  # until the answer is recorded, which is when it counts

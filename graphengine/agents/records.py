@@ -37,11 +37,6 @@ _STOPS: Final = get_args(Stop)
 _UNWRITABLE: Final = (PydanticSerializationError, ValueError, RecursionError)
 
 
-def caller(agent: str, model: str) -> dict[str, str]:
-    """Return who used what a call of a model cost: the agent, and the model that answered, as `anthropic:claude-…`."""
-    return {"agent": utf8_text(agent), "model": utf8_text(model)}
-
-
 def checked(response: object, model: Model, agent: str, known: set[str]) -> Response:
     """Return a model's answer as its record represents it, if it is valid.
 

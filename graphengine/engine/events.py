@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from graphengine.engine.snapshot import AttemptId
-    from graphengine.engine.steps import Cause, Decided, FailureRecord, Outputs, StarterRecord, WaitRecord
+    from graphengine.engine.steps import Cause, Decided, FailureRecord, ModelCaller, Outputs, StarterRecord, WaitRecord
     from graphengine.state.amounts import LimitsRecord, Usage
     from graphengine.state.json_values import JsonValue
 
@@ -114,8 +114,8 @@ class WorkBegun(Attempted):
 class WorkDone(Worked):
     """A piece of a node's work is done; its result is recorded under this key.
 
-    `usage` is what it spent, and `by` who spent it (see `steps.Recorded`). `outputs` is what it sent and emitted for
-    the node's step: an attempt that uses the record instead of doing the work sends and emits the same.
+    `usage` is what it spent, and `by` what for (see `ModelCaller`). `outputs` is what it sent and emitted for the
+    node's step: an attempt that uses the record instead of doing the work sends and emits the same.
     """
 
     key: str
@@ -123,7 +123,7 @@ class WorkDone(Worked):
     value: JsonValue
     size_bytes: int = 0
     usage: Usage | None = None
-    by: dict[str, str] | None = None
+    by: ModelCaller | None = None
     outputs: Outputs | None = None
 
 

@@ -184,8 +184,15 @@ if TYPE_CHECKING:
         sent: list[JsonValue]
         emitted: list[JsonValue]
 
+    class ModelCaller(TypedDict):
+        """The agent that called a model, and the model that answered, as `anthropic:claude-…`."""
+
+        agent: str
+        model: str
+
 else:  # as `Usage`: keys of other versions are kept
     Outputs = dict[str, Sequence[JsonValue]]
+    ModelCaller = dict[str, str]
 
 _NO_SNAPSHOT: Final = Raw(b"")
 
@@ -393,7 +400,7 @@ class Recorded(Spent, kw_only=True):
         key: The key under which the node finds it again.
         name: The name of the function that was called.
         value: The recorded result.
-        by: Who spent what it used, in words of the wing that did it, as an agent and its model; None if nobody says.
+        by: Who called a model; None if it was no call of a model.
         outputs: What it sent and emitted.
     """
 
@@ -401,7 +408,7 @@ class Recorded(Spent, kw_only=True):
     key: str
     name: str
     value: JsonValue
-    by: dict[str, str] | None = None
+    by: ModelCaller | None = None
     outputs: Outputs = {}
 
 

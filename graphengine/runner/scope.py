@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from graphengine.engine.plan import Call, NodePlan, Plan
     from graphengine.engine.redaction import Redactor
     from graphengine.engine.snapshot import Frame, Task
-    from graphengine.engine.steps import OutputKind, Outputs, WaitRecord
+    from graphengine.engine.steps import ModelCaller, OutputKind, Outputs, WaitRecord
     from graphengine.graph.definition import GraphDefinition
     from graphengine.graph.effect import Effects
     from graphengine.runner.followers import Audience
@@ -48,13 +48,13 @@ class StepResult:
         record: The value that is stored, and returned when the piece is replayed.
         size_bytes: The record's size as JSON.
         usage: What it used.
-        by: Who used it; see `graphengine.engine.steps.Recorded`.
+        by: The `agent` that called, and the `model` that answered.
     """
 
     record: JsonValue
     size_bytes: int
     usage: Usage | None = None
-    by: dict[str, str] | None = None
+    by: ModelCaller | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.asked import Asked
     from graphengine.engine.phases import RecordedResult
-    from graphengine.engine.steps import Recorded
+    from graphengine.engine.steps import ModelCaller, Recorded
     from graphengine.models.base import Message
     from graphengine.state.amounts import TokensName, Usage
 
@@ -69,7 +69,7 @@ def described_around(key: str) -> Described:
     return Described(f"step {own_name(name)}", SpanKind.INTERNAL, attributes)
 
 
-def model_attributes(by: Mapping[str, str]) -> dict[str, AttributeValue]:
+def model_attributes(by: ModelCaller) -> dict[str, AttributeValue]:
     """Return the attributes of a call of a model, for its span and its metrics."""
     provider, colon, _ = by["model"].partition(":")
     found: dict[str, AttributeValue] = {names.OPERATION: "chat", names.REQUEST_MODEL: _model(by)}
@@ -78,7 +78,7 @@ def model_attributes(by: Mapping[str, str]) -> dict[str, AttributeValue]:
     return found
 
 
-def _model(by: Mapping[str, str]) -> str:
+def _model(by: ModelCaller) -> str:
     """Return the model's name without its provider."""
     provider, colon, model = by["model"].partition(":")
     return model if colon else provider
@@ -97,7 +97,7 @@ def spent_attributes(usage: Usage, tokens_names: Mapping[TokensName, str] = name
     return found
 
 
-def _call_of_model(facts: Recorded, by: Mapping[str, str], turn: Asked | None) -> Described:
+def _call_of_model(facts: Recorded, by: ModelCaller, turn: Asked | None) -> Described:
     record: Mapping[str, Any] = facts.value if isinstance(facts.value, dict) else {}
     attributes = model_attributes(by) | spent_attributes(facts.usage)
     attributes[names.AGENT] = by["agent"]
