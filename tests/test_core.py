@@ -50,14 +50,16 @@ asyncio.run(main())
 """
 
 
+COMPILED = ("conditions", "declared", "explanations", "fallbacks", "nodes")
+"""Pages of what compile says of graphs without agents and further checks."""
 TESTS = (
-    "compile/test_nodes.py",
+    "compile/test_copies.py",
+    *(f"compile/test_pages.py::test_a_mistake_is_reported_as_its_page_says[{page}]" for page in COMPILED),
     "engine/test_aliasing.py",
     "engine/test_edges_of_the_engine.py",
     "engine/test_nests_by_hand.py",
     "engine/test_open_waits.py",
     "engine/test_session.py",
-    "graph/test_conditions.py",
     "runner/recorded_work/test_calls.py",
     "runner/recorded_work/test_errors.py",
     "runner/test_branches.py",
@@ -74,9 +76,11 @@ TESTS = (
     "runner/waits/test_in_time.py",
     "runner/waits/test_messages.py",
     "scenarios",
+    "state/test_encoded.py",
+    "state/test_exact_models.py",
     "state/test_initial.py",
     "state/test_json_values.py",
-    "state/test_state_rules.py",
+    "state/test_state_types.py",
     "stores/test_snapshots.py",
 )
 """Tests of the core, which run without the other packages, and without what only those need."""
@@ -86,7 +90,6 @@ LISTS = (
     "runner/test_runs.py::test_states_can_be_read_and_compared_at_any_step",
     "runner/waits/test_in_nodes.py::test_a_node_that_asks_runs_again_with_its_answer",
     "runner/waits/test_in_time.py::test_a_pause_before_a_map_is_one_pause",
-    "runner/waits/test_in_time.py::test_a_run_pauses_before_a_node_on_every_visit",
 )
 """Those of them that list or compare runs."""
 PAGES = (

@@ -274,7 +274,7 @@ async def test_citations_in_a_run(tmp_path: Path) -> None:
     """A scripted answer with sources, recorded once and replayed: in the state, the result and the log."""
     script = ScriptedModel([cited("Tides ", ("rise.", {"url": URL, "quote": "They rise."}), searches=["tides"])])
     agent = Agent("a", prompt="{task}", tools=[web_search()], output=Cited)
-    graph = alone(Brief, agent, "found", name="brief", node="find", graph={"result": "found"})
+    graph = alone(Brief, agent, "found", name="brief", node="find", result="found")
     file = tmp_path / "answers.json"
     for model in (RecordedModel(file, model=script), RecordedModel(file)):
         async with Runner(models={"a": model}) as runner:
