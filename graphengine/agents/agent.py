@@ -742,7 +742,7 @@ def by_name(agent: Agent[Any, Any], given: object, more: Mapping[str, object]) -
     if own is not None and declared.is_state(own.model, given):
         return {**declared.values_of(given), **more}
     wanted = "a mapping of what it reads" if own is None else f"{declared.declared_of(own.model).__name__}(…)"
-    what = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+    what = f"the class {given.__name__}" if isinstance(given, type) else f"a value of type {type(given).__name__}"
     raise InputError(f"{agent.name} is given {what}", where=f"agent {agent.name}", repair=f"give {wanted}")
 
 

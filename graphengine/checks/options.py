@@ -99,7 +99,7 @@ def graph_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
         yield f"limits={graph.limits!r} is not a Limits", "write limits=Limits(visits=…)"
     for name, factory in graph.resources.items():
         if not callable(factory):
-            text = f"the resource {name!r} is a {type(factory).__name__}, not a factory"
+            text = f"the resource {name!r} is of type {type(factory).__name__}, not a factory"
             yield text, f"write resources={{{name!r}: lambda: …}}; Runner(resources=…) takes finished objects"
     if type(graph.version) is not int or graph.version < 1:
         yield f"version={graph.version!r} is not a version", "give a whole number from 1: version=2"
@@ -119,7 +119,7 @@ def _version_problems(graph: GraphDefinition[Any]) -> Iterator[tuple[str, str]]:
             yield from _migration_problems(given, name)
         elif not callable(given):
             repair = "give a function of the old fields, or a Migration(…)"
-            yield f"{name} is a {type(given).__name__}, not a migration", repair
+            yield f"{name} is of type {type(given).__name__}, not a migration", repair
 
 
 def _migration_problems(given: Migration, name: str) -> Iterator[tuple[str, str]]:

@@ -123,7 +123,8 @@ def eval_(  # noqa: PLR0913 - one for each option
     other = None if plan.other is None else plan.other.graph.but()
     whole = evaluation(plan.found.graph, plan.scorers, against=other, concurrency=concurrency)
     context.use(plan.found.file, writes=True)
-    job = _Job(context, replace(plan.found, graph=whole), is_in_file=False, again=_again(context))
+    again = _without(context.words[1:], "--run-id")
+    job = _Job(context, replace(plan.found, graph=whole), is_in_file=False, again=again)
     job.chosen, job.effects = plan.chosen, "act" if act else {}
     limits = options.limits_from(context.limits, whole.limits) if context.limits else None
     state = EvaluationState(cases=list(cases), versions=list(plan.names))
@@ -147,9 +148,11 @@ class _Job(DriveJob):
 
     @override
     def resume_command(self, run_id: str, *more: str) -> str:
-        """Return this command with the run's id."""
-        words = [word for word in more if word != _NO_RESUME]
-        return shlex.join([*program(), "eval", *self.again, *words, "--run-id", run_id])
+        """Return this command with the run's id; a limit in `more` replaces that of this command."""
+        words, again = [word for word in more if word != _NO_RESUME], self.again
+        for name in (word.partition("=")[0] for word in words if "=" in word):
+            again = _without(again, "--limit", f"{name}=")
+        return shlex.join([*program(), "eval", *again, *words, "--run-id", run_id])
 
     @property
     @override
@@ -285,14 +288,13 @@ def _thresholds(given: Sequence[str], scorers: Mapping[str, Runnable]) -> dict[s
     return least
 
 
-def _again(context: CommandContext) -> list[str]:
-    """Return the words that this command was called with, without `--run-id`."""
-    words, kept = iter(context.words[1:]), list[str]()
-    for word in words:
-        if word == "--run-id":
-            next(words, None)
-        elif not word.startswith("--run-id="):
-            kept.append(word)
+def _without(words: Sequence[str], option: str, start: str = "") -> list[str]:
+    """Return the words of a command without those values of an option that begin with `start`."""
+    rest, kept = iter(words), list[str]()
+    for word in rest:
+        given = (word, next(rest, "")) if word == option else (word,)
+        if not "=".join(given).startswith(f"{option}={start}"):
+            kept += given
     return kept
 
 

@@ -412,7 +412,7 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
             found.graph.compile().state.initial(example, f"the example of {found.file.name}")
             return example
         if example is not None:
-            kind = f"a {type(example).__name__}"
+            kind = f"of type {type(example).__name__}"
             wrong = f"the example of {found.file.name} is not used: it is {kind}, neither {state.__name__} nor a dict"
             notes.append(wrong)
     try:

@@ -18,7 +18,7 @@ from graphengine.compile.type_fit import can_write, fits, is_mapping
 from graphengine.engine.plan import Argument, Call, Each, Fallback, Target, Writer
 from graphengine.errors import DefinitionError, Problem
 from graphengine.graph.definition import UNSET, Choose, Declared, GraphBody, Node, Options, choose
-from graphengine.graph.elsewhere import PARAMETERS, RESULTS
+from graphengine.graph.elsewhere import PARAMETERS, RESULTS, shown
 from graphengine.graph.question import ask
 from graphengine.graph.runnable import FunctionBody, HasBody, HasScope, is_async
 from graphengine.state.declared import declared_of
@@ -273,7 +273,7 @@ class Binder:
         if callable(runnable):
             return FunctionBody.of(runnable, thread=options.thread)
         repair = "give a function, an Agent, a Graph, ask(…) or choose(…)"
-        self.report("not_runnable", where, f"{runnable!r} cannot be run", repair)
+        self.report("not_runnable", where, f"{shown(runnable)} cannot be run", repair)
         return None
 
     def calls(self, declared: Declared, where: str) -> tuple[Call | None, Reading | None, dict[object, Call]]:

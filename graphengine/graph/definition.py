@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAl
 
 from graphengine.errors import DefinitionError
 from graphengine.graph.conditions import Condition, as_condition
-from graphengine.graph.elsewhere import check_cases, missing, name_of, named_node, with_our_keywords
+from graphengine.graph.elsewhere import check_cases, missing, name_of, named_node, shown, with_our_keywords
 from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retention, Retry, none_for_ever
 from graphengine.graph.rules import Rule
 from graphengine.graph.source_location import Origin, origin_of_call
@@ -606,7 +606,7 @@ def _named(runnable: Runnable, second: object) -> tuple[str, Runnable]:
     if second is not None or name is None:
         what = "a node's name is a text" if second is not None else "it has no name of its own"
         repair = f"add_node({second!r}, {name})" if isinstance(second, str) else "add_node('a_name', runnable)"
-        raise DefinitionError(f"add_node({runnable!r}): {what}", repair=repair)
+        raise DefinitionError(f"add_node({shown(runnable)}): {what}", repair=repair)
     return name, runnable
 
 

@@ -189,6 +189,11 @@ def name_of(runnable: object) -> str | None:
     return name if isinstance(name, str) and name != "<lambda>" else None
 
 
+def shown(given: object) -> str:
+    """Return what was given as text: a function by its name, anything else by its repr without an address."""
+    return re.sub(r"<function (?:\S*\.)?(<lambda>|\w+) at 0x\w+>| at 0x\w+", r"\1", repr(given))
+
+
 def named_node(given: object, what: str, other: object) -> str:
     """Return the name of the node at one end of an edge, given by its name or as what `add_node` takes without one.
 
@@ -201,10 +206,10 @@ def named_node(given: object, what: str, other: object) -> str:
         names, end = [name_of(each) or str(each) for each in given], name_of(other) or str(other)
         fork = f"add_fork(…, {names}, join={end!r})" if what == "source" else f"add_fork({end!r}, {names}, join=…)"
         repair = f"{fork}: the arms run in parallel, and the join is visited once"
-        raise DefinitionError(f"the {what} of an edge is one node, not {given!r}", where="add_edge", repair=repair)
+        raise DefinitionError(f"the {what} of an edge is one node, not {shown(given)}", where="add_edge", repair=repair)
     name = name_of(given)
     if name is None:
-        text = f"the {what} of an edge is a node, not {given!r}"
+        text = f"the {what} of an edge is a node, not {shown(given)}"
         raise DefinitionError(text, where="add_edge", repair="the name of a node, or its function")
     return name
 
@@ -220,7 +225,7 @@ def check_cases(given: object, where: str, target: str) -> None:
     items = given if isinstance(given, (list, tuple)) else ()
     names = [repr(each) for each in items if not callable(each)] or ["value"]
     repair = "a mapping of values to what follows: {" + ", ".join(f"{name}: {target}" for name in names) + "}"
-    raise DefinitionError(f"the cases are {given!r}, not a mapping", where=where, repair=repair)
+    raise DefinitionError(f"the cases are {shown(given)}, not a mapping", where=where, repair=repair)
 
 
 OF_A_GRAPH: Final = ("check", "render", "run", "run_sync", "to_dot", "to_mermaid")

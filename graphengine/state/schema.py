@@ -173,18 +173,10 @@ class StateType(Generic[S]):
         return Initial(values, typed, named, view.update_bytes)
 
     def _validated(self, given: object, where: str) -> BaseModel:
-        if isinstance(given, BaseModel):
-            raise InputError(
-                f"the state is a {type(given).__name__}, not a {self.model.__name__}",
-                where=where,
-                repair=f"pass {self.model.__name__}(…) or a mapping of its fields",
-            )
-        if isinstance(given, type) or not hasattr(given, "keys"):
-            is_class = isinstance(given, type)
-            what = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
-            repair = f"pass an instance: {self.model.__name__}({'' if is_class else '…'}), or a mapping of its fields"
-            text = f"the state is {what}, not a {self.model.__name__} or a mapping"
-            raise InputError(text, where=where, repair=repair)
+        if isinstance(given, (BaseModel, type)) or not hasattr(given, "keys"):
+            what = f"the class {given.__name__}" if isinstance(given, type) else f"of type {type(given).__name__}"
+            text = f"the state is {what}, not {self.model.__name__} or a mapping"
+            raise InputError(text, where=where, repair=f"pass {self.model.__name__}(…) or a mapping of its fields")
         known = {*self.fields, *(f.info.alias for f in self.fields.values() if f.info.alias)}
         unknown = [key for key in given if key not in known]  # type: ignore[attr-defined]
         if unknown:

@@ -150,7 +150,7 @@ def _derived(key: object) -> bytes:
     body = raw.encode() if isinstance(raw, str) else raw
     if not isinstance(body, bytes):
         repair = f"pass text or bytes, or a function that returns them: {MAKES_ONE}"
-        raise DefinitionError(f"secret_key= is a {type(key).__name__}", repair=repair)
+        raise DefinitionError(f"secret_key= is of type {type(key).__name__}", repair=repair)
     if len(body) < _LEAST_BYTES or len(set(body)) < _LEAST_DIFFERENT:
         raise DefinitionError("secret_key= is too weak", repair=f"pass {_LEAST_BYTES} random bytes: {MAKES_ONE}")
     return hashlib.sha512(b"graphengine secret\0" + body).digest()

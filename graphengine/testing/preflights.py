@@ -159,7 +159,8 @@ class Preflight:
         for name, codes in self.drafts.items():
             lines += ["", f"a draft of migrate= for {name}, to be completed:", indent("\n".join(codes), "    ")]
         whole = f"{counted(self.runs, 'run')} that {'has' if self.runs == 1 else 'have'} not ended"
-        return "\n".join([*lines, f"{whole}: {f'{self.refused:,} do not fit' if self.refused else 'all fit'}"])
+        fit = f"{self.refused:,} {'does' if self.refused == 1 else 'do'} not fit" if self.refused else "all fit"
+        return "\n".join([*lines, f"{whole}: {fit}"])
 
 
 async def preflight(

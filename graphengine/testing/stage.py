@@ -250,7 +250,7 @@ def _as_mapping(given: object, state: StateType[Any]) -> Mapping[str, object] | 
         return None
     if not isinstance(given, Mapping):
         raise InputError(
-            f"the state is a {type(given).__name__}, not a {state.model.__name__}",
+            f"the state is of type {type(given).__name__}, not {state.model.__name__}",
             where="run_node",
             repair=f"pass {state.model.__name__}(…) or a mapping of its fields",
         )

@@ -76,8 +76,8 @@ async def test_it_is_given_them_wherever_it_runs(kind: Any) -> None:
         ({"cty": "Bern"}, "unknown field 'cty': did you mean 'city'"),
         ({"city": 5}, "city: Input should be a valid string"),
         ({}, "city: Field required"),
-        (5, "forecaster is given a int"),
-        (Message(role="user", text="x"), "forecaster is given a Message"),
+        (5, "forecaster is given a value of type int"),
+        (Message(role="user", text="x"), "forecaster is given a value of type Message"),
         (Message, "forecaster is given the class Message"),
     ],
 )

@@ -82,7 +82,7 @@ async def test_a_node_that_takes_the_whole_state_needs_all_required_fields() -> 
         ("work/deep", {}, "work is not a graph, so there is no 'deep' in it"),
         ("work", {"taks": 1}, "unknown field 'taks': did you mean 'task'"),
         ("work", {"task": 1}, "task: Input should be a valid string"),
-        ("work", Review(score=1), "the state is a Review, not a Article"),
+        ("work", Review(score=1), "the state is of type Review, not Article"),
     ],
 )
 async def test_a_misspelt_name_is_an_error(path: str, fields: Any, message: str) -> None:

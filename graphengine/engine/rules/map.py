@@ -68,7 +68,7 @@ def _items(each: Each, view: View, node: str) -> Mapped:
             raise MissingInput(f"{reading.text} is None", where=where, repair=repair)
         if not isinstance(found, Sequence) or isinstance(found, (str, bytes)):
             have = type(found).__name__
-            raise InvalidUpdate(f"{reading.text} is a {have}, not a list", where=where, repair="make it a list")
+            raise InvalidUpdate(f"{reading.text} is of type {have}, not a list", where=where, repair="make it a list")
         lengths[name] = len(found)
         if field:
             fields[name] = field

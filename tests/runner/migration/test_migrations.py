@@ -409,7 +409,7 @@ def problems(**options: Any) -> list[str]:
             "older version: the graph has version 2 / name versions from 1 to 1",
         ),
         ({"version": 2, "migrate": {"1": to_second}}, "migrate={'1': …}"),
-        ({"version": 2, "migrate": {1: "f"}}, "migrate={1: …} is a str, not a migration / give a function"),
+        ({"version": 2, "migrate": {1: "f"}}, "migrate={1: …} is of type str, not a migration / give a function"),
         ({"version": 2, "migrate": {1: Migration(state="f")}}, "state='f' is not a function / give"),  # type: ignore[arg-type]
         ({"version": 2, "migrate": {1: Migration(renamed=["a"])}}, "renamed=['a'] does not map names"),  # type: ignore[arg-type]
         (
