@@ -7,7 +7,8 @@ import pytest
 
 from graphengine.models import sdk
 from graphengine.models.anthropic import AnthropicModel
-from graphengine.models.base import Message, Request
+from graphengine.models.anthropic_forms import conversation
+from graphengine.models.base import Message, Request, ToolCall
 from graphengine.models.errors import (
     ModelUnavailable,
 )
@@ -44,6 +45,12 @@ class TestAnswers:
         known, own = AnthropicModel("claude-haiku-4-5"), AnthropicModel("my-own", price=Price(1, 2))
         assert (await known.window_tokens(), await own.window_tokens()) == (200_000, None)
         assert await Router([own, known, "openai:gpt-4o", "rules"]).window_tokens() == 128_000
+
+    def test_arguments_that_are_too_deep_are_sent_unchanged(self) -> None:
+        """The model sees its own text, next to the tool's error."""
+        call = ToolCall(id="t", name="add", arguments="[" * 100_000)
+        made: Any = conversation([ASKED, Message(role="assistant", calls=(call,))])
+        assert made[1]["content"][0]["input"] == {"unreadable": call.arguments}
 
 
 class TestFailures:

@@ -1,4 +1,4 @@
-"""Exchanges with each provider's server, on golden pages: `UPDATE_PAGES=1` rewrites them."""
+"""Golden pages: exchanges with providers' servers, and what models make of values. `UPDATE_PAGES=1` rewrites them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit import expression_page
+from tests.models import exchanges
 from tests.models.edge_server import EdgeServer
-from tests.models.exchanges import check_page
 
 PAGES = sorted((Path(__file__).parent / "pages").glob("*.txt"))
+VALUES = sorted((Path(__file__).parent / "values").glob("*.txt"))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 async def test_an_adapter_sends_and_reads_what_its_page_says(path: Path, edge: EdgeServer) -> None:
     """Call by call, the body that is sent and what is made of the answer are those of the page."""
-    await check_page(path, edge)
+    await exchanges.check_page(path, edge)
+
+
+@pytest.mark.parametrize("path", VALUES, ids=lambda path: path.stem)
+def test_values_are_what_their_page_says(path: Path) -> None:
+    """Names, prices, texts, schemas and mistakes become what the page says."""
+    expression_page.check_page(path)
