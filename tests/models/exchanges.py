@@ -8,6 +8,7 @@ with `>`, and after each what happened. `UPDATE_PAGES=1` rewrites the pages.
     > streams ARGUMENTS     the same, streamed
     > continues MESSAGES    the last request with its answer and these messages
     > gets SCENES           the call, which the server answers with these; a body that the page has shown is left out
+    > fails SCENES          the same; an error is shown with what its call used
 
 A line that begins with `>  ` continues the one before.
 """
@@ -29,6 +30,7 @@ import graphengine
 from graphengine import models
 from graphengine.errors import DefinitionError
 from graphengine.models import AnthropicModel, Message, OpenAIChatModel, OpenAIModel, Request, Response
+from graphengine.models.base import usage_of_failure
 from graphengine.models.errors import ModelError
 from tests.conformance import model_scenes
 from tests.kit import golden
@@ -60,14 +62,16 @@ class _Exchange:
             "messages": lambda name="claude-haiku-4-5", **more: AnthropicModel(
                 name, **{"api_key": KEY, "base_url": edge.url, **more}
             ),
-            "responses": lambda name="gpt-5-mini", **more: OpenAIModel(name, base_url=edge.openai_url, **more),
-            "chat": lambda name="qwen3:8b", **more: OpenAIChatModel(name, base_url=edge.openai_url, **more),
+            "responses": lambda name="gpt-5-mini", **more: OpenAIModel(name, **{"base_url": edge.openai_url, **more}),
+            "chat": lambda name="qwen3:8b", **more: OpenAIChatModel(name, **{"base_url": edge.openai_url, **more}),
             "url": edge.openai_url,
+            "of_anthropic": {"base_url": edge.url.replace("127.0.0.1", "api.anthropic.com")},
+            "of_openai": {"base_url": edge.openai_url.replace("127.0.0.1", "api.openai.com"), "api_key": KEY},
         }
         self.model: Any = None
         self.request = Request("writer", "", [])
         self.answer = BLANK
-        self.bodies: set[str] = set()
+        self.bodies: set[tuple[str, str]] = set()
 
     async def page(self, page: str) -> str:
         """Return a page as it should read."""
@@ -92,8 +96,8 @@ class _Exchange:
         """Play a line; return what happened."""
         verb, _, rest = line.partition(" ")
         try:
-            if verb == "gets":
-                return await self.call(eval(f"[{rest}]", self.names))  # noqa: S307 - our own page
+            if verb in {"gets", "fails"}:
+                return await self.call(eval(f"[{rest}]", self.names), with_usage=verb == "fails")  # noqa: S307
             if verb == "model":
                 if self.model is not None:
                     await self.model.close()
@@ -116,7 +120,7 @@ class _Exchange:
         said = Message(role="assistant", text=str(found.content), calls=found.calls, native=found.native)
         return Message.model_validate_json(said.model_dump_json())  # as a run records it
 
-    async def call(self, scenes: list[Any]) -> list[str]:
+    async def call(self, scenes: list[Any], *, with_usage: bool) -> list[str]:
         """Make a call; return what was sent, unless the page has shown it, and what was read."""
         self.edge.play(*scenes)
         before = len(self.edge.calls)
@@ -127,12 +131,15 @@ class _Exchange:
                 found += self.wrapped("parts", ", ".join(map(repr, self.said().parts)))
         except ModelError as error:
             found = self.wrapped(type(error).__name__, f"{error.message} → {error.repair}")
+            if with_usage:
+                found += self.wrapped("used", json.dumps(usage_of_failure(error)))
         sent = list[str]()
         for call in self.edge.calls[before:]:
             body = json.dumps({key: value for key, value in call.body.items() if key != "model"}, ensure_ascii=False)
-            if body not in self.bodies:
-                sent += self.wrapped("sends", body)
-            self.bodies.add(body)
+            beta = call.headers.get("anthropic-beta", "")
+            if (beta, body) not in self.bodies:
+                sent += self.wrapped(f"sends, for {beta}:" if beta else "sends", body)
+            self.bodies.add((beta, body))
         return [*sent, *found]
 
     def wrapped(self, head: str, text: str) -> list[str]:

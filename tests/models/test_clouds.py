@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from graphengine import Settings, web_search
+from graphengine import Settings
 from graphengine.models import AzureModel, BedrockModel, Request, VertexModel, model_of
 from graphengine.models.batches import lacks_batches
 from graphengine.models.errors import ModelUnavailable, RateLimited
@@ -123,12 +123,11 @@ async def test_each_cloud_is_called_by_its_own_client(cloud: Cloud, *, streams: 
 
 
 def test_what_a_cloud_does_not_have_is_refused() -> None:
-    """Batches, classes of service, and most tools of Anthropic's own API; Vertex AI searches the web."""
+    """Batches and classes of service; `values/hosted.txt` has the tools."""
     bedrock, vertex = BedrockModel("claude-x", region="r"), VertexModel("claude-x", project="p", region="r")
     for model in (bedrock, vertex):
         assert lacks_batches(model)
         assert set(model.lacks(Settings(service_tier="auto", effort="low"))) == {"service_tier"}
-    assert (bedrock.lacks_tool(web_search()) != "", vertex.lacks_tool(web_search())) == (True, "")
 
 
 @pytest.mark.real_models

@@ -14,13 +14,12 @@ from graphengine.models.scripted import calls
 from graphengine.testing import FakeClock
 from tests.agents.run_kits import Stuck, one, within
 from tests.conformance.model_kit import question
-from tests.conformance.model_scenes import Counted, Fails, Says, Scene, Tears
+from tests.conformance.model_scenes import Counted, Says, Tears
 from tests.kit.runs import WEEK
 from tests.models.acts import Raw
 from tests.models.adapters import PATHS, Made, adapter
 from tests.models.edge_server import WIRES, EdgeServer, WireService
 from tests.models.test_conformance import free_address
-from tests.models.wire_messages import MessagesWire
 
 PRICE = Price(input_usd=1.0, output_usd=2.0)
 UNKNOWN = {"calls": 1, "offline_calls": 0, "input_tokens": 0, "output_tokens": 0, "unknown_calls": 1, "cost_usd": None}
@@ -39,31 +38,6 @@ async def failed(path: str, url: str, *, seconds: float = 30.0, streams: bool = 
         await model.answer(request)
     await model.close()
     return caught.value
-
-
-@pytest.mark.parametrize("scene", [Tears(), Tears(broken=True), Fails("overloaded", in_stream=True)])
-async def test_usage_reported_before_a_failure_is_a_lower_bound(edge: EdgeServer, scene: Scene) -> None:
-    """Anthropic's begins with the tokens of the question; how many of the answer are billed is not known."""
-    service = WireService(edge, "/v1/messages")
-    service.play(scene)
-    used = usage_of_failure(await failed("/v1/messages", edge.url))
-    assert used == {**UNKNOWN, "input_tokens": 12, "output_tokens": 1, "priced_usd": 14e-6}
-
-
-async def test_usage_that_ends_before_a_failure_is_known(edge: EdgeServer) -> None:
-    """Anthropic reports all tokens before the last event, so an answer that breaks off there has a known cost."""
-    edge.play(Raw(events=tuple(MessagesWire().events(Says("fine"))[:-1]), broken=True))
-    used = usage_of_failure(await failed("/v1/messages", edge.url))
-    assert used == {"calls": 1, "offline_calls": 0, "input_tokens": 12, "output_tokens": 5, "cost_usd": 22e-6}
-
-
-async def test_a_pause_before_a_failure_is_a_lower_bound(edge: EdgeServer) -> None:
-    """The first part of an answer is known; a second one that breaks off is not."""
-    wire = MessagesWire()
-    paused = wire.whole(Says("well")) | {"stop_reason": "pause_turn"}
-    edge.play(Raw(body=paused), Raw(body=b'{"type": "mess'))
-    used = usage_of_failure(await failed("/v1/messages", edge.url, streams=False))
-    assert used == {**UNKNOWN, "input_tokens": 12, "output_tokens": 5, "priced_usd": 22e-6}
 
 
 async def test_a_torn_answer_stops_a_run_under_a_limit_on_costs(edge: EdgeServer) -> None:
@@ -93,13 +67,6 @@ async def test_usage_that_is_no_number_of_tokens_is_unknown(edge: EdgeServer, pa
     await model.close()
 
 
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/chat/completions"])
-async def test_usage_that_was_not_reported_is_unknown(edge: EdgeServer, path: str) -> None:
-    """OpenAI's APIs report usage at the end of an answer: a torn one has none."""
-    WireService(edge, path).play(Tears())
-    assert usage_of_failure(await failed(path, edge.url)) == UNKNOWN
-
-
 @pytest.mark.parametrize("streams", [True, False])
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_call_that_reached_no_server_used_nothing(path: str, *, streams: bool) -> None:
@@ -107,13 +74,6 @@ async def test_a_call_that_reached_no_server_used_nothing(path: str, *, streams:
     error = await failed(path, free_address(), streams=streams)
     assert isinstance(error, ModelUnreachable)
     assert usage_of_failure(error) == {}
-
-
-@pytest.mark.parametrize("path", PATHS)
-async def test_a_call_that_is_refused_used_nothing(edge: EdgeServer, path: str) -> None:
-    """A rate-limited call is not billed."""
-    WireService(edge, path).play(Fails("rate_limit"))
-    assert usage_of_failure(await failed(path, edge.url)) == {}
 
 
 @pytest.mark.parametrize("path", PATHS)

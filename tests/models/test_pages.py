@@ -14,6 +14,7 @@ PAGES = sorted((Path(__file__).parent / "pages").glob("*.txt"))
 VALUES = sorted((Path(__file__).parent / "values").glob("*.txt"))
 
 
+@pytest.mark.usefixtures("own_hosts")
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 async def test_an_adapter_sends_and_reads_what_its_page_says(path: Path, edge: EdgeServer) -> None:
     """Call by call, the body that is sent and what is made of the answer are those of the page."""

@@ -4,7 +4,7 @@ import sys
 import genai_prices
 import pytest
 
-from graphengine.models import sdk
+from graphengine.models import AnthropicModel, BedrockModel, OpenAIModel, Price, sdk
 from graphengine.models.prices import Prices, Spent
 
 HAIKU = "claude-haiku-4-5"  # $1 a million tokens in, $5 out, $0.10 read, $1.25 written, $2 written for an hour
@@ -50,3 +50,25 @@ class TestTables:
         """A fork's calls end together, and each gets its price."""
         prices = Prices("anthropic", HAIKU)
         assert set(await asyncio.gather(*(prices.cost(Spent(input_tokens=1_000_000)) for _ in range(20)))) == {1.0}
+
+
+class TestAddresses:
+    async def test_only_a_providers_own_address_has_its_prices(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A proxy, a region or a cloud may bill something else; a given price always applies."""
+        monkeypatch.delenv("ANTHROPIC_BASE_URL", raising=False)
+        assert await AnthropicModel("claude-haiku-4-5").knows_price()
+        assert await AnthropicModel("claude-haiku-4-5", base_url="https://api.anthropic.com/v1").knows_price()
+        bedrock = "anthropic.claude-haiku-4-5-20251001-v1:0"
+        assert await BedrockModel(bedrock, region="us-east-1").knows_price()
+        for elsewhere in (
+            AnthropicModel("claude-haiku-4-5", base_url="https://models.example"),
+            BedrockModel(bedrock, region="us-east-1", base_url="https://models.example"),
+            OpenAIModel("gpt-5-mini", base_url="https://eu.api.openai.com/v1"),
+        ):
+            assert not await elsewhere.knows_price()
+        assert await AnthropicModel("m", base_url="https://models.example", price=Price(1, 2)).knows_price()
+
+    async def test_the_environments_address_counts_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The address is where the call goes, however it was set."""
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", "https://models.example")
+        assert not await AnthropicModel("claude-haiku-4-5").knows_price()

@@ -11,7 +11,6 @@ from graphengine.models import (
     Message,
     NotRecorded,
     OpenAIModel,
-    Price,
     RecordedModel,
     Request,
     Response,
@@ -21,13 +20,11 @@ from graphengine.models import (
     ToolSpec,
 )
 from tests.conformance.model_scenes import Says
-from tests.models.acts import Raw
 from tests.models.adapters import Made, api
 from tests.models.edge_server import EdgeServer
 
 ASK = Message(role="user", text="hi")
 ADD = ToolSpec("add", "Adds.", {"type": "object", "properties": {}})
-SERVICE_TIER = Settings(service_tier="flex")
 
 
 def request(settings: Settings, *messages: Message, **more: Any) -> Request:
@@ -54,21 +51,6 @@ async def test_headers_and_further_fields_are_passed_on(model: Made, edge: EdgeS
     assert body[merges].keys() > {"verbosity"}
     headers = edge.calls[-1].headers
     assert (headers["x-project"], headers["anthropic-beta"]) == ("tides", "new-2026")
-
-
-async def test_the_price_of_another_class_of_service_is_unknown(edge: EdgeServer, own_url: str) -> None:
-    """The tables have standard prices; a price given by the user still applies."""
-    body = {
-        "status": "completed",
-        "output": [],
-        "service_tier": "flex",
-        "usage": {"input_tokens": 9, "output_tokens": 1},
-    }
-    for price, cost in ((None, None), (Price(1, 1), 10e-6)):
-        edge.play(Raw(body=body))
-        model = OpenAIModel("gpt-5-mini", base_url=own_url, api_key="k", price=price)
-        assert (await model.answer(request(SERVICE_TIER))).cost_usd == cost
-        await model.close()
 
 
 def test_a_record_has_what_is_set_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
