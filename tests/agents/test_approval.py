@@ -10,7 +10,7 @@ import pytest
 
 from graphengine import Agent, Context, Graph, Runner, ScriptedModel, tool
 from graphengine.agents import Approval, Edit, file_diff, mcp
-from graphengine.errors import DefinitionError, InputError
+from graphengine.errors import InputError
 from graphengine.models.scripted import calls
 from graphengine.runner import RunFailed
 from graphengine.runner.call_records import digest_of_call
@@ -199,8 +199,4 @@ async def test_a_rule_that_takes_what_a_call_does_not_have_fails_the_node() -> N
     model = ScriptedModel([calls(("add", {"first": 1, "second": 2})), "3"])
     agent = Agent("writer", prompt="{task}", tools=[tool(add, approve=lambda first: first > 1)], model=model)
     assert await agent.run(task="t") == "3"
-    with pytest.raises(DefinitionError, match="approve='yes'"):
-        tool(add, approve="yes")  # type: ignore[call-overload]
-    with pytest.raises(DefinitionError, match="timeout_seconds=0"):
-        Approval(timeout_seconds=0)
     assert mcp("server", approve={"write": Approval(default=True)}).approve == {"write": Approval(default=True)}

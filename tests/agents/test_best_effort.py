@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from graphengine import Agent, RunFailed, Runner, ScriptedModel
 from graphengine.agents.errors import BadAnswer
 from graphengine.agents.guards import guard
-from graphengine.errors import DefinitionError
 from tests.kit.runs import alone
 
 MANY = [["a", "x"], ["b", "y"], ["z"]]
@@ -108,15 +107,3 @@ async def test_a_run_that_stopped_behind_it_asks_nothing_again() -> None:
         result = await runner.resume("r", graph).result()
     assert result.output == ["b", "a"]
     assert len(model.requests) == len(MANY)
-
-
-def test_it_takes_the_answers_first() -> None:
-    """A function of nothing is refused."""
-
-    def nothing() -> list[str]:
-        return []
-
-    with pytest.raises(DefinitionError, match="first parameter"):
-        Agent("finder", prompt="Find.", check=known, best_effort=nothing)
-    with pytest.raises(DefinitionError, match="give a function"):
-        Agent("finder", prompt="Find.", best_effort="last")  # type: ignore[arg-type]

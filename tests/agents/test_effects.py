@@ -23,7 +23,6 @@ from graphengine import (
     failed,
     tool,
 )
-from graphengine.errors import DefinitionError
 from graphengine.graph.effect import Effect
 from graphengine.models.scripted import calls
 from tests.kit.facts import said
@@ -283,11 +282,3 @@ async def test_an_approved_effect_is_approved_once(database: Path) -> None:
         (wait,) = (await runner.resume("r", graph).result()).waits
         assert wait.kind == "unknown"
     assert len(ledger.done) == 1
-
-
-def test_a_wrong_effect_is_an_error() -> None:
-    """Of the tool, when it is defined."""
-    with pytest.raises(DefinitionError, match="did you mean 'once'"):
-        tool(Ledger().refund, effect="onces")  # type: ignore[call-overload]
-    with pytest.raises(DefinitionError, match="unknown='never'"):
-        Once(unknown="never")  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Agent, Context, Graph, Retry, Runner, ScriptedModel, iterations
 from graphengine.agents.window import Window
 from graphengine.engine.steps import Step
-from graphengine.errors import CompileError, DefinitionError, InputError
+from graphengine.errors import InputError
 from graphengine.models import Message, Request, Response
 from graphengine.models.errors import RateLimited
 from graphengine.models.scripted import calls
@@ -189,29 +189,6 @@ async def test_a_summary_replaces_the_older_part_of_a_memory() -> None:
     assert "they spoke of rhymes" in model.requests[-1].messages[0].text
     (first, *_) = [said(step)["value"] for step in steps if said(step).get("name") == "summary"]
     assert (first["estimated"], first["covers"]) == (True, 3)
-
-
-@pytest.mark.parametrize(
-    ("memory", "code"), [("task", "bad_memory"), ("single", "bad_memory"), ("nothing", "unknown_field")]
-)
-def test_a_memory_that_cannot_keep_messages_is_refused(memory: str, code: str) -> None:
-    """A memory that cannot keep messages is refused at compile time, with the repair."""
-    with pytest.raises(CompileError) as caught:
-        graph_of(Agent("writer", prompt="{task}", memory=memory)).compile()
-    assert code in {problem.code for problem in caught.value.problems}
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"settings": 0}, {"output_retries": -1}, {"turns": 0}, {"temperature": 3}, {"effort": "extreme"},
-        {"check": "len"}, {"window": 100}, {"model": 3}, {"name": " "}, {"check": lambda: None},
-    ],
-)  # fmt: skip
-def test_settings_that_make_no_sense_are_refused(given: dict[str, Any]) -> None:
-    """Settings that make no sense are refused at construction."""
-    with pytest.raises(DefinitionError):
-        Agent(**{"name": "a", "prompt": "x", **given})
 
 
 class Connected(ScriptedModel):

@@ -546,31 +546,6 @@ async def test_an_invalid_result_is_an_error(kind: str, problem: str) -> None:
     await source.close()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "problem"),
-    [
-        ({}, "needs a command or a url"),
-        ({"command": ""}, "needs a command or a url"),
-        ({"command": "a", "url": "http://b"}, "needs a command or a url"),
-        ({"command": "a 'b"}, "cannot be split"),
-        ({"command": ["a", 3]}, "words that are not text"),
-        ({"command": "a", "headers": {"a": "b"}}, "headers= and auth= for a url"),
-        ({"url": "http://a", "env": {"a": "b"}}, "env= is for a command"),
-        ({"command": "a", "only": "b"}, "several names"),
-        ({"command": "a", "approve": "b"}, "several names"),
-        ({"command": "a", "serial": "b"}, "several names"),
-        ({"command": "a", "on_error": "ask"}, "on_error='ask'"),
-        ({"command": "a", "timeout_seconds": 0}, "timeout_seconds=0"),
-    ],
-)
-def test_a_source_that_makes_no_sense_is_refused(arguments: dict[str, Any], problem: str) -> None:
-    """A source that makes no sense is refused at construction."""
-    with pytest.raises(DefinitionError) as caught:
-        mcp(**arguments)
-    assert problem in caught.value.message
-    assert caught.value.repair
-
-
 def test_a_command_is_split_as_a_shell_would() -> None:
     """Quotes keep words together; nothing else of a shell applies."""
     assert mcp("serve '/a b' $HOME").address.command == ("serve", "/a b", "$HOME")

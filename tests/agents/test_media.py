@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from graphengine import Agent, CompileError, Graph, Media, Runner, ScriptedModel, Window, tool
 from graphengine.agents.prompts import as_text, block
@@ -207,12 +207,3 @@ class TestRecords:
         assert await agent.but(model=RecordedModel(file)).run(task="a", picture=large) == "ok"
         with pytest.raises(NotRecorded):
             await agent.but(model=RecordedModel(file)).run(task="a", picture=Media(data=b"%PDF-2", name="a.pdf"))
-
-
-@pytest.mark.parametrize(
-    "given", ["https://a.example/b.png", {"url": "http://a.example"}, {"data": "https://a.example"}]
-)
-def test_an_address_is_no_media(given: Any) -> None:
-    """The error says how to fetch it."""
-    with pytest.raises(ValidationError, match=r"fetch it once, .* `read_media\(url\)`"):
-        Media.model_validate(given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import enum
+import inspect
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -313,3 +314,9 @@ async def test_the_graph_of_an_agent_is_made_once(monkeypatch: pytest.MonkeyPatc
     async with Runner() as runner:
         assert [await runner.run(echo, x=each) for each in "abc"] == ["a", "b", "c"]
     assert made == ["echo"]
+
+
+def test_only_documented_names_are_public() -> None:
+    """What an editor offers is what the documentation explains."""
+    shown = {name for name in dir(Agent) if not name.startswith("_")}
+    assert shown == {*inspect.signature(Agent).parameters, "answer", "but", "run", "run_sync", "stream"}

@@ -10,7 +10,6 @@ from pydantic import BaseModel
 from graphengine import Agent, Context, Graph, RunFailed, Runner, ScriptedModel
 from graphengine.agents import result_of
 from graphengine.agents.errors import BadAnswer
-from graphengine.errors import DefinitionError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,10 +132,3 @@ async def test_a_copy_and_a_conversation_keep_it() -> None:
         assert (await runner.run(agent, task="Refund", chat="x")).customer == "Ada"
         assert (await runner.run(agent, task="Refund", chat="x")).customer == "Bo"
     assert await agent.but(output=str, model=ScriptedModel(["No."])).run(task="Refund") == "No."
-
-
-@pytest.mark.parametrize("function", [lambda: 3, Refund, 5])
-def test_what_is_no_function_with_a_result_is_refused(function: Any) -> None:
-    """The error says what is needed."""
-    with pytest.raises(DefinitionError, match="result_of"):
-        result_of(function)

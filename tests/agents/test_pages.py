@@ -1,4 +1,4 @@
-"""Agents in runs, on golden pages: `UPDATE_PAGES=1` rewrites them."""
+"""Golden pages: agents in runs, and what they make of tools, texts and mistakes. `UPDATE_PAGES=1` rewrites them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,19 @@ from pathlib import Path
 import pytest
 
 from tests.agents import run_kits
-from tests.kit.graph_pages import check_page
+from tests.kit import expression_page, graph_pages
 
 PAGES = sorted((Path(__file__).parent / "pages").glob("*.txt"))
+VALUES = sorted((Path(__file__).parent / "values").glob("*.txt"))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 async def test_a_run_with_agents_does_what_its_page_says(path: Path) -> None:
     """Each request, each step, and what it came to are those of the page."""
-    await check_page(path, dataclasses, run_kits)
+    await graph_pages.check_page(path, dataclasses, run_kits)
+
+
+@pytest.mark.parametrize("path", VALUES, ids=lambda path: path.stem)
+def test_values_are_what_their_page_says(path: Path) -> None:
+    """Tools, guards, windows, media and mistakes become what the page says."""
+    expression_page.check_page(path)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from graphengine import Agent, CompileError, RunFailed, Runner, ScriptedModel, Settings, Window
+from graphengine import Agent, RunFailed, Runner, ScriptedModel, Settings, Window
 from graphengine.agents.prompts import DATA_NOTE, SYSTEM_DATA_NOTE
 from graphengine.errors import DefinitionError
-from graphengine.models import AnthropicModel, OpenAIModel, Request
+from graphengine.models import AnthropicModel, Request
 from graphengine.models.scripted import calls
 from tests.agents.run_kits import ADD, Stuck, add, one, paid, within
 from tests.kit.facts import said
@@ -28,22 +28,6 @@ async def asked(agent: Agent[Any], *answers: object) -> list[Request]:
 
 class TestSettings:
     """`settings=`."""
-
-    @pytest.mark.parametrize(
-        ("given", "message"),
-        [
-            ({"max_tokens": 5}, r"settings=Settings\(max_tokens=…\)"),
-            ({"stop": ["END"]}, r"settings=Settings\(stop=…\)"),
-            ({"settings": {"effort": "low"}}, r"write settings=Settings\("),
-            ({"settings": Settings(tool_choice="required")}, "give it tools"),
-            ({"tools": [add], "settings": Settings(tool_choice="ad")}, "did you mean 'add'"),
-            ({"system": 3}, "a function that returns it"),
-        ],
-    )
-    def test_settings_that_contradict_each_other_are_refused(self, given: dict[str, Any], message: str) -> None:
-        """Settings that contradict each other are refused at construction, with the repair."""
-        with pytest.raises(DefinitionError, match=message):
-            Agent("a", prompt="x", **given)
 
     async def test_a_tool_is_required_in_the_first_turn_alone(self) -> None:
         """The model could never answer otherwise; `none` applies to all turns."""
@@ -82,20 +66,6 @@ class TestSettings:
         assert HEADER not in str(steps)
         assert HEADER not in repr(agent)
 
-    @pytest.mark.parametrize("model", ["openai:gpt-6", OpenAIModel("gpt-6", api_key="k")], ids=["name", "object"])
-    def test_compile_refuses_what_the_model_lacks(self, model: Any) -> None:
-        """Compiling refuses every setting that the model lacks at once, with the repair."""
-        agent = Agent("writer", model=model, prompt="{task}", settings=Settings(thinking=True, stop=["END"]))
-        with pytest.raises(CompileError) as caught:
-            one(agent).compile()
-        found = {problem.message: problem.repair for problem in caught.value.problems if problem.code == "bad_setting"}
-        what = "openai:gpt-6, the model of writer, has no setting"
-        assert found == {
-            f"{what} thinking=True": "give effort= instead; effort='none' for none",
-            f"{what} stop=('END',)": "leave it out, or use the Chat Completions API: openai-chat:MODEL",
-        }
-        one(agent.but(model="anthropic:claude-sonnet-5-5")).compile()
-
     async def test_a_model_that_a_runner_puts_in_place_is_checked_too(self) -> None:
         """A model that a Runner replaces is checked when it is called; the call is not made."""
         model = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url="http://127.0.0.1:9")
@@ -114,14 +84,6 @@ class TestInstructions:
         assert "in these instructions or in a question" in SYSTEM_DATA_NOTE
         (plain,) = await asked(Agent("a", system="Write.", prompt="{task}"))
         assert plain.system == f"Write.\n\n{DATA_NOTE}"
-
-    def test_paths_are_checked_at_compile(self) -> None:
-        """Paths in the options are checked at compile time, as those of the prompt."""
-        with pytest.raises(CompileError) as caught:
-            one(Agent("a", system="{taks} and {a b}", prompt="Go.")).compile()
-        found = {(problem.code, problem.repair) for problem in caught.value.problems}
-        assert ("unknown_parameter", "did you mean 'task'?") in found
-        assert ("bad_path", "write {{ and }} for braces") in found
 
     async def test_a_function_reads_fields(self) -> None:
         """It is called in a thread, and must return text."""

@@ -1,152 +1,68 @@
 import asyncio
 import threading
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from graphengine.agents.records import MAX_ERROR_CHARACTERS
-from graphengine.agents.tools import MAX_RESULT_CHARACTERS, ToolOutcome, tool
+from graphengine.agents.tools import Tool, ToolOutcome, ToolSource, split_tools, tool
 from graphengine.errors import StoreFull
-from tests.agents.tool_kits import Client, Colour, Point, Size, called, yielding
-
-# --- arguments ----------------------------------------------------------------------------------------------------
+from tests.agents.tool_kits import called
 
 
-# --- results ------------------------------------------------------------------------------------------------------
+def test_an_agents_tools_are_functions_tools_and_sources() -> None:
+    """Functions become tools; tools and sources are unchanged."""
+
+    class Source:
+        name = "shelf"
+
+        async def open(self) -> Sequence[Tool]:
+            return []
+
+        async def close(self) -> None: ...
+
+    def find() -> None: ...
+
+    source, made = Source(), tool(find, name="other")
+    first, second, third = split_tools([find, made, source])[0]
+    assert isinstance(first, Tool)
+    assert first.name == "find"
+    assert second is made
+    assert third is source
+    assert isinstance(source, ToolSource)
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        ("as it is", "as it is"),
-        ("", ""),
-        (None, "(done; there is no result)"),
-        (3, "3"),
-        (True, "true"),
-        ([1, "ä"], '[1,"ä"]'),
-        (Point(x=1), '{"x":1,"y":0.0}'),
-        (Size(2), '{"width":2}'),
-        ({"day": date(2026, 1, 2), "colour": Colour.RED}, '{"day":"2026-01-02","colour":"red"}'),
-        (float("nan"), '"NaN"'),
-        ("a\ud800b", "a�b"),
-        ("\ud83d\ude00", "😀"),
-        ({"a\ud800": ["\ud800"]}, '{"a�":["�"]}'),
-        (ToolOutcome("no", is_error=False), "no"),
-    ],
-)
-async def test_results_become_text(value: object, text: str) -> None:
-    """Text is unchanged, other values become JSON, and lone surrogates are replaced."""
+def test_a_tool_is_still_a_function() -> None:
+    """Tests call a tool like its function; the decorator takes options or none."""
 
-    async def give() -> object:
-        return value
+    @tool
+    def add(a: int, b: int) -> int:
+        return a + b
 
-    def give_from_thread() -> object:
-        return value
+    @tool(name="plus", description="Adds.", approve=True, timeout_seconds=3)
+    async def other(a: int) -> int:
+        return a
 
-    assert await called(give) == ToolOutcome(text)
-    assert await called(give_from_thread) == ToolOutcome(text)
+    assert (add(2, 3), add.function(2, 3), add.approve, add.timeout_seconds) == (5, 5, False, None)
+    assert (other.name, other.description, other.approve, other.timeout_seconds) == ("plus", "Adds.", True, 3)
+    assert asyncio.run(other(4)) == 4
 
 
-def circle() -> list[object]:
-    """Return a list that contains itself."""
-    found: list[object] = []
-    found.append(found)
-    return found
+async def test_sync_functions_run_in_a_thread_and_async_ones_do_not() -> None:
+    """Only blocking functions leave the event loop's thread; an awaitable that one returns is awaited on it."""
+    here = threading.current_thread().name
 
+    def sync() -> str:
+        return threading.current_thread().name
 
-def deep() -> list[object]:
-    """Return a list nested ten thousand times."""
-    found: list[object] = []
-    for _ in range(10_000):
-        found = [found]
-    return found
+    async def coroutine() -> str:
+        return threading.current_thread().name
 
+    def gives() -> Awaitable[str]:
+        return coroutine()
 
-@pytest.mark.parametrize("make", [object, circle, deep, lambda: b"\xff", yielding, Client], ids=range(6))
-async def test_results_that_json_cannot_carry_are_errors(make: Callable[[], object]) -> None:
-    """The model learns that the work was done, and that the result has no JSON form."""
-
-    def give() -> object:
-        return make()
-
-    outcome = await called(give)
-    assert outcome.is_error
-    assert outcome.text.startswith("give did its work, but its result")
-
-
-@pytest.mark.parametrize(
-    "value", ["é" * 26_000_000, ["é" * 26_000_000], ToolOutcome("é" * (MAX_RESULT_CHARACTERS + 1))]
-)
-async def test_a_result_that_is_too_large_is_an_error(value: object) -> None:
-    """Fifty megabytes are not passed to a model; it gets the size, the limit, and the beginning."""
-
-    async def give() -> object:
-        return value
-
-    outcome = await called(give)
-    assert outcome.is_error
-    assert len(outcome.text) < 3_000
-    assert "200,000 characters" in outcome.text
-    assert "éééé" in outcome.text
-    assert any(size in outcome.text for size in ("26,000,000 characters", "52,000,004 bytes", "200,001 characters"))
-
-
-async def test_a_result_is_measured_in_characters() -> None:
-    """The limit is in characters, however many bytes they take."""
-
-    async def give(more: int) -> list[str]:
-        return ["é" * (MAX_RESULT_CHARACTERS - 4 + more)]
-
-    assert len((await called(give, {"more": 0})).text) == MAX_RESULT_CHARACTERS
-    assert (await called(give, {"more": 1})).is_error
-
-
-class Silent(Exception):
-    """An error whose text raises."""
-
-    def __str__(self) -> str:
-        raise RuntimeError
-
-
-@pytest.mark.parametrize(
-    ("error", "text"),
-    [
-        (ValueError("no such file"), "ValueError: no such file"),
-        (KeyError("a"), "KeyError: 'a'"),
-        (AssertionError(), "AssertionError"),
-        (StopIteration(3), "StopIteration: 3"),
-        (TimeoutError("the server's"), "TimeoutError: the server's"),
-        (ExceptionGroup("many", [ValueError("one")]), "ValueError: one"),
-        (Silent(), "Silent: Silent, whose text cannot be read"),
-        (ValueError("a\ud800"), "ValueError: a\\ud800"),
-    ],
-)
-async def test_a_tools_exception_is_reported_to_the_model(error: Exception, text: str) -> None:
-    """The type and the text go to the model, without a traceback, and the conversation continues."""
-
-    def fail() -> None:
-        raise error
-
-    async def fail_here() -> None:
-        raise error
-
-    made = tool(fail, timeout_seconds=10)
-    assert await called(fail) == ToolOutcome(text, is_error=True)
-    assert await called(made) == ToolOutcome(text, is_error=True)
-    if not isinstance(error, StopIteration):  # which a coroutine cannot raise
-        assert await called(fail_here) == ToolOutcome(text, is_error=True)
-
-
-async def test_an_endless_error_is_cut() -> None:
-    """The text of an endless error is cut."""
-
-    async def fail() -> None:
-        raise ValueError("x" * 50_000_000)
-
-    outcome = await called(fail)
-    assert len(outcome.text) < MAX_ERROR_CHARACTERS + 100
-    assert outcome.text.endswith("more characters)")
+    assert (await called(sync)).text != here
+    assert (await called(coroutine)).text == here
+    assert (await called(gives)).text == here
 
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), StoreFull("the disk is full")])

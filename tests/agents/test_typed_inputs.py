@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
 import pytest
-from pydantic import BaseModel, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, field_validator, model_validator
 
-from graphengine import Agent, CompileError, Graph, Message, RunFailed, Runner, ScriptedModel, tool
+from graphengine import Agent, CompileError, Graph, Message, RunFailed, Runner, ScriptedModel
 from graphengine.errors import DefinitionError, InputError
 from tests.kit.runs import alone
 
@@ -102,43 +102,6 @@ async def test_the_validators_of_a_model_hold() -> None:
                 await call({"city": "x", "style": "x"})
         result = await runner.start(Graph.of(agent), {"city": " Bern "}).result()
     assert result.state.city == "Bern"
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(
-    ("options", "problem", "repair"),
-    [
-        ({"prompt": "{cty}"}, "agent reads {cty}, which", "did you mean 'city'?"),
-        ({"system": "{cty}"}, "agent reads {cty}, which", "did you mean 'city'?"),
-        ({"prompt": "{city.name}"}, "agent reads {city.name}, which", "city has nothing that can be named"),
-        ({"tools": [tool(lambda cty: cty, name="t", inputs=["cty"])]}, "agent reads {cty}", "did you mean 'city'?"),
-    ],
-)
-def test_a_path_that_they_lack_is_an_error_at_the_definition(
-    kind: Any, options: Any, problem: str, repair: str
-) -> None:
-    """With the nearest name."""
-    with pytest.raises(DefinitionError) as caught:
-        Agent("agent", inputs=kind, **options)
-    assert problem in caught.value.message
-    assert caught.value.repair == repair
-
-
-@pytest.mark.parametrize("kind", [5, int, {"city": str}])
-def test_what_is_no_type_of_inputs_is_refused(kind: Any) -> None:
-    """The error says what can be one."""
-    with pytest.raises(DefinitionError, match=r"inputs= of agent.*neither a pydantic model nor a TypedDict"):
-        Agent("agent", inputs=kind)
-
-
-def test_a_secret_input_is_refused() -> None:
-    """No agent can read one."""
-
-    class Keys(BaseModel):
-        key: SecretStr
-
-    with pytest.raises(DefinitionError, match="key is secret"):
-        Agent("agent", inputs=Keys)
 
 
 async def test_a_field_of_another_type_is_a_problem_of_the_graph() -> None:
