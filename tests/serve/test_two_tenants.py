@@ -18,7 +18,8 @@ import pytest
 
 from graphengine.budgets.ledger import Ledger, window_of
 from graphengine.budgets.ledger import Place as Account
-from tests.serve.two_tenants import BUDGETS, MARK, TENANTS, Answer, Place, desk, place, request, token_of
+from tests.serve.exchanges import Answer
+from tests.serve.two_tenants import BUDGETS, MARK, TENANTS, Place, desk, place, request, token_of
 
 KEY = "k1"
 """What both tenants call their runs, threads, chats and conversations."""

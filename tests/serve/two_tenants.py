@@ -4,14 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 from pydantic import BaseModel
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp
 
 from graphengine import END, START, Graph, Runner, ask
 from graphengine.api.places import store_at
@@ -24,7 +23,8 @@ from graphengine.serve.service.app import Service
 from graphengine.serve.service.doors import DOORS, Opening
 from graphengine.serve.users import User, Users, UsersFile, hash_of, write_users
 from graphengine.worker.worker import Worker
-from tests.kit.runs import SOON
+from tests.serve import exchanges
+from tests.serve.exchanges import Answer
 
 MARK = "hunter"
 """A word that only one tenant says."""
@@ -46,26 +46,6 @@ def desk() -> Graph[Post]:
     return graph
 
 
-@dataclass
-class Answer:
-    """What a server answered.
-
-    Attributes:
-        status: The status.
-        text: The body, or as much of it as was waited for.
-        headers: The headers.
-    """
-
-    status: int = 0
-    text: str = ""
-    headers: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def json(self) -> Any:
-        """The body."""
-        return json.loads(self.text)
-
-
 async def request(  # noqa: PLR0913 - what a request is
     app: ASGIApp,
     token: str,
@@ -76,54 +56,12 @@ async def request(  # noqa: PLR0913 - what a request is
     until: Callable[[str], bool] | None = None,
     **headers: str,
 ) -> Answer:
-    """Send a request, and return the whole answer, or as much of it as is waited for."""
-    answer, sent, enough = Answer(), [json.dumps(body).encode() if body is not None else b""], asyncio.Event()
+    """Send a request with a token, and return the whole answer, or as much of it as is waited for."""
     given = {"host": "here", "content-type": "application/json", "x-graphengine": "1"}
     given |= {name.replace("_", "-"): text for name, text in headers.items()}
-    given |= {"authorization": f"Bearer {token}"} if token else {}
-
-    async def receive() -> Message:
-        if sent:
-            return {"type": "http.request", "body": sent.pop(), "more_body": False}
-        await enough.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            answer.status = message["status"]
-            answer.headers = {key.decode().lower(): value.decode() for key, value in message["headers"]}
-        else:
-            answer.text += message.get("body", b"").decode()
-            if until is not None and until(answer.text):
-                enough.set()
-
-    path, _, query = path.partition("?")
-    scope: dict[str, Any] = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "path": unquote(path),
-        "raw_path": path.encode(),
-        "root_path": "",
-        "query_string": query.encode(),
-        "headers": [(name.encode(), text.encode()) for name, text in given.items()],
-        "client": ("10.0.0.7", 1),
-        "server": ("here", 80),
-    }
-    async with asyncio.timeout(SOON):
-        tasks = [asyncio.ensure_future(app(scope, receive, send)), asyncio.create_task(enough.wait())]
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if not tasks[0].done():
-            enough.set()
-            tasks[0].cancel()
-        for task in tasks[1:]:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    if not tasks[0].cancelled() and (error := tasks[0].exception()) is not None:
-        raise error
-    return answer
+    given |= {"authorization": f"Bearer {token}" if token else ""}
+    text = b"" if body is None else json.dumps(body).encode()
+    return await exchanges.request(app, method, path, text, given, until=until)
 
 
 @dataclass

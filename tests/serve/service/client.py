@@ -1,6 +1,8 @@
 """A service in a process of its own, and a client that checks each answer against the service's description."""
 
 import asyncio
+import base64
+import hmac
 import http.client
 import json
 import signal
@@ -12,7 +14,11 @@ from urllib.parse import quote
 
 import jsonschema
 
+from graphengine import Graph, Runner
+from graphengine.serve.service import app
+from graphengine.worker.worker import Worker
 from tests.kit import forks
+from tests.serve.exchanges import Answer, events_of
 
 ROOT = Path(__file__).resolve().parents[3]
 FLOWS = str(ROOT / "tests" / "serve" / "service" / "flows.py")
@@ -44,18 +50,42 @@ class Service:
             self._description = self.request("GET", "/openapi.json")[1]
         return self._description
 
-    def request(
-        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-    ) -> tuple[int, Any]:
-        """Send a request; headers given as "" are left out."""
+    async def send(self, method: str, path: str, body: bytes, headers: dict[str, str], until: str) -> Answer:
+        """Send a request of a page, whose answer must be what the description says."""
+        if "Signed" in headers:
+            headers |= signed(body, *headers.pop("Signed").split(", "))
+        found = self.answer(method, path, body or None, headers, until)
+        assert "hunter-2" not in found.text, "a secret"
+        if found.text.startswith("{") and path != "/openapi.json":
+            self.check_answer(path, found.status, found.json)
+        for _, event in events_of(found.text):
+            self.check("Event", event)
+        return found
+
+    def answer(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str] | None, until: str = ""
+    ) -> Answer:
+        """Send a request, and read up to a line with a text; headers given as "" are left out."""
         given = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json", **(headers or {})}
         connection = http.client.HTTPConnection(self.host, timeout=60)
         try:
             connection.request(method, path, body, {name: value for name, value in given.items() if value})
             answer = connection.getresponse()
-            return answer.status, json.loads(answer.read() or "null")
+            found = Answer(answer.status, headers={name.lower(): value for name, value in answer.headers.items()})
+            for line in answer:
+                found.text += line.decode()
+                if until and until in found.text:
+                    break
+            return found
         finally:
             connection.close()
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Send a request; return the status and the document of its answer."""
+        found = self.answer(method, path, body, headers)
+        return found.status, json.loads(found.text or "null")
 
     def call(self, method: str, path: str, content: object = ..., **headers: str) -> tuple[int, Any]:
         """Send JSON; check that the answer is what the description says."""
@@ -63,10 +93,13 @@ class Service:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         status, answer = self.request(method, path, body, named)
         if answer is not None:
-            listed = "Runs" if "runs" in answer else "RunNow"
-            name = "Failed" if status >= 400 else "Health" if path == "/health" else listed
-            self.check(name, answer)
+            self.check_answer(path, status, answer)
         return status, answer
+
+    def check_answer(self, path: str, status: int, answer: Any) -> None:
+        """Check that an answer is what the description says."""
+        listed = "Runs" if "runs" in answer else "RunNow"
+        self.check("Failed" if status >= 400 else "Health" if path == "/health" else listed, answer)
 
     def check(self, name: str, document: object) -> None:
         """Check that a document fits a component of the description."""
@@ -115,6 +148,20 @@ class Service:
         self.process.send_signal(number)
         self.process.communicate(timeout=60)
         return self.process.returncode
+
+
+def signed(body: bytes, number: str, secret: str = SECRET, age: str = "0") -> dict[str, str]:
+    """Return the headers of a webhook, as Standard Webhooks, signed so many seconds ago."""
+    stamp = str(int(time.time()) - int(age))
+    mac = hmac.digest(secret.encode(), f"{number}.{stamp}.".encode() + body, "sha256")
+    signature = "v1,AAAA v1," + base64.b64encode(mac).decode()
+    return {"webhook-id": number, "webhook-timestamp": stamp, "webhook-signature": signature}
+
+
+def service_of(runner: Runner, *graphs: Graph[Any], worker: Worker | None = None) -> app.Service:
+    """Return a service in this process, which others drive unless there is a worker."""
+    by_name = {graph.name: graph for graph in graphs}
+    return app.Service(runner, by_name, queue="default", worker=worker, version="1", takes_webhooks=False)
 
 
 async def exists(file: Path | str) -> None:

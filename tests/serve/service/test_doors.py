@@ -12,17 +12,16 @@ import pytest
 
 from graphengine import Runner
 from graphengine.serve.guard import TokenAccess
-from graphengine.serve.service.app import Service
 from graphengine.serve.service.doors import DOORS, Opening
 from graphengine.worker.worker import Worker
 
 pytest.importorskip("a2a")
 pytest.importorskip("ag_ui.core")
 pytest.importorskip("mcp")
+from tests.serve.service.client import service_of
 from tests.serve.service.openai_flows import posts
 
 DAYS = 30 * 86400
-GRAPHS = {"posts": posts}
 
 
 @asynccontextmanager
@@ -31,7 +30,7 @@ async def serving(database: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with AsyncExitStack() as stack:
         runner = await stack.enter_async_context(Runner(database))
         worker = Worker(runner, posts, queues=["default"], poll_seconds=0.01)
-        service = Service(runner, GRAPHS, queue="default", worker=worker, version="1", takes_webhooks=False)
+        service = service_of(runner, posts, worker=worker)
         access = TokenAccess("a token of these tests")
         routes = [
             route for door in DOORS for route in await door.open(Opening(service, access, "1", access.token, stack))

@@ -8,9 +8,9 @@ from pydantic import BaseModel
 from graphengine import END, START, Agent, Graph, Runner, ScriptedModel, value
 from graphengine.reducers import append
 from graphengine.serve.service.ag_ui_door import changes
-from graphengine.serve.service.app import Service
 from graphengine.serve.service.front_end import Thread
 from graphengine.serve.service.shown import NOTHING, Called, Dropped, Ended, Have, Returned, Text
+from tests.serve.service.client import service_of
 
 pytest.importorskip("ag_ui.core")
 
@@ -37,11 +37,6 @@ def loop(**more: Any) -> Graph[Draft]:
     return graph
 
 
-def serving(runner: Runner, graph: Graph[Any]) -> Service:
-    """Return a service of one graph."""
-    return Service(runner, {graph.name: graph}, queue="q", worker=None, version="1", takes_webhooks=False)
-
-
 def shown(events: list[Any]) -> dict[str, str]:
     """Return the texts that a front end has after these events."""
     texts: dict[str, str] = {}
@@ -57,7 +52,7 @@ async def test_two_visits_that_ask_the_same_have_two_texts() -> None:
     """The text of each visit is one of its own, although the recorded call has the same key."""
     async with Runner(models=ScriptedModel(["One.", "Two."])) as runner:
         graph = loop()
-        thread = Thread(serving(runner, graph), "loop", "t")
+        thread = Thread(service_of(runner, graph), "loop", "t")
         await runner.start(graph, {"question": "?"}, run_id=thread.run_id).result()
         assert list(shown(list(await thread.recorded())).values()) == ["One.", "Two."]
 
@@ -71,7 +66,7 @@ async def test_an_answer_that_was_sent_back_does_not_count() -> None:
 
     async with Runner(models=ScriptedModel(["Bad.", "Good.", "Good."])) as runner:
         graph = loop(check=check, output_retries=1)
-        thread = Thread(serving(runner, graph), "loop", "t")
+        thread = Thread(service_of(runner, graph), "loop", "t")
         run = runner.start(graph, {"question": "?"}, run_id=thread.run_id)
         live = [each async for each in thread.events(0, NOTHING)]
         await run.result()
@@ -85,7 +80,7 @@ async def test_a_front_end_gets_what_it_lacks() -> None:
     """The rest of a text, or all of it in place of another one; what it has of calls is not called again."""
     async with Runner(models=ScriptedModel(["One.", "Two."])) as runner:
         graph = loop()
-        thread = Thread(serving(runner, graph), "loop", "t")
+        thread = Thread(service_of(runner, graph), "loop", "t")
         await runner.start(graph, {"question": "?"}, run_id=thread.run_id).result()
         first, second = shown(list(await thread.recorded()))
         have = Have({first: "On", second: "Three"})

@@ -10,11 +10,11 @@ import pytest
 from mcp import Client, MCPError
 
 from graphengine import Graph, Runner
-from graphengine.serve.service import app, mcp_door
+from graphengine.serve.service import mcp_door
 from graphengine.serve.service.mcp_door import RUN_ID, McpDoor
 from graphengine.worker.worker import Worker
 from tests.serve.service import mcp_flows as flows
-from tests.serve.service.client import exists
+from tests.serve.service.client import exists, service_of
 
 SECRET = "a secret of these tests"  # noqa: S105 - of no real service
 Answer = Callable[[str, dict[str, Any]], "types.ElicitResult | Awaitable[types.ElicitResult]"]
@@ -33,13 +33,10 @@ def accepted(**content: Any) -> types.ElicitResult:
 class Tools:
     """An MCP server in this process, and its clients."""
 
-    def __init__(self, runner: Runner, *graphs: Graph[Any], drives: bool = True) -> None:
+    def __init__(self, runner: Runner, *graphs: Graph[Any]) -> None:
         self.runner = runner
-        by_name = {graph.name: graph for graph in graphs}
         self.worker = Worker(runner, *graphs, queues=["default"], poll_seconds=0.01)
-        self.service = app.Service(
-            runner, by_name, queue="default", worker=self.worker if drives else None, version="1", takes_webhooks=False
-        )
+        self.service = service_of(runner, *graphs, worker=self.worker)
         self.door = McpDoor(self.service, "1", SECRET)
         self.asked: list[Any] = []
 
