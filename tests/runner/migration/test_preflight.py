@@ -1,6 +1,6 @@
 """`preflight`: which runs that have not ended fit today's graphs.
 
-That it says what a resume says, for every change in the tables of the other two files, is asserted there, by `agrees`.
+That it says what a resume says, for every change on the pages of this folder, is asserted there.
 """
 
 import asyncio
