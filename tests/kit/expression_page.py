@@ -1,14 +1,15 @@
 """Golden pages of Python: declarations, calls or pictures, each with what is said of it.
 
 A page is a title (lines with `#`), Python that all of it shares under `== graph`, and a part of any other name: Python
-in lines that begin with `>`, whose last line is an expression. What follows is what check says of a graph, the error
-that is raised, or any other value as text. After `== mistakes of unbounded_loop`, only problems of this code count. A
-line with `#` between them is a comment.
+in lines that begin with `>`, which may await, and whose last line is an expression. What follows is what check says of
+a graph, the error that is raised with its notes, or any other value as text. After `== mistakes of unbounded_loop`,
+only problems of this code count. A line with `#` between them is a comment.
 """
 
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
 from itertools import groupby
 from textwrap import indent
@@ -52,16 +53,28 @@ def outcome(source: str, name: str, names: dict[str, Any], code: str | None) -> 
     tree = ast.parse(source, name)
     last = tree.body.pop()
     assert isinstance(last, ast.Expr), source
+    made_here = ast.Assign([ast.Name("_made", ast.Store())], last.value)
+    tree.body.append(ast.fix_missing_locations(ast.copy_location(made_here, last)))
     try:
-        exec(compile(tree, name, "exec", dont_inherit=True), names)  # noqa: S102 - our own pages
-        made: object = eval(compile(ast.Expression(last.value), name, "eval", dont_inherit=True), names)  # noqa: S307
+        program = compile(tree, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+        waiting = eval(program, names)  # noqa: S307 - our own pages
+        if waiting is not None:
+            asyncio.run(waiting)
     except GraphEngineError as error:
-        message = re.sub(r" at 0x[0-9a-f]+", "", error.message)
-        return f"{type(error).__name__}: {message}\n  repair: {error.repair}"
+        repair = [f"  repair: {error.repair}"] if error.repair else []
+        return _without_places([f"{type(error).__name__}: {error.message}", *repair, *getattr(error, "__notes__", ())])
+    except Exception as error:  # noqa: BLE001 - a page says which errors are raised
+        return _without_places([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+    made = names["_made"]
     if not isinstance(made, Graph):
-        return str(made).rstrip("\n")
+        return _without_places(str(made).rstrip("\n").split("\n"))
     wanted = [problem for problem in made.check() if code in (None, problem.code)]
     return "\n".join(shown(problem) for problem in wanted) or "no problem"
+
+
+def _without_places(lines: list[str]) -> str:
+    """Return lines without the places of objects in memory and of lines in pages."""
+    return re.sub(r" at 0x[0-9a-f]+| \(\w+\.txt:\d+\)", "", "\n".join(line.rstrip() for line in lines))
 
 
 def shown(problem: Problem) -> str:

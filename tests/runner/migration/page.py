@@ -54,7 +54,7 @@ class Case:
     async def played(self, lines: str) -> list[str]:
         """Return the lines of the case as they should read."""
         shown = list[str]()
-        for block in re.findall(r"(?:[-+].*\n)+|[>#].*\n", lines):
+        for block in re.findall(r"(?:^[-+].*\n)+|^[>#].*\n", lines, re.MULTILINE):
             shown += block.splitlines()
             if block[0] in "-+":
                 self.edit(block)
