@@ -135,7 +135,12 @@ class MortalStore(SQLiteStore):
             loop.call_soon(self.death.strike)  # when the writing thread has the batch
         is_asleep = batch.status == "waiting" and batch.due_at is not None
         dies = self.death.is_due("durable") or (is_asleep and self.death.is_due("asleep"))
-        self.death.note_over(batch)
+        # A visit is over once that is durable. 1. Its step is submitted. 2. The process dies at the next append, before
+        # the writing thread has the step. 3. The visit was in flight once more, and may be given up.
+        if pending is None:
+            self.death.note_over(batch)
+        else:
+            pending.add_done_callback(lambda _: self.death.note_over(batch))
         if dies and pending is None:
             self.death.strike()
         return pending if pending is None or not dies else asyncio.ensure_future(self._die_after(pending))
