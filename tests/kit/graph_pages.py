@@ -4,10 +4,11 @@ A page is a title (lines with `#`), Python under `== kit`, and cases. A case is 
 with `>`, and the outcome: the last message of each request in order, with its hosted tools and most tokens, the labels
 of the edges, the end, and what else the run wrote into the state. `> graph EXPRESSION` is the graph, which is only
 compiled in a case without a `> given`; `> given KEYWORDS` is its input, `> AGENT: ANSWERS` the answers of an agent in
-order, `> AGENT = FUNCTION` one that answers all its requests, `> answers DICT` those of several. In place of `> given`,
-`> start OPTIONS`, `> answer VALUE`, `> stop` and `> resume OPTIONS` are the life of a run, whose steps and usage are
-shown then, and of each request all messages since the agent's last answer; another `> graph` may come before a resume.
-A line that begins with `> ` continues the one before. `UPDATE_PAGES=1` rewrites the pages.
+order, `> AGENT = FUNCTION` one that answers all its requests, `> answers DICT` those of several; `> answers None`
+leaves agents their own models and rules. In place of `> given`, `> start OPTIONS`, `> answer VALUE`, `> stop` and
+`> resume OPTIONS` are the life of a run, whose steps and usage are shown then, and of each request all messages since
+the agent's last answer; another `> graph` may come before a resume. A line that begins with `> ` continues the one
+before. `UPDATE_PAGES=1` rewrites the pages.
 """
 
 from __future__ import annotations
@@ -69,10 +70,11 @@ async def _outcome(lines: list[str], names: dict[str, Any], asked: set[str]) -> 
     """Return what a case does, as lines."""
     acts: list[tuple[str, str]] = []
     answers: dict[str, Any] = {}
+    scripted = "> answers None" not in lines
     for line in lines:
         word, mark, rest = _LINE.fullmatch(line).groups()  # type: ignore[union-attr]
         if word == "answers":
-            answers |= eval(rest, names)  # noqa: S307 - our own page
+            answers |= eval(rest, names) or {}  # noqa: S307 - our own page
         elif mark:
             answers[word] = eval(f"[{rest}]" if mark == ":" else rest, names)  # noqa: S307 - our own page
         else:
@@ -82,7 +84,7 @@ async def _outcome(lines: list[str], names: dict[str, Any], asked: set[str]) -> 
             eval(acts[0][1], names).compile()  # noqa: S307 - our own page
             return ["compiles"]
         with ScriptedModel(answers) as model:
-            async with Runner(models={"*": model}, clock=FakeClock(start=0.0), threads=1) as runner:
+            async with Runner(models={"*": model} if scripted else {}, clock=FakeClock(start=0.0), threads=1) as runner:
                 played = _Played(runner, model, names, asked)
                 return [line for act in acts for line in await played.act(*act)]
     except (DefinitionError, CompileError) as error:
