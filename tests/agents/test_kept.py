@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, SecretStr
 
 from graphengine import (
     END,
@@ -26,18 +26,15 @@ from graphengine import (
     Window,
     tool,
 )
-from graphengine.agents import guard
-from graphengine.agents.errors import BadAnswer
 from graphengine.agents.tools import Tool, ToolsUnavailable
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import InputError
 from graphengine.models import Request, Response
-from graphengine.models.errors import AnswerCut, ModelTransient
+from graphengine.models.errors import ModelTransient
 from graphengine.models.scripted import calls
 from graphengine.records.export import export_run, import_run
 from graphengine.records.replay.replay import replay
 from graphengine.stores.memory import MemoryStore
-from graphengine.testing import FakeClock
 from tests.agents.run_kits import ADD, Work, add, failing, forked, names, one, paid, within
 from tests.kit.facts import said
 from tests.kit.runs import alone
@@ -228,130 +225,6 @@ async def test_a_price_that_is_not_known_loses_nothing() -> None:
     assert (done.state.draft, len(model.requests), done.usage.calls) == ("done", 1, 2)
 
 
-class Short(BaseModel):
-    """A state that takes short answers."""
-
-    task: str = "rhyme"
-    draft: Annotated[str, Field(max_length=5)] = ""
-
-
-def refuses(answer: str) -> None:
-    """Accept no answer but one."""
-    if answer != "three":
-        raise ValueError(answer)
-
-
-def breaks(answer: str) -> None:
-    """Break on all answers but one."""
-    assert answer == "three"
-
-
-def spelt(answer: str) -> str:
-    """Refuse a wrong answer."""
-    if "wrong" in answer:
-        raise ValueError(answer)
-    return answer
-
-
-@pytest.mark.parametrize("is_function", [False, True])
-@pytest.mark.parametrize(
-    "options",
-    [{"check": refuses}, {"check": breaks}, {"guards": [guard(spelt, then="fail")]}, {}],
-    ids=["bad answer", "broken check", "guard", "bad update"],
-)
-async def test_only_the_answer_that_was_refused_is_asked_for_again(
-    options: dict[str, Any], *, is_function: bool
-) -> None:
-    """Each further attempt, of a retry or a resume, calls the model once and no tool; in a function too."""
-    model = ScriptedModel([paid("", ADD), paid("", ADD), *[paid("wrong one")] * 2, paid("three")])
-    agent: Agent[str] = Agent("writer", prompt="{task}", tools=[add], model=model, output_retries=0, **options)
-
-    async def write(task: str) -> str:
-        text: str = await agent.run(task=task)
-        return text
-
-    graph: Graph[Short] = alone(Short, write if is_function else agent, "draft", retry=Retry(attempts=2, jitter=0))
-    async with Runner(clock=FakeClock(start=0.0)) as runner:
-        run = runner.start(graph)
-        with pytest.raises(RunFailed) as failed:
-            await within(run)
-        if failed.value.result.usage.calls == 3:  # a guard's failure is not retried
-            with pytest.raises(RunFailed):
-                await within(runner.resume(run.id, graph))
-        done = await within(runner.resume(run.id, graph))
-        recorded = await names(runner, run.id)
-    assert (done.state.draft, done.usage.calls) == ("three", 5)
-    assert (recorded.count("turn"), recorded.count("tool add")) == (5, 2)
-    assert [len(request.messages) for request in model.requests] == [1, 3, 5, 5, 5]
-
-
-async def test_an_answer_that_nobody_refused_is_not_asked_for_again() -> None:
-    """If its check cannot be made, or the node's own code fails after it, the next attempt begins with the answer."""
-    model = ScriptedModel([paid("", ADD), paid("three")])
-    failures = ["check", "node"]
-
-    def check(answer: str) -> None:
-        if failures and failures[0] == "check":
-            raise OSError(failures.pop(0))
-
-    agent = Agent("writer", prompt="{task}", tools=[add], model=model, check=check)
-
-    async def write(task: str) -> str:
-        text = await agent.run(task=task)
-        if failures:
-            raise ValueError(failures.pop(0))
-        return text
-
-    async with Runner(clock=FakeClock(start=0.0)) as runner:
-        run = runner.start(one(write, retry=Retry(attempts=3)))
-        done = await within(run)
-    assert (done.state.draft, done.usage.calls, failures) == ("three", 2, [])
-
-
-async def test_a_refusal_that_the_node_handled_is_kept() -> None:
-    """Only the failure of the attempt counts: the next one takes the same way, without another call."""
-    model = ScriptedModel({"writer": [paid("wrong one")], "other": [paid("whole")]})
-    agent = Agent("writer", prompt="{task}", check=refuses, output_retries=0)
-    other = Agent("other", prompt="{task}")
-    failures = 1
-
-    async def write(task: str) -> str:
-        nonlocal failures
-        try:
-            text = await agent.run(task=task)
-        except BadAnswer:
-            text = await other.run(task=task)
-        if failures:
-            failures -= 1
-            raise OSError
-        return text
-
-    async with Runner(models={"*": model}, clock=FakeClock(start=0.0)) as runner:
-        done = await within(runner.start(one(write, retry=Retry(attempts=2))))
-    assert (done.state.draft, done.usage.calls) == ("whole", 2)
-
-
-async def test_an_answer_that_was_no_use_is_not_asked_for_again_in_the_same_attempt() -> None:
-    """A node that handled it and then waits handles it again in the same way."""
-    agent = Agent("writer", prompt="{task}")
-    other = Agent("other", prompt="{task}")
-    model = ScriptedModel({"writer": [replace(paid("half an"), stop="cut")], "other": [paid("whole")]})
-
-    async def work(ctx: Context, task: str) -> str:
-        try:
-            text = await agent.run(task=task)
-        except AnswerCut:
-            text = await other.run(task=task)
-        return text + await ctx.ask("More?", str)
-
-    async with Runner(models={"*": model}) as runner:
-        run = runner.start(one(work))
-        assert (await within(run)).status == "waiting"
-        await runner.answer(run.id, "!")
-        done = await within(runner.resume(run.id, one(work)))
-    assert (done.state.draft, done.usage.cost_usd) == ("whole!", 2.0)
-
-
 async def test_a_window_that_is_put_on_later_shifts_no_turns() -> None:
     """The recorded answers keep their places; the summary is one more call."""
     turn = replace(paid("word " * 400, ADD), input_tokens=900)
@@ -524,19 +397,3 @@ async def test_a_conversation_of_two_hundred_turns_writes_each_message_once(tmp_
             assert (await run.result()).state.draft == "done"
             size[turns] = sum(len(encode_step(step)) for step in await runner.history(run.id))
     assert size[200] < 2.2 * size[100]
-
-
-async def test_an_answer_refused_under_an_error_of_the_nodes_own_is_asked_for_again() -> None:
-    """A node that raises its own error while it handles the agent's does not repeat the refused answer for ever."""
-    model = ScriptedModel(["not a number", "5"])
-    agent = Agent("writer", prompt="{task}", model=model, output=int, output_retries=0)
-
-    async def write(task: str) -> str:
-        try:
-            return str(await agent.run(task=task))
-        except BadAnswer:
-            raise RuntimeError("no answer")  # noqa: B904 - without `from`, as people write it
-
-    graph: Graph[Short] = alone(Short, write, "draft", retry=Retry(attempts=2, jitter=0, initial_seconds=0))
-    result = await graph.run({"task": "count"})
-    assert (result.state.draft, len(model.requests)) == ("5", 2)

@@ -75,34 +75,6 @@ def test_a_name_with_one_private_address_among_others_is_refused(monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("number", "public"),
-    [
-        ("8.8.8.8", True),
-        ("2606:4700::1111", True),
-        ("169.254.169.254", False),  # the metadata of clouds
-        ("192.168.0.1", False),
-        ("100.64.0.1", False),
-        ("::ffff:127.0.0.1", False),
-        ("2002:7f00:1::", False),  # 127.0.0.1 in 6to4
-        ("64:ff9b::7f00:1", False),  # 127.0.0.1 behind a translator of addresses
-        ("64:ff9b::808:808", True),
-        ("64:ff9b:1::808:808", False),  # a translator of a private network
-        ("2001:0:0:0:0:0:80ff:fffe", False),  # 127.0.0.1 in Teredo
-        ("::7f00:1", False),
-        ("::ffff:0:7f00:1", False),
-        ("fec0::1", False),
-        ("fe80::1%eth0", False),
-        ("fd00::1", False),
-        ("224.0.0.1", False),
-        ("0.0.0.0", False),  # noqa: S104
-    ],
-)
-def test_which_addresses_are_public(number: str, public: bool) -> None:  # noqa: FBT001
-    """An address is public unless it is, or contains, a private one."""
-    assert web.is_public(number) is public
-
-
-@pytest.mark.parametrize(
     "url",
     ["file:///etc/passwd", "ftp://example.org/a", "tides", "http://a:b@127.0.0.1/", "http://", "http://[::1/", "//["],
 )

@@ -114,47 +114,6 @@ def test_a_folder_can_be_a_skill_itself() -> None:
         assert "- building-with-graphengine: Define, check, test" in skills(given)[0].description
 
 
-@pytest.mark.parametrize(
-    ("fields", "description"),
-    [
-        ("description: A: b # a comment", "A: b"),
-        ("description: 'It''s'", "It's"),
-        ('description: "a \\"b\\""', 'a "b"'),
-        ("description: >-\n  One\n  two.", "One two."),
-        ("description: |\n  One\n  two.", "One\ntwo."),
-        ("description: One\n  two.\nmetadata:\n  a: 'x\nlicense: MIT\nallowed-tools:\n- Read", "One two."),
-    ],
-)
-def test_fields_are_written_in_several_ways(folder: Path, fields: str, description: str) -> None:
-    """Plain, quoted, folded and kept texts; fields with no use here may hold anything."""
-    (folder / "tides" / "SKILL.md").write_text(f"---\n# fields\nname: tides\n{fields}\n---\nText")
-    assert skills(folder)[0].description.endswith(f"- tides: {description}")
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "problem"),
-    [
-        ("no fields", 1, "does not begin with fields"),
-        ("---\nname: tides\n", 1, "does not begin with fields"),
-        ("---\nname: tides\n---\n", 1, "a description of 0 characters"),
-        ("---\ndescription: x\n---\n", 1, "a name of 0 characters"),
-        ("---\ndescription: x\nname: Tides\n---\n", 3, "the name 'Tides'"),
-        ("---\nname: moon\ndescription: x\n---\n", 2, "its folder another one, 'tides'"),
-        ("---\nname: tides\ndescription: x\nname: tides\n---\n", 4, "the field 'name' twice"),
-        ("---\nname: tides\n???\n---\n", 3, "'???' where a field is expected"),
-        ('---\nname: tides\ndescription: "x\n---\n', 3, "quotes do not match"),
-        (f"---\nname: tides\ndescription: {'x' * 1025}\n---\n", 3, "1025 characters"),
-    ],
-)
-def test_an_invalid_file_is_named_with_its_line(folder: Path, text: str, line: int, problem: str) -> None:
-    """The error comes when the agent is defined, before any run."""
-    file = folder / "tides" / "SKILL.md"
-    file.write_text(text)
-    with pytest.raises(DefinitionError) as caught:
-        skills(folder)
-    assert (caught.value.where, problem in caught.value.message) == (f"{file}:{line}", True)
-
-
 def test_a_folder_without_skills_and_a_link_are_refused(folder: Path, tmp_path: Path) -> None:
     """A linked skill could change without the folder, so it is named instead of being followed."""
     with pytest.raises(DefinitionError, match="there is no skill in"):
