@@ -18,6 +18,7 @@ from graphengine.media import Media
 from graphengine.models.base import Message, Request, ToolCall, usage_of, usage_of_failure
 from graphengine.models.pydantic_ai import EXTRA, PydanticAIModel, binary, key_of, show, translated, whole
 from graphengine.runner.scope import StepResult
+from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -189,7 +190,7 @@ async def _turn(  # noqa: PLR0913 - the parts of a call
             "stop": response.stop,
             "pydantic_ai": ModelMessagesTypeAdapter.dump_python([found], mode="json"),
         }
-        by: ModelCaller = {"agent": agent, "model": response.model or model.name}
+        by: ModelCaller = {"agent": utf8_text(agent), "model": utf8_text(response.model or model.name)}
         return StepResult(record, len(to_json(record)), usage_of(response), by)
 
     async with AsyncExitStack() as reserved:  # until the answer is recorded, which is when it counts
