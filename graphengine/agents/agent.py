@@ -718,9 +718,7 @@ def check_inputs(agent: Agent[Any, Any], inputs: Mapping[str, object]) -> None:
     if not (missing or extra):
         return
     lacks = f"has {', '.join(f'no input {name!r}' for name in extra)}" if extra else ""
-    misses = (
-        f"{', '.join(map(repr, sorted(missing)))} {'is' if len(missing) == 1 else 'are'} missing" if missing else ""
-    )
+    misses = f"was not given {', '.join(map(repr, sorted(missing)))}" if missing else ""
     meant = [f"{near}= for {name}=" for name in extra if (near := nearest(name, known))]
     repair = f"it reads {', '.join(sorted(known)) or ('any input' if takes_more else 'nothing')}"
     raise DefinitionError(

@@ -255,7 +255,7 @@ def outcome_of(tool: str, value: object) -> ToolOutcome:
         return replace(_passable(tool, written), media=tuple(shown))
     except (ValueError, RecursionError) as error:
         kind = type(value).__name__
-        text = f"{tool} did its work, but its result, a {kind}, cannot be written as JSON: {text_of(error)}"
+        text = f"{tool} did its work, but its result of type {kind} cannot be written as JSON: {text_of(error)}"
         return ToolOutcome(_cut(text), is_error=True)
 
 

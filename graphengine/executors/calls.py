@@ -110,7 +110,7 @@ def _run(function: Callable[..., object], values: dict[str, object], facts: Deta
     try:
         return pickle.dumps((result, None), pickle.HIGHEST_PROTOCOL)
     except Exception as error:  # noqa: BLE001 - pickling calls code of any kind
-        text = f"the result of {facts.node}, a {type(result).__name__}, cannot be pickled: {error}"
+        text = f"the result of {facts.node}, of type {type(result).__name__}, cannot be pickled: {error}"
         lost = NotPicklable(text, where=f"node {facts.path}", repair="return plain values")
         return _failed(lost)
 

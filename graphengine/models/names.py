@@ -165,7 +165,8 @@ def _meant(name: str) -> str:
     if below and ":" not in slashed and slashed.lower() in _PROVIDERS:
         return f"did you mean '{slashed.lower()}:{below}'?"
     if rest and provider.lower() in SERVERS:
-        return f"did you mean 'openai-chat:{rest}@{SERVERS[provider.lower()]}'?"
+        addressed = rest if _ADDRESS.fullmatch(rest) else f"{rest}@{SERVERS[provider.lower()]}"
+        return f"did you mean 'openai-chat:{addressed}'?"
     near = did_you_mean(provider.lower(), [*_PROVIDERS, *_ALONE]) if provider else ""
     if near.startswith("did you mean"):
         meant = near.split("'")[1]

@@ -386,7 +386,7 @@ def _document(body: bytes | str, where: str) -> dict[str, Any]:
         content = json.loads(text, parse_constant=_no_constant, parse_float=_float, object_pairs_hook=_once)
         to_json(content)  # rejects text that no database can store and numbers that no reader accepts
     except (ValueError, RecursionError, UnicodeError) as error:
-        _refuse(f"it is not JSON that can be stored:  {str(error).splitlines()[0][:200]}", where)
+        _refuse(f"it is not JSON that can be stored: {str(error).splitlines()[0][:200]}", where)
     if not isinstance(content, dict) or not {"format", "steps", "run"} <= set(content):
         _refuse("it is JSON, but not an exported run", where)
     number = content["format"]

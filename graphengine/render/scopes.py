@@ -72,7 +72,7 @@ def scopes_of(graph_spec: GraphSpec) -> dict[Place, Scope]:
                     left.append(((*place, (node, str(choice))), graph))
     except (KeyError, TypeError, AttributeError) as error:
         raise RenderError(
-            f"this is not the spec of a graph:  {type(error).__name__}: {error}",
+            f"this is not the spec of a graph: {type(error).__name__}: {error}",
             where="graph_spec=",
             repair="pass `graph.compile().graph_spec`, or the graph spec that a store has for a run's graph",
         ) from error

@@ -186,7 +186,7 @@ def _steady(value: object) -> object:
         PydanticSerializationError: It is an iterator, or contains one.
     """
     if isinstance(value, Iterator):
-        message = f"reading a {type(value).__name__} would consume it"
+        message = f"reading a value of type {type(value).__name__} would consume it"
         raise PydanticSerializationError(message)
     if isinstance(value, AbstractSet):
         return sorted(to_json(_steady(item)) for item in value)

@@ -610,7 +610,7 @@ def _short(value: object) -> str:
         text = repr(value)
     except BaseException as error:  # noqa: BLE001 - a user's __repr__ raised, or an int has too many digits
         reraise_interrupt(error)
-        text = f"a {type(value).__name__} that cannot be shown"
+        text = f"a value of type {type(value).__name__} that cannot be shown"
     return clipped(text, _SHOWN)
 
 

@@ -50,7 +50,7 @@ def test_all_misfitting_inputs_are_one_error_before_the_model_is_called() -> Non
     text, repair = caught.value.message, caught.value.repair
     assert text == (
         "agent writer has no input 'qustion', no input 'stlye', no input 'wholly_other'; "
-        "'limit', 'question', 'style' are missing"
+        "was not given 'limit', 'question', 'style'"
     )
     assert repair == "write question= for qustion=, style= for stlye=; it reads before, least, limit, question, style"
     assert agent.run_sync(question="x", style={"name": "prose"}, limit=3) == "yes"
@@ -61,7 +61,7 @@ def test_an_agent_without_a_prompt_takes_all_inputs() -> None:
     """They become labelled blocks; what its functions read must be among them."""
     model = ScriptedModel(["yes"])
     agent = Agent("writer", model=model, by_rules=lambda word: word)
-    with pytest.raises(DefinitionError, match="'word' is missing"):
+    with pytest.raises(DefinitionError, match="was not given 'word'"):
         agent.run_sync(wrod="ho")
     assert agent.run_sync(word="ho", more="x") == "yes"
 

@@ -275,7 +275,7 @@ def score_of(result: object) -> Score:
     if result is None or isinstance(result, (bool, int, float)):
         return Score(value=None if result is None else float(result))
     kind = type(result).__name__
-    raise ValueError(f"a scorer returned a {kind}: return a number from 0 to 1, a bool, a Score or None")
+    raise ValueError(f"a scorer returned a value of type {kind}: return a number from 0 to 1, a bool, a Score or None")
 
 
 def named_scorers(scorers: Mapping[str, Runnable] | Sequence[Runnable]) -> dict[str, Runnable]:
