@@ -251,7 +251,7 @@ def _repeated(context: CommandContext, run_id: str, at: At) -> DryBranch:
             idempotency_key=step.data.idempotency_key,
         )
         for step in context.read(lambda store: store.steps(run_id, seq))
-        if isinstance(step.data, Begun)
+        if isinstance(step.data, Begun) and not step.data.not_done
     ]
     return DryBranch(run_id=run_id, at=seq, effects=found)
 

@@ -14,6 +14,7 @@ from graphengine.engine.steps import (
     Answered,
     AnyFacts,
     AttemptEnded,
+    Begun,
     Continued,
     Entered,
     Joined,
@@ -139,7 +140,7 @@ def facts_of(step: Step, limit: int = 200) -> list[str]:
             found.append(mapped(facts))
         case Entered():
             found.append(f"graph {facts.graph}")
-        case Recorded():
+        case Recorded() | Begun():
             found += recorded(step, facts, limit)
         case Waiting():
             found += [in_words(name, wait, step.path) for name, wait in facts.waits.items()]
@@ -158,9 +159,12 @@ def facts_of(step: Step, limit: int = 200) -> list[str]:
     return found + _extras(facts, limit)
 
 
-def recorded(step: Step, facts: Recorded, limit: int) -> list[str]:
+def recorded(step: Step, facts: Recorded | Begun, limit: int) -> list[str]:
     """Return what recorded work returned; for a model's turn, the agent, the model, its usage and its reply."""
-    name, value = own_name(facts.name), facts.value
+    name = own_name(facts.name)
+    if isinstance(facts, Begun):
+        return [f"{name} {'did nothing' if facts.not_done else 'begins'}"]
+    value = facts.value
     if not facts.by:
         return [f"{name} returned {one_line(compact(tool_value(step).get('text', value)), limit)}"]
     what = "" if name == "turn" else f" for a {name}"

@@ -352,12 +352,14 @@ def _durable(claim: Claim, given: Durable) -> Do:
 
 def _idle(claim: Claim, given: Idle) -> Do:
     is_limit = given.status == "running" and (claim.late or claim.state == "driving")
+    is_stop = claim.stop is not None and given.status in ("running", "waiting")  # what has ended keeps its end
     claim.state = "halting"
-    return Do(append="stop") if claim.stop is not None or is_limit else Do(release=True)
+    return Do(append="stop") if is_stop or is_limit else Do(release=True)
 
 
 def _stop(claim: Claim, given: Stop) -> Do:
-    claim.stop = given
+    earlier = () if claim.stop is None else claim.stop.consume
+    claim.stop = Stop(given.why, (*earlier, *given.consume), given.now)
     return _halt(claim, now=given.now)
 
 
@@ -391,7 +393,7 @@ def _left(claim: Claim, given: Left) -> Do:
     if (claim.closed and (claim.is_cut or is_running)) or (given.cut_off and is_running):
         claim.state = "over"
         return Do(outcome="cut_off")
-    if given.status == "waiting" and claim.stop is not None and not (claim.owned or claim.closed):
+    if given.status == "waiting" and claim.stop is not None and not claim.owned:
         # It came while the step after which the run waits was being recorded: that step gave the lease back.
         claim.state = "over"
         return Do(post=claim.stop, outcome="recorded")
@@ -464,6 +466,10 @@ def _failed(claim: Claim, _: Failed | Cut) -> Do:
     return Do(cancel=True, release=had_lease, outcome="raise")
 
 
+def _is_lost(_: Claim, __: Cut) -> Do:
+    return _RAISE
+
+
 # --- the table ----------------------------------------------------------------------------------------------------
 
 
@@ -510,6 +516,7 @@ TABLE: Final = (
     Row(Cut, ("asleep",), ("lost",), _cut),
     Row(Cut, ("parked",), ("parked", "lost"), _cut),
     Row(Cut, ("over",), ("over", "lost"), _cut),
+    Row(Cut, ("lost",), (), _is_lost),
     Row(Failed, ("opening", *_MOVES, "asleep", "parked", "lost"), ("lost",), _failed),
 )
 _ROWS: Final = {(state, row.given): row for row in TABLE for state in row.states}

@@ -109,6 +109,7 @@ class WorkBegun(Attempted):
     name: str
     arguments: JsonValue | UnsetType
     idempotency_key: str
+    not_done: bool = False
 
 
 class WorkDone(Worked):

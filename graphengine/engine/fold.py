@@ -52,7 +52,7 @@ from graphengine.engine.stored import decode_snapshot
 from graphengine.graph.options import START
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from graphengine.engine.steps import Step
     from graphengine.state.amounts import LossName, Usage
@@ -450,12 +450,34 @@ def _item(snapshot: Snapshot, step: Step, facts: steps.Item) -> None:
 
 
 def _begun(frame: Frame, step: Step, facts: steps.Begun) -> None:
-    """Keep that an effect has begun; an answer about its last beginning says nothing of this one."""
+    """Keep that an effect has begun; an answer about its last beginning says nothing of this one.
+
+    The nodes around it that are graphs keep it too, until they are left: a new attempt of theirs would repeat it.
+    """
     earlier = f"{UNKNOWN}{facts.key}|"
     for key in [key for key in frame.recorded_results if key.startswith(earlier)]:
         del frame.recorded_results[key]
+    if facts.not_done:
+        _not_begun(frame, facts.key)
+        return
     begun = RecordedResult(facts.arguments, step.at, name=facts.name, id=facts.idempotency_key, begun=step.seq)
     frame.recorded_results[BEGUN + facts.key] = begun
+    for around in _graphs_around(frame):
+        around.recorded_results[BEGUN + facts.idempotency_key] = RecordedResult(begun=step.seq)
+
+
+def _not_begun(frame: Frame, key: str) -> None:
+    """Forget the beginning of an effect that did nothing."""
+    begun = frame.recorded_results.pop(BEGUN + key, _NO_RESULT)
+    for around in _graphs_around(frame):
+        around.recorded_results.pop(f"{BEGUN}{begun.id}", None)
+
+
+def _graphs_around(frame: Frame) -> Iterator[Frame]:
+    """Yield the frames at the nodes that are graphs with this frame in them, the innermost first."""
+    while frame.sub is not None and frame.sub.up is not None:
+        frame = frame.sub.up
+        yield frame
 
 
 def _recorded(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
@@ -477,7 +499,7 @@ def _waiting(snapshot: Snapshot, step: Step, facts: steps.Waiting) -> None:
     _spend(snapshot, frame, facts.usage)
     frame.crashes = 0
     if not any(each.key.startswith(f"{UNKNOWN}|") for each in facts.waits.values()):
-        frame.recorded_results.pop(BEGUN, None)  # a node that is an effect waits inside; it begins again
+        _not_begun(frame, "")  # a node that is an effect waits inside; it begins again
     wait(snapshot, frame, facts.waits)
 
 

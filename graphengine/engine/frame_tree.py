@@ -63,7 +63,7 @@ def enter(snapshot: Snapshot, frame: Frame, node: str) -> None:
     """Place a frame before a node."""
     if frame.phase is not READY:
         frame.phase = READY
-    frame.at = node
+    frame.at, frame.named = node, ""
     frame.visit = (frame.counts.get(node, 0) if frame.base is None else frame.count(node)) + 1
     if frame.attempt != 1:
         frame.attempt = 1
@@ -89,12 +89,13 @@ def unpause(snapshot: Snapshot, frame: Frame) -> None:
 
 def place_of(frame: Frame) -> str:
     """Return a text that identifies a frame's visit in its run, composed of that visit and all visits around it."""
+    own = f"{frame.named or frame.at}:{frame.visit}"
     if frame.up is None:
-        return f"{frame.at}:{frame.visit}"
+        return own
     around = place_of(frame.up)
     if frame.kind == "item":
         return around + frame.id[frame.id.rindex("[") :]
-    return f"{around}/{frame.at}:{frame.visit}"
+    return f"{around}/{own}"
 
 
 def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> None:

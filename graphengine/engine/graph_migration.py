@@ -91,7 +91,8 @@ def _rename(snapshot: Snapshot, renamed: Mapping[str, Mapping[str, str]]) -> Non
         if frame is graph:
             names_of[id(frame)] = renamed.get(old_id, {})
         names = names_of[id(graph)]
-        frame.at = names.get(frame.at, frame.at)
+        if frame.at in names:
+            frame.named, frame.at = frame.named or frame.at, names[frame.at]
         if frame.up is not None:
             frame.id, frame.parent = _new_id(frame, frame.up, names), frame.up.id
         _rename_kept(frame, names)

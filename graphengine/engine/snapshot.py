@@ -64,6 +64,7 @@ class Frame(Struct, eq=False):
         at: The node it is at.
         phase: What it is doing.
         failing: How it failed, until the run is resumed.
+        named: The node's name when this visit began, if a changed graph renamed it since: keys of effects contain it.
         visit: Which visit of the node this is.
         attempt: Which attempt of this visit comes next.
         tries: Failed attempts since the visit began or was revived.
@@ -99,6 +100,7 @@ class Frame(Struct, eq=False):
     owned_lists: dict[str, set[str]] = field(default_factory=dict)
     growing: set[str] = field(default_factory=set)
     at: str = ""
+    named: str = ""
     phase: Phase = READY
     failing: Failing | None = None
     visit: int = 1

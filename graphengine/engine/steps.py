@@ -380,6 +380,7 @@ class Begun(Facts, kw_only=True):
     """An effect begins that must not be repeated: a piece of a node's work, or the node itself.
 
     Attributes:
+        not_done: Whether it had begun, and said itself that it did nothing: its beginning is forgotten.
         key: The key under which its result will be recorded; "" for the node itself.
         name: The name of the function.
         arguments: Its arguments by name; those of a node are its inputs.
@@ -387,6 +388,7 @@ class Begun(Facts, kw_only=True):
     """
 
     kind: ClassVar[Kind] = "begun"
+    not_done: bool = False
     key: str = ""
     name: str = ""
     arguments: JsonValue | UnsetType = UNSET

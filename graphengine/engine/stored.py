@@ -60,6 +60,7 @@ class _Frame(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=Tru
     until: str = ""
     values: dict[str, Any]
     at: str
+    named: str = ""
     phase: _PhaseName
     visit: int = 1
     attempt: int = 1

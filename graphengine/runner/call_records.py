@@ -23,7 +23,8 @@ from graphengine.engine.failures import text_of
 from graphengine.engine.steps import own_name
 from graphengine.errors import NotRecordable
 from graphengine.graph.effect import KEY_NAME
-from graphengine.state.json_values import check_depth
+from graphengine.graph.elsewhere import shown
+from graphengine.state.json_values import check_depth, clipped, utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +67,7 @@ class Returned:
         return self._adapter.validate_json(body, by_name=True, by_alias=False)
 
 
+_SHOWN_CHARACTERS: Final = 4000  # of an argument of an effect
 _ANNOTATE: Final = "annotate what the function returns with a type that JSON can carry"
 
 
@@ -112,23 +114,37 @@ def identity_of(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
 ) -> tuple[str, object, tuple[Sequence[object], Mapping[str, object]]]:
     """Return a function's name, its identity, and its arguments, including those of partials."""
-    while isinstance(function, functools.partial):
-        args, kwargs = (*function.args, *args), {**function.keywords, **kwargs}
-        function = function.func
+    function, args, kwargs = _unwrapped(function, args, kwargs)
     name = getattr(function, "__qualname__", type(function).__name__)
     bound = getattr(function, "__self__", None)
     inner = getattr(function, "__func__", function)
     return name, (_Same(bound), _Same(inner)), (args, kwargs)
 
 
+def _unwrapped(
+    function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
+) -> tuple[Callable[..., object], Sequence[object], Mapping[str, object]]:
+    """Return the function inside partials, and the arguments with theirs."""
+    while isinstance(function, functools.partial):
+        args, kwargs = (*function.args, *args), {**function.keywords, **kwargs}
+        function = function.func
+    return function, args, kwargs
+
+
 def arguments_of(
     function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]
-) -> Mapping[str, object]:
-    """Return a call's arguments by name; those of a function without a signature by position."""
+) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Return a call's arguments by name, those of a function without a signature by position; and its defaults."""
+    function, args, kwargs = _unwrapped(function, args, kwargs)
     try:
-        return inspect.signature(function).bind_partial(*args, **kwargs).arguments
+        signature = inspect.signature(function)
+        named = signature.bind_partial(*args, **kwargs).arguments
     except (TypeError, ValueError):
-        return {**{str(number): value for number, value in enumerate(args)}, **kwargs}
+        return {**{str(number): value for number, value in enumerate(args)}, **kwargs}, {}
+    parameters = signature.parameters.values()
+    for more in (named.pop(each.name, {}) for each in parameters if each.kind is each.VAR_KEYWORD):
+        named.update(more)
+    return named, {each.name: each.default for each in parameters if each.default is not each.empty}
 
 
 def takes_key(function: Callable[..., object], kwargs: Mapping[str, object]) -> bool:
@@ -140,11 +156,27 @@ def takes_key(function: Callable[..., object], kwargs: Mapping[str, object]) -> 
 
 
 def recordable(values: Mapping[str, object]) -> JsonValue | UnsetType:
-    """Return values as JSON, with the text of what has no JSON form; UNSET for none."""
-    if not values:
-        return UNSET
-    made: JsonValue = from_json(to_json(dict(values), fallback=repr, inf_nan_mode="strings"))
+    """Return values as JSON to be shown, with the text of what has no JSON form; UNSET for none."""
+    return {name: _recordable(value) for name, value in values.items()} or UNSET
+
+
+def _recordable(value: object) -> JsonValue:
+    try:
+        made: JsonValue = from_json(to_json(_steady(value), fallback=shown, inf_nan_mode="strings"))
+    except (ValueError, RecursionError):  # an iterator, a cycle, or bytes that are no text
+        made = utf8_text(shown(value))
     return made
+
+
+def shortened(values: JsonValue | UnsetType) -> JsonValue | UnsetType:
+    """Return what `recordable` made, with the beginning of the text of each long value."""
+    if not isinstance(values, dict):
+        return values
+    texts = {name: to_json(value).decode() for name, value in values.items()}
+    return {
+        name: values[name] if len(text) <= _SHOWN_CHARACTERS else clipped(text, _SHOWN_CHARACTERS)
+        for name, text in texts.items()
+    }
 
 
 class _Same:
@@ -199,4 +231,13 @@ def _steady(value: object) -> object:
     return value
 
 
-__all__ = ["Returned", "arguments_of", "digest_of_call", "identity_of", "recordable", "returned", "takes_key"]
+__all__ = [
+    "Returned",
+    "arguments_of",
+    "digest_of_call",
+    "identity_of",
+    "recordable",
+    "returned",
+    "shortened",
+    "takes_key",
+]

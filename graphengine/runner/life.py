@@ -68,6 +68,16 @@ _CLOSED: Final = "await run.result() before the Runner closes, or raise grace_se
 _RELEASED: Final = "resume or recover continues it"
 
 
+async def _whole(work: Coroutine[Any, Any, None]) -> None:
+    """Await this to its end, also if this task is cancelled meanwhile, as by a Runner that closes."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
 class Life(Generic[S]):
     """The life of one run.
 
@@ -364,7 +374,7 @@ class Life(Generic[S]):
                 await opening.release(shared.store, self.id, driving.fence)
             followers, driving.following = driving.following, NOBODY
             if followers.left:
-                await followers.leave()
+                await _whole(followers.leave())
         log_run(driving.snapshot, followers, is_over=True)
         cause = driving.raised.get(driving.snapshot.failure.path) if driving.snapshot.failure is not None else None
         result: Result[S] = result_of(self.plan, driving.snapshot, cause)

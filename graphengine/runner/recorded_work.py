@@ -42,7 +42,15 @@ from graphengine.errors import (
 from graphengine.graph.effect import KEY_NAME, acting, checked_effect, known_result, once_of
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
-from graphengine.runner.call_records import arguments_of, digest_of_call, identity_of, recordable, returned, takes_key
+from graphengine.runner.call_records import (
+    arguments_of,
+    digest_of_call,
+    identity_of,
+    recordable,
+    returned,
+    shortened,
+    takes_key,
+)
 from graphengine.runner.scope import InFlight, StepResult
 from graphengine.runner.threads import in_thread
 from graphengine.state.field import explain
@@ -244,6 +252,8 @@ class StepJournal:
         if key is None:
             self._one_function(name, what, identity)
         place = self.key_of(name, checked_name(what, "the key of a call", where))
+        if self._guard is not None:
+            self._guard.refuse(place, f"the key of {own_name(name)}", where)
         self.check_not_over(where)
         if place in self._frame.recorded_results:
             return kind.read(self._known(place))
@@ -264,8 +274,11 @@ class StepJournal:
             if once is None:
                 result = await made()
             else:
-                named, key = arguments_of(function, args, kwargs), self.idempotency_key(place)
-                result = await self.once(Effecting(once, place, key, own_name(name), named, made, kind.read, kind.read))
+                named, defaults = arguments_of(function, args, kwargs)
+                key, own = self.idempotency_key(place), own_name(name)
+                result = await self.once(
+                    Effecting(once, place, key, own, named, made, kind.read, kind.read, given=defaults)
+                )
             record, back, size_bytes = kind.record(result, own_name(name))
             results.append(back)
             return StepResult(record, size_bytes)
@@ -292,8 +305,8 @@ class StepJournal:
             return await self._found_out(effect, None)
         try:
             result = await self._begin(effect)
-        except NotDone as error:
-            self._refused.append((error, BEGUN + effect.place))
+        except NotDone:
+            await self._note_begun(effect, not_done=True)
             raise
         except Exception as error:
             if effect.cut_off is None:
@@ -315,17 +328,21 @@ class StepJournal:
 
     async def _begin(self, effect: Effecting[T]) -> T:
         """Record that an effect begins, and do it."""
-        shown = recordable(effect.arguments)
-        if self._guard is not None:
-            shown = self._guard.hide(shown)
-        await self._services.host.note(
-            WorkBegun(self._task, self._services.now(), effect.place, effect.name, shown, effect.key)
-        )
+        await self._note_begun(effect)
         # 1. This process is suspended here. 2. Its lease ends, and another claims the run, and finds the effect begun.
         # 3. A person says that it did not happen. 4. This process goes on: it must not begin then.
         if self._services.is_shared:
             await self._services.host.check_owned()
         return await self._inside(effect)
+
+    async def _note_begun(self, effect: Effecting[Any], *, not_done: bool = False) -> None:
+        """Record that an effect begins, or that it has said that it did nothing."""
+        shown = UNSET if not_done else recordable(effect.arguments)
+        if self._guard is not None:
+            shown = self._guard.hide(shown)
+        begun = WorkBegun(self._task, self._services.now(), effect.place, effect.name, shortened(shown), effect.key)
+        begun.not_done = not_done
+        await self._services.host.note(begun)
 
     async def _inside(self, effect: Effecting[T]) -> T:
         """Do an effect; a piece of a node's work cannot wait in it."""
@@ -347,10 +364,10 @@ class StepJournal:
             given = once.arguments({**effect.given, **effect.arguments, KEY_NAME: effect.key})
             try:
                 return cast("T", await self._run(functools.partial(once.reconcile, **given)))
-            except NotDone as error:
+            except NotDone:
                 if why is None:
                     return await self._begin(effect)
-                self._refused.append((error, BEGUN + effect.place))
+                await self._note_begun(effect, not_done=True)
                 raise
             except EffectUnknown as error:
                 told = f"{told}; {error.message}"

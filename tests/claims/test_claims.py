@@ -39,6 +39,14 @@ def test_a_claim_does_what_its_page_says(path: Path) -> None:
     golden.check(path, played)
 
 
+def test_a_second_stop_takes_the_messages_of_both() -> None:
+    """Else the first would stay in the inbox, and stop the run again when it is resumed."""
+    claim = Claim(state="driving")
+    for stop in (Stop("one", (1,)), Stop("two", (2,))):
+        claim.step(stop)
+    assert claim.stop == Stop("two", (1, 2))
+
+
 def taken_by_pages() -> list[Taken]:
     """Return all rows that the pages take."""
     return [taken for path in PAGES for taken in play(path.read_text(encoding="utf-8"))[1]]

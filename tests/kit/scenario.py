@@ -273,6 +273,7 @@ _ORDER: Final = (
     *(
         "marks_of",
         "sub_limits",
+        "not_done",
         "key",
         "name",
         "arguments",

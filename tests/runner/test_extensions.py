@@ -1,5 +1,6 @@
 """Extensions: what a Runner tells other code of its runs, and when."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,21 @@ async def test_without_an_extension_that_fits_it_no_run_continues_under_a_change
         with pytest.raises(GraphChanged, match=r"put it back, or use graphengine\.Runner"):
             await runner.resume("r", changed).result()
         assert (await runner.info("r")).seq == cut.seq
+
+
+async def test_each_is_told_that_a_run_was_left_though_the_runner_closes() -> None:
+    """The Runner closes, and cancels the run, while the first of two is told."""
+    telling, closing = asyncio.Event(), asyncio.Event()
+
+    class Slow(Notes):
+        async def left(self) -> None:
+            telling.set()
+            await closing.wait()
+            await super().left()
+
+    slow, other = Slow(), Notes()
+    async with Runner(extensions=[slow, other]) as runner:
+        run = runner.start(two())
+        await telling.wait()
+        asyncio.get_running_loop().call_later(0, asyncio.get_running_loop().call_soon, closing.set)
+    assert (run.id, slow.seen[-2:], other.seen[-2:]) == (run.id, ["left", "closed"], ["left", "closed"])

@@ -256,8 +256,9 @@ def _keep_work(facts: Attempt | Failed, node: NodePlan, frame: Frame, event: Nod
 
 
 def work_begun(run: RunState, event: WorkBegun) -> Decided:
-    """Return the step that records the beginning of an effect, before it begins."""
+    """Return the step that records the beginning of an effect, before it begins; or that it did nothing."""
     facts = Begun(key=event.key, name=event.name, arguments=event.arguments, idempotency_key=event.idempotency_key)
+    facts.not_done = event.not_done
     step = step_of(run.snapshot, event, facts)
     if run.sizes is not None and event.arguments is not UNSET:
         step.state_bytes = added(run, bytes_of(event.arguments))
@@ -300,6 +301,8 @@ def _next_attempt(node: NodePlan, frame: Frame, event: NodeFailed) -> float | No
     """Return when the next attempt is due; None if there is none."""
     retry, error = node.retry, event.error
     is_own = not isinstance(frame.phase, Inside)  # otherwise the failure of a subgraph, which gets a new input
+    if not is_own and any(memo.begun for memo in frame.recorded_results.values()):
+        return None  # an effect began in it, which another attempt would repeat; a resume continues inside
     if retry is None or error.non_retryable or (is_own and error.repeats) or frame.tries + 1 >= retry.attempts:
         return None
     is_mistake = any(exception_name(kind) in error.names for kind in MISTAKES)

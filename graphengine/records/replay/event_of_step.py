@@ -123,7 +123,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             return NodeEntered(of, at)
         case steps.Begun():
             _node_at(plan, snapshot, step)
-            return WorkBegun(of, at, facts.key, facts.name, facts.arguments, facts.idempotency_key)
+            return WorkBegun(of, at, facts.key, facts.name, facts.arguments, facts.idempotency_key, facts.not_done)
         case steps.Recorded():
             _node_at(plan, snapshot, step)
             done = WorkDone(of, step.began, at, facts.key, facts.name, facts.value)

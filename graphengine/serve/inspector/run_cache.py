@@ -18,6 +18,7 @@ from pydantic_core import to_json
 from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import (
     Attempt,
+    Begun,
     Entered,
     Mapped,
     Message,
@@ -225,6 +226,8 @@ def _text(step: Step) -> str:
             text = "; ".join(wait.question or name for name, wait in facts.waits.items())
         case Recorded():
             text = f"{facts.by['agent']} asked {facts.by['model']}" if facts.by else facts.name.rpartition(".")[2]
+        case Begun():
+            text = f"{facts.name.rpartition('.')[2]} {'did nothing' if facts.not_done else 'begins'}"
         case Mapped():
             text = f"{facts.count} items"
         case Entered():
