@@ -58,8 +58,9 @@ async def whole(name: str, scene: Scene) -> tuple[Any, Keeping]:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-async def test_a_graph_does_what_its_page_says(path: Path) -> None:
+async def test_a_graph_does_what_its_page_says(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Played case by case, it asks its agents what its page has, and ends as it has."""
+    monkeypatch.chdir(tmp_path)
     await check_page(path, scripted, press_kit, orchestrator_kit, review_kit, scenes)
 
 

@@ -7,8 +7,8 @@ compiled in a case without a `> given`; `> given KEYWORDS` is its input, `> AGEN
 order, `> AGENT = FUNCTION` one that answers all its requests, `> answers DICT` those of several; `> answers None`
 leaves agents their own models and rules. In place of `> given`, `> start OPTIONS`, `> answer VALUE`, `> stop` and
 `> resume OPTIONS` are the life of a run, whose steps and usage are shown then, and of each request all messages since
-the agent's last answer; another `> graph` may come before a resume. A line that begins with `> ` continues the one
-before. `UPDATE_PAGES=1` rewrites the pages.
+the agent's last answer; another `> graph` may come before a resume. `> show EXPRESSION` is a text, whose lines are
+shown. A line that begins with `> ` continues the one before. `UPDATE_PAGES=1` rewrites the pages.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from pydantic_core import to_jsonable_python
 import graphengine
 from graphengine import CompileError, Result, Run, RunFailed, Runner, ScriptedModel, models, patterns
 from graphengine.engine.steps import Step
-from graphengine.errors import DefinitionError
+from graphengine.errors import DefinitionError, InputError
 from graphengine.models import Request
 from graphengine.reducers import append
 from graphengine.testing import FakeClock
 from tests.kit import golden
 from tests.kit.facts import said
 
-SHORT: Final = 400
+SHORT: Final = 200
 _LINE: Final = re.compile(r"> (\w+)(:| =|) ?(.*)")
 
 
@@ -105,7 +105,12 @@ class _Played:
         if verb == "graph":
             self.graph = eval(rest, self.names)  # noqa: S307 - our own page
         elif verb == "answer":
-            await self.runner.answer("r", *eval(f"[{rest}]", self.names))  # noqa: S307 - our own page
+            try:
+                await self.runner.answer("r", *eval(f"[{rest}]", self.names))  # noqa: S307 - our own page
+            except InputError as error:
+                return _wrapped("refused", error.message)
+        elif verb == "show":
+            return str(eval(rest, self.names)).splitlines()  # noqa: S307 - our own page
         elif verb == "stop":
             await self.runner.stop("r")
         else:
@@ -124,7 +129,7 @@ class _Played:
         except RunFailed as error:
             result = error.result
         requests = self.model.requests[self.requests :]
-        found = [line for each in requests for line in (_sent(each) if shows_steps else _asked(each, self.asked))]
+        found = [line for each in requests for line in (_sent if shows_steps else _asked)(each, self.asked)]
         steps = (await self.runner.history("r"))[self.steps :]
         self.requests, self.steps = len(self.model.requests), self.steps + len(steps)
         if shows_steps:
@@ -132,12 +137,12 @@ class _Played:
         elif edges := [said(step)["edge"] for step in steps if said(step).get("edge")]:
             found += _wrapped("edges", ", ".join(edges))
         for wait in result.waits:
-            found += _wrapped("asks", f"{wait.name}: {wait.question}")
+            found += _named("asks", f"{wait.name}: {wait.question}", self.asked)
         if shows_steps:
             usage = result.usage
             known = usage.priced_usd if usage.cost_usd is None else usage.cost_usd
             found += [f"usage: {usage.calls} calls, {usage.unknown_calls} of unknown cost, {known} USD"]
-        return [*found, *_ending(self.given, result)]
+        return [*found, *_ending(self.given, result, self.asked)]
 
 
 def _step(step: Step) -> str:
@@ -152,11 +157,11 @@ def _step(step: Step) -> str:
     return step.kind
 
 
-def _sent(request: Request) -> list[str]:
+def _sent(request: Request, asked: set[str]) -> list[str]:
     """Return what a request has that the agent's last answer had not seen, and the number of all its messages."""
     new = itertools.takewhile(lambda message: message.role != "assistant", reversed(request.messages))
     texts = [f"error {message.text}" if message.is_error else message.text for message in new]
-    return _wrapped(f"{_who(request)}, {len(request.messages)} messages", " | ".join(reversed(texts)))
+    return _named(f"{_who(request)}, {len(request.messages)} messages", " | ".join(reversed(texts)), asked)
 
 
 def _who(request: Request) -> str:
@@ -168,18 +173,22 @@ def _who(request: Request) -> str:
 
 
 def _asked(request: Request, asked: set[str]) -> list[str]:
-    """Return what an agent was asked; a long text that the page has shown before is named by its hash."""
-    who = _who(request)
-    if len(request.prompt) < SHORT:
-        return _wrapped(who, request.prompt)
-    name = hashlib.sha256(request.prompt.encode()).hexdigest()[:6]
-    if name in asked:
-        return [f"{who}: {name}, as above"]
-    asked.add(name)
-    return _wrapped(f"{who}: {name}", request.prompt)
+    """Return what an agent was asked."""
+    return _named(_who(request), request.prompt, asked)
 
 
-def _ending(given: Mapping[str, Any], result: Result[Any]) -> Iterator[str]:
+def _named(head: str, text: str, shown: set[str]) -> list[str]:
+    """Return a text as lines; a long one that the page has shown before is named by its hash."""
+    if len(text) < SHORT:
+        return _wrapped(head, text)
+    name = hashlib.sha256(text.encode()).hexdigest()[:6]
+    if name in shown:
+        return [f"{head}: {name}, as above"]
+    shown.add(name)
+    return _wrapped(f"{head}: {name}", text)
+
+
+def _ending(given: Mapping[str, Any], result: Result[Any], asked: set[str]) -> Iterator[str]:
     """Yield how a run ended, and what of its state was neither given nor is a default."""
     state: BaseModel = result.state
     begun = type(state).model_validate({**given})
@@ -187,7 +196,7 @@ def _ending(given: Mapping[str, Any], result: Result[Any]) -> Iterator[str]:
     if result.error is not None:
         yield from _wrapped("failed", result.error.message)
     else:
-        yield result.status if shown is state else f"{result.status}: {_text(shown)}"
+        yield from [result.status] if shown is state else _named(result.status, _text(shown), asked)
     if result.usage.cost_usd and given:
         yield f"cost: {result.usage.cost_usd} USD"
     for name, value in state:
@@ -195,7 +204,7 @@ def _ending(given: Mapping[str, Any], result: Result[Any]) -> Iterator[str]:
             for each in value:
                 yield from _wrapped("error", f"{each.path} {each.kind}: {each.message}")
         elif value not in (getattr(begun, name), shown):
-            yield from _wrapped(name, _text(value))
+            yield from _named(name, _text(value), asked)
 
 
 def _text(value: object) -> str:
