@@ -8,7 +8,7 @@ order, `> AGENT = FUNCTION` one that answers all its requests, `> answers DICT` 
 leaves agents their own models and rules. In place of `> given`, `> start OPTIONS`, `> answer VALUE`, `> stop` and
 `> resume OPTIONS` are the life of a run, whose steps and usage are shown then, and of each request all messages since
 the agent's last answer; another `> graph` may come before a resume. `> show EXPRESSION` is a text, whose lines are
-shown. A line that begins with `> ` continues the one before. `UPDATE_PAGES=1` rewrites the pages.
+shown, `> wait SECONDS` lets time pass. A line that begins with `> ` continues the one before. `UPDATE_PAGES=1` rewrites the pages.
 """
 
 from __future__ import annotations
@@ -84,8 +84,9 @@ async def _outcome(lines: list[str], names: dict[str, Any], asked: set[str]) -> 
             eval(acts[0][1], names).compile()  # noqa: S307 - our own page
             return ["compiles"]
         with ScriptedModel(answers) as model:
-            async with Runner(models={"*": model} if scripted else {}, clock=FakeClock(start=0.0), threads=1) as runner:
-                played = _Played(runner, model, names, asked)
+            clock = FakeClock(start=0.0)
+            async with Runner(models={"*": model} if scripted else {}, clock=clock, threads=1) as runner:
+                played = _Played(runner, clock, model, names, asked)
                 return [line for act in acts for line in await played.act(*act)]
     except (DefinitionError, CompileError) as error:
         return _wrapped("refused", str(error))
@@ -94,8 +95,10 @@ async def _outcome(lines: list[str], names: dict[str, Any], asked: set[str]) -> 
 class _Played:
     """The run of a case, act by act."""
 
-    def __init__(self, runner: Runner, model: ScriptedModel, names: dict[str, Any], asked: set[str]) -> None:
-        self.runner, self.model, self.names, self.asked = runner, model, names, asked
+    def __init__(
+        self, runner: Runner, clock: FakeClock, model: ScriptedModel, names: dict[str, Any], asked: set[str]
+    ) -> None:
+        self.runner, self.clock, self.model, self.names, self.asked = runner, clock, model, names, asked
         self.graph: Any = None
         self.given: Mapping[str, Any] = {}
         self.requests = self.steps = 0
@@ -106,9 +109,11 @@ class _Played:
             self.graph = eval(rest, self.names)  # noqa: S307 - our own page
         elif verb == "answer":
             try:
-                await self.runner.answer("r", *eval(f"[{rest}]", self.names))  # noqa: S307 - our own page
+                await eval(f"answer('r', {rest})", self.names | {"answer": self.runner.answer})  # noqa: S307
             except InputError as error:
                 return _wrapped("refused", error.message)
+        elif verb == "wait":
+            self.clock.move(float(rest))
         elif verb == "show":
             return str(eval(rest, self.names)).splitlines()  # noqa: S307 - our own page
         elif verb == "stop":
@@ -134,7 +139,7 @@ class _Played:
         self.requests, self.steps = len(self.model.requests), self.steps + len(steps)
         if shows_steps:
             found += _wrapped("steps", ", ".join(map(_step, steps)))
-        elif edges := [said(step)["edge"] for step in steps if said(step).get("edge")]:
+        if edges := [said(step)["edge"] for step in steps if said(step).get("edge")]:
             found += _wrapped("edges", ", ".join(edges))
         for wait in result.waits:
             found += _named("asks", f"{wait.name}: {wait.question}", self.asked)

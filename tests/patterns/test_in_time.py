@@ -1,41 +1,32 @@
-"""What pages of patterns cannot show: work in parallel, time, questions to a person, runs that are continued."""
+"""What pages of patterns cannot show: work in parallel, and what is cut off in its midst."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, ScriptedModel, iterations
-from graphengine.errors import DefinitionError, InputError
+from graphengine import END, START, Graph, Limits, RunFailed, Runner, ScriptedModel, iterations
 from graphengine.patterns import (
     Attempt,
     Board,
-    Circuit,
     Critique,
-    Decision,
-    Desk,
-    Guarded,
     Reply,
     Step,
     Subscriber,
     Thought,
     blackboard,
-    circuit_breaker,
     cross_reflection,
     fan_out_fan_in,
-    human_in_the_loop,
     orchestrator_workers,
     talker_reasoner,
     with_limits,
 )
 from graphengine.patterns.votes import option_of
-from graphengine.reducers import append
 from graphengine.testing import FakeClock
-from tests.patterns.scripted import away, named, play
+from tests.patterns.scripted import named, play
 
 
 async def test_critics_run_in_parallel() -> None:
@@ -134,196 +125,6 @@ async def test_the_time_of_an_entry_is_when_others_could_first_read_it() -> None
 
 
 INSTEAD = named("instead")
-
-
-class Offer(Guarded):
-    """A price."""
-
-    task: str = ""
-    price: str = ""
-
-
-class Shop(BaseModel):
-    """Prices that are requested one after the other."""
-
-    task: str = "tea"
-    gaps: list[float] = []
-    circuit: Circuit = Circuit()
-    prices: Annotated[list[str], append] = []
-
-
-def shop(calls: int, failures: int = 2) -> Graph[Shop]:
-    """Return a graph with this many calls through one breaker, and a pause before each."""
-
-    async def wait(gaps: list[float], ctx: Context) -> None:
-        if ctx.visit <= len(gaps):
-            await ctx.sleep(gaps[ctx.visit - 1])
-
-    graph = Graph("shop", Shop, result="prices")
-    breaker = circuit_breaker(Offer, named("call"), INSTEAD, answer="price", failures=failures, pause_seconds=60)
-    graph.add_node("wait", wait, writes=())
-    graph.add_node("ask", breaker, writes={"prices": "price", "circuit": "circuit"})
-    graph.add_path(START, "wait", "ask")
-    graph.add_edge("ask", END, when=iterations("ask") >= calls)
-    graph.add_edge("ask", "wait")
-    return graph
-
-
-async def asked(graph: Graph[Shop], script: Sequence[object], gaps: Sequence[float] = ()) -> tuple[Shop, int, int]:
-    """Return the result, and the number of calls of the runnable and of the fallback."""
-    model = ScriptedModel({"call": script, "instead": lambda _: "old"})
-    async with Runner(models={"*": model}, clock=FakeClock(start=0.0)) as runner:
-        state = (await runner.start(graph, {"gaps": list(gaps)}).result()).state
-    names = [request.agent for request in model.requests]
-    return state, names.count("call"), names.count("instead")
-
-
-@pytest.mark.parametrize("failures", [1, 2, 4])
-@pytest.mark.parametrize("calls", [1, 3, 5])
-async def test_after_so_many_failures_the_call_is_skipped(calls: int, failures: int) -> None:
-    """After so many failures the call is skipped, and the fallback answers every time."""
-    state, called, instead = await asked(shop(calls, failures), [away] * 9)
-    assert (called, instead) == (min(calls, failures), calls)
-    assert state.prices == ["old"] * calls
-
-
-async def test_an_answer_begins_the_count_anew() -> None:
-    """Only consecutive failures open the circuit."""
-    state, called, _ = await asked(shop(5), [away, "2", away, "4", "5"])
-    assert (state.prices, called) == (["old", "2", "old", "4", "5"], 5)
-
-
-async def test_after_the_pause_one_call_is_let_through() -> None:
-    """An answer closes the circuit; a failure opens it again at once."""
-    state, called, _ = await asked(shop(5), [away, away, "3", "4"], [0, 0, 59, 1, 0])
-    assert (state.prices, called) == (["old", "old", "old", "3", "4"], 4)
-    state, called, _ = await asked(shop(5), [away, away, away, "5"], [0, 0, 60, 59, 1])
-    assert (state.prices, called) == (["old", "old", "old", "old", "5"], 4)
-
-
-async def test_a_resumed_run_keeps_its_circuit() -> None:
-    """The circuit is in the state: a resumed run still skips what failed before."""
-    graph = shop(3)
-    model = ScriptedModel({"call": [away, away], "instead": lambda _: "old"})
-    async with Runner(models={"*": model}, clock=FakeClock(start=0.0)) as runner:
-        run = runner.start(graph, pause_before=["wait"])
-        for _ in range(3):
-            assert (await run.result()).status == "waiting"
-            await runner.answer(run.id, True)  # noqa: FBT003 - the answer to a pause
-            run = runner.resume(run.id, graph)
-        result = await run.result()
-    assert (result.status, [request.agent for request in model.requests].count("call")) == ("finished", 2)
-
-
-PROPOSE = named("propose", "{task}\n{decisions}")
-
-
-ACT = named("act", "{proposal}")
-
-
-YES, NO, AGAIN = Decision(verdict="approve"), Decision(verdict="reject"), Decision(verdict="revise", note="shorter")
-
-
-async def decided(graph: Graph[Desk], decisions: Sequence[Decision]) -> tuple[Desk, str, ScriptedModel]:
-    """Run a graph with a person who gives these decisions."""
-    model: ScriptedModel = ScriptedModel(
-        lambda request: f"{request.agent} {sum(r.agent == request.agent for r in model.requests)}"
-    )
-    async with Runner(models={"*": model}) as runner:
-        run = runner.start(graph, {"task": "move"})
-        result = await run.result()
-        for decision in decisions:
-            assert result.status == "waiting"
-            await runner.answer(run.id, decision)
-            result = await runner.resume(run.id, graph).result()
-    return result.state, result.label, model
-
-
-@pytest.mark.parametrize("revisions", [0, 1, 3])
-@pytest.mark.parametrize("sent_back", [0, 1, 2])
-async def test_each_question_costs_a_proposal(sent_back: int, revisions: int) -> None:
-    """An approved proposal is carried out once; a proposal that was sent back too often is not."""
-    graph = human_in_the_loop(PROPOSE, ACT, revisions=revisions)
-    allowed = sent_back <= revisions
-    decisions = [AGAIN] * sent_back + [YES] if allowed else [AGAIN] * (revisions + 1)
-    state, label, model = await decided(graph, decisions)
-    assert len(model.requests) == min(sent_back, revisions) + 1 + allowed
-    assert (label, state.output) == (("approved", "act 1") if allowed else ("out of revisions", ""))
-
-
-async def test_the_note_reaches_the_next_proposal() -> None:
-    """It comes with the earlier decisions."""
-    _, _, model = await decided(human_in_the_loop(PROPOSE, ACT), [AGAIN, YES])
-    assert ["shorter" in request.prompt for request in model.requests] == [False, True, False]
-    assert "propose 2" in model.requests[-1].prompt
-
-
-async def test_a_rejected_action_is_not_done() -> None:
-    """`act` does not run, and there is no output."""
-    state, label, model = await decided(human_in_the_loop(PROPOSE, ACT), [NO])
-    assert (label, state.output, len(model.requests)) == ("rejected", "", 1)
-
-
-async def test_without_act_the_proposal_is_the_output() -> None:
-    """It is the output once it is approved."""
-    state, label, _ = await decided(human_in_the_loop(PROPOSE), [YES])
-    assert (label, state.output) == ("approved", "propose 1")
-
-
-@pytest.mark.parametrize("answer", ["NOT APPROVED", "approve", {"verdict": "approved"}, True])
-async def test_an_answer_that_is_not_a_decision_is_refused(answer: object) -> None:
-    """It is refused when it is given; the run still waits, and nothing is done."""
-    graph = human_in_the_loop(PROPOSE, ACT)
-    async with Runner(models={"*": ScriptedModel(["a plan"])}) as runner:
-        run = runner.start(graph, {"task": "move"})
-        await run.result()
-        with pytest.raises(InputError):
-            await runner.answer(run.id, answer)
-        result = await runner.resume(run.id, graph).result()
-    assert (result.status, result.state.decisions) == ("waiting", [])
-
-
-async def test_silence_is_no_approval() -> None:
-    """Silence counts as a rejection after the timeout."""
-    graph = human_in_the_loop(PROPOSE, ACT, timeout_seconds=3600)
-    clock = FakeClock(start=0.0)
-    async with Runner(models={"*": ScriptedModel(["a plan"])}, clock=clock) as runner:
-        run = runner.start(graph, {"task": "move"})
-        await run.result()
-        clock.move(3600)
-        result = await runner.resume(run.id, graph).result()
-    assert (result.status, result.label) == ("finished", "rejected")
-    assert result.state.decisions[0].note == "no answer in time"
-
-
-def test_less_than_no_revision_is_refused() -> None:
-    """It is refused when the graph is built."""
-    with pytest.raises(DefinitionError, match="0 or more"):
-        human_in_the_loop(PROPOSE, revisions=-1)
-
-
-class Office(BaseModel):
-    """Things to do."""
-
-    tasks: list[str] = []
-    done: list[str] = []
-
-
-async def test_it_is_a_node_of_another_graph() -> None:
-    """Here one runs for each of several tasks; each waits for its own answer, in any order."""
-    office = Graph("office", Office)
-    ask_first = human_in_the_loop(PROPOSE, question="{proposal}?")
-    office.add_node("do", ask_first, each={"item": "tasks"}, inputs={"task": "item"}, writes="done")
-    office.add_path(START, "do", END)
-    model = ScriptedModel(lambda request: "to move" if "move" in request.prompt else "to stay")
-    async with Runner(models={"*": model}) as runner:
-        run = runner.start(office, Office(tasks=["move", "stay"]))
-        waits = (await run.result()).waits
-        assert [wait.question for wait in waits] == ["to move?", "to stay?"]
-        await runner.answer(run.id, NO, question=waits[1].name)
-        await runner.answer(run.id, YES, question=waits[0].name)
-        result = await runner.resume(run.id, office).result()
-    assert result.state.done == ["to move", ""]
 
 
 async def test_the_next_turn_begins_with_what_was_thought() -> None:
