@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.documents import Checked
-    from graphengine.cli.project import GraphFileBroken, Listed
-    from graphengine.errors import Problem
+    from graphengine.cli.project import Listed
+    from graphengine.errors import GraphEngineError, Problem
     from graphengine.records.step_document import Document
     from graphengine.stores.base import Store
     from graphengine.testing import Bounds, Forecast, Preflight
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Checked:
-    """A graph of a file with its problems; or a file that cannot be run."""
+    """A graph of a file with its problems; or an error of a file."""
 
     file: Path
     graph: Graph[Any] | None = None
     problems: Sequence[Problem] = ()
-    broken: GraphFileBroken | None = None
+    broken: GraphEngineError | None = None
     module: ModuleType | None = None
 
     @property
@@ -85,7 +85,7 @@ def check(  # noqa: PLR0913 - the options of the command
 
     Without an argument, every graph of the project is checked; FILE means all graphs of a file. Each problem has its
     file and line, a stable code, and the repair. Files that cannot be run are listed too, and do not hide other
-    problems.
+    problems. Two files that define graphs of one name are an error: a run records only the name.
 
     With --store, each waiting, sleeping, queued, interrupted or running run in the database is compared with its graph:
     whether a resume would continue it, with which migrations, or where and why not, with a draft of migrate=. Without
@@ -143,7 +143,7 @@ def _files(references: Sequence[str]) -> Sequence[Listed]:
     """
     from pathlib import Path
 
-    from graphengine.cli.project import GraphFileBroken, Listed, file_of, find, list_graphs, listed_file
+    from graphengine.cli.project import GraphFileBroken, Listed, file_of, find, is_imported, list_graphs, listed_file
 
     if not references:
         return list_graphs()
@@ -152,7 +152,7 @@ def _files(references: Sequence[str]) -> Sequence[Listed]:
         file = file_of(reference)
         if file is not None and str(file) == reference:
             listed = listed_file(file)
-            own = [graph for graph in listed.graphs if not _is_imported(graph, listed)]
+            own = [graph for graph in listed.graphs if not is_imported(graph, listed)]
             files.append(replace(listed, graphs=own or listed.graphs))
             continue
         try:
@@ -164,16 +164,6 @@ def _files(references: Sequence[str]) -> Sequence[Listed]:
     return files
 
 
-def _is_imported(graph: Graph[Any], listed: Listed) -> bool:
-    """Return whether a graph of a file was imported from another module that defines it."""
-    import sys
-
-    if graph.origin is None or listed.module is None or graph.origin.file == listed.module.__file__:
-        return False
-    others = [each for each in [*sys.modules.values()] if getattr(each, "__file__", None) == graph.origin.file]
-    return any(value is graph for other in others for value in vars(other).values())
-
-
 def _check(listed: Listed) -> Iterator[_Checked]:
     if listed.error is not None:
         yield _Checked(listed.file, broken=listed.error)
@@ -181,7 +171,7 @@ def _check(listed: Listed) -> Iterator[_Checked]:
         yield _Checked(listed.file, graph, graph.check(), module=listed.module)
 
 
-def _split(error: GraphFileBroken) -> tuple[str, int | None]:
+def _split(error: GraphEngineError) -> tuple[str, int | None]:
     """Return the file and the line in an error's location."""
     file, _, line = error.where.rpartition(":")
     return (file, int(line)) if line.isdigit() else (error.where, None)
@@ -243,7 +233,7 @@ def _show_problem(context: CommandContext, problem: Problem) -> None:
         context.out.prose(("  repair: ", "bold"), problem.repair)
 
 
-def _show_broken(context: CommandContext, error: GraphFileBroken) -> None:
+def _show_broken(context: CommandContext, error: GraphEngineError) -> None:
     from pathlib import Path
 
     from graphengine.cli.places import shown
@@ -350,8 +340,9 @@ def _preflight(
 
     graphs = {each.graph.name: each.graph for each in checked if each.graph is not None and not each.errors}
     if not references:
+        graphs = {}  # a name that two files have stands for neither
         with suppress(GraphNotFound):
-            graphs |= {name: each.graph for name, each in graphs_to_drive(())[0].items()}
+            graphs = {name: each.graph for name, each in graphs_to_drive(())[0].items()}
     names = {each.graph.name for each in checked if each.graph is not None} if references else None
     return context.read(lambda store: preflight(graphs.values(), store, newer_seconds=since, names=names))
 
@@ -383,7 +374,7 @@ def _show_runs(context: CommandContext, found: Preflight) -> None:
         graphengine graphs
         graphengine graphs --json
     """,
-    exits={0: "listed", 2: "a file cannot be run, or there is no project; or wrong usage"},
+    exits={0: "listed", 2: "a file cannot be run, two have one name, or there is no project; or wrong usage"},
 )
 def graphs(context: CommandContext) -> int:
     """List the graphs of the project, which `graphengine run NAME` finds by name.
@@ -391,7 +382,7 @@ def graphs(context: CommandContext) -> int:
     They are the graphs in the folders listed in pyproject.toml under [tool.graphengine] graphs, except those that are
     nodes of other graphs in the same file. Each is described by the first sentence of its file. If a file has several
     graphs, this sentence describes the graph named after the file, and the others refer to that graph. Files that
-    cannot be run are listed on stderr, and the exit code is then 2.
+    cannot be run, and names that graphs of two files have, are listed on stderr, and the exit code is then 2.
     """
     from graphengine.cli.context import Exit
     from graphengine.cli.project import list_graphs

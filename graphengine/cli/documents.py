@@ -537,7 +537,7 @@ class ListedGraph(Part):
 
 
 class Broken(Part):
-    """A file that cannot be run.
+    """A file that cannot be run, or with a graph of another one's name.
 
     Attributes:
         file: The file.
@@ -555,7 +555,7 @@ class Graphs(Document):
 
     Attributes:
         graphs: In order of their files.
-        broken: Files that cannot be run.
+        broken: Files that cannot be run, and later files of two that have graphs of one name.
     """
 
     graphs: Sequence[ListedGraph]
@@ -583,7 +583,7 @@ class Checked(Document):
         errors: The number of errors.
         warnings: The number of warnings.
         graphs: The checked graphs.
-        broken: Files that cannot be run.
+        broken: Files that cannot be run, and later files of two that have graphs of one name.
         runs: With `--store`: the runs that have not ended.
         bounds: With `--bounds`: the most that a run of each graph can take.
         forecasts: With `--forecast`: what recorded runs of each graph took.

@@ -20,7 +20,7 @@ from graphengine.databases.addresses import is_postgres, parse, refuse_address
 from graphengine.errors import GraphEngineError, InputError, StoreMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 
 Database: TypeAlias = "Path | str"
@@ -154,6 +154,16 @@ def may_find(name: str) -> bool:
         return False
 
 
+def naming(name: str, files: Iterable[Path]) -> list[Path]:
+    """Return the files whose text seems to define a graph of this name; none is run."""
+    defines = re.compile(rf"""(?:\bGraph(?:\[.*?\])?\(|\bname *=)\s*["']{re.escape(name)}["']""")
+    found: list[Path] = []
+    for file in files:
+        with suppress(OSError):  # who runs it reports it
+            found += [file] if defines.search(file.read_text(encoding="utf-8", errors="replace")) else []
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class DatabaseOption:
     """A database, and the option that names it to a later command."""
@@ -229,9 +239,11 @@ def shown(database: Database) -> str:
 def graph_words(graph: str) -> list[str]:
     """Return the options that a command needs to find a run's graph, judged by the text of files without running them.
 
-    A run records its graph's name but no path, so the user has to fill in the file.
+    A run records its graph's name but no path, so the user has to fill in the file, also if two seem to define it.
     """
-    return [] if may_find(graph) else ["--graph", "FILE"]
+    root = project_of(Path.cwd())
+    is_found = root is not None and may_find(graph) and len(naming(graph, graph_files(root))) <= 1
+    return [] if is_found else ["--graph", "FILE"]
 
 
 def can_inspect() -> bool:

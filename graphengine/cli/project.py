@@ -29,13 +29,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphengine.cli.places import ProjectBroken, graph_files, project_of, setting
+from graphengine.cli.places import ProjectBroken, graph_files, naming, project_of, setting
 from graphengine.errors import CompileError, DefinitionError, GraphEngineError, GraphNotFound
 from graphengine.runner.import_guard import RunAtImport, importing
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from types import CodeType, ModuleType
 
     from graphengine.api.graph import Graph
@@ -112,13 +112,14 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
         of_run: Whether the name was recorded by a run, and so is exact.
 
     Raises:
-        GraphNotFound: There is none; the error also lists files that cannot be run.
+        GraphNotFound: There is none, and the error also lists files that cannot be run; or two files have one each.
     """
     root = project_of(Path.cwd())
-    files = graph_files(root) if root is not None else []
     unread: list[str] = []
     known: list[str] = []
-    for file in sorted(files, key=lambda file: file.stem != name):
+    left = sorted(graph_files(root) if root is not None else [], key=lambda file: file.stem != name)
+    while left:
+        file = left.pop(0)
         try:
             module = load(file)
         except GraphFileBroken as error:
@@ -131,23 +132,30 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
         if not wanted and file.stem == name and len(graphs) == 1 and not of_run:
             wanted = graphs
         if wanted:
-            return Found(wanted[0], file, module, "")
+            others, is_named = naming(wanted[0].name, left), wanted[0].name == name
+            same = _same_names([Listed(file, module, wanted[:1]), *map(listed_file, others)]) if is_named else {}
+            if name in same:
+                raise same[name][1]
+            return Found(wanted[0], file, module, "" if is_named or not others else _shown(file))
         known += [graph.name for graph in graphs]
     raise _unknown_name(name, root, known, unread, of_run=of_run)
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A file of the current project's graphs: its graphs, or the error that keeps it from being run."""
+    """A file of the current project's graphs: its graphs, or an error that keeps it, or one of them, from being run."""
 
     file: Path
     module: ModuleType | None = None
     graphs: Sequence[Graph[Any]] = ()
-    error: GraphFileBroken | None = None
+    error: GraphEngineError | None = None
 
 
 def list_graphs() -> list[Listed]:
     """Return the graph files of the current project, in order of name, each with its outermost graphs.
+
+    A graph that one file imports from another is in the other alone. An entry with an error follows for each name that
+    graphs of two files have.
 
     Raises:
         GraphNotFound: There is no project, or it names no folder of graphs.
@@ -166,9 +174,34 @@ def list_graphs() -> list[Listed]:
     found: list[Listed] = []
     for file in files:
         listed = listed_file(file)
-        elsewhere = {file.stem for file in files} - {file.stem}  # imported from the file of the same name
-        offered = [graph for graph in listed.graphs if graph.name not in elsewhere]
-        found.append(replace(listed, file=file.relative_to(root), graphs=offered))
+        own = [graph for graph in listed.graphs if not is_imported(graph, listed, set(map(str, files)))]
+        found.append(replace(listed, file=file.relative_to(root), graphs=own))
+    return [*found, *(Listed(file, error=error) for file, error in _same_names(found).values())]
+
+
+def is_imported(graph: Graph[Any], listed: Listed, files: Collection[str] | None = None) -> bool:
+    """Return whether a graph of a file was imported from another module that defines it, of these files if given."""
+    defined = None if graph.origin is None else graph.origin.file
+    if listed.module is None or defined in (None, listed.module.__file__) or (files and defined not in files):
+        return False
+    others = [each for each in [*sys.modules.values()] if getattr(each, "__file__", None) == defined]
+    return any(value is graph for other in others for value in vars(other).values())
+
+
+def _same_names(files: Iterable[Listed]) -> dict[str, tuple[Path, GraphNotFound]]:
+    """Return the names that graphs defined in two files have, each with the later file and the error."""
+    seen: dict[str, tuple[Path, Graph[Any]]] = {}
+    found: dict[str, tuple[Path, GraphNotFound]] = {}
+    for listed in files:
+        for graph in listed.graphs:
+            file, before = seen.setdefault(graph.name, (listed.file, graph))
+            first, second = before.origin, graph.origin
+            if file == listed.file or first is None or second is None or first == second:
+                continue
+            places = [f"{_shown(Path(each.file))}:{each.line}" for each in (first, second)]
+            message = f"two graphs are named {graph.name!r}, at {' and '.join(places)}; a run records only the name"
+            repair = "rename one of them, or give the file of the one that you mean: --graph FILE"
+            found[graph.name] = listed.file, GraphNotFound(message, where=places[1], repair=repair, code="same_name")
     return found
 
 
@@ -188,8 +221,8 @@ def listed_file(file: Path) -> Listed:
 def graphs_to_drive(references: Sequence[str]) -> tuple[dict[str, Found], list[str]]:
     """Return the graphs of these files, or of the current project if none is given, and why others are left out.
 
-    Graphs of the project that do not compile, or whose file cannot be run, are left out. Of two graphs with the same
-    name, the one that a command about a run would find is used.
+    Graphs of the project that do not compile, or whose file cannot be run, are left out, and so are graphs of two files
+    with one name.
 
     Raises:
         GraphNotFound: There is no graph.
@@ -201,7 +234,8 @@ def graphs_to_drive(references: Sequence[str]) -> tuple[dict[str, Found], list[s
             found.graph.compile()
             if graphs.setdefault(found.graph.name, found).graph is not found.graph:
                 message = f"two graphs are named {found.graph.name!r}, and a run records only the name of its graph"
-                raise GraphNotFound(message, where=reference, repair="use two databases with a worker each")
+                repair = "use two databases with a worker each"
+                raise GraphNotFound(message, where=reference, repair=repair, code="same_name")
     unread = [] if references else _add_project(graphs)
     if not graphs:
         message = "there is no graph whose runs can be driven" + (f": {'; '.join(unread)}" if unread else "")
@@ -236,13 +270,14 @@ def _add_project(graphs: dict[str, Found]) -> list[str]:
     """Add the graphs of the current project; return what cannot be used, and why."""
     root = project_of(Path.cwd())
     unread: list[str] = []
-    named: set[str] = set()  # graphs whose file has the same name
+    listed: list[Listed] = []
     for file in graph_files(root) if root is not None else ():
         try:
             found = _all_of(file)
         except GraphEngineError as error:
             unread.append(f"{_shown(file)} is left out: {error.message}")
             continue
+        listed.append(Listed(file, graphs=_outermost([each.graph for each in found])))
         for each in found:
             graph = each.graph
             try:
@@ -250,10 +285,11 @@ def _add_project(graphs: dict[str, Found]) -> list[str]:
             except GraphEngineError as error:
                 unread.append(f"{graph.name} of {_shown(file)} is left out: {_why(error)}")
                 continue
-            if graph.name not in graphs or (file.stem == graph.name and graph.name not in named):
+            if graph.name not in graphs or file.stem == graph.name:
                 graphs[graph.name] = each
-            if file.stem == graph.name:
-                named.add(graph.name)
+    for name, (_, same) in _same_names(listed).items():
+        graphs.pop(name, None)
+        unread.append(f"{name} is left out: {same.message}")
     return unread
 
 
@@ -387,9 +423,9 @@ def _is_found_by_name(graph: Graph[Any], file: Path) -> bool:
     root = project_of(Path.cwd())
     if root is None or file.stem != graph.name:
         return False
-    path = file.resolve()
-    same = [each for each in graph_files(root) if each.stem == graph.name]
-    return len(same) == 1 and same[0].resolve() == path
+    files = graph_files(root)
+    same = [*(each for each in files if each.stem == graph.name), *naming(graph.name, files)]
+    return {each.resolve() for each in same} == {file.resolve()}
 
 
 def _unknown_name(

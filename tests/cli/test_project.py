@@ -35,10 +35,12 @@ def test_a_graph_is_found_in_a_file_of_another_name(project: Path) -> None:
 
 
 def test_commands_name_the_graphs_file_only_if_needed(project: Path) -> None:
-    """A graph whose name is a file's name, or occurs in one, is found by its name."""
+    """A graph whose name is a file's name, or occurs in one, is found by its name, unless two files define it."""
     (project / "flows" / "other.py").write_text("1 / 0\n" + COUNTER.replace('"counter"', '"tally"'))
     assert graph_words("counter") == graph_words("tally") == []
     assert graph_words("elsewhere") == ["--graph", "FILE"]
+    (project / "flows" / "copy.py").write_text(COUNTER)
+    assert graph_words("counter") == ["--graph", "FILE"]
     (project / "pyproject.toml").unlink()
     assert graph_words("counter") == ["--graph", "FILE"]
 
