@@ -127,9 +127,25 @@ class Run(Generic[S]):
         if self._life is not None:
             await self._life.until("begun")
 
-    async def status(self) -> Status:
-        """Return its status, as `Runner.runs` selects by it, whichever process drives it. Raises: UnknownRun."""
+    async def _known(self) -> None:
+        """Wait until it is recorded. Raises: what kept it from being recorded, if it was begun by this handle."""
         await self._lives.known(self.id)
+        if self._life is not None and self._life.is_over and not self._life.seq:
+            try:
+                await self._lives.shared.store.info(self.id)
+            except UnknownRun:
+                self._life.is_retrieved = True
+                self._life.ended_with()
+                raise
+
+    async def status(self) -> Status:
+        """Return its status, as `Runner.runs` selects by it, whichever process drives it.
+
+        Raises:
+            UnknownRun: It is not recorded.
+            GraphEngineError: It could not be started or branched off, with the reason.
+        """
+        await self._known()
         return status_of(await self._lives.shared.store.info(self.id))
 
     async def history(self, *, after: int = 0, limit: int | None = None) -> Sequence[Step]:
@@ -138,7 +154,7 @@ class Run(Generic[S]):
         Raises:
             UnknownRun: It is not recorded.
         """
-        await self._lives.known(self.id)
+        await self._known()
         return await self._lives.shared.store.steps(self.id, after, None if limit is None else after + limit)
 
     async def answer(self, value: object, *, question: str | None = None, by: str = "") -> None:
@@ -175,7 +191,7 @@ class Run(Generic[S]):
         shared, where = self._lives.shared, f"run {self.id}"
         checked_name(topic, "a topic", where)
         checked_name(idempotency_key or "", "the key of a message", where)
-        await self._lives.known(self.id)
+        await self._known()
         info = await shared.store.info(self.id)
         if info.status == "finished":
             raise InputError(f"run {self.id} is over", where=where, repair="send to a run that is not over")
@@ -194,7 +210,7 @@ class Run(Generic[S]):
             UnknownRun: It is not recorded.
         """
         store = self._lives.shared.store
-        await self._lives.known(self.id)
+        await self._known()
         sent = [
             each.payload for each in await store.inbox([self.id]) if each.kind == "message"
         ]  # first: none is missed
@@ -220,7 +236,7 @@ class Run(Generic[S]):
             UnknownRun: It is not recorded.
         """
         shared = self._lives.shared
-        await self._lives.known(self.id)
+        await self._known()
         why = utf8_text(why)
         life = shared.driven.get(self.id)
         if life is None or life.driving is None:
@@ -318,11 +334,11 @@ class Run(Generic[S]):
     ) -> AsyncGenerator[Event, None]:
         """Yield the events after a seq, or only new ones; live ones first if it lives here."""
         if after is None:
-            await self._lives.known(self.id)
+            await self._known()
             after = (await self._lives.shared.store.info(self.id)).seq
         while True:
             if living is None:
-                await self._lives.known(self.id)
+                await self._known()
             source = (
                 self._polled(after, wait_out=wait_out) if living is None else _lived(*living, after, wait_out=wait_out)
             )

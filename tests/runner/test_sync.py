@@ -28,7 +28,7 @@ from graphengine import (
     value,
 )
 from graphengine.api.portal import Portal
-from graphengine.errors import DefinitionError, RunExists, RunnerClosed, UnknownRun
+from graphengine.errors import DefinitionError, InputError, RunExists, RunnerClosed, UnknownRun, UnknownStep
 from graphengine.runner import Emitted, Run, RunEnded, StepRecorded
 from scripts import sync_runner
 from tests.kit.runs import SOON, alone
@@ -67,6 +67,26 @@ def test_every_method_has_the_signature_and_the_text_of_the_async_one() -> None:
     assert inspect.signature(SyncRunner.start).return_annotation == "SyncRun[S]"
     assert inspect.signature(SyncRunner.watch).return_annotation == "Iterator[Event]"
     assert "await" not in (SyncRunner.start.__doc__ or "")
+
+
+@pytest.mark.parametrize("how", [{"at": ("ay", 1)}, {"at": 99}, {"at": 1, "update": {"m": 1}}])
+def test_a_handle_on_a_run_that_could_not_be_begun_says_why(how: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Each method raises what kept it from being recorded, not that there is no such run; it is not logged as well."""
+    with SyncRunner() as runner:
+        runner.start(adds(), run_id="r").result()
+        child = runner.branch("r", adds(), **how)
+        for method in (child.status, child.history, child.stop, child.result):
+            with pytest.raises((UnknownStep, InputError), match=r"'ay'|99|'m'"):
+                method()
+    assert caplog.text == ""
+
+
+def test_a_handle_on_a_run_that_another_one_began_reads_that(caplog: pytest.LogCaptureFixture) -> None:
+    """A start that is refused, as the id is taken, leaves its handle on the run that has it."""
+    with SyncRunner() as runner:
+        runner.start(adds(), run_id="r").result()
+        assert runner.start(one("other", lambda: 1), run_id="r").status() == "finished"
+    assert "RunExists" in caplog.text
 
 
 def test_a_loop_that_cannot_be_created_raises_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
