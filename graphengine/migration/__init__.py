@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from graphengine.runner.extensions import Extension
@@ -12,9 +13,14 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Shift
 
+log = logging.getLogger("graphengine.runner")
+
 
 class Migrations(Extension):
     """Lets runs that were recorded under another form of their graph continue, if they fit it or can be migrated."""
+
+    def __init__(self) -> None:
+        self._warned: set[tuple[str, int, str]] = set()  # a run is looked at before it is claimed, and after
 
     def fitted(self, plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None) -> tuple[Shift, Snapshot]:
         """Return the changes with which a run continues under this plan, and its snapshot after them.
@@ -27,6 +33,10 @@ class Migrations(Extension):
         found = compatibility.field_changes(plan, snapshot, graph_spec)
         if found.mismatches:
             raise compatibility.mismatch_error(plan, snapshot, found)
+        key = (snapshot.run_id, snapshot.seq, plan.fingerprint)
+        for each in found.left if key not in self._warned else ():
+            self._warned.add(key)
+            log.warning("run %s: %s; if it was renamed: %s", snapshot.run_id, each.text, each.migration)
         return found.shift, found.after
 
 

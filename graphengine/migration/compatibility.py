@@ -20,6 +20,7 @@ from graphengine.engine.steps import Shift, path_of
 from graphengine.engine.stored import copy_of
 from graphengine.errors import GraphChanged, InvalidUpdate, NoChoice
 from graphengine.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
+from graphengine.migration.draft import renamed_fields
 from graphengine.migration.positions import Mismatch, asks_anew, migration_hint, place_mismatches
 from graphengine.records.graph_spec_diff import differences
 from graphengine.state.field import explain
@@ -27,7 +28,7 @@ from graphengine.state.secret import HIDDEN
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.plan import Plan
@@ -48,12 +49,14 @@ class GraphFit:
         after: The snapshot after the changes.
         mismatches: The reasons why it cannot continue.
         graphs: The graphs that the run is in, with the migrations of each.
+        left: The values that it continues without, although a field that is new could be theirs under another name.
     """
 
     shift: Shift
     after: Snapshot
     mismatches: Sequence[Mismatch]
     graphs: Mapping[str, Walked]
+    left: Sequence[Mismatch] = ()
 
 
 def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None) -> GraphFit:
@@ -80,7 +83,7 @@ def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | N
         shift.moved = moves
         apply_shift(there, Shift(moved=known))
     today = {renamed[key]: graph for key, graph in graphs.items()}
-    ops, mismatches = _states(plan, there, today)
+    ops, mismatches, left = _states(plan, there, today)
     for frame in there.frames.values():
         around = today.get(frame.sub.id if frame.sub is not None else ROOT)
         mismatches += place_mismatches(plan, frame, around.version if around is not None else plan.version)
@@ -91,7 +94,7 @@ def field_changes(plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | N
             apply_shift(there, Shift(asks=asks))
     shift.field_changes = ops
     shift.changes = differences(in_new_names(plan, graph_spec or {}), plan.graph_spec)
-    return GraphFit(shift, there, list(dict.fromkeys(mismatches)), graphs)
+    return GraphFit(shift, there, list(dict.fromkeys(mismatches)), graphs, left)
 
 
 def mismatch_error(plan: Plan[Any], snapshot: Snapshot, found: GraphFit) -> GraphChanged:
@@ -129,14 +132,15 @@ def plan_at(plan: Plan[Any], frame: Frame) -> Plan[Any]:
 
 def _states(
     plan: Plan[Any], there: Snapshot, graphs: Mapping[str, Walked]
-) -> tuple[dict[str, Sequence[Op]], list[Mismatch]]:
-    """Change the fields of every graph that the run is in, on the copy; return the operations and the mismatches.
+) -> tuple[dict[str, Sequence[Op]], list[Mismatch], list[Mismatch]]:
+    """Change the fields of each graph that the run is in, on the copy; return the operations, mismatches, what is left.
 
     Raises:
         MigrationFailed.
     """
     ops: dict[str, Sequence[Op]] = {}
     mismatches: list[Mismatch] = []
+    left: list[Mismatch] = []
     for key, graph in graphs.items():
         frame = there.frames.get(key)
         if frame is None or plan_at(plan, frame) is not graph.plan:
@@ -163,9 +167,20 @@ def _states(
             facts._replace(text=each.text + suffix, back=each.back, default=each.default, field=each.field)
             for each in problems
         ]
+        left += [facts._replace(text=text + suffix, field=new) for new, text in _left(graph, values, more)]
         if done or more:
             ops[key] = [*done, *more]
-    return ops, mismatches
+    return ops, mismatches, left
+
+
+def _left(graph: Walked, values: Mapping[str, JsonValue], defaults: Sequence[Op]) -> Iterator[tuple[str, str]]:
+    """Yield the new fields that could be others under another name, whose recorded value is not their default."""
+    given = {op[1]: op[2] for op in defaults if op[0] == "set"}
+    for gone, others in renamed_fields(graph.graph_spec, graph.plan.graph_spec).items():
+        news = [new for new in others if gone in values and values[gone] != given.get(new, values[gone])]
+        if news:
+            named = ", ".join(map(repr, news))
+            yield news[0], f"field {gone!r} is gone, and its value with it; new of its type: {named}"
 
 
 def _operations(before: Mapping[str, JsonValue], after: Mapping[str, JsonValue]) -> list[Op]:

@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from graphengine.engine.graph_spec import GraphSpec
     from graphengine.migration.apply import Walked
     from graphengine.migration.positions import Mismatch
+
+
+def renamed_fields(recorded: GraphSpec, today: GraphSpec) -> dict[str, list[str]]:
+    """Return the fields that are gone, each with the new ones of its type, one of which could be it."""
+    before, now = recorded.get("state", {}), today.get("state", {})
+    return {
+        gone: [new for new in now if new not in before and now[new] == kind]
+        for gone, kind in before.items()
+        if gone not in now
+    }
 
 
 def draft_of(graph: Walked, mismatches: Sequence[Mismatch]) -> str:
@@ -16,7 +27,7 @@ def draft_of(graph: Walked, mismatches: Sequence[Mismatch]) -> str:
 
     Args:
         graph: The graph, as recorded and in its present form.
-        mismatches: Why runs that were recorded under that version do not fit it.
+        mismatches: Why runs that were recorded under that version do not fit it, or what they would leave behind.
     """
     fields = dict.fromkeys(each.field for each in mismatches if each.field)
     nodes = dict.fromkeys(each.at for each in mismatches if each.at)
@@ -74,4 +85,4 @@ def _places(graph: Walked, nodes: Sequence[str]) -> tuple[str, str, list[str]]:
     return ", ".join(renamed), ", ".join(moved), notes
 
 
-__all__ = ["draft_of"]
+__all__ = ["draft_of", "renamed_fields"]

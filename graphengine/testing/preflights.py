@@ -28,7 +28,7 @@ from graphengine.engine.steps import path_of
 from graphengine.errors import GraphChanged, GraphEngineError, UnknownRun
 from graphengine.history.load import graph_spec_of, load_snapshot
 from graphengine.migration.compatibility import field_changes
-from graphengine.migration.draft import draft_of
+from graphengine.migration.draft import draft_of, renamed_fields
 from graphengine.records.selection import unfinished
 from graphengine.render.words import counted
 from graphengine.stores.base import status_of
@@ -58,10 +58,11 @@ _encode: Final = msgspec.json.Encoder(enc_hook=repr).encode
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why runs do not fit.
+    """Why runs do not fit; or, if they do, what they continue without.
 
     Attributes:
-        code: `does_not_fit`, or the code of the error with which a resume would end.
+        code: `does_not_fit`, or the code of the error with which a resume would end; `field_renamed` if runs fit, but a
+            field with a value is gone and one of its type is new.
         place: The path of the node; "" for the state.
         text: The reason, with the values of the first such run.
         repair: What to do about it.
@@ -86,7 +87,7 @@ class RunGroup:
         runs: How many runs there are.
         statuses: How many by status; a waiting one that only sleeps is `sleeping`.
         examples: The ids of some of them.
-        reasons: Why they do not fit.
+        reasons: Why they do not fit, or what they continue without.
         migrations: The migrations that a resume applies: the graph, and the versions from and to.
         changes: What changed in the graph, old → new.
         asks_again: Whether a resume asks their question again.
@@ -133,8 +134,8 @@ class Preflight:
         runs: How many runs were looked at.
         refused: How many of them do not fit.
         groups: The runs, in groups; first those that do not fit, then the larger ones.
-        drafts: Code for `migrate=` by graph, for runs that do not fit and that a migration can repair; `...` is what
-            only a person knows.
+        drafts: Code for `migrate=` by graph, for runs with reasons that a migration can repair; `...` is what only a
+            person knows.
     """
 
     runs: int
@@ -153,7 +154,8 @@ class Preflight:
         for group in self.groups:
             for reason in group.reasons:
                 place = f"{group.graph} at {reason.place}" if reason.place else group.graph
-                lines.append(f"{counted(group.runs, 'run')} of {place}: {reason.code}: {reason.text}")
+                word = "warning " if group.fits else ""
+                lines.append(f"{counted(group.runs, 'run')} of {place}: {word}{reason.code}: {reason.text}")
                 lines.append(f"  repair: {reason.repair}")
             lines += [f"  changed: {change}" for change in group.changes if group.reasons]
         for name, codes in self.drafts.items():
@@ -267,10 +269,10 @@ class _Look:
             return group("refused", reasons=(_reason(error),))
         except GraphEngineError as error:
             return group("unreadable", reasons=(_reason(error),))
-        if found.mismatches:
-            for mismatch in found.mismatches:
-                self._note(mismatch, found.graphs)
-            reasons = tuple(dict.fromkeys(_why(mismatch) for mismatch in found.mismatches))
+        for mismatch in (*found.mismatches, *found.left):
+            self._note(mismatch, found.graphs)
+        reasons = tuple(dict.fromkeys(_why(mismatch) for mismatch in found.mismatches))
+        if reasons:
             return group("refused", reasons=reasons, changes=found.shift.changes)
         migrated = [graph for graph in found.graphs.values() if graph.steps]
         versions = (f"{each.plan.graph} {each.version} → {each.plan.version}" for each in migrated)
@@ -280,6 +282,7 @@ class _Look:
             migrations=migrations,
             changes=found.shift.changes,
             asks_again=bool(found.shift.asks),
+            reasons=tuple(dict.fromkeys(_why(each, "field_renamed") for each in found.left)),
         )
 
     def _note(self, mismatch: Mismatch, graphs: Mapping[str, Walked]) -> None:
@@ -308,7 +311,8 @@ def _needed(plan: Plan[Any], spec: GraphSpec | None) -> frozenset[str] | None:
         name for name, kind in state.fields.items() if kind.plain or (kind.exact and _PLAIN.fullmatch(today[name]))
     }
     same = {name for name in known if recorded.get(name) == today[name]}
-    return frozenset(name for name, kind in state.fields.items() if name not in same or kind.secret)
+    left = {gone for gone, others in renamed_fields(spec or {}, plan.graph_spec).items() if others}
+    return frozenset(left.union(name for name, kind in state.fields.items() if name not in same or kind.secret))
 
 
 def _key(snapshot: Snapshot, names: frozenset[str] | None) -> bytes:
@@ -341,11 +345,12 @@ def _reason(error: GraphEngineError) -> Reason:
     return Reason(error.code, "", error.message, error.repair or "")
 
 
-def _why(mismatch: Mismatch) -> Reason:
+def _why(mismatch: Mismatch, code: str = "does_not_fit") -> Reason:
     ways = [f"put back {mismatch.back}"] if mismatch.back else []
     ways += [f"give {mismatch.default!r} a default"] if mismatch.default else []
-    ways += [f"migrate the run: {mismatch.migration}"] if mismatch.migration else []
-    return Reason("does_not_fit", _ITEM.sub("[]", mismatch.place), mismatch.text, "; or ".join(ways))
+    condition = "if it was renamed, " if code == "field_renamed" else ""
+    ways += [f"{condition}migrate the run: {mismatch.migration}"] if mismatch.migration else []
+    return Reason(code, _ITEM.sub("[]", mismatch.place), mismatch.text, "; or ".join(ways))
 
 
 __all__ = ["Preflight", "Reason", "RunGroup", "preflight"]
