@@ -17,6 +17,7 @@ from graphengine.graph.elsewhere import NAMES, OF_A_GRAPH, missing
 from graphengine.graph.options import DEFAULT_RETRY
 from graphengine.state.declared import values_of
 from graphengine.state.injection import Injected
+from graphengine.state.path import did_you_mean
 from graphengine.state.type_facts import enum_value
 from graphengine.state.update import Put
 
@@ -193,14 +194,14 @@ class Writer:
             rest = replace(self, memory=None).updates(result.value, view, node, ending)
             return [*rest, self.memory.update(list(messages), view)]
         if self.keys is not None:
-            return self._by_keys(result, node)
+            return self._by_keys(result, view, node)
         updates: Updates = []
         for target, source in self.parts:
             value = result if source is None else self._part(result, source, view, ending)
             updates.append((target.field, value) if target.key is None else target.update(value, view))
         return updates
 
-    def _by_keys(self, result: object, node: str) -> Updates:
+    def _by_keys(self, result: object, view: View, node: str) -> Updates:
         if result is None:
             return []
         given: Mapping[str, object]
@@ -220,11 +221,14 @@ class Writer:
             )
         keys = self.keys or frozenset[str]()
         if not keys.issuperset(given):
-            unknown = [key for key in given if key not in keys]
+            more = [key for key in given if key not in keys]
+            unknown = [key for key in more if key not in set(view.names)]
+            what = "which is not a field of the state" if unknown else "which it does not declare to write"
+            writes = f"add it to writes=, which has {', '.join(sorted(keys))}"
             raise InvalidUpdate(
-                f"{node} returned {', '.join(map(repr, unknown))}, which it does not declare to write",
+                f"{node} returned {', '.join(map(repr, unknown or more))}, {what}",
                 where=f"node {node}",
-                repair=f"it writes {', '.join(sorted(keys))}",
+                repair=did_you_mean(str(unknown[0]), keys) if unknown else writes,
             )
         return list(given.items())
 
