@@ -13,6 +13,7 @@ from graphengine.graph.definition import Edge, Switch
 from graphengine.graph.options import END, FAIL
 from graphengine.state.ending import Ending
 from graphengine.state.interrupts import reraise_interrupt
+from graphengine.state.path import nearest
 from graphengine.state.type_facts import enum_value
 from graphengine.state.view import View
 
@@ -91,12 +92,9 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
             raise
         except BaseException as error:
             reraise_interrupt(error)
-            raise ConditionFailed(
-                f"{edge.reading.text if isinstance(edge, Switch) else edge.condition} raised "
-                f"{type(error).__name__}: {error}",
-                where=f"edge out of {view.node}",
-                repair="fix the function and resume; the node's work is recorded and is not done again",
-            ) from error
+            what = edge.reading.text if isinstance(edge, Switch) else edge.condition
+            kind = f"edge to {edge.target}" if isinstance(edge, Edge) else type(edge).__name__.lower()
+            raise _condition_failed(error, str(what), f"{kind} out of {view.node}", view) from error
         if held:
             if plan.rules:
                 keep_rules(plan, view, frame, (target,))
@@ -107,11 +105,22 @@ def find_edge(  # noqa: C901, PLR0912, PLR0913 - as take_edge; one branch for ea
             arrive(facts, frame, target, label, condition, why)
             return
         reasons.append(why)
+    cases = [repr(enum_value(case)) for edge in edges if isinstance(edge, Switch) for case in edge.cases]
+    switch = f"add a case to the switch, which has {', '.join(cases)}, or otherwise=…, and resume"
     raise NoEdge(
         f"no edge out of {view.node} holds: {'; '.join(reasons)}",
         where=f"node {view.node}",
-        repair="add an edge without a condition, and resume",
+        repair=switch if cases else "add an edge without a condition, and resume",
     )
+
+
+def _condition_failed(error: BaseException, what: str, where: str, view: View) -> ConditionFailed:
+    """Return the error for a condition that raised, with the field or attribute that a misspelt name may mean."""
+    known = {*view.names, *(dir(type(error.obj)) if isinstance(error, AttributeError) else ())}
+    near = nearest(error.name or "", known) if isinstance(error, AttributeError | NameError) else ""
+    hint = f" (did you mean {near!r}?)" if near else ""
+    repair = f"fix the function{hint} and resume; the node's work is recorded and is not done again"
+    return ConditionFailed(f"{what} raised {type(error).__name__}: {error}", where=where, repair=repair)
 
 
 def keep_rules(
@@ -167,11 +176,8 @@ def _arms(edge: Fork, view: View) -> tuple[bool, str, list[str]]:
             runs, reason = condition.evaluate(view) if condition is not None else (True, "")
         except BaseException as error:
             reraise_interrupt(error)
-            raise ConditionFailed(
-                f"{condition} raised {type(error).__name__}: {error}",
-                where=f"arm to {target} of the fork at {view.node}",
-                repair="fix the function and resume; the node's work is recorded and is not done again",
-            ) from error
+            where = f"arm to {target} of the fork at {view.node}"
+            raise _condition_failed(error, str(condition), where, view) from error
         if runs:
             targets.append(target)
         if reason:
