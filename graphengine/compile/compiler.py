@@ -530,8 +530,9 @@ class _Compiler:
             targets = ", ".join(edges[i].targets[-1] for i in closed)
             text = f"several edges have no condition: to {targets}"
             source, arms = where.removeprefix("node "), [edges[i].targets[-1] for i in closed]
-            repair = f"keep one, or give the others when=…; for parallel arms: add_fork({source!r}, {arms}, join=…)"
-            self.report("two_otherwise", where, text, repair)
+            fork = f"; for parallel arms: add_fork({source!r}, {arms}, join=…)"
+            can_fork = not {END, FAIL, source}.intersection(arms)
+            self.report("two_otherwise", where, text, "keep one, or give the others when=…" + fork * can_fork)
         elif closed and closed[0] < len(edges) - 1:
             self.report(
                 "otherwise_not_last",
