@@ -19,8 +19,7 @@ log = logging.getLogger("graphengine.runner")
 class Migrations(Extension):
     """Lets runs that were recorded under another form of their graph continue, if they fit it or can be migrated."""
 
-    def __init__(self) -> None:
-        self._warned: set[tuple[str, int, str]] = set()  # a run is looked at before it is claimed, and after
+    _warned: frozenset[tuple[str, int, str]] = frozenset()  # a run is looked at before it is claimed, and after
 
     def fitted(self, plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None) -> tuple[Shift, Snapshot]:
         """Return the changes with which a run continues under this plan, and its snapshot after them.
@@ -35,7 +34,7 @@ class Migrations(Extension):
             raise compatibility.mismatch_error(plan, snapshot, found)
         key = (snapshot.run_id, snapshot.seq, plan.fingerprint)
         for each in found.left if key not in self._warned else ():
-            self._warned.add(key)
+            self._warned |= {key}
             log.warning("run %s: %s; if it was renamed: %s", snapshot.run_id, each.text, each.migration)
         return found.shift, found.after
 
