@@ -6,6 +6,17 @@ test its nodes in isolation. Names are loaded on first use, so that importing th
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_loaded, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    try:
+        return _loaded(name)
+    except AttributeError:
+        from graphengine.graph.elsewhere import check_import  # noqa: PLC0415 - only a mistake needs it
+
+        check_import(name)
+        raise
+
 
 __version__ = "0.1.0"

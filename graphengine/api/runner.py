@@ -249,7 +249,7 @@ class Runner(QueueRunner, Records):
 
 
 if not TYPE_CHECKING:  # type checkers know what it has
-    for _name in ("__init__", "resume", "branch", "answer", "send"):
+    for _name in ("__init__", "start", "resume", "branch", "answer", "send"):
         setattr(Runner, _name, with_our_keywords(getattr(Runner, _name)))
 
 

@@ -55,9 +55,9 @@ def _forwarding(method: Callable[..., object]) -> Callable[..., Any]:
     def forward(self: Any, *args: object, **kwargs: object) -> Any:
         try:
             signature.bind(self, *args, **kwargs)
-        except TypeError as error:  # Python's own would name the async class
-            message = f"{type(self).__name__}.{method.__name__}() {error}"
-            raise TypeError(message) from None
+        except TypeError as error:
+            unfit = TypeError(f"{method.__name__}() {error}")
+            raise elsewhere.refusal(method, (self, *args), kwargs, unfit) from None
         # By its name: a handle can be of a class that overrides the method.
         called = functools.partial(getattr(self._async, method.__name__), *args, **kwargs)
         return _given(self._portal, self._portal.call(called))

@@ -14,6 +14,7 @@ from graphengine.cli import options
 from graphengine.cli.context import Exit, Interrupted, as_json
 from graphengine.cli.models import models_for_all
 from graphengine.cli.observing import line_of, observed
+from graphengine.cli.places import retention_of
 from graphengine.cli.progress import Progress
 from graphengine.cli.project import (
     executors_of,
@@ -22,7 +23,6 @@ from graphengine.cli.project import (
     graph_of,
     graphs_to_drive,
     lacking_executors,
-    retention_of,
 )
 from graphengine.cli.report import DriveJob, StoredOutcome, check_output, report
 from graphengine.cli.terminal import WIPE, when

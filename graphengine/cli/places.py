@@ -22,6 +22,8 @@ from graphengine.errors import GraphEngineError, InputError, StoreMissing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from graphengine.graph.options import Retention
+
 
 Database: TypeAlias = "Path | str"
 """Where runs are stored: the path of a file, or the address of a PostgreSQL database."""
@@ -125,6 +127,33 @@ def lock_options() -> dict[str, Any]:
     root = project_of(Path.cwd())
     seconds = setting(root, "busy_timeout_seconds") if root is not None else None
     return {} if seconds is None else {"busy_timeout_seconds": seconds}
+
+
+def retention_of(file: Path | None = None) -> Retention | None:
+    """Return how long the project of a graph's file, or the current one, keeps runs; None if it does not say.
+
+    Raises:
+        ProjectBroken: The setting cannot be used.
+    """
+    from graphengine.errors import DefinitionError
+    from graphengine.graph.options import Retention
+    from graphengine.state.path import did_you_mean
+
+    root = project_of(Path.cwd() if file is None else file.parent)
+    found = setting(root, "retention") if root is not None else None
+    if root is None or found is None:
+        return None
+    where, repair = str(root / "pyproject.toml"), "write [tool.graphengine.retention] and below it keep_days = 30"
+    if not isinstance(found, dict):
+        raise ProjectBroken(f"retention is {found!r}, not a table", where=where, repair=repair)
+    known = list(Retention.__dataclass_fields__)
+    for name in found.keys() - set(known):
+        message = f"[tool.graphengine.retention] has {name} = …, which is not read"
+        raise ProjectBroken(message, where=where, repair=did_you_mean(name, known))
+    try:
+        return Retention(**found)
+    except DefinitionError as error:
+        raise ProjectBroken(error.message, where=where, repair=error.repair) from error
 
 
 def graph_files(root: Path) -> list[Path]:

@@ -107,7 +107,8 @@ def disk(place: DatabaseOption) -> Iterator[Check]:
 
 def retention() -> Iterator[Check]:
     """Check that runs are not kept for ever."""
-    from graphengine.cli.project import graphs_to_drive, retention_of
+    from graphengine.cli.places import retention_of
+    from graphengine.cli.project import graphs_to_drive
     from graphengine.errors import GraphNotFound
 
     whole = retention_of()

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 from graphengine.cli.places import ProjectBroken, graph_files, naming, project_of, setting
 from graphengine.errors import CompileError, DefinitionError, GraphEngineError, GraphNotFound
 from graphengine.runner.import_guard import RunAtImport, importing
-from graphengine.state.path import did_you_mean
+from graphengine.state.path import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.budgets.ledger import Budget
-    from graphengine.graph.options import Retention
     from graphengine.runner.extensions import Extension
     from graphengine.serve.notifications import Notifications
 
@@ -469,8 +468,13 @@ def _broken(error: BaseException, path: Path) -> GraphEngineError:
             repair='put code that only a script should run below if __name__ == "__main__":',
         )
     line = own[-1].line if own else ""
-    fix = f"fix this line: {line}" if line else "fix the file"
-    repair = "install it, or put the file into a project" if isinstance(error, ImportError) else fix
+    repair = f"fix this line: {line}" if line else "fix the file"
+    if isinstance(error, ModuleNotFoundError):
+        repair = "install it, or put the file into a project"
+    elif isinstance(error, ImportError):
+        name = text.partition("cannot import name '")[2].partition("'")[0]
+        near = nearest(name, dir(sys.modules.get(error.name or "")))
+        repair = f"did you mean {near!r}?" if near else repair
     return GraphFileBroken(f"{type(error).__name__}: {text}".rstrip(": "), where=where, repair=repair)
 
 
@@ -552,34 +556,6 @@ def notifications_of(file: Path | None = None) -> Notifications | None:
         given = {name: value for name, value in each.items() if name != "secret_env"}
         webhooks.append(Webhook(**{"name": "", "url": "", **given, "secret": os.environ[variable]}))
     return Notifications(*webhooks)
-
-
-# --- retention ---
-
-
-def retention_of(file: Path | None = None) -> Retention | None:
-    """Return how long the project of a graph's file, or the current one, keeps runs; None if it does not say.
-
-    Raises:
-        ProjectBroken: The setting cannot be used.
-    """
-    from graphengine.graph.options import Retention
-
-    root = project_of(Path.cwd() if file is None else file.parent)
-    found = setting(root, "retention") if root is not None else None
-    if root is None or found is None:
-        return None
-    where, repair = str(root / "pyproject.toml"), "write [tool.graphengine.retention] and below it keep_days = 30"
-    if not isinstance(found, dict):
-        raise ProjectBroken(f"retention is {found!r}, not a table", where=where, repair=repair)
-    known = list(Retention.__dataclass_fields__)
-    for name in found.keys() - set(known):
-        message = f"[tool.graphengine.retention] has {name} = …, which is not read"
-        raise ProjectBroken(message, where=where, repair=did_you_mean(name, known))
-    try:
-        return Retention(**found)
-    except DefinitionError as error:
-        raise ProjectBroken(error.message, where=where, repair=error.repair) from error
 
 
 # --- executors of heavy nodes ---

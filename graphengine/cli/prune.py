@@ -141,7 +141,8 @@ def _retentions() -> list[Mapping[str, Any]]:
     Raises:
         click.UsageError: Neither the project nor a graph has a retention.
     """
-    from graphengine.cli.project import graphs_to_drive, retention_of
+    from graphengine.cli.places import retention_of
+    from graphengine.cli.project import graphs_to_drive
 
     whole = retention_of()
     found = {name: each.graph.retention or whole for name, each in graphs_to_drive(())[0].items()}

@@ -17,7 +17,7 @@ from graphengine.errors import DefinitionError
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -26,9 +26,11 @@ NAMES: Final[Mapping[str, str]] = {
     "add_conditional_edges": "add_switch('a', route, {'x': 'b', 'y': END}), or add_edge('a', 'b', when=…) for each",
     "add_sequence": "add_path('a', 'b', 'c')",
     **dict.fromkeys(("set_entry_point", "set_finish_point"), "add_edge(START, 'first') and add_edge('last', END)"),
+    "set_conditional_entry_point": "add_switch(START, route, {'x': 'a', 'y': 'b'})",
+    "with_config": "limits=Limits(…) of the graph, or of Runner.start",
     "invoke": "result = await graph.run(state), or graph.run_sync(state); Runner('runs.db') records the run",
     "batch": "a node with each={'item': 'items'} runs once for every item",
-    "stream": "async for event in runner.start(graph, state).events(): …",
+    **dict.fromkeys(("stream", "astream_events"), "async for event in runner.start(graph, state).events(): …"),
     "get_state": "await runner.state_at(run_id), or runner.state_at(run_id, step.seq)",
     "get_state_history": "await runner.history(run_id), and runner.state_at(run_id, step.seq)",
     "update_state": "runner.branch(run_id, graph, at=step.seq, update={'field': value})",
@@ -39,10 +41,17 @@ NAMES: Final[Mapping[str, str]] = {
 KEYWORDS: Final[Mapping[str, str]] = {
     "checkpointer": "the runner records runs: Runner('runs.db').start(graph, state)",
     "interrupt_before": "Runner.start(graph, state, pause_before=['node'])",
+    "interrupt_after": "Runner.start(graph, state, pause_before=['next node'])",
     "config": "runner.start(graph, state, run_id='…', limits=Limits(visits=…))",
     "recursion_limit": "limits=Limits(visits=…)",
+    "thread_id": "run_id='…'; for the turns of a conversation: runner.run(agent, chat='…')",
+    "stream_mode": "async for event in runner.start(graph, state).events(): …",
     "retry_policy": "retry=Retry(attempts=3)",
+    "defer": "add_fork(source, arms, join='this node'): a join is visited once, after all arms",
+    "input_schema": "inputs={'parameter': 'field'}",
+    "destinations": "add_edge(…) for each target",
     "state_schema": "Graph('name', State)",
+    "context_schema": "resources={'name': factory} of the graph",
 }
 """Keywords of calls elsewhere."""
 
@@ -70,6 +79,7 @@ NODES: Final[Mapping[str, str]] = {"__start__": "START", "__end__": "END"}
 PARAMETERS: Final[Mapping[str, str]] = {
     "config": "ctx: Context has the run's id; declare other settings as resources of the graph",
     "runtime": "ctx: Context, or a resource of the graph",
+    "writer": "ctx: Context, and ctx.emit(…)",
     "store": "a Memory as a resource: Graph(…, resources={'memory': lambda: Memory('runs.db')})",
 }
 """Parameters of nodes elsewhere."""
@@ -102,6 +112,17 @@ RESULTS: Final[Mapping[str, str]] = {
 }
 """What nodes return elsewhere, by the name of its class."""
 
+IMPORTS: Final[Mapping[str, str]] = {
+    "StateGraph": "Graph('name', State)",
+    **dict.fromkeys(("MessagesState", "add_messages"), "a field messages: Annotated[list[Message], extend]"),
+    **dict.fromkeys(("ToolNode", "tools_condition", "create_react_agent"), "Agent('name', tools=[…])"),
+    "interrupt": "ask('…', bool) or await ctx.ask('…', bool), and runner.answer(run_id, value) before resume",
+    **dict.fromkeys(("InMemorySaver", "SqliteSaver"), "Runner(), or Runner('runs.db')"),
+    "PostgresSaver": "Runner('postgresql://…')",
+    "RetryPolicy": "Retry(attempts=3)",
+}
+"""What is imported elsewhere, besides what nodes return."""
+
 RAISED: Final[Mapping[str, str]] = {
     r"^GraphInterrupt: ": RESULTS["Interrupt"],
     r"Called get_config outside of a runnable context$": f"for interrupt: {RESULTS['Interrupt']}",
@@ -123,6 +144,16 @@ class NotCalledSo(DefinitionError, AttributeError):
     """The attribute has another name here."""
 
     code = "not_called_so"
+
+
+def check_import(name: str) -> None:
+    """Check that this is no name that is imported elsewhere.
+
+    Raises:
+        ImportError: It is, with what to write here. An AttributeError would lose its text in an import.
+    """
+    if repair := IMPORTS.get(name) or RESULTS.get(name):
+        raise ImportError(f"graphengine has no {name!r}; here: {repair}", name="graphengine")
 
 
 def missing(owner: object, name: str, hints: Mapping[str, str] = NAMES) -> NoReturn:
@@ -156,9 +187,6 @@ def with_our_keywords(function: F, more: Mapping[str, str] | None = None) -> F:
         function: The method.
         more: What to write in place of further keywords.
     """
-    repairs = {**_REPAIRS, **(more or {})}
-    names = list(inspect.signature(function).parameters)
-    own = {*names} - {"self"}
 
     @functools.wraps(function)
     def call(*args: object, **kwargs: object) -> object:
@@ -167,19 +195,34 @@ def with_our_keywords(function: F, more: Mapping[str, str] | None = None) -> F:
         except TypeError as error:
             if error.__traceback__ is None or error.__traceback__.tb_next is not None:
                 raise  # by its code; else its arguments do not fit
-            is_made = function.__name__ != "__init__"  # until then an object has no repr
-            called = function.__name__ if is_made else type(args[0]).__name__
-            where = _shown(args[0]) if args and is_made and names[0] in ("self", "graph") else ""
-            text = f"{called}(){str(error).partition('()')[2]}"
-            repair = CALLS.get(called, f"it takes {', '.join(name for name in names if name in own)}")
-            for name in sorted(kwargs.keys() - own):
-                text, repair = f"{called} has no option {name!r}", repairs.get(name) or did_you_mean(name, own)
-                state = getattr(args[0], "state", None) if where and "state" in own else None
-                if name in getattr(state, "model_fields", ()):
-                    repair = f"the state is one argument: {{{name!r}: …}}"
-        raise DefinitionError(text, where=where, repair=repair)
+            refused = refusal(function, args, kwargs, error, more)
+        raise refused
 
     return call  # type: ignore[return-value]
+
+
+def refusal(
+    function: Callable[..., object],
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    error: TypeError,
+    more: Mapping[str, str] | None = None,
+) -> DefinitionError:
+    """Return the error for arguments that do not fit a function or method, from Python's."""
+    repairs = {**_REPAIRS, **(more or {})}
+    names = list(inspect.signature(function).parameters)
+    own = {*names} - {"self"}
+    is_made = function.__name__ != "__init__"  # until then an object has no repr
+    called = function.__name__ if is_made else type(args[0]).__name__
+    where = _shown(args[0]) if args and is_made and names[0] in ("self", "graph") else ""
+    text = f"{called}(){str(error).partition('()')[2]}"
+    repair = CALLS.get(called, f"it takes {', '.join(name for name in names if name in own)}")
+    for name in sorted(kwargs.keys() - own):
+        text, repair = f"{called} has no option {name!r}", repairs.get(name) or did_you_mean(name, own)
+        state = getattr(args[0], "state", None) if where and "state" in own else None
+        if name in getattr(state, "model_fields", ()):
+            repair = f"the state is one argument: {{{name!r}: …}}"
+    return DefinitionError(text, where=where, repair=repair)
 
 
 def name_of(runnable: object) -> str | None:

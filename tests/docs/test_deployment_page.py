@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from graphengine import Runner
-from graphengine.cli.project import retention_of
+from graphengine.cli.places import retention_of
 from graphengine.errors import RunExists
 from graphengine.graph.options import Retention
 from tests.cli.programs import call

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from graphengine.graph.elsewhere import KEYWORDS, NAMES, PARAMETERS, RESULTS
+from graphengine.graph.elsewhere import IMPORTS, KEYWORDS, NAMES, PARAMETERS, RESULTS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "use" / "from_langgraph.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^(LangGraph|graphengine):\n\n```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -42,7 +42,7 @@ def test_every_block_of_the_page_is_on_one_side_and_has_its_pair() -> None:
     assert [library for library, _ in SIDES] == ["LangGraph", "graphengine"] * (len(SIDES) // 2)
 
 
-@pytest.mark.parametrize("names", [NAMES, KEYWORDS, PARAMETERS, RESULTS])
+@pytest.mark.parametrize("names", [IMPORTS, NAMES, KEYWORDS, PARAMETERS, RESULTS])
 def test_the_table_has_every_name_that_an_error_explains(names: dict[str, str]) -> None:
     """The table has every name that an error explains, with the error's own repair."""
     for name, repair in names.items():

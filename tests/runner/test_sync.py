@@ -280,9 +280,12 @@ async def test_warnings_of_a_graph_are_shown_when_it_is_run() -> None:
 
 
 def test_a_misspelt_option_of_a_sync_runner_is_refused() -> None:
-    """The error names SyncRunner; type checkers refuse it too."""
-    with SyncRunner() as runner, pytest.raises(TypeError, match=r"SyncRunner\.start\(\) .*run_idd"):
-        runner.start(adds(), run_idd="r")  # type: ignore[call-arg]
+    """So is a missing argument; type checkers refuse both too."""
+    with SyncRunner() as runner:
+        with pytest.raises(DefinitionError, match=r"start has no option 'run_idd'\n.*did you mean 'run_id'"):
+            runner.start(adds(), run_idd="r")  # type: ignore[call-arg]
+        with pytest.raises(DefinitionError, match=r"info\(\) missing a required argument: 'run_id'"):
+            runner.info()  # type: ignore[call-arg]
 
 
 def test_what_the_result_has_is_refused_with_the_call() -> None:
