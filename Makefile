@@ -67,9 +67,11 @@ types_end = wait $$second || typed=1; \
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-run: .venv/ready-run ## the main job, the review loop: make run [TASK="…" SOURCES="a.md b.md"]
+run: .venv/ready-run ## the main job, the review loop; of your own: make run TASK="…" SOURCES="a.md b.md"
 	@set -- run review_loop; \
 	[ -z "$$GRAPHENGINE_TASK" ] || set -- "$$@" --input "task=$$GRAPHENGINE_TASK"; \
+	[ "$$#" = 2 ] || [ -n "$$GRAPHENGINE_SOURCES$(findstring --model,$(RUN_ARGS))" ] || { \
+	  echo 'TASK needs texts to write from, SOURCES="a.md b.md", or a model, RUN_ARGS="--model …"' >&2; exit 2; }; \
 	for source in $$GRAPHENGINE_SOURCES; do set -- "$$@" --input "sources=@$$source"; done; \
 	exec $(BIN)/graphengine "$$@" $(RUN_ARGS)
 

@@ -19,9 +19,9 @@ echo "<$name $*>" | tee -a "$CALLS"
 pytestmark = pytest.mark.skipif(which("make") is None, reason="needs make")
 
 
-def made(target: str, folder: Path, failing: str = "") -> tuple[int, str, list[str]]:
+def made(target: str, folder: Path, failing: str = "", **given: str) -> tuple[int, str, list[str]]:
     """Return the exit code of a target, its output and the tools that were called, by name."""
-    for name in TOOLS:
+    for name in (*TOOLS, "graphengine"):
         tool = folder / ".venv" / "bin" / name
         tool.parent.mkdir(parents=True, exist_ok=True)
         tool.write_text(TOOL, encoding="utf-8")
@@ -29,13 +29,14 @@ def made(target: str, folder: Path, failing: str = "") -> tuple[int, str, list[s
     copy(ROOT / "Makefile", folder)
     ready = folder / ".venv" / "ready-test"
     ready.touch()
+    ready.with_name("ready-run").touch()
     calls = folder / "calls"
     calls.touch()
     variables = {name: text for name, text in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     ended = subprocess.run(
-        ["make", "--old-file", ".venv/ready-test", target],
+        ["make", "--old-file", ".venv/ready-test", "--old-file", ".venv/ready-run", target],
         cwd=folder,
-        env={**variables, "CALLS": str(calls), "FAILING": failing},
+        env={**variables, **given, "CALLS": str(calls), "FAILING": failing},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -128,6 +129,19 @@ def test_coverage_measures_the_tests_that_do_not_search(tmp_path: Path) -> None:
     assert (code, called) == (0, ["pytest"]), output
     assert "-m not search --cov" in output
     assert "--cov" not in made("test", tmp_path)[1]
+
+
+def test_a_task_without_texts_or_a_model_says_which_variable_of_make_gives_them(tmp_path: Path) -> None:
+    """The command would name its own option, which make does not take."""
+    refused = 'TASK needs texts to write from, SOURCES="a.md b.md", or a model, RUN_ARGS="--model …"'
+    code, output, called = made("run", tmp_path, TASK="x")
+    assert (code, refused in output, called) == (2, True, [])
+    for given, words in (
+        ({}, "run review_loop --output brief.md"),
+        ({"TASK": "x", "SOURCES": "a b"}, "run review_loop --input task=x --input sources=@a --input sources=@b"),
+        ({"TASK": "x", "RUN_ARGS": "--model m"}, "run review_loop --input task=x --model m"),
+    ):
+        assert f"<graphengine {words}" in made("run", tmp_path, **given)[1]
 
 
 def test_the_twin_without_make_runs_the_same_tools(tmp_path: Path) -> None:
