@@ -371,11 +371,13 @@ def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[
     graphs = dict(graphs_of(module))
     where = _shown(file)
     if not graphs:
-        raise GraphNotFound(
-            f"{where} has no graph",
-            where=where,
-            repair='define one at the top level of the file, as graph = Graph("name", State)',
-        )
+        from graphengine.agents.agent import Agent
+
+        agents = {each.name: variable for variable, each in vars(module).items() if isinstance(each, Agent)}
+        agent = agents.get(name) or next(iter(agents.values()), "")
+        made = f"Graph.of({agent}), the graph of its runs" if agent else 'Graph("name", State)'
+        repair = f"define one at the top level of the file, as graph = {made}"
+        raise GraphNotFound(f"{where} has no graph", where=where, repair=repair)
     if inner:
         wanted = [g for v, g in graphs.items() if v == inner] or [g for g in graphs.values() if g.name == inner]
     elif name and len(graphs) > 1:
