@@ -106,6 +106,8 @@ class ChildRuns(Extension):
         given: Any = {} if state is None else state
         initial = plan.state.initial(given, f"{_WHERE}({graph.name})")
         shown = {name: opened(initial.values[name]) for name in initial.given if name not in plan.state.secrets}
+        names = [options["run_id"], options["topic"], options["queue"]]
+        attempt.refuse_secrets([shown, *names], f"what {_WHERE}({graph.name}) is given")
         what = digest_of_call(_WHERE, (graph.name, options["run_id"], shown), {})
         start = _Start(None if self._runner is None else self._runner(), attempt, graph, given, initial, options)
         # Past those that were recorded before this run branched off, unless their results were too: they tell the other

@@ -1,7 +1,9 @@
 """Child runs: `ctx.start` starts another run once, which is linked, waited for, and stopped with the run it is for."""
 
 import asyncio
+import secrets
 from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
 from click.testing import CliRunner
@@ -18,6 +20,7 @@ from graphengine import (
     Retry,
     RunFailed,
     Runner,
+    Secret,
     Worker,
 )
 from graphengine.cli.main import main
@@ -332,6 +335,27 @@ async def test_what_cannot_be_started_is_one_clear_error(runner: Runner) -> None
     assert told["priority"] == "InputError: priority= needs a queue"
     assert told["on_stop"] == "DefinitionError: on_stop='kill'"
     assert "is told on 'reports'" in told["topic"]
+
+
+@pytest.mark.parametrize("where", ["word", "run_id", "topic", "queue", "tags"])
+async def test_a_secret_is_not_given_to_a_child_that_would_record_it(runner: Runner, where: str) -> None:
+    """The start is refused before anything is recorded of the child, in whichever part it is."""
+
+    class Holder(BaseModel):
+        token: Annotated[str, Secret]
+        length: int = 0
+
+    async def node(ctx: Context, token: str) -> int:
+        tags = [token] if where == "tags" else []
+        given: Any = {where: token} if where in ("run_id", "topic", "queue") else {}
+        run = await ctx.start(child, {"word": token if where == "word" else ""}, tags=tags, **given)
+        return len(run.id)
+
+    graph = alone(Holder, node, "length", name="holders", node="node", secret_key=secrets.token_urlsafe(32))
+    over = await failing(runner.start(graph, {"token": "sk-very-secret-0001"}, run_id="p").result())
+    assert over.error.kind == "not_recordable"
+    assert [info.id for info in await runner.store.runs()] == ["p"]
+    assert "sk-very-secret" not in repr(await runner.history("p"))
 
 
 async def test_a_node_alone_has_something_stand_in_for_its_children() -> None:
