@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import http.client
+import logging
 import math
 import time
 from contextlib import asynccontextmanager, suppress
@@ -23,6 +24,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
+import msgspec
 from pydantic import BaseModel
 from pydantic_core import to_json
 
@@ -38,6 +40,7 @@ from graphengine.errors import (
     StoreError,
     Transient,
     UnknownRun,
+    UnknownStep,
 )
 from graphengine.graph.conditions import value
 from graphengine.graph.definition import END, START, Retry
@@ -66,6 +69,7 @@ KINDS: Final = ("asked", "finished", "failed", "stopped", "losses")
 OUTBOX: Final = "notifications"
 """The run whose inbox has the news that was not handed on yet, and the queue of the runs that deliver."""
 _ASKS: Final = ("ask", "pause", "unknown")
+_LOG: Final = logging.getLogger("graphengine")
 _TEXT_CHARACTERS: Final = 4000
 _LOOK_SECONDS: Final = 1.0
 _REMINDERS: Final = 10
@@ -148,6 +152,20 @@ class News(BaseModel):
     by: str = ""
     reminders: int = 0
     is_open: int = 0
+
+
+class _Told(msgspec.Struct):
+    """News as it is in the outbox; `wait_id` if it is of this question alone."""
+
+    run_id: str
+    seq: int
+    wait_id: str = ""
+    to: str = ""
+    by: str = ""
+
+
+class _Message(msgspec.Struct):
+    payload: _Told
 
 
 async def _rest(ctx: Context) -> int:
@@ -249,10 +267,12 @@ class Notifications(Extension):
         store = runner.store
         inbox = await store.inbox([OUTBOX])
         for message in inbox:
-            found = message.payload["payload"]
-            with suppress(UnknownRun, StoreCorrupt):  # it was removed since, or is for `graphengine doctor`
-                info = await store.info(found["run_id"])
-                await self._start(runner, info, found)
+            try:
+                await self._start(runner, msgspec.convert(message.payload, _Message).payload)
+            except (UnknownRun, UnknownStep, StoreCorrupt) as error:  # removed since, or for `graphengine doctor`
+                _LOG.warning("news is not sent: %s", error)
+            except msgspec.ValidationError as error:  # somebody stopped this run, or sent something to it
+                _LOG.warning("a message to run %s is no news: %s", OUTBOX, error)
         if inbox:
             with suppress(RunIsDriven):  # another process hands on the same, which starts nothing twice
                 fence = await store.claim(OUTBOX)
@@ -261,16 +281,16 @@ class Notifications(Extension):
                     await written
         return len(inbox)
 
-    async def _start(self, runner: QueueRunner, info: RunInfo, found: Mapping[str, Any]) -> None:
-        snapshot = await load_snapshot(runner.store, info.id, found["seq"])
+    async def _start(self, runner: QueueRunner, found: _Told) -> None:
+        info = await runner.store.info(found.run_id)
+        snapshot = await load_snapshot(runner.store, info.id, found.seq)
         for webhook in self._webhooks.values():
             for kind, wait_id in _kinds_of(snapshot) if webhook.wants(info) else ():
-                if kind not in webhook.kinds or found.get("wait_id", wait_id) != wait_id:
+                if kind not in webhook.kinds or found.wait_id not in ("", wait_id):
                     continue
-                to, by = found.get("to", ""), found.get("by", "")
-                news = News(webhook=webhook.name, kind=kind, run_id=info.id, seq=snapshot.seq, to=to, by=by)
+                news = News(webhook=webhook.name, kind=kind, run_id=info.id, seq=snapshot.seq, to=found.to, by=found.by)
                 news.wait_id = wait_id
-                what = [webhook.name, info.id, kind, wait_id or str(snapshot.seq), to]
+                what = [webhook.name, info.id, kind, wait_id or str(snapshot.seq), found.to]
                 run_id = f"notify-{hashlib.sha256(to_json(what)).hexdigest()[:20]}"
                 with suppress(RunExists):
                     tags = [f"about:{info.id}"[:100], f"to:{webhook.name}"[:100]]

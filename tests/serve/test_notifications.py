@@ -17,6 +17,7 @@ from graphengine.cli.project import notifications_of
 from graphengine.errors import DefinitionError, InputError
 from graphengine.serve.notifications import OUTBOX, Notifications, Webhook, delegate
 from tests.kit import forks
+from tests.runner.test_trimming import endless, go_on
 from tests.serve import notified
 from tests.serve.notified import AT_ONCE, graph
 from tests.serve.webhook_receiver import SECRET, Receiver, receiving
@@ -94,6 +95,26 @@ async def test_a_damaged_run_does_not_keep_the_news_of_others(tmp_path: Path, re
         await runner.start(graph, run_id="sound").result()
         await until(lambda: receiver.of("sound"))
     assert receiver.of("damaged") == []
+
+
+async def test_news_of_a_step_that_is_gone_does_not_keep_that_of_others(
+    place: str, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor does a message to the outbox that is none; each is in the log of the program."""
+    async with Runner(place, extensions=[to(receiver)]) as runner:
+        await runner.start(endless(), run_id="long").result()
+        await go_on(runner, "long")
+        assert await runner.store.trim("long", 5, 500)
+        await runner.store.post(OUTBOX, "stop", "not this one", "stop 1")
+        await runner.send(OUTBOX, "news", 5)
+    notifications = to(receiver)
+    async with Runner(place, extensions=[notifications]) as runner, notifications.delivering(runner):
+        await runner.start(graph, run_id="sound").result()
+        await until(lambda: receiver.of("sound"))
+        await until_empty(runner)
+    assert receiver.of("long") == ["run.asked"]
+    said = [text.partition(":")[0] for _, _, text in caplog.record_tuples if "news" in text]
+    assert said == ["news is not sent", *["a message to run notifications is no news"] * 2]
 
 
 async def test_two_processes_deliver_each_news_once(place: str, receiver: Receiver) -> None:
