@@ -179,6 +179,13 @@ _OUTBOX_GRAPH.add_path(START, "rest", END)
 _OWN: Final = ("outbox", "notification")
 
 
+class _Deliverer(Worker):
+    """A worker beside another one: a store has one role, which says what that one takes, and which runs it removes."""
+
+    async def _introduce(self) -> None:
+        await self._runner.store.open()
+
+
 class Notifications(Extension):
     """Sends news of the runs that a Runner drives to webhooks: `Runner(extensions=[notifications])`.
 
@@ -232,7 +239,7 @@ class Notifications(Extension):
         await runner.store.open()
         self._store = runner.store
         await self._open_outbox(runner.store)
-        worker = Worker(runner, self.graph(), queues=[OUTBOX], poll_seconds=_LOOK_SECONDS)
+        worker = _Deliverer(runner, self.graph(), queues=[OUTBOX], poll_seconds=_LOOK_SECONDS)
         tasks = [asyncio.create_task(each) for each in (worker.run(), self._hand_on(runner, worker))]
         try:
             yield

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from graphengine import RunFailed, Runner
+from graphengine import Retention, RunFailed, Runner, Worker
 from graphengine.cli.places import ProjectBroken
 from graphengine.cli.project import notifications_of
 from graphengine.errors import DefinitionError, InputError
@@ -131,6 +131,25 @@ async def test_two_processes_deliver_each_news_once(place: str, receiver: Receiv
         await until(lambda: len(set(receiver.ids)) == 8)
         await until_empty(one)
     assert len(receiver.ids) == 8
+
+
+async def test_a_worker_beside_it_keeps_its_role(place: str, receiver: Receiver) -> None:
+    """Else nobody removes the runs that it is to remove, and `graphengine workers` shows another queue."""
+    notifications = to(receiver)
+    roles: list[Any] = []
+
+    async def look() -> None:
+        await runner.start(graph, run_id="p").result()
+        await until(lambda: receiver.of("p"))
+        roles.extend(owner.role for owner in await runner.store.owners())
+        worker.stop()
+
+    async with Runner(place, extensions=[notifications]) as runner, notifications.delivering(runner):
+        worker = Worker(runner, graph, retention=Retention(keep_days=1))
+        looking = asyncio.create_task(look())
+        await worker.run()
+        await looking
+    assert [(role["graphs"], role["queues"], role["removes"]) for role in roles] == [(["payments"], None, ["payments"])]
 
 
 async def until_empty(runner: Runner) -> None:
