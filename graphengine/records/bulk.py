@@ -18,6 +18,7 @@ from graphengine.records.selection import Wanted, newest
 from graphengine.runner.arguments import by_name, checked_tags
 from graphengine.state.path import did_you_mean
 from graphengine.stores.base import status_of
+from graphengine.stores.words import sought_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,7 +71,9 @@ class Order:
         if self.action not in ACTIONS:
             repair = did_you_mean(self.action, ACTIONS)
             raise InputError(f"there is no action {self.action!r}", where="bulk", repair=repair)
-        if not self.search.strip():
+        wanted = wanted_of(self.search, Wanted(sys.maxsize))
+        # Words without a letter or a digit find every run.
+        if wanted == Wanted(sys.maxsize) or not (wanted.text is None or sought_words(wanted.text)):
             repair = 'say which: "graph:review since:1d", or "since:9999d" for all'
             raise InputError("no words say which runs", where=f"bulk {self.action}", repair=repair)
         if (self.tag is not None) != (self.action in ("tag", "untag")):

@@ -129,7 +129,7 @@ async def test_runs_that_ended_are_pruned_with_their_branches(runner: Runner) ->
     ("words", "message"),
     [
         (("pause", "since:1h"), "no action 'pause'"),
-        (("stop", " "), "no words say which runs"),
+        *((("stop", words), "no words say which runs") for words in (" ", "!!!", '"', "…", "\N{SMILE}", "since:1h -")),
         (("stop", "status:fail"), "status cannot be 'fail'"),
         (("tag", "since:1h"), "tag=None"),
     ],
