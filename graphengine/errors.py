@@ -451,11 +451,11 @@ class WaitTimeout(NodeError, TimeoutError):
 
 
 class ChildFailed(NodeError):
-    """A run that the node started failed or was stopped.
+    """A run that the node started failed, was stopped, or was removed before its result was recorded.
 
     Attributes:
         run_id: That run.
-        status: `failed` or `stopped`.
+        status: `failed`, `stopped` or `removed`.
     """
 
     code = "child_failed"
@@ -463,10 +463,12 @@ class ChildFailed(NodeError):
     def __init__(self, run_id: str, status: str, why: str, where: str) -> None:
         self.run_id, self.status = run_id, status
         repair = f"fix the cause and resume this run, which resumes {run_id}; retry=Retry(on=(ChildFailed,)) does too"
+        if status == "removed":
+            repair = "branch this run at a step before the child's start, which starts another child"
         super().__init__(f"run {run_id} {_CHILD_ENDS[status]}: {why}", where=where, repair=repair)
 
 
-_CHILD_ENDS: Final = {"failed": "failed", "stopped": "was stopped"}
+_CHILD_ENDS: Final = {"failed": "failed", "stopped": "was stopped", "removed": "was removed"}
 
 
 class NotDelivered(NodeError):

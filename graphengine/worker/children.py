@@ -23,7 +23,7 @@ from msgspec import Struct
 from graphengine.engine.claim import Claim
 from graphengine.engine.snapshot import ROOT, Frame, Snapshot
 from graphengine.engine.steps import OVER, StarterRecord, WaitRecord
-from graphengine.errors import ChildFailed, DefinitionError, InputError, RunExists
+from graphengine.errors import ChildFailed, DefinitionError, InputError, RunExists, UnknownRun, UnknownStep
 from graphengine.graph.effect import acting
 from graphengine.graph.question import Answers
 from graphengine.history.load import load_snapshot
@@ -160,8 +160,7 @@ class _Start(Generic[S]):
             if services.is_shared:
                 await services.host.check_owned()
             await self._create(made.run_id)
-        record = msgspec.to_builtins(made)
-        return StepResult(record, len(encode(record)))
+        return _recorded(made)
 
     async def _create(self, run_id: str) -> None:
         """Record the child with its starter.
@@ -236,13 +235,21 @@ class StartedRun(Generic[S]):
     async def result(self) -> Result[S]:
         """Wait until it has ended, and return its result; see `ChildRun.result`."""
         start, attempt = self._start, self._start.attempt
-        journal, where = journal_of(attempt), "child.result"
-        journal.check_not_over(where)
+        journal_of(attempt).check_not_over("child.result")
         if self._made.state is not None:
             return self._as_result(_End(values=self._made.state))
         if start.topic:
             text = f"the end of run {self.id} is told on {start.topic!r}"
             raise DefinitionError(text, where=attempt.where, repair="receive it, or start the run without topic=")
+        try:
+            return await self._ended()
+        except UnknownRun as error:
+            raise ChildFailed(self.id, "removed", "its end was not read before", attempt.where) from error
+
+    async def _ended(self) -> Result[S]:
+        """Return its result once it has ended. Raises: ChildFailed; UnknownRun: It was removed."""
+        start, attempt = self._start, self._start.attempt
+        journal, where = journal_of(attempt), "child.result"
         topic, seq = topic_of(self.id), 0
         while True:
             known = journal.known("receive", digest_of_call("receive", (topic,), {}))
@@ -266,9 +273,17 @@ class StartedRun(Generic[S]):
             seq = end.seq
 
     async def _look(self, seq: int) -> StepResult:
-        """Return how it ended with a step, as it is recorded."""
-        there = await load_snapshot(self._start.lives.shared.store, self.id, seq)
-        end = _End(status=there.status, attempt=self._start.attempt.task.attempt, seq=seq, ending=there.ending)
+        """Return how it ended with a step, as it is recorded.
+
+        1. It fails, and tells its end. 2. It is resumed, and that step is removed, before this run looks. So it went
+        on, and tells its next end.
+        """
+        end = _End(status="running", attempt=self._start.attempt.task.attempt, seq=seq)
+        try:
+            there = await load_snapshot(self._start.lives.shared.store, self.id, seq)
+        except UnknownStep:
+            return _recorded(end)
+        end.status, end.ending = there.status, there.ending
         if there.status == "finished":
             end.values, end.usage, end.losses = _opened(there.root.values), there.usage, there.losses
             end.visits, end.seconds = there.steps, there.elapsed_seconds
@@ -276,8 +291,7 @@ class StartedRun(Generic[S]):
             end.why = f"{there.failure.kind}: {there.failure.message}"
         elif there.ending is not None:
             end.why = there.ending.why
-        record = msgspec.to_builtins(end)
-        return StepResult(record, len(encode(record)))
+        return _recorded(end)
 
     def _as_result(self, end: _End) -> Result[S]:
         """Return the result of a finished child."""
@@ -286,6 +300,11 @@ class StartedRun(Generic[S]):
         snapshot.steps, snapshot.elapsed_seconds = end.visits, end.seconds
         snapshot.frames = {ROOT: Frame(values=dict(end.values))}
         return result_of(self._start.plan, snapshot)
+
+
+def _recorded(made: _Made | _End) -> StepResult:
+    record = msgspec.to_builtins(made)
+    return StepResult(record, len(encode(record)))
 
 
 def _has_result(attempt: AttemptFacts, run_id: str) -> bool:

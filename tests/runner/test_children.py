@@ -17,11 +17,14 @@ from graphengine import (
     Context,
     Graph,
     GraphEngineError,
+    Limits,
     Retry,
     RunFailed,
     Runner,
     Secret,
     Worker,
+    ask,
+    value,
 )
 from graphengine.cli.main import main
 from graphengine.engine.steps import Started
@@ -301,6 +304,56 @@ async def test_a_resumed_parent_looks_after_its_children_also_if_it_has_mail(dat
         await second.answer("p", "me")
         state = (await second.resume("p", graph).result()).state
         assert (state.lengths, state.told) == ([5], "me")
+
+
+def parent_of_queued(graph: Graph[Word]) -> Graph[Words]:
+    """Return a graph whose node starts the run `kid` of a graph for a worker, and waits for it."""
+
+    async def one(ctx: Context, words: list[str]) -> list[int]:
+        kid = await ctx.start(graph, {"word": words[0]}, run_id="kid", queue="words")
+        return [(await kid.result()).state.length]
+
+    return parent_of(one)
+
+
+async def test_a_child_whose_end_was_trimmed_since_is_waited_for(runner: Runner) -> None:
+    """It failed, went on, and no longer has that step when its parent looks."""
+
+    async def count(word: str, length: int) -> int:
+        if word in broken:
+            raise ValueError(word)
+        return length + 1
+
+    long = Graph("long", Word, limits=Limits(visits=1000))
+    long.add_node("count", count, writes="length")
+    long.add_node("ask", ask("How long?", int), writes="length")
+    long.add_edge(START, "count")
+    long.add_edge("count", "ask", when=value("length") > 300)
+    long.add_edge("count", "count")
+    long.add_edge("ask", END)
+    graph = parent_of_queued(long)
+    broken.add("bee")
+    await runner.start(graph, {"words": ["bee"]}, run_id="p", wait_out=False).result()
+    await failing(runner.resume("kid", long).result())
+    broken.clear()
+    await runner.resume("kid", long).result()
+    assert await runner.store.trim("kid", 0, 500)
+    assert (await runner.resume("p", graph).result()).status == "waiting"
+    await runner.answer("kid", 7)
+    await runner.resume("kid", long).result()
+    assert (await runner.resume("p", graph).result()).state.lengths == [7]
+
+
+async def test_a_child_that_was_removed_before_its_parent_looked_is_a_failure(runner: Runner) -> None:
+    """The node can handle it, and a branch starts another one, as the error says."""
+    graph = parent_of_queued(child)
+    await runner.start(graph, {"words": ["bee"]}, run_id="p", wait_out=False).result()
+    await runner.resume("kid", child).result()
+    await runner.prune(older_than=0, graph=child.name)
+    over = await failing(runner.resume("p", graph).result())
+    assert (over.error.kind, over.error.message) == ("child_failed", "run kid was removed: its end was not read before")
+    again = await runner.branch("p", graph, 1, run_id="q").result()
+    assert (again.status, await children(runner, "q")) == ("waiting", ["kid"])
 
 
 async def test_what_cannot_be_started_is_one_clear_error(runner: Runner) -> None:
