@@ -261,6 +261,8 @@ class StartedRun(Generic[S]):
                     journal.in_flight.ended(topic)
             wait = WaitRecord(kind="receive", topic=topic, question=f"the end of run {self.id}")
             told = await journal.wait(wait, topic, _TOLD)
+            if not (isinstance(told, dict) and isinstance(told.get("seq"), int)):
+                continue  # it was sent by somebody else
             look = partial(self._look, told["seq"])
             record = await journal.step_result("end", f"{self.id} {told['seq']}", look, where)
             end = msgspec.convert(record, _End)

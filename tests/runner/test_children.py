@@ -356,6 +356,18 @@ async def test_a_child_that_was_removed_before_its_parent_looked_is_a_failure(ru
     assert (again.status, await children(runner, "q")) == ("waiting", ["kid"])
 
 
+async def test_a_message_of_others_is_no_end_of_a_child(runner: Runner) -> None:
+    """Only the child's own run says whether it has ended."""
+    await runner.start(parent, {"words": ["?"]}, run_id="p").result()
+    (kid,) = await children(runner, "p")
+    for payload in ("over", {"seq": "1"}, {"seq": 99}, {"seq": 1}):
+        await runner.send("p", f"end of {kid}", payload)
+    assert (await runner.resume("p", parent).result()).status == "waiting"
+    await runner.answer(kid, 7)
+    await runner.resume(kid, child).result()
+    assert (await runner.resume("p", parent).result()).state.lengths == [7]
+
+
 async def test_what_cannot_be_started_is_one_clear_error(runner: Runner) -> None:
     """A taken id, an unknown field, a priority without a queue, a result that is told on a topic."""
     await runner.start(child, {"word": "a"}, run_id="taken").result()
