@@ -6,6 +6,7 @@ Each function here records the first step of one process's claim on a run. What 
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import secrets
 from dataclasses import replace
@@ -33,6 +34,7 @@ from graphengine.errors import (
     NotRecordable,
     RunIsDriven,
     RunNotResumable,
+    StoreCorrupt,
     StoreError,
     TooLarge,
     UnknownRun,
@@ -64,6 +66,8 @@ if TYPE_CHECKING:
     from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import Change
     from graphengine.stores.base import ClaimedRun, Message, RunStore, Status
+
+log = logging.getLogger("graphengine.runner")
 
 S = TypeVar("S")
 
@@ -524,7 +528,7 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
 async def stop_started(shared: Shared[Any], run_id: str, asked: Stop | None) -> None:
     """Stop the runs that nodes of a run started, but those that stay: before its own stop, so that none is left.
 
-    Without a stop that was asked, as at a limit, they go on.
+    Without a stop that was asked, as at a limit, they go on. So does one that is damaged, which the log names.
     """
     statuses: Sequence[Status] = ("running", "waiting") if asked is not None else ()
     asked = Stop(f"{STOPPED_WITH}{run_id}", now=asked is not None and asked.now)
@@ -533,7 +537,11 @@ async def stop_started(shared: Shared[Any], run_id: str, asked: Stop | None) -> 
         while page := await shared.store.runs(tag=tag_of(run_id), status=status, before=before):
             before = page[-1].id
             for info in page:
-                starter = (await load_snapshot(shared.store, info.id, None)).starter
+                try:
+                    starter = (await load_snapshot(shared.store, info.id, None)).starter
+                except StoreCorrupt as error:
+                    log.warning("run %s, which run %s started, is not stopped with it: %s", info.id, run_id, error)
+                    continue
                 life = shared.driven.get(info.id)
                 if starter is None or starter.run_id != run_id or starter.stays:
                     continue

@@ -2,6 +2,8 @@
 
 import asyncio
 import secrets
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -225,6 +227,30 @@ async def test_children_are_stopped_with_their_parent_and_resumed_with_it(runner
         await runner.resume(each, child).result()
     await runner.resume("below", parent).result()
     assert (await runner.resume("p", graph).result()).state.lengths == [9, 9]
+
+
+@pytest.mark.parametrize("is_driven", [True, False])
+async def test_a_parent_is_stopped_though_a_child_is_damaged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_driven: bool
+) -> None:
+    """Whether the parent waits or a node of it runs; the log names the child, which is left."""
+
+    async def one(ctx: Context) -> list[int]:
+        kid = await ctx.start(child, {"word": "?"}, run_id="kid", queue="words")
+        if is_driven:
+            begun.set()
+            await asyncio.Event().wait()
+        return [(await kid.result()).state.length]
+
+    begun, path = asyncio.Event(), tmp_path / "runs.db"
+    async with Runner(path) as runner:
+        run = runner.start(parent_of(one), run_id="p", wait_out=False)
+        await (begun.wait() if is_driven else run.result())
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE steps SET body = '{}' WHERE run = (SELECT key FROM runs WHERE id = 'kid')")
+        await runner.stop("p", now=True)
+        assert [(await runner.info(each)).status for each in ("p", "kid")] == ["stopped", "queued"]
+    assert "run kid, which run p started, is not stopped with it" in caplog.text
 
 
 async def test_a_child_that_somebody_stopped_is_a_failure(runner: Runner) -> None:
