@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
+from weakref import WeakSet
 
 import msgspec
 from pydantic import BaseModel
@@ -211,7 +212,7 @@ class Notifications(Extension):
         if len(self._webhooks) < len(webhooks):
             raise DefinitionError("two webhooks have one name", where="Notifications(", repair="name each differently")
         self._kinds = {kind for webhook in webhooks for kind in webhook.kinds}
-        self._is_known = False
+        self._known: WeakSet[Store] = WeakSet()  # stores that have an outbox
         self._has_news = asyncio.Event()
         self._store: Store
 
@@ -237,7 +238,7 @@ class Notifications(Extension):
     async def delivering(self, runner: QueueRunner) -> AsyncGenerator[None]:
         """Deliver news inside this block: also that of other processes, and what an earlier one left."""
         await runner.store.open()
-        self._store = runner.store
+        self._store, self._has_news = runner.store, asyncio.Event()  # of this event loop
         await self._open_outbox(runner.store)
         worker = _Deliverer(runner, self.graph(), queues=[OUTBOX], poll_seconds=_LOOK_SECONDS)
         tasks = [asyncio.create_task(each) for each in (worker.run(), self._hand_on(runner, worker))]
@@ -249,11 +250,10 @@ class Notifications(Extension):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _open_outbox(self, store: Store) -> None:
-        if self._is_known:
-            return
-        self._is_known = True  # first: the run of the outbox is opened too
-        with suppress(RunExists):
-            await core.Runner(store).start(_OUTBOX_GRAPH, run_id=OUTBOX, wait_out=False).result()
+        if store not in self._known:
+            with suppress(RunExists):
+                await core.Runner(store).start(_OUTBOX_GRAPH, run_id=OUTBOX, wait_out=False).result()
+            self._known.add(store)
 
     # --- from the outbox to runs that deliver -------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,12 @@ import pytest
 from graphengine import Retention, RunFailed, Runner, Worker
 from graphengine.cli.places import ProjectBroken
 from graphengine.cli.project import notifications_of
-from graphengine.errors import DefinitionError, InputError
+from graphengine.engine.graph_spec import GraphSpec
+from graphengine.engine.steps import Step
+from graphengine.errors import DefinitionError, InputError, StoreError
 from graphengine.serve.notifications import OUTBOX, Notifications, Webhook, delegate
+from graphengine.stores.base import RunInfo
+from graphengine.stores.memory import MemoryStore
 from tests.kit import forks
 from tests.runner.test_trimming import endless, go_on
 from tests.serve import notified
@@ -157,6 +161,37 @@ async def until_empty(runner: Runner) -> None:
     async with asyncio.timeout(60):
         while await runner.store.inbox([OUTBOX]):  # noqa: ASYNC110 - another process or run does it
             await asyncio.sleep(0.02)
+
+
+class Full(MemoryStore):
+    """A store that is full until it is freed."""
+
+    is_full = True
+
+    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec) -> int:
+        """Create a run, unless it is full."""
+        if self.is_full:
+            raise StoreError("the disk is full")
+        return await super().create(info, steps, graph_spec)
+
+
+def test_each_store_has_an_outbox_once_it_can_be_made(receiver: Receiver) -> None:
+    """Also that of a second Runner, in another event loop; a run begins only where there is one."""
+    notifications = to(receiver)
+
+    async def one(run_id: str) -> None:
+        store = Full()
+        async with Runner(store, extensions=[notifications]) as runner:
+            with pytest.raises(StoreError):
+                await runner.start(graph).result()
+            store.is_full = False
+            async with notifications.delivering(runner):
+                await runner.start(graph, run_id=run_id).result()
+                await until(lambda: receiver.of(run_id))
+
+    for run_id in ("first", "second"):
+        asyncio.run(one(run_id))
+    assert len(receiver.ids) == 2
 
 
 async def test_it_reminds_while_the_question_is_open_and_is_handed_on(receiver: Receiver) -> None:
