@@ -47,6 +47,7 @@ from graphengine.graph.conditions import value
 from graphengine.graph.definition import END, START, Retry
 from graphengine.graph.options import is_seconds
 from graphengine.history.load import load_snapshot
+from graphengine.runner import opening
 from graphengine.runner import runner as core
 from graphengine.runner.context import Context  # noqa: TC001 - nodes take it
 from graphengine.runner.extensions import Extension
@@ -283,9 +284,12 @@ class Notifications(Extension):
         if inbox:
             with suppress(RunIsDriven):  # another process hands on the same, which starts nothing twice
                 fence = await store.claim(OUTBOX)
-                written = store.append(Append(OUTBOX, fence, (), "waiting", [message.id for message in inbox]))
-                if written is not None:
-                    await written
+                try:
+                    written = store.append(Append(OUTBOX, fence, (), "waiting", [message.id for message in inbox]))
+                    if written is not None:
+                        await written
+                finally:
+                    await opening.release(store, OUTBOX, fence)
         return len(inbox)
 
     async def _start(self, runner: QueueRunner, found: _Told) -> None:

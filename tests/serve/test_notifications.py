@@ -4,7 +4,7 @@ import asyncio
 import random
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.steps import Step
 from graphengine.errors import DefinitionError, InputError, StoreError
 from graphengine.serve.notifications import OUTBOX, Notifications, Webhook, delegate
-from graphengine.stores.base import RunInfo
+from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
 from tests.kit import forks
 from tests.runner.test_trimming import endless, go_on
@@ -192,6 +192,23 @@ def test_each_store_has_an_outbox_once_it_can_be_made(receiver: Receiver) -> Non
     for run_id in ("first", "second"):
         asyncio.run(one(run_id))
     assert len(receiver.ids) == 2
+
+
+async def test_an_outbox_that_could_not_be_emptied_is_emptied_later(place: str, receiver: Receiver) -> None:
+    """A write that fails leaves it free for the next one, of this process or another."""
+    notifications = to(receiver)
+    async with Runner(place, extensions=[notifications]) as runner, notifications.delivering(runner):
+        append, failing = runner.store.append, [StoreError("the disk is full")]
+
+        def fails_once(batch: Append) -> Awaitable[None] | None:
+            if batch.run_id == OUTBOX and failing:
+                raise failing.pop()
+            return append(batch)
+
+        runner.store.append = fails_once  # type: ignore[method-assign]
+        await runner.start(graph, run_id="p").result()
+        await until_empty(runner)
+        assert not failing
 
 
 async def test_it_reminds_while_the_question_is_open_and_is_handed_on(receiver: Receiver) -> None:
