@@ -39,6 +39,9 @@ _FOR: Final[Mapping[str, Sequence[str]]] = {
 """The statuses of the runs that an action is for; tags are for all."""
 _AT_ONCE: Final = 16
 
+OUTBOX: Final = "notifications"
+"""The run whose inbox has the news that was not handed on yet, and the queue of the runs that deliver. It goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
@@ -89,7 +92,8 @@ async def bulk(runner: Records, order: Order, *, dry_run: bool) -> Bulk:
     found = [
         info
         for info in await newest(runner.store, wanted_of(order.search, Wanted(sys.maxsize)))
-        if (statuses is None or status_of(info) in statuses)
+        if info.id != OUTBOX
+        and (statuses is None or status_of(info) in statuses)
         and (tag is None or (tag in info.tags) is (order.action == "untag"))
     ]
     if order.action == "prune":
@@ -132,4 +136,4 @@ async def _act(runner: Records, order: Order, info: RunInfo, graphs: Mapping[str
             await run.result()
 
 
-__all__ = ["ACTIONS", "Action", "Bulk", "Order", "bulk"]
+__all__ = ["ACTIONS", "OUTBOX", "Action", "Bulk", "Order", "bulk"]

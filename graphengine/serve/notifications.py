@@ -47,6 +47,7 @@ from graphengine.graph.conditions import value
 from graphengine.graph.definition import END, START, Retry
 from graphengine.graph.options import is_seconds
 from graphengine.history.load import load_snapshot
+from graphengine.records.bulk import OUTBOX
 from graphengine.runner import opening
 from graphengine.runner import runner as core
 from graphengine.runner.context import Context  # noqa: TC001 - nodes take it
@@ -68,8 +69,6 @@ if TYPE_CHECKING:
 
 KINDS: Final = ("asked", "finished", "failed", "stopped", "losses")
 """What news is about: a question to a person, or an end; `losses` is a run that finished and lost something."""
-OUTBOX: Final = "notifications"
-"""The run whose inbox has the news that was not handed on yet, and the queue of the runs that deliver."""
 _ASKS: Final = ("ask", "pause", "unknown")
 _LOG: Final = logging.getLogger("graphengine")
 _TEXT_CHARACTERS: Final = 4000
@@ -285,7 +284,8 @@ class Notifications(Extension):
             with suppress(RunIsDriven):  # another process hands on the same, which starts nothing twice
                 fence = await store.claim(OUTBOX)
                 try:
-                    written = store.append(Append(OUTBOX, fence, (), "waiting", [message.id for message in inbox]))
+                    status = (await store.info(OUTBOX)).status  # somebody may have stopped it, which changes nothing
+                    written = store.append(Append(OUTBOX, fence, (), status, [message.id for message in inbox]))
                     if written is not None:
                         await written
                 finally:

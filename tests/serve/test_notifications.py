@@ -211,6 +211,19 @@ async def test_an_outbox_that_could_not_be_emptied_is_emptied_later(place: str, 
         assert not failing
 
 
+async def test_a_stop_of_all_runs_stops_no_notifications(place: str, receiver: Receiver) -> None:
+    """The outbox is not among them; if it is stopped by name, it stays so, and news goes out all the same."""
+    notifications = to(receiver)
+    async with Runner(place, extensions=[notifications]) as runner:
+        await runner.start(graph, run_id="p").result()
+        assert (await runner.bulk("stop", "since:1d")).runs == ["p"]
+        await runner.stop(OUTBOX)
+        async with notifications.delivering(runner):
+            await until(lambda: receiver.of("p"))
+            await until_empty(runner)
+        assert (await runner.info(OUTBOX)).status == "stopped"
+
+
 async def test_it_reminds_while_the_question_is_open_and_is_handed_on(receiver: Receiver) -> None:
     """Each reminder has an id of its own; who gets the question next is named; after the answer nothing more comes."""
     notifications = to(receiver, kinds=["asked"], remind_seconds=0.05)
