@@ -19,7 +19,7 @@ import logging
 import math
 import time
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -102,8 +102,8 @@ class Webhook:
     """
 
     name: str
-    url: str
-    secret: str
+    url: str = field(repr=False)
+    secret: str = field(repr=False)
     kinds: Collection[str] = ("asked", "failed")
     graphs: Collection[str] | None = None
     tag: str | None = None

@@ -301,6 +301,13 @@ def test_a_webhook_that_cannot_work_is_one_error(given: dict[str, Any], text: st
         Webhook(**{"name": "hook", "url": "https://example.org", "secret": SECRET, **given})
 
 
+def test_what_is_shown_of_a_webhook_has_no_address_and_no_secret() -> None:
+    """Errors of a program show what it was called with."""
+    shown = repr(Webhook("hook", "https://example.org/a-secret-path", SECRET))
+    assert shown.startswith("Webhook(name='hook', kinds=")
+    assert "secret" not in shown
+
+
 def test_a_project_names_its_webhooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The secret is in the environment; a key that is not read, and a secret that is missing, are errors."""
     monkeypatch.chdir(tmp_path)
