@@ -87,7 +87,7 @@ class Runner(QueueRunner, Records):
         telemetry: Telemetry | None = None,
         extensions: Sequence[Extension] = (),
     ) -> None:
-        self._given = frozenset(resources or ())
+        self._given, children = frozenset(resources or ()), ChildRuns()
         super().__init__(
             store_at(store) if isinstance(store, (str, os.PathLike)) else store,
             resources=resources,
@@ -101,11 +101,12 @@ class Runner(QueueRunner, Records):
                 Models(models, clock),
                 ExecutorsByName(executors or {}),
                 Migrations(),
-                ChildRuns(self),
+                children,
                 *(() if telemetry is None else (telemetry,)),
                 *extensions,
             ),
         )
+        children.live_in(self)
 
     @overload
     async def run(

@@ -31,6 +31,7 @@ from graphengine.runner import opening
 from graphengine.runner.arguments import as_limits, checked_id, checked_tags, place_in, plan_of
 from graphengine.runner.call_records import digest_of_call
 from graphengine.runner.extensions import Extension
+from graphengine.runner.life import Lives
 from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import result_of
 from graphengine.runner.runner import lives_of
@@ -46,10 +47,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from graphengine.graph.definition import GraphDefinition
-    from graphengine.runner.life import Lives
+    from graphengine.runner.life import Life
     from graphengine.runner.result import Result
     from graphengine.runner.runner import Runner
     from graphengine.runner.scope import AttemptFacts
+    from graphengine.runner.shared import Shared
     from graphengine.state.schema import Initial
 
 S = TypeVar("S")
@@ -82,15 +84,16 @@ class _End(Struct, omit_defaults=True, kw_only=True):
 
 
 class ChildRuns(Extension):
-    """Starts child runs with the Runner that drives the node.
+    """Starts child runs where the run of the node lives; for a node alone, something must stand in for every child."""
 
-    Args:
-        runner: That Runner; None where a node runs alone, so that something must stand in for every child.
-    """
+    def __init__(self) -> None:
+        self._shared: ref[Shared[Life[Any]]] | None = None
 
-    def __init__(self, runner: Runner | None = None) -> None:
-        # Weakly: the Runner has its extensions, and a closed one is freed without the collector.
-        self._runner: ref[Runner] | None = None if runner is None else ref(runner)
+    def live_in(self, runner: Runner) -> None:
+        """Let children live where the runs of this Runner do."""
+        # Weakly: what runs share has the extensions, and is freed without the collector. Each run that is driven has
+        # it, also one whose Runner nobody has any more.
+        self._shared = ref(lives_of(runner).shared)
 
     @property
     def children(self) -> ChildRuns:
@@ -109,7 +112,7 @@ class ChildRuns(Extension):
         names = [options["run_id"], options["topic"], options["queue"]]
         attempt.refuse_secrets([shown, *names], f"what {_WHERE}({graph.name}) is given")
         what = digest_of_call(_WHERE, (graph.name, options["run_id"], shown), {})
-        start = _Start(None if self._runner is None else self._runner(), attempt, graph, given, initial, options)
+        start = _Start(None if self._shared is None else self._shared(), attempt, graph, given, initial, options)
         # Past those that were recorded before this run branched off, unless their results were too: they tell the other
         # run their end.
         while True:
@@ -123,7 +126,7 @@ class _Start(Generic[S]):
 
     def __init__(  # noqa: PLR0913 - a call and where it is made
         self,
-        runner: Runner | None,
+        shared: Shared[Life[Any]] | None,
         attempt: AttemptFacts,
         graph: GraphDefinition[S],
         given: object,
@@ -132,7 +135,7 @@ class _Start(Generic[S]):
     ) -> None:
         self.attempt, self.graph, self.plan = attempt, graph, plan_of(graph)
         self.topic: str = options["topic"]
-        self._runner, self._given, self._initial, self._options = runner, given, initial, options
+        self._shared, self._given, self._initial, self._options = shared, given, initial, options
         here = attempt.services.run_id
         self._starter = StarterRecord(
             run_id=here, node=attempt.path, visit=attempt.task.visit, topic=self.topic, stays=options["stays"]
@@ -141,14 +144,14 @@ class _Start(Generic[S]):
     @property
     def lives(self) -> Lives:
         """The runs that live here."""
-        assert self._runner is not None  # noqa: S101 - else something stood in for it
-        return lives_of(self._runner)
+        assert self._shared is not None  # noqa: S101 - else something stood in for it
+        return Lives(self._shared)
 
     async def make(self) -> StepResult:
         """Create the child, or find it, and return what is recorded of its start."""
         services, name = self.attempt.services, self.graph.name
         effects, made = services.effects, _Made(run_id=name, by=services.run_id)
-        if effects != "act" and (self._runner is None or name in effects):
+        if effects != "act" and (self._shared is None or name in effects):
             stand_in = acting("idempotent", name, effects, self.attempt.where)
             final: Any = self._given if stand_in is None else stand_in(self._given)
             final = await final if inspect.isawaitable(final) else final

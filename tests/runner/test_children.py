@@ -1,6 +1,7 @@
 """Child runs: `ctx.start` starts another run once, which is linked, waited for, and stopped with the run it is for."""
 
 import asyncio
+import gc
 import secrets
 import sqlite3
 from contextlib import closing
@@ -307,6 +308,17 @@ async def test_a_child_that_ends_at_once_is_heard(runner: Runner) -> None:
         return [(await (await ctx.start(empty, {"length": 3})).result()).state.length]
 
     assert (await runner.start(parent_of(one)).result()).state.lengths == [3]
+
+
+async def test_a_run_whose_runner_nobody_has_starts_children() -> None:
+    """Its handle is enough."""
+
+    async def one(ctx: Context) -> list[int]:
+        gc.collect()
+        return [(await (await ctx.start(child, {"word": "bee"})).result()).state.length]
+
+    run = Runner().start(parent_of(one))
+    assert (await run.result()).state.lengths == [3]
 
 
 async def test_a_resumed_parent_looks_after_its_children_also_if_it_has_mail(database: Path | str) -> None:
