@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, get_args
+from weakref import WeakKeyDictionary
 
 import msgspec
 from msgspec import Struct, field
@@ -50,6 +51,8 @@ _NAMESPACE: Final = "\U0010ffffbudgets"
 _ROUNDING: Final = 1e-9
 """How much more than a limit still fits, as sums of dollars are not exact."""
 _PAGE: Final = 500
+_IN_PROCESS: Final[WeakKeyDictionary[object, InProcess]] = WeakKeyDictionary()
+"""The accounts of stores that are no databases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +200,9 @@ class Ledger:
     """
 
     def __init__(self, store: object) -> None:
-        self._store: AnyStore = store if isinstance(store, SQLStore) else InProcess()
+        if not isinstance(store, SQLStore) and store not in _IN_PROCESS:
+            _IN_PROCESS[store] = InProcess()
+        self._store: AnyStore = store if isinstance(store, SQLStore) else _IN_PROCESS[store]
 
     async def reserve(
         self, places: Sequence[Place], call: str, amounts: Mapping[AmountName, float], allowed: Collection[str] = ()

@@ -65,7 +65,6 @@ class Budgets(Extension):
 
     def __init__(self, *budgets: Budget) -> None:
         self.budgets = budgets
-        self._ledgers: dict[int, tuple[object, Ledger]] = {}
         self.estimates = Estimates()
         names = [budget.name for budget in budgets]
         for name in names:
@@ -74,9 +73,7 @@ class Budgets(Extension):
 
     async def opened(self, run: OpenRun) -> SharedBudgets:
         """Follow a run."""
-        if id(run.store) not in self._ledgers:
-            self._ledgers[id(run.store)] = (run.store, Ledger(run.store))
-        return _OfRun(self, self._ledgers[id(run.store)][1], run)
+        return _OfRun(self, Ledger(run.store), run)
 
 
 class _OfRun(SharedBudgets):

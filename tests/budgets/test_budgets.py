@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -80,7 +82,7 @@ async def test_runs_share_a_budget_and_wait_for_the_next_day(place: str | None, 
         while Counter(info.status for info in await runner.runs()) != {"finished": 8, "waiting": 2}:
             clock.move(1)
             await asyncio.sleep(0)
-        (account,) = await accounts(runner.store) if place else await _of(over, runner)
+        (account,) = await accounts(runner.store)
         assert (account.spent["cost_usd"], account.spent["calls"], account.in_flight) == (1.0, 4, {})
         clock.move(86_400)
         for run in runs:
@@ -88,8 +90,16 @@ async def test_runs_share_a_budget_and_wait_for_the_next_day(place: str | None, 
     assert model.made == 10
 
 
-async def _of(budgets: Budgets, runner: Runner) -> list[Account]:
-    return [*await budgets._ledgers[id(runner.store)][1].accounts()]  # noqa: SLF001 - of the memory of this process
+async def test_a_store_is_freed_with_its_accounts(place: str | None, model: Noting) -> None:
+    """A program that opens many, as tests do, and gives each the same budgets, does not fill the memory."""
+    over = Budgets(Budget(name="day", cost_usd=1))
+    async with Runner(place, models=model, extensions=[over]) as runner:
+        await within(runner.start(writing()))
+        store = weakref.ref(runner.store)
+    del runner
+    await asyncio.sleep(0)
+    gc.collect()
+    assert store() is None
 
 
 @pytest.mark.parametrize(("name", "limit"), [("tokens", 25), ("calls", 3)])
