@@ -156,7 +156,7 @@ class _OfRun(SharedBudgets):
             elif waited >= _PATIENCE_SECONDS and runtime.may_sleep():
                 await runtime.sleep_for(_PATIENCE_SECONDS, _sleep_of(refusal.place.budget))
             else:
-                pause = min(_FIRST_PAUSE_SECONDS * 2**tries, _LONGEST_PAUSE_SECONDS)
+                pause = min(_FIRST_PAUSE_SECONDS * 2 ** min(tries, 10), _LONGEST_PAUSE_SECONDS)
                 waited += pause
                 waits = runtime.waits
                 await until(waits.clock.now() + pause, asyncio.get_running_loop().create_future(), waits)

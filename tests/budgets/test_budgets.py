@@ -9,6 +9,8 @@ import subprocess
 import sys
 import weakref
 from collections import Counter
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 from graphengine import Agent, Limits, Result, Retry, RunFailed, Runner
 from graphengine.api.places import store_at
 from graphengine.budgets import Budget, Budgets, BudgetSpent
-from graphengine.budgets.ledger import Account, Ledger, Window, window_of
+from graphengine.budgets.ledger import Account, Ledger, Place, Window, window_of
 from graphengine.errors import DefinitionError
 from graphengine.memory import Memory
 from graphengine.models import Request, Response
@@ -351,3 +353,23 @@ async def test_an_agent_in_a_call_cannot_wait(model: Noting) -> None:
         assert first.status == "finished"
         error = await spent(runner.start(one(work)))
     assert "outside of ctx.call" in error.repair
+
+
+async def test_an_agent_in_a_call_waits_for_a_call_in_flight(model: Noting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For hours, if the process of that one was killed: here from the thousandth try on."""
+    budget, tries = Budget(name="b", calls=1), count(1)
+
+    async def work(ctx: Any) -> str:
+        return str(await ctx.call(Agent("writer", prompt="hi", model=model).run))
+
+    async def until(*_: object) -> None:
+        if next(tries) == 10:
+            await ledger.settle(places, "of a killed process", {})
+
+    monkeypatch.setattr("graphengine.budgets.shared.count", partial(count, 1020))
+    monkeypatch.setattr("graphengine.budgets.shared.until", until)
+    async with Runner(clock=FakeClock(MIDNIGHT), extensions=[Budgets(budget)]) as runner:
+        ledger, places = Ledger(runner.store), [Place(budget, "", window_of(budget.window, MIDNIGHT)[0])]
+        await ledger.reserve(places, "of a killed process", {"calls": 1})
+        assert (await within(runner.start(one(work)))).status == "finished"
+    assert model.made == 1
