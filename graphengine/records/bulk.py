@@ -96,6 +96,10 @@ async def bulk(runner: Records, order: Order, *, dry_run: bool) -> Bulk:
         and (statuses is None or status_of(info) in statuses)
         and (tag is None or (tag in info.tags) is (order.action == "untag"))
     ]
+    if order.action == "stop":  # of a run that is not at rest its process is asked, or the worker that takes it
+        going_on = [info.id for info in found if info.status == "running"]
+        asked = {message.run_id for message in await runner.store.inbox(going_on) if message.kind == "stop"}
+        found = [info for info in found if info.id not in asked]
     if order.action == "prune":
         kept = {info.id: f"driven by {info.driver}" for info in found if info.driver is not None}
         going = {info.id: info for info in found if info.driver is None}

@@ -78,6 +78,21 @@ async def test_all_runs_that_have_not_ended_are_stopped(runner: Runner) -> None:
     assert (await runner.bulk("stop", "graph:asks")).runs == []
 
 
+async def test_a_run_that_was_asked_to_stop_is_not_asked_again(runner: Runner) -> None:
+    """One whose process died: the worker that takes it stops it, before any node begins."""
+    graph: Graph[State] = alone(State, lambda n: n + 1, "n", name="mail")
+    run = runner.start(graph, run_id="r")
+    await runner.release("r")
+    assert (await run.result()).status == "running"
+    assert (await runner.bulk("stop", "graph:mail", why="a wrong input")).runs == ["r"]
+    for dry_run in (True, False):
+        assert (await runner.bulk("stop", "graph:mail", dry_run=dry_run)).runs == []
+    assert len(await runner.store.inbox(["r"])) == 1
+    await drive(runner, graph, 1)
+    assert await statuses(runner) == {"r": "stopped"}
+    assert await runner.store.inbox(["r"]) == []
+
+
 async def test_runs_that_failed_are_retried_by_workers(runner: Runner) -> None:
     """The resume is recorded at once, and no node begins here; runs of a graph that is not given are refused."""
     broken, other = Broken(), Broken("other")
