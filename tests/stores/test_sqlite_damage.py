@@ -9,7 +9,6 @@ prints the counts.
 import os
 import random
 import sqlite3
-import stat
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +20,7 @@ from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import GraphEngineError, StoreCorrupt, StoreError, UnknownRun, UnknownStep
 from graphengine.history.load import load_snapshot
-from tests.stores.recorded import RUNS, Facts, facts_of, finish
+from tests.stores.recorded import RUNS, Facts, facts_of
 from tests.stores.support import change
 
 PAGE = 4096
@@ -143,21 +142,6 @@ async def test_a_file_cut_off_anywhere(path: Path, whole: bytes) -> None:
     print(f"\ntruncations: {len(lengths)}; {dict(counts)}")  # noqa: T201 - the counts
 
 
-async def test_other_runs_stay_usable(path: Path, whole: bytes) -> None:
-    """If a step of one run is damaged, the others are read completely and can be resumed."""
-    truth = await facts_of(path)
-    change(path, "UPDATE steps SET body = body || ' ' WHERE id = (SELECT max(id) FROM steps WHERE run = 1)")
-    found = await facts_of(path)
-    for name, value in found.items():
-        if name not in ("state done", "steps done"):
-            assert value == truth[name], name
-    assert isinstance(found["state done"], StoreCorrupt)
-    (fault,) = doctor.examine(path).faults
-    assert (fault.run_id, fault.seq, fault.code) == ("done", 28, "step_damaged")
-    assert "graphengine branch done --at 27" in fault.repair
-    assert (await finish(path, "asks"))["ok"] is True
-
-
 async def test_a_read_that_fails_does_not_stop_the_next_ones_from_seeing_what_was_written(
     path: Path, whole: bytes
 ) -> None:
@@ -171,32 +155,6 @@ async def test_a_read_that_fails_does_not_stop_the_next_ones_from_seeing_what_wa
     assert (await store.info("asks")).tags == ("new",)
     assert caught.value.__traceback__ is not None
     await store.close()
-
-
-@pytest.mark.parametrize(
-    "column",
-    [
-        "graph = 'other'",
-        "fingerprint = 'f'",
-        "status = 'failed'",
-        "parent = 2",
-        "parent = NULL",
-        "parent_seq = 11",
-        "parent_seq = 14",
-    ],
-)
-async def test_a_row_that_its_log_contradicts_is_not_believed(path: Path, whole: bytes, column: str) -> None:
-    """A run's row is compared with its log; the doctor corrects the row."""
-    truth = await facts_of(path)
-    change(path, f"UPDATE runs SET {column} WHERE id = 'branch'")  # noqa: S608 - constant words
-    store = SQLiteStore(path, read_only=True)
-    await store.open()
-    with pytest.raises(StoreCorrupt) as caught:
-        await load_snapshot(store, "branch", None)
-    await store.close()
-    assert "doctor --repair" in caught.value.repair or "step" in caught.value.message
-    assert doctor.repair(path).report.is_sound
-    assert await facts_of(path) == truth
 
 
 async def test_a_damaged_snapshot_costs_time_only(path: Path, whole: bytes, caplog: pytest.LogCaptureFixture) -> None:
@@ -227,14 +185,6 @@ async def test_an_id_that_leads_elsewhere_is_found(path: Path, whole: bytes) -> 
         assert not isinstance((await facts_of(path))["state asks"], GraphEngineError)
 
 
-async def test_doctor_keeps_the_file_to_its_user(path: Path, whole: bytes) -> None:
-    """A file that other users can read is a fault, and repaired."""
-    path.chmod(0o644)
-    assert [finding.code for finding in doctor.examine(path).faults] == ["mode"]
-    assert doctor.repair(path).report.is_sound
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
 # -- repairing
 
 
@@ -256,14 +206,6 @@ async def readable(path: Path) -> dict[tuple[str, int], bytes]:
     finally:
         await store.close()
     return found
-
-
-def test_the_time_of_a_list_is_that_of_the_log(made: Path) -> None:
-    """It is in the row of the last step, which its checksum does not cover."""
-    change(made, "UPDATE steps SET at = at + 64 WHERE id = (SELECT max(id) FROM steps WHERE id >> 32 = 1)")
-    (fault,) = doctor.examine(made).faults
-    assert (fault.code, fault.run_id) == ("run_differs", "done")
-    assert doctor.repair(made).report.is_sound
 
 
 def leaves(whole: bytes, root: int) -> list[int]:
