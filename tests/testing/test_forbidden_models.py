@@ -1,28 +1,10 @@
 """A test session calls no provider's model, unless a test is marked so or answers are recorded."""
 
-import os
-
 import pytest
 
 from graphengine import Agent
 from graphengine.models import AnthropicModel, OpenAIModel, PydanticAIModel
 from graphengine.models.sdk import ModelForbidden, check_allowed
-from tests.testing.plain import QUIET
-
-pytest_plugins = ("pytester",)
-
-SESSION = """
-import os, pytest
-
-@pytest.fixture
-def seen():
-    return "GRAPHENGINE_FORBID_MODELS" in os.environ
-
-def test_first(seen): assert seen
-@pytest.mark.real_models
-def test_marked(seen): assert not seen and "GRAPHENGINE_FORBID_MODELS" not in os.environ
-def test_last(seen): assert seen
-"""
 
 
 @pytest.mark.parametrize(
@@ -56,20 +38,3 @@ async def test_a_model_of_pydantic_ai_is_not_called() -> None:
     model = openai.OpenAIChatModel("gpt-5-mini", provider=providers.OpenAIProvider(api_key="k"))
     with pytest.raises(ModelForbidden):
         await Agent("writer", model=PydanticAIModel(model), prompt="Write.").run()
-
-
-def test_a_mark_lets_one_test_call_it(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its fixtures too, and no other test; the session leaves the environment as it was."""
-    monkeypatch.delenv("GRAPHENGINE_FORBID_MODELS", raising=False)
-    pytester.makepyfile(SESSION)
-    result = pytester.runpytest_inprocess(*QUIET, "-p", "no:asyncio", "-q", "--strict-markers")
-    result.assert_outcomes(passed=3)
-    assert "GRAPHENGINE_FORBID_MODELS" not in os.environ
-
-
-def test_recording_asks_models(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which is what the option is for."""
-    monkeypatch.delenv("GRAPHENGINE_FORBID_MODELS", raising=False)
-    pytester.makepyfile("import os\ndef test_it(): assert 'GRAPHENGINE_FORBID_MODELS' not in os.environ")
-    result = pytester.runpytest_inprocess(*QUIET, "-p", "no:asyncio", "-q", "--graphengine-record")
-    result.assert_outcomes(passed=1)

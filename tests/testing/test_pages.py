@@ -6,7 +6,8 @@ import pytest
 
 from tests.kit.expression_page import check_page
 
-PAGES = sorted(Path(__file__).parent.rglob("*.txt"))
+HERE = Path(__file__).parent
+PAGES = sorted([*HERE.glob("*.txt"), *HERE.glob("evaluation/*.txt")])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -4,15 +4,11 @@ import asyncio
 import re
 from pathlib import Path
 
-import pytest
-
 from graphengine import Runner, ScriptedModel
 from graphengine.models import RecordedModel
 from graphengine.testing.recordings import file_of
+from tests.kit import forks
 from tests.testing.plain import QUIET
-from tests.testing.test_plugin import AUTO, output_of
-
-pytest_plugins = ("pytester",)
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "use" / "testing.md"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -32,14 +28,16 @@ def record(module: Path, source: str) -> None:
     asyncio.run(main())
 
 
-def test_every_test_of_the_page_passes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_test_of_the_page_passes(tmp_path: Path) -> None:
     """With fixtures, options, recordings, and the conformance suite of stores."""
     source = "\n\n".join(BLOCK.findall(PAGE.read_text(encoding="utf-8")))
-    module = pytester.makepyfile(test_article=source)
+    module = tmp_path / "test_article.py"
+    module.write_text(source, encoding="utf-8")
     record(module, source)
-    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    result = pytester.runpytest_inprocess(*QUIET, *AUTO, "-q")
-    counts = result.parseoutcomes()
-    assert "failed" not in counts, output_of(result)
-    assert counts["passed"] > 100
+    keys = {"ANTHROPIC_API_KEY": "", "OPENAI_API_KEY": ""}
+    mode = ("-o", "asyncio_mode=auto", "-o", "asyncio_default_fixture_loop_scope=function")
+    done = forks.run("pytest", *QUIET, *mode, "-q", folder=tmp_path, variables=keys)
+    counts = re.search(r"^(\d+) passed", done.stdout, re.MULTILINE)
+    assert done.returncode == 0, done.stdout
+    assert counts is not None
+    assert int(counts[1]) > 100
