@@ -10,42 +10,30 @@ import os
 import re
 import resource
 import shutil
-import socket
 import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from graphengine import Runner
 from graphengine.databases.sqlite import SQLiteStore, doctor, readers
-from graphengine.databases.sqlite.files import APPLICATION_ID, check_format, file_state, log_of
-from graphengine.databases.sqlite.queries import SQL, latest_format
+from graphengine.databases.sqlite.files import check_format, file_state, log_of
+from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.readers import Reader
 from graphengine.databases.sqlite.worker import Worker
 from graphengine.errors import (
-    DefinitionError,
     RunnerClosed,
     StoreError,
-    StoreMissing,
-    StoreNotADatabase,
     StoreReadOnly,
-    StoreTooNew,
 )
 from tests.conformance.store_kit import append, batch, new_run, refused, same, seqs, step, steps
 from tests.stores.support import OpenStore, OtherProcess, content_of
 
 NOBODY = 65534
-
-
-def make_database(path: Path, script: str) -> None:
-    """Create a database with these statements."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(script)
 
 
 async def finished_run(path: Path, count: int = 3) -> None:
@@ -79,13 +67,6 @@ def lock_down(folder: Path, mode: int = 0o555) -> None:
 
 
 # -- new files
-
-
-@pytest.mark.parametrize("mode", ["full", "OFF", "FUL", None])
-def test_only_the_two_ways_to_sync_are_accepted(path: Path, mode: Any) -> None:
-    """A misspelt one must not give less durability than was meant."""
-    with pytest.raises(DefinitionError, match=r"synchronous=(?s:.*)give 'FULL' or 'NORMAL'"):
-        SQLiteStore(path, synchronous=mode)
 
 
 async def test_missing_folders_are_made(tmp_path: Path, open_store: OpenStore) -> None:
@@ -190,67 +171,6 @@ async def test_the_kind_of_a_file_is_read_in_one_statement(path: Path) -> None:
     assert len([each for each in statements if not each.startswith("--")]) == 1
 
 
-@pytest.mark.parametrize(
-    ("script", "kind"),
-    [
-        ("CREATE TABLE notes (text)", StoreNotADatabase),
-        ("PRAGMA application_id = 77", StoreNotADatabase),
-        (f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {latest_format() + 1}", StoreTooNew),
-    ],
-)
-@pytest.mark.parametrize("read_only", [False, True])
-async def test_foreign_databases_are_refused_and_unchanged(
-    path: Path, script: str, kind: type[StoreError], *, read_only: bool
-) -> None:
-    """Another application's database, or one of a newer version, is refused and unchanged."""
-    make_database(path, script)
-    before = path.read_bytes()
-    with refused(kind) as caught:
-        await SQLiteStore(path, read_only=read_only).open()
-    assert caught[0].repair
-    assert str(path) in str(caught[0])
-    assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("content", [b"x", b"# Notes\n" * 1000, b"SQLite format 3\0" + b"\xff" * 5000])
-@pytest.mark.parametrize("read_only", [False, True])
-async def test_a_file_that_is_not_a_database_is_unchanged(path: Path, content: bytes, *, read_only: bool) -> None:
-    """Any other file is refused and unchanged."""
-    path.write_bytes(content)
-    with refused(StoreNotADatabase) as caught:
-        await SQLiteStore(path, read_only=read_only).open()
-    assert caught[0].repair
-    assert path.read_bytes() == content
-
-
-@pytest.mark.parametrize("read_only", [False, True])
-async def test_a_folder_is_refused(tmp_path: Path, *, read_only: bool) -> None:
-    """The path of a folder, or one through a file, is refused with the repair."""
-    with refused(StoreNotADatabase) as caught:
-        await SQLiteStore(tmp_path, read_only=read_only).open()
-    assert "folder" in caught[0].message
-    assert "runs.db" in caught[0].repair
-    (tmp_path / "file").write_text("text")
-    with refused(StoreError):
-        await SQLiteStore(tmp_path / "file" / "runs.db", read_only=read_only).open()
-
-
-@pytest.mark.parametrize("read_only", [False, True])
-async def test_special_files_are_refused(tmp_path: Path, *, read_only: bool) -> None:
-    """Devices, pipes and sockets are refused by kind, and none is read or written."""
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    with closing(socket.socket(socket.AF_UNIX)) as bound:
-        bound.bind(str(tmp_path / "socket"))
-    found = {Path("/dev/null"): "device", pipe: "pipe", tmp_path / "socket": "socket"}
-    for path, kind in found.items():
-        with refused(StoreNotADatabase) as caught:
-            await SQLiteStore(path, read_only=read_only).open()
-        assert caught[0].message == f"{path} is a {kind}, not a file"
-        assert caught[0].repair
-
-
 @pytest.mark.parametrize("read_only", [False, True])
 async def test_a_path_that_cannot_be_accessed_is_refused(as_nobody: Path, *, read_only: bool) -> None:
     """A file in a folder that this user cannot enter is refused with the repair."""
@@ -263,15 +183,6 @@ async def test_a_path_that_cannot_be_accessed_is_refused(as_nobody: Path, *, rea
 
 
 # -- read-only
-
-
-async def test_a_reader_does_not_create_a_database(path: Path) -> None:
-    """A missing file is not created by a read-only store."""
-    with refused(StoreMissing) as caught:
-        await SQLiteStore(path.parent / "sub" / "runs.db", read_only=True).open()
-    assert caught[0].message.startswith("no database at")
-    assert caught[0].code == "store_missing"
-    assert list(path.parent.iterdir()) == []
 
 
 async def test_a_reader_leaves_no_trace(path: Path, open_store: OpenStore) -> None:
@@ -370,17 +281,6 @@ async def test_reading_next_to_a_live_writer_in_a_read_only_folder(as_nobody: Pa
     os.seteuid(os.getuid())
     as_nobody.chmod(0o755)
     await writer.close()
-
-
-async def test_an_empty_file_has_no_runs(path: Path) -> None:
-    """A file that was never set up has no runs, and is unchanged; a writer makes it a database."""
-    path.touch()
-    with refused(StoreMissing) as caught:
-        await SQLiteStore(path, read_only=True).open()
-    assert caught[0].message == f"{path} is empty: it is not a database yet"
-    assert caught[0].repair
-    assert path.stat().st_size == 0
-    await finished_run(path)
 
 
 # -- cost that does not depend on how much is stored

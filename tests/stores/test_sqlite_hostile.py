@@ -16,7 +16,7 @@ import pytest
 
 import graphengine.databases.sqlite
 from graphengine.databases.sqlite import SQLiteStore
-from graphengine.errors import StoreAltered, StoreCorrupt
+from graphengine.errors import StoreCorrupt
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import OpenStore, change, forging
 
@@ -26,58 +26,6 @@ async def a_run(open_store: OpenStore, path: Path) -> None:
     store = await open_store(path)
     await append(store, batch("r", await new_run(store, "r"), [step(1)]))
     await store.close()
-
-
-FOREIGN = {
-    "a trigger": "CREATE TRIGGER bad AFTER INSERT ON steps BEGIN DELETE FROM runs; END",
-    "a trigger on another's table": "CREATE TRIGGER bad AFTER INSERT ON owners BEGIN SELECT 1; END",
-    "a view": "CREATE VIEW extra AS SELECT * FROM runs",
-    "an index on steps": "CREATE INDEX slow ON steps (length(hex(body)))",
-    "a column": "ALTER TABLE runs ADD COLUMN more TEXT AS (upper(id))",
-}
-
-
-@pytest.mark.parametrize("read_only", [True, False])
-@pytest.mark.parametrize("what", FOREIGN)
-async def test_a_database_that_defines_more_is_not_used(
-    open_store: OpenStore, path: Path, what: str, *, read_only: bool
-) -> None:
-    """A trigger, view, index or column that graphengine did not make is named; nothing is read or written."""
-    await a_run(open_store, path)
-    change(path, FOREIGN[what])
-    before = path.read_bytes()
-    with refused(StoreAltered) as caught:
-        await open_store(read_only=read_only)
-    name = {"a column": "table runs", "an index on steps": "index slow", "a view": "view extra"}.get(
-        what, "trigger bad"
-    )
-    assert name in str(caught[0])
-    assert path.read_bytes() == before
-
-
-@pytest.mark.parametrize("read_only", [True, False])
-async def test_the_view_and_the_tables_must_be_as_graphengine_made_them(
-    open_store: OpenStore, path: Path, *, read_only: bool
-) -> None:
-    """A view of the same name with other SQL, or a missing table, is reported."""
-    await a_run(open_store, path)
-    with closing(sqlite3.connect(path)) as connection:
-        (sql,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'run_facts'").fetchone()
-    change(path, "DROP VIEW run_facts", sql.replace("r.graph,", "upper(r.graph) AS graph,"), "DROP TABLE inbox")
-    with refused(StoreAltered) as caught:
-        await open_store(read_only=read_only)
-    assert "view run_facts" in str(caught[0])
-    assert "table inbox" in str(caught[0])
-
-
-async def test_tables_of_other_programs_are_ignored(open_store: OpenStore, path: Path) -> None:
-    """A table of another program, its index, and SQLite's own statistics do not prevent the use of a database."""
-    await a_run(open_store, path)
-    change(path, "CREATE TABLE theirs (a UNIQUE, b)", "CREATE INDEX theirs_b ON theirs (b)", "ANALYZE")
-    assert [info.id for info in await (await open_store(read_only=True)).runs()] == ["r"]
-    store = await open_store()
-    await append(store, batch("s", await new_run(store, "s"), [step(1)]))
-    assert seqs(await store.steps("s")) == [1]
 
 
 async def test_the_schema_calls_nothing_with_an_effect(open_store: OpenStore) -> None:
