@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from graphengine.databases.checksums import sum_of
+from graphengine.databases.long_texts import cut
 from graphengine.databases.sqlite import SQLiteStore
 from tests.kit import forks
 
@@ -41,6 +42,16 @@ def rows(path: Path, query: str) -> list[tuple[Any, ...]]:
     """Return the rows of a query, read without the store."""
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(query).fetchall()
+
+
+def together(body: bytes, *, repeats: bool = False) -> bytes:
+    """Return a body that was cut, put together again."""
+    short, found = cut(body, repeats=repeats)
+    parts, done = [], 0
+    for offset, text in found:
+        parts += [short[done:offset], text]
+        done = offset
+    return b"".join((*parts, short[done:]))
 
 
 def content_of(path: Path) -> bytes:

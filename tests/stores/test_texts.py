@@ -19,9 +19,9 @@ from pydantic_core import from_json, to_json
 
 from graphengine import END, START, Agent, Graph, Runner, value
 from graphengine.databases import long_texts
-from graphengine.databases.long_texts import LEAST_BYTES, cut
+from graphengine.databases.long_texts import cut
 from graphengine.databases.sqlite import SQLiteStore, texts
-from graphengine.databases.sqlite.doctor import examine, repair
+from graphengine.databases.sqlite.doctor import examine
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK
 from graphengine.errors import GraphEngineError, StoreCorrupt
@@ -31,49 +31,13 @@ from graphengine.stores.memory import MemoryStore
 from tests.conformance.store_kit import append as write
 from tests.conformance.store_kit import batch, new_run, refused, same, step
 from tests.stores.recorded import small_snapshots
-from tests.stores.support import OpenStore, change, rows
+from tests.stores.support import OpenStore, change, rows, together
 
 LONG = 'She said: "No\\"." Then — nothing.\n' * 300
 MEGABYTE = "lorem ipsum dolor sit amet, " * 37_500
 
 
-def together(body: bytes, *, repeats: bool = False) -> bytes:
-    """Return a body that was cut, put together again."""
-    short, found = cut(body, repeats=repeats)
-    parts, done = [], 0
-    for offset, text in found:
-        parts += [short[done:offset], text]
-        done = offset
-    return b"".join((*parts, short[done:]))
-
-
 # -- where a body is cut
-
-
-@pytest.mark.parametrize(
-    ("value", "count"),
-    [
-        ({"a": "x" * LEAST_BYTES}, 1),
-        ({"a": "x" * (LEAST_BYTES - 1)}, 0),
-        ({"a": LONG, "b": 'é"\\' * 2000, "c": [LONG, "short", LONG]}, 4),
-        ({"a": '"' * LEAST_BYTES}, 1),
-        ({"a": "\\" * LEAST_BYTES}, 1),
-        ({"a": ["short"] * 5000}, 0),
-        ({"a": ["short", *range(5000), "short", True, None, -1e9] * 2}, 0),
-        ({"x" * 5000: 1}, 1),
-        ("x" * 5000, 1),
-        (list(range(9000)), 0),
-        ({"a": "0," * 5000}, 0),  # it looks like a list of numbers
-        ({"a": {"$secret": "x" * 5000}}, 0),
-    ],
-)
-def test_long_strings_are_cut_out_and_put_back(value: object, count: int) -> None:
-    """Strings of 4096 bytes or more are cut out of the JSON, and putting them back gives the same bytes."""
-    body = to_json(value)
-    short, found = cut(body)
-    assert len(found) == count
-    from_json(short)
-    assert together(body) == body
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -256,79 +220,16 @@ async def test_snapshots_share_the_texts_of_steps(path: Path) -> None:
     assert examine(path).is_sound
 
 
-# -- damage
-
-
-@pytest.fixture
-async def shared(open_store: OpenStore, path: Path) -> Path:
-    """A closed database of two runs that share a text, and of one with another."""
-    store = await open_store()
-    for run_id, text in (("a", LONG), ("b", LONG), ("c", MEGABYTE)):
-        fence = await new_run(store, run_id)
-        await write(store, batch(run_id, fence, [step(1, value=text), step(2)], "finished"))
-    await store.close()
-    return path
-
-
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        ("UPDATE texts SET body = CAST(replace(CAST(body AS TEXT), 'No', 'Yes') AS BLOB)", "changed since"),
-        ("DELETE FROM texts WHERE key = 1", "text 1 is missing"),
-        ("UPDATE steps SET texts = '[[9999999,1]]' WHERE texts IS NOT NULL", "no place"),
-        ("UPDATE steps SET texts = '[[5,1],[4,1]]' WHERE texts IS NOT NULL", "no place"),
-        ("UPDATE steps SET texts = '[[' WHERE texts IS NOT NULL", "truncated"),
-        ("UPDATE steps SET texts = '[[5,2]]' WHERE texts IS NOT NULL", "changed since"),
-        ("UPDATE steps SET texts = NULL", "changed since"),
-    ],
-)
-async def test_a_damaged_text_is_reported_and_never_believed(
-    open_store: OpenStore, shared: Path, damage: str, reason: str
-) -> None:
-    """Steps that hold it raise an error that names the step; doctor reports each; steps without it are read."""
-    change(shared, damage)
-    store = await open_store()
-    with refused(StoreCorrupt) as caught:
-        await store.steps("a")
-    assert "step 1 of run a" in caught[0].message
-    assert reason in caught[0].message
-    assert len(await store.steps("a", after=1)) == 1
-    await store.close()
-    faults = {(fault.code, fault.run_id) for fault in examine(shared).faults}
-    assert {("step_damaged", "a"), ("step_damaged", "b")} <= faults
-
-
-async def test_a_damaged_text_is_not_used_for_new_steps(open_store: OpenStore, shared: Path) -> None:
-    """A step with the text that was there before is written with a text of its own."""
-    change(shared, "UPDATE texts SET body = CAST('damaged' AS BLOB)")
-    assert ("text_damaged", None) in {(fault.code, fault.run_id or None) for fault in examine(shared).faults}
-    store = await open_store()
-    fence = await new_run(store, "d")
-    await write(store, batch("d", fence, [step(1, value=LONG)]))
-    assert (await store.steps("d"))[0].update[0][2] == LONG
-
-
-async def test_texts_are_saved_into_a_new_file(shared: Path, open_store: OpenStore) -> None:
-    """If a table is lost, texts and the steps that hold them are copied."""
-    change(shared, "DROP TABLE text_uses")
-    repaired = repair(shared)
-    assert not repaired.lost
-    assert not [fault for fault in repaired.report.faults if fault.code.startswith("text")]
-    store = await open_store()
-    held = {info.id: (await store.steps(info.id))[0].update[0][2] for info in await store.runs()}
-    assert held == {"a": LONG, "b": LONG, "c": MEGABYTE}
-    assert len(rows(shared, "SELECT * FROM text_uses")) == len(held)
-
-
 async def test_a_text_that_would_unfold_beyond_the_limit_is_refused(
-    open_store: OpenStore, shared: Path, monkeypatch: pytest.MonkeyPatch
+    open_store: OpenStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A small file cannot make a step of any size: the limit is that of a row."""
     monkeypatch.setattr(long_texts, "LARGEST_BYTES", 3_000_000)
-    change(shared, "UPDATE steps SET texts = '[[5,2],[5,2],[5,2]]' WHERE texts IS NOT NULL")
     store = await open_store()
+    await write(store, batch("r", await new_run(store), [step(1, value=MEGABYTE)]))
+    change(path, "UPDATE steps SET texts = '[[5,1],[5,1],[5,1]]'")
     with refused(StoreCorrupt) as caught:
-        await store.steps("c")
+        await store.steps("r")
     assert "more than 3000000 bytes" in caught[0].message
 
 

@@ -9,26 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from graphengine import Runner
-from graphengine.errors import GraphEngineError, RunExists
-from graphengine.records.export import (
-    BadExport,
-    check_ids,
-    digest_of_content,
-    import_run,
-    parse,
-    read_file,
-)
+from graphengine.records.export import BadExport, digest_of_content, parse
 
 FOLDER = Path(__file__).parents[3] / "checkpoints" / "format_1"
 MAP = (FOLDER / "map.json").read_text(encoding="utf-8")
 WAITING = (FOLDER / "waiting.json").read_text(encoding="utf-8")
-
-
-def signed(content: dict[str, Any]) -> str:
-    """Return a file under a digest that fits."""
-    content["digest"] = digest_of_content({name: part for name, part in content.items() if name != "digest"})
-    return json.dumps(content)
 
 
 def refusal(text: str | bytes) -> BadExport:
@@ -85,35 +70,9 @@ def test_arbitrary_json_in_any_place_is_refused_or_folds(data: st.DataObject) ->
             break
         here = here[key]
     here[key] = data.draw(LEAVES | st.sampled_from([[], {}, [[]]]))
-    text = signed(content)
+    content["digest"] = digest_of_content({name: part for name, part in content.items() if name != "digest"})
     try:
-        run = parse(text, "map")
+        run = parse(json.dumps(content), "map")
     except BadExport:
         return
     assert len(run.steps) == run.info.seq
-
-
-def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
-    """The path is a folder, or does not exist."""
-    for path in (tmp_path, tmp_path / "none.json"):
-        with pytest.raises(BadExport, match="cannot be read"):
-            read_file(path)
-
-
-async def test_a_taken_id_is_refused() -> None:
-    """An id of another run is refused, also between two files; importing the same run again is not."""
-    run = parse(MAP, "map")
-    content = json.loads(MAP)
-    content["steps"][5]["at"] = 1_900_000_000.0
-    other = parse(signed(content), "map")
-    async with Runner() as runner:
-        assert await import_run(runner.store, run)
-        assert not await import_run(runner.store, run)
-        before = await runner.history("map")
-        for call in (import_run(runner.store, other), check_ids(runner.store, [other])):
-            with pytest.raises(RunExists, match="another run is already recorded"):
-                await call
-        with pytest.raises(RunExists, match="two of the files"):
-            await check_ids(runner.store, [run, run])
-        assert await runner.history("map") == before
-        assert issubclass(BadExport, GraphEngineError)
