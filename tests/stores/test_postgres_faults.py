@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from graphengine.databases.addresses import parse
 from graphengine.databases.postgres import PostgresStore, queries
 from graphengine.databases.postgres import opening as preparing
 from graphengine.databases.postgres import store as store_module
+from graphengine.databases.postgres.faults import words_of
 from graphengine.databases.postgres.sessions import Server, Sessions
 from graphengine.errors import (
     GraphEngineError,
@@ -68,6 +70,12 @@ async def refusal(store: PostgresStore) -> GraphEngineError:
     assert caught.value.where == store.address.shown
     assert caught.value.repair
     return caught.value
+
+
+def test_the_words_of_an_error_are_searched_before_they_are_joined() -> None:
+    """A password with a line break is found."""
+    address = parse("postgresql://me:se%0A%20cret@db.example/runs")
+    assert words_of(OSError("no entry for se\n cret\n  at db"), address) == "no entry for … at db"
 
 
 async def test_a_server_that_is_not_there() -> None:
