@@ -7,6 +7,7 @@ the sections below it, without tracebacks and times.
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,6 @@ from tests.testing.plain import QUIET
 
 HERE: Final = Path(__file__).parent
 PAGES: Final = sorted(HERE.glob("sessions/*.txt"))
-RECORDINGS: Final = HERE / "sessions" / "recorded" / "recordings.txt"
 TRACEBACK: Final = re.compile(r"^_+ (.*) _+\n(?:(?!=+ |_{4,} |-+ ).*\n)*", re.MULTILINE)
 ERROR: Final = re.compile(r"^E  .*\n(?: {6,}.*\n)*", re.MULTILINE)
 VARYING: Final = {
@@ -43,22 +43,30 @@ def ran(words: list[str], given: str) -> str:
     return said + (f"exit {done.returncode}\n" if done.returncode else "")
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
-def test_pytest_prints_what_its_page_shows(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each page has its truths as comments."""
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Return a function that plays a page in an empty folder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(FORBID, raising=False)
     monkeypatch.setitem(TOOLS, "pytest", ran)
-    golden.check(path, play(path.read_text(encoding="utf-8"), tmp_path))
+    return lambda path: golden.check(path, play(path.read_text(encoding="utf-8"), tmp_path))
 
 
-def test_models_are_recorded_as_their_page_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_pytest_prints_what_its_page_shows(path: Path, check: Callable[[Path], None]) -> None:
+    """Each page has its truths as comments."""
+    check(path)
+
+
+def test_models_are_recorded_as_their_page_shows(
+    check: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The server of the environment variable EDGE is asked once."""
     server = EdgeServer()
     server.start()
     server.play(Says("a draft, signed sk-test-0123456789abcdef"))
     monkeypatch.setenv("EDGE", server.url)
-    test_pytest_prints_what_its_page_shows(RECORDINGS, tmp_path, monkeypatch)
+    check(HERE / "sessions" / "recorded" / "recordings.txt")
     assert len(server.received()) == 1
     server.stop()
 
