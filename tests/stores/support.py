@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 import subprocess
-from collections.abc import Awaitable, Callable
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from graphengine.databases.checksums import sum_of
 from graphengine.databases.long_texts import cut
 from graphengine.databases.sqlite import SQLiteStore
+from tests.conformance.store_kit import seqs
 from tests.kit import forks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +58,32 @@ def together(body: bytes, *, repeats: bool = False) -> bytes:
 def content_of(path: Path) -> bytes:
     """Return the bytes of a file, read by another process: closing it here would free this process's locks on it."""
     return subprocess.check_output(["cat", path])
+
+
+@asynccontextmanager
+async def opened(path: Path, **options: Any) -> AsyncIterator[SQLiteStore]:
+    """Open a store, and close it at the end."""
+    store = SQLiteStore(path, **{"synchronous": "NORMAL", **options})
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def seqs_in(path: Path) -> list[int]:
+    """Return the steps of run r that a database has, opened by a new store."""
+    async with opened(path) as store:
+        return seqs(await store.steps("r"))
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the database's write lock as another program would."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
 
 
 def queued(pending: Awaitable[None] | None) -> Awaitable[None]:

@@ -12,7 +12,7 @@ import pytest
 from graphengine.databases.sqlite import SQLiteStore, checkpoints, removal
 from graphengine.errors import StoreLocked
 from tests.conformance.store_kit import append, batch, new_run, step
-from tests.stores.support import OpenStore, content_of
+from tests.stores.support import OpenStore, content_of, seqs_in
 
 PAGE_BYTES = 4096
 
@@ -67,11 +67,7 @@ async def test_closing_waits_for_no_other_process(tmp_path: Path) -> None:
         await steps_up_to(store, 3)
         await store.close()
         assert log_bytes(store.path) > 0
-    again = SQLiteStore(store.path)
-    await again.open()
-    loaded = await again.load("r")
-    await again.close()
-    assert [each.seq for each in loaded.steps] == [1, 2, 3]
+    assert await seqs_in(store.path) == [1, 2, 3]
     assert not store.path.with_name("runs.db-wal").exists()
 
 

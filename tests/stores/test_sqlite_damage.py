@@ -10,18 +10,18 @@ import os
 import random
 import sqlite3
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from graphengine.databases.sqlite import SQLiteStore, doctor
+from graphengine.databases.sqlite import doctor
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import GraphEngineError, StoreCorrupt, StoreError, UnknownRun, UnknownStep
 from graphengine.history.load import load_snapshot
 from tests.stores.recorded import RUNS, Facts, facts_of
-from tests.stores.support import change
+from tests.stores.support import change, opened
 
 PAGE = 4096
 LEAF = 13
@@ -147,14 +147,12 @@ async def test_a_read_that_fails_does_not_stop_the_next_ones_from_seeing_what_wa
 ) -> None:
     """Also while its error is held."""
     change(path, "UPDATE steps SET body = '{}' WHERE run = 1")
-    store = SQLiteStore(path)
-    await store.open()
-    with pytest.raises(StoreCorrupt) as caught:
-        await load_snapshot(store, "done", None)
-    await store.tag("asks", ["new"])
-    assert (await store.info("asks")).tags == ("new",)
-    assert caught.value.__traceback__ is not None
-    await store.close()
+    async with opened(path) as store:
+        with pytest.raises(StoreCorrupt) as caught:
+            await load_snapshot(store, "done", None)
+        await store.tag("asks", ["new"])
+        assert (await store.info("asks")).tags == ("new",)
+        assert caught.value.__traceback__ is not None
 
 
 async def test_a_damaged_snapshot_costs_time_only(path: Path, whole: bytes, caplog: pytest.LogCaptureFixture) -> None:
@@ -191,20 +189,13 @@ async def test_an_id_that_leads_elsewhere_is_found(path: Path, whole: bytes) -> 
 async def readable(path: Path) -> dict[tuple[str, int], bytes]:
     """Return every step that can be read, one by one."""
     found: dict[tuple[str, int], bytes] = {}
-    store = SQLiteStore(path, read_only=True)
-    try:
-        await store.open()
-        for run_id in RUNS:
-            for seq in range(1, 40):
-                try:
-                    steps = await store.steps(run_id, seq - 1, seq)
-                except GraphEngineError:
-                    continue
-                found.update({(run_id, step.seq): encode_step(step) for step in steps})
-    except GraphEngineError:
-        pass
-    finally:
-        await store.close()
+    with suppress(GraphEngineError):
+        async with opened(path, read_only=True) as store:
+            for run_id in RUNS:
+                for seq in range(1, 40):
+                    with suppress(GraphEngineError):
+                        steps = await store.steps(run_id, seq - 1, seq)
+                        found.update({(run_id, step.seq): encode_step(step) for step in steps})
     return found
 
 

@@ -14,7 +14,7 @@ from graphengine.databases.sqlite.direct import Direct, NotWritten
 from graphengine.databases.sqlite.files import OpenFiles
 from graphengine.errors import LeaseLost, RunExists
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
-from tests.stores.support import OpenStore, queued
+from tests.stores.support import OpenStore, locked, queued
 
 
 def last_id(path: Path) -> int:
@@ -61,10 +61,8 @@ async def test_at_full_every_write_is_the_threads(open_store: OpenStore) -> None
 async def test_the_event_loop_waits_for_no_lock(store: SQLiteStore) -> None:
     """While another process writes, the step is queued, and the thread waits for the lock."""
     fence = await new_run(store, count=1)
-    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
+    with locked(store.path):
         pending = queued(store.append(batch("r", fence, [step(2)])))
-        other.execute("ROLLBACK")
     await pending
     assert seqs(await store.steps("r")) == [1, 2]
 

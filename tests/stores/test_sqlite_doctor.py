@@ -5,11 +5,9 @@
 import os
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -18,7 +16,7 @@ from graphengine.databases.sqlite.doctor.rebuild import rebuild
 from graphengine.errors import StoreError, StoreFull, StoreLocked, StoreMissing
 from tests.conformance.store_kit import new_run
 from tests.stores.recorded import Facts, facts_of
-from tests.stores.support import change
+from tests.stores.support import change, locked, opened
 
 
 def faults(path: Path) -> set[str]:
@@ -32,14 +30,12 @@ MESSAGE = "UPDATE inbox SET payload = '1'"
 
 async def test_doctor_checks_next_to_writers_but_repairs_only_without(made: Path) -> None:
     """Checking is possible next to a process that writes; a repair is refused, and names the process."""
-    store = SQLiteStore(made, synchronous="NORMAL")
-    await store.open()
-    await store.claim("left")
-    assert doctor.examine(made).is_sound
-    with pytest.raises(StoreLocked) as caught:
-        doctor.repair(made)
-    assert f"process {os.getpid()}" in caught.value.message
-    await store.close()
+    async with opened(made) as store:
+        await store.claim("left")
+        assert doctor.examine(made).is_sound
+        with pytest.raises(StoreLocked) as caught:
+            doctor.repair(made)
+        assert f"process {os.getpid()}" in caught.value.message
     assert doctor.repair(made).report.is_sound
 
 
@@ -92,18 +88,9 @@ async def test_there_is_no_file_to_check(path: Path) -> None:
 async def test_an_existing_run_is_never_swept(made: Path, truth: Facts) -> None:
     """A row that wrongly lists a run as removed does no harm when a store is opened."""
     change(made, "INSERT INTO trash SELECT key FROM runs WHERE id = 'done'")
-    async with closing_store(made) as store:
+    async with opened(made) as store:
         await store.sweep()
     assert (await facts_of(made))["steps done"] == truth["steps done"]
-
-
-@asynccontextmanager
-async def closing_store(path: Path, **options: Any) -> AsyncIterator[SQLiteStore]:
-    """A store that is closed at the end."""
-    store = SQLiteStore(path, synchronous="NORMAL", **options)
-    await store.open()
-    yield store
-    await store.close()
 
 
 async def test_a_lock_is_not_damage(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,10 +98,8 @@ async def test_a_lock_is_not_damage(made: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(doctor, "BUSY_TIMEOUT_SECONDS", 0.05)
     change(made, MESSAGE)
     inode = made.stat().st_ino
-    with closing(sqlite3.connect(made, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreLocked):
-            doctor.repair(made)
+    with locked(made), pytest.raises(StoreLocked):
+        doctor.repair(made)
     assert made.stat().st_ino == inode
     assert faults(made) == {"message_damaged"}
 
@@ -135,7 +120,7 @@ async def test_a_file_that_is_wholly_locked_is_not_saved(made: Path, monkeypatch
 
 async def test_a_suspended_process_is_alive(made: Path) -> None:
     """It holds its lock although its lease is over, and would continue to write to a replaced file."""
-    async with closing_store(made, clock=lambda: 5.0):
+    async with opened(made, clock=lambda: 5.0):
         with pytest.raises(StoreLocked):
             doctor.repair(made)
     assert doctor.repair(made).report.is_sound
@@ -148,7 +133,7 @@ class DeathError(BaseException):
 async def broken_beside_its_log(made: Path, folder: Path) -> Path:
     """Return a copy of a database that must be saved into a new file, with its newest steps in its log."""
     folder.mkdir()
-    async with closing_store(made) as store:
+    async with opened(made) as store:
         await record_one(store, "newest")
         change(made, "DROP TABLE tags")
         for each in (made, made.with_name(made.name + "-wal")):

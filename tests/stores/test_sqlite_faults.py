@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -32,16 +32,7 @@ from tests.conformance.store_kit import (
     steps,
 )
 from tests.kit.facts import altered
-from tests.stores.support import OpenStore, OtherProcess, forging, queued
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the database's write lock as another program would."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
+from tests.stores.support import OpenStore, OtherProcess, forging, locked, queued, seqs_in
 
 
 def change(path: Path, statement: str) -> None:
@@ -177,15 +168,8 @@ def test_queued_jobs_are_written_when_the_loop_ends(path: Path) -> None:
             each.cancel()
         await asyncio.wait([task])
 
-    async def read() -> list[int]:
-        store = SQLiteStore(path, read_only=True)
-        await store.open()
-        found = seqs(await store.steps("r"))
-        await store.close()
-        return found
-
     asyncio.run(main())
-    assert asyncio.run(read()) == [1, 2, 3, 4, 5]
+    assert asyncio.run(seqs_in(path)) == [1, 2, 3, 4, 5]
     assert list(path.parent.iterdir()) == [path]
 
 

@@ -31,17 +31,15 @@ from graphengine.errors import (
     StoreReadOnly,
 )
 from tests.conformance.store_kit import append, batch, new_run, refused, same, seqs, step, steps
-from tests.stores.support import OpenStore, OtherProcess, content_of
+from tests.stores.support import OpenStore, OtherProcess, content_of, opened
 
 NOBODY = 65534
 
 
 async def finished_run(path: Path, count: int = 3) -> None:
     """Return a closed database with one run."""
-    store = SQLiteStore(path, synchronous="NORMAL")
-    await store.open()
-    await new_run(store, count=count)
-    await store.close()
+    async with opened(path) as store:
+        await new_run(store, count=count)
 
 
 @pytest.fixture
@@ -153,10 +151,8 @@ async def test_a_log_that_vanishes_before_it_is_opened_is_not_missed(
     lock_down(as_nobody)
     states = [file_state(path)._replace(has_log=True)]
     monkeypatch.setattr(readers, "file_state", lambda path: states.pop() if states else file_state(path))
-    store = SQLiteStore(path, read_only=True)
-    await store.open()
-    assert (await store.info("r")).seq == 3
-    await store.close()
+    async with opened(path, read_only=True) as store:
+        assert (await store.info("r")).seq == 3
 
 
 # -- other databases
@@ -240,10 +236,8 @@ async def test_reading_in_a_folder_that_cannot_be_written(as_nobody: Path) -> No
     path = as_nobody / "runs.db"
     await finished_run(path)
     lock_down(as_nobody)
-    reader = SQLiteStore(path, read_only=True)
-    await reader.open()
-    assert [info.id for info in await reader.runs()] == ["r"]
-    await reader.close()
+    async with opened(path, read_only=True) as reader:
+        assert [info.id for info in await reader.runs()] == ["r"]
     with refused(StoreReadOnly) as caught:
         await SQLiteStore(path).open()
     assert caught[0].repair
@@ -270,17 +264,13 @@ async def test_every_write_of_a_store_that_only_reads_is_refused(path: Path) -> 
 async def test_reading_next_to_a_live_writer_in_a_read_only_folder(as_nobody: Path) -> None:
     """A read-only store sees what a live writer has recorded so far."""
     path = as_nobody / "runs.db"
-    writer = SQLiteStore(path, synchronous="NORMAL")
-    await writer.open()
-    await new_run(writer, count=3)
-    lock_down(as_nobody)
-    reader = SQLiteStore(path, read_only=True)
-    await reader.open()
-    assert (await reader.info("r")).seq == 3
-    await reader.close()
-    os.seteuid(os.getuid())
-    as_nobody.chmod(0o755)
-    await writer.close()
+    async with opened(path) as writer:
+        await new_run(writer, count=3)
+        lock_down(as_nobody)
+        async with opened(path, read_only=True) as reader:
+            assert (await reader.info("r")).seq == 3
+        os.seteuid(os.getuid())
+        as_nobody.chmod(0o755)
 
 
 # -- cost that does not depend on how much is stored
@@ -363,9 +353,7 @@ def test_a_file_that_cannot_be_opened_leaves_no_thread(tmp_path: Path) -> None:
 async def test_no_descriptor_left_is_said(tmp_path: Path) -> None:
     """A process without a file descriptor is told so: its files and their permissions are right."""
     path = tmp_path / "runs.db"
-    store = SQLiteStore(path)
-    await store.open()
-    await store.close()
+    await finished_run(path)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     held: list[int] = []
     async with Runner(path) as runner:
@@ -380,5 +368,5 @@ async def test_no_descriptor_left_is_said(tmp_path: Path) -> None:
             for each in held:
                 os.close(each)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        assert await runner.runs() == []
+        assert [info.id for info in await runner.runs()] == ["r"]
     assert "ulimit -n" in str(caught.value)

@@ -15,17 +15,15 @@ from graphengine.errors import StoreError, StoreReadOnly
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores import made_up
 from tests.stores.made_up import SECOND, THIRD
-from tests.stores.support import ROOT, OpenStore
+from tests.stores.support import ROOT, OpenStore, opened, seqs_in
 
 FAILING = SECOND + "CREATE INDEX runs_by_time ON runs (id);"
 
 
 async def old_database(path: Path) -> None:
     """Record a run of three steps in the present format."""
-    store = SQLiteStore(path, synchronous="NORMAL")
-    await store.open()
-    await store.release("r", await new_run(store, count=3))
-    await store.close()
+    async with opened(path) as store:
+        await store.release("r", await new_run(store, count=3))
 
 
 def contents(path: Path) -> list[str]:
@@ -42,9 +40,8 @@ async def test_an_old_database_becomes_what_a_new_one_is(path: Path, tmp_path: P
     new = tmp_path / "new.db"
     with made_up.formats(*scripts):
         for each in (path, new):
-            store = SQLiteStore(each)
-            await store.open()
-            await store.close()
+            async with opened(each):
+                pass
         found = [{line for line in contents(each) if not line.startswith("INSERT")} for each in (path, new)]
         assert found[0] == found[1]
         assert contents(path)[0] == str(1 + len(scripts))
@@ -89,10 +86,7 @@ async def test_a_process_that_dies_in_a_migration_leaves_the_old_format(path: Pa
     assert await died.wait() == -signal.SIGKILL
     assert contents(path) == before
     with made_up.formats(SECOND, THIRD):
-        store = SQLiteStore(path)
-        await store.open()
-        assert seqs(await store.steps("r")) == [1, 2, 3]
-        await store.close()
+        assert await seqs_in(path) == [1, 2, 3]
         assert contents(path)[0] == "3"
 
 

@@ -21,7 +21,7 @@ from graphengine.reducers import append as appending
 from graphengine.stores.base import Append
 from tests.conformance.store_kit import append, batch, new_run, refused, same, step, steps
 from tests.conformance.stores_growing import ended_run, remove
-from tests.stores.support import OpenStore, rows
+from tests.stores.support import OpenStore, locked, opened, rows
 
 PAGE = "p" * 1_000
 LARGE = "l" * 300_000
@@ -122,13 +122,11 @@ async def restored_database(path: Path) -> None:
     """Make a database as one restored from a dump: with free pages, which cannot be returned in strides."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         migrate(connection, path)
-    store = SQLiteStore(path, synchronous="NORMAL")
-    await store.open()
-    await new_run(store, "going", count=500)
-    await ended_run(store, "old", count=4000)
-    await remove(store, "old")
-    await store.sweep()
-    await store.close()
+    async with opened(path) as store:
+        await new_run(store, "going", count=500)
+        await ended_run(store, "old", count=4000)
+        await remove(store, "old")
+        await store.sweep()
 
 
 async def test_a_restored_database_is_rewritten_once(open_store: OpenStore, path: Path) -> None:
@@ -158,12 +156,9 @@ async def test_a_vacuum_waits_for_another_program_up_to_its_timeout(
         await ended_run(store, "older", count=400)
         await remove(store, "older")
         await store.sweep()
-    with closing(sqlite3.connect(path, isolation_level=None)) as holder:
-        holder.execute("BEGIN IMMEDIATE")
-        with refused(StoreLocked) as caught:
-            await store.vacuum()
-        assert caught[0].repair
-        holder.execute("ROLLBACK")
+    with locked(path), refused(StoreLocked) as caught:
+        await store.vacuum()
+    assert caught[0].repair
     assert same(await store.steps("going"), steps(1, 500))
     before, after = await store.vacuum()
     assert after < before

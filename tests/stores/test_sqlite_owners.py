@@ -24,7 +24,7 @@ from graphengine.databases.sqlite import SQLiteStore, owners
 from graphengine.databases.sqlite.owners import Lease
 from graphengine.errors import LeaseLost, RunIsDriven, RunnerClosed, StoreLocked
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
-from tests.stores.support import ROOT, Clock, OpenStore, OtherProcess, change, rows
+from tests.stores.support import ROOT, Clock, OpenStore, OtherProcess, change, locked, opened, rows
 
 LEASE_SECONDS = 30.0
 
@@ -280,12 +280,9 @@ def test_a_process_that_does_not_close_its_store_exits(path: Path) -> None:
     subprocess.run([sys.executable, program, path], check=True, timeout=20, env=environment)
 
     async def read() -> list[int]:
-        store = SQLiteStore(path)
-        await store.open()
-        await store.claim("r")
-        found = seqs(await store.steps("r"))
-        await store.close()
-        return found
+        async with opened(path) as store:
+            await store.claim("r")
+            return seqs(await store.steps("r"))
 
     assert asyncio.run(read()) == [1]
 
@@ -295,13 +292,10 @@ async def test_a_run_whose_release_failed_is_released_later(open_store: OpenStor
     store = await open_store(busy_timeout_seconds=0.01)
     second = await open_store()
     fences = {run_id: await new_run(store, run_id) for run_id in ("a", "b")}
-    blocking = sqlite3.connect(path, isolation_level=None)
-    blocking.execute("BEGIN IMMEDIATE")
-    for run_id, fence in fences.items():
-        with refused(StoreLocked):
-            await store.release(run_id, fence)
-    blocking.execute("ROLLBACK")
-    blocking.close()
+    with locked(path):
+        for run_id, fence in fences.items():
+            with refused(StoreLocked):
+                await store.release(run_id, fence)
     higher = await store.claim("a")
     with refused(RunIsDriven):
         await store.claim("a")
@@ -321,8 +315,7 @@ async def test_a_cancelled_release_is_recorded_later(open_store: OpenStore, path
     store = await open_store(busy_timeout_seconds=0.05)
     second = await open_store()
     fence = await new_run(store, "a")
-    with closing(sqlite3.connect(path, isolation_level=None)) as blocking:
-        blocking.execute("BEGIN IMMEDIATE")
+    with locked(path):
         releasing = asyncio.create_task(store.release("a", fence))
         await asyncio.sleep(0)
         releasing.cancel()
@@ -364,15 +357,13 @@ async def test_a_claim_that_is_cancelled_twice_leaves_the_run_free(open_store: O
     store = await open_store()
     second = await open_store()
     await store.release("a", await new_run(store, "a"))
-    with closing(sqlite3.connect(path, isolation_level=None)) as blocking:
-        blocking.execute("BEGIN IMMEDIATE")
+    with locked(path):
         claiming = asyncio.create_task(store.claim("a"))
         for _ in range(2):
             await asyncio.sleep(0)
             claiming.cancel()
         await asyncio.wait([claiming])
-        blocking.execute("ROLLBACK")
-        await store.tag("a", ["later"])
+    await store.tag("a", ["later"])
     assert store.lease is not None
     store.lease.renew()
     await second.claim("a")

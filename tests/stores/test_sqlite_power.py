@@ -27,6 +27,7 @@ from graphengine import Runner
 from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import StoreCorrupt, StoreMissing, StoreNotADatabase, UnknownRun
+from tests.stores import support
 from tests.stores.recorded import State, everything, finish, small_snapshots
 
 ALL = os.environ.get("DAMAGE") == "all"
@@ -66,16 +67,12 @@ class Recording(NamedTuple):
 @asynccontextmanager
 async def opened(path: Path, *, read_only: bool = False) -> AsyncIterator[SQLiteStore]:
     """Open a store that never moves the log into the file by itself."""
-    store = SQLiteStore(path, synchronous="NORMAL", read_only=read_only)
-    await store.open()
-    if not read_only:
-        writer = store._writer  # noqa: SLF001 - only this test needs it, so there is no option
-        assert writer is not None
-        await writer.run(lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall())
-    try:
+    async with support.opened(path, read_only=read_only) as store:
+        if not read_only:
+            writer = store._writer  # noqa: SLF001 - only this test needs it, so there is no option
+            assert writer is not None
+            await writer.run(lambda connection: connection.execute("PRAGMA wal_autocheckpoint = 0").fetchall())
         yield store
-    finally:
-        await store.close()
 
 
 async def logs_of(store: SQLiteStore) -> Logs:
@@ -180,12 +177,10 @@ async def test_a_damaged_log_is_refused_or_read_up_to_the_damage(tmp_path: Path)
 async def test_the_log_is_synced_at_every_commit_if_requested(tmp_path: Path) -> None:
     """FULL makes SQLite sync each commit, on macOS to the disk itself; NORMAL does not."""
     for level, expected in (("FULL", (2, 1, 1)), ("NORMAL", (1, 0, 0))):
-        store = SQLiteStore(tmp_path / f"{level}.db", synchronous=level)  # type: ignore[arg-type]  # of a loop
-        await store.open()
-        writer = store._writer  # noqa: SLF001 - the setting is not visible from outside
-        assert writer is not None
-        names = ("synchronous", "fullfsync", "checkpoint_fullfsync")
-        for name, value in zip(names, expected, strict=True):
-            statement = f"PRAGMA {name}"
-            assert (await writer.run(lambda c, s=statement: c.execute(s).fetchone())) == (value,), name  # type: ignore[misc]
-        await store.close()
+        async with support.opened(tmp_path / f"{level}.db", synchronous=level) as store:
+            writer = store._writer  # noqa: SLF001 - the setting is not visible from outside
+            assert writer is not None
+            names = ("synchronous", "fullfsync", "checkpoint_fullfsync")
+            for name, value in zip(names, expected, strict=True):
+                statement = f"PRAGMA {name}"
+                assert (await writer.run(lambda c, s=statement: c.execute(s).fetchone())) == (value,), name  # type: ignore[misc]

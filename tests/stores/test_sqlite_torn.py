@@ -12,7 +12,8 @@ import pytest
 
 from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.errors import StoreCorrupt
-from tests.conformance.store_kit import append, batch, new_run, seqs, step
+from tests.conformance.store_kit import append, batch, new_run, step
+from tests.stores.support import seqs_in
 
 FRAME = 24 + 4096
 
@@ -61,10 +62,7 @@ async def test_a_repair_keeps_the_rows_of_the_log(left: Path, at: int) -> None:
         doctor.examine(left)
     repaired = doctor.repair(left)
     assert repaired.unnamed == "the write-ahead log was damaged: steps in it may be lost"
-    store = SQLiteStore(left)
-    await store.open()
-    assert seqs(await store.steps("r")) == list(range(1, 21))
-    await store.close()
+    assert await seqs_in(left) == list(range(1, 21))
 
 
 @pytest.mark.parametrize("cut", [1, 3000, FRAME - 1, FRAME, 2 * FRAME + 7])
@@ -72,12 +70,9 @@ async def test_a_log_that_ends_early_is_not_damage(left: Path, cut: int) -> None
     """A power cut or a kill leaves such a log: the run continues from its last complete commit."""
     log = left.with_name(left.name + "-wal")
     log.write_bytes(log.read_bytes()[:-cut])
-    store = SQLiteStore(left)
-    await store.open()
-    found = seqs(await store.steps("r"))
+    found = await seqs_in(left)
     assert found == list(range(1, len(found) + 1))
     assert len(found) >= 15
-    await store.close()
 
 
 async def test_a_half_written_frame_of_a_killed_process_is_not_damage(left: Path) -> None:
@@ -85,10 +80,7 @@ async def test_a_half_written_frame_of_a_killed_process_is_not_damage(left: Path
     log = left.with_name(left.name + "-wal")
     content = log.read_bytes()
     log.write_bytes(content[: -FRAME + 500] + b"\0" * (FRAME - 500) + content[32 : 32 + 24] + b"\1" * 4096)
-    store = SQLiteStore(left)
-    await store.open()
-    assert len(await store.steps("r")) == 19
-    await store.close()
+    assert await seqs_in(left) == list(range(1, 20))
 
 
 def committed(path: Path, statements: Iterable[str]) -> bytes:
@@ -128,10 +120,7 @@ def overwritten(left: Path) -> Path:
 async def test_remains_of_an_unfinished_commit_are_not_damage(overwritten: Path) -> None:
     """One process was killed in the sync of a commit, another one committed after that: nothing is missing."""
     assert {each.code for each in doctor.examine(overwritten).faults}.isdisjoint({"log_damaged", "page"})
-    store = SQLiteStore(overwritten)
-    await store.open()
-    assert seqs(await store.steps("r")) == list(range(1, 21))
-    await store.close()
+    assert await seqs_in(overwritten) == list(range(1, 21))
 
 
 async def test_a_repair_takes_nothing_from_a_commit_that_was_not_finished(overwritten: Path) -> None:
@@ -152,7 +141,4 @@ async def test_remains_after_damage_do_not_hide_it(overwritten: Path) -> None:
     with pytest.raises(StoreCorrupt, match="SQLite reads none of the"):
         await SQLiteStore(overwritten).open()
     assert doctor.repair(overwritten).unnamed == "the write-ahead log was damaged: steps in it may be lost"
-    store = SQLiteStore(overwritten)
-    await store.open()
-    assert seqs(await store.steps("r")) == list(range(1, 21))
-    await store.close()
+    assert await seqs_in(overwritten) == list(range(1, 21))

@@ -19,6 +19,7 @@ from graphengine.engine.step_json import encode_step
 from graphengine.errors import StoreLocked, StoreReadOnly
 from graphengine.runner import StepRecorded
 from tests.stores.recorded import State, everything, record
+from tests.stores.support import opened
 
 RUN = "whole"
 NOBODY = 65534
@@ -57,11 +58,8 @@ def holders() -> Iterator[list[Holder]]:
 
 async def log_of(path: Path, run_id: str = RUN) -> list[bytes]:
     """Return the recorded steps of a run."""
-    store = SQLiteStore(path, read_only=True)
-    await store.open()
-    steps = [encode_step(step) for step in await store.steps(run_id)]
-    await store.close()
-    return steps
+    async with opened(path, read_only=True) as store:
+        return [encode_step(step) for step in await store.steps(run_id)]
 
 
 async def test_a_lock_that_is_held_for_long_stops_a_run_and_loses_nothing(path: Path, holders: list[Holder]) -> None:

@@ -14,6 +14,7 @@ from graphengine.engine.graph_spec import GraphSpec
 from graphengine.stores.base import Append, Summary
 from graphengine.stores.words import folded
 from tests.conformance.store_kit import append, run_info, step
+from tests.stores.support import opened
 
 UP_TO_DATE = """
 SELECT key FROM runs WHERE key <= (SELECT upto FROM words_due WHERE run = 0) AND key NOT IN (SELECT run FROM words_due)
@@ -117,12 +118,10 @@ async def test_a_process_that_is_killed_leaves_an_index_that_fits(path: Path, af
             if int(line) == after:
                 process.kill()
                 break
-    store = SQLiteStore(path)
-    await store.open()
-    every = [info.id for info in await store.runs(limit=10_000)]
-    assert len(every) > after
-    for number in range(after):
-        assert (await found(store, f"answer topic{number} run"))[-1] == f"run-{number}"
-    assert set(await found(store, "topic")) == set(every[:50])
-    await store.close()
+    async with opened(path) as store:
+        every = [info.id for info in await store.runs(limit=10_000)]
+        assert len(every) > after
+        for number in range(after):
+            assert (await found(store, f"answer topic{number} run"))[-1] == f"run-{number}"
+        assert set(await found(store, "topic")) == set(every[:50])
     assert indexed(path).items() >= derived(path).items()

@@ -31,7 +31,7 @@ from graphengine.stores.memory import MemoryStore
 from tests.conformance.store_kit import append as write
 from tests.conformance.store_kit import batch, new_run, refused, same, step
 from tests.stores.recorded import small_snapshots
-from tests.stores.support import OpenStore, change, rows, together
+from tests.stores.support import OpenStore, change, opened, rows, together
 
 LONG = 'She said: "No\\"." Then — nothing.\n' * 300
 MEGABYTE = "lorem ipsum dolor sit amet, " * 37_500
@@ -200,11 +200,9 @@ async def test_exports_hold_the_texts_and_imports_share_them(path: Path, tmp_pat
     memory = MemoryStore()
     await memory.open()
     await import_run(memory, exported)
-    other = SQLiteStore(tmp_path / "other.db", synchronous="NORMAL")
-    await other.open()
-    await import_run(other, exported)
-    assert same(await memory.steps("r"), await other.steps("r"))
-    await other.close()
+    async with opened(tmp_path / "other.db") as other:
+        await import_run(other, exported)
+        assert same(await memory.steps("r"), await other.steps("r"))
     assert rows(tmp_path / "other.db", "SELECT count(*) FROM texts") == [(1,)]
 
 
