@@ -13,9 +13,8 @@ import pytest
 
 from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
-from graphengine.errors import StoreError, StoreFull, StoreLocked, StoreMissing
+from graphengine.errors import StoreFull, StoreLocked
 from tests.conformance.store_kit import new_run
-from tests.stores.recorded import Facts, facts_of
 from tests.stores.support import change, locked, opened
 
 
@@ -39,30 +38,6 @@ async def test_doctor_checks_next_to_writers_but_repairs_only_without(made: Path
     assert doctor.repair(made).report.is_sound
 
 
-async def test_a_truncated_file_is_never_reported_as_complete(made: Path) -> None:
-    """Steps on missing pages cannot be listed; their loss is reported."""
-    whole = made.read_bytes()
-    count = int.from_bytes(whole[28:32], "big")
-    made.write_bytes(whole[: (count - 3) * 4096])
-    repaired = doctor.repair(made)
-    assert repaired.unnamed == "pages of the file were damaged: steps on them may be lost"
-    assert not repaired.is_whole
-    made.write_bytes(b"\0" * 4096 + whole[4096:])
-    with pytest.raises(StoreError) as caught:
-        doctor.repair(made)
-    assert (
-        caught.value.repair == "SQLite can read nothing of it: restore a backup, or try `.recover` of the sqlite3 shell"
-    )
-
-
-async def test_a_damaged_row_of_the_schema_is_a_fault(made: Path) -> None:
-    """A damaged row of the schema, also of SQLite's own index, is a fault; a repair saves the file's content."""
-    whole = made.read_bytes()
-    made.write_bytes(whole.replace(b"indexsqlite_autoindex_inbox_1", b"indezsqlite_autoindex_inbox_1"))
-    assert "schema" in faults(made)
-    assert doctor.repair(made).report.is_sound
-
-
 async def test_a_repair_needs_space(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without space for a copy nothing is touched."""
     change(made, MESSAGE)
@@ -74,23 +49,6 @@ async def test_a_repair_needs_space(made: Path, monkeypatch: pytest.MonkeyPatch)
     assert caught.value.repair
     assert made.read_bytes() == before
     assert list(made.parent.iterdir()) == [made]
-
-
-async def test_there_is_no_file_to_check(path: Path) -> None:
-    """A missing file is not created."""
-    with pytest.raises(StoreMissing):
-        doctor.examine(path)
-    with pytest.raises(StoreMissing):
-        doctor.repair(path)
-    assert not list(path.parent.iterdir())
-
-
-async def test_an_existing_run_is_never_swept(made: Path, truth: Facts) -> None:
-    """A row that wrongly lists a run as removed does no harm when a store is opened."""
-    change(made, "INSERT INTO trash SELECT key FROM runs WHERE id = 'done'")
-    async with opened(made) as store:
-        await store.sweep()
-    assert (await facts_of(made))["steps done"] == truth["steps done"]
 
 
 async def test_a_lock_is_not_damage(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,11 +26,10 @@ from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.readers import Reader
 from graphengine.databases.sqlite.worker import Worker
 from graphengine.errors import (
-    RunnerClosed,
     StoreError,
     StoreReadOnly,
 )
-from tests.conformance.store_kit import append, batch, new_run, refused, same, seqs, step, steps
+from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
 from tests.stores.support import OpenStore, OtherProcess, content_of, opened
 
 NOBODY = 65534
@@ -181,20 +180,6 @@ async def test_a_path_that_cannot_be_accessed_is_refused(as_nobody: Path, *, rea
 # -- read-only
 
 
-async def test_a_reader_leaves_no_trace(path: Path, open_store: OpenStore) -> None:
-    """Reading a closed database creates no file, takes no lease, and refuses to write."""
-    await finished_run(path)
-    reader = await open_store(read_only=True)
-    assert same(await reader.steps("r"), steps(1, 3))
-    assert list(path.parent.iterdir()) == [path]
-    with refused(StoreReadOnly):
-        await reader.claim("r")
-    with refused(StoreReadOnly):
-        await reader.post("r", "answer", 1, "k")
-    await reader.close()
-    assert list(path.parent.iterdir()) == [path]
-
-
 async def test_a_reader_follows_a_writer(path: Path, open_store: OpenStore) -> None:
     """A reader opened earlier sees later writes, while the writer lives and after."""
     await finished_run(path)
@@ -246,19 +231,6 @@ async def test_reading_in_a_folder_that_cannot_be_written(as_nobody: Path) -> No
         await SQLiteStore(as_nobody / "other.db").open()
     with refused(StoreReadOnly):
         await SQLiteStore(as_nobody / "sub" / "other.db").open()
-
-
-async def test_every_write_of_a_store_that_only_reads_is_refused(path: Path) -> None:
-    """Removing runs too, which nothing else checks before; and a store that is not open says so."""
-    await finished_run(path)
-    store = SQLiteStore(path, read_only=True)
-    with pytest.raises(RunnerClosed):
-        await store.remove([])
-    await store.open()
-    for write in (store.remove([]), store.sweep(), store.vacuum(), store.drop_schedule("daily"), store.tag("r", ["x"])):
-        with refused(StoreReadOnly):
-            await write
-    await store.close()
 
 
 async def test_reading_next_to_a_live_writer_in_a_read_only_folder(as_nobody: Path) -> None:
