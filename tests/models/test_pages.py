@@ -1,4 +1,7 @@
-"""Golden pages: exchanges with providers' servers, and what models make of values. `UPDATE_PAGES=1` rewrites them."""
+"""Golden pages: exchanges with providers' servers, calls that wait, and what models make of values.
+
+`UPDATE_PAGES=1` rewrites them.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.kit import expression_page
-from tests.models import exchanges
+from tests.models import call_page, exchanges
 from tests.models.edge_server import EdgeServer
 
 PAGES = sorted((Path(__file__).parent / "pages").glob("*.txt"))
+CALLS = sorted((Path(__file__).parent / "calls").glob("*.txt"))
 VALUES = sorted((Path(__file__).parent / "values").glob("*.txt"))
 
 
@@ -19,6 +23,12 @@ VALUES = sorted((Path(__file__).parent / "values").glob("*.txt"))
 async def test_an_adapter_sends_and_reads_what_its_page_says(path: Path, edge: EdgeServer) -> None:
     """Call by call, the body that is sent and what is made of the answer are those of the page."""
     await exchanges.check_page(path, edge)
+
+
+@pytest.mark.parametrize("path", CALLS, ids=lambda path: path.stem)
+async def test_calls_wait_as_their_page_says(path: Path) -> None:
+    """Limiters and routers call models at the moments that the page says, and calls come to what it says."""
+    await call_page.check_page(path)
 
 
 @pytest.mark.parametrize("path", VALUES, ids=lambda path: path.stem)
