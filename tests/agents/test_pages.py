@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.agents import run_kits
+from tests.agents import run_kits, session_page
 from tests.kit import expression_page, graph_pages
 
 PAGES = sorted((Path(__file__).parent / "pages").glob("*.txt"))
+SESSIONS = sorted((Path(__file__).parent / "sessions").glob("*.txt"))
 VALUES = sorted((Path(__file__).parent / "values").glob("*.txt"))
 
 
@@ -18,6 +19,12 @@ VALUES = sorted((Path(__file__).parent / "values").glob("*.txt"))
 async def test_a_run_with_agents_does_what_its_page_says(path: Path) -> None:
     """Each request, each step, and what it came to are those of the page."""
     await graph_pages.check_page(path, dataclasses, run_kits)
+
+
+@pytest.mark.parametrize("path", SESSIONS, ids=lambda path: path.stem)
+async def test_a_session_goes_as_its_page_says(path: Path) -> None:
+    """What agents are asked and answer, and what is shown and refused, are as on the page."""
+    await session_page.check_page(path, run_kits)
 
 
 @pytest.mark.parametrize("path", VALUES, ids=lambda path: path.stem)

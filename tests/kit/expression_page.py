@@ -13,6 +13,7 @@ import asyncio
 import re
 from itertools import groupby
 from textwrap import indent
+from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine import Graph
@@ -50,31 +51,36 @@ def read(page: str, name: str) -> str:
 
 def outcome(source: str, name: str, names: dict[str, Any], code: str | None) -> str:
     """Return what is said of a declaration."""
-    tree = ast.parse(source, name)
-    last = tree.body.pop()
-    assert isinstance(last, ast.Expr), source
-    made_here = ast.Assign([ast.Name("_made", ast.Store())], last.value)
-    tree.body.append(ast.fix_missing_locations(ast.copy_location(made_here, last)))
     try:
-        program = compile(tree, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-        waiting = eval(program, names)  # noqa: S307 - our own pages
+        waiting = eval(program(source, name), names)  # noqa: S307 - our own pages
         if waiting is not None:
             asyncio.run(waiting)
     except GraphEngineError as error:
         repair = [f"  repair: {error.repair}"] if error.repair else []
-        return _without_places([f"{type(error).__name__}: {error.message}", *repair, *getattr(error, "__notes__", ())])
+        return without_places([f"{type(error).__name__}: {error.message}", *repair, *getattr(error, "__notes__", ())])
     except Exception as error:  # noqa: BLE001 - a page says which errors are raised
-        return _without_places([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+        return without_places([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
     made = names["_made"]
     if not isinstance(made, Graph):
-        return _without_places(str(made).rstrip("\n").split("\n"))
+        return without_places(str(made).rstrip("\n").split("\n"))
     wanted = [problem for problem in made.check() if code in (None, problem.code)]
     return "\n".join(shown(problem) for problem in wanted) or "no problem"
 
 
-def _without_places(lines: list[str]) -> str:
-    """Return lines without the places of objects in memory and of lines in pages."""
-    return re.sub(r" at 0x[0-9a-f]+| \(\w+\.txt:\d+\)", "", "\n".join(line.rstrip() for line in lines))
+def program(source: str, name: str) -> CodeType:
+    """Return a program that may await, and gives what its last expression is the name `_made`."""
+    tree = ast.parse(source, name)
+    last = tree.body[-1]
+    if isinstance(last, ast.Expr):
+        made_here = ast.Assign([ast.Name("_made", ast.Store())], last.value)
+        tree.body[-1] = ast.fix_missing_locations(ast.copy_location(made_here, last))
+    found: CodeType = compile(tree, name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    return found
+
+
+def without_places(lines: list[str]) -> str:
+    """Return lines without the places of objects in memory and of lines in files."""
+    return re.sub(r" at 0x[0-9a-f]+| \(\w+\.(?:txt|py):\d+\)", "", "\n".join(line.rstrip() for line in lines))
 
 
 def shown(problem: Problem) -> str:

@@ -135,7 +135,7 @@ class _Played:
         except RunFailed as error:
             result = error.result
         requests = self.model.requests[self.requests :]
-        found = [line for each in requests for line in (_sent if shows_steps else _asked)(each, self.asked)]
+        found = [line for each in requests for line in (sent if shows_steps else _asked)(each, self.asked)]
         steps = (await self.runner.history("r"))[self.steps :]
         self.requests, self.steps = len(self.model.requests), self.steps + len(steps)
         if shows_steps:
@@ -163,7 +163,7 @@ def _step(step: Step) -> str:
     return step.kind
 
 
-def _sent(request: Request, asked: set[str]) -> list[str]:
+def sent(request: Request, asked: set[str] | None = None) -> list[str]:
     """Return what a request has that the agent's last answer had not seen, and the number of all its messages."""
     new = itertools.takewhile(lambda message: message.role != "assistant", reversed(request.messages))
     texts = [f"error {message.text}" if message.is_error else message.text for message in new]
@@ -183,9 +183,9 @@ def _asked(request: Request, asked: set[str]) -> list[str]:
     return _named(_who(request), request.prompt, asked)
 
 
-def _named(head: str, text: str, shown: set[str]) -> list[str]:
+def _named(head: str, text: str, shown: set[str] | None) -> list[str]:
     """Return a text as lines; a long one that the page has shown before is named by its hash."""
-    if len(text) < SHORT:
+    if shown is None or len(text) < SHORT:
         return _wrapped(head, text)
     name = hashlib.sha256(text.encode()).hexdigest()[:6]
     if name in shown:

@@ -1,0 +1,155 @@
+"""Golden pages of sessions: lines of Python with a Runner, what agents are asked meanwhile, and what each line gives.
+
+A page is a title (lines with `#`), Python under `== kit`, and scenes. A scene is its truth after `==`, and lines that
+begin with `>`, which may await; one that begins with `>  ` continues the one before. The names of a line are there in
+those after it, and in every scene these are:
+
+    await process(…)    the rest of the scene is in another process: `runner` is a new Runner of the same database. It
+                        has these options, and a model with these answers, or none
+    model(…)            a model with these answers
+    await runs()        each run of the database with its status
+    await shown(…)      the events of agents in a stream, and an answer at its end
+
+`UPDATE_PAGES=1` rewrites the pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import Any, Final
+
+from graphengine import Runner, ScriptedModel
+from graphengine.agents.live_events import OfTurn, PartialAnswer, TextDelta, ThinkingDelta
+from graphengine.models import Request, Response
+from graphengine.runner import NodeBegan, StepRecorded
+from graphengine.testing import FakeClock
+from tests.kit import expression_page, golden, graph_pages
+from tests.kit.runs import SOON
+from tests.kit.scenario import namespace
+
+_GROW: Final = (TextDelta, ThinkingDelta, PartialAnswer)
+_SAME: Final = {field.name for field in fields(OfTurn)} | {"id"}
+
+
+async def check_page(path: Path, module: ModuleType) -> None:
+    """Fail if a page does not read as it should; with `UPDATE_PAGES=1`, write what it should read."""
+    title, kit, *scenes = re.split(r"^(?=== )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    shown = [title, kit]
+    for scene in scenes:
+        with TemporaryDirectory() as folder:
+            played = await _Session(Path(folder, "runs.db"), vars(module), kit.partition("\n")[2]).opened()
+            lines = [scene.partition("\n")[0]]
+            for each in re.findall(r"^> .*(?:\n>  .*)*", scene, re.MULTILINE):
+                lines += await played.play(each)
+            await played.runner.close()
+        shown.append("\n".join([*lines, "\n"]))
+    golden.check(path, "".join(shown).rstrip("\n") + "\n")
+
+
+class Lines(list[str]):
+    """What a page shows line by line."""
+
+
+async def shown(events: AsyncIterable[Any]) -> Lines:
+    """Return the events of agents, and the answer if there is one; how a text was cut into pieces does not matter."""
+    found: list[list[object]] = []
+    async with asyncio.timeout(SOON):
+        async for event in events:
+            if isinstance(event, StepRecorded | NodeBegan):
+                continue
+            if (before := _continued(found, event)) is not None:
+                before.append(event)
+            else:
+                found.append([event])
+    return Lines(_told(*each) for each in found)
+
+
+def _continued(found: list[list[object]], event: object) -> list[object] | None:
+    """Return the events of a turn that an event continues."""
+    for each in reversed(found):
+        if not isinstance(event, _GROW) or not isinstance(each[0], _GROW) or each[0].turn != event.turn:
+            break
+        if type(each[0]) is type(event):
+            return each
+    return None
+
+
+def _told(event: object, *more: Any) -> str:
+    """Return an event with those that continue it, or the answer after all events."""
+    if not isinstance(event, OfTurn):
+        return repr(event)
+    what = [getattr(event, each.name) for each in fields(event) if each.name not in _SAME]
+    if isinstance(event, TextDelta | ThinkingDelta):
+        what[0] += "".join(each.text for each in more)
+    elif more:
+        what = [more[-1].value]
+    attempt = f", attempt {event.attempt}" if event.attempt > 1 else ""
+    return f"turn {event.turn}{attempt}: {type(event).__name__} {', '.join(repr(each) for each in what if each)}"
+
+
+class _Asked(ScriptedModel):
+    """A model whose page shows what it is asked."""
+
+    def __init__(self, asked: list[str], answers: tuple[object, ...]) -> None:
+        super().__init__(answers)
+        self.asked = asked
+
+    async def answer(self, request: Request) -> Response:
+        self.asked += graph_pages.sent(request)
+        return await super().answer(request)
+
+
+class _Session:
+    """The database and the names of a scene."""
+
+    def __init__(self, database: Path, names: Mapping[str, Any], kit: str) -> None:
+        self.database = database
+        self.asked: list[str] = []
+        self.runner = Runner(database, clock=FakeClock(start=0.0))
+        self.names = namespace("", "page")
+        self.names |= names
+        self.names |= {"process": self.process, "model": self.model, "runs": self.runs, "shown": shown, "Lines": Lines}
+        exec(compile(kit, "page", "exec", dont_inherit=True), self.names)  # noqa: S102 - our own page
+
+    def model(self, *answers: object) -> ScriptedModel:
+        """Return a model with these answers."""
+        return _Asked(self.asked, answers)
+
+    async def opened(self) -> _Session:
+        """Open a Runner, and return the session."""
+        self.names["runner"] = await self.runner.__aenter__()
+        return self
+
+    async def process(self, *answers: object, **options: Any) -> None:
+        """Close the Runner, and make another one."""
+        await self.runner.close()
+        given = {"models": self.model(*answers), **options} if answers else options
+        self.runner = Runner(self.database, clock=FakeClock(start=0.0), **given)
+        await self.opened()
+
+    async def runs(self) -> Lines:
+        """Return the runs with their statuses."""
+        found = sorted(await self.runner.runs(), key=lambda info: info.id)
+        return Lines(f"{info.id} of {info.graph}: {info.status}" for info in found) or Lines(["no run"])
+
+    async def play(self, line: str) -> list[str]:
+        """Return a line, what was asked while it ran, and what it gave."""
+        self.names["_made"] = None
+        source = re.sub("^> ", "", line, flags=re.MULTILINE)
+        try:
+            waiting = eval(expression_page.program(source, "page"), self.names)  # noqa: S307 - our own page
+            if waiting is not None:
+                await waiting
+            given = self.names["_made"]
+            found = "\n".join(given) if isinstance(given, Lines) else "" if given is None else repr(given)
+        except Exception as error:  # noqa: BLE001 - a page says which errors are raised
+            lines = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
+            found = expression_page.without_places(lines)
+        asked, self.asked[:] = self.asked[:], ()
+        return [line, *(f"  {each}" for each in [*asked, *found.split("\n")] if each)]
