@@ -7,6 +7,10 @@ those after it, and in every scene these are:
     await process(…)    the rest of the scene is in another process: `runner` is a new Runner of the same database. It
                         has these options, and a model with these answers, or none
     model(…)            a model with these answers
+    await start(…)      a run `r` of a graph: what it did, asks, used and came to
+    await resume(…)     the same run again: what it did since
+    await after(…)      what the run did since, once it has ended
+    clock, database     the fake clock, and the path of the database
     await runs()        each run of the database with its status
     await shown(…)      the events of agents in a stream, and an answer at its end
 
@@ -24,10 +28,10 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any, Final
 
-from graphengine import Runner, ScriptedModel
+from graphengine import Run, RunFailed, Runner, ScriptedModel
 from graphengine.agents.live_events import OfTurn, PartialAnswer, TextDelta, ThinkingDelta
 from graphengine.models import Request, Response
-from graphengine.runner import NodeBegan, StepRecorded
+from graphengine.runner import NodeBegan, RunEnded, StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit import expression_page, golden, graph_pages
 from tests.kit.runs import SOON
@@ -61,7 +65,7 @@ async def shown(events: AsyncIterable[Any]) -> Lines:
     found: list[list[object]] = []
     async with asyncio.timeout(SOON):
         async for event in events:
-            if isinstance(event, StepRecorded | NodeBegan):
+            if isinstance(event, StepRecorded | NodeBegan | RunEnded):
                 continue
             if (before := _continued(found, event)) is not None:
                 before.append(event)
@@ -111,9 +115,13 @@ class _Session:
     def __init__(self, database: Path, names: Mapping[str, Any], kit: str) -> None:
         self.database = database
         self.asked: list[str] = []
-        self.runner = Runner(database, clock=FakeClock(start=0.0))
+        self.clock = FakeClock(start=0.0)
+        self.runner = Runner(database, clock=self.clock)
         self.names = namespace("", "page")
-        self.names |= names
+        self.names |= {name: value for name, value in names.items() if not name.startswith("_")}
+        self.steps, self.given = 0, graph_pages.NOTHING
+        self.names |= {"clock": self.clock, "database": database, "start": self.start, "resume": self.resume}
+        self.names |= {"after": self.after}
         self.names |= {"process": self.process, "model": self.model, "runs": self.runs, "shown": shown, "Lines": Lines}
         exec(compile(kit, "page", "exec", dont_inherit=True), self.names)  # noqa: S102 - our own page
 
@@ -130,8 +138,28 @@ class _Session:
         """Close the Runner, and make another one."""
         await self.runner.close()
         given = {"models": self.model(*answers), **options} if answers else options
-        self.runner = Runner(self.database, clock=FakeClock(start=0.0), **given)
+        self.runner = Runner(self.database, clock=self.clock, **given)
         await self.opened()
+
+    async def start(self, graph: Any, *given: Any, **options: Any) -> Lines:
+        """Start a run, and return what it did."""
+        self.given, self.steps = (*given, {})[0], 0
+        return await self.after(self.runner.start(graph, *given, run_id="r", **options))
+
+    async def resume(self, graph: Any, **options: Any) -> Lines:
+        """Resume the run, and return what it did since."""
+        return await self.after(self.runner.resume("r", graph, **options))
+
+    async def after(self, run: Run[Any]) -> Lines:
+        """Return what a run did, and how it ended."""
+        try:
+            result = await run.result()
+        except RunFailed as error:
+            result = error.result
+        steps = await self.runner.history("r")
+        new, self.steps = steps[self.steps :], len(steps)
+        kind = [f"kind: {result.error.kind}"] if result.error is not None else []
+        return Lines([*graph_pages.ended(result, new, self.given), *kind])
 
     async def runs(self) -> Lines:
         """Return the runs with their statuses."""

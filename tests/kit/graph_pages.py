@@ -22,7 +22,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Annotated, Any, Final, Literal
 
 import pydantic
@@ -40,6 +40,7 @@ from tests.kit import golden
 from tests.kit.facts import said
 
 SHORT: Final = 200
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _LINE: Final = re.compile(r"> (\w+)(:| =|) ?(.*)")
 
 
@@ -139,16 +140,27 @@ class _Played:
         steps = (await self.runner.history("r"))[self.steps :]
         self.requests, self.steps = len(self.model.requests), self.steps + len(steps)
         if shows_steps:
-            found += _wrapped("steps", ", ".join(map(_step, steps)))
+            return [*found, *ended(result, steps, self.given, self.asked)]
         if edges := [said(step)["edge"] for step in steps if said(step).get("edge")]:
             found += _wrapped("edges", ", ".join(edges))
         for wait in result.waits:
             found += _named("asks", f"{wait.name}: {wait.question}", self.asked)
-        if shows_steps:
-            usage = result.usage
-            known = usage.priced_usd if usage.cost_usd is None else usage.cost_usd
-            found += [f"usage: {usage.calls} calls, {usage.unknown_calls} of unknown cost, {known} USD"]
         return [*found, *_ending(self.given, result, self.asked)]
+
+
+def ended(
+    result: Result[Any], steps: Sequence[Step], given: Mapping[str, Any] = NOTHING, asked: set[str] | None = None
+) -> list[str]:
+    """Return the steps of a run, its edges, what it asks, what it used, and how it ended."""
+    found = _wrapped("steps", ", ".join(map(_step, steps)))
+    if edges := [said(step)["edge"] for step in steps if said(step).get("edge")]:
+        found += _wrapped("edges", ", ".join(edges))
+    for wait in result.waits:
+        found += _named("asks", f"{wait.name}: {wait.question}", asked)
+    usage = result.usage
+    known = usage.priced_usd if usage.cost_usd is None else usage.cost_usd
+    used = f"usage: {usage.calls} calls, {usage.unknown_calls} of unknown cost, {known} USD"
+    return [*found, used, *_ending(given, result, asked)]
 
 
 def _step(step: Step) -> str:
@@ -158,6 +170,8 @@ def _step(step: Step) -> str:
         value, usage = facts["value"], facts.get("usage", {})
         text = _text(value.get("text", "") if isinstance(value, dict) else value)
         return f"{facts['name']} {text}" + (f" for {usage['cost_usd']} USD" if usage.get("cost_usd") else "")
+    if step.kind == "begun":
+        return f"begun {facts['name']} {_text(facts.get('arguments'))} with key {facts.get('idempotency_key')}"
     if step.kind == "attempt":
         return f"attempt, again in {facts.get('due_at', step.at) - step.at:g} s"
     return step.kind
@@ -194,7 +208,7 @@ def _named(head: str, text: str, shown: set[str] | None) -> list[str]:
     return _wrapped(f"{head}: {name}", text)
 
 
-def _ending(given: Mapping[str, Any], result: Result[Any], asked: set[str]) -> Iterator[str]:
+def _ending(given: Mapping[str, Any], result: Result[Any], asked: set[str] | None) -> Iterator[str]:
     """Yield how a run ended, and what of its state was neither given nor is a default."""
     state: BaseModel = result.state
     begun = type(state).model_validate({**given})

@@ -63,7 +63,7 @@ def allows(calls: int, seconds: float) -> Callable[[float], object]:
         if len(answered) == calls and answered[0] > now - seconds:
             return errors.RateLimited("slow down", retry_after_seconds=seconds)
         answered.append(now)
-        return "ok"
+        return Response("ok", input_tokens=3, output_tokens=2)
 
     return at
 
