@@ -1,4 +1,4 @@
-"""An agent's functions: its prompt, its check, its guards, its rules."""
+"""An agent's functions in threads, and with secrets; `sessions/functions.txt` shows what becomes of their results."""
 
 import itertools
 import threading
@@ -42,49 +42,6 @@ async def test_what_a_user_wrote_for_an_agent_runs_in_a_thread() -> None:
         assert (await runner.start(one(agent)).result()).state.draft == "moon"
     assert set(threads) == {"prompt", "check", "output", "input"}
     assert HERE() not in threads.values()
-
-
-async def test_an_async_check_runs_on_the_event_loop() -> None:
-    """It may wait for others on the event loop."""
-    seen: list[int] = []
-
-    async def check(answer: str) -> None:
-        seen.append(HERE())
-        if len(seen) == 1:
-            raise ValueError("shorter")
-
-    async with Runner(models={"writer": ScriptedModel(["moonlight", "moon"])}) as runner:
-        result = await runner.start(one(Agent("writer", prompt="{task}", check=check))).result()
-    assert (result.state.draft, seen) == ("moon", [HERE()] * 2)
-
-
-@pytest.mark.parametrize("how", ["node", "in a node", "by a guard"])
-async def test_a_prompt_that_differs_each_time_is_sent_once(tmp_path: Path, how: str) -> None:
-    """A resume continues after the recorded turns, with the question that they answer."""
-    numbers = itertools.count(1)
-
-    def ask(task: str) -> str:
-        return f"{task} at {next(numbers)}"
-
-    wanted = calls(("add", {"first": 1, "second": 2}))
-    stuck = Stuck([wanted], at=2)
-    agent = Agent("writer", prompt=ask, tools=[add])
-    if how == "by a guard":
-        agent = Agent("writer", prompt="{task}", tools=[add], guards=[guard(ask, on="input")])
-
-    async def write(ctx: Context, task: str) -> str:
-        return await agent.run(task=task)
-
-    graph = one(write if how == "in a node" else agent)
-    async with Runner(tmp_path / "runs.db", models={"writer": stuck}) as runner:
-        run = runner.start(graph)
-        await stuck.reached.wait()
-    model = ScriptedModel([paid("3")])
-    async with Runner(tmp_path / "runs.db", models={"writer": model}) as runner:
-        result = await within(runner.resume(run.id, graph))
-    assert result.state.draft == "3"
-    asked = "<task>rhyme</task> at 1" if how == "by a guard" else "rhyme at 1"
-    assert [[message.text for message in request.messages] for request in model.requests] == [[asked, "", "3"]]
 
 
 class Secretive(BaseModel):
