@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.agents import run_kits, session_page
-from tests.kit import expression_page, graph_pages
+from tests.agents import run_kits
+from tests.kit import expression_page, graph_pages, session_page
 
 PAGES = sorted((Path(__file__).parent / "pages").glob("*.txt"))
 SESSIONS = sorted((Path(__file__).parent / "sessions").glob("*.txt"))

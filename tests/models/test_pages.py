@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit import expression_page
+from tests.agents import run_kits
+from tests.kit import expression_page, session_page
 from tests.models import call_page, exchanges
 from tests.models.edge_server import EdgeServer
 
 PAGES = sorted((Path(__file__).parent / "pages").glob("*.txt"))
 CALLS = sorted((Path(__file__).parent / "calls").glob("*.txt"))
+SESSIONS = sorted((Path(__file__).parent / "sessions").glob("*.txt"))
 VALUES = sorted((Path(__file__).parent / "values").glob("*.txt"))
 
 
@@ -29,6 +31,12 @@ async def test_an_adapter_sends_and_reads_what_its_page_says(path: Path, edge: E
 async def test_calls_wait_as_their_page_says(path: Path) -> None:
     """Limiters and routers call models at the moments that the page says, and calls come to what it says."""
     await call_page.check_page(path)
+
+
+@pytest.mark.parametrize("path", SESSIONS, ids=lambda path: path.stem)
+async def test_a_session_goes_as_its_page_says(path: Path) -> None:
+    """What models are asked, answer, use and refuse, are as on the page."""
+    await session_page.check_page(path, run_kits)
 
 
 @pytest.mark.parametrize("path", VALUES, ids=lambda path: path.stem)

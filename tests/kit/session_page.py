@@ -10,7 +10,7 @@ those after it, and in every scene these are:
     await start(…)      a run `r` of a graph: what it did, asks, used and came to
     await resume(…)     the same run again: what it did since
     await after(…)      what the run did since, once it has ended
-    clock, database     the fake clock, and the path of the database
+    clock, database     the fake clock, and the path of the database, in a folder that is shown as FOLDER
     await runs()        each run of the database with its status
     await shown(…)      the events of agents in a stream, and an answer at its end
 
@@ -179,5 +179,6 @@ class _Session:
         except Exception as error:  # noqa: BLE001 - a page says which errors are raised
             lines = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
             found = expression_page.without_places(lines)
+        found = found.replace(str(self.database.parent), "FOLDER")
         asked, self.asked[:] = self.asked[:], ()
         return [line, *(f"  {each}" for each in [*asked, *found.split("\n")] if each)]
