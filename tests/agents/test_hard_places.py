@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -20,7 +19,6 @@ from graphengine import (
     Limits,
     Runner,
     ScriptedModel,
-    tool,
 )
 from graphengine.errors import LeaseLost, StoreError, StoreFull
 from graphengine.models import Request, Response
@@ -266,41 +264,3 @@ async def test_a_node_that_does_not_let_its_end_through_asks_nothing_more(how: s
         assert (usage.cost_usd if usage.cost_usd is not None else usage.priced_usd) == 1.0
         assert usage.unknown_calls == (1 if how == "close" else 0)  # the turn that was cut off, and recorded
     assert model.calls == (1 if how == "limit" else 2)
-
-
-# -- limits, stops, approvals
-
-
-def gated(*texts: str) -> tuple[Callable[..., object], list[str]]:
-    """Return a tool that needs approval, and the list of its effects."""
-    sent: list[str] = []
-
-    def send(text: str) -> str:
-        """Send."""
-        sent.append(text)
-        return f"sent {text}"
-
-    return tool(send, approve=True), sent
-
-
-async def test_two_calls_of_one_turn_wait_for_approval_concurrently() -> None:
-    """Each question is answered by its name, in any order; equal calls are two questions."""
-    send, sent = gated()
-    for texts in (("a", "b"), ("a", "a")):
-        sent.clear()
-        model = ScriptedModel([paid("", *(("send", {"text": text}) for text in texts)), paid("done")])
-        graph = one(Agent("writer", prompt="{task}", tools=[send]))
-        async with Runner(models={"writer": model}) as runner:
-            run = runner.start(graph)
-            waits = (await within(run)).waits
-            assert [wait.name for wait in waits] == ["work", "work#2"]
-            await runner.answer(run.id, value=False, question="work#2")
-            (left,) = (await within(runner.resume(run.id, graph))).waits
-            assert left.name == "work"
-            await runner.answer(run.id, value=True, question="work")
-            result = await within(runner.resume(run.id, graph))
-        assert (result.state.draft, sent, result.usage.cost_usd) == ("done", ["a"], 2.0)
-        results = [
-            (message.text[:6], message.is_error) for message in model.requests[1].messages if message.role == "tool"
-        ]
-        assert results == [("sent a", False), ("A pers", True)]
