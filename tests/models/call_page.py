@@ -198,9 +198,11 @@ class _Scene:
 
 
 def _said(error: Exception) -> str:
-    """Return what an error says, when the call may be made again, and the repair."""
+    """Return what an error says, its cause, whether and when the call may be made again, and the repair."""
     found = f"{type(error).__name__} {getattr(error, 'message', error)}"
     if isinstance(error, errors.ModelError):
+        found += f", because of {type(error.__cause__).__name__}" if error.__cause__ else ""
+        found += "" if error.retryable else ", not to be retried"
         found += f", again in {error.retry_after_seconds:g} s" if error.retry_after_seconds else ""
         found += f" → {error.repair}" if error.repair else ""
     return " ".join([found, *getattr(error, "__notes__", ())])
