@@ -1,4 +1,4 @@
-"""What all runs of a database may spend in a window holds for any number of runs, processes and kills."""
+"""What all runs of a database may spend holds for many runs, processes and kills; see `sessions/budgets.txt` too."""
 
 from __future__ import annotations
 
@@ -12,22 +12,20 @@ from collections import Counter
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from graphengine import Agent, Limits, Result, Retry, RunFailed, Runner
+from graphengine import Agent, Context, Retry, Runner
 from graphengine.api.places import store_at
-from graphengine.budgets import Budget, Budgets, BudgetSpent
+from graphengine.budgets import Budget, Budgets
 from graphengine.budgets.ledger import Account, Ledger, Place, Window, window_of
-from graphengine.errors import DefinitionError
 from graphengine.memory import Memory
 from graphengine.models import Request, Response
-from graphengine.models.errors import ModelTransient, PriceUnknown
+from graphengine.models.errors import ModelTransient
 from graphengine.testing import FakeClock
-from tests.agents.run_kits import Work, failing, one, within
+from tests.agents.run_kits import one, within
 from tests.budgets.spending import COST_USD, Noting, writing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,21 +44,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
 def model(tmp_path: Path) -> Noting:
     """Return a model that costs a quarter of a dollar."""
     return Noting(tmp_path / "calls")
-
-
-async def spent(run: Any) -> BudgetSpent:
-    """Return the error of a run whose budget is spent."""
-    with pytest.raises(RunFailed) as caught:
-        await within(run)
-    assert isinstance(caught.value.__cause__, BudgetSpent)
-    return caught.value.__cause__
-
-
-async def of_tenant(runner: Runner, tenant: str, **options: Any) -> Any:
-    """Return a run of a tenant that is driven here."""
-    queued = runner.start(writing(), queue="default", tenant=tenant, **options)
-    await queued.result()
-    return await runner.drive(queued.id, writing())
 
 
 async def accounts(store: object) -> list[Account]:
@@ -104,75 +87,6 @@ async def test_a_store_is_freed_with_its_accounts(place: str | None, model: Noti
     assert store() is None
 
 
-@pytest.mark.parametrize(("name", "limit"), [("tokens", 25), ("calls", 3)])
-async def test_tokens_and_calls_are_limited_too(name: str, limit: int, model: Noting, tmp_path: Path) -> None:
-    """Each amount has a limit of its own; a call that would exceed it does not begin unless it is alone."""
-    budget = Budget(name="b", over="fail", **{name: limit})  # type: ignore[arg-type]
-    async with Runner(tmp_path / "runs.db", models=model, extensions=[Budgets(budget)]) as runner:
-        for _ in range(3):
-            await within(runner.start(writing()))
-        await spent(runner.start(writing()))
-    assert model.made == 3
-
-
-async def test_a_budget_that_fails_says_what_is_spent(model: Noting) -> None:
-    """The error has the key, the amounts and the window; it is not retried, and the run can be resumed."""
-    clock = FakeClock(MIDNIGHT)
-    budgets = Budgets(Budget(name="b", by="tenant", window="hour", cost_usd=0.25, over="fail"))
-    async with Runner(models=model, clock=clock, extensions=[budgets]) as runner:
-        await within(await of_tenant(runner, "acme"))
-        await within(await of_tenant(runner, "other"))
-        run = await of_tenant(runner, "acme")
-        error = await spent(run)
-        assert error.message == "the budget 'b' of tenant 'acme' is spent: $0.2500 of $0.2500 this hour"
-        clock.move(3600)
-        assert (await within(runner.resume(run.id, writing(), retry_failed=True))).status == "finished"
-
-
-@pytest.mark.parametrize("answer", [True, False])
-async def test_a_person_may_let_a_call_exceed_it(place: str | None, model: Noting, answer: bool) -> None:  # noqa: FBT001
-    """The question says what is spent; yes lets this one call be made, which counts, no fails the run."""
-    budgets = Budgets(Budget(name="b", by="agent", calls=1, over="ask"))
-    async with Runner(place, models=model, extensions=[budgets]) as runner:
-        await within(runner.start(writing()))
-        asked = await within(runner.start(writing()))
-        (wait,) = asked.waits
-        assert (
-            wait.question
-            == "the budget 'b' of agent 'writer' is spent: 1 of 1 calls this day. Make this call all the same?"
-        )
-        await runner.answer(asked.run_id, answer)
-        run = runner.resume(asked.run_id, writing())
-        result = await (within(run) if answer else failing(run))
-    assert (result.status, model.made) == (("finished", 2) if answer else ("failed", 1))
-
-
-@pytest.mark.parametrize(
-    ("by", "spent"),
-    [("all", [""]), ("tenant", ["", "acme"]), ("user", ["", "ada"]), ("agent", ["writer"]), ("graph", ["one"])],
-)
-async def test_what_has_an_account_of_its_own(by: Any, spent: list[str], model: Noting, tmp_path: Path) -> None:
-    """Runs without such a key share one account."""
-    async with Runner(
-        tmp_path / "runs.db", models=model, extensions=[Budgets(Budget(name="b", by=by, calls=9))]
-    ) as runner:
-        await within(await of_tenant(runner, "acme", tags=["user:ada"]))
-        await within(runner.start(writing()))
-        await within(runner.start(writing()))
-        found = {account.key: account.spent["calls"] for account in await accounts(runner.store)}
-    assert sorted(found) == spent
-    assert sum(found.values()) == 3
-
-
-async def test_a_call_counts_for_all_budgets_or_for_none(model: Noting, tmp_path: Path) -> None:
-    """Where one has no room, no other one keeps a place for the call."""
-    both = Budgets(Budget(name="a", calls=9, over="fail"), Budget(name="b", by="graph", calls=1, over="fail"))
-    async with Runner(tmp_path / "runs.db", models=model, extensions=[both]) as runner:
-        await within(runner.start(writing()))
-        await failing(runner.start(writing()))
-        assert [(each.spent["calls"], each.in_flight) for each in await accounts(runner.store)] == [(1, {}), (1, {})]
-
-
 class Failing:
     """A model whose first answer breaks off after its provider has counted tokens, and whose second never comes."""
 
@@ -214,16 +128,6 @@ async def test_what_failed_and_was_cut_off_counts(tmp_path: Path) -> None:
         await within(runner.resume(run.id, writing()))
         (account,) = await accounts(runner.store)
     assert (account.spent["cost_usd"], account.spent["calls"], account.in_flight) == (0.75, 2, {})
-
-
-async def test_a_call_that_was_not_begun_takes_nothing(model: Noting, tmp_path: Path) -> None:
-    """Calls that wait for room in the limit of their run, and halt when it is met, leave no place behind."""
-    graph = one(Agent("writer", prompt="{item}"), "drafts", each={"item": "items"}, concurrency=3)
-    async with Runner(tmp_path / "runs.db", models=model, extensions=[Budgets(Budget(name="b", cost_usd=9))]) as runner:
-        stopped = await within(runner.start(graph, limits=Limits(cost_usd=COST_USD)))
-        (account,) = await accounts(runner.store)
-    assert (stopped.status, model.made) == ("stopped", 1)
-    assert (account.spent["calls"], account.in_flight) == (1, {})
 
 
 async def process(store: str, calls: Path, *ids: str, **variables: str) -> int:
@@ -284,54 +188,6 @@ async def test_a_memory_neither_lists_nor_clears_accounts(model: Noting, tmp_pat
         assert len(await accounts(runner.store)) == 1
 
 
-class Unpriced(Noting):
-    """A model whose price is not known."""
-
-    async def knows_price(self) -> bool:
-        """Return False."""
-        return False
-
-    async def answer(self, request: Request) -> Response:
-        """Answer at an unknown cost."""
-        await super().answer(request)
-        return Response("ok", input_tokens=8, output_tokens=2, cost_usd=None)
-
-    async def price_of(self, input_tokens: int, output_tokens: int) -> float | None:
-        """Return None."""
-        return None
-
-
-async def test_a_model_of_unknown_price_is_refused_unless_allowed(tmp_path: Path) -> None:
-    """Otherwise a limit on costs would hold nothing; allowed, its calls go one at a time and cost nothing."""
-    model = Unpriced(tmp_path / "calls")
-    async with Runner(models=model, extensions=[Budgets(Budget(name="b", cost_usd=9))]) as runner:
-        with pytest.raises(RunFailed) as caught:
-            await within(runner.start(writing()))
-        assert isinstance(caught.value.__cause__, PriceUnknown)
-    async with Runner(models=model, extensions=[Budgets(Budget(name="b", cost_usd=9, unknown_cost=True))]) as runner:
-        await asyncio.gather(*(within(runner.start(writing())) for _ in range(4)))
-    assert model.made == 4
-
-
-def test_mistakes_are_explained() -> None:
-    """Names, words and numbers that cannot be, with the repair."""
-    wrong: list[tuple[dict[str, Any], str]] = [
-        ({"name": "b"}, "without a limit"),
-        ({"name": "b", "calls": 0}, r"calls=0"),
-        ({"name": "b", "calls": True}, r"calls=True"),
-        ({"name": "b", "cost_usd": float("nan")}, "cost_usd=nan"),
-        ({"name": "b", "tokens": 1.5}, r"tokens=1.5"),
-        ({"name": "b", "calls": 1, "by": "team"}, r"by='team'"),
-        ({"name": "b", "calls": 1, "window": "week"}, r"window='week'"),
-        ({"name": "b", "calls": 1, "over": "stop"}, r"over='stop'"),
-    ]
-    for given_, words in wrong:
-        with pytest.raises(DefinitionError, match=words):
-            Budget(**given_)
-    with pytest.raises(DefinitionError, match="two budgets are named 'b'"):
-        Budgets(Budget(name="b", calls=1), Budget(name="b", tokens=1))
-
-
 @given(st.floats(0, 4e9), st.sampled_from(["hour", "day", "month"]))
 def test_windows_follow_one_another(now: float, window: Window) -> None:
     """Every time is in one window, which ends where the next begins."""
@@ -341,25 +197,11 @@ def test_windows_follow_one_another(now: float, window: Window) -> None:
     assert window_of(window, begin) == (begin, end)
 
 
-async def test_an_agent_in_a_call_cannot_wait(model: Noting) -> None:
-    """The call would never finish; so it fails with the repair."""
-
-    async def work(ctx: Any) -> str:
-        return str(await ctx.call(Agent("writer", prompt="hi", model=model).run))
-
-    budgets = Budgets(Budget(name="b", by="agent", calls=1))
-    async with Runner(extensions=[budgets]) as runner:
-        first: Result[Work] = await within(runner.start(one(work)))
-        assert first.status == "finished"
-        error = await spent(runner.start(one(work)))
-    assert "outside of ctx.call" in error.repair
-
-
 async def test_an_agent_in_a_call_waits_for_a_call_in_flight(model: Noting, monkeypatch: pytest.MonkeyPatch) -> None:
     """For hours, if the process of that one was killed: here from the thousandth try on."""
     budget, tries = Budget(name="b", calls=1), count(1)
 
-    async def work(ctx: Any) -> str:
+    async def work(ctx: Context) -> str:
         return str(await ctx.call(Agent("writer", prompt="hi", model=model).run))
 
     async def until(*_: object) -> None:
