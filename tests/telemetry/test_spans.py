@@ -1,7 +1,6 @@
-"""The spans and metrics of runs in one process: what there is, how it nests, and what it does not contain."""
+"""The spans and metrics of a run in one process, and faults; `sessions/traces.txt` shows runs that stop, fail and go on."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,21 +11,18 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, SamplingResult, StaticSampler
+from opentelemetry.sdk.trace.sampling import Decision, SamplingResult, StaticSampler
 from opentelemetry.trace import StatusCode
 from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Agent, Context, Graph, Limits, Retry, Runner, ScriptedModel
-from graphengine.agents.prompts import DATA_NOTE
 from graphengine.models import Response, ToolCall
-from graphengine.runner import RunFailed
 from graphengine.stores.memory import MemoryStore
 from graphengine.telemetry import Telemetry
 from graphengine.worker import Worker
 from tests.kit.runs import alone
 from tests.telemetry.kit import Spans, id_of, links_of
 
-MESSAGES = ("gen_ai.system_instructions", "gen_ai.input.messages", "gen_ai.output.messages")
 KEY = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -207,109 +203,6 @@ async def test_content_is_included_on_request(spans: Spans, monkeypatch: pytest.
         assert text in everything
     assert "hunter2" not in everything
     assert not Telemetry(content=False).content
-
-
-async def test_each_call_of_a_model_has_what_it_was_asked(spans: Spans, tmp_path: Path) -> None:
-    """Instructions, all messages so far, and the answer, in the form of the conventions; also in another process."""
-    calls = (ToolCall(id="c1", name="find", arguments='{"word": "moon"}'),)
-    model = ScriptedModel([Response("", calls, "tools", input_tokens=5), "tides"])
-    agent = Agent("writer", system="Be brief.", prompt="On {text}", tools=[find], model=model)
-    graph = Graph("one", Desk, secret_key=KEY)
-    graph.add_node("ask", agent, writes="text")
-    graph.add_path(START, "ask", END)
-    telemetry = [Telemetry(tracer_provider=spans.provider, content=True) for _ in range(2)]
-    async with Runner(tmp_path / "runs.db", telemetry=telemetry[0]) as runner:
-        await runner.start(graph, {"text": "sea"}, run_id="r", limits=Limits(tokens=5)).result()
-    async with Runner(tmp_path / "runs.db", telemetry=telemetry[1]) as runner:
-        await runner.resume("r", graph, limits=Limits(tokens=50)).result()
-    asked = [span.attributes or {} for span in spans.all if span.name.startswith("chat ")]
-    found = [{name: json.loads(str(value)) for name, value in each.items() if name in MESSAGES} for each in asked]
-    note = {"type": "text", "content": f"Be brief.\n\n{DATA_NOTE}"}
-    question = {"role": "user", "parts": [{"type": "text", "content": "On <text>sea</text>"}]}
-    call = {"role": "assistant", "parts": [{"type": "tool_call", **calls[0].model_dump()}]}
-    result = {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": "moon is found"}]}
-    answer = {"role": "assistant", "parts": [{"type": "text", "content": "tides"}], "finish_reason": "stop"}
-    assert found == [
-        dict(zip(MESSAGES, ([note], [question], [{**call, "finish_reason": "tool_call"}]), strict=True)),
-        dict(zip(MESSAGES, ([note], [question, call, result], [answer]), strict=True)),
-    ]
-
-
-async def waits(n: int, ctx: Context) -> int:
-    """Ask for a number."""
-    return n + await ctx.ask("How many?", int)
-
-
-async def test_a_run_that_is_stopped_failed_and_resumed_is_one_trace(spans: Spans, tmp_path: Path) -> None:
-    """Each step is exported once; what was under way at a stop continues in a span of its own."""
-    broken = [True]
-
-    def works() -> str:
-        if broken:
-            broken.clear()
-            raise OSError
-        return "done"
-
-    graph = Graph("asking", Desk, secret_key=KEY)
-    graph.add_node("asks", waits, writes="n")
-    graph.add_node("last", works, writes="text")
-    graph.add_path(START, "asks", "last", END)
-    telemetry = Telemetry(tracer_provider=spans.provider)
-    async with Runner(tmp_path / "runs.db", telemetry=telemetry) as runner:
-        await runner.start(graph, run_id="r").result()
-        await runner.stop("r")  # while it waits: no driver ends it
-    async with Runner(tmp_path / "runs.db", telemetry=telemetry) as runner:
-        await runner.resume("r", graph).result()
-        await runner.answer("r", 3)
-        with pytest.raises(RunFailed):
-            await runner.resume("r", graph).result()
-        await runner.resume("r", graph).result()
-        branch = await runner.branch("r", graph, 1).result()
-    ids = [id_of(span) for span in spans.all]
-    assert len(ids) == len(set(ids))
-    assert (
-        spans.tree()
-        == """\
-invoke_workflow asking
-  asks
-  asks
-    wait ask
-  invoke_workflow asking
-  last
-  invoke_workflow asking
-  last"""
-    )
-    assert len({span.context.trace_id for span in spans.all if span.context}) == 1
-    assert branch.status == "waiting"
-
-
-async def test_runs_that_are_not_sampled_have_no_spans(reader: InMemoryMetricReader) -> None:
-    """The sampler of the provider decides for the whole trace, in every process alike; metrics are complete."""
-    spans = Spans(TracerProvider(ALWAYS_OFF))
-    telemetry = Telemetry(tracer_provider=spans.provider, meter_provider=vars(reader)["provider"])
-    flags: list[int] = []
-
-    def note() -> str:
-        flags.append(trace.get_current_span().get_span_context().trace_flags)
-        return "noted"
-
-    graph = Graph("noting", Desk, secret_key=KEY)
-    graph.add_node("note", note, writes="text")
-    graph.add_path(START, "note", END)
-    async with Runner(telemetry=telemetry) as runner:
-        await runner.start(graph).result()
-    assert not spans.all
-    assert not flags[0] & trace.TraceFlags.SAMPLED
-    assert points(reader, "graphengine.runs") == {("finished",): 1}
-
-
-async def test_without_a_provider_nothing_happens() -> None:
-    """Without the SDK the API does nothing, and the current span of nodes is the caller's."""
-    graph = Graph("noting", Desk, secret_key=KEY)
-    graph.add_node("note", lambda: str(trace.get_current_span().get_span_context().is_valid), writes="text")
-    graph.add_path(START, "note", END)
-    async with Runner(telemetry=Telemetry(tracer_provider=trace.NoOpTracerProvider())) as runner:
-        assert (await runner.start(graph).result()).state.text == "False"
 
 
 async def test_a_fault_of_a_processor_does_not_reach_the_run(caplog: pytest.LogCaptureFixture) -> None:
