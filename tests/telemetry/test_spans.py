@@ -1,4 +1,4 @@
-"""The spans and metrics of a run in one process, and faults; `sessions/traces.txt` shows runs that stop, fail and go on."""
+"""The spans and metrics of a run in one process, and faults; `sessions/traces.txt` shows runs that stop and go on."""
 
 import asyncio
 from collections.abc import Iterator
