@@ -52,6 +52,8 @@ asyncio.run(main())
 
 COMPILED = ("conditions", "declared", "explanations", "fallbacks", "nodes")
 """Pages of what compile says of graphs without agents and further checks."""
+SESSIONS = ("asking_nodes", "branches", "contexts", "maps", "messages", "pauses", "recorded_work")
+"""Pages of sessions that list no runs, and import nothing but the core."""
 TESTS = (
     "compile/test_copies.py",
     *(f"compile/test_pages.py::test_a_mistake_is_reported_as_its_page_says[{page}]" for page in COMPILED),
@@ -62,7 +64,6 @@ TESTS = (
     "engine/test_session.py",
     "runner/recorded_work/test_calls.py",
     "runner/recorded_work/test_errors.py",
-    "runner/test_branches.py",
     "runner/test_clocks_that_are_set.py",
     "runner/test_forks.py",
     "runner/test_joins.py",
@@ -70,11 +71,9 @@ TESTS = (
     "runner/test_maps.py",
     "runner/test_run_here.py",
     "runner/test_runs.py",
+    *(f"runner/test_sessions.py::test_a_runner_does_what_a_page_says[{page}]" for page in SESSIONS),
     "runner/test_work_of_a_run.py",
-    "runner/waits/test_in_nodes.py",
     "runner/waits/test_in_races.py",
-    "runner/waits/test_in_time.py",
-    "runner/waits/test_messages.py",
     "scenarios",
     "state/test_encoded.py",
     "state/test_exact_models.py",
@@ -84,14 +83,6 @@ TESTS = (
     "stores/test_snapshots.py",
 )
 """Tests of the core, which run without the other packages, and without what only those need."""
-LISTS = (
-    "runner/test_branches.py::test_a_step_is_also_named_by_a_node_and_its_visit",
-    "runner/test_runs.py::test_a_page_of_runs_says_whether_there_are_more",
-    "runner/test_runs.py::test_states_can_be_read_and_compared_at_any_step",
-    "runner/waits/test_in_nodes.py::test_a_node_that_asks_runs_again_with_its_answer",
-    "runner/waits/test_in_time.py::test_a_pause_before_a_map_is_one_pause",
-)
-"""Those of them that list or compare runs."""
 PAGES = (
     *("agent_refused", "agent_turns", "fork_memory", "map_memory", "memory_keys"),  # agents
     *("ask_changed", "changed_graph", "changed_graph_mismatch", "changed_waits_for_the_edge", "condition_failed_fixed"),
@@ -138,7 +129,7 @@ def test_the_core_runs_without_the_rest_of_the_package(tmp_path: Path) -> None:
 def test_the_tests_of_the_core_pass_without_the_rest() -> None:
     """They import no other package of graphengine, and no distribution that only those need."""
     page = "tests/scenarios/test_scenarios.py::test_a_run_does_what_its_page_says"
-    others = [*(f"tests/{each}" for each in LISTS), *(f"{page}[{each}]" for each in PAGES)]
+    others = [f"{page}[{each}]" for each in PAGES]
     plugins = ("pytest_asyncio.plugin", "tests.kit.core_only", "no:cacheprovider")
     options = ["-q", "--noconftest", *(f"-p{each}" for each in plugins), *(f"--deselect={each}" for each in others)]
     words = [sys.executable, "-m", "pytest", *options, *(f"tests/{each}" for each in TESTS)]

@@ -5,8 +5,8 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.metadata import packages_distributions
@@ -108,6 +108,12 @@ async def timed(clock: FakeClock) -> AsyncIterator[Runner]:
     """Return a Runner in memory on a fake clock."""
     async with Runner(clock=clock) as made:
         yield made
+
+
+@pytest.fixture
+def fresh() -> Callable[[], AbstractContextManager[None]]:
+    """Return what gives a store in memory for each case of a page."""
+    return nullcontext
 
 
 @pytest.fixture

@@ -187,8 +187,8 @@ class _Player:
         return eval(text, self.names)  # noqa: S307 - our own pages
 
 
-def namespace(graph: str, name: str) -> dict[str, Any]:
-    """Return the names that the Python of a page defines, in addition to the public API."""
+def namespace(graph: str, name: str, **more: Any) -> dict[str, Any]:
+    """Return the names that the Python of a page defines, in addition to the public API and these."""
 
     def work() -> Any:
         raise AssertionError
@@ -199,6 +199,7 @@ def namespace(graph: str, name: str) -> dict[str, Any]:
     names |= {public: getattr(reducers, public) for public in ("append", "extend", "merge", "add", "maximum")}
     of_pydantic = ("AfterValidator", "BaseModel", "Field", "field_validator", "model_validator")
     names |= {public: getattr(pydantic, public) for public in of_pydantic}
+    names |= more
     exec(compile(graph, name, "exec", dont_inherit=True), names)  # noqa: S102 - our own pages
     return names
 

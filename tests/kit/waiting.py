@@ -31,6 +31,7 @@ class State(BaseModel):
     verdict: Verdict | None = None
     odd: Odd | None = None
     word: str = ""
+    n: int = 0
     names: list[str] = []
     log: Annotated[list[str], append] = []
     items: list[str] = ["a", "b", "c", "d"]
@@ -58,11 +59,6 @@ async def resume_run(runner: Runner, graph: Graph[Any], run_id: str) -> Any:
     """Resume a run and return its result."""
     async with asyncio.timeout(SOON):
         return await runner.resume(run_id, graph).result()
-
-
-def shown(result: object) -> str:
-    """Return the representation of an answer."""
-    return repr(result)
 
 
 def names(waits: Sequence[Any]) -> list[str]:

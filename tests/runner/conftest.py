@@ -6,8 +6,10 @@ branches, prunes, messages, queues, notifications) is in the other files, and in
 `STORES=all` runs every test over every store.
 """
 
+import itertools
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from graphengine import Runner
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.testing import FakeClock
+from tests.kit.postgres import PostgresServer
 
 STORES = ["memory", "sqlite", "postgres"]
 ENGINE = frozenset(
@@ -32,9 +35,7 @@ ENGINE = frozenset(
         "test_sizes.py",
         "test_subgraphs.py",
         "test_sync.py",
-        "waits/test_in_nodes.py",
         "waits/test_in_races.py",
-        "waits/test_in_time.py",
     )
 )
 
@@ -43,7 +44,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test over each store that can make a difference to it."""
     file = metafunc.definition.path.relative_to(Path(__file__).parent).as_posix()
     kinds = STORES[:2] if file in ENGINE and os.environ.get("STORES") != "all" else STORES
-    for name, stores in (("runner", kinds), ("timed", kinds), ("database", kinds[1:])):
+    for name, stores in (("runner", kinds), ("timed", kinds), ("fresh", kinds), ("database", kinds[1:])):
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, stores, indirect=True)
 
@@ -67,6 +68,24 @@ async def runner(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     """Yield a Runner over each store."""
     async with Runner(place_of(request, tmp_path / "runs.db")) as made:
         yield made
+
+
+@pytest.fixture
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], AbstractContextManager[Path | str | None]]:
+    """Return what gives a store without runs for each case of a page."""
+    numbers = itertools.count()
+
+    @contextmanager
+    def place() -> Iterator[Path | str | None]:
+        if request.param != "postgres":
+            yield place_of(request, tmp_path / f"{next(numbers)}.db")
+            return
+        server: PostgresServer = request.getfixturevalue("postgres_server")
+        address = server.empty_address()
+        yield address
+        server.give_back(address)
+
+    return place
 
 
 @pytest.fixture

@@ -382,32 +382,3 @@ async def test_the_document_of_a_result_has_no_secret_in_clear_text() -> None:
         assert isinstance(last, RunEnded)
         assert last.result.state.token.get_secret_value() == "hunter2-very-secret"
         assert "hunter2" not in json.dumps(event_document(last, await runner.info("r")))
-
-
-@pytest.mark.parametrize(
-    ("kind", "writes", "text", "value"),
-    [
-        (int, "n", "5", 5),
-        (bool, "n", " Yes ", 1),
-        (str, "text", "5", "5"),
-        (str, "text", "yes", "yes"),
-        (list[str], "heard", '["a"]', ["a"]),
-    ],
-)
-async def test_an_answer_given_as_text_is_parsed_if_it_does_not_fit(
-    runner: Runner, kind: Any, writes: str, text: str, value: object
-) -> None:
-    """A form sends text; a text that answers the question is kept as it is."""
-    graph = asking(kind, writes)
-    await runner.start(graph, run_id="r").result()
-    await runner.answer("r", text)
-    result = await runner.resume("r", graph).result()
-    assert getattr(result.state, writes) == value
-
-
-async def test_an_answer_that_no_parsing_makes_fit_is_refused(runner: Runner) -> None:
-    """The error quotes the text itself."""
-    await runner.start(asking(), run_id="r").result()
-    for text in ("many", '"5"', "5.5"):
-        with pytest.raises(InputError, match="does not answer 'Which\\?'"):
-            await runner.answer("r", text)

@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Retry, Runner
+from graphengine import END, START, Context, Graph, Runner
 from graphengine.history.load import load_snapshot
-from graphengine.testing import FakeClock
 from tests.kit.facts import said
-from tests.kit.runs import SOON, alone, failing
+from tests.kit.runs import SOON, alone
 from tests.kit.waiting import resume_run
 
 
@@ -55,24 +53,6 @@ async def test_a_wait_that_is_begun_and_not_awaited_ends_nothing(runner: Runner)
     (row,) = [step for step in await runner.history(run.id) if step.node == "work"]
     assert said(row)["unawaited"] == ["work"]
     left[0].cancel()
-
-
-@pytest.mark.parametrize("forgotten", ["sleep", "ask", "receive", "call"])
-async def test_a_call_that_is_not_awaited_fails_its_node(runner: Runner, forgotten: str) -> None:
-    """Nothing of it was done, and the error names it."""
-
-    async def work(ctx: Context) -> str:
-        calls: dict[str, Callable[[], object]] = {
-            "sleep": lambda: ctx.sleep(60),
-            "ask": lambda: ctx.ask("Well?"),
-            "receive": lambda: ctx.receive("topic"),
-            "call": lambda: ctx.call(str, 1),
-        }
-        calls[forgotten]()
-        return "done"
-
-    broken = await failing(runner.start(one(work)).result(), rf"ctx\.{forgotten}")
-    assert broken.error.kind == "not_awaited"
 
 
 async def test_a_wait_after_its_node_has_ended_is_an_error_of_the_caller(runner: Runner) -> None:
@@ -121,40 +101,6 @@ async def test_a_question_that_lost_a_race_is_not_asked(runner: Runner) -> None:
 # -- the log's time
 
 
-async def test_a_time_computed_from_now_comes(timed: Runner, clock: FakeClock) -> None:
-    """A node that sleeps until some time from now runs once more, with the same now, and continues."""
-    seen: list[float] = []
-
-    async def work(ctx: Context) -> str:
-        seen.append(ctx.now())
-        if len(seen) > 2:
-            return "asked for another time"
-        await ctx.sleep_until(ctx.now() + 60)
-        return f"{ctx.now() - seen[0]} {await ctx.call(str, ctx.now())}"
-
-    async with asyncio.timeout(SOON):
-        result = await timed.start(one(work)).result()
-    assert result.state.text == "60.0 1060.0"
-    assert seen == [1000.0, 1000.0]
-    assert clock.now() == 1060.0
-
-
-async def test_now_of_a_retry_is_its_earliest_time(timed: Runner) -> None:
-    """Each attempt has a `now` of its own: its earliest time."""
-    seen: list[float] = []
-
-    async def work(ctx: Context) -> str:
-        seen.append(ctx.now())
-        if len(seen) == 1:
-            raise OSError
-        return "x"
-
-    graph = one(work, retry=Retry(attempts=2, initial_seconds=30, jitter=0))
-    async with asyncio.timeout(SOON):
-        await timed.start(graph).result()
-    assert seen == [1000.0, 1030.0]
-
-
 # -- waits of one name
 
 
@@ -167,15 +113,6 @@ async def ask_by_one_name(item: int, ctx: Context) -> int:
 def same_names() -> Graph[State]:
     """Return a graph whose items all ask by one name."""
     return alone(State, ask_by_one_name, "answers", each={"item": "items"}, name="names")
-
-
-async def test_two_answers_by_one_name_are_for_two_waits(runner: Runner) -> None:
-    """Given before the run continues, the second is for the second wait."""
-    graph = same_names()
-    run_id = (await runner.start(graph, {"items": [3, 4]}).result()).run_id
-    await runner.answer(run_id, 11, question="ok")
-    await runner.answer(run_id, 22, question="ok")
-    assert (await resume_run(runner, graph, run_id)).state.answers == [11, 22]
 
 
 async def test_an_answer_finds_its_wait_though_a_new_one_has_its_name(runner: Runner) -> None:
