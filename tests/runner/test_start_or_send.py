@@ -9,26 +9,12 @@ from unittest.mock import Mock
 import pytest
 
 from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, Worker
-from graphengine.errors import InputError, UnknownRun
+from graphengine.errors import UnknownRun
 from graphengine.runner.runner import lives_of
 from graphengine.stores.base import Append
 from graphengine.stores.memory import MemoryStore
 from tests.kit.runs import repeated
 from tests.runner.gates import Gate, State, chat, kinds_of, one
-
-
-async def test_start_or_send_starts_a_run_with_its_first_message(runner: Runner) -> None:
-    """Every further message continues the same run; one with a key that was sent already does nothing."""
-    run = await runner.start_or_send(chat(), "c", "said", "hello", idempotency_key="1", tags=["talk"])
-    await run.result()
-    for text, key in (("again", "2"), ("again", "2"), ("bye", "3")):
-        run = await runner.start_or_send(chat(), "c", "said", text, idempotency_key=key, tags=["talk"])
-        await run.result()
-    result = await run.result()
-    assert (result.status, result.state.heard) == ("finished", ["hello", "again", "bye"])
-    assert (await runner.info("c")).tags == ("talk",)
-    with pytest.raises(InputError, match="is over"):
-        await runner.start_or_send(chat(), "c", "said", "more")
 
 
 async def test_drive_gives_a_handle_whichever_process_drives_the_run(database: Path | str) -> None:
@@ -155,16 +141,6 @@ async def test_start_or_send_continues_a_run_that_another_process_leaves(databas
             await theirs.begun()
         gate.leave.set()
         assert (await theirs.result()).state.n == 0
-
-
-async def test_start_or_send_starts_with_state_and_limits(runner: Runner) -> None:
-    """They are those of `start`; a bad payload starts nothing."""
-    with pytest.raises(InputError, match="the message"):
-        await runner.start_or_send(chat(), "c", "said", object())
-    assert await runner.runs() == []
-    run = await runner.start_or_send(chat(), "c", "said", "b", state={"heard": ["a"]}, limits=Limits(visits=1))
-    result = await run.result()
-    assert (result.status, result.state.heard) == ("stopped", ["a", "b"])
 
 
 async def test_a_message_that_arrives_while_a_run_is_being_parked_is_received() -> None:
