@@ -1,12 +1,10 @@
-"""Schedules: a tick starts one run, over all workers, crashes and clocks that jump."""
+"""The times of schedules: few are looked at, and they follow the clocks of a zone. `sessions` has what they start."""
 
-import asyncio
 from bisect import bisect
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,11 +15,9 @@ from pydantic import BaseModel
 
 from graphengine import Graph, Runner
 from graphengine.errors import InputError
-from graphengine.history.load import load_snapshot
 from graphengine.testing import FakeClock
 from graphengine.worker import Schedule, schedules
 from graphengine.worker.schedules import Ticker, next_tick, ticks, ticks_around
-from graphengine.worker.worker import Worker
 from tests.kit.runs import alone
 
 HOUR = 3600.0
@@ -31,112 +27,17 @@ NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC).timestamp()
 
 class State(BaseModel):
     topic: str = "none"
-    day: int = 0
 
 
-def write(topic: str) -> str:
-    """Return the topic in capitals."""
-    return topic.upper()
-
-
-def passed(must: int) -> int:
-    """Return the number."""
-    return must
-
-
-def report(name: str = "report") -> Graph[State]:
+def report() -> Graph[State]:
     """Return a graph of one node."""
-    return alone(State, write, "topic", name=name, node="write")
-
-
-def hourly(**more: Any) -> Schedule:
-    """Return a schedule at every full hour."""
-    return Schedule("hourly", "0 * * * *", "report", **more)
+    return alone(State, lambda topic: topic.upper(), "topic", name="report")
 
 
 @pytest.fixture
 def noon() -> FakeClock:
     """Return a clock at noon, which moves by itself only if asked to."""
     return FakeClock(start=NOON + 60, jumps=False)
-
-
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-async def still(request: pytest.FixtureRequest, tmp_path: Path, noon: FakeClock) -> AsyncIterator[Runner]:
-    """Yield a Runner on that clock, over each store."""
-    place: Any = {"memory": None, "sqlite": tmp_path / "runs.db"}.get(request.param)
-    if request.param == "postgres":
-        place = request.getfixturevalue("postgres")
-    async with Runner(place, clock=noon) as runner:
-        yield runner
-
-
-async def started(runner: Runner) -> Sequence[str]:
-    """Return the ids of all runs, the oldest first."""
-    return sorted([info.id for info in await runner.runs()])
-
-
-def ticker(runner: Runner) -> Ticker:
-    """Return what a worker ticks with."""
-    return Ticker(runner, {"report": report()})
-
-
-async def test_a_tick_starts_a_queued_run(still: Runner, noon: FakeClock) -> None:
-    """A tick starts a queued run with the schedule's input, queue and tags, at its time and once."""
-    made = await still.schedule(hourly(queue="mail", priority=2, tenant="ann", tags=("nightly",)), report(), {"day": 3})
-    assert made.next_at == NOON + HOUR
-    assert await still.schedules() == [made]
-    ticking = ticker(still)
-    await ticking.tick()
-    assert await started(still) == []
-    noon.move(HOUR)
-    await ticking.tick()
-    await ticking.tick()
-    (info,) = await still.runs()
-    assert (info.id, info.queued, info.queue, info.priority, info.tenant) == (
-        "hourly@20260601T130000Z",
-        True,
-        "mail",
-        2,
-        "ann",
-    )
-    assert info.tags == ("nightly",)
-    assert (await load_snapshot(still.store, info.id, None)).root.values["day"] == 3
-    assert (await still.schedules())[0].next_at == NOON + 2 * HOUR
-
-
-async def test_a_tick_fires_once_with_two_workers(still: Runner, noon: FakeClock) -> None:
-    """A tick fires once, also if two workers see it together, or one died before the schedule was moved."""
-    await still.schedule(hourly(), report())
-    noon.move(HOUR)
-    kept = (await still.store.schedules())[0]
-    await asyncio.gather(*(ticker(still).tick() for _ in range(4)))
-    assert await started(still) == ["hourly@20260601T130000Z"]
-    await still.store.keep_schedule(kept)  # as if it had not been moved
-    await ticker(still).tick()
-    assert await started(still) == ["hourly@20260601T130000Z"]
-
-
-@pytest.mark.parametrize(("missed", "hours"), [("skip", []), ("one", [16]), ("all", [13, 14, 15, 16])])
-async def test_missed_ticks(still: Runner, noon: FakeClock, missed: Any, hours: list[int]) -> None:
-    """They are skipped, or the last one or all are started, as the schedule says; later times follow as usual."""
-    await still.schedule(hourly(missed=missed), report())
-    noon.move(4.5 * HOUR)
-    ticking = ticker(still)
-    await ticking.tick()
-    assert await started(still) == [f"hourly@20260601T{hour}0000Z" for hour in hours]
-    noon.move(0.5 * HOUR)
-    await ticking.tick()
-    assert (await started(still))[-1] == "hourly@20260601T170000Z"
-
-
-async def test_many_missed_ticks_are_started_in_parts(still: Runner, noon: FakeClock) -> None:
-    """None is lost, and none started twice."""
-    await still.schedule(Schedule("often", "* * * * *", "report", missed="all"), report())
-    noon.move(150 * 60)
-    ticking = ticker(still)
-    await ticking.tick()
-    await ticking.tick()
-    assert len(await still.runs(limit=1000)) == 150
 
 
 @pytest.mark.parametrize(("missed", "count", "first"), [("skip", 2, "0100"), ("one", 2, "0100"), ("all", 200, "0101")])
@@ -155,7 +56,7 @@ async def test_a_month_of_missed_seconds_is_not_walked(
     monkeypatch.setattr(schedules, "ticks", counted)
     async with Runner(clock=noon) as runner:
         await runner.schedule(Schedule("often", "* * * * * *", "report", missed=missed), report())
-        ticking = ticker(runner)
+        ticking = Ticker(runner, {"report": report()})
         for seconds in (30 * DAY, 60.0):
             noon.move(seconds)
             looked_at = 0
@@ -163,99 +64,6 @@ async def test_a_month_of_missed_seconds_is_not_walked(
             assert looked_at < 150
         runs = await runner.runs(limit=1000)
         assert (len(runs), min(info.id[-5:] for info in runs)) == (count, f"{first}Z")
-
-
-async def test_a_clock_that_jumps(still: Runner, noon: FakeClock) -> None:
-    """After a clock jumps ahead and back, nothing is started again, and the schedule continues."""
-    await still.schedule(hourly(missed="one"), report())
-    ticking = ticker(still)
-    await ticking.tick()
-    noon.move(1000 * HOUR)
-    await ticking.tick()
-    assert len(await started(still)) == 1
-    noon._set(noon.now() - 1000 * HOUR)  # noqa: SLF001 - `move` refuses it, and a machine's clock does not
-    await ticking.tick()
-    assert (await still.schedules())[0].next_at == NOON + HOUR
-    noon.move(HOUR)
-    await ticking.tick()
-    assert (await started(still))[0] == "hourly@20260601T130000Z"
-
-
-async def test_a_paused_schedule_starts_nothing(still: Runner, noon: FakeClock) -> None:
-    """What it missed is not started when it is resumed; a removed one is gone."""
-    await still.schedule(hourly(missed="all"), report())
-    assert (await still.pause_schedule("hourly")).next_at is None
-    noon.move(5 * HOUR)
-    await ticker(still).tick()
-    assert await started(still) == []
-    assert (await still.pause_schedule("hourly", paused=False)).next_at == NOON + 6 * HOUR
-    await still.unschedule("hourly")
-    noon.move(5 * HOUR)
-    await ticker(still).tick()
-    assert await started(still) == []
-    with pytest.raises(InputError):
-        await still.unschedule("hourly")
-
-
-async def test_schedules_of_other_graphs_are_left_alone(still: Runner, noon: FakeClock) -> None:
-    """A worker that has the graph starts them."""
-    await still.schedule(hourly(), report())
-    noon.move(HOUR)
-    await Ticker(still, {"other": report("other")}).tick()
-    assert await started(still) == []
-
-
-async def test_an_input_that_no_longer_fits_is_reported(still: Runner, noon: FakeClock) -> None:
-    """The schedule stays, and is tried again later; others are started."""
-
-    class Other(BaseModel):
-        must: int
-
-    changed = alone(Other, passed, "must", name="report", node="write")
-    await still.schedule(hourly(), report())
-    noon.move(HOUR)
-    ticking = Ticker(still, {"report": changed})
-    assert isinstance(await ticking.tick(), InputError)
-    assert await ticking.tick() is None
-    assert await started(still) == []
-    await ticker(still).tick()
-    assert len(await started(still)) == 1
-
-
-async def test_a_worker_starts_and_drives_them(timed: Runner) -> None:
-    """A worker alone starts and drives scheduled runs."""
-    await timed.schedule(Schedule("often", "* * * * *", "report"), report(), {"topic": "tides"})
-    events: list[object] = []
-
-    def note(event: object) -> None:
-        events.append(event)
-        if len(events) >= 4:
-            worker.stop()
-
-    worker = Worker(timed, report(), on_event=note)
-    await asyncio.wait_for(worker.run(), 30)
-    ended = [info for info in await timed.runs() if info.status == "finished"]
-    assert len(ended) >= 2
-    assert all(info.id.startswith("often@") for info in ended)
-
-
-@pytest.mark.parametrize(
-    ("given", "word"),
-    [
-        ({"cron": "every day"}, "minute"),
-        ({"cron": "0 0 30 2 *"}, "minute"),
-        ({"zone": "Mars/Phobos"}, "IANA"),
-        ({"missed": "some"}, "skip"),
-        ({"name": "a b"}, "word"),
-    ],
-)
-async def test_invalid_schedules_are_refused(given: dict[str, Any], word: str) -> None:
-    """Invalid schedules are refused with the repair, and nothing is kept."""
-    async with Runner() as runner:
-        with pytest.raises(InputError) as caught:
-            await runner.schedule(Schedule(**{"name": "a", "cron": "* * * * *", "graph": "report", **given}), report())
-        assert word in str(caught.value)
-        assert await runner.schedules() == []
 
 
 def test_a_system_without_time_zones_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,15 +74,6 @@ def test_a_system_without_time_zones_is_named(monkeypatch: pytest.MonkeyPatch) -
         next(ticks(Schedule("a", "0 7 * * *", "report", zone="Europe/Berlin"), NOON))
     assert "'Europe/Berlin' is unknown" in str(caught.value)
     assert next(ticks(Schedule("a", "0 7 * * *", "report"), NOON)) > NOON
-
-
-async def test_an_input_is_checked() -> None:
-    """An input is checked when the schedule is added, while a person is there."""
-    async with Runner() as runner:
-        with pytest.raises(InputError):
-            await runner.schedule(hourly(), report(), {"day": "many"})
-        with pytest.raises(InputError):
-            await runner.schedule(hourly(), report(), {"unknown": 1})
 
 
 # Not Australia/Lord_Howe, whose clocks change by half an hour: what CronSim returns after that depends on its start.
