@@ -1,4 +1,4 @@
-"""Child runs: `ctx.start` starts another run once, which is linked, waited for, and stopped with the run it is for."""
+"""Child runs with workers, crashes, other processes and no effects; `sessions` has how they start, wait and stop."""
 
 import asyncio
 import gc
@@ -16,10 +16,8 @@ from graphengine import (
     END,
     START,
     ChildFailed,
-    ChildRun,
     Context,
     Graph,
-    GraphEngineError,
     Limits,
     Retry,
     RunFailed,
@@ -30,13 +28,10 @@ from graphengine import (
     value,
 )
 from graphengine.cli.main import main
-from graphengine.engine.steps import Started
 from graphengine.errors import EffectRefused
-from graphengine.records.export import export_run
 from graphengine.stores.memory import MemoryStore
-from graphengine.testing import replay, run_node
-from tests.kit.facts import said
-from tests.kit.runs import alone, arms, failing, row
+from graphengine.testing import run_node
+from tests.kit.runs import alone, arms, failing
 
 
 class Word(BaseModel):
@@ -72,12 +67,9 @@ async def measure(ctx: Context, word: str) -> int:
 child = alone(Word, measure, "length", name="measures", node="measure")
 
 
-def parent_of(function: object, retry: Retry | None = None, writes: str = "lengths") -> Graph[Words]:
+def parent_of(function: object, retry: Retry | None = None) -> Graph[Words]:
     """Return a graph with this one node."""
-    graph = Graph("parents", Words)
-    graph.add_node("node", function, writes=writes, retry=retry)  # type: ignore[arg-type]
-    graph.add_path(START, "node", END)
-    return graph
+    return alone(Words, function, "lengths", name="parents", node="node", retry=retry)
 
 
 async def all_of(ctx: Context, words: list[str]) -> list[int]:
@@ -92,33 +84,6 @@ parent = parent_of(all_of)
 async def children(runner: Runner, run_id: str) -> list[str]:
     """Return the ids of the children of a run, oldest first."""
     return [info.id for info in reversed(await runner.store.runs(tag=f"child-of:{run_id}"))]
-
-
-async def test_children_are_started_and_waited_for(runner: Runner) -> None:
-    """Equal words have children of their own; each knows the node that started it, which knows its id."""
-    result = await runner.start(parent, {"words": ["bee", "ants", "bee"]}, run_id="p").result()
-    assert (result.status, result.state.lengths) == ("finished", [3, 4, 3])
-    ids = await children(runner, "p")
-    history = await runner.history("p")
-    assert [said(step)["value"]["run_id"] for step in history if said(step).get("name") == "start"] == ids
-    first = (await runner.history(ids[0]))[0].data
-    assert isinstance(first, Started)
-    assert first.starter is not None
-    assert (first.starter.run_id, first.starter.node, first.starter.visit) == ("p", "node", 1)
-    assert replay(parent, await export_run(runner.store, "p")).same
-    assert replay(child, await export_run(runner.store, ids[0])).same
-
-
-async def test_a_parent_waits_as_long_as_its_child_does(runner: Runner) -> None:
-    """It is stored as waiting; once the child has ended, a resume has the result, and nothing is started again."""
-    waits = await runner.start(parent, {"words": ["?"]}, run_id="p").result()
-    (kid,) = await children(runner, "p")
-    assert (waits.status, [wait.topic for wait in waits.waits]) == ("waiting", [f"end of {kid}"])
-    assert (await runner.resume("p", parent).result()).status == "waiting"
-    await runner.answer(kid, 7)
-    await runner.resume(kid, child).result()
-    assert (await runner.resume("p", parent).result()).state.lengths == [7]
-    assert await children(runner, "p") == [kid]
 
 
 async def test_a_worker_continues_a_parent_when_its_queued_child_has_ended(database: Path | str) -> None:
@@ -155,19 +120,6 @@ def is_over(event: object) -> bool:
     return result is not None and result.status == "finished"
 
 
-async def test_a_failure_reaches_the_node_and_a_retry_resumes_the_child(runner: Runner) -> None:
-    """The exception names the child. Attempts that follow, and a resume of the parent, continue the same child."""
-    broken.add("bee")
-    graph = parent_of(all_of, Retry(attempts=2, initial_seconds=0, on=(ChildFailed,)))
-    over = await failing(runner.start(graph, {"words": ["bee", "ant"]}, run_id="p").result())
-    kid, _ = await children(runner, "p")
-    assert (over.error.kind, kid in over.error.message) == ("child_failed", True)
-    assert [step.kind for step in await runner.history(kid)] == ["started", "failed", "resumed", "failed"]
-    broken.clear()
-    assert (await runner.resume("p", graph).result()).state.lengths == [3, 3]
-    assert len(await children(runner, "p")) == 2
-
-
 async def test_a_parent_waits_for_a_failed_child_only_once_it_is_resumed() -> None:
     """Else a process that dies in between leaves a parent that waits for a child that nobody resumes."""
     statuses = []
@@ -188,46 +140,74 @@ async def test_a_parent_waits_for_a_failed_child_only_once_it_is_resumed() -> No
     assert statuses == ["running"]
 
 
-async def test_an_attempt_that_begins_afresh_has_the_same_child(runner: Runner) -> None:
-    """Nothing of the first attempt is kept, but the child has its id from the visit: it is resumed, and heard."""
-    broken.add("bee")
-    seen: list[int] = []
+async def test_a_resumed_parent_looks_after_its_children_also_if_it_has_mail(database: Path | str) -> None:
+    """In another process nobody drives a child that sleeps, and mail for one node wakes no other."""
 
-    async def once(ctx: Context, words: list[str]) -> list[int]:
-        seen.append(ctx.attempt)
-        if ctx.attempt == 2:
-            broken.clear()
-        return await all_of(ctx, words)
+    async def sleeps(ctx: Context) -> int:
+        await ctx.sleep(0.05)
+        return 5
 
-    graph = parent_of(once, Retry(attempts=2, initial_seconds=0, afresh=True, on=(ChildFailed,)))
-    result = await runner.start(graph, {"words": ["ant", "bee"]}, run_id="p").result()
-    assert (result.state.lengths, len(await children(runner, "p"))) == ([3, 3], 2)
+    async def one(ctx: Context) -> list[int]:
+        return [(await (await ctx.start(sleeper)).result()).state.length]
+
+    async def asks(ctx: Context) -> str:
+        return await ctx.ask("who?", str)
+
+    sleeper = alone(Word, sleeps, "length", name="sleeper", node="sleeps")
+    graph = arms(Words, ("starts", one, "lengths"), ("asks", asks, "told"))
+    async with Runner(database) as first:
+        assert (await first.start(graph, run_id="p", wait_out=False).result()).status == "waiting"
+    async with Runner(database) as second:
+        await second.answer("p", "me")
+        state = (await second.resume("p", graph).result()).state
+        assert (state.lengths, state.told) == ([5], "me")
 
 
-async def test_children_are_stopped_with_their_parent_and_resumed_with_it(runner: Runner) -> None:
-    """Also those of a child; one that is to be left goes on."""
+async def test_a_node_alone_has_something_stand_in_for_its_children() -> None:
+    """Without it, starting a child is refused, as other effects are."""
+    done = await run_node(
+        parent, "node", {"words": ["bee"]}, effects={"measures": lambda state: {**state, "length": 42}}
+    )
+    assert done.update == {"lengths": [42]}
+    with pytest.raises(EffectRefused, match="measures was not called"):
+        await run_node(parent, "node", {"words": ["bee"]})
 
-    async def nested(ctx: Context, words: list[str]) -> list[int]:
-        left = await ctx.start(child, {"word": "?"}, run_id="left", on_stop="leave")
-        below = await ctx.start(parent, {"words": words}, run_id="below")
-        one, more = await asyncio.gather(left.result(), below.result())
-        return [one.state.length, *more.state.lengths]
 
-    graph = parent_of(nested)
-    graph.name = "grandparents"
-    assert (await runner.start(graph, {"words": ["?"]}, run_id="p").result()).status == "waiting"
-    (below,) = await children(runner, "below")
-    await runner.stop("p")
-    assert [(await runner.info(each)).status for each in ("p", "below", below, "left")] == [
-        "stopped", "stopped", "stopped", "waiting",
-    ]  # fmt: skip
-    assert (await runner.resume("p", graph).result()).status == "waiting"
-    assert [(await runner.info(each)).status for each in ("p", "below", below)] == ["waiting"] * 3
-    for each in (below, "left"):
-        await runner.answer(each, 9)
-        await runner.resume(each, child).result()
-    await runner.resume("below", parent).result()
-    assert (await runner.resume("p", graph).result()).state.lengths == [9, 9]
+async def test_where_effects_are_refused_children_run_here_and_theirs_are_refused(runner: Runner) -> None:
+    """Not in a queue, whose worker would let them act."""
+
+    async def acts(ctx: Context) -> int:
+        return await ctx.call(len, "four", effect="once")
+
+    acting = alone(Word, acts, "length", name="acting", node="acts")
+
+    async def one(ctx: Context) -> list[int]:
+        return [(await (await ctx.start(acting, queue="q")).result()).state.length]
+
+    async with Runner(effects={}) as refusing:
+        with pytest.raises(RunFailed, match="effect_refused"):
+            await refusing.start(parent_of(one)).result()
+        assert not await refusing.store.queue_counts()
+
+
+def invoked(*words: str) -> str:
+    """Return what a command writes."""
+    result = CliRunner().invoke(main, list(words))
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+async def test_the_tree_and_the_page_of_a_run_show_its_children(database: Path | str) -> None:
+    """A child is below the run that started it, and names its node; that run names its children."""
+    async with Runner(database) as runner:
+        await runner.start(parent, {"words": ["bee"]}, run_id="p").result()
+        (kid,) = await children(runner, "p")
+    tree = await asyncio.to_thread(invoked, "runs", "--tree", "--tag", "child-of:p", "--store", str(database))
+    lines = [line.strip() for line in tree.splitlines() if "p" in line or kid in line]
+    assert [kid in line for line in lines if line.startswith(("p ", "└─"))] == [False, True]
+    shown, shown_kid = [await asyncio.to_thread(invoked, "show", each, "--store", str(database)) for each in ("p", kid)]
+    assert f"started {kid}" in shown
+    assert "started by run p in node, visit 1" in shown_kid
 
 
 @pytest.mark.parametrize("is_driven", [True, False])
@@ -254,62 +234,6 @@ async def test_a_parent_is_stopped_though_a_child_is_damaged(
     assert "run kid, which run p started, is not stopped with it" in caplog.text
 
 
-async def test_a_child_that_somebody_stopped_is_a_failure(runner: Runner) -> None:
-    """Its parent was not stopped, and does not continue it by itself."""
-    await runner.start(parent, {"words": ["?"]}, run_id="p").result()
-    (kid,) = await children(runner, "p")
-    await runner.stop(kid, "not needed")
-    with pytest.raises(RunFailed, match="was stopped: not needed"):
-        await runner.resume("p", parent).result()
-
-
-async def test_a_branch_has_children_of_its_own(runner: Runner) -> None:
-    """One that begins after a start starts its own; one that begins after the result has the recorded result."""
-    await runner.start(parent, {"words": ["?"]}, run_id="p").result()
-    (kid,) = await children(runner, "p")
-    waiting = (await runner.info("p")).seq
-    await runner.branch("p", parent, waiting, run_id="b").result()
-    (other,) = await children(runner, "b")
-    assert other != kid
-    for each, length in ((kid, 1), (other, 2)):
-        await runner.answer(each, length)
-        await runner.resume(each, child).result()
-    assert (await runner.resume("b", parent).result()).state.lengths == [2]
-    assert (await runner.resume("p", parent).result()).state.lengths == [1]
-    last = (await runner.info("p")).seq
-    assert (await runner.branch("p", parent, last - 1, run_id="c").result()).state.lengths == [1]
-    assert await children(runner, "c") == []
-
-
-async def test_a_child_in_the_background_reports_on_a_topic(runner: Runner) -> None:
-    """Another node gets the message, with the final state or the error."""
-
-    async def begin(ctx: Context, words: list[str]) -> list[int]:
-        for word in words:
-            await ctx.start(child, {"word": word}, topic="reports")
-        return []
-
-    async def hear(ctx: Context, words: list[str]) -> str:
-        told = [await ctx.receive("reports") for _ in words]
-        return str(sorted((each["status"], each["state"] and each["state"]["length"], each["error"]) for each in told))
-
-    broken.add("bee")
-    graph = row(Words, ("begin", begin, "lengths"), ("hear", hear, "told"), name="parents")
-    result = await runner.start(graph, {"words": ["bee", "ants"]}).result()
-    assert result.state.told == "[('failed', None, 'ValueError: bee'), ('finished', 4, None)]"
-
-
-async def test_a_child_that_ends_at_once_is_heard(runner: Runner) -> None:
-    """Its first step is its last."""
-    empty = Graph("empty", Word)
-    empty.add_edge(START, END)
-
-    async def one(ctx: Context) -> list[int]:
-        return [(await (await ctx.start(empty, {"length": 3})).result()).state.length]
-
-    assert (await runner.start(parent_of(one)).result()).state.lengths == [3]
-
-
 async def test_a_run_whose_runner_nobody_has_starts_children() -> None:
     """Its handle is enough."""
 
@@ -319,29 +243,6 @@ async def test_a_run_whose_runner_nobody_has_starts_children() -> None:
 
     run = Runner().start(parent_of(one))
     assert (await run.result()).state.lengths == [3]
-
-
-async def test_a_resumed_parent_looks_after_its_children_also_if_it_has_mail(database: Path | str) -> None:
-    """In another process nobody drives a child that sleeps, and mail for one node wakes no other."""
-
-    async def sleeps(ctx: Context) -> int:
-        await ctx.sleep(0.05)
-        return 5
-
-    async def one(ctx: Context) -> list[int]:
-        return [(await (await ctx.start(sleeper)).result()).state.length]
-
-    async def asks(ctx: Context) -> str:
-        return await ctx.ask("who?", str)
-
-    sleeper = alone(Word, sleeps, "length", name="sleeper", node="sleeps")
-    graph = arms(Words, ("starts", one, "lengths"), ("asks", asks, "told"))
-    async with Runner(database) as first:
-        assert (await first.start(graph, run_id="p", wait_out=False).result()).status == "waiting"
-    async with Runner(database) as second:
-        await second.answer("p", "me")
-        state = (await second.resume("p", graph).result()).state
-        assert (state.lengths, state.told) == ([5], "me")
 
 
 def parent_of_queued(graph: Graph[Word]) -> Graph[Words]:
@@ -406,40 +307,6 @@ async def test_a_message_of_others_is_no_end_of_a_child(runner: Runner) -> None:
     assert (await runner.resume("p", parent).result()).state.lengths == [7]
 
 
-async def test_what_cannot_be_started_is_one_clear_error(runner: Runner) -> None:
-    """A taken id, an unknown field, a priority without a queue, a result that is told on a topic."""
-    await runner.start(child, {"word": "a"}, run_id="taken").result()
-
-    async def node(ctx: Context, words: list[str]) -> str:
-        try:
-            match words[0]:
-                case "taken":
-                    await ctx.start(child, run_id="taken")
-                case "field":
-                    await ctx.start(child, {"wrod": 1})
-                case "priority":
-                    await ctx.start(child, priority=1)
-                case "on_stop":
-                    await ctx.start(child, on_stop="kill")  # type: ignore[arg-type]
-                case _:
-                    run: ChildRun[Word] = await ctx.start(child, topic="reports")
-                    await run.result()
-        except GraphEngineError as error:
-            return f"{type(error).__name__}: {error.message}"
-        return "nothing"
-
-    graph = parent_of(node, writes="told")
-    told = {
-        word: (await runner.start(graph, {"words": [word]}).result()).state.told
-        for word in ("taken", "field", "priority", "on_stop", "topic")
-    }
-    assert told["taken"] == "InputError: there is a run taken that this call did not start"
-    assert told["field"].startswith("InputError: ")
-    assert told["priority"] == "InputError: priority= needs a queue"
-    assert told["on_stop"] == "DefinitionError: on_stop='kill'"
-    assert "is told on 'reports'" in told["topic"]
-
-
 @pytest.mark.parametrize("where", ["word", "run_id", "topic", "queue", "tags"])
 async def test_a_secret_is_not_given_to_a_child_that_would_record_it(runner: Runner, where: str) -> None:
     """The start is refused before anything is recorded of the child, in whichever part it is."""
@@ -459,50 +326,3 @@ async def test_a_secret_is_not_given_to_a_child_that_would_record_it(runner: Run
     assert over.error.kind == "not_recordable"
     assert [info.id for info in await runner.store.runs()] == ["p"]
     assert "sk-very-secret" not in repr(await runner.history("p"))
-
-
-async def test_a_node_alone_has_something_stand_in_for_its_children() -> None:
-    """Without it, starting a child is refused, as other effects are."""
-    done = await run_node(
-        parent, "node", {"words": ["bee"]}, effects={"measures": lambda state: {**state, "length": 42}}
-    )
-    assert done.update == {"lengths": [42]}
-    with pytest.raises(EffectRefused, match="measures was not called"):
-        await run_node(parent, "node", {"words": ["bee"]})
-
-
-async def test_where_effects_are_refused_children_run_here_and_theirs_are_refused(runner: Runner) -> None:
-    """Not in a queue, whose worker would let them act."""
-
-    async def acts(ctx: Context) -> int:
-        return await ctx.call(len, "four", effect="once")
-
-    acting = alone(Word, acts, "length", name="acting", node="acts")
-
-    async def one(ctx: Context) -> list[int]:
-        return [(await (await ctx.start(acting, queue="q")).result()).state.length]
-
-    async with Runner(effects={}) as refusing:
-        with pytest.raises(RunFailed, match="effect_refused"):
-            await refusing.start(parent_of(one)).result()
-        assert not await refusing.store.queue_counts()
-
-
-def invoked(*words: str) -> str:
-    """Return what a command writes."""
-    result = CliRunner().invoke(main, list(words))
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-async def test_the_tree_and_the_page_of_a_run_show_its_children(database: Path | str) -> None:
-    """A child is below the run that started it, and names its node; that run names its children."""
-    async with Runner(database) as runner:
-        await runner.start(parent, {"words": ["bee"]}, run_id="p").result()
-        (kid,) = await children(runner, "p")
-    tree = await asyncio.to_thread(invoked, "runs", "--tree", "--tag", "child-of:p", "--store", str(database))
-    lines = [line.strip() for line in tree.splitlines() if "p" in line or kid in line]
-    assert [kid in line for line in lines if line.startswith(("p ", "└─"))] == [False, True]
-    shown, shown_kid = [await asyncio.to_thread(invoked, "show", each, "--store", str(database)) for each in ("p", kid)]
-    assert f"started {kid}" in shown
-    assert "started by run p in node, visit 1" in shown_kid
