@@ -1,6 +1,5 @@
 """Size limits of states, updates, messages and recorded work, and what happens above them."""
 
-import asyncio
 import json
 from functools import partial
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner, Sizes, ask
+from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, Sizes
 from graphengine.engine import size_limits as core_sizes
-from graphengine.errors import DefinitionError, GraphEngineError, InputError
+from graphengine.errors import InputError
 from graphengine.reducers import append, extend
-from tests.kit.runs import alone, failing
+from tests.kit.runs import failing
 
 KB = 1000
 
@@ -56,23 +55,6 @@ def one(field: str, value: object, **options: Any) -> Graph[Doc]:
 
 
 @pytest.mark.parametrize("name", WRITES)
-async def test_an_update_that_is_too_large_fails_its_node(name: str, database: Path | str) -> None:
-    """The failure `too_large` has size, limit, field and repair; it is not retried, and can be resumed."""
-    field, value = WRITES[name]
-    graph = one(field, value, retry=Retry(attempts=3, initial_seconds=0))
-    async with Runner(database, sizes=Sizes(update_bytes=12 * KB)) as runner:
-        broken = await failing(runner.start(graph, run_id="r").result())
-        error = broken.error
-        assert (error.kind, error.path, error.attempt) == ("too_large", "write", 1)
-        assert "12,000 are allowed" in error.message
-        assert repr(field) in error.message
-        assert "Sizes(update_bytes" in broken.repair
-        assert graph.calls == [0]  # type: ignore[attr-defined]
-    async with Runner(database) as runner:
-        assert (await runner.resume("r", graph).result()).status == "finished"
-
-
-@pytest.mark.parametrize("name", WRITES)
 async def test_an_update_at_the_limit_is_written(name: str) -> None:
     """The exact size of the update as JSON counts, not its estimate."""
     field, value = WRITES[name]
@@ -86,21 +68,6 @@ async def test_an_update_at_the_limit_is_written(name: str) -> None:
     async with Runner(sizes=Sizes(update_bytes=exact - 1)) as runner:
         with pytest.raises(RunFailed, match="too_large"):
             await runner.start(graph).result()
-
-
-async def test_the_writes_of_map_items_count_one_by_one_and_together() -> None:
-    """An item that writes too much fails; items that are too large together fail their node."""
-    graph = Graph("map", Doc)
-
-    async def grow(word: str) -> str:
-        return word * 1000
-
-    graph.add_node("grow", grow, each={"word": "notes"}, writes="log")
-    graph.add_path(START, "grow", END)
-    for words, path in ((["long" * 4], "grow[0]"), (["ab"] * 8, "grow")):
-        async with Runner(sizes=Sizes(update_bytes=12 * KB)) as runner:
-            broken = await failing(runner.start(graph, Doc(notes=words)).result())
-            assert (broken.error.kind, broken.error.path) == ("too_large", path)
 
 
 def growing(bytes_each: int, times: int) -> Graph[Doc]:
@@ -167,26 +134,6 @@ async def test_small_writes_are_measured_now_and_then() -> None:
         assert 1900 < broken.state.n < 3100
 
 
-async def test_a_run_does_not_begin_with_a_state_that_is_too_large() -> None:
-    """A start is refused, and nothing is recorded; so is a branch with an update that is too large."""
-    async with Runner(sizes=Sizes(state_bytes=100 * KB, update_bytes=20 * KB)) as runner:
-        with pytest.raises(InputError, match="100,000 are allowed"):
-            await runner.start(growing(1, 1), Doc(text="x" * 200 * KB), run_id="r").result()
-        await runner.start(growing(1, 3), run_id="s").result()
-        with pytest.raises(InputError, match="20,000 are allowed"):
-            await runner.branch("s", growing(1, 3), 2, update={"text": "x" * 30 * KB}).result()
-        assert [info.id for info in await runner.store.runs()] == ["s"]
-
-
-async def test_the_input_of_a_subgraph_can_be_too_large() -> None:
-    """The initial state of a subgraph counts like a write of its node."""
-    inner = growing(1, 1)
-    graph = alone(Doc, inner, "free", inputs={"text": "text"}, name="outer", node="inside")
-    async with Runner(sizes=Sizes(update_bytes=20 * KB)) as runner:
-        broken = await failing(runner.start(graph, Doc(text="x" * 30 * KB)).result())
-        assert (broken.error.kind, broken.error.path) == ("too_large", "inside")
-
-
 def listening() -> Graph[Doc]:
     """Return a graph that waits for an answer and for a message."""
     graph = Graph("listening", Doc)
@@ -198,45 +145,6 @@ def listening() -> Graph[Doc]:
     graph.add_node("ask", ask, writes="text")
     graph.add_path(START, "ask", END)
     return graph
-
-
-async def test_an_answer_and_a_message_are_refused_by_the_call(database: Path | str) -> None:
-    """Nothing of them is stored, and a smaller one is accepted."""
-    graph = listening()
-    async with Runner(database, sizes=Sizes(message_bytes=1000)) as runner:
-        await runner.start(graph, run_id="r").result()
-        with pytest.raises(InputError, match="1,000 are allowed") as caught:
-            await runner.answer("r", "x" * 999)
-        assert caught.value.code == "too_large"
-        with pytest.raises(InputError, match="1,000 are allowed"):
-            await runner.send("r", "topic", {"a": ["x" * 2000]})
-        assert await runner.store.inbox(["r"]) == []
-        await runner.answer("r", "x" * 998)
-        await runner.send("r", "topic", "y")
-        assert (await runner.resume("r", graph).result()).state.text == "x" * 998 + "y"
-
-
-async def test_recorded_work_and_messages_of_a_node_can_be_too_large() -> None:
-    """The call in the node raises `too_large`, and its result is not recorded."""
-
-    async def much() -> str:
-        return "x" * 5000
-
-    async def step(ctx: Context) -> str:
-        return await ctx.call(much)
-
-    async def send(ctx: Context) -> None:
-        ctx.send("topic", "x" * 5000)
-
-    async def emit(ctx: Context) -> None:
-        ctx.emit("x" * 5000, record=True)
-
-    for node in (step, send, emit):
-        graph = alone(Doc, node, "maybe", name="work")
-        async with Runner(sizes=Sizes(work_bytes=1000, message_bytes=1000)) as runner:
-            broken = await failing(runner.start(graph, run_id="r").result())
-            assert broken.error.kind == "too_large"
-            assert "x" * 200 not in repr(await runner.history("r"))
 
 
 def nested(depth: int) -> object:
@@ -290,71 +198,3 @@ async def test_recorded_work_must_not_be_nested_too_deep() -> None:
         else:
             with pytest.raises(RunFailed, match="not_recordable"):
                 await graph.run()
-
-
-def test_sizes_are_bytes() -> None:
-    """A size of 0, None or a text is refused."""
-    for bad in (0, -1, 1.5, "1", True):
-        with pytest.raises(DefinitionError):
-            Sizes(update_bytes=bad)  # type: ignore[arg-type]
-    with pytest.raises(GraphEngineError):
-        asyncio.run(_with(5))
-
-
-async def _with(sizes: Any) -> None:
-    Runner(sizes=sizes)
-
-
-class Old(BaseModel):
-    n: int = 0
-    ok: bool = False
-
-
-class Grown(Old):
-    blob: str = ""
-
-
-def asking(state: type[BaseModel], **versions: Any) -> Graph[Any]:
-    """Return a graph that waits, and then writes a little."""
-    graph: Graph[Any] = Graph("asking", state, **versions)
-    graph.add_node("ask", ask("Continue?", bool), writes="ok")
-    graph.add_node("write", lambda: {"blob": "y" * 2 * KB} if state is Grown else {"n": 1}, thread=False)
-    graph.add_path(START, "ask", "write", END)
-    return graph
-
-
-async def test_additions_of_a_migration_count_for_the_size_of_the_state() -> None:
-    """The next node that writes fails if the migration made the state too large."""
-    newer = asking(Grown, version=2, migrate={1: lambda old: {**old, "blob": "x" * 200 * KB}})
-    async with Runner(sizes=Sizes(state_bytes=100 * KB)) as runner:
-        await runner.start(asking(Old), run_id="r").result()
-        await runner.answer("r", value=True)
-        with pytest.raises(RunFailed, match="too_large: the state would take"):
-            await runner.resume("r", newer).result()
-        await runner.branch("r", newer, 2, run_id="b").result()
-        await runner.answer("b", value=True)
-        with pytest.raises(RunFailed, match="too_large: the state would take"):
-            await runner.resume("b", newer).result()
-
-
-async def test_the_update_of_a_branch_counts_for_the_size_of_the_state() -> None:
-    """A later write can be too large together with it."""
-    async with Runner(sizes=Sizes(state_bytes=100 * KB)) as runner:
-        await runner.start(asking(Grown), run_id="r").result()
-        await runner.branch("r", asking(Grown), 2, update={"blob": "x" * 90 * KB}, run_id="b").result()
-        assert (await runner.waits("b"))[0].name == "ask"
-        with pytest.raises(InputError) as caught:
-            await runner.branch("r", asking(Grown), 2, update={"blob": "x" * 200 * KB}).result()
-        assert caught.value.code == "too_large"
-
-
-async def test_an_initial_state_that_is_too_large_has_the_code_too_large() -> None:
-    """It can be given directly, or kept from an earlier run."""
-    async with Runner() as runner:
-        await runner.start(one("text", "x" * 200 * KB), run_id="r").result()
-        store = runner.store
-        small = Runner(store, sizes=Sizes(state_bytes=100 * KB))
-        for run in (small.start(one("n", 1), {"text": "x" * 200 * KB}), small.start(one("n", 1), after="r")):
-            with pytest.raises(InputError, match="the state takes 200,") as caught:
-                await run.result()
-            assert caught.value.code == "too_large"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from graphengine import Context, Graph, Retry, RunFailed, Runner
+from graphengine import Context, Graph, Retry, Runner
 from graphengine.errors import InputError
 from tests.kit.facts import said
 from tests.kit.runs import pass_time
@@ -15,43 +15,6 @@ from tests.kit.working import State, counted, failing, one
 HOUR = 3600.0
 
 # -- retries
-
-
-async def test_a_retry_after_a_failed_call_in_a_group_keeps_what_was_recorded(timed: Runner) -> None:
-    """An error of the call inside an exception group counts as the call's error."""
-    calls: list[str] = []
-
-    async def shaky() -> str:
-        calls.append("shaky")
-        if calls.count("shaky") < 2:
-            raise OSError
-        return "shaky"
-
-    async def work(ctx: Context) -> str:
-        first = await ctx.call(counted(calls, "first"))
-        async with asyncio.TaskGroup() as group:
-            second = group.create_task(ctx.call(shaky))
-        return first + second.result()
-
-    assert (await timed.start(one(work, retry=Retry(attempts=2))).result()).state.text == "firstshaky"
-    assert calls == ["first", "shaky", "shaky"]
-
-
-async def test_a_fallback_can_record_work_too(runner: Runner) -> None:
-    """It can also wait, and then runs again with its records."""
-    calls: list[str] = []
-
-    async def work() -> str:
-        raise ValueError
-
-    async def instead(ctx: Context) -> str:
-        return await ctx.call(counted(calls, "first")) + await ctx.ask("Well?", str)
-
-    graph = one(work, fallback=instead)
-    run_id = (await runner.start(graph).result()).run_id
-    await runner.answer(run_id, "!")
-    assert (await runner.resume(run_id, graph).result()).state.text == "first!"
-    assert calls == ["first"]
 
 
 # -- cancellation, timeouts, threads
@@ -76,17 +39,6 @@ async def test_a_timeout_within_a_step_keeps_earlier_records(timed: Runner) -> N
     assert calls == ["first", "slow", "slow"]
     attempt = next(step for step in await timed.history(run.id) if step.kind == "attempt")
     assert said(attempt)["error"]["kind"] == "timeout"
-
-
-async def test_a_step_in_a_sync_node_is_a_clear_error(runner: Runner) -> None:
-    """The error says to make the node async; a step that was not awaited does not count as forgotten."""
-
-    def work(ctx: Context) -> str:
-        _ = ctx.call(counted([], "first"))
-        return "x"
-
-    with pytest.raises(RunFailed, match=r"ctx.call was called outside the event loop[\s\S]*make the node async"):
-        await runner.start(one(work)).result()
 
 
 # -- crashes
