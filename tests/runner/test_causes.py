@@ -14,7 +14,7 @@ from graphengine.engine.steps import FailureRecord
 from graphengine.errors import CompileError, DefinitionError, InputError
 from graphengine.reducers import append
 from graphengine.stores.memory import MemoryStore
-from tests.kit.runs import alone, failing
+from tests.kit.runs import alone
 
 KEY = "a-key-for-tests-0123456789-abcdefghijklmnop"
 
@@ -37,16 +37,6 @@ def breaks(n: int) -> int:
 def one(runnable: Any, **options: Any) -> Graph[State]:
     """Return a graph START → a → END."""
     return alone(State, runnable, "n", **options, name="g", node="a")
-
-
-def conditional(condition: Any) -> Graph[State]:
-    """Return a graph whose node has an edge with this condition."""
-    graph = Graph("condition", State)
-    graph.add_node("a", lambda n: n + 1, writes="n")
-    graph.add_edge(START, "a")
-    graph.add_edge("a", END, when=condition)
-    graph.add_edge("a", END)
-    return graph
 
 
 async def test_run_failed_has_the_exception_as_its_cause(runner: Runner) -> None:
@@ -121,32 +111,6 @@ async def test_a_traceback_has_only_frames_of_user_code(
     assert error.traceback.startswith("Traceback (most recent call last):\n")
     assert set(re.findall(r'File ".*[/\\](.+)", line', error.traceback)) == {"test_causes.py"}
     assert "During handling" not in error.traceback
-
-
-async def later(n: int) -> bool:
-    """Refuse, but only if it is awaited."""
-    return n < 0
-
-
-@pytest.mark.parametrize(
-    ("condition", "text"),
-    [
-        (lambda n: later(n), "returned a coroutine, later, which nothing awaits"),  # noqa: PLW0108 - hides the async
-        (lambda n: (each < 0 for each in [n]), "wrap it in any(…) or all(…)"),
-    ],
-)
-@pytest.mark.filterwarnings("error")
-async def test_a_condition_is_not_true_because_nothing_evaluated_it(runner: Runner, condition: Any, text: str) -> None:
-    """A coroutine and a generator are true as objects, whatever they would give."""
-    with pytest.raises(RunFailed, match="condition_failed") as caught:
-        await runner.start(conditional(condition)).result()
-    assert text in str(caught.value)
-
-
-async def test_an_error_of_the_engine_alone_has_no_traceback(runner: Runner) -> None:
-    """Its message has the value and the repair; no line of the user raised it."""
-    error = (await failing(runner.start(one(lambda n: "x")).result())).error
-    assert (error.kind, error.traceback) == ("invalid_update", "")
 
 
 async def test_another_process_gets_only_the_recorded_traceback(database: Path | str) -> None:

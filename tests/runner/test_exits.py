@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, Runner, Worker, failed, tool
+from graphengine import END, START, Agent, Context, Graph, Runner, failed, tool
 from graphengine.models.scripted import ScriptedModel, calls
 from graphengine.state.interrupts import is_interrupt
 from graphengine.stores.memory import MemoryStore
+from graphengine.worker.worker import RunOutcome
 from tests.kit.facts import said
 from tests.kit.runs import SOON, alone, failing
+from tests.kit.workers import let_work
 
 
 class Panic(BaseException):
@@ -39,13 +41,6 @@ class State(BaseModel):
     n: int = 0
     xs: list[int] = [1, 2]
     text: str = ""
-
-    @field_validator("n")
-    @classmethod
-    def _leaves(cls, n: int) -> int:
-        if n == 666:
-            sys.exit(1)
-        return n
 
 
 def exits(n: int) -> int:
@@ -92,58 +87,6 @@ async def test_anything_a_node_raises_is_its_failure(runner: Runner, make: Calla
         assert found.rpartition(".")[2] == kind
     leave.set()
     assert (await other.result()).state.n == 1
-
-
-async def test_an_exit_is_handled_like_any_failure(runner: Runner) -> None:
-    """A fallback replaces it, `failed(SystemExit)` matches it, and `failed(Exception)` does not."""
-    assert (await runner.start(one(exits, fallback=7)).result()).state.n == 7
-    graph = Graph("g", State)
-    graph.add_node("a", exits, writes="n")
-    graph.add_node("b", lambda n: n + 5, writes="n")
-    graph.add_edge(START, "a")
-    graph.add_edge("a", END, when=failed(Exception))
-    graph.add_edge("a", "b", when=failed(SystemExit))
-    graph.add_edge("a", END)
-    graph.add_edge("b", END)
-    assert (await runner.start(graph).result()).state.n == 5
-
-
-async def test_anything_the_other_functions_of_a_graph_raise_is_a_failure(runner: Runner) -> None:
-    """Validators, writes-functions, conditions, fallbacks, map sources, prompt functions and resources are covered."""
-
-    def leave() -> str:
-        sys.exit(1)
-
-    def leave_late(result: int) -> int:
-        sys.exit(1)
-
-    def leaves(xs: list[int]) -> Any:
-        sys.exit(1)
-
-    conditional = Graph("g", State)
-    conditional.add_node("a", lambda n: n + 1, writes="n")
-    conditional.add_edge(START, "a")
-    conditional.add_edge("a", END, when=leaves)
-    conditional.add_edge("a", END)
-
-    async def use(db: str) -> int:
-        return len(db)
-
-    async def item(x: int) -> int:
-        return x
-
-    graphs = [
-        one(lambda: 666),
-        one(lambda n: n, writes={"n": leave_late}),
-        conditional,
-        one(lambda n: 1 // n, fallback=exits),
-        one(item, each={"x": leaves}, writes="xs"),
-        one(use, resources={"db": leave}),
-    ]
-    for graph in graphs:
-        path, kind = await failure_of(runner, graph)
-        assert path in ("", "a")
-        assert kind in ("SystemExit", "condition_failed", "resource_failed")
 
 
 @pytest.mark.parametrize("is_alone", [True, False])
@@ -232,25 +175,14 @@ async def test_an_exit_in_a_tool_fails_its_node(*, is_async: bool, seconds: floa
 
 async def test_a_worker_survives_an_exit(database: Path | str) -> None:
     """The run fails, and the same worker drives the next one."""
-    bad, good = Graph("bad", State), Graph("good", State)
-    for graph, node in ((bad, exits), (good, lambda n: n + 1)):
-        graph.add_node("a", node, writes="n")
-        graph.add_path(START, "a", END)
+    bad, good = one(exits, name="bad"), one(lambda n: n + 1, name="good")
     async with Runner(database) as first:
         for graph, run_id in ((bad, "bad"), (good, "good")):
             first.start(graph, run_id=run_id)
             await first.release(run_id)
-    ended: dict[str, str] = {}
     async with Runner(database) as runner:
-
-        def tell(event: Any) -> None:
-            if hasattr(event, "result"):
-                ended[event.info.id] = event.result.status
-            if len(ended) == 2:
-                worker.stop()
-
-        worker = Worker(runner, bad, good, concurrency=1, poll_seconds=0.01, on_event=tell)
-        await worker.run()
+        events = await let_work(runner, 2, bad, good, concurrency=1, poll_seconds=0.01)
+    ended = {event.info.id: event.result.status for event in events if isinstance(event, RunOutcome)}
     assert ended == {"bad": "failed", "good": "finished"}
 
 

@@ -11,8 +11,6 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import (
-    END,
-    START,
     Agent,
     Context,
     Graph,
@@ -23,11 +21,11 @@ from graphengine import (
     ask,
     value,
 )
-from graphengine.errors import DefinitionError, GraphChanged, InputError, RunnerClosed, StoreError
+from graphengine.errors import DefinitionError, InputError, RunnerClosed, StoreError
 from graphengine.runner import Emitted
 from graphengine.stores.memory import MemoryStore
 from tests.kit.record import Dying
-from tests.kit.runs import SOON, alone, failing, outlast, over, pass_time, repeated
+from tests.kit.runs import SOON, alone, outlast, over, pass_time, repeated
 
 
 class State(BaseModel):
@@ -40,16 +38,6 @@ class State(BaseModel):
 def one(runnable: Any, name: str = "g", *, writes: Any, **options: Any) -> Graph[State]:
     """Return a graph START → a → END."""
     return alone(State, runnable, writes, name=name, node="a", **options)
-
-
-async def test_a_sync_node_can_raise_what_a_future_cannot_carry() -> None:
-    """StopIteration fails the node instead of leaving the run hanging."""
-
-    def work(n: int) -> int:
-        return n + next(iter([]))
-
-    with pytest.raises(RunFailed, match="StopIteration"):
-        await one(work, writes="n").run()
 
 
 async def test_an_event_emitted_by_a_sync_node_is_shown_at_once() -> None:
@@ -154,29 +142,6 @@ async def test_the_store_is_closed_even_if_a_resource_raises(database: Path | st
     assert not left
 
 
-async def test_a_resource_that_cannot_be_built_fails_the_run(runner: Runner) -> None:
-    """The failure has its own kind, can be resumed, and never counts as a crash, however often it happens."""
-    broken = [True]
-
-    def make() -> str:
-        if broken:
-            message = "db down"
-            raise ConnectionError(message)
-        return "db"
-
-    async def use(db: str) -> str:
-        return db
-
-    graph = one(use, writes="text", resources={"db": make})
-    run = runner.start(graph)
-    for attempt in (run, *(None for _ in range(4))):
-        driven = attempt or runner.resume(run.id, graph)
-        over = await failing(driven.result(), "db down")
-        assert over.error.kind == "resource_failed"
-    broken.clear()
-    assert (await runner.resume(run.id, graph).result()).state.text == "db"
-
-
 async def test_each_graph_has_its_own_resource_of_a_name() -> None:
     """Factories that are created and deleted are never confused with one another."""
 
@@ -243,53 +208,6 @@ async def test_a_run_cannot_begin_after_one_that_is_not_over() -> None:
             await runner.start(graph, after="first").result()
         leave.set()
         await first.result()
-
-
-def spoil(xs: list[int]) -> bool:
-    """Change its input."""
-    return bool(xs.pop())
-
-
-def spoil_whole(state: State) -> bool:
-    """Change its input, the whole state."""
-    return bool(state.xs.pop())
-
-
-@pytest.mark.parametrize("when", [spoil, spoil_whole])
-async def test_a_condition_must_not_change_its_input(when: Any) -> None:
-    """The run fails there, and the state is the recorded one."""
-    graph = Graph("g", State)
-    graph.add_node("a", lambda: [1, 2, 3], writes="xs")
-    graph.add_node("b")
-    graph.add_path(START, "a", "b")
-    graph.add_edge("b", END, when=when)
-    graph.add_edge("b", END)
-    broken = await failing(graph.run(), "changed xs in place")
-    assert broken.state.xs == [1, 2, 3]
-
-
-async def test_a_condition_gets_a_copy_of_what_its_step_writes() -> None:
-    """Changing it changes neither the input of later conditions nor the record."""
-    graph = Graph("g", State)
-    graph.add_node("a", lambda: [1, 2, 3], writes="xs")
-    graph.add_edge(START, "a")
-    graph.add_edge("a", END, when=lambda xs: not xs.pop(), label="spoilt")
-    graph.add_edge("a", END, when=value("xs").length() == 3, label="whole")
-    graph.add_edge("a", END)
-    result = await graph.run()
-    assert (result.label, result.state.xs) == ("whole", [1, 2, 3])
-
-
-async def test_unchecked_runs_compute_no_digests_for_conditions() -> None:
-    """`check=False` also skips the checks for functions of fields."""
-    graph = Graph("g", State)
-    graph.add_node("a", lambda: [1, 2, 3], writes="xs")
-    graph.add_node("b")
-    graph.add_path(START, "a", "b")
-    graph.add_edge("b", END, when=spoil)
-    graph.add_edge("b", END)
-    async with Runner(check=False) as runner:
-        assert (await runner.start(graph).result()).status == "finished"
 
 
 async def test_an_agent_in_a_sync_node_needs_no_second_thread() -> None:
@@ -463,10 +381,3 @@ async def test_a_run_that_waits_to_be_alone_can_be_read() -> None:
         goes.set()
         assert (await other.result()).status == "finished"
         assert (await suspect.result()).status == "finished"
-
-
-async def test_a_run_is_resumed_only_with_its_own_graph(runner: Runner) -> None:
-    """A finished run is not shown as another graph's."""
-    await runner.start(one(lambda n: n, "mine", writes="n"), run_id="r").result()
-    with pytest.raises(GraphChanged, match="'mine', not 'other'"):
-        await runner.resume("r", one(lambda n: n, "other", writes="n")).result()
