@@ -124,13 +124,13 @@ async def _settled(made: Any) -> Any:
 def _lines(made: object) -> Iterable[str]:
     """Yield what is shown of a value: a list has a line for each item."""
     if isinstance(made, GraphEngineError):
-        yield f"{type(made).__name__}: {made.message}"
+        yield from f"{type(made).__name__}: {made.message}".splitlines()
     elif isinstance(made, Mapping):
         yield ", ".join(f"{name}: {_value(value)}" for name, value in made.items()) or "nothing"
     elif isinstance(made, Sequence) and not isinstance(made, str):
         yield from [line for each in made for line in _lines(each)] or ["nothing"]
     elif made is not None:
-        yield made if isinstance(made, str) else _value(made)
+        yield from made.splitlines() if isinstance(made, str) else [_value(made)]
     if repair := getattr(made, "repair", ""):
         yield f"  repair: {repair}"
 

@@ -4,15 +4,13 @@ import gc
 import secrets
 import tracemalloc
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import pytest
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel
 
 from graphengine import Graph, Runner, Secret
 from graphengine.databases.postgres.doctor import examine as examine_server
 from graphengine.databases.sqlite.doctor import examine
-from graphengine.errors import InputError
 from graphengine.records.export import export_run, import_run
 from graphengine.reducers import extend
 from graphengine.stores.memory import MemoryStore
@@ -103,30 +101,3 @@ async def test_what_the_next_run_changes_is_not_changed_in_the_one_before(runner
     assert [entry.text for entry in second.state.entries] == [text_of(0), text_of(1), "a", "b"]
     for run_id in ("r1", "a"):
         assert (await runner.state_at(run_id))["entries"][0]["text"] == text_of(0)
-
-
-async def test_what_is_carried_over_is_checked_anew(runner: Runner) -> None:
-    """Values that no longer fit, or that a validator now refuses, are refused at the start."""
-    strict = False
-
-    class Checked(BaseModel):
-        names: list[str] = []
-        numbers: dict[str, Any] = {}
-
-        @field_validator("names")
-        @classmethod
-        def known(cls, names: list[str]) -> list[str]:
-            if strict and "bob" in names:
-                raise ValueError("bob has left")
-            return names
-
-    def step(names: list[str]) -> dict[str, Any]:
-        return {"count": len(names)}
-
-    graph = alone(Checked, step, "numbers", name="checked", node="step")
-    await runner.start(graph, {"names": ["ada", "bob"]}, run_id="first").result()
-    second = await runner.start(graph, {"numbers": {"b": 1}}, run_id="second", after="first").result()
-    assert second.state == Checked(names=["ada", "bob"], numbers={"count": 2})
-    strict = True
-    with pytest.raises(InputError, match="bob has left"):
-        await runner.start(graph, after="second").result()

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field, model_validator
-from typing_extensions import TypedDict
 
 from graphengine import END, START, Context, Graph, Migration, Runner, ask
 from graphengine.databases.postgres import PostgresStore
@@ -20,7 +19,7 @@ from graphengine.databases.sqlite import SQLiteStore
 from graphengine.history.load import load_snapshot
 from graphengine.migration.compatibility import field_changes
 from graphengine.reducers import append
-from graphengine.testing import FakeClock, Preflight, RunGroup, preflight
+from graphengine.testing import Preflight, RunGroup, preflight
 from graphengine.testing import preflights as module
 from tests.kit.postgres import execute
 from tests.kit.runs import WEEK, alone
@@ -54,14 +53,6 @@ def titled(title: str) -> bool:
 def paper(state: type[BaseModel] = Page, node: str = "check", **options: Any) -> Graph[Any]:
     """Return a graph that asks one question."""
     return alone(state, ask("Print?", bool), "ok", name="paper", node=node, **options)
-
-
-def many(state: type[BaseModel] = Page, **options: Any) -> Graph[Any]:
-    """Return the same graph with options of a graph."""
-    graph: Graph[Any] = Graph("paper", state, **options)
-    graph.add_node("check", ask("Print?", bool), writes="ok")
-    graph.add_path(START, "check", END)
-    return graph
 
 
 async def begun(runner: Runner, graph: Graph[Any], count: int) -> list[str]:
@@ -118,25 +109,6 @@ async def test_values_that_matter_are_decided_one_by_one(runner: Runner, looked:
     assert "less than or equal to 5" in str(found)
 
 
-@pytest.mark.parametrize("base", ["model", "dict"])
-async def test_the_names_of_types_that_are_the_same_can_hide_another_type(runner: Runner, base: str) -> None:
-    """A model or a TypedDict with the same name can have other fields, so their values are looked at."""
-
-    def part(**fields: Any) -> Any:
-        if base == "dict":
-            return TypedDict("Part", fields)  # type: ignore[operator]  # made here
-        return type("Part", (BaseModel,), {"__annotations__": fields})
-
-    def graph(part: Any, title: str) -> Graph[Any]:
-        state = type("State", (Page,), {"__annotations__": {"parts": list[part]}, "parts": []})
-        return paper(state, title=title)
-
-    await runner.start(graph(part(a=int), "x"), {"parts": [{"a": 1}]}, run_id="with").result()
-    await runner.start(graph(part(a=int), "x"), run_id="without").result()
-    found = await preflight([graph(part(a=int, b=int), "y")], runner.store)
-    assert [(group.verdict, group.examples) for group in found.groups] == [("refused", ["with"]), ("fits", ["without"])]
-
-
 @pytest.mark.parametrize("kind", ["whole", "default", "migration"])
 async def test_what_code_can_read_matters(runner: Runner, looked: list[str], kind: str) -> None:
     """A validator, a default or a migration can read every value, so each run is decided by itself."""
@@ -157,9 +129,7 @@ async def test_what_code_can_read_matters(runner: Runner, looked: list[str], kin
     await begun(runner, paper(), 4)
     state = {"whole": Whole, "default": Made}.get(kind, Page)
     options: Any = {"version": 2, "migrate": {1: moved}} if kind == "migration" else {}
-    graph: Graph[Any] = Graph("paper", state, **options)
-    graph.add_node("check", ask("Now?", bool), writes="ok")
-    graph.add_path(START, "check", END)
+    graph = alone(state, ask("Now?", bool), "ok", name="paper", node="check", **options)
     found = await preflight([graph], runner.store)
     assert (found.runs, found.refused, looked.count("decide")) == (4, 2, 4), found
 
@@ -198,66 +168,6 @@ async def test_statuses_are_those_that_people_know(tmp_path: Path) -> None:
     assert found.fits
     statuses = {group.graph: dict(group.statuses) for group in found.groups}
     assert statuses == {"paper": {"waiting": 1, "queued": 1}, "naps": {"sleeping": 1}, "cut": {"interrupted": 1}}
-
-
-async def test_a_migration_that_applies_is_named(runner: Runner) -> None:
-    """So is a question that is asked again."""
-    await begun(runner, many(), 2)
-    newer = many(version=2, migrate={1: Migration()})
-    assert only(await preflight([newer], runner.store)).migrations == ("paper 1 → 2",)
-    other: Graph[Any] = alone(Page, ask("Print it now?", bool), "ok", name="paper", node="check")
-    group = only(await preflight([other], runner.store))
-    assert (group.verdict, group.asks_again) == ("fits", True)
-    assert any("question" in line for line in group.changes)
-
-
-async def test_a_run_without_a_graph_does_not_fit(runner: Runner) -> None:
-    """Nobody would drive it."""
-    await begun(runner, paper(), 1)
-    found = await preflight([alone(Page, ask("Sure?", bool), "ok", name="other")], runner.store)
-    assert (only(found).verdict, found.fits) == ("no_graph", False)
-    assert found.groups[0].reasons[0].code == "graph_not_found"
-
-
-@pytest.mark.parametrize(
-    ("options", "code", "text"),
-    [
-        ({"version": 3, "migrate": {2: Migration()}}, "graph_changed", "no migration leads from version 1"),
-        ({"version": 2, "migrate": {1: lambda old: old["gone"]}}, "migration_failed", "raised KeyError"),
-    ],
-)
-async def test_errors_of_migrations_are_reasons(runner: Runner, options: Any, code: str, text: str) -> None:
-    """A migration that is missing, and one that raises."""
-    await begun(runner, many(), 2)
-    (reason,) = only(await preflight([many(**options)], runner.store)).reasons
-    assert (reason.code, text in reason.text) == (code, True)
-    assert reason.repair
-
-
-async def test_items_of_a_map_are_one_place(runner: Runner) -> None:
-    """Their numbers are left out."""
-
-    class Doc(BaseModel):
-        names: list[str] = ["a", "b"]
-        oks: list[bool] = []
-
-    def graph(node: str) -> Graph[Any]:
-        async def sure(name: str, ctx: Context) -> bool:
-            return bool(await ctx.ask(f"{name}?", bool))
-
-        return alone(Doc, sure, "oks", name="docs", node=node, each={"name": "names"})
-
-    await runner.start(graph("sure"), run_id="r").result()
-    group = only(await preflight([graph("certain")], runner.store))
-    assert (group.places, group.verdict) == (("sure[]",), "refused")
-
-
-async def test_only_newer_runs(clock: FakeClock, tmp_path: Path) -> None:
-    """The age of their last step decides."""
-    async with Runner(tmp_path / "runs.db", clock=clock) as runner:
-        await begun(runner, paper(), 1)  # in the year 1970
-        assert (await preflight([paper()], runner.store, newer_seconds=60)).runs == 0
-        assert (await preflight([paper()], runner.store)).runs == 1
 
 
 async def test_a_run_that_cannot_be_read_is_said(tmp_path: Path) -> None:
