@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from graphengine import END, START, Context, Graph, Runner, Worker, ask
+from graphengine import END, START, Context, Graph, Runner, ask
 from graphengine.errors import DefinitionError
 from graphengine.runner import StepRecorded
 from graphengine.state.secret import HIDDEN
@@ -18,6 +18,7 @@ from graphengine.testing import FakeClock
 from graphengine.worker.worker import RunOutcome, Took
 from tests.kit.facts import said
 from tests.kit.runs import alone
+from tests.kit.workers import let_work
 
 pytest.importorskip("cryptography")
 
@@ -213,21 +214,13 @@ async def test_a_worker_finds_what_a_closed_runner_released(database: Path | str
         await gate.entered.wait()
     assert (await runs[1].result()).status == "running"
     gate.leave.set()
-    seen: list[tuple[str, str]] = []
     async with Runner(database, clock=clock) as runner:
-
-        def tell(event: object) -> None:
-            if isinstance(event, Took):
-                seen.append((event.info.id, event.why))
-            if isinstance(event, RunOutcome):
-                seen.append((event.info.id, event.result.status))
-                if len(seen) == 4:
-                    worker.stop()
-
-        worker = Worker(runner, gate.graph(), asleep, concurrency=1, on_event=tell)
         clock.move(10**10)  # after every wait
-        await worker.run()
-    assert sorted(seen) == [("asleep", "due"), ("asleep", "finished"), ("flight", "finished"), ("flight", "orphan")]
+        events = await let_work(runner, 2, gate.graph(), asleep, concurrency=1)
+    took = sorted((event.info.id, event.why) for event in events if isinstance(event, Took))
+    ended = sorted((event.info.id, event.result.status) for event in events if isinstance(event, RunOutcome))
+    assert took == [("asleep", "due"), ("flight", "orphan")]
+    assert ended == [("asleep", "finished"), ("flight", "finished")]
 
 
 @pytest.mark.parametrize("grace", [-1.0, float("nan"), float("inf"), "5"])
@@ -248,13 +241,7 @@ async def test_a_stop_that_its_process_did_not_see_is_not_lost(database: Path | 
             await run.result()
             await runner.stop(run_id, "not needed")
         assert (await runner.resume("again", gate.graph()).result()).status == "finished"
-
-        def tell(event: object) -> None:
-            if isinstance(event, RunOutcome):
-                worker.stop()
-
-        worker = Worker(runner, gate.graph(), on_event=tell)
-        await asyncio.wait_for(worker.run(), 20)
+        await let_work(runner, 1, gate.graph())
         info = await runner.info("r")
         assert (info.status, info.summary and info.summary.reason) == ("stopped", "not needed")
         assert gate.calls == 1

@@ -1,15 +1,14 @@
-"""Workers, and releasing runs: a run that is due is resumed, once, and the end of a worker does not end it."""
+"""Workers that stop, are late, fail or are refused; `sessions` has what they take."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner, ask
+from graphengine import END, START, Context, Graph, RunFailed, Runner
 from graphengine.errors import DefinitionError, LeaseLost, RunnerClosed, StoreMissing
 from graphengine.reducers import append
 from graphengine.runner.runner import lives_of
@@ -20,36 +19,19 @@ from graphengine.worker.worker import Refused, RunOutcome, Took, Worker, WorkerE
 from tests.kit.runs import SOON, alone
 
 HOUR = 3600.0
-WEEK = 168 * HOUR
 
 
 class Log(BaseModel):
     seen: Annotated[list[str], append] = []
-    ok: bool = False
 
 
-def napping(seconds: float = WEEK, name: str = "napping") -> Graph[Log]:
-    """Return a graph of a node that sleeps."""
-
-    async def nap(ctx: Context) -> str:
-        await ctx.sleep(seconds)
-        return "awake"
-
-    return alone(Log, nap, "seen", name=name, node="nap")
-
-
-def asking() -> Graph[Log]:
-    """Return a graph with a question."""
-    return alone(Log, ask("Continue?", bool), "ok", name="asking", node="approve")
-
-
-def hearing() -> Graph[Log]:
+def hearing(name: str = "hearing") -> Graph[Log]:
     """Return a graph of a node that receives a message."""
 
     async def hear(ctx: Context) -> str:
         return await ctx.receive("news", str)
 
-    return alone(Log, hear, "seen", name="hearing", node="hear")
+    return alone(Log, hear, "seen", name=name, node="hear")
 
 
 class Steps:
@@ -84,24 +66,6 @@ async def still(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         yield made
 
 
-@contextmanager
-def passing(runner: Runner) -> Iterator[None]:
-    """Let the time of such a runner pass, an hour at each turn of the event loop."""
-    clock = lives_of(runner).shared.clock
-    assert isinstance(clock, FakeClock)
-
-    async def move() -> None:
-        while True:
-            clock.move(HOUR)
-            await asyncio.sleep(0)
-
-    moving = asyncio.ensure_future(move())
-    try:
-        yield
-    finally:
-        moving.cancel()
-
-
 async def turns(count: int = 30) -> None:
     """Give other tasks some turns of the event loop."""
     for _ in range(count):
@@ -133,51 +97,11 @@ def ends(events: list[WorkerEvent]) -> list[tuple[str, str]]:
     return [(each.info.id, each.result.status) for each in events if isinstance(each, RunOutcome)]
 
 
-async def left_asleep(runner: Runner, graph: Graph[Log], run_id: str) -> None:
-    """Leave a run that sleeps without a driver."""
-    run = runner.start(graph, run_id=run_id)
-    await run.begun()
-    while (await runner.store.info(run_id)).status != "waiting":
-        await turns(1)
-    await runner.release(run_id)
-    assert (await run.result()).status == "waiting"
-
-
 async def orphan(runner: Runner, graph: Graph[Log], run_id: str) -> None:
     """Leave a run that was released before its first node."""
     run = runner.start(graph, run_id=run_id)
     await runner.release(run_id)
     assert (await run.result()).status == "running"
-
-
-async def test_a_sleeper_is_woken_when_its_time_has_come(still: Runner) -> None:
-    """A run that sleeps for a week without a driver is finished by a worker a week later."""
-    await left_asleep(still, napping(), "r")
-    with passing(still):
-        began = lives_of(still).shared.clock.now()
-        events = await work(still, napping())
-        passed = lives_of(still).shared.clock.now() - began
-    assert [type(each) for each in events] == [Took, RunOutcome]
-    assert isinstance(events[0], Took)
-    assert events[0].why == "due"
-    assert ends(events) == [("r", "finished")]
-    assert passed >= WEEK
-
-
-async def test_a_run_with_an_answer_or_a_message_continues(runner: Runner) -> None:
-    """A worker takes both; a run that still waits is left alone."""
-    for graph, run_id in ((asking(), "answered"), (asking(), "asks"), (hearing(), "messaged")):
-        assert (await runner.start(graph, run_id=run_id).result()).status == "waiting"
-    await runner.answer("answered", value=True)
-    await runner.send("messaged", "news", "hello")
-    events = await work(runner, asking(), hearing(), enough=2)
-    assert {(each.info.id, each.why) for each in events if isinstance(each, Took)} == {
-        ("answered", "sent"),
-        ("messaged", "sent"),
-    }
-    assert sorted(ends(events)) == [("answered", "finished"), ("messaged", "finished")]
-    assert (await runner.state_at("messaged"))["seen"] == ["hello"]
-    assert (await runner.store.info("asks")).status == "waiting"
 
 
 async def test_a_message_that_arrives_while_a_run_is_released_continues_it() -> None:
@@ -203,37 +127,6 @@ async def test_a_message_that_arrives_while_a_run_is_released_continues_it() -> 
         assert (await runner.state_at("r"))["seen"] == ["late"]
 
 
-async def test_runs_of_other_graphs_are_skipped(runner: Runner) -> None:
-    """They have been due for longer, and the worker can drive only one run."""
-    steps, other = Steps(), Steps("other")
-    steps.gate.set()
-    for n in range(3):
-        await orphan(runner, other.graph, f"other{n}")
-    await orphan(runner, steps.graph, "r")
-    assert ends(await work(runner, steps.graph, concurrency=1)) == [("r", "finished")]
-    assert other.ran == []
-    assert (await runner.store.info("other0")).status == "running"
-
-
-async def test_a_run_that_fails_is_left_failed(runner: Runner) -> None:
-    """Its error is reported, it is not retried, and the others continue."""
-
-    async def bad() -> str:
-        message = "no luck"
-        raise ValueError(message)
-
-    graph = alone(Log, bad, "seen", name="bad", node="bad")
-    steps = Steps()
-    steps.gate.set()
-    await orphan(runner, graph, "b")
-    await orphan(runner, steps.graph, "r")
-    events = await work(runner, graph, steps.graph, enough=2, concurrency=1)
-    assert ends(events) == [("b", "failed"), ("r", "finished")]
-    failed = next(each.result for each in events if isinstance(each, RunOutcome))
-    assert failed.error is not None
-    assert failed.error.message == "no luck"
-
-
 async def test_a_run_that_cannot_be_resumed_does_not_block_others(
     timed: Runner, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,7 +144,7 @@ async def test_a_run_that_cannot_be_resumed_does_not_block_others(
     await orphan(timed, changed.graph, "c")
     await orphan(timed, steps.graph, "r")
     began = clock.now()
-    events = await work(timed, napping(name="changed"), steps.graph, enough=3, concurrency=1, poll_seconds=1.0)
+    events = await work(timed, hearing("changed"), steps.graph, enough=3, concurrency=1, poll_seconds=1.0)
     assert [type(each).__name__ for each in events] == ["Refused", "Took", "RunOutcome", "Refused"]
     assert isinstance(events[0], Refused)
     assert "was changed" in str(events[0].error)
@@ -353,22 +246,6 @@ async def test_a_cancelled_worker_releases_its_runs_too(runner: Runner, monkeypa
     assert steps.ran == ["first"]
 
 
-async def test_a_run_that_sleeps_again_frees_its_slot(still: Runner) -> None:
-    """A worker with one slot takes the next run when the first waits for a later time."""
-
-    async def twice(ctx: Context) -> str:
-        await ctx.sleep(HOUR)
-        await ctx.sleep_until(1e15)
-        return "awake"
-
-    graph = alone(Log, twice, "seen", name="twice", node="twice")
-    await left_asleep(still, graph, "first")
-    await left_asleep(still, napping(2 * HOUR), "second")
-    with passing(still):
-        events = await work(still, graph, napping(2 * HOUR), enough=2, concurrency=1)
-    assert ends(events) == [("first", "waiting"), ("second", "finished")], [e for e in events if isinstance(e, Refused)]
-
-
 async def test_at_most_concurrency_runs_are_driven_at_once(runner: Runner) -> None:
     """The others wait for a free slot."""
     steps = Steps()
@@ -432,32 +309,6 @@ async def test_a_worker_of_a_closed_runner_ends() -> None:
         await asyncio.wait_for(Worker(runner, steps.graph).run(), SOON)
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
-
-
-@pytest.mark.parametrize("options", [{"concurrency": 0}, {"poll_seconds": 0.0}, {"poll_seconds": -1.0}])
-async def test_invalid_numbers_are_refused(runner: Runner, options: dict[str, Any]) -> None:
-    """The worker is refused when it is made, with the repair."""
-    with pytest.raises(DefinitionError, match=r"above 0|or more"):
-        Worker(runner, **options)
-
-
-# -- Runner.release
-
-
-async def test_a_node_can_release_its_own_run(runner: Runner) -> None:
-    """It finishes, and the next nodes are left to other processes."""
-
-    async def leave(ctx: Context) -> str:
-        await runner.release(ctx.run_id)
-        return "left"
-
-    graph = Graph("leaving", Log, limits=Limits(visits=5))
-    graph.add_node("leave", leave, writes="seen")
-    graph.add_node("more", lambda: "more", writes="seen", thread=False)
-    graph.add_path(START, "leave", "more", END)
-    result = await runner.start(graph, run_id="r").result()
-    assert (result.status, result.state.seen) == ("running", ["left"])
-    assert (await runner.resume("r", graph).result()).state.seen == ["left", "more"]
 
 
 async def test_a_run_that_failed_elsewhere_meanwhile_is_not_retried(
