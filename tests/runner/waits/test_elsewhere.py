@@ -1,4 +1,4 @@
-"""Waiting runs that other processes or changed graphs continue, and the cost of many waits."""
+"""Waiting runs that other processes continue, and the cost of many waits."""
 
 import asyncio
 import gc
@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import Context, Graph, RunFailed, Runner, ask, choose
+from graphengine import Context, Graph, RunFailed, Runner
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine import fold as evolve
 from graphengine.engine import ready
 from graphengine.engine.snapshot import Frame, Snapshot, Task
-from graphengine.errors import GraphChanged, RunIsDriven, StoreError
+from graphengine.errors import RunIsDriven, StoreError
 from graphengine.runner import driving as drive
 from graphengine.runner import life, shared
 from graphengine.runner.driving import Driving
@@ -29,7 +29,7 @@ from tests.kit.runs import SOON, alone
 
 class State(BaseModel):
     word: str = ""
-    kind: str = "a"
+
     items: list[int] = []
     answers: list[int] = []
 
@@ -44,41 +44,6 @@ async def until(run: Run[Any], kind: str) -> None:
     async for event in run.events():
         if isinstance(event, StepRecorded) and event.step.kind == kind:
             return
-
-
-# -- changed graphs
-
-
-async def say(kind: str) -> str:
-    """Return the kind without asking."""
-    return kind
-
-
-@pytest.mark.parametrize("answered", [True, False])
-@pytest.mark.parametrize(
-    ("before", "after", "expected"),
-    [
-        (ask("Well?"), say, "no longer a question"),
-        (choose("kind", {"a": ask("Well?"), "b": say}), choose("kind", {"a": say, "b": say}), "no longer a question"),
-        (choose("kind", {"a": ask("Well?"), "b": say}), choose("kind", {"b": say}), "the run waits for an answer"),
-    ],
-)
-async def test_a_question_that_was_replaced_does_not_fit(
-    runner: Runner, before: Any, after: Any, expected: str, *, answered: bool
-) -> None:
-    """A resume is refused every time, answered or not; with the question restored the run continues."""
-    graph = one(before)
-    run_id = (await runner.start(graph).result()).run_id
-    if answered:
-        await runner.answer(run_id, "x")
-    steps = len(await runner.history(run_id))
-    for _ in range(2):
-        with pytest.raises(GraphChanged, match=expected):
-            await runner.resume(run_id, one(after)).result()
-    assert len(await runner.history(run_id)) == steps
-    if not answered:
-        await runner.answer(run_id, "x")
-    assert (await runner.resume(run_id, graph).result()).state.word == "x"
 
 
 # -- runs that another process continues
