@@ -1,7 +1,6 @@
-"""Tags, pruning and vacuum by a Runner, over both stores."""
+"""Prunes in parts, vacuum, and retention by several workers; `sessions` has which runs are kept, and why."""
 
 import asyncio
-import math
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -11,8 +10,7 @@ from unittest.mock import patch
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Limits, Retention, RunFailed, Runner, ask, iterations
-from graphengine.errors import RunnerClosed
+from graphengine import Graph, Retention, RunFailed, Runner, ask, iterations
 from graphengine.records import retention
 from graphengine.runner.runner import lives_of
 from graphengine.testing import FakeClock
@@ -26,25 +24,24 @@ class State(BaseModel):
     ok: bool = False
 
 
-def counting(name: str = "counting", *, fails: bool = False, asks: bool = False) -> Graph[State]:
-    """Return a graph that counts to 3, fails or asks."""
+def counting(*, fails: bool = False) -> Graph[State]:
+    """Return a graph that counts to 3, or fails."""
 
     async def more(n: int) -> int:
         if fails:
             raise ValueError(n)
         return n + 1
 
-    work = alone(State, ask("Continue?", bool), "ok", name=name) if asks else None
-    return work or repeated(State, more, "n", iterations("more") >= 3, name=name, node="more")
+    return repeated(State, more, "n", iterations("more") >= 3, name="counting", node="more")
 
 
-async def finish(runner: Runner, *run_ids: str, **options: Any) -> None:
-    """Finish runs one after another, a second apart on a fake clock."""
-    for run_id in run_ids:
-        await runner.start(counting(), run_id=run_id, **options).result()
-        clock = lives_of(runner).shared.clock
-        if isinstance(clock, FakeClock):
-            clock.move(1)
+DAY = 86_400.0
+
+
+async def end(runner: Runner, run_id: str, *, fails: bool = False, **options: Any) -> None:
+    """End a run, as finished or failed."""
+    with suppress(RunFailed):
+        await runner.start(counting(fails=fails), run_id=run_id, **options).result()
 
 
 async def listed(runner: Runner) -> list[str]:
@@ -63,37 +60,17 @@ async def test_more_runs_than_a_page_are_pruned(runner: Runner, monkeypatch: pyt
     assert len(await listed(runner)) == 5
 
 
-async def test_a_closed_runner_prunes_nothing(database: Path | str) -> None:
-    """Pruning with a closed runner raises an error."""
-    runner = Runner(database)
-    async with runner:
-        await finish(runner, "r")
-    for ask_for in (runner.prune(keep_last=0), runner.vacuum(), runner.tag("r", add=["x"])):
-        with pytest.raises(RunnerClosed):
-            await ask_for
-
-
 async def test_a_vacuum_returns_two_sizes(tmp_path: Path) -> None:
     """They are those of the file and its log before and after."""
     path = tmp_path / "runs.db"
     async with Runner(path) as runner:
-        await finish(runner, *(f"r{number}" for number in range(120)))
+        for number in range(120):
+            await end(runner, f"r{number}")
         await runner.prune(keep_last=1)
         found = await runner.vacuum()
         assert found.after_bytes == path.stat().st_size
         assert found.after_bytes < found.before_bytes
         assert (await runner.history("r119"))[-1].seq == 4
-
-
-# -- retention, carried out by workers
-
-DAY = 86_400.0
-
-
-async def end(runner: Runner, run_id: str, *, fails: bool = False, **options: Any) -> None:
-    """End a run, as finished or failed."""
-    with suppress(RunFailed):
-        await runner.start(counting(fails=fails), run_id=run_id, **options).result()
 
 
 async def pass_over(remover: Remover, runner: Runner) -> list[Removed]:
@@ -112,7 +89,7 @@ async def test_a_worker_removes_what_is_no_longer_kept(timed: Runner, clock: Fak
     await end(timed, "old")
     await end(timed, "marked", tags=["keep"])
     await end(timed, "failed", fails=True)
-    await timed.start(counting("other", asks=True), run_id="waits").result()
+    await timed.start(alone(State, ask("Continue?", bool), "ok"), run_id="waits").result()
     clock.move(40 * DAY)
     await end(timed, "new")
     seen: list[WorkerEvent] = []
@@ -138,20 +115,6 @@ async def test_a_worker_removes_what_is_no_longer_kept(timed: Runner, clock: Fak
     assert await listed(timed) == ["marked", "waits"]
 
 
-async def test_the_retention_of_a_graph_comes_before_that_of_the_worker(timed: Runner, clock: FakeClock) -> None:
-    """A graph can keep its runs for ever; and a worker without any retention removes nothing, and makes no passes."""
-    await end(timed, "old")
-    clock.move(1000 * DAY)
-    kept = Graph("counting", State, retention=Retention(None, math.inf))
-    assert kept.retention == Retention(None, None)
-    assert kept.but(name="other").retention == kept.retention
-    kept.add_path(START, END)
-    for graph, of_worker in ((kept, Retention()), (counting(), None)):
-        worker = Worker(timed, graph, retention=of_worker)
-        passed = await pass_over(worker._remover, timed)  # noqa: SLF001 - what the worker made of both
-        assert (passed, await listed(timed)) == ([], ["old"])
-
-
 async def test_every_old_run_is_removed_however_many_began_at_once(timed: Runner, clock: FakeClock) -> None:
     """A bite ends among runs of the same time, some of which stay; the newest of the graph stay, too."""
     for number in range(12):
@@ -163,32 +126,6 @@ async def test_every_old_run_is_removed_however_many_began_at_once(timed: Runner
     with patch.object(retention, "_BITE", 2):
         assert await pass_over(remover_of(timed, keep_days=0, keep_last=2), timed) == [Removed("counting", 10)]
     assert await listed(timed) == ["r00", "r05", "r10", "s1", "s2"]
-
-
-async def test_a_parent_goes_once_its_branches_are_gone(timed: Runner, clock: FakeClock) -> None:
-    """A branch that is kept keeps its parent, and is named as the reason; both go once the branch may go."""
-    await end(timed, "parent")
-    await timed.branch("parent", counting(), 2, run_id="child", limits=Limits(visits=1)).result()
-    clock.move(50 * DAY)
-    seen = await timed.prune(retention=Retention(keep_days=30), dry_run=True)
-    assert (seen.runs, seen.kept) == ((), {"parent": "needed by branch child"})
-    remover = remover_of(timed, keep_days=30, keep_failed_days=90)
-    assert await pass_over(remover, timed) == []
-    assert (await timed.resume("child", counting(), limits=Limits(visits=9)).result()).state.n == 3
-    clock.move(100 * DAY)
-    assert (await timed.prune(retention=Retention(keep_days=30), dry_run=True)).runs == ("child", "parent")
-    assert await pass_over(remover, timed) == [Removed("counting", 2)]
-
-
-async def test_a_conversation_goes_on_after_its_earlier_runs_are_gone(timed: Runner, clock: FakeClock) -> None:
-    """What `after=` carried over is recorded in the later run."""
-    await end(timed, "first")
-    clock.move(50 * DAY)
-    await timed.start(counting(), {"ok": True}, after="first", run_id="second").result()
-    assert await pass_over(remover_of(timed), timed) == [Removed("counting", 1)]
-    third = await timed.start(counting(), {}, after="second", run_id="third").result()
-    assert third.state == State(n=9, ok=True)
-    assert (await timed.state_at("second", 1))["n"] == 3
 
 
 async def test_one_of_several_workers_removes(database: Path | str) -> None:

@@ -111,15 +111,6 @@ async def test_a_run_can_be_named_as_soon_as_it_was_started(runner: Runner) -> N
         await runner.answer(run.id, 5)
 
 
-async def test_a_closed_runner_does_not_open_its_store_again(database: Path | str) -> None:
-    """Reading through it is refused like driving."""
-    async with Runner(database) as runner:
-        await runner.start(one(lambda n: n, writes="n"), run_id="r").result()
-    for call in (runner.history("r"), runner.state_at("r"), runner.diff("r", "r"), runner.stop("r")):
-        with pytest.raises(RunnerClosed):
-            await call
-
-
 async def test_the_store_is_closed_even_if_a_resource_raises(database: Path | str) -> None:
     """A resource whose exit fails keeps nothing open."""
 
