@@ -1,14 +1,17 @@
-"""Write docs/use/errors.md from graphengine/errors.py: every error with its code.
+"""Write docs/use/errors.md from graphengine/errors.py: every error with its code, and every problem of a graph.
 
 Run `python -m scripts.error_docs` when an error changes; a test checks that the page is up to date. Classes that
-are not public are named by their codes alone.
+are not public are named by their codes alone. What a code without a class means is shown by an example of the golden
+pages of tests.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 import pkgutil
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +21,10 @@ from graphengine.models.errors import ModelError
 from scripts.site_pages import public_classes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "use" / "errors.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "use" / "errors.md"
 
 HEAD = """\
 <!-- Generated from the classes; edit those, and run python -m scripts.error_docs. -->
@@ -54,6 +58,41 @@ and `await run.result()` or `await graph.run(…)` raises `RunFailed`, whose `re
 
 A class without a path is in `graphengine.errors`. Where none is named, compare the code.
 """
+
+PROBLEMS = """\
+## Problems of a graph
+
+`compile_error` has them as `problems`, `graph.check()` returns them, and `graphengine check` lists them, each with a
+code, a place and a repair. *Warning* means that the graph can run.
+
+| code | such as |
+|---|---|
+"""
+REPORTS = ("report", "Problem", "Breach", "Finding")
+"""What is called with the code of a problem first."""
+COMMANDS = """\
+## Commands
+
+What only the command line says; `--json` has the code as `error.code`.
+
+| code | such as |
+|---|---|
+"""
+TEXTS = {
+    "bytes_in_prompt": "scan is bytes, but a prompt is text",
+    "graph_file_broken": "ModuleNotFoundError: No module named 'nodes'",
+    "interrupted": "interrupted; what was recorded is safe",
+    "no_model": "the agent writer has no model",
+    "output_failed": "the output cannot be written: No space left on device",
+    "project_broken": "budgets is 5, not a list of tables",
+    "reads_nothing": "writer has neither a prompt nor inputs",
+    "same_name": "two functions of a graph, or two graphs of a project, are named 'score'",
+    "suite_unwritable": "tests/recorded cannot be written: Permission denied",
+    "telemetry_missing": "--otel needs a package that is not installed",
+    "unexpected": "KeyError: 'text'; with --debug, the traceback",
+    "usage": "No such option --outptu. Did you mean --output?",
+}
+"""Texts of codes that golden pages do not show, or not well."""
 
 GROUPS: tuple[tuple[type[GraphEngineError], str, str], ...] = (
     (
@@ -91,7 +130,48 @@ def page() -> str:
         members = [made for made in rest if issubclass(made, base)]
         rest = [made for made in rest if made not in members]
         sections.insert(0, f"## {title}\n\n{about}\n\n" + "\n".join(_table(members, issubclass(base, NodeError))))
+    sections += [PROBLEMS + "\n".join(_examples(problem_codes())), COMMANDS + "\n".join(_examples(command_codes()))]
     return "\n\n".join([HEAD.rstrip(), *sections]) + "\n"
+
+
+def problem_codes() -> set[str]:
+    """Return the codes of the problems of graphs."""
+    found = {"bad_setting"}  # of a tuple
+    for call in _calls("agents", "checks", "compile"):
+        name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+        if name in REPORTS and call.args and isinstance(call.args[0], ast.Constant):
+            found.add(str(call.args[0].value))
+    return found
+
+
+def command_codes() -> set[str]:
+    """Return the codes that only the command line has: those of its calls and of its classes."""
+    given = [each.value for call in _calls("cli") for each in call.keywords if each.arg == "code"]
+    found = {str(value.value) for value in given if isinstance(value, ast.Constant)}
+    for module in pkgutil.iter_modules(importlib.import_module("graphengine.cli").__path__, "graphengine.cli."):
+        for _, made in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+            if made.__module__ == module.name and issubclass(made, GraphEngineError):
+                found.add(made.code)
+    return found - {made.code for made in classes()}
+
+
+def _calls(*folders: str) -> Iterator[ast.Call]:
+    for folder in folders:
+        for file in sorted((ROOT / "graphengine" / folder).rglob("*.py")):
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def _examples(codes: Collection[str]) -> Iterator[str]:
+    """Yield a row for each code, with the shortest text that a golden page shows."""
+    shown: dict[str, list[tuple[str, str]]] = {code: [("", TEXTS[code])] if code in TEXTS else [] for code in codes}
+    line = re.compile(rf"[! ].*?(warning )?\b({'|'.join(codes)})(?: at [^:]+)?: (.+)")
+    for page in sorted(ROOT.glob("tests/**/*.txt")):
+        for found in filter(None, map(line.match, page.read_text(encoding="utf-8").splitlines())):
+            shown[found[2]].append((found[1] or "", found[3]))
+    for code, texts in sorted(shown.items()):
+        warning, text = texts[0] if code in TEXTS else min(texts, key=lambda each: (len(each[1]), each))
+        yield f"| `{code}` | {text}{' *Warning.*' if warning else ''} |".replace("||", "\\|\\|")
 
 
 def _table(members: list[type[GraphEngineError]], retries: bool) -> Iterator[str]:  # noqa: FBT001 - a private helper

@@ -17,7 +17,14 @@ def test_the_page_is_up_to_date() -> None:
 
 def test_every_error_has_one_row() -> None:
     """Every error has one row, in the table of its nearest group; public ones with their class."""
-    rows = Counter(re.findall(r"(?m)^\| `(\w+)` \|", PAGE))
+    rows = Counter(re.findall(r"(?m)^\| `(\w+)` \|", PAGE.partition("## Problems of a graph")[0]))
     assert rows == Counter(made.code for made in error_docs.classes())
     for path, made in site_pages.public_classes().items():
         assert not issubclass(made, GraphEngineError) or f"`{path.removeprefix('graphengine.errors.')}`: " in PAGE
+
+
+def test_every_problem_and_every_error_of_a_command_has_an_example() -> None:
+    """The codes without a class have a row with a text."""
+    rows = dict(re.findall(r"(?m)^\| `(\w+)` \| (.+) \|$", PAGE.partition("## Problems of a graph")[2]))
+    assert rows.keys() == error_docs.problem_codes() | error_docs.command_codes()
+    assert {"two_otherwise", "dead_end", "unknown_node", "graph_file_broken", "not_running"} <= rows.keys()
