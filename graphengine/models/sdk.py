@@ -19,6 +19,7 @@ import importlib
 import json
 import os
 import threading
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
@@ -102,6 +103,13 @@ def _load(module: str, extra: str) -> ModuleType:
         except ImportError as error:
             raise ModelUnavailable(f"the package {module} cannot be loaded: {error}", repair=install) from error
         return _loaded[module]
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the package of a submodule is not
+        return False
 
 
 def http_address(given: str) -> str:
@@ -231,22 +239,25 @@ class Key:
     def __repr__(self) -> str:
         return f"Key({self.variable})"
 
-    def value(self, model: str) -> str:
+    def value(self, model: str, needs: Sequence[tuple[str, str]] = ()) -> str:
         """Return the key.
 
         Args:
             model: The model's name in the error.
+            needs: The modules that the model needs too, with the extras that install them.
 
         Raises:
             ModelUnavailable: There is no key, or it is malformed.
         """
         key = self._found() or self._unless
         if not key:
+            lacking = dict.fromkeys(extra for module, extra in needs if not _is_installed(module))
+            install = "".join(f", and {install_command(extra)}" for extra in lacking)
             raise ModelUnavailable(
                 f"{model} needs an API key, and {self.variable} is not set",
                 where=f"model {model}",
-                repair=f"set {self.variable}, pass api_key=…, run with --model rules if the agents have "
-                "stand-ins, or use another model",
+                repair=f"set {self.variable} or pass api_key=…{install}; or use another model, such as rules if the "
+                "agents have stand-ins: --model rules, or Runner(models='rules')",
             )
         if not key.isascii() or not key.isprintable() or " " in key:
             raise ModelUnavailable(
@@ -394,7 +405,7 @@ class Server:
     async def client(self) -> Any:  # noqa: ANN401 - of any SDK
         """Return the SDK's client."""
         check_allowed(self.model, self.address)
-        self.key.value(self.model)
+        self.key.value(self.model, self._needs)
         for module, extra in self._needs:
             await load(module, extra)
         return await self._clients.get()

@@ -55,13 +55,15 @@ class TestAnswers:
 
 class TestFailures:
     @pytest.mark.real_models
-    async def test_a_missing_sdk_is_named_and_a_missing_key_before_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Users learn about a missing key before they install a package."""
+    async def test_a_missing_key_and_a_missing_sdk_are_named_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Users learn about a missing key before they install a package, and what else to install; then about that."""
         monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
         monkeypatch.setattr(sdk, "_loaded", {})
         monkeypatch.setitem(sys.modules, "anthropic", None)
-        with pytest.raises(ModelUnavailable, match="ANTHROPIC_API_KEY is not set"):
+        with pytest.raises(ModelUnavailable, match="ANTHROPIC_API_KEY is not set") as caught:
             await AnthropicModel("m").answer(asks())
+        assert "api_key=…, and pip install" in caught.value.repair
+        assert "Runner(models='rules')" in caught.value.repair
         with pytest.raises(ModelUnavailable, match=r"graphengine\[anthropic\]"):
             await AnthropicModel("m", api_key=MY_KEY).answer(asks())
 
