@@ -169,7 +169,7 @@ class ChildRun(Protocol[S]):
         Another attempt of the node, and a resume of its run, lets a child that failed or was stopped continue.
 
         Raises:
-            ChildFailed: It failed, or was stopped.
+            ChildFailed: It failed, was stopped, or was removed before its end was read.
         """
         ...
 
