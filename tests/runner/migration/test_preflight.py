@@ -129,7 +129,7 @@ async def test_what_code_can_read_matters(runner: Runner, looked: list[str], kin
     await begun(runner, paper(), 4)
     state = {"whole": Whole, "default": Made}.get(kind, Page)
     options: Any = {"version": 2, "migrate": {1: moved}} if kind == "migration" else {}
-    graph = alone(state, ask("Now?", bool), "ok", name="paper", node="check", **options)
+    graph: Graph[Any] = alone(state, ask("Now?", bool), "ok", name="paper", node="check", **options)
     found = await preflight([graph], runner.store)
     assert (found.runs, found.refused, looked.count("decide")) == (4, 2, 4), found
 
