@@ -148,7 +148,7 @@ async def test_what_cannot_be_pickled_is_named(processes: ProcessExecutor) -> No
     lock = graph(heavy.double, "out", on="cpu", inputs={"n": lambda: (_ for _ in ())})
     cases = [
         (lock, "the argument 'n' (generator) cannot be pickled"),
-        (graph(heavy.returns_a_lambda, "out", on="cpu"), "the result of work, a function"),
+        (graph(heavy.returns_a_lambda, "out", on="cpu"), "the result of work, of type function"),
     ]
     async with Runner(executors={"cpu": processes}) as runner:
         for made, text in cases:
