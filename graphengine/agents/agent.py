@@ -411,7 +411,7 @@ class Agent(Generic[T_co, Inputs]):
         if callable(self.prompt):
             text, media = await self._made("prompt", self.prompt, runtime, inputs)
         else:
-            text = fill(self.prompt, inputs, media) if self.prompt else labelled(self._shown(inputs), media)
+            text = fill(self.prompt, inputs, media) if self.prompt else labelled(self._shown(runtime, inputs), media)
         if not (self._parts.guards and any(guard.on == "input" for guard in self._parts.guards)):
             return text, media
         guarded = functools.partial(check_text, self._parts.guards, text, "input", where=f"agent {self.name}")
@@ -436,7 +436,9 @@ class Agent(Generic[T_co, Inputs]):
 
     async def _instructions(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> str:
         """Return the standing instructions, with a note on delimited data if they or the question have some."""
-        has_data = not callable(self.prompt) and bool(holes(self.prompt) if self.prompt else self._shown(inputs))
+        has_data = not callable(self.prompt) and bool(
+            holes(self.prompt) if self.prompt else self._shown(runtime, inputs)
+        )
         replaced = runtime.instructions_for(self.name)
         text = self.system if replaced is None else replaced
         if callable(text):
@@ -446,9 +448,10 @@ class Agent(Generic[T_co, Inputs]):
         is_data = isinstance(text, str) and bool(holes(text))
         return with_note(system, is_data=is_data, has_data=has_data)
 
-    def _shown(self, inputs: Mapping[str, object]) -> dict[str, object]:
-        """Return the inputs that become the question if there is no prompt: all that no tool reads."""
+    def _shown(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> dict[str, object]:
+        """Return the inputs that become the question if there is no prompt: all but resources and what a tool reads."""
         read = {parameter.name for parameter in _of_tools(self)}
+        read |= {name for name, value in runtime.given().items() if name in inputs and inputs[name] is value}
         return {name: value for name, value in inputs.items() if name not in read}
 
     def _for_tools(self, inputs: Mapping[str, object]) -> dict[str, object]:
