@@ -160,7 +160,10 @@ def facts_of(step: Step, limit: int = 200) -> list[str]:
 
 
 def recorded(step: Step, facts: Recorded | Begun, limit: int) -> list[str]:
-    """Return what recorded work returned; for a model's turn, the agent, the model, its usage and its reply."""
+    """Return what recorded work returned; for a model's turn, the agent, the model, its usage and its reply.
+
+    Of an effect that must not be repeated: that it begins, or did nothing.
+    """
     name = own_name(facts.name)
     if isinstance(facts, Begun):
         return [f"{name} {'did nothing' if facts.not_done else 'begins'}"]

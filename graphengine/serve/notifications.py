@@ -278,13 +278,13 @@ class Notifications(Extension):
                 await self._start(runner, msgspec.convert(message.payload, _Message).payload)
             except (UnknownRun, UnknownStep, StoreCorrupt) as error:  # removed since, or for `graphengine doctor`
                 _LOG.warning("news is not sent: %s", error)
-            except msgspec.ValidationError as error:  # somebody stopped this run, or sent something to it
+            except msgspec.ValidationError as error:  # another message to this run, such as a stop
                 _LOG.warning("a message to run %s is no news: %s", OUTBOX, error)
         if inbox:
             with suppress(RunIsDriven):  # another process hands on the same, which starts nothing twice
                 fence = await store.claim(OUTBOX)
                 try:
-                    status = (await store.info(OUTBOX)).status  # somebody may have stopped it, which changes nothing
+                    status = (await store.info(OUTBOX)).status  # it may be stopped: news is handed on nevertheless
                     written = store.append(Append(OUTBOX, fence, (), status, [message.id for message in inbox]))
                     if written is not None:
                         await written

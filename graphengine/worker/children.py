@@ -265,7 +265,7 @@ class StartedRun(Generic[S]):
             wait = WaitRecord(kind="receive", topic=topic, question=f"the end of run {self.id}")
             told = await journal.wait(wait, topic, _TOLD)
             if not (isinstance(told, dict) and isinstance(told.get("seq"), int)):
-                continue  # it was sent by somebody else
+                continue  # a message of the same topic from another sender
             look = partial(self._look, told["seq"])
             record = await journal.step_result("end", f"{self.id} {told['seq']}", look, where)
             end = msgspec.convert(record, _End)
@@ -280,8 +280,8 @@ class StartedRun(Generic[S]):
     async def _look(self, seq: int) -> StepResult:
         """Return how it ended with a step, as it is recorded.
 
-        1. It fails, and tells its end. 2. It is resumed, and that step is removed, before this run looks. So it went
-        on, and tells its next end.
+        1. It fails, and sends its end to this run. 2. It is resumed, and its old steps are trimmed. 3. This run looks:
+        that step is gone, so the child has continued, and will send its next end.
         """
         end = _End(status="running", attempt=self._start.attempt.task.attempt, seq=seq)
         try:

@@ -152,7 +152,7 @@ async def test_without_an_extension_that_fits_it_no_run_continues_under_a_change
 
 
 async def test_each_is_told_that_a_run_was_left_though_the_runner_closes() -> None:
-    """The Runner closes, and cancels the run, while the first of two is told."""
+    """The Runner closes, and cancels the run, while the first of two followers handles it."""
     telling, closing = asyncio.Event(), asyncio.Event()
 
     class Slow(Notes):
