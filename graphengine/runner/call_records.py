@@ -162,7 +162,8 @@ def recordable(values: Mapping[str, object]) -> JsonValue | UnsetType:
 
 def _recordable(value: object) -> JsonValue:
     try:
-        made: JsonValue = from_json(to_json(_steady(value), fallback=shown, inf_nan_mode="strings"))
+        _steady(value)  # refuses what reading would consume
+        made: JsonValue = from_json(to_json(value, fallback=shown, inf_nan_mode="strings"))
     except (ValueError, RecursionError):  # an iterator, a cycle, or bytes that are no text
         made = utf8_text(shown(value))
     return made
