@@ -56,7 +56,7 @@ class BatchServer:
         ]
         config = uvicorn.Config(Starlette(routes=routes), log_config=None, log_level="critical", lifespan="off")
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
         self._thread.start()
         while not self._server.started:
             time.sleep(0.005)

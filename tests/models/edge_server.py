@@ -135,7 +135,7 @@ class EdgeServer:
             self._serve, interface="asgi3", http="h11", ws="none", lifespan="off", log_config=None, log_level="critical"
         )
         self._server = _Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="edge server")
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
         self._thread.start()
         assert self._server.ready.wait(PATIENCE_SECONDS), "the edge server did not start"
 

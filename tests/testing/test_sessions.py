@@ -20,6 +20,8 @@ from tests.kit import forks, golden
 from tests.models.edge_server import EdgeServer
 from tests.testing.plain import QUIET
 
+SHOWS_MORE: Final = ("CI", "BUILD_NUMBER")
+"""The variables of build servers with which pytest prints a whole error in its summary too."""
 HERE: Final = Path(__file__).parent
 PAGES: Final = sorted(HERE.glob("sessions/*.txt"))
 TRACEBACK: Final = re.compile(r"^_+ (.*) _+\n(?:(?!=+ |_{4,} |-+ ).*\n)*", re.MULTILINE)
@@ -47,7 +49,8 @@ def ran(words: list[str], given: str) -> str:
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Return a function that plays a page in an empty folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(FORBID, raising=False)
+    for name in (FORBID, *SHOWS_MORE):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setitem(TOOLS, "pytest", ran)
     return lambda path: golden.check(path, play(path.read_text(encoding="utf-8"), tmp_path))
 
