@@ -63,7 +63,6 @@ class Models(Extension):
         self._used: dict[int, Model] = {}
         self._sources: dict[int, tuple[Opens, Sequence[Any]]] = {}
         self._opening: dict[int, asyncio.Lock] = {}
-        self._checked: Plan[Any] | None = None  # the last one: many runs of one graph often start one after the other
         self._chosen: dict[tuple[str, str, str], Model | str | None] = {}
         for name, model in self._given.items():
             self._model(model, f"Runner(models={{{name!r}: …}})" if isinstance(given, Mapping) else "Runner(models=…)")
@@ -106,8 +105,6 @@ class Models(Extension):
             InputError: A key matches nothing.
             CompileError: An agent has no model. A run that is only queued gets its models from a worker.
         """
-        if plan is self._checked:
-            return
         self.check_names(plan)
         lacking = [] if is_queued or ALL in self._given else list(_without_model(plan))
         lacking = [(path, who) for path, who in lacking if self._replacing(plan.graph, path, who) is None]
@@ -117,7 +114,6 @@ class Models(Extension):
             errors = [(path, no_model(who)) for path, who in lacking]
             problems = [Problem("no_model", f"node {path}", error.message, error.repair) for path, error in errors]
             raise CompileError(plan.graph, problems)
-        self._checked = None if is_queued else plan
 
     def instructed(self, plan: Plan[Any], instructions: Mapping[str, str]) -> None:
         """Refuse instructions for agents that a graph does not have.

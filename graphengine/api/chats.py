@@ -11,13 +11,13 @@ from graphengine.agents.agent import graphs_of, reads_of
 from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.agents.window import effective
 from graphengine.api.agent_runs import ANSWER, Asked
+from graphengine.compile.compiler import compiled
 from graphengine.errors import DefinitionError, InputError
 from graphengine.graph.conditions import value
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import END, START
 from graphengine.models.base import Message
 from graphengine.reducers import Replace, extend
-from graphengine.runner.arguments import plan_of
 from graphengine.runner.run_events import StepRecorded
 from graphengine.state.declared import values_of
 from graphengine.state.encoded import opened
@@ -54,10 +54,10 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
     """
     memory = agent.memory or _MEMORY
     speaker = agent if agent.memory else agent.but(memory=memory)
-    if TURN in plan_of(alone).state.fields:
+    if TURN in compiled(alone).state.fields:
         repair = "give its input another name"
         raise DefinitionError(f"{agent.name} reads {TURN}", where=f"agent {agent.name}", repair=repair)
-    before = plan_of(alone).state
+    before = compiled(alone).state
     inputs = [name for name in before.fields if name not in (ANSWER, agent.memory)]
     kinds = {name: before.model.model_fields[name] for name in inputs}
     fields: list[tuple[str, Any, Any]] = [
@@ -117,7 +117,7 @@ class Turn(Asked[T]):
             cut_off = (await self.runner.state_at(run_id)).get(TURN, "")
         if self.inputs or (self.agent.prompt and not reads_of(self.agent)):
             turn = self.options.get("idempotency_key") or str(uuid4())
-            records = plan_of(alone).state.initial(self.inputs, f"agent {self.agent.name}").values
+            records = compiled(alone).state.initial(self.inputs, f"agent {self.agent.name}").values
             run = await self.runner.start_or_send(
                 graph,
                 run_id,
@@ -174,7 +174,7 @@ class Turn(Asked[T]):
         raise AssertionError(turn)
 
     def _read(self, step: Step) -> T:
-        answer = plan_of(self._chat()).state.rebuild({ANSWER: _written(step)[ANSWER]})
+        answer = compiled(self._chat()).state.rebuild({ANSWER: _written(step)[ANSWER]})
         return cast("T", answer.answer)
 
     def _chat(self) -> GraphDefinition[Any]:

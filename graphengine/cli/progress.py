@@ -40,7 +40,6 @@ from graphengine.engine.steps import (
     Mapped,
     Node,
     Waiting,
-    failure_of,
     falls_back,
     path_of,
     without_items,
@@ -338,7 +337,7 @@ class Progress:
         if step.kind == "left":
             self._line("left", step.path, *arrow(step))
         else:
-            self._line("failed" if failure_of(step) is not None else "joined", step.path)
+            self._line("failed" if step.data.error is not None else "joined", step.path)
         self._why(step)
 
     def _inside(self, step: Step) -> None:
@@ -372,7 +371,7 @@ class Progress:
         count = self._counts.get(key)
         if count is None:  # of a map that ended already
             return
-        if failure_of(step) is not None:
+        if step.data.error is not None:
             count.failed += step.kind == "failed"
             self._item_failed(step, count)
         if step.kind == "attempt":

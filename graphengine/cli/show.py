@@ -257,11 +257,10 @@ def _show_steps(out: Channel, recorded: _Recorded) -> None:
 
 
 def _style(step: Step | None) -> str:
-    from graphengine.engine.steps import failure_of
 
-    if step is None or (failure_of(step) is None and step.kind != "waiting"):
+    if step is None or (step.data.error is None and step.kind != "waiting"):
         return ""
-    return "red" if step.kind == "failed" or (step.kind == "joined" and failure_of(step)) else "yellow"
+    return "red" if step.kind == "failed" or (step.kind == "joined" and step.data.error) else "yellow"
 
 
 def _rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], Step | None]]:
@@ -357,7 +356,7 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
     from graphengine.cli.report import whole
     from graphengine.cli.steps import arrow, changes_of, facts_of, reason, tool_value
     from graphengine.cli.terminal import when
-    from graphengine.engine.steps import failure_of, falls_back, ops_of
+    from graphengine.engine.steps import falls_back, ops_of
     from graphengine.history.visits import Visits
 
     step, info = recorded.steps[-1], recorded.info
@@ -377,7 +376,7 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
     for op in ops_of(step):
         sign = {"set": "=", "reduce": "=", "put": f"[{op[2]}] =", "grow": f"[{op[2]}] +="}.get(op[0], "+=")
         out.prose((str(op[1]), "bold"), f" {sign} ", whole(op[-1]))
-    failure = failure_of(step)
+    failure = step.data.error
     if failure is not None:
         out.prose((f"{failure.kind}: {failure.message}", "red"))
         for word, text in (("at", failure.where), ("repair", failure.repair)):

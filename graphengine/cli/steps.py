@@ -29,7 +29,6 @@ from graphengine.engine.steps import (
     Started,
     Stopped,
     Waiting,
-    failure_of,
     ops_of,
     outcome_of,
     own_name,
@@ -85,7 +84,7 @@ def arrow(step: Step) -> Sequence[Part]:
 
 def error_line(step: Step) -> str:
     """Return a step's error on one line; "" if there is none, or if it is only the edge to FAIL."""
-    failure = failure_of(step)
+    failure = step.data.error
     if failure is None or failure.kind == "fail":
         return ""
     return one_line(f"{failure.kind}: {failure.message}")

@@ -19,7 +19,7 @@ from graphengine.compile.checking import Compiling, checks
 from graphengine.compile.graph_spec import ends_of, graph_spec_of
 from graphengine.compile.state import state_of
 from graphengine.engine.plan import NodePlan, Plan, Writer, retry_of
-from graphengine.errors import CompileError, Problem
+from graphengine.errors import CompileError, DefinitionError, Problem
 from graphengine.graph.conditions import (
     Changed,
     Comparison,
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from graphengine.graph.definition import AnyEdge, Declared
     from graphengine.graph.rules import Rule
     from graphengine.graph.source_location import Origin
+    from graphengine.state.amounts import LimitsRecord
     from graphengine.state.schema import StateType
     from graphengine.state.selector import Reading, Tracker
 
@@ -78,7 +79,12 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
 
     Raises:
         CompileError: With all problems, if any of them is more than a warning.
+        DefinitionError: The argument is not a graph.
     """
+    given: object = graph
+    if not isinstance(given, GraphDefinition):
+        repair = "give the Graph itself; if a run's id is given, it is first: resume(run_id, graph)"
+        raise DefinitionError(f"{given!r} is not a Graph", repair=repair)
     known = graph._compiled  # noqa: SLF001 - kept there, where it lives as long as the graph
     is_same = known is not None
     for now, then in known.declared if known is not None else ():  # lengths and ends: what add_node and add_edge change
@@ -202,8 +208,8 @@ class _Compiler:
             samples=samples,
             epochs=epochs,
             rules=rules,
-            limits=graph.limits,
-            own_limits=graph.own_limits.given() if isinstance(graph.own_limits, Limits) else {},
+            limits=_given(graph.limits),
+            own_limits=_given(graph.own_limits),
             collect_errors=graph.collect_errors,
             carry_over=graph.carry_over,
             result=result,
@@ -617,6 +623,11 @@ def _by_trigger(
         if tracker.since:
             epochs[tracker.since] = (*epochs.get(tracker.since, ()), tracker)
     return samples, epochs
+
+
+def _given(limits: object) -> LimitsRecord:
+    """Return the limits of a graph; none if they are no `Limits`, which is a problem of the graph."""
+    return limits.given() if isinstance(limits, Limits) else {}
 
 
 def _on_failure(edge: AnyEdge) -> bool:

@@ -47,7 +47,6 @@ from graphengine.engine.phases import (
 )
 from graphengine.engine.ready import can_move, runnable_frame, task_of
 from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot, child_id
-from graphengine.engine.steps import Decided
 from graphengine.engine.stored import decode_snapshot
 from graphengine.graph.options import START
 
@@ -56,7 +55,6 @@ if TYPE_CHECKING:
 
     from graphengine.engine.steps import Step
     from graphengine.state.amounts import LossName, Usage
-    from graphengine.state.json_values import JsonValue
 
 
 def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
@@ -178,13 +176,15 @@ def _fold(snapshot: Snapshot, step: Step) -> None:  # noqa: C901, PLR0912, PLR09
 
 
 def _started(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
-    """Begin a run."""
+    """Begin a run. Its title is the first line of the first text of its input."""
     snapshot.run_id = facts.run_id
     snapshot.graph = facts.graph
     snapshot.fingerprint = facts.fingerprint
     snapshot.limits = facts.limits
     snapshot.pause = facts.pause
-    snapshot.title = _title([op[-1] for op in step.update])
+    texts = [op[-1] for op in step.update if isinstance(op[-1], str)]  # lists and dicts can still be encoded
+    lines = (text[:_BEGINNING].strip().partition("\n")[0] for text in texts)
+    snapshot.title = next((" ".join(line.split()) for line in lines if line), "")
     snapshot.starter = facts.starter
     frame = snapshot.frames[ROOT] = Frame(at=START)
     _begin(snapshot, frame, step, facts)
@@ -197,12 +197,6 @@ def _go_on_from(snapshot: Snapshot, facts: steps.Removed) -> None:
         for name in found.__struct_fields__:
             setattr(snapshot, name, getattr(found, name))
         snapshot.changed = list(found.frames)
-
-
-def _title(values: Iterable[JsonValue]) -> str:
-    """Return the first line of the first text of an input; lists and dicts can still be encoded, and have none."""
-    lines = (value[:_BEGINNING].strip().partition("\n")[0] for value in values if isinstance(value, str))
-    return next((" ".join(line.split()) for line in lines if line), "")
 
 
 def _resumed(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
@@ -286,7 +280,7 @@ def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
     frame = snapshot.frames[step.frame]
     if step.update:
         keep_items(snapshot, frame, {op[1] for op in step.update})
-        _apply(frame, step)
+        apply_ops(frame, step.update, step.typed)
         for other in snapshot.frames.values():
             if other.kind == "arm":
                 replay(other)
@@ -311,7 +305,7 @@ def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
     if frame.phase is not READY or frame.recorded_results:  # before the update, which may change the list of a map
         _end_visit(snapshot, frame)
     if step.update:  # as in `_apply`
-        apply_ops(frame, step.update, step.typed if type(step) is Decided else None)
+        apply_ops(frame, step.update, step.typed)
     if facts.usage:
         _spend(snapshot, frame, facts.usage)
     # As in `_count_visit`: a call takes a percent of a step.
@@ -369,7 +363,7 @@ def _failed(snapshot: Snapshot, step: Step, facts: steps.Failed) -> None:
     if frame.kind == "item" and facts.has_failed:
         _lose(snapshot, "failed_items")
     if step.update:
-        _apply(frame, step)
+        apply_ops(frame, step.update, step.typed)
     if not facts.has_failed:
         _count_visit(snapshot, frame, step.node)
         _end_visit(snapshot, frame)
@@ -423,7 +417,7 @@ def _joined(snapshot: Snapshot, step: Step, facts: steps.Joined) -> None:
         return
     arms = [snapshot.frames[key] for key in phase.arms]
     if step.update:
-        _apply(frame, step)
+        apply_ops(frame, step.update, step.typed)
     _set_marks(frame, facts)
     for arm in arms:
         drop(snapshot, arm, frame, counts=True)
@@ -539,14 +533,9 @@ def _refused(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:
 # --- Shared by several kinds -----------------------------------------------------------------------------------------
 
 
-def _apply(frame: Frame, step: Step) -> None:
-    """Apply the operations of a step; their typed values are known if this process decided it."""
-    apply_ops(frame, step.update, step.typed if type(step) is Decided else None)
-
-
 def _begin(snapshot: Snapshot, frame: Frame, step: Step, facts: steps.Outcome) -> None:
     """Begin a frame that has its own state: apply its initial values, and leave START."""
-    _apply(frame, step)
+    apply_ops(frame, step.update, step.typed)
     frame.marks.update(facts.marks)
     _leave_by(snapshot, frame, facts)
 

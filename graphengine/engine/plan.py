@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from graphengine.errors import Problem
     from graphengine.graph.definition import AnyEdge, Edge
     from graphengine.graph.effect import EffectKind, Once
-    from graphengine.graph.options import Limits, Migration, Retry
+    from graphengine.graph.options import Migration, Retry
     from graphengine.graph.rules import Rule
     from graphengine.graph.runnable import Body
     from graphengine.state.amounts import LimitsRecord
@@ -403,7 +403,7 @@ class Plan(Generic[S]):
     samples: Mapping[str, tuple[Tracker, ...]]
     epochs: Mapping[str, tuple[Tracker, ...]]
     rules: Mapping[str, tuple[Rule, ...]]
-    limits: Limits
+    limits: LimitsRecord
     own_limits: LimitsRecord
     collect_errors: str | None
     carry_over: tuple[str, ...] | None

@@ -203,9 +203,13 @@ class Facts(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True
     """What a step records in addition to its position, times and operations. Each kind of step has its own class.
 
     Nothing in a step refers to the step, so steps are left out of garbage collection: a process holds many of them.
+
+    Attributes:
+        error: The failure that it records, if any.
     """
 
     kind: ClassVar[Kind]
+    error: ClassVar[FailureRecord | None] = None
 
 
 class Spent(Facts, kw_only=True):
@@ -231,7 +235,7 @@ class Outcome(Spent, kw_only=True):
     """
 
     choice: str = ""
-    error: FailureRecord | None = None
+    error: FailureRecord | None = None  # type: ignore[misc]
     status: Literal["", "finished", "failed"] = ""
     ending: Ending | None = None
     to: Sequence[str] = ()
@@ -530,7 +534,7 @@ class Stopped(Spent, kw_only=True):
     kind: ClassVar[Kind] = "stopped"
     status: Literal["stopped", "failed"]
     ending: Ending
-    error: FailureRecord | None = None
+    error: FailureRecord | None = None  # type: ignore[misc]
 
 
 class Removed(Facts, kw_only=True):
@@ -583,8 +587,10 @@ class Step(Struct, gc=False):
         attempt: Which attempt of the visit, from 1.
         began: When the attempt's work began, epoch seconds; 0 for rows without work.
         update: Operations on the frame's state.
+        typed: For each operation the typed value that it sets or adds; only of a step that was decided here.
     """
 
+    typed: ClassVar[Sequence[object] | None] = None
     seq: int
     at: float
     data: AnyFacts
@@ -614,7 +620,7 @@ class Decided(Step, gc=False):
         state_bytes: An upper bound of the state's size after the step, in bytes, for the session; 0 if not measured.
     """
 
-    typed: Sequence[object] | None = None
+    typed: Sequence[object] | None = None  # type: ignore[misc]
     state_bytes: int = 0
 
 
@@ -657,11 +663,6 @@ _NOTHING: Final = Left()
 def outcome_of(step: Step) -> Outcome:
     """Return how a step moves its frame; empty facts if steps of its kind move no frame."""
     return step.data if isinstance(step.data, Outcome) else _NOTHING
-
-
-def failure_of(step: Step) -> FailureRecord | None:
-    """Return the failure that a step records, if any."""
-    return step.data.error if type(step.data) is Node or isinstance(step.data, (Outcome, Stopped)) else None
 
 
 def usage_of(step: Step) -> Usage:

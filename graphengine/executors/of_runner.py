@@ -35,7 +35,6 @@ class ExecutorsByName(Extension):
         self._given = dict(given)
         self._used: dict[str, ThreadPoolExecutor | NodeExecutor] = {}
         self._ours: list[Executor] = []
-        self._checked: Plan[Any] | None = None
         self._opening: dict[str, asyncio.Task[None]] = {}
         for name, executor in self._given.items():
             if not isinstance(executor, Executor) and not callable(executor):
@@ -58,12 +57,9 @@ class ExecutorsByName(Extension):
             InputError: There is no executor of a name.
             DefinitionError: A node's function cannot be pickled for its executor.
         """
-        if is_queued or plan is self._checked:
-            return
-        for each in plan.nest:
+        for each in plan.nest if not is_queued else ():
             for node, on, call in each.heavy:
                 self._check(on, call, f"node {node} of graph {each.graph}")
-        self._checked = plan
 
     def _check(self, on: str, call: Call, where: str) -> None:
         if on not in self._given:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from graphengine.engine.steps import Answered, Attempt, AttemptEnded, Node, Recorded, failure_of
+from graphengine.engine.steps import Answered, Attempt, AttemptEnded, Node, Recorded
 from graphengine.errors import EffectUnknown, WaitTimeout
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ class Entry(Struct, frozen=True, eq=False):
         retried = isinstance(facts, Attempt)
         due = facts.due_at if isinstance(facts, Attempt) else None
         fallback = isinstance(facts, Node) and facts.fallback
-        return Tried(step.attempt, self.began, step.at, step.seq, failure_of(step), fallback, retried, due)
+        return Tried(step.attempt, self.began, step.at, step.seq, step.data.error, fallback, retried, due)
 
 
 class Milestone(Struct, frozen=True):
@@ -332,7 +332,7 @@ class DrivenTime:
 
 def is_by_answer(step: Step) -> bool:
     """Return whether an answer or its timeout ended the visit, so that its time is the question's."""
-    failure = failure_of(step)
+    failure = step.data.error
     return has_answer(step) or (failure is not None and failure.kind in _UNANSWERED)
 
 

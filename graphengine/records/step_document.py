@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from graphengine.engine.step_json import facts_record
-from graphengine.engine.steps import Waiting, failure_of, outcome_of, usage_of
+from graphengine.engine.steps import Waiting, outcome_of, usage_of
 from graphengine.errors import CompileError, Problem
 from graphengine.history.load import Wait, wait_of
 from graphengine.history.usage import Usage, usage_from
@@ -256,7 +256,7 @@ class OneStep(Document):
 
 def step_document(step: recorded.Step) -> Step:
     """Return the document of one step."""
-    outcome, failed, usage = outcome_of(step), failure_of(step), usage_of(step)
+    outcome, failed, usage = outcome_of(step), step.data.error, usage_of(step)
     return Step(
         seq=step.seq,
         path=step.path,

@@ -6,9 +6,8 @@ import os
 import random
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.compile.compiler import compiled
 from graphengine.errors import DefinitionError, InputError
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import LONGEST_TAG, Sizes, is_tag
@@ -119,22 +118,6 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
     if isinstance(here, Attempt):
         here.refuse_secrets([*found], "a tag")
     return tuple(sorted(found))
-
-
-S = TypeVar("S")
-
-
-def plan_of(graph: GraphDefinition[S]) -> Plan[S]:
-    """Return the plan of a graph to run.
-
-    Raises:
-        DefinitionError: The argument is not a Graph; CompileError.
-    """
-    given: object = graph
-    if not isinstance(given, GraphDefinition):
-        repair = "give the Graph itself; if a run's id is given, it is first: resume(run_id, graph)"
-        raise DefinitionError(f"{given!r} is not a Graph", repair=repair)
-    return compiled(graph)
 
 
 def by_name(graphs: Sequence[GraphDefinition[Any]], call: str) -> dict[str, GraphDefinition[Any]]:

@@ -351,14 +351,14 @@ class Attempt(AttemptFacts):
         executors = self.services.executors if call.on else None
         function = functools.partial(call.function, **values)
         if call.thread and executors is None and timeout_seconds is None:
-            result = await in_thread(threads(), function)
+            result = await in_thread(threads, function)
             return await result if inspect.isawaitable(result) else result
         limit = TimeLimit(None if executors is not None and executors.counts_time(call.on) else timeout_seconds)
         try:
             async with limit:
                 if executors is not None:
                     return await executors.call(call, values, Context(self), timeout_seconds)
-                result = await in_thread(threads(), function) if call.thread else function()
+                result = await in_thread(threads, function) if call.thread else function()
                 if inspect.isawaitable(result):
                     result = await result
                 return result

@@ -535,8 +535,8 @@ class NodeScope:
         such threads, which would wait for each other.
         """
         calls = FROM_THREAD.get()
-        own = self.around.threads if calls is None else calls
-        return await in_thread(threads or own(), function)
+        own = self.around.threads if calls is None else calls.threads()
+        return await in_thread(threads or own, function)
 
 
 def _answers_of(output: Any) -> Answers:  # noqa: ANN401 - a type

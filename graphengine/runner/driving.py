@@ -29,7 +29,7 @@ from graphengine.engine.redaction import Redactor
 from graphengine.engine.rules.wait import waiting_for
 from graphengine.engine.session import Session
 from graphengine.engine.step_json import as_stored
-from graphengine.engine.steps import RunStatus, failure_of, outcome_of, path_of
+from graphengine.engine.steps import RunStatus, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import ResourceFailed, StoreError
 from graphengine.runner.attempt import Attempt
@@ -407,7 +407,7 @@ class Driving:
         """Append steps to the run's log, with its current status if none is given."""
         snapshot, shared = self.snapshot, self._shared
         for step in steps:
-            failure = failure_of(step)
+            failure = step.data.error
             if failure is not None:
                 self._take_failure(step, failure)
             if step.typed:

@@ -4,7 +4,7 @@ The runner imports none of them. Each moment of a run is a method that does noth
 
 | moment | method |
 |---|---|
-| a graph is about to be run | `Extension.checked` |
+| a graph is about to be run, another than the last | `Extension.checked` |
 | a run is about to branch off with other instructions | `Extension.instructed` |
 | a run continues under a changed graph | `Extension.fitted` |
 | a run is about to be driven here, or stopped | `Extension.opened`, which can return a `Follower` |
@@ -94,7 +94,11 @@ class Extension:
         return type(self).closed is not Extension.closed
 
     def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:
-        """A graph is about to be run, here or by a worker. Raises: GraphEngineError, if it cannot be run."""
+        """A graph is about to be run, here or by a worker; not called again until another one is.
+
+        Raises:
+            GraphEngineError: It cannot be run. It is then checked again.
+        """
 
     def instructed(self, plan: Plan[Any], instructions: Mapping[str, str]) -> None:
         """A run is about to branch off with these instructions, by whose they are. Raises: InputError, if unknown."""

@@ -140,7 +140,7 @@ class Life(Generic[S]):
                     do, result = await self._drive(opened)
                 else:
                     self.note_seq(opened.seq)
-                    do, result = claim.step(Found(opened.status, self._due(opened))), opened
+                    do, result = claim.step(Found(opened.status, self._due(opened) if opened.waits else None)), opened
                 del opened
                 if claim.state == "asleep" and result is not None:
                     seq, kept = result.seq, result if do.wake is None else None
@@ -378,7 +378,9 @@ class Life(Generic[S]):
         log_run(driving.snapshot, followers, is_over=True)
         cause = driving.raised.get(driving.snapshot.failure.path) if driving.snapshot.failure is not None else None
         result: Result[S] = result_of(self.plan, driving.snapshot, cause)
-        do = claim.step(Left(driving.snapshot.status, self._due(result), bool(driving.cut_off)))
+        do = claim.step(
+            Left(driving.snapshot.status, self._due(result) if result.waits else None, bool(driving.cut_off))
+        )
         if do.outcome == "cut_off":
             return Do(outcome="driven"), await self._cut_off(driving)
         if result.status == "waiting":
@@ -425,13 +427,13 @@ class Life(Generic[S]):
             shared.asleep.pop(self.id, None)
 
     def _due(self, result: Result[Any]) -> float | None:
-        """Return until when it can sleep: it waits only for times, or for runs that move here; None if it cannot.
+        """Return until when what waits can sleep: only for times, or for runs that move here; None if it cannot.
 
         The end of such a run tells it, which wakes it; so does the end of that run's life here.
         """
         waits, told = result.waits, self.shared.told
         moves = told and any((self.id, wait.topic) in told for wait in waits)
-        if not moves and (not waits or any(wait.kind != "sleep" for wait in waits)):
+        if not moves and any(wait.kind != "sleep" for wait in waits):
             return None
         return min((wait.due_at for wait in waits if wait.due_at is not None), default=math.inf)
 
@@ -474,6 +476,7 @@ class Lives:
     def __init__(self, shared: Shared[Life[Any]]) -> None:
         self.shared = shared
         self._pid = os.getpid()
+        self._checked: Plan[Any] | None = None  # the last one: many runs of one graph often start one after the other
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def check_usable(self) -> None:
@@ -504,8 +507,10 @@ class Lives:
         resources = self.shared.resources
         if resources.replaced:
             resources.check({name: make for here in plan.nest for name, make in here.resources.items()})
-        for each in self.shared.checking:
-            each.checked(plan, is_queued=is_queued)
+        if plan is not self._checked:
+            for each in self.shared.checking:
+                each.checked(plan, is_queued=is_queued)
+            self._checked = None if is_queued else plan
         return plan
 
     async def known(self, run_id: str) -> None:

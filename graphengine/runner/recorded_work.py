@@ -288,7 +288,7 @@ class StepJournal:
 
     async def _run(self, function: Callable[[], object]) -> object:
         """Call a function, sync or async, a sync one in a thread."""
-        result = function() if is_async(function) else await in_thread(self._services.threads(), function)
+        result = function() if is_async(function) else await in_thread(self._services.threads, function)
         return await result if inspect.isawaitable(result) else result
 
     async def once(self, effect: Effecting[T]) -> T:

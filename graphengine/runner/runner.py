@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import logging
 import math
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
+from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim, Closed, Release, Wanted
 from graphengine.errors import DefinitionError, RunExists, RunIsDriven
 from graphengine.graph.options import is_seconds
@@ -24,7 +26,6 @@ from graphengine.runner.arguments import (
     new_id,
     pauses_of,
     place_in,
-    plan_of,
     sizes_of,
     store_of,
 )
@@ -34,7 +35,6 @@ from graphengine.runner.resources import Resources
 from graphengine.runner.result import RunFailed
 from graphengine.runner.run import Run, handle_on, is_inside, life_of
 from graphengine.runner.shared import Shared
-from graphengine.runner.threads import Threads
 from graphengine.state.json_values import as_record
 from graphengine.stores.base import status_of
 
@@ -103,7 +103,7 @@ class Runner:
             self.store,
             clock or SystemClock(),
             Resources(resources or {}),
-            Threads(threads),
+            ThreadPoolExecutor(threads, thread_name_prefix="graphengine-node"),
             tuple(extensions),
             checks=check,
             sizes=sizes_of(sizes),
@@ -134,8 +134,9 @@ class Runner:
         shared.closed = True
         for life in shared.lives:
             life.ask(Closed())
-        opened = shared.resources.is_used or shared.threads.pool or any(each.is_used for each in shared.extensions)
+        opened = shared.resources.is_used or any(each.is_used for each in shared.extensions)
         if self._in_memory and not (opened or shared.lives or shared.leaving):
+            shared.threads.shutdown(wait=False)
             await self.store.close()  # there is nothing to wait for
             return
         if self._closing is None:
@@ -147,7 +148,7 @@ class Runner:
         async with contextlib.AsyncExitStack() as stack:  # closes each, even if another one raises
             stack.push_async_callback(self.store.close)
             stack.push_async_callback(shared.resources.close)
-            stack.callback(shared.threads.shutdown)
+            stack.callback(shared.threads.shutdown, wait=False)
             for each in shared.extensions:
                 stack.push_async_callback(each.closed)
             await self._let_finish()
@@ -223,12 +224,12 @@ class Runner:
             3 3
         """
         place = place_in(queue, priority, tenant) if queue is not None or priority or tenant is not None else None
-        plan = self._lives.checked(plan_of(graph), is_queued=queue is not None)
+        plan = self._lives.checked(compiled(graph), is_queued=queue is not None)
         begin = partial(
             opening.begin,
             initial=None if after else plan.state.initial({} if state is None else state, f"graph {graph.name}"),
             given={} if state is None else state,
-            limits=as_limits(graph.limits if limits is None else limits),
+            limits=plan.limits if limits is None else as_limits(limits),
             after=after,
             pause=pauses_of(plan, pause_before) if pause_before != () else (),
             tags=checked_tags(tags, "tags=") if tags != () else (),
@@ -275,7 +276,7 @@ class Runner:
             >>> asyncio.run(main())
             stopped finished 3
         """
-        plan = self._lives.checked(plan_of(graph))
+        plan = self._lives.checked(compiled(graph))
         if checked_id(run_id) in self._shared.driven:
             raise RunIsDriven(run_id, "this Runner", math.inf)
         pause = None if pause_before is None else pauses_of(plan, pause_before)
@@ -327,7 +328,7 @@ class Runner:
             3 8
         """
         self._lives.check_usable()
-        return Run(parent, self._lives, plan=plan_of(graph)).branch(
+        return Run(parent, self._lives, plan=compiled(graph)).branch(
             at,
             update=update,
             path=path,
@@ -370,7 +371,7 @@ class Runner:
             n=3
         """
         self._lives.check_usable()
-        plan = None if graph is None else plan_of(graph)
+        plan = None if graph is None else compiled(graph)
         life = self._lives.of(run_id)
         return Run(run_id, self._lives, plan=plan) if life is None else handle_on(life, self._lives)
 
@@ -492,14 +493,14 @@ class Runner:
         self._lives.check_usable()
         known = by_name(graphs, "recover(")
         for graph in graphs:
-            plan_of(graph)
+            compiled(graph)
         await self.store.open()
         limit, due = _PAGE, partial(self.store.due, self._shared.clock.now(), graphs=list(known))
         while len(found := await due(limit=limit)) == limit:  # there may be more
             limit *= 4
         found = [info for info in found if info.status == "running"]
         alone = [await opening.is_better_alone(self.store, info) for info in found]
-        plans = {name: self._lives.checked(plan_of(known[name])) for name in {info.graph for info in found}}
+        plans = {name: self._lives.checked(compiled(known[name])) for name in {info.graph for info in found}}
         # Not asked: if another process was faster and the run ended there, it is not retried.
         claims = [Claim(asked=False, gives_way=True, held_back=a) for a in alone]
         begin = self._lives.begin
@@ -627,7 +628,7 @@ class Runner:
         await lives.known(run_id)  # another caller's start may be about to find that the run exists
         here = lives.of(run_id)
         if here is None or here.claim.state == "parked":
-            here = lives.begin(lives.checked(plan_of(graph)), run_id, opening.resume, Claim(follows=True))
+            here = lives.begin(lives.checked(compiled(graph)), run_id, opening.resume, Claim(follows=True))
         else:
             here.claim.step(Wanted())
         return handle_on(here, lives)

@@ -192,7 +192,7 @@ class NodeServices(Struct, kw_only=True):
         run_id: Its id, also once its snapshot is freed.
         host: The driver of the run.
         resources: The resources of nodes, by the id of their plan.
-        threads: Returns the thread pool of blocking functions.
+        threads: The thread pool of blocking functions.
         now: The clock of the run's log.
         wall: The machine's clock, by which waits end.
         past: Finds earlier runs.
@@ -210,7 +210,7 @@ class NodeServices(Struct, kw_only=True):
     run_id: str
     host: Host
     resources: Mapping[int, Mapping[str, object]]
-    threads: Callable[[], Executor]
+    threads: Executor
     now: Callable[[], float]
     wall: Callable[[], float]
     past: Past

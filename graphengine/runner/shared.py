@@ -19,6 +19,7 @@ from graphengine.runner.starters import told_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import ThreadPoolExecutor
 
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
     from graphengine.runner.resources import Resources
-    from graphengine.runner.threads import Threads
     from graphengine.stores.base import Message, Post, Store
 
 INBOX_SECONDS: Final = 0.5
@@ -81,7 +81,7 @@ class Shared(Generic[L]):
         store: Store,
         clock: Clock,
         resources: Resources,
-        threads: Threads,
+        threads: ThreadPoolExecutor,
         extensions: Sequence[Extension],
         *,
         checks: bool,

@@ -17,8 +17,8 @@ import contextvars
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from graphengine.state.interrupts import reraise_interrupt
 
@@ -61,45 +61,23 @@ async def as_outcome(call: Callable[[], Awaitable[T]]) -> Outcome[T]:
         return Outcome(error=error)
 
 
-class Threads:
-    """The thread pool of one Runner, created when first needed.
-
-    Args:
-        count: The maximum number of threads; Python's default if not given.
-    """
-
-    __slots__ = ("_count", "pool")
-    _prefix: ClassVar = "graphengine-node"
-
-    def __init__(self, count: int | None = None) -> None:
-        self._count = count
-        self.pool: ThreadPoolExecutor | None = None
-
-    def __call__(self) -> ThreadPoolExecutor:
-        """Return the pool."""
-        if self.pool is None:
-            self.pool = ThreadPoolExecutor(self._count, thread_name_prefix=self._prefix)
-        return self.pool
-
-    def shutdown(self) -> None:
-        """Let its threads end, without waiting for them."""
-        if self.pool is not None:
-            self.pool.shutdown(wait=False)
-
-
-class Calls(Threads):
+@dataclass(slots=True, eq=False)
+class Calls:
     """The calls on the event loop that a thread waits for. They end with the attempt: a waiting thread cannot be ended.
 
-    It is also the pool of the functions that they call in threads: the waiting threads could occupy the run's pool.
+    Attributes:
+        pool: The threads of the functions that they call, made when first needed: the threads that wait for them could
+            occupy the Runner's.
     """
 
-    __slots__ = ("_is_over", "_tasks")
-    _prefix = "graphengine-call"
+    pool: ThreadPoolExecutor | None = None
+    _is_over: bool = False
+    _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
-    def __init__(self) -> None:
-        self._count, self.pool = None, None
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._is_over = False
+    def threads(self) -> ThreadPoolExecutor:
+        """Return the pool."""
+        self.pool = self.pool or ThreadPoolExecutor(thread_name_prefix="graphengine-call")
+        return self.pool
 
     async def make(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call, in the run's event loop.
@@ -147,7 +125,7 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
             raise
         finally:
             if calls.pool is not None:
-                calls.shutdown()
+                calls.pool.shutdown(wait=False)
     if isinstance(outcome.error, StopIteration):
         message = "the function raised StopIteration outside of an iterator"
         raise RuntimeError(message) from outcome.error

@@ -38,7 +38,6 @@ from graphengine.engine.steps import (
     Resumed,
     Started,
     Waiting,
-    failure_of,
     usage_of,
     without_items,
 )
@@ -334,7 +333,7 @@ class RunTrace(Follower):
         if isinstance(facts, Attempt):
             outcome = "retried" if not facts.then else "replaced"
         is_fallback = isinstance(facts, Node) and facts.fallback
-        failure = None if is_fallback else failure_of(step)
+        failure = None if is_fallback else step.data.error
         of: dict[str, AttributeValue] = {**self._graph, names.NODE: without_items(place.path), names.OUTCOME: outcome}
         more: dict[str, AttributeValue] = {names.SEQ: step.seq, **spent_attributes(usage_of(step))}
         if is_fallback:

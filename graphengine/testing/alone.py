@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.budget import AgentsOfRun
+from graphengine.compile.compiler import compiled
 from graphengine.engine.events import AnswerArrived, MessageCame, NodeFailed, NodeFinished, WorkDone
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.session import Session, in_memory
-from graphengine.engine.steps import Item, Node, Refused, failure_of
+from graphengine.engine.steps import Item, Node, Refused
 from graphengine.errors import InputError
 from graphengine.graph.elsewhere import with_our_keywords
 from graphengine.graph.options import Sizes
@@ -26,12 +28,10 @@ from graphengine.history.load import waits_of
 from graphengine.history.usage import usage_from
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
-from graphengine.runner.arguments import plan_of
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.followers import Audience, Following
 from graphengine.runner.resources import Resources
 from graphengine.runner.scope import CURRENT, AttemptFacts, NodeServices
-from graphengine.runner.threads import Threads
 from graphengine.state.json_values import as_record
 from graphengine.state.view import View
 from graphengine.testing.clock import FakeClock
@@ -127,7 +127,7 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         ({'n': 3}, ('END',))
     """
     clock = clock or FakeClock()
-    stage = staged(plan_of(graph), node, Given({} if state is None else state, item, clock.now()))
+    stage = staged(compiled(graph), node, Given({} if state is None else state, item, clock.now()))
     alone = _Alone(stage, clock, WatchedModels(models), answers, messages or {}, check=check, effects=effects or {})
     try:
         alone.known = recorded or {}
@@ -160,7 +160,7 @@ class _Alone:
         self._task = cast("asyncio.Task[Any]", asyncio.current_task())
         self._raised: dict[str, BaseException] = {}
         self.audience = Audience()
-        self._threads = Threads()
+        self._threads = ThreadPoolExecutor(thread_name_prefix="graphengine-node")
         self._resources: Resources | None = None
         self.work: list[RecordedCall] = []
         self.shown: list[object] = []
@@ -203,7 +203,7 @@ class _Alone:
 
     async def close(self) -> None:
         """Release its resources."""
-        self._threads.shutdown()
+        self._threads.shutdown(wait=False)
         await self._models.closed()
         if self._resources is not None:
             await self._resources.close()
@@ -338,7 +338,7 @@ class _Alone:
 
     def _failure(self, step: Decided) -> BaseException:
         """Return the exception of a failed node: its own, or that of its invalid update."""
-        failure = failure_of(step)
+        failure = step.data.error
         if failure is None:
             message = f"step {step.seq} records no failure"
             raise ValueError(message)

@@ -131,14 +131,14 @@ async def bounds(graph: Graph[Any], models: GivenModels | None = None) -> Bounds
     plan = graph.compile()
     found, limits = _Bounding(plan.graph, by_agent(models)), plan.limits
     Models(None).check_names(plan, by_agent(models), "the models of bounds")
-    await found.add(plan, "", 1, limits.visits)
+    await found.add(plan, "", 1, limits.get("visits"))
     return Bounds(
         graph=plan.graph,
         nodes=found.nodes,
-        visits=_whole([node.visits for node in found.nodes], limits.visits),
+        visits=_whole([node.visits for node in found.nodes], limits.get("visits")),
         calls=_whole([node.calls for node in found.nodes]),
-        output_tokens=_whole([node.output_tokens for node in found.nodes], limits.tokens),
-        cost_usd=_whole([node.cost_usd for node in found.nodes], limits.cost_usd),
+        output_tokens=_whole([node.output_tokens for node in found.nodes], limits.get("tokens")),
+        cost_usd=_whole([node.cost_usd for node in found.nodes], limits.get("cost_usd")),
         never=found.never,
     )
 

@@ -6,7 +6,7 @@ import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from graphengine.engine.steps import Attempt, failure_of, falls_back, outcome_of
+from graphengine.engine.steps import Attempt, falls_back, outcome_of
 from graphengine.errors import NodeError
 from graphengine.models.scripted import OffScript, shortened, shown
 from graphengine.reducers import Replace
@@ -226,7 +226,7 @@ def facts(
         returned: The value that it returned.
         raised: The exception that it raised; None if it returned a value that does not fit.
     """
-    failure, state = failure_of(step), stage.inner.state
+    failure, state = step.data.error, stage.inner.state
     lines = [f"  node: {stage.path} of graph {stage.plan.graph}, run alone"]
     field = failure.where.removeprefix("field ") if failure is not None else ""
     if raised is None and not stage.plan.secret:

@@ -128,7 +128,7 @@ class OpenRunner(Runner):
         if self._shared.closed or self._lives.loop is None:
             return
         self._shared.closed = True
-        self._shared.threads.shutdown()
+        self._shared.threads.shutdown(wait=False)
         close_leftover(self.store)
 
     def note(self, life: Life[Any]) -> None:

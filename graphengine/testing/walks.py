@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from graphengine.agents.model_routing import ALL, by_agent
 from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
-from graphengine.engine.steps import Failed, Node, RunStatus, failure_of, without_items
+from graphengine.compile.compiler import compiled
+from graphengine.engine.steps import Failed, Node, RunStatus, without_items
 from graphengine.errors import CompileError, InputError
 from graphengine.graph.definition import Compiled
 from graphengine.history.visits import Visits as Run
 from graphengine.models.errors import ModelUnavailable
 from graphengine.models.scripted import shortened
 from graphengine.runner import RunFailed
-from graphengine.runner.arguments import plan_of
 from graphengine.state.declared import given_in
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce
@@ -232,13 +232,13 @@ def _plan_of(graph: Graph[S]) -> Plan[S]:
         CompileError: The graph cannot run for another reason.
     """
     try:
-        return plan_of(graph)
+        return compiled(graph)
     except CompileError as error:
         if any(problem.code != "rule_broken" for problem in error.problems if not problem.warning):
             raise
     watched = graph.but()
     watched.rules = [replace(rule, is_checked=False) for rule in graph.rules]
-    return plan_of(watched)
+    return compiled(watched)
 
 
 def _with_plan(graph: Graph[S], plan: Plan[S]) -> Graph[S]:
@@ -259,7 +259,7 @@ def _check_stand_ins(steps: Sequence[Step], scripts: Sequence[Script]) -> None:
             raise script.error
     named = {script.path for script in scripts}
     for step in steps:
-        failure = failure_of(step)
+        failure = step.data.error
         if failure is not None and failure.kind in ("invalid_update", "not_recordable", "too_large"):
             path = without_items(failure.path).removesuffix(f"/{ENDING}")
             if path in named:

@@ -20,6 +20,7 @@ from weakref import ref
 import msgspec
 from msgspec import Struct
 
+from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim
 from graphengine.engine.snapshot import ROOT, Frame, Snapshot
 from graphengine.engine.steps import OVER, StarterRecord, WaitRecord
@@ -28,7 +29,7 @@ from graphengine.graph.effect import acting
 from graphengine.graph.question import Answers
 from graphengine.history.load import load_snapshot
 from graphengine.runner import opening
-from graphengine.runner.arguments import as_limits, checked_id, checked_tags, place_in, plan_of
+from graphengine.runner.arguments import as_limits, checked_id, checked_tags, place_in
 from graphengine.runner.call_records import digest_of_call
 from graphengine.runner.extensions import Extension
 from graphengine.runner.life import Lives
@@ -104,7 +105,7 @@ class ChildRuns(Extension):
         self, attempt: AttemptFacts, graph: GraphDefinition[S], state: object, options: Mapping[str, Any]
     ) -> StartedRun[S]:
         """Start a run once, and return a handle on it; see `Context.start`."""
-        plan, journal = plan_of(graph), journal_of(attempt)
+        plan, journal = compiled(graph), journal_of(attempt)
         journal.check_not_over(_WHERE)
         given: Any = {} if state is None else state
         initial = plan.state.initial(given, f"{_WHERE}({graph.name})")
@@ -133,7 +134,7 @@ class _Start(Generic[S]):
         initial: Initial,
         options: Mapping[str, Any],
     ) -> None:
-        self.attempt, self.graph, self.plan = attempt, graph, plan_of(graph)
+        self.attempt, self.graph, self.plan = attempt, graph, compiled(graph)
         self.topic: str = options["topic"]
         self._shared, self._given, self._initial, self._options = shared, given, initial, options
         here = attempt.services.run_id
@@ -180,7 +181,7 @@ class _Start(Generic[S]):
             opening.begin,
             initial=self._initial,
             given=self._given,
-            limits=as_limits(options["limits"] or self.graph.limits),
+            limits=as_limits(options["limits"]) if options["limits"] else self.plan.limits,
             after=None,
             pause=(),
             tags=checked_tags([*checked_tags(options["tags"], "tags="), *handed_on(parent)], "tags="),

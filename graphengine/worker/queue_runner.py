@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from graphengine.compile.compiler import compiled
 from graphengine.runner import runner as core
-from graphengine.runner.arguments import plan_of
 from graphengine.stores.dispatch import check_limits
 from graphengine.worker.schedules import Schedule, as_kept, as_schedule, checked, find, next_tick
 
@@ -46,7 +46,7 @@ class QueueRunner(core.Runner):
             {'n': 1}
         """
         self._lives.check_usable()
-        plan = plan_of(graph)
+        plan = compiled(graph)
         found = checked(replace(schedule, graph=plan.graph), plan, state, self._lives.shared.clock.now())
         await self.store.open()
         await self.store.keep_schedule(as_kept(found))

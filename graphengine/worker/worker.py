@@ -16,11 +16,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine import __version__
+from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim
 from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError, StoreUnreachable
 from graphengine.graph.options import is_seconds
 from graphengine.runner import opening
-from graphengine.runner.arguments import by_name, plan_of
+from graphengine.runner.arguments import by_name
 from graphengine.runner.result import RunFailed
 from graphengine.runner.run import handle_on, life_of
 from graphengine.runner.runner import lives_of
@@ -173,7 +174,7 @@ class Worker:
             RunnerClosed: The runner was closed.
         """
         for graph in self._graphs.values():
-            self._lives.checked(plan_of(graph))
+            self._lives.checked(compiled(graph))
         is_first = True
         removing: asyncio.Task[None] | None = None
         try:
@@ -353,7 +354,7 @@ class Worker:
         """
         lives, info = self._lives, taken.info
         try:
-            plan = lives.checked(plan_of(self._graphs[info.graph]))
+            plan = lives.checked(compiled(self._graphs[info.graph]))
             resume = partial(opening.resume, taken=taken)
             # Not asked: if another worker was faster and the run failed there, it is not retried.
             claim = Claim(asked=False, of_worker=True, gives_way=not self._is_alone)

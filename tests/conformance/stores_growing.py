@@ -468,7 +468,7 @@ class GrowingStores(StoreSuite):
         await remove(store, "old")
         await store.sweep()
         before, after = await store.vacuum()
-        assert 0 <= after <= before
+        assert 0 <= after <= before + 2**16  # PostgreSQL may add its maps of a table, and keep what others still read
         assert same(await store.steps("going"), steps(1, 2))
         await append(store, batch("going", fence, [step(3)]))
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from graphengine import Graph, RunFailed, Runner
+from graphengine.compile.compiler import compiled
 from graphengine.engine.events import Resumed
 from graphengine.engine.session import Session
 from graphengine.errors import GraphChanged
 from graphengine.history.load import load_snapshot
-from graphengine.runner.arguments import plan_of
 from graphengine.stores.base import Append
 from graphengine.stores.memory import MemoryStore
 from graphengine.worker.worker import RunOutcome, Worker, WorkerEvent
@@ -193,7 +193,7 @@ async def runner(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 async def crash(runner: Runner, graph: Graph[State], run_id: str) -> None:
     """Record that a run crashed, and release it."""
-    store, plan = runner.store, plan_of(graph)
+    store, plan = runner.store, compiled(graph)
     fence = await store.claim(run_id)
     snapshot = await load_snapshot(store, run_id, None)
     event = Resumed(now=snapshot.now, crashed=True, limits=snapshot.limits, fingerprint=plan.fingerprint)

@@ -92,7 +92,7 @@ async def test_a_dead_child_is_a_failure_to_retry(pool: Executor, tmp_path: Path
         result = await run.result()
         died = int((tmp_path / "died").read_text())
         assert result.state.pid not in (0, died, os.getpid())
-        (failure,) = [s.data.error for s in await runner.history(run.id) if s.kind == "attempt"]  # type: ignore[union-attr]
+        (failure,) = [s.data.error for s in await runner.history(run.id) if s.kind == "attempt"]
         assert failure is not None
         assert failure.kind == "worker_died"
         assert "'cpu'" in failure.message
@@ -110,7 +110,7 @@ async def test_an_effect_whose_child_dies_is_not_repeated(pool: Executor, tmp_pa
     async with Runner(executors={"cpu": pool}) as runner:
         asked = await runner.start(dies, {"folder": str(tmp_path)}, run_id="r").result()
         assert (asked.status, [wait.kind for wait in asked.waits]) == ("waiting", ["unknown"])
-        failures = [s.data.error for s in await runner.history("r") if s.kind == "attempt"]  # type: ignore[union-attr]
+        failures = [s.data.error for s in await runner.history("r") if s.kind == "attempt"]
         assert [failure.kind for failure in failures if failure is not None] == ["worker_died"]
         await runner.answer("r", {"result": 7})
         assert (await runner.resume("r", dies).result()).state.pid == 7
@@ -131,7 +131,7 @@ async def test_a_timeout_ends_the_child(processes: ProcessExecutor, tmp_path: Pa
                 assert event.step.at < hangs_at or not Path(f"/proc/{child}").exists()
         result = await run.result()
         assert result.state.pid not in (0, child)
-        failures = [s.data.error for s in await runner.history(run.id) if s.kind == "attempt"]  # type: ignore[union-attr]
+        failures = [s.data.error for s in await runner.history(run.id) if s.kind == "attempt"]
         assert {failure.kind for failure in failures if failure is not None} == {"timeout"}
 
 

@@ -318,7 +318,7 @@ class Session:
         async def attempted() -> Event:
             services = NodeServices(
                 run=engine.Session(self.plan, self.snapshot), run_id=self.run_id, host=Alone(note), resources={},
-                threads=lambda: pool, now=lambda: self.now, wall=lambda: self.now, past=no_past,
+                threads=pool, now=lambda: self.now, wall=lambda: self.now, past=no_past,
                 following=Following(self.followers()),
             )  # fmt: skip
             attempt = Attempt(task, services)

@@ -95,6 +95,16 @@ async def test_an_extension_can_refuse_a_graph() -> None:
     assert notes.seen == ["checked two queued", "closed"]
 
 
+async def test_a_graph_is_checked_again_once_another_one_was_run() -> None:
+    """Many runs of one graph often start one after the other. One that was only queued is checked again."""
+    notes, graph, other = Notes(), two(), alone(State, lambda n: n + 1, "n", name="other", node="add")
+    async with Runner(extensions=[notes]) as runner:
+        for each, queue in ((graph, "q"), (graph, None), (graph, None), (graph, "q"), (other, None), (graph, None)):
+            await runner.start(each, queue=queue).result()
+    seen = [each for each in notes.seen if each.startswith("checked")]
+    assert seen == ["checked two queued", "checked two", "checked other", "checked two"]
+
+
 async def test_an_extension_that_raises_ends_the_drive_and_not_the_run(tmp_path: Path) -> None:
     """The step is recorded, `result` raises the error, and the run can be resumed."""
     notes, graph = Notes(), two()
@@ -144,7 +154,6 @@ async def test_without_an_extension_that_fits_it_no_run_continues_under_a_change
     async with core.Runner(store) as runner:
         cut = await runner.start(two(), run_id="r", limits=Limits(visits=1)).result()
         changed = two()
-        changed.limits = Limits(visits=7)
         changed.version = 2
         with pytest.raises(GraphChanged, match=r"put it back, or use graphengine\.Runner"):
             await runner.resume("r", changed).result()

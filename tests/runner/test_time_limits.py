@@ -51,7 +51,7 @@ async def one_thread(calls: int) -> AsyncIterator[Runner]:
         return 1
 
     async def give_back() -> None:
-        await wait_for_calls(runner._shared.threads(), calls)  # noqa: SLF001 - the pool of its nodes
+        await wait_for_calls(runner._shared.threads, calls)  # noqa: SLF001 - the pool of its nodes
         await exceed_limit()
         over.set()
         await taking.result()

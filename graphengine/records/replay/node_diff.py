@@ -22,7 +22,6 @@ from graphengine.engine.steps import (
     Node,
     Waiting,
     WaitRecord,
-    failure_of,
     falls_back,
     outcome_of,
 )
@@ -164,7 +163,7 @@ def _reads(graph_spec: NodeSpec | None, now: Mapping[str, str]) -> Mapping[str, 
 
 def _inputs(call: Call, view: View, step: Step, recorded: Mapping[str, str] | None) -> Iterator[StepDifference]:
     """Compare the input that the node would get today with its recorded input."""
-    failure = failure_of(step)
+    failure = step.data.error
     try:
         call.values(view)
     except BaseException as error:  # noqa: BLE001 - the user's functions read inputs

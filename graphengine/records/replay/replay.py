@@ -278,7 +278,7 @@ class _Replayer:
         """Yield how today's decision of the step's event differs."""
         made = source_event(self.plan, self.snapshot, step)
         self.unchecked.update(made.unsure)
-        if isinstance(step.data, Started) and plain(step.data.limits) != plain(self.plan.limits.given()):
+        if isinstance(step.data, Started) and plain(step.data.limits) != plain(self.plan.limits):
             self.unchecked[_LIMITS] += 1
         if made.event is None:
             return

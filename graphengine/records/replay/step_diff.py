@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
 from graphengine.engine.step_json import facts_record
-from graphengine.engine.steps import Node, Outcome, Stopped, failure_of, marks_in, outcome_of
+from graphengine.engine.steps import Node, Outcome, Stopped, marks_in, outcome_of
 from graphengine.state.encoded import opened
 from graphengine.state.json_values import clipped
 
@@ -88,7 +88,7 @@ def step_differences(step: Step, made: Step, keys: Collection[str], *, exact: bo
     was, now = _ending(step), _ending(made)
     same_edge = _target(step) == _target(made)
     if was != now and same_edge:  # otherwise it was reported with the edge
-        yield _one("outcome" if failure_of(step) or failure_of(made) else "ending", was, now)
+        yield _one("outcome" if step.data.error or made.data.error else "ending", was, now)
     yield from _marks(step, made, keys, exact=exact)
     was, now = _reasons(step), _reasons(made)
     if was != now and same_edge:
@@ -125,7 +125,7 @@ def _edge(step: Step, made: Step) -> StepDifference:
 
 
 def _taken(step: Step) -> str:
-    outcome, error = outcome_of(step), failure_of(step)
+    outcome, error = outcome_of(step), step.data.error
     if not outcome.to:
         return f"none ({'it failed' if error is None else error.message})"
     label = f" [{outcome.edge}]" if outcome.edge else ""
@@ -139,7 +139,7 @@ def _target(step: Step) -> tuple[Sequence[str], str]:
 
 def _other_kind(step: Step, made: Step) -> StepDifference:
     """Return the difference of two steps of different kinds."""
-    error, recorded = failure_of(made), failure_of(step)
+    error, recorded = made.data.error, step.data.error
     was = {"kind": step.kind, **_ending(step)}
     now = {"kind": made.kind, **_ending(made)}
     is_mismatch = error is not None and error.kind in _MISMATCHES
@@ -159,7 +159,7 @@ def _ending(step: Step) -> dict[str, JsonValue]:
         stop = step.data.ending
         found |= {"status": step.data.status} if step.data.status else {}
         found |= {"reason": stop.reason, "label": stop.label} if stop is not None else {}
-    error = failure_of(step)
+    error = step.data.error
     if error is not None:
         found |= {"path": error.path, "kind": error.kind} | ({"attempt": error.attempt} if error.attempt else {})
     return found

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 from graphengine.engine.frame_tree import add_usage
-from graphengine.engine.steps import Attempt, Failed, Node, Waiting, failure_of, falls_back, usage_of
+from graphengine.engine.steps import Attempt, Failed, Node, Waiting, falls_back, usage_of
 from graphengine.render.text import one_line
 from graphengine.state.amounts import Usage
 
@@ -193,7 +193,7 @@ def _for(kind: str) -> str:
 
 def _said(entry: Entry) -> str:
     """Return what a step did, in words."""
-    step, failure = entry.step, failure_of(entry.step)
+    step, failure = entry.step, entry.step.data.error
     visit = f"visit {step.visit}" if step.kind != "item" else "done"
     if step.attempt > 1:
         visit += f", attempt {step.attempt}"

@@ -28,7 +28,6 @@ from graphengine.engine.steps import (
     Resumed,
     Stopped,
     Waiting,
-    failure_of,
     falls_back,
     ops_of,
     outcome_of,
@@ -206,7 +205,7 @@ def tone_of(step: Step) -> str:
         return "failed"
     if isinstance(facts, Attempt):
         return "retry"
-    if failure_of(step) is not None:
+    if step.data.error is not None:
         return "fallback" if falls_back(step) else "retry"
     if isinstance(facts, Resumed) and facts.crashed:
         return "retry"
@@ -218,7 +217,7 @@ def tone_of(step: Step) -> str:
 
 def _text(step: Step) -> str:
     """Return a step on one line."""
-    failure, facts = failure_of(step), step.data
+    failure, facts = step.data.error, step.data
     if failure is not None and failure.kind != "fail":
         return _short(f"{failure.kind}: {failure.message}")
     match facts:

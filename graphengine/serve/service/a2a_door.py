@@ -32,13 +32,13 @@ from starlette.routing import Route
 
 from graphengine.agents.sources.web import PageRefused, number_of
 from graphengine.api.graph import Graph
+from graphengine.compile.compiler import compiled
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import OVER
 from graphengine.errors import GraphEngineError, InputError, RunExists, UnknownRun
 from graphengine.graph.definition import Limits
 from graphengine.graph.options import END, START, Retry, is_tag
 from graphengine.records.step_document import plain
-from graphengine.runner.arguments import plan_of
 from graphengine.runner.context import Context  # noqa: TC001 - the graph reads the annotation
 from graphengine.serve.callers import Caller, acting, caller
 from graphengine.serve.messages import json_answer
@@ -130,7 +130,7 @@ class A2aDoor:
         name = request.path_params["graph"]
         graph = self._service.graph_of(name)
         scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
-        about = plan_of(graph).state.model.model_json_schema().get("description", "")
+        about = compiled(graph).state.model.model_json_schema().get("description", "")
         about = f"Run the graph {name}. {about}".strip()
         modes = ["text/plain", "application/json"]
         url = f"{scheme}://{request.headers['host']}{PATH}/{quote(name)}"

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from graphengine.compile.compiler import compiled
 from graphengine.engine.steps import OVER
 from graphengine.errors import (
     GraphEngineError,
@@ -29,7 +30,6 @@ from graphengine.history.load import load_snapshot
 from graphengine.records.event_json import event_document
 from graphengine.records.json_document import run_now_document, runs_document
 from graphengine.records.step_document import error_document, plain
-from graphengine.runner.arguments import plan_of
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 from graphengine.serve.callers import NotAllowed, caller, require, tagged
@@ -353,7 +353,7 @@ class Service:
         snapshot = await load_snapshot(self.runner.store, run_id, None)
         graph, output = self.graphs[info.graph], UNSET
         if graph.result is not None and snapshot.status == "finished":
-            result = result_of(plan_of(graph), snapshot)
+            result = result_of(compiled(graph), snapshot)
             output = to_jsonable_python(result.output, by_alias=False, fallback=str)
         return json_answer(run_now_document(info, snapshot, output), status)
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from graphengine.compile.compiler import compiled
 from graphengine.engine.steps import OVER
 from graphengine.errors import AnsweredAlready, AsksNothing, GraphEngineError, InputError
 from graphengine.history.load import load_snapshot, wait_of
-from graphengine.runner.arguments import plan_of
 from graphengine.runner.result import RunFailed, result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 from graphengine.serve.service.requests import RunStopped
@@ -123,7 +123,7 @@ def failure_of(graph: Graph[Any], end: Snapshot) -> GraphEngineError | None:
     """Return the error of a run that failed or was stopped; None for others."""
     if end.status not in ("failed", "stopped"):
         return None
-    result = result_of(plan_of(graph), end)
+    result = result_of(compiled(graph), end)
     if result.status == "failed":
         return RunFailed(result)
     why, repair = result.ending.why if result.ending is not None else "", f"graphengine resume {result.run_id}"

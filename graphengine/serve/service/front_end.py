@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
 
 from graphengine.api.agent_runs import ANSWER, QUESTION
 from graphengine.api.chats import TURN
+from graphengine.compile.compiler import compiled
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import OVER, Message
 from graphengine.errors import InputError, RunExists, UnknownRun
@@ -24,7 +25,6 @@ from graphengine.history.visits import Visits
 from graphengine.models.base import Message as Remembered
 from graphengine.models.hiding import hidden
 from graphengine.records.step_document import plain
-from graphengine.runner.arguments import plan_of
 from graphengine.runner.run_events import RunEnded, StepRecorded
 from graphengine.serve.callers import caller
 from graphengine.serve.service.following import answer, followed, rest_of, waits
@@ -66,7 +66,7 @@ class Thread:
     def __init__(self, service: Service, graph: str, thread: str) -> None:
         self._service = service
         self._graph = service.graph_of(graph)
-        self._plan = plan_of(self._graph)
+        self._plan = compiled(self._graph)
         self.is_chat = TURN in self._plan.state.fields
         self._topics = (TURN,) if self.is_chat else ()
         name = _BLANKS.sub("-", graph)

@@ -34,12 +34,13 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic_core import to_json, to_jsonable_python
 from starlette.routing import Route
 
+from graphengine.compile.compiler import compiled
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import GraphEngineError, InputError
 from graphengine.history.load import load_snapshot
 from graphengine.records.step_document import error_document, plain
 from graphengine.runner.answer_schema import in_words
-from graphengine.runner.arguments import checked_id, plan_of
+from graphengine.runner.arguments import checked_id
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import StepRecorded
 from graphengine.serve.callers import acting, caller
@@ -312,7 +313,7 @@ def _tool(name: str, title: str, graph: Graph[Any]) -> _Tool:
     A caller sets what no node writes, and what has no default. The result is one field, or the whole state without its
     secrets, as recorded. Records fit the schema of an input, which also describes them.
     """
-    plan: Plan[Any] = plan_of(graph)
+    plan: Plan[Any] = compiled(graph)
     whole = plan.state.model.model_json_schema(by_alias=False, schema_generator=AnyJson)
     definitions = whole.get("$defs", {})
     if "$ref" in whole:  # it contains itself

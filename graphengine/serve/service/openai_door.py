@@ -23,6 +23,7 @@ from uuid import uuid4
 from msgspec import Struct, ValidationError, convert
 from starlette.routing import Route
 
+from graphengine.compile.compiler import compiled
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import GraphEngineError, InputError, UnknownRun
 from graphengine.graph.options import is_tag
@@ -30,7 +31,6 @@ from graphengine.history.load import load_snapshot
 from graphengine.history.usage import Usage, usage_from
 from graphengine.models.base import Message
 from graphengine.models.hiding import hidden
-from graphengine.runner.arguments import plan_of
 from graphengine.runner.result import RunFailed
 from graphengine.serve.callers import caller
 from graphengine.serve.messages import (
@@ -318,7 +318,7 @@ class OpenAiDoor:
         place: dict[str, Any] = {"tags": [_CONVERSATION + said.conversation, f"request:{said.key}"]}
         if after is not None:
             run_id += f".{digest(after)}"
-            place |= {"after": after} if plan_of(model.graph).carry_over is not None else {}
+            place |= {"after": after} if compiled(model.graph).carry_over is not None else {}
         elif model.memory is not None:
             state[model.memory] = list(said.before)
         if model.field is not None:

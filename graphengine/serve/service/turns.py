@@ -24,13 +24,13 @@ from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.api.agent_runs import ANSWER
 from graphengine.api.chats import TURN
+from graphengine.compile.compiler import compiled
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import OVER
 from graphengine.errors import InputError, UnknownRun
 from graphengine.history.load import load_snapshot
 from graphengine.models.base import Message
 from graphengine.runner.answer_schema import in_words, whats_wrong
-from graphengine.runner.arguments import plan_of
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import StepRecorded
 from graphengine.serve.service.following import answer, followed, rest_of, waits
@@ -91,7 +91,7 @@ def text_graphs(graphs: Mapping[str, Graph[Any]]) -> Mapping[str, TextGraph]:
 
 
 def _text_graph(name: str, graph: Graph[Any]) -> TextGraph | None:
-    plan = plan_of(graph)
+    plan = compiled(graph)
     fields = {each: kind.info for each, kind in plan.state.fields.items()}
     required = [each for each, info in fields.items() if info.is_required()]
     try:
@@ -292,7 +292,7 @@ def digest(given: object) -> str:
 def _payload(wait: Wait, graph: Graph[Any], message: object, key: str) -> object:
     """Return what was said as the message that a run waits for; None if it cannot be one."""
     if wait.topic == TURN:  # of a conversation with an agent
-        fields = plan_of(graph).state.fields
+        fields = compiled(graph).state.fields
         names = [
             each for each in fields if each not in (TURN, ANSWER) and fields[each].info.annotation != list[Message]
         ]
@@ -309,7 +309,7 @@ def asked(wait: Wait) -> str:
 
 def output(graph: Graph[Any], end: Snapshot, said: str = "") -> Any:  # noqa: ANN401 - JSON
     """Return the result of a graph; without one what an agent said last, else the state."""
-    plan = plan_of(graph)
+    plan = compiled(graph)
     result = result_of(plan, end)
     value = result.output
     if plan.result is None:
