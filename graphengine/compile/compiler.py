@@ -86,7 +86,7 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
         repair = "give the Graph itself; if a run's id is given, it is first: resume(run_id, graph)"
         raise DefinitionError(f"{given!r} is not a Graph", repair=repair)
     known = graph._compiled  # noqa: SLF001 - kept there, where it lives as long as the graph
-    is_same = known is not None
+    is_same = known is not None and known.limits is graph.limits
     for now, then in known.declared if known is not None else ():  # lengths and ends: what add_node and add_edge change
         is_same = is_same and len(now) == len(then) and (not now or now[-1] is then[-1])
     if known is None or not is_same:
@@ -95,7 +95,7 @@ def compiled(graph: GraphDefinition[S]) -> Plan[S]:
         if plan is None:
             raise CompileError(graph.name, compiler.problems)
         declared = [(now, [*now]) for each in (graph, *compiler.inner) for now in (each.nodes, each.edges, each.rules)]
-        graph._compiled = known = Compiled(plan, declared)  # noqa: SLF001
+        graph._compiled = known = Compiled(plan, graph.limits, declared)  # noqa: SLF001
     return cast("Plan[S]", known.plan)
 
 

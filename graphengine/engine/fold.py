@@ -304,7 +304,7 @@ def _node(snapshot: Snapshot, step: Step, facts: steps.Node) -> None:
     frame = snapshot.frames[step.frame]
     if frame.phase is not READY or frame.recorded_results:  # before the update, which may change the list of a map
         _end_visit(snapshot, frame)
-    if step.update:  # as in `_apply`
+    if step.update:
         apply_ops(frame, step.update, step.typed)
     if facts.usage:
         _spend(snapshot, frame, facts.usage)

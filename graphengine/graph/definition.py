@@ -194,9 +194,10 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The plan of a graph, and what it and each graph inside it had declared by then."""
+    """The plan of a graph, its limits by then, and what it and each graph inside it had declared."""
 
     plan: object
+    limits: object
     declared: Sequence[tuple[Sequence[object], Sequence[object]]]
 
 

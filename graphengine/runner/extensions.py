@@ -94,10 +94,13 @@ class Extension:
         return type(self).closed is not Extension.closed
 
     def checked(self, plan: Plan[Any], *, is_queued: bool) -> None:
-        """A graph is about to be run, here or by a worker; not called again until another one is.
+        """A graph is about to be run, here or by a worker.
+
+        Not called for each run: if the last graph that was to run here was this one, and was not refused, it is not
+        asked about again, unless it is to be queued. What depends on the run belongs to `opened`.
 
         Raises:
-            GraphEngineError: It cannot be run. It is then checked again.
+            GraphEngineError: The graph cannot be run.
         """
 
     def instructed(self, plan: Plan[Any], instructions: Mapping[str, str]) -> None:

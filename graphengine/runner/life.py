@@ -507,7 +507,8 @@ class Lives:
         resources = self.shared.resources
         if resources.replaced:
             resources.check({name: make for here in plan.nest for name, make in here.resources.items()})
-        if plan is not self._checked:
+        if is_queued or plan is not self._checked:
+            self._checked = None
             for each in self.shared.checking:
                 each.checked(plan, is_queued=is_queued)
             self._checked = None if is_queued else plan

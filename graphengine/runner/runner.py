@@ -229,7 +229,7 @@ class Runner:
             opening.begin,
             initial=None if after else plan.state.initial({} if state is None else state, f"graph {graph.name}"),
             given={} if state is None else state,
-            limits=plan.limits if limits is None else as_limits(limits),
+            limits=plan.limits.copy() if limits is None else as_limits(limits),
             after=after,
             pause=pauses_of(plan, pause_before) if pause_before != () else (),
             tags=checked_tags(tags, "tags=") if tags != () else (),

@@ -244,7 +244,7 @@ def _plan_of(graph: Graph[S]) -> Plan[S]:
 def _with_plan(graph: Graph[S], plan: Plan[S]) -> Graph[S]:
     """Return a graph with the name and limits of another that has a plan already."""
     copy = Graph(graph.name, graph.state, limits=graph.own_limits)
-    copy._compiled = Compiled(plan, ())  # noqa: SLF001 - as the compiler does
+    copy._compiled = Compiled(plan, copy.limits, ())  # noqa: SLF001 - as the compiler does
     return copy
 
 

@@ -181,7 +181,7 @@ class _Start(Generic[S]):
             opening.begin,
             initial=self._initial,
             given=self._given,
-            limits=as_limits(options["limits"]) if options["limits"] else self.plan.limits,
+            limits=as_limits(options["limits"]) if options["limits"] else self.plan.limits.copy(),
             after=None,
             pause=(),
             tags=checked_tags([*checked_tags(options["tags"], "tags="), *handed_on(parent)], "tags="),

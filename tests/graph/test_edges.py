@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Graph, Node, value
+from graphengine import END, START, Agent, Graph, Limits, Node, value
 from graphengine.graph.definition import Edge, Fork, Switch
 
 
@@ -30,7 +30,7 @@ def test_edges_take_what_add_node_takes() -> None:
 
 
 def test_a_replaced_edge_is_seen() -> None:
-    """A graph that was compiled is compiled again if an edge or a node of it, or of a graph in it, is another one."""
+    """A compiled graph is compiled again if its limits, or an edge or a node of it or of a graph in it, change."""
     inner = Graph("inner", State, result="text")
     inner.add_node(write, writes="text")
     inner.add_path(START, write, END)
@@ -41,6 +41,8 @@ def test_a_replaced_edge_is_seen() -> None:
     inner.nodes.pop()
     inner.add_node("write", check, writes="text")
     assert outer.run_sync().state.text == "c"
+    outer.limits = Limits(visits=0)
+    assert outer.run_sync().status == "stopped"
 
 
 def test_every_edge_names_nodes_by_what_runs() -> None:

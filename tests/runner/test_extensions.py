@@ -96,13 +96,13 @@ async def test_an_extension_can_refuse_a_graph() -> None:
 
 
 async def test_a_graph_is_checked_again_once_another_one_was_run() -> None:
-    """Many runs of one graph often start one after the other. One that was only queued is checked again."""
+    """Many runs of one graph often start one after the other. One that is queued is always checked."""
     notes, graph, other = Notes(), two(), alone(State, lambda n: n + 1, "n", name="other", node="add")
     async with Runner(extensions=[notes]) as runner:
         for each, queue in ((graph, "q"), (graph, None), (graph, None), (graph, "q"), (other, None), (graph, None)):
             await runner.start(each, queue=queue).result()
     seen = [each for each in notes.seen if each.startswith("checked")]
-    assert seen == ["checked two queued", "checked two", "checked other", "checked two"]
+    assert seen == ["checked two queued", "checked two", "checked two queued", "checked other", "checked two"]
 
 
 async def test_an_extension_that_raises_ends_the_drive_and_not_the_run(tmp_path: Path) -> None:
