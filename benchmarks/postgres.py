@@ -234,7 +234,7 @@ def _work(address: str, poll_seconds: float, ready: Event) -> None:
             queues = ("bench", DEFAULT_QUEUE)
             worker = Worker(runner, *graphs.values(), queues=queues, concurrency=50, poll_seconds=poll_seconds)
             working = asyncio.create_task(worker.run())
-            while worker.standing.polled_at is None and not worker.standing.driven:  # noqa: ASYNC110
+            while worker.state.polled_at is None and not worker.state.driven:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             ready.set()
             await working

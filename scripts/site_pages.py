@@ -125,7 +125,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "SQLiteStore": "databases.sqlite.SQLiteStore",
             "PostgresStore": "databases.postgres.PostgresStore",
             "Store": "stores.base.Store stores.base.RunStore stores.base.QueueStore",
-            "Records of a store": "stores.base.Append stores.base.Post stores.base.Loaded stores.base.Message",
+            "Records of a store": "stores.base.Append stores.base.Post stores.base.Loaded stores.base.InboxMessage",
             "Extension": "runner.Extension runner.OpenRun runner.Follower",
             "write_file": "output_file.write_file",
         },

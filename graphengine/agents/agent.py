@@ -411,7 +411,7 @@ class Agent(Generic[T_co, Inputs]):
         if callable(self.prompt):
             text, media = await self._made("prompt", self.prompt, runtime, inputs)
         else:
-            text = fill(self.prompt, inputs, media) if self.prompt else labelled(self._shown(runtime, inputs), media)
+            text = fill(self.prompt, inputs, media) if self.prompt else labelled(self._asked(runtime, inputs), media)
         if not (self._parts.guards and any(guard.on == "input" for guard in self._parts.guards)):
             return text, media
         guarded = functools.partial(check_text, self._parts.guards, text, "input", where=f"agent {self.name}")
@@ -437,7 +437,7 @@ class Agent(Generic[T_co, Inputs]):
     async def _instructions(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> str:
         """Return the standing instructions, with a note on delimited data if they or the question have some."""
         has_data = not callable(self.prompt) and bool(
-            holes(self.prompt) if self.prompt else self._shown(runtime, inputs)
+            holes(self.prompt) if self.prompt else self._asked(runtime, inputs)
         )
         replaced = runtime.instructions_for(self.name)
         text = self.system if replaced is None else replaced
@@ -448,7 +448,7 @@ class Agent(Generic[T_co, Inputs]):
         is_data = isinstance(text, str) and bool(holes(text))
         return with_note(system, is_data=is_data, has_data=has_data)
 
-    def _shown(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> dict[str, object]:
+    def _asked(self, runtime: AgentRuntime, inputs: Mapping[str, object]) -> dict[str, object]:
         """Return the inputs that become the question if there is no prompt: all but resources and what a tool reads."""
         read = {parameter.name for parameter in _of_tools(self)}
         read |= {name for name, value in runtime.given().items() if name in inputs and inputs[name] is value}
@@ -650,14 +650,14 @@ def _invalid_lists(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
     """List what is no list, and what stands in the wrong one, each with its repair."""
     lists = {name: getattr(agent, name) for name in ("tools", "guards", "hooks")}
     found = [
-        (f"{name}={_shown_as(given)}", f"give a list: {name}=[{_shown_as(given)}]")
+        (f"{name}={_as_written(given)}", f"give a list: {name}=[{_as_written(given)}]")
         for name, given in lists.items()
         if not isinstance(given, (list, tuple))
     ]
     return found or list(misplaced(agent.guards, agent.hooks))
 
 
-def _shown_as(given: object) -> str:
+def _as_written(given: object) -> str:
     """Return a value as one would write it: a function by its name."""
     return str(getattr(given, "__name__", repr(given)))
 

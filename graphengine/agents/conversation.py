@@ -163,10 +163,10 @@ class Conversation(Generic[T]):
         async with AsyncExitStack() as stack:
             await self._open_tools(stack)
             self._key = self._place()
-            with self._runtime.group(self._key), self._shown():
+            with self._runtime.group(self._key), self._showing():
                 return await self._to_the_answer()
 
-    def _shown(self) -> AbstractContextManager[object]:
+    def _showing(self) -> AbstractContextManager[object]:
         """Return the block in which the call's live events are shown."""
         live, reader = self._live, self._reader
         if live is None:

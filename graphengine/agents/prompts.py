@@ -78,7 +78,7 @@ def fill(text: str, values: Mapping[str, object], media: list[Media] | None = No
     """
     if not HOLE.search(text):
         return text
-    shown = {hole: _shown(_at(hole, values), media=media) for hole in holes(text)}
+    shown = {hole: _as_text(_at(hole, values), media=media) for hole in holes(text)}
     tags = _Tags([value.text for value in shown.values()])
     out = ""
     position = 0
@@ -109,7 +109,7 @@ def with_note(system: str, *, is_data: bool, has_data: bool) -> str:
 
 def labelled(values: Mapping[str, object], media: list[Media] | None = None) -> str:
     """Return the values as blocks with their names, for agents without a prompt; `media` as for `fill`."""
-    shown = {name: _shown(value, media=media) for name, value in values.items()}
+    shown = {name: _as_text(value, media=media) for name, value in values.items()}
     tags = _Tags([value.text for value in shown.values()])
     return "\n\n".join(tags.block(name, _tag(name), value) for name, value in shown.items())
 
@@ -138,11 +138,11 @@ def conversation(messages: Sequence[Message]) -> str:
 
 def as_text(value: object) -> str:
     """Return a value as text: text unchanged, "" for None, messages as a conversation, the rest as indented JSON."""
-    return _shown(value, lenient=True).text
+    return _as_text(value, lenient=True).text
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Shown:
+class _Text:
     """A value as text. `bare`: inserted without tags. `lines`: on separate lines."""
 
     text: str
@@ -172,7 +172,7 @@ class _Tags:
             self._names[key] = name
         return self._names[key]
 
-    def block(self, key: str, wanted: str, value: _Shown) -> str:
+    def block(self, key: str, wanted: str, value: _Text) -> str:
         """Return a value between its tags."""
         name = self.name(key, wanted)
         return f"<{name}>\n{value.text}\n</{name}>" if value.lines else f"<{name}>{value.text}</{name}>"
@@ -210,17 +210,17 @@ def _next(text: str, *, after_lines: bool) -> str:
     return rest if not rest or rest.startswith("\n") else "\n" + rest
 
 
-def _shown(value: object, *, lenient: bool = False, media: list[Media] | None = None) -> _Shown:
+def _as_text(value: object, *, lenient: bool = False, media: list[Media] | None = None) -> _Text:
     """Return a value as text. `lenient`: no model reads it, so bytes are allowed too."""
     if value is None:
-        return _Shown("", bare=True)
+        return _Text("", bare=True)
     if not isinstance(value, str) and (shown := _media_of(value)):
-        return _shown_media(shown, media, lenient=lenient)
+        return _media_text(shown, media, lenient=lenient)
     if isinstance(value, enum.Enum):  # the program, not the data, defines its text
-        inner = _shown(value.value, lenient=lenient)
-        return _Shown(inner.text, bare=not inner.lines, lines=inner.lines)
+        inner = _as_text(value.value, lenient=lenient)
+        return _Text(inner.text, bare=not inner.lines, lines=inner.lines)
     if isinstance(value, _WORDLESS):
-        return _Shown(to_json(value).decode().strip('"'), bare=True)
+        return _Text(to_json(value).decode().strip('"'), bare=True)
     if isinstance(value, (bytes, bytearray, memoryview)):
         if not lenient:
             message = f"a prompt cannot show {type(value).__name__}: undecoded bytes become meaningless characters"
@@ -229,11 +229,11 @@ def _shown(value: object, *, lenient: bool = False, media: list[Media] | None = 
     if isinstance(value, str):
         text = utf8_text(value)
         lines = len(text.splitlines()) > 1
-        return _Shown(text, bare=isinstance(value, Plain) and not lines, lines=lines)
+        return _Text(text, bare=isinstance(value, Plain) and not lines, lines=lines)
     if media is not None and has_media(value):
         value = marked(value, media)
     messages = _messages(value)
-    return _Shown(conversation(messages) if messages else _json(value, "base64" if lenient else "utf8"), lines=True)
+    return _Text(conversation(messages) if messages else _json(value, "base64" if lenient else "utf8"), lines=True)
 
 
 def _media_of(value: object) -> Sequence[Media]:
@@ -243,11 +243,11 @@ def _media_of(value: object) -> Sequence[Media]:
     return found if len(found) == len(items) else []
 
 
-def _shown_media(several: Sequence[Media], media: list[Media] | None, *, lenient: bool) -> _Shown:
+def _media_text(several: Sequence[Media], media: list[Media] | None, *, lenient: bool) -> _Text:
     if media is not None:
-        return _Shown(" ".join(mark(one, media) for one in several), bare=True)
+        return _Text(" ".join(mark(one, media) for one in several), bare=True)
     if lenient:
-        return _Shown(" ".join(map(str, several)), bare=True)
+        return _Text(" ".join(map(str, several)), bare=True)
     repair = "let the prompt function return a list of texts and media: ['Describe this.', picture]"
     raise DefinitionError("a text cannot show media", repair=repair)
 

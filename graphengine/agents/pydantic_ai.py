@@ -142,7 +142,7 @@ def _recording(runtime: AgentRuntime, agent: str, live: Live | None) -> Any:
         turn = 0
 
         def get_wrapper_model(self, model: Any) -> Any:
-            return None if live is None else _shown(model, live, agent)
+            return None if live is None else _streaming(model, live, agent)
 
         async def wrap_model_request(self, ctx: Any, *, request_context: Any, handler: Any) -> Any:
             self.turn += 1
@@ -232,7 +232,7 @@ async def _tool_result(
     return read if "more" in record else read.return_value
 
 
-def _shown(model: Any, live: Live, agent: str) -> Any:
+def _streaming(model: Any, live: Live, agent: str) -> Any:
     """Return a model that streams its answers, to show them; None if it cannot stream."""
     from pydantic_ai.models import Model  # noqa: PLC0415 - loaded by `_recording`
     from pydantic_ai.models.wrapper import WrapperModel  # noqa: PLC0415 - as above

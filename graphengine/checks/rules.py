@@ -47,7 +47,7 @@ class Verdict:
     def test(self, graph: str = "graph") -> str:
         """Return the path as a test, in Python; it passes while the rule is broken."""
         name = "_".join(str(self.rule).replace("-", "_").split())
-        nodes = ", ".join(f"{node!r}: [{', '.join(map(_shown, given))}]" for node, given in self.nodes.items())
+        nodes = ", ".join(f"{node!r}: [{', '.join(map(_outcome_text, given))}]" for node, given in self.nodes.items())
         return (
             f"async def test_{name}() -> None:\n"
             f"    walked = await walk({graph}, {{{nodes}}}, {dict(self.state)!r})\n"
@@ -200,5 +200,5 @@ def _raised(kind: type[BaseException] | None) -> BaseException | None:
         return None
 
 
-def _shown(given: dict[str, Any] | BaseException | None) -> str:
+def _outcome_text(given: dict[str, Any] | BaseException | None) -> str:
     return f"{type(given).__name__}('failed')" if isinstance(given, BaseException) else repr(given)

@@ -71,11 +71,11 @@ def bulk(  # noqa: PLR0913 - options
         if asks:
             _show(context, found)
         if not asks or not click.confirm(f"{action} {len(found.runs)} of these runs?", err=True):
-            return _shown(context, found) if not asks else 0
-    return _shown(context, context.run(done(dry_run=False)))
+            return _report(context, found) if not asks else 0
+    return _report(context, context.run(done(dry_run=False)))
 
 
-def _shown(context: CommandContext, found: Bulk) -> int:
+def _report(context: CommandContext, found: Bulk) -> int:
     """Show what was done; return the exit code."""
     if context.json:
         from graphengine.cli import documents

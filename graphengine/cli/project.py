@@ -124,7 +124,7 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
         except GraphFileBroken as error:
             if file.stem == name:
                 raise
-            unread.append(f"{_shown(file)} ({error.message})")
+            unread.append(f"{_near_path(file)} ({error.message})")
             continue
         graphs = list(dict(graphs_of(module)).values())
         wanted = [graph for graph in graphs if graph.name == name]
@@ -135,7 +135,7 @@ def find_named(name: str, *, of_run: bool = False) -> Found:
             same = _same_names([Listed(file, module, wanted[:1]), *map(listed_file, others)]) if is_named else {}
             if name in same:
                 raise same[name][1]
-            return Found(wanted[0], file, module, "" if is_named or not others else _shown(file))
+            return Found(wanted[0], file, module, "" if is_named or not others else _near_path(file))
         known += [graph.name for graph in graphs]
     raise _unknown_name(name, root, known, unread, of_run=of_run)
 
@@ -197,7 +197,7 @@ def _same_names(files: Iterable[Listed]) -> dict[str, tuple[Path, GraphNotFound]
             first, second = before.origin, graph.origin
             if file == listed.file or first is None or second is None or first == second:
                 continue
-            places = [f"{_shown(Path(each.file))}:{each.line}" for each in (first, second)]
+            places = [f"{_near_path(Path(each.file))}:{each.line}" for each in (first, second)]
             message = f"two graphs are named {graph.name!r}, at {' and '.join(places)}; a run records only the name"
             repair = "rename one of them, or give the file of the one that you mean: --graph FILE"
             found[graph.name] = listed.file, GraphNotFound(message, where=places[1], repair=repair, code="same_name")
@@ -274,7 +274,7 @@ def _add_project(graphs: dict[str, Found]) -> list[str]:
         try:
             found = _all_of(file)
         except GraphEngineError as error:
-            unread.append(f"{_shown(file)} is left out: {error.message}")
+            unread.append(f"{_near_path(file)} is left out: {error.message}")
             continue
         listed.append(Listed(file, graphs=_outermost([each.graph for each in found])))
         for each in found:
@@ -282,7 +282,7 @@ def _add_project(graphs: dict[str, Found]) -> list[str]:
             try:
                 graph.compile()
             except GraphEngineError as error:
-                unread.append(f"{graph.name} of {_shown(file)} is left out: {_why(error)}")
+                unread.append(f"{graph.name} of {_near_path(file)} is left out: {_why(error)}")
                 continue
             if graph.name not in graphs or file.stem == graph.name:
                 graphs[graph.name] = each
@@ -304,7 +304,7 @@ def load(file: Path) -> ModuleType:
         what = "is a folder" if path.is_dir() else "does not exist"
         near = get_close_matches(path.stem, [each.stem for each in path.parent.glob("*.py")], n=1)
         repair = f"did you mean {file.with_name(near[0] + '.py')}?" if near else "give the Python file of a graph"
-        raise GraphNotFound(f"the file {_shown(file)} {what}", where=str(file), repair=repair)
+        raise GraphNotFound(f"the file {_near_path(file)} {what}", where=str(file), repair=repair)
     root = project_of(path.parent) or path.parent
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
@@ -369,7 +369,7 @@ def _parts(reference: str) -> tuple[Path | None, str]:
 
 def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[Any]:
     graphs = dict(graphs_of(module))
-    where = _shown(file)
+    where = _near_path(file)
     if not graphs:
         from graphengine.agents.agent import Agent
 
@@ -480,7 +480,7 @@ def _broken(error: BaseException, path: Path) -> GraphEngineError:
     return GraphFileBroken(f"{type(error).__name__}: {text}".rstrip(": "), where=where, repair=repair)
 
 
-def _shown(path: Path) -> str:
+def _near_path(path: Path) -> str:
     """Return the path, relative to the current folder if it is inside."""
     try:
         return str(path.relative_to(Path.cwd())) if path.is_absolute() else str(path)

@@ -296,7 +296,7 @@ class Comparison(Condition):
             raise DefinitionError(message, repair="use a function of the fields: when=lambda a, b: a > b")
         self.quantity, self.operator, self.other = quantity, sign, other
         self._text = str(quantity)
-        self._tail = sign if sign in ("is true", "is none") else f"{sign} {_shown(other)}"
+        self._tail = sign if sign in ("is true", "is none") else f"{sign} {_value_text(other)}"
         self._compare = _ORDER.get(sign)
 
     @override
@@ -317,7 +317,7 @@ class Comparison(Condition):
         else:
             held = self._special(left)
         kind = type(left)
-        shown = left if kind is int or kind is float else _shown(left)
+        shown = left if kind is int or kind is float else _value_text(left)
         return held, f"{self._text} {shown} {self._tail}: {'yes' if held else 'no'}{note}"
 
     def _special(self, left: object) -> bool:
@@ -597,7 +597,7 @@ def _word(held: bool) -> str:  # noqa: FBT001
     return "yes" if held else "no"
 
 
-def _shown(content: object) -> str:
+def _value_text(content: object) -> str:
     if isinstance(content, enum.Enum):
         content = content.value
     if isinstance(content, (list, tuple, dict, set)) and len(content) > 8:  # noqa: PLR2004 - a line, not a page

@@ -170,11 +170,11 @@ def missing(owner: object, name: str, hints: Mapping[str, str] = NAMES) -> NoRet
     """
     text = f"{type(owner).__name__!r} object has no attribute {name!r}"
     if repair := hints.get(name) or hints.get(name.removeprefix("a")):  # also of `ainvoke`
-        raise NotCalledSo(text, where=_shown(owner), repair=repair)
+        raise NotCalledSo(text, where=_repr_of(owner), repair=repair)
     raise AttributeError(text, name=name, obj=owner)
 
 
-def _shown(owner: object) -> str:
+def _repr_of(owner: object) -> str:
     """Return how it is shown; "" if only its class says what it is."""
     text = repr(owner)
     return "" if text.startswith("<") else textwrap.shorten(text, 80, placeholder=" …")
@@ -214,7 +214,7 @@ def refusal(
     own = {*names} - {"self"}
     is_made = function.__name__ != "__init__"  # until then an object has no repr
     called = function.__name__ if is_made else type(args[0]).__name__
-    where = _shown(args[0]) if args and is_made and names[0] in ("self", "graph") else ""
+    where = _repr_of(args[0]) if args and is_made and names[0] in ("self", "graph") else ""
     text = f"{called}(){str(error).partition('()')[2]}"
     repair = CALLS.get(called, f"it takes {', '.join(name for name in names if name in own)}")
     for name in sorted(kwargs.keys() - own):

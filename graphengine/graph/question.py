@@ -178,12 +178,12 @@ def filled(text: str, values: Mapping[str, object]) -> str:
             return match.group()[0]
         name = hole.strip()
         path = parse(name)
-        return _shown(values[name] if name in values else walk(values.get(path.root), path.parts))
+        return _as_text(values[name] if name in values else walk(values.get(path.root), path.parts))
 
     return HOLE.sub(put, text)
 
 
-def _shown(value: object) -> str:
+def _as_text(value: object) -> str:
     """Return a value as text: text unchanged, "" for None, a model with a text of its own as that, the rest as JSON."""
     value = value.value if isinstance(value, Enum) else value
     if value is None or isinstance(value, str):

@@ -219,7 +219,7 @@ def _check_names(graph: Walked, now: Mapping[str, JsonValue], before: Mapping[st
     if unknown and now != dict(before):
         hints = unknown_fields(unknown, fields)
         raise MigrationFailed(
-            f"the migrations of graph {graph.plan.graph!r} gave {_shown(now)}, which does not fit its state: {hints}",
+            f"the migrations of graph {graph.plan.graph!r} gave {_clipped(now)}, which does not fit its state: {hints}",
             where=where,
             repair="return only fields of today's state",
         )
@@ -228,7 +228,7 @@ def _check_names(graph: Walked, now: Mapping[str, JsonValue], before: Mapping[st
 def does_not_fit(graph: Walked, values: Mapping[str, JsonValue], problems: Sequence[str], where: str) -> GraphChanged:
     """Return the error for migrated fields that do not fit today's state."""
     return MigrationFailed(
-        f"the migrations of graph {graph.plan.graph!r} gave {_shown(values)}, which does not fit its state: "
+        f"the migrations of graph {graph.plan.graph!r} gave {_clipped(values)}, which does not fit its state: "
         + "; ".join(problems),
         where=where,
         repair="return values that fit today's state",
@@ -321,13 +321,13 @@ def _moved_on(
     except BaseException as error:
         reraise_interrupt(error)
         raise MigrationFailed(
-            f"{name} raised {type(error).__name__}: {error}; its input was {_shown(values)}",
+            f"{name} raised {type(error).__name__}: {error}; its input was {_clipped(values)}",
             where=where,
             repair=f"fix {getattr(function, '__name__', 'it')}; the run is unchanged",
         ) from error
     if not hasattr(made, "keys") or not all(isinstance(key, str) for key in made):  # type: ignore[attr-defined]
         raise MigrationFailed(
-            f"{name} returned {type(made).__name__} {_shown(made)}, not fields; its input was {_shown(values)}",
+            f"{name} returned {type(made).__name__} {_clipped(made)}, not fields; its input was {_clipped(values)}",
             where=where,
             repair="return the fields of the next version: {'field': value}",
         )
@@ -338,5 +338,5 @@ def _moved_on(
     return dict(found)
 
 
-def _shown(values: object) -> str:
+def _clipped(values: object) -> str:
     return clipped(repr(values), _SHOWN)

@@ -212,7 +212,7 @@ class WaitQueue:
         """The last failure of a call."""
         return self._rates.last_failure
 
-    async def begin(self, call: Call) -> Permit:
+    async def begin(self, call: PacedCall) -> Permit:
         """Wait in the queue, and begin a call.
 
         Raises:
@@ -283,7 +283,7 @@ class WaitQueue:
         return self._now() - self._cached.get(beginning, -math.inf) < CACHED_SECONDS
 
 
-class Call:
+class PacedCall:
     """One call of a model, with all its tries.
 
     Args:
@@ -451,7 +451,7 @@ async def limited(model: Model, request: Request, *, beginning: str = "") -> Res
     if limiter is None:
         with reset_if_failed(model, request):
             return await model.answer(request)
-    call = Call(model, limiter, request)
+    call = PacedCall(model, limiter, request)
     while True:
         writes = beginning if beginning and await call.queue.is_first(beginning, call.waits) else ""
         try:
@@ -571,7 +571,7 @@ def _seconds(seconds: float) -> str:
 __all__ = [
     "MACHINE_CLOCK",
     "PLAIN_WAITS",
-    "Call",
+    "PacedCall",
     "PlainWaits",
     "RateLimiter",
     "WaitQueue",

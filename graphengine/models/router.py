@@ -19,7 +19,7 @@ from graphengine.errors import DefinitionError
 from graphengine.models.base import Closes, Compacts, EstimatesCosts, KnowsPrices, KnowsWindow
 from graphengine.models.errors import ModelError, ModelOverloaded, ModelTransient
 from graphengine.models.hosted import lacking
-from graphengine.models.limiter import PLAIN_WAITS, Call, RateLimiter, limiter_of
+from graphengine.models.limiter import PLAIN_WAITS, PacedCall, RateLimiter, limiter_of
 from graphengine.models.names import as_model
 from graphengine.models.settings import ChecksSettings
 
@@ -140,7 +140,7 @@ class Router(OverModels):
         for waits in (False, True):  # first those that can be called now, then those with a queue
             for number, model in enumerate(self._models):
                 limiter = limiter_of(model)
-                call = None if limiter is None else Call(model, limiter, request, self._on)
+                call = None if limiter is None else PacedCall(model, limiter, request, self._on)
                 if number in failed or (call is not None and not _may_call(call, waits=waits)):
                     continue
                 try:
@@ -187,7 +187,7 @@ class _Watched:
         self._streams_one = request.on_reset is None
         self._streamed = False
 
-    async def call(self, model: Model, call: Call | None, request: Request) -> Response:
+    async def call(self, model: Model, call: PacedCall | None, request: Request) -> Response:
         """Return the model's answer. Pass on its text if no earlier model streamed any, until the call ends."""
         made = model.answer if call is None else call.once  # through its limiter if it has one
         if self._on_text is None or self._streamed:
@@ -205,7 +205,7 @@ class _Watched:
             over = True
 
 
-def _may_call(call: Call, *, waits: bool) -> bool:
+def _may_call(call: PacedCall, *, waits: bool) -> bool:
     """Return whether a model may be called: at once, or else after a wait in its queue, but not while it is closed."""
     return not call.queue.closed_seconds() if waits else call.queue.is_free(call.tokens)
 

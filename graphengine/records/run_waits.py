@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.stores.base import Message
+    from graphengine.stores.base import InboxMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class RunWait(Wait):
     since: float
 
 
-def run_waits_of(snapshot: Snapshot, inbox: Iterable[Message]) -> Sequence[RunWait]:
+def run_waits_of(snapshot: Snapshot, inbox: Iterable[InboxMessage]) -> Sequence[RunWait]:
     """Return all waits of a run, with the run, but not those whose answers are in its inbox."""
     answered = {m.payload["id"] for m in inbox if (m.run_id, m.kind) == (snapshot.run_id, "answer")}
     of_run = {"run_id": snapshot.run_id, "graph": snapshot.graph}

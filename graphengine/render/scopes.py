@@ -13,7 +13,7 @@ from graphengine.graph.options import END, START
 from graphengine.history.visit_tree import Place
 from graphengine.render.edges import bounds_of, edges_of, joins_of
 from graphengine.render.files import RenderError
-from graphengine.render.standings import SEVEREST
+from graphengine.render.place_states import SEVEREST
 from graphengine.render.words import counted, listed
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.graph_spec import GraphSpec, NodeSpec
     from graphengine.render.edges import DrawnEdge
-    from graphengine.render.standings import How, Standing
+    from graphengine.render.place_states import How, PlaceState
 
 Spot: TypeAlias = tuple[Place, str]
 """A node of the graph at a place."""
@@ -157,7 +157,7 @@ def contents_of(scopes: Mapping[Place, Scope], spot: Spot) -> list[str]:
     return [*said, *([f"ends: {listed(ends)}"] if ends else [])]
 
 
-def standing_in(standings: Mapping[Spot, Standing], spot: Spot) -> tuple[How | None, list[str]]:
+def standing_in(standings: Mapping[Spot, PlaceState], spot: Spot) -> tuple[How | None, list[str]]:
     """Return the most severe standing inside a folded node, and its notes with their nodes."""
     found = [(place, name, each) for (place, name), each in standings.items() if is_in(place, spot)]
     if not found:

@@ -20,7 +20,7 @@ from graphengine.graph.options import START
 from graphengine.history.visits import Visits
 from graphengine.render.amounts import Account
 from graphengine.render.files import RenderError
-from graphengine.render.standings import standings_of
+from graphengine.render.place_states import states_of
 from graphengine.render.words import counted, times_in_words
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Edge, Entry, Place
     from graphengine.render.edges import DrawnEdge
+    from graphengine.render.place_states import PlaceState
     from graphengine.render.scopes import Scope, Spot
-    from graphengine.render.standings import Standing
 
 _ITEMS: Final = ("done", "failed for good")
 _MOVES: Final = frozenset(("started", "entered", "node", "failed", "left", "joined"))
@@ -63,7 +63,7 @@ class Trace:
     summary: str
     visits: Mapping[Spot, int]
     facts: Mapping[Spot, Sequence[str]]
-    standings: Mapping[Spot, Standing]
+    standings: Mapping[Spot, PlaceState]
     taken: Mapping[Place, Sequence[int]]
     reasons: Mapping[tuple[Place, int], str]
     picked: Mapping[tuple[Spot, str], int]
@@ -308,11 +308,11 @@ class Tally:
 
         return rename
 
-    def standings(self) -> dict[Spot, Standing]:
+    def standings(self) -> dict[Spot, PlaceState]:
         """Return where the run is after its last step."""
         places = {frame: track.place for frame, track in self.run.live.items()}
         moves = {frame: (source, target) for frame, (_, source, target) in self._moves.items()}
-        return standings_of(self.run.snapshot, places, moves)
+        return states_of(self.run.snapshot, places, moves)
 
     def trace(self) -> Trace:
         """Return what was counted."""
@@ -342,7 +342,7 @@ class Tally:
             account=whole,
         )
 
-    def _facts(self, standings: Mapping[Spot, Standing]) -> dict[Spot, list[str]]:
+    def _facts(self, standings: Mapping[Spot, PlaceState]) -> dict[Spot, list[str]]:
         """Return retries, fallbacks, failures, refusals and items by node, in words, unless its standing has them."""
         facts: dict[Spot, list[str]] = {}
         events = ((spot, what, times) for spot, at in self._spots.items() for what, times in at.events.items())

@@ -94,7 +94,7 @@ def _in_words(schema: Schema, root: Schema, depth: int) -> str:
     schema = _resolved(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if isinstance(values, Sequence):
-        return _either([*map(_shown, values[:_LISTED]), *(["…"] if len(values) > _LISTED else [])])
+        return _either([*map(_as_written, values[:_LISTED]), *(["…"] if len(values) > _LISTED else [])])
     branches = _branches(schema)
     if branches:
         alone = _choices(schema, root, _DEPTH)[:_LISTED]
@@ -114,7 +114,7 @@ def _choices(schema: Schema, root: Schema, depth: int) -> list[str]:
     schema = _resolved(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     branches = _branches(schema) if depth else ()
-    return [*map(_shown, values), *(word for branch in branches for word in _choices(branch, root, depth - 1))]
+    return [*map(_as_written, values), *(word for branch in branches for word in _choices(branch, root, depth - 1))]
 
 
 def _example(schema: Schema, root: Schema, depth: int) -> JsonValue:
@@ -149,7 +149,7 @@ def _reason(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library wit
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.path).lstrip(".")
     text: str = error.message
     if error.validator in ("type", "enum", "const", "anyOf", "oneOf"):
-        text = f"{_shown(error.instance, quoted=True)} is not {in_words(error.schema, root, 0)}"
+        text = f"{_as_written(error.instance, quoted=True)} is not {in_words(error.schema, root, 0)}"
     elif error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         text = f"{missing[0]} is missing" if len(missing) == 1 else text
@@ -202,7 +202,7 @@ def _either(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _shown(value: JsonValue, *, quoted: bool = False) -> str:
+def _as_written(value: JsonValue, *, quoted: bool = False) -> str:
     """Return a value as a person writes it: a text without quotes, yes and no for true and false."""
     if isinstance(value, bool) and not quoted:
         return "yes" if value else "no"

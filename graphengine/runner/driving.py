@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from graphengine.runner.followers import Audience, Following
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import Usage
-    from graphengine.stores.base import Message
+    from graphengine.stores.base import InboxMessage
 
 _TURN_SECONDS: Final = 0.005
 """How long a run whose nodes never suspend may occupy the event loop: long enough that yielding costs nothing, and
@@ -120,7 +120,7 @@ class Driving:
         self._asleep: dict[str, Task] = {}  # those that wait for their due time
         self._ended: list[tuple[Attempt, Event | BaseException | None]] = []
         self._awake: asyncio.Future[None] | None = None  # of the loop, while it waits for anything to happen
-        self._mail: dict[int, Message] = {}
+        self._mail: dict[int, InboxMessage] = {}
         self._known: set[int] = set()  # a poll of the inbox may return a message again that is just being recorded
         self._turn_began = time.monotonic()
         self._timer: asyncio.Handle | None = None  # of the limit of seconds
@@ -502,7 +502,7 @@ class Driving:
         """Return the reached limit of seconds in words."""
         return f"seconds {self._driven_seconds():.3f} >= {self.snapshot.limits.get('seconds')}"
 
-    def deliver(self, messages: Sequence[Message]) -> None:
+    def deliver(self, messages: Sequence[InboxMessage]) -> None:
         """Accept messages to this run, to be recorded at the next safe point."""
         for message in messages:
             if message.kind == "stop":
@@ -519,7 +519,7 @@ class Driving:
         arrived = [each.payload["topic"] for each in self._mail.values() if each.kind == "message"]
         return topic in self.snapshot.mailbox or topic in arrived
 
-    def _can_record(self, message: Message) -> bool:
+    def _can_record(self, message: InboxMessage) -> bool:
         """Return whether a message can be recorded now.
 
         An answer without a wait is kept until its wait exists, or until nothing else can move:

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import StarterRecord
     from graphengine.runner.run_events import Watcher
     from graphengine.runner.shared import Shared
-    from graphengine.stores.base import Message, RunInfo
+    from graphengine.stores.base import InboxMessage, RunInfo
 
 S = TypeVar("S")
 
@@ -248,7 +248,7 @@ class Life(Generic[S]):
         text = "nobody asked for the result of run %s, which raises %s: %s%s"
         log.error(text, self.id, type(error).__name__, error, recorded, exc_info=cause, extra={"run": self.id})
 
-    def deliver(self, messages: Sequence[Message]) -> None:
+    def deliver(self, messages: Sequence[InboxMessage]) -> None:
         """Accept messages, if it is driven."""
         if self.driving is not None:
             self.driving.deliver(messages)

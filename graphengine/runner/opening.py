@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import Change
-    from graphengine.stores.base import ClaimedRun, Message, RunStore, Status
+    from graphengine.stores.base import ClaimedRun, InboxMessage, RunStore, Status
 
 log = logging.getLogger("graphengine.runner")
 
@@ -284,7 +284,7 @@ class Look(NamedTuple):
 
     info: RunInfo
     kept: CachedSnapshot | None = None
-    inbox: Sequence[Message] | None = None
+    inbox: Sequence[InboxMessage] | None = None
     fence: int | None = None
     held: bool = False
 

@@ -413,7 +413,7 @@ async def _lived(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) 
         for step in await _steps(life, last, life.last_seq):
             last = step.seq
             yield StepRecorded(step.seq, step)
-        async for event in _shown(life, queue, last):
+        async for event in _live_events(life, queue, last):
             last = event.seq if isinstance(event, StepRecorded) else last
             yield event
         queue.check(life.id)
@@ -435,7 +435,7 @@ async def _lived(life: Life[Any], queue: Watcher, last: int, *, wait_out: bool) 
         life.audience.left(queue)
 
 
-async def _shown(life: Life[Any], queue: Watcher, last: int) -> AsyncGenerator[Event, None]:
+async def _live_events(life: Life[Any], queue: Watcher, last: int) -> AsyncGenerator[Event, None]:
     """Yield what is shown while it lives, with the recorded steps after seq `last` that were left out."""
     while not (life.task.done() and queue.empty()):
         event = await queue.get()

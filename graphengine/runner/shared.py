@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
     from graphengine.runner.resources import Resources
-    from graphengine.stores.base import Message, Post, Store
+    from graphengine.stores.base import InboxMessage, Post, Store
 
 INBOX_SECONDS: Final = 0.5
 """How often to poll the inbox of driven runs for messages of other processes. This process delivers its own messages at
@@ -47,7 +47,7 @@ class Hears(Protocol):
     id: str
     seq: int
 
-    def deliver(self, messages: Sequence[Message]) -> None:
+    def deliver(self, messages: Sequence[InboxMessage]) -> None:
         """Accept messages."""
         ...
 

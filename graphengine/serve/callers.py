@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
-    from graphengine.stores.base import Count, Loaded, Message, Page, RunInfo, Store
+    from graphengine.stores.base import Count, InboxMessage, Loaded, Page, RunInfo, Store
 
 Right: TypeAlias = Literal["start", "answer", "read", "operate"]
 RIGHTS: Final[tuple[Right, ...]] = get_args(Right)
@@ -179,7 +179,7 @@ class CallersStore:
         await self.info(run_id)
         return await self._store.steps(run_id, after, upto)
 
-    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
+    async def inbox(self, run_ids: Sequence[str]) -> Sequence[InboxMessage]:
         """Return the undelivered messages of these runs."""
         return await self._store.inbox([info.id for info in await self.infos(run_ids)])
 

@@ -42,7 +42,7 @@ class Health(Struct):
 
 def health_of(worker: Worker) -> Health:
     """Return whether a worker works."""
-    standing = worker.standing
+    standing = worker.state
     trouble = None if standing.trouble is None else standing.trouble.code
     is_late = standing.idle_seconds is not None and standing.idle_seconds > _LATE_SECONDS
     return Health("stopping" if standing.is_stopping else "failing" if trouble or is_late else "working", trouble)

@@ -299,7 +299,7 @@ class FieldType:
         value = update.value if isinstance(update, Replace) else update
         if self.dumped or (self.reducer is not None and self.operation not in ("append", "extend", "merge")):
             self.reduce(view, value)  # an update that cannot be reduced fails here, not at the join of all items
-            return ("raw", self.name, self._shown(to_json(value, fallback=repr, inf_nan_mode="strings"), view))
+            return ("raw", self.name, self._given_record(to_json(value, fallback=repr, inf_nan_mode="strings"), view))
         if self.one:
             return (self.one, self.name, self._alone([value], view)[0])
         return (str(self.operation), self.name, self._alone(value, view))
@@ -332,7 +332,7 @@ class FieldType:
             added.setdefault(op[2], []).extend(op[3])
         return [Put(key, self._of_key(key, items), adds=True) for key, items in added.items()]
 
-    def _shown(self, body: bytes, view: View) -> JsonValue:
+    def _given_record(self, body: bytes, view: View) -> JsonValue:
         """Return the record of an update as passed to the reducer; it is recorded next to the result.
 
         Raises:
@@ -454,7 +454,7 @@ class FieldType:
         if self.operation == "append" and isinstance(typed, list) and _is_longer(typed, old):
             return ("append", self.name, items_of(record)[-1]), typed[-1]
         raw = to_json(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
-        return ("reduce", self.name, self._shown(raw, view), record), typed
+        return ("reduce", self.name, self._given_record(raw, view), record), typed
 
     def _several(self, view: View, update: Put | Puts | Items | RecordedUpdate) -> tuple[Op, object]:
         if isinstance(update, Put):
@@ -472,7 +472,7 @@ class FieldType:
         if isinstance(update, Puts):
             return ("set", self.name, record), typed
         raw = to_json(update.values, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
-        return ("reduce", self.name, self._shown(raw, view), record), typed
+        return ("reduce", self.name, self._given_record(raw, view), record), typed
 
     def _put(self, view: View, update: Put) -> tuple[Op, object]:
         update = self._fitting(view, update)

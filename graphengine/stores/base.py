@@ -118,7 +118,7 @@ class Post(NamedTuple):
 
     Attributes:
         run_id: The run.
-        kind: As `Message` has it.
+        kind: As `InboxMessage` has it.
         payload: What it says.
         key: A key that is posted again has no effect.
     """
@@ -176,7 +176,7 @@ class Loaded(NamedTuple):
     steps: Sequence[Step]
 
 
-class Message(NamedTuple):
+class InboxMessage(NamedTuple):
     """One message in a run's inbox.
 
     Attributes:
@@ -231,7 +231,7 @@ class ClaimedRun(NamedTuple):
     info: RunInfo
     fence: int | None
     loaded: Loaded | None = None
-    inbox: Sequence[Message] = ()
+    inbox: Sequence[InboxMessage] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,7 +423,7 @@ class RunStore(Protocol):
         """
         ...
 
-    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
+    async def inbox(self, run_ids: Sequence[str]) -> Sequence[InboxMessage]:
         """Return the undelivered messages of these runs, of every kind, oldest first."""
         ...
 

@@ -29,8 +29,8 @@ from graphengine.stores.base import (
     PAGE_LIMIT,
     ClaimedRun,
     Count,
+    InboxMessage,
     Loaded,
-    Message,
     OwnerInfo,
     QueueCount,
     RunInfo,
@@ -83,7 +83,7 @@ class _Log:
         self.freed_at = info.created_at
         self.summary = info.summary
         self.turn = 0
-        self.inbox: dict[int, tuple[float, Message]] = {}
+        self.inbox: dict[int, tuple[float, InboxMessage]] = {}
         self.keys: set[str] = set()
         self.tags = frozenset(info.tags)
         self.earlier: set[str] = set()
@@ -431,10 +431,10 @@ class MemoryStore:
         log.keys.add(key)
         self._writes += 1
         self._posted += 1
-        log.inbox[self._posted] = self._clock(), Message(self._posted, run_id, kind, payload)
+        log.inbox[self._posted] = self._clock(), InboxMessage(self._posted, run_id, kind, payload)
         return True
 
-    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
+    async def inbox(self, run_ids: Sequence[str]) -> Sequence[InboxMessage]:
         """Return the undelivered messages of these runs; see `Store.inbox`."""
         self._check_open()
         logs = [self._logs[run_id] for run_id in set(run_ids) if run_id in self._logs]

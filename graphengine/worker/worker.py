@@ -78,7 +78,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class WorkerState:
     """How a worker is.
 
     Attributes:
@@ -203,13 +203,13 @@ class Worker:
             await self._drain()
 
     @property
-    def standing(self) -> Standing:
+    def state(self) -> WorkerState:
         """How the worker is: for health checks."""
         driven = sorted(run_id for run_id, task in self._driven.items() if not task.done())
         idle: float | None = None
         if self._polled_at is not None and len(driven) < self._concurrency and not self._is_alone:
             idle = max(0.0, self._clock.now() - self._polled_at - self._poll_seconds)
-        return Standing(self._stopping.is_set(), driven, self._concurrency, self._polled_at, idle, self._trouble)
+        return WorkerState(self._stopping.is_set(), driven, self._concurrency, self._polled_at, idle, self._trouble)
 
     async def _introduce(self) -> None:
         """Record what this worker takes, for `graphengine workers`."""
@@ -376,4 +376,4 @@ def _why(info: RunInfo, now: float) -> Literal["queued", "due", "sent", "orphan"
     return "due" if info.due_at is not None and info.due_at <= now else "sent"
 
 
-__all__ = ["Refused", "RunOutcome", "Standing", "Took", "Worker", "WorkerEvent"]
+__all__ = ["Refused", "RunOutcome", "Took", "Worker", "WorkerEvent", "WorkerState"]

@@ -39,7 +39,7 @@ async def bad() -> str:
     until = time.monotonic() + WAIT_SECONDS
     while deaths() < 2 and len(list(HERE.glob(f"good*-{os.getpid()}"))) < len(GOOD) and time.monotonic() < until:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    driven = [len(worker.standing.driven) for worker in WORKERS]
+    driven = [len(worker.state.driven) for worker in WORKERS]
     (HERE / f"death-{os.getpid()}").write_text(f"{time.time()} {sum(driven)}")
     os.kill(os.getpid(), signal.SIGKILL)
     return "never"

@@ -114,7 +114,7 @@ async def test_a_worker_that_looked_before_the_second_crash_drives_it_alone(data
         await leave(runner, here.graphs["good"], "good")
         await dies(database, "start")
         worker = Worker(runner, *here.graphs.values(), poll_seconds=0.01, on_event=note)
-        here.driven = lambda: set(worker.standing.driven)
+        here.driven = lambda: set(worker.state.driven)
         once_before(runner, at, in_between)
 
         async def note_crashes() -> None:
@@ -219,7 +219,7 @@ async def test_a_released_run_with_two_crashes_is_driven_alone(runner: Runner) -
     for _ in range(2):
         await crash(runner, here.graphs["bad"], "bad")
     worker = Worker(runner, *here.graphs.values(), poll_seconds=0.01, on_event=note)
-    here.driven = lambda: set(worker.standing.driven)
+    here.driven = lambda: set(worker.state.driven)
     await asyncio.wait_for(worker.run(), SOON)
     assert ends == [("bad", "running"), ("good", "finished"), ("bad", "finished")]
     assert here.beside == [set()]
@@ -235,8 +235,8 @@ async def test_no_run_begins_beside_one_with_two_crashes(runner: Runner) -> None
     async def polled() -> None:
         """Wait until the worker has looked for more to do."""
         await leave(runner, here.graphs["good"], "good")
-        before = worker.standing.polled_at
-        while worker.standing.polled_at == before:  # noqa: ASYNC110 - the worker says nothing when it takes nothing
+        before = worker.state.polled_at
+        while worker.state.polled_at == before:  # noqa: ASYNC110 - the worker says nothing when it takes nothing
             await asyncio.sleep(0)
         here.beside.append(here.driven() - {"bad"})
 
@@ -248,7 +248,7 @@ async def test_no_run_begins_beside_one_with_two_crashes(runner: Runner) -> None
 
     here.meanwhile = polled
     worker = Worker(runner, *here.graphs.values(), poll_seconds=0.01, on_event=note)
-    here.driven = lambda: set(worker.standing.driven)
+    here.driven = lambda: set(worker.state.driven)
     await asyncio.wait_for(worker.run(), SOON)
     assert ends == ["bad", "good"]
     assert here.beside == [set(), set()]

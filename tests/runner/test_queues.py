@@ -48,7 +48,7 @@ async def test_the_health_of_a_worker(runner: Runner) -> None:
     """200 while it works; 503 once it stops."""
     worker = Worker(runner)
     working = asyncio.create_task(worker.run())
-    while worker.standing.polled_at is None:  # noqa: ASYNC110 - nothing announces a poll
+    while worker.state.polled_at is None:  # noqa: ASYNC110 - nothing announces a poll
         await asyncio.sleep(0.01)
     async with serving_health(worker, "127.0.0.1", 0) as port:
         status, found = await ask_health(port)

@@ -12,7 +12,7 @@ from graphengine import END, START, Context, Graph, RunFailed, Runner
 from graphengine.errors import DefinitionError, LeaseLost, RunnerClosed, StoreMissing
 from graphengine.reducers import append
 from graphengine.runner.runner import lives_of
-from graphengine.stores.base import ClaimedRun, ClaimQuery, Message
+from graphengine.stores.base import ClaimedRun, ClaimQuery, InboxMessage
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import FakeClock
 from graphengine.worker.worker import Refused, RunOutcome, Took, Worker, WorkerEvent
@@ -108,7 +108,7 @@ async def test_a_message_that_arrives_while_a_run_is_released_continues_it() -> 
     """The run is taken again, since the limits of its queue may have given its place to another one."""
 
     class Late(MemoryStore):
-        async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:
+        async def inbox(self, run_ids: Sequence[str]) -> Sequence[InboxMessage]:
             await self._late()
             return await super().inbox(run_ids)
 

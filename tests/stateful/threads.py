@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import Any
 from unittest.mock import patch
 
-from graphengine.databases.sqlite.worker import Call, Worker
+from graphengine.databases.sqlite.worker import Job, Worker
 
 NEVER_SECONDS = 1e6
 PATIENCE_SECONDS = 20.0
@@ -45,16 +45,16 @@ class Piece:
         after: How many more turns pass before its waiter learns of it.
     """
 
-    def __init__(self, call: Call, before: int, after: int) -> None:
+    def __init__(self, call: Job, before: int, after: int) -> None:
         self.before = before
         self.after = after
         self.is_done = False
         self._call = call
         self._has_ended = threading.Event()
 
-    def on_thread(self) -> Call:
+    def on_thread(self) -> Job:
         """Return what the thread does."""
-        return Call(self._call.work, self._has_ended.set, is_last=self._call.is_last)
+        return Job(self._call.work, self._has_ended.set, is_last=self._call.is_last)
 
     def wait(self) -> None:
         """Wait until the thread has done it."""
@@ -74,14 +74,14 @@ class Line:
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
         self._held: deque[Piece] = deque()
-        self._queue: SimpleQueue[Call] = SimpleQueue()
+        self._queue: SimpleQueue[Job] = SimpleQueue()
 
-    def put_nowait(self, call: Call) -> None:
+    def put_nowait(self, call: Job) -> None:
         """Add work. Called on the event loop."""
         self._held.append(self._threads.piece(call))
         self._threads.wake(self)
 
-    def get(self) -> Call:
+    def get(self) -> Job:
         """Return the next piece whose turn has come. Called on the thread."""
         return self._queue.get()
 
@@ -135,7 +135,7 @@ class Threads:
         """Use these numbers from now on: each piece of work waits for the next two, cyclically."""
         self._turns = itertools.cycle(turns)
 
-    def piece(self, call: Call) -> Piece:
+    def piece(self, call: Job) -> Piece:
         """Return a piece of work that a thread does when its turn comes."""
         return Piece(call, next(self._turns), next(self._turns))
 

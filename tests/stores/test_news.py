@@ -175,5 +175,5 @@ async def test_a_worker_does_not_wait_for_its_next_poll(database: str) -> None:
 
 async def settled_worker(worker: Worker) -> None:
     """Wait until a worker waits for its next poll."""
-    while worker.standing.polled_at is None:  # noqa: ASYNC110 - there is nothing to wait for
+    while worker.state.polled_at is None:  # noqa: ASYNC110 - there is nothing to wait for
         await asyncio.sleep(0.01)

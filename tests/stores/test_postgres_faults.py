@@ -13,7 +13,7 @@ from graphengine.databases.postgres import PostgresStore, queries
 from graphengine.databases.postgres import opening as preparing
 from graphengine.databases.postgres import store as store_module
 from graphengine.databases.postgres.faults import words_of
-from graphengine.databases.postgres.sessions import Server, Sessions
+from graphengine.databases.postgres.sessions import Connector, Sessions
 from graphengine.errors import (
     GraphEngineError,
     StoreAltered,
@@ -333,9 +333,9 @@ async def test_a_lease_that_is_just_connecting_again_leaves_no_owner(
     store = PostgresStore(postgres)
     await store.open()
     connecting, retired = threading.Event(), threading.Event()
-    connect, retire = Server.connect, store_module._retire  # noqa: SLF001 - the moment when the owner is deleted
+    connect, retire = Connector.connect, store_module._retire  # noqa: SLF001 - the moment when the owner is deleted
 
-    def connected(server: Server) -> Any:
+    def connected(server: Connector) -> Any:
         found = connect(server)
         if threading.current_thread().name == "graphengine-lease":
             connecting.set()
@@ -346,7 +346,7 @@ async def test_a_lease_that_is_just_connecting_again_leaves_no_owner(
         retire(connection, **options)
         retired.set()
 
-    monkeypatch.setattr(Server, "connect", connected)
+    monkeypatch.setattr(Connector, "connect", connected)
     monkeypatch.setattr(store_module, "_retire", and_retired)
     assert store.lease is not None
     session = store.lease._connection  # noqa: SLF001 - what a cut breaks

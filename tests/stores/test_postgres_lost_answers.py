@@ -244,7 +244,7 @@ async def test_what_a_failed_call_took_is_released(cuts: Cuts, postgres: str, mo
     }
     await other.release("claimed", await new_run(other, "claimed"))
 
-    def away(_: sessions.Server) -> None:
+    def away(_: sessions.Connector) -> None:
         message = "the server is away"
         raise psycopg.OperationalError(message)
 
@@ -252,7 +252,7 @@ async def test_what_a_failed_call_took_is_released(cuts: Cuts, postgres: str, mo
         await store.tag("q", [run_id])  # the event loop has a connection
         cuts.left = 1
         with monkeypatch.context() as patch, refused(StoreUnreachable):
-            patch.setattr(sessions.Server, "connect", away)
+            patch.setattr(sessions.Connector, "connect", away)
             await call()
         async with asyncio.timeout(30):
             while (await other.info(run_id)).held:  # noqa: ASYNC110 - the lease's thread releases it

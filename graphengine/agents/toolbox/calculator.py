@@ -59,7 +59,7 @@ def calculate(expression: str) -> str:
     limits = Context(prec=DIGITS, Emax=MOST_EXPONENT, Emin=-MOST_EXPONENT)
     try:
         with localcontext(limits):
-            return _shown(_value(tree, expression))
+            return _plain_number(_value(tree, expression))
     except (DecimalException, ZeroDivisionError, TypeError, OverflowError) as error:
         raise ValueError(f"{expression!r} has no result: {type(error).__name__}") from None
 
@@ -80,7 +80,7 @@ def _value(node: ast.expr, text: str) -> Decimal:
     raise ValueError(f"{part!r} is not known: use numbers, + - * / // % ** and {', '.join(_FUNCTIONS)}")
 
 
-def _shown(value: Decimal) -> str:
+def _plain_number(value: Decimal) -> str:
     """Return a number without an exponent and without zeros at its end."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

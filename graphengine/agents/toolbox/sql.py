@@ -100,7 +100,7 @@ async def _rows(file: Path, sql: str, most_rows: int, seconds: float) -> dict[st
             try:
                 async with read.execute(sql) as found:
                     async for row in found:
-                        values = [_shown(value) for value in row]
+                        values = [_cell(value) for value in row]
                         characters += sum(len(str(value)) + 2 for value in values)
                         if is_cut := len(rows) == most_rows or characters > MOST_CHARACTERS:
                             break
@@ -120,7 +120,7 @@ def _authorized(action: int, first: str | None, second: str | None, *_: object) 
     return sqlite3.SQLITE_OK if action in _ALLOWED and not is_forbidden else sqlite3.SQLITE_DENY
 
 
-def _shown(value: object) -> JsonValue:
+def _cell(value: object) -> JsonValue:
     """Return a value of SQLite as JSON; binary values only by their size."""
     if isinstance(value, bytes):
         return f"<{len(value)} bytes>"

@@ -25,7 +25,7 @@ from graphengine.databases.postgres.faults import explain, is_of_the_medium
 from graphengine.databases.postgres.queries import SQL
 from graphengine.databases.postgres.writes import (
     Addition,
-    Call,
+    Command,
     is_repeated,
     many_runs,
     many_steps,
@@ -52,13 +52,13 @@ _MOST: Final = 500
 class PendingWrite(Promise[T], kw_only=True, eq=False):
     """One write, and the future that gets its result."""
 
-    write: Call[T] | Addition
+    write: Command[T] | Addition
     is_done: bool = False
     leads: bool = False  # the next one is written in the same transaction
 
     def finish(self, answer: Sequence[Any]) -> None:
         """Keep the answer to a call."""
-        if isinstance(self.write, Call):
+        if isinstance(self.write, Command):
             try:
                 self.result = self.write.read(answer)
             except GraphEngineError as error:
@@ -79,14 +79,14 @@ class GroupCommit:
         self._woken: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def submit(self, write: Call[T]) -> asyncio.Future[T]:
+    def submit(self, write: Command[T]) -> asyncio.Future[T]:
         """Queue a call. Its future is done when its transaction is durable or has failed.
 
         Cancelling the future does not cancel the write.
         """
         return self._queued(write)
 
-    def add(self, addition: Addition, posts: Sequence[Call[bool]] = ()) -> asyncio.Future[None]:
+    def add(self, addition: Addition, posts: Sequence[Command[bool]] = ()) -> asyncio.Future[None]:
         """Queue an append, like `submit`, and messages that are posted in the same transaction."""
         if not posts:
             return self._queued(addition)
@@ -97,7 +97,7 @@ class GroupCommit:
         _unheard(self._queued(posts[-1]))
         return future
 
-    def _queued(self, write: Call[T] | Addition) -> asyncio.Future[T]:
+    def _queued(self, write: Command[T] | Addition) -> asyncio.Future[T]:
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.append(PendingWrite(future, write=write))
         if self._task is None or self._task.done():
@@ -229,8 +229,8 @@ class GroupCommit:
 
     def _statement_of(self, group: Sequence[PendingWrite[Any]], *, again: bool = False) -> tuple[bytes, Sequence[Any]]:
         write = group[0].write
-        if isinstance(write, Call):
-            new = [job.write.row for job in group if isinstance(job.write, Call) and job.write.row is not None]
+        if isinstance(write, Command):
+            new = [job.write.row for job in group if isinstance(job.write, Command) and job.write.row is not None]
             return many_runs(new) if len(group) > 1 else (write.statement, write.values)
         if _is_one_step(group, again=again):
             return one_step(write)
@@ -241,9 +241,9 @@ class GroupCommit:
     ) -> bool:
         """Give each job of a group its result; return False for one step that was refused for an unknown reason."""
         write = group[0].write
-        if isinstance(write, Call) and len(group) == 1:
+        if isinstance(write, Command) and len(group) == 1:
             group[0].finish(rows[0])
-        elif isinstance(write, Call):
+        elif isinstance(write, Command):
             answers = {run_id: answer for run_id, *answer in rows}
             for job in group:
                 job.finish(answers[job.write.run_ids[0]])
@@ -309,7 +309,7 @@ def grouped(jobs: Sequence[PendingWrite[Any]]) -> Iterator[list[PendingWrite[Any
     after: set[str] = set()  # runs whose next append must come after what is in these
     for job in jobs:
         write = job.write
-        if isinstance(write, Call):
+        if isinstance(write, Command):
             if write.row is not None and after.isdisjoint(write.run_ids):
                 creations.append(job)
             else:

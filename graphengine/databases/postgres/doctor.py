@@ -17,7 +17,7 @@ from graphengine.databases.postgres import opening, reads
 from graphengine.databases.postgres.faults import explain
 from graphengine.databases.postgres.queries import SQL
 from graphengine.databases.postgres.reads import Own
-from graphengine.databases.postgres.sessions import Server
+from graphengine.databases.postgres.sessions import Connector
 from graphengine.databases.refold import BACKUP, StoredRun, differences, refold
 from graphengine.errors import StoreCorrupt, UnknownRun
 
@@ -45,7 +45,7 @@ def examine(address: str, *, progress: Progress | None = None) -> Report:
     place = parse(address)
     counted = Counted()
     try:
-        with Server(place, 0.0, read_only=True).connect() as connection:
+        with Connector(place, 0.0, read_only=True).connect() as connection:
             opening.check_readable(connection, place)
             return report_of(place.shown, _all(connection, counted, progress), counted)
     except (psycopg.Error, OSError) as error:
@@ -60,7 +60,7 @@ def settings(address: str, names: Sequence[str]) -> dict[str, str]:
     """
     place = parse(address)
     try:
-        with Server(place, 0.0, read_only=True).connect() as connection:
+        with Connector(place, 0.0, read_only=True).connect() as connection:
             return dict(connection.execute(SQL["settings"], (list(names),)))
     except (psycopg.Error, OSError) as error:
         raise explain(error, place) from None

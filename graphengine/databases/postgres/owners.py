@@ -30,7 +30,7 @@ from graphengine.databases.postgres.queries import SQL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from graphengine.databases.postgres.sessions import Connection, Server
+    from graphengine.databases.postgres.sessions import Connection, Connector
 
 log = logging.getLogger("graphengine.stores")
 
@@ -60,7 +60,7 @@ class Lease(LeaseThread):
         dead: The owners with runs that looked dead for long enough: their runs can be taken over.
     """
 
-    def __init__(self, server: Server, lease_seconds: float, on_news: Callable[[], None]) -> None:
+    def __init__(self, server: Connector, lease_seconds: float, on_news: Callable[[], None]) -> None:
         super().__init__(lease_seconds)
         self.channel: Final = f"graphengine {server.address.schema}"
         self.untold: deque[int] = deque(maxlen=_UNTOLD)

@@ -17,7 +17,7 @@ from graphengine.databases.long_texts import join
 from graphengine.databases.postgres.queries import LARGEST, SQL, clamped, known, signed
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.state.json_values import is_name
-from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, OwnerInfo, RunInfo
+from graphengine.stores.base import PAGE_LIMIT, Count, InboxMessage, Loaded, OwnerInfo, RunInfo
 from graphengine.stores.refusals import damaged, unknown_run, unknown_step
 from graphengine.stores.summaries import read_summary
 from graphengine.stores.words import sought_words
@@ -423,17 +423,17 @@ def due(
     return [each for each in found if each.driver is None]
 
 
-def inbox(connection: Connection, run_ids: Sequence[str]) -> list[Message]:
+def inbox(connection: Connection, run_ids: Sequence[str]) -> list[InboxMessage]:
     """Return the undelivered messages of these runs, oldest first.
 
     Raises:
         StoreCorrupt: One is damaged.
     """
-    found: list[Message] = []
+    found: list[InboxMessage] = []
     for number, run_id, kind, payload, checksum, key in connection.execute(SQL["inbox"], (_ids(run_ids),)).fetchall():
         what = f"message {number} to run {run_id}"
         value = checksums.read_json(what, message_place(run_id, kind, key), payload.encode(), checksum)
-        found.append(Message(number, run_id, kind, value))
+        found.append(InboxMessage(number, run_id, kind, value))
     return found
 
 

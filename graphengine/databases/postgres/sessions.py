@@ -67,7 +67,7 @@ class ConnectionWork(Protocol[T_co]):
 
 
 @dataclass(slots=True)
-class Server:
+class Connector:
     """How to connect to a database.
 
     Attributes:
@@ -119,7 +119,7 @@ class Server:
 class ServerConnection:
     """One connection, for one thread at a time, replaced when it breaks."""
 
-    def __init__(self, server: Server, connection: Connection | None = None) -> None:
+    def __init__(self, server: Connector, connection: Connection | None = None) -> None:
         self._server = server
         self._connection = connection
 
@@ -193,14 +193,14 @@ class Sessions:
         name: The beginning of the threads' names.
     """
 
-    def __init__(self, server: Server, count: int, name: str) -> None:
+    def __init__(self, server: Connector, count: int, name: str) -> None:
         self.server = server
         self._threads: ThreadPoolExecutor | None = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._idle: deque[ServerConnection] = deque()
         self._pending: set[Future[Any]] = set()  # also of cancelled callers
 
     def first_connect(self) -> Connection:
-        """Open the first connection, which a session then works with; see `Server.first_connect`."""
+        """Open the first connection, which a session then works with; see `Connector.first_connect`."""
         connection = self.server.first_connect()
         self._idle.append(ServerConnection(self.server, connection))
         return connection

@@ -23,7 +23,7 @@ from graphengine.databases.postgres.faults import explain
 from graphengine.databases.postgres.owners import Lease
 from graphengine.databases.postgres.queries import SQL
 from graphengine.databases.postgres.reads import Own
-from graphengine.databases.postgres.sessions import Connection, Server, Sessions
+from graphengine.databases.postgres.sessions import Connection, Connector, Sessions
 from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page
 from graphengine.errors import DefinitionError, GraphEngineError, StoreError
 from graphengine.graph.options import is_seconds
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.databases.addresses import Address
-    from graphengine.databases.postgres.writes import Call
+    from graphengine.databases.postgres.writes import Command
     from graphengine.databases.sql import Claimed, TakenRuns
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
@@ -109,7 +109,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         self._lease_seconds = lease_seconds
         self._patience_seconds = patience_seconds
         self._read_only = read_only
-        self._server: Server  # these while it is open, the writer and its queue only for writing
+        self._server: Connector  # these while it is open, the writer and its queue only for writing
         self._readers: Sessions
         self._writer: Sessions
         self._commits: GroupCommit
@@ -117,7 +117,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         self._announcement = asyncio.Event()  # of the next one
 
     async def _connect(self) -> bool:
-        server = Server(self.address, self._patience_seconds, read_only=self._read_only)
+        server = Connector(self.address, self._patience_seconds, read_only=self._read_only)
         readers = Sessions(server, _READERS, "graphengine-read")
         try:
             lease, has_trash = await readers.call(
@@ -194,7 +194,7 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         owed = [fence for each, fence in lease.owed if each == run_id]
         return self._submit_claim(writes.claim(run_id, lease.id, owed))
 
-    def _submit_claim(self, work: Call[Claimed]) -> asyncio.Future[Claimed]:
+    def _submit_claim(self, work: Command[Claimed]) -> asyncio.Future[Claimed]:
         pending = self._commits.submit(work)
         pending.add_done_callback(partial(self._note_untold, work.values[1]))
         return pending

@@ -48,7 +48,7 @@ class Row(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Call(Generic[T]):
+class Command(Generic[T]):
     """One write other than an append.
 
     Attributes:
@@ -202,7 +202,7 @@ def is_repeated(addition: Addition, answer: Sequence[Any]) -> bool:
     return (fence, driver, status) == (addition.fence, None, addition.status) and addition.status != "running"
 
 
-def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: str, channel: str) -> Call[Claimed]:
+def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: str, channel: str) -> Command[Claimed]:
     """Return the write of a new run; if it is queued, it is announced on the channel."""
     texts = _Texts()
     rows, row_bytes = sql.rows_of(
@@ -265,7 +265,7 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
     def confirmed(key: int) -> Claimed:
         return Claimed(key, fence, Tail())
 
-    call = Call([info.id], SQL["create"], values, read, confirm, confirmed)
+    call = Command([info.id], SQL["create"], values, read, confirm, confirmed)
     call.row = _new_run(values, info, rows, (words, in_queue))
     return call
 
@@ -282,7 +282,7 @@ def _new_run(
     return NewRun(owner, fingerprint, (body, checksum), (*facts, *words, *step, *in_queue))
 
 
-def claim(run_id: str, owner: str, owed: Collection[int]) -> Call[Claimed]:
+def claim(run_id: str, owner: str, owed: Collection[int]) -> Command[Claimed]:
     """Return the write that makes this owner the driver of a run; `owed` are fences of it that were released."""
     values = owner, secrets.randbits(_TOKEN_BITS), known(run_id), list(owed)
 
@@ -294,15 +294,15 @@ def claim(run_id: str, owner: str, owed: Collection[int]) -> Call[Claimed]:
             raise RunIsDriven(run_id, driven_by, until)
         return Claimed(key, fence, tail_of(tail))
 
-    return Call([run_id], SQL["claim"], values, read)
+    return Command([run_id], SQL["claim"], values, read)
 
 
-def release(run_id: str, fence: int, owner: str, channel: str) -> Call[None]:
+def release(run_id: str, fence: int, owner: str, channel: str) -> Command[None]:
     """Return the write that releases a run, if the fence is current."""
-    return Call([run_id], SQL["release"], (owner, known(run_id), clamped(fence), channel), lambda _: None)
+    return Command([run_id], SQL["release"], (owner, known(run_id), clamped(fence), channel), lambda _: None)
 
 
-def post(run_id: str, kind: str, payload: JsonValue, key: str, channel: str) -> Call[bool]:
+def post(run_id: str, kind: str, payload: JsonValue, key: str, channel: str) -> Command[bool]:
     """Return the write of a message."""
     body = to_json(payload)
     checksum = signed(sum_of(message_place(known(run_id), kind, key), body))
@@ -314,10 +314,10 @@ def post(run_id: str, kind: str, payload: JsonValue, key: str, channel: str) -> 
             raise unknown_run(run_id)
         return bool(is_new)
 
-    return Call([run_id], SQL["post"], (secrets.randbits(_TOKEN_BITS), channel, *facts), read)
+    return Command([run_id], SQL["post"], (secrets.randbits(_TOKEN_BITS), channel, *facts), read)
 
 
-def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Call[tuple[str, ...]]:
+def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Command[tuple[str, ...]]:
     """Return the write that changes the tags of a run."""
 
     def read(answer: Sequence[Any]) -> tuple[str, ...]:
@@ -327,7 +327,9 @@ def tag(run_id: str, added: Iterable[str], removed: Iterable[str]) -> Call[tuple
         return tuple(sorted(tags))
 
     added = list(added)
-    return Call([run_id], SQL["tag"], (known(run_id), added, [folded([each]) for each in added], list(removed)), read)
+    return Command(
+        [run_id], SQL["tag"], (known(run_id), added, [folded([each]) for each in added], list(removed)), read
+    )
 
 
 def new_token() -> int:

@@ -21,7 +21,7 @@ from graphengine.databases.sqlite.texts import Texts
 from graphengine.engine.step_json import decode_step
 from graphengine.engine.steps import Branched, Started
 from graphengine.state.json_values import is_name
-from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, Message, RunInfo
+from graphengine.stores.base import PAGE_LIMIT, Count, InboxMessage, Loaded, RunInfo
 from graphengine.stores.refusals import damaged, unknown_run, unknown_step
 from graphengine.stores.summaries import read_summary
 
@@ -396,14 +396,14 @@ def graph_spec(connection: sqlite3.Connection, fingerprint: str) -> GraphSpec | 
     return None if row is None else checksums.read_graph_spec(fingerprint, *row)
 
 
-def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[Message]:
+def inbox(connection: sqlite3.Connection, run_ids: Sequence[str]) -> list[InboxMessage]:
     """Return the undelivered messages of these runs, oldest first."""
     rows = connection.execute(SQL["inbox"], (to_json(list(run_ids)).decode(),))
-    found: list[Message] = []
+    found: list[InboxMessage] = []
     for message_id, run_id, kind, payload, recorded, run, key in rows:
         what = f"message {message_id} to run {run_id}"
         value = checksums.read_json(what, message_place(run, kind, key), payload, recorded)
-        found.append(Message(message_id, run_id, kind, value))
+        found.append(InboxMessage(message_id, run_id, kind, value))
     return found
 
 

@@ -46,7 +46,7 @@ def connect(uri: str, *, busy_timeout_seconds: float) -> sqlite3.Connection:
     return connection
 
 
-class Call(NamedTuple):
+class Job(NamedTuple):
     """What the thread does next.
 
     Attributes:
@@ -60,7 +60,7 @@ class Call(NamedTuple):
     is_last: bool = False
 
 
-def _serve(calls: SimpleQueue[Call]) -> None:
+def _serve(calls: SimpleQueue[Job]) -> None:
     """Make the calls of a queue up to the last. Whatever one raises, those after it must not wait for ever."""
     ends = False
     while not ends:
@@ -90,7 +90,7 @@ class Worker:
     def __init__(self, *, only_reads: bool) -> None:
         self._is_open = False
         self._opened: list[sqlite3.Connection] = []  # by its first call: the connection
-        self._calls: SimpleQueue[Call] = SimpleQueue()
+        self._calls: SimpleQueue[Job] = SimpleQueue()
         self._thread = threading.Thread(
             target=_serve, args=(self._calls,), name="graphengine-sqlite", daemon=only_reads
         )
@@ -99,7 +99,7 @@ class Worker:
 
     def __del__(self) -> None:
         if self._is_open:
-            self._calls.put_nowait(Call(partial(_close, self._opened), is_last=True))
+            self._calls.put_nowait(Job(partial(_close, self._opened), is_last=True))
             warnings.warn("a connection to SQLite was dropped without being closed", ResourceWarning, stacklevel=1)
 
     @classmethod
@@ -140,7 +140,7 @@ class Worker:
         """
         if not self._is_open:
             raise closed()
-        self._calls.put_nowait(Call(partial(work, *self._opened), then))
+        self._calls.put_nowait(Job(partial(work, *self._opened), then))
 
     def _ask(self, work: Callable[[], T], *, is_last: bool = False) -> asyncio.Future[T]:
         """Queue a call. Its future gets what it returns or raises."""
@@ -155,7 +155,7 @@ class Worker:
             except BaseException as error:  # noqa: BLE001 - the caller gets it
                 promise.error = error
 
-        self._calls.put_nowait(Call(asked, partial(loop.call_soon_threadsafe, promise.settle), is_last))
+        self._calls.put_nowait(Job(asked, partial(loop.call_soon_threadsafe, promise.settle), is_last))
         return promise.future
 
     async def close(self, last: Callable[[sqlite3.Connection], None] | None = None) -> None:
@@ -179,7 +179,7 @@ class Worker:
         if not self._is_open:
             return
         if last is not None:
-            self._calls.put_nowait(Call(last))
-        self._calls.put_nowait(Call(partial(_close, self._opened), is_last=True))
+            self._calls.put_nowait(Job(last))
+        self._calls.put_nowait(Job(partial(_close, self._opened), is_last=True))
         self._is_open = False
         self._thread.join(_ENDS_SECONDS)

@@ -191,8 +191,8 @@ def _bindings(was: Mapping[str, str], now: Mapping[str, str], view: View, step: 
         changes = "; ".join(
             f"{name} from {was.get(name, 'nowhere')} then, {now.get(name, 'nowhere')} now" for name in parts
         )
-        old = {name: _shown(was.get(name), view) for name in parts}
-        new = {name: _shown(now.get(name), view) for name in parts}
+        old = {name: _place_value(was.get(name), view) for name in parts}
+        new = {name: _place_value(now.get(name), view) for name in parts}
         yield StepDifference("inputs", old, new, f"what {step.path} reads: {changes}", _RESTORE)
 
 
@@ -204,7 +204,7 @@ def _same(first: str, second: str, view: View) -> bool:
         return False
 
 
-def _shown(place: str | None, view: View) -> JsonValue:
+def _place_value(place: str | None, view: View) -> JsonValue:
     """Return a place and its value, unless that is a secret."""
     if place is None:
         return None

@@ -63,7 +63,7 @@ class Gap(NamedTuple):
 
 
 @dataclass(slots=True)
-class Row:
+class PathSpans:
     """What was done at a path.
 
     Attributes:
@@ -98,7 +98,7 @@ class Timeline:
     snapshot: Snapshot
     began: float
     ended: float
-    rows: Sequence[Row]
+    rows: Sequence[PathSpans]
     gaps: Sequence[Gap]
     branched: Sequence[tuple[float, str]]
     steps: int
@@ -116,14 +116,14 @@ def laid_out(run: Visits) -> Timeline:
     return Timeline(run.snapshot, began, max(began, run.snapshot.now), rows, gaps, branched, len(run.entries))
 
 
-def _rows(run: Visits) -> list[Row]:
+def _rows(run: Visits) -> list[PathSpans]:
     """Return the rows of a run, in the order of its tree."""
-    rows: dict[str, Row] = {}
+    rows: dict[str, PathSpans] = {}
     first: dict[str, int] = {}
 
-    def row_of(visit: Visit, seq: int) -> Row:
+    def row_of(visit: Visit, seq: int) -> PathSpans:
         first[visit.path] = min(first.get(visit.path, seq), seq)
-        return rows.setdefault(visit.path, Row(visit.path))
+        return rows.setdefault(visit.path, PathSpans(visit.path))
 
     for entry in run.entries:
         visit, usage = entry.visit, usage_of(entry.step)
@@ -205,7 +205,7 @@ def _said(entry: Entry) -> str:
     return f"step {step.seq}, {visit}{then}"
 
 
-def _in_the_tree(paths: Sequence[str]) -> Callable[[Row], tuple[int, ...]]:
+def _in_the_tree(paths: Sequence[str]) -> Callable[[PathSpans], tuple[int, ...]]:
     """Return a sort key in tree order: each path after the one around it, siblings in the order of their first step.
 
     Items are in the order of their list.

@@ -15,7 +15,7 @@ from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.steps import without_items
 from graphengine.render.amounts import cost, moment, nice_seconds, paid, took
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Paint, fit, measure
-from graphengine.render.charts.spans import Row, laid_out
+from graphengine.render.charts.spans import PathSpans, laid_out
 from graphengine.render.files import RenderError
 from graphengine.render.text import one_line
 from graphengine.render.trace import standing, visits_of
@@ -219,12 +219,12 @@ def _heading(line: Timeline) -> tuple[str, str, str]:
     return title, f"run {line.snapshot.run_id}: {standing(line.snapshot)}", ", ".join(parts)
 
 
-def _packed(rows: Sequence[Row]) -> list[Row]:
+def _packed(rows: Sequence[PathSpans]) -> list[PathSpans]:
     """Return the rows to draw: where a map has many items, those that did not overlap share a row."""
-    groups: dict[str, list[Row]] = {}
+    groups: dict[str, list[PathSpans]] = {}
     for row in rows:
         groups.setdefault(without_items(row.path), []).append(row)
-    found: list[Row] = []
+    found: list[PathSpans] = []
     packed: set[str] = set()
     for row in rows:
         key = without_items(row.path)
@@ -236,9 +236,9 @@ def _packed(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
-def _sharing(rows: Sequence[Row]) -> list[Row]:
+def _sharing(rows: Sequence[PathSpans]) -> list[PathSpans]:
     """Pack the rows of many items into as few as possible."""
-    shared: list[tuple[float, Row]] = []
+    shared: list[tuple[float, PathSpans]] = []
     for row in sorted(rows, key=lambda row: min((span.start for span in row.spans), default=0.0)):
         start = min((span.start for span in row.spans), default=0.0)
         end = max((span.end for span in row.spans), default=start)
@@ -246,23 +246,23 @@ def _sharing(rows: Sequence[Row]) -> list[Row]:
         free = next((index for index, (until, _) in enumerate(shared) if until <= start), None)
         if free is None:
             path = f"{_ITEM.sub('[…]', row.path)} {len(shared) + 1}"
-            shared.append((end, Row(path, spans, row.visits, row.usage)))
+            shared.append((end, PathSpans(path, spans, row.visits, row.usage)))
             continue
         until, other = shared[free]
         usage, visits = add_usage(other.usage, row.usage), other.visits + row.visits
-        shared[free] = max(until, end), Row(other.path, [*other.spans, *spans], visits, usage, other.items + 1)
+        shared[free] = max(until, end), PathSpans(other.path, [*other.spans, *spans], visits, usage, other.items + 1)
     return [row for _, row in shared]
 
 
-def _name(row: Row) -> str:
+def _name(row: PathSpans) -> str:
     return row.path.rpartition("/")[2]
 
 
-def _indent(row: Row) -> float:
+def _indent(row: PathSpans) -> float:
     return _INDENT * (row.path.count("/") + ("[" in _name(row)))
 
 
-def _facts(row: Row) -> str:
+def _facts(row: PathSpans) -> str:
     """Return the time and cost of a row, in words."""
     is_item = "[" in _name(row)
     parts = [f"{row.items} items"] if is_item and row.items > 1 else []
@@ -296,7 +296,7 @@ def _gap_in_words(scale: Scale, start: float, end: float, why: str) -> str:
     return f"{took(end - start)} {why}" + (", drawn short" if is_short else "")
 
 
-def _row(sheet: _Sheet, row: Row, facts: str, middle: float) -> None:
+def _row(sheet: _Sheet, row: PathSpans, facts: str, middle: float) -> None:
     """Draw a row: its name, and a bar for each span; many narrow ones as a density."""
     canvas, indent = sheet.canvas, _indent(row)
     problems = "; ".join(span.said for span in row.spans if span.what == "failed")
@@ -317,7 +317,7 @@ def _row(sheet: _Sheet, row: Row, facts: str, middle: float) -> None:
                 canvas.text(left + wide / 2, middle + 3.5, text, size=10, anchor="middle")
 
 
-def _narrow(sheet: _Sheet, row: Row) -> list[Span]:
+def _narrow(sheet: _Sheet, row: PathSpans) -> list[Span]:
     """Return a row's attempts that are narrower than a pixel, if there are so many that their bars would be solid."""
     narrow = [span for span in row.spans if span.what in _DENSE and sheet.wide(span) < 1]
     return narrow if len(narrow) >= _MANY else []
@@ -357,7 +357,7 @@ def _bar(canvas: Canvas, what: What, left: float, wide: float, middle: float) ->
         canvas.cross(left + across / 2, middle, 4, Paint("none", "bad-line", 1.6))
 
 
-def _legend(sheet: _Sheet, rows: Sequence[Row], y: float, *, branched: bool) -> float:
+def _legend(sheet: _Sheet, rows: Sequence[PathSpans], y: float, *, branched: bool) -> float:
     """Draw the meaning of what is there; return where the sheet ends."""
     canvas, spans = sheet.canvas, [span for row in rows for span in row.spans]
     x, right = MARGIN, sheet.scale.stretches[-1].right

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from graphengine.records.json_document import Compared, ListedRun, RunHead
 from graphengine.records.run_diff import Difference
 from graphengine.records.step_document import Failure, Part, Step
-from graphengine.render.standings import Standing
+from graphengine.render.place_states import PlaceState
 from graphengine.stores.base import Summary
 
 
@@ -105,7 +105,7 @@ class Head(RunHead, tag=False):
     updated_at: float
     took: float
     fingerprint: str
-    standings: Mapping[int, Standing]
+    standings: Mapping[int, PlaceState]
 
 
 class Run(Head, tag=False, kw_only=True):

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Entry
-    from graphengine.render.standings import Standing
+    from graphengine.render.place_states import PlaceState
     from graphengine.render.trace import Counted
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunInfo, Store
@@ -83,7 +83,7 @@ class Book:
             entry, counted = self._tally.feed(step)
             self.rows.append(_row(entry, counted, self.atlas))
 
-    def standings(self) -> dict[int, Standing]:
+    def standings(self) -> dict[int, PlaceState]:
         """Return where the run is after its last step, by the number of the node."""
         spots, found = self.atlas.spots, self._tally.standings()
         return {spots[spot]: each for spot, each in found.items() if spot in spots}

@@ -49,9 +49,9 @@ from graphengine.serve.service.requests import (
     Answer,
     EventParameters,
     ListParameters,
-    Message,
     NoParameters,
     RunParameters,
+    SentMessage,
     ServiceFailed,
     StartParameters,
     StopRequest,
@@ -309,7 +309,7 @@ class Service:
         parameters_of(request, NoParameters)
         run_id = request.path_params["run_id"]
         await self.info_of(run_id, "answer")
-        body = fields_of(await json_body(request), Message)
+        body = fields_of(await json_body(request), SentMessage)
         await self.runner.send(run_id, body.topic, body.payload, idempotency_key=delivery_of(request))
         return await self._now(run_id, 202)
 

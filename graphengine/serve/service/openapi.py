@@ -21,9 +21,9 @@ from graphengine.serve.service.requests import (
     Answer,
     EventParameters,
     ListParameters,
-    Message,
     NoParameters,
     RunParameters,
+    SentMessage,
     StartParameters,
     StopRequest,
 )
@@ -90,7 +90,7 @@ ENDPOINTS: Final = (
         "send",
         "Send a message to a run",
         _DONE,
-        body=Message,
+        body=SentMessage,
         headers=(("Idempotency-Key", "a key to send it only once"),),
     ),
     Endpoint("/runs/{run_id}/stop", "stop_run", "Stop a run at its next safe point", _DONE, body=StopRequest),
@@ -123,7 +123,7 @@ class AnyJson(GenerateJsonSchema):
 def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhooks: bool) -> dict[str, Any]:
     """Return the description of a service of these graphs."""
     inputs, schemas = _inputs(graphs)
-    references, found = schemas_of([*_EVENTS, RunNow, Runs, Failed, Answer, Message, StopRequest, Health], _PLAIN)
+    references, found = schemas_of([*_EVENTS, RunNow, Runs, Failed, Answer, SentMessage, StopRequest, Health], _PLAIN)
     schemas |= found | {"Event": {"anyOf": references[: len(_EVENTS)]}}
     schemes: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}
     if takes_webhooks:

@@ -128,7 +128,7 @@ class Answer(Struct, forbid_unknown_fields=True):
     by: Text = ""
 
 
-class Message(Struct, forbid_unknown_fields=True):
+class SentMessage(Struct, forbid_unknown_fields=True):
     """A message to a run.
 
     Attributes:
@@ -254,10 +254,10 @@ __all__ = [
     "Answer",
     "EventParameters",
     "ListParameters",
-    "Message",
     "NoParameters",
     "RunParameters",
     "RunStopped",
+    "SentMessage",
     "ServiceFailed",
     "StartParameters",
     "StopRequest",

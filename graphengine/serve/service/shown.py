@@ -369,7 +369,7 @@ class Fold:
             yield from self._before(call, event.turn)
         text.has_gap = text.has_gap or bool(event.skipped)  # then it is shown once it is recorded
         if not text.has_gap:
-            yield from _shown(key, text.add(event.text), is_thinking=is_thinking)
+            yield from _piece_events(key, text.add(event.text), is_thinking=is_thinking)
 
     def _before(self, call: str, turn: int) -> Iterator[FrontEvent]:
         """Yield what is over when the text of a turn begins: its thinking, and calls of the turn before.
@@ -378,7 +378,7 @@ class Fold:
         """
         thinking = self._texts.get(f"{call}:{turn}:thinking")
         if thinking is not None and not thinking.has_gap:
-            yield from _shown(f"{call}:{turn}:thinking", thinking.add("", is_end=True), is_thinking=True)
+            yield from _piece_events(f"{call}:{turn}:thinking", thinking.add("", is_end=True), is_thinking=True)
         for each in self._calls_of.get(f"{call}:{turn - 1}", ()):
             yield from self._result(call, each["id"], _NOT_MADE, is_error=True)
 
@@ -420,7 +420,7 @@ class Fold:
         if self._is_chat and not self._is_answered and answers and answers[-1] is not None:
             self._is_answered = True
             text = hidden(as_text(opened(answers[-1])))
-            yield from _shown(f"{here}:answer", self._text(f"{here}:answer").whole(text), is_thinking=False)
+            yield from _piece_events(f"{here}:answer", self._text(f"{here}:answer").whole(text), is_thinking=False)
 
     def _entered(self) -> Iterator[FrontEvent]:
         """Yield the visits that begin with a step: a watcher that joins late misses their live events."""
@@ -445,7 +445,7 @@ class Fold:
             if "feedback" in record:  # the answer of the turn before was sent back
                 yield from self._drop(f"{call}:{int(number) - 1}")
             yield from self._before(call, int(number))
-            yield from _shown(key, self._text(key).whole(text), is_thinking=False)
+            yield from _piece_events(key, self._text(key).whole(text), is_thinking=False)
             self._texts[key] = _Growing(text)
             self._is_answered = True
             self._calls_of[key] = record.get("calls", ())
@@ -483,7 +483,7 @@ def _visit_of(frame: Frame) -> str:
     return f"{path_of(frame.id, frame.at)}#{frame.visit}"
 
 
-def _shown(key: str, found: tuple[bool, str], *, is_thinking: bool) -> Iterator[FrontEvent]:
+def _piece_events(key: str, found: tuple[bool, str], *, is_thinking: bool) -> Iterator[FrontEvent]:
     is_dropped, piece = found
     if is_dropped:
         yield Dropped(key)

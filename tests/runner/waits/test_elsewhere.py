@@ -22,7 +22,7 @@ from graphengine.runner import life, shared
 from graphengine.runner.driving import Driving
 from graphengine.runner.run import Run
 from graphengine.runner.run_events import StepRecorded
-from graphengine.stores.base import Message, RunInfo
+from graphengine.stores.base import InboxMessage, RunInfo
 from graphengine.testing import FakeClock
 from tests.kit.runs import SOON, alone
 
@@ -141,7 +141,7 @@ class Interposed(SQLiteStore):
 
     meanwhile: Callable[[], Awaitable[None]] | None = None
 
-    async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:  # type: ignore[override]  # as `read` in databases/sql.py
+    async def inbox(self, run_ids: Sequence[str]) -> Sequence[InboxMessage]:  # type: ignore[override]  # as `read` in databases/sql.py
         """Read the inbox, and let it happen."""
         found = await super().inbox(run_ids)
         status = (await self.info(run_ids[0])).status
@@ -229,7 +229,7 @@ async def test_a_run_that_falls_asleep_is_looked_at(tmp_path: Path) -> None:
             await super().change_token()
             return "as before"
 
-        async def inbox(self, run_ids: Sequence[str]) -> Sequence[Message]:  # type: ignore[override]  # as `info`
+        async def inbox(self, run_ids: Sequence[str]) -> Sequence[InboxMessage]:  # type: ignore[override]  # as `info`
             messages = await super().inbox(run_ids)
             if run_ids == ["late"] and "late" in runner._shared.asleep:  # noqa: SLF001 - it is just falling asleep
                 async with Runner(tmp_path / "runs.db") as other:

@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get } from "./api";
 import { Failure, type Problem, elementOf, useDark } from "./parts";
 import type { Counts } from "./trace";
-import type { Picture as Found, Standing } from "./types";
+import type { Picture as Found, PlaceState } from "./types";
 
 const NAMESPACE = "http://www.w3.org/2000/svg";
 const LEGIBLE = 0.58;
@@ -48,7 +48,7 @@ export function Picture({
 }: {
   fingerprint: string;
   lit: Counts | null;
-  standings?: Record<string, Standing>;
+  standings?: Record<string, PlaceState>;
   marks?: Map<number, string> | null;
   losses?: Map<number, Losses>;
   badge?: (times: number, spot: number) => string;
@@ -154,7 +154,7 @@ function centre(box: Element, part: Element): void {
 
 interface Lights {
   lit: Counts | null;
-  standings: Record<string, Standing>;
+  standings: Record<string, PlaceState>;
   marks: Map<number, string> | null;
   losses: Map<number, Losses> | undefined;
   badge: ((times: number, spot: number) => string) | undefined;

@@ -261,7 +261,7 @@ export interface Head {
   updated_at: number;
   took: number;
   fingerprint: string;
-  standings: Record<string, Standing>;
+  standings: Record<string, PlaceState>;
 }
 
 export interface Line {
@@ -333,6 +333,15 @@ export interface Picture {
   trouble?: string;
 }
 
+export interface PlaceState {
+  /** The most severe state of the frames there. */
+  how: "ended" | "failed" | "here" | "waiting";
+  /** Their states, in words. */
+  notes: string[];
+  /** The nodes that led there, if END or FAIL has a box for each source. */
+  sources: string[];
+}
+
 export interface Row {
   seq: number;
   kind: string;
@@ -396,7 +405,7 @@ export interface Run {
   updated_at: number;
   took: number;
   fingerprint: string;
-  standings: Record<string, Standing>;
+  standings: Record<string, PlaceState>;
   rows: Row[];
   commands: Record<string, string>;
 }
@@ -531,15 +540,6 @@ export interface SpentSince {
   steps: number;
   /** How long it was driven since. */
   seconds: number;
-}
-
-export interface Standing {
-  /** The most severe state of the frames there. */
-  how: "ended" | "failed" | "here" | "waiting";
-  /** Their states, in words. */
-  notes: string[];
-  /** The nodes that led there, if END or FAIL has a box for each source. */
-  sources: string[];
 }
 
 export interface State {

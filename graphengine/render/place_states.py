@@ -35,7 +35,7 @@ _POSITIONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PlaceState:
     """The state of a run at a node.
 
     Attributes:
@@ -49,7 +49,7 @@ class Standing:
     sources: frozenset[str] = frozenset()
 
 
-def standings_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping[str, Move]) -> dict[Spot, Standing]:
+def states_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping[str, Move]) -> dict[Spot, PlaceState]:
     """Return where a run is, and in which state.
 
     Args:
@@ -61,7 +61,7 @@ def standings_of(snapshot: Snapshot, places: Mapping[str, Place], moves: Mapping
         return {}
     if snapshot.status == "finished":
         last = moves.get(ROOT, ("", ""))[0]
-        return {((), END): Standing("ended", ("ended here",), frozenset({last}) if last else _joined_at_end(moves))}
+        return {((), END): PlaceState("ended", ("ended here",), frozenset({last}) if last else _joined_at_end(moves))}
     said: dict[Spot, list[tuple[How, str]]] = defaultdict(list)
     sources: dict[Spot, frozenset[str]] = {((), END): _joined_at_end(moves)}
     for frame in snapshot.frames.values():
@@ -86,7 +86,7 @@ def _joined_at_end(moves: Mapping[str, Move]) -> frozenset[str]:
     )
 
 
-def _together(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources: frozenset[str]) -> Standing:
+def _together(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources: frozenset[str]) -> PlaceState:
     """Combine the states of several frames at one node; equal notes are counted."""
     present = {how for how, _ in said}
     severest: How = next(how for how in SEVEREST if how in present)
@@ -100,7 +100,7 @@ def _together(said: Sequence[tuple[How, str]], snapshot: Snapshot, sources: froz
         others = [*(note for note in others if note not in waits), f"{len(waits)} wait, one of them: {first}"]
     if same:
         others.append(one if same == 1 else f"{same} {several}")
-    return Standing(severest, tuple(others), sources)
+    return PlaceState(severest, tuple(others), sources)
 
 
 def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
