@@ -133,7 +133,7 @@ class Target:
         """
         if self.key is None:
             return self.field, value
-        key = "".join(self._piece(piece, view) for piece in self.pieces) or self.key
+        key = "".join(self._piece(piece, view) for piece in self.pieces) if self.pieces else self.key
         return self.field, Put(key, value, adds=self.adds)
 
     def _piece(self, piece: str | Reading, view: View) -> str:

@@ -74,6 +74,16 @@ def memo_ops(run: Session) -> list[object]:
     return [list(op) for op in opened_ops(run.log[-1].update) if op[1] == "memos"]
 
 
+def test_a_key_of_an_empty_text_is_that_text() -> None:
+    """`found[{name}]` is the key "" where the name is "", as it is another key for another name."""
+
+    class Named(BaseModel):
+        name: str = ""
+        found: dict[str, int] = {}
+
+    assert alone(Named, lambda name: 2 * len(name), "found[{name}]").run_sync().state.found == {"": 0}
+
+
 # -- the cost of a step
 
 
