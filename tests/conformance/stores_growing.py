@@ -60,6 +60,8 @@ async def listed(store: Store) -> list[str]:
 class GrowingStores(StoreSuite):
     """Tests of tags, removal and freed space."""
 
+    vacuum_adds = 0  # the bytes that `vacuum` may add, of maps of what is free
+
     # -- tags
 
     @scenario
@@ -468,7 +470,7 @@ class GrowingStores(StoreSuite):
         await remove(store, "old")
         await store.sweep()
         before, after = await store.vacuum()
-        assert 0 <= after <= before + 2**16  # PostgreSQL may add its maps of a table, and keep what others still read
+        assert 0 <= after <= before + self.vacuum_adds
         assert same(await store.steps("going"), steps(1, 2))
         await append(store, batch("going", fence, [step(3)]))
 
