@@ -11,6 +11,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from scripts.changes import waiting
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -29,6 +31,8 @@ def undone(tag: str, root: Path = ROOT) -> Iterator[str]:
     changes = (root / "CHANGELOG.md").read_text(encoding="utf-8")
     if not re.search(rf"^## {re.escape(version)}, \d{{4}}-\d\d-\d\d$", changes, re.MULTILINE):
         yield f"CHANGELOG.md has no line `## {version}, YYYY-MM-DD`: write the day of the release"
+    if files := waiting(root):
+        yield f"changes/ has {', '.join(file.name for file in files)}: run `python -m scripts.changes`"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python -m scripts.sizes
 
 A line of code is one that is not blank and not a comment, a docstring or an import. The core is what the contract "the
-core stands alone" in pyproject.toml lists. `tests/test_sizes.py` holds the figures to `tests/sizes.toml`.
+core stands alone" in pyproject.toml lists.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 `start`: from `runner.start` over one node, one condition and the commit to `result.state`, in SQLite. `call`: one call
 of an agent in a node, with one hook, to the SDK's request and back. `resume`: `graphengine resume` up to the first node
-that runs again. `tests/test_sizes.py` holds the counts to `tests/sizes.toml`.
+that runs again.
 """
 
 from __future__ import annotations

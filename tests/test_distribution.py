@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 from packaging.requirements import Requirement
 
-from scripts import install, package_metadata, release
+from scripts import changes, install, package_metadata, release
 from tests.kit.clean_environment import built, metadata_of
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -111,3 +111,16 @@ def test_a_release_is_refused_while_something_is_undone(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(settings.replace(REPOSITORY, "https://github.com/us/it"), encoding="utf-8")
     (tmp_path / "CHANGELOG.md").write_text(f"## {VERSION}, 2027-01-31\n", encoding="utf-8")
     assert list(release.undone(f"v{VERSION}", tmp_path)) == []
+
+
+def test_changes_in_files_of_their_own_must_reach_the_changelog(tmp_path: Path) -> None:
+    """They go under the newest version, in the order of their names, and their files go."""
+    (tmp_path / "changes").mkdir()
+    (tmp_path / "CHANGELOG.md").write_text("# Changelog\n\n## 2, now\n\n- a\n\n## 1\n\n- z\n", encoding="utf-8")
+    for name in ("c.md", "b.md", "README.md"):
+        (tmp_path / "changes" / name).write_text(f"- of {name}\n", encoding="utf-8")
+    assert [file.name for file in changes.waiting(tmp_path)] == ["b.md", "c.md"]
+    changes.compile_changes(tmp_path)
+    text = (tmp_path / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert text == "# Changelog\n\n## 2, now\n\n- a\n- of b.md\n- of c.md\n\n## 1\n\n- z\n"
+    assert changes.waiting(tmp_path) == []
