@@ -26,6 +26,7 @@ from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_he
 from graphengine.agents.tool_checks import findings
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
+from graphengine.checks.waits import wait_in
 from graphengine.engine.plan import Remembered
 from graphengine.errors import DefinitionError, InputError
 from graphengine.graph.elsewhere import with_our_keywords
@@ -601,6 +602,15 @@ class AgentBody(Generic[T]):
         """Yield the problems of its tools in a graph with these fields and resources."""
         parts = _parts_of(self.agent)
         return findings([*parts.kit, parts.maker], fields, resources)
+
+    def waits(self) -> tuple[str, str] | None:
+        """Return what it or a tool of it waits for, and the repair for an effect; None if nothing shows."""
+        tools = 'give effect= to the tools that act, not to the node: tool(act, effect="once")'
+        for each in _parts_of(self.agent).kit:
+            what = wait_in(each.function) if isinstance(each, Tool) else ""
+            if getattr(each, "approve", False) or what:  # a server has it too
+                return f"{what or 'approve='} of {each.name}", f'ask in a node before: ask("…", bool); or {tools}'
+        return ("batch=True", f"leave out batch=; or {tools}") if self.agent.batch else None
 
     def _problems_of_model(self) -> Sequence[tuple[str, str, str]]:
         """List a bad model name, and the settings that the model does not have."""

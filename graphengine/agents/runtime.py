@@ -476,7 +476,7 @@ async def batched(runtime: AgentRuntime, model: Model, request: Request) -> Resp
         raise DefinitionError(
             f"agent {request.agent} has batch=True, and nothing can wait for a batch here",
             where=f"agent {request.agent}",
-            repair="run it as a node, outside of ctx.call; or agent.but(batch=False).run(…)",
+            repair='run it as a node without effect="once", outside of ctx.call; or agent.but(batch=False).run(…)',
         )
     return await _collected(runtime, model, request, collector_of(model, batches))
 

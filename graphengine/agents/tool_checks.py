@@ -6,6 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.agents.tools import Tool
+from graphengine.checks.waits import wait_in
 from graphengine.errors import DefinitionError
 from graphengine.graph.effect import KEY_NAME, once_of
 from graphengine.state.injection import NO_DEFAULT, Injected
@@ -118,6 +119,11 @@ def _of_effect(tool: Tool, resources: Collection[str]) -> Iterator[Finding]:
             yield Finding("unsaid_effect", text, repair, is_warning=True)
         return
     once = once_of(tool.effect)
+    what = wait_in(tool.function) if once is not None else ""
+    if what:
+        text = f'the tool {tool.name} waits ({what}), and has effect="once": a wait begins it again'
+        repair = f"ask before the call: tool({tool.name}, approve=True)"
+        yield Finding("waits_in_effect", text, repair, is_warning=False)
     lacks = once.lacks({*tool.parameters, *resources, "ctx"}) if once is not None and tool.schema is None else ()
     if once is not None and lacks:
         text = f"{once.name}, of effect=Once(reconcile=…) of the tool {tool.name}, takes {', '.join(map(repr, lacks))}"

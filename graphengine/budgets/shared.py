@@ -171,7 +171,7 @@ class _OfRun(SharedBudgets):
                 where=f"budget {budget.name!r}",
                 repair="resume the run in the next window, or raise the budget"
                 if budget.over == "fail"
-                else "call the agent outside of ctx.call, where the run can wait",
+                else 'call the agent outside of ctx.call and of effect="once", where the run can wait',
             )
         if budget.over == "ask":
             await self._ask(runtime, budget, f"{_words(refusal)}. Make this call all the same?")

@@ -10,6 +10,7 @@ from graphengine.checks.options import graph_problems, migration_problems, node_
 from graphengine.checks.rules import rule_problems
 from graphengine.checks.shape import MeantShape
 from graphengine.checks.state import field_problems, model_problems
+from graphengine.checks.waits import wait_problems
 from graphengine.compile.checking import Checks
 from graphengine.compile.compiler import always, types_read
 from graphengine.errors import Problem
@@ -56,6 +57,7 @@ ALL: Final = _All()
 def _whole_problems(found: Compiling) -> Iterator[Problem]:
     """Yield the problems of a graph as a whole."""
     graph, nodes, state = found.graph, found.nodes, found.state
+    yield from wait_problems(nodes)
     shape = MeantShape.of(graph)
     undeclared = {d.name for d in graph.nodes if d.options.writes is None and d.runnable is not None}
     forks = list(fork_problems(shape, nodes, state.fields, undeclared.difference(found.unsound)))

@@ -492,8 +492,6 @@ def _waiting(snapshot: Snapshot, step: Step, facts: steps.Waiting) -> None:
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     frame.crashes = 0
-    if not any(each.key.startswith(f"{UNKNOWN}|") for each in facts.waits.values()):
-        _not_begun(frame, "")  # a node that is an effect waits inside; it begins again
     wait(snapshot, frame, facts.waits)
 
 

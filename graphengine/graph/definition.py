@@ -323,7 +323,8 @@ class GraphDefinition(Generic[S]):
                 only `Runner.resume(…, retry_failed=True)` repeats them, while the others run.
             effect: What it does outside the run. `"read"` and `"idempotent"` may be repeated, the latter with the same
                 `ctx.idempotency_key`; `"once"` must not be: its beginning is recorded first, and if it began and did
-                not return, a person is asked how it ended, or what `Once(…)` says decides.
+                not return, a person is asked how it ended, or what `Once(…)` says decides; it cannot wait, as by
+                `ctx.ask`. It is that of the node's own work, not of its fallback.
 
         Example:
             >>> class Page(BaseModel):

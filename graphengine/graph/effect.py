@@ -27,6 +27,11 @@ Effects: TypeAlias = "Mapping[str, Callable[..., object]] | Literal['act']"
 
 KEY_NAME: Final = "idempotency_key"
 """The parameter that gets the key of the call."""
+WAIT_ELSEWHERE: Final = (
+    'ask in a node before: add_node("approve", ask("…", bool)); or wait in a node without effect=, and act in it with '
+    'await ctx.call(act, effect="once")'
+)
+"""The repair for a node that is an effect and waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,7 @@ def acting(effect: Effect | None, name: str, effects: Effects, where: str = "") 
 __all__ = [
     "KEY_NAME",
     "ONCE",
+    "WAIT_ELSEWHERE",
     "Effect",
     "EffectKind",
     "Effects",

@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Iterable, Sequence
-    from types import FrameType
+    from types import FrameType, FunctionType
 
     from graphengine.errors import Problem
     from graphengine.graph.definition import GraphDefinition
@@ -38,26 +39,36 @@ def origin_of_call() -> Origin | None:
 def origin_of_field(model: type, name: str) -> Origin | None:
     """Return the line that declares a field of a model, else that of its class; None if its source cannot be read."""
     import ast  # noqa: PLC0415 - needed only to report a problem
-    import inspect  # noqa: PLC0415
-    from tokenize import TokenError  # noqa: PLC0415
 
     model = getattr(model, "__declared__", model)  # a TypedDict or a dataclass
     found: Origin | None = None
     for owner in model.__mro__:
-        try:
-            lines, first = inspect.getsourcelines(owner)
-            # Not dedented: a text in it can begin at the start of a line. It begins in line 2.
-            tree = ast.parse("".join(["if True:\n" if lines[0][:1].isspace() else "\n", *lines]))
-            declared = next(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
-            file = inspect.getfile(owner)
-        except (OSError, TypeError, SyntaxError, ValueError, TokenError, StopIteration):  # from a prompt, or changed
+        declared, origin = source_of(owner) or (None, None)
+        if not isinstance(declared, ast.ClassDef) or origin is None:
             continue
         for node in declared.body:
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
-                return Origin(file, first + node.lineno - 2)
+                return Origin(origin.file, origin.line + node.lineno - declared.lineno)
         if owner is model:
-            found = Origin(file, first + declared.lineno - 2)
+            found = origin
     return found
+
+
+def source_of(owner: type | FunctionType) -> tuple[ast.stmt, Origin] | None:
+    """Return the statement that defines a class or a function, and where it is; None if its source cannot be read."""
+    import ast  # noqa: PLC0415
+    import inspect  # noqa: PLC0415
+    from tokenize import TokenError  # noqa: PLC0415
+
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    try:
+        lines, first = inspect.getsourcelines(owner)
+        # Not dedented: a text in it can begin at the start of a line. It begins in line 2.
+        tree = ast.parse("".join(["if True:\n" if lines[0][:1].isspace() else "\n", *lines]))
+        found = next(node for node in ast.walk(tree) if isinstance(node, kinds))
+        return found, Origin(inspect.getfile(owner), first + found.lineno - 2)
+    except (OSError, TypeError, SyntaxError, ValueError, TokenError, StopIteration):  # from a prompt, or changed
+        return None
 
 
 def place(problems: list[Problem], begin: int, origin: Origin | None) -> None:
@@ -119,4 +130,4 @@ def _origin(where: str, graph: GraphDefinition[Any]) -> Origin | None:
     return graph.origin
 
 
-__all__ = ["Origin", "join_places", "origin_of_call", "origin_of_field", "place", "place_rest"]
+__all__ = ["Origin", "join_places", "origin_of_call", "origin_of_field", "place", "place_rest", "source_of"]

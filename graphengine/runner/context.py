@@ -518,7 +518,7 @@ class NodeScope:
 
     def may_sleep(self) -> bool:
         """Return whether the run can be stored as waiting here."""
-        return not self.work.is_inside
+        return self.work.may_wait
 
     def has_slept(self, what: str) -> bool:
         """Return whether the next such sleep is recorded, and is over."""

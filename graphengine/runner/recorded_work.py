@@ -39,7 +39,7 @@ from graphengine.errors import (
     TooLarge,
     WaitTimeout,
 )
-from graphengine.graph.effect import KEY_NAME, acting, checked_effect, known_result, once_of
+from graphengine.graph.effect import KEY_NAME, WAIT_ELSEWHERE, acting, checked_effect, known_result, once_of
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
 from graphengine.runner.call_records import (
@@ -161,6 +161,7 @@ class StepJournal:
         self._tracked: list[tuple[str, Coroutine[Any, Any, Any]]] = []
         self._outputs: dict[str, Outputs] = {}
         self._time = attempt.frame.arrived
+        self._acts = False  # the node itself is an effect, and is being done
 
     @property
     def unused(self) -> Sequence[str]:
@@ -345,14 +346,17 @@ class StepJournal:
         await self._services.host.note(begun)
 
     async def _inside(self, effect: Effecting[T]) -> T:
-        """Do an effect; a piece of a node's work cannot wait in it."""
-        around = _INSIDE.get()
+        """Do an effect; nothing can wait in it. The keys of what a node does inside are the same as without effect=."""
+        around, acts = _INSIDE.get(), self._acts
         if effect.place:
             _INSIDE.set(around._replace(work=self, is_call=True))
+        else:
+            self._acts = True
         try:
             return await effect.make()
         finally:
             _INSIDE.set(around)
+            self._acts = acts
 
     async def _found_out(self, effect: Effecting[T], why: BaseException | None) -> T:
         """Return the result of an effect that began: as it is found out, or as a person says."""
@@ -376,7 +380,7 @@ class StepJournal:
         repair = "look what happened, and resume; or say how it can be found out: effect=Once(reconcile=…)"
         unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
         begun = self._begun(effect)
-        if once.unknown == "fail" or self.is_inside or begun is None:
+        if once.unknown == "fail" or not self.may_wait or begun is None:
             raise unknown from why
         arguments = "" if begun.value is UNSET else f"\n{to_json(begun.value).decode()}"
         question = f'{text}.{arguments}\nAnswer rerun if it did not happen, {{"result": …}} if it did, or fail.'
@@ -452,6 +456,26 @@ class StepJournal:
     def is_inside(self) -> bool:
         """Whether the calling code runs inside a `ctx.call`."""
         return self._here.is_call
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether the calling code can wait as `ctx.ask` does: not inside a `ctx.call` or an effect."""
+        return not (self._acts or self.is_inside)
+
+    def check_may_wait(self, what: str) -> None:
+        """Check that the calling code can wait. What waits is done again after the wait: an effect would act twice.
+
+        Raises:
+            DefinitionError: It cannot.
+        """
+        if self.may_wait:
+            return
+        text = f"{what} was called inside a ctx.call or an effect, which the end of the attempt would cancel"
+        repair = "wait in the node itself, before the call, and pass the answer to it"
+        if not self.is_inside:
+            text = f'{what} was called in a node with effect="once", which a wait begins again'
+            repair = WAIT_ELSEWHERE
+        raise DefinitionError(text, where=self._attempt.where, repair=repair)
 
     async def halt(self) -> None:
         """End the attempt here; it runs again, with its recorded work, when the run is resumed. Never returns."""
@@ -541,7 +565,7 @@ class StepJournal:
 
         Raises:
             WaitTimeout: It timed out, and has no default.
-            DefinitionError: It is inside a recorded call, which would never finish.
+            DefinitionError: It is inside a recorded call, which would never finish, or an effect that would act twice.
         """
         self.check_not_over(f"ctx.{wait.kind}")
         return await self._wait_at(self._wait_key(wait.kind, what), wait, answers, name)
@@ -576,12 +600,7 @@ class StepJournal:
         """Return the answer to the wait of this key; without one, end the attempt. Raises: as `wait`."""
         self.check_not_over(f"ctx.{wait.kind}")
         path = path_of(self._frame.id, self._frame.at)
-        if self.is_inside:
-            text = (
-                f"ctx.{wait.kind} was called inside a ctx.call or an effect, which the end of the attempt would cancel"
-            )
-            repair = "wait in the node itself, before the call, and pass the answer to it"
-            raise DefinitionError(text, where=f"node {path}", repair=repair)
+        self.check_may_wait(f"ctx.{wait.kind}")
         found = self._frame.recorded_results.get(place)
         if found is not None and found.timeout:
             text = f"no answer to {wait.question!r} in time"

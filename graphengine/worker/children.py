@@ -254,6 +254,7 @@ class StartedRun(Generic[S]):
         """Return its result once it has ended. Raises: ChildFailed; UnknownRun: It was removed."""
         start, attempt = self._start, self._start.attempt
         journal, where = journal_of(attempt), "child.result"
+        journal.check_may_wait(where)
         topic, seq = topic_of(self.id), 0
         while True:
             known = journal.known("receive", digest_of_call("receive", (topic,), {}))

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from graphengine import Runner
 from tests.docs.page import ROOT, blocks, names_of
 from tests.kit import forks
 from tests.kit.postgres import execute
 
 PAGE = ROOT / "docs" / "use" / "nothing-acts-twice.md"
 VICTIM = ROOT / "tests" / "crash" / "transaction_victim.py"
-FIRST, REFUNDS = blocks(PAGE, "python")
+FIRST, WAITING, REFUNDS = blocks(PAGE, "python")
 ONCE = "effect=Once(reconcile=refund_of)"
 LINES = 60
 
@@ -24,6 +25,18 @@ def test_the_first_program_runs(
     monkeypatch.chdir(tmp_path)
     asyncio.run(names_of(FIRST)["main"]())
     assert capsys.readouterr().out == "It is refunded. 1\n"
+
+
+async def test_the_program_that_waits_acts_after_the_answers() -> None:
+    """It asks before each of its effects, and is done when both are answered."""
+    graph = names_of(FIRST + WAITING)["orders"]
+    async with Runner() as runner:
+        result = await runner.start(graph, run_id="r").result()
+        for _ in range(2):
+            assert result.status == "waiting"
+            await runner.answer("r", "yes")
+            result = await runner.resume("r", graph).result()
+    assert (result.status, result.state.paid) == ("finished", "paid 5")
 
 
 @pytest.mark.parametrize("effect", [ONCE, 'effect="idempotent"'])

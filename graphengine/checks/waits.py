@@ -1,0 +1,83 @@
+"""Checks of what waits in an effect that must not be repeated, which would act again after the wait.
+
+The source of a function shows `ctx.ask`, `ctx.receive`, `ctx.sleep` and the result of a child run. What no source shows
+is refused when it is called.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from types import FunctionType
+from typing import TYPE_CHECKING, Final
+
+from graphengine.errors import Problem
+from graphengine.graph.effect import WAIT_ELSEWHERE
+from graphengine.graph.runnable import KnowsWaits
+from graphengine.graph.source_location import source_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from graphengine.engine.plan import NodePlan
+
+_WAITS: Final = ("ask", "receive", "sleep", "sleep_until")
+
+
+def wait_problems(nodes: Mapping[str, NodePlan]) -> Iterator[Problem]:
+    """Yield the nodes that are effects and wait; what stands in for one that fails is none."""
+    for name, node in nodes.items():
+        for body in (call.body for call in node.calls if node.once is not None):
+            found = body.waits() if isinstance(body, KnowsWaits) else (wait_in(body.call), WAIT_ELSEWHERE)
+            if found is not None and found[0]:
+                text = f'{body.name} waits ({found[0]}) in a node with effect="once", which a wait begins again'
+                yield Problem("waits_in_effect", f"node {name}", text, found[1])
+
+
+def wait_in(function: object) -> str:
+    """Return the first wait that the source of a function shows, as one writes it; "" if it shows none."""
+    inner = getattr(function, "func", function)  # functools.partial
+    inner = inspect.unwrap(inner if inspect.isroutine(inner) else type(inner).__call__)
+    inner = getattr(inner, "__func__", inner)
+    found = source_of(inner) if isinstance(inner, FunctionType) else None
+    if found is None or getattr(found[0], "name", "") != inner.__code__.co_name:  # a lambda, in the source of another
+        return ""
+    nodes = list(_inside(found[0]))
+    assigned = [node for node in nodes if isinstance(node, ast.Assign) and _starts(node.value)]
+    children = {each.id for node in assigned for each in node.targets if isinstance(each, ast.Name)}
+    return next(filter(None, (_wait(node, children) for node in nodes)), "")
+
+
+def _inside(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what is in a function, without what is in functions that get a `ctx` of their own."""
+    for each in ast.iter_child_nodes(node):
+        if not any(isinstance(argument, ast.arg) and argument.arg == "ctx" for argument in _arguments(each)):
+            yield each
+            yield from _inside(each)
+
+
+def _arguments(node: ast.AST) -> Iterator[ast.AST]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        yield from ast.iter_child_nodes(node.args)
+
+
+def _wait(node: ast.AST, children: Collection[str]) -> str:
+    """Return the wait that an expression is, "" if it is none."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return ""
+    what, of = node.func.attr, node.func.value
+    if isinstance(of, ast.Name) and of.id == "ctx" and what in _WAITS:
+        return f"ctx.{what}"
+    is_child = of.id in children if isinstance(of, ast.Name) else _starts(of)
+    return "child.result" if is_child and what == "result" else ""
+
+
+def _starts(value: ast.AST) -> bool:
+    """Return whether a child run is started in an expression."""
+    return any(
+        isinstance(node, ast.Attribute) and node.attr == "start" and getattr(node.value, "id", "") == "ctx"
+        for node in ast.walk(value)
+    )
+
+
+__all__ = ["wait_in", "wait_problems"]
