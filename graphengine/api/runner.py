@@ -61,6 +61,8 @@ class Runner(QueueRunner, Records):
             function that makes one, which the Runner shuts down. See `graphengine.executors`.
         telemetry: Makes OpenTelemetry spans and metrics of the runs; none if not given.
         extensions: What else acts in the runs; see `graphengine.runner.extensions`.
+        deploy: The label of this deploy, such as its commit: each run records with which it began. By default that of
+            the environment variable `GRAPHENGINE_DEPLOY`.
 
     Example:
         >>> async def main() -> None:
@@ -86,6 +88,7 @@ class Runner(QueueRunner, Records):
         executors: Mapping[str, Executor | Callable[[], Executor]] | None = None,
         telemetry: Telemetry | None = None,
         extensions: Sequence[Extension] = (),
+        deploy: str | None = None,
     ) -> None:
         self._given, children = frozenset(resources or ()), ChildRuns()
         super().__init__(
@@ -97,6 +100,7 @@ class Runner(QueueRunner, Records):
             sizes=sizes,
             grace_seconds=grace_seconds,
             effects=effects,
+            deploy=deploy,
             extensions=(
                 Models(models, clock),
                 ExecutorsByName(executors or {}),

@@ -61,7 +61,7 @@ class Budget:
 
     Args:
         name: Its name, unique among the budgets.
-        by: What has an account of its own: each tenant; each user, which is what a tag `user:…` of the run names; each
+        by: What has an account of its own: each tenant; each user, who started the run; each
             agent; each graph; or `all` runs together. Runs without a tenant, or a user, share one account.
         window: An hour, a day or a month of the calendar, in UTC.
         cost_usd: US dollars.

@@ -19,7 +19,6 @@ from graphengine.models.base import KnowsPrices
 from graphengine.models.errors import ModelNotReady, PriceUnknown
 from graphengine.models.limiter import until
 from graphengine.runner.extensions import Extension
-from graphengine.runner.starters import USER_TAG
 from graphengine.state.amounts import is_cost_unknown
 
 if TYPE_CHECKING:
@@ -194,9 +193,8 @@ class _OfRun(SharedBudgets):
         """Return whose accounts a call counts for."""
         if self._info is None:
             self._info = await self._run.store.info(self._run.snapshot.run_id)
-        users = [tag.removeprefix(USER_TAG) for tag in self._info.tags if tag.startswith(USER_TAG)]
-        user = users[0] if users else ""
-        return {"all": "", "tenant": self._info.tenant or "", "user": user, "agent": agent, "graph": self._info.graph}
+        tenant, user = self._info.tenant or "", self._info.user or ""
+        return {"all": "", "tenant": tenant, "user": user, "agent": agent, "graph": self._info.graph}
 
 
 def _spent(usage: Usage, reserved: Mapping[AmountName, float]) -> dict[AmountName, float]:

@@ -76,7 +76,7 @@ def answer(  # noqa: PLR0913 - one for each option
     payload = value_from(value, asked.facts.schema)
 
     async def send(runner: Runner) -> None:
-        await runner.answer(info.id, payload, question=asked.name, by=by)
+        await runner.answer(info.id, payload, question=asked.name, by=by, through="cli")
 
     post = _Post(context, info.id, reference, send, "answer", "recorded")
     return post.only() if no_resume or info.driver is not None else post.and_resume(snapshot)

@@ -112,7 +112,7 @@ def resume(job: DriveJob, *, retry_failed: bool = False) -> int:
         pauses = job.context.pauses or None  # else it keeps its own
         if job.snapshot is not None:  # shown from here on, so the Runner gets a copy
             lives_of(runner).shared.kept.hand_over(CachedSnapshot(copy_of(job.snapshot)))
-        how = {"retry_failed": retry_failed, "wait_out": job.sleeps}
+        how: Any = {"retry_failed": retry_failed, "wait_out": job.sleeps}
         return runner.resume(job.run_id, job.found.graph, limits=job.limits, pause_before=pauses, **how)
 
     return drive(job, begin)

@@ -197,7 +197,7 @@ def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
             ", ".join(i.tags),
             at(i.due_at) if i.due_at is not None else "",
             _cost(i.summary),
-            one_line(i.summary.title, _TITLE_CHARACTERS) if i.summary is not None else "",
+            one_line(i.title, _TITLE_CHARACTERS),
             _why(i) if columns is None else "",
         )
         for i in runs
@@ -298,9 +298,7 @@ def _parent(info: RunInfo) -> str:
 
 def _above(info: RunInfo) -> str | None:
     """Return the run below which a run is shown: the one it was branched from, or the one that started it."""
-    from graphengine.runner.starters import starter_in
-
-    return info.parent or starter_in(info.tags) or None
+    return info.parent or info.starter
 
 
 # --- --tree ---

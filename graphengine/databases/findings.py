@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -41,7 +41,7 @@ class Finding:
     repairable: bool = False
     note: bool = False
     statement: str = ""
-    values: Sequence[Any] = ()
+    values: Sequence[Any] | Mapping[str, Any] = ()
 
 
 @dataclass(slots=True)

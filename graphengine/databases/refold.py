@@ -15,7 +15,7 @@ from graphengine.engine.ready import next_due
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.stored import decode_snapshot, to_record
 from graphengine.errors import GraphEngineError, StoreCorrupt
-from graphengine.stores.summaries import differing_summary
+from graphengine.stores.summaries import begun_as, differing_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -127,6 +127,8 @@ def row_of(info: RunInfo, snapshot: Snapshot) -> dict[str, JsonValue]:
         "fingerprint": snapshot.fingerprint,
         "status": status,
         "due_at": next_due(snapshot) if status == "waiting" else None,
+        "ended_at": None if status in ("running", "waiting") else snapshot.now,
+        **begun_as(snapshot),
     }
 
 

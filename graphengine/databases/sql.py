@@ -76,6 +76,7 @@ class Addition(Struct, Generic[RowT]):
         fingerprint: The new fingerprint, if it changed.
         graph_spec: The JSON of its graph spec.
         summary: The JSON of the run's new summary, if it changed.
+        cost_usd: What it cost, by that summary; None if that is not known.
     """
 
     run_id: str
@@ -90,6 +91,7 @@ class Addition(Struct, Generic[RowT]):
     fingerprint: str | None = None
     graph_spec: str | None = None
     summary: str | None = None
+    cost_usd: float | None = None
 
 
 def encoded(
@@ -120,6 +122,7 @@ def encoded(
         batch.fingerprint,
         None if batch.graph_spec is None else to_json(batch.graph_spec).decode(),
         None if batch.summary is None else summary_text(batch.summary),
+        None if batch.summary is None else batch.summary.cost_usd,
     )
     return addition, written_bytes
 

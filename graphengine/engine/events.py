@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from graphengine.engine.snapshot import AttemptId
-    from graphengine.engine.steps import Cause, Decided, FailureRecord, ModelCaller, Outputs, StarterRecord, WaitRecord
+    from graphengine.engine.steps import (
+        AnswerRecord,
+        Cause,
+        Decided,
+        FailureRecord,
+        ModelCaller,
+        OriginRecord,
+        Outputs,
+        StarterRecord,
+        WaitRecord,
+    )
     from graphengine.state.amounts import LimitsRecord, Usage
     from graphengine.state.json_values import JsonValue
 
@@ -40,6 +50,7 @@ class RunStarted(NamedTuple):
     after: str = ""
     pause: Sequence[str] = ()
     starter: StarterRecord | None = None
+    origin: OriginRecord | None = None
 
 
 class Attempted(Struct, gc=False):
@@ -141,8 +152,7 @@ class AnswerArrived(NamedTuple):
     wait: str
     id: str
     now: float
-    value: JsonValue
-    by: str = ""
+    answer: AnswerRecord
 
 
 class AnswerRefused(Attempted):
@@ -215,6 +225,7 @@ class Resumed(NamedTuple):
     shared_process: bool = False
     asked: bool = False
     retry_failed: bool = False
+    origin: OriginRecord | None = None
 
 
 class StopAsked(NamedTuple):
@@ -247,6 +258,7 @@ class BranchedOff(NamedTuple):
     pause: Sequence[str] | None = None
     change: Shift = NO_SHIFT
     instructions: Mapping[str, str] = {}
+    origin: OriginRecord | None = None
 
 
 AttemptEvent: TypeAlias = NodeFinished | NodeFailed | NodeEntered | WorkBegun | WorkDone | NodeWaits | AnswerRefused

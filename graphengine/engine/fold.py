@@ -184,8 +184,8 @@ def _started(snapshot: Snapshot, step: Step, facts: steps.Started) -> None:
     snapshot.pause = facts.pause
     texts = [op[-1] for op in step.update if isinstance(op[-1], str)]  # lists and dicts can still be encoded
     lines = (text[:_BEGINNING].strip().partition("\n")[0] for text in texts)
-    snapshot.title = next((" ".join(line.split()) for line in lines if line), "")
-    snapshot.starter = facts.starter
+    snapshot.title = next((" ".join(line.replace("\0", "").split()) for line in lines if line), "")
+    snapshot.starter, snapshot.origin, snapshot.began_with = facts.starter, facts.origin, facts.fingerprint
     frame = snapshot.frames[ROOT] = Frame(at=START)
     _begin(snapshot, frame, step, facts)
 
@@ -273,6 +273,7 @@ def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
 def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
     """Begin a child run in the state of its parent."""
     snapshot.run_id, snapshot.starter = facts.run_id, None
+    snapshot.origin, snapshot.began_with = facts.origin, facts.fingerprint
     snapshot.inherited = snapshot.usage.copy()
     snapshot.instructions = {**snapshot.instructions, **facts.instructions}
     _continue(snapshot, facts)
@@ -509,7 +510,9 @@ def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
         )
         for name, other in waits.items():
             if other is not over:  # the node will ask it again: it keeps its name, id and due time
-                frame.recorded_results[f"asked {other.key}"] = RecordedResult(other.due, name=name, id=other.id)
+                frame.recorded_results[f"asked {other.key}"] = RecordedResult(
+                    other.due, other.asked_at, name=name, id=other.id
+                )
     wake(snapshot, frame)
 
 

@@ -99,8 +99,12 @@ def place_of(frame: Frame) -> str:
 
 
 def wait(snapshot: Snapshot, frame: Frame, waits: Mapping[str, WaitRecord]) -> None:
-    """Make a frame wait. Each wait gets a unique id, unless it continues an earlier wait."""
-    named = {name: replace(asked, id=asked.id or f"{name}@{snapshot.seq + 1}") for name, asked in waits.items()}
+    """Make a frame wait. Each wait gets a unique id, and the time, unless it continues an earlier wait."""
+    here, now = f"@{snapshot.seq + 1}", snapshot.now
+    named = {
+        name: replace(asked, id=asked.id or name + here, asked_at=asked.asked_at or now)
+        for name, asked in waits.items()
+    }
     then = frame.phase if isinstance(frame.phase, Fallback) else READY
     frame.phase = Waiting(named, then)
     frame.since = snapshot.now

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.phases import Failing, RecordedResult
     from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import FailureRecord, RunStatus, StarterRecord, WaitRecord
+    from graphengine.engine.steps import FailureRecord, OriginRecord, RunStatus, StarterRecord, WaitRecord
     from graphengine.state.amounts import LimitsRecord, Number, Usage
     from graphengine.state.ending import Ending
     from graphengine.state.json_values import JsonValue, Mark, Op
@@ -209,6 +209,8 @@ class Snapshot(Struct, eq=False):
         pause: Nodes before which the run waits, by path.
         starter: The node that started it, to whose run its end is told; None if no node did, as for a branch.
         instructions: Texts that branches on the way here put in place of the graph's, as in `steps.Branched`.
+        origin: What began it, or branched it off; None if that is not known.
+        began_with: The fingerprint with which it began or branched off.
         title: The first line of the first text of its input.
         mailbox: Messages that were not received yet, by topic.
         waiting: How many frames wait.
@@ -241,6 +243,8 @@ class Snapshot(Struct, eq=False):
     pause: Sequence[str] = ()
     starter: StarterRecord | None = None
     instructions: Mapping[str, str] = {}
+    origin: OriginRecord | None = None
+    began_with: str = ""
     title: str = ""
     mailbox: dict[str, list[JsonValue]] = field(default_factory=dict)
     waiting: int = 0

@@ -126,8 +126,15 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
     """One thing that a frame waits for.
 
     Attributes:
-        kind: `ask`, `receive`, `sleep`; `pause` before a node; `unknown`: how an effect ended that began.
+        kind: `ask`, `receive`, `sleep`; `pause` before a node; `unknown`: how an effect ended that began; `tool`: a
+            call that another program executes.
         question: The question, as text.
+        title: What it is about, in a few words; "" if only the question says it.
+        facts: What the one who answers must know, by name.
+        proposed: The value that is proposed, if one is.
+        old: The value that it would replace.
+        may_answer: Who may answer, by the names of users; empty for all who have the right.
+        asked_at: When it began, epoch seconds; the time of its step, set when the wait is folded.
         topic: The topic of the message.
         schema: The JSON Schema of the answer.
         due: When it times out, epoch seconds.
@@ -137,8 +144,14 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
         id: A unique id, assigned when the wait is folded.
     """
 
-    kind: Literal["ask", "receive", "sleep", "pause", "unknown"]
+    kind: Literal["ask", "receive", "sleep", "pause", "unknown", "tool"]
     question: str = ""
+    title: str = ""
+    facts: JsonObject = {}
+    proposed: JsonValue | UnsetType = UNSET
+    old: JsonValue | UnsetType = UNSET
+    may_answer: Sequence[str] = ()
+    asked_at: Number = 0
     topic: str | None = None
     schema: JsonObject | None = None
     due: Number | None = None
@@ -157,6 +170,8 @@ class StarterRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
         visit: Which visit of it.
         topic: The topic on which the end is told, with the final state; "" if the node itself waits for it.
         stays: Whether the run goes on when the one that started it is stopped.
+        root: The run at the top of its tree, with which it is stopped; "" if it stays, and is the top of its own.
+        depth: How many runs are above it, whether it stays or not.
     """
 
     run_id: str
@@ -164,14 +179,46 @@ class StarterRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_o
     visit: Count
     topic: str = ""
     stays: bool = False
+    root: str = ""
+    depth: Count = 1
+
+
+class OriginRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
+    """What began, resumed or branched off a run, and for whom.
+
+    Attributes:
+        version: The version of graphengine that wrote the step.
+        deploy: The label of the program's deploy, as its Runner names it.
+        user: Who asked for it; "" if no user did.
+        models: The names of the models that were given, by for whom; "" for all others.
+        wings: The names of the extensions that act in the run.
+    """
+
+    version: str = ""
+    deploy: str = ""
+    user: str = ""
+    models: Mapping[str, str] = {}
+    wings: Sequence[str] = ()
 
 
 class AnswerRecord(Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """The end of a wait: a value, which can be None, or a timeout; `by` is who gave it, if that is known."""
+    """The end of a wait: a value, which can be None, or a timeout.
+
+    Attributes:
+        value: The value.
+        timeout: Whether the time was over.
+        by: Who gave it, if that is known.
+        through: The door through which it came, such as `cli`; "" for a program's own call.
+        reason: Why, in the words of the one who answered.
+        at: When it was given, epoch seconds; 0 if nobody gave it.
+    """
 
     value: JsonValue | UnsetType = UNSET
     timeout: bool = False
     by: str = ""
+    through: str = ""
+    reason: str = ""
+    at: Number = 0
 
 
 OutputKind: TypeAlias = Literal["sent", "emitted"]
@@ -286,6 +333,7 @@ class Started(Outcome, kw_only=True):
         pause: The nodes before which it waits.
         given: The fields that the caller set, of those that a plateau samples.
         starter: The node that started it; None if no node did.
+        origin: What began it; None if that is not known.
     """
 
     kind: ClassVar[Kind] = "started"
@@ -298,6 +346,7 @@ class Started(Outcome, kw_only=True):
     pause: Sequence[str] = ()
     given: Sequence[str] = ()
     starter: StarterRecord | None = None
+    origin: OriginRecord | None = None
 
 
 class Node(AttemptEnded, kw_only=True):
@@ -488,6 +537,7 @@ class Continued(Shift, kw_only=True):
         pause: The nodes before which the run waits from now on; None to keep them.
         settled: The maps that keep their failed items as they are, although what failed is retried, by place.
         marks: Marks of the step's frame.
+        origin: What resumed it, or branched it off; None if that is not known.
     """
 
     limits: LimitsRecord
@@ -495,6 +545,7 @@ class Continued(Shift, kw_only=True):
     pause: Sequence[str] | None = None
     settled: Sequence[str] = ()
     marks: dict[str, Mark] = {}
+    origin: OriginRecord | None = None
 
 
 class Resumed(Continued, kw_only=True):

@@ -33,6 +33,7 @@ from graphengine.engine.steps import (
     FORMAT,
     FailureRecord,
     ForkRecord,
+    OriginRecord,
     RunStatus,
     StarterRecord,
     WaitRecord,
@@ -112,6 +113,8 @@ class _Snapshot(Struct, forbid_unknown_fields=True, kw_only=True):
     failures: list[LostItem] = []
     losses: dict[str, int] = {}
     instructions: Mapping[str, str] = {}
+    origin: OriginRecord | None = None
+    began_with: str = ""
     title: str = ""
     shared_process: bool | UnsetType = UNSET
     starter: StarterRecord | UnsetType = UNSET

@@ -56,7 +56,7 @@ class Wait:
     """
 
     name: str
-    kind: Literal["ask", "receive", "sleep", "pause", "unknown"]
+    kind: Literal["ask", "receive", "sleep", "pause", "unknown", "tool"]
     question: str
     schema: Mapping[str, Any] | None = None
     topic: str | None = None

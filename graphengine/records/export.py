@@ -27,7 +27,7 @@ from graphengine.engine.stored import copy_of
 from graphengine.errors import GraphEngineError, RunExists, UnknownRun
 from graphengine.graph.options import is_tag
 from graphengine.stores.base import DEFAULT_QUEUE, LARGEST_PRIORITY, Append, RunInfo
-from graphengine.stores.summaries import summary_of
+from graphengine.stores.summaries import begun_as, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -526,7 +526,8 @@ async def _is_recorded(store: RunStore, run: Exported) -> bool:
 
 async def _record(store: RunStore, run: Exported) -> None:
     """Write the run. The first write records all its steps; the later ones add its inbox and older graph specs."""
-    info = replace(run.info, parent=None, parent_seq=0, driver=None, held=False, summary=None)
+    end = fold(run.steps)
+    info = replace(run.info, parent=None, parent_seq=0, driver=None, held=False, summary=None, **begun_as(end))
     fence = await store.create(replace(info, status="running"), run.steps, run.graph_specs[info.fingerprint])
     for number, (kind, payload) in enumerate(run.inbox, start=1):
         key = f"answer {payload['id']}" if kind == "answer" else f"imported {number}"
@@ -536,7 +537,7 @@ async def _record(store: RunStore, run: Exported) -> None:
     for fingerprint, graph_spec in run.graph_specs.items():
         if fingerprint != info.fingerprint:
             await _append(store, Append(info.id, fence, [], "running", fingerprint=fingerprint, graph_spec=graph_spec))
-    last = Append(info.id, fence, [], info.status, due_at=info.due_at, summary=summary_of(fold(run.steps)))
+    last = Append(info.id, fence, [], info.status, due_at=info.due_at, summary=summary_of(end))
     if len(run.graph_specs) > 1:
         last = replace(last, fingerprint=info.fingerprint, graph_spec=run.graph_specs[info.fingerprint])
     await _append(store, last)

@@ -243,6 +243,14 @@ class ListedRun(Part):
         priority: The higher, the sooner it is taken.
         tenant: For whom it runs; the tenants of a queue take turns.
         queued: Whether no process has driven it yet.
+        title: What it is about.
+        user: Who started it; null if no user did.
+        starter: The run whose node started it; null if none did.
+        root: The run at the top of its tree of child runs, with which it is stopped; null if that is itself.
+        depth: How many runs are above it in that tree.
+        began_with: The fingerprint of the graph with which it began.
+        deploy: The label of the deploy that began it; "" for none.
+        ended_at: When it ended; null while it has not.
         summary: What a list shows of it; null before its status first changed.
         waits: What it waits for.
     """
@@ -261,6 +269,14 @@ class ListedRun(Part):
     priority: int
     tenant: str | None
     queued: bool
+    title: str
+    user: str | None
+    starter: str | None
+    root: str | None
+    depth: int
+    began_with: str
+    deploy: str
+    ended_at: float | None
     summary: Summary | None
     waits: Sequence[Wait]
 
@@ -321,11 +337,12 @@ class Tree(Document):
 
 def _listed(info: RunInfo, snapshot: Snapshot | None) -> dict[str, Any]:
     """Return the fields of a run's `ListedRun`."""
-    names = ("graph", "seq", "created_at", "updated_at", "tags", "driver", "due_at", "queue", "priority")
+    names = ("graph", "seq", "created_at", "updated_at", "tags", "driver", "due_at", "queue", "priority", "tenant")
+    begun = ("title", "user", "starter", "root", "depth", "began_with", "deploy", "ended_at")
     return {
         "run_id": info.id,
         "status": status_of(info),
-        **{name: getattr(info, name) for name in (*names, "tenant", "queued", "summary")},
+        **{name: getattr(info, name) for name in (*names, *begun, "queued", "summary")},
         "parent": _parent(info),
         "waits": [] if snapshot is None else waits_of(snapshot),
     }

@@ -22,6 +22,8 @@ FILTERS: Final[Mapping[str, str]] = {
     "graph": "the name of a graph",
     "tag": "a tag",
     "tenant": "a tenant",
+    "user": "a user",
+    "child-of": "the id of the run whose nodes started them",
     "since": "how long ago they began at most, e.g. 7d",
     "after": "the day or time since which they began, e.g. 2026-01-31",
     "before": "the day or time before which they began",
@@ -31,7 +33,9 @@ FILTERS: Final[Mapping[str, str]] = {
 AGES: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 """The seconds of the units of an age."""
 _AGE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw])")
-_PART: Final = re.compile(r'(?:(status|graph|tag|tenant|since|after|before):|(cost)>)(?:"([^"]*)"|(\S*))|(\S+)')
+_PART: Final = re.compile(
+    r'(?:(status|graph|tag|tenant|user|child-of|since|after|before):|(cost)>)(?:"([^"]*)"|(\S*))|(\S+)'
+)
 
 
 def seconds_of(age: str) -> float | None:
@@ -82,6 +86,8 @@ def wanted_of(search: str, wanted: Wanted) -> Wanted:
         "graph": given.get("graph"),
         "tag": given.get("tag"),
         "tenant": given.get("tenant"),
+        "user": given.get("user"),
+        "starter": given.get("child-of"),
         "text": " ".join(words) or None,
         "begun_after": max((each for each in (since, after) if each is not None), default=None),
         "begun_before": _number("before", _time(given["before"]), given) if "before" in given else None,

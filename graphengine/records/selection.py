@@ -43,6 +43,8 @@ class Wanted:
         begun_before: They began before then.
         cost_above: Models cost more, US dollars, until their status last changed; an unknown cost is not more.
         tenant: For whom they run.
+        user: Who started them.
+        starter: The run whose nodes started them.
     """
 
     limit: int
@@ -57,6 +59,8 @@ class Wanted:
     begun_before: float | None = None
     cost_above: float | None = None
     tenant: str | None = None
+    user: str | None = None
+    starter: str | None = None
 
     def __str__(self) -> str:
         """Return the criteria in words, to follow `no runs`; "" if there are none."""
@@ -65,6 +69,8 @@ class Wanted:
             ("graph", self.graph),
             ("tag", self.tag),
             ("tenant", self.tenant),
+            ("user", self.user),
+            ("starter", self.starter),
             ("the words", self.text),
         )
         text = " and".join(f" with {name} {given}" for name, given in named if given)
@@ -97,6 +103,8 @@ class Wanted:
             "begun_after": self.begun_after,
             "begun_before": self.begun_before,
             "tenant": self.tenant,
+            "user": self.user,
+            "starter": self.starter,
         }
 
 

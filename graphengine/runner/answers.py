@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
 from pydantic_core import from_json
 
+from graphengine.engine.steps import AnswerRecord
 from graphengine.errors import AnsweredAlready, AsksNothing, InputError
 from graphengine.runner.answer_schema import choices, in_words, whats_wrong
 from graphengine.state.path import did_you_mean
@@ -121,6 +123,11 @@ def fitting(value: object, schema: Mapping[str, JsonValue] | None) -> object:
         return value
     meant = parsed(value, schema)
     return value if whats_wrong(schema, meant) else meant
+
+
+def answer_in(payload: Mapping[str, JsonValue]) -> AnswerRecord:
+    """Return the answer that a message of an inbox brings."""
+    return msgspec.convert({name: fact for name, fact in payload.items() if name not in ("wait", "id")}, AnswerRecord)
 
 
 def check_against(asked: Asked, record: JsonValue) -> None:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 _SIZES: Final = Sizes()
+DEPLOY: Final = "GRAPHENGINE_DEPLOY"
+"""The environment variable with the label of the deploy."""
 _NOT_IN_IDS: Final = re.compile(r"[\s\x00-\x1f\ud800-\udfff]")
 _LONGEST_ID: Final = 200  # characters
 
@@ -53,8 +55,8 @@ def checked_id(run_id: str) -> str:
     return run_id
 
 
-def place_in(queue: str | None, priority: int, tenant: str | None) -> InQueue | None:
-    """Return the place of a run; None without a queue and a tenant.
+def place_in(queue: str | None, priority: int, tenant: str | None, user: str | None = None) -> InQueue | None:
+    """Return the place of a run; None without a queue, a tenant and a user.
 
     Raises:
         InputError: A part of it is invalid.
@@ -62,15 +64,15 @@ def place_in(queue: str | None, priority: int, tenant: str | None) -> InQueue | 
     if queue is None:
         if priority:
             raise InputError("priority= needs a queue", where="start", repair='give queue="default"')
-        if tenant is None:
+        if tenant is None and user is None:
             return None
-    for name, given in (("queue", queue), ("tenant", tenant)):
+    for name, given in (("queue", queue), ("tenant", tenant), ("user", user)):
         if given is not None and not is_tag(given):
             repair = "use 1 to 100 printable characters, not only blanks"
             raise InputError(f"{name}={given!r} cannot be the name of a {name}", where="start", repair=repair)
     if type(priority) is not int or abs(priority) > LARGEST_PRIORITY:
         raise InputError(f"priority={priority!r}", where="start", repair="give an integer, such as 10 or -10")
-    return InQueue(queue, priority, tenant)
+    return InQueue(queue, priority, tenant, user)
 
 
 def store_of(given: Store | None) -> Store:
@@ -86,6 +88,20 @@ def store_of(given: Store | None) -> Store:
     if isinstance(given, (str, os.PathLike)):
         raise DefinitionError(f"Runner({given!r})", repair="use graphengine.Runner, or give the Store itself")
     return given
+
+
+def deploy_of(given: str | None) -> str:
+    """Return the label of the deploy: the given one, or that of the environment.
+
+    Raises:
+        DefinitionError: It cannot be a label.
+    """
+    label = os.environ.get(DEPLOY, "") if given is None else given
+    if label and not is_tag(label):
+        where = f"the environment variable {DEPLOY}" if given is None else "Runner"
+        repair = f"use up to {LONGEST_TAG} printable characters"
+        raise DefinitionError(f"deploy={label!r} cannot be the label of a deploy", where=where, repair=repair)
+    return label
 
 
 def sizes_of(given: object) -> Sizes:

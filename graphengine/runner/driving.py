@@ -32,6 +32,7 @@ from graphengine.engine.step_json import as_stored
 from graphengine.engine.steps import RunStatus, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import ResourceFailed, StoreError
+from graphengine.runner.answers import answer_in
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.clock import SteadyClock, SystemClock
 from graphengine.runner.followers import NOBODY, log_failure
@@ -543,7 +544,7 @@ class Driving:
             event: Event = (
                 MessageCame(now, payload["topic"], payload["payload"])
                 if message.kind == "message"
-                else AnswerArrived(payload["wait"], payload["id"], now, payload["value"], payload.get("by", ""))
+                else AnswerArrived(payload["wait"], payload["id"], now, answer_in(payload))
             )
             del self._mail[message.id]
             await self.commit((event,), partial(self.append, consume=(message.id,)), of=MAIL)

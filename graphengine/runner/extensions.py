@@ -21,7 +21,7 @@ What a method raises fails the run, or the call of the Runner, in which it is ca
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from graphengine.runner.followers import Follower
 from graphengine.runner.scope import Children, Executors
@@ -77,6 +77,14 @@ class Extension:
         ['node']
         ['node']
     """
+
+    wing: ClassVar[str | None] = None
+    """The name under which the log of a run says that it acts there; None: that of its class; "": it is not named."""
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """The names of the models that runs are begun with, by for whom; "" for all others. The log has them."""
+        return {}
 
     @property
     def executors(self) -> Executors | None:

@@ -43,7 +43,7 @@ from graphengine.history.load import graph_spec_of, load_snapshot, snapshot_of
 from graphengine.runner.cached_snapshots import CachedSnapshot
 from graphengine.runner.extensions import OpenRun
 from graphengine.runner.result import Result, result_of
-from graphengine.runner.starters import looks_after, tag_of
+from graphengine.runner.starters import looks_after
 from graphengine.state.declared import given_in, values_of
 from graphengine.state.encoded import encode, items_of
 from graphengine.state.path import did_you_mean
@@ -51,13 +51,13 @@ from graphengine.state.schema import Initial
 from graphengine.state.secret import is_sealed
 from graphengine.state.view import View
 from graphengine.stores.base import Append, RunInfo
-from graphengine.stores.summaries import summary_of
+from graphengine.stores.summaries import begun_as, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
     from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import Decided, StarterRecord
+    from graphengine.engine.steps import Decided, OriginRecord, StarterRecord
     from graphengine.history.load import At
     from graphengine.runner.driving import Driving
     from graphengine.runner.life import Life
@@ -76,11 +76,12 @@ STOPPED_WITH: Final = "stopped with run "
 
 
 class InQueue(NamedTuple):
-    """Where a run is queued, None if it is driven at once; its priority, and its tenant."""
+    """Where a run is queued, None if it is driven at once; its priority, its tenant, and its user."""
 
     queue: str | None
     priority: int
     tenant: str | None
+    user: str | None = None
 
 
 # --- a new run ----------------------------------------------------------------------------------------------------
@@ -123,6 +124,7 @@ async def begin(  # noqa: PLR0913 - what a run begins with
         after=after or "",
         pause=pause,
         starter=starter,
+        origin=shared.origin(None if place is None else place.user),
     )
     await driving.commit([event], partial(_create, life, driving, tags, place))
     is_queued = place is not None and place.queue is not None
@@ -146,6 +148,7 @@ async def _create(
         due_at=next_due(snapshot) if snapshot.waiting else None,
         tags=tags,
         summary=summary_of(snapshot) if snapshot.status != "running" else None,
+        **begun_as(snapshot),
     )
     if isinstance(first.data, Branched):
         info = replace(info, parent=first.data.parent, parent_seq=first.seq - 1)
@@ -212,6 +215,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
     pause: Sequence[str] | None,
     tags: tuple[str, ...],
     instructions: Mapping[str, str],
+    user: str | None = None,
 ) -> Driving:
     """Record the first step of a child run.
 
@@ -247,11 +251,12 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
         pause=pause,
         change=shift,
         instructions=instructions,
+        origin=life.shared.origin(user),
     )
     try:
         if plan.secret:
             Redactor(plan, after).refuse(dict(instructions), "instructions", where)
-        place = InQueue(None, 0, (await store.info(parent)).tenant)
+        place = InQueue(None, 0, (await store.info(parent)).tenant, user)
         await driving.commit([event], partial(_create, life, driving, tags, place))
         await looks_after(store, driving.snapshot)
     except (InvalidUpdate, NotRecordable, TooLarge) as error:
@@ -289,12 +294,13 @@ class Look(NamedTuple):
     held: bool = False
 
 
-async def resume(
+async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
     life: Life[S],
     *,
     limits: LimitsRecord | None = None,
     pause: Sequence[str] | None = None,
     retry_failed: bool = False,
+    user: str | None = None,
     taken: ClaimedRun | None = None,
 ) -> Driving | Result[S]:
     """Look at a run, claim it, unless that was done when it was taken, and record that it is resumed.
@@ -329,7 +335,8 @@ async def resume(
                     life.claim.step(Moved(look.info.held, any(step.kind == "resumed" for step in last)))
                     continue  # and keep the claim: a run that is given back looks as if no process had died with it
                 look = look._replace(info=claimed, held=look.info.held)
-            return await _resumed(life, look._replace(fence=fence), limits, pause, retry_failed=retry_failed)
+            origin = shared.origin(user)
+            return await _resumed(life, look._replace(fence=fence), limits, pause, origin, retry_failed=retry_failed)
     except BaseException:
         if fence is not None:
             await release(store, life.id, fence)
@@ -379,8 +386,14 @@ async def _left_as_it_is(life: Life[S], look: Look, *, as_it_was: bool) -> Resul
     return None
 
 
-async def _resumed(
-    life: Life[S], look: Look, limits: LimitsRecord | None, pause: Sequence[str] | None, *, retry_failed: bool
+async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
+    life: Life[S],
+    look: Look,
+    limits: LimitsRecord | None,
+    pause: Sequence[str] | None,
+    origin: OriginRecord,
+    *,
+    retry_failed: bool,
 ) -> Driving:
     """Record the resume of a claimed run, and return what drives it.
 
@@ -414,6 +427,7 @@ async def _resumed(
         shared_process=shared_process,
         asked=is_idle and life.claim.asked,
         retry_failed=retry_failed,
+        origin=origin,
     )
     driving.deliver(news)
     await driving.commit([event], partial(driving.append, consume=stale, changed=changed))
@@ -534,7 +548,7 @@ async def stop_started(shared: Shared[Any], run_id: str, asked: Stop | None) -> 
     asked = Stop(f"{STOPPED_WITH}{run_id}", now=asked is not None and asked.now)
     for status in statuses:
         before: str | None = None
-        while page := await shared.store.runs(tag=tag_of(run_id), status=status, before=before):
+        while page := await shared.store.runs(starter=run_id, status=status, before=before):
             before = page[-1].id
             for info in page:
                 try:

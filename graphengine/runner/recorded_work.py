@@ -622,6 +622,7 @@ class StepJournal:
         if isinstance(earlier.value, (int, float)):
             wait.due = earlier.value
         wait.key = place
+        wait.asked_at = earlier.at
         wait.id = earlier.id or ""  # the same question as before: an answer to it may already be on its way
         self.in_flight.waits[name] = wait
         try:

@@ -12,8 +12,10 @@ from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
+import msgspec
+
 from graphengine.engine.claim import Stop
-from graphengine.engine.steps import OVER
+from graphengine.engine.steps import OVER, AnswerRecord
 from graphengine.errors import (
     AnsweredAlready,
     DefinitionError,
@@ -157,7 +159,9 @@ class Run(Generic[S]):
         await self._known()
         return await self._lives.shared.store.steps(self.id, after, None if limit is None else after + limit)
 
-    async def answer(self, value: object, *, question: str | None = None, by: str = "") -> None:
+    async def answer(
+        self, value: object, *, question: str | None = None, by: str = "", reason: str = "", through: str = ""
+    ) -> None:
         """Answer a question of the run; see `Runner.answer`. If no process drives the run, `resume` it then.
 
         Raises:
@@ -166,11 +170,13 @@ class Run(Generic[S]):
         """
         shared, run_id = self._lives.shared, self.id
         checked_name(by, "who answers", f"run {run_id}")
+        checked_name(reason, "the reason of an answer", f"run {run_id}")
         await self._lives.known(run_id)
         wait = await asked(shared.store, shared.kept, run_id, question)
         record = as_record(fitting(value, wait.facts.schema), "the answer", shared.sizes.message_bytes)
         check_against(wait, record)
-        payload = {"wait": wait.name, "id": wait.facts.id, "value": record, **({"by": by} if by else {})}
+        facts = AnswerRecord(record, by=by, through=through, reason=reason, at=shared.clock.now())
+        payload = {"wait": wait.name, "id": wait.facts.id, **msgspec.to_builtins(facts)}
         if not await shared.store.post(run_id, "answer", payload, key=f"answer {wait.facts.id}"):
             text = f"{wait.name!r} of run {run_id} was answered already"
             raise AnsweredAlready(text, where=f"run {run_id}", repair="resume it, or start `graphengine worker`")
@@ -258,6 +264,7 @@ class Run(Generic[S]):
         pause_before: Sequence[str] | None = None,
         tags: Iterable[str] = (),
         instructions: Mapping[str, str] | None = None,
+        user: str | None = None,
     ) -> Run[S]:
         """Start a child run after one of its steps; see `Runner.branch`. The run itself is not changed.
 
@@ -285,6 +292,7 @@ class Run(Generic[S]):
             pause=None if pause_before is None else pauses_of(plan, pause_before),
             tags=checked_tags(tags, "tags=") if tags != () else (),
             instructions=texts,
+            user=user,
         )
         # Not runs that are started later: two branches of each other would wait for each other for ever.
         earlier = [life for life in lives.shared.lives if life.id == self.id and not life.claim.held_back]

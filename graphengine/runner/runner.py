@@ -23,6 +23,7 @@ from graphengine.runner.arguments import (
     by_name,
     checked_id,
     checked_tags,
+    deploy_of,
     new_id,
     pauses_of,
     place_in,
@@ -91,6 +92,7 @@ class Runner:
         grace_seconds: float = 0.0,
         effects: Effects = "act",
         extensions: Sequence[Extension] = (),
+        deploy: str | None = None,
     ) -> None:
         if threads < 1:
             raise DefinitionError(f"Runner(threads={threads})", repair="give 1 or more")
@@ -108,6 +110,7 @@ class Runner:
             checks=check,
             sizes=sizes_of(sizes),
             effects=effects,
+            deploy=deploy_of(deploy),
         )
         self._lives = Lives(self._shared)
         self._closing: asyncio.Task[None] | None = None
@@ -187,6 +190,7 @@ class Runner:
         queue: str | None = None,
         priority: int = 0,
         tenant: str | None = None,
+        user: str | None = None,
         wait_out: bool = True,
     ) -> Run[S]:
         """Start a run; it is driven in the background, or by a worker if a queue is given.
@@ -209,6 +213,7 @@ class Runner:
             priority: The higher, the sooner it is taken from its queue.
             tenant: For whom the run is, such as a customer: the tenants of a queue take turns, and can have limits. Its
                 branches are for the same.
+            user: Who starts it: the runs that its nodes start have the same.
             wait_out: Whether to wait if the run waits only for a time; else `result()` then returns at once.
 
         Raises:
@@ -223,7 +228,8 @@ class Runner:
             >>> asyncio.run(main())
             3 3
         """
-        place = place_in(queue, priority, tenant) if queue is not None or priority or tenant is not None else None
+        is_placed = queue is not None or priority or tenant is not None or user is not None
+        place = place_in(queue, priority, tenant, user) if is_placed else None
         plan = self._lives.checked(compiled(graph), is_queued=queue is not None)
         begin = partial(
             opening.begin,
@@ -246,6 +252,7 @@ class Runner:
         limits: Limits | None = None,
         pause_before: Sequence[str] | None = None,
         retry_failed: bool = False,
+        user: str | None = None,
         wait_out: bool = True,
     ) -> Run[S]:
         """Resume a run after a crash, a stop, a failure, a reached limit, an answer, a message or when it is due.
@@ -261,6 +268,7 @@ class Runner:
             pause_before: Nodes that replace those before which it pauses.
             retry_failed: Whether to retry all that failed, also the items of maps that keep what succeeds, until such a
                 map is left, and also if the run has other things to do.
+            user: Who resumes it; recorded.
             wait_out: Whether to wait if the run waits only for a time; else `result()` then returns at once.
 
         Raises:
@@ -281,7 +289,7 @@ class Runner:
             raise RunIsDriven(run_id, "this Runner", math.inf)
         pause = None if pause_before is None else pauses_of(plan, pause_before)
         record = None if limits is None else as_limits(limits)
-        resume = partial(opening.resume, limits=record, pause=pause, retry_failed=retry_failed)
+        resume = partial(opening.resume, limits=record, pause=pause, retry_failed=retry_failed, user=user)
         return handle_on(self._lives.begin(plan, run_id, resume, Claim(waits_out=wait_out)), self._lives)
 
     def branch(  # noqa: PLR0913 - a run, a place and what differs
@@ -297,6 +305,7 @@ class Runner:
         pause_before: Sequence[str] | None = None,
         tags: Iterable[str] = (),
         instructions: Mapping[str, str] | None = None,
+        user: str | None = None,
     ) -> Run[S]:
         """Start a child run after a step of another run, which is not changed.
 
@@ -314,6 +323,7 @@ class Runner:
             tags: Tags of the child; it does not inherit the parent's.
             instructions: Standing instructions that replace those in the graph, by an agent's name or path, as models
                 are given. They are recorded: a resume and branches of the child have them too.
+            user: Who branches it off.
 
         Raises:
             CompileError: At once. `UnknownRun`, `UnknownStep`, `RunNotResumable` and `InputError` by `result()`.
@@ -337,6 +347,7 @@ class Runner:
             pause_before=pause_before,
             tags=tags,
             instructions=instructions,
+            user=user,
         )
 
     @overload
@@ -517,7 +528,16 @@ class Runner:
                 life.is_retrieved = True  # another process has it
         return kept
 
-    async def answer(self, run_id: str, value: object, *, question: str | None = None, by: str = "") -> None:
+    async def answer(  # noqa: PLR0913 - an answer, and where it comes from
+        self,
+        run_id: str,
+        value: object,
+        *,
+        question: str | None = None,
+        by: str = "",
+        reason: str = "",
+        through: str = "",
+    ) -> None:
         """Answer a question of a run. If no process drives the run, `resume` it then.
 
         Args:
@@ -526,6 +546,8 @@ class Runner:
                 is parsed as on the command line: `"yes"` and `"5"` also answer questions for a bool and a number.
             question: The name of the question, as `Wait.name` has it; required if the run asks several.
             by: Who answers; it is recorded with the answer as it is given.
+            reason: Why, in their words; recorded too.
+            through: The door through which it came, such as `cli`; recorded too.
 
         Raises:
             UnknownRun; AsksNothing, AnsweredAlready; InputError: The run has no such question, or the answer does not
@@ -545,7 +567,7 @@ class Runner:
             waiting ['Which number?']
             5
         """
-        await Run(run_id, self._lives).answer(value, question=question, by=by)
+        await Run(run_id, self._lives).answer(value, question=question, by=by, reason=reason, through=through)
 
     async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to a run; it is kept until a node receives its topic.

@@ -9,6 +9,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
+import msgspec
+
+from graphengine import __version__
+from graphengine.engine.steps import OriginRecord
 from graphengine.errors import StoreError
 from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.runner.clock import Alarms
@@ -87,12 +91,16 @@ class Shared(Generic[L]):
         checks: bool,
         sizes: Sizes,
         effects: Effects = "act",
+        deploy: str = "",
     ) -> None:
         self.effects: Effects = effects
         self.store, self.clock, self.sizes, self.checks = store, clock, sizes, checks
         self.resources, self.threads, self.extensions = resources, threads, extensions
         self.executors = next((each.executors for each in extensions if each.executors is not None), None)
         self.children = next((each.children for each in extensions if each.children is not None), None)
+        wings = [type(each).__name__ if each.wing is None else each.wing for each in extensions]
+        names = {who: name for each in extensions for who, name in each.models.items()}
+        self._origin = OriginRecord(version=__version__, deploy=deploy, models=names, wings=[w for w in wings if w])
         self.checking = [each for each in extensions if type(each).checked is not Extension.checked]
         self._following = [each for each in extensions if type(each).opened is not Extension.opened]
         self._telling = [each for each in extensions if type(each).told is not Extension.told]
@@ -117,6 +125,10 @@ class Shared(Generic[L]):
     def one_at_a_time(self) -> asyncio.Lock:
         """The run that is driven alone has it."""
         return asyncio.Lock()
+
+    def origin(self, user: str | None) -> OriginRecord:
+        """Return what begins, resumes or branches off a run here, for a user."""
+        return msgspec.structs.replace(self._origin, user=user) if user else self._origin
 
     def posts(self, snapshot: Snapshot, status: RunStatus) -> list[Post]:
         """Return the messages to other runs about a run that gets a status."""

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.engine.steps import OVER, Recorded
-from graphengine.graph.options import LONGEST_TAG
 from graphengine.stores.base import Post, status_of
 
 if TYPE_CHECKING:
@@ -21,10 +19,7 @@ if TYPE_CHECKING:
 
 STARTS: Final = "start"
 """The name of the work of a node that started a run, whose record has its `run_id`."""
-USER_TAG: Final = "user:"
-"""What the tag begins with that names the user of a run."""
 _TOPIC: Final = "end of "
-_TAG: Final = "child-of:"
 
 
 def topic_of(run_id: str) -> str:
@@ -35,26 +30,6 @@ def topic_of(run_id: str) -> str:
 def child_of(topic: str | None) -> str:
     """Return the run whose end is told on a topic; "" if it is another topic."""
     return topic.removeprefix(_TOPIC) if topic is not None and topic.startswith(_TOPIC) else ""
-
-
-def tag_of(run_id: str) -> str:
-    """Return the tag of the runs that nodes of a run started.
-
-    >>> tag_of("report-7")
-    'child-of:report-7'
-    """
-    tag = f"{_TAG}{run_id}"
-    return tag if len(tag) <= LONGEST_TAG else f"{_TAG}{hashlib.sha256(run_id.encode()).hexdigest()}"
-
-
-def handed_on(info: RunInfo) -> list[str]:
-    """Return the tags that a run gives those that its nodes start: whose they are, and who its user is."""
-    return [tag_of(info.id), *(tag for tag in info.tags if tag.startswith(USER_TAG))]
-
-
-def starter_in(tags: Sequence[str]) -> str:
-    """Return the run that the tags of a run name as the one that started it; "" if none does."""
-    return next((tag.removeprefix(_TAG) for tag in tags if tag.startswith(_TAG)), "")
 
 
 def children_in(steps: Sequence[Step]) -> list[str]:
@@ -95,7 +70,7 @@ async def looks_after(store: RunStore, snapshot: Snapshot) -> bool:
         for info in (await store.infos(children) if children else ())
         if status_of(info) == "interrupted"
         or (info.status == "waiting" and info.due_at is not None)
-        or tag_of(snapshot.run_id) not in info.tags
+        or info.starter != snapshot.run_id
     ]
     for info in left:
         await store.post(*told_again(snapshot, info))

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 from urllib.parse import quote
 
 from graphengine.errors import GraphEngineError, InputError
-from graphengine.runner.starters import USER_TAG
 from graphengine.stores.refusals import unknown_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from typing_extensions import Unpack
 
@@ -89,41 +88,17 @@ def require(right: Right) -> Caller:
     return found
 
 
-def signed_by(by: str) -> str:
-    """Return in whose name the caller answers: a user in their own, one who has the token of the server in any.
+def signed_by(by: str, what: str = "answer", where: str = "by") -> str:
+    """Return in whose name the caller acts: a user in their own, one who has the token of the server in any.
 
     Raises:
-        InputError: A user answers in another's name.
+        InputError: A user acts in another's name.
     """
     who = caller().name
     if who and by not in ("", who):
-        text, repair = f"{who} cannot answer in the name of {by}", "leave it out: the name of the user is recorded"
-        raise InputError(text, where="by", repair=repair)
+        text, repair = f"{who} cannot {what} in the name of {by}", "leave it out: the name of the user is recorded"
+        raise InputError(text, where=where, repair=repair)
     return who or by
-
-
-def tagged(tags: Sequence[str]) -> list[str]:
-    """Return the tags of a run that the caller starts: one names the user, whose budgets it counts for.
-
-    Raises:
-        InputError: A user starts it in another's name.
-    """
-    who = caller().name
-    own = [USER_TAG + who] if who else []
-    check_tags([tag for tag in tags if tag not in own])
-    return list(dict.fromkeys([*tags, *own]))
-
-
-def check_tags(tags: Iterable[str]) -> None:
-    """Check that a user gives and takes no tag that names a user. Raises: InputError."""
-    who = caller().name
-    for tag in tags:
-        if who and tag.startswith(USER_TAG):
-            text, repair = (
-                f"{who} cannot set or remove the tag {tag}",
-                f"leave it out: runs of {who} have {USER_TAG}{who}",
-            )
-            raise InputError(text, where="tags", repair=repair)
 
 
 @contextmanager
@@ -226,8 +201,6 @@ __all__ = [
     "Right",
     "acting",
     "caller",
-    "check_tags",
     "require",
     "signed_by",
-    "tagged",
 ]

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed", "queued", "interrupted"]
 """A run's status. Stores record the first five; the others are how a Runner shows a `running` run without a driver."""
 
+StopMark: TypeAlias = Literal["", "stop", "cancel"]
+"""Which stop of a tree of runs is under way: none, one that a resume takes back, or a final one."""
+
 PAGE_LIMIT: Final = 50
 """How many runs a page has unless its limit is given."""
 DEFAULT_QUEUE: Final = "default"
@@ -46,7 +49,6 @@ class Summary:
         visits: Completed node visits.
         seconds: Driven time.
         losses: What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`.
-        title: The first line of the first text of its input.
     """
 
     reason: str = ""
@@ -57,7 +59,6 @@ class Summary:
     visits: int = 0
     seconds: float = 0.0
     losses: dict[str, int] = field(default_factory=dict)
-    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,16 @@ class RunInfo:
         tenant: For whom it runs: the tenants of a queue take turns. None for no tenant.
         queued: Whether no process has driven it yet.
         summary: Why it ended or what it waits for, and its costs; None before the first change of its status.
+        title: What it is about: the first line of the first text of its input.
+        user: Who started it; None if no user did. A child run has the user of the run that started it.
+        starter: The run whose node started it; None if no node did.
+        root: The run at the top of its tree of child runs, with which it is stopped; None if that is itself.
+        depth: How many runs are above it, each started by a node of the one before.
+        began_with: The fingerprint of the graph with which it began or branched off.
+        deploy: The label of the deploy that began it; "" for none.
+        stop_asked: Whether a stop of the run and of all below it is under way, and whether that is final: until the run
+            is resumed, no run in its tree starts another one or is taken from a queue.
+        ended_at: When it ended, epoch seconds; None while it has not.
     """
 
     id: str
@@ -104,6 +115,15 @@ class RunInfo:
     tenant: str | None = None
     queued: bool = False
     summary: Summary | None = None
+    title: str = ""
+    user: str | None = None
+    starter: str | None = None
+    root: str | None = None
+    depth: int = 0
+    began_with: str = ""
+    deploy: str = ""
+    stop_asked: StopMark = ""
+    ended_at: float | None = None
 
 
 def status_of(info: RunInfo) -> Status:
@@ -311,6 +331,8 @@ class Page(TypedDict, total=False):
     begun_after: float | None
     begun_before: float | None
     tenant: str | None
+    user: str | None
+    starter: str | None
 
 
 def check_page(page: Page) -> None:
@@ -353,7 +375,8 @@ class RunStore(Protocol):
 
         For a run with a parent the log before `parent_seq + 1` is the parent's; nothing is copied.
         `graph_spec` describes the graph and is kept once per `info.fingerprint`. A run created as `waiting` keeps
-        `info.due_at`; every run keeps `info.tags`, `queue`, `priority`, `tenant` and `summary`.
+        `info.due_at`; every run keeps `info.tags`, `queue`, `priority`, `tenant`, `summary`, and what
+        `stores.summaries.begun_as` has; `began_with` is `fingerprint` if it is "".
 
         With `info.queued` it has no driver, and the fence is 0: it is due since `info.created_at`.
 
@@ -535,6 +558,8 @@ class Store(RunStore, QueueStore, Protocol):
         begun_after: float | None = None,
         begun_before: float | None = None,
         tenant: str | None = None,
+        user: str | None = None,
+        starter: str | None = None,
     ) -> Sequence[RunInfo]:
         """Return a page of the list of runs, newest first by `created_at` then id.
 
@@ -550,6 +575,8 @@ class Store(RunStore, QueueStore, Protocol):
             begun_after: Only those that began at this time or later, epoch seconds.
             begun_before: Only those that began before this time.
             tenant: Only those that run for this tenant.
+            user: Only those that this user started.
+            starter: Only those that nodes of this run started.
 
         Raises:
             UnknownRun: There is no run `before`.

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue, Op
-    from graphengine.stores.base import Append, ClaimQuery, Page, QueueLimits, Status, StoredSchedule
+    from graphengine.stores.base import Append, ClaimQuery, Page, QueueLimits, Status, StopMark, StoredSchedule
 
 
 class _Log:
@@ -77,11 +77,13 @@ class _Log:
         self.next_seq = info.parent_seq + len(steps) + 1
         self.status: Status = info.status
         self.fingerprint = info.fingerprint
+        self.info = replace(info, began_with=info.began_with or info.fingerprint)
         self.due_at = info.due_at if info.status == "waiting" else None
         self.fence = 0 if info.queued else 1
         self.driver_fence: int | None = None if info.queued else 1
         self.freed_at = info.created_at
         self.summary = info.summary
+        self.stop_asked: StopMark = ""
         self.turn = 0
         self.inbox: dict[int, tuple[float, InboxMessage]] = {}
         self.keys: set[str] = set()
@@ -97,6 +99,8 @@ class _Log:
         tag, text, end = page.get("tag"), page.get("text"), page.get("begun_before")
         is_of = page.get("status") in {None, self.status} and page.get("graph") in {None, self.info.graph}
         is_of = is_of and (tag is None or tag in self.tags) and page.get("tenant") in {None, self.info.tenant}
+        is_of = is_of and page.get("user") in {None, self.info.user}
+        is_of = is_of and page.get("starter") in {None, self.info.starter}
         is_of = is_of and (not text or has_all(sought_words(text), self.texts()))
         return is_of and (page.get("begun_after") or -inf) <= self.info.created_at < (inf if end is None else end)
 
@@ -570,6 +574,8 @@ class MemoryStore:
             tags=tuple(sorted(log.tags)),
             queued=log.fence == 0,
             summary=log.summary,
+            stop_asked=log.stop_asked,
+            ended_at=None if log.status in {"running", "waiting"} or not log.steps else log.steps[-1].at,
         )
 
 

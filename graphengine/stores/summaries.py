@@ -7,7 +7,7 @@ log.
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import msgspec
 
@@ -28,9 +28,9 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
     Example:
         >>> from graphengine.engine.snapshot import Snapshot
         >>> from graphengine.state.ending import Ending
-        >>> ended = summary_of(Snapshot(status="finished", ending=Ending("end", label="approved"), title="Tides"))
-        >>> ended.title, ended.reason, ended.kind
-        ('Tides', 'approved', 'end')
+        >>> ended = summary_of(Snapshot(status="finished", ending=Ending("end", label="approved")))
+        >>> ended.reason, ended.kind
+        ('approved', 'end')
     """
     reason = kind = ""
     waits = 0
@@ -58,8 +58,33 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
         snapshot.steps,
         float(snapshot.elapsed_seconds),
         losses_of(usage, snapshot.losses) if usage or snapshot.losses else {},
-        snapshot.title,
     )
+
+
+class BegunAs(TypedDict):
+    """What a run's row keeps of how it began, by the names of `RunInfo`."""
+
+    title: str
+    user: str | None
+    deploy: str
+    began_with: str
+    starter: str | None
+    root: str | None
+    depth: int
+
+
+def begun_as(snapshot: Snapshot) -> BegunAs:
+    """Return what a run's row keeps of how it began."""
+    starter, origin = snapshot.starter, snapshot.origin
+    return {
+        "title": snapshot.title,
+        "user": None if origin is None else origin.user or None,
+        "deploy": "" if origin is None else origin.deploy,
+        "began_with": snapshot.began_with,
+        "starter": None if starter is None else starter.run_id,
+        "root": None if starter is None else starter.root or None,
+        "depth": 0 if starter is None else starter.depth,
+    }
 
 
 def summary_text(summary: Summary) -> str:
@@ -106,4 +131,4 @@ def _one_line(text: str, characters: int) -> str:
     return line if len(line) <= characters and len(text) <= 4 * characters else f"{line[: characters - 1].rstrip()}…"
 
 
-__all__ = ["differing_summary", "read_summary", "summary_of", "summary_text", "wait_words"]
+__all__ = ["BegunAs", "begun_as", "differing_summary", "read_summary", "summary_of", "summary_text", "wait_words"]

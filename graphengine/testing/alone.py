@@ -19,7 +19,7 @@ from graphengine.compile.compiler import compiled
 from graphengine.engine.events import AnswerArrived, MessageCame, NodeFailed, NodeFinished, WorkDone
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.session import Session, in_memory
-from graphengine.engine.steps import Item, Node, Refused
+from graphengine.engine.steps import AnswerRecord, Item, Node, Refused
 from graphengine.errors import InputError
 from graphengine.graph.elsewhere import with_our_keywords
 from graphengine.graph.options import Sizes
@@ -277,7 +277,7 @@ class _Alone:
             record = as_record(found, f"the answer to {wait.question!r}")
             check_against(AskedOfUser(name, wait), record)
             self.returned = found
-            step = self._decide(AnswerArrived(name, wait.id, self._clock.now(), record))
+            step = self._decide(AnswerArrived(name, wait.id, self._clock.now(), AnswerRecord(record)))
             if isinstance(step.data, Refused):
                 raise InputError(f"{found!r} is not a valid answer: {step.data.message}", where=f"wait {name}")
             return step

@@ -37,7 +37,7 @@ from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import result_of
 from graphengine.runner.runner import lives_of
 from graphengine.runner.scope import StepResult
-from graphengine.runner.starters import STARTS, handed_on, told_end, topic_of
+from graphengine.runner.starters import STARTS, told_end, topic_of
 from graphengine.state.amounts import Number, Usage  # noqa: TC001 - msgspec reads them
 from graphengine.state.encoded import encode, opened
 from graphengine.state.ending import Ending  # noqa: TC001 - the same
@@ -86,6 +86,8 @@ class _End(Struct, omit_defaults=True, kw_only=True):
 
 class ChildRuns(Extension):
     """Starts child runs where the run of the node lives; for a node alone, something must stand in for every child."""
+
+    wing = ""
 
     def __init__(self) -> None:
         self._shared: ref[Shared[Life[Any]]] | None = None
@@ -177,6 +179,8 @@ class _Start(Generic[S]):
         acts = self.attempt.services.effects == "act"
         queue, priority = (options["queue"], options["priority"]) if acts else (None, 0)
         parent = await lives.shared.store.info(here)
+        self._starter.root = "" if self._starter.stays else parent.root or here
+        self._starter.depth = parent.depth + 1
         begin = partial(
             opening.begin,
             initial=self._initial,
@@ -184,8 +188,8 @@ class _Start(Generic[S]):
             limits=as_limits(options["limits"]) if options["limits"] else self.plan.limits.copy(),
             after=None,
             pause=(),
-            tags=checked_tags([*checked_tags(options["tags"], "tags="), *handed_on(parent)], "tags="),
-            place=place_in(queue, priority, parent.tenant),
+            tags=checked_tags(options["tags"], "tags="),
+            place=place_in(queue, priority, parent.tenant, parent.user),
             starter=self._starter,
         )
         life = lives.begin(lives.checked(self.plan, is_queued=queue is not None), run_id, begin)

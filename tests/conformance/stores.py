@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import structs
 
@@ -31,7 +31,7 @@ from graphengine.errors import (
     UnknownRun,
     UnknownStep,
 )
-from graphengine.stores.base import Append, RunInfo
+from graphengine.stores.base import Append, Page, RunInfo, Summary
 from tests.conformance.store_kit import (
     SnapshotProbe,
     append,
@@ -122,7 +122,60 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
         info = await store.info("r")
         assert info.driver is not None
         expected = RunInfo("r", "g", "f1", "running", 3, 50.5, 103.0, driver=info.driver, held=True)
-        assert info == expected
+        assert info == replace(expected, began_with="f1")
+
+    @scenario
+    async def test_a_run_keeps_how_it_began(self, store: Store) -> None:
+        """Title, user, deploy, starter, root and depth are kept; `began_with` is the first fingerprint, or as given."""
+        begun: dict[str, Any] = {"title": 'Tides \\ "', "user": "ada", "deploy": "v7"}
+        begun |= {"starter": "p", "root": "top", "depth": 2}
+        for run_id, first in (("r", ""), ("s", "f0")):
+            given = replace(run_info(run_id), **begun, began_with=first)
+            fence = await store.create(given, [step(1)], {"nodes": []})
+            await append(store, Append(run_id, fence, [], "running", fingerprint="f2"))
+            kept = await store.info(run_id)
+            assert {name: getattr(kept, name) for name in begun} == begun
+            assert (kept.began_with, kept.fingerprint) == (first or "f1", "f2")
+
+    @scenario
+    async def test_a_run_has_ended_at_its_last_step_until_it_is_resumed(self, store: Store) -> None:
+        """`ended_at` is the time of the step that ended it, also of its first; None while it runs or waits."""
+        fence = await new_run(store, count=1)
+        assert (await store.info("r")).ended_at is None
+        await append(store, Append("r", fence, [step(2, at=7.25)], "waiting"))
+        assert (await store.info("r")).ended_at is None
+        fence = await store.claim("r")
+        await append(store, Append("r", fence, [step(3, at=9.5)], "failed", summary=Summary(cost_usd=0.5)))
+        assert (await store.info("r")).ended_at == 9.5
+        fence = await store.claim("r")
+        await append(store, Append("r", fence, [step(4, at=11.0)], "running"))
+        assert (await store.info("r")).ended_at is None
+        await append(store, Append("r", fence, [], "finished"))
+        assert (await store.info("r")).ended_at == 11.0
+        await store.create(replace(run_info("s"), status="finished"), [step(1, at=3.5)], {"nodes": []})
+        assert (await store.info("s")).ended_at == 3.5
+
+    @scenario
+    async def test_runs_are_found_by_user_and_by_the_run_that_started_them(self, store: Store) -> None:
+        """`user` and `starter` select runs, beside other words of a page."""
+        for number, (user, starter) in enumerate(
+            [("ada", None), ("bob", "p"), ("ada", "p"), (None, "q"), ("ada", "p")]
+        ):
+            given = replace(run_info(f"r{number}", created_at=float(number)), user=user, starter=starter)
+            await store.create(replace(given, tags=("x",) if number == 2 else ()), [step(1)], {"nodes": []})
+        found = [
+            [info.id for info in await store.runs(**page)]
+            for page in (
+                Page(user="ada"),
+                Page(starter="p"),
+                Page(user="ada", starter="p", limit=1),
+                Page(starter="p", tag="x", status="running"),
+                Page(user="ada", text="r2"),
+                Page(starter="p", before="r4"),
+                Page(user="eve"),
+            )
+        ]
+        assert found == [["r4", "r2", "r0"], ["r4", "r2", "r1"], ["r4"], ["r2"], ["r2"], ["r2", "r1"], []]
 
     @scenario
     async def test_a_run_without_steps_was_updated_at_its_creation(self, store: Store) -> None:

@@ -110,7 +110,7 @@ async def main() -> None:
     async with Runner(POINTS.watched(store)) as runner:
         result = await result_of(runner)
         state = result.state
-        kids = [info.status for info in await runner.store.runs(tag=f"child-of:{RUN}")]
+        kids = [info.status for info in await runner.store.runs(starter=RUN)]
         sys.stdout.write(f"{result.status} {state.lengths} {state.each} {state.told} {sorted(kids)} {result.waits}")
 
 

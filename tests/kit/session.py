@@ -54,7 +54,7 @@ from graphengine.engine.plan import Plan
 from graphengine.engine.ready import limit_reached, next_due, ready, runnable_frame
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.engine.step_json import decode_step, encode_step
-from graphengine.engine.steps import Decided, Shift, Step, WaitRecord, path_of
+from graphengine.engine.steps import AnswerRecord, Decided, Shift, Step, WaitRecord, path_of
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
 from graphengine.runner.attempt import Attempt
@@ -363,7 +363,7 @@ class Session:
     def answer(self, wait: str, value: JsonValue, *, identity: str | None = None) -> Step:
         """Answer an open question, or one that was asked before."""
         known = identity or next((f.waits[wait].id for f in self.snapshot.frames.values() if wait in f.waits), "")
-        return self.send(AnswerArrived(wait, known if identity is None else identity, self.now, value))
+        return self.send(AnswerArrived(wait, known if identity is None else identity, self.now, AnswerRecord(value)))
 
     def message(self, topic: str, payload: JsonValue) -> Step:
         """Send a message to the run."""

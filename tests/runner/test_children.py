@@ -83,7 +83,7 @@ parent = parent_of(all_of)
 
 async def children(runner: Runner, run_id: str) -> list[str]:
     """Return the ids of the children of a run, oldest first."""
-    return [info.id for info in reversed(await runner.store.runs(tag=f"child-of:{run_id}"))]
+    return [info.id for info in reversed(await runner.store.runs(starter=run_id))]
 
 
 async def test_a_worker_continues_a_parent_when_its_queued_child_has_ended(database: Path | str) -> None:
@@ -95,8 +95,8 @@ async def test_a_worker_continues_a_parent_when_its_queued_child_has_ended(datab
 
     graph = parent_of(queued)
     async with Runner(database) as first, Runner(database) as second:
-        tags = ["user:ada", "y"]
-        first.start(graph, {"words": ["a", "bb"]}, run_id="p", queue="default", tenant="acme", tags=tags)
+        whose: Any = {"tenant": "acme", "user": "ada", "tags": ["y"]}
+        first.start(graph, {"words": ["a", "bb"]}, run_id="p", queue="default", **whose)
         over = asyncio.Event()
         workers = [
             Worker(first, graph, poll_seconds=0.05, on_event=lambda event: over.set() if is_over(event) else None),
@@ -107,11 +107,12 @@ async def test_a_worker_continues_a_parent_when_its_queued_child_has_ended(datab
         for worker in workers:
             worker.stop()
         await asyncio.gather(*working)
-        infos = await first.store.runs(tag="child-of:p")
+        infos = await first.store.runs(starter="p")
         assert (await first.get("p", graph).result()).state.lengths == [1, 2]
-    assert {(info.queue, info.priority, info.tenant, info.tags) for info in infos} == {
-        ("words", 2, "acme", ("child-of:p", "user:ada", "x"))
+    assert {(info.queue, info.priority, info.tenant, info.user, info.tags) for info in infos} == {
+        ("words", 2, "acme", "ada", ("x",))
     }
+    assert {(info.starter, info.root, info.depth) for info in infos} == {("p", "p", 1)}
 
 
 def is_over(event: object) -> bool:
@@ -202,7 +203,7 @@ async def test_the_tree_and_the_page_of_a_run_show_its_children(database: Path |
     async with Runner(database) as runner:
         await runner.start(parent, {"words": ["bee"]}, run_id="p").result()
         (kid,) = await children(runner, "p")
-    tree = await asyncio.to_thread(invoked, "runs", "--tree", "--tag", "child-of:p", "--store", str(database))
+    tree = await asyncio.to_thread(invoked, "runs", "--tree", "child-of:p", "--store", str(database))
     lines = [line.strip() for line in tree.splitlines() if "p" in line or kid in line]
     assert [kid in line for line in lines if line.startswith(("p ", "└─"))] == [False, True]
     shown, shown_kid = [await asyncio.to_thread(invoked, "show", each, "--store", str(database)) for each in ("p", kid)]

@@ -210,7 +210,7 @@ async def test_another_tenant_finds_nothing_anywhere(tmp_path: Path, database: P
                 wrong += [each.path, f"{about.status} {about.text}", f"{about_none.status} {about_none.text}"]
         assert not wrong, "\n".join(wrong)
         assert await here.runner.history(RUN) == before
-        assert (await here.runner.info(RUN)).tags == ("secret", "user:acme")
+        assert (await here.runner.info(RUN)).user == "acme"
         assert {info.tenant for info in await here.runner.runs()} == {*TENANTS}
 
 
@@ -236,18 +236,12 @@ async def test_a_tenant_sees_its_own_account_of_a_budget_alone(tmp_path: Path, d
 
 
 async def test_no_user_starts_a_run_in_the_name_of_another(tmp_path: Path, database: Path | str) -> None:
-    """Else it would count for the other's budget; a run has the tag of who started it."""
+    """Else it would count for the other's budget; a run knows who started it."""
     async with opened(tmp_path, database) as here:
-        for path, body in (
-            ("/graphs/desk/runs?tag=user:bob", STARTED),
-            ("/api/start", {"graph": "desk", "state": STARTED, "tags": ["user:bob"]}),
-            ("/api/tag", {"id": RUN, "add": ["user:bob"], "remove": []}),
-            ("/api/tag", {"id": RUN, "add": [], "remove": ["user:bob"]}),
-        ):
-            got = await request(here.of(path), token_of("acme"), "POST", path, body, origin="http://here")
-            assert "acme cannot set or remove the tag user:bob" in got.text
-        own = {info.tags for info in await here.runner.runs()}
-        assert own == {("secret", "user:acme")}
+        path = "/graphs/desk/runs?user=bob"
+        got = await request(here.of(path), token_of("acme"), "POST", path, STARTED, origin="http://here")
+        assert "acme cannot start a run in the name of bob" in got.text
+        assert {info.user for info in await here.runner.runs()} == {"acme"}
 
 
 async def test_the_own_tenant_finds_it_by_the_same_requests(tmp_path: Path, database: Path | str) -> None:

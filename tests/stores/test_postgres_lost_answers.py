@@ -223,7 +223,9 @@ async def test_messages_tags_and_removals(store: PostgresStore, cuts: Cuts) -> N
     assert await store.tag("r", ["x"]) == ("x",)
     await append(store, batch("r", fence, [step(1)], "finished"))
     info = await store.info("r")
-    assert info == replace(run_info(), status="finished", seq=1, updated_at=101.0, tags=("x",))
+    assert info == replace(
+        run_info(), status="finished", seq=1, updated_at=101.0, tags=("x",), began_with="f1", ended_at=101.0
+    )
     cuts.left = 1
     assert await store.remove([info]) == {}
     cuts.left = 1

@@ -2,7 +2,7 @@
 
 -- name: append
 SELECT run, fence, driver, last, status FROM append(
-    %s::text, %s::bigint[], %s::integer[], %s::integer[], %s::text[], %s::float8[], %s::text[], %s::text[],
+    %s::text, %s::bigint[], %s::integer[], %s::integer[], %s::text[], %s::float8[], %s::text[], %s::float8[], %s::text[],
     %s::bigint[], %s::integer[], %s::float8[], %s::integer[], %s::text[],  %s::bigint[], %s::bigint[],
     %s::bigint[], %s::integer[], %s::integer[], %s::text[],  %s::bigint[], %s::text[], %s::text[], %s::integer[],
     %s::bytea[], %s::text[],  %s::bigint[], %s::integer[], %s::integer[], %s::boolean[], %s::bytea[]
@@ -11,7 +11,7 @@ SELECT run, fence, driver, last, status FROM append(
 -- name: append_last
 SELECT append_last(
     %s::text, %s::bigint, %s::integer, %s::integer, %s::float8, %s::integer, %s::text, %s::text, %s::float8, %s::text,
-    %s::text
+    %s::float8, %s::text
 );
 
 -- name: append_step
@@ -39,12 +39,12 @@ SELECT x.id, c.outcome, c.key, c.fence, c.rows, c.row_bytes, c.shot_bytes
 FROM (SELECT %s::text AS owner, %s::text[] AS prints, %s::text[] AS bodies, %s::integer[] AS sums) AS o, unnest(
     %s::integer[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::float8[], %s::float8[],
     %s::text[], %s::text[], %s::text[], %s::integer[], %s::float8[], %s::integer[], %s::text[],
-    %s::text[], %s::integer[], %s::text[], %s::text[], %s::boolean[], %s::text[]
+    %s::text[], %s::integer[], %s::text[], %s::text[], %s::boolean[], %s::text[], %s::text[]
 ) AS x (graph_spec, token, id, graph, status, created_at, due_at, name_words, words, end_words, seq, at, sum, body,
-        queue, priority, key, summary, is_queued, channel), create_run(
+        queue, priority, key, summary, is_queued, channel, begun), create_run(
     o.owner, x.token, x.id, x.graph, o.prints[x.graph_spec], o.bodies[x.graph_spec], o.sums[x.graph_spec],
     x.status, x.created_at, x.due_at, NULL, 0, '{}', '{}', x.name_words, x.words, x.end_words, ARRAY[x.seq], ARRAY[x.at], ARRAY[x.sum], ARRAY[x.body],
-    '{}', '{}', '{}', '{}', '{}', x.queue, x.priority, x.key, x.summary, x.is_queued, x.channel
+    '{}', '{}', '{}', '{}', '{}', x.queue, x.priority, x.key, x.summary, x.is_queued, x.channel, x.begun
 ) AS c;
 
 -- name: create
@@ -53,7 +53,7 @@ SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_run(
     %s::text, %s::float8, %s::float8, %s::text, %s::integer, %s::text[],
     %s::text[], %s::text, %s::text, %s::text,
     %s::integer[], %s::float8[], %s::integer[], %s::text[],  %s::bytea[], %s::text[], %s::integer[], %s::integer[], %s::bytea[],
-    %s::text, %s::integer, %s::text, %s::text, %s::boolean, %s::text
+    %s::text, %s::integer, %s::text, %s::text, %s::boolean, %s::text, %s::text
 );
 
 -- name: claim
@@ -172,6 +172,8 @@ SELECT n.key FROM (
     (%(graph)s::text IS NULL OR r.graph = %(graph)s::text) AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
     AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
     AND (%(tenant)s::text IS NULL OR r.queue_key = %(tenant)s::text)
+    AND (%(user)s::text IS NULL OR r.user_name = %(user)s::text)
+    AND (%(starter)s::text IS NULL OR r.starter = %(starter)s::text)
     AND (r.created_at, r.id) < (%(created_at)s::float8, %(id)s::text) AND r.created_at <= %(created_at)s::float8
     AND r.created_at >= %(begun_after)s::float8 AND r.created_at < %(begun_before)s::float8
     ORDER BY r.created_at DESC, r.id DESC LIMIT 1000
@@ -188,6 +190,8 @@ SELECT r.key FROM (
     (%(graph)s::text IS NULL OR r.graph = %(graph)s::text) AND (%(status)s::text IS NULL OR r.status = %(status)s::text)
     AND (%(tag)s::text IS NULL OR EXISTS (SELECT FROM tags AS t WHERE t.run = r.key AND t.tag = %(tag)s::text))
     AND (%(tenant)s::text IS NULL OR r.queue_key = %(tenant)s::text)
+    AND (%(user)s::text IS NULL OR r.user_name = %(user)s::text)
+    AND (%(starter)s::text IS NULL OR r.starter = %(starter)s::text)
     AND (r.created_at, r.id) < (%(created_at)s::float8, %(id)s::text) AND r.created_at <= %(created_at)s::float8
     AND r.created_at >= %(begun_after)s::float8 AND r.created_at < %(begun_before)s::float8
 ORDER BY r.created_at DESC, r.id DESC LIMIT %(limit)s;

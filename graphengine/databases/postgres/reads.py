@@ -72,7 +72,8 @@ def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
     """Return the run for a row of `run_facts`."""
     _, run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq = row[:10]
     driver, fence, due_at, tags, is_driven = row[10:15]
-    queue, priority, queue_key, summary = row[15:]
+    queue, priority, queue_key, summary, title, user_name = row[15:21]
+    starter, root, depth, began_with, deploy, stop_asked, ended_at = row[21:]
     if (run_id, fence) in own.owed:
         driver = None
     return RunInfo(
@@ -94,6 +95,15 @@ def from_facts(row: Sequence[Any], own: Own) -> RunInfo:
         tenant=queue_key or None,
         queued=fence == 0,
         summary=read_summary(summary),
+        title=title,
+        user=user_name or None,
+        starter=starter,
+        root=root,
+        depth=depth,
+        began_with=began_with,
+        deploy=deploy,
+        stop_asked=stop_asked,
+        ended_at=None if ended_at is None else float(ended_at),
     )
 
 
@@ -302,13 +312,15 @@ _FILTERS: Final = {
     "graph": "f.graph = %(graph)s",
     "tag": "t.tag = %(tag)s",
     "tenant": "f.queue_key = %(tenant)s AND f.queue_key <> ''",
+    "user": "f.user_name = %(user)s AND f.user_name <> ''",
+    "starter": "f.starter = %(starter)s",
     "begun_after": "f.created_at >= %(begun_after)s::float8",
     "begun_before": "f.created_at < %(begun_before)s::float8",
 }
 
 
 _EVERY_RUN: Final = {
-    **dict.fromkeys(("graph", "status", "tag", "tenant")),
+    **dict.fromkeys(("graph", "status", "tag", "tenant", "user", "starter")),
     "begun_after": -math.inf,
     "begun_before": math.inf,
 }

@@ -121,6 +121,7 @@ def one_step(addition: Addition) -> tuple[bytes, Sequence[Any]]:
         addition.status,
         addition.due_at,
         addition.summary,
+        addition.cost_usd,
         _end_words(addition.summary),
     )
 
@@ -144,6 +145,7 @@ def many_steps(additions: Sequence[Addition]) -> tuple[bytes, Sequence[Any]]:
         [each.status for each in additions],
         [each.due_at for each in additions],
         [each.summary for each in additions],
+        [each.cost_usd for each in additions],
         [_end_words(each.summary) for each in additions],
         [key for key, _ in rows],
         [row.seq for _, row in rows],
@@ -214,7 +216,16 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
     summary = None if info.summary is None else summary_text(info.summary)
     begun = input_text(steps[0] if steps else None)
     words = folded([info.id, info.graph]), begun, _end_words(summary) or ""
-    in_queue = info.queue, info.priority, info.tenant or "", summary, info.queued, channel
+    facts: dict[str, JsonValue] = {
+        "title": info.title,
+        "user": info.user or "",
+        "starter": info.starter,
+        "root": info.root,
+    }
+    facts |= {"root": info.root, "depth": info.depth, "deploy": info.deploy, "began_with": info.began_with}
+    facts |= {} if info.summary is None else {"cost_usd": info.summary.cost_usd}
+    begun_as = to_json({name: fact for name, fact in facts.items() if fact not in (None, "")}).decode()
+    in_queue = info.queue, info.priority, info.tenant or "", summary, info.queued, channel, begun_as
     values = (
         owner,
         secrets.randbits(_TOKEN_BITS),

@@ -94,6 +94,20 @@ SELECT * FROM run_facts WHERE queue_key = :tenant AND queue_key <> '' AND (creat
     AND created_at >= :begun_after AND (:graph IS NULL OR graph = :graph) AND (:status IS NULL OR status = :status)
 ORDER BY created_at DESC, id DESC LIMIT :limit;
 
+-- name: runs_of_user
+SELECT * FROM run_facts WHERE user_name = :user AND user_name <> '' AND (created_at, id) < (:created_at, :id)
+    AND created_at >= :begun_after AND (:graph IS NULL OR graph = :graph) AND (:status IS NULL OR status = :status)
+    AND (:tenant IS NULL OR queue_key = :tenant) AND (:starter IS NULL OR starter = :starter)
+    AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = run_facts.key AND t.tag = :tag))
+ORDER BY created_at DESC, id DESC LIMIT :limit;
+
+-- name: runs_of_starter
+SELECT * FROM run_facts WHERE starter = :starter AND (created_at, id) < (:created_at, :id)
+    AND created_at >= :begun_after AND (:graph IS NULL OR graph = :graph) AND (:status IS NULL OR status = :status)
+    AND (:tenant IS NULL OR queue_key = :tenant)
+    AND (:tag IS NULL OR EXISTS (SELECT * FROM tags AS t WHERE t.run = run_facts.key AND t.tag = :tag))
+ORDER BY created_at DESC, id DESC LIMIT :limit;
+
 -- name: graph_spec
 SELECT CAST(body AS BLOB), sum FROM graph_specs WHERE fingerprint = ?;
 
@@ -105,14 +119,16 @@ INSERT INTO graph_specs (fingerprint, body, sum) VALUES (?, ?, ?) ON CONFLICT (f
 
 -- name: add_run
 -- The key is above those of removed runs whose rows are not deleted yet. Adds no row if the id is taken.
-INSERT INTO runs (key, id, graph, fingerprint, status, created_at, due_at, parent, parent_seq, fence, driver, summary)
+INSERT INTO runs (key, id, graph, fingerprint, began_with, status, created_at, due_at, parent, parent_seq, fence, driver,
+                  summary, cost_usd, ended_at, title, deploy)
 VALUES (
     1 + max(coalesce((SELECT max(key) FROM runs), 0), coalesce((SELECT max(key) FROM trash), 0)),
-    ?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?
+    :id, :graph, :fingerprint, :began_with, :status, :created_at, :due_at, :parent, :parent_seq, 1, :driver,
+    :summary, :cost_usd, :ended_at, :title, :deploy
 ) ON CONFLICT (id) DO NOTHING;
 
--- name: set_queue
-UPDATE runs SET queue = ?, priority = ?, queue_key = ? WHERE key = ?;
+-- name: set_place
+UPDATE runs SET queue = ?, priority = ?, queue_key = ?, user_name = ?, starter = ?, root = ?, depth = ? WHERE key = ?;
 
 -- name: enqueue
 -- Its turn is one after the last of its tenant, but not before those whose turn it is now.
@@ -175,14 +191,20 @@ DELETE FROM texts WHERE key = ? AND NOT EXISTS (SELECT * FROM text_uses WHERE te
 
 -- name: set_status
 -- Any status but 'waiting'.
-UPDATE runs SET status = ?, driver = ?, due_at = NULL, wanted_at = NULL, summary = coalesce(?, summary) WHERE key = ?;
+UPDATE runs SET status = :status, driver = :driver, due_at = NULL, wanted_at = NULL,
+    summary = coalesce(:summary, summary), cost_usd = iif(:summary IS NULL, cost_usd, :cost_usd),
+    ended_at = CASE WHEN :status <> 'running' THEN (
+        SELECT s.at FROM steps AS s WHERE s.id > key << 32 AND s.id < (key + 1) << 32 ORDER BY s.id DESC LIMIT 1
+    ) END
+WHERE key = :key;
 
 -- name: set_waiting
 -- Messages posted before the run began to wait count too.
-UPDATE runs SET status = 'waiting', driver = NULL, due_at = ?, summary = coalesce(?, summary),
+UPDATE runs SET status = 'waiting', driver = NULL, due_at = :due_at, ended_at = NULL,
+    summary = coalesce(:summary, summary), cost_usd = iif(:summary IS NULL, cost_usd, :cost_usd),
     wanted_at = (SELECT i.posted_at FROM inbox AS i
                  WHERE i.run = runs.key AND i.payload IS NOT NULL AND i.kind <> 'stop' ORDER BY i.id LIMIT 1)
-WHERE key = ?;
+WHERE key = :key;
 
 -- name: keep_earlier_graph_spec
 INSERT INTO earlier_graph_specs (run, fingerprint) SELECT key, fingerprint FROM runs WHERE key = ? AND fingerprint <> ?

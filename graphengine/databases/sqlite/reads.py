@@ -49,7 +49,8 @@ REPAIR: Final = "`graphengine doctor` shows what is damaged, `graphengine doctor
 
 _LARGEST_LIMIT: Final = 1 << 62
 _warned: set[tuple[str, int]] = set()  # the damaged snapshots that a warning was logged for
-_EVERY_RUN: Final = {"status": None, "graph": None, "tag": None, "tenant": None, "begun_after": -math.inf}
+_NAMES: Final = ("status", "graph", "tag", "tenant", "user", "starter")
+_EVERY_RUN: Final = {**dict.fromkeys(_NAMES), "begun_after": -math.inf}
 
 
 class Found(NamedTuple):
@@ -163,7 +164,8 @@ def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onloo
     held = driver is not None
     is_alive = held and (onlooker is None or onlooker.sees_alive(connection, driver, driven_until))
     facts = run_id, graph, fingerprint, status, seq, created_at, updated_at, parent, parent_seq
-    queue, priority, queue_key, summary = row[16:]
+    queue, priority, queue_key, summary, title, user_name = row[16:22]
+    starter, root, depth, began_with, deploy, stop_asked, ended_at = row[22:]
     info = RunInfo(
         *facts,
         driver=driver if is_alive else None,
@@ -175,6 +177,15 @@ def from_row(connection: sqlite3.Connection, row: Sequence[Any], onlooker: Onloo
         tenant=queue_key or None,
         queued=fence == 0,
         summary=read_summary(summary),
+        title=title,
+        user=user_name or None,
+        starter=starter,
+        root=root,
+        depth=depth,
+        began_with=began_with,
+        deploy=deploy,
+        stop_asked=stop_asked,
+        ended_at=ended_at,
     )
     return Found(info, key, fence, driver)
 
@@ -372,7 +383,7 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
     end = page.get("begun_before")
     if end is not None and end <= created_at:
         created_at, run_id = end, ""
-    if not all(is_name(str(given[name])) for name in ("tag", "graph", "tenant") if name in given):
+    if not all(is_name(str(given[name])) for name in _NAMES if name in given):
         return []
     values = _EVERY_RUN | given | {"created_at": created_at, "id": run_id, "limit": limit}
     rows = words.select(connection, "runs", str(given["text"]), values) if "text" in given else None
@@ -383,6 +394,9 @@ def runs(connection: sqlite3.Connection, onlooker: Onlooker, **page: Unpack[Page
 
 def _listing(given: Mapping[str, object]) -> str:
     """Return the statement that lists the runs of a page."""
+    for name in ("starter", "user"):
+        if name in given:
+            return f"runs_of_{name}"
     if given.keys() & {"tag", "begun_after", "tenant"}:
         return "runs_of_tag" if "tag" in given else "runs_of_tenant" if "tenant" in given else "runs_that_match"
     if "status" in given:

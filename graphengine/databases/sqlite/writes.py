@@ -124,10 +124,10 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
     for message_id in addition.consume:
         connection.execute(SQL["consume"], (message_id, key))
     if addition.status == "waiting":
-        connection.execute(SQL["set_waiting"], (addition.due_at, addition.summary, key))
+        connection.execute(SQL["set_waiting"], {"due_at": addition.due_at, **_ending(addition)})
     elif sets_status or addition.changes_status:
         driver = addition.owner if addition.status == "running" else None
-        connection.execute(SQL["set_status"], (addition.status, driver, addition.summary, key))
+        connection.execute(SQL["set_status"], {"status": addition.status, "driver": driver, **_ending(addition)})
     if addition.summary is not None:
         words_changed(connection, key)
     if addition.shot is not None:
@@ -140,6 +140,10 @@ def _finish(connection: sqlite3.Connection, addition: Addition, *, sets_status: 
         connection.execute(SQL["set_fingerprint"], (addition.fingerprint, key))
         if addition.graph_spec is not None:
             _keep_graph_spec(connection, addition.fingerprint, addition.graph_spec)
+
+
+def _ending(addition: Addition) -> dict[str, object]:
+    return {"summary": addition.summary, "cost_usd": addition.cost_usd, "key": addition.key}
 
 
 def create(
@@ -165,15 +169,30 @@ def create(
     if parent is not None and any(connection.execute(SQL["is_removed"], (parent.key << KEY_BITS | parent_seq,))):
         raise step_removed(parent.info.id, parent_seq)
     due_at = info.due_at if info.status == "waiting" else None
-    facts = info.id, info.graph, info.fingerprint, info.status, info.created_at, due_at
-    parent_key = None if parent is None else parent.key
-    summary = None if info.summary is None else summary_text(info.summary)
-    added = connection.execute(SQL["add_run"], (*facts, parent_key, parent_seq, owner, summary))
+    facts = {
+        "id": info.id,
+        "graph": info.graph,
+        "fingerprint": info.fingerprint,
+        "began_with": info.began_with or info.fingerprint,
+        "status": info.status,
+        "created_at": info.created_at,
+        "due_at": due_at,
+        "parent": None if parent is None else parent.key,
+        "parent_seq": parent_seq,
+        "driver": owner,
+        "summary": None if info.summary is None else summary_text(info.summary),
+        "cost_usd": None if info.summary is None else info.summary.cost_usd,
+        "ended_at": rows[-1].at if rows and info.status not in ("running", "waiting") else None,
+        "title": info.title,
+        "deploy": info.deploy,
+    }
+    added = connection.execute(SQL["add_run"], facts)
     if not added.rowcount:
         raise run_exists(info.id)
     key = added.lastrowid or 0
-    if (info.queue, info.priority, info.tenant) != (DEFAULT_QUEUE, 0, None):
-        connection.execute(SQL["set_queue"], (info.queue, info.priority, info.tenant or "", key))
+    if (info.queue, info.priority, info.tenant, info.user, info.starter) != (DEFAULT_QUEUE, 0, None, None, None):
+        place = info.queue, info.priority, info.tenant or "", info.user or "", info.starter, info.root, info.depth
+        connection.execute(SQL["set_place"], (*place, key))
     if info.queued:
         connection.execute(SQL["enqueue"], (info.created_at, key))
     if connection.execute(SQL["has_graph_spec"], (info.fingerprint,)).fetchone() is None:

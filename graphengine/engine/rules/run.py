@@ -45,6 +45,7 @@ def begun(run: RunState, event: RunStarted) -> Decided:
         pause=event.pause,
         given=[name for name in event.given if name in plan.samples] or () if plan.samples else (),
         starter=event.starter,
+        origin=event.origin,
     )
     first_edge(run, facts, plan, frame, event.given)
     update = [("set", name, value) for name, value in event.values.items()]
@@ -72,7 +73,7 @@ def at_start(plan: Plan[Any], frame: Frame, given: Iterable[str]) -> View:
 def resumed(run: RunState, event: Resumed) -> Decided:
     """Return the step that resumes a run."""
     plan, snapshot = run.plan, run.snapshot
-    facts = steps.Resumed(limits=event.limits, fingerprint=event.fingerprint, pause=event.pause)
+    facts = steps.Resumed(limits=event.limits, fingerprint=event.fingerprint, pause=event.pause, origin=event.origin)
     facts.crashed = event.crashed and bool(ready(snapshot))  # otherwise a limit held it back: nothing was in flight
     facts.shared_process = event.shared_process and wants_alone(snapshot, crashed=event.crashed)
     there = _under_changes(plan, snapshot, event, facts)
@@ -150,6 +151,7 @@ def branched_off(run: RunState, event: BranchedOff) -> Decided:
         fingerprint=event.fingerprint,
         pause=event.pause,
         instructions=event.instructions,
+        origin=event.origin,
     )
     there = _under_changes(plan, snapshot, event, facts)
     if snapshot.status == "failed":

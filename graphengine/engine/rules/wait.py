@@ -64,11 +64,10 @@ def answered(run: RunState, event: AnswerArrived) -> Decided:
     frame = waiting_for(snapshot, event.wait, event.id)
     if frame is None:
         return _refused(snapshot, event, _NOT_OPEN)
-    wait = frame.waits[event.wait]
-    answer = AnswerRecord(event.value, by=event.by)
+    wait, answer = frame.waits[event.wait], event.answer
     if wait.kind == "ask" and not wait.key:
         try:
-            result = _question(plan, frame, wait).read(event.value)
+            result = _question(plan, frame, wait).read(answer.value)
         except ValidationError as error:
             return _refused(snapshot, event, explain(error), frame)
         more = Node(wait=event.wait, by="answer", answer=answer, choice=wait.choice)
@@ -146,6 +145,6 @@ def _answered(snapshot: Snapshot, frame: Frame, now: float, facts: steps.Answere
 
 
 def _refused(snapshot: Snapshot, event: AnswerArrived, message: str, frame: Frame | None = None) -> Decided:
-    facts = Refused(wait=event.wait, answer=event.value, message=message)
+    facts = Refused(wait=event.wait, answer=event.answer.value, message=message)
     visit = (frame.id, frame.at, frame.visit, frame.attempt) if frame is not None else ("", "", 0, 0)
     return Decided(snapshot.seq + 1, event.now, facts, *visit)

@@ -35,7 +35,7 @@ from graphengine.engine.events import (
 from graphengine.engine.graph_migration import shifted
 from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.snapshot import AttemptId
-from graphengine.engine.steps import AttemptEnded, Node, Shift, Started, falls_back, ops_of
+from graphengine.engine.steps import AnswerRecord, AttemptEnded, Node, Shift, Started, falls_back, ops_of
 from graphengine.errors import GraphEngineError, InputError, InvalidUpdate, MutatedInput, NoChoice
 from graphengine.graph.options import START
 from graphengine.reducers import maximum
@@ -108,7 +108,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
         case Started():
             begun, first = (at, facts.run_id), _first_state(plan.state, step)
             return RunStarted(
-                *begun, *first, facts.limits, facts.given, facts.after, facts.pause, starter=facts.starter
+                *begun, *first, facts.limits, facts.given, facts.after, facts.pause, facts.starter, facts.origin
             )
         case AttemptEnded():
             return _ended(plan, snapshot, step, facts)
@@ -136,7 +136,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
         case steps.Answered():
             frame, _ = _node_at(plan, snapshot, step)
             if facts.by == "answer":
-                return AnswerArrived(facts.wait, frame.waits[facts.wait].id, at, facts.answer.value, facts.answer.by)
+                return AnswerArrived(facts.wait, frame.waits[facts.wait].id, at, facts.answer)
             return WaitOver(step.frame, facts.wait, at, delivered=facts.by == "message")
         case steps.Refused():
             if facts.key:
@@ -144,14 +144,15 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
                 return AnswerRefused(of, at, facts.key, facts.message)
             waited = snapshot.frames.get(step.frame) if step.visit else None  # nothing waited for it any longer
             return AnswerArrived(
-                facts.wait, waited.waits[facts.wait].id if waited is not None else "", at, facts.answer
+                facts.wait, waited.waits[facts.wait].id if waited is not None else "", at, AnswerRecord(facts.answer)
             )
         case steps.Message():
             return MessageCame(at, facts.topic, facts.payload)
         case steps.Resumed():
             rest = (facts.limits, facts.fingerprint, facts.pause, _shift(facts), facts.shared_process, facts.retries)
             retries = facts.retries or snapshot.status == "failed"
-            return Resumed(at, facts.crashed, *rest, retry_failed=retries and not facts.settled)
+            settled_too = retries and not facts.settled
+            return Resumed(at, facts.crashed, *rest, retry_failed=settled_too, origin=facts.origin)
         case steps.Stopped():
             return StopAsked(at, facts.ending.reason, facts.ending.why, facts.error)
         case steps.Branched():
@@ -159,7 +160,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             view = View(inner.state, frame)
             updates = [(op[1], update_of(inner.state, op, view)) for op in step.update]
             run = (at, facts.run_id, facts.parent, step.seq - 1, updates, facts.fingerprint, facts.limits)
-            return BranchedOff(*run, step.frame, facts.pause, _shift(facts), facts.instructions)
+            return BranchedOff(*run, step.frame, facts.pause, _shift(facts), facts.instructions, facts.origin)
         case steps.Removed():
             return SourceEvent(None, (REMOVED,))
         case _:
@@ -242,7 +243,7 @@ def _ended(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded)
             return WaitOver(step.frame, name, step.at)
         if facts.answer is None:
             return SourceEvent(None, [RESULT])
-        return AnswerArrived(name, frame.waits[name].id, step.at, facts.answer.value, facts.answer.by)
+        return AnswerArrived(name, frame.waits[name].id, step.at, facts.answer)
     if first is not None and (facts.cause or not isinstance(facts, Node)):
         failed = NodeFailed(of, step.began, step.at, first, usage, facts.choice, chance, facts.refused)
         return SourceEvent(failed, [RESULT] if facts.cause == "finished" else ())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import InputError
 from graphengine.runner.runner import lives_of
-from graphengine.serve.callers import check_tags, signed_by
+from graphengine.serve.callers import signed_by
 from graphengine.serve.inspector.queries import flag_of, text_of, texts_of
 from graphengine.stores.base import status_of
 
@@ -58,7 +58,7 @@ class Commands:
         """Answer a question of a run."""
         run_id, by = await self._seen(body), signed_by(str(body.get("by", "")))
         async with self._runner() as runner:
-            await runner.answer(run_id, body.get("value"), question=text_of(body, "wait"), by=by)
+            await runner.answer(run_id, body.get("value"), question=text_of(body, "wait"), by=by, through="page")
 
     async def send(self, body: Mapping[str, Any]) -> None:
         """Send a message to a run; with the same idempotency key it is sent once."""
@@ -88,7 +88,6 @@ class Commands:
     async def tag(self, body: Mapping[str, Any]) -> None:
         """Add and remove tags of a run."""
         run_id, added, removed = await self._seen(body), texts_of(body, "add"), texts_of(body, "remove")
-        check_tags([*added, *removed])
         async with self._runner() as runner:
             await runner.tag(run_id, add=added, remove=removed)
 

@@ -25,7 +25,7 @@ from graphengine.migration.compatibility import plan_at
 from graphengine.records.run_diff import differences
 from graphengine.runner import Run, RunFailed
 from graphengine.runner.run import life_of
-from graphengine.serve.callers import CallersStore, caller, tagged
+from graphengine.serve.callers import CallersStore, caller
 from graphengine.serve.inspector.live import LiveRun
 from graphengine.serve.inspector.queries import BadQuery, text_of, texts_of
 from graphengine.state.path import did_you_mean
@@ -175,8 +175,8 @@ class Driver:
         """Start a run."""
         state, graph = _object(body, "state"), self.graph(text_of(body, "graph"))
         run_id = caller().own_id(text_of(body, "id")) if body.get("id") else None
-        tags, tenant = tagged(texts_of(body, "tags")), caller().tenant
-        return await self._begun(self.runner.start(graph.graph, state, run_id=run_id, tags=tags, tenant=tenant))
+        place: Any = {"tags": texts_of(body, "tags"), "tenant": caller().tenant, "user": caller().name or None}
+        return await self._begun(self.runner.start(graph.graph, state, run_id=run_id, **place))
 
     async def resume(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Resume a run; one that failed is retried."""
@@ -188,12 +188,20 @@ class Driver:
         info, at, update, path = await self._branching(body)
         run_id = caller().own_id(text_of(body, "new")) if body.get("new") else None
         graph = self.graph(info.graph).graph
-        tags, texts = tagged(texts_of(body, "tags")), _object(body, "instructions")
+        tags, texts = texts_of(body, "tags"), _object(body, "instructions")
         if not all(isinstance(text, str) for text in texts.values()):
             raise InputError("instructions must be texts by agent", where="instructions")
         return await self._begun(
             self.runner.branch(
-                info.id, graph, at, update=update, path=path, run_id=run_id, tags=tags, instructions=texts
+                info.id,
+                graph,
+                at,
+                update=update,
+                path=path,
+                run_id=run_id,
+                tags=tags,
+                instructions=texts,
+                user=caller().name or None,
             )
         )
 

@@ -32,7 +32,7 @@ from graphengine.records.json_document import run_now_document, runs_document
 from graphengine.records.step_document import error_document, plain
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
-from graphengine.serve.callers import NotAllowed, caller, require, tagged
+from graphengine.serve.callers import NotAllowed, caller, require, signed_by
 from graphengine.serve.health import Health, health_of
 from graphengine.serve.messages import (
     HEARTBEAT,
@@ -184,7 +184,12 @@ class Service:
             raise InputError("the body is not a JSON object", where="body", repair=repair)
         state = body if field is None else {field: body}
         run_id = run_id or (f"{_BLANKS.sub('-', name)}@{key}" if key is not None else None)
-        place: dict[str, Any] = {"priority": query.priority, "tenant": query.tenant, "tags": query.tag}
+        place: dict[str, Any] = {
+            "priority": query.priority,
+            "tenant": query.tenant,
+            "user": query.user,
+            "tags": query.tag,
+        }
         run_id, is_new = await self.begin(graph, state, run_id, queue=query.queue, **place)
         return await self._now(run_id, 201 if is_new else 200)
 
@@ -211,7 +216,7 @@ class Service:
 
         Raises:
             NotAllowed: It would be for another tenant, or go before the runs of others.
-            InputError: The state does not fit, the id cannot be one, or a tag names another user.
+            InputError: The state does not fit, the id cannot be one, or it would be in another user's name.
             RunExists: It was started with another graph or state.
         """
         who = require("start")
@@ -222,9 +227,10 @@ class Service:
             if queue is not None or place.get("priority"):
                 require("operate")
             place["tenant"] = who.tenant
+        place["user"] = signed_by(place.get("user") or "", "start a run", "parameter user") or None
         run_id = None if run_id is None else who.own_id(run_id)
         queue = queue or self._queue
-        run = self.unguarded.start(graph, state, run_id=run_id, queue=queue, tags=tagged(tags), **place)
+        run = self.unguarded.start(graph, state, run_id=run_id, queue=queue, tags=tags, **place)
         try:
             await run.result()  # once it is recorded: a worker drives it
             self.look()

@@ -88,7 +88,7 @@ class CallersRunner:
     async def answer(self, run_id: str, value: object, *, question: str | None = None, by: str = "") -> None:
         """Answer a question of a run; a user does so in their own name."""
         await self.info(run_id, "answer")
-        await self._runner.answer(run_id, value, question=question, by=signed_by(by))
+        await self._runner.answer(run_id, value, question=question, by=signed_by(by), through="http")
 
     async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to a run."""

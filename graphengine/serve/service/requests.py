@@ -60,6 +60,7 @@ class StartParameters(Struct):
         queue: The queue from which a worker takes the run.
         priority: The higher, the sooner it is taken.
         tenant: For whom the run is; the tenants of a queue take turns.
+        user: Who starts the run; a user of the server is that themselves.
         tag: A tag of the run; can be repeated.
     """
 
@@ -68,6 +69,7 @@ class StartParameters(Struct):
     queue: Text | None = None
     priority: Annotated[int, Meta(ge=-LARGEST_PRIORITY, le=LARGEST_PRIORITY)] = 0
     tenant: Text | None = None
+    user: Text | None = None
     tag: list[str] = []
 
 

@@ -61,14 +61,13 @@ async def test_a_run_and_the_one_that_started_it_name_each_other() -> None:
     assert (child.starter, parent.starter) == ("parent", None)
 
 
-async def test_a_line_has_the_first_of_the_input() -> None:
+async def test_a_run_has_the_first_line_of_its_input() -> None:
     """The title of a run is the first line of the first text of its input; a run without one has none."""
     async with Runner() as runner:
         await runner.start(counter(1), State(text="How tides work\nin two lines"), run_id="titled").result()
         await record(runner, counter(1), "bare")
-        views = views_of(runner.store)
-        found = await views.lines(Query(QueryParams([("id", "titled"), ("id", "bare")])))
-    titles = {name: line.summary.title for name, line in found.items() if line.summary is not None}
+        found = [await runner.info("titled"), await runner.info("bare")]
+    titles = {info.id: info.title for info in found}
     assert titles == {"titled": "How tides work", "bare": ""}
 
 

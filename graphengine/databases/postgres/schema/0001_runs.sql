@@ -50,12 +50,24 @@ CREATE TABLE runs (
     priority    integer NOT NULL,      -- how urgent it is
     queue_key   text COLLATE "C" NOT NULL,  -- for whom it is, such as a tenant; '' if none
     turn        integer NOT NULL,      -- its place in its queue, so that keys take turns
-    summary     text                   -- JSON, written with each change of status; NULL before the first
+    summary     text,                  -- JSON, written with each change of status; NULL before the first
+    cost_usd    double precision,      -- what its own steps cost, of the summary; NULL if that is not known
+    ended_at    double precision,      -- epoch seconds; NULL while it has not ended
+    title       text NOT NULL,         -- what it is about
+    user_name   text COLLATE "C" NOT NULL,  -- who started it; '' if no user did
+    starter     text COLLATE "C",      -- the id of the run whose node started it; by id, as the log has it: it can be removed
+    root        text COLLATE "C",      -- the id of the run at the top of its tree, with which it is stopped; NULL: its own
+    depth       integer NOT NULL,      -- how many runs are above it
+    began_with  text COLLATE "C" NOT NULL,  -- its first fingerprint
+    deploy      text NOT NULL,         -- the label of the deploy that began it
+    stop_asked  text NOT NULL DEFAULT ''    -- 'stop' or 'cancel' while its tree is being stopped
 ) WITH (fillfactor = 80);
 CREATE INDEX runs_by_time ON runs (created_at, id);
 CREATE INDEX runs_by_status ON runs (status, created_at, id);
 CREATE INDEX runs_by_graph ON runs (graph, created_at, id);
 CREATE INDEX runs_by_key ON runs (queue_key, created_at, id) WHERE queue_key <> '';
+CREATE INDEX runs_by_user ON runs (user_name, created_at, id) WHERE user_name <> '';
+CREATE INDEX runs_by_starter ON runs (starter, created_at, id) WHERE starter IS NOT NULL;
 CREATE INDEX runs_by_driver ON runs (driver) WHERE driver IS NOT NULL;
 CREATE INDEX runs_by_due_at ON runs (due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX runs_by_wanted_at ON runs (wanted_at) WHERE wanted_at IS NOT NULL;
@@ -202,7 +214,8 @@ SELECT r.key, r.id, r.graph, r.fingerprint, r.status, coalesce(last.seq, r.paren
        r.driver, r.fence, r.due_at,
        (SELECT array_agg(t.tag) FROM tags AS t WHERE t.run = r.key) AS tags,
        coalesce((SELECT is_alive(o) FROM owners AS o WHERE o.id = r.driver), false) AS is_driven,
-       r.queue, r.priority, r.queue_key, r.summary
+       r.queue, r.priority, r.queue_key, r.summary,
+       r.title, r.user_name, r.starter, r.root, r.depth, r.began_with, r.deploy, r.stop_asked, r.ended_at
 FROM runs AS r
 LEFT JOIN LATERAL (SELECT s.seq, s.at FROM steps AS s WHERE s.run = r.key ORDER BY s.seq DESC LIMIT 1) AS last ON true;
 
@@ -300,6 +313,13 @@ CREATE FUNCTION wanted_since(p_run bigint) RETURNS double precision LANGUAGE sql
     ORDER BY i.id LIMIT 1
 $$;
 
+-- When a run ended: at its last step, if it has a status that says so.
+CREATE FUNCTION ended_at(p_run bigint, p_status text) RETURNS double precision LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN p_status NOT IN ('running', 'waiting') THEN
+        (SELECT s.at FROM steps AS s WHERE s.run = p_run ORDER BY s.seq DESC LIMIT 1)
+    END
+$$;
+
 CREATE FUNCTION keep_texts(
     p_digests bytea[], p_texts text[],
     p_runs bigint[], p_seqs integer[], p_places integer[], p_in_snapshots boolean[], p_uses bytea[]
@@ -315,7 +335,7 @@ $$;
 -- fence or driver, or its log ends elsewhere (`last`; NULL for a run that does not exist).
 CREATE FUNCTION append(
     p_owner text, p_runs bigint[], p_fences integer[], p_firsts integer[], p_statuses text[], p_dues float8[],
-    p_summaries text[], p_words text[],
+    p_summaries text[], p_costs float8[], p_words text[],
     p_row_runs bigint[], p_row_seqs integer[], p_row_ats float8[], p_row_sums integer[], p_row_bodies text[],
     p_consume_runs bigint[], p_consume_ids bigint[],
     p_shot_runs bigint[], p_shot_seqs integer[], p_shot_sums integer[], p_shot_bodies text[],
@@ -382,8 +402,10 @@ BEGIN
         driver = CASE b.status WHEN 'running' THEN r.driver END,
         due_at = CASE b.status WHEN 'waiting' THEN b.due END,
         wanted_at = CASE b.status WHEN 'waiting' THEN wanted_since(r.key) END,
-        summary = coalesce(b.summary, r.summary)
-    FROM unnest(p_runs, p_statuses, p_dues, p_summaries) AS b (run, status, due, summary)
+        ended_at = ended_at(r.key, b.status),
+        summary = coalesce(b.summary, r.summary),
+        cost_usd = CASE WHEN b.summary IS NULL THEN r.cost_usd ELSE b.cost_usd END
+    FROM unnest(p_runs, p_statuses, p_dues, p_summaries, p_costs) AS b (run, status, due, summary, cost_usd)
     WHERE r.key = b.run AND (b.status <> 'running' OR r.status <> 'running' OR b.summary IS NOT NULL)
         AND b.run = ANY (good);
 END $$;
@@ -391,7 +413,7 @@ END $$;
 -- The same for one step of one run that changes its status; false: `append` returns why not.
 CREATE FUNCTION append_last(
     p_owner text, p_run bigint, p_fence integer, p_seq integer, p_at float8, p_sum integer, p_body text,
-    p_status text, p_due float8, p_summary text, p_words text
+    p_status text, p_due float8, p_summary text, p_cost float8, p_words text
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     shared integer;
@@ -406,6 +428,8 @@ BEGIN
     INSERT INTO steps (run, seq, at, sum, body) VALUES (p_run, p_seq, p_at, p_sum, p_body);
     UPDATE runs AS r SET
         summary = p_summary,
+        cost_usd = p_cost,
+        ended_at = CASE WHEN p_status NOT IN ('running', 'waiting') THEN p_at END,
         status = p_status,
         driver = CASE p_status WHEN 'running' THEN r.driver END,
         due_at = CASE p_status WHEN 'waiting' THEN p_due END,
@@ -434,13 +458,14 @@ CREATE FUNCTION create_run(
     p_tag_words text[], p_name_words text, p_words text, p_end_words text,
     p_seqs integer[], p_ats float8[], p_sums integer[], p_bodies text[],
     p_digests bytea[], p_texts text[], p_use_seqs integer[], p_use_places integer[], p_uses bytea[],
-    p_queue text, p_priority integer, p_queue_key text, p_summary text, p_is_queued boolean, p_channel text,
+    p_queue text, p_priority integer, p_queue_key text, p_summary text, p_is_queued boolean, p_channel text, p_begun text,
     OUT outcome text, OUT key bigint, OUT fence integer, OUT rows bigint, OUT row_bytes bigint, OUT shot_bytes bigint
 ) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     parent runs;
     there runs;
+    begun json := p_begun;
 BEGIN
     IF p_parent IS NOT NULL THEN
         SELECT * INTO parent FROM runs AS r WHERE r.id = p_parent FOR KEY SHARE;
@@ -457,12 +482,16 @@ BEGIN
         END IF;
     END IF;
     fence := CASE WHEN p_is_queued THEN 0 ELSE 1 END;
-    INSERT INTO runs (id, graph, fingerprint, status, created_at, due_at, parent, parent_seq, fence, driver, token,
-                      queue, priority, queue_key, summary, wanted_at, turn)
-    VALUES (p_id, p_graph, p_print, p_status, p_created, CASE p_status WHEN 'waiting' THEN p_due END,
+    INSERT INTO runs (id, graph, fingerprint, began_with, status, created_at, due_at, parent, parent_seq, fence, driver,
+                      token, queue, priority, queue_key, summary, wanted_at, turn, cost_usd, ended_at,
+                      title, user_name, starter, root, depth, deploy)
+    VALUES (p_id, p_graph, p_print, coalesce(begun ->> 'began_with', p_print), p_status, p_created, CASE p_status WHEN 'waiting' THEN p_due END,
             parent.key, p_parent_seq, fence, CASE WHEN NOT p_is_queued THEN p_owner END, p_token,
             p_queue, p_priority, p_queue_key, p_summary, CASE WHEN p_is_queued THEN p_created END,
-            CASE WHEN p_is_queued THEN next_turn(p_queue, p_priority, p_queue_key) ELSE 0 END)
+            CASE WHEN p_is_queued THEN next_turn(p_queue, p_priority, p_queue_key) ELSE 0 END,
+            (begun ->> 'cost_usd')::float8, CASE WHEN p_status NOT IN ('running', 'waiting') THEN p_ats[cardinality(p_ats)] END,
+            coalesce(begun ->> 'title', ''), coalesce(begun ->> 'user', ''), begun ->> 'starter', begun ->> 'root',
+            coalesce((begun ->> 'depth')::integer, 0), coalesce(begun ->> 'deploy', ''))
     ON CONFLICT (id) DO NOTHING RETURNING runs.key INTO key;
     IF NOT FOUND THEN
         SELECT * INTO there FROM runs AS r WHERE r.id = p_id;

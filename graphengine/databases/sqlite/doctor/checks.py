@@ -35,7 +35,7 @@ from graphengine.errors import StoreAltered
 from graphengine.stores.summaries import summary_of, summary_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from graphengine.databases.findings import Counted, Progress
@@ -250,15 +250,21 @@ def _row(
         need = "does not need" if since is None else "needs"
         differing.append(f"wanted_at {wanted_at!r}, though the run {need} a driver")
     if differing:
-        summary = None if right["status"] == "running" else summary_text(summary_of(snapshot))
-        values = *right.values(), since if since is None or wanted_at is None else wanted_at, summary, key
+        summary = None if right["status"] == "running" else summary_of(snapshot)
+        more = {
+            "wanted_at": since if since is None or wanted_at is None else wanted_at,
+            "summary": None if summary is None else summary_text(summary),
+            "cost_usd": None if summary is None else summary.cost_usd,
+            "key": key,
+        }
+        values = {**right, **more}
         yield _wrong_row(info, f"its row has {'; '.join(differing)}", DOCTOR_SQL["set_run"], values)
     if info.updated_at != snapshot.now:  # lists have the time from the row of the last step, the log from its body
         what = f"the row of its last step has the time {info.updated_at!r} instead of {snapshot.now!r}"
         yield _wrong_row(info, what, DOCTOR_SQL["set_time"], (snapshot.now, key << KEY_BITS | info.seq))
 
 
-def _wrong_row(info: RunInfo, what: str, statement: str, values: Sequence[object]) -> Finding:
+def _wrong_row(info: RunInfo, what: str, statement: str, values: Sequence[object] | Mapping[str, object]) -> Finding:
     repair = f"{_DOCTOR} corrects the row from the log"
     return Finding("run_differs", what, info.id, repair=repair, repairable=True, statement=statement, values=values)
 

@@ -62,9 +62,11 @@ WHERE NOT EXISTS (
 UPDATE runs SET id = ?, parent = ?, parent_seq = ? WHERE key = ?;
 
 -- name: set_run
-UPDATE runs SET id = ?, graph = ?, fingerprint = ?, status = ?, due_at = ?, wanted_at = ?,
-    summary = coalesce(?, summary)
-WHERE key = ?;
+UPDATE runs SET id = :id, graph = :graph, fingerprint = :fingerprint, status = :status, due_at = :due_at,
+    wanted_at = :wanted_at, summary = coalesce(:summary, summary), cost_usd = :cost_usd, ended_at = :ended_at,
+    title = :title, user_name = coalesce(:user, ''), starter = :starter, root = :root, depth = :depth,
+    began_with = :began_with, deploy = :deploy
+WHERE key = :key;
 
 -- name: set_time
 UPDATE steps SET at = ? WHERE id = ?;

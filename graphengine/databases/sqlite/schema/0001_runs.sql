@@ -46,11 +46,23 @@ CREATE TABLE runs (
     priority    INTEGER NOT NULL DEFAULT 0,       -- how urgent it is
     queue_key   TEXT NOT NULL DEFAULT '',         -- for whom it is, such as a tenant; '' if none
     turn        INTEGER NOT NULL DEFAULT 0,       -- its place in its queue, so that keys take turns
-    summary     TEXT               -- JSON, written with each change of status; NULL before the first
+    summary     TEXT,              -- JSON, written with each change of status; NULL before the first
+    cost_usd    REAL,              -- what its own steps cost, of the summary; NULL if that is not known
+    ended_at    REAL,              -- epoch seconds; NULL while it has not ended
+    title       TEXT NOT NULL DEFAULT '',         -- what it is about
+    user_name   TEXT NOT NULL DEFAULT '',         -- who started it; '' if no user did
+    starter     TEXT,              -- the id of the run whose node started it; by id, as the log has it: it can be removed
+    root        TEXT,              -- the id of the run at the top of its tree, with which it is stopped; NULL: its own
+    depth       INTEGER NOT NULL DEFAULT 0,       -- how many runs are above it
+    began_with  TEXT NOT NULL DEFAULT '',         -- its first fingerprint
+    deploy      TEXT NOT NULL DEFAULT '',         -- the label of the deploy that began it
+    stop_asked  TEXT NOT NULL DEFAULT ''          -- 'stop' or 'cancel' while its tree is being stopped
 ) STRICT;
 CREATE INDEX runs_by_time ON runs (created_at, id);
 CREATE INDEX runs_by_graph ON runs (graph, created_at, id);
 CREATE INDEX runs_by_key ON runs (queue_key, created_at, id) WHERE queue_key <> '';
+CREATE INDEX runs_by_user ON runs (user_name, created_at, id) WHERE user_name <> '';
+CREATE INDEX runs_by_starter ON runs (starter, created_at, id) WHERE starter IS NOT NULL;
 CREATE INDEX runs_by_driver ON runs (driver) WHERE driver IS NOT NULL;
 CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;
 
@@ -163,7 +175,8 @@ SELECT r.key, r.id, r.graph, r.fingerprint, r.status,
        (SELECT o.expires_at FROM owners AS o WHERE o.id = r.driver) AS driven_until,
        r.due_at, r.wanted_at,
        (SELECT group_concat(t.tag, char(10)) FROM tags AS t WHERE t.run = r.key) AS tags,
-       r.queue, r.priority, r.queue_key, r.summary
+       r.queue, r.priority, r.queue_key, r.summary,
+       r.title, r.user_name, r.starter, r.root, r.depth, r.began_with, r.deploy, r.stop_asked, r.ended_at
 FROM runs AS r
 LEFT JOIN steps AS last ON last.id = (
     SELECT s.id FROM steps AS s

@@ -187,7 +187,7 @@ export function GraphPage({ name, session }: { name: string; session: Session })
               {found.runs.map((run) => (
                 <li key={run.run_id}>
                   <Sign status={run.status} />
-                  <Link to={runAddress(run.run_id)}>{run.summary?.title || run.run_id}</Link>
+                  <Link to={runAddress(run.run_id)}>{run.title || run.run_id}</Link>
                   <span class="soft">
                     {count(run.seq, "step")}, {ago(run.updated_at, now)}
                   </span>

@@ -70,7 +70,7 @@ export function QuestionsPage({ id, question, session }: { id: string; question:
         {sorted.map((run) => (
           <section class="asking" key={run.run_id}>
             <header>
-              {run.summary?.title && <b>{run.summary.title} </b>}
+              {run.title && <b>{run.title} </b>}
               <span class="soft">
                 {run.graph} · <Link to={runAddress(run.run_id)}>{run.run_id}</Link>
               </span>

@@ -340,7 +340,7 @@ function RunLine({
   const summary = line?.summary || run.summary;
   const losses = lost(summary?.losses);
   const isLossyEnd = status === "finished" && isLossy(summary?.losses);
-  const title = summary?.title;
+  const title = run.title;
   const cost = !summary || summary.cost_usd === 0 ? "" : dollars(summary.cost_usd);
   const last = line?.updated_at || run.updated_at;
   const parent =
