@@ -1,9 +1,10 @@
 """The limits of a run on costs and tokens, shared by the calls of models that are in flight.
 
 What a call used counts when its answer is recorded. Until then it is reserved, so that calls in parallel cannot all see
-the same rest of a limit: a call begins only if the recorded usage, all reservations and its own estimate fit. If
-nothing is in flight the next call begins in any case, unless the limit is reached. So a limit is exceeded by at most
-one call as long as no call in flight takes more than its estimate.
+the same rest of a limit: a call begins beside others only if what is used, all reservations and its own estimate
+fit. Alone it begins if what is used is below the limit. So a limit is exceeded by at most one call as long as no call
+in flight takes more than its estimate. What is used is what steps have recorded, and what failed calls of the attempts
+in flight used. If that reaches the limit, the attempt that wants to make a call ends.
 
 The estimate is the dearest call of the same agent and model in this run and process so far, else of the same model, in
 proportion to the length of the question if it is longer. For a first call it is made of the length of the question, the
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.ready import budgets, of_limit
 from graphengine.runner.followers import Follower
+from graphengine.state.amounts import allows_unknown_cost, is_cost_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.models.base import Model, Request
     from graphengine.runner.clock import Clock
+    from graphengine.runner.scope import AttemptFacts
     from graphengine.state.amounts import Usage
 
 BATCH_KEY: Final = "/batch||"
@@ -145,7 +148,6 @@ class Budgets:
         self._reserved: list[_Reservation] = []
         self._waiting: list[_Reservation] = []
         self._estimates = Estimates()
-        self._unrecorded: dict[str, tuple[Frame, Usage]] = {}
         self._asleep: dict[tuple[str, str], _Reservation] = {}
         for frame in snapshot.frames.values():
             for place in _in_batches(frame):
@@ -162,22 +164,14 @@ class Budgets:
         self._asleep.pop((frame.id, place), None)  # the sleep was over when the attempt began
 
     async def held(
-        self,
-        frame: Frame,
-        model: Model,
-        request: Request,
-        wait: Callable[[asyncio.Future[None]], Awaitable[None]],
-        at: str,
+        self, runtime: RunRuntime, model: Model, request: Request
     ) -> AbstractContextManager[Callable[[Usage], None]]:
         """Reserve what a call may use once there is room; hold it during a block, which reports what was used.
 
-        Args:
-            frame: The frame in which it is made.
-            model: The model.
-            request: The request.
-            wait: Waits for a future, unless the run has to stop before.
-            at: The call's key in the frame's recorded work.
+        If the run must stop first, or a limit is reached, never return. A call inside a `ctx.call`, which finishes
+        first, begins once it is alone.
         """
+        frame, at = runtime.frame, runtime.below
         if _IS_INSIDE.get() or next(self._limited(frame), None) is None:
             return nullcontext(_nothing)
         estimate = await self._estimates.of(model, request)
@@ -188,13 +182,13 @@ class Budgets:
             return self._held(kept)
         self._waiting.append(call)
         try:
-            while not (self._waiting[0] is call and self._has_room(call)):
-                call.awake = asyncio.get_running_loop().create_future()
-                await wait(call.awake)
-            self._reserved.append(call)
+            if has_room := await self._has_room(call, runtime):
+                self._reserved.append(call)
         finally:
             self._waiting.remove(call)
             self._wake()
+        if not has_room:  # it waits no longer, so that others of its attempt, which ends once all halt, are woken
+            await runtime.halt()
         return self._held(call)
 
     @contextmanager
@@ -207,16 +201,6 @@ class Budgets:
             _IS_INSIDE.reset(before)
             self._release(reserved)
 
-    def unrecorded(self, frame: Frame, usage: Usage) -> None:
-        """Count what a failed call used, which is recorded when its attempt ends."""
-        _, before = self._unrecorded.get(frame.id, (frame, {}))
-        self._unrecorded[frame.id] = frame, add_usage(before, usage)
-
-    def recorded(self, frame: Frame) -> None:
-        """Note that an attempt has ended, with what its failed calls used."""
-        if self._unrecorded.pop(frame.id, None):
-            self._wake()
-
     def _release(self, reserved: _Reservation) -> None:
         """Release a reservation, and let the next call check again; one whose node sleeps is kept."""
         if self._asleep.get((reserved.frame.id, reserved.place)) is reserved:
@@ -224,28 +208,38 @@ class Budgets:
         self._reserved.remove(reserved)
         self._wake()
 
-    def _limited(self, frame: Frame) -> Iterator[tuple[Frame | None, _Name, float, Usage]]:
+    def _limited(
+        self, frame: Frame, spending: Sequence[AttemptFacts] = ()
+    ) -> Iterator[tuple[Frame | None, _Name, float, float]]:
         """Yield the limits around a frame on what calls use, each with its subgraph and what is used of it."""
         for sub, limits, usage in budgets(self._snapshot, frame):
+            for each in spending:
+                if each.usage and _is_in(each.frame, sub):
+                    usage = add_usage(usage, each.usage)  # noqa: PLW2901 - a sum
+            is_unknown = is_cost_unknown(usage) and not allows_unknown_cost(limits)
             for name in _NAMES:
                 limit = limits.get(name)
                 if limit is not None:
-                    yield sub, name, limit, usage
+                    used = math.inf if is_unknown and name == "cost_usd" else of_limit(name, usage)
+                    yield sub, name, limit, used
 
-    def _has_room(self, call: _Reservation) -> bool:
-        """Return whether a call fits into all limits around it, by the present estimate of what it may use."""
-        call.amounts = self._estimates.amounts(call.estimate)
-        return all(self._fits(call, *limited) for limited in self._limited(call.frame))
+    async def _has_room(self, call: _Reservation, runtime: RunRuntime) -> bool:
+        """Wait until a call may begin; return False if the run must stop first, or a limit around it is reached."""
+        while True:
+            limits = [*self._limited(call.frame, runtime.around.host.spending())]
+            if not runtime.work.is_inside and any(used >= limit for _, _, limit, used in limits):
+                return False
+            call.amounts = self._estimates.amounts(call.estimate)
+            if self._waiting[0] is call and all(self._fits(call, *each) for each in limits):
+                return True
+            call.awake = asyncio.get_running_loop().create_future()
+            if not await runtime.may_continue(call.awake):
+                return False
 
-    def _fits(self, reserved: _Reservation, sub: Frame | None, name: _Name, limit: float, usage: Usage) -> bool:
-        """Return whether a call fits into one limit, or has it for itself."""
-        inside = [each.amounts for each in self._reserved if sub is None or _is_in(each.frame, sub)]
-        if not inside:
-            return True
-        planned = sum(amounts[name] for amounts in (reserved.amounts, *inside))
-        failed = [each for at, each in self._unrecorded.values() if sub is None or _is_in(at, sub)]
-        used = of_limit(name, usage) + sum(of_limit(name, each) for each in failed)
-        return used + planned <= limit + _ROUNDING
+    def _fits(self, call: _Reservation, sub: Frame | None, name: _Name, limit: float, used: float) -> bool:
+        """Return whether a call fits into a limit beside those in flight, by its present estimate."""
+        inside = [each.amounts[name] for each in self._reserved if _is_in(each.frame, sub)]
+        return not inside or used + call.amounts[name] + sum(inside) <= limit + _ROUNDING
 
     def _wake(self) -> None:
         """Let the first call that waits check again."""
@@ -275,8 +269,10 @@ def _in_batches(frame: Frame) -> Iterator[str]:
             yield place
 
 
-def _is_in(frame: Frame, sub: Frame) -> bool:
-    """Return whether a frame is inside a subgraph."""
+def _is_in(frame: Frame, sub: Frame | None) -> bool:
+    """Return whether a frame is inside a subgraph; all are inside the run, which is None."""
+    if sub is None:
+        return True
     around = frame.sub
     while around is not None and around is not sub:
         around = around.up.sub if around.up is not None else None
@@ -337,11 +333,6 @@ class AgentsOfRun(Follower):
     def budgets(self) -> Budgets:
         """The reservations of calls."""
         return Budgets(self.snapshot)
-
-    def ended(self, frame: Frame) -> None:
-        """Let waiting calls look at their limits again."""
-        if "budgets" in vars(self):
-            self.budgets.recorded(frame)
 
 
 __all__ = ["BATCH_KEY", "AgentsOfRun", "Budgets", "Estimate", "Estimates", "Opens", "Routes", "Settle", "SharedBudgets"]

@@ -134,7 +134,7 @@ class RunRuntime(NodeScope):
         work.check_not_over("an agent")
         around.host.check()
         if self.must_stop and not work.is_inside:
-            await work.halt()
+            await self.halt()
         if not limits_costs(around.run.snapshot, frame) or not isinstance(model, KnowsPrices):
             return
         if not await model.knows_price():
@@ -143,6 +143,27 @@ class RunRuntime(NodeScope):
                 where=self.attempt.where,
                 repair="allow it: Limits(cost_usd=…, unknown_cost=True); or give the model price=Price(…)",
             )
+
+    async def may_continue(self, *awaited: asyncio.Future[Any]) -> bool:
+        """Wait for the first of these; return False if the run must stop first, or has reached a limit then.
+
+        Inside a `ctx.call`, which finishes first, only the wait counts.
+        """
+        halted = asyncio.ensure_future(self.around.host.halted())
+        try:
+            await asyncio.wait({*awaited, halted}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            halted.cancel()
+        if not self.work.is_inside:
+            return not self.must_stop
+        if not any(each.done() for each in awaited):
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        return True
+
+    async def halt(self) -> None:
+        """Record what failed calls used, and end the attempt. Never returns; recorded work is kept."""
+        await self.work.record_usage()
+        await self.work.halt()
 
     async def sleep_for(self, seconds: float, what: str) -> None:
         """Wait, with the run stored as waiting."""
@@ -209,9 +230,8 @@ class RunRuntime(NodeScope):
         shared = [each for each in self.around.following.all if isinstance(each, SharedBudgets)]
         async with AsyncExitStack() as stack:
             settles = [await stack.enter_async_context(each.held(self, model, request)) for each in shared]
-            place = self.work.below
             try:
-                held = await self._run.budgets.held(self.frame, model, request, self.waits.first_of, place)
+                held = await self._run.budgets.held(self, model, request)
             except BaseException:  # the run stops or is at its limit, and the call was not begun: it takes nothing
                 for each in settles:
                     await each({})
@@ -229,7 +249,6 @@ class RunRuntime(NodeScope):
         """Add the usage of a model call that is not recorded as a piece of work."""
         super().paid(usage)
         self.failed = add_usage(self.failed, usage)
-        self._run.budgets.unrecorded(self.frame, usage)
 
 
 class RunWaits:
@@ -252,17 +271,8 @@ class RunWaits:
         The attempt then ends with its recorded work, and runs again when the run is resumed. Inside a `ctx.call`, which
         finishes first, only the wait counts.
         """
-        work, host = self._runtime.work, self._runtime.around.host
-        halted = asyncio.ensure_future(host.halted())
-        try:
-            await asyncio.wait({*awaited, halted}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            halted.cancel()
-        if work.is_inside:
-            if not any(each.done() for each in awaited):
-                await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-        elif self._runtime.must_stop:
-            await work.halt()
+        if not await self._runtime.may_continue(*awaited):
+            await self._runtime.halt()
 
 
 class StandaloneRuntime:

@@ -480,6 +480,8 @@ def _recorded(snapshot: Snapshot, step: Step, facts: steps.Recorded) -> None:
     frame = snapshot.frames[step.frame]
     _spend(snapshot, frame, facts.usage)
     frame.crashes = 0  # it made progress, so earlier crashes no longer count as crashes in a row
+    if not facts.key:
+        return
     begun = frame.recorded_results.pop(BEGUN + facts.key, _NO_RESULT)
     result = RecordedResult(facts.value, step.at, facts.outputs, id=begun.id, begun=begun.begun)
     frame.recorded_results[facts.key] = result

@@ -452,7 +452,7 @@ class Recorded(Spent, kw_only=True):
     """A piece of a node's work is done.
 
     Attributes:
-        key: The key under which the node finds it again.
+        key: The key under which the node finds it again; "" for what failed calls of an attempt used that halts.
         name: The name of the function that was called.
         value: The recorded result.
         by: Who called a model; None if it was no call of a model.

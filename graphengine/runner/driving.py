@@ -573,6 +573,10 @@ class Driving:
         """Return when no more tasks are started."""
         await self._halted.wait()
 
+    def spending(self) -> Sequence[AttemptFacts]:
+        """Return the attempts that used what no step has yet."""
+        return [job for job in self._jobs.values() if job.usage]
+
     def note_cut_off(self, attempt: AttemptFacts) -> bool:
         """Return whether an attempt was cancelled here, or with the run; if so, note it as cut off.
 

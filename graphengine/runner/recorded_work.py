@@ -477,6 +477,12 @@ class StepJournal:
             repair = WAIT_ELSEWHERE
         raise DefinitionError(text, where=self._attempt.where, repair=repair)
 
+    async def record_usage(self) -> None:
+        """Record what was used apart from recorded work: an attempt that halts ends without a step."""
+        if usage := self._attempt.usage:
+            self._attempt.usage, now = None, self._services.now()
+            await self._services.host.note(WorkDone(self._task, now, now, "", "failed calls", None, usage=usage))
+
     async def halt(self) -> None:
         """End the attempt here; it runs again, with its recorded work, when the run is resumed. Never returns."""
         self.check_not_over("an agent")

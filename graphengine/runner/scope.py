@@ -125,6 +125,10 @@ class Host(Protocol):
         """Return whether a message of a topic arrived that nothing has received."""
         ...
 
+    def spending(self) -> Sequence[AttemptFacts]:
+        """Return the attempts that used what no step has yet."""
+        ...
+
     def note_cut_off(self, attempt: AttemptFacts) -> bool:
         """Return whether the driver cancelled an attempt, not code of the graph; if so, note it, and what it spent."""
         ...

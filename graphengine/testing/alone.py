@@ -365,6 +365,10 @@ class _Alone:
         """Return False."""
         return False
 
+    def spending(self) -> Sequence[AttemptFacts]:
+        """Return none: nothing limits a call."""
+        return ()
+
     def note_cut_off(self, attempt: AttemptFacts) -> bool:  # noqa: ARG002 - no run drives it
         """Return the test's cancellation: the node has none of its own."""
         return True

@@ -91,6 +91,10 @@ class Alone:
         """Return False: nothing is sent."""
         return False
 
+    def spending(self) -> Sequence[AttemptFacts]:
+        """Return none: nothing limits a call."""
+        return ()
+
     def note_cut_off(self, attempt: AttemptFacts) -> bool:
         """Treat every cancellation as one of the process."""
         return True
