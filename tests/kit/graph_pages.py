@@ -1,8 +1,9 @@
 """Golden pages of graphs with agents: a graph, its input, its agents' answers, and all that its agents were asked.
 
 A page is a title (lines with `#`), Python under `== kit`, and cases. A case is its truth after `==`, lines that begin
-with `>`, and the outcome: the last message of each request in order, with its hosted tools and most tokens, the labels
-of the edges, the end, and what else the run wrote into the state. `> graph EXPRESSION` is the graph, which is only
+with `>`, and the outcome: the last message of each request, with its hosted tools and most tokens, the labels of the
+edges, the end, and what else the run wrote into the state. What happened in parallel is in the order of
+`tests.kit.places`. `> graph EXPRESSION` is the graph, which is only
 compiled in a case without a `> given`; `> given KEYWORDS` is its input, `> AGENT: ANSWERS` the answers of an agent in
 order, `> AGENT = FUNCTION` one that answers all its requests, `> answers DICT` those of several; `> answers None`
 leaves agents their own models and rules. In place of `> given`, `> start OPTIONS`, `> answer VALUE`, `> stop` and
@@ -17,6 +18,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import operator
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,11 +35,12 @@ import graphengine
 from graphengine import CompileError, Result, Run, RunFailed, Runner, ScriptedModel, models, patterns
 from graphengine.engine.steps import Step
 from graphengine.errors import DefinitionError, InputError
-from graphengine.models import Request
+from graphengine.models import Request, Response
 from graphengine.reducers import append
 from graphengine.testing import FakeClock
 from tests.kit import golden
 from tests.kit.facts import said
+from tests.kit.places import Place, in_order, place_here, steps_in_order
 
 SHORT: Final = 200
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -85,7 +88,7 @@ async def _outcome(lines: list[str], names: dict[str, Any], asked: set[str]) -> 
         if len(acts) == 1:
             eval(acts[0][1], names).compile()  # noqa: S307 - our own page
             return ["compiles"]
-        with ScriptedModel(answers) as model:
+        with PlacedModel(answers) as model:
             clock = FakeClock(start=0.0)
             async with Runner(models={"*": model} if scripted else {}, clock=clock, threads=1) as runner:
                 played = _Played(runner, clock, model, names, asked)
@@ -94,11 +97,28 @@ async def _outcome(lines: list[str], names: dict[str, Any], asked: set[str]) -> 
         return _wrapped("refused", str(error))
 
 
+class PlacedModel(ScriptedModel):
+    """A scripted model that notes at which place of which run each request was made."""
+
+    def __init__(self, answers: Any) -> None:
+        super().__init__(answers)
+        self.places: list[tuple[str, Place]] = []
+
+    async def answer(self, request: Request) -> Response:
+        self.places.append(place_here())
+        return await super().answer(request)
+
+    def asked(self, before: int = 0) -> list[Request]:
+        """Return the requests in the canonical order, without the first ones."""
+        placed = list(zip(self.places, self.requests, strict=True))[before:]
+        return [request for _, request in in_order(placed, operator.itemgetter(0))]
+
+
 class _Played:
     """The run of a case, act by act."""
 
     def __init__(
-        self, runner: Runner, clock: FakeClock, model: ScriptedModel, names: dict[str, Any], asked: set[str]
+        self, runner: Runner, clock: FakeClock, model: PlacedModel, names: dict[str, Any], asked: set[str]
     ) -> None:
         self.runner, self.clock, self.model, self.names, self.asked = runner, clock, model, names, asked
         self.graph: Any = None
@@ -135,9 +155,9 @@ class _Played:
             result = await run.result()
         except RunFailed as error:
             result = error.result
-        requests = self.model.requests[self.requests :]
+        requests = self.model.asked(self.requests)
         found = [line for each in requests for line in (sent if shows_steps else _asked)(each, self.asked)]
-        steps = (await self.runner.history("r"))[self.steps :]
+        steps = steps_in_order(await self.runner.history("r"), self.steps)
         self.requests, self.steps = len(self.model.requests), self.steps + len(steps)
         if shows_steps:
             return [*found, *ended(result, steps, self.given, self.asked)]

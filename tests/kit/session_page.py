@@ -14,7 +14,8 @@ those after it, and in every scene these are:
     await runs()        each run of the database with its status
     await shown(…)      the events of agents in a stream, and an answer at its end
 
-`UPDATE_PAGES=1` rewrites the pages.
+What happened in parallel is in the order of `tests.kit.places`, and functions have one thread. `UPDATE_PAGES=1`
+rewrites the pages.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import fields
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -34,6 +36,7 @@ from graphengine.models import Request, Response
 from graphengine.runner import NodeBegan, RunEnded, StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit import expression_page, golden, graph_pages
+from tests.kit.places import Place, in_order, place_here, steps_in_order
 from tests.kit.runs import SOON
 from tests.kit.scenario import namespace
 
@@ -100,12 +103,12 @@ def _told(event: object, *more: Any) -> str:
 class _Asked(ScriptedModel):
     """A model whose page shows what it is asked."""
 
-    def __init__(self, asked: list[str], answers: tuple[object, ...]) -> None:
+    def __init__(self, asked: list[tuple[tuple[str, Place], Request]], answers: tuple[object, ...]) -> None:
         super().__init__(answers)
         self.asked = asked
 
     async def answer(self, request: Request) -> Response:
-        self.asked += graph_pages.sent(request)
+        self.asked.append((place_here(), request))
         return await super().answer(request)
 
 
@@ -114,9 +117,9 @@ class _Session:
 
     def __init__(self, database: Path, names: Mapping[str, Any], kit: str) -> None:
         self.database = database
-        self.asked: list[str] = []
+        self.asked: list[tuple[tuple[str, Place], Request]] = []
         self.clock = FakeClock(start=0.0)
-        self.runner = Runner(database, clock=self.clock)
+        self.runner = Runner(database, clock=self.clock, threads=1)
         self.names = namespace("", "page")
         self.names |= {name: value for name, value in names.items() if not name.startswith("_")}
         self.steps, self.given = 0, graph_pages.NOTHING
@@ -138,7 +141,7 @@ class _Session:
         """Close the Runner, and make another one."""
         await self.runner.close()
         given = {"models": self.model(*answers), **options} if answers else options
-        self.runner = Runner(self.database, clock=self.clock, **given)
+        self.runner = Runner(self.database, clock=self.clock, **{"threads": 1, **given})
         await self.opened()
 
     async def start(self, graph: Any, *given: Any, **options: Any) -> Lines:
@@ -156,8 +159,8 @@ class _Session:
             result = await run.result()
         except RunFailed as error:
             result = error.result
-        steps = await self.runner.history("r")
-        new, self.steps = steps[self.steps :], len(steps)
+        new = steps_in_order(await self.runner.history("r"), self.steps)
+        self.steps += len(new)
         kind = [f"kind: {result.error.kind}"] if result.error is not None else []
         return Lines([*graph_pages.ended(result, new, self.given), *kind])
 
@@ -180,5 +183,6 @@ class _Session:
             lines = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
             found = expression_page.without_places(lines)
         found = found.replace(str(self.database.parent), "FOLDER")
-        asked, self.asked[:] = self.asked[:], ()
+        placed, self.asked[:] = self.asked[:], ()
+        asked = [line for _, request in in_order(placed, itemgetter(0)) for line in graph_pages.sent(request)]
         return [line, *(f"  {each}" for each in [*asked, *found.split("\n")] if each)]
