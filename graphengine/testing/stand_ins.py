@@ -57,11 +57,10 @@ def _copy(plan: Plan[Any], given: Mapping[str, Visits], prefix: str, scripts: li
     nodes: dict[str, NodePlan] = {}
     for name, node in plan.nodes.items():
         path = prefix + name
-        named_below = any(other.startswith(f"{path}/") for other in given)
         if path in given:
             scripts.append(Script(path, given[path], node, plan.state))
             nodes[name] = _stood_in(plan, scripts[-1])
-        elif any(call.graph is not None for call in node.calls) and (node.each is None or named_below):
+        elif any(call.graph is not None for call in node.calls):
             nodes[name] = _walked_into(plan, node, given, path, scripts)
         else:
             nodes[name] = _stood_in(plan, Script(path, None, node, plan.state))

@@ -158,9 +158,9 @@ async def walk(
       any update: through the reducer (one item for `append`), validated, recorded;
     - an exception: the visit fails with it. Retries, the fallback and `failed(…)` edges follow, and no time passes;
     - a function of fields, and of `ctx`, that returns any of these;
-    - `None`: it writes nothing. The same holds for nodes that are not named;
+    - `None`: it writes nothing. The same holds for nodes that are not named, other than graphs;
     - `Ended(label, update)` for a nested graph as a whole. Without it, its own nodes are walked, by their paths
-      (`"article/review"`);
+      (`"article/review"`), also for each item of a map;
     - `Items(…)` for a map, item by item. Without it a mapping replaces the whole map.
 
     A path is written as its nodes in their order, ending with END, FAIL, or STOPPED at a limit: `write review write
