@@ -30,7 +30,7 @@ from graphengine.checks.waits import wait_in
 from graphengine.engine.plan import Remembered
 from graphengine.errors import DefinitionError, InputError
 from graphengine.graph.elsewhere import with_our_keywords
-from graphengine.graph.question import holes
+from graphengine.graph.question import bad_braces, holes
 from graphengine.graph.runnable import is_async
 from graphengine.media import Media, joined
 from graphengine.models.base import Message, Model, RulesModel
@@ -534,8 +534,7 @@ class AgentBody(Generic[T]):
         """The paths of its prompt, the parameters of its functions, and its memory."""
         own = _parts_of(self.agent).inputs
         kinds = {} if own is None else {name: each.info.annotation for name, each in own.fields.items()}
-        holes_of = [hole for _, hole in self._holes() if is_path(hole)]
-        found = {hole: Parameter(hole, kinds.get(hole, Any), shown=True) for hole in holes_of}
+        found = {hole: Parameter(hole, kinds.get(hole, Any), shown=True) for hole in self._paths()}
         for function, first in self._functions():
             for parameter in Injected.of(function).parameters[first:]:
                 found[parameter.name] = parameter
@@ -551,10 +550,14 @@ class AgentBody(Generic[T]):
         given = ((agent.prompt, 0), (agent.system, 0), (agent.by_rules, 0), (agent.check, 1), (agent.best_effort, 1))
         return [(function, first) for function, first in given if callable(function)]
 
-    def _holes(self) -> Sequence[tuple[str, str]]:
-        """Return the paths in the texts of prompt and system, possibly malformed, each with the text's name."""
+    def _texts(self) -> Sequence[tuple[str, str]]:
+        """Return prompt and system, if they are texts, each with its name."""
         texts = (("prompt", self.agent.prompt), ("system", self.agent.system))
-        return [(name, hole) for name, text in texts if isinstance(text, str) for hole in holes(text)]
+        return [(name, text) for name, text in texts if isinstance(text, str)]
+
+    def _paths(self) -> Sequence[str]:
+        """Return the paths in the texts of prompt and system."""
+        return [hole for _, text in self._texts() for hole in holes(text) if is_path(hole)]
 
     async def call(self, **values: object) -> object:
         """Answer once. With a memory, return the messages too."""
@@ -568,7 +571,7 @@ class AgentBody(Generic[T]):
         own = _parts_of(self.agent).inputs
         if own is None:
             return
-        read = [hole for _, hole in self._holes() if is_path(hole)] + [each.name for each in _of_tools(self.agent)]
+        read = [*self._paths(), *(each.name for each in _of_tools(self.agent))]
         for path in map(parse, read):
             if path.root == self.agent.memory:
                 continue
@@ -584,10 +587,8 @@ class AgentBody(Generic[T]):
         """List the invalid paths of the prompt, the functions that cannot get their parameters, a bad model name."""
         agent = self.agent
         found: list[tuple[str, str, str]] = []
-        for name, hole in self._holes():
-            if not is_path(hole):
-                message = f"the {name} of {self.name} has {{{hole}}}, which is not a path"
-                found.append(("bad_path", message, "write {{ and }} for braces"))
+        for name, text in self._texts():
+            found += [("bad_path", f"the {name} of {self.name} {fault}", repair) for fault, repair in bad_braces(text)]
         for function, _ in self._functions():
             injected = Injected.of(function)
             what = "stand-in" if function is agent.by_rules else injected.name

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.engine.steps import without_items
 from graphengine.errors import CompileError, DefinitionError, InputError, Problem
+from graphengine.graph.question import bad_braces
 from graphengine.runner.clock import SystemClock
 from graphengine.runner.extensions import Extension
 from graphengine.state.path import did_you_mean
@@ -118,12 +119,15 @@ class Models(Extension):
             raise CompileError(plan.graph, problems)
 
     def instructed(self, plan: Plan[Any], instructions: Mapping[str, str]) -> None:
-        """Refuse instructions for agents that a graph does not have.
+        """Refuse instructions for agents that a graph does not have, and texts with bad braces.
 
         Raises:
-            InputError: It has no such agent.
+            InputError: It has no such agent, or a text has bad braces.
         """
         self.check_names(plan, instructions, "branch(instructions=…)")
+        for name, text in instructions.items():
+            for fault, repair in bad_braces(text):
+                raise InputError(f"the text for {name!r} {fault}", where="branch(instructions=…)", repair=repair)
 
     def check_names(
         self, plan: Plan[Any], given: Mapping[str, object] | None = None, where: str = "Runner(models=…)"

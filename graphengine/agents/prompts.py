@@ -25,7 +25,7 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 
 from graphengine.agents.given import Plain
 from graphengine.errors import DefinitionError
-from graphengine.graph.question import HOLE, holes
+from graphengine.graph.question import HOLE, bad_braces, holes
 from graphengine.media import Media, mark
 from graphengine.models.base import Message
 from graphengine.state.json_values import utf8_text
@@ -70,7 +70,7 @@ def fill(text: str, values: Mapping[str, object], media: list[Media] | None = No
             there can be none.
 
     Raises:
-        DefinitionError: A placeholder is not a path, or a value cannot be shown as text.
+        DefinitionError: A placeholder is not a path, a brace has no counterpart, or a value cannot be shown as text.
 
     Example:
         >>> fill("Rate {draft} from 1 to {most}.", {"draft": "It rains.", "most": 10})
@@ -78,6 +78,8 @@ def fill(text: str, values: Mapping[str, object], media: list[Media] | None = No
     """
     if not HOLE.search(text):
         return text
+    for fault, repair in bad_braces(text):
+        raise DefinitionError(f"the text {fault}", repair=repair)
     shown = {hole: _as_text(_at(hole, values), media=media) for hole in holes(text)}
     tags = _Tags([value.text for value in shown.values()])
     out = ""

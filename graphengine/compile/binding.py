@@ -19,13 +19,13 @@ from graphengine.engine.plan import Argument, Call, Each, Fallback, Target, Writ
 from graphengine.errors import DefinitionError, Problem
 from graphengine.graph.definition import UNSET, Choose, Declared, GraphBody, Node, Options, choose
 from graphengine.graph.elsewhere import PARAMETERS, RESULTS, shown
-from graphengine.graph.question import ask
+from graphengine.graph.question import HOLE, ask, bad_braces
 from graphengine.graph.runnable import FunctionBody, HasBody, HasScope, is_async
 from graphengine.state.declared import declared_of
 from graphengine.state.field import type_name
 from graphengine.state.immutable import unrecordable
 from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
-from graphengine.state.path import Path, did_you_mean, members, nearest, parse, type_at
+from graphengine.state.path import Path, did_you_mean, is_path, members, nearest, parse, type_at
 from graphengine.state.schema import with_items
 from graphengine.state.selector import Reading
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _RESERVED = ("ctx", "error", "state", "result", "ending")
 _CONCURRENCY = 16
-_TEMPLATED = re.compile(r"([A-Za-z_]\w*)\[(.*\{.*\}.*)\]")
+_TEMPLATED = re.compile(r"([A-Za-z_]\w*)\[(.*[{}].*)\]")
 
 
 @dataclass
@@ -539,15 +539,18 @@ class Binder:
     def _templated(self, name: str, key: str, where: str) -> Target:
         """Return the target for one key of a dict field that contains paths of the state or the item."""
         self.target(f"{name}[key]", where)
+        place = f"{where}, writes {name}[{key}]"
+        for fault, repair in bad_braces(key):
+            self.report("bad_path", place, f"the key {fault}", repair)
         pieces: list[str | Reading] = []
-        for index, part in enumerate(re.split(r"\{([^{}]*)\}", key)):
-            if not index % 2:
-                pieces += [part] if part else []
-                continue
-            reading = self.reading(part.strip(), f"{where}, writes {name}[{key}]")
-            self.open(reading, f"{where}, writes {name}[{key}]")
-            pieces.append(reading if reading is not None else "?")
-        return Target(name, key, tuple(pieces))
+        end = 0
+        for match in HOLE.finditer(key):
+            pieces.append(key[end : match.start()])
+            end, hole = match.end(), match.group(1)
+            reading = self.reading(hole.strip(), place) if hole is not None and is_path(hole.strip()) else None
+            self.open(reading, place)
+            pieces.append(reading if reading is not None else match.group()[0])
+        return Target(name, key, tuple(piece for piece in (*pieces, key[end:]) if piece != ""))
 
     def _result_part(self, source: object, where: str, calls: Sequence[Call]) -> Reading | Injected | None:
         if source == ".":

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-HOLE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
-"""A path in a text, or `{{` or `}}`, which are braces."""
+HOLE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+"""A path in a text; `{{` or `}}`, which are braces; or a single brace, which is a mistake."""
+
+_SHOWN: Final = 20  # characters around a single brace
 
 NO_ANSWER: Final = object()
 """The marker for no default answer."""
@@ -147,15 +149,11 @@ class AskBody:
     thread: bool = False
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
-        """Return the placeholders of the question that are not paths."""
+        """Return what is wrong with the braces of the question."""
         if not isinstance(self.ask.question, str):
             found = Injected.of(self.ask.question).variadic
             return [("bad_parameter", f"the question has {text}", "name each field it reads") for text in found]
-        return [
-            ("bad_path", f"the question has {{{hole}}}, which is not a path", "write {{ and }} for braces")
-            for hole in holes(self.ask.question)
-            if not is_path(hole)
-        ]
+        return [("bad_path", f"the question {fault}", repair) for fault, repair in bad_braces(self.ask.question)]
 
 
 def _asked(question: str, /, **values: object) -> str:
@@ -167,6 +165,19 @@ def holes(text: str) -> tuple[str, ...]:
     """Return the paths in a question or a prompt, each once, in order. `{{` and `}}` are braces."""
     found = [match.group(1).strip() for match in HOLE.finditer(text) if match.group(1) is not None]
     return tuple(dict.fromkeys(found))
+
+
+@functools.lru_cache(256)
+def bad_braces(text: str) -> tuple[tuple[str, str], ...]:
+    """Return what stands in braces and is no path, and the first brace without a counterpart, each with the repair."""
+    found = [f"has {{{hole}}}, which is not a path" for hole in holes(text) if not is_path(hole)]
+    at = next((match.start() for match in HOLE.finditer(text) if len(match.group()) == 1), None)
+    if at is not None:
+        line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+        near = text[max(0, at - _SHOWN) : at + _SHOWN]
+        other = "}" if text[at] == "{" else "{"
+        found.append(f"has {text[at]} without {other} in line {line}, column {column}: {near!r}")
+    return tuple((fault, "write {path} for a value, and {{ and }} for braces") for fault in found)
 
 
 def filled(text: str, values: Mapping[str, object]) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Part: TypeAlias = "tuple[str, str | int]"
 """("name", "score") for `.score`, ("item", -1) for `[-1]`, ("item", "editor") for `[editor]`."""
 
-_TOKEN: Final = re.compile(r"\.([A-Za-z_]\w*)|\[([^\[\]]+)\]")
+_TOKEN: Final = re.compile(r"\.([A-Za-z_]\w*)|\[([^\[\]{}]+)\]")
 _ROOT: Final = re.compile(r"[A-Za-z_]\w*")
 ANY: Final = (Any,)
 LISTED: Final = 12
@@ -84,10 +84,10 @@ def is_path(text: str) -> bool:
 
 
 def _bad_path(text: str) -> DefinitionError:
-    return DefinitionError(
-        f"{text!r} is not a path",
-        repair="write a field, then .name, [key] or [-1], as in 'history[-1].score'",
-    )
+    repair = "write a field, then .name, [key] or [-1], as in 'history[-1].score'"
+    if "[{" in text:
+        repair += "; only writes= takes keys with {paths}: read such a key with a function of fields"
+    return DefinitionError(f"{text!r} is not a path", repair=repair)
 
 
 def _key(text: str) -> str | int:

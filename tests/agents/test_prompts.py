@@ -83,6 +83,13 @@ def test_the_holes_of_a_prompt_are_its_paths() -> None:
     assert holes("{a} {{b}} { a } {c.d}") == ("a", "c.d")
 
 
+@pytest.mark.parametrize("text", ["{a} {b", "{a}} {b}", "{a b}"])
+def test_a_text_with_bad_braces_is_not_sent(text: str) -> None:
+    """A brace without a counterpart, or around no path, is refused also where nothing compiled the prompt."""
+    with pytest.raises(DefinitionError, match=r"the text has .* in line 1|the text has \{a b\}, which is not a path"):
+        fill(text, {"a": 1, "b": 2})
+
+
 def test_sets_have_one_order() -> None:
     """A prompt is the same in every process, whatever the hash seed, including sets inside models."""
     program = """
