@@ -46,7 +46,7 @@ from graphengine.agents.runtime import batched
 from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice, unhurried
 from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import mark_repeating
-from graphengine.graph.effect import KEY_NAME, acting, known_result, once_of
+from graphengine.graph.effect import KEY_NAME, known_result, once_of
 from graphengine.graph.runnable import is_async
 from graphengine.media import Media
 from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
@@ -670,7 +670,7 @@ class Conversation(Generic[T]):
         known = known_result(self._runtime.effects, call_text(tool.name, call.arguments))
         if known is not UNSET:
             return outcome_in(cast("JsonObject", known))
-        stand_in = acting(tool.effect, tool.name, self._runtime.effects, f"agent {self._agent.name}")
+        stand_in = self._runtime.acting(tool.effect, tool.name, f"agent {self._agent.name}")
         if stand_in is not None:
             tool = replace(tool, function=stand_in, effect="idempotent")
         once = once_of(tool.effect)

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 
 from graphengine.agents.budget import AgentsOfRun
-from graphengine.engine.steps import without_items
+from graphengine.engine.steps import ALL, replacing, without_items
 from graphengine.errors import CompileError, DefinitionError, InputError, Problem
 from graphengine.graph.question import bad_braces
 from graphengine.runner.clock import SystemClock
@@ -27,7 +28,7 @@ from graphengine.runner.extensions import Extension
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from types import FunctionType
 
     from graphengine.agents.agent import Agent
@@ -37,11 +38,8 @@ if TYPE_CHECKING:
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
 
-T = TypeVar("T")
-
 GivenModels: TypeAlias = "Mapping[str, Model | str] | Model | str"
 """Models by agents' names, paths or `*`, or one model for all agents."""
-ALL: Final = "*"
 _USERS: Final[Counter[tuple[int, int]]] = Counter()
 """How many Runners of an event loop use a model: the last one closes it."""
 _DEEPEST: Final = 3
@@ -141,14 +139,8 @@ class Models(Extension):
         if set(given) <= {ALL}:
             return
         agents = sorted(set(_agents_of(plan)))
-        paths = list(plan.paths())
-        known = {*agents, *paths, ALL, *(f"{path}/{agent}" for path in paths for agent in (*agents, ALL))}
-        for name in given:
-            graph, colon, rest = name.partition(":")
-            wanted = rest if colon else name
-            if (colon and graph != plan.graph) or wanted in known:
-                continue
-            repair = did_you_mean(wanted, [*agents, *paths])
+        for name, wanted in unmatched(plan, given, agents):
+            repair = did_you_mean(wanted, [*agents, *plan.paths()])
             if not agents:
                 repair = f"leave it out: no node is an agent; a function that calls one has its node's name: {repair}"
             raise InputError(f"unknown agent {name!r}", where=where, repair=repair)
@@ -203,9 +195,16 @@ class Models(Extension):
         return made
 
 
-def replacing(given: Mapping[str, T], graph: str, path: str, agent: str) -> T | None:
-    """Return what is given for an agent at a path, by its most specific key; None for nothing."""
-    return next((given[name] for name in _names(graph, path, agent) if name in given), None)
+def unmatched(plan: Plan[Any], given: Iterable[str], names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield the keys that match nothing in a graph with these names, each with its part after the graph's name."""
+    paths = set(plan.paths())
+    for key in given:
+        graph, colon, rest = key.partition(":")
+        wanted = rest if colon else key
+        place, slash, name = wanted.rpartition("/")
+        fits = wanted in paths or ((not slash or place in paths) and (name == ALL or name in names))
+        if not fits and not (colon and graph != plan.graph):
+            yield key, wanted
 
 
 def by_agent(models: GivenModels | None) -> dict[str, Model | str]:
@@ -233,50 +232,52 @@ def _user(model: Model) -> tuple[int, int]:
     return id(asyncio.get_running_loop()), id(model)
 
 
-def _names(graph: str, path: str, agent: str) -> Iterator[str]:
-    """Return all keys that match an agent at a path, the most specific first."""
-    parts = path.split("/")
-    found = [f"{path}/{agent}", path]
-    found += ["/".join((*parts[:count], who)) for count in range(len(parts) - 1, 0, -1) for who in (agent, ALL)]
-    found += [agent, ALL]
-    for name in found:
-        yield f"{graph}:{name}"
-        yield name
-
-
 def _agents_of(plan: Plan[Any]) -> Iterator[str]:
     """Return the names of the agents in a graph: nodes, fallbacks, and agents that functions refer to."""
     for here in plan.nest:
         for factory in here.resources.values():
-            yield from _agents_below(factory, 0, set())
+            yield from _names_in(factory)
         for node in here.nodes.values():
             fallback = node.fallback.call if node.fallback is not None else None
             for call in (node.call, *node.choices.values(), fallback):
                 if call is not None and call.body.kind in ("agent", "function"):
-                    yield from _agents_below(getattr(call.body, "agent", call.body.call), 0, set())
+                    yield from _names_in(getattr(call.body, "agent", call.body.call))
 
 
-def _agents_below(thing: object, depth: int, seen: set[int]) -> Iterator[str]:
-    """Return the names of agents that a function refers to, with their summaries and the agents of their tools."""
+def _names_in(thing: object) -> Iterator[str]:
+    """Return the names of the agents that an object refers to, with their summaries."""
+    for agent in reached(thing):
+        if is_agent(agent):
+            yield agent.name
+            if agent.window is not None and agent.window.model is not None:
+                yield f"{agent.name} summary"
+
+
+def is_agent(thing: object) -> TypeGuard[Agent[Any, Any]]:
+    """Return whether an object is an agent. If their module is not loaded, there are none."""
+    agents: Any = sys.modules.get("graphengine.agents.agent")
+    return agents is not None and isinstance(thing, agents.Agent)
+
+
+def reached(thing: object, depth: int = 0, seen: set[int] | None = None) -> Iterator[object]:
+    """Yield an object and those that it refers to: what functions name, agents with their functions and tools."""
+    seen = set() if seen is None else seen
     if id(thing) in seen or depth > _DEEPEST:
         return
     seen.add(id(thing))
-    agents: Any = sys.modules.get("graphengine.agents.agent")  # if it is not loaded, there are no agents
-    if agents is not None and isinstance(thing, agents.Agent):
-        agent = cast("Agent[Any, Any]", thing)
-        yield agent.name
-        if agent.window is not None and agent.window.model is not None:
-            yield f"{agent.name} summary"
-        tools = (getattr(each, "function", each) for each in agent.tools)
-        for function in (agent.prompt, agent.system, agent.check, agent.by_rules, *tools):
-            if callable(function):
-                yield from _agents_below(function, 0, seen)
+    yield thing
+    if not is_agent(thing):
+        for held in held_by(thing):
+            yield from reached(held, depth + 1, seen)
         return
-    for held in _held_by(thing):
-        yield from _agents_below(held, depth + 1, seen)
+    yield from thing.tools
+    tools = (getattr(each, "function", each) for each in thing.tools)
+    for function in (thing.prompt, thing.system, thing.check, thing.by_rules, *tools):
+        if callable(function):
+            yield from reached(function, 0, seen)
 
 
-def _held_by(thing: object) -> Iterable[object]:
+def held_by(thing: object) -> Iterable[object]:
     """Return the objects that an object refers to."""
     if inspect.isfunction(thing):
         return _globals_of(thing)
@@ -284,6 +285,8 @@ def _held_by(thing: object) -> Iterable[object]:
         return [thing.__func__, thing.__self__]
     if isinstance(thing, dict):
         return thing.values()
+    if isinstance(thing, functools.partial):
+        thing = (thing.func, *thing.args)
     if isinstance(thing, (list, tuple, set, frozenset)):
         return thing
     if isinstance(thing, type) or inspect.ismodule(thing):
@@ -302,4 +305,4 @@ def _globals_of(function: FunctionType) -> Iterator[object]:
             yield value
 
 
-__all__ = ["ALL", "GivenModels", "Models", "by_agent", "replacing"]
+__all__ = ["ALL", "GivenModels", "Models", "by_agent", "held_by", "is_agent", "reached", "replacing", "unmatched"]

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.budget import Opens, Settle
     from graphengine.engine.phases import RecordedResult
-    from graphengine.graph.effect import Effects
+    from graphengine.graph.effect import Effect, Effects
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.batches import BatchCollector
     from graphengine.models.errors import ModelTransient
@@ -106,6 +106,10 @@ class RunRuntime(NodeScope):
     def effects(self) -> Effects:
         """Whether effects outside the run happen."""
         return self.around.effects
+
+    def acting(self, effect: Effect | None, name: str, where: str) -> Callable[..., object] | None:
+        """Return what is called in place of a tool; None if nothing is. Raises: EffectRefused: It must not act."""
+        return self.attempt.acting(effect, name, where)
 
     def has_node_of(self, agent: object) -> bool:
         """Return whether this is the node of an agent, so that the graph spec has its prompt."""
@@ -355,6 +359,9 @@ class StandaloneRuntime:
 
     below = ""
     effects: Effects = "act"
+
+    def acting(self, effect: Effect | None, name: str, where: str) -> None:
+        """Return None: effects happen."""
 
     def idempotency_key(self, key: str) -> str:
         """Return the idempotency key of a call of a tool, another one in each answer."""

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 
 from graphengine.agents.model_routing import Models
+from graphengine.agents.stand_ins import StandIns
 from graphengine.api.places import store_at
 from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
@@ -56,7 +57,8 @@ class Runner(QueueRunner, Records):
         sizes: Size limits of a state, an update, a message and recorded work.
         grace_seconds: How long nodes in flight may take to finish when the runner closes.
         effects: Whether what has `effect="once"` or `"idempotent"` happens: `"act"`, or a mapping of what is called in
-            its place, by the names of functions and tools; whatever it lacks is refused with `effect_refused`.
+            its place, by the keys of `models`: names of functions and tools, paths of nodes. Whatever it lacks is
+            refused with `effect_refused`.
         executors: Where nodes with `on=` run, by name: any `concurrent.futures.Executor`, which you shut down, or a
             function that makes one, which the Runner shuts down. See `graphengine.executors`.
         telemetry: Makes OpenTelemetry spans and metrics of the runs; none if not given.
@@ -106,6 +108,7 @@ class Runner(QueueRunner, Records):
                 ExecutorsByName(executors or {}),
                 Migrations(),
                 children,
+                *(() if effects == "act" else (StandIns(effects),)),
                 *(() if telemetry is None else (telemetry,)),
                 *extensions,
             ),

@@ -14,8 +14,8 @@ the `field_changes` of a migration.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, TypedDict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, TypeAlias, TypedDict, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -23,6 +23,8 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from graphengine.state.amounts import LimitsRecord, Number, Usage
 from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonObject, JsonValue, Mark, Op
+
+T = TypeVar("T")
 
 FORMAT: Final = 1
 """The version of the log's format, written with every run."""
@@ -705,6 +707,25 @@ def without_items(path: str) -> str:
 
 
 _ITEM: Final = re.compile(r"\[[^\]]*\]")
+ALL: Final = "*"
+"""The key of what is given for everything."""
+
+
+def replacing(given: Mapping[str, T], graph: str, path: str, name: str) -> T | None:
+    """Return what is given for what has a name at a path, by its most specific key; None for nothing."""
+    return next((given[key] for key in _keys(graph, path, name) if key in given), None)
+
+
+def _keys(graph: str, path: str, name: str) -> Iterator[str]:
+    """Return all keys that match what has a name at a path, the most specific first."""
+    parts = path.split("/")
+    found = [f"{path}/{name}", path]
+    found += ["/".join((*parts[:count], who)) for count in range(len(parts) - 1, 0, -1) for who in (name, ALL)]
+    found += [name, ALL]
+    for key in found:
+        yield f"{graph}:{key}"
+        yield key
+
 
 # --- Queries on steps of any kind -------------------------------------------------------------------------------------
 

@@ -7,23 +7,24 @@ There is one word for the three: `effect="read"`, `"idempotent"`, `"once"`, or `
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, get_args
 
 from msgspec import UNSET, UnsetType
 
-from graphengine.errors import DefinitionError, EffectRefused
+from graphengine.errors import DefinitionError
 from graphengine.state.path import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable
 
     from graphengine.state.json_values import JsonValue
 
 EffectKind: TypeAlias = Literal["read", "idempotent", "once"]
 OnUnknown: TypeAlias = Literal["ask", "fail"]
 Effects: TypeAlias = "Mapping[str, Callable[..., object]] | Literal['act']"
-"""Whether effects happen: `"act"`, or what is called in their place, by name; any other is refused."""
+"""Whether effects happen: `"act"`, or what is called in their place, by name or path; any other is refused."""
 
 KEY_NAME: Final = "idempotency_key"
 """The parameter that gets the key of the call."""
@@ -73,10 +74,7 @@ class Once:
 
     def arguments(self, given: Mapping[str, object]) -> Mapping[str, object]:
         """Return those of the given values that `reconcile` takes."""
-        parameters = inspect.signature(self.reconcile).parameters if self.reconcile is not None else {}
-        if any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
-            return given
-        return {name: value for name, value in given.items() if name in parameters}
+        return {name: given[name] for name in taken_by(self.reconcile, given)} if self.reconcile is not None else {}
 
     def lacks(self, given: Collection[str]) -> list[str]:
         """Return the parameters of `reconcile` that have no default and are not among the given names."""
@@ -84,6 +82,16 @@ class Once:
         variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
         needed = [n for n, each in parameters.items() if each.default is each.empty and each.kind not in variadic]
         return [name for name in needed if name not in {*given, KEY_NAME}]
+
+
+def taken_by(function: Callable[..., object], names: Iterable[str]) -> list[str]:
+    """Return those of these names that a function takes as parameters; all if its parameters cannot be read."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return [*names]
+    takes_all = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    return [name for name in names if takes_all or name in parameters]
 
 
 Effect: TypeAlias = EffectKind | Once
@@ -144,27 +152,17 @@ def known_result(effects: Effects, call: str) -> JsonValue | UnsetType:
     return effects.known(call) if isinstance(effects, KnowsResults) else UNSET
 
 
-def acting(effect: Effect | None, name: str, effects: Effects, where: str = "") -> Callable[..., object] | None:
-    """Return what is called in place of a function that acts outside the run; None if nothing is.
-
-    Args:
-        effect: What the function does outside the run.
-        name: Its name.
-        effects: Whether effects happen.
-        where: The node or tool, for the error.
+def checked_effects(effects: Effects, where: str) -> Effects:
+    """Return whether effects happen, if that is said in a valid form.
 
     Raises:
-        EffectRefused: Effects do not happen here, and nothing stands in for this one.
+        DefinitionError: It is not.
     """
-    if effects == "act" or kind_of(effect) in (None, "read"):
-        return None
-    if name in effects:
-        return effects[name]
-    raise EffectRefused(
-        f"{name} was not called: it acts outside the run (effect={kind_of(effect)!r}), and effects are refused here",
-        where=where,
-        repair=f'give what stands in for it, effects={{"{name}": function}}, or let effects happen: effects="act"',
-    )
+    given: object = effects
+    if given == "act" or (isinstance(given, Mapping) and all(map(callable, given.values()))):
+        return effects
+    repair = 'give "act", or a mapping of what is called in place of each: effects={"pay": function}'
+    raise DefinitionError(f"effects={given!r} does not say what happens", where=where, repair=repair)
 
 
 __all__ = [
@@ -177,9 +175,10 @@ __all__ = [
     "KnowsResults",
     "OnUnknown",
     "Once",
-    "acting",
     "checked_effect",
+    "checked_effects",
     "kind_of",
     "known_result",
     "once_of",
+    "taken_by",
 ]

@@ -36,7 +36,7 @@ from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.plan import Remembered
 from graphengine.engine.steps import Node, WaitRecord
 from graphengine.errors import CrashLoop, MutatedInput, NoChoice, NodeTimeout
-from graphengine.graph.effect import acting
+from graphengine.graph.effect import taken_by
 from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.graph.runnable import is_async
 from graphengine.runner.context import Context
@@ -158,9 +158,10 @@ class Attempt(AttemptFacts):
                 if call.graph is not None:
                     return self._entered()
             if task.mode == "run" and node.effect is not None:
-                stand_in = acting(node.effect, call.body.name, services.effects, self.where)
+                stand_in = self.acting(node.effect, call.body.name)
                 if stand_in is not None:
-                    call = replace(call, function=stand_in, thread=not is_async(stand_in), on="")
+                    extras = tuple(taken_by(stand_in, call.extras))
+                    call = replace(call, function=stand_in, extras=extras, thread=not is_async(stand_in), on="")
             if task.mode == "run" and node.once is not None and services.effects == "act":
                 result: object = self._once(node.once, call)
             else:

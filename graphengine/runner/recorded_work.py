@@ -39,7 +39,7 @@ from graphengine.errors import (
     TooLarge,
     WaitTimeout,
 )
-from graphengine.graph.effect import KEY_NAME, WAIT_ELSEWHERE, acting, checked_effect, known_result, once_of
+from graphengine.graph.effect import KEY_NAME, WAIT_ELSEWHERE, checked_effect, known_result, once_of
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
 from graphengine.runner.call_records import (
@@ -259,7 +259,7 @@ class StepJournal:
         if place in self._frame.recorded_results:
             return kind.read(self._known(place))
         known = known_result(self._services.effects, f"{name}|{what}")
-        stand_in = None if known is not UNSET else acting(effect, own_name(name), self._services.effects, where)
+        stand_in = None if known is not UNSET else self._attempt.acting(effect, own_name(name), where)
         once, called = (None, stand_in) if stand_in is not None else (once_of(effect), function)
 
         results: list[object] = []

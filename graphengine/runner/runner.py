@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim, Closed, Release, Wanted
 from graphengine.errors import DefinitionError, RunExists, RunIsDriven
+from graphengine.graph.effect import checked_effects
 from graphengine.graph.options import is_seconds
 from graphengine.history.load import load_snapshot
 from graphengine.runner import opening
@@ -109,7 +110,7 @@ class Runner:
             tuple(extensions),
             checks=check,
             sizes=sizes_of(sizes),
-            effects=effects,
+            effects=checked_effects(effects, "Runner"),
             deploy=deploy_of(deploy),
         )
         self._lives = Lives(self._shared)

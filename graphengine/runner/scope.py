@@ -12,7 +12,9 @@ from weakref import ref  # noqa: TC003 - msgspec reads it
 from msgspec import Struct, field
 
 from graphengine.engine.frame_tree import add_usage, place_of
-from graphengine.engine.steps import path_of
+from graphengine.engine.steps import path_of, replacing, without_items
+from graphengine.errors import EffectRefused
+from graphengine.graph.effect import kind_of
 from graphengine.graph.options import Sizes
 from graphengine.runner.followers import NOBODY, Following
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Frame, Task
     from graphengine.engine.steps import ModelCaller, OutputKind, Outputs, WaitRecord
     from graphengine.graph.definition import GraphDefinition
-    from graphengine.graph.effect import Effects
+    from graphengine.graph.effect import Effect, Effects
     from graphengine.runner.followers import Audience
     from graphengine.runner.recorded_work import StepJournal
     from graphengine.runner.result import Past, Result
@@ -305,6 +307,33 @@ class AttemptFacts:
     def visit_key(self) -> str:
         """A key that differs in each visit, item and branch."""
         return f"{self.services.run_id}/{place_of(self.frame)}"
+
+    def given_for(self, name: str) -> Callable[..., object] | None:
+        """Return what is to be called here in place of what has this name; None if nothing is."""
+        effects, graph = self.services.effects, self.services.run.plan.graph
+        return None if effects == "act" else replacing(effects, graph, without_items(self.path), name)
+
+    def acting(self, effect: Effect | None, name: str, where: str = "") -> Callable[..., object] | None:
+        """Return what is called in place of a function that acts outside the run; None if nothing is.
+
+        Args:
+            effect: What the function does outside the run.
+            name: Its name.
+            where: The call or the agent, for the error.
+
+        Raises:
+            EffectRefused: Effects do not happen here, and nothing stands in for this one.
+        """
+        kind, found = kind_of(effect), self.given_for(name)
+        if self.services.effects == "act" or kind in (None, "read"):
+            return None
+        if found is not None:
+            return found
+        raise EffectRefused(
+            f"{name} was not called: it acts outside the run (effect={kind!r}), and effects are refused here",
+            where=where or self.where,
+            repair=f'give what stands in for it, effects={{"{name}": function}}, or let effects happen: effects="act"',
+        )
 
     def cancel_to_end(self) -> None:
         """End it, because it waits or halts: cancel its asyncio task."""

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.budget import AgentsOfRun
+from graphengine.agents.stand_ins import StandIns
 from graphengine.compile.compiler import compiled
 from graphengine.engine.events import AnswerArrived, MessageCame, NodeFailed, NodeFinished, WorkDone
 from graphengine.engine.redaction import Redactor
 from graphengine.engine.session import Session, in_memory
 from graphengine.engine.steps import AnswerRecord, Item, Node, Refused
 from graphengine.errors import InputError
+from graphengine.graph.effect import checked_effects
 from graphengine.graph.elsewhere import with_our_keywords
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
@@ -128,7 +130,8 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
     """
     clock = clock or FakeClock()
     stage = staged(compiled(graph), node, Given({} if state is None else state, item, clock.now()))
-    alone = _Alone(stage, clock, WatchedModels(models), answers, messages or {}, check=check, effects=effects or {})
+    acts = checked_effects({} if effects is None else effects, "run_node")
+    alone = _Alone(stage, clock, WatchedModels(models), answers, messages or {}, check=check, effects=acts)
     try:
         alone.known = recorded or {}
         return await alone.run(Resources(resources or {}))
@@ -214,6 +217,7 @@ class _Alone:
             for plan in self._stage.plan.nest:
                 resources.check(plan.resources)
             self._models.check_names(self._stage.plan)
+            StandIns(self._effects).checked(self._stage.plan)
         except InputError as error:
             error.where = error.where.replace("Runner(", "run_node(")
             raise

@@ -25,7 +25,6 @@ from graphengine.engine.claim import Claim
 from graphengine.engine.snapshot import ROOT, Frame, Snapshot
 from graphengine.engine.steps import OVER, StarterRecord, WaitRecord
 from graphengine.errors import ChildFailed, DefinitionError, InputError, RunExists, UnknownRun, UnknownStep
-from graphengine.graph.effect import acting
 from graphengine.graph.question import Answers
 from graphengine.history.load import load_snapshot
 from graphengine.runner import opening
@@ -154,8 +153,8 @@ class _Start(Generic[S]):
         """Create the child, or find it, and return what is recorded of its start."""
         services, name = self.attempt.services, self.graph.name
         effects, made = services.effects, _Made(run_id=name, by=services.run_id)
-        if effects != "act" and (self._shared is None or name in effects):
-            stand_in = acting("idempotent", name, effects, self.attempt.where)
+        if effects != "act" and (self._shared is None or self.attempt.given_for(name) is not None):
+            stand_in = self.attempt.acting("idempotent", name)
             final: Any = self._given if stand_in is None else stand_in(self._given)
             final = await final if inspect.isawaitable(final) else final
             made.state = _opened(self.plan.state.initial(final, f"what stands in for {name}").values)

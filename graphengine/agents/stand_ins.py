@@ -1,0 +1,131 @@
+"""What is called in place of effects, `Runner(effects={…})`: refused at a start if it would stand in for nothing.
+
+The keys are those of models: a name, the path of a node, or both; see `graphengine.agents.model_routing`. A name is
+known if a node's function, a tool or anything in the code of the graph has it. If the graph has tools of a server, or
+starts child runs, there can be other names, and none is refused.
+"""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import suppress
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any, Final
+
+from graphengine.agents.model_routing import held_by, is_agent, reached, unmatched
+from graphengine.engine.steps import replacing
+from graphengine.errors import InputError
+from graphengine.graph.effect import KEY_NAME, taken_by
+from graphengine.runner.extensions import Extension
+from graphengine.state.path import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from graphengine.engine.plan import Call, Plan
+    from graphengine.graph.effect import Effects
+
+_ACTS: Final = ("idempotent", "once")
+_WHERE: Final = "Runner(effects=…)"
+
+
+class StandIns(Extension):
+    """Checks what stands in for effects in the runs of one Runner.
+
+    Args:
+        effects: Whether effects happen, as a Runner takes it.
+    """
+
+    def __init__(self, effects: Effects) -> None:
+        self._given = {} if effects == "act" else effects
+        self._names = {key.rpartition(":")[2].rpartition("/")[2] for key in self._given}
+        self._words: set[str] = set()  # also of graphs that ran before: one of them may have started this one
+        self._is_open = False
+
+    def checked(self, plan: Plan[Any], *, is_queued: bool = False) -> None:  # noqa: ARG002
+        """Refuse keys that match nothing in a graph, and functions that do not take what they would get.
+
+        Raises:
+            InputError: There is one.
+        """
+        known, resources = set[str](), [name for each in plan.nest for name in each.resources]
+        for path, call, acts in _calls(plan) if self._given else ():
+            if acts:
+                data = [*dict(call.fields), *(each.name for each in call.arguments)]
+                self._fits(plan.graph, path, call.body.name, data, call.extras)
+                known |= {path, call.body.name}
+            for thing in reached(getattr(call.body, "agent", call.body.call)):
+                for name, takes, more in _effects_of(thing, resources):
+                    self._fits(plan.graph, path, name, takes, more)
+                    known.add(name)
+                if isinstance(thing, FunctionType):
+                    self._words |= {*_words(thing.__code__)}
+                self._is_open |= is_agent(thing) and any(hasattr(each, "open") for each in thing.tools)
+        self._words |= known
+        is_open = self._is_open or "start" in self._words  # as in ctx.start
+        for key, wanted in () if is_open else unmatched(plan, self._given, self._words):
+            raise InputError(f"unknown effect {key!r}", where=_WHERE, repair=did_you_mean(wanted, known))
+
+    def _fits(self, graph: str, path: str, name: str, takes: Sequence[str], more: Collection[str] | None) -> None:
+        """Check that what stands in takes these parameters, and needs no others but `more`; see `_effects_of`."""
+        stand_in = replacing(self._given, graph, path, name)
+        if stand_in is None or (more is None and name not in self._names):
+            return  # what is given for a whole node stands in for effects alone
+        try:
+            signature = inspect.signature(stand_in)
+        except (TypeError, ValueError):  # as of some functions that are built in
+            return
+        if more is None:
+            with suppress(TypeError):
+                signature.bind(*takes)
+                return
+        try:
+            signature.bind(**dict.fromkeys([*takes, *taken_by(stand_in, more or ())]))
+        except TypeError as error:
+            repair = f"give it the parameters of {name}: {', '.join(takes) or 'none'}"
+            raise InputError(f"what stands in for {name}: {error}", where=_WHERE, repair=repair) from error
+
+
+def _effects_of(thing: object, resources: Sequence[str]) -> Iterator[tuple[str, Sequence[str], Collection[str] | None]]:
+    """Yield the effects that an agent or a function can have: the name, the parameters, and what can be given besides.
+
+    The last is None if what is called by this name may be called by place too, and need not be an effect: of a function
+    it is known only that it is called where `effect=` is written.
+    """
+    if is_agent(thing):
+        from graphengine.agents.tools import Tool  # noqa: PLC0415 - an agent has loaded it
+
+        for tool in thing.tools:
+            if isinstance(tool, Tool) and tool.effect not in (None, "read"):
+                more = ("ctx", KEY_NAME, *resources, *tool.inputs)
+                takes = [name for name in tool.parameters if name not in more]
+                yield (tool.name, takes, more) if tool.schema is None else (tool.name, ["arguments"], None)
+    elif isinstance(thing, FunctionType):
+        writes = any(isinstance(each, tuple) and "effect" in each for each in thing.__code__.co_consts)
+        for called in held_by(thing) if writes else ():
+            if isinstance(called, FunctionType):
+                parameters = inspect.signature(called).parameters.items()
+                yield called.__name__, [name for name, each in parameters if each.default is each.empty], None
+
+
+def _calls(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, Call, bool]]:
+    """Yield what runs in a graph, and in the graphs inside it: the node's path, the call, and whether it acts."""
+    for name, node in plan.nodes.items():
+        for call in node.calls:
+            if call.graph is not None:
+                yield from _calls(call.graph, f"{below}{name}/")
+            else:
+                yield f"{below}{name}", call, node.effect in _ACTS
+        if node.fallback is not None and node.fallback.call is not None:
+            yield f"{below}{name}", node.fallback.call, False
+
+
+def _words(code: CodeType) -> Iterator[str]:
+    """Yield the names in the code of a function, and in that of functions inside it."""
+    yield from (code.co_name, *code.co_names)
+    for each in code.co_consts:
+        if isinstance(each, CodeType):
+            yield from _words(each)
+
+
+__all__ = ["StandIns"]
