@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.agents.model_routing import held_by, is_agent, reached, unmatched
 from graphengine.engine.steps import replacing
 from graphengine.errors import InputError
-from graphengine.graph.effect import KEY_NAME, taken_by
+from graphengine.graph.effect import KEY_NAME, checked_effects, taken_by
 from graphengine.runner.extensions import Extension
 from graphengine.state.path import did_you_mean
 
@@ -36,7 +36,10 @@ class StandIns(Extension):
         effects: Whether effects happen, as a Runner takes it.
     """
 
+    wing = ""
+
     def __init__(self, effects: Effects) -> None:
+        effects = checked_effects(effects, "Runner")
         self._given = {} if effects == "act" else effects
         self._names = {key.rpartition(":")[2].rpartition("/")[2] for key in self._given}
         self._words: set[str] = set()  # also of graphs that ran before: one of them may have started this one

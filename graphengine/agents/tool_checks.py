@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from graphengine.agents.tools import Tool
 from graphengine.checks.waits import wait_in
 from graphengine.errors import DefinitionError
-from graphengine.graph.effect import KEY_NAME, once_of
+from graphengine.graph.effect import KEY_NAME, kind_of, once_of
 from graphengine.state.injection import NO_DEFAULT, Injected
 from graphengine.state.path import did_you_mean
 
@@ -118,6 +118,15 @@ def _of_effect(tool: Tool, resources: Collection[str]) -> Iterator[Finding]:
             repair = f'tool({tool.name}, effect="once"), or "idempotent" or "read" if it may be repeated'
             yield Finding("unsaid_effect", text, repair, is_warning=True)
         return
+    if tool.effect != "read" and tool.schema is None and not {KEY_NAME, "ctx"}.intersection(tool.parameters):
+        near = difflib.get_close_matches(KEY_NAME, tool.parameters, n=1, cutoff=_ALIKE)
+        if near:
+            text = f"the model fills in {near[0]!r} of the tool {tool.name}"
+            yield Finding("misspelt_key", text, f"did you mean {KEY_NAME!r}?", is_warning=True)
+        else:
+            text = f"the tool {tool.name} has effect={kind_of(tool.effect)!r}, and takes no {KEY_NAME}"
+            repair = f"add a parameter {KEY_NAME}: its receiver knows by it a call that is repeated or looked up"
+            yield Finding("no_key", text, repair, is_warning=True)
     once = once_of(tool.effect)
     what = wait_in(tool.function) if once is not None else ""
     if what:

@@ -32,14 +32,16 @@ def tools_of(
             raise InputError(text, where="memory.tools(of=…)", repair="give a text without a slash")
         return f"{namespace}/{owner}"
 
-    async def remember(owner: object, subject: str, text: str) -> str:
+    async def remember(owner: object, subject: str, text: str, idempotency_key: str) -> str:
         """Keep a text for later conversations, in place of what was remembered about the same subject.
 
         Args:
             owner: The last part of the namespace, which no model chooses.
             subject: What it is about, in a few words.
             text: What to remember, in whole sentences.
+            idempotency_key: Not needed: a call that is repeated replaces what it kept.
         """
+        del idempotency_key
         await put(place(owner), subject, text)
         return "Remembered."
 

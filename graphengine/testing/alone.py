@@ -107,8 +107,8 @@ async def run_node(  # noqa: PLR0913 - a node's possible inputs
         recorded: Work that was recorded already and is not done again, by its key in a log.
         clock: The clock; by default a `FakeClock`, so that sleeping takes no time.
         check: Whether a node fails if it mutates its input.
-        effects: What is called in place of what acts outside the run, by the names of functions and tools, or `"act"`
-            to let it act. By default effects are refused.
+        effects: What is called in place of what acts outside the run, by the keys of `Runner(effects=…)`: names of
+            functions and tools, paths of nodes; or `"act"` to let it act. By default effects are refused.
 
     Raises:
         InputError: There is no such node; a field that it reads is missing, unknown or does not fit; an answer is

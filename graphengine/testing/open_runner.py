@@ -67,8 +67,8 @@ class OpenRunner(Runner):
             models: Models in place of agents' own, as `Runner(models=…)` takes them.
             resources: Ready-made resources, by name.
             executors: The executors of nodes with `on=`. Without any, these nodes run in place.
-            effects: What is called in place of what acts outside the run, by the names of functions and tools, or
-                `"act"` to let it act. In a test effects are refused.
+            effects: What is called in place of what acts outside the run, as `Runner(effects=…)` takes it, or `"act"`
+                to let it act. In a test effects are refused.
 
         Raises:
             DefinitionError: A run was started already.

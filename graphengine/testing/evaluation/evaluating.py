@@ -54,8 +54,8 @@ async def evaluate(  # noqa: PLR0913 - a graph, its cases, what it is compared w
         run_id: The run's id. If such an evaluation is recorded, it is resumed, and nothing that finished runs again.
         concurrency: How many cases of a version run at a time.
         executors: Where heavy nodes of the graph run, as in `Runner`.
-        effects: What is called in place of what acts outside the run, by the names of functions and tools, or `"act"`
-            to let it act, as in `Runner`. By default effects are refused.
+        effects: What is called in place of what acts outside the run, by the keys of `Runner(effects=…)`: names of
+            functions and tools, paths of nodes; or `"act"` to let it act. By default effects are refused.
 
     Raises:
         InputError: A case does not fit, or the run was recorded with other cases.
