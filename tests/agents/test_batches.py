@@ -270,6 +270,20 @@ async def test_refusals() -> None:
             await within(run)
 
 
+async def test_an_effect_waits_for_no_batch() -> None:
+    """It is refused in a node that must not be repeated, before anything is submitted."""
+    provider = Provider()
+    agent = Agent("a", model=provider, prompt="{task}", batch=True)
+
+    async def work(task: str) -> str:
+        return await agent.run(task=task)
+
+    async with Runner() as runner:
+        with pytest.raises(RunFailed, match="nothing can wait for a batch here"):
+            await within(runner.start(one(work, effect="once"), Work()))
+    assert not provider.submitted
+
+
 async def test_prices_of_batches() -> None:
     """Half the price by the tables, or of a price that is given; searches cost the same; others are unknown."""
     spent = Spent(1_000_000, output_tokens=100_000, web_searches=1000)
