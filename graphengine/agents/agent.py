@@ -26,7 +26,6 @@ from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_he
 from graphengine.agents.tool_checks import findings
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
-from graphengine.checks.waits import wait_in
 from graphengine.engine.plan import Remembered
 from graphengine.errors import DefinitionError, InputError
 from graphengine.graph.elsewhere import with_our_keywords
@@ -606,6 +605,8 @@ class AgentBody(Generic[T]):
 
     def waits(self) -> tuple[str, str] | None:
         """Return what it or a tool of it waits for, and the repair for an effect; None if nothing shows."""
+        from graphengine.checks.waits import wait_in  # noqa: PLC0415 - another wing, which is asking
+
         tools = 'give effect= to the tools that act, not to the node: tool(act, effect="once")'
         for each in _parts_of(self.agent).kit:
             what = wait_in(each.function) if isinstance(each, Tool) else ""

@@ -6,7 +6,6 @@ import difflib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.agents.tools import Tool
-from graphengine.checks.waits import wait_in
 from graphengine.errors import DefinitionError
 from graphengine.graph.effect import KEY_NAME, kind_of, once_of
 from graphengine.state.injection import NO_DEFAULT, Injected
@@ -127,6 +126,8 @@ def _of_effect(tool: Tool, resources: Collection[str]) -> Iterator[Finding]:
             text = f"the tool {tool.name} has effect={kind_of(tool.effect)!r}, and takes no {KEY_NAME}"
             repair = f"add a parameter {KEY_NAME}: its receiver knows by it a call that is repeated or looked up"
             yield Finding("no_key", text, repair, is_warning=True)
+    from graphengine.checks.waits import wait_in  # noqa: PLC0415 - another wing
+
     once = once_of(tool.effect)
     what = wait_in(tool.function) if once is not None else ""
     if what:

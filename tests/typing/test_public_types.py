@@ -251,7 +251,7 @@ async def editor(task: str, ctx: Context) -> Review:
 
 published: Graph[Article] = Graph("published", Article, result="review")
 published.add_node("approve", ask("Publish {task}?", bool, timeout_seconds=60, default=True), writes={"task": str})
-published.add_node("edit", editor, writes="review", effect="once", timeout_seconds=60)
+published.add_node("edit", editor, writes="review", effect="idempotent", timeout_seconds=60)
 published.add_path(START, "approve", "edit", END)
 
 
