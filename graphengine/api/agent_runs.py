@@ -285,7 +285,7 @@ def asked(
     from graphengine.api.chats import Turn  # noqa: PLC0415 - it needs this module
 
     if refused := sorted(options.keys() & {"run_id", "after"}):
-        repair = f"leave {refused[0]} out: the run's id is {agent.name}-{options['chat']}, and its memory goes on"
+        repair = f"leave {refused[0]} out: the run's id follows from chat=, and its memory goes on"
         raise DefinitionError(f"chat= and {refused[0]}= exclude each other", where=f"agent {agent.name}", repair=repair)
     return Turn(runner, agent, frozenset(resources), inputs, options)
 

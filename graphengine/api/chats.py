@@ -18,6 +18,7 @@ from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import END, START
 from graphengine.models.base import Message
 from graphengine.reducers import Replace, extend
+from graphengine.runner.ids import OwnId, derived_id
 from graphengine.runner.run_events import StepRecorded
 from graphengine.state.declared import values_of
 from graphengine.state.encoded import opened
@@ -110,7 +111,7 @@ class Turn(Asked[T]):
     async def events(self) -> AsyncGenerator[AgentEvent | T, None]:
         """Send the message, and yield what the agent shows while it answers it, then the answer."""
         alone, graph = self.graph(), self._chat()
-        run_id = f"{self.agent.name}-{self.options['chat']}"
+        run_id = derived_id("chat", str(self.options["chat"]))
         known = await self.runner.store.infos([run_id])
         seen, cut_off = known[0].seq if known else 0, ""
         if known and known[0].status != "waiting":  # a turn that a crash has cut off may be this one
@@ -120,7 +121,7 @@ class Turn(Asked[T]):
             records = compiled(alone).state.initial(self.inputs, f"agent {self.agent.name}").values
             run = await self.runner.start_or_send(
                 graph,
-                run_id,
+                OwnId(run_id),
                 TURN,
                 {"id": turn, "given": opened(records)},
                 idempotency_key=turn,

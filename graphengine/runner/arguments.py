@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,6 +10,7 @@ from graphengine.errors import DefinitionError, InputError
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import LONGEST_TAG, Sizes, is_tag
 from graphengine.runner.attempt import Attempt
+from graphengine.runner.ids import check_unreserved
 from graphengine.runner.opening import InQueue
 from graphengine.runner.scope import CURRENT
 from graphengine.state.path import did_you_mean
@@ -27,32 +26,6 @@ if TYPE_CHECKING:
 _SIZES: Final = Sizes()
 DEPLOY: Final = "GRAPHENGINE_DEPLOY"
 """The environment variable with the label of the deploy."""
-_NOT_IN_IDS: Final = re.compile(r"[\s\x00-\x1f\ud800-\udfff]")
-_LONGEST_ID: Final = 200  # characters
-
-
-_RANDOM: Final = random.Random()  # noqa: S311 - ids are not secrets; a seed from the system, without a call of it for each
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_RANDOM.seed)
-
-
-def new_id(now: float) -> str:
-    """Return a new, unique run id. It begins with what differs, for people who type the first characters.
-
-    The time of its creation, to the millisecond, follows.
-    """
-    return f"{_RANDOM.getrandbits(32):08x}-{int(now * 1000):011x}"
-
-
-def checked_id(run_id: str) -> str:
-    """Return a run's id.
-
-    Raises:
-        InputError: It cannot be one.
-    """
-    if not run_id or _NOT_IN_IDS.search(run_id) or len(run_id) > _LONGEST_ID:
-        raise InputError(f"{run_id!r} cannot be a run's id", repair="use up to 200 characters without blanks")
-    return run_id
 
 
 def place_in(queue: str | None, priority: int, tenant: str | None, user: str | None = None) -> InQueue | None:
@@ -129,6 +102,7 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
         if not is_tag(tag):
             repair = f"use 1 to {LONGEST_TAG} printable characters, not only blanks"
             raise InputError(f"{tag!r} cannot be a tag", where=where.rstrip("="), repair=repair)
+        check_unreserved(tag, "tag")
         found.add(tag)
     here = CURRENT.get()
     if isinstance(here, Attempt):

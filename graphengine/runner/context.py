@@ -15,6 +15,7 @@ from graphengine.errors import DefinitionError, InputError, NotRecordable, TooLa
 from graphengine.graph.elsewhere import OF_A_CONTEXT, missing
 from graphengine.graph.options import LONGEST_SECONDS, is_seconds, none_for_ever
 from graphengine.graph.question import NO_ANSWER, Answers
+from graphengine.runner.ids import check_unreserved
 from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import PastRun  # noqa: TC001 - ctx.call reads the annotation of a call when it is made
 from graphengine.runner.threads import FROM_THREAD, in_thread
@@ -272,7 +273,7 @@ class Context:
             WaitTimeout: No message arrived in time, and there is no default.
         """
         answers = _answers_of(output)
-        self._check_name(topic, "a topic")
+        self._check_topic(topic)
         wait = WaitRecord(
             kind="receive", question=f"a message on {topic!r}", topic=topic, schema=answers.schema or None
         )
@@ -346,7 +347,7 @@ class Context:
         """
         children = self._attempt.services.children
         if topic is not None:
-            self._check_name(topic, "a topic")
+            self._check_topic(topic)
         if on_stop not in ("stop", "leave"):
             raise DefinitionError(f"on_stop={on_stop!r}", where=self._attempt.where, repair="give 'stop' or 'leave'")
         if children is None:
@@ -358,7 +359,7 @@ class Context:
 
     def send(self, topic: str, payload: object) -> None:
         """Send a message to a topic of this run. It is delivered exactly once, in order, with the node's step."""
-        self._check_name(topic, "a topic")
+        self._check_topic(topic)
         self._attempt.add_output("sent", [topic, self._record(payload, "the message")])
 
     async def runs(
@@ -407,6 +408,10 @@ class Context:
 
     def _check_name(self, given: str, what: str) -> None:
         checked_name(given, what, self._attempt.where)
+
+    def _check_topic(self, topic: str) -> None:
+        self._check_name(topic, "a topic")
+        check_unreserved(topic, "topic")
 
     def _work(self, what: str) -> StepJournal:
         try:

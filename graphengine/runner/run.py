@@ -30,8 +30,9 @@ from graphengine.history.load import load_snapshot, polled, waits_of
 from graphengine.history.visits import Visits
 from graphengine.runner import opening
 from graphengine.runner.answers import asked, check_against, fitting
-from graphengine.runner.arguments import as_limits, checked_id, checked_tags, new_id, pauses_of
+from graphengine.runner.arguments import as_limits, checked_tags, pauses_of
 from graphengine.runner.attempt import Attempt
+from graphengine.runner.ids import check_unreserved, chosen_id, new_id
 from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
 from graphengine.runner.scope import CURRENT
@@ -196,6 +197,7 @@ class Run(Generic[S]):
         """
         shared, where = self._lives.shared, f"run {self.id}"
         checked_name(topic, "a topic", where)
+        check_unreserved(topic, "topic")
         checked_name(idempotency_key or "", "the key of a message", where)
         await self._known()
         info = await shared.store.info(self.id)
@@ -302,7 +304,7 @@ class Run(Generic[S]):
                 await each.until("begun")
             return await branch_off(life)
 
-        child = checked_id(run_id) if run_id else new_id(lives.shared.clock.now())
+        child = chosen_id(run_id) if run_id else new_id(lives.shared.clock.now())
         return handle_on(lives.begin(plan, child, when_recorded), lives)
 
     def events(self, after: int = 0, *, wait_out: bool = False) -> AsyncGenerator[Event, None]:

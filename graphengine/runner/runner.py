@@ -22,16 +22,15 @@ from graphengine.runner import opening
 from graphengine.runner.arguments import (
     as_limits,
     by_name,
-    checked_id,
     checked_tags,
     deploy_of,
-    new_id,
     pauses_of,
     place_in,
     sizes_of,
     store_of,
 )
 from graphengine.runner.clock import Clock, SystemClock
+from graphengine.runner.ids import OwnId, checked_id, chosen_id, new_id
 from graphengine.runner.life import Lives
 from graphengine.runner.resources import Resources
 from graphengine.runner.result import RunFailed
@@ -242,7 +241,7 @@ class Runner:
             tags=checked_tags(tags, "tags=") if tags != () else (),
             place=place,
         )
-        run_id = checked_id(run_id) if run_id else new_id(self._shared.clock.now())
+        run_id = chosen_id(run_id, tenant) if run_id else new_id(self._shared.clock.now())
         return handle_on(self._lives.begin(plan, run_id, begin, Claim(waits_out=wait_out)), self._lives)
 
     def resume(  # noqa: PLR0913 - options of a resume
@@ -620,13 +619,13 @@ class Runner:
         Raises:
             CompileError, StoreError; InputError: The run is over, or JSON cannot represent the payload.
         """
-        lives = self._lives
+        lives, run_id = self._lives, chosen_id(run_id)
         record = as_record(payload, "the message", self._shared.sizes.message_bytes)
         await lives.known(run_id)
         if not await self.store.infos([run_id]):
             await lives.known(run_id)  # another caller may have started it here meanwhile, and it may rest already
             if not await self.store.infos([run_id]) and lives.of(run_id) is None:
-                run = self.start(graph, state, run_id=run_id, limits=limits, tags=tags)
+                run = self.start(graph, state, run_id=OwnId(run_id), limits=limits, tags=tags)
                 await run.begun()
                 if life_of(run).task.done():
                     with contextlib.suppress(RunExists, RunFailed):  # another process has just started it

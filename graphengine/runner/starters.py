@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.engine.steps import OVER, Recorded
+from graphengine.runner.ids import RESERVED
 from graphengine.stores.base import Post, status_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 STARTS: Final = "start"
 """The name of the work of a node that started a run, whose record has its `run_id`."""
-_TOPIC: Final = "end of "
+_TOPIC: Final = f"{RESERVED}end:"
 
 
 def topic_of(run_id: str) -> str:

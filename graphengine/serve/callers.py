@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
-from urllib.parse import quote
 
 from graphengine.errors import GraphEngineError, InputError
+from graphengine.runner.ids import derived_id, tenants_id
 from graphengine.stores.refusals import unknown_run
 
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ class Caller:
         return self.tenant is None or info.tenant == self.tenant
 
     def own_id(self, run_id: str) -> str:
-        """Return the id of the run that the caller calls so: two tenants can choose the same one.
+        """Return the id of the run that the caller calls so; see `tenants_id`. Raises: InputError."""
+        return tenants_id(self.tenant, run_id)
 
-        The tenant is quoted, so that it has no slash: the ids of two tenants are never equal.
-        """
-        prefix = "" if self.tenant is None else f"{quote(self.tenant, safe='')}/"
-        return run_id if run_id.startswith(prefix) else prefix + run_id
+    def derived_id(self, kind: str, *parts: str) -> str:
+        """Return the id of the caller's run for something that has these names."""
+        return derived_id(kind, *parts, tenant=self.tenant)
 
 
 NOBODY: Final = Caller("nobody", "", frozenset())

@@ -52,6 +52,7 @@ from graphengine.runner import opening
 from graphengine.runner import runner as core
 from graphengine.runner.context import Context  # noqa: TC001 - nodes take it
 from graphengine.runner.extensions import Extension
+from graphengine.runner.ids import OwnId, derived_id
 from graphengine.serve.signatures import key_of, signed
 from graphengine.state.amounts import losses_of
 from graphengine.stores.base import Append, Post
@@ -302,7 +303,7 @@ class Notifications(Extension):
                 news = News(webhook=webhook.name, kind=kind, run_id=info.id, seq=snapshot.seq, to=found.to, by=found.by)
                 news.wait_id = wait_id
                 what = [webhook.name, info.id, kind, wait_id or str(snapshot.seq), found.to]
-                run_id = f"notify-{hashlib.sha256(to_json(what)).hexdigest()[:20]}"
+                run_id = OwnId(derived_id("notice", hashlib.sha256(to_json(what)).hexdigest()[:20]))
                 with suppress(RunExists):
                     tags = [f"about:{info.id}"[:100], f"to:{webhook.name}"[:100]]
                     await runner.start(

@@ -28,9 +28,10 @@ from graphengine.errors import ChildFailed, DefinitionError, InputError, RunExis
 from graphengine.graph.question import Answers
 from graphengine.history.load import load_snapshot
 from graphengine.runner import opening
-from graphengine.runner.arguments import as_limits, checked_id, checked_tags, place_in
+from graphengine.runner.arguments import as_limits, checked_tags, place_in
 from graphengine.runner.call_records import digest_of_call
 from graphengine.runner.extensions import Extension
+from graphengine.runner.ids import derived_id, tenants_id
 from graphengine.runner.life import Lives
 from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import result_of
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from graphengine.runner.scope import AttemptFacts
     from graphengine.runner.shared import Shared
     from graphengine.state.schema import Initial
+    from graphengine.stores.base import RunInfo
 
 S = TypeVar("S")
 
@@ -160,14 +162,15 @@ class _Start(Generic[S]):
             made.state = _opened(self.plan.state.initial(final, f"what stands in for {name}").values)
         else:
             key = journal_of(self.attempt).idempotency_key(journal_of(self.attempt).below)
-            derived = f"{name[:100]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-            made.run_id = checked_id(self._options["run_id"] or derived)
+            derived = derived_id("child", f"{name[:60]}-{hashlib.sha256(key.encode()).hexdigest()[:16]}")
+            chosen, parent = self._options["run_id"], await self.lives.shared.store.info(services.run_id)
+            made.run_id = tenants_id(parent.tenant, chosen) if chosen else derived
             if services.is_shared:
                 await services.host.check_owned()
-            await self._create(made.run_id)
+            await self._create(made.run_id, parent)
         return _recorded(made)
 
-    async def _create(self, run_id: str) -> None:
+    async def _create(self, run_id: str, parent: RunInfo) -> None:
         """Record the child with its starter.
 
         Raises:
@@ -177,7 +180,6 @@ class _Start(Generic[S]):
         # Where effects are refused, no worker may let them happen.
         acts = self.attempt.services.effects == "act"
         queue, priority = (options["queue"], options["priority"]) if acts else (None, 0)
-        parent = await lives.shared.store.info(here)
         self._starter.root = "" if self._starter.stays else parent.root or here
         self._starter.depth = parent.depth + 1
         begin = partial(

@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from graphengine.cli import models
 from graphengine.cli.main import COMMANDS, main
 from graphengine.cli.terminal import Channel
-from graphengine.runner import arguments, clock
+from graphengine.runner import clock, ids
 from tests.cli import programs
 from tests.kit.documents import check_document
 
@@ -76,7 +76,7 @@ def frozen() -> Iterator[Callable[[], object]]:
 
         patch.setattr(time, "time", lambda: float(now))
         patch.setattr(clock, "_passed", lambda: float(now))
-        patch.setattr(arguments, "_RANDOM", random.Random(1))  # noqa: S311 - for ids
+        patch.setattr(ids, "_RANDOM", random.Random(1))  # noqa: S311 - for ids
         patch.setattr(models, "SERVERS", {})
         for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
             patch.delenv(name, raising=False)

@@ -23,7 +23,7 @@ from tests.serve.two_tenants import BUDGETS, MARK, TENANTS, Place, desk, place, 
 
 KEY = "k1"
 """What both tenants call their runs, threads, chats and conversations."""
-RUN, NONE = f"acme/desk@{KEY}", f"acme/desk@{KEY[0]}2"
+RUN, NONE = f"acme/ge:key:desk:{KEY}", f"acme/ge:key:desk:{KEY[0]}2"
 """A run of the first tenant, and none of anybody."""
 NOBODYS = "@nobodys"
 pytestmark = pytest.mark.parametrize("kept", ["sqlite", "postgres"])

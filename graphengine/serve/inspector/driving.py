@@ -24,6 +24,7 @@ from graphengine.history.load import load_snapshot
 from graphengine.migration.compatibility import plan_at
 from graphengine.records.run_diff import differences
 from graphengine.runner import Run, RunFailed
+from graphengine.runner.ids import OwnId
 from graphengine.runner.run import life_of
 from graphengine.serve.callers import CallersStore, caller
 from graphengine.serve.inspector.live import LiveRun
@@ -186,7 +187,7 @@ class Driver:
     async def branch(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Branch a run at a step, with updated fields."""
         info, at, update, path = await self._branching(body)
-        run_id = caller().own_id(text_of(body, "new")) if body.get("new") else None
+        run_id = OwnId(caller().own_id(text_of(body, "new"))) if body.get("new") else None
         graph = self.graph(info.graph).graph
         tags, texts = texts_of(body, "tags"), _object(body, "instructions")
         if not all(isinstance(text, str) for text in texts.values()):

@@ -4,7 +4,7 @@ A task is a run, and nothing else is kept: what a client reads of it is made fro
 answers for it. A message starts a run whose id has the message's id, answers the open question of its task, or is
 received by it; `turns` says how it is delivered once. Bindings, versions and errors on the wire are the SDK's.
 
-A request for push notifications is a run too, of a graph of this door: `TASK/push/ID` waits for news of its task, posts
+A request for push notifications is a run too, of a graph of this door: it waits for news of its task, posts
 the task, and ends with it. So a notification is repeated until it arrives, whichever process lives, and may come twice.
 """
 
@@ -40,6 +40,7 @@ from graphengine.graph.definition import Limits
 from graphengine.graph.options import END, START, Retry, is_tag
 from graphengine.records.step_document import plain
 from graphengine.runner.context import Context  # noqa: TC001 - the graph reads the annotation
+from graphengine.runner.ids import OwnId, derived_id
 from graphengine.serve.callers import Caller, acting, caller
 from graphengine.serve.messages import json_answer
 from graphengine.serve.service.app import FAILED, answering, cancelled
@@ -334,7 +335,7 @@ class _Agent(RequestHandler):
         """Start the run of a message."""
         if not isinstance(data, dict):
             raise errors.InvalidParamsError("the data part of a first message is not an object: it sets the input")
-        run_id = caller().own_id(_BLANKS.sub("-", f"{self._name}@{message.message_id}"))
+        run_id = caller().derived_id("thread", self._name, message.message_id)
         state = dict(data)
         tags = [_CONTEXT + (message.context_id or digest(run_id))]
         if not is_tag(tags[0]):
@@ -404,6 +405,7 @@ class _Push(BaseModel):
     """Where notifications about a task are sent, as its client said."""
 
     task: str
+    name: str
     place: dict[str, Any]
     is_of_user: bool = False
     heard: int = 0
@@ -424,6 +426,7 @@ class _Pushes:
         self._service = service
         self._runner = service.unguarded
         self.agents: dict[str, _Agent] = {}
+        self._tasks: dict[str, str] = {}  # of places, by the ids of their runs
         graph = Graph(_PUSH, _Push, limits=Limits(visits=None))
         graph.add_node("listen", self._listen, writes="heard")
         graph.add_node("post", self._post, writes="is_over", retry=_RETRY)
@@ -438,37 +441,40 @@ class _Pushes:
         if urlsplit(given.url).scheme not in ("http", "https"):
             raise InputError(f"{given.url!r} is no address", where="url", repair="give an http or https address")
         state = {"task": task_id, "place": MessageToDict(given), "is_of_user": bool(caller().name)}
+        state["name"] = given.id or digest(state)
         if state["is_of_user"]:
             await asyncio.to_thread(_public_number, given.url)
-        run_id = f"{task_id}/push/{given.id or digest(state)}"
+        run_id = _push_id(task_id, state["name"])
         try:
-            await self._runner.start(self._graph, state, run_id=run_id, tenant=task.tenant).result()
+            await self._runner.start(self._graph, state, run_id=OwnId(run_id), tenant=task.tenant).result()
         except RunExists:
             if not state.items() <= (await self._runner.state_at(run_id, 1)).items():
                 raise
-        return await self.read(task_id, run_id.removeprefix(f"{task_id}/push/"))
+        return await self.read(task_id, state["name"])
 
     async def read(self, task_id: str, name: str) -> a2a.TaskPushNotificationConfig:
         """Return a place. Raises: UnknownRun."""
-        run_id = f"{task_id}/push/{name}"
-        if (await self._runner.info(run_id)).status in OVER:
-            raise UnknownRun(f"{run_id} has ended", where=f"task {task_id}", repair="create another one")
-        place = (await self._runner.state_at(run_id))["place"]
+        return await self._read(await self._runner.info(_push_id(task_id, name)))
+
+    async def _read(self, push: RunInfo) -> a2a.TaskPushNotificationConfig:
+        state = await self._runner.state_at(push.id)
+        if push.status in OVER:
+            raise UnknownRun(f"{push.id} has ended", where=f"task {state['task']}", repair="create another one")
         found: a2a.TaskPushNotificationConfig = ParseDict(
-            {**place, "id": name, "taskId": task_id}, a2a.TaskPushNotificationConfig()
+            {**state["place"], "id": state["name"], "taskId": state["task"]}, a2a.TaskPushNotificationConfig()
         )
         return found
 
     async def of_task(self, task_id: str) -> Sequence[a2a.TaskPushNotificationConfig]:
         """Return the places for a task."""
-        prefix = f"{task_id}/push/"
+        prefix = _push_id(task_id, "")
         every = await self._runner.store.runs(graph=_PUSH, text=prefix, limit=100)
         own = [info for info in every if info.id.startswith(prefix) and info.status not in OVER]
-        return [await self.read(task_id, info.id.removeprefix(prefix)) for info in own]
+        return [await self._read(info) for info in own]
 
     async def end(self, task_id: str, name: str) -> None:
         """Send no more notifications to a place."""
-        await self._runner.stop(f"{task_id}/push/{name}", "it was deleted")
+        await self._runner.stop(_push_id(task_id, name), "it was deleted")
 
     async def look(self) -> None:
         """Tell the places when their tasks have changed, and continue those whose process died."""
@@ -484,7 +490,9 @@ class _Pushes:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _tell(self, push: RunInfo, told: dict[str, int]) -> None:
-        found = await self._runner.store.infos([push.id.rpartition("/push/")[0]])
+        if push.id not in self._tasks:
+            self._tasks[push.id] = (await self._runner.state_at(push.id))["task"]
+        found = await self._runner.store.infos([self._tasks[push.id]])
         if not found:
             await self._runner.stop(push.id, "its task was removed")
         elif push.status == "interrupted":
@@ -515,6 +523,11 @@ class _Pushes:
                 content = MessageToDict(proto_utils.to_stream_response(found))
                 (await client.post(url, json=content, headers=headers, extensions=more)).raise_for_status()
         return found.status.state not in (_WORKING, _INPUT)
+
+
+def _push_id(task_id: str, name: str) -> str:
+    """Return the id of the run of a place; all of a task begin with that of the name ""."""
+    return derived_id("push", digest(task_id), name)
 
 
 def _public_number(url: str) -> str:

@@ -30,6 +30,7 @@ from graphengine.history.load import load_snapshot
 from graphengine.records.event_json import event_document
 from graphengine.records.json_document import run_now_document, runs_document
 from graphengine.records.step_document import error_document, plain
+from graphengine.runner.ids import OwnId
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 from graphengine.serve.callers import NotAllowed, caller, require, signed_by
@@ -183,7 +184,9 @@ class Service:
             repair = "send the fields of the input, or name the field for the whole body: ?field=NAME"
             raise InputError("the body is not a JSON object", where="body", repair=repair)
         state = body if field is None else {field: body}
-        run_id = run_id or (f"{_BLANKS.sub('-', name)}@{key}" if key is not None else None)
+        who = caller()
+        run_id = None if run_id is None else who.own_id(run_id)
+        run_id = run_id or (who.derived_id("key", name, key) if key is not None else None)
         place: dict[str, Any] = {
             "priority": query.priority,
             "tenant": query.tenant,
@@ -212,7 +215,7 @@ class Service:
     ) -> tuple[str, bool]:
         """Start a run, unless it exists with this id, graph and state; return its id, and whether it is new.
 
-        It is for the tenant of the caller and in their name, and the id is the caller's own.
+        It is for the tenant of the caller and in their name. The id is one of the caller's: `own_id`, or `derived_id`.
 
         Raises:
             NotAllowed: It would be for another tenant, or go before the runs of others.
@@ -228,9 +231,8 @@ class Service:
                 require("operate")
             place["tenant"] = who.tenant
         place["user"] = signed_by(place.get("user") or "", "start a run", "parameter user") or None
-        run_id = None if run_id is None else who.own_id(run_id)
-        queue = queue or self._queue
-        run = self.unguarded.start(graph, state, run_id=run_id, queue=queue, tags=tags, **place)
+        place |= {"queue": queue or self._queue, "tags": tags, "run_id": None if run_id is None else OwnId(run_id)}
+        run = self.unguarded.start(graph, state, **place)
         try:
             await run.result()  # once it is recorded: a worker drives it
             self.look()

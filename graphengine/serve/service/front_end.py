@@ -9,10 +9,9 @@ turn whole once it is recorded.
 
 from __future__ import annotations
 
-import re
 import sys
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from graphengine.api.agent_runs import ANSWER, QUESTION
 from graphengine.api.chats import TURN
@@ -40,16 +39,13 @@ if TYPE_CHECKING:
     from graphengine.serve.service.shown import FrontEvent, Have, Said
     from graphengine.stores.base import RunInfo
 
-_BLANKS: Final = re.compile(r"\s+")
-_CHAT: Final = "-chat"
-
 
 class Thread:
     """The run of a thread.
 
     A graph whose state has the field `turn` is a chat (`Graph.chat(agent)`): its run has the id that
     `runner.run(agent, chat=THREAD)` uses, receives each message of a person under the topic `turn`, and the text of a
-    message is its input `question`. Of any other graph a thread is one run, `GRAPH@THREAD`.
+    message is its input `question`. Of any other graph a thread is one run too.
 
     Args:
         service: What starts, follows and answers runs.
@@ -69,9 +65,7 @@ class Thread:
         self._plan = compiled(self._graph)
         self.is_chat = TURN in self._plan.state.fields
         self._topics = (TURN,) if self.is_chat else ()
-        name = _BLANKS.sub("-", graph)
-        named = f"{graph.removesuffix(_CHAT)}-{thread}" if self.is_chat else f"{name}@{thread}"
-        self.run_id = caller().own_id(named)
+        self.run_id = caller().derived_id(*(("chat", thread) if self.is_chat else ("thread", graph, thread)))
 
     def shown(self, snapshot: Snapshot) -> Mapping[str, Any]:
         """Return the state as front ends are shown it, without what agents remember: these are the texts."""
@@ -95,7 +89,7 @@ class Thread:
     async def existing(self) -> RunInfo:
         """Return the row of the run.
 
-        The threads of two graphs can come to one id: `b-c` of the chat `a`, and `c` of the chat `a-b`.
+        A chat is one whichever agent speaks in it, so that two graphs can come to the same run.
 
         Raises:
             UnknownRun: There is no such run.

@@ -40,7 +40,6 @@ from graphengine.errors import GraphEngineError, InputError
 from graphengine.history.load import load_snapshot
 from graphengine.records.step_document import error_document, plain
 from graphengine.runner.answer_schema import in_words
-from graphengine.runner.arguments import checked_id
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import StepRecorded
 from graphengine.serve.callers import acting, caller
@@ -161,7 +160,7 @@ class McpDoor:
         run_id, is_new = params.request_state or "", False
         if params.request_state is None:
             given = (params.meta or {}).get(RUN_ID)
-            chosen = None if given is None else checked_id(str(given))
+            chosen = None if given is None else caller().own_id(str(given))
             run_id, is_new = await self._service.begin(tool.graph, _arguments(tool, params), chosen)
         call = _Call(ctx, tool, run_id, 0 if is_new else (await self._service.info_of(run_id)).seq)
         wrong = await self._answer(run_id, params.input_responses or {})

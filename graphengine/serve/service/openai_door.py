@@ -1,8 +1,8 @@
 """The OpenAI door: clients of OpenAI's API talk to a graph as to a model (`serve --openai`).
 
-It has the Responses API, chat completions and the list of models. A conversation is one run, `GRAPH@CONVERSATION`, and
-nothing else is kept: `turns` says how a message is delivered once. A conversation whose run has finished continues in a
-run after it.
+It has the Responses API, chat completions and the list of models. A conversation is one run,
+`ge:thread:GRAPH:CONVERSATION`, and nothing else is kept: `turns` says how a message is delivered once. A conversation
+whose run has finished continues in a run after it.
 
 A client of chat completions sends the whole thread each time, so the same thread is the same turn. A client of the
 Responses API names the response that it continues, or sends an `Idempotency-Key`.
@@ -313,11 +313,11 @@ class OpenAiDoor:
 
     async def _begun(self, model: TextGraph, said: _Said, after: str | None) -> Turn:
         """Start the run of a conversation, or one after another."""
-        run_id = caller().own_id(f"{_BLANKS.sub('-', model.name)}@{said.conversation}")
+        run_id = caller().derived_id("thread", model.name, said.conversation)
         state = dict[str, Any]()
         place: dict[str, Any] = {"tags": [_CONVERSATION + said.conversation, f"request:{said.key}"]}
         if after is not None:
-            run_id += f".{digest(after)}"
+            run_id = caller().derived_id("thread", model.name, said.conversation, digest(after))
             place |= {"after": after} if compiled(model.graph).carry_over is not None else {}
         elif model.memory is not None:
             state[model.memory] = list(said.before)

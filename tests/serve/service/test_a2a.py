@@ -88,7 +88,7 @@ async def test_a_task_asks_survives_a_kill_and_is_answered_once(
     service = await asyncio.to_thread(serve, database)
     async with connected(service, is_stream=is_stream) as client:
         task = await sent(client, said("Tides"))
-        assert (task.id, task.status.state, text_of(task)) == ("posts@m1", ASKS, "Publish Tides? (yes or no)")
+        assert (task.id, task.status.state, text_of(task)) == ("ge:thread:posts:m1", ASKS, "Publish Tides? (yes or no)")
     await asyncio.to_thread(service.end, signal.SIGKILL)
     service = await asyncio.to_thread(serve, database)
     async with connected(service, is_stream=is_stream) as client:
@@ -98,7 +98,7 @@ async def test_a_task_asks_survives_a_kill_and_is_answered_once(
         assert (done.status.state, text_of(done)) == (DONE, "All about Tides")
         assert (await client.get_task(types.GetTaskRequest(id=task.id))).artifacts == done.artifacts
         listed = await client.list_tasks(types.ListTasksRequest(context_id=task.context_id))
-        assert [each.id for each in listed.tasks] == ["posts@m1"]
+        assert [each.id for each in listed.tasks] == ["ge:thread:posts:m1"]
     assert (tmp_path / "calls").read_text() == "x"
 
 
@@ -134,7 +134,7 @@ async def test_a_server_is_killed_in_the_middle(
     service = await asyncio.to_thread(serve, database)
     async with connected(service, "slow", is_stream=is_stream) as client:
         if is_stream:
-            events = client.subscribe(types.SubscribeToTaskRequest(id="slow@m1"))
+            events = client.subscribe(types.SubscribeToTaskRequest(id="ge:thread:slow:m1"))
             first = await anext(events)
             assert first.task.status.state == WORKS
             file.touch()
@@ -144,7 +144,7 @@ async def test_a_server_is_killed_in_the_middle(
             sending = asyncio.create_task(sent(client, said(str(file))))
             file.touch()
             assert (await sending).status.state == DONE
-    assert await runs_of(database) == ["slow@m1"]
+    assert await runs_of(database) == ["ge:thread:slow:m1"]
 
 
 async def test_two_servers_are_one(serve: Callable[..., Service], database: Any, tmp_path: Path) -> None:
@@ -166,13 +166,15 @@ async def test_a_task_is_cancelled(serve: Callable[..., Service], tmp_path: Path
     async with connected(service, "slow", is_stream=True) as client:
         sending = asyncio.create_task(sent(client, said(str(file))))
         await exists(f"{file}.began")
-        task = await client.cancel_task(types.CancelTaskRequest(id="slow@m1"))
+        task = await client.cancel_task(types.CancelTaskRequest(id="ge:thread:slow:m1"))
         assert task.status.state == (await sending).status.state == STATE.TASK_STATE_CANCELED
         with pytest.raises(errors.TaskNotCancelableError):
-            await client.cancel_task(types.CancelTaskRequest(id="slow@m1"))
+            await client.cancel_task(types.CancelTaskRequest(id="ge:thread:slow:m1"))
     async with connected(service) as client:
         await sent(client, said("Tides"))
-        assert (await client.cancel_task(types.CancelTaskRequest(id="posts@m1"))).status.state == task.status.state
+        assert (
+            await client.cancel_task(types.CancelTaskRequest(id="ge:thread:posts:m1"))
+        ).status.state == task.status.state
 
 
 class Receiver(http.server.ThreadingHTTPServer):
@@ -323,7 +325,7 @@ def test_a_remote_question_is_one_of_the_run(serve: Callable[..., Service], tmp_
         assert (run["status"], run["output"]) == ("finished", "All about Tides")
     run = here.settled(here.start("desk of broken", {"title": "x"})[1]["run_id"])
     assert run["status"] == "failed"
-    assert "is failed: run broken@" in run["error"]["message"]
+    assert "is failed: run ge:thread:broken:" in run["error"]["message"]
 
 
 async def test_bad_input_is_one_error(serve: Callable[..., Service], tmp_path: Path) -> None:
@@ -340,7 +342,11 @@ async def test_bad_input_is_one_error(serve: Callable[..., Service], tmp_path: P
             (said({"name": "Tides"}, name="m3"), errors.InvalidParamsError, "title"),
             (said("Moon"), errors.InvalidParamsError, "another graph or input"),
             (said("perhaps", task, "m4"), errors.InvalidParamsError, "yes or no"),
-            (said("yes", types.Task(id="posts@none"), "m5"), errors.TaskNotFoundError, "posts@none"),
+            (
+                said("yes", types.Task(id="ge:thread:posts:none"), "m5"),
+                errors.TaskNotFoundError,
+                "ge:thread:posts:none",
+            ),
             (said("yes", types.Task(id=task.id, context_id="c"), "m6"), errors.InvalidParamsError, "context"),
         ]
         file = said("Tides", name="m7")

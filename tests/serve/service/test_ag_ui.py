@@ -51,7 +51,7 @@ def test_a_thread_is_asked_survives_a_kill_and_is_answered_once(tmp_path: Path) 
         _, ended = sent(service, "t", resume=resume)
         assert (ended[-1].outcome.type, ended[-1].result) == ("success", "All about Tides")
     runs = service.call("GET", "/runs")[1]["runs"]
-    assert [run["run_id"] for run in runs] == ["posts@t"]
+    assert [run["run_id"] for run in runs] == ["ge:thread:posts:t"]
     assert service.end() == 0
 
 
@@ -65,7 +65,10 @@ def test_bad_input_is_one_error(tmp_path: Path) -> None:
     _, asked = sent(service, "t", state={"title": "Tides"})
     key = asked[-1].outcome.interrupts[0].id
     refused = sent(service, "t", resume=[{"interruptId": "approve@1", "status": "resolved"}])
-    assert (refused[0], refused[1]["error"]["message"]) == (422, "run posts@t asks nothing with the id 'approve@1'")
+    assert (refused[0], refused[1]["error"]["message"]) == (
+        422,
+        "run ge:thread:posts:t asks nothing with the id 'approve@1'",
+    )
     assert refused[1]["error"]["repair"] == f"did you mean {key!r}?"
     assert sent(service, "t", resume=[{"interruptId": key, "status": "resolved", "payload": "perhaps"}])[0] == 422
     stopped = sent(service, "t", resume=[{"interruptId": key, "status": "cancelled"}])[1]

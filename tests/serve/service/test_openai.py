@@ -68,7 +68,7 @@ def test_a_conversation_is_one_run(serve: Callable[..., Service], database: Any)
     assert said(client, "Hi", "There", "There") == "3: There"
     assert said(client, "Hello", extra_headers={"X-Conversation-Id": "bob"}) == "1: Hello"
     runs = service.call("GET", "/runs")[1]["runs"]
-    assert {run["run_id"] for run in runs} == {"assistant-chat@ada", "assistant-chat@bob"}
+    assert {run["run_id"] for run in runs} == {"ge:thread:assistant-chat:ada", "ge:thread:assistant-chat:bob"}
     assert said(client, "a", model="own") == "1"
     assert said(client, "a", "b", model="own") == "2"
 
@@ -134,7 +134,7 @@ def test_an_answer_from_elsewhere_is_not_given_twice(serve: Callable[..., Servic
     client = client_of(serve(database))
     said(client, "Tides", model="posts")
     with SyncRunner(database) as runner:
-        runner.answer("posts@ada", value=True)
+        runner.answer("ge:thread:posts:ada", value=True)
     for _ in range(2):
         text = said(client, "Tides", "yes", model="posts")
         assert text == "This was answered elsewhere meanwhile, so your message was not used.\n\nAll about Tides"
@@ -217,7 +217,7 @@ def test_the_shapes_of_open_webui(serve: Callable[..., Service], tmp_path: Path)
     thread = [system, user("Tides"), {"role": "assistant", "content": "Publish Tides? (yes or no)"}, user("yes")]
     chunks = raw(service, {**body, "messages": thread}, **chat)
     assert json.loads(chunks[1])["choices"][0]["delta"]["content"] == "All about Tides"
-    assert [run["run_id"] for run in service.call("GET", "/runs")[1]["runs"]] == ["posts@7d5e"]
+    assert [run["run_id"] for run in service.call("GET", "/runs")[1]["runs"]] == ["ge:thread:posts:7d5e"]
     part = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Moon"}]}
     for _ in range(2):  # a connection to the Responses API sends the whole thread too, and a repeated one is the same
         done = service.request("POST", "/v1/responses", json.dumps({"model": "posts", "input": [part]}).encode(), CHAT)
@@ -234,7 +234,7 @@ def test_a_thread_without_a_key_is_a_run_of_its_own(serve: Callable[..., Service
     assert done.choices[0].message.content == "2: There"
     (run,) = service.call("GET", "/runs")[1]["runs"]
     assert run["status"] == "stopped"
-    assert "graphengine answer posts@" in said(client, "Tides", model="posts", extra_headers={})
+    assert "graphengine answer ge:thread:posts:" in said(client, "Tides", model="posts", extra_headers={})
 
 
 def test_background_responses_are_followed_and_cancelled(serve: Callable[..., Service], tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ def test_a_request_whose_answer_was_lost_is_sent_again(serve: Callable[..., Serv
     assert first.process.wait(60) == -signal.SIGKILL
     second = serve(tmp_path / "runs.db")
     status, run = second.start("posts", {"title": "Tides"}, Idempotency_Key="k")
-    assert (status, run["run_id"]) == (200, "posts@k")
-    assert second.settled("posts@k")["waits"][0]["question"] == "Publish Tides?"
+    assert (status, run["run_id"]) == (200, "ge:key:posts:k")
+    assert second.settled("ge:key:posts:k")["waits"][0]["question"] == "Publish Tides?"
     assert len(second.call("GET", "/runs")[1]["runs"]) == 1
 
 

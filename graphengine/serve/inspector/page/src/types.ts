@@ -300,6 +300,22 @@ export interface ListedRun {
   tenant: string | null;
   /** Whether no process has driven it yet. */
   queued: boolean;
+  /** What it is about. */
+  title: string;
+  /** Who started it; null if no user did. */
+  user: string | null;
+  /** The run whose node started it; null if none did. */
+  starter: string | null;
+  /** The run at the top of its tree of child runs, with which it is stopped; null if that is itself. */
+  root: string | null;
+  /** How many runs are above it in that tree. */
+  depth: number;
+  /** The fingerprint of the graph with which it began. */
+  began_with: string;
+  /** The label of the deploy that began it; "" for none. */
+  deploy: string;
+  /** When it ended; null while it has not. */
+  ended_at: number | null;
   /** What a list shows of it; null before its status first changed. */
   summary: Summary | null;
   /** What it waits for. */
@@ -595,8 +611,6 @@ export interface Summary {
   seconds: number;
   /** What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`. */
   losses?: Record<string, number>;
-  /** The first line of the first text of its input. */
-  title: string;
 }
 
 export interface Trend {
@@ -675,7 +689,7 @@ export interface Usage {
 
 export interface Wait {
   name: string;
-  kind: "ask" | "pause" | "receive" | "sleep" | "unknown";
+  kind: "ask" | "pause" | "receive" | "sleep" | "tool" | "unknown";
   /** The question, as text. */
   question: string;
   /** The JSON Schema of the answer; None if it takes no answer. */

@@ -1,0 +1,109 @@
+"""Ids of runs: those that callers choose, and those that the engine derives.
+
+An id is `[TENANT/]NAME`. Callers choose names without a slash that do not begin with `RESERVED`; all that the engine
+itself names, ids of runs, topics and tags, begins with it, but for runs of schedules, which people look up by their
+names. So no caller can meet what is not theirs by its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+from typing import Final
+from urllib.parse import quote
+
+from graphengine.errors import InputError
+
+RESERVED: Final = "ge:"
+"""What all names of the engine's own begin with."""
+_NOT_IN_IDS: Final = re.compile(r"[\s\x00-\x1f\ud800-\udfff]")
+_LONGEST_ID: Final = 200  # characters
+_LONGEST_OWN: Final = 120
+"""The longest derived id without a tenant: a longer one has a digest in place of its parts."""
+_RANDOM: Final = random.Random()  # noqa: S311 - ids are not secrets; a seed from the system, without a call of it for each
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_RANDOM.seed)
+
+
+class OwnId(str):
+    """An id that need not be one that a caller may choose: only to start a run with it, and nowhere else."""
+
+    __slots__ = ()
+
+
+def new_id(now: float) -> str:
+    """Return a new, unique run id. It begins with what differs, for people who type the first characters.
+
+    The time of its creation, to the millisecond, follows.
+    """
+    return f"{_RANDOM.getrandbits(32):08x}-{int(now * 1000):011x}"
+
+
+def checked_id(run_id: str) -> str:
+    """Return the id of a run that exists. Raises: InputError: It cannot be one."""
+    if not run_id or _NOT_IN_IDS.search(run_id) or len(run_id) > _LONGEST_ID:
+        raise InputError(f"{run_id!r} cannot be a run's id", repair="use up to 200 characters without blanks")
+    return run_id
+
+
+def chosen_id(run_id: str, tenant: str | None = None) -> str:
+    """Return the id that a caller chose for a new run, maybe with the tenant for whom it is in front.
+
+    Raises:
+        InputError: It cannot be an id, or may be another's.
+    """
+    checked_id(run_id)
+    if isinstance(run_id, OwnId):
+        return str(run_id)
+    name = run_id.removeprefix(_of(tenant))
+    if "/" in name:
+        text, repair = f"the run id {run_id!r} has a slash", f"use another character, as in {name.replace('/', '-')!r}"
+        raise InputError(f"{text}, which parts a tenant from the name of a run", where="run_id", repair=repair)
+    check_unreserved(name, "run id")
+    return run_id
+
+
+def check_unreserved(name: str, what: str) -> None:
+    """Check that a caller's name is not one of the engine's own. Raises: InputError."""
+    if name.startswith(RESERVED):
+        text = f"the {what} {name!r} begins with {RESERVED!r}, as only the engine's own do"
+        raise InputError(text, where=what, repair="give it another beginning")
+
+
+def tenants_id(tenant: str | None, run_id: str) -> str:
+    """Return the id of the run that a tenant calls so: two tenants can choose the same one.
+
+    The tenant is quoted, so that it has no slash: the ids of two tenants are never equal.
+
+    Raises:
+        InputError: It cannot be an id, or may be another's.
+
+    Example:
+        >>> tenants_id("acme", "order-7"), tenants_id(None, "order-7")
+        ('acme/order-7', 'order-7')
+    """
+    return checked_id(_of(tenant) + chosen_id(run_id, tenant).removeprefix(_of(tenant)))
+
+
+def derived_id(kind: str, *parts: str, tenant: str | None = None) -> str:
+    """Return the id of a run that the engine begins for something that has these names.
+
+    The parts are quoted, so that other parts never have the same id.
+
+    Example:
+        >>> derived_id("chat", "ada"), derived_id("thread", "a-b", "c"), derived_id("thread", "a", "b-c")
+        ('ge:chat:ada', 'ge:thread:a-b:c', 'ge:thread:a:b-c')
+    """
+    named = ":".join([kind, *(quote(part, safe="@+,") for part in parts)])
+    if len(named) > _LONGEST_OWN:
+        named = f"{kind}:{hashlib.sha256(named.encode()).hexdigest()}"
+    return _of(tenant) + RESERVED + named
+
+
+def _of(tenant: str | None) -> str:
+    return "" if tenant is None else f"{quote(tenant, safe='')}/"
+
+
+__all__ = ["RESERVED", "OwnId", "check_unreserved", "checked_id", "chosen_id", "derived_id", "new_id", "tenants_id"]
