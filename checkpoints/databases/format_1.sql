@@ -1,5 +1,30 @@
 -- A database of format 1; no process drives its runs.
 BEGIN TRANSACTION;
+CREATE TABLE budget_accounts (     -- what was spent of a budget, and is in flight, in the present window
+    budget           TEXT NOT NULL,
+    key              TEXT NOT NULL,    -- whose account it is, such as a tenant; '' for all
+    begun_at         REAL NOT NULL,    -- when the window began, epoch seconds
+    calls_in_flight  INTEGER NOT NULL,
+    spent_cost_usd   REAL NOT NULL,
+    spent_tokens     REAL NOT NULL,
+    spent_calls      REAL NOT NULL,
+    held_cost_usd    REAL NOT NULL,    -- what the calls in flight may take, the sum of their rows
+    held_tokens      REAL NOT NULL,
+    held_calls       REAL NOT NULL,
+    unknown_cost_usd INTEGER NOT NULL, -- of how many of them that is not known
+    unknown_tokens   INTEGER NOT NULL,
+    unknown_calls    INTEGER NOT NULL,
+    PRIMARY KEY (budget, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE budget_holds (        -- a call in flight
+    budget   TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    call     TEXT NOT NULL,        -- its idempotency key
+    cost_usd REAL,                 -- what it may take; NULL if that is not known
+    tokens   REAL,
+    calls    REAL,
+    PRIMARY KEY (budget, key, call)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE earlier_graph_specs (    -- what a run's graph was before it changed: its history still needs the graph_spec
     run         INTEGER NOT NULL REFERENCES runs (key),
     fingerprint TEXT NOT NULL,

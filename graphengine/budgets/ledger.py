@@ -1,9 +1,9 @@
-"""The accounts of budgets: one entry for each budget and key, in the table of memories of the database.
+"""The accounts of budgets: one for each budget and key, in tables of the database of the runs.
 
-An entry has the window, what was spent in it, and the calls in flight with what each may take. All that a call changes
-is one transaction, whatever the number of budgets, so that processes cannot both take the rest:
+An account has the window, what was spent in it, and what the calls in flight may take, each of which is a row too. All
+that a call changes is one transaction, whatever the number of budgets, so that processes cannot both take the rest:
 
-| call of a model | entry |
+| call of a model | account |
 |---|---|
 | is about to begin | it is added to those in flight if it fits, and refused otherwise |
 | answered or failed | it leaves them, and what it used is spent; only then the answer is recorded in the run |
@@ -19,35 +19,26 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, TypeVar, get_args
 from weakref import WeakKeyDictionary
 
-import msgspec
-from msgspec import Struct, field
-
-from graphengine.databases.memories import scope_of
-from graphengine.databases.sql import SQLStore
+from graphengine.databases.accounts import AMOUNTS, Account, AmountName, KeepsAccounts
+from graphengine.databases.sqlite.in_process import InProcess
 from graphengine.errors import DefinitionError
-from graphengine.memory.kept import InProcess, statements_for, table_of
 from graphengine.state.amounts import dollars
 from graphengine.state.json_values import checked_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from graphengine.databases.memories import Memories
-    from graphengine.memory.kept import AnyStore
+    from graphengine.databases.accounts import Accounts, Amounts
 
 T = TypeVar("T")
 
 By: TypeAlias = Literal["all", "tenant", "user", "agent", "graph"]
 Window: TypeAlias = Literal["hour", "day", "month"]
 Over: TypeAlias = Literal["wait", "fail", "ask"]
-AmountName: TypeAlias = Literal["cost_usd", "tokens", "calls"]
 
-AMOUNTS: Final[tuple[AmountName, ...]] = get_args(AmountName)
-_NAMESPACE: Final = "\U0010ffffbudgets"
-"""After every namespace that a `Memory` lists or clears."""
 _ROUNDING: Final = 1e-9
 """How much more than a limit still fits, as sums of dollars are not exact."""
 _PAGE: Final = 500
@@ -144,25 +135,6 @@ class Refusal(NamedTuple):
     is_spent: bool
 
 
-class Account(Struct):
-    """What is kept of one account.
-
-    Attributes:
-        budget: The name of its budget.
-        key: Whose account it is.
-        begin: When its window began, epoch seconds.
-        spent: What was spent in it.
-        in_flight: What each call that is in flight, or was cut off, may take, by the call; an amount that is missing is
-            not known.
-    """
-
-    budget: str
-    key: str
-    begin: float
-    spent: dict[AmountName, float] = field(default_factory=dict)
-    in_flight: dict[str, dict[AmountName, float]] = field(default_factory=dict)
-
-
 def window_of(window: Window, now: float) -> tuple[float, float]:
     """Return when the window around a time begins and ends, epoch seconds.
 
@@ -200,9 +172,11 @@ class Ledger:
     """
 
     def __init__(self, store: object) -> None:
-        if not isinstance(store, SQLStore) and store not in _IN_PROCESS:
-            _IN_PROCESS[store] = InProcess()
-        self._store: AnyStore = store if isinstance(store, SQLStore) else _IN_PROCESS[store]
+        if not isinstance(store, KeepsAccounts) and store not in _IN_PROCESS:
+            from graphengine.databases.sqlite.queries import migration  # noqa: PLC0415 - few need it
+
+            _IN_PROCESS[store] = InProcess(migration(1))
+        self._store: KeepsAccounts = store if isinstance(store, KeepsAccounts) else _IN_PROCESS[store]
 
     async def reserve(
         self, places: Sequence[Place], call: str, amounts: Mapping[AmountName, float], allowed: Collection[str] = ()
@@ -217,110 +191,102 @@ class Ledger:
             amounts: What it may take; an amount that is missing is not known, and goes alone.
             allowed: The names of budgets that it may exceed.
         """
-        return await self._write(partial(_reserve, places=places, call=call, amounts=amounts, allowed=allowed))
+        accounts = self._store.accounts
+
+        def reserved(connection: object) -> Refusal | None:
+            found = [(place, _Held(connection, accounts, place, call)) for place in sorted(places, key=_order)]
+            for place, held in found:
+                held.release()
+                refusal = None if place.budget.name in allowed else _refusal(place, held.account, amounts)
+                if refusal is not None:
+                    return refusal
+            for _, held in found:
+                held.account.hold(amounts)
+                held.keep(amounts)
+            return None
+
+        return await self._write(reserved)
 
     async def settle(self, places: Sequence[Place], call: str, used: Mapping[AmountName, float]) -> None:
         """Take a call from those in flight, and add what it used to what is spent; without the call, do nothing."""
-        await self._write(partial(_settle, places=places, call=call, used=used))
+        accounts = self._store.accounts
+
+        def settled(connection: object) -> None:
+            for place in sorted(places, key=_order):
+                held = _Held(connection, accounts, place, call)
+                if held.amounts is not None:
+                    held.release()
+                    for name, amount in used.items():
+                        held.account.spent[name] += amount
+                    held.keep(None)
+
+        await self._write(settled)
 
     async def accounts(self) -> Sequence[Account]:
         """Return all accounts, by budget and key."""
         await self._store.open()
-        memories = statements_for(self._store)
+        accounts = self._store.accounts
         found: list[Account] = []
         after = ("", "")
-        if not await self._store.read(lambda connection, _: memories.exist(connection)):
-            return found
         while True:
-            rows = await self._store.read(partial(_page, memories=memories, after=after))
-            found += [msgspec.json.decode(body, type=Account) for _, _, body, _, _ in rows]
-            if len(rows) < _PAGE:
+            page = await self._store.read(partial(_page, accounts=accounts, after=after))
+            found += page
+            if len(page) < _PAGE:
                 return found
-            after = rows[-1][0], rows[-1][1]
+            after = page[-1].budget, page[-1].key
 
-    async def _write(self, work: Callable[[Any, Memories[Any]], T]) -> T:
-        store, memories = await table_of(self._store)
-        result: T = await store.write(lambda connection: work(connection, memories))
-        return result
-
-
-def _page(connection: Any, _: object, memories: Memories[Any], after: tuple[str, str]) -> Sequence[Sequence[Any]]:  # noqa: ANN401 - of a dialect
-    return memories.page(connection, scope_of(_NAMESPACE), after, _PAGE)
+    async def _write(self, work: Callable[[object], T]) -> T:
+        await self._store.open()
+        return await self._store.write(work)
 
 
-def _reserve(  # noqa: PLR0913 - the parts of one transaction
-    connection: Any,  # noqa: ANN401 - of a dialect
-    memories: Memories[Any],
-    *,
-    places: Sequence[Place],
-    call: str,
-    amounts: Mapping[AmountName, float],
-    allowed: Collection[str],
-) -> Refusal | None:
-    found = [(place, _account(connection, memories, place)) for place in sorted(places, key=_order)]
-    for place, account in found:
-        account.in_flight.pop(call, None)
-        refusal = None if place.budget.name in allowed else _refusal(place, account, amounts)
-        if refusal is not None:
-            return refusal
-    for place, account in found:
-        account.in_flight[call] = dict(amounts)
-        _put(connection, memories, place, account)
-    return None
+def _page(connection: object, _: object, accounts: Accounts[object], after: tuple[str, str]) -> Sequence[Account]:
+    return accounts.page(connection, after, _PAGE)
 
 
-def _settle(
-    connection: Any,  # noqa: ANN401 - of a dialect
-    memories: Memories[Any],
-    *,
-    places: Sequence[Place],
-    call: str,
-    used: Mapping[AmountName, float],
-) -> None:
-    for place in sorted(places, key=_order):
-        account = _account(connection, memories, place)
-        if account.in_flight.pop(call, None) is not None:
-            for name, amount in used.items():
-                account.spent[name] = account.spent.get(name, 0) + amount
-            _put(connection, memories, place, account)
+class _Held:
+    """An account, and what a call holds in it, as one transaction changes them.
+
+    A new window begins a new account. Clocks differ: if another process is in the next window already, so is this one.
+
+    Attributes:
+        account: The account.
+        amounts: What the call holds; None for nothing.
+    """
+
+    def __init__(self, connection: object, accounts: Accounts[object], place: Place, call: str) -> None:
+        self._connection, self._accounts, self._call = connection, accounts, call
+        account, self.amounts = accounts.find(connection, *_order(place), call)
+        self._is_new = account is None or account.begin < place.begin
+        if account is None or self._is_new:
+            account, self.amounts = Account(*_order(place), place.begin), None
+        self.account = account
+
+    def release(self) -> None:
+        """Take the call from those in flight."""
+        if self.amounts is not None:
+            self.account.hold(self.amounts, -1)
+
+    def keep(self, amounts: Amounts | None) -> None:
+        """Write the account, and what the call holds from now on."""
+        self._accounts.keep(self._connection, self.account, is_new=self._is_new)
+        self._accounts.hold(self._connection, self.account, self._call, amounts)
 
 
 def _refusal(place: Place, account: Account, amounts: Mapping[AmountName, float]) -> Refusal | None:
-    others = [*account.in_flight.values()]
     for name, limit in place.budget.limits.items():
-        used = account.spent.get(name, 0)
-        planned = sum(each.get(name, math.inf) for each in (amounts, *others))
+        used = account.spent[name]
         if used >= limit - _ROUNDING:
             return Refusal(place, name, used, is_spent=True)
-        if others and used + planned > limit + _ROUNDING:
+        planned = used + account.in_flight(name) + amounts.get(name, math.inf)
+        if account.calls_in_flight and planned > limit + _ROUNDING:
             return Refusal(place, name, used, is_spent=False)
     return None
 
 
-def _account(connection: Any, memories: Memories[Any], place: Place) -> Account:  # noqa: ANN401 - of a dialect
-    """Return an account, which no other process changes before the transaction ends; a new one in a new window.
-
-    Clocks differ: if another process is in the next window already, so is this one.
-    """
-    namespace, key = _order(place)
-    memories.lock(connection, namespace, key)
-    rows = memories.get(connection, namespace, key)
-    if rows:
-        account = msgspec.json.decode(rows[0][2], type=Account)
-        if account.begin >= place.begin:
-            return account
-    return Account(place.budget.name, place.key, place.begin)
-
-
-def _put(connection: Any, memories: Memories[Any], place: Place, account: Account) -> None:  # noqa: ANN401 - of a dialect
-    namespace, key = _order(place)
-    values = {"namespace": namespace, "key": key, "body": msgspec.json.encode(account).decode(), "words": ""}
-    memories.put(connection, {**values, "updated_at": account.begin}, None)
-
-
 def _order(place: Place) -> tuple[str, str]:
-    """Return where an account is kept: the same order for all, so that two calls never wait for each other."""
-    return f"{_NAMESPACE}/{place.budget.name}", place.key
+    """Return which account it is: the same order for all, so that two calls never wait for each other."""
+    return place.budget.name, place.key
 
 
 __all__ = ["AMOUNTS", "Account", "AmountName", "Budget", "Ledger", "Place", "Refusal", "window_of", "words_of"]

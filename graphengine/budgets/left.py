@@ -68,18 +68,15 @@ def _left(budget: Budget, accounts: Sequence[Account]) -> Sequence[AccountLeft]:
     found = []
     for account in accounts:
         if account.budget == budget.name and account.begin >= begin:
-            held: dict[AmountName, float] = {
-                name: sum(each.get(name, inf) for each in account.in_flight.values()) for name in budget.limits
-            }
-            known: dict[AmountName, float | None] = {n: None if amount == inf else amount for n, amount in held.items()}
+            held = {name: account.in_flight(name) for name in budget.limits}
             found.append(
                 AccountLeft(
                     key=account.key,
                     begin=begin,
                     end=end,
-                    spent={name: account.spent.get(name, 0) for name in budget.limits},
-                    in_flight=known,
-                    calls_in_flight=len(account.in_flight),
+                    spent={name: account.spent[name] for name in budget.limits},
+                    in_flight={name: None if amount == inf else amount for name, amount in held.items()},
+                    calls_in_flight=account.calls_in_flight,
                 )
             )
     return found

@@ -16,6 +16,8 @@ from graphengine.stores.words import sought_words
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graphengine.databases.statements import Statements
+
 ConnectionT = TypeVar("ConnectionT")
 Scope: TypeAlias = "Mapping[str, str]"
 """The values of `scope_of`."""
@@ -34,15 +36,11 @@ class Memories(ABC, Generic[ConnectionT]):
     """The table of memories in one dialect of SQL. All methods are called on a thread of the store.
 
     Args:
-        statements: The statements by name.
+        statements: The statements of `memories.sql`.
     """
 
-    def __init__(self, statements: Mapping[str, str]) -> None:
-        self._statements = {name: text.split(";\n") for name, text in statements.items()}
-
-    @abstractmethod
-    def _run(self, connection: ConnectionT, statement: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        """Run one statement, and return its rows."""
+    def __init__(self, statements: Statements[ConnectionT]) -> None:
+        self._statements, self._do = statements, statements.do
 
     @abstractmethod
     def _match(self, words: Sequence[str]) -> str:
@@ -57,12 +55,6 @@ class Memories(ABC, Generic[ConnectionT]):
         self, connection: ConnectionT, scope: Scope, vector: Sequence[float], limit: int
     ) -> list[tuple[Any, ...]]:
         """Return the rows of the entries whose vectors, of length 1, are nearest to this one, with their cosine."""
-
-    def _do(self, connection: ConnectionT, name: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        found: list[tuple[Any, ...]] = []
-        for statement in self._statements[name]:
-            found = self._run(connection, statement, values)
-        return found
 
     def exist(self, connection: ConnectionT) -> bool:
         """Return whether the table was created."""
@@ -79,10 +71,6 @@ class Memories(ABC, Generic[ConnectionT]):
     def get(self, connection: ConnectionT, namespace: str, key: str) -> list[tuple[Any, ...]]:
         """Return the row of an entry, if there is one."""
         return self._do(connection, "get", {"namespace": namespace, "key": key})
-
-    def lock(self, connection: ConnectionT, namespace: str, key: str) -> None:
-        """Let no other transaction past this point with this key before this one ends."""
-        self._do(connection, "lock", {"namespace": namespace, "key": key})
 
     def delete(self, connection: ConnectionT, namespace: str, key: str) -> None:
         """Delete an entry, if there is one."""

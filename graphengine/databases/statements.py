@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pkgutil
 import re
-from typing import Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ConnectionT = TypeVar("ConnectionT")
 
 _NAME: Final = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
@@ -27,3 +33,23 @@ def named(module: str, name: str) -> dict[str, str]:
     """Return the statements of a file by name; a line `-- name: …` begins each."""
     _, *parts = _NAME.split(text_of(module, name))
     return {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+@dataclass(frozen=True)
+class Statements(Generic[ConnectionT]):
+    """Statements with named parameters, by name, in one dialect of SQL.
+
+    Attributes:
+        run: Runs a statement with its values, and returns its rows.
+        by_name: The statements; one can be several, separated at the ends of lines.
+    """
+
+    run: Callable[[ConnectionT, str, Mapping[str, object]], list[tuple[Any, ...]]]
+    by_name: Mapping[str, str]
+
+    def do(self, connection: ConnectionT, name: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        """Run the statements of a name, and return the rows of the last one."""
+        found: list[tuple[Any, ...]] = []
+        for statement in self.by_name[name].split(";\n"):
+            found = self.run(connection, statement, values)
+        return found

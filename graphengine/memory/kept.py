@@ -10,8 +10,6 @@ import asyncio
 import inspect
 import math
 import os
-import sqlite3
-import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -26,6 +24,7 @@ from pydantic_core import from_json, to_json
 from graphengine.api.places import store_at
 from graphengine.databases.memories import scope_of
 from graphengine.databases.sql import SQLStore
+from graphengine.databases.sqlite.in_process import InProcess
 from graphengine.errors import DefinitionError, InputError
 from graphengine.memory.tools import tools_of
 from graphengine.runner.attempt import Attempt
@@ -53,6 +52,8 @@ Embed: TypeAlias = Callable[[list[str]], Awaitable[Sequence[Sequence[float]]]]
 
 MOST_BYTES: Final = 1_000_000
 """The maximum size of a value with its text, as JSON."""
+_RESERVED: Final = ("ge:", "\U0010ffff")
+"""What no namespace begins with: the names of the engine's own, and the character after which no scope reaches."""
 MOST_NAME_BYTES: Final = 1_000
 """The maximum size of a namespace, and of a key: PostgreSQL's index takes both in 2,704 bytes."""
 
@@ -296,31 +297,6 @@ class Memory:
         return self._stores[here]
 
 
-class InProcess:
-    """A database in the memory of this process, for one thread at a time."""
-
-    def __init__(self) -> None:
-        self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        weakref.finalize(self, self._connection.close)
-        self._lock = threading.Lock()
-
-    async def open(self) -> None:
-        """Do nothing."""
-
-    async def read(self, function: Callable[[sqlite3.Connection, None], T]) -> T:
-        """Call a function of the connection on another thread."""
-        return await asyncio.to_thread(self._alone, lambda connection: function(connection, None))
-
-    async def write(self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0) -> T:
-        """Call a function of the connection on another thread."""
-        del written_bytes
-        return await asyncio.to_thread(self._alone, work)
-
-    def _alone(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with self._lock:
-            return work(self._connection)
-
-
 async def table_of(store: AnyStore) -> tuple[AnyStore, Memories[Any]]:
     """Return a store, open and with its table of memories, and the statements for it."""
     await store.open()
@@ -364,6 +340,9 @@ def _checked(namespace: str, key: str = "key") -> None:
         if not name or len(name.encode()) > MOST_NAME_BYTES:
             repair = f"give a text of 1 to {MOST_NAME_BYTES:,} bytes"
             raise InputError(f"{what} of {len(name.encode()):,} bytes", where="memory", repair=repair)
+    if namespace.startswith(_RESERVED):
+        text, repair = f"the namespace {namespace!r} is reserved for the engine", "give it another beginning"
+        raise InputError(text, where="memory", repair=repair)
     if not all(namespace.split("/")):
         repair = "name each part between the slashes: users/ada"
         raise InputError(f"{namespace!r} cannot be a namespace", where="memory", repair=repair)

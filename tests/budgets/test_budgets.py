@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import sqlite3
 import subprocess
 import sys
 import weakref
 from collections import Counter
+from contextlib import closing
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -21,6 +23,8 @@ from graphengine import Agent, Context, Retry, Runner
 from graphengine.api.places import store_at
 from graphengine.budgets import Budget, Budgets
 from graphengine.budgets.ledger import Account, Ledger, Place, Window, window_of
+from graphengine.databases.sqlite.doctor import examine
+from graphengine.databases.sqlite.doctor.rebuild import rebuild
 from graphengine.memory import Memory
 from graphengine.models import Request, Response
 from graphengine.models.errors import ModelTransient
@@ -69,7 +73,7 @@ async def test_runs_share_a_budget_and_wait_for_the_next_day(place: str | None, 
             clock.move(1)
             await asyncio.sleep(0)
         (account,) = await accounts(runner.store)
-        assert (account.spent["cost_usd"], account.spent["calls"], account.in_flight) == (1.0, 4, {})
+        assert (account.spent["cost_usd"], account.spent["calls"], account.calls_in_flight) == (1.0, 4, 0)
         clock.move(86_400)
         for run in runs:
             assert (await within(run)).status == "finished"
@@ -124,12 +128,12 @@ async def test_what_failed_and_was_cut_off_counts(tmp_path: Path) -> None:
         assert (await within(run)).status == "stopped"
         (account,) = await accounts(runner.store)
         assert account.spent == {"cost_usd": 0.5, "tokens": 5, "calls": 1}
-        assert [each["cost_usd"] for each in account.in_flight.values()] == [0.5]
+        assert (account.calls_in_flight, account.in_flight("cost_usd")) == (1, 0.5)
     other = Noting(tmp_path / "calls")
     async with Runner(tmp_path / "runs.db", models=other, extensions=[Budgets(Budget(name="b", cost_usd=9))]) as runner:
         await within(runner.resume(run.id, writing()))
         (account,) = await accounts(runner.store)
-    assert (account.spent["cost_usd"], account.spent["calls"], account.in_flight) == (0.75, 2, {})
+    assert (account.spent["cost_usd"], account.spent["calls"], account.calls_in_flight) == (0.75, 2, 0)
 
 
 async def process(store: str, calls: Path, *ids: str, **variables: str) -> int:
@@ -154,7 +158,7 @@ async def test_two_processes_spend_no_more_than_one(shared: str, tmp_path: Path)
     assert await asyncio.gather(*(process(shared, calls, *half, **variables) for half in halves)) == [0, 0]
     assert len(calls.read_text().splitlines()) == 7
     (account,) = await _kept(shared)
-    assert (account.spent["cost_usd"], account.in_flight) == (7 * COST_USD, {})
+    assert (account.spent["cost_usd"], account.calls_in_flight) == (7 * COST_USD, 0)
 
 
 @pytest.mark.parametrize(("dies", "made"), [("1", 2), ("-1", 2)])
@@ -163,11 +167,11 @@ async def test_a_killed_call_counts_as_often_as_it_is_paid(shared: str, tmp_path
     calls = tmp_path / "calls"
     assert await process(shared, calls, "r", DIES=dies, MOST="9") == 9
     (account,) = await _kept(shared)
-    assert (account.spent.get("calls", 0), len(account.in_flight)) == ((0, 1) if dies == "1" else (1, 0))
+    assert (account.spent["calls"], account.calls_in_flight) == ((0, 1) if dies == "1" else (1, 0))
     assert await process(shared, calls, "r", MOST="9") == 0
     (account,) = await _kept(shared)
     assert len(calls.read_text().splitlines()) == made
-    assert (account.spent["calls"], account.in_flight) == (1 if dies == "1" else 2, {})
+    assert (account.spent["calls"], account.calls_in_flight) == (1 if dies == "1" else 2, 0)
 
 
 async def _kept(store: str) -> list[Account]:
@@ -178,16 +182,34 @@ async def _kept(store: str) -> list[Account]:
         await opened.close()
 
 
-async def test_a_memory_neither_lists_nor_clears_accounts(model: Noting, tmp_path: Path) -> None:
-    """They are in the same table, after all its namespaces."""
+async def test_a_memory_cannot_reach_accounts(model: Noting, tmp_path: Path) -> None:
+    """They are in tables of their own, whatever is put or cleared."""
     async with Runner(tmp_path / "runs.db", models=model, extensions=[Budgets(Budget(name="b", calls=9))]) as runner:
         await within(runner.start(writing()))
+        before = await accounts(runner.store)
         async with Memory(tmp_path / "runs.db") as memory:
-            await memory.put("users", "ada", 1)
-            assert [entry.key for entry in await memory.list()] == ["ada"]
+            await memory.put("budgets/b", "all", 1)
             await memory.clear("")
             assert await memory.list() == []
-        assert len(await accounts(runner.store)) == 1
+        assert (before, before[0].spent["calls"]) == (await accounts(runner.store), 1)
+
+
+async def test_the_doctor_saves_accounts(model: Noting, tmp_path: Path) -> None:
+    """A copy of what can be read has what was spent and what is in flight; a call without an account is found."""
+    path, copy, budget = tmp_path / "runs.db", tmp_path / "copy.db", Budget(name="b", calls=9)
+    async with Runner(path, models=model, extensions=[Budgets(budget)]) as runner:
+        await within(runner.start(writing()))
+        await Ledger(runner.store).reserve([Place(budget, "", 0.0)], "cut off", {"calls": 1})
+        before = await accounts(runner.store)
+        await runner.store.vacuum()
+    assert examine(path).is_sound
+    with closing(sqlite3.connect(path)) as damaged:
+        rebuild(damaged, copy)
+    assert examine(copy).is_sound
+    assert await _kept(str(copy)) == before
+    with closing(sqlite3.connect(copy, isolation_level=None)) as damaged:
+        damaged.execute("DELETE FROM budget_accounts")
+    assert [each.code for each in examine(copy).findings] == ["stray"]
 
 
 @given(st.floats(0, 4e9), st.sampled_from(["hour", "day", "month"]))

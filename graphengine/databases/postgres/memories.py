@@ -5,21 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.databases.memories import Memories
+from graphengine.databases.postgres.queries import rows_of
 from graphengine.databases.postgres.sessions import Connection
-from graphengine.databases.statements import named
+from graphengine.databases.statements import Statements, named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from graphengine.databases.memories import Scope
 
 
 class PostgresMemories(Memories[Connection]):
     """The table of memories in a schema of a PostgreSQL database."""
-
-    def _run(self, connection: Connection, statement: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        found = connection.execute(statement.encode(), values)
-        return [] if found.description is None else found.fetchall()
 
     def _match(self, words: Sequence[str]) -> str:
         return " | ".join(f"'{word}'" for word in words)
@@ -35,12 +32,12 @@ class PostgresMemories(Memories[Connection]):
         found = self._do(connection, "vector_schema", {})
         if not found:
             return self._do(connection, "by_meaning", values)
-        (statement,) = self._statements["by_meaning"]
-        return self._run(connection, statement.replace(_SUM, _NEAR.format(schema=found[0][0])), values)
+        statement = self._statements.by_name["by_meaning"].replace(_SUM, _NEAR.format(schema=found[0][0]))
+        return self._statements.run(connection, statement, values)
 
 
 _SQL: Final = named(__name__, "memories.sql")
 _SUM: Final = "(SELECT sum(a * b) FROM unnest(vector, %(vector)s::real[]) AS pairs (a, b))::float8"
 _NEAR: Final = "-(vector::{schema}.vector OPERATOR({schema}.<#>) %(vector)s::real[]::{schema}.vector)"
 """The product of two vectors as pgvector computes it, which returns it negated."""
-MEMORIES: Final = PostgresMemories(_SQL)
+MEMORIES: Final = PostgresMemories(Statements(rows_of, _SQL))

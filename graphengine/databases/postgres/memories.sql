@@ -28,11 +28,6 @@ ON CONFLICT (namespace, key) DO UPDATE SET
 -- name: get
 SELECT namespace, key, body, updated_at, 0.0::float8 FROM memories WHERE namespace = %(namespace)s AND key = %(key)s
 
--- name: lock
-SELECT pg_advisory_xact_lock(
-    hashtextextended(current_schema() || %(namespace)s::text || '/' || %(key)s::text, 1)
-)
-
 -- name: delete
 DELETE FROM memories WHERE namespace = %(namespace)s AND key = %(key)s
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.databases.statements import named, text_of
 from graphengine.state.json_values import is_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from graphengine.databases.postgres.sessions import Connection
 
 MIGRATIONS: Final = [text_of(__name__, "schema/0001_runs.sql")]
 """The migrations in order, the first of an empty schema. No released one is ever changed: add another."""
@@ -43,3 +48,9 @@ def signed(number: int) -> int:
 def known(run_id: str) -> str:
     """Return an id as PostgreSQL can carry it; for one that it cannot carry, return an id that no run has."""
     return run_id if is_name(run_id) else ""
+
+
+def rows_of(connection: Connection, statement: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+    """Run a statement with named parameters, and return its rows."""
+    found = connection.execute(statement.encode(), values)
+    return [] if found.description is None else found.fetchall()

@@ -31,6 +31,7 @@ from graphengine.graph.options import is_seconds
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from graphengine.databases.accounts import Accounts
     from graphengine.databases.addresses import Address
     from graphengine.databases.postgres.writes import Command
     from graphengine.databases.sql import Claimed, TakenRuns
@@ -227,6 +228,13 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:
         self._writing()
         return await self._run(partial(reads.execute, statement, values))
+
+    @property
+    def accounts(self) -> Accounts[Connection]:
+        """The tables of budgets."""
+        from graphengine.databases.postgres.accounts import ACCOUNTS  # noqa: PLC0415 - few runs need it
+
+        return ACCOUNTS
 
     async def write(self, work: Callable[[Connection], T], written_bytes: int = 0) -> T:
         """Call a function that writes; see `SQLStore.write`."""

@@ -13,21 +13,17 @@ from operator import mul
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.databases.memories import Memories
-from graphengine.databases.statements import named
+from graphengine.databases.sqlite.queries import rows_of
+from graphengine.databases.statements import Statements, named
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from graphengine.databases.memories import Scope
 
 
 class SQLiteMemories(Memories[sqlite3.Connection]):
     """The table of memories in a SQLite file."""
-
-    def _run(
-        self, connection: sqlite3.Connection, statement: str, values: Mapping[str, object]
-    ) -> list[tuple[Any, ...]]:
-        return connection.execute(statement, values).fetchall()
 
     def _match(self, words: Sequence[str]) -> str:
         return " OR ".join(f'"{word}"' for word in words)
@@ -71,4 +67,4 @@ def _loads_vec(connection: sqlite3.Connection) -> bool:
 
 _SQL: Final = named(__name__, "memories.sql")
 _OF_VEC: Final = _SQL["by_meaning"].replace("cosine(vector)", "1 - vec_distance_cosine(vector, :vector)")
-MEMORIES: Final = SQLiteMemories({**_SQL, "by_meaning_of_vec": _OF_VEC})
+MEMORIES: Final = SQLiteMemories(Statements(rows_of, {**_SQL, "by_meaning_of_vec": _OF_VEC}))

@@ -34,10 +34,6 @@ SELECT id, words FROM memories WHERE namespace = :namespace AND key = :key
 -- name: get
 SELECT namespace, key, body, updated_at, 0.0 FROM memories WHERE namespace = :namespace AND key = :key
 
--- name: lock
--- A transaction that writes is alone.
-SELECT :namespace, :key
-
 -- name: delete
 INSERT INTO memory_words (memory_words, rowid, words)
 SELECT 'delete', id, words FROM memories WHERE namespace = :namespace AND key = :key;

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.databases.statements import named, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MIGRATIONS: Final = [text_of(__name__, "schema/0001_runs.sql")]
 """The migrations in order, the first from an empty database. No released one is ever changed: add another."""
@@ -32,3 +35,8 @@ def migration(version: int) -> list[str]:
             statements.append(pending.strip())
             pending = ""
     return statements
+
+
+def rows_of(connection: sqlite3.Connection, statement: str, values: Mapping[str, object]) -> list[tuple[Any, ...]]:
+    """Run a statement with named parameters, and return its rows."""
+    return connection.execute(statement, values).fetchall()

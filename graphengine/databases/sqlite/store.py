@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
+    from graphengine.databases.accounts import Accounts
     from graphengine.databases.sql import Claimed, TakenRuns
     from graphengine.databases.sqlite.files import Synchronous
     from graphengine.engine.graph_spec import GraphSpec
@@ -241,6 +242,13 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:
         self._writing()
         return await self._commits.submit(partial(taking.change, statement=statement, values=values))
+
+    @property
+    def accounts(self) -> Accounts[sqlite3.Connection]:
+        """The tables of budgets."""
+        from graphengine.databases.sqlite.accounts import ACCOUNTS  # noqa: PLC0415 - few runs need it
+
+        return ACCOUNTS
 
     async def write(self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0) -> T:
         """Call a function that writes; see `SQLStore.write`."""

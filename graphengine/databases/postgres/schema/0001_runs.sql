@@ -177,6 +177,33 @@ CREATE TABLE schedules (               -- runs that are started at given times
     next_at double precision NOT NULL  -- its next time, epoch seconds
 );
 
+CREATE TABLE budget_accounts (         -- what was spent of a budget, and is in flight, in the present window
+    budget           text COLLATE "C" NOT NULL,
+    key              text COLLATE "C" NOT NULL,  -- whose account it is, such as a tenant; '' for all
+    begun_at         double precision NOT NULL,  -- when the window began, epoch seconds
+    calls_in_flight  integer NOT NULL,
+    spent_cost_usd   double precision NOT NULL,
+    spent_tokens     double precision NOT NULL,
+    spent_calls      double precision NOT NULL,
+    held_cost_usd    double precision NOT NULL,  -- what the calls in flight may take, the sum of their rows
+    held_tokens      double precision NOT NULL,
+    held_calls       double precision NOT NULL,
+    unknown_cost_usd integer NOT NULL,           -- of how many of them that is not known
+    unknown_tokens   integer NOT NULL,
+    unknown_calls    integer NOT NULL,
+    PRIMARY KEY (budget, key)
+) WITH (fillfactor = 50);
+
+CREATE TABLE budget_holds (            -- a call in flight
+    budget   text COLLATE "C" NOT NULL,
+    key      text COLLATE "C" NOT NULL,
+    call     text COLLATE "C" NOT NULL,    -- its idempotency key
+    cost_usd double precision,             -- what it may take; NULL if that is not known
+    tokens   double precision,
+    calls    double precision,
+    PRIMARY KEY (budget, key, call)
+);
+
 CREATE FUNCTION epoch() RETURNS double precision LANGUAGE sql AS $$
     SELECT extract(epoch FROM clock_timestamp())::float8
 $$;

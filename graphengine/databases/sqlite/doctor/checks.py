@@ -65,6 +65,7 @@ STRAYS: Final = {
         THEN EXISTS (SELECT * FROM steps AS s WHERE s.id = row AND s.texts IS NOT NULL)
         ELSE EXISTS (SELECT * FROM snapshots AS s WHERE s.id = -row AND s.texts IS NOT NULL) END""",
     "texts": "key NOT IN (SELECT text FROM text_uses)",
+    "budget_holds": "(budget, key) NOT IN (SELECT budget, key FROM budget_accounts)",
 }
 """Which rows of a table belong to nothing."""
 

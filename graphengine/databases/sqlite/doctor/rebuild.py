@@ -32,7 +32,17 @@ _PROBED: Final = 10_000
 """How many rows are looked for one by one where nothing was read at either end."""
 _KEYED: Final = {"texts": "key", "runs": "key", "inbox": "id", "graph_specs": "rowid", "trash": "key"}
 """Tables by row number, with its name."""
-_OTHERS: Final = ("owners", "text_uses", "tags", "earlier_graph_specs", "queues", "rates", "schedules")
+_OTHERS: Final = (
+    "owners",
+    "text_uses",
+    "tags",
+    "earlier_graph_specs",
+    "queues",
+    "rates",
+    "schedules",
+    "budget_accounts",
+    "budget_holds",
+)
 _OF_RUNS: Final = ("steps", "snapshots")
 
 

@@ -165,6 +165,33 @@ CREATE TABLE schedules (           -- runs that are started at given times
     next_at REAL NOT NULL          -- its next time, epoch seconds
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE budget_accounts (     -- what was spent of a budget, and is in flight, in the present window
+    budget           TEXT NOT NULL,
+    key              TEXT NOT NULL,    -- whose account it is, such as a tenant; '' for all
+    begun_at         REAL NOT NULL,    -- when the window began, epoch seconds
+    calls_in_flight  INTEGER NOT NULL,
+    spent_cost_usd   REAL NOT NULL,
+    spent_tokens     REAL NOT NULL,
+    spent_calls      REAL NOT NULL,
+    held_cost_usd    REAL NOT NULL,    -- what the calls in flight may take, the sum of their rows
+    held_tokens      REAL NOT NULL,
+    held_calls       REAL NOT NULL,
+    unknown_cost_usd INTEGER NOT NULL, -- of how many of them that is not known
+    unknown_tokens   INTEGER NOT NULL,
+    unknown_calls    INTEGER NOT NULL,
+    PRIMARY KEY (budget, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE budget_holds (        -- a call in flight
+    budget   TEXT NOT NULL,
+    key      TEXT NOT NULL,
+    call     TEXT NOT NULL,        -- its idempotency key
+    cost_usd REAL,                 -- what it may take; NULL if that is not known
+    tokens   REAL,
+    calls    REAL,
+    PRIMARY KEY (budget, key, call)
+) STRICT, WITHOUT ROWID;
+
 CREATE VIEW run_facts AS           -- what a store returns about a run without reading its log
 SELECT r.key, r.id, r.graph, r.fingerprint, r.status,
        coalesce(last.id & 4294967295, r.parent_seq) AS seq,

@@ -1,0 +1,42 @@
+-- The statements of the accounts of budgets by name; `accounts.py` runs them.
+
+-- name: find
+-- Two transactions that both add the account must wait for each other too: so it is locked by its name.
+SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || %(budget)s::text || '/' || %(key)s::text, 2));
+SELECT a.budget, a.key, a.begun_at, a.calls_in_flight, a.spent_cost_usd, a.spent_tokens, a.spent_calls,
+    a.held_cost_usd, a.held_tokens, a.held_calls, a.unknown_cost_usd, a.unknown_tokens, a.unknown_calls,
+    h.call IS NOT NULL, h.cost_usd, h.tokens, h.calls
+FROM budget_accounts AS a
+LEFT JOIN budget_holds AS h ON h.budget = a.budget AND h.key = a.key AND h.call = %(call)s
+WHERE a.budget = %(budget)s AND a.key = %(key)s
+
+-- name: keep
+INSERT INTO budget_accounts (
+    budget, key, begun_at, calls_in_flight, spent_cost_usd, spent_tokens, spent_calls,
+    held_cost_usd, held_tokens, held_calls, unknown_cost_usd, unknown_tokens, unknown_calls
+) VALUES (
+    %(budget)s, %(key)s, %(begun_at)s, %(calls_in_flight)s, %(spent_cost_usd)s, %(spent_tokens)s, %(spent_calls)s,
+    %(held_cost_usd)s, %(held_tokens)s, %(held_calls)s, %(unknown_cost_usd)s, %(unknown_tokens)s, %(unknown_calls)s
+) ON CONFLICT (budget, key) DO UPDATE SET
+    begun_at = excluded.begun_at, calls_in_flight = excluded.calls_in_flight,
+    spent_cost_usd = excluded.spent_cost_usd, spent_tokens = excluded.spent_tokens, spent_calls = excluded.spent_calls,
+    held_cost_usd = excluded.held_cost_usd, held_tokens = excluded.held_tokens, held_calls = excluded.held_calls,
+    unknown_cost_usd = excluded.unknown_cost_usd, unknown_tokens = excluded.unknown_tokens,
+    unknown_calls = excluded.unknown_calls
+
+-- name: hold
+INSERT INTO budget_holds (budget, key, call, cost_usd, tokens, calls)
+VALUES (%(budget)s, %(key)s, %(call)s, %(cost_usd)s, %(tokens)s, %(calls)s)
+ON CONFLICT (budget, key, call) DO UPDATE SET
+    cost_usd = excluded.cost_usd, tokens = excluded.tokens, calls = excluded.calls
+
+-- name: drop_hold
+DELETE FROM budget_holds WHERE budget = %(budget)s AND key = %(key)s AND call = %(call)s
+
+-- name: drop_holds
+DELETE FROM budget_holds WHERE budget = %(budget)s AND key = %(key)s
+
+-- name: page
+SELECT budget, key, begun_at, calls_in_flight, spent_cost_usd, spent_tokens, spent_calls,
+    held_cost_usd, held_tokens, held_calls, unknown_cost_usd, unknown_tokens, unknown_calls
+FROM budget_accounts WHERE (budget, key) > (%(budget)s, %(key)s) ORDER BY budget, key LIMIT %(limit)s

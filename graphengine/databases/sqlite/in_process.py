@@ -1,0 +1,57 @@
+"""A database in the memory of this process: what wings keep next to runs that end with it."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import weakref
+from typing import TYPE_CHECKING, TypeVar
+
+from graphengine.databases.sqlite.accounts import ACCOUNTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from graphengine.databases.accounts import Accounts
+
+T = TypeVar("T")
+
+
+class InProcess:
+    """A database in the memory of this process, for one thread at a time.
+
+    Args:
+        tables: The statements that make its tables.
+    """
+
+    def __init__(self, tables: Sequence[str] = ()) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        for statement in tables:
+            self._connection.execute(statement)
+        weakref.finalize(self, self._connection.close)
+        self._lock = threading.Lock()
+
+    @property
+    def accounts(self) -> Accounts[sqlite3.Connection]:
+        """The tables of budgets, if it has those of runs."""
+        return ACCOUNTS
+
+    async def open(self) -> None:
+        """Do nothing."""
+
+    async def read(self, function: Callable[[sqlite3.Connection, None], T]) -> T:
+        """Call a function of the connection on another thread."""
+        return await asyncio.to_thread(self._alone, lambda connection: function(connection, None))
+
+    async def write(self, work: Callable[[sqlite3.Connection], T], written_bytes: int = 0) -> T:
+        """Call a function of the connection on another thread."""
+        del written_bytes
+        return await asyncio.to_thread(self._alone, work)
+
+    def _alone(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        with self._lock:
+            return work(self._connection)
+
+
+__all__ = ["InProcess"]
