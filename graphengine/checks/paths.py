@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.checks.subjects import Subject, fits, holds, key_of, subjects_of
 from graphengine.compile.graph_spec import ends_of
-from graphengine.graph.conditions import Comparison, Composed, Fact, Failed, Negated
+from graphengine.graph.conditions import Comparison, Composed, Condition, Fact, Failed, Negated
 from graphengine.graph.definition import Fork, Switch
 from graphengine.graph.endings import EndedWith
 from graphengine.graph.options import END, FAIL, START
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from graphengine.engine.plan import NodePlan
-    from graphengine.graph.conditions import Condition
     from graphengine.graph.definition import AnyEdge
     from graphengine.graph.rules import Rule
     from graphengine.state.schema import StateType
@@ -135,7 +134,8 @@ class Paths:
     ) -> None:
         self.start, self.nodes, self.state, self.rules, self.errors = start, nodes, state, rules, errors
         edges = [*start, *(edge for node in nodes.values() for edge in (*node.edges, *node.failure_edges))]
-        leaves = [leaf for edge in edges for leaf in _leaves(edge)]
+        wanted = [rule.answered for rule in rules if rule.answered is not None]
+        leaves = [leaf for edge in (*edges, *wanted) for leaf in leaves_of(edge)]
         tests = [leaf for leaf in leaves if isinstance(leaf, (Comparison, Switch))]
         found = subjects_of(tests, state)
         labels = [label for leaf in leaves if isinstance(leaf, EndedWith) for label in leaf.labels]
@@ -210,7 +210,8 @@ class Paths:
         if _ENDED in self.index and not any(call.graph is not None for call in node.calls):
             at = self.index[_ENDED]
             done = _with(done, at, self.subjects[at].like(""))
-        yield from self._leave(done, node.edges, trail, until, None, written)
+        for answered in self._answered(done):
+            yield from self._leave(answered, node.edges, trail, until, None, written)
         runs = any(call.body.kind != "pass" for call in node.calls)
         likely = _LIKELY[0]
         if node.fallback is not None:
@@ -220,13 +221,26 @@ class Paths:
         failed = self._after(point, erring, fails=True)
         if node.fallback is not None:
             failed = _doubt(failed, f"whether the fallback of {node.name} fails")
-        tested = [leaf for edge in node.failure_edges for leaf in _leaves(edge) if isinstance(leaf, Failed)]
+        tested = [leaf for edge in node.failure_edges for leaf in leaves_of(edge) if isinstance(leaf, Failed)]
         kinds = [kind for leaf in tested for kind in leaf.types]
         for kind in dict.fromkeys([*kinds, *_LIKELY]) if node.failure_edges and runs else ():
             yield from self._leave(failed, node.failure_edges, trail, until, kind, erring)
         if node.failure_edges:
             why = f"how {node.name} fails"
             yield from self._leave(_doubt(failed, why), node.failure_edges, trail, until, BaseException, erring)
+
+    def _answered(self, point: Point) -> list[Point]:
+        """Return what is known after the answers of a node that its rules tell apart."""
+        points = [point]
+        for index, rule in enumerate(self.rules):
+            if rule.answered is not None and rule.node == point.node:
+                mark = {True: "done", False: "failed"}
+                split = [each for one in points for each in self._split(rule.answered, one, None)]
+                points = [
+                    there._replace(marks=(*there.marks[:index], mark[held], *there.marks[index + 1 :]))
+                    for held, there in split
+                ]
+        return points
 
     def _written(self, fields: Iterable[str]) -> frozenset[int]:
         """Return the subjects that a write of these fields changes."""
@@ -506,10 +520,13 @@ def most_visits(walked: Walked) -> dict[str, float]:
     return total
 
 
-def _leaves(edge: AnyEdge) -> Iterator[Condition | Switch]:
-    """Yield the simple conditions of an edge; a switch by itself."""
+def leaves_of(edge: AnyEdge | Condition) -> Iterator[Condition | Switch]:
+    """Yield the simple conditions of an edge or a rule; a switch by itself."""
     if isinstance(edge, Switch):
         yield edge
+        return
+    if isinstance(edge, Condition):
+        yield from edge.leaves()
         return
     for condition in (edge.condition, *(c for _, c in edge.arms)) if isinstance(edge, Fork) else (edge.condition,):
         if condition is not None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from graphengine.checks.paths import Paths, Undecided, Visit
+from graphengine.checks.paths import Paths, Undecided, Visit, leaves_of
 from graphengine.checks.subjects import fits
 from graphengine.errors import NodeError, Problem
+from graphengine.graph.conditions import Changed, Comparison, Function, Plateau, Value
+from graphengine.graph.definition import Switch
 from graphengine.graph.options import START
+from graphengine.state.path import members
+from graphengine.state.type_facts import closed_values, enum_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.checks.paths import Trail
     from graphengine.compile.checking import Compiling
+    from graphengine.graph.conditions import Condition
     from graphengine.graph.rules import Rule
     from graphengine.state.field import FieldType
 
@@ -46,7 +52,7 @@ class Verdict:
 
     def test(self, graph: str = "graph") -> str:
         """Return the path as a test, in Python; it passes while the rule is broken."""
-        name = "_".join(str(self.rule).replace("-", "_").split())
+        name = re.sub(r"\W+", "_", str(self.rule)).strip("_")
         nodes = ", ".join(f"{node!r}: [{', '.join(map(_outcome_text, given))}]" for node, given in self.nodes.items())
         return (
             f"async def test_{name}() -> None:\n"
@@ -80,7 +86,8 @@ def _verdict(rule: Rule, found: Compiling) -> Verdict:
 
 
 def rule_problems(found: Compiling) -> Iterator[Problem]:
-    """Yield an error for each rule that a path breaks, and a warning for each that is not decided."""
+    """Yield an error for each rule that a path breaks, and a warning for each that is not decided or says little."""
+    yield from _unread_answers(found)
     for each in verdicts(found) if any(rule.is_checked for rule in found.graph.rules) else ():
         where, origin = f"require {each.rule}", each.rule.origin
         file, line = (origin.file, origin.line) if origin is not None else (None, None)
@@ -92,6 +99,45 @@ def rule_problems(found: Compiling) -> Iterator[Problem]:
             text = f"not decided for the path {each.path}: {each.why}" if each.path else f"not decided: {each.why}"
             repair = "compare values of fields instead of calling functions; runs are watched all the same"
             yield Problem("rule_not_decided", where, text, repair, warning=True, file=file, line=line)
+
+
+def _unread_answers(found: Compiling) -> Iterator[Problem]:
+    """Yield a warning for each rule that any answer to a question keeps, since nothing depends on the answer."""
+    rules = [rule for rule in found.graph.rules if rule.before and rule.answered is None]
+    known = _decisive(found, {rule.before.partition("/")[0] for rule in rules})
+    for rule in rules if "state" not in known else ():
+        node, origin = found.nodes[rule.node], rule.origin
+        kinds = [kind for call in node.calls if call.body.kind == "ask" for kind in members(call.body.returns)]
+        closed: Sequence[object] = [True] if bool in kinds else closed_values(kinds) or ()
+        for name in sorted(node.writer.fields - known) if closed else ():
+            test = f"value({name!r})" + (".is_true()" if bool in kinds else f" == {enum_value(closed[0])!r}")
+            repair = f"require({rule.node!r}, before={rule.before!r}, answered={test}), and an edge for other answers"
+            text = f"any answer keeps it: no condition depends on {name}"
+            place = (None, None) if origin is None else (origin.file, origin.line)
+            yield Problem("unread_answer", f"require {rule}", text, repair, True, *place)  # noqa: FBT003 - a warning
+
+
+def _decisive(found: Compiling, guarded: Collection[str]) -> set[str]:
+    """Return the fields that conditions and these nodes read, and those from which nodes make them."""
+    nodes = found.nodes.values()
+    edges = [*found.graph.edges, *(edge for node in nodes for edge in (*node.edges, *node.failure_edges))]
+    read = {root for edge in edges for leaf in leaves_of(edge) for root in _read_by(leaf)}
+    read = read.union(*(node.selector.roots for node in nodes if node.selector is not None))
+    read = read.union(*(call.roots for node in nodes if node.name in guarded for call in node.calls))
+    known = set[str]()
+    while read - known:
+        known = {*read}
+        read = known.union(*(call.roots for node in nodes if node.writer.fields & known for call in node.calls))
+    return known
+
+
+def _read_by(leaf: Condition | Switch) -> Iterable[str]:
+    """Return the fields that a condition or a switch reads."""
+    if isinstance(leaf, Function):
+        return leaf.injected.names
+    if isinstance(leaf, Comparison):
+        return leaf.quantity.reading.roots if isinstance(leaf.quantity, Value) else ()
+    return leaf.reading.roots if isinstance(leaf, (Plateau, Changed, Switch)) else ()
 
 
 def _stand_ins(trail: Trail, paths: Paths) -> tuple[StandIns, Mapping[str, object]] | str:

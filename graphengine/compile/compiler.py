@@ -575,6 +575,8 @@ class _Compiler:
             for name in rule.names:
                 if not _has(nodes, name) and not self.broken:
                     self._unknown_node(name, f"require {rule}")
+            for leaf in rule.answered.leaves() if rule.answered is not None else ():
+                self._leaf(leaf, f"require {rule}")
             place(self.problems, begin, rule.origin)
 
     def _options(self, state: StateType[Any]) -> None:

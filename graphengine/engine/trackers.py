@@ -75,7 +75,8 @@ def track(plan: Plan[Any], view: View, node: str, ops: Sequence[Op], *, failed: 
         elif tracker.kind == "done" and node != tracker.node:
             set_mark(tracker, view, "due")
         elif tracker.kind == "done" and (not failed or view.mark(tracker.key) is None):
-            set_mark(tracker, view, "failed" if failed else "done")
+            passes = not failed and (tracker.test is None or tracker.test(view))
+            set_mark(tracker, view, "done" if passes else "failed")
     if plan.samples and ops:
         sample(plan, view, [op[1] for op in ops])
 

@@ -569,6 +569,14 @@ def exception_name(kind: type[BaseException]) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
+def compares_fields(condition: Condition) -> bool:
+    """Return whether a condition only compares paths of the state with constants."""
+    return all(
+        isinstance(leaf, Comparison) and isinstance(leaf.quantity, Value) and leaf.quantity.reading.path is not None
+        for leaf in condition.leaves()
+    )
+
+
 def is_on_failure(condition: Condition) -> bool:
     """Return whether an edge with this condition is considered after a failure, and only then."""
     if isinstance(condition, Failed):

@@ -13,7 +13,7 @@ from types import EllipsisType
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeAlias, TypeVar, cast
 
 from graphengine.errors import DefinitionError
-from graphengine.graph.conditions import Condition, as_condition
+from graphengine.graph.conditions import Condition, as_condition, compares_fields
 from graphengine.graph.elsewhere import check_cases, missing, name_of, named_node, shown, with_our_keywords
 from graphengine.graph.options import END, FAIL, START, Limits, Migration, Retention, Retry, none_for_ever
 from graphengine.graph.rules import Rule
@@ -488,6 +488,7 @@ class GraphDefinition(Generic[S]):
         before: str | Runnable | None = None,
         after: str | Runnable | None = None,
         at_most: int | None = None,
+        answered: Condition | None = None,
     ) -> None:
         """Add a rule that every path must keep. Give exactly one of `before`, `after` and `at_most`.
 
@@ -501,6 +502,8 @@ class GraphDefinition(Generic[S]):
                 graph of a node: `article/publish`.
             after: A node of whose visits each, also if it failed, is followed by one of `node` before END.
             at_most: The most visits of `node`, 1 or more; those that failed count too.
+            answered: With `before`: a comparison of fields that must hold right after the last visit of `node`, such as
+                `value("approved").is_true()`. Without it a visit that answers "no" counts too.
 
         Example:
             >>> graph = Graph("g", Count)
@@ -521,6 +524,12 @@ class GraphDefinition(Generic[S]):
                 f"require({name!r}, before={before!r}, after={after!r}, at_most={at_most!r})",
                 repair="give one of before='another node', after='another node' and at_most=1 or more",
             )
+        wanted = None if answered is None else as_condition(answered)
+        if wanted is not None and (before is None or not compares_fields(wanted)):
+            raise DefinitionError(
+                f"require({name!r}, before={before!r}, answered={wanted})",
+                repair="give before=… too, and compare fields, as in answered=value('approved').is_true()",
+            )
         if "/" in f"{name}{last}":
             inner, _, inside = (name if "/" in name else last).rpartition("/")
             raise DefinitionError(
@@ -528,7 +537,7 @@ class GraphDefinition(Generic[S]):
                 where=f"require {name}",
                 repair=f"in the graph at {inner} require({inside!r}, before=END), and name {inner} in this rule",
             )
-        self.rules.append(Rule(name, first, last, at_most or 0, origin=origin_of_call()))
+        self.rules.append(Rule(name, first, last, at_most or 0, answered=wanted, origin=origin_of_call()))
 
     def __body__(self) -> Body:
         """Return the graph as the body of a node in another one: its parameters are the fields of its state."""

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from graphengine.graph.options import END
+from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.selector import Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from graphengine.graph.conditions import Condition
     from graphengine.state.view import View
 
 
@@ -23,6 +25,7 @@ class Rule:
     """A rule: exactly one of `before`, `after` and `at_most` is set. Unless it `is_checked`, only runs are watched.
 
     Attributes:
+        answered: With `before`: what must hold after the last visit of its node; None for anything.
         up: How many graphs further out its node is, for a rule that an outer graph hands down.
     """
 
@@ -32,6 +35,7 @@ class Rule:
     at_most: int = 0
     is_checked: bool = True
     up: int = 0
+    answered: Condition | None = None
     origin: Any = field(default=None, compare=False, repr=False)  # an Origin, if it is known
 
     @property
@@ -47,7 +51,7 @@ class Rule:
     @property
     def key(self) -> str:
         """The key of its mark."""
-        return f"done:{self.node}:{self.after}"
+        return f"done:{self.node}:{self.after if self.answered is None else self.answered}"
 
     def below(self, node: str) -> Rule | None:
         """Return what it is for the graph at a node; None if that does not have what it guards."""
@@ -57,7 +61,8 @@ class Rule:
     def trackers(self) -> Iterable[Tracker]:
         """Yield the trackers that it needs: of its node's visits, and of those that make one due again."""
         if not self.at_most and not self.up:
-            yield from (Tracker(self.key, "done", since, self.node) for since in (self.node, self.after) if since)
+            since = [name for name in (self.node, self.after) if name]
+            yield from (Tracker(self.key, "done", name, self.node, test=self.is_answered) for name in since)
 
     def holds(self, view: View, arms: Mapping[str, int]) -> bool:
         """Return whether what it guards may begin; `arms` are the visits in arms that are about to join."""
@@ -67,9 +72,20 @@ class Rule:
         mark: object = view.mark(self.key)
         if self.after:
             return mark != "due"
-        return mark == "done" or (mark is None and visits > 0)  # no mark yet: visited before the rule was added
+        if mark is None:  # visited before the rule was added
+            return visits > 0 and (self.up > 0 or self.is_answered(view))
+        return mark == "done"
+
+    def is_answered(self, view: View) -> bool:
+        """Return whether a visit of its node had the result that it asks for; not so if a comparison raises."""
+        try:
+            return self.answered is None or self.answered.evaluate(view)[0]
+        except BaseException as error:  # noqa: BLE001 - values of the user's types
+            reraise_interrupt(error)
+            return False
 
     def __str__(self) -> str:
         if self.at_most:
             return f"{self.node} at most {self.at_most} time{'s' * (self.at_most != 1)}"
-        return f"{self.node} before {self.before}" if self.before else f"{self.node} after {self.after}"
+        answered = "" if self.answered is None else f", answered {self.answered}"
+        return f"{self.node} before {self.before}{answered}" if self.before else f"{self.node} after {self.after}"

@@ -61,7 +61,8 @@ class Tracker:
     Attributes:
         kind: `plateau` (the best sample and how many since were no better), `count` (visits of `node` when `since` was
             last completed), `change` (digest of the value when `since` was last left) or `done` (whether `node` was
-            completed with a result of its own, since the last visit of another node if there is one).
+            completed with a result of its own that passes the `test`, since the last visit of another node if there is
+            one).
         since: The node that resets it, "" for none.
     """
 
@@ -72,6 +73,7 @@ class Tracker:
     reading: Reading | None = None
     mode: Literal["max", "min"] = "max"
     min_delta: float = 0.0
+    test: Callable[[View], bool] | None = None
 
 
 def better(sample: float, best: float, tracker: Tracker) -> bool:

@@ -13,10 +13,15 @@ from typing import Any
 
 import pytest
 
+from graphengine import END, value
 from graphengine.checks.rules import Verdict, verdicts
 from graphengine.compile.checking import Compiling
+from graphengine.engine.fold import evolve
+from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import Failed, Node, Step, without_items
 from graphengine.graph.rules import Rule
+from graphengine.state.schema import StateType
+from graphengine.state.view import View
 from graphengine.testing import walk
 from tests.kit import spec as kit
 from tests.kit.fork_graphs import outcome
@@ -47,6 +52,8 @@ def ruled(random: Random, spec: Spec) -> Sequence[Rule]:
         return [Rule(names[0], at_most=random.randint(1, 4))]
     (a, b), (c, d) = random.sample(names, 2), random.sample(names, 2)
     rules = [Rule(a, before=b), Rule(c, after=d)]
+    answered = random.choice((value("n") >= 2, value("kind") == "b", ~(value("kind") == "b") & (value("n") < 3)))
+    rules += [Rule(b, before=random.choice((a, END)), answered=answered)]
     rules += [Rule(random.choice(names), before=random.choice(inner)) for _ in inner[:1]]
     return [*rules, Rule(random.choice(names), at_most=random.randint(1, 4))]
 
@@ -58,11 +65,29 @@ def verdicts_of(graph: Any, rules: Sequence[Rule]) -> Sequence[Verdict]:
     return verdicts(Compiling(graph, plan.nodes, plan.state, (), (), ()))
 
 
-def keeps(rule: Rule, log: Sequence[Step]) -> bool:
+def answers(rule: Rule, log: Sequence[Step], state: StateType[Any]) -> Sequence[tuple[int, bool]]:
+    """Return at which steps a rule's node was visited, and whether the answer was the one that the rule asks for."""
+    snapshot, found = Snapshot(), list[tuple[int, bool]]()
+    for step in log:
+        evolve(snapshot, step)
+        is_own = "/" not in step.frame and "[" not in step.frame and step.node == rule.node
+        if is_own and type(step.data) is Node and not step.data.fallback and rule.answered is not None:
+            held, _ = rule.answered.evaluate(View(state, snapshot.frames[step.frame]))
+            found.append((step.seq, held))
+    return found
+
+
+def keeps(rule: Rule, log: Sequence[Step], state: StateType[Any]) -> bool:
     """Return whether a run kept a rule, by its log alone."""
     own = [step for step in log if "/" not in step.frame and "[" not in step.frame]
     ended = [(s, s.data) for s in own if isinstance(s.data, Failed) or (type(s.data) is Node)]
     done = [s.seq for s, data in ended if s.node == rule.node and type(data) is Node and not data.fallback]
+    if rule.answered is not None:
+        begins = ("node", "failed", "attempt", "mapped", "entered")
+        began = [step.seq for step in own if step.node == rule.before and step.kind in begins]
+        began += [step.seq for step in own if rule.before == END and getattr(step.data, "status", "") == "finished"]
+        before = [[held for at, held in answers(rule, log, state) if at <= seq] for seq in began]
+        return all(each and each[-1] for each in before)
     if rule.before:
         kinds = ("node", "failed", "attempt", "mapped", "entered")
         steps = own if "/" not in rule.before else log
@@ -104,6 +129,7 @@ def test_no_run_breaks_a_proved_rule_and_the_walk_of_a_broken_one_does(part: int
         seed = f"rules {part} {number}"
         random, spec = scene(seed)
         graph = build(spec, [])
+        plan = graph.compile()
         found = verdicts_of(graph, ruled(random, spec))
         seen.update(f"{each.verdict}" for each in found)
         graph.rules = []
@@ -112,7 +138,7 @@ def test_no_run_breaks_a_proved_rule_and_the_walk_of_a_broken_one_does(part: int
             given = begun(random)
             drive = Schedule.begin(spec, graph, given, results(f"{seed} {run}"), random, RESUMES).run_to_end()
             for rule in proved:
-                assert keeps(rule, drive.session.log), (seed, run, str(rule))
+                assert keeps(rule, drive.session.log, plan.state), (seed, run, str(rule))
         for each in found:
             if each.verdict == "broken":
                 ruled_by_it = graph.but()
