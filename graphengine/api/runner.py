@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
 
+from graphengine import __version__
 from graphengine.agents.model_routing import Models
 from graphengine.agents.stand_ins import StandIns
 from graphengine.api.places import store_at
@@ -103,6 +104,7 @@ class Runner(QueueRunner, Records):
             grace_seconds=grace_seconds,
             effects=effects,
             deploy=deploy,
+            version=__version__,
             extensions=(
                 Models(models, clock),
                 ExecutorsByName(executors or {}),

@@ -21,7 +21,7 @@ What a method raises fails the run, or the call of the Runner, in which it is ca
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphengine.runner.followers import Follower
 from graphengine.runner.scope import Children, Executors
@@ -78,8 +78,10 @@ class Extension:
         ['node']
     """
 
-    wing: ClassVar[str | None] = None
-    """The name under which the log of a run says that it acts there; None: that of its class; "": it is not named."""
+    @property
+    def wing(self) -> str:
+        """The name under which the log of a run says that it acts there: that of its class; "" if it is not named."""
+        return type(self).__name__
 
     @property
     def models(self) -> Mapping[str, str]:

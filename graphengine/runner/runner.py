@@ -93,6 +93,7 @@ class Runner:
         effects: Effects = "act",
         extensions: Sequence[Extension] = (),
         deploy: str | None = None,
+        version: str = "",
     ) -> None:
         if threads < 1:
             raise DefinitionError(f"Runner(threads={threads})", repair="give 1 or more")
@@ -111,6 +112,7 @@ class Runner:
             sizes=sizes_of(sizes),
             effects=checked_effects(effects, "Runner"),
             deploy=deploy_of(deploy),
+            version=version,
         )
         self._lives = Lives(self._shared)
         self._closing: asyncio.Task[None] | None = None

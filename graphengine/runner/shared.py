@@ -11,7 +11,6 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from graphengine import __version__
 from graphengine.engine.steps import OriginRecord
 from graphengine.errors import StoreError
 from graphengine.runner.cached_snapshots import CachedSnapshots
@@ -92,15 +91,16 @@ class Shared(Generic[L]):
         sizes: Sizes,
         effects: Effects = "act",
         deploy: str = "",
+        version: str = "",
     ) -> None:
         self.effects: Effects = effects
         self.store, self.clock, self.sizes, self.checks = store, clock, sizes, checks
         self.resources, self.threads, self.extensions = resources, threads, extensions
         self.executors = next((each.executors for each in extensions if each.executors is not None), None)
         self.children = next((each.children for each in extensions if each.children is not None), None)
-        wings = [type(each).__name__ if each.wing is None else each.wing for each in extensions]
+        wings = [each.wing for each in extensions if each.wing]
         names = {who: name for each in extensions for who, name in each.models.items()}
-        self._origin = OriginRecord(version=__version__, deploy=deploy, models=names, wings=[w for w in wings if w])
+        self._origin = OriginRecord(version=version, deploy=deploy, models=names, wings=wings)
         self.checking = [each for each in extensions if type(each).checked is not Extension.checked]
         self._following = [each for each in extensions if type(each).opened is not Extension.opened]
         self._telling = [each for each in extensions if type(each).told is not Extension.told]

@@ -53,13 +53,13 @@ CREATE TABLE runs (
     summary     text,                  -- JSON, written with each change of status; NULL before the first
     cost_usd    double precision,      -- what its own steps cost, of the summary; NULL if that is not known
     ended_at    double precision,      -- epoch seconds; NULL while it has not ended
-    title       text NOT NULL,         -- what it is about
-    user_name   text COLLATE "C" NOT NULL,  -- who started it; '' if no user did
+    title       text NOT NULL DEFAULT '',   -- what it is about
+    user_name   text COLLATE "C" NOT NULL DEFAULT '',  -- who started it; '' if no user did
     starter     text COLLATE "C",      -- the id of the run whose node started it; by id, as the log has it: it can be removed
     root        text COLLATE "C",      -- the id of the run at the top of its tree, with which it is stopped; NULL: its own
-    depth       integer NOT NULL,      -- how many runs are above it
-    began_with  text COLLATE "C" NOT NULL,  -- its first fingerprint
-    deploy      text NOT NULL,         -- the label of the deploy that began it
+    depth       integer NOT NULL DEFAULT 0, -- how many runs are above it
+    began_with  text COLLATE "C" NOT NULL DEFAULT '',  -- its first fingerprint
+    deploy      text NOT NULL DEFAULT '',   -- the label of the deploy that began it
     stop_asked  text NOT NULL DEFAULT ''    -- 'stop' or 'cancel' while its tree is being stopped
 ) WITH (fillfactor = 80);
 CREATE INDEX runs_by_time ON runs (created_at, id);
