@@ -1,5 +1,6 @@
 from .agents import Agent as Agent, Window as Window, mcp as mcp, tool as tool
 from .api.agent_runs import RunWaits as RunWaits
+from .api.chats import ChatTurn as ChatTurn, TurnFailed as TurnFailed
 from .api.debounce import debounced as debounced
 from .api.graph import Graph as Graph
 from .api.runner import Runner as Runner

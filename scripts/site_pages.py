@@ -52,7 +52,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Ending": "Ending",
             "Wait": "Wait records.RunWait",
             "Usage": "Usage",
-            "Failures": "Failure FailedPart RunFailed RunWaits",
+            "Failures": "Failure FailedPart RunFailed RunWaits TurnFailed ChatTurn",
             "Events": "runner.StepRecorded runner.StatusChanged runner.RunEnded runner.NodeBegan runner.Emitted "
             "runner.LiveEvent records.event_document",
             "Step": "Step",

@@ -152,6 +152,7 @@ class RunWaits(GraphEngineError):
     Attributes:
         run_id: The run.
         waits: What it waits for.
+        queued: Whether the message of a conversation is kept, and answered after the turn that waits.
 
     Example:
         >>> from graphengine.models import calls
@@ -172,14 +173,14 @@ class RunWaits(GraphEngineError):
 
     code = "run_waits"
 
-    def __init__(self, agent: str, result: Result[Any]) -> None:
-        self.run_id, self.waits = result.run_id, result.waits
+    def __init__(self, agent: str, result: Result[Any], again: str, *, queued: bool = False) -> None:
+        self.run_id, self.waits, self.queued = result.run_id, result.waits, queued
         asked = ", ".join(wait.question for wait in result.waits)
+        after = "; this message is queued, and answered after that" if queued else ""
         super().__init__(
-            f"run {result.run_id} is waiting: it asks {asked}",
+            f"run {result.run_id} is waiting: it asks {asked}{after}",
             where=f"agent {agent}",
-            repair=f"answer it, runner.answer({result.run_id!r}, …); runner.run(agent, run_id={result.run_id!r}) "
-            "then continues it",
+            repair=f"answer it, runner.answer({result.run_id!r}, …); {again} then continues it",
         )
 
 
@@ -236,12 +237,18 @@ class Asked(Generic[T]):
             DefinitionError: It was stopped or released.
         """
         result = await run.result()
-        if result.status == "finished":
-            return cast("T", result.output)
+        if result.status != "finished":
+            raise self.no_answer(result, f"runner.run(agent, run_id={run.id!r})")
+        return cast("T", result.output)
+
+    def no_answer(self, result: Result[Any], again: str, *, queued: bool = False) -> RunWaits | DefinitionError:
+        """Return the error for a run that rests without an answer, and that this call continues."""
         if result.status == "waiting":
-            raise RunWaits(self.agent.name, result)
-        repair = f"runner.run({self.agent.name}, run_id={run.id!r}) continues it"
-        raise DefinitionError(f"run {run.id} is {result.status}", where=f"agent {self.agent.name}", repair=repair)
+            return RunWaits(self.agent.name, result, again, queued=queued)
+        why = f": {result.ending.why}" if result.ending is not None else ""
+        how = " with higher limits=" if result.ending is not None and result.ending.reason == "limit" else ""
+        text = f"run {result.run_id} is {result.status}{why}"
+        return DefinitionError(text, where=f"agent {self.agent.name}", repair=f"{again} continues it{how}")
 
 
 def _given_by_the_runner() -> object:

@@ -1,22 +1,38 @@
-"""Conversations with an agent: one run for each, which waits for the next message between two turns."""
+"""Conversations with an agent: one run for each, which waits for the next message between two turns.
+
+The field `turn` of its state says what became of the message that was taken last. Whoever reads turns reads it:
+
+1. `listen` receives a message, and writes its key.
+2. `reply` writes the answer, and that the turn is answered. Or it fails for good: `unanswered` writes how.
+3. A failure that can pass, as of an overloaded provider or a missing key, fails the run; so does a crash. The next
+   message resumes the run, which answers the old message first.
+
+A turn that failed for good is left out of what the model sees next, its message included: a refused or unreadable
+question that is sent again would fail every turn after it.
+"""
 
 from __future__ import annotations
 
 from contextlib import aclosing
 from dataclasses import dataclass, field, make_dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, Optional, TypeVar, cast
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Optional, TypeAlias, TypeVar, cast, get_args
 from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypedDict
 
 from graphengine.agents.agent import graphs_of, reads_of
 from graphengine.agents.live_events import AGENT_EVENTS
+from graphengine.agents.tools import ToolsUnavailable
 from graphengine.agents.window import effective
 from graphengine.api.agent_runs import ANSWER, Asked
 from graphengine.compile.compiler import compiled
-from graphengine.errors import DefinitionError, InputError
-from graphengine.graph.conditions import value
+from graphengine.errors import DefinitionError, GraphEngineError, InputError, InvalidUpdate, ResourceFailed, Transient
+from graphengine.graph.conditions import failed
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import END, START
 from graphengine.models.base import Message
+from graphengine.models.errors import AnswerCut, AnswerRefused, ModelNotReady
 from graphengine.reducers import Replace, extend
 from graphengine.runner.ids import OwnId, derived_id
 from graphengine.runner.run_events import StepRecorded
@@ -28,23 +44,88 @@ if TYPE_CHECKING:
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
+    from graphengine.engine.plan import Plan
     from graphengine.engine.steps import Step
     from graphengine.runner.context import Context
     from graphengine.runner.run import Run
+    from graphengine.state.failure import Failure
 
+Outcome: TypeAlias = Literal["answered", "failed", "refused", "cut", "cancelled"]
 G = TypeVar("G", bound=GraphDefinition[Any])
 T = TypeVar("T")
 
 TURN: Final = "turn"
-"""The field with the id of the message that is being answered, or was answered last; also the topic of messages."""
+"""The field with the turn that is being answered, or was answered last; also the topic of messages."""
 _MEMORY: Final = "messages"
 """The field of the conversation, if the agent names none."""
+_PASS: Final = (Transient, ModelNotReady, ToolsUnavailable, ResourceFailed, ConnectionError, TimeoutError)
+"""Failures that another message would meet too, and that can pass: they are not the outcome of a turn."""
+_OUTCOMES: Final[Mapping[str, Outcome]] = {AnswerRefused.code: "refused", AnswerCut.code: "cut"}
+
+
+class Given(TypedDict):
+    """A message of a conversation: its key, and what the agent reads, as records by name."""
+
+    id: str
+    given: dict[str, Any]
+
+
+class ChatTurn(BaseModel):
+    """What became of a message of a conversation; the field `turn` of its state.
+
+    Attributes:
+        key: The key of the message.
+        agent: The agent that speaks.
+        outcome: How the turn ended; None while it is being answered. `refused` and `cut` are of the model's answer,
+            `failed` is any other failure that does not pass, `cancelled` means that the conversation ended before.
+        code: The code of the failure; "" if it was answered.
+        why: Its message.
+        repair: What can be done about it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    agent: str
+    outcome: Outcome | None = None
+    code: str = ""
+    why: str = ""
+    repair: str = ""
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is over, and has no answer."""
+        return self.outcome not in (None, "answered")
+
+    def failed_with(self, error: Failure) -> ChatTurn:
+        """Return the turn as it ends with a failure that does not pass."""
+        ended = {"outcome": _OUTCOMES.get(error.kind, "failed"), "code": error.kind}
+        return self.model_copy(update={**ended, "why": error.message, "repair": error.repair})
+
+
+class TurnFailed(GraphEngineError):
+    """A turn of a conversation failed for good. The conversation goes on with the next message.
+
+    Attributes:
+        run_id: The run of the conversation.
+        turn: What is recorded of the turn: its key, outcome and code.
+    """
+
+    code = "turn_failed"
+
+    def __init__(self, run_id: str, turn: ChatTurn) -> None:
+        self.run_id, self.turn = run_id, turn
+        super().__init__(
+            f"a message of run {run_id} has no answer: {turn.code}: {turn.why}",
+            where=f"agent {turn.agent}",
+            repair=turn.repair or f"send another message; graphengine show {run_id} has what happened",
+        )
 
 
 def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
     """Return the graph of a conversation with an agent: it listens, replies, and listens again.
 
-    A message `null` ends it.
+    A message `null` ends it. One that does not fit, which only `Runner.send` lets through, is dropped.
 
     Args:
         agent: The agent.
@@ -66,20 +147,29 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
         for name, info in kinds.items()
     ]
     fields += [
-        (TURN, str, field(default="")),
+        (TURN, Optional[ChatTurn], field(default=None)),  # noqa: UP045 - of a value
         (memory, Annotated[list[Message], extend], field(default_factory=list)),
         (ANSWER, Optional[cast("Any", agent.output)], field(default=None)),  # noqa: UP045 - of a value
     ]
 
     async def listen(ctx: Context, messages: Sequence[Message] = ()) -> dict[str, object]:
-        message = await ctx.receive(TURN, dict[str, Any] | None)
+        message = await ctx.receive(TURN, Given | None)
         if message is None:
-            return {TURN: ""}
-        said = values_of(before.rebuild(message["given"]))
-        found: dict[str, object] = {TURN: message["id"], **{name: said.get(name) for name in inputs}}
+            return {TURN: None}
+        said, begun = values_of(before.rebuild(message["given"])), ChatTurn(key=message["id"], agent=agent.name)
+        found: dict[str, object] = {TURN: begun, **{name: said.get(name) for name in inputs}}
         if any(each.role == "summary" for each in messages[1:]):
             found[memory] = Replace(effective(messages))  # the summary, and what it does not replace
         return found
+
+    def has_ended(turn: ChatTurn | None) -> bool:
+        return turn is None
+
+    def answered(turn: ChatTurn) -> ChatTurn:
+        return turn.model_copy(update={"outcome": "answered"})
+
+    def unanswered(turn: ChatTurn, error: Failure) -> dict[str, object]:
+        return {TURN: turn.failed_with(error), ANSWER: None}
 
     graph = type(alone)(
         f"{agent.name}-chat",
@@ -90,11 +180,17 @@ def chat_of_agent(agent: Agent[Any, Any], alone: G) -> G:
     )
     seen = {"messages": memory} if agent.window is not None else {}
     graph.add_node("listen", listen, inputs=seen, writes=[TURN, *inputs, memory])
-    graph.add_node("reply", speaker, inputs=None if agent.prompt else {n: n for n in inputs}, writes=ANSWER)
+    given = None if agent.prompt else {n: n for n in inputs}
+    graph.add_node("reply", speaker, inputs=given, writes={ANSWER: ".", TURN: answered})
+    graph.add_node("unanswered", unanswered, writes=[TURN, ANSWER])
+    is_final = failed(BaseException) & ~failed(*_PASS)
     graph.add_edge(START, "listen")
-    graph.add_edge("listen", END, when=value(TURN) == "", label="ended")
+    graph.add_edge("listen", "listen", when=failed(InvalidUpdate), label="no message")
+    graph.add_edge("listen", END, when=has_ended, label="ended")
     graph.add_edge("listen", "reply")
+    graph.add_edge("reply", "unanswered", when=is_final, label="no answer")
     graph.add_edge("reply", "listen")
+    graph.add_edge("unanswered", "listen")
     return graph
 
 
@@ -110,14 +206,17 @@ class Turn(Asked[T]):
 
     async def events(self) -> AsyncGenerator[AgentEvent | T, None]:
         """Send the message, and yield what the agent shows while it answers it, then the answer."""
-        alone, graph = self.graph(), self._chat()
+        alone, graph, limits = self.graph(), self._chat(), self.options.get("limits")
         run_id = derived_id("chat", str(self.options["chat"]))
-        known = await self.runner.store.infos([run_id])
-        seen, cut_off = known[0].seq if known else 0, ""
-        if known and known[0].status != "waiting":  # a turn that a crash has cut off may be this one
-            cut_off = (await self.runner.state_at(run_id)).get(TURN, "")
+        known = next(iter(await self.runner.store.infos([run_id])), None)
+        seen, begun = known.seq if known is not None else 0, None
+        if known is not None and (known.summary is None or known.summary.kind != "receive"):
+            begun = turn_in(await self.runner.state_at(run_id))  # this one may have been cut off, or ask a person
+        if known is not None and known.status == "stopped" and limits is not None:
+            self.runner.resume(run_id, graph, limits=limits)
+        turn = self.options.get("idempotency_key", "")
         if self.inputs or (self.agent.prompt and not reads_of(self.agent)):
-            turn = self.options.get("idempotency_key") or str(uuid4())
+            turn = turn or str(uuid4())
             records = compiled(alone).state.initial(self.inputs, f"agent {self.agent.name}").values
             run = await self.runner.start_or_send(
                 graph,
@@ -125,56 +224,74 @@ class Turn(Asked[T]):
                 TURN,
                 {"id": turn, "given": opened(records)},
                 idempotency_key=turn,
-                limits=self.options.get("limits"),
+                limits=limits,
                 tags=self.options.get("tags", ()),
             )
-        elif not known:
+        elif known is None:
             raise InputError(f"there is no conversation {self.options['chat']!r}", where=f"agent {self.agent.name}")
         else:
-            turn, run = "", await self.runner.drive(run_id, graph)
-        async for event in self._followed(run, turn, seen, is_this=turn in ("", cut_off)):
+            run = await self.runner.drive(run_id, graph)
+        is_this = not turn or (begun is not None and begun.key == turn)
+        async for event in self._followed(run, turn, seen, is_this=is_this):
             yield event
 
     async def _followed(
         self, run: Run[Any], turn: str, seen: int, *, is_this: bool
     ) -> AsyncGenerator[AgentEvent | T, None]:
-        """Yield what happens from a step on until the turn has its answer, and that; a turn "" is the newest.
+        """Yield what happens from a step on until the turn is over, and its answer; a turn "" is the newest.
 
         The run rests then, or answers the next turn: a Runner that closes right after cuts nothing off.
         """
-        answered = None
+        ended = None
         async with aclosing(run.events(after=seen)) as events:
             async for event in events:
                 if isinstance(event, StepRecorded):
-                    written = _written(event.step)
-                    if answered is not None and TURN in written:
-                        break
-                    is_this = written[TURN] == turn if turn and TURN in written else is_this
-                    answered = event.step if is_this and ANSWER in written else answered
-                elif is_this and answered is None and isinstance(event, AGENT_EVENTS):
+                    now = turn_of(event.step)
+                    if now is not None:
+                        if ended is not None:
+                            break
+                        is_this = turn in ("", now.key)
+                        ended = event.step if is_this and now.outcome else None
+                elif is_this and ended is None and isinstance(event, AGENT_EVENTS):
                     yield event
-        yield self._read(answered) if answered is not None else await self._found(run, turn)
+        yield self._read(run, ended) if ended is not None else await self._found(run, turn)
 
     async def _found(self, run: Run[Any], turn: str) -> T:
-        """Return the answer of a turn that was answered before.
+        """Return the answer of a turn that was over before.
 
         Raises:
-            RunWaits: The turn waits for a person.
+            TurnFailed: It failed for good, or the conversation ended before it.
+            RunWaits: It waits for a person, or behind another turn that does.
+            InputError: What became of it is not recorded any more.
             DefinitionError: The run was stopped or released.
         """
         result = await run.result()
-        if result.status != "waiting" or any(wait.topic != TURN for wait in result.waits):
-            return await self.answer_of(run)
-        if result.state.turn == (turn or result.state.turn):
+        newest: ChatTurn | None = result.state.turn
+        is_newest = newest is not None and turn in ("", newest.key)
+        for step in await run.history() if turn and not is_newest else ():
+            found = turn_of(step)
+            if found is not None and found.outcome and found.key == turn:
+                return self._read(run, step)
+        if newest is not None and is_newest and newest.has_failed:
+            raise TurnFailed(run.id, newest)
+        if (newest is not None and is_newest and newest.outcome) or (result.status == "finished" and not turn):
             return cast("T", result.state.answer)
-        is_this = False
-        for step in await run.history():
-            is_this = is_this or _written(step).get(TURN) == turn
-            if is_this and ANSWER in _written(step):
-                return self._read(step)
-        raise AssertionError(turn)
+        if result.status == "finished":
+            why, repair = "the conversation ended before", "begin another one: another chat="
+            ended = ChatTurn(key=turn, agent=self.agent.name, outcome="cancelled", code="chat_ended", why=why)
+            raise TurnFailed(run.id, ended.model_copy(update={"repair": repair}))
+        if result.waits and all(wait.kind == "receive" for wait in result.waits):
+            text, repair = f"run {run.id} has no record of the message {turn!r}", "send the message again"
+            raise InputError(text, where=f"agent {self.agent.name}", repair=repair)
+        again = f"runner.run(agent, chat={self.options['chat']!r}"
+        again += ")" if is_newest else f", idempotency_key={turn!r})"
+        raise self.no_answer(result, again, queued=not is_newest)
 
-    def _read(self, step: Step) -> T:
+    def _read(self, run: Run[Any], step: Step) -> T:
+        """Return the answer with which a step ends a turn. Raises: TurnFailed: There is none."""
+        turn = turn_of(step)
+        if turn is not None and turn.has_failed:
+            raise TurnFailed(run.id, turn)
         answer = compiled(self._chat()).state.rebuild({ANSWER: _written(step)[ANSWER]})
         return cast("T", answer.answer)
 
@@ -186,9 +303,26 @@ class Turn(Asked[T]):
         return made[key]
 
 
+def is_chat(plan: Plan[Any]) -> bool:
+    """Return whether a graph has conversations: the field `turn` of its state is a `ChatTurn`, or None."""
+    field = plan.state.fields.get(TURN)
+    return field is not None and ChatTurn in get_args(field.info.annotation)
+
+
+def turn_in(values: Mapping[str, Any]) -> ChatTurn | None:
+    """Return the turn in the recorded state of a conversation, or in what a step writes; None if there is none."""
+    found = values.get(TURN)
+    return None if found is None else ChatTurn.model_validate(opened(found))
+
+
+def turn_of(step: Step) -> ChatTurn | None:
+    """Return the turn that a step of a conversation begins or ends; None if it does neither."""
+    return turn_in(_written(step))
+
+
 def _written(step: Step) -> Mapping[str, Any]:
     """Return what a step of the run itself sets, by field."""
     return {op[1]: op[2] for op in step.update if op[0] == "set"} if not step.frame else {}
 
 
-__all__ = ["Turn", "chat_of_agent"]
+__all__ = ["TURN", "ChatTurn", "Turn", "TurnFailed", "chat_of_agent", "is_chat", "turn_in", "turn_of"]

@@ -164,7 +164,7 @@ class Runner(QueueRunner, Records):
             after: As for `start`: an earlier run, whose conversation goes on if the agent has a memory.
             chat: The key of a conversation, such as a user's id. All its turns are one run, `<agent>-<key>`, which
                 remembers them and waits for the next one, of any process. Without inputs the newest turn is continued,
-                after a crash or an answer of a person.
+                or the one of `idempotency_key`, after a crash or an answer of a person.
             idempotency_key: The key of a turn of a conversation: the same turn sent again is not answered again.
             tags: As for `start`.
             more: What it reads, by name; an agent without a prompt reads `question`.
@@ -172,7 +172,8 @@ class Runner(QueueRunner, Records):
         Raises:
             InputError: An input is missing, or nothing reads it.
             RunWaits: A person has to be asked, as to approve a tool's call. The run waits for the answer; then this
-                call, with its `run_id`, continues it.
+                call, with its `run_id` or its `chat`, continues it.
+            TurnFailed: A turn of a conversation failed for good; the conversation goes on.
             DefinitionError: The run was stopped or released.
             CompileError, RunFailed: As for other runs.
 

@@ -66,7 +66,7 @@ async def test_a_run_that_was_stopped_has_no_answer() -> None:
         await runner.stop(info.id, now=True)
         with pytest.raises(DefinitionError, match=f"run {info.id} is stopped") as caught:
             await answer
-    assert caught.value.repair == f"runner.run(slow, run_id={info.id!r}) continues it"
+    assert caught.value.repair == f"runner.run(agent, run_id={info.id!r}) continues it"
 
 
 async def test_a_stream_that_is_not_read_has_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ from graphengine.serve.service.shown import (
     Shown,
     State,
     Text,
+    Unanswered,
     Visited,
 )
 
@@ -175,10 +176,21 @@ class _Writer:
                 yield from self._changed(values)
             case Shown(name, data):
                 yield core.CustomEvent(name=name, value=data)
+            case Unanswered():
+                yield self._unanswered(event)
+            case Asked(_, trouble) if trouble is not None:
+                yield core.RunErrorEvent(message=trouble[0], code=trouble[1])
             case Asked(questions):
                 yield self._asked(questions)
             case Ended():
                 yield self._ended(event)
+
+    def _unanswered(self, event: Unanswered) -> core.BaseEvent:
+        """Return how a turn failed: a message that models do not get."""
+        kind, content = "unanswered", event.content
+        message = core.ActivityMessage(id=event.id, activity_type=kind, content=content)
+        self._messages[event.id] = message.model_dump(by_alias=False, exclude_none=True)
+        return core.ActivitySnapshotEvent(message_id=event.id, activity_type=kind, content=content)
 
     def _text(self, key: str, role: Any, piece: str) -> core.BaseEvent:  # noqa: ANN401 - a literal
         message = self._messages.setdefault(key, {"id": key, "role": role, "content": ""})

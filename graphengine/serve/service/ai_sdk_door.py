@@ -37,6 +37,7 @@ from graphengine.serve.service.shown import (
     Shown,
     State,
     Text,
+    Unanswered,
     Visited,
 )
 
@@ -265,6 +266,9 @@ class _Writer:
                 yield {"type": "data-state", "id": "state", "data": values}
             case Shown(name, data):
                 yield {"type": f"data-{name}", "data": data, "transient": True}
+            case Unanswered():
+                yield from self._close()
+                yield {"type": "data-unanswered", "id": event.id, "data": event.content}
             case Asked(questions):
                 yield from self._close()
                 for each in questions:
@@ -295,7 +299,7 @@ class _Writer:
 
     def _finished(self, event: Asked | Ended) -> Iterator[Chunk]:
         yield {"type": "finish-step"}
-        if isinstance(event, Ended) and (trouble := event.trouble) is not None:
+        if (trouble := event.trouble) is not None:
             yield {"type": "error", "errorText": trouble[0]}
         elif isinstance(event, Ended) and event.result.status == "stopped":
             yield {"type": "abort", "reason": "the run was stopped"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from graphengine.api.chats import TurnFailed, is_chat, turn_in
 from graphengine.compile.compiler import compiled
 from graphengine.engine.steps import OVER
 from graphengine.errors import AnsweredAlready, AsksNothing, GraphEngineError, InputError
@@ -120,10 +121,12 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
 
 
 def failure_of(graph: Graph[Any], end: Snapshot) -> GraphEngineError | None:
-    """Return the error of a run that failed or was stopped; None for others."""
+    """Return the error of a run that failed or was stopped, or of a chat whose newest turn failed; None for others."""
+    plan = compiled(graph)
     if end.status not in ("failed", "stopped"):
-        return None
-    result = result_of(compiled(graph), end)
+        turn = turn_in(end.root.values) if is_chat(plan) else None
+        return TurnFailed(end.run_id, turn) if turn is not None and turn.has_failed else None
+    result = result_of(plan, end)
     if result.status == "failed":
         return RunFailed(result)
     why, repair = result.ending.why if result.ending is not None else "", f"graphengine resume {result.run_id}"

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from graphengine.api.agent_runs import ANSWER, QUESTION
-from graphengine.api.chats import TURN
+from graphengine.api.chats import TURN, is_chat
 from graphengine.compile.compiler import compiled
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import OVER, Message
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 class Thread:
     """The run of a thread.
 
-    A graph whose state has the field `turn` is a chat (`Graph.chat(agent)`): its run has the id that
+    A graph whose state has the field `turn`, a `ChatTurn`, is a chat (`Graph.chat(agent)`): its run has the id that
     `runner.run(agent, chat=THREAD)` uses, receives each message of a person under the topic `turn`, and the text of a
     message is its input `question`. Of any other graph a thread is one run too.
 
@@ -63,7 +63,7 @@ class Thread:
         self._service = service
         self._graph = service.graph_of(graph)
         self._plan = compiled(self._graph)
-        self.is_chat = TURN in self._plan.state.fields
+        self.is_chat = is_chat(self._plan)
         self._topics = (TURN,) if self.is_chat else ()
         self.run_id = caller().derived_id(*(("chat", thread) if self.is_chat else ("thread", graph, thread)))
 

@@ -23,6 +23,7 @@ from uuid import uuid4
 from msgspec import Struct, ValidationError, convert
 from starlette.routing import Route
 
+from graphengine.api.chats import TurnFailed, is_chat
 from graphengine.compile.compiler import compiled
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import GraphEngineError, InputError, UnknownRun
@@ -306,7 +307,8 @@ class OpenAiDoor:
             raise InputError("the conversation went on", where="previous_response_id", repair=repair)
         if rest.status == "finished" and not turn.is_late:
             return await self._begun(model, said, info.id)
-        if (failure := failure_of(model.graph, rest)) is not None:
+        failure = failure_of(model.graph, rest)
+        if failure is not None and not is_chat(compiled(model.graph)):
             raise failure
         await self._turns.say(turn, said.text, said.key)
         return turn
@@ -574,7 +576,7 @@ def _document(model: TextGraph, turn: Turn, reply: _Reply | None) -> dict[str, A
 
 def _error(error: GraphEngineError) -> Mapping[str, Any]:
     """Return an error as the API has it."""
-    kind = "server_error" if isinstance(error, ServiceFailed | RunFailed) else "invalid_request_error"
+    kind = "server_error" if isinstance(error, ServiceFailed | RunFailed | TurnFailed) else "invalid_request_error"
     message = f"{error.message}; {error.repair}" if error.repair else error.message
     return {"error": {"message": message, "type": kind, "param": error.where or None, "code": error.code}}
 
@@ -586,7 +588,7 @@ def _trouble(error: GraphEngineError) -> bytes:
 def _refused(error: GraphEngineError) -> Response:
     status = refused(error).status_code
     answer = json_answer(_error(error), 400 if status == 422 else status)  # noqa: PLR2004
-    if isinstance(error, RunFailed | RunStopped):
+    if isinstance(error, RunFailed | RunStopped | TurnFailed):
         answer.headers["x-should-retry"] = "false"  # the official clients would send it again
     return answer
 

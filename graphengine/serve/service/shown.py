@@ -21,9 +21,9 @@ from pydantic_core import to_jsonable_python
 from graphengine.agents.live_events import AnswerReset, OfTurn, TextDelta, ThinkingDelta, ToolCalled, ToolReturned
 from graphengine.agents.prompts import as_text
 from graphengine.api.agent_runs import ANSWER, QUESTION
-from graphengine.api.chats import TURN
+from graphengine.api.chats import TURN, turn_in, turn_of
 from graphengine.engine.snapshot import READY, Snapshot
-from graphengine.engine.steps import Message, Recorded, path_of
+from graphengine.engine.steps import Failed, Message, Recorded, path_of
 from graphengine.history.visits import Visits
 from graphengine.models.hiding import hidden
 from graphengine.records.event_json import event_document
@@ -36,6 +36,7 @@ from graphengine.state.encoded import opened
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from graphengine.api.chats import ChatTurn
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Step
     from graphengine.history.load import Wait
@@ -169,14 +170,43 @@ class Question(NamedTuple):
     call: str
 
 
+class Unanswered(NamedTuple):
+    """A turn of a chat failed for good.
+
+    Attributes:
+        turn: What is recorded of it, without secrets.
+    """
+
+    turn: ChatTurn
+
+    @property
+    def id(self) -> str:
+        """The id of what is shown of it."""
+        return f"{self.turn.key}:turn"
+
+    @property
+    def trouble(self) -> tuple[str, str]:
+        """Why it failed, with the repair, and the code."""
+        turn = self.turn
+        return hidden(f"{turn.why}; {turn.repair}" if turn.repair else turn.why), turn.code
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """The outcome, as front ends get it."""
+        message, code = self.trouble
+        return {"outcome": str(self.turn.outcome), "code": code, "message": message}
+
+
 class Asked(NamedTuple):
     """The run waits for a person, or for the next message of a chat: the end of what is shown now.
 
     Attributes:
         questions: The open questions; none if it waits for a message.
+        trouble: Why the newest turn of a chat failed, with the repair, and the code; None if it did not fail.
     """
 
     questions: Sequence[Question]
+    trouble: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +234,9 @@ class Ended:
         return hidden(f"{message}; {repair}" if repair else message), code
 
 
-FrontEvent: TypeAlias = "Said | Text | Dropped | Called | Returned | Visited | State | Shown | Asked | Ended"
+FrontEvent: TypeAlias = (
+    "Said | Text | Dropped | Called | Returned | Visited | State | Shown | Unanswered | Asked | Ended"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +367,9 @@ class Fold:
 
     def asked(self) -> Asked:
         """Return the open questions of the run as it is now."""
-        return Asked([self._question(each) for each in open_in(self.snapshot, ())])
+        turn = turn_in(self.snapshot.root.values) if self._is_chat else None
+        trouble = Unanswered(turn).trouble if turn is not None and turn.has_failed else None
+        return Asked([self._question(each) for each in open_in(self.snapshot, ())], trouble)
 
     def _question(self, asked: Open) -> Question:
         """Return a question, with the call that it is about: the one whose approval is recorded under the same key."""
@@ -401,7 +435,8 @@ class Fold:
         if isinstance(facts, Recorded):
             yield from self._recorded(here, facts.key, facts.value)
         yield from self._answered(here, step)
-        for key in getattr(facts, "refused", ()):
+        is_over = self._is_chat and isinstance(facts, Failed) and bool(facts.to)  # nothing takes the place of its text
+        for key in getattr(facts, "refused", ()) if not is_over else ():
             call, found, rest = key.rpartition("/turn|")
             if found:
                 yield from self._drop(f"{here}:{call}:{rest.partition('|')[0]}")
@@ -415,7 +450,10 @@ class Fold:
             yield State(self._state(self.snapshot))
 
     def _answered(self, here: str, step: Step) -> Iterator[FrontEvent]:
-        """Yield the answer of a chat if no turn of a model has it, such as one that rules made."""
+        """Yield the answer of a chat if no turn of a model has it, such as one that rules made; or that it failed."""
+        turn = turn_of(step) if self._is_chat else None
+        if turn is not None and turn.has_failed and Unanswered(turn).id not in self._have.texts:
+            yield Unanswered(turn)
         answers = [op[2] for op in step.update if op[0] == "set" and op[1] == ANSWER] if not step.frame else []
         if self._is_chat and not self._is_answered and answers and answers[-1] is not None:
             self._is_answered = True
@@ -521,6 +559,7 @@ __all__ = [
     "Shown",
     "State",
     "Text",
+    "Unanswered",
     "Visited",
     "said_in",
 ]

@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.api.agent_runs import ANSWER
-from graphengine.api.chats import TURN
+from graphengine.api.chats import TURN, is_chat
 from graphengine.compile.compiler import compiled
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import OVER
 from graphengine.errors import InputError, UnknownRun
-from graphengine.history.load import load_snapshot
+from graphengine.history.load import Wait, load_snapshot
 from graphengine.models.base import Message
 from graphengine.runner.answer_schema import in_words, whats_wrong
 from graphengine.runner.result import result_of
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from graphengine.api.graph import Graph
-    from graphengine.history.load import Wait
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.shown import FrontEvent
     from graphengine.stores.base import RunInfo
@@ -199,17 +198,23 @@ class Turns:
             return
         run_id, store = turn.run_id, self._runner.store
         info = await self._service.info_of(run_id)
+        graph = self._service.graphs[info.graph]
         found = waits(await load_snapshot(store, run_id, turn.after))
+        goes_on = is_chat(compiled(graph)) and info.status in ("failed", "stopped")
+        if not found and is_chat(compiled(graph)):  # it had failed or was stopped, and receives what comes next
+            found = {"": Wait("", "receive", "", topic=TURN)}
         for wait_id, wait in found.items():
             if wait.answerable:
                 for error in (await answer(self._service, run_id, {wait_id: message})).values():
                     raise error
                 return
         for wait in found.values():
-            payload = _payload(wait, self._service.graphs[info.graph], message, key)
+            payload = _payload(wait, graph, message, key)
             if payload is not None:
-                if info.status not in OVER:
+                if info.status not in OVER or goes_on:
                     await self._runner.send(run_id, wait.topic or "", payload, idempotency_key=f"{turn.after}:{key}")
+                if goes_on:
+                    await self._service.revive(run_id)
                 return
         asked = ", ".join(wait.question for wait in found.values())
         raise InputError(

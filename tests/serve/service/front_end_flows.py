@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, ask, tool
 from graphengine.models import Request, Response, calls
+from graphengine.models.errors import ModelUnavailable
 
 GATE = os.environ.get("GATE", "")
 TEXT = os.environ.get("TEXT", "The tide is high.")
@@ -28,12 +29,13 @@ class Tides:
             return calls(("pay", {"name": "Ada"}), text="I will pay.")
         if "fail" in last.text and not Path(f"{CALLS}.failed").exists():
             Path(f"{CALLS}.failed").touch()
-            raise RuntimeError("the model broke")
+            raise ModelUnavailable("the model is down")
         if request.on_thinking is not None:
             request.on_thinking("Let me look.")
         return await self._said(request, TEXT)
 
     async def _said(self, request: Request, text: str) -> Response:
+        is_cut = "cut" in request.messages[-1].text
         half = text.find(" ", len(text) // 2) + 1
         for piece in (text[:half], text[half:]):
             if request.on_text is not None:
@@ -42,7 +44,7 @@ class Tides:
                 Path(f"{GATE}.half").touch()
                 while not Path(GATE).exists():  # noqa: ASYNC110 - another process makes it
                     await asyncio.sleep(0.01)
-        return Response(text, cost_usd=0.0, offline=True)
+        return Response(text, stop="cut" if is_cut else "end", cost_usd=0.0, offline=True)
 
 
 def pay(name: str) -> str:

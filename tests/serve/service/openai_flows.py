@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Context, Graph, Limits, ScriptedModel, ask, value
 from graphengine.models import Request, Response, ToolCall, calls
+from graphengine.models.errors import ModelUnavailable
 
 CALLS = Path(os.environ.get("CALLS", os.devnull))
 
@@ -25,6 +26,10 @@ def answered(request: Request) -> object:
     last = request.messages[-1]
     if "weather" in last.text and last.role == "user":
         return calls(("weather", {"city": "Kiel"}))
+    if "refuse" in last.text:
+        return Response("", stop="refused")
+    if "down" in last.text and not Path(f"{CALLS}.up").exists():
+        raise ModelUnavailable("the model is down")
     users = sum(message.role == "user" for message in request.messages)
     return f"{users}: {last.text.removeprefix('<question>').removesuffix('</question>')}"
 

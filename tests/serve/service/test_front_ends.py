@@ -209,17 +209,42 @@ def patched(events: list[Any]) -> Any:
 
 
 def test_a_failure_is_one_error_and_the_next_message_goes_on(serve: Serve, database: Any) -> None:
-    """A run that failed ends the stream with the error; what follows is tried again first."""
+    """A failure that can pass ends the stream with the error; what follows is tried again first."""
     service = serve(database)
     failed = ag_ui(service, "ada", "fail once").all()
     assert [failed[-1][name] for name in ("type", "message", "code")] == [
         "RUN_ERROR",
-        "the model broke",
-        "RuntimeError",
+        "the model is down",
+        "model_unavailable",
     ]
-    assert ai_sdk(service, "ada").all()[-1] == {"type": "error", "errorText": "the model broke"}
+    assert ai_sdk(service, "ada").all()[-1] == {"type": "error", "errorText": "the model is down"}
     goes_on = ag_ui(service, "ada", "tide?").all()
     assert (text_of(goes_on)[-len(TEXT) :], goes_on[-1]["outcome"]) == (TEXT, {"type": "success"})
+
+
+def test_a_turn_that_fails_for_good_is_shown_in_its_thread_which_goes_on(serve: Serve, database: Any) -> None:
+    """What was said of it stays, with the outcome; a page that sends its message again gets the same error."""
+    service = serve(database)
+    cut, same = (ag_ui(service, "ada", "cut this").all() for _ in range(2))
+    assert (text_of(cut), text_of(same)) == (TEXT, TEXT)
+    assert (cut[-1]["type"], cut[-1]["code"], same[-1]) == ("RUN_ERROR", "answer_cut", cut[-1])
+    assert ai_sdk(service, "ada").all()[-1] == {"type": "error", "errorText": cut[-1]["message"]}
+    goes_on = ag_ui(service, "ada", "tide?").all()
+    assert (text_of(goes_on), goes_on[-1]["outcome"]) == (TEXT, {"type": "success"})
+    whole = ag_ui(service, "ada").all()
+    (shown,) = [each for each in whole if each["type"] == "ACTIVITY_SNAPSHOT"]
+    assert (shown["activityType"], shown["content"]["outcome"]) == ("unanswered", "cut")
+    assert (text_of(whole, "user"), text_of(whole)) == ("cut thistide?", TEXT * 2)
+    has = {"id": shown["messageId"], "role": "activity", "activityType": "unanswered", "content": shown["content"]}
+    again = ag_ui(service, "ada", messages=[{"id": "cut this", "role": "user", "content": "cut this"}, has]).all()
+    assert "ACTIVITY_SNAPSHOT" not in [each["type"] for each in again]
+    _, (_, first, _, second) = service.request("GET", "/ai-sdk/assistant-chat/ada")
+    outcomes = [
+        [each["data"]["outcome"] for each in parts if each["type"] == "data-unanswered"]
+        for parts in (first["parts"], second["parts"])
+    ]
+    assert outcomes == [["cut"], []]
+    assert first["parts"][0]["text"] == TEXT
 
 
 def test_a_thread_is_the_conversation_of_that_key(serve: Serve, tmp_path: Path) -> None:

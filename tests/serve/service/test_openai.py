@@ -279,6 +279,33 @@ def test_bad_input_is_one_error(serve: Callable[..., Service], tmp_path: Path) -
     assert len(service.call("GET", "/runs?graph=broken")[1]["runs"]) == 2
 
 
+def test_a_turn_that_fails_for_good_ends_only_itself(serve: Callable[..., Service], database: Any) -> None:
+    """The same request gets the same error, a stream and a response too; the next message is answered."""
+    client = client_of(serve(database), retries=2)
+    assert said(client, "Hi") == "1: Hi"
+    for _ in range(2):
+        with pytest.raises(openai.InternalServerError, match="answer_refused"):
+            said(client, "Hi", "refuse")
+    assert said(client, "Hi", "refuse", "There") == "2: There"
+    first = client.responses.create(model="assistant-chat", input="refuse")
+    assert first.status == "failed"
+    given: Any = {"model": "assistant-chat", "input": "Hi", "previous_response_id": first.id}
+    assert client.responses.create(**given).output_text == "1: Hi"
+    assert client.responses.retrieve(first.id).status == "failed"
+
+
+def test_a_turn_whose_failure_can_pass_is_resumed(serve: Callable[..., Service], database: Any, tmp_path: Path) -> None:
+    """By the same request, or before the next message."""
+    client = client_of(serve(database))
+    for thread in ("ada", "bob"):
+        with pytest.raises(openai.InternalServerError, match="the model is down"):
+            said(client, "down", extra_headers={"X-Conversation-Id": thread})
+    (tmp_path / "calls.up").touch()
+    assert said(client, "down", extra_headers={"X-Conversation-Id": "ada"}) == "1: down"
+    assert said(client, "down", "There", extra_headers={"X-Conversation-Id": "ada"}) == "2: There"
+    assert said(client, "down", "There", extra_headers={"X-Conversation-Id": "bob"}) == "2: There"
+
+
 def test_a_server_that_ends_lets_its_clients_go(serve: Callable[..., Service], tmp_path: Path) -> None:
     """SIGTERM ends a stream with an error; the same thread is followed on the next server."""
     service, file = serve(tmp_path / "runs.db"), tmp_path / "go"
