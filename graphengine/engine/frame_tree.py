@@ -219,6 +219,19 @@ def add_usage(total: Usage, spent: Usage) -> Usage:
     return joined
 
 
+def spent_since(before: Usage, after: Usage) -> Usage:
+    """Return what was spent between two points; a cost that is unknown at one of them is unknown."""
+    differences: dict[str, float | None] = {}
+    known = by_name(before)
+    for name, amount in by_name(after).items():
+        had = known.get(name, 0)
+        differences[name] = None if amount is None or had is None else amount - had
+    spent = cast("Usage", differences)
+    if is_cost_unknown(spent):
+        spent["priced_usd"] = priced(after) - priced(before)
+    return spent
+
+
 def priced(usage: Usage) -> float:
     """Return the cost of the calls whose price is known, in US dollars."""
     cost = usage.get("cost_usd", 0.0)

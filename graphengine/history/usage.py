@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
-
-from graphengine.engine.frame_tree import priced
-from graphengine.state.amounts import by_name, is_cost_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -59,17 +56,4 @@ def usage_from(recorded: amounts.Usage) -> Usage:
 NO_USAGE: Final = Usage()
 
 
-def spent_since(before: amounts.Usage, after: amounts.Usage) -> amounts.Usage:
-    """Return what was spent between two points; a cost that is unknown at one of them is unknown."""
-    differences: dict[str, float | None] = {}
-    known = by_name(before)
-    for name, amount in by_name(after).items():
-        had = known.get(name, 0)
-        differences[name] = None if amount is None or had is None else amount - had
-    spent = cast("amounts.Usage", differences)
-    if is_cost_unknown(spent):
-        spent["priced_usd"] = priced(after) - priced(before)
-    return spent
-
-
-__all__ = ["NO_USAGE", "Usage", "figures_of", "spent_since", "usage_from"]
+__all__ = ["NO_USAGE", "Usage", "figures_of", "usage_from"]

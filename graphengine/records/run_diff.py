@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from graphengine.engine.frame_tree import spent_since
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import Step, outcome_of
 from graphengine.history.load import At, graph_spec_of, load_snapshot
-from graphengine.history.usage import spent_since
 from graphengine.records.graph_spec_diff import differences as graph_differences
 from graphengine.records.spending import spending
 from graphengine.state.json_values import JsonValue

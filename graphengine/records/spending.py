@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.engine.frame_tree import add_usage
+from graphengine.engine.frame_tree import add_usage, spent_since
 from graphengine.engine.steps import Recorded, Removed, is_removed, usage_of, without_items
 from graphengine.engine.stored import decode_snapshot
-from graphengine.history.usage import spent_since
 from graphengine.state.amounts import LOSSES, are_offline, is_cost_unknown
 
 if TYPE_CHECKING:

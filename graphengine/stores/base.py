@@ -44,8 +44,9 @@ class Summary:
         kind: The kind of its first wait (`ask`, `receive`, `sleep`, `pause`, `crash`), or of its end (`end`, `failed`,
             `limit`, `asked`); "" while it runs.
         waits: How many things it waits for.
-        cost_usd: What models cost so far, US dollars; None if the price of any call is not known.
-        tokens: The tokens of all calls of models.
+        cost_usd: What models cost so far in its own steps, US dollars, without what a branch shares with its parent;
+            None if the price of any call is not known.
+        tokens: The tokens of all calls of models in its own steps.
         visits: Completed node visits.
         seconds: Driven time.
         losses: What was lost on the way, by the names of `graphengine.state.amounts.LOSSES`.

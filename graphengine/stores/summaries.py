@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypedDict
 
 import msgspec
 
+from graphengine.engine.frame_tree import spent_since
 from graphengine.engine.ready import of_limit
 from graphengine.state.amounts import losses_of
 from graphengine.stores.base import Summary
@@ -49,12 +50,13 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
         elif stop is not None:
             reason = stop.label or stop.why
     usage = snapshot.usage
+    own = spent_since(snapshot.inherited, usage) if snapshot.inherited else usage
     return Summary(
         _one_line(reason, _CHARACTERS) if reason else "",
         kind,
         waits,
-        usage.get("cost_usd", 0.0),
-        int(of_limit("tokens", usage)),
+        own.get("cost_usd", 0.0),
+        int(of_limit("tokens", own)),
         snapshot.steps,
         float(snapshot.elapsed_seconds),
         losses_of(usage, snapshot.losses) if usage or snapshot.losses else {},

@@ -24,6 +24,7 @@ from opentelemetry import context as contexts
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from graphengine.agents.asked import turn_of
+from graphengine.engine.frame_tree import spent_since
 from graphengine.engine.map_items import is_settled
 from graphengine.engine.phases import Collecting, Ended, Forked, Inside, Leaving
 from graphengine.engine.snapshot import children
@@ -44,7 +45,6 @@ from graphengine.engine.steps import (
 from graphengine.engine.stored import decode_snapshot, encode_snapshot
 from graphengine.errors import StoreError
 from graphengine.history.load import load_visits
-from graphengine.history.usage import spent_since
 from graphengine.history.visits import Visits
 from graphengine.runner.extensions import Extension, Follower
 from graphengine.telemetry import names, spans
