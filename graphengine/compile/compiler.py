@@ -188,6 +188,7 @@ class _Compiler:
         self._options(state)
         self._rules(nodes)
         self._choices(nodes)
+        self._cases_of_none(nodes)
         result = self.binder.reading(graph.result, "result=") if graph.result else None
         self.binder.open(result, "result=")
         join_places(self.problems, self.binder.unknowns.values())
@@ -334,8 +335,6 @@ class _Compiler:
         values = closed_values(types)
         if values is None:
             return
-        if type(None) in types:
-            self._case_of_none(declared, where)
         unknown = [case for case in declared.cases if case not in values and not (case is None and type(None) in types)]
         words = [str(v) for v in values]
         for case in unknown:
@@ -345,13 +344,6 @@ class _Compiler:
         if len(missing) > meant.count("") and declared.otherwise is None:
             text = ", ".join(repr(v) for v in missing)
             self.report("missing_case", where, f"no case for {reading.text} == {text}", "add a case, or otherwise=…")
-
-    def _case_of_none(self, declared: Switch, where: str) -> None:
-        """Warn of a switch on a value that can be None, if neither a case nor a later edge takes None."""
-        last = [edge for edge in self.graph.edges if edge.source == declared.source and not _on_failure(edge)][-1]
-        if None not in declared.cases and declared.otherwise is None and declared is last:
-            text = f"no case for {declared.reading.text} == None: the run would fail with no_way_out"
-            self.report("missing_case", where, text, "add otherwise=…, or a case None", warning=True)
 
     def _types(self, reading: Reading) -> Sequence[object]:
         return types_read(reading, self.binder.state)
@@ -568,6 +560,33 @@ class _Compiler:
             if missing:
                 text = f"choose has no case for {', '.join(map(repr, missing))}, so the node fails with no_choice"
                 self.report("missing_choice", where, text, "add a case", warning=True)
+
+    def _cases_of_none(self, nodes: Mapping[str, NodePlan]) -> None:
+        """Warn of switches on a value that can be None, if neither a case nor a later edge takes None."""
+        for declared in self.graph.edges:
+            if not isinstance(declared, Switch) or type(None) not in self._types(declared.reading):
+                continue
+            last = [edge for edge in self.graph.edges if edge.source == declared.source and not _on_failure(edge)][-1]
+            takes = None in declared.cases or declared.otherwise is not None or declared is not last
+            if takes or self._sets(nodes.get(declared.source), declared.reading):
+                continue
+            begin, where = len(self.problems), f"edge from {declared.source}"
+            text = f"no case for {declared.reading.text} == None: the run would fail with no_way_out"
+            self.report("missing_case", where, text, "add otherwise=…, or a case None", warning=True)
+            place(self.problems, begin, declared.origin)
+
+    def _sets(self, node: NodePlan | None, reading: Reading) -> bool:
+        """Return whether each visit of a node gives a field a value other than None."""
+        written = [] if node is None else [each.field for each in node.writer.whole if each.key is None]
+        if node is None or node.each is not None or reading.text not in written:
+            return False
+        fallback = node.fallback
+        calls = [*node.calls, *([fallback.call] if fallback is not None and fallback.call is not None else [])]
+        kinds = [kind for call in calls for kind in members(call.body.returns)]
+        if fallback is not None and fallback.call is None:
+            kinds.append(type(fallback.value))
+        may_be_none = {Any, object, None, type(None)}.intersection(kinds) or None in (closed_values(kinds) or ())
+        return not may_be_none and self.binder.state.fields[reading.text].reducer is None
 
     def _rules(self, nodes: Mapping[str, NodePlan]) -> None:
         for rule in self.graph.rules:
