@@ -182,7 +182,7 @@ class RunFailed(GraphEngineError):
         error = result.error
         text, places = "no reason recorded", [f"run {result.run_id}"]
         if error is not None:
-            text = f"{error.kind}: {error.message}"
+            text = f"{error.kind}: {error.message}{_more_items(error.path, result.failures)}"
             named = error.where if error.where != f"node {error.path}" else ""
             places = [place for place in (error.path, named) if place] or places
         super().__init__(
@@ -190,6 +190,15 @@ class RunFailed(GraphEngineError):
             where=", ".join(places),
             repair=result.repair or "fix the cause and resume the run: what finished is not run again",
         )
+
+
+def _more_items(path: str, failures: Sequence[FailedPart]) -> str:
+    """Return which item of a map failed first, and how many more did; "" if no other one did."""
+    over, bracket, _ = path.partition("[")
+    items = {part.error.path.partition("]")[0] for part in failures if part.error.path.startswith(f"{over}[")}
+    first = path.partition("]")[0]
+    more = len(items - {first}) if bracket else 0
+    return f"; it is of {first}], and {more} more item{'s' * (more > 1)} of {over} failed" if more else ""
 
 
 def result_of(plan: Plan[S] | None, snapshot: Snapshot, cause: BaseException | None = None) -> Result[S]:

@@ -21,6 +21,11 @@ class State(BaseModel):
     findings: list[str] = []
 
 
+class Item(BaseModel):
+    n: int = 0
+    text: str = ""
+
+
 def mapped(work: Any, **options: Any) -> Graph[State]:
     """Return a graph of one map."""
     return alone(State, work, "findings", each={"n": "numbers"}, name="map", **options)
@@ -113,3 +118,30 @@ async def test_what_failed_stays_settled_when_its_run_failed_elsewhere(database:
         result = await runner.resume("r", graph).result()
     assert result.state.findings == [f"{n} made" for n in (0, 2, 3, 4)]
     assert calls == [0, 1, 2, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("fails", "said"),
+    [
+        ({2}, "failed: ValueError: no 2"),
+        ({2, 4}, "failed: ValueError: no 2; it is of work[2], and 1 more item of work failed"),
+        ({1, 2, 4}, "failed: ValueError: no 1; it is of work[1], and 2 more items of work failed"),
+    ],
+)
+@pytest.mark.parametrize("is_inside", [False, True])
+async def test_a_failed_map_names_its_first_item_and_counts_the_others(
+    runner: Runner, fails: set[int], said: str, *, is_inside: bool
+) -> None:
+    """The error of the run does so, also if the items are graphs."""
+
+    async def work(n: int) -> str:
+        if n in fails:
+            message = f"no {n}"
+            raise ValueError(message)
+        return "done"
+
+    inner = alone(Item, work, "text", node="step", name="inner", result="text")
+    with pytest.raises(RunFailed) as caught:
+        await runner.start(mapped(inner if is_inside else work)).result()
+    assert caught.value.message.endswith(said)
+    assert len(caught.value.result.failures) == len(fails)
