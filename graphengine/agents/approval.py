@@ -40,6 +40,8 @@ _PREFILLED: Final = 20_000
 """The most characters of arguments that the form of the answer repeats, to be changed."""
 _REFUSED: Final = "A person was asked for leave to make this call, and refused it."
 _HOURS, _MINUTES = 3600, 60
+BY_MESSAGE: Final = "x-by-message"
+"""The keyword of a question's schema with the answer that the next message of a chat gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Approval:
         show: Returns the text that describes the call, from the same values; see `file_diff`.
         timeout_seconds: How long to wait for the answer; None to wait for ever.
         default: Whether the call is made if there is no answer by then; otherwise it counts as refused.
+        refused_by_message: Whether the next message of a chat refuses what it waits for; otherwise that message is
+            answered after the turn that waits.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -86,6 +90,7 @@ class Approval:
     show: Callable[..., object] | None = None
     timeout_seconds: float | None = None
     default: bool = False
+    refused_by_message: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "timeout_seconds", none_for_ever(self.timeout_seconds))
@@ -287,6 +292,8 @@ class Asking:
                 _object("change the arguments", "arguments", form),
             ]
         }
+        if self.tool.approval is not None and self.tool.approval.refused_by_message:
+            schema[BY_MESSAGE] = {"refuse": "the person wrote another message instead"}
         return {**schema, **({"$defs": own["$defs"]} if "$defs" in own else {})}
 
     def _read(self, record: object) -> bool | Refuse | Edit:

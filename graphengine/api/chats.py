@@ -13,7 +13,7 @@ question that is sent again would fail every turn after it.
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, make_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Optional, TypeAlias, TypeVar, cast, get_args
 from uuid import uuid4
@@ -22,15 +22,27 @@ from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
 from graphengine.agents.agent import graphs_of, reads_of
+from graphengine.agents.approval import BY_MESSAGE
 from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.agents.window import effective
 from graphengine.api.agent_runs import ANSWER, Asked
 from graphengine.compile.compiler import compiled
-from graphengine.errors import DefinitionError, GraphEngineError, InputError, InvalidUpdate, ResourceFailed, Transient
+from graphengine.engine.steps import Message as Sent
+from graphengine.errors import (
+    AnsweredAlready,
+    AsksNothing,
+    DefinitionError,
+    GraphEngineError,
+    InputError,
+    InvalidUpdate,
+    ResourceFailed,
+    Transient,
+)
 from graphengine.graph.conditions import failed
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.options import END, START
+from graphengine.history.load import load_snapshot, waits_of
 from graphengine.models.base import Message
 from graphengine.models.errors import AnswerCut, AnswerRefused, ModelNotReady
 from graphengine.reducers import Replace, extend
@@ -48,6 +60,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.runner.context import Context
     from graphengine.runner.run import Run
+    from graphengine.runner.runner import Runner
     from graphengine.state.failure import Failure
 
 Outcome: TypeAlias = Literal["answered", "failed", "refused", "cut", "cancelled"]
@@ -217,6 +230,8 @@ class Turn(Asked[T]):
         turn = self.options.get("idempotency_key", "")
         if self.inputs or (self.agent.prompt and not reads_of(self.agent)):
             turn = turn or str(uuid4())
+            if known is not None and known.status == "waiting" and begun is not None:
+                await refuse_before(self.runner, run_id, turn)
             records = compiled(alone).state.initial(self.inputs, f"agent {self.agent.name}").values
             run = await self.runner.start_or_send(
                 graph,
@@ -303,6 +318,23 @@ class Turn(Asked[T]):
         return made[key]
 
 
+async def refuse_before(runner: Runner, run_id: str, key: str) -> None:
+    """Refuse what a conversation asks before a new message is sent, where `Approval(refused_by_message=True)` says so.
+
+    A message that was sent before, by its key, refuses nothing: what is asked may be asked because of it.
+    """
+    waits = waits_of(await load_snapshot(runner.store, run_id, None))
+    refused = [(wait, wait.schema[BY_MESSAGE]) for wait in waits if wait.schema and BY_MESSAGE in wait.schema]
+    if refused:
+        sent = [step.data.payload for step in await runner.history(run_id) if isinstance(step.data, Sent)]
+        sent += [each.payload.get("payload") for each in await runner.store.inbox([run_id])]
+        if any(isinstance(each, dict) and each.get("id") == key for each in sent):
+            return
+    for wait, answer in refused:
+        with suppress(AnsweredAlready, AsksNothing):
+            await runner.answer(run_id, answer, question=wait.name)
+
+
 def is_chat(plan: Plan[Any]) -> bool:
     """Return whether a graph has conversations: the field `turn` of its state is a `ChatTurn`, or None."""
     field = plan.state.fields.get(TURN)
@@ -325,4 +357,4 @@ def _written(step: Step) -> Mapping[str, Any]:
     return {op[1]: op[2] for op in step.update if op[0] == "set"} if not step.frame else {}
 
 
-__all__ = ["TURN", "ChatTurn", "Turn", "TurnFailed", "chat_of_agent", "is_chat", "turn_in", "turn_of"]
+__all__ = ["TURN", "ChatTurn", "Turn", "TurnFailed", "chat_of_agent", "is_chat", "refuse_before", "turn_in", "turn_of"]

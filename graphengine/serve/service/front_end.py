@@ -14,7 +14,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from graphengine.api.agent_runs import ANSWER, QUESTION
-from graphengine.api.chats import TURN, is_chat
+from graphengine.api.chats import TURN, is_chat, refuse_before
 from graphengine.compile.compiler import compiled
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import OVER, Message
@@ -127,6 +127,9 @@ class Thread:
         if info is None:
             await service.begin(self._graph, {}, self.run_id)
         payload = {"id": message.id, "given": {name: opened(given.values[name]) for name in given.given}}
+        if info is not None and info.status == "waiting":
+            await service.info_of(self.run_id, "answer")
+            await refuse_before(service.unguarded, self.run_id, message.id)
         await service.runner.send(self.run_id, TURN, payload, idempotency_key=message.id)
         service.look()
         if info is None:

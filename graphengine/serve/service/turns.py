@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 
 from pydantic_core import to_json, to_jsonable_python
 
+from graphengine.agents.approval import BY_MESSAGE
 from graphengine.api.agent_runs import ANSWER
-from graphengine.api.chats import TURN, is_chat
+from graphengine.api.chats import TURN, is_chat, refuse_before
 from graphengine.compile.compiler import compiled
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import OVER
@@ -31,6 +32,7 @@ from graphengine.errors import InputError, UnknownRun
 from graphengine.history.load import Wait, load_snapshot
 from graphengine.models.base import Message
 from graphengine.runner.answer_schema import in_words, whats_wrong
+from graphengine.runner.answers import fitting
 from graphengine.runner.result import result_of
 from graphengine.runner.run_events import StepRecorded
 from graphengine.serve.service.following import answer, followed, rest_of, waits
@@ -200,9 +202,10 @@ class Turns:
         info = await self._service.info_of(run_id)
         graph = self._service.graphs[info.graph]
         found = waits(await load_snapshot(store, run_id, turn.after))
-        goes_on = is_chat(compiled(graph)) and info.status in ("failed", "stopped")
-        if not found and is_chat(compiled(graph)):  # it had failed or was stopped, and receives what comes next
-            found = {"": Wait("", "receive", "", topic=TURN)}
+        in_chat = is_chat(compiled(graph))
+        goes_on = in_chat and info.status in ("failed", "stopped")
+        if in_chat and (not found or await self._refuses(run_id, found, message, key)):
+            found = {"": Wait("", "receive", "", topic=TURN)}  # it is received next
         for wait_id, wait in found.items():
             if wait.answerable:
                 for error in (await answer(self._service, run_id, {wait_id: message})).values():
@@ -220,6 +223,15 @@ class Turns:
         raise InputError(
             f"run {run_id} waits for {asked}, and this is none", where="message", repair="send it over HTTP"
         )
+
+    async def _refuses(self, run_id: str, found: Mapping[str, Wait], message: object, key: str) -> bool:
+        """Return whether a message refuses what is open, which it does not answer; refuse it then."""
+        schemas = [wait.schema or {} for wait in found.values()]
+        is_refusal = any(BY_MESSAGE in each and whats_wrong(each, fitting(message, each)) for each in schemas)
+        if is_refusal:
+            await self._service.info_of(run_id, "answer")
+            await refuse_before(self._service.unguarded, run_id, key)
+        return is_refusal
 
     async def rest(self, turn: Turn) -> Snapshot | None:
         """Return a run as it was once it had replied to a turn; None if it is at work.

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, Limits, ScriptedModel, ask, value
+from graphengine import END, START, Agent, Context, Graph, Limits, ScriptedModel, ask, tool, value
+from graphengine.agents import Approval
 from graphengine.models import Request, Response, ToolCall, calls
 from graphengine.models.errors import ModelUnavailable
 
@@ -26,7 +27,7 @@ def answered(request: Request) -> object:
     last = request.messages[-1]
     if "weather" in last.text and last.role == "user":
         return calls(("weather", {"city": "Kiel"}))
-    if "refuse" in last.text:
+    if "forbidden" in last.text:
         return Response("", stop="refused")
     if "down" in last.text and not Path(f"{CALLS}.up").exists():
         raise ModelUnavailable("the model is down")
@@ -35,6 +36,8 @@ def answered(request: Request) -> object:
 
 
 assistant = Graph.chat(Agent("assistant", model=ScriptedModel(answered), tools=[weather]))
+asking = tool(weather, approve=Approval(refused_by_message=True))
+careful = Graph.chat(Agent("careful", model=ScriptedModel(answered), tools=[asking]))
 
 
 async def until(file: str) -> str:

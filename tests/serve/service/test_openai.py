@@ -62,7 +62,15 @@ def test_a_conversation_is_one_run(serve: Callable[..., Service], database: Any)
     """Each message of a thread is a turn of it; a thread that is sent again is the same turn; the agent remembers."""
     service = serve(database)
     client = client_of(service)
-    assert [model.id for model in client.models.list()] == ["assistant-chat", "live", "posts", "slow", "broken", "own"]
+    assert [model.id for model in client.models.list()] == [
+        "assistant-chat",
+        "careful-chat",
+        "live",
+        "posts",
+        "slow",
+        "broken",
+        "own",
+    ]
     assert said(client, "Hi") == "1: Hi"
     assert said(client, "Hi", "There") == said(client, "Hi", "There") == "2: There"
     assert said(client, "Hi", "There", "There") == "3: There"
@@ -285,13 +293,26 @@ def test_a_turn_that_fails_for_good_ends_only_itself(serve: Callable[..., Servic
     assert said(client, "Hi") == "1: Hi"
     for _ in range(2):
         with pytest.raises(openai.InternalServerError, match="answer_refused"):
-            said(client, "Hi", "refuse")
-    assert said(client, "Hi", "refuse", "There") == "2: There"
-    first = client.responses.create(model="assistant-chat", input="refuse")
+            said(client, "Hi", "forbidden")
+    assert said(client, "Hi", "forbidden", "There") == "2: There"
+    first = client.responses.create(model="assistant-chat", input="forbidden")
     assert first.status == "failed"
     given: Any = {"model": "assistant-chat", "input": "Hi", "previous_response_id": first.id}
     assert client.responses.create(**given).output_text == "1: Hi"
     assert client.responses.retrieve(first.id).status == "failed"
+
+
+def test_a_message_that_does_not_answer_an_approval_refuses_it(
+    serve: Callable[..., Service], database: Any, tmp_path: Path
+) -> None:
+    """It is answered next; the same request once more gets the same reply. A message that answers it is the answer."""
+    client = client_of(serve(database))
+    said_to = partial(said, client, model="careful-chat")
+    assert "May careful call weather" in said_to("weather?")
+    assert said_to("weather?", "No, hi") == said_to("weather?", "No, hi") == "2: No, hi"
+    assert "May careful call weather" in said_to("weather?", "No, hi", "weather?")
+    assert said_to("weather?", "No, hi", "weather?", "yes") == "3: wind in Kiel"
+    assert (tmp_path / "calls").read_text() == "w"
 
 
 def test_a_turn_whose_failure_can_pass_is_resumed(serve: Callable[..., Service], database: Any, tmp_path: Path) -> None:
