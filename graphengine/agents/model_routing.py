@@ -55,8 +55,6 @@ class Models(Extension):
         clock: The clock of the Runner; rate limits count by that of the machine, unless a test gives another.
     """
 
-    wing = ""
-
     def __init__(self, given: GivenModels | None, clock: Clock | None = None) -> None:
         self._given = by_agent(given)
         self._clock = None if isinstance(clock, SystemClock) else clock

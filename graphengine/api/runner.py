@@ -9,11 +9,13 @@ from graphengine import __version__
 from graphengine.agents.model_routing import Models
 from graphengine.agents.stand_ins import StandIns
 from graphengine.api.places import store_at
+from graphengine.engine.steps import OriginRecord
 from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
 from graphengine.graph.elsewhere import missing, with_our_keywords
 from graphengine.migration import Migrations
 from graphengine.records.records import Records
+from graphengine.runner.arguments import deploy_of
 from graphengine.runner.result import draw_with
 from graphengine.worker.children import ChildRuns
 from graphengine.worker.queue_runner import QueueRunner
@@ -94,6 +96,7 @@ class Runner(QueueRunner, Records):
         deploy: str | None = None,
     ) -> None:
         self._given, children = frozenset(resources or ()), ChildRuns()
+        wings = [type(each).__name__ for each in (*([] if telemetry is None else [telemetry]), *extensions)]
         super().__init__(
             store_at(store) if isinstance(store, (str, os.PathLike)) else store,
             resources=resources,
@@ -103,8 +106,7 @@ class Runner(QueueRunner, Records):
             sizes=sizes,
             grace_seconds=grace_seconds,
             effects=effects,
-            deploy=deploy,
-            version=__version__,
+            origin=OriginRecord(version=__version__, deploy=deploy_of(deploy), wings=wings),
             extensions=(
                 Models(models, clock),
                 ExecutorsByName(executors or {}),

@@ -31,8 +31,6 @@ class ExecutorsByName(Extension):
             Runner shuts down when it closes.
     """
 
-    wing = ""
-
     def __init__(self, given: Mapping[str, Executor | Callable[[], Executor]]) -> None:
         self._given = dict(given)
         self._used: dict[str, ThreadPoolExecutor | NodeExecutor] = {}

@@ -19,8 +19,6 @@ log = logging.getLogger("graphengine.runner")
 class Migrations(Extension):
     """Lets runs that were recorded under another form of their graph continue, if they fit it or can be migrated."""
 
-    wing = ""
-
     _warned: frozenset[tuple[str, int, str]] = frozenset()  # a run is looked at before it is claimed, and after
 
     def fitted(self, plan: Plan[Any], snapshot: Snapshot, graph_spec: GraphSpec | None) -> tuple[Shift, Snapshot]:

@@ -79,11 +79,6 @@ class Extension:
     """
 
     @property
-    def wing(self) -> str:
-        """The name under which the log of a run says that it acts there: that of its class; "" if it is not named."""
-        return type(self).__name__
-
-    @property
     def models(self) -> Mapping[str, str]:
         """The names of the models that runs are begun with, by for whom; "" for all others. The log has them."""
         return {}

@@ -23,7 +23,6 @@ from graphengine.runner.arguments import (
     as_limits,
     by_name,
     checked_tags,
-    deploy_of,
     pauses_of,
     place_in,
     sizes_of,
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from graphengine.engine.steps import Step
+    from graphengine.engine.steps import OriginRecord, Step
     from graphengine.graph.definition import GraphDefinition, Limits
     from graphengine.graph.effect import Effects
     from graphengine.graph.options import Sizes
@@ -92,8 +91,7 @@ class Runner:
         grace_seconds: float = 0.0,
         effects: Effects = "act",
         extensions: Sequence[Extension] = (),
-        deploy: str | None = None,
-        version: str = "",
+        origin: OriginRecord | None = None,
     ) -> None:
         if threads < 1:
             raise DefinitionError(f"Runner(threads={threads})", repair="give 1 or more")
@@ -111,8 +109,7 @@ class Runner:
             checks=check,
             sizes=sizes_of(sizes),
             effects=checked_effects(effects, "Runner"),
-            deploy=deploy_of(deploy),
-            version=version,
+            origin=origin,
         )
         self._lives = Lives(self._shared)
         self._closing: asyncio.Task[None] | None = None

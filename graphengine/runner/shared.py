@@ -90,17 +90,15 @@ class Shared(Generic[L]):
         checks: bool,
         sizes: Sizes,
         effects: Effects = "act",
-        deploy: str = "",
-        version: str = "",
+        origin: OriginRecord | None = None,
     ) -> None:
         self.effects: Effects = effects
         self.store, self.clock, self.sizes, self.checks = store, clock, sizes, checks
         self.resources, self.threads, self.extensions = resources, threads, extensions
         self.executors = next((each.executors for each in extensions if each.executors is not None), None)
         self.children = next((each.children for each in extensions if each.children is not None), None)
-        wings = [each.wing for each in extensions if each.wing]
         names = {who: name for each in extensions for who, name in each.models.items()}
-        self._origin = OriginRecord(version=version, deploy=deploy, models=names, wings=wings)
+        self._origin = msgspec.structs.replace(origin or OriginRecord(), models=names)
         self.checking = [each for each in extensions if type(each).checked is not Extension.checked]
         self._following = [each for each in extensions if type(each).opened is not Extension.opened]
         self._telling = [each for each in extensions if type(each).told is not Extension.told]

@@ -88,8 +88,6 @@ class _End(Struct, omit_defaults=True, kw_only=True):
 class ChildRuns(Extension):
     """Starts child runs where the run of the node lives; for a node alone, something must stand in for every child."""
 
-    wing = ""
-
     def __init__(self) -> None:
         self._shared: ref[Shared[Life[Any]]] | None = None
 
