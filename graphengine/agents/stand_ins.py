@@ -36,8 +36,6 @@ class StandIns(Extension):
         effects: Whether effects happen, as a Runner takes it.
     """
 
-    wing = ""
-
     def __init__(self, effects: Effects) -> None:
         effects = checked_effects(effects, "Runner")
         self._given = {} if effects == "act" else effects

@@ -68,14 +68,17 @@ def _left(budget: Budget, accounts: Sequence[Account]) -> Sequence[AccountLeft]:
     found = []
     for account in accounts:
         if account.budget == budget.name and account.begin >= begin:
-            held = {name: account.in_flight(name) for name in budget.limits}
+            held: dict[AmountName, float] = {name: account.in_flight(name) for name in budget.limits}
+            bounded: dict[AmountName, float | None] = {
+                n: None if amount == inf else amount for n, amount in held.items()
+            }
             found.append(
                 AccountLeft(
                     key=account.key,
                     begin=begin,
                     end=end,
                     spent={name: account.spent[name] for name in budget.limits},
-                    in_flight={name: None if amount == inf else amount for name, amount in held.items()},
+                    in_flight=bounded,
                     calls_in_flight=account.calls_in_flight,
                 )
             )

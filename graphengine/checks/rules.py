@@ -108,7 +108,7 @@ def _unread_answers(found: Compiling) -> Iterator[Problem]:
     for rule in rules if "state" not in known else ():
         node, origin = found.nodes[rule.node], rule.origin
         kinds = [kind for call in node.calls if call.body.kind == "ask" for kind in members(call.body.returns)]
-        closed: Sequence[object] = [True] if bool in kinds else closed_values(kinds) or ()
+        closed: list[object] = [True] if bool in kinds else [*(closed_values(kinds) or ())]
         for name in sorted(node.writer.fields - known) if closed else ():
             test = f"value({name!r})" + (".is_true()" if bool in kinds else f" == {enum_value(closed[0])!r}")
             repair = f"require({rule.node!r}, before={rule.before!r}, answered={test}), and an edge for other answers"

@@ -30,6 +30,7 @@ from graphengine.memory.tools import tools_of
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.call_records import digest_of_call
 from graphengine.runner.context import Context
+from graphengine.runner.ids import RESERVED
 from graphengine.runner.scope import CURRENT
 from graphengine.state.json_values import as_record, checked_name
 from graphengine.stores.words import words_of
@@ -52,7 +53,7 @@ Embed: TypeAlias = Callable[[list[str]], Awaitable[Sequence[Sequence[float]]]]
 
 MOST_BYTES: Final = 1_000_000
 """The maximum size of a value with its text, as JSON."""
-_RESERVED: Final = ("ge:", "\U0010ffff")
+_RESERVED: Final = (RESERVED, "\U0010ffff")
 """What no namespace begins with: the names of the engine's own, and the character after which no scope reaches."""
 MOST_NAME_BYTES: Final = 1_000
 """The maximum size of a namespace, and of a key: PostgreSQL's index takes both in 2,704 bytes."""
