@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Agent, Graph, Runner, ScriptedModel, value
 from graphengine.reducers import append
+from graphengine.runner.ids import OwnId
 from graphengine.serve.service.ag_ui_door import changes
 from graphengine.serve.service.front_end import Thread
 from graphengine.serve.service.shown import NOTHING, Called, Dropped, Ended, Have, Returned, Text
@@ -53,7 +54,7 @@ async def test_two_visits_that_ask_the_same_have_two_texts() -> None:
     async with Runner(models=ScriptedModel(["One.", "Two."])) as runner:
         graph = loop()
         thread = Thread(service_of(runner, graph), "loop", "t")
-        await runner.start(graph, {"question": "?"}, run_id=thread.run_id).result()
+        await runner.start(graph, {"question": "?"}, run_id=OwnId(thread.run_id)).result()
         assert list(shown(list(await thread.recorded())).values()) == ["One.", "Two."]
 
 
@@ -67,7 +68,7 @@ async def test_an_answer_that_was_sent_back_does_not_count() -> None:
     async with Runner(models=ScriptedModel(["Bad.", "Good.", "Good."])) as runner:
         graph = loop(check=check, output_retries=1)
         thread = Thread(service_of(runner, graph), "loop", "t")
-        run = runner.start(graph, {"question": "?"}, run_id=thread.run_id)
+        run = runner.start(graph, {"question": "?"}, run_id=OwnId(thread.run_id))
         live = [each async for each in thread.events(0, NOTHING)]
         await run.result()
         assert isinstance(live[-1], Ended)
@@ -81,7 +82,7 @@ async def test_a_front_end_gets_what_it_lacks() -> None:
     async with Runner(models=ScriptedModel(["One.", "Two."])) as runner:
         graph = loop()
         thread = Thread(service_of(runner, graph), "loop", "t")
-        await runner.start(graph, {"question": "?"}, run_id=thread.run_id).result()
+        await runner.start(graph, {"question": "?"}, run_id=OwnId(thread.run_id)).result()
         first, second = shown(list(await thread.recorded()))
         have = Have({first: "On", second: "Three"})
         events = [each async for each in thread.events(0, have)]
