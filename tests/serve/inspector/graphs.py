@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from graphengine import END, START, Agent, Context, Graph, Limits, Retry, Runner, ScriptedModel, ask, tool, value
 from graphengine.models.scripted import calls
+from graphengine.runner.ids import OwnId
 from graphengine.runner.result import RunFailed
 
 HOSTILE = '</textarea><img src=x onerror="window.hit=1"><script>window.hit=1</script>\'"'
@@ -200,7 +201,7 @@ async def record_some(runner: Runner) -> None:
     await record(runner, review(), "asks")
     await record(runner, flaky(), "broken")
     await record(runner, mapped(12), "items")
-    await record(runner, review(HOSTILE), HOSTILE_ID, tags=["<b>x</b>"])
+    await record(runner, review(HOSTILE), OwnId(HOSTILE_ID), tags=["<b>x</b>"])
     await record(runner, flaky(HOSTILE), "hostile-failure")
 
 
