@@ -601,9 +601,8 @@ export interface Summary {
   kind: string;
   /** How many things it waits for. */
   waits: number;
-  /** What models cost so far, US dollars; None if the price of any call is not known. */
   cost_usd: number | null;
-  /** The tokens of all calls of models. */
+  /** The tokens of all calls of models in its own steps. */
   tokens: number;
   /** Completed node visits. */
   visits: number;
