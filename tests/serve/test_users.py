@@ -44,25 +44,28 @@ async def test_a_right_is_needed_for_each_act(tmp_path: Path) -> None:
         people = [user("starter", "start", "acme"), user("reader", "read", "acme"), user("ada", "answer,read", "acme")]
         write_users(here.users, UsersFile(people))
         begun = await here.send("starter", "POST", "/graphs/desk/runs", {"text": "a"}, idempotency_key="k")
-        assert begun.json == {"run_id": "acme/desk@k"}
-        for path in ("/runs/acme/desk@k", "/runs/none"):
+        assert begun.json == {"run_id": "acme/ge:key:desk:k"}
+        for path in ("/runs/acme/ge:key:desk:k", "/runs/none"):
             assert (await here.send("starter", "GET", path)).status == 403
             assert (await here.send("reader", "POST", f"{path}/stop", {})).status == 403
             assert (await here.send("reader", "POST", f"{path}/answer", {"value": True})).status == 403
-        assert (await here.send("reader", "GET", "/runs/acme/desk@k?wait=30")).json["status"] == "waiting"
+        assert (await here.send("reader", "GET", "/runs/acme/ge:key:desk:k?wait=30")).json["status"] == "waiting"
         other = await here.send("starter", "POST", "/graphs/desk/runs?tenant=globex", {"text": "a"})
         first = await here.send("starter", "POST", "/graphs/desk/runs?priority=9", {"text": "a"})
         assert (other.status, first.status) == (403, 403)
-        named = await here.send("ada", "POST", "/runs/acme/desk@k/answer", {"value": True, "by": "bob"})
+        named = await here.send("ada", "POST", "/runs/acme/ge:key:desk:k/answer", {"value": True, "by": "bob"})
         assert (named.status, named.json["error"]["message"]) == (422, "ada cannot answer in the name of bob")
-        assert (await here.send("ada", "POST", "/runs/acme/desk@k/answer", {"value": True})).status == 202
-        assert (await here.send("ada", "GET", "/runs/acme/desk@k?wait=30&after=3")).json["status"] == "finished"
-        steps = await here.runner.history("acme/desk@k")
+        assert (await here.send("ada", "POST", "/runs/acme/ge:key:desk:k/answer", {"value": True})).status == 202
+        assert (await here.send("ada", "GET", "/runs/acme/ge:key:desk:k?wait=30&after=3")).json["status"] == "finished"
+        steps = await here.runner.history("acme/ge:key:desk:k")
         assert [step.data.answer.by for step in steps if getattr(step.data, "answer", None)] == ["ada"]  # type: ignore[union-attr]
         assert (await here.send("acme", "GET", "/runs")).status == 401, "the file has no such user any more"
 
 
-@pytest.mark.parametrize("stream", ["/runs/acme/desk@k/events", "/api/events?id=acme/desk@k", "/api/events"])
+OF_RUN = "acme/ge:key:desk:k"
+
+
+@pytest.mark.parametrize("stream", [f"/runs/{OF_RUN}/events", f"/api/events?id={OF_RUN}", "/api/events"])
 async def test_an_open_stream_ends_when_its_user_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: str
 ) -> None:
@@ -113,10 +116,10 @@ async def test_what_a_user_asks_to_push_to_must_be_public(tmp_path: Path, monkey
         async with place(tmp_path, tmp_path / "runs.db", {"desk": desk()}) as here:
             write_users(here.users, UsersFile([user("ada", tenant="acme")]))
             await here.send("ada", "POST", "/graphs/desk/runs", {"text": "a"}, idempotency_key="k")
-            await here.send("ada", "GET", "/runs/acme/desk@k?wait=30")
+            await here.send("ada", "GET", "/runs/acme/ge:key:desk:k?wait=30")
 
             async def push(url: str) -> str:
-                body = {**made, "params": {"taskId": "acme/desk@k", "url": url, "id": "p"}}
+                body = {**made, "params": {"taskId": "acme/ge:key:desk:k", "url": url, "id": "p"}}
                 return (await here.send("ada", "POST", "/a2a/desk", body, a2a_version="1.0")).text
 
             for url in (receiver.url, receiver.url.replace("127.0.0.1", "localhost")):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from graphengine.engine.steps import Step
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreError, UnknownRun, UnknownStep
@@ -147,6 +147,8 @@ class StoreModel:
             run.log[-1].at if own else run.first.created_at, run.first.parent, run.first.parent_seq,
             None, run.driver is not None, run.due_at, tuple(sorted(run.tags)),
         )  # fmt: skip
+        is_over = own and run.status not in ("running", "waiting")
+        info = replace(info, began_with=run.first.fingerprint, ended_at=info.updated_at if is_over else None)
         return info, run.driver if self.drives(run.driver, asks) else None
 
     def listed(self, status: Status | None, graph: str | None, tag: str | None, before: str | None) -> list[str]:

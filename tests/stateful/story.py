@@ -144,7 +144,7 @@ class Story:
                 assert "question" in self.waits
                 del self.waits["question"]
                 self.answers[self.visit] = text
-                assert said(step)["answer"] == {"value": text}
+                assert said(step)["answer"]["value"] == text
             if self.at == "fork":
                 arm = next(arm for arm, node in self.places.items() if node == name)
                 self.arms[arm].append(text)
