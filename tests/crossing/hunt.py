@@ -1,0 +1,93 @@
+"""The search: programs from a seed, those first that cross what was crossed least, until one fails.
+
+    CROSSINGS=5000 SEED=7 python -m tests.crossing.hunt
+
+prints the matrix, or the smallest program found that fails in the same way.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tests.crossing import program as p
+from tests.crossing.draw import Draw, shrunk
+from tests.crossing.drive import Play
+from tests.crossing.known import is_known
+from tests.crossing.matrix import FEATURES, crossed, features_of, happenings, table
+from tests.crossing.world import Wrong
+
+CANDIDATES = 24
+"""Of so many programs the one is played that crosses what was crossed least."""
+
+
+@dataclass
+class Hunt:
+    """A search.
+
+    Args:
+        seed: Where it begins.
+
+    Attributes:
+        counts: How often each pair of features was crossed.
+        known: How often each known fault was met.
+        played: How many programs were played.
+    """
+
+    seed: int
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    known: Counter[str] = field(default_factory=Counter)
+    played: int = 0
+
+    def program(self, number: int) -> p.Program:
+        """Return the program of a number."""
+        drawn = [Draw(f"{self.seed} {number} {each}").program() for each in range(CANDIDATES)]
+        return max(
+            drawn, key=lambda program: sum(1 / (1 + self.counts[pair]) for pair in crossed(features_of(program)))
+        )
+
+    def play(self, number: int) -> None:
+        """Play the program of a number. Raises: Wrong, with the program made small."""
+        program = self.program(number)
+        play = Play(program)
+        self.played += 1
+        try:
+            play.run()
+        except Exception as error:
+            fault = is_known(error)
+            if not fault:
+                raise Wrong(told(program, error, f"seed {self.seed}, program {number}")) from error
+            self.known[fault] += 1
+        around = happenings(program) | play.world.happened
+        for features in play.world.features.values():
+            self.counts.update(crossed(features & {*FEATURES} | around))
+
+
+def outcome(program: p.Program) -> str:
+    """Return how a program fails, "" if it does not: the first words, which stay the same while it gets smaller."""
+    try:
+        Play(program).run()
+    except Exception as error:  # noqa: BLE001 - any failure counts
+        return f"{type(error).__name__} {str(error).partition(':')[0]}"
+    return ""
+
+
+def told(program: p.Program, error: Exception, where: str) -> str:
+    """Return a failure with the smallest program that was found for it."""
+    how = f"{type(error).__name__} {str(error).partition(':')[0]}"
+    small = shrunk(program, lambda smaller: outcome(smaller) == how)
+    return f"{where}: {error}\nthe program:\n{p.written(program)}\na smaller one:\n{p.written(small)}"
+
+
+def main() -> None:
+    """Search as the environment says."""
+    hunt = Hunt(int(os.environ.get("SEED", "1")))
+    for number in range(int(os.environ.get("CROSSINGS", "1000"))):
+        hunt.play(number)
+    sys.stdout.write(f"{table(hunt.counts)}\n{hunt.played} programs; known: {dict(hunt.known)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""Faults that are known: a program that fails in such a way is no news. This list only shrinks, and ends empty."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KNOWN: Final = {
+    "waits for a slot": "55.8: items of maps that wait hold the concurrency",
+    "recursion": "55.11: a tree of child runs cannot be stopped",
+    "write for ever": "a run whose limit is reached is resumed for ever once a sleep in it is over",
+}
+"""What the text of a failure has, and the fault."""
+
+
+def is_known(error: BaseException) -> str:
+    """Return which known fault this is; "" for none."""
+    return next((fault for text, fault in KNOWN.items() if text in str(error)), "")

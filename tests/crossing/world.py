@@ -1,0 +1,406 @@
+"""The world outside of the runs: the time, the processes and their store, and the ledger of all that was done.
+
+Time is that of the event loop, which jumps: whenever nothing can move, the next timer is due. If there is no timer
+either, the loop is quiet, and the driver is told. A process is a Runner over a `Door` to the store. When it dies, its
+door is closed, so nothing that its tasks still do reaches the store, and the ledger takes nothing from it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from math import inf
+from typing import Any, Final, NamedTuple, NoReturn
+
+from graphengine.engine.steps import Branched, Resumed, Started, Step, usage_of
+from graphengine.errors import RunIsDriven, StoreError, StoreFull
+from graphengine.stores.base import RunInfo
+from graphengine.stores.memory import MemoryStore, _Log
+from graphengine.testing.clock import _threads
+from tests.crossing.program import Effect, Event, Full, Kill
+
+COST_USD: Final = 0.25
+"""What each call of a model costs: sums of it are exact."""
+MOST_IDLE: Final = 20_000
+"""How often in a row time may jump without a write: more is a run that polls for ever."""
+
+
+LOOK_SECONDS: Final = 0.0005
+"""How long a thread at work is waited for at a time."""
+LATEST: Final = 200_000.0
+"""When every program has ended, in seconds."""
+
+
+class Wrong(AssertionError):
+    """A promise was broken; the first line says which one."""
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """An event loop whose time jumps to the next timer whenever nothing can move.
+
+    Attributes:
+        now: The time, in seconds.
+        quiet: Set once nothing can ever move again by itself.
+        idle: How often time jumped since the last write.
+    """
+
+    def __init__(self) -> None:
+        self.now, self.idle = 1000.0, 0
+        self.quiet: asyncio.Future[None] | None = None
+        super().__init__(_Jumps(self))
+
+    def time(self) -> float:
+        """Return the time."""
+        return self.now
+
+    def run_in_executor(self, executor: object, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
+        """Call a function a turn later, here: threads would make a program differ from one time to the next."""
+        done: asyncio.Future[Any] = self.create_future()
+
+        def work() -> None:
+            try:
+                done.set_result(func(*args))
+            except Exception as error:  # noqa: BLE001 - the caller gets it
+                done.set_exception(error)
+
+        self.call_soon(work)
+        return done
+
+    async def until_quiet(self) -> None:
+        """Return once nothing can move."""
+        self.quiet = self.create_future()
+        await self.quiet
+
+
+class _Jumps(selectors.SelectSelector):
+    def __init__(self, loop: Loop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        loop = self._loop
+        if timeout is not None and timeout <= 0:
+            return []
+        if any(_threads()):  # a function of the engine's own
+            return super().select(LOOK_SECONDS)
+        if loop.now > LATEST:
+            raise Wrong("time goes on for ever, and no run comes to its end")
+        if timeout is None or loop.idle > MOST_IDLE:
+            assert loop.quiet is not None, "the driver itself hangs"
+            if loop.quiet.done():
+                raise Wrong(f"something polls for ever: {[task.get_name() for task in asyncio.all_tasks(loop)]}")
+            loop.idle = 0
+            loop.quiet.set_result(None)
+        else:
+            loop.now = getattr(loop, "_scheduled")[0].when()  # noqa: B009 - asyncio says nowhere else which timer is due
+            loop.idle += 1
+        return []
+
+
+class LoopClock:
+    """The clock of the Runners: the time of the event loop."""
+
+    def now(self) -> float:
+        """Return the time."""
+        return asyncio.get_running_loop().time()
+
+    async def sleep_until(self, when: float) -> None:
+        """Return at a time."""
+        loop = asyncio.get_running_loop()
+        if when < loop.time() + LATEST:  # else it never comes
+            awake = loop.create_future()
+            timer = loop.call_at(when, _wake, awake)
+            try:
+                await awake
+            finally:
+                timer.cancel()
+        else:
+            await loop.create_future()
+
+
+def _wake(awake: asyncio.Future[None]) -> None:
+    if not awake.done():
+        awake.set_result(None)
+
+
+@dataclass(eq=False)
+class Process:
+    """A process: whether it lives, and the runner that drives its runs."""
+
+    name: str
+    is_dead: bool = False
+    runner: Any = None
+
+
+HERE: Final[ContextVar[Process]] = ContextVar("crossing_process")
+"""The process in which the code runs."""
+
+
+class Cell(NamedTuple):
+    """A place that a promise is about: a run, the frames around with their visits, and what acts there."""
+
+    run_id: str
+    around: tuple[str, ...]
+    what: str
+
+
+class Acted(NamedTuple):
+    """One act, and what was promised."""
+
+    effect: Effect
+    key: str
+    process: str
+
+
+@dataclass
+class World:
+    """All that is outside.
+
+    Attributes:
+        events: What is to happen at which write; what is not about the store itself is called by `happens`.
+        writes: How many writes were made.
+        most_writes: How many may be made.
+        acts: What was done, by place.
+        number: The number of the last call of a model.
+        calls: The run of each call of a model that was answered, by its number.
+        limits: The limit of the costs of each run, in US dollars.
+        starters: The run that started each child run.
+        in_flight: The run of each call that began and is not recorded, by its number.
+        refused: How many calls failed for good.
+        spent: What each run's own steps recorded, in US dollars.
+        given: What was accepted by the first run: messages and answers, by run.
+        over: The pieces of work and visits whose end is durable.
+        marks: What was crossed.
+    """
+
+    events: dict[int, list[Event]] = field(default_factory=dict)
+    happens: Callable[[Event], None] = lambda _: None
+    writes: int = 0
+    most_writes: int = 0
+    acts: dict[Cell, list[Acted]] = field(default_factory=lambda: defaultdict(list))
+    number: int = 0
+    calls: dict[int, str] = field(default_factory=dict)
+    spent: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    logs: dict[str, list[Step]] = field(default_factory=lambda: defaultdict(list))
+    given: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
+    limits: dict[str, float] = field(default_factory=dict)
+    starters: dict[str, str] = field(default_factory=dict)
+    in_flight: dict[int, tuple[str, Process]] = field(default_factory=dict)
+    refused: int = 0
+    broken: str = ""
+    full: int = 0
+    deaths: int = 0
+    happened: set[str] = field(default_factory=set)
+    features: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    def breaks(self, what: str) -> NoReturn:
+        """Note that a promise was broken where the engine catches what is raised.
+
+        Raises:
+            Wrong: Always.
+        """
+        self.broken = self.broken or what
+        raise Wrong(what)
+
+    def note(self, run_id: str, *features: str) -> None:
+        """Note what a run does."""
+        self.features[run_id].update(features)
+
+    @contextmanager
+    def calling(self, run_id: str) -> Iterator[int]:
+        """Check that a call of a model may begin, and give it its number."""
+        number = self.number = self.number + 1
+        here = HERE.get()
+        flying = sum(each == (run_id, here) for each in self.in_flight.values())
+        limit = self.limits.get(run_id, inf)
+        if self.spent[run_id] + COST_USD * flying >= limit and not here.is_dead:
+            self.breaks(f"a call begins after the limit of its run was reached: {run_id}, {limit}, {flying} in flight")
+        self.in_flight[number] = run_id, here
+        try:
+            yield number
+        except BaseException:
+            del self.in_flight[number]
+            raise
+
+    def act(self, cell: Cell, effect: Effect, key: str) -> None:
+        """Note that something was done, unless its process is dead."""
+        here = HERE.get()
+        if here.is_dead:
+            raise asyncio.CancelledError
+        before = self.acts[cell]
+        before.append(Acted(effect, key, here.name))
+        if effect in ("once", "reconcile") and len(before) > 1:
+            self.breaks(f"acted twice: {cell} is promised at most once: {before}")
+        if effect == "idempotent" and len({each.key for each in before}) > 1:
+            self.breaks(f"two keys: {cell} is promised one key: {before}")
+
+    def did(self, key: str) -> bool:
+        """Return whether anything was done with this key."""
+        return any(each.key == key for acts in self.acts.values() for each in acts)
+
+    def enters(self, process: Process) -> bool:
+        """Let a process write: count it, and let happen what happens then. Return whether it dies right after it.
+
+        Raises:
+            StoreError: It is dead, or dies before. StoreFull: There is no room.
+        """
+        if process.is_dead:
+            raise StoreError("its process is dead")
+        self.writes += 1
+        if self.writes > self.most_writes:
+            self.broken = self.broken or f"runs write for ever: {self.writes} writes"
+            process.is_dead = True
+            raise StoreError("it writes for ever")
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, Loop):
+            loop.idle = 0
+        dies = False
+        for event in self.events.pop(self.writes, ()):
+            self.happened.add(type(event).__name__.lower())
+            if isinstance(event, Full):
+                self.full += event.writes
+            elif isinstance(event, Kill):
+                if not event.durable:
+                    self.dies(process)
+                dies = event.durable
+            else:
+                self.happens(event)
+        if process.is_dead:
+            raise StoreError("its process is dead")
+        if self.full:
+            self.full -= 1
+            raise StoreFull("the disk is full")
+        return dies
+
+    def dies(self, process: Process) -> None:
+        """End a process."""
+        process.is_dead = True
+        self.deaths += 1
+        self.happens(Kill(self.writes))
+
+    def recorded(self, run_id: str, steps: Sequence[Step]) -> None:
+        """Note durable steps."""
+        self.logs[run_id] += steps
+        for step in steps:
+            if isinstance(step.data, Started) and step.data.starter is not None:
+                self.starters[run_id] = step.data.starter.run_id
+            if isinstance(step.data, (Started, Resumed, Branched)):
+                self.limits[run_id] = step.data.limits.get("cost_usd") or inf
+            cost = usage_of(step).get("cost_usd") or 0.0
+            self.spent[run_id] += cost
+            ended = round(cost / COST_USD) if step.kind not in ("resumed", "stopped", "branched") else None
+            for number in [number for number, (each, _) in self.in_flight.items() if each == run_id][:ended]:
+                del self.in_flight[number]
+
+
+class Common(MemoryStore):
+    """A store in memory that several processes share, of which each can die."""
+
+    def __init__(self) -> None:
+        super().__init__(clock=LoopClock().now)
+        self.drivers: dict[str, Process] = {}
+
+    def dead(self, run_id: str) -> bool:
+        """Return whether the driver of a run is dead."""
+        return run_id in self.drivers and self.drivers[run_id].is_dead
+
+    async def claim(self, run_id: str) -> int:
+        log = self._log(run_id)
+        if log.driver_fence is not None and self.dead(run_id):
+            log.driver_fence = None
+        elif log.driver_fence is not None:
+            raise RunIsDriven(run_id, self.drivers[run_id].name, float("inf"))
+        return await super().claim(run_id)
+
+    def _info(self, log: _Log) -> RunInfo:
+        info = super()._info(log)
+        if info.driver is None:
+            return info
+        return replace(info, driver=None if self.dead(info.id) else self.drivers[info.id].name)
+
+
+class Door:
+    """The store as one process sees it: what it writes counts, and it is closed when the process dies."""
+
+    def __init__(self, world: World, store: Common, process: Process, *, shared: bool) -> None:
+        self._world, self._store, self._process, self.shared = world, store, process, shared
+
+    def __getattr__(self, name: str) -> Any:
+        if self._process.is_dead:
+            raise StoreError("its process is dead")
+        return getattr(self._store, name)
+
+    async def open(self) -> None:
+        """Open the store."""
+        await self._store.open()
+
+    async def close(self) -> None:
+        """Release the runs of this process, if it lives."""
+        for run_id, process in list(self._store.drivers.items()):
+            if process is self._process and not process.is_dead:
+                del self._store.drivers[run_id]
+                if run_id in self._store._logs:  # noqa: SLF001 - as `MemoryStore.close` does
+                    self._store._free(self._store._logs[run_id])  # noqa: SLF001
+
+    async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: Any) -> int:
+        """Record a new run."""
+        dies = self._world.enters(self._process)
+        self._store.drivers.setdefault(info.id, self._process)
+        fence = await self._store.create(info, steps, graph_spec)
+        self._store.drivers[info.id] = self._process
+        self._done(info.id, steps, dies=dies)
+        return fence
+
+    async def claim(self, run_id: str) -> int:
+        """Claim a run."""
+        dies = self._world.enters(self._process)
+        fence = await self._store.claim(run_id)
+        self._store.drivers[run_id] = self._process
+        self._done(run_id, (), dies=dies)
+        return fence
+
+    def append(self, batch: Any) -> None:
+        """Add steps."""
+        dies = self._world.enters(self._process)
+        self._store.append(batch)
+        self._done(batch.run_id, batch.steps, dies=dies)
+
+    async def post(self, run_id: str, kind: str, payload: Any, key: str) -> bool:
+        """Post a message."""
+        dies = self._world.enters(self._process)
+        found = await self._store.post(run_id, kind, payload, key)
+        self._done(run_id, (), dies=dies)
+        return found
+
+    def _done(self, run_id: str, steps: Sequence[Step], *, dies: bool) -> None:
+        self._world.recorded(run_id, steps)
+        if dies:
+            self._world.dies(self._process)
+            raise StoreError("its process is dead")
+
+
+def around(frame: Any) -> tuple[str, ...]:
+    """Return where a frame and those around it are, and for which visit; under the names of the first version."""
+    found: list[str] = []
+    while frame is not None:
+        found.append(f"{frame.id} {frame.at} {frame.visit}".replace("m", "n"))
+        frame = frame.up
+    return tuple(found)
+
+
+def attempts(frame: Any) -> int:
+    """Return how often a node was tried, also by retries of the graphs around it."""
+    return int(frame.attempt) + (attempts(frame.up) - 1 if frame.up is not None else 0)
+
+
+def by_write(events: Sequence[Event]) -> Mapping[int, list[Event]]:
+    """Return events by the write at which they happen."""
+    found: dict[int, list[Event]] = defaultdict(list)
+    for event in events:
+        found[event.at].append(event)
+    return found
