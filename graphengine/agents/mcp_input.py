@@ -77,7 +77,10 @@ async def result_of(
         if not asked:
             least = (pending.poll_interval_ms or 0) / 1000
             pause = max(least, min(2.0 ** min(number, 9), _LONGEST_SECONDS))
-            await (runtime.sleep_for(pause, f"{tool} {number}") if runtime.may_sleep() else asyncio.sleep(pause))
+            if runtime.may_sleep():  # its work goes on elsewhere, so an item of a map keeps its slot
+                await runtime.sleep_for(pause, f"{tool} {number}", keeps_slot=True)
+            else:
+                await asyncio.sleep(pause)
     raise AssertionError
 
 

@@ -169,9 +169,9 @@ class RunRuntime(NodeScope):
         await self.work.record_usage()
         await self.work.halt()
 
-    async def sleep_for(self, seconds: float, what: str) -> None:
-        """Wait, with the run stored as waiting."""
-        wait = WaitRecord(kind="sleep", question=what, due=self.around.wall() + seconds)
+    async def sleep_for(self, seconds: float, what: str, *, keeps_slot: bool = False) -> None:
+        """Wait, with the run stored as waiting; an item of a map can keep its slot meanwhile."""
+        wait = WaitRecord(kind="sleep", question=what, due=self.around.wall() + seconds, keeps_slot=keeps_slot)
         with self._run.budgets.asleep(self.frame, self.work.below):
             await self.work.wait(wait, what, None)
 
@@ -186,6 +186,7 @@ class RunRuntime(NodeScope):
         had = len(known.value.get("steered", ())) if known is not None else None
         while self.may_sleep() and (len(found) < had if had is not None else self._has_message()):
             wait = WaitRecord(kind="receive", question=_STEERED, topic=STEER, due=self.around.wall(), default=None)
+            wait.keeps_slot = True
             message = await self.work.wait(wait, _STEERED, _ANYTHING)
             found += [message] if message is not None else []
         return found

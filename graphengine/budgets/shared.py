@@ -153,7 +153,7 @@ class _OfRun(SharedBudgets):
             if refusal.is_spent:
                 await self._spent(runtime, refusal, now)
             elif waited >= _PATIENCE_SECONDS and runtime.may_sleep():
-                await runtime.sleep_for(_PATIENCE_SECONDS, _sleep_of(refusal.place.budget))
+                await runtime.sleep_for(_PATIENCE_SECONDS, _sleep_of(refusal.place.budget), keeps_slot=True)
             else:
                 pause = min(_FIRST_PAUSE_SECONDS * 2 ** min(tries, 10), _LONGEST_PAUSE_SECONDS)
                 waited += pause
@@ -176,7 +176,7 @@ class _OfRun(SharedBudgets):
             await self._ask(runtime, budget, f"{_words(refusal)}. Make this call all the same?")
         else:
             left = window_of(budget.window, now)[1] - runtime.around.wall()
-            await runtime.sleep_for(max(0.0, left), _sleep_of(budget))
+            await runtime.sleep_for(max(0.0, left), _sleep_of(budget), keeps_slot=True)
 
     async def _ask(self, runtime: RunRuntime, budget: Budget, question: str) -> None:
         """Ask a person; return if the call may be made.
@@ -184,7 +184,7 @@ class _OfRun(SharedBudgets):
         Raises:
             BudgetSpent: It may not.
         """
-        wait = WaitRecord(kind="ask", question=question, schema=_YES.schema)
+        wait = WaitRecord(kind="ask", question=question, schema=_YES.schema, keeps_slot=True)
         if not await runtime.work.wait(wait, _ask_of(budget), _YES):
             text = f"the budget {budget.name!r} is spent, and a person refused to exceed it"
             raise BudgetSpent(text, where=f"budget {budget.name!r}", repair="resume the run in the next window")

@@ -82,11 +82,12 @@ def _map_problems(declared: Declared) -> Iterator[tuple[str, str]]:
         yield f"each={options.each!r} names no list", "give a mapping of name to list: each={'source': 'sources'}"
     if options.each is not None and declared.runnable is None:
         yield "each on a node without a runnable", "give the node a runnable"
-    wanted = options.concurrency
-    if wanted is not None and not (type(wanted) is int and wanted > 0):
-        yield f"concurrency={wanted!r} is not a number of items", "give a whole number above 0"
-    if wanted is not None and options.each is None:
-        yield f"concurrency={wanted!r} without each", "concurrency limits the items that run at a time: add each={…}"
+    bounds = ("concurrency", options.concurrency, "run at a time"), ("max_open", options.max_open, "are open at a time")
+    for name, wanted, doing in bounds:
+        if wanted is not None and not (type(wanted) is int and wanted > 0):
+            yield f"{name}={wanted!r} is not a number of items", "give a whole number above 0"
+        if wanted is not None and options.each is None:
+            yield f"{name}={wanted!r} without each", f"{name} limits the items that {doing}: add each={{…}}"
     if options.on_item_error not in (None, "fail", "keep"):
         yield f"on_item_error={options.on_item_error!r} is unknown", "give 'fail' or 'keep'"
     elif options.on_item_error is not None and options.each is None:

@@ -228,9 +228,10 @@ def changes_of(step: Step) -> list[str]:
 
 
 def mapped(facts: Mapped) -> str:
-    """Return how many items a map has, and how many of them run at a time."""
-    count, at_a_time = facts.count, facts.concurrency
-    return counted(count, "item") + (f", {at_a_time} at a time" if count > at_a_time else "")
+    """Return how many items a map has, how many of them run at a time, and how many may be open."""
+    count, at_a_time, most = facts.count, facts.concurrency, facts.max_open
+    found = counted(count, "item") + (f", {at_a_time} at a time" if count > at_a_time else "")
+    return found + (f", at most {most:,} open" if count > most else "")
 
 
 def answer(step: Step, limit: int) -> str:

@@ -16,6 +16,7 @@ from typing_extensions import is_typeddict
 
 from graphengine.compile.type_fit import can_write, fits, is_mapping
 from graphengine.engine.plan import Argument, Call, Each, Fallback, Target, Writer
+from graphengine.engine.steps import MAX_OPEN
 from graphengine.errors import DefinitionError, Problem
 from graphengine.graph.definition import UNSET, Choose, Declared, GraphBody, Node, Options, choose
 from graphengine.graph.elsewhere import PARAMETERS, RESULTS, shown
@@ -341,7 +342,9 @@ class Binder:
                 text = f"{kind} cannot be read back from JSON"
                 self.report("not_recordable", f"{where}, each {name}", text, "use another type")
         state = with_items(self.state, items)
-        return Each(tuple(sources), state, options.concurrency or _CONCURRENCY, options.on_item_error == "keep")
+        at_a_time = options.concurrency or _CONCURRENCY
+        most = options.max_open or max(MAX_OPEN, at_a_time)
+        return Each(tuple(sources), state, at_a_time, most, options.on_item_error == "keep")
 
     @staticmethod
     def unread(each: Each, read: Collection[str]) -> Sequence[str]:

@@ -28,7 +28,15 @@ from graphengine.engine.frame_tree import (
     wake,
 )
 from graphengine.engine.graph_migration import apply_shift, keep_items
-from graphengine.engine.map_items import end_item, is_settled, keep_failures, open_map, reopen_failed
+from graphengine.engine.map_items import (
+    end_item,
+    is_settled,
+    keep_failures,
+    open_map,
+    reopen_failed,
+    update_slots,
+    upwards,
+)
 from graphengine.engine.phases import (
     BEGUN,
     UNKNOWN,
@@ -67,6 +75,7 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
         message = f"step {step.seq} does not follow step {snapshot.seq}"
         raise ValueError(message)
     snapshot.changed.clear()
+    before = snapshot.frames.get(step.frame) if snapshot.waiting else None  # an item that ends is gone then
     now = step.at
     facts = step.data
     if now > snapshot.now and snapshot.status == "running" and type(facts) not in _BEGINNINGS:
@@ -76,6 +85,8 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
         _node(snapshot, step, facts)
     else:
         _fold(snapshot, step)
+    if snapshot.waiting or before is not None:
+        update_slots(snapshot, upwards(before or snapshot.frames.get(step.frame)))
     snapshot.seq = step.seq
     if snapshot.waiting:
         _settle(snapshot)
@@ -210,7 +221,6 @@ def _resumed(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
     for key, limits in facts.sub_limits.items():
         snapshot.frames[key].limits = limits
     snapshot.root.marks.update(facts.marks)
-    _pause_before(snapshot, facts)
 
 
 def _continue(
@@ -233,6 +243,10 @@ def _continue(
     for frame in list(snapshot.frames.values()) if was_failed else ():
         if not is_settled(frame, facts.settled):
             _revive(snapshot, frame, facts.settled)
+    _pause_before(snapshot, facts)
+    if was_failed or facts.moves:
+        deepest = sorted(snapshot.frames.values(), key=lambda frame: len([*upwards(frame)]), reverse=True)
+        update_slots(snapshot, deepest)
 
 
 def _pause_before(snapshot: Snapshot, facts: steps.Continued) -> None:
@@ -265,7 +279,7 @@ def _revive(snapshot: Snapshot, frame: Frame, settled: Collection[str]) -> None:
         frame.arrived = snapshot.now
     elif isinstance(frame.phase, Collecting):
         if child_id(frame.id, frame.at) not in settled:
-            reopen_failed(snapshot, frame, frame.phase)
+            reopen_failed(frame.phase)
     elif isinstance(frame.phase, Inside) and failed:
         frame.tries = 0
 
@@ -277,7 +291,6 @@ def _branched(snapshot: Snapshot, step: Step, facts: steps.Branched) -> None:
     snapshot.inherited = snapshot.usage.copy()
     snapshot.instructions = {**snapshot.instructions, **facts.instructions}
     _continue(snapshot, facts)
-    _pause_before(snapshot, facts)
     frame = snapshot.frames[step.frame]
     if step.update:
         keep_items(snapshot, frame, {op[1] for op in step.update})

@@ -191,6 +191,7 @@ def drop(snapshot: Snapshot, frame: Frame, heir: Frame, *, counts: bool) -> None
     if isinstance(frame.phase, Waiting):
         _count_wait_over(snapshot, frame.phase.waits)
     del snapshot.frames[frame.id]
+    snapshot.changed.append(frame.id)
 
 
 def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -> None:

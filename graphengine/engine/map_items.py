@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 from graphengine.engine.field_ops import list_of
 from graphengine.engine.frame_tree import add_usage, touch
-from graphengine.engine.phases import Collecting, FailedItem, LostItem
-from graphengine.engine.snapshot import Frame, children, item_id
+from graphengine.engine.phases import Collecting, FailedItem, Forked, Inside, LostItem, Waiting
+from graphengine.engine.ready import arms_settled, settled
+from graphengine.engine.snapshot import Frame, children, index_of, item_id, sub_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import Mapped
     from graphengine.state.json_values import JsonValue, Op
+
+
+_KEEP_SLOTS: Final = ("pause", "unknown")
+"""The kinds of waits during which an item keeps its slot. A pause before a node halts a map there as it halts the rest
+of the run, and an effect with an unknown end may be one of many: neither lets more items begin."""
 
 
 def open_map(snapshot: Snapshot, frame: Frame, at: float, facts: Mapped) -> None:
@@ -27,42 +33,59 @@ def open_map(snapshot: Snapshot, frame: Frame, at: float, facts: Mapped) -> None
         # Checked before a list of `count` entries is allocated: a damaged row can claim any number.
         message = f"a map of {count} items has lists of other lengths"
         raise ValueError(message)
-    frame.phase = Collecting(count, facts.concurrency, at, facts.fields, facts.items, left=count, done=[None] * count)
-    open_items(snapshot, frame, frame.phase)
+    bounds = facts.concurrency, at, facts.max_open
+    frame.phase = Collecting(count, *bounds, facts.fields, facts.items, left=count, done=[None] * count)
+    open_items(snapshot, frame)
     touch(snapshot, frame)
 
 
-def open_items(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
-    """Begin items up to the map's concurrency: first those that failed before, then those that never began."""
-    live = map_.live
-    while len(live) < map_.concurrency and (map_.again or map_.next < map_.count):
-        earlier: FailedItem | None = None
-        if map_.again:
-            index, earlier = map_.again.pop(0)
+def open_items(snapshot: Snapshot, frame: Frame) -> None:
+    """Give the free slots of a frame's map, if it is at one, to items.
+
+    First those that gave their slot up and can move again, in the order in which their waits ended: they are the oldest
+    that are open, so their frames are freed soonest. Then those that failed before, then those that never began, as
+    long as not too many are open.
+    """
+    map_ = frame.phase
+    while isinstance(map_, Collecting) and len(map_.live) < map_.concurrency:
+        if map_.woken:
+            index = map_.woken.pop(0)
+            del map_.idle[str(index)]
+            map_.live.append(index)
+            _change_below(snapshot, snapshot.frames[item_id(frame, index)], _moving)
+        elif (map_.again or map_.next < map_.count) and len(map_.live) + len(map_.idle) < map_.max_open:
+            index, earlier = map_.again.pop(0) if map_.again else (map_.next, None)
+            map_.next += earlier is None
+            map_.live.append(index)
+            _open_item(snapshot, frame, map_, index, earlier)
         else:
-            index = map_.next
-            map_.next += 1
-        live.append(index)
-        key = item_id(frame, index)
-        if earlier is not None and earlier.kept:
-            _reopen(snapshot, snapshot.frames[key])
-            continue
-        values = _values(frame, map_, index)
-        item = snapshot.frames[key] = Frame(
-            id=key,
-            kind="item",
-            parent=frame.id,
-            up=frame,
-            base=frame,
-            sub=frame.sub,
-            values=values,
-            at=frame.at,
-            visit=frame.visit,
-            arrived=snapshot.now,
-        )
-        if earlier is not None:
-            item.attempt, item.recorded_results = earlier.attempt, earlier.recorded_results
-        snapshot.changed.append(key)
+            break
+
+
+def _open_item(snapshot: Snapshot, frame: Frame, map_: Collecting, index: int, earlier: FailedItem | None) -> None:
+    """Begin an item, which may have failed before. One whose subgraph failed continues inside it."""
+    key = item_id(frame, index)
+    if earlier is not None and earlier.kept:
+        kept = snapshot.frames[key]
+        kept.failing, kept.tries = None, 0
+        _change_below(snapshot, kept, children)
+        update_slots(snapshot, (kept,))  # it may only wait
+        return
+    item = snapshot.frames[key] = Frame(
+        id=key,
+        kind="item",
+        parent=frame.id,
+        up=frame,
+        base=frame,
+        sub=frame.sub,
+        values=_values(frame, map_, index),
+        at=frame.at,
+        visit=frame.visit,
+        arrived=snapshot.now,
+    )
+    if earlier is not None:
+        item.attempt, item.recorded_results = earlier.attempt, earlier.recorded_results
+    snapshot.changed.append(key)
 
 
 def _values(frame: Frame, map_: Collecting, index: int) -> dict[str, JsonValue]:
@@ -96,17 +119,6 @@ def keep_failures(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
         snapshot.failures.append(LostItem(replace(item.error, traceback="", replaced=None), item.values))
 
 
-def _reopen(snapshot: Snapshot, frame: Frame) -> None:
-    """Let an item whose subgraph failed continue inside it."""
-    frame.failing = None
-    frame.tries = 0
-    below = [frame.id]
-    while below:
-        key = below.pop()
-        snapshot.changed.append(key)
-        below.extend(children(snapshot.frames[key]))
-
-
 def end_item(
     snapshot: Snapshot, item: Frame, outcome: FailedItem | Sequence[Op], sent: Sequence[JsonValue] = ()
 ) -> None:
@@ -116,23 +128,81 @@ def end_item(
     if frame is None or not isinstance(map_, Collecting):
         message = f"the item {item.id} belongs to no map"
         raise ValueError(message)
-    index = int(item.id[item.id.rindex("[") + 1 : -1])
+    key = index_of(item)
+    index = int(key)
     if sent:
-        map_.sent[str(index)] = sent
+        map_.sent[key] = sent
     kept = isinstance(outcome, FailedItem) and outcome.kept
     if isinstance(outcome, FailedItem):
-        map_.failed[str(index)] = outcome
+        map_.failed[key] = outcome
     else:
         map_.done[index] = outcome
-    map_.live.remove(index)
+    if key not in map_.idle:
+        map_.live.remove(index)
+    elif map_.idle.pop(key):
+        map_.woken.remove(index)
     map_.left -= 1
     if not kept:
         if item.usage:
             frame.usage = add_usage(frame.usage, item.usage)
         del snapshot.frames[item.id]
-    if map_.next < map_.count or map_.again:
-        open_items(snapshot, frame, map_)
+    open_items(snapshot, frame)
+    snapshot.changed += (item.id, frame.id)
+
+
+def update_slots(snapshot: Snapshot, frames: Iterable[Frame]) -> None:
+    """Let the items among these frames, the innermost first, give their slots up or ask for one, and give slots away.
+
+    An item gives its slot up when all that is in progress in it waits, for a person, a message or a time. When a wait
+    has ended, it takes its turn. Both follow from the tree after a step alone.
+    """
+    for frame in frames:
+        map_ = frame.up.phase if frame.up is not None and frame.kind == "item" else None
+        is_open = frame.failing is None and snapshot.frames.get(frame.id) is frame
+        if isinstance(map_, Collecting) and is_open:
+            key, is_resting = index_of(frame), _rests(snapshot, frame)
+            asks = map_.idle.get(key)  # None: it has a slot
+            if is_resting != (asks is False):
+                if not is_resting:
+                    map_.woken.append(int(key))
+                else:
+                    (map_.live if asks is None else map_.woken).remove(int(key))
+                map_.idle[key] = not is_resting
+        open_items(snapshot, frame)
+
+
+def upwards(frame: Frame | None) -> Iterator[Frame]:
+    """Yield a frame, and those around it."""
+    while frame is not None:
+        yield frame
+        frame = frame.up
+
+
+def _rests(snapshot: Snapshot, frame: Frame) -> bool:
+    """Return whether all that is in progress in a frame waits without a slot."""
+    phase = frame.phase
+    if isinstance(phase, Waiting):
+        return not any(wait.keeps_slot or wait.kind in _KEEP_SLOTS for wait in phase.waits.values())
+    if isinstance(phase, Forked):
+        arms = [snapshot.frames[key] for key in phase.arms]
+        return not arms_settled(snapshot, phase) and all(settled(arm) or _rests(snapshot, arm) for arm in arms)
+    if isinstance(phase, Inside):
+        sub = snapshot.frames[sub_id(frame)]
+        return not settled(sub) and _rests(snapshot, sub)
+    return isinstance(phase, Collecting) and phase.left > 0 and not phase.live
+
+
+def _moving(frame: Frame) -> Sequence[str]:
+    """Return the ids of the frames below one, without the items that have no slot."""
+    phase = frame.phase
+    return [item_id(frame, index) for index in phase.live] if isinstance(phase, Collecting) else children(frame)
+
+
+def _change_below(snapshot: Snapshot, frame: Frame, below: Callable[[Frame], Sequence[str]]) -> None:
+    """Mark a frame and those below it as changed."""
     snapshot.changed.append(frame.id)
+    for key in below(frame):
+        _change_below(snapshot, snapshot.frames[key], below)
 
 
 def is_settled(frame: Frame, maps: Collection[str]) -> bool:
@@ -145,9 +215,8 @@ def is_settled(frame: Frame, maps: Collection[str]) -> bool:
     return False
 
 
-def reopen_failed(snapshot: Snapshot, frame: Frame, map_: Collecting) -> None:
-    """Begin the failed items of a map again, after a resume."""
+def reopen_failed(map_: Collecting) -> None:
+    """Let the failed items of a map begin again, after a resume."""
     map_.again += [(int(index), map_.failed[index]) for index in sorted(map_.failed, key=int)]
     map_.left += len(map_.failed)
     map_.failed = {}
-    open_items(snapshot, frame, map_)

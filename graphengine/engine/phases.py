@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
-from graphengine.engine.steps import FailureRecord, ForkRecord, Outputs, WaitRecord
+from graphengine.engine.steps import MAX_OPEN, FailureRecord, ForkRecord, Outputs, WaitRecord
 from graphengine.state.amounts import Number
 from graphengine.state.ending import Ending
 from graphengine.state.json_values import JsonValue, Op
@@ -110,13 +110,16 @@ class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
 
     Attributes:
         count: How many items there are.
-        concurrency: How many run at a time.
+        concurrency: How many run at a time: the slots of the map.
         began: When the map began, epoch seconds.
+        max_open: How many may have begun and not ended.
         fields: The list field that items are read from, by the item's name in the node.
         items: The items of other sources, by that name.
         next: The first item that has not begun.
         again: Failed items to begin again, as (index, how it failed).
-        live: The running items.
+        live: The items that have a slot.
+        idle: The items that have begun and gave their slot up, by index: whether they can move again and need one.
+        woken: Those that need one, in the order in which their waits ended.
         left: How many have not ended.
         done: The updates of each item, None until it is done.
         failed: How items failed, by index.
@@ -126,11 +129,14 @@ class Collecting(Struct, omit_defaults=True, forbid_unknown_fields=True):
     count: int
     concurrency: int
     began: Number
+    max_open: int = MAX_OPEN
     fields: Mapping[str, str] = {}
     items: Mapping[str, Sequence[JsonValue]] = {}
     next: int = 0
     again: list[tuple[int, FailedItem]] = []
     live: list[int] = []
+    idle: dict[str, bool] = {}
+    woken: list[int] = []
     left: int = 0
     done: list[Sequence[Op] | None] = []
     failed: dict[str, FailedItem] = {}

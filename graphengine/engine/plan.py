@@ -290,12 +290,14 @@ class Each:
         sources: The item's name, the reading of the list, and the field's name if the list is a whole field.
         state: The fields that an item sees: those of the state, and the item's values by name.
         concurrency: How many items run at a time.
+        max_open: How many items may have begun and not ended.
         keeps: Whether the map goes on without its failed items.
     """
 
     sources: tuple[tuple[str, Reading, str], ...]
     state: StateType[Any]
     concurrency: int
+    max_open: int
     keeps: bool
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from graphengine.engine.frame_tree import priced
 from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Leaving, Ready, Waiting
-from graphengine.engine.snapshot import CRASHES, READY, Task, sub_id
+from graphengine.engine.snapshot import CRASHES, READY, Task, index_of, sub_id
 from graphengine.state.amounts import allows_unknown_cost, is_cost_unknown
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def task_of(snapshot: Snapshot, frame: Frame) -> Task | None:  # noqa: PLR0911 -
     if mode is None or frame.failing is not None:
         return None
     if frame.up is not None:
-        held, over = held_by(snapshot, frame)
+        held, over = held_by(snapshot, frame, needs_slot=mode != "wake")
         if held:
             return None if over is None else Task(over.id, over.at, over.visit, over.attempt, "limit", 0.0)
     if mode == "run" or mode == "fallback":  # noqa: PLR1714 - faster than a tuple
@@ -121,18 +121,23 @@ def next_due(snapshot: Snapshot) -> float | None:
     return snapshot.open_waits.next_due()
 
 
-def held_by(snapshot: Snapshot, frame: Frame) -> tuple[bool, Frame | None]:
-    """Return whether a frame around this one keeps it from moving, and the subgraph whose limit does so, if any."""
-    around = frame.up
+def held_by(snapshot: Snapshot, frame: Frame, *, needs_slot: bool = True) -> tuple[bool, Frame | None]:
+    """Return whether a frame around this one keeps it from moving, and the subgraph whose limit does so, if any.
+
+    Without a slot of the maps around it, a frame only ends its waits.
+    """
+    below, around, has_slots = frame, frame.up, True
     while around is not None:
         phase = around.phase
         if around.failing is not None:
             return True, None
         if isinstance(phase, Forked) and phase.fork.need is not None and arms_settled(snapshot, phase):
             return True, None
-        around = around.up
+        if isinstance(phase, Collecting) and phase.idle and index_of(below) in phase.idle:
+            has_slots = not needs_slot
+        below, around = around, around.up
     over = _over_limit(snapshot, frame) if frame.sub is not None else None
-    return over is not None, over
+    return over is not None or not has_slots, over
 
 
 def arms_settled(snapshot: Snapshot, forked: Forked) -> bool:

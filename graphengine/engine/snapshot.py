@@ -175,7 +175,7 @@ def children(frame: Frame) -> Sequence[str]:
     if isinstance(phase, Collecting):
         kept = [int(index) for index, failed in phase.failed.items() if failed.kept]
         kept += [index for index, failed in phase.again if failed.kept]
-        return [item_id(frame, index) for index in (*phase.live, *kept)]
+        return [item_id(frame, index) for index in (*phase.live, *map(int, phase.idle), *kept)]
     if isinstance(phase, Inside):
         return (sub_id(frame),)
     return ()
@@ -184,6 +184,11 @@ def children(frame: Frame) -> Sequence[str]:
 def item_id(frame: Frame, index: int) -> str:
     """Return the id of an item's frame."""
     return child_id(frame.id, f"{frame.at}[{index}]")
+
+
+def index_of(item: Frame) -> str:
+    """Return the index of an item in its map, as text."""
+    return item.id[item.id.rindex("[") + 1 : -1]
 
 
 def sub_id(frame: Frame) -> str:

@@ -144,6 +144,7 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
         key: The key under which the answer is recorded for the node's code; "" if the wait is the node itself.
         choice: What `choose` picked, if the wait is the node itself.
         id: A unique id, assigned when the wait is folded.
+        keeps_slot: Whether an item of a map keeps its slot meanwhile, as it does for a pause and an unknown effect.
     """
 
     kind: Literal["ask", "receive", "sleep", "pause", "unknown", "tool"]
@@ -161,6 +162,7 @@ class WaitRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only
     key: str = ""
     choice: str = ""
     id: str = ""
+    keeps_slot: bool = False
 
 
 class StarterRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_only=True):
@@ -406,12 +408,17 @@ class Joined(Outcome, kw_only=True):
     cancelled: Sequence[str] = ()
 
 
+MAX_OPEN: Final = 1000
+"""How many items of a map may be open if neither its node nor its record says so."""
+
+
 class Mapped(Facts, kw_only=True):
     """The items of a map were determined.
 
     Attributes:
         count: How many items there are.
         concurrency: How many of them run at a time.
+        max_open: How many of them may have begun and not ended, those that wait included.
         fields: The list field that items are read from, by the item's name in the node.
         items: The items themselves, by that name, if they are not read from a field.
     """
@@ -419,6 +426,7 @@ class Mapped(Facts, kw_only=True):
     kind: ClassVar[Kind] = "mapped"
     count: Count
     concurrency: Annotated[int, msgspec.Meta(gt=0)]
+    max_open: Annotated[int, msgspec.Meta(gt=0)] = MAX_OPEN
     fields: Mapping[str, str] = {}
     items: Mapping[str, Sequence[JsonValue]] = {}
 

@@ -59,6 +59,7 @@ class Options:
     on: str | None = None
     each: Each | None = None
     concurrency: int | None = None
+    max_open: int | None = None
     on_item_error: OnItemError | None = None
     effect: Effect | None = None
 
@@ -74,6 +75,7 @@ class Node(Options):
         writes: Where the result is stored.
         each: Run the node once for every item of a list: name to path or function.
         concurrency: How many items run at a time.
+        max_open: How many items may have begun and not ended.
         on_item_error: What failed items do to the node: `"fail"` or `"keep"`.
         retry: How often to try again.
         timeout_seconds: The longest that an attempt can take.
@@ -289,6 +291,7 @@ class GraphDefinition(Generic[S]):
         on: str | None = None,
         each: Each | None = None,
         concurrency: int | None = None,
+        max_open: int | None = None,
         on_item_error: OnItemError | None = None,
         effect: Effect | None = None,
     ) -> None:
@@ -317,7 +320,10 @@ class GraphDefinition(Generic[S]):
             each: Run the node once for every item of a list: name to path or function. Inputs, `writes` keys and the
                 fallback read the item by that name. Results are in the order of the items: a field without a reducer
                 becomes their list. Several lists are read together, item by item, and must have equal lengths.
-            concurrency: How many items run at a time; 16 if not given.
+            concurrency: How many items run at a time; 16 if not given. One that waits (`ask`, `receive`, `sleep`) does
+                not run: others begin meanwhile, and it goes on before new ones do.
+            max_open: How many items may have begun and not ended, those that wait included; 1,000 if not given, or
+                `concurrency` if that is more. With 1, a person gets one question at a time.
             on_item_error: What failed items do to the node once all items have ended: fail it (`"fail"`), so that a
                 resume repeats them, or let it go on with the results of the others (`"keep"`), if there is any. Then
                 only `Runner.resume(…, retry_failed=True)` repeats them, while the others run.
@@ -350,6 +356,7 @@ class GraphDefinition(Generic[S]):
             on=on,
             each=each,
             concurrency=concurrency,
+            max_open=max_open,
             on_item_error=on_item_error,
             effect=effect,
         )

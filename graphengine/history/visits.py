@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from graphengine.engine.fold import evolve
 from graphengine.engine.phases import Collecting, Ended, Forked, GivenUp, Inside, Leaving
-from graphengine.engine.snapshot import ROOT, Snapshot, item_id, sub_id
+from graphengine.engine.snapshot import ROOT, Snapshot, sub_id
 from graphengine.engine.steps import (
     Answered,
     Attempt,
@@ -53,7 +53,7 @@ from graphengine.history.visit_tree import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from graphengine.engine.snapshot import Frame
     from graphengine.engine.steps import Step
@@ -164,7 +164,10 @@ class Visits:
         return entry
 
     def _sync(self, step: Step) -> None:
-        """Update the tracks of the frames that a step can have changed: its own, new ones, those that are gone."""
+        """Update the tracks of the frames that a step can have changed: its own, new ones, those that are gone.
+
+        And items that begin again because one ended or gave its slot up.
+        """
         frames, live, ended = self.snapshot.frames, self._live, ("", "")
         kind = type(step.data)
         if kind in _BY_WAIT and isinstance(step.data, (AttemptEnded, Answered)):
@@ -181,7 +184,8 @@ class Visits:
                     break
                 found.append(frame)
             found.reverse()
-            found[:0] = [frames[key] for key in self._near(step.frame) if key in frames]
+            changed = (key for key in self.snapshot.changed if key in live and key[-1:] == "]")
+            found[:0] = [frames[key] for key in dict.fromkeys((step.frame, *changed)) if key in frames]
             if step.frame not in frames and step.frame in live:
                 self._close(step.frame, step.at, step.seq, ended)
         for frame in found:
@@ -193,14 +197,6 @@ class Visits:
     def _is_new(self, frame: Frame) -> bool:
         known = self._live.get(frame.id)
         return known is None or known.live is not frame
-
-    def _near(self, key: str) -> Sequence[str]:
-        """Return the frame of a step, and the item that can have begun again when this one ended."""
-        track = self._live.get(key)
-        up = track.parent.live if track is not None and track.kind == "item" and track.parent is not None else None
-        if up is not None and isinstance(up.phase, Collecting) and up.phase.live:
-            return key, item_id(up, up.phase.live[-1])
-        return (key,)
 
     def _look(self, frame: Frame, at: float, seq: int, ended: tuple[str, str] = ("", "")) -> None:
         """Note where a frame is. `ended` is the wait that ended, and by what."""

@@ -127,6 +127,7 @@ class Detail(Part):
         cancelled: joined: the arms that were still running.
         count: mapped: how many items.
         concurrency: mapped: how many of them run at a time.
+        max_open: mapped: how many of them may have begun and not ended, if not 1,000.
         writes: item: what it adds to the map's updates.
         graph: started, entered: the graph that begins.
         name: recorded: the function that was called.
@@ -164,6 +165,7 @@ class Detail(Part):
     cancelled: Sequence[str] | UnsetType = UNSET
     count: int | UnsetType = UNSET
     concurrency: int | UnsetType = UNSET
+    max_open: int | UnsetType = UNSET
     writes: Sequence[Any] | UnsetType = UNSET
     graph: str | UnsetType = UNSET
     name: str | UnsetType = UNSET

@@ -112,7 +112,9 @@ def _frame(snapshot: Snapshot, frame: Frame) -> Iterator[tuple[str, How, str]]:
         case Collecting():
             failed = len(phase.failed)
             done = f"{phase.count - phase.left - failed} of {phase.count} done"
-            yield frame.at, "failed" if failure is not None else "here", done + (f", {failed} failed" if failed else "")
+            done += f", {failed} failed" if failed else ""
+            done += f", {len(phase.woken)} wait for their turn" if phase.woken else ""
+            yield frame.at, "failed" if failure is not None else "here", done
         case Inside():
             yield frame.at, "failed" if failure is not None else "here", ""
         case Waiting():

@@ -334,13 +334,13 @@ class Driving:
 
     def _cancel_obsolete(self) -> None:
         """Cancel the jobs whose frame the last steps dropped, and those that wait for a time in vain."""
-        snapshot = self.snapshot
-        for frame in [key for key in self._jobs if key not in snapshot.frames]:  # a join may have dropped arms
-            self._cancel_job(frame)
+        snapshot, changed = self.snapshot, dict.fromkeys(self.session.changed)
+        for frame in [key for key in changed if key in self._jobs and key not in snapshot.frames]:
+            self._cancel_job(frame)  # a join may have dropped arms
         if not self._asleep:
             return
         moves = snapshot.status == "running" and not self.is_halting and not limit_reached(snapshot)
-        changed = dict.fromkeys(self.session.changed) if moves else list(self._asleep)
+        changed = changed if moves else dict.fromkeys(self._asleep)
         for key in [key for key in changed if key in self._asleep and key in self._jobs]:
             asleep = snapshot.frames.get(key)
             if not moves or asleep is None or task_of(snapshot, asleep) != self._asleep[key]:

@@ -281,8 +281,10 @@ class RunTrace(Follower):
             self._work(before[0][0], step, facts)
         elif isinstance(facts, AttemptEnded) and step.node:
             self._attempt(before[0][0], entry)
-        elif isinstance(facts, AttemptEnded) and before and before[0][0].is_under_way:  # its graph failed, at a limit
-            self._interrupted(*before[0], step.at, "failed")
+        elif isinstance(facts, AttemptEnded):  # a graph failed, at a limit; arms in it may continue after a resume
+            for place, visit in before[:1]:
+                if place.frame == step.frame and place.is_under_way:
+                    self._interrupted(place, visit, step.at, "failed")
         elif isinstance(facts, Waiting):
             for wait in facts.waits.values():
                 self._metrics.waits.add(1, {**self._graph, names.KIND: wait.kind})

@@ -149,6 +149,11 @@ class _Start(Generic[S]):
         assert self._shared is not None  # noqa: S101 - else something stood in for it
         return Lives(self._shared)
 
+    @property
+    def queue(self) -> str | None:
+        """The queue from which a worker takes the child; where effects are refused, no worker may let them happen."""
+        return self._options["queue"] if self.attempt.services.effects == "act" else None
+
     async def make(self) -> StepResult:
         """Create the child, or find it, and return what is recorded of its start."""
         services, name = self.attempt.services, self.graph.name
@@ -175,9 +180,7 @@ class _Start(Generic[S]):
             InputError: There is a run with this id that this call did not start, or its place in a queue is invalid.
         """
         lives, options, here = self.lives, self._options, self.attempt.services.run_id
-        # Where effects are refused, no worker may let them happen.
-        acts = self.attempt.services.effects == "act"
-        queue, priority = (options["queue"], options["priority"]) if acts else (None, 0)
+        priority = options["priority"] if self.attempt.services.effects == "act" else 0
         self._starter.root = "" if self._starter.stays else parent.root or here
         self._starter.depth = parent.depth + 1
         begin = partial(
@@ -188,10 +191,10 @@ class _Start(Generic[S]):
             after=None,
             pause=(),
             tags=checked_tags(options["tags"], "tags="),
-            place=place_in(queue, priority, parent.tenant, parent.user),
+            place=place_in(self.queue, priority, parent.tenant, parent.user),
             starter=self._starter,
         )
-        life = lives.begin(lives.checked(self.plan, is_queued=queue is not None), run_id, begin)
+        life = lives.begin(lives.checked(self.plan, is_queued=self.queue is not None), run_id, begin)
         life.note_starter(self._starter)
         life.is_retrieved = True  # this call raises it
         await life.until("begun")
@@ -268,6 +271,7 @@ class StartedRun(Generic[S]):
                 finally:
                     journal.in_flight.ended(topic)
             wait = WaitRecord(kind="receive", topic=topic, question=f"the end of run {self.id}")
+            wait.keeps_slot = start.queue is None  # nothing else bounds how many children of a map run here
             told = await journal.wait(wait, topic, _TOLD)
             if not (isinstance(told, dict) and isinstance(told.get("seq"), int)):
                 continue  # a message of the same topic from another sender

@@ -16,6 +16,7 @@ from graphengine.models import Response
 from graphengine.models.scripted import calls
 from tests.agents.tool_kits import in_thread
 from tests.kit import forks
+from tests.kit.facts import said
 
 pytest.importorskip("mcp")
 
@@ -107,7 +108,7 @@ async def test_what_cannot_be_given_is_an_error_for_the_model(tmp_path: Path, to
 
 
 async def test_a_call_that_becomes_a_task_is_followed(tmp_path: Path) -> None:
-    """The run sleeps between looks; what a task requires is a question of the run, and is given once."""
+    """The run sleeps between looks, and keeps its slot in a map; what a task requires is asked, and given once."""
     graph, model = graph_of(tmp_path, "decorate")
     async with Runner(tmp_path / "runs.db") as runner:
         waiting = await runner.start(graph, run_id="r").result()
@@ -115,6 +116,8 @@ async def test_a_call_that_becomes_a_task_is_followed(tmp_path: Path) -> None:
     async with Runner(tmp_path / "runs.db") as runner:
         await runner.answer("r", {"size": "L"})
         assert (await runner.resume("r", graph).result()).output == "done"
+        waits = [wait for step in await runner.history("r") for wait in said(step).get("waits", {}).values()]
+    assert {wait.get("keeps_slot", False) for wait in waits if wait["kind"] == "sleep"} == {True}
     assert result(model) == "decorate done"
     assert log(tmp_path) == ["decorate", "get decorate", "update decorate ['size']", "get decorate"]
 

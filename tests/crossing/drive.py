@@ -62,8 +62,6 @@ MOST_ROUNDS = 60
 """How often the world outside may go on before every run has ended, and twice as often as a program is large."""
 MANY = 6
 """From so many waits on all are answered at once."""
-MOST_OPEN = 1000
-"""How many items of a map may be open at a time."""
 MOST_RESUMES = 12
 """How often a run that failed is resumed; `Fail` lets it pass before."""
 
@@ -419,13 +417,16 @@ class Play:
 
 
 def check_slots(snapshot: Snapshot) -> None:
-    """Check that no item of a map waits to begin while those that hold its concurrency only wait for others."""
+    """Check that no item of a map needs a slot while those that have one only wait, but for waits that keep it."""
     if limit_reached(snapshot):
         return
     for frame in snapshot.frames.values():
         phase = frame.phase
-        if isinstance(phase, Collecting) and (phase.next < phase.count or phase.again) and len(phase.live) < MOST_OPEN:
+        if not isinstance(phase, Collecting):
+            continue
+        can_begin = phase.next < phase.count or phase.again
+        if phase.woken or (can_begin and len(phase.live) + len(phase.idle) < phase.max_open):
             items = [item_id(frame, at) for at in phase.live]
             below = [each for each in snapshot.frames.values() if each.id.startswith(tuple(items))]
-            if not any((wait.topic or "").startswith("end of ") for each in below for wait in each.waits.values()):
+            if not any(wait.keeps_slot or wait.kind == "unknown" for each in below for wait in each.waits.values()):
                 raise Wrong(f"an item waits for a slot, and those that have one wait: {snapshot.run_id}: {items}")

@@ -8,6 +8,7 @@ FIRST=5000 begins it where an earlier one ended.
 import os
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -59,6 +60,37 @@ def test_the_order_of_ends_changes_nothing(part: int) -> None:
             details = details_of(log), snapshot.failure and snapshot.failure.message, snapshot.root.marks
             first = first or details
             assert details == first, seed
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_items_that_wait_take_turns(part: int) -> None:
+    """In long maps whose items mostly wait, each woken item gets a slot in its turn, also after crashes and branches.
+
+    `tests.kit.turns` counts the slots of each map after each step.
+    """
+    most = waited = 0
+    for number in range(FIRST, FIRST + SCENES // 3 + 100):
+        if number >= FIRST + SCENES // 3 and most > 4 and waited > 1:
+            break  # about one graph in five has so many items open
+        seed = f"turns {part} {number}"
+        random = Random(seed)  # noqa: S311 - no secret
+        spec = nest_spec(random, Taste(random.choice((0, 1)), random.choice((0, 1)), maps=0.9))
+        long = [replace(node, each=(("item", "many"),)) if node.each else node for node in spec.nodes]
+        spec, given = replace(spec, nodes=tuple(long)), {**begun(random), "many": list(range(9))}
+
+        def outcomes(at: str, visit: int, attempt: int, seed: str = seed) -> Outcome:
+            made = outcome(seed, at, visit, attempt)
+            return replace(made, waits=made.waits or (("sleep",), ("ask",)))
+
+        walker = Walker(Case(spec, (), ({},), given), outcomes)
+        walker.walk(RESUMES)
+        drive = Schedule.begin(
+            spec, build(spec, []), given, outcomes, random, RESUMES, upsets=3, careful=number % 4 == 0
+        )
+        agree(drive.run_to_end(), walker, seed)
+        most, waited = max(most, drive.turns.most_open), max(waited, drive.turns.waited)
+    assert most > 4
+    assert waited > 1
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -141,6 +173,8 @@ def test_the_scenes_cover_every_feature() -> None:
                 "left by its label": any(data.get("edge") == "ended" for _, _, data in rows),
             }
         )
+        seen["item that needs a slot"] += drive.turns.waited > 0
+        seen["more open than running"] += drive.turns.most_open > drive.turns.most_running
         seen["limit of a graph"] += any(kind == "failed" and data["error"]["kind"] == "limit" for kind, _, data in rows)
     assert all(seen.values()), seen
     assert seen["finished"] >= 20

@@ -17,6 +17,7 @@ from tests.kit.spec import Cond, EdgeSpec, ForkSpec, NodeSpec, Outcome, Spec, Sw
 KINDS = (*PRESENT, "iterations", "plateau", "plateau", "changed", "iterations", "function")
 REDUCED = ("log", "many", "table", "total", "best", "seen", "capped")
 ALONE = ("n", "score", "kind", "slots[k]", "slots[l]")
+WAITS = ("ask", "receive", "sleep", "sleep", "child", "unknown")
 
 
 @dataclass
@@ -174,4 +175,6 @@ def outcome(seed: object, at: str, visit: int, attempt: int) -> Outcome:
     """Return the outcome of an attempt, which does not depend on when it is made."""
     random = Random(f"{seed} {at} {visit} {attempt}")  # noqa: S311 - no secret
     kind = random.choice(("ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "bad", "boom", "slow"))
-    return Outcome(kind, random.randint(0, 12), 0, 0.5, random.choice((0, 0, 1, 3)))
+    made = Outcome(kind, random.randint(0, 12), 0, 0.5, random.choice((0, 0, 1, 3)))
+    groups = random.choice((0, 0, 0, 1, 2))
+    return replace(made, waits=tuple(tuple(random.choices(WAITS, k=random.choice((1, 1, 2)))) for _ in range(groups)))

@@ -7,6 +7,7 @@ the same way, one level deeper.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -102,6 +103,7 @@ class Nest(Maker):
         if mapped:
             keeps = random.random() < 0.3 and not self.taste.repairable
             made = replace(made, each=self.each(made), concurrency=random.randint(1, 4), keeps=keeps)
+            made = replace(made, max_open=copy(random).choice((1, 2, 3, 1000)))  # the seeds are older than it
             if made.form in ("some", "parts"):
                 made = replace(made, form="parts" if "items" in made.fields else made.form)
         return replace(made, fallback="") if self.taste.repairable else made

@@ -25,7 +25,8 @@ from graphengine import Graph, reducers
 from graphengine.engine.events import NodeFinished, WorkDone
 from graphengine.engine.frame_tree import place_of
 from graphengine.engine.lookup import StaleEvent
-from graphengine.engine.snapshot import ROOT, AttemptId, Frame, Snapshot
+from graphengine.engine.phases import Collecting
+from graphengine.engine.snapshot import ROOT, AttemptId, Frame, Snapshot, item_id
 from graphengine.engine.steps import Step, path_of
 from graphengine.engine.stored import to_record
 from graphengine.errors import GraphEngineError
@@ -284,6 +285,7 @@ _ORDER: Final = (
         "payload",
         "count",
         "concurrency",
+        "max_open",
         "fields",
         "items",
     ),
@@ -370,6 +372,9 @@ def _ready(session: Session) -> list[str]:
         for t in session.tasks()
     ]
     lines = [f"ready: {'; '.join(tasks) or 'nothing'}"]
+    maps = [(frame, frame.phase) for frame in session.snapshot.frames.values()]
+    turns = [item_id(frame, index) for frame, map_ in maps if isinstance(map_, Collecting) for index in map_.woken]
+    lines += [f"need a slot: {', '.join(turns)}"] if turns else []
     waits = [f"{name}, {wait.kind}" for f in session.snapshot.frames.values() for name, wait in f.waits.items()]
     return [*lines, f"{session.snapshot.status}, waits: {'; '.join(waits)}"] if waits else lines
 

@@ -6,7 +6,6 @@ time this is compared with what `ready` returns for all frames.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from copy import deepcopy
@@ -16,31 +15,39 @@ from typing import Any
 
 from graphengine import Graph
 from graphengine.engine.events import (
+    AnswerArrived,
     Event,
     LimitMet,
+    MessageCame,
     NodeEntered,
     NodeFailed,
     NodeFinished,
     NodeLeft,
+    NodeWaits,
     Settled,
+    WaitOver,
 )
 from graphengine.engine.failures import failure_record
 from graphengine.engine.fold import evolve
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, Leaving, Ready
-from graphengine.engine.ready import held_by, ready
+from graphengine.engine.ready import held_by, ready, task_of
 from graphengine.engine.snapshot import AttemptId, Frame, Snapshot, Task
 from graphengine.engine.step_json import decode_step, encode_step
-from graphengine.engine.steps import Step, path_of
+from graphengine.engine.steps import AnswerRecord, Step, WaitRecord, path_of
 from graphengine.engine.stored import decode_snapshot, encode_snapshot
 from graphengine.state.encoded import opened, opened_ops
 from graphengine.state.json_values import JsonValue
 from graphengine.state.view import View
 from tests.kit.facts import said
 from tests.kit.session import Session, bare, recorded
-from tests.kit.spec import Boom, NodeSpec, Slow, Spec, condition, mark_of, result_of
+from tests.kit.spec import Boom, NodeSpec, Outcome, Slow, Spec, condition, mark_of, result_of
+from tests.kit.turns import Turns
 from tests.kit.walker import Outcomes, Rows, frame_id, spot
 
+_MOVING = ("running", "waiting")
+_OUTSIDE = ("resumed", "stopped", "branched", "waiting", "answered", "message")
+"""The kinds of steps of which the interpreter knows nothing: waits change the order of a run, and nothing else."""
 MOST = 5_000  # steps; no graph of these tests needs as many
 
 
@@ -80,6 +87,7 @@ class Schedule:
         resumed: For each seq the number of resumes by then.
         flights: The tasks in flight, by frame.
         crashes: The number of consecutive crashes during an attempt, by frame.
+        turns: Who has the slots of maps, by another count than the engine's.
         entries: The number of times each subgraph was entered.
     """
 
@@ -97,6 +105,7 @@ class Schedule:
     flights: dict[str, Task] = field(default_factory=dict)
     entries: dict[str, int] = field(default_factory=dict)
     crashes: dict[str, int] = field(default_factory=dict)
+    turns: Turns = field(default_factory=Turns)
 
     @classmethod
     def begin(  # noqa: PLR0913 - all that makes a run
@@ -113,7 +122,7 @@ class Schedule:
     def run_to_end(self) -> Schedule:
         """Run until it finished, or failed with no resumes left."""
         while True:
-            while self.session.snapshot.status == "running":
+            while self.session.snapshot.status in _MOVING:
                 self.turn()
             if self.session.snapshot.status == "finished" or self.used >= self.resumes:
                 return self
@@ -127,13 +136,30 @@ class Schedule:
             self.upsets -= 1
             self.upset()
             return
-        assert self.flights, "nothing is in flight, and the run has not ended"
+        ends = self.ends_of_waits()
+        assert self.flights or ends, "nothing is in flight, and the run has not ended"
         if self.random.random() < 0.1:
             self.send_too_early()
-        task = self.flights.pop(self.random.choice(list(self.flights)))
+        chosen = self.random.choice([*self.flights, *ends])
+        if not isinstance(chosen, str):
+            self.keep(self.session.send(chosen))
+            return
+        task = self.flights.pop(chosen)
         self.session.now = max(self.session.now, task.due)
         self.crashes.pop(task.frame, None)
         self.keep(self.session.send(self.event(task)))
+
+    def ends_of_waits(self) -> list[Event]:
+        """Return what can come from outside: an answer to any question, a message that a node waits for."""
+        snapshot, now = self.session.snapshot, self.session.now
+        found: list[Event] = []
+        for frame in snapshot.frames.values():
+            for name, wait in frame.waits.items():
+                if wait.kind in ("ask", "unknown"):
+                    found.append(AnswerArrived(name, wait.id, now, AnswerRecord(1)))
+                elif wait.topic is not None and wait.topic not in snapshot.mailbox:
+                    found.append(MessageCame(now, wait.topic, 2))
+        return found
 
     def send_too_early(self) -> None:
         """Check that events that come too early or too late are refused."""
@@ -190,23 +216,30 @@ class Schedule:
         """Begin everything that is ready after a step."""
         self.resumed[step.seq] = self.used
         self.flights = {task.frame: task for task in ready(self.session.snapshot)}
+        self.turns.see(self.session.snapshot)
+        self.turns.check(self.session.snapshot, self.flights.values())
 
     def event(self, task: Task) -> Event:
         """Return the outcome of a task as an event."""
         now = self.session.now
-        if task.mode == "leave":
-            return NodeLeft(task.frame, now)
-        if task.mode == "limit":
-            return LimitMet(task.frame, now)
-        if task.mode in ("join", "collect", "exit"):
-            return Settled(task.frame, now)
+        of_frames: dict[str, Event] = {
+            **dict.fromkeys(("join", "collect", "exit"), Settled(task.frame, now)),
+            **{mode: WaitOver(task.frame, task.wait, now, delivered=mode == "deliver") for mode in ("wake", "deliver")},
+            "leave": NodeLeft(task.frame, now),
+            "limit": LimitMet(task.frame, now),
+        }
+        if task.mode in of_frames:
+            return of_frames[task.mode]
         frame = self.session.snapshot.frames[task.frame]
         node = self.node(frame)
         if task.mode == "run" and ((node.each and frame.kind != "item") or node.graph is not None):
             return NodeEntered(task, now)
         assert task.mode in ("run", "fallback")
-        self.seen.setdefault((task.frame, task.node), []).append(deepcopy(values_of(frame)))
         outcome = self.outcomes(spot(task.frame, task.node, self.entries), task.visit, task.attempt)
+        waits = waits_of(task, frame, outcome, now)
+        if waits:
+            return NodeWaits(task, now, now, waits)
+        self.seen.setdefault((task.frame, task.node), []).append(deepcopy(values_of(frame)))
         if outcome.kind in ("boom", "slow"):
             error = Boom("boom") if outcome.kind == "boom" else Slow("slow")
             failure = failure_record(error, path_of(task.frame, task.node), task.attempt)
@@ -237,24 +270,25 @@ class Schedule:
             self.entries[key] = self.entries.get(key, 0) + 1
             self.look(step, key)
         self.look(step, step.frame)
-        self.flights = {key: task for key, task in self.flights.items() if key in snapshot.frames}
+        for key, task in list(self.flights.items()):
+            frame = snapshot.frames.get(key)
+            if frame is None or (task.mode in ("wake", "deliver") and task_of(snapshot, frame) != task):
+                del self.flights[key]
         for task in session.run.take_tasks():
             self.flights.setdefault(task.frame, task)
         wanted = ready(snapshot)
         missed = [task for task in wanted if self.flights.get(task.frame) != task]
         assert not missed, f"no step is said to have touched {missed}"
-        assert snapshot.status != "running" or len(wanted) == len(self.flights)
+        assert snapshot.status not in _MOVING or len(wanted) == len(self.flights)
         self.check_order()
         if session.careful:
             self.watch()
 
     def check_order(self) -> None:
-        """Check that as many items run as allowed, and that nothing is ready below a failure."""
+        """Check that as many items run as allowed, each in its turn, and that nothing is ready below a failure."""
         frames = self.session.snapshot.frames
-        live = Counter(frame.parent for frame in frames.values() if frame.kind == "item" and frame.failure is None)
-        for key, frame in frames.items():
-            if isinstance(frame.phase, Collecting):
-                assert live[key] == min(self.node(frame).concurrency, frame.phase.left), f"{live[key]} items of {key}"
+        self.turns.see(self.session.snapshot)
+        self.turns.check(self.session.snapshot, self.flights.values())
         for task in self.flights.values():
             around = frames[task.frame].up
             while around is not None:
@@ -315,8 +349,28 @@ class Schedule:
         """Return the same run in a session that ends at a step."""
         random, resumed = Random(seq), self.resumed[seq]  # noqa: S311 - no secret
         cut = Schedule(self.spec, session, self.outcomes, random, self.resumes, 0, resumed, dict(self.resumed))
-        cut.entries = entries_of(session.log)
+        cut.entries, cut.turns = entries_of(session.log), Turns.of(session.log)
         return cut
+
+
+def waits_of(task: Task, frame: Frame, outcome: Outcome, now: float) -> dict[str, WaitRecord]:
+    """Return what an attempt waits for next, by name: the part of the first group that has no answer yet."""
+    for number, group in enumerate(outcome.waits):
+        waits: dict[str, WaitRecord] = {}
+        for place, kind in enumerate(group):
+            key = f"{task.attempt}.{number}.{place}"
+            if key not in frame.recorded_results:
+                name = f"{path_of(task.frame, task.node)} of {task.frame} {key}"
+                wait = waits[name] = WaitRecord(kind="ask", key=key, question=name, keeps_slot=kind == "child")
+                if kind == "sleep":
+                    wait.kind, wait.due = "sleep", now + number + place
+                elif kind == "unknown":
+                    wait.kind = "unknown"
+                elif kind != "ask":
+                    wait.kind, wait.topic = "receive", name
+        if waits:
+            return waits
+    return {}
 
 
 def entries_of(log: Sequence[Step]) -> dict[str, int]:
@@ -358,7 +412,7 @@ def rows_of(log: Sequence[Step]) -> Rows:
     """Return the steps of each path, in the terms of the interpreter."""
     rows: Rows = {}
     for step in log:
-        if step.kind in ("resumed", "stopped", "branched"):
+        if step.kind in _OUTSIDE:
             continue
         what: Any = None
         if "fork" in said(step):
@@ -381,7 +435,7 @@ def details_of(log: Sequence[Step]) -> dict[tuple[str, str], list[JsonValue]]:
     """Return the same with all that was decided, except times and tracebacks."""
     rows: dict[tuple[str, str], list[JsonValue]] = {}
     for step in log:
-        if step.kind not in ("resumed", "stopped", "branched"):
+        if step.kind not in _OUTSIDE:
             data = {name: what for name, what in said(step).items() if name not in ("due_at", "ending", "error")}
             row = (step.kind, step.visit, step.attempt, [list(op) for op in opened_ops(step.update)], data)
             rows.setdefault((step.frame, step.node), []).append(row)

@@ -146,6 +146,7 @@ class NodeSpec:
     fallback_seed: int = 0
     each: tuple[tuple[str, str], ...] = ()
     concurrency: int = 16
+    max_open: int = 1000
     keeps: bool = False
     graph: Spec | None = None
     inputs: tuple[tuple[str, str], ...] = ()
@@ -235,6 +236,7 @@ class Outcome:
         seconds: The duration.
         chance: The random number for the jitter of a retry.
         tokens: The usage; each value also sets a cost, which is unknown for 7.
+        waits: What the attempt waits for before it ends: groups of kinds of waits, one group after the other.
     """
 
     kind: str = "ok"
@@ -242,6 +244,7 @@ class Outcome:
     seconds: int = 0
     chance: float = 0.5
     tokens: int = 0
+    waits: tuple[tuple[str, ...], ...] = ()
 
     @property
     def usage(self) -> Usage | None:
@@ -473,7 +476,7 @@ def _add_node(graph: Graph[Any], node: NodeSpec, mark: str, calls: list[str]) ->
         function = counted_apart if mark else counted
         sources = {name: function if source == COUNTED else marked(source, mark) for name, source in node.each}
         kept = {"on_item_error": "keep"} if node.keeps else {}
-        options |= {"each": sources, "concurrency": node.concurrency, **kept}
+        options |= {"each": sources, "concurrency": node.concurrency, "max_open": node.max_open, **kept}
     if node.graph is not None and node.inputs:  # without inputs, fields of the same name are passed by default
         inner = mark_of(node.graph)
         options["inputs"] = {marked(name, inner): marked(source, mark) for name, source in node.inputs}

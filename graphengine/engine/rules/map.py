@@ -80,7 +80,8 @@ def _items(each: Each, view: View, node: str) -> Mapped:
         raise InvalidUpdate(
             f"the lists differ in length: {listed}", where=f"node {node}", repair="make them equally long"
         )
-    return Mapped(count=next(iter(lengths.values())), concurrency=each.concurrency, fields=fields, items=items)
+    count = next(iter(lengths.values()))
+    return Mapped(count=count, concurrency=each.concurrency, max_open=each.max_open, fields=fields, items=items)
 
 
 def items_done(run: RunState, frame: Frame, event: Settled) -> Decided:

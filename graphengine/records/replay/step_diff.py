@@ -39,7 +39,7 @@ COMPARED: Final[Mapping[str, _Part]] = {
     "choice": _Part(["choice"], "what it chooses", "the node's choice"),
     "update": _Part(["writes"], "what it writes", "the reducers and types"),
     "state": _Part(["items", "fields"], "what it begins with", "the fields' types and defaults"),
-    "map": _Part(["count", "concurrency", "settled"], "its items", "each="),
+    "map": _Part(["count", "concurrency", "max_open", "settled"], "its items", "each="),
     "subgraph": _Part(["graph", "inside"], "the graph inside", "the node's graph"),
     "limit": _Part(["limits", "sub_limits"], "its limits", "the graph's limits"),
     "wait": _Part(["waits", "wait", "by", "answer"], "what it waits for", "the question"),

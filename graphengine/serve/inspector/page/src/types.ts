@@ -117,6 +117,8 @@ export interface Detail {
   count?: number;
   /** mapped: how many of them run at a time. */
   concurrency?: number;
+  /** mapped: how many of them may have begun and not ended, if not 1,000. */
+  max_open?: number;
   /** item: what it adds to the map's updates. */
   writes?: unknown[];
   /** started, entered: the graph that begins. */
