@@ -147,6 +147,20 @@ class RunExists(GraphEngineError):
     code = "run_exists"
 
 
+class TreeStopped(GraphEngineError):
+    """A node is about to start a run while its own run, or one above that, is stopped. The node's run stops too.
+
+    Attributes:
+        by: The run that was stopped.
+    """
+
+    code = "tree_stopped"
+
+    def __init__(self, by: str, message: str, *, where: str = "", repair: str = "") -> None:
+        self.by = by
+        super().__init__(message, where=where, repair=repair)
+
+
 class UnknownRun(GraphEngineError):
     """The store has no run with this id."""
 
@@ -469,6 +483,13 @@ class ChildFailed(NodeError):
 
 
 _CHILD_ENDS: Final = {"failed": "failed", "stopped": "was stopped", "removed": "was removed"}
+
+
+class TooDeep(NodeError):
+    """A node would start a run below more runs than `Limits(depth=)` allows."""
+
+    code = "too_deep"
+    retryable = False
 
 
 class NotDelivered(NodeError):

@@ -28,7 +28,7 @@ from graphengine.cli.report import DriveJob, StoredOutcome, check_output, report
 from graphengine.cli.terminal import WIPE, when
 from graphengine.engine.stored import copy_of
 from graphengine.errors import StoreCorrupt
-from graphengine.graph.options import Limits
+from graphengine.graph.options import DEPTH, Limits
 from graphengine.history.load import load_snapshot
 from graphengine.history.visits import Visits
 from graphengine.records.step_document import error_document
@@ -101,6 +101,7 @@ def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
         known.get("cost_usd"),
         known.get("seconds"),
         unknown_cost=allows_unknown_cost(known),
+        depth=known.get("depth", DEPTH),
     )
     return options.limits_from(context.limits, limits)
 

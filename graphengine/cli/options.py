@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _NEGATIVE: Final = re.compile(r"-\.?[0-9]")
-_LIMITS: Final = ("visits", "tokens", "cost_usd", "seconds")
+_WHOLE: Final = ("visits", "tokens", "depth")
+_LIMITS: Final = ("visits", "tokens", "cost_usd", "seconds", "depth")
 _DIGITS: Final = 18
 _UNKNOWN_COST: Final = "unknown_cost"
 _ANSWERS: Final = {"yes": True, "true": True, "no": False, "false": False, "none": False}
@@ -383,7 +384,7 @@ _LIMIT: Final = click.Option(
     metavar="NAME=NUMBER",
     multiple=True,
     help="Stop at visits=…, tokens=…, cost_usd=… or seconds=…; 'none' removes a limit. With cost_usd, unknown_cost=yes "
-    "allows models whose price is unknown.",
+    "allows models whose price is unknown. depth=… limits how deep child runs may start others.",
 )
 _PAUSE: Final = click.Option(
     ["--pause-before", "pauses"],
@@ -528,11 +529,11 @@ def _number(name: str, text: str) -> float | None:
     if text.lower() == "none":
         return None
     try:
-        number = int(text) if name in ("visits", "tokens") else float(text)
+        number = int(text) if name in _WHOLE else float(text)
     except ValueError:
         number = -1
     if not 0 <= number < float("inf"):
-        kind = "whole number" if name in ("visits", "tokens") else "number"
+        kind = "whole number" if name in _WHOLE else "number"
         raise click.BadParameter(f"{name}={text}: give a {kind} of 0 or more, or none", param_hint="--limit")
     return number
 

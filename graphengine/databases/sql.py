@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, Page, QueueLimits, RunInfo, Status
+    from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, Page, QueueLimits, RunInfo, Status, StopMark
     from graphengine.stores.snapshots import Tail
 
 P = ParamSpec("P")
@@ -480,6 +480,10 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
     async def set_role(self, role: Mapping[str, JsonValue]) -> None:
         """Record that this owner is a worker; see `Store.set_role`."""
         await self._change("set_role", (to_json(role).decode(), self._writing().id))
+
+    async def mark_stop(self, run_id: str, mark: StopMark) -> None:
+        """Set or remove the mark of a run; see `Store.mark_stop`."""
+        await self._change("mark_stop", (mark, run_id))
 
     async def post(self, run_id: str, kind: str, payload: JsonValue, key: str) -> bool:
         """Put a message into a run's inbox; see `Store.post`."""

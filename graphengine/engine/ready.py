@@ -212,7 +212,7 @@ def _over(limits: LimitsRecord, visits: int, seconds: float, usage: Usage) -> st
     given: Any = limits  # `by_name` is a call on every step
     limit: float | None
     for name, limit in given.items():
-        if limit is None or name == "unknown_cost":
+        if limit is None or name in ("unknown_cost", "depth"):
             continue
         if name == "cost_usd" and is_cost_unknown(usage) and not allows_unknown_cost(limits):
             cause = "what a failed call used" if usage.get("unknown_calls", 0) > 0 else "the price of a model"

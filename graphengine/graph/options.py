@@ -170,6 +170,10 @@ class Sizes:
                 raise DefinitionError(f"Sizes({name}={size!r})", repair="give bytes, 1 or more, or None for no limit")
 
 
+DEPTH: Final = 1000
+"""How many runs may be above a child run by default; Python limits calls to as many."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The limits at which a run stops cleanly, to be resumed with higher ones. None and `math.inf` mean no limit.
@@ -182,6 +186,8 @@ class Limits:
         seconds: The time for which the run is driven; waiting does not count.
         unknown_cost: Whether to allow models of unknown price although `cost_usd` is limited. Their calls then count
             as free. By default, they are rejected.
+        depth: How many runs may be above a run that a node starts with `ctx.start`, which fails beyond that. It holds
+            for all runs below, whatever their own limits.
 
     Example:
         With the graph of `Graph`'s example:
@@ -195,6 +201,7 @@ class Limits:
     cost_usd: float | None = None
     seconds: float | None = None
     unknown_cost: bool = False
+    depth: int | None = DEPTH
 
     def given(self) -> LimitsRecord:
         """Return the limits that are set, by name."""
@@ -209,10 +216,12 @@ class Limits:
             given["seconds"] = self.seconds
         if self.unknown_cost:
             given["unknown_cost"] = 1
+        if self.depth != DEPTH:
+            given["depth"] = self.depth
         return given
 
     def __post_init__(self) -> None:
-        for name in ("visits", "tokens", "cost_usd", "seconds"):
+        for name in ("visits", "tokens", "cost_usd", "seconds", "depth"):
             limit = none_for_ever(getattr(self, name))
             object.__setattr__(self, name, limit)
             if limit is not None and not (type(limit) in (int, float) and limit >= 0):  # NaN too

@@ -42,7 +42,7 @@ from graphengine.stores.base import Append
 from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Iterable, Sequence
     from contextvars import Context
 
     from graphengine.engine.claim import Claim, Closed, Do, Input, Release
@@ -93,7 +93,6 @@ class Driving:
         following: Who follows it; see `runner.extensions`.
         cut_off: The paths of the nodes that were in flight when the Runner closed, or a stop cut them.
         raised: The exceptions of failed frames, by path.
-        stop_started: Stops the runs that its nodes started, before its own stop is recorded.
     """
 
     def __init__(  # noqa: PLR0913 - what the life of a run and its claim have in common
@@ -113,7 +112,6 @@ class Driving:
         self.time = SteadyClock(max(clock.now(), snapshot.now)) if isinstance(clock, SystemClock) else clock
         self.following: Following = NOBODY
         self.cut_off: list[str] = []
-        self.stop_started: Callable[[Stop | None], Awaitable[None]]
         self.loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._task = cast("asyncio.Task[None]", asyncio.current_task(self.loop))
         self._shared, self._context = shared, context
@@ -196,7 +194,6 @@ class Driving:
         """Record that it is stopped, because that was asked or a limit is reached."""
         asked = self.claim.stop
         reason, text = ("asked", asked.why) if asked else ("limit", limit_reached(self.snapshot) or self._lateness())
-        await self.stop_started(asked)
         stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut)
         return await self.commit([stop], partial(self.append, consume=asked.consume if asked else ()))
 

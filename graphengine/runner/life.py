@@ -14,7 +14,6 @@ import weakref
 from collections import Counter
 from contextvars import copy_context
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from graphengine.engine.claim import (
@@ -333,7 +332,6 @@ class Life(Generic[S]):
         shared = self.shared
         shared.plans[self.plan.fingerprint] = self.plan
         driving = Driving(shared, self.plan, snapshot, self.audience, self.context, self.claim)
-        driving.stop_started = partial(opening.stop_started, shared, self.id)
         if size_bytes is not None:
             driving.session.size_bytes = size_bytes
         if shared.extensions:

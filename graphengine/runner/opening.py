@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.json_values import JsonValue
     from graphengine.state.schema import Change
-    from graphengine.stores.base import ClaimedRun, InboxMessage, RunStore, Status
+    from graphengine.stores.base import ClaimedRun, InboxMessage, RunStore
 
 log = logging.getLogger("graphengine.runner")
 
@@ -302,11 +302,12 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
     retry_failed: bool = False,
     user: str | None = None,
     taken: ClaimedRun | None = None,
+    by_starter: bool = False,
 ) -> Driving | Result[S]:
     """Look at a run, claim it, unless that was done when it was taken, and record that it is resumed.
 
     If there is nothing to resume, return its result unchanged. A run that failed or was stopped is resumed too, if a
-    caller asked for that.
+    caller asked for that, or the node that started it (`by_starter`).
 
     Raises:
         UnknownRun, RunIsDriven, GraphChanged.
@@ -335,6 +336,7 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
                     life.claim.step(Moved(look.info.held, any(step.kind == "resumed" for step in last)))
                     continue  # and keep the claim: a run that is given back looks as if no process had died with it
                 look = look._replace(info=claimed, held=look.info.held)
+            await _settle_stop(life, look.info, by_starter=by_starter)
             origin = shared.origin(user)
             return await _resumed(life, look._replace(fence=fence), limits, pause, origin, retry_failed=retry_failed)
     except BaseException:
@@ -434,6 +436,24 @@ async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
     return driving
 
 
+async def _settle_stop(life: Life[Any], info: RunInfo, *, by_starter: bool) -> None:
+    """Take back the stops that hold for a claimed run, if a caller resumes it; otherwise let it obey them.
+
+    A node that continues its child takes back a stop of that child, and none above it.
+    """
+    store, asked = life.shared.store, life.claim.asked
+    if info.stop_asked and asked:
+        await store.mark_stop(life.id, "")
+    while info.root is not None or (info.stop_asked and not asked):
+        stop_over = await store.stop_over(life.id)
+        if stop_over is None:
+            return
+        if by_starter or not asked:
+            life.claim.step(Stop("asked" if stop_over.run_id == life.id else f"{STOPPED_WITH}{stop_over.run_id}"))
+            return
+        await store.mark_stop(stop_over.run_id, "")
+
+
 def _check_free(life: Life[Any]) -> None:
     """Raise RunIsDriven if the run is driven here."""
     if life.id in life.shared.driven:
@@ -502,16 +522,50 @@ async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
 # --- a run that is not driven here --------------------------------------------------------------------------------
 
 
+async def stop_tree(shared: Shared[Any], run_id: str, asked: Stop) -> None:
+    """Stop a run and all runs below it in its tree, each before those that it started.
+
+    1. The run is marked: from then on no run below it is created, in any process. 2. It is stopped, then those that its
+    nodes started, level by level. A process that dies in between leaves the mark: nothing begins there, what a worker
+    takes there it stops, and a stop that is repeated completes it. One that is damaged goes on, which the log names.
+    """
+    store = shared.store
+    await store.info(run_id)
+    await store.mark_stop(run_id, "stop")
+    await _stop_one(shared, run_id, asked)
+    asked = Stop(f"{STOPPED_WITH}{run_id}", now=asked.now)
+    level, seen = [run_id], {run_id}
+    while level:
+        below = [info for info in await store.started(level) if info.id not in seen]
+        level = [info.id for info in below]
+        seen.update(level)
+        for info in below:
+            try:
+                await _stop_one(shared, info.id, asked)
+            except StoreCorrupt as error:
+                log.warning("run %s below run %s is not stopped with it: %s", info.id, run_id, error)
+
+
+async def _stop_one(shared: Shared[Any], run_id: str, asked: Stop) -> None:
+    life = shared.driven.get(run_id)
+    if life is not None and life.driving is not None:
+        life.driving.ask(asked)
+    else:
+        await stop(shared, run_id, asked)
+        shared.wake(run_id)
+
+
 async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     """Stop a run that is not driven here: at once if it waits or is queued, else by a message to its driver."""
     store, why, now = shared.store, asked.why, asked.now
     info = await store.info(run_id)
-    if info.status not in ("running", "waiting"):
+    if info.status == "running" and not info.queued:
+        plan = shared.plans.get(info.fingerprint)
+        await _post_stop(store, plan, run_id, f"{why} by another process" if why == "asked" else why, now=now)
+        info = await store.info(run_id)  # nobody looks into its inbox if it began to wait before that
+    if info.status != "waiting" and not (info.status == "running" and info.queued):
         return
     plan = shared.plans.get(info.fingerprint)
-    if info.status == "running" and not info.queued:
-        await _post_stop(store, plan, run_id, f"{why} by another process" if why == "asked" else why, now=now)
-        return
     try:
         fence = await store.claim(run_id)
     except RunIsDriven:  # another process has just resumed it
@@ -520,7 +574,6 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     try:
         snapshot = await load_snapshot(store, run_id, None)
         if snapshot.status == "waiting" or info.queued:
-            await stop_started(shared, run_id, asked)
             followers = await shared.following(OpenRun(store, snapshot, info))
             event = StopAsked(shared.clock.now(), "asked", why)
 
@@ -537,33 +590,6 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
             await followers.leave()
     finally:
         await release(store, run_id, fence)
-
-
-async def stop_started(shared: Shared[Any], run_id: str, asked: Stop | None) -> None:
-    """Stop the runs that nodes of a run started, but those that stay: before its own stop, so that none is left.
-
-    Without a stop that was asked, as at a limit, they go on. So does one that is damaged, which the log names.
-    """
-    statuses: Sequence[Status] = ("running", "waiting") if asked is not None else ()
-    asked = Stop(f"{STOPPED_WITH}{run_id}", now=asked is not None and asked.now)
-    for status in statuses:
-        before: str | None = None
-        while page := await shared.store.runs(starter=run_id, status=status, before=before):
-            before = page[-1].id
-            for info in page:
-                try:
-                    starter = (await load_snapshot(shared.store, info.id, None)).starter
-                except StoreCorrupt as error:
-                    log.warning("run %s, which run %s started, is not stopped with it: %s", info.id, run_id, error)
-                    continue
-                life = shared.driven.get(info.id)
-                if starter is None or starter.run_id != run_id or starter.stays:
-                    continue
-                if life is not None and life.driving is not None:
-                    life.driving.ask(asked)
-                else:
-                    await stop(shared, info.id, asked)
-                    shared.wake(info.id)
 
 
 async def _post_stop(store: RunStore, plan: Plan[Any] | None, run_id: str, why: str, *, now: bool) -> None:

@@ -87,8 +87,8 @@ class Result(Generic[S]):
         repair: How to fix the failure, if the engine knows.
         usage: What it used of models in total.
         inherited: The part of the usage from before the run branched off its parent.
-        losses: What was lost on the way to the end: `failed_items`, `fallbacks`, `retries`, `rejected_answers` and
-            `failed_tools`, each if there was one.
+        losses: What was lost on the way to the end: `failed_items`, `failed_children`, `fallbacks`, `retries`,
+            `rejected_answers` and `failed_tools`, each if there was one.
         deaths: How often a process died with nodes of the run in flight: model calls in flight then are in no usage.
         visits: Completed node visits.
         seq: The last step of its log.

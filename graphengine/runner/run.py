@@ -245,14 +245,9 @@ class Run(Generic[S]):
         """
         shared = self._lives.shared
         await self._known()
-        why = utf8_text(why)
         life = shared.driven.get(self.id)
-        if life is None or life.driving is None:
-            await opening.stop(shared, self.id, Stop(why, now=now))
-            shared.wake(self.id)
-            return
-        life.driving.ask(Stop(why or "asked", now=now))
-        if not is_inside(self.id):
+        await opening.stop_tree(shared, self.id, Stop(utf8_text(why) or "asked", now=now))
+        if life is not None and not is_inside(self.id):
             await life.until("over")
 
     def branch(  # noqa: PLR0913 - a place and what differs

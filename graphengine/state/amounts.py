@@ -18,9 +18,12 @@ TokensName: TypeAlias = Literal[
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"
 ]
 CountName: TypeAlias = TokensName | Literal["calls", "offline_calls", "unknown_calls"]
-LossName: TypeAlias = Literal["failed_items", "fallbacks", "retries", "rejected_answers", "failed_tools"]
+LossName: TypeAlias = Literal[
+    "failed_items", "failed_children", "fallbacks", "retries", "rejected_answers", "failed_tools"
+]
 LOSSES: Final[Mapping[str, tuple[str, str]]] = {
     "failed_items": ("item failed", "items failed"),
+    "failed_children": ("child run failed", "child runs failed"),
     "fallbacks": ("fallback", "fallbacks"),
     "retries": ("retry", "retries"),
     "rejected_answers": ("answer rejected", "answers rejected"),
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
             unknown_calls: Calls that failed in progress, whose usage is not known.
             rejected_answers: Answers of models that did not fit, and were asked for again.
             failed_tools: Calls of tools whose result was an error.
+            failed_children: Ends of child runs that did not finish, as the nodes that wait for them were told.
         """
 
         calls: int
@@ -61,6 +65,7 @@ if TYPE_CHECKING:
         unknown_calls: int
         rejected_answers: int
         failed_tools: int
+        failed_children: int
 
     class LimitsRecord(TypedDict, total=False):
         """The limits that are set, by the names of `graphengine.Limits`.
@@ -71,6 +76,7 @@ if TYPE_CHECKING:
             cost_usd: US dollars.
             seconds: Driven time.
             unknown_cost: 1 if models of unknown price are allowed under a limit on costs.
+            depth: How many runs may be above a child run; None: any number. The default if it is left out.
         """
 
         visits: int | None
@@ -78,6 +84,7 @@ if TYPE_CHECKING:
         cost_usd: float | None
         seconds: float | None
         unknown_cost: float
+        depth: int | None
 
 else:
     Usage = dict[str, Number | None]

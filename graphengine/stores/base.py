@@ -150,6 +150,13 @@ class Post(NamedTuple):
     key: str
 
 
+class StopOver(NamedTuple):
+    """A stop that holds for a run: the run that is marked, itself or one above it in its tree, and the mark."""
+
+    run_id: str
+    mark: StopMark
+
+
 class Append(Struct):
     """Steps to add to one run, atomically.
 
@@ -381,8 +388,29 @@ class RunStore(Protocol):
 
         With `info.queued` it has no driver, and the fence is 0: it is due since `info.created_at`.
 
-        Raises: RunExists; UnknownRun (the parent); UnknownStep (the parent has no such seq).
+        In the same transaction, a run with a starter is refused if `stop_over` of that starter returns a stop.
+
+        Raises: RunExists; UnknownRun (the parent); UnknownStep (the parent has no such seq); TreeStopped.
         """
+        ...
+
+    async def mark_stop(self, run_id: str, mark: StopMark) -> None:
+        """Set or remove the mark of a run, `stop_asked`. Any process may call it; a final mark stays.
+
+        Once it returns, no run is created below a marked one in its tree; all that were before are in `started`.
+        Without effect if there is no such run.
+        """
+        ...
+
+    async def stop_over(self, run_id: str) -> StopOver | None:
+        """Return a stop that holds for this run, a final one first: a mark of itself, or of a run above it in its tree.
+
+        The tree ends with a run that has no `root`: one that no node started, or one that stays when others stop.
+        """
+        ...
+
+    async def started(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """Return the runs that nodes of these runs started and that belong to their trees, whatever their status."""
         ...
 
     async def claim(self, run_id: str) -> int:

@@ -34,6 +34,7 @@ from graphengine.stores.base import (
     OwnerInfo,
     QueueCount,
     RunInfo,
+    StopOver,
     check_page,
 )
 from graphengine.stores.dispatch import Candidate, Load, choose
@@ -44,6 +45,7 @@ from graphengine.stores.refusals import (
     reason_to_stay,
     run_exists,
     step_removed,
+    tree_stopped,
     unknown_run,
     unknown_step,
 )
@@ -190,6 +192,9 @@ class MemoryStore:
     async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec) -> int:
         """Record a new run; see `Store.create`."""
         self._check_open()
+        stop = None if info.starter is None else self._stop_over(info.starter)
+        if stop is not None:
+            raise tree_stopped(info.id, stop.run_id)
         if info.id in self._logs:
             raise run_exists(info.id)
         parent = None if info.parent is None else self._log(info.parent)
@@ -212,6 +217,36 @@ class MemoryStore:
         self._sort_in(log)
         self._graph_specs.setdefault(info.fingerprint, graph_spec)
         return log.fence
+
+    async def mark_stop(self, run_id: str, mark: StopMark) -> None:
+        """Set or remove the mark of a run; see `Store.mark_stop`."""
+        self._check_open()
+        log = self._logs.get(run_id)
+        if log is not None and log.stop_asked != "cancel":
+            self._writes += 1
+            log.stop_asked = mark
+
+    async def stop_over(self, run_id: str) -> StopOver | None:
+        """Return a stop that holds for this run; see `Store.stop_over`."""
+        self._check_open()
+        return self._stop_over(run_id)
+
+    def _stop_over(self, run_id: str) -> StopOver | None:
+        line: dict[str, StopMark] = {}
+        left = [run_id]
+        while left:
+            log = self._logs.get(here := left.pop())
+            if log is not None and here not in line:
+                line[here] = log.stop_asked
+                left += [each for each in (log.info.starter, log.info.root) if each and log.info.root]
+        marked = [StopOver(each, mark) for each, mark in line.items() if mark]
+        return min(marked, key=itemgetter(1), default=None)
+
+    async def started(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """Return the runs that nodes of these runs started; see `Store.started`."""
+        self._check_open()
+        starters = set(run_ids)
+        return [self._info(log) for log in self._logs.values() if log.info.starter in starters and log.info.root]
 
     async def claim(self, run_id: str) -> int:
         """Become the run's driver; see `Store.claim`."""

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.errors import LeaseLost, RunExists, RunnerClosed, StoreCorrupt, StoreError, UnknownRun, UnknownStep
+from graphengine.errors import (
+    LeaseLost,
+    RunExists,
+    RunnerClosed,
+    StoreCorrupt,
+    StoreError,
+    TreeStopped,
+    UnknownRun,
+    UnknownStep,
+)
 
 if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo
@@ -77,6 +86,12 @@ def run_exists(run_id: str) -> RunExists:
     """Return the error for a new run whose id is taken."""
     message = f"a run {run_id} is already recorded"
     return RunExists(message, where=f"run {run_id}", repair="choose another id, or resume that run")
+
+
+def tree_stopped(run_id: str, by: str) -> TreeStopped:
+    """Return the error for a run that a node is to start while its tree is stopped."""
+    message = f"run {run_id} is not started: run {by} was stopped, and all below it"
+    return TreeStopped(by, message, where=f"run {run_id}", repair=f"resume run {by}")
 
 
 def not_dense(run_id: str, seq: int, expected: int) -> StoreError:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 from weakref import ref
@@ -21,10 +22,20 @@ import msgspec
 from msgspec import Struct
 
 from graphengine.compile.compiler import compiled
-from graphengine.engine.claim import Claim
+from graphengine.engine.claim import Claim, Stop
 from graphengine.engine.snapshot import ROOT, Frame, Snapshot
 from graphengine.engine.steps import OVER, StarterRecord, WaitRecord
-from graphengine.errors import ChildFailed, DefinitionError, InputError, RunExists, UnknownRun, UnknownStep
+from graphengine.errors import (
+    ChildFailed,
+    DefinitionError,
+    InputError,
+    RunExists,
+    TooDeep,
+    TreeStopped,
+    UnknownRun,
+    UnknownStep,
+)
+from graphengine.graph.options import DEPTH
 from graphengine.graph.question import Answers
 from graphengine.history.load import load_snapshot
 from graphengine.runner import opening
@@ -53,6 +64,7 @@ if TYPE_CHECKING:
     from graphengine.runner.runner import Runner
     from graphengine.runner.scope import AttemptFacts
     from graphengine.runner.shared import Shared
+    from graphengine.state.amounts import LimitsRecord
     from graphengine.state.schema import Initial
     from graphengine.stores.base import RunInfo
 
@@ -183,11 +195,13 @@ class _Start(Generic[S]):
         priority = options["priority"] if self.attempt.services.effects == "act" else 0
         self._starter.root = "" if self._starter.stays else parent.root or here
         self._starter.depth = parent.depth + 1
+        limits = as_limits(options["limits"]) if options["limits"] else self.plan.limits.copy()
+        self._limit_depth(limits)
         begin = partial(
             opening.begin,
             initial=self._initial,
             given=self._given,
-            limits=as_limits(options["limits"]) if options["limits"] else self.plan.limits.copy(),
+            limits=limits,
             after=None,
             pause=(),
             tags=checked_tags(options["tags"], "tags="),
@@ -203,6 +217,9 @@ class _Start(Generic[S]):
             return
         try:
             life.ended_with()
+        except TreeStopped as error:
+            lives.shared.driven[here].ask(Stop(f"{opening.STOPPED_WITH}{error.by}"))
+            await journal_of(self.attempt).halt()
         except RunExists as error:
             snapshot = await load_snapshot(lives.shared.store, run_id, None)
             if snapshot.starter != self._starter:
@@ -214,16 +231,41 @@ class _Start(Generic[S]):
             else:
                 await self.continued(run_id, 0)
 
+    def _limit_depth(self, limits: LimitsRecord) -> None:
+        """Let a child's limits allow no deeper tree than those of the run that starts it.
+
+        Raises:
+            TooDeep: That run's limits allow no child here.
+        """
+        most = self.attempt.services.run.snapshot.limits.get("depth", DEPTH)
+        if most is None:
+            return
+        if self._starter.depth > most:
+            text = f"run {self._starter.run_id} may start no run: {self._starter.depth} runs would be above it"
+            repair = "end the recursion, or start the first run with a larger Limits(depth=…)"
+            raise TooDeep(f"{text}, and its limit is {most}", where=self.attempt.where, repair=repair)
+        own = limits.get("depth", DEPTH)
+        if own is None or own > most:
+            limits["depth"] = most
+
     async def continued(self, run_id: str, seq: int) -> None:
         """Let a child go on here that no process drives, unless it waits for somebody, or has ended after that step."""
         alive = self.lives.of(run_id)
-        if alive is not None and alive.claim.state != "parked":
+        is_alive = alive is not None and alive.claim.state != "parked"
+        if alive is not None and is_alive and (alive.last_seq > seq or alive.claim.state == "opening"):
             return
         info = await self.lives.shared.store.info(run_id)
+        if alive is not None and is_alive:
+            # 1. It sleeps here, and is stopped with this run. 2. This run is resumed at once, before that life is over.
+            if info.status not in OVER:
+                return
+            self.lives.shared.wake(run_id)
+            await alive.until("over")
         ended = info.status == "finished" or (info.status in OVER and info.seq != seq)
         if ended or status_of(info) in ("queued", "running") or (info.status == "waiting" and info.due_at is None):
             return
-        life = self.lives.begin(self.lives.checked(self.plan), run_id, opening.resume, Claim(follows=True))
+        resume = partial(opening.resume, by_starter=True)
+        life = self.lives.begin(self.lives.checked(self.plan), run_id, resume, Claim(follows=True))
         life.note_starter(self._starter)
         if info.status in OVER:
             # 1. It failed, and the node that started it is tried again, which resumes it.
@@ -281,7 +323,7 @@ class StartedRun(Generic[S]):
             if end.status == "finished":
                 return self._as_result(end)
             goes_on = end.attempt < attempt.task.attempt or (known is not None and known.at < attempt.frame.arrived)
-            goes_on = goes_on or end.why == f"{opening.STOPPED_WITH}{attempt.services.run_id}"
+            goes_on = goes_on or end.why.startswith(opening.STOPPED_WITH)
             if end.status in OVER and not goes_on:
                 raise ChildFailed(self.id, end.status, end.why, attempt.where)
             seq = end.seq
@@ -305,7 +347,8 @@ class StartedRun(Generic[S]):
             end.why = f"{there.failure.kind}: {there.failure.message}"
         elif there.ending is not None:
             end.why = there.ending.why
-        return _recorded(end)
+        is_loss = end.status in OVER and end.status != "finished" and not end.why.startswith(opening.STOPPED_WITH)
+        return replace(_recorded(end), usage={"failed_children": 1} if is_loss else None)
 
     def _as_result(self, end: _End) -> Result[S]:
         """Return the result of a finished child."""

@@ -28,6 +28,7 @@ from graphengine.errors import (
     RunIsDriven,
     RunnerClosed,
     StoreError,
+    TreeStopped,
     UnknownRun,
     UnknownStep,
 )
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Status, Store
+    from graphengine.stores.base import Status, StopMark, Store
 
 MANY_STEPS: Final = 1200
 """Enough steps for several snapshots."""
@@ -176,6 +177,74 @@ class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
             )
         ]
         assert found == [["r4", "r2", "r0"], ["r4", "r2", "r1"], ["r4"], ["r2"], ["r2"], ["r2", "r1"], []]
+
+    @scenario
+    async def test_a_stop_holds_for_all_runs_below_and_refuses_new_ones(self, store: Store) -> None:
+        """A mark holds up to the next run that is its own root, also past a run that was removed; it can be removed."""
+        tree = {"top": None, "a": "top", "b": "a", "c": "b", "left": "b", "below": "left"}
+        roots = {"top": None, "left": None, "below": "left"}
+
+        async def make(run_id: str, starter: str | None, status: Status = "running") -> None:
+            root = roots.get(run_id, "top")
+            given = replace(run_info(run_id), starter=starter, root=root, status=status)
+            await store.create(given, [step(1)], {"nodes": []})
+
+        for run_id, starter in tree.items():
+            await make(run_id, starter, "finished" if run_id == "a" else "running")
+        assert sorted(info.id for info in await store.started(["top", "a", "b", "x"])) == ["a", "b", "c"]
+        await store.mark_stop("x", "stop")
+        await store.mark_stop("a", "stop")
+        holds = {run_id: await store.stop_over(run_id) for run_id in [*tree, "x"]}
+        assert holds == {**dict.fromkeys([*tree, "x"]), **dict.fromkeys("abc", ("a", "stop"))}
+        for starter in "bc":
+            with refused(TreeStopped) as caught:
+                await make("d", starter)
+            assert [getattr(each, "by", None) for each in caught] == ["a"]
+        await make("e", "left")
+        await store.mark_stop("a", "")
+        await make("d", "c")
+        await store.mark_stop("top", "stop")
+        await store.remove([await store.info("a")])
+        assert await store.stop_over("d") == ("top", "stop")
+        assert (await store.info("top")).stop_asked == "stop"
+
+    @scenario
+    async def test_a_final_mark_stays(self, store: Store) -> None:
+        """A final mark cannot be removed or replaced, and comes before others."""
+        await new_run(store, "top", count=1)
+        await store.create(replace(run_info("a"), starter="top", root="top"), [step(1)], {"nodes": []})
+        marks: tuple[StopMark, ...] = ("stop", "cancel", "stop", "")
+        for mark in marks:
+            await store.mark_stop("top", mark)
+        await store.mark_stop("a", "stop")
+        assert (await store.info("top")).stop_asked == "cancel"
+        assert await store.stop_over("a") == ("top", "cancel")
+
+    @scenario
+    async def test_runs_that_are_started_while_a_stop_is_marked_are_refused_or_seen(self, store: Store) -> None:
+        """Of runs that another process starts meanwhile, each is refused, or there once the mark is set."""
+        await new_run(store, "top", count=1)
+        second = await self.open_second(store)
+        made: list[str] = []
+        begun = asyncio.Event()
+
+        async def start() -> None:
+            for number in range(100):
+                given = replace(run_info(f"r{number}"), starter="top", root="top")
+                await second.create(given, [step(1)], {"nodes": []})
+                made.append(given.id)
+                begun.set()
+
+        try:
+            starting = asyncio.create_task(start())
+            await begun.wait()
+            await store.mark_stop("top", "stop")
+            seen = {info.id for info in await store.started(["top"])}
+            with refused(TreeStopped):
+                await starting
+            assert seen == set(made)
+        finally:
+            await second.close()
 
     @scenario
     async def test_a_run_without_steps_was_updated_at_its_creation(self, store: Store) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 KNOWN: Final = {
-    "recursion": "55.11: a tree of child runs cannot be stopped",
     "write for ever": "a run whose limit is reached is resumed for ever once a sleep in it is over",
 }
 """What the text of a failure has, and the fault."""

@@ -231,8 +231,8 @@ async def test_a_parent_is_stopped_though_a_child_is_damaged(
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute("UPDATE steps SET body = '{}' WHERE run = (SELECT key FROM runs WHERE id = 'kid')")
         await runner.stop("p", now=True)
-        assert [(await runner.info(each)).status for each in ("p", "kid")] == ["stopped", "queued"]
-    assert "run kid, which run p started, is not stopped with it" in caplog.text
+        assert [(await runner.info(each)).status for each in ("p", "kid")] == ["stopped", "interrupted"]
+    assert "run kid below run p is not stopped with it" in caplog.text
 
 
 async def test_a_run_whose_runner_nobody_has_starts_children() -> None:

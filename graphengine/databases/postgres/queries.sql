@@ -56,6 +56,19 @@ SELECT outcome, key, fence, rows, row_bytes, shot_bytes FROM create_run(
     %s::text, %s::integer, %s::text, %s::text, %s::boolean, %s::text, %s::text
 );
 
+-- name: mark_stop
+UPDATE runs SET stop_asked = %s::text WHERE id = %s::text AND stop_asked <> 'cancel';
+
+-- name: after_starts
+-- Returns once the calls of `create_run` have ended that may not have seen a mark: it holds nothing else meanwhile.
+SELECT pg_advisory_xact_lock(tree_lock(r)) FROM runs AS r WHERE r.id = %s::text;
+
+-- name: stop_over
+SELECT id, mark FROM stop_over(%s::text);
+
+-- name: started
+SELECT * FROM run_facts WHERE starter = ANY (%s::text[]) AND root IS NOT NULL;
+
 -- name: claim
 SELECT key, fence, driven_by, until, rows, row_bytes, shot_bytes FROM claim(%s::text, %s::bigint, %s::text, %s::integer[]);
 

@@ -17,7 +17,7 @@ from graphengine.databases.long_texts import join
 from graphengine.databases.postgres.queries import LARGEST, SQL, clamped, known, signed
 from graphengine.errors import StoreCorrupt, StoreError
 from graphengine.state.json_values import is_name
-from graphengine.stores.base import PAGE_LIMIT, Count, InboxMessage, Loaded, OwnerInfo, RunInfo
+from graphengine.stores.base import PAGE_LIMIT, Count, InboxMessage, Loaded, OwnerInfo, RunInfo, StopOver
 from graphengine.stores.refusals import damaged, unknown_run, unknown_step
 from graphengine.stores.summaries import read_summary
 from graphengine.stores.words import sought_words
@@ -407,6 +407,17 @@ def counts(
 def branches(connection: Connection, own: Own, run_ids: Sequence[str]) -> list[RunInfo]:
     """Return the direct branches of these runs."""
     return [from_facts(row, own) for row in connection.execute(SQL["branches"], (_ids(run_ids),)).fetchall()]
+
+
+def stop_over(connection: Connection, run_id: str) -> StopOver | None:
+    """Return a stop that holds for a run."""
+    row = connection.execute(SQL["stop_over"], (known(run_id),)).fetchone()
+    return None if row is None else StopOver(*row)
+
+
+def started(connection: Connection, own: Own, run_ids: Sequence[str]) -> list[RunInfo]:
+    """Return the runs of their trees that nodes of these runs started."""
+    return [from_facts(row, own) for row in connection.execute(SQL["started"], (_ids(run_ids),)).fetchall()]
 
 
 def graph_spec(connection: Connection, fingerprint: str) -> GraphSpec | None:

@@ -21,7 +21,7 @@ from graphengine.databases.postgres import opening, reads, removal, taking, tren
 from graphengine.databases.postgres.commits import GroupCommit
 from graphengine.databases.postgres.faults import explain
 from graphengine.databases.postgres.owners import Lease
-from graphengine.databases.postgres.queries import SQL
+from graphengine.databases.postgres.queries import SQL, known
 from graphengine.databases.postgres.reads import Own
 from graphengine.databases.postgres.sessions import Connection, Connector, Sessions
 from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, ClaimQuery, RunInfo
+    from graphengine.stores.base import Append, ClaimQuery, RunInfo, StopMark
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")
@@ -88,6 +88,8 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     graph_spec = read(reads.graph_spec)
     inbox = read(reads.inbox)
     branches = read_as_owner(reads.branches)
+    stop_over = read(reads.stop_over)
+    started = read_as_owner(reads.started)
     size_of = read(reads.size_of)
     owners = read_as_owner(reads.owners)
 
@@ -228,6 +230,12 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
     async def _change(self, statement: str, values: Sequence[Any]) -> bool:
         self._writing()
         return await self._run(partial(reads.execute, statement, values))
+
+    async def mark_stop(self, run_id: str, mark: StopMark) -> None:
+        """Set or remove the mark of a run; see `Store.mark_stop`."""
+        await super().mark_stop(run_id, mark)
+        if mark:
+            await self._change("after_starts", (known(run_id),))
 
     @property
     def accounts(self) -> Accounts[Connection]:

@@ -17,7 +17,7 @@ from graphengine.databases.postgres.queries import SQL, clamped, known, signed
 from graphengine.databases.sql import Claimed
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import RunIsDriven
-from graphengine.stores.refusals import lease_lost, not_dense, run_exists, unknown_run, unknown_step
+from graphengine.stores.refusals import lease_lost, not_dense, run_exists, tree_stopped, unknown_run, unknown_step
 from graphengine.stores.snapshots import Tail
 from graphengine.stores.summaries import read_summary, summary_text
 from graphengine.stores.words import folded, input_text
@@ -255,6 +255,8 @@ def create(info: RunInfo, steps: Sequence[Step], graph_spec: GraphSpec, owner: s
 
     def read(answer: Sequence[Any]) -> Claimed:
         outcome, key, fence, *tail = answer
+        if outcome.startswith("stopped "):
+            raise tree_stopped(info.id, outcome.removeprefix("stopped "))
         if outcome == "exists":
             raise run_exists(info.id)
         if outcome == "no_parent":

@@ -117,6 +117,22 @@ SELECT 1 FROM graph_specs WHERE fingerprint = ?;
 -- name: keep_graph_spec
 INSERT INTO graph_specs (fingerprint, body, sum) VALUES (?, ?, ?) ON CONFLICT (fingerprint) DO NOTHING;
 
+-- name: mark_stop
+UPDATE runs SET stop_asked = ? WHERE id = ? AND stop_asked <> 'cancel';
+
+-- name: stop_over
+-- Along the runs above, also past one that was removed: each knows the root too.
+WITH RECURSIVE line (id, starter, root, mark) AS (
+    SELECT r.id, r.starter, r.root, r.stop_asked FROM runs AS r WHERE r.id = ?
+    UNION
+    SELECT r.id, r.starter, r.root, r.stop_asked FROM line JOIN runs AS r ON r.id IN (line.starter, line.root)
+    WHERE line.root IS NOT NULL
+)
+SELECT id, mark FROM line WHERE mark <> '' ORDER BY mark LIMIT 1;
+
+-- name: started
+SELECT f.* FROM json_each(?) AS above CROSS JOIN run_facts AS f ON f.starter = above.value AND f.root IS NOT NULL;
+
 -- name: add_run
 -- The key is above those of removed runs whose rows are not deleted yet. Adds no row if the id is taken.
 INSERT INTO runs (key, id, graph, fingerprint, began_with, status, created_at, due_at, parent, parent_seq, fence, driver,

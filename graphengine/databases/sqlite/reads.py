@@ -21,7 +21,7 @@ from graphengine.databases.sqlite.texts import Texts
 from graphengine.engine.step_json import decode_step
 from graphengine.engine.steps import Branched, Started
 from graphengine.state.json_values import is_name
-from graphengine.stores.base import PAGE_LIMIT, Count, InboxMessage, Loaded, RunInfo
+from graphengine.stores.base import PAGE_LIMIT, Count, InboxMessage, Loaded, RunInfo, StopOver
 from graphengine.stores.refusals import damaged, unknown_run, unknown_step
 from graphengine.stores.summaries import read_summary
 
@@ -402,6 +402,18 @@ def _listing(given: Mapping[str, object]) -> str:
     if "status" in given:
         return "running_runs" if given["status"] == "running" else "runs_of_status"
     return "runs_of_graph" if "graph" in given else "runs"
+
+
+def stop_over(connection: sqlite3.Connection, run_id: str) -> StopOver | None:
+    """Return a stop that holds for a run."""
+    found = connection.execute(SQL["stop_over"], (run_id,)).fetchone()
+    return None if found is None else StopOver(*found)
+
+
+def started(connection: sqlite3.Connection, onlooker: Onlooker, run_ids: Sequence[str]) -> list[RunInfo]:
+    """Return the runs of their trees that nodes of these runs started."""
+    rows = connection.execute(SQL["started"], (to_json(list(run_ids)).decode(),)).fetchall()
+    return [from_row(connection, row, onlooker).info for row in rows]
 
 
 def graph_spec(connection: sqlite3.Connection, fingerprint: str) -> GraphSpec | None:

@@ -94,6 +94,8 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
     graph_spec = read(reads.graph_spec)
     inbox = read(reads.inbox)
     branches = read_as_owner(removal.branches)
+    stop_over = read(reads.stop_over)
+    started = read_as_owner(reads.started)
     size_of = read(removal.size_of)
     owners = read_as_owner(taking.owners)
 

@@ -17,11 +17,11 @@ from graphengine.databases.long_texts import MET_BYTES
 from graphengine.databases.sql import Claimed
 from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.queries import SQL
-from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage
+from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, stop_over
 from graphengine.databases.sqlite.words import SQL as WORDS_SQL
 from graphengine.errors import RunIsDriven, UnknownRun
 from graphengine.stores.base import DEFAULT_QUEUE
-from graphengine.stores.refusals import lease_lost, not_dense, run_exists, step_removed, unknown_step
+from graphengine.stores.refusals import lease_lost, not_dense, run_exists, step_removed, tree_stopped, unknown_step
 from graphengine.stores.snapshots import Tail
 from graphengine.stores.summaries import summary_text
 
@@ -157,7 +157,11 @@ def create(
         RunExists: The id is taken.
         UnknownRun: No such parent.
         UnknownStep: The parent has no such step.
+        TreeStopped: A node starts it while its tree is stopped.
     """
+    stop = None if info.starter is None else stop_over(connection, info.starter)
+    if stop is not None:
+        raise tree_stopped(info.id, stop.run_id)
     if info.parent is not None:  # a taken id is said before what is wrong with the parent
         with suppress(UnknownRun):
             find(connection, info.id)

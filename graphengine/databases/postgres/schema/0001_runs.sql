@@ -477,8 +477,24 @@ SET enable_sort = off SET enable_bitmapscan = off AS $$
     )
 $$;
 
+-- Those who start a run in a tree hold this lock shared until it is committed; who marks a stop waits for them.
+CREATE FUNCTION tree_lock(r runs) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+    SELECT hashtextextended(coalesce(r.root, r.id), 0)
+$$;
+
+-- A stop that holds for a run, final ones first: of itself, or of one above it, also past one that was removed.
+CREATE FUNCTION stop_over(p_id text) RETURNS TABLE (id text, mark text) LANGUAGE sql STABLE AS $$
+    WITH RECURSIVE line (id, starter, root, mark) AS (
+        SELECT r.id, r.starter, r.root, r.stop_asked FROM runs AS r WHERE r.id = p_id
+        UNION
+        SELECT r.id, r.starter, r.root, r.stop_asked FROM line AS l JOIN runs AS r ON r.id IN (l.starter, l.root)
+        WHERE l.root IS NOT NULL
+    )
+    SELECT l.id, l.mark FROM line AS l WHERE l.mark <> '' ORDER BY l.mark LIMIT 1
+$$;
+
 -- A new run, driven by its owner, or queued: then it has no driver, and is announced on the channel. `outcome`:
--- made; exists; no_parent; no_step, with the parent's last step in `fence`.
+-- made; exists; no_parent; no_step, with the parent's last step in `fence`; stopped, with the run that was stopped.
 CREATE FUNCTION create_run(
     p_owner text, p_token bigint, p_id text, p_graph text, p_print text, p_spec text, p_spec_sum integer,
     p_status text, p_created float8, p_due float8, p_parent text, p_parent_seq integer, p_tags text[],
@@ -507,6 +523,11 @@ BEGIN
             outcome := 'no_step';
             RETURN;
         END IF;
+    END IF;
+    IF begun ->> 'starter' IS NOT NULL AND NOT EXISTS (SELECT FROM runs AS r WHERE r.id = p_id AND r.token = p_token) THEN
+        PERFORM pg_advisory_xact_lock_shared(tree_lock(r)) FROM runs AS r WHERE r.id = begun ->> 'starter';
+        SELECT 'stopped ' || s.id INTO outcome FROM stop_over(begun ->> 'starter') AS s;
+        IF FOUND THEN RETURN; END IF;
     END IF;
     fence := CASE WHEN p_is_queued THEN 0 ELSE 1 END;
     INSERT INTO runs (id, graph, fingerprint, began_with, status, created_at, due_at, parent, parent_seq, fence, driver,

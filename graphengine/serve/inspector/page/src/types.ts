@@ -249,7 +249,6 @@ export interface Head {
   usage: Usage;
   /** The part of it that was spent before it branched off. */
   inherited: Usage;
-  /** What was lost on the way: `failed_items`, `fallbacks`, `retries`, `rejected_answers`, `failed_tools`. */
   losses: Record<string, number>;
   /** How often its process died with nodes in flight: their calls of models are in no usage. */
   deaths: number;
@@ -409,7 +408,6 @@ export interface Run {
   usage: Usage;
   /** The part of it that was spent before it branched off. */
   inherited: Usage;
-  /** What was lost on the way: `failed_items`, `fallbacks`, `retries`, `rejected_answers`, `failed_tools`. */
   losses: Record<string, number>;
   /** How often its process died with nodes in flight: their calls of models are in no usage. */
   deaths: number;

@@ -48,6 +48,7 @@ export function tokens(usage: { input_tokens: number; output_tokens?: number } |
 
 const LOSSES: Record<string, [string, string]> = {
   failed_items: ["item failed", "items failed"],
+  failed_children: ["child run failed", "child runs failed"],
   fallbacks: ["fallback", "fallbacks"],
   retries: ["retry", "retries"],
   rejected_answers: ["answer rejected", "answers rejected"],

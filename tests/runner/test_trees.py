@@ -1,0 +1,244 @@
+"""Trees of child runs: how deep they may get, and how all of one is stopped, also while it grows."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import ChildFailed, Context, Graph, Limits, Runner, Worker
+from graphengine.databases.sqlite import SQLiteStore
+from graphengine.errors import StoreError
+from graphengine.runner import RunFailed
+from graphengine.stores.memory import MemoryStore
+from tests.kit.runs import SOON, alone
+
+
+class Level(BaseModel):
+    """How deep a run is, how deep its tree gets, and how many runs each starts."""
+
+    n: int = 0
+    last: int = 0
+    wide: int = 1
+
+
+async def descend(ctx: Context, n: int, last: int, wide: int) -> int:
+    """Start runs one level below and wait for them; ask in the last level."""
+    if n == last:
+        return int(await ctx.ask("go on?", bool))
+    runs = [await ctx.start(deep, {"n": n + 1, "last": last, "wide": wide}) for _ in range(wide)]
+    return sum([(await run.result()).state.n for run in runs])
+
+
+deep = alone(Level, descend, "n", name="deep", node="descend")
+
+
+async def statuses(runner: Runner) -> dict[str, int]:
+    """Return how many runs have each status."""
+    return Counter(each.status for each in await runner.store.runs(limit=100_000))
+
+
+async def until(runner: Runner, holds: Callable[[dict[str, int]], bool]) -> None:
+    """Return once it holds for the statuses of the runs, which other processes write too."""
+    async with asyncio.timeout(SOON):
+        while not holds(await statuses(runner)):  # noqa: ASYNC110 - other processes write it
+            await asyncio.sleep(0.05)
+
+
+async def settled(runner: Runner, **wanted: int) -> None:
+    """Return once the runs have these statuses."""
+    await until(runner, lambda found: found == wanted)
+
+
+async def grown(runner: Runner, count: int) -> None:
+    """Return once there are this many runs, and all wait."""
+    await settled(runner, waiting=count)
+
+
+@asynccontextmanager
+async def at_work(graph: Graph[Level], *runners: Runner) -> AsyncIterator[None]:
+    """Let a worker of each Runner work meanwhile."""
+    workers = [Worker(runner, graph, queues=["default", "kids"], poll_seconds=0.05) for runner in runners]
+    working = [asyncio.create_task(worker.run()) for worker in workers]
+    try:
+        yield
+    finally:
+        for worker in workers:
+            worker.stop()
+        await asyncio.gather(*working)
+
+
+async def test_a_chain_of_500_child_runs_is_stopped_and_resumed(runner: Runner) -> None:
+    """A stop of the first reaches them all, and a resume of the first resumes them all."""
+    runner.start(deep, {"last": 500}, run_id="top", wait_out=False)
+    await grown(runner, 501)
+    await runner.stop("top", "enough")
+    assert await statuses(runner) == {"stopped": 501}
+    last = (await runner.store.runs(limit=1))[0]
+    assert (last.depth, last.summary and last.summary.reason) == (500, "stopped with run top")
+    assert [(await runner.info(each)).stop_asked for each in ("top", last.id)] == ["stop", ""]
+    runner.resume("top", deep, wait_out=False)
+    await grown(runner, 501)
+    assert (await runner.info("top")).stop_asked == ""
+
+
+async def test_3000_children_of_one_run_are_stopped(runner: Runner) -> None:
+    """A wide tree is stopped as a deep one is."""
+
+    async def many(ctx: Context) -> int:
+        kids = [await ctx.start(deep, {"n": number, "last": number}) for number in range(3000)]
+        return (await kids[0].result()).state.n
+
+    runner.start(alone(Level, many, "n", name="many"), run_id="top", wait_out=False)
+    await grown(runner, 3001)
+    await runner.stop("top")
+    assert await statuses(runner) == {"stopped": 3001}
+
+
+@pytest.mark.parametrize("how", ["waits", "background", "queued"])
+async def test_a_graph_that_starts_itself_is_stopped_for_good(database: Path | str, how: str) -> None:
+    """While two processes drive the tree, a third stops it: nothing begins any more, whoever waits for whom."""
+    options: dict[str, Any] = {"topic": "told"} if how == "background" else {}
+    options |= {"queue": "kids"} if how == "queued" else {}
+
+    async def begin(ctx: Context, n: int) -> int:
+        kid = await ctx.start(endless, {"n": n + 1}, **options)
+        return 0 if how == "background" else (await kid.result()).state.n
+
+    endless = alone(Level, begin, "n", name="endless", node="begin", limits=Limits(depth=None))
+    async with Runner(database) as first, Runner(database) as second, Runner(database) as third:
+        first.start(endless, run_id="top", wait_out=False)
+        async with at_work(endless, first, second):
+            await until(third, lambda found: sum(found.values()) > 20)
+            await third.stop("top")
+            count = sum((await statuses(third)).values())
+            await until(third, lambda found: not {"running", "waiting"} & found.keys())
+        left = await statuses(third)
+        assert (sum(left.values()), left.keys() <= {"stopped", "finished"}) == (count, True)
+
+
+async def test_a_stop_in_the_middle_of_a_tree_stops_what_is_below(runner: Runner) -> None:
+    """The runs above go on, and the node that waits for it is told."""
+    runner.start(deep, {"last": 4}, run_id="top", wait_out=False)
+    await grown(runner, 5)
+    infos = {each.depth: each.id for each in await runner.store.runs()}
+    await runner.stop(infos[2], "not needed")
+    found = {each.depth: each.summary and each.summary.reason for each in await runner.store.runs(status="stopped")}
+    assert found == {2: "not needed", 3: f"stopped with run {infos[2]}", 4: f"stopped with run {infos[2]}"}
+    with pytest.raises(RunFailed, match="was stopped: not needed"):
+        await runner.resume(infos[1], deep).result()
+
+
+@pytest.mark.parametrize("by", ["worker", "stop"])
+async def test_a_stop_that_died_on_its_way_is_completed(tmp_path: Path, by: str) -> None:
+    """A worker stops what it takes in the tree, and then what that run tells its end; a repeated stop stops all."""
+
+    class Dying(SQLiteStore):
+        left = 3
+
+        async def claim(self, run_id: str) -> int:
+            self.left -= 1
+            if self.left <= 0:
+                message = "the process died"
+                raise StoreError(message)
+            return await super().claim(run_id)
+
+    path = tmp_path / "runs.db"
+    async with Runner(path) as runner:
+        runner.start(deep, {"last": 5}, run_id="top", wait_out=False)
+        await grown(runner, 6)
+    async with Runner(Dying(path)) as dying:
+        with pytest.raises(StoreError):
+            await dying.stop("top")
+    async with Runner(path) as runner:
+        assert await statuses(runner) == {"stopped": 2, "waiting": 4}
+        if by == "worker":
+            last = next(each for each in await runner.store.runs() if each.depth == 5)
+            await runner.answer(last.id, value=True)
+            async with at_work(deep, runner):
+                await settled(runner, stopped=6)
+        else:
+            await runner.stop("top")
+        assert await statuses(runner) == {"stopped": 6}
+
+
+async def test_a_caller_that_resumes_a_run_of_a_stopped_tree_takes_the_stop_back(runner: Runner) -> None:
+    """Also one of a run above: the run that is resumed can start others again, and workers continue it."""
+    runner.start(deep, {"last": 2}, run_id="top", wait_out=False)
+    await grown(runner, 3)
+    await runner.stop("top")
+    kid = next(each.id for each in await runner.store.runs() if each.depth == 1)
+    runner.resume(kid, deep, wait_out=False)
+    await settled(runner, stopped=1, waiting=2)
+    assert await runner.store.stop_over(kid) is None
+
+
+async def test_a_tree_gets_as_deep_as_its_first_run_allows(runner: Runner) -> None:
+    """`ctx.start` refuses to pass the limit of any run above, by default 1,000; a resume can raise it."""
+    run = runner.start(deep, {"last": 4}, run_id="top", limits=Limits(depth=3))
+    with pytest.raises(RunFailed, match="too_deep"):
+        await run.result()
+    infos = await runner.store.runs()
+    assert {each.depth for each in infos} == {0, 1, 2, 3}
+    lowest = max(infos, key=lambda each: each.depth)
+    with pytest.raises(RunFailed) as failed:
+        await runner.get(lowest.id, deep).result()
+    error = failed.value.result.error
+    text = f"run {lowest.id} may start no run: 4 runs would be above it, and its limit is 3"
+    assert error is not None
+    assert (error.kind, error.message) == ("too_deep", text)
+    assert Limits().depth == 1000
+
+
+async def test_a_failed_child_is_a_loss_of_the_run_that_waits_for_it() -> None:
+    """It counts in the result and the list, once; a child that was stopped with its parent does not."""
+
+    async def fail(n: int) -> int:
+        if n:
+            raise ValueError(n)
+        return 1
+
+    broken = alone(Level, fail, "n", name="broken")
+
+    async def bear(ctx: Context) -> int:
+        kids = [await ctx.start(broken, {"n": n}) for n in (1, 0, 1)]
+        found = 0
+        for kid in kids:
+            try:
+                found += (await kid.result()).state.n
+            except ChildFailed:
+                continue
+        return found
+
+    async with Runner(MemoryStore()) as runner:
+        result = await runner.start(alone(Level, bear, "n", name="bears"), run_id="p").result()
+        info = await runner.info("p")
+    assert (result.state.n, result.losses) == (1, {"failed_children": 2})
+    assert info.summary is not None
+    assert info.summary.losses == {"failed_children": 2}
+
+
+async def test_tenants_can_choose_the_same_ids_for_child_runs(runner: Runner) -> None:
+    """A run id that a node chooses is one of its tenant: no tenant meets, or learns of, the run of another."""
+
+    async def order(ctx: Context, n: int) -> int:
+        await ctx.start(deep, {"n": n, "last": n}, run_id="order-7", topic="told")
+        return n
+
+    graph = alone(Level, order, "n", name="orders")
+    for number, tenant in enumerate(("acme", "zeta/1")):
+        result = await runner.start(graph, {"n": number}, run_id=f"p{number}", tenant=tenant).result()
+        assert result.status == "finished"
+    found = {each.id: each.tenant for each in await runner.store.runs(graph="deep")}
+    assert found == {"acme/order-7": "acme", "zeta%2F1/order-7": "zeta/1"}
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    """Log no errors of runs that are meant to fail."""
+    caplog.set_level(logging.CRITICAL, "graphengine.runner")
