@@ -135,6 +135,12 @@ class AnsweredAlready(InputError):
     code = "answered_already"
 
 
+class QuestionChanged(InputError):
+    """The graph was changed since the question was asked: the answer to the old one was not recorded."""
+
+    code = "question_changed"
+
+
 class GraphNotFound(GraphEngineError):
     """There is no graph, or more than one, where exactly one was expected."""
 

@@ -50,7 +50,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "ChildRun": "ChildRun",
             "Result": "Result",
             "Ending": "Ending",
-            "Wait": "Wait records.RunWait",
+            "Wait": "Wait records.RunWait runner.Posted",
             "Usage": "Usage",
             "Failures": "Failure FailedPart RunFailed RunWaits TurnFailed ChatTurn",
             "Events": "runner.StepRecorded runner.StatusChanged runner.RunEnded runner.NodeBegan runner.Emitted "

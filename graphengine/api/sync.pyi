@@ -26,7 +26,7 @@ from graphengine.records.trends import Trends
 from graphengine.runner.clock import Clock
 from graphengine.runner.extensions import Extension
 from graphengine.runner.result import Result
-from graphengine.runner.run import Run
+from graphengine.runner.run import Posted, Run
 from graphengine.runner.run_events import Event
 from graphengine.state.json_values import JsonValue
 from graphengine.stores.base import QueueLimits, RunInfo, Status, Store
@@ -115,16 +115,30 @@ class SyncRunner:
     def stop(self, run_id: str, why: str = "asked", *, now: bool = False) -> None: ...
     def release(self, run_id: str, *, now: bool = False) -> None: ...
     def recover(self, *graphs: GraphDefinition[Any]) -> Sequence[SyncRun[Any]]: ...
+    @overload
     def answer(
         self,
         run_id: str,
         value: object,
+        graph: GraphDefinition[S],
         *,
         question: str | None = None,
         by: str = "",
         reason: str = "",
         through: str = "",
-    ) -> None: ...
+    ) -> SyncRun[S]: ...
+    @overload
+    def answer(
+        self,
+        run_id: str,
+        value: object,
+        graph: None = None,
+        *,
+        question: str | None = None,
+        by: str = "",
+        reason: str = "",
+        through: str = "",
+    ) -> Posted: ...
     def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None: ...
     def start_or_send(
         self,
@@ -235,7 +249,7 @@ class SyncRun(Generic[S]):
     def history(self, *, after: int = 0, limit: int | None = None) -> Sequence[Step]: ...
     def answer(
         self, value: object, *, question: str | None = None, by: str = "", reason: str = "", through: str = ""
-    ) -> None: ...
+    ) -> Posted: ...
     def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None: ...
     def unread(self, topic: str) -> Sequence[JsonValue]: ...
     def stop(self, why: str = "asked", *, now: bool = False) -> None: ...

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     exits={
         **options.DRIVES,
         0: "the run finished, or the answer is recorded and left to the process that drives the run",
+        2: "the answer does not fit, or the graph asks another question now, which the run then asks",
         3: "the run waits; or the answer is recorded, and the run could not be resumed here",
     },
 )
@@ -63,9 +64,10 @@ def answer(  # noqa: PLR0913 - one for each option
     from stdin, both without the final line break; a leading @@ means a literal @. A value that does not fit is refused,
     and nothing is recorded. `graphengine show` shows the question.
 
-    The answer is recorded first, which does not require the run's graph. If the graph is not found, the run is left to
-    a worker or a later `resume`, and the exit code is 3. With --no-resume, or if another process drives the run, the
-    run is left too, and the exit code is 0. Otherwise the exit code is that of `resume`.
+    The answer is recorded first, which does not require the run's graph. If the graph was changed and asks another
+    question now, the answer to the old one is not recorded: the run asks the new one. If the graph is not found, the
+    run is left to a worker or a later `resume`, and the exit code is 3. With --no-resume, or if another process drives
+    the run, the run is left too, and the exit code is 0. Otherwise the exit code is that of `resume`.
     """
     from graphengine.runner.answers import check_answer
 
@@ -78,7 +80,7 @@ def answer(  # noqa: PLR0913 - one for each option
     async def send(runner: Runner) -> None:
         await runner.answer(info.id, payload, question=asked.name, by=by, through="cli")
 
-    post = _Post(context, info.id, reference, send, "answer", "recorded")
+    post = _Post(context, info.id, reference, send, "answer", "recorded", asked=asked)
     return post.only() if no_resume or info.driver is not None else post.and_resume(snapshot)
 
 
@@ -243,6 +245,7 @@ class _Post:
         name: What it is.
         done: What has been done with it then, as in the document.
         note: A further line to show.
+        asked: The question that it answers; None for a message.
     """
 
     context: CommandContext
@@ -252,6 +255,7 @@ class _Post:
     name: str
     done: str
     note: str = ""
+    asked: Asked | None = None
 
     def and_resume(self, snapshot: Snapshot) -> int:
         """Record it, and resume the run as `resume` does; return the exit code.
@@ -269,6 +273,8 @@ class _Post:
         limits = limits_of(context, snapshot)
         if context.models:  # fail before anything is recorded
             models_for(context.models, graph_of(snapshot.graph, self.reference))
+        if self.asked is not None:
+            self._ask_anew(self.asked, snapshot)
         self._record()
         try:
             found = graph_of(snapshot.graph, self.reference)
@@ -280,6 +286,38 @@ class _Post:
             if not _is_left_to_others(error):
                 raise
             return self._report(error)
+
+    def _ask_anew(self, asked: Asked, snapshot: Snapshot) -> None:
+        """Resume the run to where it asks today's question, if that is another one.
+
+        Raises:
+            QuestionChanged: It is.
+        """
+        from graphengine.api.runner import Runner
+        from graphengine.cli.driving import resumed
+        from graphengine.cli.project import graph_of
+        from graphengine.cli.report import DriveJob
+        from graphengine.errors import GraphEngineError
+        from graphengine.history.load import load_snapshot, waits_of
+        from graphengine.runner.answers import changed
+        from graphengine.runner.opening import asks_anew
+        from graphengine.runner.runner import lives_of
+
+        context = self.context
+
+        async def is_changed() -> bool:
+            shared = lives_of(Runner(context.store)).shared  # it drives nothing, so there is nothing to close
+            return await asks_anew(shared, found.graph.compile(), self.run_id, asked.facts.id)
+
+        try:
+            found = graph_of(snapshot.graph, self.reference)
+            if not context.run(is_changed()):
+                return
+        except GraphEngineError:  # for the resume to report, once the answer is recorded
+            return
+        resumed(DriveJob(context, found, self.run_id, snapshot, sleeps=False))
+        now = context.read(lambda store: load_snapshot(store, self.run_id, None))
+        raise changed(self.run_id, asked, waits_of(now))
 
     def only(self) -> int:
         """Record it for the process that drives the run, now or later.

@@ -108,6 +108,11 @@ def limits_of(context: CommandContext, snapshot: Snapshot) -> Limits | None:
 
 def resume(job: DriveJob, *, retry_failed: bool = False) -> int:
     """Resume the run of a job, as `drive` does."""
+    return report(job, resumed(job, retry_failed=retry_failed))
+
+
+def resumed(job: DriveJob, *, retry_failed: bool = False) -> StoredOutcome:
+    """Resume the run of a job, as `driven` does."""
 
     async def begin(runner: Runner) -> Run[Any]:
         pauses = job.context.pauses or None  # else it keeps its own
@@ -116,7 +121,7 @@ def resume(job: DriveJob, *, retry_failed: bool = False) -> int:
         how: Any = {"retry_failed": retry_failed, "wait_out": job.sleeps}
         return runner.resume(job.run_id, job.found.graph, limits=job.limits, pause_before=pauses, **how)
 
-    return drive(job, begin)
+    return driven(job, begin)
 
 
 def drive(job: DriveJob, begin: Begin) -> int:

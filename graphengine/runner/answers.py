@@ -9,15 +9,16 @@ import msgspec
 from pydantic_core import from_json
 
 from graphengine.engine.steps import AnswerRecord
-from graphengine.errors import AnsweredAlready, AsksNothing, InputError
+from graphengine.errors import AnsweredAlready, AsksNothing, InputError, QuestionChanged
 from graphengine.runner.answer_schema import choices, in_words, whats_wrong
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from graphengine.engine.snapshot import Snapshot
     from graphengine.engine.steps import WaitRecord
+    from graphengine.history.load import Wait
     from graphengine.runner.cached_snapshots import CachedSnapshots
     from graphengine.state.json_values import JsonValue
     from graphengine.stores.base import RunStore
@@ -148,6 +149,18 @@ def check_against(asked: Asked, record: JsonValue) -> None:
             where=f"wait {asked.name}",
             repair=f"{near} {wanted}" if near.startswith("did you mean") else wanted,
         )
+
+
+def changed(run_id: str, was: Asked, waits: Sequence[Wait]) -> QuestionChanged:
+    """Return the error for an answer to a question that was changed, once the run asks today's."""
+    now = [wait for wait in waits if wait.answerable and wait.name == was.name] or [w for w in waits if w.answerable]
+    words = [f"{wait.question!r}" + (f": {in_words(wait.schema)}" if wait.schema else "") for wait in now]
+    return QuestionChanged(
+        f"the graph has changed since {str(was.facts.question)!r} was asked, so this answer is not recorded; "
+        f"run {run_id} asks now: {'; '.join(words) or 'nothing'}",
+        where=f"wait {was.name}",
+        repair="answer what it asks now" if now else "see the run",
+    )
 
 
 def _first_line(question: str) -> str:

@@ -57,8 +57,8 @@ class Context:
         >>> async def main() -> None:
         ...     async with Runner() as runner:
         ...         run = await runner.start(graph, {"n": 2}).result()
-        ...         await runner.answer(run.run_id, 5)
-        ...         print((await runner.resume(run.run_id, graph).result()).state.n)
+        ...         going_on = await runner.answer(run.run_id, 5, graph)
+        ...         print((await going_on.result()).state.n)
         >>> asyncio.run(main())
         once, whatever happens
         7

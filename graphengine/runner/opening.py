@@ -505,6 +505,19 @@ async def _fitted(shared: Shared[Any], plan: Plan[Any], snapshot: Snapshot) -> t
     )
 
 
+async def asks_anew(shared: Shared[Any], plan: Plan[Any], run_id: str, wait_id: str) -> bool:
+    """Return whether the run, resumed under this plan, would drop a wait and ask anew.
+
+    Raises:
+        GraphChanged: The run does not fit the plan.
+    """
+    info = await shared.store.info(run_id)
+    if info.driver is not None or info.fingerprint == plan.fingerprint:
+        return False
+    _, after = await _fitted(shared, plan, await shared.kept.read(run_id))
+    return not any(wait.id == wait_id for frame in after.frames.values() for wait in frame.waits.values())
+
+
 async def is_better_alone(store: RunStore, info: RunInfo) -> bool:
     """Return whether a run should be alone in its process, because one of its nodes was in flight at crashes.
 

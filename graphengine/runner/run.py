@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import weakref
 from contextlib import aclosing, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
@@ -56,6 +57,31 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 _HINTS: Final = dict.fromkeys(OF_A_RESULT, "its result has it: result = await run.result()")
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """An answer that is recorded, and waits for what drives its run.
+
+    Attributes:
+        run_id: The run.
+        question: The name of the question.
+        driver: The process that drives the run, and takes the answer up; None if none does.
+    """
+
+    run_id: str
+    question: str
+    driver: str | None
+
+    def __repr__(self) -> str:
+        return f"<the answer to {self.question!r} of run {self.run_id} is recorded; {self.then}>"
+
+    @property
+    def then(self) -> str:
+        """What takes the answer up."""
+        if self.driver is not None:
+            return f"{self.driver} drives the run, and takes it up"
+        return f"no process drives it: a worker takes it up, or runner.answer({self.run_id!r}, …, graph) drives it on"
 
 
 class Run(Generic[S]):
@@ -162,8 +188,8 @@ class Run(Generic[S]):
 
     async def answer(
         self, value: object, *, question: str | None = None, by: str = "", reason: str = "", through: str = ""
-    ) -> None:
-        """Answer a question of the run; see `Runner.answer`. If no process drives the run, `resume` it then.
+    ) -> Posted:
+        """Answer a question of the run, which nothing drives on then; see `Runner.answer`, which does.
 
         Raises:
             UnknownRun; AsksNothing, AnsweredAlready; InputError: The run has no such question, or the answer does not
@@ -182,6 +208,10 @@ class Run(Generic[S]):
             text = f"{wait.name!r} of run {run_id} was answered already"
             raise AnsweredAlready(text, where=f"run {run_id}", repair="resume it, or start `graphengine worker`")
         await self._look()
+        life, driver = self._lives.of(run_id), (await shared.store.info(run_id)).driver
+        if driver is None and life is not None and life.claim.state not in ("parked", "over"):
+            driver = "this Runner"
+        return Posted(run_id, wait.name, driver)
 
     async def send(self, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to the run; it is kept until a node receives its topic.

@@ -18,7 +18,7 @@ from graphengine.errors import DefinitionError, RunExists, RunIsDriven
 from graphengine.graph.effect import checked_effects
 from graphengine.graph.options import is_seconds
 from graphengine.history.load import load_snapshot
-from graphengine.runner import opening
+from graphengine.runner import answers, opening
 from graphengine.runner.arguments import (
     as_limits,
     by_name,
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from graphengine.history.load import At
     from graphengine.runner.extensions import Extension
     from graphengine.runner.life import Life
+    from graphengine.runner.run import Posted
     from graphengine.runner.run_events import Event
     from graphengine.stores.base import RunInfo, Store
 
@@ -527,30 +528,69 @@ class Runner:
                 life.is_retrieved = True  # another process has it
         return kept
 
-    async def answer(  # noqa: PLR0913 - an answer, and where it comes from
+    @overload
+    async def answer(
         self,
         run_id: str,
         value: object,
+        graph: GraphDefinition[S],
         *,
         question: str | None = None,
         by: str = "",
         reason: str = "",
         through: str = "",
-    ) -> None:
-        """Answer a question of a run. If no process drives the run, `resume` it then.
+    ) -> Run[S]: ...
+
+    @overload
+    async def answer(
+        self,
+        run_id: str,
+        value: object,
+        graph: None = None,
+        *,
+        question: str | None = None,
+        by: str = "",
+        reason: str = "",
+        through: str = "",
+    ) -> Posted: ...
+
+    async def answer(  # noqa: PLR0913 - an answer, and where it comes from
+        self,
+        run_id: str,
+        value: object,
+        graph: GraphDefinition[Any] | None = None,
+        *,
+        question: str | None = None,
+        by: str = "",
+        reason: str = "",
+        through: str = "",
+    ) -> Run[Any] | Posted:
+        """Answer a question of a run, and drive the run on with its graph.
+
+        Without its graph the answer is only recorded: what drives the run takes it up, a worker or a call with the
+        graph. What is returned says so, and so does a warning in the log if no process drives it and no worker is
+        alive. If the graph was changed so that the question is another one, the answer to the old one is not recorded:
+        the run is migrated, asks today's question, and that is the error.
 
         Args:
             run_id: The run.
             value: The answer, a JSON value or a pydantic model. A text that does not fit the question, as from a form,
                 is parsed as on the command line: `"yes"` and `"5"` also answer questions for a bool and a number.
+            graph: The run's graph, changed or not.
             question: The name of the question, as `Wait.name` has it; required if the run asks several.
             by: Who answers; it is recorded with the answer as it is given.
             reason: Why, in their words; recorded too.
             through: The door through which it came, such as `cli`; recorded too.
 
+        Returns:
+            A handle on the run, which is driven from now on, here or by the process that has it; without a graph, what
+            takes the answer up.
+
         Raises:
             UnknownRun; AsksNothing, AnsweredAlready; InputError: The run has no such question, or the answer does not
                 fit it.
+            GraphChanged: The run does not fit the graph; nothing is recorded.
+            QuestionChanged: The graph asks another question now.
 
         Example:
             >>> graph = Graph("asks", Count)
@@ -560,13 +600,21 @@ class Runner:
             ...     async with Runner() as runner:
             ...         run = await runner.start(graph).result()
             ...         print(run.status, [wait.question for wait in run.waits])
-            ...         await runner.answer(run.run_id, 5)
-            ...         print((await runner.resume(run.run_id, graph).result()).state.n)
+            ...         going_on = await runner.answer(run.run_id, 5, graph)
+            ...         print((await going_on.result()).state.n)
             >>> asyncio.run(main())
             waiting ['Which number?']
             5
         """
-        await Run(run_id, self._lives).answer(value, question=question, by=by, reason=reason, through=through)
+        if graph is not None:
+            await ask_anew(self, run_id, graph, question)
+        given = await Run(run_id, self._lives).answer(value, question=question, by=by, reason=reason, through=through)
+        if graph is not None:
+            return await self.drive(run_id, graph)
+        is_own = not through  # a door shows it itself
+        if is_own and given.driver is None and all(each.role is None for each in await self.store.owners()):
+            log.warning("%s", given)
+        return given
 
     async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to a run; it is kept until a node receives its topic.
@@ -659,6 +707,22 @@ def as_shown(info: RunInfo) -> RunInfo:
     """Return the facts about a run with its status as a Runner shows it."""
     status = status_of(info)
     return info if status == info.status else replace(info, status=status)
+
+
+async def ask_anew(runner: Runner, run_id: str, graph: GraphDefinition[Any], question: str | None) -> None:
+    """Before an answer is recorded, let the run ask today's question if its graph was changed so: for doors too.
+
+    Raises:
+        QuestionChanged: It did.
+        GraphChanged: The run does not fit the graph.
+    """
+    lives = lives_of(runner)
+    plan, shared = lives.checked(compiled(graph)), lives.shared
+    await lives.known(run_id)
+    asked = await answers.asked(shared.store, shared.kept, run_id, question)
+    if await opening.asks_anew(shared, plan, run_id, asked.facts.id):
+        result = await runner.resume(run_id, graph, wait_out=False).result()
+        raise answers.changed(run_id, asked, result.waits)
 
 
 def lives_of(runner: Runner) -> Lives:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.errors import InputError
-from graphengine.runner.runner import lives_of
+from graphengine.runner.runner import ask_anew, lives_of
 from graphengine.serve.callers import signed_by
 from graphengine.serve.inspector.queries import flag_of, text_of, texts_of
 from graphengine.stores.base import status_of
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from graphengine.api.runner import Runner
+    from graphengine.serve.inspector.driving import Drivable
     from graphengine.stores.base import Store
 
 
@@ -33,12 +34,20 @@ class Commands:
         reader: The same, as the caller can read it.
         driving: Returns the Runner that drives runs here, so that they get what is sent at once. Without one, a Runner
             is opened for each write, so that the inspector holds no lease meanwhile.
+        graphs: The graphs whose runs that Runner can drive, by name.
     """
 
-    def __init__(self, writer: Callable[[], Store], reader: Store, driving: Callable[[], Runner] | None = None) -> None:
+    def __init__(
+        self,
+        writer: Callable[[], Store],
+        reader: Store,
+        driving: Callable[[], Runner] | None = None,
+        graphs: Mapping[str, Drivable] | None = None,
+    ) -> None:
         self._writer = writer
         self._reader = reader
         self._driving = driving
+        self._graphs = graphs or {}
 
     @asynccontextmanager
     async def _runner(self) -> AsyncIterator[Runner]:
@@ -58,7 +67,10 @@ class Commands:
         """Answer a question of a run."""
         run_id, by = await self._seen(body), signed_by(str(body.get("by", "")))
         async with self._runner() as runner:
-            await runner.answer(run_id, body.get("value"), question=text_of(body, "wait"), by=by, through="page")
+            question, graph = text_of(body, "wait"), self._graphs.get((await self._reader.info(run_id)).graph)
+            if graph is not None:
+                await ask_anew(runner, run_id, graph.graph, question)
+            await runner.answer(run_id, body.get("value"), question=question, by=by, through="page")
 
     async def send(self, body: Mapping[str, Any]) -> None:
         """Send a message to a run; with the same idempotency key it is sent once."""

@@ -151,7 +151,9 @@ def application(settings: Settings) -> Starlette:
     about = Session(settings.version, shown(settings.database), settings.is_read_only, drivable)
     left = partial(left_of, settings.budgets, store)
     views = Views(seen, books, settings.command, about, left, {} if driver is None else driver.fingerprints)
-    acts = Commands(writer, seen, None if driver is None else lambda: driver.runner)
+    acts = Commands(
+        writer, seen, None if driver is None else lambda: driver.runner, {} if drives is None else drives.graphs
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -118,7 +118,7 @@ class Service:
         version: str,
         takes_webhooks: bool,
     ) -> None:
-        self.runner = CallersRunner(runner, graphs)
+        self.runner = CallersRunner(runner, graphs, drives=worker is not None)
         self.graphs = graphs
         self.unguarded = runner
         self._queue = queue

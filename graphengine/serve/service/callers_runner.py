@@ -9,6 +9,7 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
 from graphengine.errors import UnknownRun
+from graphengine.runner.runner import ask_anew
 from graphengine.serve.callers import CallersStore, caller, require, signed_by
 
 if TYPE_CHECKING:
@@ -35,12 +36,14 @@ class CallersRunner:
     Args:
         runner: The Runner.
         graphs: The graphs whose runs there are, by name.
+        drives: Whether a run may be driven here, and not only by workers elsewhere.
     """
 
-    def __init__(self, runner: Runner, graphs: Mapping[str, Graph[Any]]) -> None:
+    def __init__(self, runner: Runner, graphs: Mapping[str, Graph[Any]], *, drives: bool = False) -> None:
         self.store = CallersStore.of(runner.store)
         self._runner = runner
         self._graphs = graphs
+        self._drives = drives
 
     async def info(self, run_id: str, right: Right = "read") -> RunInfo:
         """Return the row of a run."""
@@ -87,8 +90,11 @@ class CallersRunner:
 
     async def answer(self, run_id: str, value: object, *, question: str | None = None, by: str = "") -> None:
         """Answer a question of a run; a user does so in their own name."""
-        await self.info(run_id, "answer")
-        await self._runner.answer(run_id, value, question=question, by=signed_by(by), through="http")
+        info = await self.info(run_id, "answer")
+        by = signed_by(by)
+        if self._drives:
+            await ask_anew(self._runner, run_id, self._graphs[info.graph], question)
+        await self._runner.answer(run_id, value, question=question, by=by, through="http")  # a worker drives it on
 
     async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:
         """Send a message to a run."""

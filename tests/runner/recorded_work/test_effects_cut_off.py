@@ -31,6 +31,7 @@ from graphengine import (
 from graphengine.errors import InputError, RunIsDriven
 from graphengine.graph.effect import Effect
 from graphengine.models.scripted import calls
+from graphengine.runner import Posted
 from graphengine.worker.worker import RunOutcome, WorkerEvent
 from tests.kit.runs import SOON, outlast, pass_time
 
@@ -323,7 +324,8 @@ async def test_an_answer_that_comes_twice_counts_once(form: Form, database: Path
     async with Runner(database) as runner, Runner(database) as other:
         await runner.resume("r", graph).result()
         answers = [each.answer("r", "rerun") for each in (runner, other)]
-        refused = [each for each in await asyncio.gather(*answers, return_exceptions=True) if each is not None]
+        outcomes = await asyncio.gather(*answers, return_exceptions=True)
+        refused = [each for each in outcomes if not isinstance(each, Posted)]
         assert all(isinstance(each, InputError) for each in refused)
         assert (await runner.resume("r", graph).result()).output == "acted"
     assert len(ledger.keys) == 2
