@@ -53,7 +53,7 @@ from graphengine.engine.phases import (
     RecordedResult,
     Waiting,
 )
-from graphengine.engine.ready import can_move, runnable_frame, task_of
+from graphengine.engine.ready import can_move, limit_reached, runnable_frame, task_of
 from graphengine.engine.snapshot import CRASHES, READY, ROOT, Frame, Snapshot, child_id
 from graphengine.engine.stored import decode_snapshot
 from graphengine.graph.options import START
@@ -96,12 +96,16 @@ def evolve(snapshot: Snapshot, step: Step) -> Snapshot:
 
 
 def _settle(snapshot: Snapshot) -> None:
-    """Set the status `waiting` if nothing can move before an answer, a message or a time arrives, else `running`."""
+    """Set the status `waiting` if nothing can move before an answer, a message or a time arrives, else `running`.
+
+    At a limit nothing can move after it either, so the run does not wait: it is to be stopped.
+    """
     if snapshot.maybe_runnable is not None:
         snapshot.maybe_runnable.update(dict.fromkeys(snapshot.changed))
     if snapshot.status in ("running", "waiting"):
         snapshot.runnable = _find_runnable(snapshot)
-        snapshot.status = "waiting" if snapshot.runnable is None else "running"
+        waits = snapshot.runnable is None and not (snapshot.limits and limit_reached(snapshot))
+        snapshot.status = "waiting" if waits else "running"
 
 
 def _find_runnable(snapshot: Snapshot) -> str | None:

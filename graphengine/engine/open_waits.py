@@ -79,7 +79,18 @@ class OpenWaits:
     def _is_open(self, due: float, frame: str, name: str) -> bool:
         holder = self._frames.get(frame)
         wait = holder.waits.get(name) if holder is not None else None
-        return wait is not None and wait.due == due
+        return holder is not None and wait is not None and wait.due == due and not has_failed(holder)
 
 
-__all__ = ["OpenWaits"]
+def has_failed(frame: Frame) -> bool:
+    """Return whether a frame or one around it has failed: no time ends its waits before a resume tries that part again.
+
+    Such a resume makes the index anew.
+    """
+    around: Frame | None = frame
+    while around is not None and around.failing is None:
+        around = around.up
+    return around is not None
+
+
+__all__ = ["OpenWaits", "has_failed"]

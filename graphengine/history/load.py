@@ -9,11 +9,12 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine.engine.fold import fold
 from graphengine.engine.graph_spec import check_graph_spec
+from graphengine.engine.open_waits import has_failed
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import is_removed
 from graphengine.engine.stored import check_sound, decode_snapshot
@@ -52,7 +53,7 @@ class Wait:
         question: The question, as text.
         schema: The JSON Schema of the answer; None if it takes no answer.
         topic: The topic of the message.
-        due_at: When it times out, epoch seconds; None for never.
+        due_at: When it times out, epoch seconds; None for never, or not before its part, which failed, is tried again.
     """
 
     name: str
@@ -75,7 +76,11 @@ def wait_of(name: str, record: WaitRecord) -> Wait:
 
 def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
     """Return all waits of a run."""
-    return [wait_of(name, wait) for frame in snapshot.frames.values() for name, wait in frame.waits.items()]
+    found = list[Wait]()
+    for frame in snapshot.frames.values():
+        waits = [wait_of(name, wait) for name, wait in frame.waits.items()]
+        found += [replace(wait, due_at=None) for wait in waits] if waits and has_failed(frame) else waits
+    return found
 
 
 async def graph_spec_of(store: RunStore, fingerprint: str) -> GraphSpec | None:

@@ -218,6 +218,9 @@ class Driving:
         jobs = self._jobs
         for task in ready:
             frame = task.frame
+            if task.mode == "limit":  # what only waits for its time in that graph waits in vain
+                for key in [key for key in self._asleep if key.startswith(frame)]:
+                    self._cancel_job(key)
             if frame in jobs or (task.mode == "limit" and any(key.startswith(frame) for key in jobs)):
                 continue
             job = Attempt(task, services)
@@ -318,7 +321,8 @@ class Driving:
                 sleeper.result()  # raise the error of a clock that failed, instead of starting early
         if self._asleep.get(task.frame) is task:
             del self._asleep[task.frame]
-        return not self.is_halting
+        frame = self.snapshot.frames.get(task.frame)
+        return not self.is_halting and frame is not None and task_of(self.snapshot, frame) == task
 
     def _cancel_job(self, frame: str) -> None:
         """Cancel a job that steps made obsolete, and do not wait for its end."""

@@ -535,12 +535,17 @@ def check_kinds(snapshot: Snapshot) -> None:
                 assert not any(getattr(frame, name) for name in names), f"{frame.kind} {frame.id} has facts of {kind}"
 
 
+def _has_failed(frame: Frame) -> bool:
+    return frame.failing is not None or (frame.up is not None and _has_failed(frame.up))
+
+
 def check_waits(kept: Snapshot, again: Snapshot) -> None:
     """Check what a snapshot keeps of its waits, and of the frames that can move, against one that was just read."""
     assert (runnable_frame(kept) is None) == (runnable_frame(again) is None), "the frames that can move are not known"
     waits = [(name, wait, frame) for frame in kept.frames.values() for name, wait in frame.waits.items()]
     assert kept.open_waits.count == len(waits)
-    assert next_due(kept) == min((wait.due for _, wait, _ in waits if wait.due is not None), default=None)
+    timed = [wait.due for _, wait, frame in waits if wait.due is not None and not _has_failed(frame)]
+    assert next_due(kept) == min(timed, default=None)
     assert all(kept.open_waits.holder(name, wait.id) is frame for name, wait, frame in waits)
     assert all(wait in kept.open_waits.named(name) for name, wait, _ in waits)
 
