@@ -70,7 +70,8 @@ does the same in Python.
 
 ## Models and costs
 
-The graph's file defines sets of models: `MODELS = {"default": {"*": "placeholder"}}` is what runs without `--model`.
+The graph's file defines sets of models: `MODELS = {"default": {"*": "placeholder"}}` is what every command
+uses where neither `--model` nor the run names another.
 `run --estimate` rehearses the run with the set "default", whose agents answer by rules or placeholders, and counts
 their questions and answers as tokens of the models that `--model` names; of a placeholder's answer, the most that it
 may cost. A rehearsal calls the graph's functions, so without such a set, or without a price, the cost is unknown.

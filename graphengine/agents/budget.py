@@ -294,8 +294,10 @@ class Opens(Protocol):
 class Routes(Protocol):
     """The models of a Runner: `graphengine.agents.model_routing.Models`."""
 
-    def of(self, graph: str, path: str, agent: str, own: Model | str | None) -> Model:
-        """Return the model of an agent at a path in a run of this graph."""
+    def of(
+        self, graph: str, path: str, agent: str, own: Model | str | None, begun: Mapping[str, str] | None = None
+    ) -> Model:
+        """Return the model of an agent at a path in a run of this graph that was begun with these names."""
         ...
 
     def instructions(self, given: Mapping[str, str], graph: str, path: str, agent: str) -> str | None:

@@ -17,10 +17,10 @@ import inspect
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeGuard
 
 from graphengine.agents.budget import AgentsOfRun
-from graphengine.engine.steps import ALL, replacing, without_items
+from graphengine.engine.steps import ALL, OBJECT, given_over, replacing, without_items
 from graphengine.errors import CompileError, DefinitionError, InputError, Problem
 from graphengine.graph.question import bad_braces
 from graphengine.runner.clock import SystemClock
@@ -35,10 +35,27 @@ if TYPE_CHECKING:
     from graphengine.agents.budget import Opens
     from graphengine.engine.plan import Plan
     from graphengine.models.base import Model
+    from graphengine.models.errors import ModelUnavailable
     from graphengine.runner.clock import Clock
     from graphengine.runner.extensions import OpenRun
 
-GivenModels: TypeAlias = "Mapping[str, Model | str] | Model | str"
+
+class AsBegun(NamedTuple):
+    """The models of a command, which can drive runs that others began.
+
+    An agent has the model that the command is given, else the one that its run was given last, as its log has it, else
+    the one of its graph's file, else its own.
+
+    Attributes:
+        given: The models of the command, by an agent's name, a path or `*`.
+        default: The models of each graph's file, with the graph's name before each key.
+    """
+
+    given: Mapping[str, Model | str] = {}
+    default: Mapping[str, Model | str] = {}
+
+
+GivenModels: TypeAlias = "Mapping[str, Model | str] | AsBegun | Model | str"
 """Models by agents' names, paths or `*`, or one model for all agents."""
 _USERS: Final[Counter[tuple[int, int]]] = Counter()
 """How many Runners of an event loop use a model: the last one closes it."""
@@ -57,6 +74,8 @@ class Models(Extension):
 
     def __init__(self, given: GivenModels | None, clock: Clock | None = None) -> None:
         self._given = by_agent(given)
+        self._as_begun = given if isinstance(given, AsBegun) else None
+        self._lacking: dict[str, list[tuple[str, str]]] = {}
         self._clock = None if isinstance(clock, SystemClock) else clock
         self._made: dict[str, Model] = {}
         self._used: dict[int, Model] = {}
@@ -64,15 +83,27 @@ class Models(Extension):
         self._opening: dict[int, asyncio.Lock] = {}
         self._chosen: dict[tuple[str, str, str], Model | str | None] = {}
         for name, model in self._given.items():
-            self._model(model, f"Runner(models={{{name!r}: …}})" if isinstance(given, Mapping) else "Runner(models=…)")
+            if not is_object(model):
+                self._model(
+                    model, f"Runner(models={{{name!r}: …}})" if isinstance(given, Mapping) else "Runner(models=…)"
+                )
 
-    def of(self, graph: str, path: str, agent: str, own: Model | str | None) -> Model:
+    @property
+    def models(self) -> Mapping[str, str]:
+        """The names of the models that were given."""
+        return {who: _recorded(model) for who, model in self._given.items()}
+
+    def of(
+        self, graph: str, path: str, agent: str, own: Model | str | None, begun: Mapping[str, str] | None = None
+    ) -> Model:
         """Return the model of an agent at a path in a run of this graph; its own if none replaces it.
 
         Raises:
-            ModelUnavailable: It has none.
+            ModelUnavailable: It has none, or one that only the program has which began the run.
         """
-        chosen = self._replacing(graph, without_items(path), agent)
+        chosen = self._replacing(graph, without_items(path), agent, begun)
+        if is_object(chosen):
+            raise _of_program(agent, chosen)
         wanted = own if chosen is None else chosen
         if wanted is None:
             from graphengine.models.names import no_model  # noqa: PLC0415 - see above
@@ -90,9 +121,14 @@ class Models(Extension):
         """Return what is given for an agent at a path, by its most specific name; None for nothing."""
         return replacing(given, graph, without_items(path), agent)
 
-    def _replacing(self, graph: str, path: str, agent: str) -> Model | str | None:
+    def _replacing(
+        self, graph: str, path: str, agent: str, begun: Mapping[str, str] | None = None
+    ) -> Model | str | None:
         """Return what replaces the model of an agent at a path, None if nothing does."""
         key = (graph, path, agent)
+        if self._as_begun is not None:
+            before = given_over(self._as_begun.default, begun or {}, graph)
+            return replacing(given_over(before, self._given, graph), *key)
         if key not in self._chosen:
             self._chosen[key] = replacing(self._given, *key)
         return self._chosen[key]
@@ -102,17 +138,25 @@ class Models(Extension):
 
         Raises:
             InputError: A key matches nothing.
-            CompileError: An agent has no model. A run that is only queued gets its models from a worker.
+            CompileError: An agent has no model. A run that is only queued gets its models from a worker; `AsBegun` asks
+                when it is opened, since each run can have its own.
         """
         self.check_names(plan)
         lacking = [] if is_queued or ALL in self._given else list(_without_model(plan))
-        lacking = [(path, who) for path, who in lacking if self._replacing(plan.graph, path, who) is None]
+        if self._as_begun is None:
+            self._refuse(plan.graph, lacking, {})
+        elif not is_queued:
+            self._lacking[plan.graph] = lacking
+
+    def _refuse(self, graph: str, lacking: Sequence[tuple[str, str]], begun: Mapping[str, str]) -> None:
+        """Refuse agents that have no model of their own if none is given for them either."""
+        lacking = [(path, who) for path, who in lacking if self._replacing(graph, path, who, begun) is None]
         if lacking:
             from graphengine.models.names import no_model  # noqa: PLC0415 - see above
 
             errors = [(path, no_model(who)) for path, who in lacking]
             problems = [Problem("no_model", f"node {path}", error.message, error.repair) for path, error in errors]
-            raise CompileError(plan.graph, problems)
+            raise CompileError(graph, problems)
 
     def instructed(self, plan: Plan[Any], instructions: Mapping[str, str]) -> None:
         """Refuse instructions for agents that a graph does not have, and texts with bad braces.
@@ -144,7 +188,10 @@ class Models(Extension):
             raise InputError(f"unknown agent {name!r}", where=where, repair=repair)
 
     async def opened(self, run: OpenRun) -> AgentsOfRun:
-        """Follow a run."""
+        """Follow a run, if its agents have models."""
+        origin = run.snapshot.origin
+        if self._as_begun is not None and not run.is_queued:
+            self._refuse(run.graph, self._lacking.get(run.graph, ()), {} if origin is None else origin.models)
         return AgentsOfRun(self, self._clock, run.snapshot)
 
     async def tools_of(self, source: Opens) -> Sequence[Any]:
@@ -207,9 +254,29 @@ def unmatched(plan: Plan[Any], given: Iterable[str], names: Collection[str]) -> 
 
 def by_agent(models: GivenModels | None) -> dict[str, Model | str]:
     """Return models by agents' names, paths or `*`; one model is for all agents."""
+    if isinstance(models, AsBegun):
+        return dict(models.given)
     if models is None or isinstance(models, Mapping):
         return dict(models or {})
     return {ALL: models}
+
+
+def is_object(model: Model | str | None) -> TypeGuard[str]:
+    """Return whether this is the recorded name of a model that only the program has which was given it."""
+    return isinstance(model, str) and model.startswith(OBJECT)
+
+
+def _recorded(model: Model | str) -> str:
+    """Return the name by which a log has a model."""
+    return model if isinstance(model, str) else OBJECT + model.name
+
+
+def _of_program(agent: str, name: str) -> ModelUnavailable:
+    from graphengine.models.errors import ModelUnavailable  # noqa: PLC0415 - see above
+
+    message = f"the run was begun with the model {name.removeprefix(OBJECT)!r}, which its program made itself"
+    repair = "name one: --model anthropic:MODEL, or continue it in that program"
+    return ModelUnavailable(message, where=f"agent {agent}", repair=repair)
 
 
 def _without_model(plan: Plan[Any], below: str = "") -> Iterator[tuple[str, str]]:
@@ -303,4 +370,16 @@ def _globals_of(function: FunctionType) -> Iterator[object]:
             yield value
 
 
-__all__ = ["ALL", "GivenModels", "Models", "by_agent", "held_by", "is_agent", "reached", "replacing", "unmatched"]
+__all__ = [
+    "ALL",
+    "AsBegun",
+    "GivenModels",
+    "Models",
+    "by_agent",
+    "held_by",
+    "is_agent",
+    "is_object",
+    "reached",
+    "replacing",
+    "unmatched",
+]

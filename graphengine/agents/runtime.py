@@ -91,7 +91,9 @@ class RunRuntime(NodeScope):
 
     def model_for(self, agent: str, own: str | Model | None) -> Model:
         """Return the model of an agent here: the Runner's replacement, or the agent's own."""
-        return self._run.models.of(self.around.run.plan.graph, self.attempt.path, agent, own)
+        origin = self._run.snapshot.origin
+        begun = {} if origin is None else origin.models
+        return self._run.models.of(self.around.run.plan.graph, self.attempt.path, agent, own, begun)
 
     def instructions_for(self, agent: str) -> str | None:
         """Return what a branch put in place of an agent's standing instructions; None for its own."""

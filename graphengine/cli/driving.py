@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from graphengine.api.runner import Runner
 from graphengine.cli import options
 from graphengine.cli.context import Exit, Interrupted, as_json
-from graphengine.cli.models import models_for_all
+from graphengine.cli.models import as_begun
 from graphengine.cli.observing import line_of, observed
 from graphengine.cli.places import retention_of
 from graphengine.cli.progress import Progress
@@ -26,6 +26,7 @@ from graphengine.cli.project import (
 )
 from graphengine.cli.report import DriveJob, StoredOutcome, check_output, report
 from graphengine.cli.terminal import WIPE, when
+from graphengine.engine.snapshot import ROOT
 from graphengine.engine.stored import copy_of
 from graphengine.errors import StoreCorrupt
 from graphengine.graph.options import DEPTH, Limits
@@ -44,9 +45,9 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
     from typing import Self
 
+    from graphengine.agents.model_routing import AsBegun
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
-    from graphengine.cli.models import Chosen
     from graphengine.cli.project import Found
     from graphengine.engine.snapshot import Snapshot
     from graphengine.graph.options import Retention
@@ -174,7 +175,7 @@ class Fleet(NamedTuple):
 
     found: Mapping[str, Found]
     unread: Sequence[str]
-    models: Chosen
+    models: AsBegun
     executors: Mapping[str, Callable[[], Executor]]
     extensions: Sequence[Extension] = ()
     retention: Retention | None = None
@@ -213,7 +214,7 @@ def fleet_of(
     for problem in unread:
         context.err.prose(("warning ", "bold yellow"), problem)
     context.use(file, writes=writes)
-    models = models_for_all(context.models, found)
+    models = as_begun(context.models, found)
     return Fleet(found, unread, models, executors, extensions_of(file), retention_of(file))
 
 
@@ -230,7 +231,7 @@ def last_words(context: CommandContext, error: Interrupted) -> list[tuple[int, s
 async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telemetry | None) -> StoredOutcome:
     async with Runner(
         job.context.store,
-        models=job.chosen,
+        models=job.models,
         executors=executors_of(job.found.file),
         telemetry=telemetry,
         effects=job.effects,
@@ -301,7 +302,8 @@ class _Watch:
             await self._catch_up(event)
             self._progress.show(event)
             if isinstance(event, StepRecorded) and event.step.kind in ("started", "branched", "node"):
-                written = event.step.update[0][1] if event.step.update else ""
+                is_whole = event.step.update and event.step.frame == ROOT  # a branch sets fields of the whole graph
+                written = event.step.update[0][1] if is_whole else ""
                 self.before_last, self._last = self._last, (event.seq, written)
 
     async def _catch_up(self, event: Event) -> None:

@@ -125,7 +125,8 @@ def eval_(  # noqa: PLR0913 - one for each option
     context.use(plan.found.file, writes=True)
     again = _without(context.words[1:], "--run-id")
     job = _Job(context, replace(plan.found, graph=whole), is_in_file=False, again=again)
-    job.chosen, job.effects = plan.chosen, "act" if act else {}
+    job.models = job.chosen = plan.chosen
+    job.effects = "act" if act else {}
     limits = options.limits_from(context.limits, whole.limits) if context.limits else None
     state = EvaluationState(cases=list(cases), versions=list(plan.names))
 

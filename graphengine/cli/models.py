@@ -1,12 +1,15 @@
 """`--model`: the models of agents in the runs of one command.
 
+One rule holds for all commands: an agent has the model of `--model`, else the one that its run was given last, as its
+log has it, else that of the set "default" of its graph's file, else its own.
+
 `--model NAME` applies to all agents, `--model WHO=NAME` to one: an agent, a node's path, or a path and an agent below
 it. A graph file can define named sets of models,
 
     MODELS = {"anthropic": {"*": "anthropic:claude-…", "writer": "anthropic:claude-…"}}
 
-and `--model anthropic` uses that set; an option for one agent takes precedence. The set "default" is used by commands
-that drive one run and have no `--model` for all agents. All options are checked before anything runs.
+and `--model anthropic` uses that set; an option for one agent takes precedence. All options are checked before anything
+runs.
 """
 
 from __future__ import annotations
@@ -19,9 +22,10 @@ from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-from graphengine.agents.model_routing import ALL, Models
+from graphengine.agents.model_routing import ALL, AsBegun, Models
 from graphengine.api.graph import Graph
 from graphengine.cli.project import GraphFileBroken
+from graphengine.engine.steps import given_over
 from graphengine.errors import DefinitionError, InputError
 from graphengine.models.errors import ModelUnavailable
 from graphengine.models.hiding import struck
@@ -32,6 +36,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from graphengine.cli.project import Found
+    from graphengine.engine.snapshot import Snapshot
     from graphengine.models.base import Model
 
 Chosen: TypeAlias = "Mapping[str, Model | str]"
@@ -42,7 +47,7 @@ _PLACEHOLDER: Final = "placeholder"
 SETS: Final = "MODELS"
 """The variable of a graph file that holds its sets."""
 DEFAULT: Final = "default"
-"""The set that is used without `--model`."""
+"""The set that is used where nothing else is given."""
 _LOCAL: Final = "openai-chat:NAME@http://127.0.0.1:11434/v1"
 """A model on a local server, as of Ollama."""
 _PATIENCE_SECONDS: Final = 0.3
@@ -86,10 +91,30 @@ def models_for(given: Sequence[str], found: Found) -> Chosen:
     return {_known(who, found.graph): model for who, model in chosen.items()}
 
 
-def with_default(given: Sequence[str], found: Found) -> Sequence[str]:
-    """Return `--model` options, with the file's set "default" before them if none of them is for all agents."""
-    is_for_all = any(split(text)[0] == ALL for text in given)
-    return given if is_for_all or DEFAULT not in sets_of(found.module) else (DEFAULT, *given)
+def as_begun(given: Sequence[str], graphs: Mapping[str, Found]) -> AsBegun:
+    """Return the models of a command that drives runs of these graphs.
+
+    Raises:
+        InputError: As `models_for_all`. GraphFileBroken: A file's sets are invalid.
+    """
+    default = {f"{name}:{who}": each for name, found in graphs.items() for who, each in _default_of(found).items()}
+    return AsBegun(models_for_all(given, graphs), default)
+
+
+def in_force(models: AsBegun, found: Found, snapshot: Snapshot | None) -> Chosen:
+    """Return the models that the agents of one run have."""
+    graph = found.graph.name
+    begun = {} if snapshot is None or snapshot.origin is None else snapshot.origin.models
+    default = given_over({}, models.default, graph)
+    return given_over(given_over(default, begun, graph), models.given, graph)
+
+
+def _default_of(found: Found) -> Chosen:
+    """Return the part for a graph of its file's set "default"."""
+    return {
+        _known(who, found.graph): model
+        for who, model in _of_graph(sets_of(found.module).get(DEFAULT, {}), found).items()
+    }
 
 
 def placeholders(chosen: Chosen) -> bool:
@@ -240,11 +265,12 @@ def _where(text: str) -> str:
 __all__ = [
     "DEFAULT",
     "Chosen",
+    "as_begun",
+    "in_force",
     "models_for",
     "models_for_all",
     "placeholders",
     "sets_of",
     "split",
     "ways_to_a_model",
-    "with_default",
 ]

@@ -18,14 +18,15 @@ from graphengine.cli.terminal import STATUS_STYLES, OutputFailed, clean, one_lin
 from graphengine.engine.ready import limit_reached, spent
 from graphengine.engine.user_frames import is_user_code
 from graphengine.errors import GraphEngineError
-from graphengine.models.errors import ModelError, ModelUnavailable, PriceUnknown
+from graphengine.models.errors import ModelUnavailable, PriceUnknown
 from graphengine.output_file import write_file
-from graphengine.state.amounts import allows_unknown_cost, are_offline, by_name, is_cost_unknown, loss_words, losses_of
+from graphengine.state.amounts import allows_unknown_cost, by_name, is_cost_unknown, loss_words, losses_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from graphengine.agents.model_routing import AsBegun
     from graphengine.cli.context import CommandContext
     from graphengine.cli.models import Chosen
     from graphengine.cli.project import Found
@@ -78,9 +79,8 @@ class DriveJob:
         limits: The limits that replace its own, if any were given.
         notes: Lines to show before it begins.
         is_in_file: Whether other commands can find the graph; the graph of an evaluation is made by its command.
-        chosen: The models of the command, as a Runner takes them; without `--model` those of the set "default", unless
-            language models answered in the run before, or one failed it, for which nothing else should stand in
-            unasked.
+        chosen: The models that the run's agents have; only its agents' own are not among them.
+        models: The models of the command, as a Runner takes them.
         effects: Whether effects outside the run happen, as a Runner takes it.
     """
 
@@ -93,17 +93,17 @@ class DriveJob:
     notes: list[str] = field(default_factory=list)
     is_in_file: bool = True
     chosen: Chosen = field(default_factory=dict)
+    models: Chosen | AsBegun = field(default_factory=dict)
     is_known_offline: bool = False
     is_announced: bool = False
     effects: Effects = "act"
 
     def __post_init__(self) -> None:
-        from graphengine.cli.models import models_for, with_default  # `show` needs no models
+        from graphengine.cli.models import as_begun, in_force  # `show` needs no models
 
         if self.is_in_file:
-            is_dry = self.snapshot is None or _is_dry(self.snapshot)
-            given = with_default(self.context.models, self.found) if is_dry else self.context.models
-            self.chosen = models_for(given, self.found)
+            self.models = as_begun(self.context.models, {self.found.graph.name: self.found})
+            self.chosen = in_force(self.models, self.found, self.snapshot)
 
     @property
     def needs_steps(self) -> bool:
@@ -123,7 +123,7 @@ class DriveJob:
 
     @property
     def model_words(self) -> list[str]:
-        """The options that a later command needs to use the same models: a run does not record them."""
+        """The options with which a later command uses the same models, also if others were given meanwhile."""
         return [word for name in self.context.models for word in ("--model", name)]
 
     def resume_command(self, run_id: str, *more: str) -> str:
@@ -152,17 +152,6 @@ class DriveJob:
             return False
         self.context.err.prose((PLACEHOLDERS, "yellow"), f"; for answers: {ways_to_a_model(self.found)}")
         return True
-
-
-def _is_dry(snapshot: Snapshot) -> bool:
-    """Return whether no language model has answered in a run, and none has failed it, as one without a key does."""
-    is_failed_by_model = snapshot.failure is not None and snapshot.failure.kind in _codes_of(ModelError)
-    return are_offline(snapshot.usage) and not is_failed_by_model
-
-
-def _codes_of(kind: type[GraphEngineError]) -> set[str]:
-    """Return the codes of an error's class and of all that derive from it."""
-    return {kind.code}.union(*map(_codes_of, kind.__subclasses__()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,8 +408,10 @@ def _as_text(output: object) -> str:
 
 def _has_offline_agents_only(plan: Plan[Any], chosen: Chosen) -> bool:
     """Return whether every agent of the graph's nodes is offline, as far as can be known in advance."""
-    from graphengine.agents.model_routing import Models
+    from graphengine.agents.model_routing import Models, is_object
 
+    if any(is_object(model) for model in chosen.values()):
+        return False
     models = Models(chosen)
     found: list[Model] = []
     for name, node in plan.nodes.items():

@@ -354,7 +354,7 @@ def _enqueue(job: DriveJob, begin: Begin) -> int:
     context = job.context
 
     async def queued() -> RunInfo:
-        async with Runner(context.store, models=job.chosen) as runner:
+        async with Runner(context.store, models=job.models) as runner:
             run = await begin(runner)
             await run.result()
             return await runner.store.info(run.id)

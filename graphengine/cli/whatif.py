@@ -94,7 +94,7 @@ def whatif(  # noqa: PLR0913 - one for each option
     """
     from graphengine.cli.evaluating import judges_in, scorers_of
     from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of
-    from graphengine.cli.models import models_for, split, with_default
+    from graphengine.cli.models import as_begun, split
     from graphengine.cli.project import executors_of
     from graphengine.cli.steps import counted
     from graphengine.runner.ids import new_id
@@ -107,7 +107,7 @@ def whatif(  # noqa: PLR0913 - one for each option
     named = None if scorers is None else scorers_of(found, scorers)
     judges = judges_in(named or {})
     for_judges = [text for text in context.models if split(text)[0] in judges]
-    models = models_for(with_default([text for text in context.models if text not in for_judges], found), found)
+    models = as_begun([text for text in context.models if text not in for_judges], {found.graph.name: found})
     changed, update = texts_of(instructions, "--instructions"), parse_pairs(pairs, update_forms_of(plan.state), "--set")
     name = name or new_id(time.time())
     context.err.line("comparison ", (name, "bold"), f" of {counted(len(runs), 'run')}; --name {name} continues it")

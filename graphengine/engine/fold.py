@@ -219,6 +219,8 @@ def _resumed(snapshot: Snapshot, step: Step, facts: steps.Resumed) -> None:
     cut_off = _in_flight(snapshot, step) if facts.crashed else ()
     _continue(snapshot, facts, cut_off, retries=facts.retries)
     snapshot.shared_process = facts.shared_process
+    if facts.origin is not None and snapshot.origin is not None:
+        snapshot.origin = replace(snapshot.origin, models=facts.origin.models)
     snapshot.deaths += facts.crashed
     if facts.sub_limits:
         snapshot.maybe_runnable = None

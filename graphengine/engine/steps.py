@@ -194,7 +194,8 @@ class OriginRecord(Struct, omit_defaults=True, forbid_unknown_fields=True, kw_on
         version: The version of graphengine that wrote the step.
         deploy: The label of the program's deploy, as its Runner names it.
         user: Who asked for it; "" if no user did.
-        models: The names of the models that were given, by for whom; "" for all others.
+        models: The names of the models that were given last, by for whom, `*` for all others: agents have them in each
+            later command that is given no others. One whose name begins with `OBJECT` is known to its program only.
         wings: The names of the extensions that act in the run.
     """
 
@@ -717,11 +718,20 @@ def without_items(path: str) -> str:
 _ITEM: Final = re.compile(r"\[[^\]]*\]")
 ALL: Final = "*"
 """The key of what is given for everything."""
+OBJECT: Final = "object "
+"""How the recorded name of a model begins that was given as an object, which only its program can make again."""
 
 
 def replacing(given: Mapping[str, T], graph: str, path: str, name: str) -> T | None:
     """Return what is given for what has a name at a path, by its most specific key; None for nothing."""
     return next((given[key] for key in _keys(graph, path, name) if key in given), None)
+
+
+def given_over(before: Mapping[str, T], given: Mapping[str, T], graph: str) -> Mapping[str, T]:
+    """Return what is given in a graph with later values: those for everything leave nothing of what was before."""
+    prefix = f"{graph}:"
+    own = {key.removeprefix(prefix): value for key, value in given.items() if ":" not in key or key.startswith(prefix)}
+    return own if ALL in own else {**before, **own}
 
 
 def _keys(graph: str, path: str, name: str) -> Iterator[str]:

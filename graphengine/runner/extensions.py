@@ -38,14 +38,16 @@ if TYPE_CHECKING:
 
 
 class OpenRun(NamedTuple):
-    """A run that is about to be driven here, or to be stopped.
+    """A run that is about to be driven here, to be stopped, or to be queued for a worker.
 
     Attributes:
         store: Its store.
-        snapshot: Where it is, empty for a new run. It changes as the run moves; do not change it.
+        snapshot: Where it is; of a new run it has only the origin. It changes as the run moves; do not change it.
         info: Its row; None for a new run.
         parent: The run that it branches off from.
         caller: The context of the caller who started or resumed it; None if it wakes up here.
+        graph: The name of its graph.
+        is_queued: Whether it is a new run that only a worker will drive.
     """
 
     store: Store
@@ -53,6 +55,8 @@ class OpenRun(NamedTuple):
     info: RunInfo | None = None
     parent: str | None = None
     caller: contextvars.Context | None = None
+    graph: str = ""
+    is_queued: bool = False
 
 
 class Extension:
@@ -80,7 +84,7 @@ class Extension:
 
     @property
     def models(self) -> Mapping[str, str]:
-        """The names of the models that runs are begun with, by for whom; "" for all others. The log has them."""
+        """The names of the models that runs are given, by for whom, `*` for all others. The log has them."""
         return {}
 
     @property

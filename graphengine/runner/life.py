@@ -327,6 +327,7 @@ class Life(Generic[S]):
         *,
         info: RunInfo | None = None,
         parent: str | None = None,
+        is_queued: bool = False,
     ) -> Driving:
         """Return what drives it from a snapshot, before its first step is recorded. Called by what opens it."""
         shared = self.shared
@@ -336,7 +337,7 @@ class Life(Generic[S]):
             driving.session.size_bytes = size_bytes
         if shared.extensions:
             caller = None if self.seq else self.context  # a run that wakes up here has no caller
-            opened = OpenRun(shared.store, snapshot, info, parent, caller)
+            opened = OpenRun(shared.store, snapshot, info, parent, caller, self.plan.graph, is_queued)
             driving.following = await shared.following(opened)
         return driving
 

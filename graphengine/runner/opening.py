@@ -98,8 +98,11 @@ async def begin(  # noqa: PLR0913 - what a run begins with
     tags: tuple[str, ...],
     place: InQueue | None,
     starter: StarterRecord | None = None,
+    above: OriginRecord | None = None,
 ) -> Driving | Result[S]:
     """Record the first step of a new run. Return its result so far if it begins in a queue, for a worker.
+
+    A child is begun with the models of the run above it.
 
     Raises:
         RunExists; InputError: The run in `after` is not over.
@@ -113,7 +116,9 @@ async def begin(  # noqa: PLR0913 - what a run begins with
         text = f"the state takes {initial.size_bytes:,} bytes, {most:,} are allowed"
         repair = "give less, or raise Sizes(state_bytes=…)"
         raise InputError(text, where=f"run {life.id}", repair=repair, code=TooLarge.code)
-    driving = await life.claimed(Snapshot(), initial.size_bytes)
+    is_queued = place is not None and place.queue is not None
+    origin = shared.origin(plan.graph, None if place is None else place.user, above)
+    driving = await life.claimed(Snapshot(origin=origin), initial.size_bytes, is_queued=is_queued)
     event = RunStarted(
         now=driving.time.now(),
         run_id=life.id,
@@ -124,10 +129,9 @@ async def begin(  # noqa: PLR0913 - what a run begins with
         after=after or "",
         pause=pause,
         starter=starter,
-        origin=shared.origin(None if place is None else place.user),
+        origin=origin,
     )
     await driving.commit([event], partial(_create, life, driving, tags, place))
-    is_queued = place is not None and place.queue is not None
     return replace(result_of(plan, driving.snapshot), status="queued") if is_queued else driving
 
 
@@ -251,7 +255,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
         pause=pause,
         change=shift,
         instructions=instructions,
-        origin=life.shared.origin(user),
+        origin=life.shared.origin(plan.graph, user, snapshot.origin),
     )
     try:
         if plan.secret:
@@ -337,8 +341,8 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
                     continue  # and keep the claim: a run that is given back looks as if no process had died with it
                 look = look._replace(info=claimed, held=look.info.held)
             await _settle_stop(life, look.info, by_starter=by_starter)
-            origin = shared.origin(user)
-            return await _resumed(life, look._replace(fence=fence), limits, pause, origin, retry_failed=retry_failed)
+            look = look._replace(fence=fence)
+            return await _resumed(life, look, limits, pause, user, retry_failed=retry_failed)
     except BaseException:
         if fence is not None:
             await release(store, life.id, fence)
@@ -393,7 +397,7 @@ async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
     look: Look,
     limits: LimitsRecord | None,
     pause: Sequence[str] | None,
-    origin: OriginRecord,
+    user: str | None,
     *,
     retry_failed: bool,
 ) -> Driving:
@@ -429,7 +433,7 @@ async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
         shared_process=shared_process,
         asked=is_idle and life.claim.asked,
         retry_failed=retry_failed,
-        origin=origin,
+        origin=shared.origin(plan.graph, user, snapshot.origin),
     )
     driving.deliver(news)
     await driving.commit([event], partial(driving.append, consume=stale, changed=changed))

@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from graphengine.engine.steps import OriginRecord
+from graphengine.engine.steps import OriginRecord, given_over
 from graphengine.errors import StoreError
 from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.runner.clock import Alarms
@@ -97,8 +97,8 @@ class Shared(Generic[L]):
         self.resources, self.threads, self.extensions = resources, threads, extensions
         self.executors = next((each.executors for each in extensions if each.executors is not None), None)
         self.children = next((each.children for each in extensions if each.children is not None), None)
-        names = {who: name for each in extensions for who, name in each.models.items()}
-        self._origin = msgspec.structs.replace(origin or OriginRecord(), models=names)
+        self._models = {who: name for each in extensions for who, name in each.models.items()}
+        self._origin = origin or OriginRecord()
         self.checking = [each for each in extensions if type(each).checked is not Extension.checked]
         self._following = [each for each in extensions if type(each).opened is not Extension.opened]
         self._telling = [each for each in extensions if type(each).told is not Extension.told]
@@ -124,9 +124,12 @@ class Shared(Generic[L]):
         """The run that is driven alone has it."""
         return asyncio.Lock()
 
-    def origin(self, user: str | None) -> OriginRecord:
-        """Return what begins, resumes or branches off a run here, for a user."""
-        return msgspec.structs.replace(self._origin, user=user) if user else self._origin
+    def origin(self, graph: str, user: str | None, before: OriginRecord | None = None) -> OriginRecord:
+        """Return what begins, resumes or branches off a run here, for a user, after what did so before."""
+        models = {} if before is None else before.models
+        if not (user or models or self._models):
+            return self._origin
+        return msgspec.structs.replace(self._origin, user=user or "", models=given_over(models, self._models, graph))
 
     def posts(self, snapshot: Snapshot, status: RunStatus) -> list[Post]:
         """Return the messages to other runs about a run that gets a status."""

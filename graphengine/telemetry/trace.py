@@ -125,7 +125,7 @@ class Telemetry(Extension):
 
     async def opened(self, run: OpenRun) -> RunTrace:
         """Return the trace of a run, to be fed with the steps after its snapshot, which is copied."""
-        store, snapshot, info, parent, caller = run
+        store, snapshot, info, parent, caller = run[:5]
         tracer = spans.Tracer(self._provider)
         links = [] if caller is None else [Link(found) for found in (caller.run(spans.current),) if found.is_valid]
         parent = parent if info is None else info.parent

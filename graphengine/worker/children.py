@@ -197,6 +197,8 @@ class _Start(Generic[S]):
         self._starter.depth = parent.depth + 1
         limits = as_limits(options["limits"]) if options["limits"] else self.plan.limits.copy()
         self._limit_depth(limits)
+        life = lives.of(here)
+        above = None if life is None or life.driving is None else life.driving.snapshot.origin
         begin = partial(
             opening.begin,
             initial=self._initial,
@@ -207,6 +209,7 @@ class _Start(Generic[S]):
             tags=checked_tags(options["tags"], "tags="),
             place=place_in(self.queue, priority, parent.tenant, parent.user),
             starter=self._starter,
+            above=above,
         )
         life = lives.begin(lives.checked(self.plan, is_queued=self.queue is not None), run_id, begin)
         life.note_starter(self._starter)

@@ -47,8 +47,11 @@ class Printed:
     code: int = 0
 
 
-def play(text: str, folder: Path) -> str:
-    """Return a page as it should read, after its commands ran in this folder, which is the current one."""
+def play(text: str, folder: Path, after: Callable[[Printed], None] = lambda _: None) -> str:
+    """Return a page as it should read, after its commands ran in this folder, which is the current one.
+
+    What each command printed is given to `after`.
+    """
     title, _, rest = text.partition("\n\n")
     lines = [title, ""]
     with frozen() as passes:
@@ -56,7 +59,9 @@ def play(text: str, folder: Path) -> str:
             head, *below = block.rstrip().splitlines()
             if head.startswith("$ "):
                 passes()
-                below = shown(called(head.removeprefix("$ ")), folder)
+                printed = called(head.removeprefix("$ "))
+                below = shown(printed, folder)
+                after(printed)
             elif head.startswith("> "):
                 written(head.removeprefix("> "), below)
             is_close = lines[-1][:2] in ("", "# ", head[:2])

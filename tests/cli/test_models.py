@@ -278,15 +278,13 @@ def test_a_missing_key_is_reported_with_its_variable(invoke: Invoke, monkeypatch
     assert "no model wrote this: rules or placeholders answered" in done.stderr
 
 
-def test_placeholders_do_not_continue_a_run_that_a_model_failed(
-    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They are a dry run only for who has not asked for a model; who names them gets them."""
+def test_a_run_that_a_model_failed_asks_that_model_again(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file's default does not stand in for a model that was named; who names it gets it."""
     monkeypatch.delenv("ANTHROPIC_API_KEY")
     graph = LOOP.replace("review_loop", "handoff")
     assert invoke("run", graph, "--model", "anthropic", "--run-id", "r", "--store", "runs.db").exit_code == 1
     unasked = invoke("resume", "r", "--graph", graph, "--store", "runs.db")
-    assert (unasked.exit_code, "no_model at node" in unasked.stderr) == (2, True)
+    assert (unasked.exit_code, "ANTHROPIC_API_KEY is not set" in unasked.stderr) == (1, True)
     asked = invoke("resume", "r", "--graph", graph, "--store", "runs.db", "--model", "default")
     assert (asked.exit_code, "dry run: placeholders answer" in asked.stderr) == (0, True)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import UNSET
 from pydantic_core import to_json
 
-from graphengine.agents.model_routing import Models, by_agent
+from graphengine.agents.model_routing import AsBegun, Models, by_agent
 from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
 from graphengine.errors import GraphEngineError, InputError, UnknownRun
@@ -189,7 +189,8 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
     Models(None).check_names(graph.compile(), {**chosen, **(instructions or {})}, where)
     scoring = _scoring(graph, scorers) if scorers else None
     effects = FromLogs(tools)
-    async with Runner(store, models=chosen, effects=effects, executors=executors) as runner:
+    given = models._replace(given=chosen) if isinstance(models, AsBegun) else chosen
+    async with Runner(store, models=given, effects=effects, executors=executors) as runner:
         job = _Job(runner, graph, name, effects, chosen, dict(instructions or {}), dict(update or {}), at, budget_usd)
         gate = asyncio.Semaphore(concurrency)
 
