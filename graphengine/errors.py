@@ -185,6 +185,17 @@ class RunNotResumable(GraphEngineError):
     code = "nothing_ready"
 
 
+class RunCancelled(GraphEngineError):
+    """The run was stopped for good: no resume, answer or message continues it."""
+
+    code = "run_cancelled"
+
+    def __init__(self, run_id: str, why: str) -> None:
+        reason = f": {why}" if why not in ("", "asked") else ""
+        repair = "branch it, which begins another run at one of its steps, or start another run"
+        super().__init__(f"run {run_id} was cancelled{reason}", where=f"run {run_id}", repair=repair)
+
+
 class RunIsDriven(GraphEngineError):
     """Another live process drives this run.
 
@@ -475,7 +486,7 @@ class ChildFailed(NodeError):
 
     Attributes:
         run_id: That run.
-        status: `failed`, `stopped` or `removed`.
+        status: `failed`, `stopped`, `cancelled` or `removed`.
     """
 
     code = "child_failed"
@@ -483,12 +494,17 @@ class ChildFailed(NodeError):
     def __init__(self, run_id: str, status: str, why: str, where: str) -> None:
         self.run_id, self.status = run_id, status
         repair = f"fix the cause and resume this run, which resumes {run_id}; retry=Retry(on=(ChildFailed,)) does too"
-        if status == "removed":
+        if status in ("removed", "cancelled"):
             repair = "branch this run at a step before the child's start, which starts another child"
         super().__init__(f"run {run_id} {_CHILD_ENDS[status]}: {why}", where=where, repair=repair)
 
 
-_CHILD_ENDS: Final = {"failed": "failed", "stopped": "was stopped", "removed": "was removed"}
+_CHILD_ENDS: Final = {
+    "failed": "failed",
+    "stopped": "was stopped",
+    "cancelled": "was cancelled",
+    "removed": "was removed",
+}
 
 
 class TooDeep(NodeError):

@@ -82,7 +82,7 @@ EXITS = {
     Exit.FAILED: "the run failed; `replay`: decided differently; `doctor`: a fault remains, or something is lost",
     Exit.USAGE: "wrong usage, input or graph",
     Exit.WAITING: "the run waits; or an answer or message was recorded and the run could not be resumed here",
-    Exit.STOPPED: "stopped, by a limit or on request",
+    Exit.STOPPED: "stopped, by a limit or on request, or cancelled",
     Exit.STORE: "the database cannot be used",
     Exit.DRIVEN: "another process drives the run",
     Exit.INTERRUPTED: "interrupted",

@@ -28,6 +28,7 @@ from graphengine.agents.tools import ToolsUnavailable
 from graphengine.agents.window import effective
 from graphengine.api.agent_runs import ANSWER, Asked
 from graphengine.compile.compiler import compiled
+from graphengine.engine.steps import FINAL
 from graphengine.engine.steps import Message as Sent
 from graphengine.errors import (
     AnsweredAlready,
@@ -37,6 +38,7 @@ from graphengine.errors import (
     InputError,
     InvalidUpdate,
     ResourceFailed,
+    RunCancelled,
     Transient,
 )
 from graphengine.graph.conditions import failed
@@ -228,8 +230,12 @@ class Turn(Asked[T]):
         if known is not None and known.status == "stopped" and limits is not None:
             self.runner.resume(run_id, graph, limits=limits)
         turn = self.options.get("idempotency_key", "")
-        if self.inputs or (self.agent.prompt and not reads_of(self.agent)):
+        is_sent = bool(self.inputs) or (self.agent.prompt and not reads_of(self.agent))
+        if is_sent:
             turn = turn or str(uuid4())
+        if known is not None and known.status == "cancelled":
+            run = self.runner.get(run_id, graph)
+        elif is_sent:
             if known is not None and known.status == "waiting" and begun is not None:
                 await refuse_before(self.runner, run_id, turn)
             records = compiled(alone).state.initial(self.inputs, f"agent {self.agent.name}").values
@@ -291,10 +297,12 @@ class Turn(Asked[T]):
             raise TurnFailed(run.id, newest)
         if (newest is not None and is_newest and newest.outcome) or (result.status == "finished" and not turn):
             return cast("T", result.state.answer)
-        if result.status == "finished":
-            why, repair = "the conversation ended before", "begin another one: another chat="
-            ended = ChatTurn(key=turn, agent=self.agent.name, outcome="cancelled", code="chat_ended", why=why)
-            raise TurnFailed(run.id, ended.model_copy(update={"repair": repair}))
+        if result.status in FINAL:
+            is_cancelled, repair = result.status == "cancelled", "begin another one: another chat="
+            code, how = (RunCancelled.code, "was cancelled") if is_cancelled else ("chat_ended", "ended")
+            ended = ChatTurn(key=turn, agent=self.agent.name, outcome="cancelled", code=code)
+            why = f"the conversation {how} before"
+            raise TurnFailed(run.id, ended.model_copy(update={"why": why, "repair": repair}))
         if result.waits and all(wait.kind == "receive" for wait in result.waits):
             text, repair = f"run {run.id} has no record of the message {turn!r}", "send the message again"
             raise InputError(text, where=f"agent {self.agent.name}", repair=repair)

@@ -28,10 +28,10 @@ _SOME_REFUSED: Final = 1
     """,
     exits={0: "all runs that were found are changed", 1: "some could not be changed; they are listed with the reason"},
 )
-@click.argument("action", type=options.Choice(("stop", "resume", "retry", "tag", "untag", "prune")))
+@click.argument("action", type=options.Choice(("stop", "cancel", "resume", "retry", "tag", "untag", "prune")))
 @click.argument("words", metavar="WORDS...", nargs=-1, required=True, shell_complete=options.complete_search)
 @click.option("--tag", metavar="NAME", help="The tag to add or remove.")
-@click.option("--why", default="asked", metavar="TEXT", help="With stop: the reason that is recorded.")
+@click.option("--why", default="asked", metavar="TEXT", help="With stop and cancel: the reason that is recorded.")
 @options.graphs("With resume and retry: the graphs of the runs")
 @click.option("--dry-run", is_flag=True, help="Show what would be changed, and change nothing.")
 @click.option("--yes", is_flag=True, help="Skip the confirmation; required without a terminal.")
@@ -46,11 +46,12 @@ def bulk(  # noqa: PLR0913 - options
     yes: bool,
     **given: Any,  # noqa: ANN401 - tag, why
 ) -> int:
-    """Stop, resume, retry, tag or prune all runs that a search finds: WORDS are those of `graphengine runs`.
+    """Stop, cancel, resume, retry, tag or prune all runs that a search finds: WORDS are those of `graphengine runs`.
 
-    stop: runs that have not ended. resume: those that were stopped, with their graphs; that is recorded, and workers
-    drive them. retry: the same for those that failed. tag, untag: any. prune: those that have ended. It shows how many
-    they are and the first of them, then asks. Interrupted, it is called again, and does what is left.
+    stop: runs that have not ended. cancel: the same for good, also those that failed or were stopped. resume: those
+    that were stopped, with their graphs; that is recorded, and workers drive them. retry: the same for those that
+    failed. tag, untag: any. prune: those that have ended. It shows how many they are and the first of them, then
+    asks. Interrupted, it is called again, and does what is left.
     """
     from graphengine.api.runner import Runner
     from graphengine.cli.project import graphs_to_drive

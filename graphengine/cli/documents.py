@@ -216,7 +216,7 @@ class BulkDone(Document):
         refused: Runs that could not be changed.
     """
 
-    action: Literal["stop", "resume", "retry", "tag", "untag", "prune"]
+    action: Literal["stop", "cancel", "resume", "retry", "tag", "untag", "prune"]
     dry_run: bool
     runs: Sequence[str]
     refused: Sequence[Kept]
@@ -409,7 +409,7 @@ class WorkerEnded(WorkerLine, kw_only=True):
 
     event: Literal["ended"] = "ended"
     graph: str
-    status: Literal["waiting", "finished", "stopped", "failed", "left"]
+    status: Literal["waiting", "finished", "stopped", "failed", "cancelled", "left"]
     seq: int
     ending: Ending | None
     error: Failure | None

@@ -50,7 +50,7 @@ DRIVES: Final[Mapping[int, str]] = {
     Exit.FINISHED: "the run finished",
     Exit.FAILED: "it failed",
     Exit.WAITING: "it waits, for an answer, a message or a time",
-    Exit.STOPPED: "it was stopped, by a limit or on request; or released by SIGTERM",
+    Exit.STOPPED: "it was stopped, by a limit or on request, or cancelled; or released by SIGTERM",
     Exit.DRIVEN: "another process drives it",
 }
 """Their meaning for a command that drives a run."""

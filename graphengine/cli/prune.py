@@ -47,7 +47,7 @@ _LISTED: Final = 20
 @click.option(
     "--status",
     "statuses",
-    type=options.Choice(("finished", "failed", "stopped")),
+    type=options.Choice(("finished", "failed", "stopped", "cancelled")),
     multiple=True,
     help="Only runs with this status; finished if not given. May be repeated.",
 )

@@ -52,6 +52,7 @@ CODES: Final = {
     "failed": Exit.FAILED,
     "waiting": Exit.WAITING,
     "stopped": Exit.STOPPED,
+    "cancelled": Exit.STOPPED,
     "running": Exit.DRIVEN,
 }
 _LAST_LINES: Final = 8

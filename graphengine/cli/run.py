@@ -297,6 +297,7 @@ def _plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
     examples="""
         graphengine stop post
         graphengine stop desk --now --json     # cancels what is in flight
+        graphengine stop desk --final          # ends it as cancelled: nothing continues it
     """,
     exits={
         0: "it is stopped, or its process was asked to stop it",
@@ -305,8 +306,9 @@ def _plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
 )
 @options.run_id
 @click.option("--now", is_flag=True, help="Cancel the nodes in flight, as calls of models; a resume repeats them.")
-def stop(context: CommandContext, run_id: str, now: bool) -> int:  # noqa: FBT001 - as click gives it
-    """Stop a run: at its next safe point if another process drives it, at once if it waits or is queued."""
+@click.option("--final", is_flag=True, help="End it as cancelled, for good, also if it failed or was stopped.")
+def stop(context: CommandContext, run_id: str, *, now: bool, final: bool) -> int:
+    """Stop a run and those below it: at their next safe point if driven, at once if they wait or are queued."""
     from graphengine.api.runner import Runner
     from graphengine.cli.places import graph_words
 
@@ -314,20 +316,21 @@ def stop(context: CommandContext, run_id: str, now: bool) -> int:  # noqa: FBT00
     info = context.find(run_id)
     run_id = info.id
     resume = context.place.command("resume", run_id, *graph_words(info.graph))
-    if info.status not in ("running", "waiting"):
+    can_end = final and info.status in ("stopped", "failed")
+    if info.status not in ("running", "waiting") and not can_end:
         raise GraphEngineError(
             f"run {run_id} is already {info.status}",
             where=f"run {run_id}",
             repair="nothing needs to be done",
             code="not_running",
         )
-    is_waiting = info.driver is None and (info.status == "waiting" or info.queued)
-    if info.driver is None and not is_waiting:
+    is_waiting = info.driver is None and (info.status == "waiting" or info.queued or can_end)
+    if info.driver is None and not is_waiting and not final:
         message = f"no process drives run {run_id}: its process died before finishing it"
         raise GraphEngineError(message, where=f"run {run_id}", repair=resume, code="not_running")
 
     async def ask() -> None:
-        await Runner(context.store).stop(run_id, now=now)
+        await Runner(context.store).stop(run_id, now=now, final=final)
 
     context.run(ask())
     if context.json:
@@ -337,10 +340,11 @@ def stop(context: CommandContext, run_id: str, now: bool) -> int:  # noqa: FBT00
     else:
         when = "at once" if now else "after the node in flight"
         asked = f"asked the process that drives run {run_id} to stop it {when}"
-        context.out.line(
-            f"stopped run {run_id}, which {'was queued' if info.queued else 'waited'}" if is_waiting else asked
-        )
-        context.err.line(("resume: ", "dim"), resume)
+        was = "was queued" if info.queued else f"was {info.status}" if can_end else "waited"
+        done = f"{'cancelled' if final else 'stopped'} run {run_id}, which {was}"
+        context.out.line(done if is_waiting else asked)
+        if not final:
+            context.err.line(("resume: ", "dim"), resume)
     return 0
 
 

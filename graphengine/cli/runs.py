@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from graphengine.state.amounts import Usage
     from graphengine.stores.base import RunInfo, Store, Summary
 
-_STATUSES: Final = ("queued", "running", "interrupted", "waiting", "finished", "stopped", "failed")
+_COUNTED: Final = ("finished", "failed", "stopped", "cancelled", "waiting", "running")
+_STATUSES: Final = ("queued", "running", "interrupted", "waiting", "finished", "stopped", "failed", "cancelled")
 _WAIT_CHARACTERS: Final = 200
 _TITLE_CHARACTERS: Final = 40
 _INDENT: Final = 4
@@ -152,16 +153,16 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
             datetime.fromtimestamp(each.since, UTC).isoformat(" ")[:characters],
             each.name,
             str(each.runs),
-            *(str(each.statuses.get(status, "")) for status in ("finished", "failed", "stopped", "waiting", "running")),
+            *(str(each.statuses.get(status, "")) for status in _COUNTED),
             str(each.with_losses or ""),
             (dollars(each.cost_usd) if each.cost_usd else "") + (" + ?" if each.unknown_costs else ""),
             *("" if time is None else seconds(time) for time in (each.median_seconds, each.p95_seconds)),
         )
         for each in found.trends[: wanted.limit]
     ]
-    statuses = "finished", "failed", "stopped", "waiting", "running"
-    headings = ("since (UTC)", by, "runs", *statuses, "losses", "cost", "median", "95 %")
-    heading, *lines = padded(headings, rows, context.out.columns, ("running", "stopped", "95 %", "waiting", "losses"))
+    headings = ("since (UTC)", by, "runs", *_COUNTED, "losses", "cost", "median", "95 %")
+    spare = "running", "cancelled", "stopped", "95 %", "waiting", "losses"
+    heading, *lines = padded(headings, rows, context.out.columns, spare)
     context.out.line(("".join(heading), "bold"))
     for line in lines:
         context.out.line("".join(line).rstrip())

@@ -41,6 +41,7 @@ STATUS_STYLES: Final = {
     "waiting": "bold yellow",
     "finished": "bold green",
     "stopped": "bold yellow",
+    "cancelled": "bold",
     "failed": "bold red",
 }
 """How a run's status is coloured."""

@@ -41,7 +41,7 @@ _LAST: Final = 5
         Exit.FINISHED: "the run finished",
         Exit.FAILED: "it failed",
         Exit.WAITING: "with `--no-wait`: it waits",
-        Exit.STOPPED: "it was stopped; with `--no-wait`: no process drives it",
+        Exit.STOPPED: "it was stopped or cancelled; with `--no-wait`: no process drives it",
         Exit.INTERRUPTED: "no longer watched; the run itself is left alone",
     },
 )

@@ -190,7 +190,7 @@ def _show_end(context: CommandContext, event: RunOutcome) -> None:
     text = ""
     if result.error is not None:
         text = f" at {result.error.path or 'the run'}: {one_line(f'{result.error.kind}: {result.error.message}')}"
-    elif result.ending is not None and (result.label or result.status == "stopped"):
+    elif result.ending is not None and (result.label or result.status in ("stopped", "cancelled")):
         text = f" [{result.label}]" if result.label else f": {one_line(result.ending.why)}"
     elif result.waits:
         first, *others = result.waits

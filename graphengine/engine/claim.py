@@ -148,11 +148,13 @@ class Stop(Struct, frozen=True):
         why: The reason to record.
         consume: The messages that asked for it.
         now: Whether to cancel what is in flight.
+        final: Whether no resume continues it.
     """
 
     why: str = "asked"
     consume: Sequence[int] = ()
     now: bool = False
+    final: bool = False
 
 
 class Release(Struct, frozen=True):
@@ -358,8 +360,9 @@ def _idle(claim: Claim, given: Idle) -> Do:
 
 
 def _stop(claim: Claim, given: Stop) -> Do:
-    earlier = () if claim.stop is None else claim.stop.consume
-    claim.stop = Stop(given.why, (*earlier, *given.consume), given.now)
+    earlier = claim.stop or Stop()
+    why = earlier.why if earlier.final and not given.final else given.why
+    claim.stop = Stop(why, (*earlier.consume, *given.consume), given.now, earlier.final or given.final)
     return _halt(claim, now=given.now)
 
 
@@ -393,8 +396,9 @@ def _left(claim: Claim, given: Left) -> Do:
     if (claim.closed and (claim.is_cut or is_running)) or (given.cut_off and is_running):
         claim.state = "over"
         return Do(outcome="cut_off")
-    if given.status == "waiting" and claim.stop is not None and not claim.owned:
-        # It came while the step after which the run waits was being recorded: that step gave the lease back.
+    halted = ("waiting", "failed", "stopped") if claim.stop is not None and claim.stop.final else ("waiting",)
+    if given.status in halted and claim.stop is not None and not claim.owned:
+        # It came while the step after which the run waits, or has ended, was being recorded: that gave the lease back.
         claim.state = "over"
         return Do(post=claim.stop, outcome="recorded")
     return _rest(claim, given.status, given.due)

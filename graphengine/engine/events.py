@@ -231,7 +231,7 @@ class Resumed(NamedTuple):
 class StopAsked(NamedTuple):
     """A stop was requested, a limit was reached, or (`error`) the run cannot be driven; nothing is in flight.
 
-    `usage` is what attempts had spent that a stop cut.
+    `usage` is what attempts had spent that a stop cut. A `final` stop is never resumed.
     """
 
     now: float
@@ -239,6 +239,7 @@ class StopAsked(NamedTuple):
     why: str
     error: FailureRecord | None = None
     usage: Usage | None = None
+    final: bool = False
 
 
 class BranchedOff(NamedTuple):

@@ -50,9 +50,11 @@ Kind: TypeAlias = Literal[
     "branched",
     "removed",
 ]
-RunStatus: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed"]
-OVER: Final = ("finished", "stopped", "failed")
+RunStatus: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed", "cancelled"]
+OVER: Final = ("finished", "stopped", "failed", "cancelled")
 """The statuses of a run that has ended."""
+FINAL: Final = ("finished", "cancelled")
+"""Those of them that no resume changes."""
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 _LATEST: Final = 253_402_300_799
 """The last second of the year 9999, epoch seconds: `datetime` shows no later time."""
@@ -591,12 +593,21 @@ class Branched(Continued, kw_only=True):
 
 
 class Stopped(Spent, kw_only=True):
-    """A run was stopped, or (`error`) could not be driven."""
+    """A run was stopped, for good if it is `cancelled`, or (`error`) could not be driven.
+
+    Attributes:
+        status: The status of the run from then on.
+        ending: Why.
+        error: Why it could not be driven.
+        unknown: The effects of a cancelled run that had begun and have no recorded end, as paths and names: nobody is
+            asked whether they happened.
+    """
 
     kind: ClassVar[Kind] = "stopped"
-    status: Literal["stopped", "failed"]
+    status: Literal["stopped", "failed", "cancelled"]
     ending: Ending
     error: FailureRecord | None = None  # type: ignore[misc]
+    unknown: Sequence[str] = ()
 
 
 class Removed(Facts, kw_only=True):

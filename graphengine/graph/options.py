@@ -236,7 +236,8 @@ class Retention:
     """How long workers keep runs that have ended. Runs that are running or waiting are always kept.
 
     Args:
-        keep_days: For how many days after its last step a finished run is kept; None or `math.inf` for ever.
+        keep_days: For how many days after its last step a finished or cancelled run is kept; None or `math.inf` for
+            ever.
         keep_failed_days: The same for failed and stopped runs, which can still be resumed.
         keep_last: Keep this many of the newest runs of each graph, however old they are.
         keep_tags: Keep runs with one of these tags.

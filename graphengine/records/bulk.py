@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from graphengine.records.records import Records
     from graphengine.stores.base import RunInfo
 
-Action: TypeAlias = Literal["stop", "resume", "retry", "tag", "untag", "prune"]
+Action: TypeAlias = Literal["stop", "cancel", "resume", "retry", "tag", "untag", "prune"]
 ACTIONS: Final[Sequence[Action]] = get_args(Action)
 
 _FOR: Final[Mapping[str, Sequence[str]]] = {
     "stop": ("queued", "running", "interrupted", "waiting"),
+    "cancel": ("queued", "running", "interrupted", "waiting", "stopped", "failed"),
     "resume": ("stopped",),
     "retry": ("failed",),
     "prune": ENDED,
@@ -127,6 +128,8 @@ async def _act(runner: Records, order: Order, info: RunInfo, graphs: Mapping[str
     match order.action:
         case "stop":
             await runner.stop(info.id, order.why)
+        case "cancel":
+            await runner.stop(info.id, order.why, final=True)
         case "tag":
             await runner.tag(info.id, add=tags)
         case "untag":

@@ -263,12 +263,13 @@ class Records(core.Runner):
         Runs that an action is not for are left alone, so it can be repeated: after a crash it does what is left.
 
         Args:
-            action: `stop` runs that have not ended; `resume` stopped ones, or `retry` failed ones: that is recorded,
-                and workers drive them; `tag` or `untag` them; `prune` those that have ended, as `Runner.prune` does.
+            action: `stop` runs that have not ended, or `cancel` them for good, also failed and stopped ones;
+                `resume` stopped ones, or `retry` failed ones: that is recorded, and workers drive them; `tag` or
+                `untag` them; `prune` those that have ended, as `Runner.prune` does.
             search: Words and filters, as for `runs`; at least one.
             graphs: The graphs of the runs to resume or retry.
             tag: The tag to add or remove.
-            why: The reason of a stop, for people.
+            why: The reason of a stop, final or not, for people.
             dry_run: Only report which runs would be changed.
 
         Raises:

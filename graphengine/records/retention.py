@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from graphengine.graph.options import Retention
     from graphengine.stores.base import RunInfo, Status, Store
 
-ENDED: Final = ("finished", "failed", "stopped")
+ENDED: Final = ("finished", "failed", "stopped", "cancelled")
 """The statuses of runs that may be pruned."""
 
 _PAGE: Final = 1000
@@ -133,7 +133,7 @@ def merged(parts: Iterable[Pruned], *, dry_run: bool) -> Pruned:
 def rules_of(graph: str | None, keep: Retention) -> list[Rule]:
     """Return which runs of a graph, or of each graph, a retention allows to remove."""
     ages: tuple[tuple[float | None, tuple[Status, ...]], ...] = (
-        (keep.keep_days, ("finished",)),
+        (keep.keep_days, ("finished", "cancelled")),
         (keep.keep_failed_days, ("failed", "stopped")),
     )
     kept = keep.keep_last, frozenset(keep.keep_tags)

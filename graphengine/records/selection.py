@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _PAGE: Final = 200
 NEWEST: Final = 1000
 """How many of the newest runs are searched for a similar word: enough for a misspelling, and quick."""
-STATUSES: Final = ("queued", "running", "interrupted", "waiting", "finished", "stopped", "failed")
+STATUSES: Final = ("queued", "running", "interrupted", "waiting", "finished", "stopped", "failed", "cancelled")
 """The statuses to select by; see `status_of`."""
 
 COMPARED: Final = "whatif:"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 DAY: Final = 86_400.0
 _NONE_LOST: Final = b"{}"
-_ENDED: Final = ("finished", "stopped", "failed")
+_ENDED: Final = ("finished", "stopped", "failed", "cancelled")
 
 
 class Trend(Part):

@@ -30,6 +30,7 @@ _POSITIONS: Final = {
     "running": ("is here", "are here"),
     "waiting": ("waits here", "wait here"),
     "stopped": ("stopped before this visit", "stopped before their visits"),
+    "cancelled": ("was cancelled before this visit", "were cancelled before their visits"),
     "failed": ("stopped before this visit", "stopped before their visits"),
 }
 

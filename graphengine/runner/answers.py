@@ -9,7 +9,7 @@ import msgspec
 from pydantic_core import from_json
 
 from graphengine.engine.steps import AnswerRecord
-from graphengine.errors import AnsweredAlready, AsksNothing, InputError, QuestionChanged
+from graphengine.errors import AnsweredAlready, AsksNothing, InputError, QuestionChanged, RunCancelled
 from graphengine.runner.answer_schema import choices, in_words, whats_wrong
 from graphengine.state.path import did_you_mean
 
@@ -48,8 +48,8 @@ async def asked(store: RunStore, kept: CachedSnapshots, run_id: str, question: s
 
     Thousands of answers may be waiting to be taken. So they are only read if the name alone does not decide.
     """
-    if question is not None:
-        named = (await kept.read(run_id)).open_waits.named(question)
+    if question is not None and (there := await kept.read(run_id)).status != "cancelled":
+        named = there.open_waits.named(question)
         if len(named) == 1 and named[0].kind in _ASKING:
             return Asked(question, named[0])
     given = {message.payload["id"] for message in await store.inbox([run_id]) if message.kind == "answer"}
@@ -65,9 +65,12 @@ def check_answer(snapshot: Snapshot, question: str | None, answered: Collection[
         answered: The ids of waits whose answer the run has not taken yet.
 
     Raises:
-        AsksNothing, AnsweredAlready; InputError: The run has no such question, or has several and no name is given.
+        AsksNothing, AnsweredAlready, RunCancelled; InputError: The run has no such question, or has several and no
+            name is given.
     """
     where = f"run {snapshot.run_id}"
+    if snapshot.status == "cancelled":
+        raise RunCancelled(snapshot.run_id, snapshot.ending.why if snapshot.ending is not None else "")
     every = [Asked(*wait) for frame in snapshot.frames.values() for wait in frame.waits.items()]
     asks = [asked for asked in every if asked.facts.kind in _ASKING]
     open_ones = [asked for asked in asks if asked.facts.id not in answered]

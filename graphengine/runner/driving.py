@@ -194,8 +194,10 @@ class Driving:
         """Record that it is stopped, because that was asked or a limit is reached."""
         asked = self.claim.stop
         reason, text = ("asked", asked.why) if asked else ("limit", limit_reached(self.snapshot) or self._lateness())
-        stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut)
-        return await self.commit([stop], partial(self.append, consume=asked.consume if asked else ()))
+        is_final = asked is not None and asked.final
+        stop = StopAsked(self.time.now(), reason, text, usage=self._spent_in_cut, final=is_final)
+        consume = (*asked.consume, *(self._mail if is_final else ())) if asked else ()
+        return await self.commit([stop], partial(self.append, consume=consume))
 
     def _ready(self, *, anew: bool = False) -> list[Task]:
         """Return the tasks that the last steps made ready, or all; of a run that waits, all that are due."""
@@ -508,8 +510,7 @@ class Driving:
         """Accept messages to this run, to be recorded at the next safe point."""
         for message in messages:
             if message.kind == "stop":
-                asked = message.payload if isinstance(message.payload, dict) else {"why": message.payload}
-                self.ask(Stop(str(asked["why"]) or "asked", (message.id,), now=bool(asked.get("now"))))
+                self.ask(stop_in(message))
             elif message.id not in self._known:
                 self._known.add(message.id)
                 self._mail[message.id] = message
@@ -621,4 +622,11 @@ class Driving:
             self.audience.show(StepRecorded(step.seq, step))
 
 
-__all__ = ["Driving"]
+def stop_in(message: InboxMessage) -> Stop:
+    """Return the stop that a message of an inbox asks for."""
+    asked = message.payload if isinstance(message.payload, dict) else {"why": message.payload}
+    now, final = bool(asked.get("now")), bool(asked.get("final"))
+    return Stop(str(asked["why"]) or "asked", (message.id,), now=now, final=final)
+
+
+__all__ = ["Driving", "stop_in"]

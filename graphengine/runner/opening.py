@@ -25,7 +25,7 @@ from graphengine.engine.rules.map import settled_maps
 from graphengine.engine.rules.run import has_failed_parts, wants_alone
 from graphengine.engine.session import Session
 from graphengine.engine.snapshot import Frame, Snapshot
-from graphengine.engine.steps import Branched, Shift
+from graphengine.engine.steps import FINAL, Branched, Shift
 from graphengine.errors import (
     GraphChanged,
     GraphEngineError,
@@ -41,6 +41,7 @@ from graphengine.errors import (
 )
 from graphengine.history.load import graph_spec_of, load_snapshot, snapshot_of
 from graphengine.runner.cached_snapshots import CachedSnapshot
+from graphengine.runner.driving import stop_in
 from graphengine.runner.extensions import OpenRun
 from graphengine.runner.result import Result, result_of
 from graphengine.runner.starters import looks_after
@@ -51,6 +52,7 @@ from graphengine.state.schema import Initial
 from graphengine.state.secret import is_sealed
 from graphengine.state.view import View
 from graphengine.stores.base import Append, RunInfo
+from graphengine.stores.refusals import check_not_cancelled
 from graphengine.stores.summaries import begun_as, summary_of
 
 if TYPE_CHECKING:
@@ -314,7 +316,7 @@ async def resume(  # noqa: PLR0913 - what a caller can ask of a resume
     caller asked for that, or the node that started it (`by_starter`).
 
     Raises:
-        UnknownRun, RunIsDriven, GraphChanged.
+        UnknownRun, RunIsDriven, GraphChanged, RunCancelled.
     """
     shared, store = life.shared, life.shared.store
     shared.opening += 1
@@ -368,14 +370,16 @@ async def _left_as_it_is(life: Life[S], look: Look, *, as_it_was: bool) -> Resul
     """Return the result of a run that there is no reason to resume: it is over, or still waits; None otherwise.
 
     Raises:
-        RunIsDriven, GraphChanged.
+        RunIsDriven, GraphChanged; RunCancelled: A caller asked to resume it.
     """
     shared, plan, asked = life.shared, life.plan, life.claim.asked
     info, kept = look.info, look.kept
     _check_name(plan, info.graph, life.id)
     if plan.secret:  # a wrong key must not touch the run
         check_secrets(plan, kept.snapshot if kept is not None else await shared.kept.read(life.id))
-    is_over = info.status == "finished" or (not asked and info.status not in ("running", "waiting"))
+    if asked:
+        check_not_cancelled(info)
+    is_over = info.status in FINAL or (not asked and info.status not in ("running", "waiting"))
     if is_over or (info.status == "waiting" and as_it_was and await _still_waits(life, look)):
         there = kept.snapshot if kept is not None else await shared.kept.read(life.id)
         # If another process has moved it since `info` was read, it is claimed, and all is checked again.
@@ -418,7 +422,7 @@ async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
     if life.claim.asked and await looks_after(store, snapshot):  # also if there is other mail, or another part moves
         look = look._replace(inbox=None)
     inbox = await store.inbox([life.id]) if look.inbox is None else look.inbox
-    stale = [message.id for message in inbox if message.kind == "stop" and life.claim.asked]
+    stale = [each.id for each in inbox if each.kind == "stop" and life.claim.asked and not stop_in(each).final]
     news = [message for message in inbox if message.id not in stale]
     # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
     due = next_due(snapshot)
@@ -443,17 +447,19 @@ async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
 async def _settle_stop(life: Life[Any], info: RunInfo, *, by_starter: bool) -> None:
     """Take back the stops that hold for a claimed run, if a caller resumes it; otherwise let it obey them.
 
-    A node that continues its child takes back a stop of that child, and none above it.
+    A node that continues its child takes back a stop of that child, and none above it. None takes back a final one.
     """
     store, asked = life.shared.store, life.claim.asked
     if info.stop_asked and asked:
         await store.mark_stop(life.id, "")
-    while info.root is not None or (info.stop_asked and not asked):
+    while info.root is not None or info.stop_asked == "cancel" or (info.stop_asked and not asked):
         stop_over = await store.stop_over(life.id)
         if stop_over is None:
             return
-        if by_starter or not asked:
-            life.claim.step(Stop("asked" if stop_over.run_id == life.id else f"{STOPPED_WITH}{stop_over.run_id}"))
+        is_final = stop_over.mark == "cancel"
+        if by_starter or not asked or is_final:
+            why = "asked" if stop_over.run_id == life.id else f"{STOPPED_WITH}{stop_over.run_id}"
+            life.claim.step(Stop(why, final=is_final))
             return
         await store.mark_stop(stop_over.run_id, "")
 
@@ -548,9 +554,9 @@ async def stop_tree(shared: Shared[Any], run_id: str, asked: Stop) -> None:
     """
     store = shared.store
     await store.info(run_id)
-    await store.mark_stop(run_id, "stop")
+    await store.mark_stop(run_id, "cancel" if asked.final else "stop")
     await _stop_one(shared, run_id, asked)
-    asked = Stop(f"{STOPPED_WITH}{run_id}", now=asked.now)
+    asked = Stop(f"{STOPPED_WITH}{run_id}", now=asked.now, final=asked.final)
     level, seen = [run_id], {run_id}
     while level:
         below = [info for info in await store.started(level) if info.id not in seen]
@@ -573,29 +579,33 @@ async def _stop_one(shared: Shared[Any], run_id: str, asked: Stop) -> None:
 
 
 async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
-    """Stop a run that is not driven here: at once if it waits or is queued, else by a message to its driver."""
-    store, why, now = shared.store, asked.why, asked.now
+    """Stop a run that is not driven here: at once if it waits or is queued, else by a message to its driver.
+
+    A final stop also ends one that failed or was stopped, and drops the messages and answers that it has not taken.
+    """
+    store, why = shared.store, asked.why
     info = await store.info(run_id)
-    if info.status == "running" and not info.queued:
-        plan = shared.plans.get(info.fingerprint)
-        await _post_stop(store, plan, run_id, f"{why} by another process" if why == "asked" else why, now=now)
-        info = await store.info(run_id)  # nobody looks into its inbox if it began to wait before that
-    if info.status != "waiting" and not (info.status == "running" and info.queued):
-        return
     plan = shared.plans.get(info.fingerprint)
+    if info.status == "running" and not info.queued:
+        await _post_stop(store, plan, run_id, asked, f"{why} by another process" if why == "asked" else why)
+        info = await store.info(run_id)  # nobody looks into its inbox if it began to wait before that
+    at_rest = ("waiting", "stopped", "failed") if asked.final else ("waiting",)
+    if info.status not in at_rest and not (info.status == "running" and info.queued):
+        return
     try:
         fence = await store.claim(run_id)
     except RunIsDriven:  # another process has just resumed it
-        await _post_stop(store, plan, run_id, why, now=now)
+        await _post_stop(store, plan, run_id, asked, why)
         return
     try:
         snapshot = await load_snapshot(store, run_id, None)
-        if snapshot.status == "waiting" or info.queued:
+        if snapshot.status in at_rest or info.queued:
             followers = await shared.following(OpenRun(store, snapshot, info))
-            event = StopAsked(shared.clock.now(), "asked", why)
+            event = StopAsked(shared.clock.now(), "asked", why, final=asked.final)
+            taken = [message.id for message in await store.inbox([run_id])] if asked.final else asked.consume
 
             def append(steps: Sequence[Decided]) -> Awaitable[None] | None:
-                batch = Append(run_id, fence, steps, snapshot.status, asked.consume, summary=summary_of(snapshot))
+                batch = Append(run_id, fence, steps, snapshot.status, taken, summary=summary_of(snapshot))
                 batch.posts = shared.posts(snapshot, snapshot.status)
                 return store.append(batch)
 
@@ -609,10 +619,11 @@ async def stop(shared: Shared[Any], run_id: str, asked: Stop) -> None:
         await release(store, run_id, fence)
 
 
-async def _post_stop(store: RunStore, plan: Plan[Any] | None, run_id: str, why: str, *, now: bool) -> None:
+async def _post_stop(store: RunStore, plan: Plan[Any] | None, run_id: str, asked: Stop, why: str) -> None:
     reason = words_for(plan, await load_snapshot(store, run_id, None), why)
-    payload: JsonValue = {"why": reason, "now": True} if now else reason
-    await store.post(run_id, "stop", payload, key=f"stop {secrets.token_hex(8)}")
+    flags: dict[str, JsonValue] = {"now": True} if asked.now else {}
+    flags |= {"final": True} if asked.final else {}
+    await store.post(run_id, "stop", {"why": reason, **flags} if flags else reason, key=f"stop {secrets.token_hex(8)}")
 
 
 async def release(store: RunStore, run_id: str, fence: int) -> None:

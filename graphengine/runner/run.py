@@ -39,6 +39,7 @@ from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, St
 from graphengine.runner.scope import CURRENT
 from graphengine.state.json_values import as_record, checked_name, utf8_text
 from graphengine.stores.base import status_of
+from graphengine.stores.refusals import check_not_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -231,6 +232,7 @@ class Run(Generic[S]):
         checked_name(idempotency_key or "", "the key of a message", where)
         await self._known()
         info = await shared.store.info(self.id)
+        check_not_cancelled(info)
         if info.status == "finished":
             raise InputError(f"run {self.id} is over", where=where, repair="send to a run that is not over")
         message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes)}
@@ -263,12 +265,14 @@ class Run(Generic[S]):
             life.deliver(await shared.store.inbox([self.id]))
         shared.wake(self.id)
 
-    async def stop(self, why: str = "asked", *, now: bool = False) -> None:
-        """Stop it cleanly at its next safe point. If another process drives it, return without waiting for that.
+    async def stop(self, why: str = "asked", *, now: bool = False, final: bool = False) -> None:
+        """Stop it, and all runs below it, at its next safe point. If another process drives one, do not wait for that.
 
         Args:
             why: The reason to record, for people. The run's secrets are hidden in it; without its graph it is withheld.
             now: Whether to cancel what is in flight, which a resume repeats. A function in a thread ends first.
+            final: Whether it ends as `cancelled`: no resume, answer or message continues it. So does then one that
+                failed or was stopped before. Branches of it can begin.
 
         Raises:
             UnknownRun: It is not recorded.
@@ -276,7 +280,7 @@ class Run(Generic[S]):
         shared = self._lives.shared
         await self._known()
         life = shared.driven.get(self.id)
-        await opening.stop_tree(shared, self.id, Stop(utf8_text(why) or "asked", now=now))
+        await opening.stop_tree(shared, self.id, Stop(utf8_text(why) or "asked", now=now, final=final))
         if life is not None and not is_inside(self.id):
             await life.until("over")
 

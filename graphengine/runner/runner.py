@@ -443,18 +443,22 @@ class Runner:
         await self._lives.known(run_id)
         return deepcopy((await load_snapshot(self.store, run_id, at)).root.values)
 
-    async def stop(self, run_id: str, why: str = "asked", *, now: bool = False) -> None:
-        """Stop a run cleanly at its next safe point. If another process drives it, return without waiting for that.
+    async def stop(self, run_id: str, why: str = "asked", *, now: bool = False, final: bool = False) -> None:
+        """Stop a run, and all that its nodes started, at the next safe point of each.
+
+        If another process drives one, return without waiting for that.
 
         Args:
             run_id: The run.
             why: The reason to record, for people. The run's secrets are hidden in it; without its graph it is withheld.
             now: Whether to cancel what is in flight, which a resume repeats. A function in a thread ends first.
+            final: Whether it ends as `cancelled`: no resume, answer or message continues it. So does then one that
+                failed or was stopped before. Branches of it can begin.
 
         Raises:
             UnknownRun: No run with this id is recorded.
         """
-        await Run(run_id, self._lives).stop(why, now=now)
+        await Run(run_id, self._lives).stop(why, now=now, final=final)
 
     async def release(self, run_id: str, *, now: bool = False) -> None:
         """Release a run that is driven here, or sleeps here, without ending it, and return when it is released.

@@ -13,6 +13,7 @@ from graphengine.errors import (
     GraphEngineError,
     GraphNotFound,
     InputError,
+    RunCancelled,
     RunExists,
     RunIsDriven,
     RunnerClosed,
@@ -111,7 +112,7 @@ def refused(error: GraphEngineError, other: int = 500) -> Response:
         status = 403
     elif isinstance(error, UnknownRun | UnknownStep | GraphNotFound):
         status = 404
-    elif isinstance(error, RunExists | RunIsDriven):
+    elif isinstance(error, RunExists | RunIsDriven | RunCancelled):
         status = 409
     elif isinstance(error, InputError):
         status = 413 if error.code == "too_large" else 422

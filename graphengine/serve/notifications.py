@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo, Store
     from graphengine.worker.queue_runner import QueueRunner
 
-KINDS: Final = ("asked", "finished", "failed", "stopped", "losses")
+KINDS: Final = ("asked", "finished", "failed", "stopped", "cancelled", "losses")
 """What news is about: a question to a person, or an end; `losses` is a run that finished and lost something."""
 _ASKS: Final = ("ask", "pause", "unknown")
 _LOG: Final = logging.getLogger("graphengine")

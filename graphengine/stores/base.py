@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from graphengine.state.json_values import JsonValue
 
-Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed", "queued", "interrupted"]
-"""A run's status. Stores record the first five; the others are how a Runner shows a `running` run without a driver."""
+Status: TypeAlias = Literal["running", "waiting", "finished", "stopped", "failed", "cancelled", "queued", "interrupted"]
+"""A run's status. Stores record all but the last two, which are how a Runner shows a `running` run without a driver."""
 
 StopMark: TypeAlias = Literal["", "stop", "cancel"]
 """Which stop of a tree of runs is under way: none, one that a resume takes back, or a final one."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.errors import (
     LeaseLost,
+    RunCancelled,
     RunExists,
     RunnerClosed,
     StoreCorrupt,
@@ -92,6 +93,12 @@ def tree_stopped(run_id: str, by: str) -> TreeStopped:
     """Return the error for a run that a node is to start while its tree is stopped."""
     message = f"run {run_id} is not started: run {by} was stopped, and all below it"
     return TreeStopped(by, message, where=f"run {run_id}", repair=f"resume run {by}")
+
+
+def check_not_cancelled(info: RunInfo) -> None:
+    """Check that a run was not cancelled. Raises: RunCancelled."""
+    if info.status == "cancelled":
+        raise RunCancelled(info.id, "" if info.summary is None else info.summary.reason)
 
 
 def not_dense(run_id: str, seq: int, expected: int) -> StoreError:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 LEAST_RUNS: Final = 5
 """A forecast rests on this many ended runs or more."""
-_ENDED: Final = ("finished", "failed", "stopped")
+_ENDED: Final = ("finished", "failed", "stopped", "cancelled")
 
 
 class NodeBound(Part):

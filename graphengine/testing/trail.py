@@ -29,6 +29,7 @@ _ENDS: Final[dict[RunStatus, str]] = {
     "finished": END,
     "failed": FAIL,
     "stopped": "STOPPED",
+    "cancelled": "CANCELLED",
     "waiting": "WAITING",
     "running": "RUNNING",
 }

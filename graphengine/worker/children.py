@@ -24,7 +24,7 @@ from msgspec import Struct
 from graphengine.compile.compiler import compiled
 from graphengine.engine.claim import Claim, Stop
 from graphengine.engine.snapshot import ROOT, Frame, Snapshot
-from graphengine.engine.steps import OVER, StarterRecord, WaitRecord
+from graphengine.engine.steps import FINAL, OVER, StarterRecord, WaitRecord
 from graphengine.errors import (
     ChildFailed,
     DefinitionError,
@@ -85,7 +85,7 @@ class _Made(Struct, omit_defaults=True, kw_only=True):
 class _End(Struct, omit_defaults=True, kw_only=True):
     """How a child ended, as it is recorded with the node; `attempt` is the attempt of the node that was told."""
 
-    status: Literal["running", "waiting", "finished", "stopped", "failed"] = "finished"
+    status: Literal["running", "waiting", "finished", "stopped", "failed", "cancelled"] = "finished"
     attempt: int = 0
     seq: int = 0
     values: dict[str, JsonValue] = {}
@@ -264,7 +264,7 @@ class _Start(Generic[S]):
                 return
             self.lives.shared.wake(run_id)
             await alive.until("over")
-        ended = info.status == "finished" or (info.status in OVER and info.seq != seq)
+        ended = info.status in FINAL or (info.status in OVER and info.seq != seq)
         if ended or status_of(info) in ("queued", "running") or (info.status == "waiting" and info.due_at is None):
             return
         resume = partial(opening.resume, by_starter=True)
@@ -327,7 +327,7 @@ class StartedRun(Generic[S]):
                 return self._as_result(end)
             goes_on = end.attempt < attempt.task.attempt or (known is not None and known.at < attempt.frame.arrived)
             goes_on = goes_on or end.why.startswith(opening.STOPPED_WITH)
-            if end.status in OVER and not goes_on:
+            if end.status in OVER and not (goes_on and end.status != "cancelled"):
                 raise ChildFailed(self.id, end.status, end.why, attempt.where)
             seq = end.seq
 

@@ -8,13 +8,13 @@ from graphengine.engine import steps
 from graphengine.engine.graph_migration import shifted
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.map_items import is_settled
-from graphengine.engine.phases import Collecting
+from graphengine.engine.phases import BEGUN, Collecting
 from graphengine.engine.ready import ready, task_of
 from graphengine.engine.routing import take_edge
 from graphengine.engine.rules.map import settled_maps
 from graphengine.engine.size_limits import added, bytes_of, size_of
 from graphengine.engine.snapshot import CRASHES, Frame, child_id
-from graphengine.engine.steps import Branched, Decided, Shift, Started, Stopped
+from graphengine.engine.steps import Branched, Decided, Shift, Started, Stopped, own_name, path_of
 from graphengine.engine.trackers import default_marks, first_marks, sample
 from graphengine.graph.options import START
 from graphengine.state.ending import Ending
@@ -131,14 +131,25 @@ def _under_changes(
 
 
 def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
-    """Return the step that stops or fails a run; it can be resumed."""
+    """Return the step that stops or fails a run; it can be resumed unless the stop is final."""
     if event.error is not None:
         stop = Ending("failed", why=event.error.message)
         facts = Stopped(status="failed", ending=stop, error=event.error)
     else:
         stop = Ending(cast("EndReason", event.reason), why=event.why)
-        facts = Stopped(status="stopped", ending=stop, usage=event.usage or {})
+        facts = Stopped(status="cancelled" if event.final else "stopped", ending=stop, usage=event.usage or {})
+        facts.unknown = _unended(snapshot) if event.final else ()
     return Decided(snapshot.seq + 1, event.now, facts)
+
+
+def _unended(snapshot: Snapshot) -> list[str]:
+    """Return the effects that began and have no recorded end, as paths and names."""
+    return [
+        f"{path_of(frame.id, frame.at)}{memo.name and f': {own_name(memo.name)}'}"
+        for frame in snapshot.frames.values()
+        for key, memo in frame.recorded_results.items()
+        if key.startswith(BEGUN) and memo.name is not None
+    ]
 
 
 def branched_off(run: RunState, event: BranchedOff) -> Decided:

@@ -154,7 +154,8 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             settled_too = retries and not facts.settled
             return Resumed(at, facts.crashed, *rest, retry_failed=settled_too, origin=facts.origin)
         case steps.Stopped():
-            return StopAsked(at, facts.ending.reason, facts.ending.why, facts.error)
+            is_final = facts.status == "cancelled"
+            return StopAsked(at, facts.ending.reason, facts.ending.why, facts.error, facts.usage or None, is_final)
         case steps.Branched():
             frame, inner = walked(plan, shifted(snapshot, facts), step)
             view = View(inner.state, frame)

@@ -35,6 +35,7 @@ _ENDS: Final[Mapping[str, tuple[Ink, Ink, str]]] = {
     "waiting": ("wait", "wait-line", "\N{DOUBLE VERTICAL LINE}"),
     "failed": ("bad", "bad-line", "\N{MULTIPLICATION SIGN}"),
     "stopped": ("other", "other-line", "\N{BLACK SQUARE}"),
+    "cancelled": ("other", "other-line", "\N{EMPTY SET}"),
     "running": ("work", "work-line", "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"),
 }
 

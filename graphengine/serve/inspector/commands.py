@@ -84,10 +84,11 @@ class Commands:
             )
 
     async def stop(self, body: Mapping[str, Any]) -> None:
-        """Stop a run that waits or is queued, or ask its driver to stop it; `now` cancels what is in flight."""
-        now = flag_of(body, "now")
+        """Stop a run, or ask its driver to; `now` cancels what is in flight, `final` the run."""
+        now, final = flag_of(body, "now"), flag_of(body, "final")
         info = await self._reader.info(text_of(body, "id"))
-        if status_of(info) not in ("queued", "running", "waiting"):
+        stopped = ("queued", "running", "waiting", *(("interrupted", "stopped", "failed") if final else ()))
+        if status_of(info) not in stopped:
             message = f"run {info.id} is {status_of(info)}, so there is nothing to stop"
             raise InputError(message, where=f"run {info.id}", repair="resume it if it is to continue")
         async with self._runner() as runner:
@@ -95,7 +96,7 @@ class Commands:
             # work in the database, which a limit would withdraw.
             seconds = _STOP_SECONDS if info.id in lives_of(runner).shared.driven else None
             with suppress(TimeoutError):
-                await asyncio.wait_for(runner.stop(info.id, now=now), seconds)
+                await asyncio.wait_for(runner.stop(info.id, now=now, final=final), seconds)
 
     async def tag(self, body: Mapping[str, Any]) -> None:
         """Add and remove tags of a run."""

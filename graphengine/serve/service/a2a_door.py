@@ -86,6 +86,7 @@ _STATES: Final = {
     "finished": a2a.TaskState.TASK_STATE_COMPLETED,
     "failed": a2a.TaskState.TASK_STATE_FAILED,
     "stopped": a2a.TaskState.TASK_STATE_CANCELED,
+    "cancelled": a2a.TaskState.TASK_STATE_CANCELED,
     "queued": a2a.TaskState.TASK_STATE_SUBMITTED,
 }
 _INPUT: Final = a2a.TaskState.TASK_STATE_INPUT_REQUIRED
@@ -250,11 +251,11 @@ class _Agent(RequestHandler):
 
     @_method
     async def on_cancel_task(self, params: a2a.CancelTaskRequest) -> a2a.Task:
-        """Stop the run of a task."""
+        """Stop the run of a task for good: the protocol knows no task that goes on after that."""
         info = await self._info(params.id)
         if info.status in OVER:
             raise errors.TaskNotCancelableError(f"task {info.id} is {info.status}")
-        await self._service.runner.stop(info.id, "the task was cancelled", now=True)
+        await self._service.runner.stop(info.id, "the task was cancelled", now=True, final=True)
         rest: Snapshot | None = None
         while rest is None or rest.status not in OVER:  # one that waits rests already, until it is stopped
             rest = await self._turns.rested(Turn(-1, info.id))

@@ -236,7 +236,7 @@ class _Writer:
         trouble = event.trouble
         if trouble is not None:
             return core.RunErrorEvent(message=trouble[0], code=trouble[1])
-        if event.result.status == "stopped":
+        if event.result.status in ("stopped", "cancelled"):
             return core.RunFinishedEvent(**self.place, outcome=core.RunFinishedCancelledOutcome())
         return core.RunFinishedEvent(**self.place, result=event.output, outcome=core.RunFinishedSuccessOutcome())
 

@@ -301,8 +301,8 @@ class _Writer:
         yield {"type": "finish-step"}
         if (trouble := event.trouble) is not None:
             yield {"type": "error", "errorText": trouble[0]}
-        elif isinstance(event, Ended) and event.result.status == "stopped":
-            yield {"type": "abort", "reason": "the run was stopped"}
+        elif isinstance(event, Ended) and event.result.status in ("stopped", "cancelled"):
+            yield {"type": "abort", "reason": f"the run was {event.result.status}"}
         else:
             is_asked = isinstance(event, Asked) and bool(event.questions)
             yield {"type": "finish", "finishReason": "tool-calls" if is_asked else "stop"}

@@ -326,7 +326,8 @@ class Service:
         parameters_of(request, NoParameters)
         info = await self.info_of(request.path_params["run_id"], "operate")
         body = fields_of(await json_body(request, {}), StopRequest)
-        stopping = asyncio.create_task(self.runner.stop(info.id, body.why or "asked", now=bool(body.now)))
+        how = {"now": bool(body.now), "final": bool(body.final)}
+        stopping = asyncio.create_task(self.runner.stop(info.id, body.why or "asked", **how))
         self._stops.add(stopping)  # it continues after the answer
         stopping.add_done_callback(self._stops.discard)
         await self.in_time(stopping, _STOP_SECONDS)

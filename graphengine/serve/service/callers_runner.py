@@ -101,10 +101,10 @@ class CallersRunner:
         await self.info(run_id, "answer")
         await self._runner.send(run_id, topic, payload, idempotency_key=idempotency_key)
 
-    async def stop(self, run_id: str, why: str, *, now: bool = False) -> None:
+    async def stop(self, run_id: str, why: str, *, now: bool = False, final: bool = False) -> None:
         """Stop a run."""
         await self.info(run_id, "operate")
-        await self._runner.stop(run_id, why, now=now)
+        await self._runner.stop(run_id, why, now=now, final=final)
 
 
 __all__ = ["CallersRunner"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from graphengine.api.chats import TurnFailed, is_chat, turn_in
 from graphengine.compile.compiler import compiled
 from graphengine.engine.steps import OVER
-from graphengine.errors import AnsweredAlready, AsksNothing, GraphEngineError, InputError
+from graphengine.errors import AnsweredAlready, AsksNothing, GraphEngineError, InputError, RunCancelled
 from graphengine.history.load import load_snapshot, wait_of
 from graphengine.runner.result import RunFailed, result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
@@ -123,6 +123,8 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
 def failure_of(graph: Graph[Any], end: Snapshot) -> GraphEngineError | None:
     """Return the error of a run that failed or was stopped, or of a chat whose newest turn failed; None for others."""
     plan = compiled(graph)
+    if end.status == "cancelled":
+        return RunCancelled(end.run_id, end.ending.why if end.ending is not None else "")
     if end.status not in ("failed", "stopped"):
         turn = turn_in(end.root.values) if is_chat(plan) else None
         return TurnFailed(end.run_id, turn) if turn is not None and turn.has_failed else None

@@ -26,7 +26,7 @@ from starlette.routing import Route
 from graphengine.api.chats import TurnFailed, is_chat
 from graphengine.compile.compiler import compiled
 from graphengine.engine.snapshot import Snapshot
-from graphengine.errors import GraphEngineError, InputError, UnknownRun
+from graphengine.errors import GraphEngineError, InputError, RunCancelled, UnknownRun
 from graphengine.graph.options import is_tag
 from graphengine.history.load import load_snapshot
 from graphengine.history.usage import Usage, usage_from
@@ -556,7 +556,7 @@ def _document(model: TextGraph, turn: Turn, reply: _Reply | None) -> dict[str, A
     failure = None if reply is None else reply.failure
     status = "in_progress" if reply is None else "completed"
     if failure is not None:
-        status = "cancelled" if isinstance(failure, RunStopped) else "failed"
+        status = "cancelled" if isinstance(failure, RunStopped | RunCancelled) else "failed"
     return {
         "id": f"resp_{_name_of(turn)}",
         "object": "response",
@@ -588,7 +588,7 @@ def _trouble(error: GraphEngineError) -> bytes:
 def _refused(error: GraphEngineError) -> Response:
     status = refused(error).status_code
     answer = json_answer(_error(error), 400 if status == 422 else status)  # noqa: PLR2004
-    if isinstance(error, RunFailed | RunStopped | TurnFailed):
+    if isinstance(error, RunFailed | RunStopped | RunCancelled | TurnFailed):
         answer.headers["x-should-retry"] = "false"  # the official clients would send it again
     return answer
 

@@ -148,10 +148,12 @@ class StopRequest(Struct, forbid_unknown_fields=True):
     Attributes:
         why: The reason to record.
         now: Whether to cancel the nodes in flight.
+        final: Whether it ends as cancelled, for good.
     """
 
     why: str | None = None
     now: bool | None = None
+    final: bool | None = None
 
 
 def parameters_of(request: Request, kind: type[S]) -> S:

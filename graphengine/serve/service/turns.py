@@ -37,6 +37,7 @@ from graphengine.runner.result import result_of
 from graphengine.runner.run_events import StepRecorded
 from graphengine.serve.service.following import answer, followed, rest_of, waits
 from graphengine.serve.service.shown import NOTHING, Fold
+from graphengine.stores.refusals import check_not_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -200,6 +201,7 @@ class Turns:
             return
         run_id, store = turn.run_id, self._runner.store
         info = await self._service.info_of(run_id)
+        check_not_cancelled(info)
         graph = self._service.graphs[info.graph]
         found = waits(await load_snapshot(store, run_id, turn.after))
         in_chat = is_chat(compiled(graph))

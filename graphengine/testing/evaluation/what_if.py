@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME: Final = 80
 _LONGEST: Final = 150  # characters of a run's id
-_OVER: Final = ("finished", "failed", "stopped")
+_OVER: Final = ("finished", "failed", "stopped", "cancelled")
 
 
 class RunEnd(Part):
