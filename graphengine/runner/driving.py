@@ -166,7 +166,7 @@ class Driving:
         try:
             ready = self._ready(anew=True)
             while claim.owned:
-                if self._mail:
+                if self._mail and not (claim.stop and claim.stop.final):  # which drops it
                     had_waited = snapshot.status == "waiting"
                     self.session.changed += [task.frame for task in ready]  # they were taken, and not started
                     await self._take_mail()

@@ -145,7 +145,7 @@ def stop_asked(snapshot: Snapshot, event: StopAsked) -> Decided:
 def _unended(snapshot: Snapshot) -> list[str]:
     """Return the effects that began and have no recorded end, as paths and names."""
     return [
-        f"{path_of(frame.id, frame.at)}{memo.name and f': {own_name(memo.name)}'}"
+        path_of(frame.id, frame.at) + (f": {own_name(memo.name)}" if key != BEGUN else "")
         for frame in snapshot.frames.values()
         for key, memo in frame.recorded_results.items()
         if key.startswith(BEGUN) and memo.name is not None

@@ -234,7 +234,7 @@ export interface Head {
   /** The name of its graph. */
   graph: string;
   /** Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`. */
-  status: "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
+  status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
   /** The run it was branched from. */
   parent: Parent | null;
   /** Its tags. */
@@ -278,7 +278,7 @@ export interface ListedRun {
   /** The name of its graph. */
   graph: string;
   /** Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`. */
-  status: "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
+  status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
   /** The number of its last step. */
   seq: number;
   /** When it began. */
@@ -393,7 +393,7 @@ export interface Run {
   /** The name of its graph. */
   graph: string;
   /** Its status; a running one that no process has driven is `queued`, one that none drives `interrupted`. */
-  status: "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
+  status: "cancelled" | "failed" | "finished" | "interrupted" | "queued" | "running" | "stopped" | "waiting";
   /** The run it was branched from. */
   parent: Parent | null;
   /** Its tags. */
@@ -470,7 +470,7 @@ export interface Side {
   /** The name of its graph. */
   graph: string;
   /** As of the compared step. */
-  status: "failed" | "finished" | "running" | "stopped" | "waiting";
+  status: "cancelled" | "failed" | "finished" | "running" | "stopped" | "waiting";
   /** The compared step. */
   seq: number;
   /** Its first step that the other run does not have; null if there is none. */

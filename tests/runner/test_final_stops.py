@@ -1,0 +1,256 @@
+"""Final stops: a run that is cancelled has ended, and nothing continues it; branches of it can begin."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import END, START, Agent, ChildFailed, Context, Graph, Runner, ScriptedModel, ask
+from graphengine.api.chats import ChatTurn, TurnFailed
+from graphengine.engine.claim import Stop
+from graphengine.errors import GraphEngineError, RunCancelled, RunExists
+from graphengine.graph.options import Retention
+from graphengine.records.export import export_run
+from graphengine.records.retention import rules_of
+from graphengine.runner import RunFailed, opening
+from graphengine.runner.runner import lives_of
+from graphengine.stores.memory import MemoryStore
+from graphengine.testing import replay
+from tests.kit.facts import said
+from tests.kit.runs import SOON, alone
+
+
+class Order(BaseModel):
+    n: int = 0
+
+
+asking = alone(Order, ask("n?", int), "n", name="asking")
+
+
+async def refused(*calls: Any) -> list[str]:
+    """Return the codes of the errors that these calls raise."""
+    found = []
+    for call in calls:
+        with pytest.raises(GraphEngineError) as error:
+            await call
+        found.append(error.value.code)
+    return found
+
+
+async def test_nothing_continues_a_cancelled_run(runner: Runner) -> None:
+    """No answer, message, resume or start; another stop changes nothing, and a worker has nothing to take."""
+    await runner.start(asking, run_id="r", wait_out=False).result()
+    await runner.stop("r", "a wrong order", final=True)
+    info = await runner.info("r")
+    assert info.summary is not None
+    assert (info.status, info.summary.reason, info.stop_asked, info.ended_at) == (
+        "cancelled",
+        "a wrong order",
+        "cancel",
+        info.updated_at,
+    )
+    calls = (
+        runner.answer("r", 1),
+        runner.answer("r", 1, question="work"),
+        runner.send("r", "topic", "hello"),
+        runner.resume("r", asking).result(),
+        runner.resume("r", asking, retry_failed=True).result(),
+        runner.start(asking, run_id="r").result(),
+    )
+    assert await refused(*calls) == [RunCancelled.code] * 5 + [RunExists.code]
+    await runner.stop("r")
+    await runner.stop("r", final=True)
+    assert await runner.store.due(1e12) == []
+    assert (await runner.info("r")).seq == info.seq
+    result = await runner.get("r", asking).result()
+    assert (result.status, result.ending and result.ending.why) == ("cancelled", "a wrong order")
+
+
+@pytest.mark.parametrize("how", ["stopped", "failed", "queued"])
+async def test_a_run_that_is_not_over_for_good_can_be_cancelled(runner: Runner, how: str) -> None:
+    """One that failed, was stopped, or was never driven ends as cancelled; one that finished stays as it is."""
+
+    async def work(n: int) -> int:
+        if n:
+            raise ValueError(n)
+        return 1
+
+    graph = alone(Order, work, "n", name="orders")
+    done = await runner.start(graph, run_id="done").result()
+    if how == "failed":
+        with pytest.raises(RunFailed):
+            await runner.start(graph, {"n": 1}, run_id="r").result()
+    elif how == "queued":
+        await runner.start(graph, run_id="r", queue="later").result()
+    else:
+        await runner.start(asking, run_id="r", wait_out=False).result()
+        await runner.stop("r")
+    for run_id in ("r", "done"):
+        await runner.stop(run_id, final=True)
+    assert [(await runner.info(each)).status for each in ("r", "done")] == ["cancelled", done.status]
+    assert await refused(runner.resume("r", asking if how == "stopped" else graph).result()) == [RunCancelled.code]
+
+
+async def test_a_driven_run_is_cancelled_at_its_next_safe_point(database: Path | str) -> None:
+    """Also by another process, and with `now` while a node is in flight; what it had is recorded."""
+    begun = asyncio.Event()
+
+    async def hang(n: int) -> int:
+        begun.set()
+        await asyncio.Event().wait()
+        return n
+
+    graph = alone(Order, hang, "n", name="hangs")
+    async with Runner(database) as runner, Runner(database) as other:
+        run = runner.start(graph, run_id="r")
+        await begun.wait()
+        await other.stop("r", "too slow", now=True, final=True)
+        result = await asyncio.wait_for(run.result(), SOON)
+        assert (result.status, result.ending and result.ending.why) == ("cancelled", "too slow")
+
+
+async def test_an_effect_in_flight_is_recorded_as_unknown_and_nobody_is_asked(runner: Runner) -> None:
+    """The step that ends the run names it; a branch before it can act."""
+    begun = asyncio.Event()
+
+    async def pay(n: int) -> int:
+        begun.set()
+        await asyncio.Event().wait()
+        return n
+
+    graph = Graph("pays", Order)
+    graph.add_node("pay", pay, writes="n", effect="once")
+    graph.add_path(START, "pay", END)
+    run = runner.start(graph, run_id="r")
+    await begun.wait()
+    await runner.stop("r", now=True, final=True)
+    result = await run.result()
+    last = (await runner.history("r"))[-1]
+    assert (result.status, list(result.waits), said(last)["unknown"]) == ("cancelled", [], ["pay"])
+
+
+async def test_an_answer_that_was_not_taken_is_dropped(runner: Runner) -> None:
+    """It was posted before the stop, and no process had taken it."""
+    await runner.start(asking, run_id="r", wait_out=False).result()
+    await runner.release("r")
+    await runner.answer("r", 1)
+    await runner.stop("r", final=True)
+    assert await runner.store.inbox(["r"]) == []
+    assert (await runner.get("r", asking).result()).state.n == 0
+
+
+async def test_a_branch_of_a_cancelled_run_goes_on(runner: Runner) -> None:
+    """It begins at the step before, or at the one that cancelled the run, with the question that was open."""
+    await runner.start(asking, run_id="r", wait_out=False).result()
+    await runner.stop("r", final=True)
+    last = (await runner.info("r")).seq
+    for at in (last - 1, last):
+        await runner.branch("r", asking, at, run_id=f"b{at}").result()
+        await runner.answer(f"b{at}", 7)
+        assert (await runner.resume(f"b{at}", asking).result()).state.n == 7
+
+
+async def test_a_cancelled_run_replays(runner: Runner) -> None:
+    """A replay decides the same step again."""
+    await runner.start(asking, run_id="r", wait_out=False).result()
+    await runner.stop("r", "enough", final=True)
+    assert replay(asking, await export_run(runner.store, "r")).same
+
+
+async def test_children_are_cancelled_with_their_parent(runner: Runner) -> None:
+    """A final stop reaches the whole tree, and no run of it is resumed by itself."""
+
+    async def parent(ctx: Context) -> int:
+        return (await (await ctx.start(asking, run_id="kid")).result()).state.n
+
+    graph = alone(Order, parent, "n", name="parents")
+    await runner.start(graph, run_id="p", wait_out=False).result()
+    await runner.stop("p", final=True)
+    assert [(await runner.info(each)).status for each in ("p", "kid")] == ["cancelled", "cancelled"]
+    assert await refused(runner.resume("kid", asking).result()) == [RunCancelled.code]
+
+
+async def test_a_cancelled_child_is_a_failure_that_no_retry_repairs(runner: Runner) -> None:
+    """The parent gets `ChildFailed` at once, also when it is resumed."""
+
+    async def parent(ctx: Context) -> int:
+        return (await (await ctx.start(asking, run_id="kid")).result()).state.n
+
+    graph = alone(Order, parent, "n", name="parents")
+    await runner.start(graph, run_id="p", wait_out=False).result()
+    await runner.stop("kid", "no", final=True)
+    for _ in range(2):
+        with pytest.raises(RunFailed, match="run kid was cancelled: no") as failed:
+            await asyncio.wait_for(runner.resume("p", graph).result(), SOON)
+        error = failed.value.result.error
+        assert error is not None
+        assert error.kind == ChildFailed.code
+    assert (await runner.info("kid")).status == "cancelled"
+
+
+async def test_a_resume_that_meets_a_final_stop_on_its_way_records_it(runner: Runner) -> None:
+    """A run below one that was cancelled, by a process that died before it came to that run, cannot be continued."""
+
+    async def parent(ctx: Context) -> int:
+        return (await (await ctx.start(asking, run_id="kid")).result()).state.n
+
+    await runner.start(alone(Order, parent, "n", name="parents"), run_id="p", wait_out=False).result()
+    await runner.store.mark_stop("p", "cancel")
+    await opening.stop(lives_of(runner).shared, "p", Stop(final=True))
+    await runner.answer("kid", 1)
+    assert (await runner.resume("kid", asking).result()).status == "cancelled"
+
+
+async def test_a_message_to_a_cancelled_conversation_is_refused(runner: Runner) -> None:
+    """Its turn is `cancelled`, with a code; an earlier one keeps its answer."""
+    clerk = Agent("clerk", prompt="Say it", model=ScriptedModel(["one", "two"]))
+    assert await runner.run(clerk, chat="c", idempotency_key="a") == "one"
+    (info,) = await runner.store.runs()
+    await runner.stop(info.id, "it was abused", final=True)
+    with pytest.raises(TurnFailed) as failed:
+        await runner.run(clerk, chat="c", idempotency_key="b")
+    turn: ChatTurn = failed.value.turn
+    assert (turn.key, turn.outcome, turn.code) == ("b", "cancelled", "run_cancelled")
+    assert await runner.run(clerk, chat="c", idempotency_key="a") == "one"
+
+
+async def test_cancelled_runs_are_found_counted_pruned_and_cancelled_in_bulk(runner: Runner) -> None:
+    """`status:cancelled` finds them; retention keeps them as long as finished ones."""
+    for number in range(3):
+        await runner.start(asking, run_id=f"r{number}", wait_out=False).result()
+    await runner.stop("r0")
+    done = await runner.bulk("cancel", "graph:asking", why="all wrong")
+    assert sorted(done.runs) == ["r0", "r1", "r2"]
+    assert (await runner.bulk("cancel", "graph:asking")).runs == []
+    assert len(await runner.runs(status="cancelled")) == 3
+    assert [(each.status, each.runs) for each in await runner.store.counts()] == [("cancelled", 3)]
+    assert "cancelled" in next(rule for rule in rules_of(None, Retention()) if "finished" in rule.statuses).statuses
+    assert len((await runner.bulk("prune", "status:cancelled")).runs) == 3
+
+
+async def test_a_stop_that_is_asked_twice_stays_final() -> None:
+    """While a node is in flight, a later plain stop does not take a final one back."""
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def wait(n: int) -> int:
+        begun.set()
+        await go.wait()
+        return n + 1
+
+    graph = Graph("waits", Order)
+    graph.add_node("a", wait, writes="n")
+    graph.add_node("b", wait, writes="n")
+    graph.add_path(START, "a", "b", END)
+    async with Runner(MemoryStore()) as runner:
+        run = runner.start(graph, run_id="r")
+        await begun.wait()
+        stops = [asyncio.create_task(runner.stop("r", "for good", final=True))]
+        await asyncio.sleep(0)
+        stops.append(asyncio.create_task(runner.stop("r", "for now")))
+        await asyncio.sleep(0)
+        go.set()
+        result = await run.result()
+        await asyncio.gather(*stops)
+    assert (result.status, result.state.n, result.ending and result.ending.why) == ("cancelled", 1, "for good")
