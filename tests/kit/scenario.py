@@ -37,7 +37,8 @@ from tests.kit.session import Session
 
 _PARTS = ("== graph", "== run", "== snapshot")
 _OPTIONS = re.compile(
-    r"\s+with\s+(?=(?:usage|chance|limits|graph|update|pause|frame|identity|dies_after|shared_process|asked|retry_failed)=)"
+    r"\s+with\s+(?=(?:usage|chance|limits|graph|update|pause|frame|identity|dies_after|shared_process|asked"
+    r"|retry_failed|final)=)"
 )
 _WORK = ("node", "attempt", "failed", "item", "recorded", "waiting", "left")
 _KEY = re.compile(r'"([^"]*)" (.*)')
@@ -116,7 +117,7 @@ class _Player:
         name, _, what = rest.partition(" ")
         plain: dict[str, Callable[[], Step | None]] = {
             "start": lambda: self.session.start(self._value(rest or "{}"), **options),
-            "stop": self.session.stop,
+            "stop": lambda: self.session.stop(**options),
             "limit": self.session.limit,
             "crash": self.session.crash,
             "resume": lambda: self.session.resume(**options),
@@ -312,6 +313,7 @@ _ORDER: Final = (
         "fallback",
         "fork",
         "edge",
+        "unknown",
         "status",
         "ending",
         "names",

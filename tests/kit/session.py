@@ -409,9 +409,9 @@ class Session:
         assert self.task(of).mode == "crash_loop"
         return self.fail(CrashLoop("the process died"), of=of)
 
-    def stop(self, explanation: str = "asked") -> Step:
-        """Stop the run on request."""
-        return self.send(StopAsked(self.now, "asked", explanation))
+    def stop(self, explanation: str = "asked", *, final: bool = False) -> Step:
+        """Stop the run on request, maybe for good."""
+        return self.send(StopAsked(self.now, "asked", explanation, final=final))
 
     def limit(self) -> Step:
         """Stop the run because a limit blocks every task."""
