@@ -29,7 +29,7 @@ from tests.kit import golden
 from tests.kit.claim_page import Taken, play, row_of
 
 PAGES: Final = sorted(Path(__file__).parent.glob("*.txt"))
-STATUSES: Final = ("running", "waiting", "stopped", "failed", "finished")
+STATUSES: Final = ("running", "waiting", "stopped", "failed", "cancelled", "finished")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
