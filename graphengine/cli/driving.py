@@ -32,6 +32,7 @@ from graphengine.errors import StoreCorrupt
 from graphengine.graph.options import DEPTH, Limits
 from graphengine.history.load import load_snapshot
 from graphengine.history.visits import Visits
+from graphengine.records.spending import spent_below
 from graphengine.records.step_document import error_document
 from graphengine.runner import RunFailed, StepRecorded
 from graphengine.runner.cached_snapshots import CachedSnapshot
@@ -255,7 +256,8 @@ async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telem
         if snapshot.seq != info.seq:
             snapshot = await load_snapshot(runner.store, run.id, None)
         steps = await runner.store.steps(run.id) if job.needs_steps else ()
-        return StoredOutcome(result, info, snapshot, stopper.asked_by, steps, watch.before_last)
+        below = await spent_below(runner.store, run.id)
+        return StoredOutcome(result, info, snapshot, stopper.asked_by, steps, watch.before_last, below)
 
 
 class _Watch:

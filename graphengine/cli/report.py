@@ -20,7 +20,7 @@ from graphengine.engine.user_frames import is_user_code
 from graphengine.errors import GraphEngineError
 from graphengine.models.errors import ModelUnavailable, PriceUnknown
 from graphengine.output_file import write_file
-from graphengine.state.amounts import allows_unknown_cost, by_name, is_cost_unknown, loss_words, losses_of
+from graphengine.state.amounts import allows_unknown_cost, by_name, dollars, is_cost_unknown, loss_words, losses_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from graphengine.graph.effect import Effects
     from graphengine.graph.options import Limits
     from graphengine.models.base import Model
+    from graphengine.records.spending import SpentBelow
     from graphengine.records.step_document import Document
     from graphengine.runner import Result
     from graphengine.state.json_values import JsonValue
@@ -163,6 +164,7 @@ class StoredOutcome:
         asked_by: The signal that stopped it, if any.
         steps: Its steps, if the job needs them.
         before_last: The seq of the step before the visit that ended last here, 0 if none did, and a field it wrote.
+        below: What its child runs cost; None if that was not asked for.
     """
 
     result: Result[Any]
@@ -171,6 +173,7 @@ class StoredOutcome:
     asked_by: str = ""
     steps: Sequence[Step] = ()
     before_last: tuple[int, str] = (0, "")
+    below: SpentBelow | None = None
 
 
 def report(job: DriveJob, ended: StoredOutcome) -> int:
@@ -199,7 +202,7 @@ def report(job: DriveJob, ended: StoredOutcome) -> int:
         if ended.snapshot.status == "waiting":
             show_waits(context.err, ended.snapshot, job.words, job.context.place)
             show_kept(context.err, ended.snapshot)
-        show_cost(context.err, ended.snapshot)
+        show_cost(context.err, ended.snapshot, ended.below)
         wants_model = result.error is not None and result.error.kind == ModelUnavailable.code
         if not placeholders(job.chosen) and (is_offline(ended.snapshot.usage) or wants_model):
             ways = f"; with a key or a local server: {ways_to_a_model(job.found)}" if job.is_in_file else ""
@@ -232,7 +235,7 @@ def _document(job: DriveJob, ended: StoredOutcome) -> Document:
     """Return the run's document, with the value of the graph's `result=`."""
     from graphengine.records.json_document import run_document
 
-    facts = ended.info, ended.snapshot, ended.steps
+    facts = ended.info, ended.snapshot, ended.steps, ended.below
     if job.found.graph.result is None:
         return run_document(*facts)
     output = ended.result.output if ended.result.status == "finished" else None
@@ -289,8 +292,8 @@ def place_in_user_code(traceback_text: str) -> str:
     return found
 
 
-def show_cost(err: Channel, snapshot: Snapshot) -> None:
-    """Show the number of steps, the duration, and the usage of models."""
+def show_cost(err: Channel, snapshot: Snapshot, below: SpentBelow | None) -> None:
+    """Show the number of steps, the duration, and the usage of models; beside it what its child runs cost."""
     took = f"{counted(snapshot.steps, 'visit')} in {seconds(snapshot.elapsed_seconds)}"
     err.prose(f"{took}, {usage_line(snapshot.usage)}")
     if snapshot.deaths and (snapshot.usage.get("calls") or 0):
@@ -299,6 +302,9 @@ def show_cost(err: Channel, snapshot: Snapshot) -> None:
         err.prose(f"losses on the way: {words}")
     if snapshot.inherited and any(snapshot.inherited.values()):
         err.prose(f"of that inherited from the parent: {usage_line(snapshot.inherited)}")
+    if below is not None and below.cost_usd != 0:
+        amount = "an unknown amount" if below.cost_usd is None else f"{dollars(below.cost_usd)} USD"
+        err.prose(f"besides, {counted(below.runs, 'child run')} cost {amount}")
 
 
 def show_next(job: DriveJob, ended: StoredOutcome) -> None:

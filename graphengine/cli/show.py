@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from graphengine.engine.steps import Step
     from graphengine.history.load import At
     from graphengine.history.visit_tree import DrivenTime, Entry
-    from graphengine.records.spending import Spent
+    from graphengine.records.spending import Spent, SpentBelow
     from graphengine.records.step_document import Document
     from graphengine.state.amounts import CountName, Usage
     from graphengine.stores.base import RunInfo, Store
@@ -97,6 +97,7 @@ class _Recorded:
         steps: All steps up to that one, or the last of them.
         start: The run before the first of the steps; None if that is step 1.
         asked: What a model was asked in the last of the steps; None if it records no call of one.
+        below: What its child runs cost; None if that was not asked for.
     """
 
     info: RunInfo
@@ -104,6 +105,7 @@ class _Recorded:
     steps: Sequence[Step]
     start: Snapshot | None = None
     asked: Asked | None = None
+    below: SpentBelow | None = None
 
 
 def _document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document:
@@ -112,14 +114,14 @@ def _document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document
     from graphengine.records.step_document import OneStep, step_document
 
     if is_usage:
-        return spending_of_run(recorded.info, recorded.snapshot, recorded.steps)
+        return spending_of_run(recorded.info, recorded.snapshot, recorded.steps, recorded.below)
     if is_step:
         document = OneStep(run_id=recorded.info.id, step=step_document(recorded.steps[-1]))
         if recorded.asked is not None:
             messages = [each.model_dump(mode="json") for each in recorded.asked.messages]
             document.asked = {"system": recorded.asked.system, "messages": messages}
         return document
-    return run_document(recorded.info, recorded.snapshot, recorded.steps)
+    return run_document(recorded.info, recorded.snapshot, recorded.steps, recorded.below)
 
 
 def _read(context: CommandContext, run_id: str, at: At | None, count: int | None) -> _Recorded:
@@ -132,6 +134,7 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
     """
     from graphengine.engine.steps import Recorded
     from graphengine.history.load import graph_spec_of, load_snapshot, load_start
+    from graphengine.records.spending import spent_below
 
     async def reading(store: Store) -> _Recorded:
         snapshot = await load_snapshot(store, run_id, at)
@@ -142,7 +145,8 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
             from graphengine.agents.asked import turn_of
 
             turn = turn_of(steps[-1], snapshot, await graph_spec_of(store, snapshot.fingerprint))
-        return _Recorded(await store.info(run_id), snapshot, steps, start, turn)
+        below = None if count == 1 else await spent_below(store, run_id)
+        return _Recorded(await store.info(run_id), snapshot, steps, start, turn, below)
 
     return context.read(reading)
 
@@ -205,7 +209,7 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
     if not is_past and info.status in ("running", "waiting"):
         show_waits(out, snapshot, graph_words(info.graph), place)
         show_kept(out, snapshot)
-    show_cost(out, snapshot)
+    show_cost(out, snapshot, recorded.below)
     if is_offline(snapshot.usage):
         out.line((OFFLINE, "yellow"))
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
     from graphengine.history.visit_tree import Entry
     from graphengine.history.visits import Visits
+    from graphengine.records.spending import SpentBelow
     from graphengine.runner.run_events import NodeBegan
     from graphengine.stores.base import RunInfo, Store
 
@@ -113,13 +114,15 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
         visits.feed(step)
     view.begins(info, visits)
     reported: tuple[object, ...] = ()
+    from graphengine.records.spending import spent_below
+
     async with aclosing(polled(store, info, visits.snapshot.seq)) as polls:
         async for info, steps in polls:
             for step in steps:
                 view.step(visits.feed(step))
             status = status_of(info)
             if status in OVER or (ends_idle and status != "running"):
-                view.ends(info, visits.snapshot)
+                view.ends(info, visits.snapshot, await spent_below(store, run_id))
                 return Exit.STOPPED if status == "interrupted" else CODES[status]
             standing = (status, info.seq, info.driver)
             if standing != reported:
@@ -202,7 +205,7 @@ class _Lines:
     def tick(self) -> None:
         self._progress.tick(time.time())
 
-    def ends(self, info: RunInfo, snapshot: Snapshot) -> None:
+    def ends(self, info: RunInfo, snapshot: Snapshot, below: SpentBelow) -> None:
         from graphengine.cli.places import graph_words
         from graphengine.cli.report import raised_limit, show_cost, show_end
         from graphengine.cli.show import driven
@@ -214,7 +217,7 @@ class _Lines:
         show_end(self._out, snapshot)
         if info.status == "waiting":
             self._show_waits(info, snapshot)
-        show_cost(self._out, snapshot)
+        show_cost(self._out, snapshot, below)
         if info.status in ("stopped", "failed"):
             words = [*raised_limit(snapshot), *graph_words(info.graph)]
             self._out.line(("resume: ", "dim"), self._place.command("resume", info.id, *words))
@@ -256,7 +259,7 @@ class _Documents:
     def tick(self) -> None:
         """Show nothing: a document is written only when something has changed."""
 
-    def ends(self, info: RunInfo, snapshot: Snapshot) -> None:
+    def ends(self, info: RunInfo, snapshot: Snapshot, below: SpentBelow) -> None:  # noqa: ARG002 - of the other view
         from graphengine.records.json_document import ended_document
 
         self._context.line(ended_document(info, snapshot))

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from graphengine.engine import steps as recorded
     from graphengine.engine.snapshot import Snapshot
     from graphengine.records import run_diff
-    from graphengine.records.spending import Spent
+    from graphengine.records.spending import Spent, SpentBelow
     from graphengine.state import amounts
     from graphengine.stores.base import RunInfo
 
@@ -73,6 +73,18 @@ class Spending(Usage, frozen=True, kw_only=True):
     inherited: bool
 
 
+class Children(Part):
+    """What the runs cost that nodes of a run started, and the runs below them.
+
+    Attributes:
+        runs: How many there are in the store. Those that stay when others stop are trees of their own, and not counted.
+        cost_usd: What their own steps cost so far, US dollars; null if the cost of one is unknown.
+    """
+
+    runs: int = 0
+    cost_usd: float | None = 0.0
+
+
 class SpendingOfRun(Document):
     """What a run spent on models.
 
@@ -80,12 +92,14 @@ class SpendingOfRun(Document):
         run_id: The run.
         usage: All of it.
         inherited: The part of it that was spent before it branched off.
-        spending: The same by agent, model and node.
+        children: What its child runs cost; it is in no other figure.
+        spending: The same as `usage` by agent, model and node.
     """
 
     run_id: str
     usage: Usage
     inherited: Usage
+    children: Children
     spending: Sequence[Spending]
 
 
@@ -141,6 +155,7 @@ class Run(RunHead, kw_only=True):
         state: Its fields.
         failures: The parts of maps and forks that failed and were not repeated since.
         output: The value of the graph's `result=`; omitted without one, and always in `show`.
+        children: What its child runs cost; it is in no other figure.
         spending: Its usage by agent, model and node.
         steps: Its steps, those shared with its parents included.
     """
@@ -148,6 +163,7 @@ class Run(RunHead, kw_only=True):
     state: Mapping[str, Any]
     failures: Sequence[FailedPart]
     output: Any = UNSET
+    children: Children
     spending: Sequence[Spending]
     steps: Sequence[Step]
 
@@ -181,13 +197,16 @@ def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Step], output: object = UNSET) -> Run:
+def run_document(
+    info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Step], below: SpentBelow | None, output: object = UNSET
+) -> Run:
     """Return the document of a run at a snapshot.
 
     Args:
         info: The store's facts about the run.
         snapshot: Its snapshot, the last one or an earlier one.
         steps: Its steps up to there, including those that it shares with its parents.
+        below: What its child runs cost; None for nothing.
         output: The value of the graph's `result=`, as JSON.
     """
     taken = list(steps)
@@ -196,6 +215,7 @@ def run_document(info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Ste
         state=snapshot.root.values,
         failures=_failures(snapshot),
         output=output,
+        children=Children(*(below or ())),
         spending=spending_document(spending(taken, info.parent_seq)),
         steps=[step_document(step) for step in taken],
     )
@@ -205,12 +225,15 @@ def _parent(info: RunInfo) -> Parent | None:
     return Parent(run_id=info.parent, seq=info.parent_seq) if info.parent is not None else None
 
 
-def spending_of_run(info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Step]) -> SpendingOfRun:
-    """Return what a run spent on models up to a snapshot."""
+def spending_of_run(
+    info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Step], below: SpentBelow | None
+) -> SpendingOfRun:
+    """Return what a run spent on models up to a snapshot, and what its child runs cost."""
     return SpendingOfRun(
         run_id=info.id,
         usage=usage_from(snapshot.usage),
         inherited=usage_from(snapshot.inherited),
+        children=Children(*(below or ())),
         spending=spending_document(spending(steps, info.parent_seq)),
     )
 

@@ -6,16 +6,21 @@ was spent in those is inherited, and reported separately.
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.engine.frame_tree import add_usage, spent_since
 from graphengine.engine.steps import Recorded, Removed, is_removed, usage_of, without_items
 from graphengine.engine.stored import decode_snapshot
+from graphengine.errors import UnknownRun
+from graphengine.history.load import load_snapshot
 from graphengine.state.amounts import LOSSES, are_offline, is_cost_unknown
+from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Hashable, Iterable, Sequence
     from typing import TypeVar
 
     from graphengine.engine.snapshot import Snapshot
@@ -90,6 +95,31 @@ def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, amounts
     for each in spent:
         found[key(each)] = add_usage(found.get(key(each), {}), each.usage)
     return found
+
+
+class SpentBelow(NamedTuple):
+    """What the runs cost that nodes of a run started, and the runs below them.
+
+    Attributes:
+        runs: How many there are in the store. Those that stay when others stop are trees of their own, and not counted.
+        cost_usd: What their own steps cost so far, US dollars; None if the cost of one is unknown.
+    """
+
+    runs: int = 0
+    cost_usd: float | None = 0.0
+
+
+async def spent_below(store: RunStore, run_id: str) -> SpentBelow:
+    """Return what the children of a run cost, and theirs, level by level."""
+    costs: list[float | None] = []
+    level: Sequence[str] = [run_id]
+    while level and (found := await store.started(level)):
+        for info in found:
+            with suppress(UnknownRun):  # it was removed meanwhile
+                summary = info.summary or summary_of(await load_snapshot(store, info.id, None))
+                costs.append(summary.cost_usd)
+        level = [info.id for info in found]
+    return SpentBelow(len(costs), None if None in costs else math.fsum(each or 0.0 for each in costs))
 
 
 async def own_usage(store: RunStore, info: RunInfo, snapshot: Snapshot) -> Usage:

@@ -1,9 +1,13 @@
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
+from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel
 from graphengine.cli.terminal import Channel
+from graphengine.models import Response
 from tests.cli.programs import COUNTER, Invoke
 
 
@@ -66,3 +70,30 @@ def test_show_lists_the_end_of_a_long_run(invoke: Invoke, monkeypatch: pytest.Mo
     for words in (["--step", "2"], ["--usage"]):
         refused = invoke("show", "r", "--all", *words)
         assert (refused.exit_code, f"give --all or {words[0]}, not both" in refused.stderr) == (2, True)
+
+
+def test_the_cost_of_child_runs_stands_beside_that_of_the_run(project: Path, invoke: Invoke) -> None:
+    """It is in no figure of the run itself."""
+
+    class Letter(BaseModel):
+        text: str = ""
+
+    inner: Graph[Letter] = Graph("inner", Letter)
+    inner.add_node("write", Agent("writer", prompt="Write."), writes="text")
+    inner.add_path(START, "write", END)
+
+    async def start(ctx: Context) -> str:
+        return (await (await ctx.start(inner)).result()).status
+
+    outer: Graph[Letter] = Graph("outer", Letter)
+    outer.add_node("start", start, writes="text")
+    outer.add_path(START, "start", END)
+
+    async def record() -> None:
+        model = ScriptedModel([Response("Hello.", cost_usd=0.5)])
+        async with Runner(project / "checkpoints" / "runs.db", models=model) as runner:
+            await runner.start(outer, run_id="r").result()
+
+    asyncio.run(record())
+    assert "besides, 1 child run cost 0.5000 USD" in invoke("show", "r").stdout
+    assert json.loads(invoke("show", "r", "--usage", "--json").stdout)["children"] == {"runs": 1, "cost_usd": 0.5}

@@ -129,7 +129,7 @@ def log(data: bytes) -> None:
     info = RunInfo("r", "outer", "f", "running", len(steps) + 1, 1.0, 1.0)  # the row agrees with any log up to there
     found = snapshot_of(Loaded(info, None, steps), "r")
     shown(steps)
-    plain(run_document(info, found, steps))
+    plain(run_document(info, found, steps, None))
     if found.frames:
         field_changes(GRAPH.compile(), found, OUTLINE)
         result_of(GRAPH.compile(), found)
@@ -149,7 +149,7 @@ def snapshot(data: bytes) -> None:
     """Read a stored snapshot, and the rows after it."""
     info = RunInfo("r", "outer", "f", "running", 1, 1.0, 1.0)
     found = snapshot_of(Loaded(info, data, []), "r")
-    plain(run_document(info, found, []))
+    plain(run_document(info, found, [], None))
 
 
 def graph_spec(data: bytes) -> None:

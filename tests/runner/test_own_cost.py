@@ -4,8 +4,11 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Graph, Limits, Runner, ScriptedModel
+from graphengine import END, START, Agent, Context, Graph, Limits, Runner, ScriptedModel
+from graphengine.engine.snapshot import Snapshot
 from graphengine.models import Response
+from graphengine.records.json_document import spending_of_run
+from graphengine.records.spending import spent_below
 from graphengine.stores.memory import MemoryStore
 
 
@@ -55,3 +58,45 @@ async def test_a_limit_of_a_branch_counts_what_it_shares() -> None:
         branch = await runner.branch("parent", graph, at=("plan", 1), run_id="branch", limits=limits).result()
         assert branch.status == "stopped"
         assert (branch.usage.cost_usd, (await runner.info("branch")).summary) != (None, None)
+
+
+async def test_the_cost_of_children_stands_beside_that_of_their_parent(database: Path | str) -> None:
+    """All levels count once, in no figure of the parent itself; what stays is a tree of its own."""
+    below = two_calls()
+
+    async def middle(ctx: Context) -> str:
+        return (await (await ctx.start(below)).result()).status
+
+    inner = Graph("inner", State)
+    inner.add_node("call", middle, writes="plan")
+    inner.add_node("write", Agent("writer", prompt="Write {plan}."), writes="text")
+    inner.add_path(START, "call", "write", END)
+
+    async def top(ctx: Context) -> str:
+        await (await ctx.start(below, on_stop="leave")).result()
+        return (await (await ctx.start(inner, run_id="inner")).result()).status
+
+    outer = Graph("outer", State)
+    outer.add_node("call", top, writes="plan")
+    outer.add_path(START, "call", END)
+    async with Runner(database, models=answers(8.0, 16.0, 0.5, 0.25, 0.125)) as runner:
+        result = await runner.start(outer, run_id="outer").result()
+        assert (result.usage.cost_usd, await spent_below(runner.store, "outer")) == (0.0, (2, 0.875))
+        assert await spent_below(runner.store, "inner") == (1, 0.75)
+        spent = await spent_below(runner.store, "outer")
+        document = spending_of_run(await runner.info("outer"), Snapshot(), [], spent)
+        assert (document.children.runs, document.children.cost_usd) == (2, 0.875)
+
+
+async def test_an_unknown_cost_of_a_child_is_unknown_at_its_parent() -> None:
+    """It is not counted as nothing."""
+
+    async def start(ctx: Context) -> str:
+        return (await (await ctx.start(two_calls())).result()).status
+
+    outer = Graph("outer", State)
+    outer.add_node("call", start, writes="plan")
+    outer.add_path(START, "call", END)
+    async with Runner(MemoryStore(), models=answers(0.5, None)) as runner:
+        await runner.start(outer, run_id="outer").result()
+        assert await spent_below(runner.store, "outer") == (1, None)

@@ -25,6 +25,7 @@ from graphengine.records.json_document import diff_document, head_facts, runs_do
 from graphengine.records.run_diff import diff, differences
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import STATUSES, Wanted
+from graphengine.records.spending import spent_below
 from graphengine.records.states import States
 from graphengine.records.step_document import failure_document, step_document
 from graphengine.records.trends import trends
@@ -239,8 +240,8 @@ class Views:
     async def usage(self, query: Query) -> SpendingOfRun:
         """Return what a run spent, by agent, model and node."""
         info = await self.store.info(query.id())
-        book = await self.books.book(info)
-        return spending_of_run(info, book.visits.snapshot, [entry.step for entry in book.visits.entries])
+        book, below = await self.books.book(info), await spent_below(self.store, info.id)
+        return spending_of_run(info, book.visits.snapshot, [entry.step for entry in book.visits.entries], below)
 
     async def state(self, query: Query) -> State:
         """Return the state of a run after a step: its own, and those of the graphs, arms and items it is in."""

@@ -76,6 +76,13 @@ export interface Chart {
   words: string;
 }
 
+export interface Children {
+  /** How many there are in the store. Those that stay when others stop are trees of their own, and not counted. */
+  runs: number;
+  /** What their own steps cost so far, US dollars; null if the cost of one is unknown. */
+  cost_usd: number | null;
+}
+
 export interface Compared {
   /** the version of the documents */
   schema: 1;
@@ -527,7 +534,9 @@ export interface SpendingOfRun {
   usage: Usage;
   /** The part of it that was spent before it branched off. */
   inherited: Usage;
-  /** The same by agent, model and node. */
+  /** What its child runs cost; it is in no other figure. */
+  children: Children;
+  /** The same as `usage` by agent, model and node. */
   spending: Spending[];
 }
 
@@ -695,7 +704,7 @@ export interface Wait {
   schema: Record<string, unknown> | null;
   /** The topic of the message. */
   topic: string | null;
-  /** When it times out, epoch seconds; None for never. */
+  /** When it times out, epoch seconds; None for never, or not before its part, which failed, is tried again. */
   due_at: number | null;
 }
 
