@@ -11,13 +11,15 @@ import signal
 import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 from tests.kit.machine import IS_BARE, bare_path
-from tests.kit.postgres import PostgresServer, why_missing
+
+if TYPE_CHECKING:
+    from tests.kit.postgres import PostgresServer
 
 pytest.register_assert_rewrite("tests.conformance")
 
@@ -43,11 +45,10 @@ SEARCHES = (
     "engine/test_random_replays.py",
     "fuzz",
     "history/replay/test_bad_files.py::test_any_bytes_are_refused",
-    "inspector/test_browser.py",
-    "inspector/test_events.py",
     "patterns/test_kills.py",
     "runner/waits/test_kept.py::test_a_waiting_run_holds_nothing",
-    "runner/waits/test_kept.py::test_many_sleepers_wake_in_order",
+    "serve/inspector/test_browser.py",
+    "serve/inspector/test_events.py",
     "stateful",
     "stores/test_random_prunes.py",
     "stores/test_sqlite_damage.py",
@@ -75,6 +76,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     A shell lets what it starts in the background ignore Ctrl-C, and so would every program that tests start.
     """
+    if lacking := [each for each in SEARCHES if not is_there(each)]:
+        raise pytest.UsageError(f"there is none of these any more, correct SEARCHES: {', '.join(lacking)}")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES:
@@ -130,8 +133,10 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator["PostgresServer"]:
     """Provide a PostgreSQL server for all tests of this process; its data does not survive a power cut."""
+    from tests.kit.postgres import PostgresServer, why_missing  # noqa: PLC0415 - the core's tests need no psycopg
+
     why = why_missing()
     if why:
         pytest.skip(why)
@@ -143,7 +148,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
 
 
 @pytest.fixture
-def postgres(postgres_server: PostgresServer) -> Iterator[str]:
+def postgres(postgres_server: "PostgresServer") -> Iterator[str]:
     """Provide the address of a schema without rows; the server is removed at the end with all of them."""
     address = postgres_server.empty_address()
     yield address
@@ -195,7 +200,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if found[item.path] or (item.path, getattr(item, "originalname", item.name)) in SOME:
             item.add_marker(pytest.mark.search)
-            item.add_marker(pytest.mark.no_cover)  # also in `pytest --cov` of a folder
+            if config.pluginmanager.hasplugin("pytest_cov"):
+                item.add_marker(pytest.mark.no_cover)  # also in `pytest --cov` of a folder
 
 
 @pytest.hookimpl(wrapper=True)
@@ -220,6 +226,13 @@ def encodable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(encodable(one) for one in value)
     return value
+
+
+def is_there(entry: str) -> bool:
+    """Return whether there is a folder or a file, and this function in it."""
+    name, _, function = entry.partition("::")
+    file = ROOT / name
+    return file.exists() and (not function or f"def {function}(" in file.read_text(encoding="utf-8"))
 
 
 def searches(path: Path) -> bool:
