@@ -297,7 +297,7 @@ def _plan_at(plan: Plan[Any], path: str) -> Plan[Any]:
     examples="""
         graphengine stop post
         graphengine stop desk --now --json     # cancels what is in flight
-        graphengine stop desk --final          # ends it as cancelled: nothing continues it
+        graphengine stop desk --final          # ends it as cancelled, for good
     """,
     exits={
         0: "it is stopped, or its process was asked to stop it",

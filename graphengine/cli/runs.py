@@ -45,7 +45,9 @@ _INDENT: Final = 4
 @click.option(
     "--status",
     type=options.Choice(_STATUSES),
-    help="Only runs with this status; a run is interrupted if its process died before finishing it.",
+    metavar="STATUS",
+    help="Only runs with this status: queued, running, interrupted (its process died before finishing it), waiting, "
+    "finished, stopped, failed or cancelled.",
 )
 @click.option("--graph", metavar="NAME", shell_complete=options.complete_graph_names, help="Only runs of this graph.")
 @click.option("--tag", metavar="NAME", shell_complete=options.complete_tags, help="Only runs with this tag.")

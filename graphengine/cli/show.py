@@ -351,7 +351,7 @@ def _because(step: Step, *, is_last: bool) -> str:
     parts += facts_of(step)
     parts.append(reason(step))
     if not any(parts) and isinstance(facts, Stopped):
-        parts = [one_line(facts.ending.why, 300)]
+        parts = [one_line(facts.words, 300)]
     return "; ".join(filter(None, parts))
 
 

@@ -609,6 +609,14 @@ class Stopped(Spent, kw_only=True):
     error: FailureRecord | None = None  # type: ignore[misc]
     unknown: Sequence[str] = ()
 
+    @property
+    def words(self) -> str:
+        """Why, for people; of a cancelled run also that it is for good, and what is not known."""
+        if self.status != "cancelled":
+            return self.ending.why
+        lost = f"; not known whether it happened: {', '.join(self.unknown)}" if self.unknown else ""
+        return f"cancelled: {self.ending.why}{lost}"
+
 
 class Removed(Facts, kw_only=True):
     """Retention removed what this step recorded; its number and its time stay.

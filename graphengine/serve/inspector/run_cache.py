@@ -236,7 +236,7 @@ def _text(step: Step) -> str:
         case Refused():
             text = facts.message
         case Stopped():
-            text = facts.ending.why
+            text = facts.words
         case _:
             text = _updates(step)
     return _short(text)

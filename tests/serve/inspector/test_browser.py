@@ -587,6 +587,9 @@ def test_a_run_is_stopped_and_tagged(acting: str, visit: Opened) -> None:
     page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_role("button", name="Stop it now").click()
     expect(page.locator(".outcome .ends")).to_contain_text("stopped")
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_role("button", name="Cancel for good").click()
+    expect(page.locator(".outcome .ends")).to_contain_text("cancelled")
     expect(page.locator("form.question")).to_have_count(0)
 
 
@@ -594,7 +597,7 @@ def test_a_read_only_page_offers_no_action(url: str, visit: Opened) -> None:
     """With --read-only there is no form, no stop, no tag and no note."""
     page = opened_run(visit(url, "/run?id=asks"))
     expect(page.locator("main")).to_contain_text("this inspector is read-only")
-    assert page.get_by_role("button", name=re.compile("Stop|Send|Branch|Resume")).count() == 0
+    assert page.get_by_role("button", name=re.compile("Stop|Cancel|Send|Branch|Resume")).count() == 0
     assert page.get_by_label(re.compile("New tag|Note on")).count() == 0
 
 

@@ -88,6 +88,13 @@ async def test_a_stop_that_takes_long_is_not_withdrawn(app: ASGIApp, monkeypatch
     assert (await read(app, "run", id="asks"))["shown"] == "stopped"
 
 
+async def test_a_run_is_cancelled_for_good_also_after_it_was_stopped(app: ASGIApp) -> None:
+    """`final` ends it as cancelled; its last step says so."""
+    await act(app, "stop", id="asks")
+    await act(app, "stop", id="asks", final=True)
+    assert (await read(app, "run", id="asks"))["shown"] == "cancelled"
+
+
 async def test_a_call_has_what_the_model_was_asked() -> None:
     """The instructions and the question as they were sent; then why the answer was sent back, as its step says."""
 

@@ -191,12 +191,13 @@ export function Standings({ head, session }: { head: Head; session: Session }) {
   const [sure, setSure] = useState(false);
   const id = head.run_id;
   if (session.read_only) return null;
-  const stop = (now: boolean) => {
+  const stop = (now: boolean, final = false) => {
     setSure(false);
-    act("stop", { id, now }, "asked to stop");
+    act("stop", { id, now, final }, final ? "asked to cancel" : "asked to stop");
   };
   const drives = canDrive(session, head.graph);
   const isOver = ["failed", "stopped", "interrupted", "waiting"].includes(head.shown);
+  const stops = ["queued", "running", "waiting"].includes(head.shown);
   const resumed = head.shown === "waiting" ? "it still waits" : "";
   return (
     <span class="standings">
@@ -205,7 +206,7 @@ export function Standings({ head, session }: { head: Head; session: Session }) {
           {head.shown === "failed" ? "Retry" : "Resume"}
         </button>
       )}
-      {["queued", "running", "waiting"].includes(head.shown) &&
+      {!["finished", "cancelled"].includes(head.shown) &&
         (sure ? (
           <>
             {head.shown === "running" && (
@@ -213,13 +214,23 @@ export function Standings({ head, session }: { head: Head; session: Session }) {
                 Stop after the nodes in flight
               </button>
             )}
+            {stops && (
+              <button
+                class="btn small danger"
+                disabled={busy}
+                onClick={() => stop(true)}
+                title="cancels the nodes in flight; a resume repeats them"
+              >
+                Stop it now
+              </button>
+            )}
             <button
               class="btn small danger"
               disabled={busy}
-              onClick={() => stop(true)}
-              title="cancels the nodes in flight; a resume repeats them"
+              onClick={() => stop(true, true)}
+              title="ends it, and the runs below it, as cancelled: no resume and no answer continues it"
             >
-              Stop it now
+              Cancel for good
             </button>
             <button class="btn small" onClick={() => setSure(false)}>
               no
@@ -227,7 +238,7 @@ export function Standings({ head, session }: { head: Head; session: Session }) {
           </>
         ) : (
           <button class="btn small" onClick={() => setSure(true)}>
-            Stop
+            {stops ? "Stop" : "Cancel"}
           </button>
         ))}
       {said}

@@ -49,6 +49,7 @@ const SHAPES: Record<string, JSX.Element> = {
   ),
   queued: <circle cx="7.5" cy="7.5" r="5" fill="none" stroke="currentColor" stroke-width="2" />,
   stopped: <rect x="3" y="3" width="9" height="9" fill="currentColor" />,
+  cancelled: <path d="M3 3h9v9H3zM3 12l9-9" fill="none" stroke="currentColor" stroke-width="2" />,
 };
 
 /** The sign of a status; `losses` is that of a run that finished with losses. */

@@ -7,7 +7,7 @@ import { Failure, Link, Tabs, ThemeButton, go, useDocument } from "./parts";
 import type { Trend } from "./types";
 import { count, dollars, seconds } from "./words";
 
-const STATUSES = ["finished", "stopped", "running", "waiting", "failed"];
+const STATUSES = ["finished", "stopped", "cancelled", "running", "waiting", "failed"];
 const UNITS: [string, string, number][] = [
   ["3600", "by hour", 3600],
   ["86400", "by day", 86_400],

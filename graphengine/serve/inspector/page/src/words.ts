@@ -2,7 +2,7 @@
 
 import type { Usage } from "./types";
 
-export const STATUSES = ["queued", "running", "interrupted", "waiting", "failed", "stopped", "finished"];
+export const STATUSES = ["queued", "running", "interrupted", "waiting", "failed", "stopped", "cancelled", "finished"];
 
 export function seconds(value: number | null | undefined): string {
   if (value === null || value === undefined) return "";
