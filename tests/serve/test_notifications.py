@@ -270,6 +270,18 @@ async def test_a_webhook_gets_the_news_that_it_wants(receiver: Receiver) -> None
     assert (receiver.of("yes"), told.tenant) == (["run.finished"], "acme")
 
 
+async def test_a_final_stop_is_news_of_its_own(receiver: Receiver) -> None:
+    """Also of a run that was stopped before."""
+    notifications = to(receiver, kinds=["stopped", "cancelled"])
+    async with Runner(extensions=[notifications]) as runner, notifications.delivering(runner):
+        await runner.start(graph, run_id="p").result()
+        for final in (False, True):
+            await runner.stop("p", final=final)
+        await until(lambda: len(receiver.of("p")) == 2)
+        await until_empty(runner)
+    assert sorted(receiver.of("p")) == ["run.cancelled", "run.stopped"]
+
+
 def test_news_is_delivered_whenever_the_process_is_killed(place: str, receiver: Receiver, tmp_path: Path) -> None:
     """Of each run both come, at whatever point the first process died, and by two runs, however often it was read."""
     program = Path(notified.__file__)
