@@ -23,6 +23,7 @@ from typing import Any, Final
 from graphengine import Result, Run, RunFailed, Runner, errors, runner
 from graphengine.engine.steps import Step
 from graphengine.errors import GraphEngineError
+from graphengine.runner.run import Posted
 from graphengine.stores.base import QueueLimits, RunInfo
 from graphengine.testing import FakeClock
 from tests.kit import golden, runs
@@ -129,7 +130,7 @@ def _lines(made: object) -> Iterable[str]:
         yield ", ".join(f"{name}: {_value(value)}" for name, value in made.items()) or "nothing"
     elif isinstance(made, Sequence) and not isinstance(made, str):
         yield from [line for each in made for line in _lines(each)] or ["nothing"]
-    elif made is not None:
+    elif made is not None and not isinstance(made, Posted):  # the receipt of an answer says nothing of the run
         yield from made.splitlines() if isinstance(made, str) else [_value(made)]
     if repair := getattr(made, "repair", ""):
         yield f"  repair: {repair}"
