@@ -8,7 +8,7 @@ reported, and a worker or a later `resume` continues the run.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -71,8 +71,8 @@ def answer(  # noqa: PLR0913 - one for each option
     """
     from graphengine.runner.answers import check_answer
 
-    info, snapshot, answered = _found(context, run_id, reference, resumes=not no_resume)
-    asked = check_answer(snapshot, question, answered)
+    info, snapshot = _found(context, run_id, reference, resumes=not no_resume)
+    asked = check_answer(snapshot, question, snapshot.posted)
     if value is None:
         raise _no_value(context, asked, info.id, question, reference)
     payload = value_from(value, asked.facts.schema)
@@ -127,7 +127,7 @@ def send(  # noqa: PLR0913 - one for each option
     a worker or a later `resume`, and the exit code is 3. If the run is resumed, the exit code is that of `resume`. With
     --no-resume, or if the run does not wait or another process drives it, the exit code is 0.
     """
-    info, snapshot, _ = _found(context, run_id, reference, resumes=not no_resume)
+    info, snapshot = _found(context, run_id, reference, resumes=not no_resume)
     payload = value_from(value, None)
 
     async def post_it(runner: Runner) -> None:
@@ -139,10 +139,8 @@ def send(  # noqa: PLR0913 - one for each option
     return post.and_resume(snapshot) if is_resumed else post.only()
 
 
-def _found(
-    context: CommandContext, run_id: str, reference: str | None, *, resumes: bool
-) -> tuple[RunInfo, Snapshot, set[Any]]:
-    """Check the options; return the run, where it is, and the ids of its questions whose answers it has not read yet.
+def _found(context: CommandContext, run_id: str, reference: str | None, *, resumes: bool) -> tuple[RunInfo, Snapshot]:
+    """Check the options; return the run, and where it is.
 
     Raises:
         click.UsageError: Some options have no effect with --no-resume.
@@ -150,7 +148,7 @@ def _found(
     """
     from graphengine.cli.project import file_of
     from graphengine.cli.report import check_output
-    from graphengine.history.load import load_snapshot
+    from graphengine.history.load import load_now
 
     if not resumes and (context.limits or context.pauses or context.output is not None or context.models):
         message = "--no-resume does not resume the run, so --limit, --model, --pause-before and --output have no effect"
@@ -160,10 +158,9 @@ def _found(
     context.use(file_of(reference), writes=True)
     meant = context.find(run_id).id
 
-    async def reading(store: Store) -> tuple[RunInfo, Snapshot, set[Any]]:
-        snapshot = await load_snapshot(store, meant, None)
-        answered = {message.payload["id"] for message in await store.inbox([meant]) if message.kind == "answer"}
-        return await store.info(meant), snapshot, answered
+    async def reading(store: Store) -> tuple[RunInfo, Snapshot]:
+        snapshot = await load_now(store, meant)
+        return await store.info(meant), snapshot
 
     return context.read(reading)
 

@@ -98,6 +98,7 @@ def runs(  # noqa: PLR0913 - options
     exceed.
     """
     from graphengine.cli.places import shown
+    from graphengine.history.load import as_answered
     from graphengine.records.json_document import runs_document
     from graphengine.records.search import wanted_of
     from graphengine.records.selection import Wanted, hint_of, newest
@@ -110,7 +111,11 @@ def runs(  # noqa: PLR0913 - options
     wanted = wanted_of(" ".join(words), wanted)
     if is_trends:
         return _show_trends(context, wanted, cast("Literal['graph', 'tag']", named["by"]), every)
-    found = context.read(lambda store: newest(store, wanted))
+
+    async def reading(store: Store) -> Sequence[RunInfo]:
+        return await as_answered(store, await newest(store, wanted))
+
+    found = context.read(reading)
     waiting = context.read(lambda store: _waiting(store, found)) if context.json else {}
     if is_tree and found:
         from graphengine.records.json_document import tree_document
@@ -176,13 +181,13 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
 async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snapshot]:
     """Return the snapshots of the runs that wait: the schemas of their answers are only there."""
     from graphengine.errors import StoreError
-    from graphengine.history.load import load_snapshot
+    from graphengine.history.load import load_now
 
     waiting: dict[str, Snapshot] = {}
     for info in found:
         if info.status == "waiting":
             with suppress(StoreError):
-                waiting[info.id] = await load_snapshot(store, info.id, None)
+                waiting[info.id] = await load_now(store, info.id)
     return waiting
 
 

@@ -133,11 +133,11 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
         UnknownRun, UnknownStep, StoreError.
     """
     from graphengine.engine.steps import Recorded
-    from graphengine.history.load import graph_spec_of, load_snapshot, load_start
+    from graphengine.history.load import graph_spec_of, load_now, load_snapshot, load_start
     from graphengine.records.spending import spent_below
 
     async def reading(store: Store) -> _Recorded:
-        snapshot = await load_snapshot(store, run_id, at)
+        snapshot = await (load_now(store, run_id) if at is None else load_snapshot(store, run_id, at))
         start = None if count is None else await load_start(store, run_id, snapshot.seq - count - _BEFORE)
         steps = await store.steps(run_id, 0 if start is None else start.seq, snapshot.seq)
         turn = None

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Step, WaitRecord
+    from graphengine.engine.steps import AnswerRecord, Step, WaitRecord
     from graphengine.state.amounts import TokensName, Usage
     from graphengine.state.json_values import JsonValue, Op
 
@@ -329,11 +329,12 @@ def counted(number: int, noun: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OpenWait:
-    """One thing that a run waits for: its name, its record, and since when, epoch seconds."""
+    """One thing that a run waits for: its name, its record, since when, epoch seconds, and an answer not taken up."""
 
     name: str
     facts: WaitRecord
     since: float
+    answered: AnswerRecord | None = None
 
     @property
     def due(self) -> str:
@@ -350,9 +351,8 @@ class OpenWait:
 
 def all_waits(snapshot: Snapshot) -> list[OpenWait]:
     """Return everything that a run waits for, in the order of its frames."""
-    return [
-        OpenWait(name, facts, frame.since) for frame in snapshot.frames.values() for name, facts in frame.waits.items()
-    ]
+    every = [(frame, *wait) for frame in snapshot.frames.values() for wait in frame.waits.items()]
+    return [OpenWait(name, facts, frame.since, snapshot.posted.get(facts.id)) for frame, name, facts in every]
 
 
 def in_words(name: str, facts: WaitRecord, path: str) -> str:
@@ -372,7 +372,7 @@ def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Da
         place: Where the run is stored.
     """
     waits = all_waits(snapshot)
-    is_one = sum(wait.facts.kind in _ANSWERED for wait in waits) == 1
+    is_one = sum(wait.facts.kind in _ANSWERED and wait.answered is None for wait in waits) == 1
     for wait in waits[:_MOST]:
         kind = wait.facts.kind
         first, *others = _whole(wait, snapshot.run_id)
@@ -380,7 +380,12 @@ def show_waits(out: Channel, snapshot: Snapshot, graph: Sequence[str], place: Da
         for line in others:
             out.prose(f"    {line}".rstrip(), indent=0)
         out.line(("    since: ", "dim"), when(wait.since))
-        if kind in _ANSWERED:
+        if (given := wait.answered) is not None:
+            value = one_line(json.dumps(given.value, ensure_ascii=False), _LINE)
+            out.line(("    answered: ", "dim"), f"{value}, {f'by {given.by}, ' if given.by else ''}{when(given.at)}")
+            words = place.command("resume", snapshot.run_id, *graph)
+            out.line(("    waits for a worker, or: ", "dim"), words)
+        elif kind in _ANSWERED:
             value, alternatives = example(wait.facts)
             named = [*([] if is_one else ["--question", wait.name]), *graph]
             words = place.command("answer", snapshot.run_id, *named, arguments=[value])

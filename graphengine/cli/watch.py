@@ -117,14 +117,15 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
     from graphengine.records.spending import spent_below
 
     async with aclosing(polled(store, info, visits.snapshot.seq)) as polls:
-        async for info, steps in polls:
+        async for info, steps, posted in polls:
             for step in steps:
                 view.step(visits.feed(step))
+            visits.snapshot.posted = posted
             status = status_of(info)
             if status in OVER or (ends_idle and status != "running"):
                 view.ends(info, visits.snapshot, await spent_below(store, run_id))
                 return Exit.STOPPED if status == "interrupted" else CODES[status]
-            standing = (status, info.seq, info.driver)
+            standing = (status, info.seq, info.driver, [*posted])
             if standing != reported:
                 reported = standing
                 view.status(info, visits.snapshot)

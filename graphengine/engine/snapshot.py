@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from graphengine.engine.phases import Failing, RecordedResult
     from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import FailureRecord, OriginRecord, RunStatus, StarterRecord, WaitRecord
+    from graphengine.engine.steps import AnswerRecord, FailureRecord, OriginRecord, RunStatus, StarterRecord, WaitRecord
     from graphengine.state.amounts import LimitsRecord, Number, Usage
     from graphengine.state.ending import Ending
     from graphengine.state.json_values import JsonValue, Mark, Op
@@ -228,6 +228,8 @@ class Snapshot(Struct, eq=False):
             changes it.
         open: The index of its waits, a cache; None if it is not built. Use `open_waits`.
         changed: The frames that the last step changed, so that they may have new tasks.
+        posted: Answers in the run's inbox that the run has not taken up, by the ids of their waits. Only readers set
+            them (`history.load.load_now`); they are not stored, and move nothing.
     """
 
     run_id: str = ""
@@ -260,6 +262,7 @@ class Snapshot(Struct, eq=False):
     maybe_runnable: dict[str, None] | None = None
     open: OpenWaits | None = None
     changed: list[str] = field(default_factory=list)
+    posted: Mapping[str, AnswerRecord] = {}
 
     @property
     def root(self) -> Frame:

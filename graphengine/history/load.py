@@ -12,24 +12,30 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+from msgspec import convert
+
 from graphengine.engine.fold import fold
 from graphengine.engine.graph_spec import check_graph_spec
 from graphengine.engine.open_waits import has_failed
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import is_removed
+from graphengine.engine.steps import AnswerRecord, is_removed
 from graphengine.engine.stored import check_sound, decode_snapshot
 from graphengine.errors import InputError, StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.history.visits import Visits
 from graphengine.stores.refusals import step_removed
+from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from graphengine.engine.graph_spec import GraphSpec
     from graphengine.engine.steps import Step, WaitRecord
-    from graphengine.stores.base import Loaded, RunInfo, RunStore
+    from graphengine.stores.base import InboxMessage, Loaded, RunInfo, RunStore
 
 At: TypeAlias = "int | str | tuple[str, int]"
 """A step of a run: its seq, or a node's path and visit, as `("review", 2)` or `"review:2"`: the step that completed
 that visit."""
+Polled: TypeAlias = "tuple[RunInfo, Sequence[Step], Mapping[str, AnswerRecord]]"
 _VISIT: Final = re.compile(r"(.+):([0-9]{1,9})")
 
 _POLL_SECONDS: Final = 0.2
@@ -39,6 +45,25 @@ _LISTED: Final = 20
 
 LET_GO_LATER: Final = ("waiting", "failed")
 """Statuses that a run's log can have while its row has `running`: it is released once its work in flight has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostedAnswer:
+    """An answer that is recorded, and that nothing which drives the run has taken up yet.
+
+    Attributes:
+        value: The answer, as JSON.
+        by: Who gave it; "" if that is not known.
+        at: When, epoch seconds.
+        through: The door through which it came, such as `cli`; "" for a program's own call.
+        reason: Why, in the words of the one who answered.
+    """
+
+    value: Any
+    by: str
+    at: float
+    through: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +79,8 @@ class Wait:
         schema: The JSON Schema of the answer; None if it takes no answer.
         topic: The topic of the message.
         due_at: When it times out, epoch seconds; None for never, or not before its part, which failed, is tried again.
+        answered: The answer that waits for a worker or a resume to take it up; None while it is open. Once that is
+            taken up, the log has it, and the wait is over.
     """
 
     name: str
@@ -62,6 +89,7 @@ class Wait:
     schema: Mapping[str, Any] | None = None
     topic: str | None = None
     due_at: float | None = None
+    answered: PostedAnswer | None = None
 
     @property
     def answerable(self) -> bool:
@@ -69,18 +97,54 @@ class Wait:
         return self.kind in ("ask", "pause", "unknown")
 
 
-def wait_of(name: str, record: WaitRecord) -> Wait:
-    """Return a wait as it is recorded under a name."""
-    return Wait(name, record.kind, record.question, record.schema, record.topic, record.due)
+def wait_of(name: str, record: WaitRecord, given: AnswerRecord | None = None) -> Wait:
+    """Return a wait as it is recorded under a name, with the answer that is posted to it."""
+    answer = None if given is None else PostedAnswer(given.value, given.by, given.at, given.through, given.reason)
+    return Wait(name, record.kind, record.question, record.schema, record.topic, record.due, answer)
 
 
 def waits_of(snapshot: Snapshot) -> Sequence[Wait]:
     """Return all waits of a run."""
     found = list[Wait]()
     for frame in snapshot.frames.values():
-        waits = [wait_of(name, wait) for name, wait in frame.waits.items()]
+        waits = [wait_of(name, wait, snapshot.posted.get(wait.id)) for name, wait in frame.waits.items()]
         found += [replace(wait, due_at=None) for wait in waits] if waits and has_failed(frame) else waits
     return found
+
+
+def answer_in(payload: Mapping[str, Any]) -> AnswerRecord:
+    """Return the answer that a message of an inbox brings."""
+    return convert({name: fact for name, fact in payload.items() if name not in ("wait", "id")}, AnswerRecord)
+
+
+def posted_in(inbox: Iterable[InboxMessage], run_id: str) -> Mapping[str, AnswerRecord]:
+    """Return the answers to a run that are in an inbox, by the ids of their waits."""
+    found = (each.payload for each in inbox if (each.run_id, each.kind) == (run_id, "answer"))
+    return {payload["id"]: answer_in(payload) for payload in found}
+
+
+async def load_now(store: RunStore, run_id: str) -> Snapshot:
+    """Load a run's last snapshot, with the answers that it has not taken up: what readers show.
+
+    Raises:
+        UnknownRun; StoreCorrupt: The log does not fold.
+    """
+    inbox = await store.inbox([run_id])  # first: what is taken out of it is in the log
+    snapshot = await load_snapshot(store, run_id, None)
+    snapshot.posted = posted_in(inbox, run_id)
+    return snapshot
+
+
+async def as_answered(store: RunStore, runs: Sequence[RunInfo]) -> list[RunInfo]:
+    """Return the rows of a list with summaries in which only the waits count that have no answer yet."""
+    waiting = [info.id for info in runs if info.status == "waiting"]
+    inbox = await store.inbox(waiting) if waiting else ()
+    found: dict[str, RunInfo] = {}
+    for info in runs if inbox else ():
+        if info.status == "waiting" and posted_in(inbox, info.id):
+            with suppress(UnknownRun, StoreCorrupt):  # it was removed meanwhile, or is for `graphengine doctor`
+                found[info.id] = replace(info, summary=summary_of(await load_now(store, info.id), info.status))
+    return [found.get(info.id, info) for info in runs]
 
 
 async def graph_spec_of(store: RunStore, fingerprint: str) -> GraphSpec | None:
@@ -229,15 +293,18 @@ def _check(found: Snapshot, info: RunInfo) -> None:
         )
 
 
-async def polled(store: RunStore, info: RunInfo, after: int) -> AsyncGenerator[tuple[RunInfo, Sequence[Step]], None]:
+async def polled(store: RunStore, info: RunInfo, after: int) -> AsyncGenerator[Polled, None]:
     """Yield a run's row and its steps after seq `after`, at once and then after each poll; often there are none.
+
+    While it waits also the answers that it has not taken up.
 
     Raises:
         UnknownRun: The run was removed in the meantime.
         StoreError: It cannot be read.
     """
     while True:
-        yield info, await store.steps(info.id, after, info.seq) if info.seq > after else ()
+        posted = posted_in(await store.inbox([info.id]), info.id) if info.status == "waiting" else {}
+        yield info, await store.steps(info.id, after, info.seq) if info.seq > after else (), posted
         after = max(after, info.seq)
         await asyncio.sleep(_POLL_SECONDS)
         before, info = info, await store.info(info.id)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from graphengine.errors import InputError, UnknownRun
-from graphengine.history.load import At, load_snapshot
+from graphengine.history.load import At, as_answered, load_now
 from graphengine.records import retention as pruning
 from graphengine.records.run_waits import RunWait, run_waits_of
 from graphengine.records.search import wanted_of
@@ -95,7 +95,7 @@ class Records(core.Runner):
         await self.store.open()
         wanted = Wanted(limit + 1, status, graph, tag, before=before, tenant=tenant)
         found = await newest(self.store, wanted_of(search, wanted))
-        page = Page(map(as_shown, found[:limit]))
+        page = Page(map(as_shown, await as_answered(self.store, found[:limit])))
         page.more = len(found) > limit
         return page
 
@@ -163,14 +163,13 @@ class Records(core.Runner):
         """
         if run_id is not None:
             await self._lives.known(run_id)
-            inbox = await self.store.inbox([run_id])
-            return Page(run_waits_of(await load_snapshot(self.store, run_id, None), inbox))
+            return Page(run_waits_of(await load_now(self.store, run_id)))
         runs = await self.runs(status="waiting", graph=graph, limit=limit, before=before)
-        inbox, found = await self.store.inbox([info.id for info in runs]), Page[RunWait]()
+        found = Page[RunWait]()
         found.more = runs.more
         for info in runs:
             with suppress(UnknownRun):  # it was removed meanwhile
-                found += run_waits_of(await load_snapshot(self.store, info.id, None), inbox)
+                found += run_waits_of(await load_now(self.store, info.id))
         return found
 
     async def diff(

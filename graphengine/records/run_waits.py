@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from graphengine.history.load import Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.stores.base import InboxMessage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,13 +28,12 @@ class RunWait(Wait):
     since: float
 
 
-def run_waits_of(snapshot: Snapshot, inbox: Iterable[InboxMessage]) -> Sequence[RunWait]:
-    """Return all waits of a run, with the run, but not those whose answers are in its inbox."""
-    answered = {m.payload["id"] for m in inbox if (m.run_id, m.kind) == (snapshot.run_id, "answer")}
+def run_waits_of(snapshot: Snapshot) -> Sequence[RunWait]:
+    """Return all waits of a run, with the run, but not those that are answered."""
     of_run = {"run_id": snapshot.run_id, "graph": snapshot.graph}
     return [
-        RunWait(name, each.kind, each.question, each.schema, each.topic, each.due, since=frame.since, **of_run)
+        RunWait(name, each.kind, each.question, each.schema, each.topic, each.due, None, since=frame.since, **of_run)
         for frame in snapshot.frames.values()
         for name, each in frame.waits.items()
-        if each.id not in answered
+        if each.id not in snapshot.posted
     ]

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
 from pydantic_core import from_json
 
-from graphengine.engine.steps import AnswerRecord
 from graphengine.errors import AnsweredAlready, AsksNothing, InputError, QuestionChanged, RunCancelled
+from graphengine.history.load import posted_in
 from graphengine.runner.answer_schema import choices, in_words, whats_wrong
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import WaitRecord
+    from graphengine.engine.steps import AnswerRecord, WaitRecord
     from graphengine.history.load import Wait
     from graphengine.runner.cached_snapshots import CachedSnapshots
     from graphengine.state.json_values import JsonValue
@@ -52,28 +52,28 @@ async def asked(store: RunStore, kept: CachedSnapshots, run_id: str, question: s
         named = there.open_waits.named(question)
         if len(named) == 1 and named[0].kind in _ASKING:
             return Asked(question, named[0])
-    given = {message.payload["id"] for message in await store.inbox([run_id]) if message.kind == "answer"}
-    return check_answer(await kept.read(run_id), question, given)
+    posted = posted_in(await store.inbox([run_id]), run_id)
+    return check_answer(await kept.read(run_id), question, posted)
 
 
-def check_answer(snapshot: Snapshot, question: str | None, answered: Collection[str]) -> Asked:
+def check_answer(snapshot: Snapshot, question: str | None, posted: Mapping[str, AnswerRecord]) -> Asked:
     """Return the wait that an answer is for. If several have the same name, the first is answered first.
 
     Args:
         snapshot: The run.
         question: The name of the wait; None if the run has only one question.
-        answered: The ids of waits whose answer the run has not taken yet.
+        posted: The answers that the run has not taken up yet, by the ids of their waits. If the question has one, the
+            store refuses another.
 
     Raises:
-        AsksNothing, AnsweredAlready, RunCancelled; InputError: The run has no such question, or has several and no
-            name is given.
+        AsksNothing, RunCancelled; InputError: The run has no such question, or has several and no name is given.
     """
     where = f"run {snapshot.run_id}"
     if snapshot.status == "cancelled":
         raise RunCancelled(snapshot.run_id, snapshot.ending.why if snapshot.ending is not None else "")
     every = [Asked(*wait) for frame in snapshot.frames.values() for wait in frame.waits.items()]
     asks = [asked for asked in every if asked.facts.kind in _ASKING]
-    open_ones = [asked for asked in asks if asked.facts.id not in answered]
+    open_ones = [asked for asked in asks if asked.facts.id not in posted] or asks
     names = list(dict.fromkeys(asked.name for asked in open_ones))
     if not open_ones:
         text = f"run {snapshot.run_id} is {snapshot.status} and asks nothing"
@@ -81,22 +81,27 @@ def check_answer(snapshot: Snapshot, question: str | None, answered: Collection[
         repair = (
             f"it waits for {others}" if others else _INSTEAD.get(snapshot.status, "it may have been answered already")
         )
-        if asks:
-            text, repair = f"run {snapshot.run_id} was answered already", "resume it, or start `graphengine worker`"
-            raise AnsweredAlready(text, where=where, repair=repair)
         raise AsksNothing(text, where=where, repair=repair)
     if question is None:
         if len(names) > 1:
             text = f"run {snapshot.run_id} asks several questions"
             raise InputError(text, where=where, repair=f"name one of: {', '.join(names)}, by question=… or --question")
         question = names[0]
-    if question not in names:
+    answered = [asked for asked in asks if asked.name == question]
+    if question not in names and not answered:
         text = f"run {snapshot.run_id} has no question named {question!r}"
-        if any(asked.name == question for asked in asks):
-            text = f"{question!r} of run {snapshot.run_id} was answered already"
-            raise AnsweredAlready(text, where=where, repair="resume it, or start `graphengine worker`")
         raise InputError(text, where=where, repair=did_you_mean(question, names))
-    return next(asked for asked in open_ones if asked.name == question)
+    return next((asked for asked in open_ones if asked.name == question), None) or answered[0]
+
+
+def answered_already(run_id: str, asked: Asked, given: AnswerRecord | None) -> AnsweredAlready:
+    """Return the error for a second answer, with the first one as long as the run has not taken it up."""
+    text, repair = f"{asked.name!r} of run {run_id} was answered already", "see the run: it has taken that answer up"
+    if given is not None:
+        at = datetime.fromtimestamp(given.at, UTC).isoformat(timespec="seconds")
+        text += f"{f' by {given.by}' if given.by else ''} at {at}"
+        repair = "resume it, or start `graphengine worker`"
+    return AnsweredAlready(text, where=f"run {run_id}", repair=repair)
 
 
 _WORDS: Final = {"yes": True, "no": False, "true": True, "false": False}
@@ -127,11 +132,6 @@ def fitting(value: object, schema: Mapping[str, JsonValue] | None) -> object:
         return value
     meant = parsed(value, schema)
     return value if whats_wrong(schema, meant) else meant
-
-
-def answer_in(payload: Mapping[str, JsonValue]) -> AnswerRecord:
-    """Return the answer that a message of an inbox brings."""
-    return msgspec.convert({name: fact for name, fact in payload.items() if name not in ("wait", "id")}, AnswerRecord)
 
 
 def check_against(asked: Asked, record: JsonValue) -> None:

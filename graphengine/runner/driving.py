@@ -32,7 +32,7 @@ from graphengine.engine.step_json import as_stored
 from graphengine.engine.steps import RunStatus, outcome_of, path_of
 from graphengine.engine.stored import encode_snapshot
 from graphengine.errors import ResourceFailed, StoreError
-from graphengine.runner.answers import answer_in
+from graphengine.history.load import answer_in
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.clock import SteadyClock, SystemClock
 from graphengine.runner.followers import NOBODY, log_failure

@@ -18,7 +18,6 @@ import msgspec
 from graphengine.engine.claim import Stop
 from graphengine.engine.steps import OVER, AnswerRecord
 from graphengine.errors import (
-    AnsweredAlready,
     DefinitionError,
     GraphEngineError,
     InputError,
@@ -27,10 +26,10 @@ from graphengine.errors import (
     WatcherTooSlow,
 )
 from graphengine.graph.elsewhere import OF_A_RESULT, missing
-from graphengine.history.load import load_snapshot, polled, waits_of
+from graphengine.history.load import load_snapshot, polled, posted_in, waits_of
 from graphengine.history.visits import Visits
 from graphengine.runner import opening
-from graphengine.runner.answers import asked, check_against, fitting
+from graphengine.runner.answers import answered_already, asked, check_against, fitting
 from graphengine.runner.arguments import as_limits, checked_tags, pauses_of
 from graphengine.runner.attempt import Attempt
 from graphengine.runner.ids import check_unreserved, chosen_id, new_id
@@ -75,14 +74,13 @@ class Posted:
     driver: str | None
 
     def __repr__(self) -> str:
-        return f"<the answer to {self.question!r} of run {self.run_id} is recorded; {self.then}>"
+        return f"Posted({self.run_id!r}, {self.question!r}: {self.then})"
 
     @property
     def then(self) -> str:
         """What takes the answer up."""
-        if self.driver is not None:
-            return f"{self.driver} drives the run, and takes it up"
-        return f"no process drives it: a worker takes it up, or runner.answer({self.run_id!r}, …, graph) drives it on"
+        nothing = f"no process drives the run: a worker, or runner.resume({self.run_id!r}, graph), takes it up"
+        return nothing if self.driver is None else f"{self.driver} drives the run, and takes it up"
 
 
 class Run(Generic[S]):
@@ -206,8 +204,9 @@ class Run(Generic[S]):
         facts = AnswerRecord(record, by=by, through=through, reason=reason, at=shared.clock.now())
         payload = {"wait": wait.name, "id": wait.facts.id, **msgspec.to_builtins(facts)}
         if not await shared.store.post(run_id, "answer", payload, key=f"answer {wait.facts.id}"):
-            text = f"{wait.name!r} of run {run_id} was answered already"
-            raise AnsweredAlready(text, where=f"run {run_id}", repair="resume it, or start `graphengine worker`")
+            first = posted_in(await shared.store.inbox([run_id]), run_id).get(wait.facts.id)
+            if first is None or (first.value, first.by) != (record, by):  # else it is the same, sent again
+                raise answered_already(run_id, wait, first)
         await self._look()
         life, driver = self._lives.of(run_id), (await shared.store.info(run_id)).driver
         if driver is None and life is not None and life.claim.state not in ("parked", "over"):
@@ -401,7 +400,7 @@ class Run(Generic[S]):
         snapshot = visits.snapshot
         reported: tuple[object, ...] = ()
         async with aclosing(polled(store, info, after)) as polls:
-            async for row, steps in polls:
+            async for row, steps, snapshot.posted in polls:
                 for step in steps:
                     if step.seq > snapshot.seq:
                         visits.feed(step)
@@ -414,7 +413,8 @@ class Run(Generic[S]):
                 waits = tuple(waits_of(snapshot))
                 status = status_of(row)
                 ids = [wait.id for frame in snapshot.frames.values() for wait in frame.waits.values()]
-                news = (status, row.driver, ids)  # a chat can have been answered, and wait again, since then
+                # A chat can have been answered, and wait again, since then.
+                news = (status, row.driver, ids, [*snapshot.posted])
                 if news != reported:
                     reported = news
                     yield StatusChanged(status, row.driver, waits)

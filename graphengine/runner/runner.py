@@ -617,7 +617,7 @@ class Runner:
             return await self.drive(run_id, graph)
         is_own = not through  # a door shows it itself
         if is_own and given.driver is None and all(each.role is None for each in await self.store.owners()):
-            log.warning("%s", given)
+            log.warning("the answer to %r of run %s is recorded; %s", given.question, run_id, given.then)
         return given
 
     async def send(self, run_id: str, topic: str, payload: object, *, idempotency_key: str | None = None) -> None:

@@ -46,7 +46,7 @@ from graphengine.errors import (
 from graphengine.graph.conditions import value
 from graphengine.graph.definition import END, START, Retry
 from graphengine.graph.options import is_seconds
-from graphengine.history.load import load_snapshot
+from graphengine.history.load import load_now, load_snapshot
 from graphengine.records.bulk import OUTBOX
 from graphengine.runner import opening
 from graphengine.runner import runner as core
@@ -348,7 +348,7 @@ class Notifications(Extension):
         """Wait, and return whether the question is still open."""
         await ctx.sleep(self._webhook(state.webhook).remind_seconds or math.inf)
         with suppress(UnknownRun):
-            snapshot = await load_snapshot(self._store, state.run_id, None)
+            snapshot = await load_now(self._store, state.run_id)
             return int(state.wait_id in [wait_id for _, wait_id in _kinds_of(snapshot)])
         return 0
 
@@ -397,7 +397,7 @@ async def delegate(runner: core.Runner, run_id: str, question: str, *, to: str, 
         UnknownRun; InputError: The run has no such open question, or nothing is notified in this store.
     """
     await runner.store.open()
-    snapshot = await load_snapshot(runner.store, run_id, None)
+    snapshot = await load_now(runner.store, run_id)
     ids = [wait.id for _, name, wait in _questions(snapshot) if name == question]
     if not ids or not to:
         names = ", ".join(sorted({name for _, name, _ in _questions(snapshot)})) or "none"
@@ -415,7 +415,7 @@ def _questions(snapshot: Snapshot) -> Iterator[tuple[Any, str, Any]]:
     """Yield the open questions to people: the frame, the name and the wait."""
     for frame in snapshot.frames.values():
         for name, wait in frame.waits.items():
-            if wait.kind in _ASKS:
+            if wait.kind in _ASKS and wait.id not in snapshot.posted:
                 yield frame, name, wait
 
 

@@ -42,8 +42,9 @@ class Summary:
         reason: What it waits for, or why it ended: the label of the edge to the end, or how the run stopped or failed,
             on one line; "" while it runs.
         kind: The kind of its first wait (`ask`, `receive`, `sleep`, `pause`, `crash`), or of its end (`end`, `failed`,
-            `limit`, `asked`); "" while it runs.
-        waits: How many things it waits for.
+            `limit`, `asked`); "" while it runs. In lists that read what is posted: `answered` if all its waits are
+            answered, and nothing has taken that up.
+        waits: How many things it waits for; in such lists, without those that are answered.
         cost_usd: What models cost so far in its own steps, US dollars, without what a branch shares with its parent;
             None if the price of any call is not known.
         tokens: The tokens of all calls of models in its own steps.

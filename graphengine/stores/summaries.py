@@ -18,7 +18,7 @@ from graphengine.stores.base import Summary
 
 if TYPE_CHECKING:
     from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import RunStatus, WaitRecord
+    from graphengine.engine.steps import AnswerRecord, RunStatus, WaitRecord
 
 _CHARACTERS: Final = 200
 
@@ -37,10 +37,14 @@ def summary_of(snapshot: Snapshot, status: RunStatus | None = None) -> Summary:
     waits = 0
     status = status or snapshot.status
     if status == "waiting":
-        waits = snapshot.open_waits.count
-        first = next((frame.waits for frame in snapshot.frames.values() if frame.waits), {})
-        for name, wait in list(first.items())[:1]:
-            reason, kind = wait_words(name, wait, characters=_CHARACTERS), wait.kind
+        asked = (each for frame in snapshot.frames.values() for each in frame.waits.items())
+        still = (each for each in asked if each[1].id not in snapshot.posted)
+        first = next(still, None)
+        if first is not None:
+            waits = 1 + sum(1 for _ in still) if snapshot.posted else snapshot.open_waits.count
+            reason, kind = wait_words(*first, characters=_CHARACTERS), first[1].kind
+        elif snapshot.posted:
+            reason, kind = _answered_words([*snapshot.posted.values()][-1]), "answered"
     elif status != "running":
         stop, failure = snapshot.ending, snapshot.failure
         kind = stop.reason if stop is not None else status
@@ -127,10 +131,24 @@ def wait_words(name: str, wait: WaitRecord, *, path: str = "", characters: int) 
     return f"{named}{text}"
 
 
+def _answered_words(answer: AnswerRecord) -> str:
+    """Return what a wait waits for that has an answer."""
+    by = f" by {answer.by}" if answer.by else ""
+    return f"answered{by}, waits for a worker or a resume"
+
+
 def _one_line(text: str, characters: int) -> str:
     """Return a text on one line of at most this many characters."""
     line = " ".join(text[: 4 * characters].split())
     return line if len(line) <= characters and len(text) <= 4 * characters else f"{line[: characters - 1].rstrip()}…"
 
 
-__all__ = ["BegunAs", "begun_as", "differing_summary", "read_summary", "summary_of", "summary_text", "wait_words"]
+__all__ = [
+    "BegunAs",
+    "begun_as",
+    "differing_summary",
+    "read_summary",
+    "summary_of",
+    "summary_text",
+    "wait_words",
+]

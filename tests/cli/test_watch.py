@@ -3,7 +3,7 @@ import io
 import json
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +17,8 @@ from graphengine.cli.context import CommandContext
 from graphengine.cli.terminal import Channel
 from graphengine.cli.watch import _Documents, _Lines, follow
 from graphengine.databases.sqlite import SQLiteStore
-from graphengine.engine.steps import Step
 from graphengine.errors import UnknownRun
-from graphengine.history.load import load_snapshot
+from graphengine.history.load import Polled, load_snapshot
 from graphengine.history.visits import Visits
 from graphengine.stores.base import RunInfo
 from tests.cli.programs import GATED, WAITING, Invoke, call, read_line, read_until, start
@@ -158,10 +157,10 @@ async def test_the_transient_line_is_redrawn_at_each_poll(monkeypatch: pytest.Mo
         await runner.start(graph, run_id="r").result()
         info, steps = await runner.store.info("r"), await runner.store.steps("r")
 
-        async def polls(*_: object) -> AsyncIterator[tuple[RunInfo, Sequence[Step]]]:
+        async def polls(*_: object) -> AsyncIterator[Polled]:
             for step in steps:
-                yield replace(info, status="running", driver="another", seq=step.seq), [step]
-            yield info, []
+                yield replace(info, status="running", driver="another", seq=step.seq), [step], {}
+            yield info, [], {}
 
         monkeypatch.setattr("graphengine.history.load.polled", polls)
         channel = Channel(io.StringIO(), must_arrive=False)

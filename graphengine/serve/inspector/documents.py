@@ -47,9 +47,13 @@ class Line(Part):
 
 
 class Overview(Part):
-    """How many runs there are by status; `bars` have when they began, in so many seconds, and a status."""
+    """How many runs there are by status; `bars` have when they began, in so many seconds, and a status.
+
+    Of those that wait, `answered` wait for nothing but a worker or a resume.
+    """
 
     statuses: Mapping[str, int]
+    answered: int
     width: float
     bars: Sequence[tuple[float, str, int]]
 

@@ -120,6 +120,7 @@ class Feed:
         for listener in list(self._listeners):
             info = infos.get(listener.run_id) if listener.run_id is not None else None
             is_moved = info != listener.info if listener.run_id is not None else is_changed
+            is_moved = is_moved or (is_changed and info is not None and info.status == "waiting")  # it may be answered
             if is_moved or listener not in greeted or listener.trouble:
                 listener.info, listener.trouble = info, ""
                 greeted.add(listener)

@@ -325,10 +325,11 @@ async def _run_events(views: Views, books: RunCache, now: _Now, after: int) -> A
                 for row in book.rows[after : info.seq]:
                     yield stream_event(row, name="step", number=row.seq)
                 after = max(after, info.seq)
-                standing = (info, status_of(info))
+                head = views.head(info, book, await views.store.inbox([info.id]))
+                standing = (info, status_of(info), [*book.visits.snapshot.posted])
                 if standing != shown:
                     shown = standing
-                    yield stream_event(views.head(info, book), name="stands")
+                    yield stream_event(head, name="stands")
                 if (fresh := now.document()) is not None:
                     yield stream_event(fresh, name="now")
             except GraphEngineError as error:

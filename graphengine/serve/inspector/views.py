@@ -19,7 +19,7 @@ from graphengine.agents.asked import turn_of
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import Recorded
 from graphengine.errors import GraphEngineError, StoreError
-from graphengine.history.load import graph_spec_of, load_snapshot
+from graphengine.history.load import as_answered, graph_spec_of, load_now, load_snapshot, posted_in
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.records.run_diff import diff, differences
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from graphengine.serve.inspector.pictures import GraphLayout
     from graphengine.serve.inspector.queries import Query
     from graphengine.serve.inspector.run_cache import Book, RunCache
-    from graphengine.stores.base import RunInfo, Store, Summary
+    from graphengine.stores.base import InboxMessage, RunInfo, Store, Summary
 
 _PAGE: Final = 200
 _COLUMNS: Final = (200.0, 600.0, 20_000.0)
@@ -132,13 +132,13 @@ class Views:
             following = found[-1].id if len(found) == wanted.limit else None
             if following is None or len(shown) >= wanted.limit:
                 break
-        return Page(runs_document(shown).runs, following)
+        return Page(runs_document(await as_answered(self.store, shown)).runs, following)
 
     async def questions(self, query: Query) -> Runs:
         """Return the runs that wait, or one run, each with what it waits for."""
         only = query.text("id")
         found = await (self.store.infos([only]) if only else self.store.runs(limit=_PAGE, status="waiting"))
-        return runs_document(found, {info.id: await load_snapshot(self.store, info.id, None) for info in found})
+        return runs_document(found, {info.id: await load_now(self.store, info.id) for info in found})
 
     async def overview(self, query: Query) -> Overview:
         """Return how many runs there are by status and when they began."""
@@ -157,7 +157,10 @@ class Views:
         width = max(60.0, round(days * _DAY / _BARS)) if days > _FEW_DAYS else 60.0
         fine = await self.store.counts(**wanted, every_seconds=width)
         bars = [(each.since, each.status, each.runs) for each in fine if graph in {None, each.graph}]
-        return Overview(statuses, width, bars)
+        waiting = await self.store.runs(limit=_KEPT, status="waiting", graph=graph, tag=asked.tag, text=asked.text)
+        shown = [info.summary for info in await as_answered(self.store, waiting)]
+        answered = sum(summary is not None and summary.kind == "answered" for summary in shown)
+        return Overview(statuses, answered, width, bars)
 
     async def trends(self, query: Query) -> Trends:
         """Return how runs went over time, by graph or tag, in intervals of `every` seconds."""
@@ -183,7 +186,7 @@ class Views:
         A run's row has its summary as of the last change of its status. A run that is driven is read from its snapshot.
         """
         found: dict[str, Line] = {}
-        for info in await self.store.infos(query.texts("id")[:_PAGE]):
+        for info in await as_answered(self.store, await self.store.infos(query.texts("id")[:_PAGE])):
             key = (info.id, info.seq, info.created_at)
             with suppress(StoreError, ValueError):  # a run that cannot be read is still listed
                 if info.status == "running" and key not in self._lines:
@@ -205,11 +208,13 @@ class Views:
         info, at = await self.store.info(query.id()), query.seq("at")
         seq = min(at or info.seq, info.seq)
         book = await self.books.recent(info, seq)
-        return Run(**asdict(self.head(info, book)), rows=book.rows, commands=self._commands(info, seq))
+        head = self.head(info, book, await self.store.inbox([info.id]))
+        return Run(**asdict(head), rows=book.rows, commands=self._commands(info, seq))
 
-    def head(self, info: RunInfo, book: Book) -> Head:
-        """Return where a run is after the last step of a book."""
+    def head(self, info: RunInfo, book: Book, inbox: Sequence[InboxMessage] = ()) -> Head:
+        """Return where a run is after the last step of a book, with the answers that are in its inbox."""
         snapshot = book.visits.snapshot
+        snapshot.posted = posted_in(inbox, info.id) if snapshot.seq == info.seq else {}
         facts: dict[str, Any] = head_facts(info, snapshot)
         shown, facts["status"] = facts["status"], snapshot.status
         return Head(

@@ -26,7 +26,7 @@ from graphengine.errors import (
     StoreError,
     UnknownRun,
 )
-from graphengine.history.load import load_snapshot
+from graphengine.history.load import load_now
 from graphengine.records.event_json import event_document
 from graphengine.records.json_document import run_now_document, runs_document
 from graphengine.records.step_document import error_document, plain
@@ -287,7 +287,7 @@ class Service:
         for info in found:
             if info.status == "waiting":
                 with suppress(UnknownRun, StoreCorrupt):  # removed, or for `graphengine doctor`
-                    waiting[info.id] = await load_snapshot(self.runner.store, info.id, None)
+                    waiting[info.id] = await load_now(self.runner.store, info.id)
         return json_answer(runs_document(found, waiting))
 
     async def get_run(self, request: Request) -> Response:
@@ -359,7 +359,7 @@ class Service:
         if "read" not in caller().rights:
             return json_answer({"run_id": run_id}, status)
         info = await self.info_of(run_id)
-        snapshot = await load_snapshot(self.runner.store, run_id, None)
+        snapshot = await load_now(self.runner.store, run_id)
         graph, output = self.graphs[info.graph], UNSET
         if graph.result is not None and snapshot.status == "finished":
             result = result_of(compiled(graph), snapshot)

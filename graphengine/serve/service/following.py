@@ -12,7 +12,7 @@ from graphengine.api.chats import TurnFailed, is_chat, turn_in
 from graphengine.compile.compiler import compiled
 from graphengine.engine.steps import OVER
 from graphengine.errors import AnsweredAlready, AsksNothing, GraphEngineError, InputError, RunCancelled
-from graphengine.history.load import load_snapshot, wait_of
+from graphengine.history.load import load_now, load_snapshot, posted_in, wait_of
 from graphengine.runner.result import RunFailed, result_of
 from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 from graphengine.serve.service.requests import RunStopped
@@ -44,10 +44,17 @@ class Open(NamedTuple):
 
 
 def open_in(snapshot: Snapshot, topics: Collection[str | None] | None = None) -> Iterator[Open]:
-    """Yield what a run waits for of people and clients: questions, and messages of these topics; None for all."""
+    """Yield what a run waits for of people and clients: questions without an answer, and messages.
+
+    Args:
+        snapshot: The run, with the answers that are posted.
+        topics: Only messages of these topics; None for all.
+    """
     for frame in snapshot.frames.values():
         for name, record in frame.waits.items():
             wait = wait_of(name, record)
+            if record.id in snapshot.posted:
+                continue
             if wait.answerable or (wait.kind == "receive" and (topics is None or wait.topic in topics)):
                 yield Open(frame, record, wait)
 
@@ -70,10 +77,9 @@ async def rest_of(service: Service, run_id: str, topics: Collection[str | None] 
     snapshot = await load_snapshot(store, run_id, None)
     if snapshot.seq != info.seq:
         return None
-    answered = {each.payload["id"] for each in inbox if each.kind == "answer"}
+    found, posted = waits(snapshot, topics), posted_in(inbox, run_id)
     unread = {each.payload.get("topic") for each in inbox if each.kind == "message"}
-    found = waits(snapshot, topics)
-    is_quiet = not any(key in answered or (wait.topic in unread and wait.topic) for key, wait in found.items())
+    is_quiet = not any(key in posted or (wait.topic in unread and wait.topic) for key, wait in found.items())
     return snapshot if snapshot.status in OVER or (found and is_quiet) else None
 
 
@@ -103,7 +109,7 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
     """
     refused: dict[str, InputError] = {}
     left: set[str] = set()
-    snapshot = await load_snapshot(service.runner.store, run_id, None)
+    snapshot = await load_now(service.runner.store, run_id)
     for key, wait in waits(snapshot, ()).items():
         if key in given and wait.name in left:
             text = f"several questions are called {wait.name!r}, and an earlier one of them is open"

@@ -19,7 +19,7 @@ from graphengine.compile.compiler import compiled
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import OVER, Message
 from graphengine.errors import InputError, RunExists, UnknownRun
-from graphengine.history.load import load_snapshot
+from graphengine.history.load import load_now, load_snapshot
 from graphengine.history.visits import Visits
 from graphengine.models.base import Message as Remembered
 from graphengine.models.hiding import hidden
@@ -169,7 +169,7 @@ class Thread:
 
     async def _check(self, keys: Iterable[str]) -> Mapping[str, Wait]:
         """Return the open questions; these ids are theirs, or of questions that are over. Raises: InputError."""
-        found = waits(await load_snapshot(self._service.runner.store, self.run_id, None), ())
+        found = waits(await load_now(self._service.runner.store, self.run_id), ())
         unknown, visits = set(keys) - found.keys(), Visits(keeps=False)
         for step in await self._service.runner.history(self.run_id) if unknown else ():
             visits.feed(step)

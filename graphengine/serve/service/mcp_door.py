@@ -37,7 +37,7 @@ from starlette.routing import Route
 from graphengine.compile.compiler import compiled
 from graphengine.engine.snapshot import Snapshot
 from graphengine.errors import GraphEngineError, InputError
-from graphengine.history.load import load_snapshot
+from graphengine.history.load import load_now
 from graphengine.records.step_document import error_document, plain
 from graphengine.runner.answer_schema import in_words
 from graphengine.runner.result import result_of
@@ -213,7 +213,7 @@ class McpDoor:
         Raises:
             QuestionOpen: A person declined to answer. The other answers are recorded.
         """
-        asked = waits(await load_snapshot(self._service.runner.store, run_id, None), ()) if given else {}
+        asked = waits(await load_now(self._service.runner.store, run_id), ()) if given else {}
         accepted: dict[str, object] = {}
         declined: list[QuestionOpen] = []
         for key, wait in asked.items():

@@ -55,9 +55,9 @@ async def test_an_answer_without_the_graph_says_that_nothing_drives_the_run(
     posted = await runner.answer(run_id, "good", by="ada")
     assert isinstance(posted, Posted)
     assert (posted.run_id, posted.question, posted.driver) == (run_id, "q", None)
-    assert f"runner.answer('{run_id}', …, graph)" in repr(posted)
+    assert f"runner.resume('{run_id}', graph)" in repr(posted)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "no process drives it" in caplog.text
+    assert "no process drives the run" in caplog.text
 
 
 async def test_no_warning_where_a_worker_takes_the_answer_up(runner: Runner, caplog: pytest.LogCaptureFixture) -> None:

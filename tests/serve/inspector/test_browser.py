@@ -461,6 +461,31 @@ def test_a_question_is_answered_by_a_form(acting: str, written: Path, visit: Ope
     assert '"stars":4' in payload
 
 
+def test_a_question_that_another_person_answered_has_no_form(recorded: Path, visit: Opened, tmp_path: Path) -> None:
+    """The page of the run and that of the question say who did; the number of open questions is less."""
+    path = Path(shutil.copy(recorded, tmp_path / "runs.db"))
+
+    async def answer() -> None:
+        async with Runner(path) as runner:
+            await runner.answer("asks", {"decision": "publish", "stars": 4}, by="ada", through="cli")
+
+    with served(path) as address, ThreadPoolExecutor(1) as pool:  # the browser's event loop is in this thread
+        page = visit(address, "/")
+        number = page.get_by_role("tab", name="Needs me").locator("b")
+        expect(number).not_to_have_text("0")
+        before = int(number.inner_text())
+        pool.submit(asyncio.run, answer()).result()
+        expect(number).to_have_text(str(before - 1))
+        page = visit(address, "/run?id=asks")
+        question = page.locator(".question")
+        expect(question).to_contain_text("answered by ada")
+        expect(question).to_contain_text("waits for a worker or a resume")
+        expect(page.get_by_role("button", name="Send the answer")).to_have_count(0)
+        page = visit(address, "/questions?id=asks")
+        expect(page.locator("main")).to_contain_text("No longer open")
+        expect(page.locator(".question")).to_contain_text("answered by ada")
+
+
 def test_the_arguments_of_a_tool_call_are_changed_by_a_form(acting: str, written: Path, visit: Opened) -> None:
     """The question shows them as a table; yes and no take one click; other answers have their forms."""
     page = visit(acting, "/run?id=mails")
@@ -498,7 +523,7 @@ def test_all_questions_are_on_one_page(acting: str, written: Path, visit: Opened
 def test_a_link_leads_to_one_question(acting: str, visit: Opened) -> None:
     """It leads to all, too; a question that is no longer open is said to be so."""
     page = visit(acting, "/questions?id=mails")
-    expect(page.locator("form.question")).to_have_count(1)
+    expect(page.locator(".question")).to_have_count(1)
     expect(page.locator(".asking header").first).to_contain_text("mails")
     page.get_by_role("link", name="All open questions").click()
     expect(page.locator(".asking", has_text="May it be published?")).to_be_visible()

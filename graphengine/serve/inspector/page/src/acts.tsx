@@ -7,7 +7,7 @@ import { Field, type Schema, blank, branchesOf, clicksOf, problemOf, resolved } 
 import { Chip, Command, Copy, Sign, canDrive, useAct } from "./parts";
 import type { Head, ListedRun, Session, Wait } from "./types";
 import { Markdown } from "./text";
-import { ago } from "./words";
+import { ago, brief } from "./words";
 
 const NOTE = /^@(\d+) (.+)$/s;
 const LONGEST = 100;
@@ -119,8 +119,23 @@ function Question({
       </div>
     );
   }
-  const problem = problemOf(schema, value);
   const drives = canDrive(session, run.graph);
+  if (wait.answered && !sent) {
+    const { by, at, value: given } = wait.answered;
+    return (
+      <div class="question quiet">
+        <header>
+          <Sign status="waiting" /> <b>{wait.name}</b> answered{by && ` by ${by}`}: {brief(JSON.stringify(given))}{" "}
+          <span class="soft small">{ago(at)}, waits for a worker or a resume</span>
+        </header>
+        <div class="asked">
+          <Markdown text={wait.question || wait.name} />
+        </div>
+        {!drives && resume && <Command words="continue it here" text={resume} />}
+      </div>
+    );
+  }
+  const problem = problemOf(schema, value);
   const send = async (given: unknown) => {
     const done = drives
       ? "the answer is recorded, and the run is continued"

@@ -36,7 +36,7 @@ export function QuestionsPage({ id, question, session }: { id: string; question:
   }, []);
   const sorted = (runs || []).toSorted((one, other) => one.updated_at - other.updated_at);
   const asked = (run: ListedRun) => ({ ...run, waits: run.waits.filter(isAsked) });
-  const number = sorted.reduce((sum, run) => sum + asked(run).waits.length, 0);
+  const number = sorted.reduce((sum, run) => sum + asked(run).waits.filter((wait) => !wait.answered).length, 0);
   return (
     <main class="open-questions">
       <header class="top">

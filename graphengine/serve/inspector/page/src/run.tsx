@@ -497,7 +497,8 @@ function reason(head: Head): ComponentChildren {
   }
   if (head.shown === "interrupted") return "its process died; a worker or `resume` continues it";
   if (head.shown === "queued") return "a worker of its queue takes it";
-  const [wait] = head.waits;
+  const wait = head.waits.find((each) => !each.answered) || head.waits[0];
+  if (wait?.answered) return `answered${wait.answered.by && ` by ${wait.answered.by}`}, waits for a worker or a resume`;
   if (wait && head.shown === "waiting") return brief((wait.question || wait.name).split("\n")[0], 120);
   const { label, why } = head.ending || { label: "", why: "" };
   return (

@@ -196,7 +196,7 @@ export function Runs({ filters, session }: { filters: Filters; session: Session 
     "/": () => field.current?.focus(),
   });
   const total = overview ? Object.values(overview.statuses).reduce((sum, each) => sum + each, 0) : 0;
-  const waiting = overview?.statuses.waiting || 0;
+  const waiting = (overview?.statuses.waiting || 0) - (overview?.answered || 0);
   const view = isLossOnly ? "losses" : filters.status || "";
   const tab = (name: string, label: string, number?: number) => (
     <button
@@ -427,8 +427,10 @@ function Why({
   }
   if (!summary) return <b>{status}</b>;
   const { reason, kind, waits } = summary;
-  const word = status === "waiting" ? (kind === "ask" ? "asks" : "waits") : status;
-  const text = reason === "otherwise" ? "" : `${status === "failed" && reason ? "at " : ""}${reason}`;
+  const words: Record<string, string> = { ask: "asks", answered: "answered" };
+  const word = status === "waiting" ? words[kind] || "waits" : status;
+  const plain = kind === "answered" ? reason.replace(/^answered,? ?/, "") : reason;
+  const text = reason === "otherwise" ? "" : `${status === "failed" && reason ? "at " : ""}${plain}`;
   return (
     <>
       <b>{word}</b> {children}{" "}

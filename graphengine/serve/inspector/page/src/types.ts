@@ -332,6 +332,7 @@ export interface ListedRun {
 
 export interface Overview {
   statuses: Record<string, number>;
+  answered: number;
   width: number;
   bars: [number, string, number][];
 }
@@ -364,6 +365,19 @@ export interface PlaceState {
   notes: string[];
   /** The nodes that led there, if END or FAIL has a box for each source. */
   sources: string[];
+}
+
+export interface PostedAnswer {
+  /** The answer, as JSON. */
+  value: unknown;
+  /** Who gave it; "" if that is not known. */
+  by: string;
+  /** When, epoch seconds. */
+  at: number;
+  /** The door through which it came, such as `cli`; "" for a program's own call. */
+  through: string;
+  /** Why, in the words of the one who answered. */
+  reason: string;
 }
 
 export interface Row {
@@ -608,7 +622,7 @@ export interface Step {
 export interface Summary {
   reason: string;
   kind: string;
-  /** How many things it waits for. */
+  /** How many things it waits for; in such lists, without those that are answered. */
   waits: number;
   cost_usd: number | null;
   /** The tokens of all calls of models in its own steps. */
@@ -706,6 +720,7 @@ export interface Wait {
   topic: string | null;
   /** When it times out, epoch seconds; None for never, or not before its part, which failed, is tried again. */
   due_at: number | null;
+  answered: PostedAnswer | null;
 }
 
 export interface Waypoint {
