@@ -144,6 +144,10 @@ class CallersStore:
         """Return the direct branches of these runs."""
         return [info for info in await self._store.branches(run_ids) if caller().sees(info)]
 
+    async def started(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
+        """Return the runs that nodes of these runs started."""
+        return [info for info in await self._store.started(run_ids) if caller().sees(info)]
+
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """Return a snapshot and the steps after it."""
         await self.info(run_id)
