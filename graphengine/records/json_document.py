@@ -215,7 +215,7 @@ def run_document(
         state=snapshot.root.values,
         failures=_failures(snapshot),
         output=output,
-        children=Children(*(below or ())),
+        children=Children() if below is None else Children(*below),
         spending=spending_document(spending(taken, info.parent_seq)),
         steps=[step_document(step) for step in taken],
     )
@@ -233,7 +233,7 @@ def spending_of_run(
         run_id=info.id,
         usage=usage_from(snapshot.usage),
         inherited=usage_from(snapshot.inherited),
-        children=Children(*(below or ())),
+        children=Children() if below is None else Children(*below),
         spending=spending_document(spending(steps, info.parent_seq)),
     )
 
