@@ -118,6 +118,8 @@ def searches() -> Sequence[Search]:
         Search("power cuts", ("tests/stores/test_sqlite_power.py", "-k", "cut or damaged"), CUTS,
                extra={**SEED, "CUTS": "all"}),
         Search("hostile input", ("tests/fuzz",), {"bad inputs": r"(\d+) bad inputs"}, "FUZZ", 60),
+        Search("the crossing", ("tests/crossing", "-k", "every_pair"), {"programs": r"(\d+) programs crossed"},
+               "CROSSINGS", 40, SEED),
         Search("random nests", ("tests/engine/test_random_nests.py",), {"tests of nests": r"(\d+) passed"}, "SCENES",
                300, {"FIRST": "{seed}00000"}),
         Search("stores in memory", (STORES, "-k", "Memory"), EXAMPLES, "EXAMPLES", 60, MACHINES),

@@ -229,10 +229,19 @@ class _Start(Generic[S]):
                 text = f"there is a run {run_id} that this call did not start"
                 raise InputError(text, where=_WHERE, repair="give another run_id, or none") from error
             post = told_end(snapshot, self._starter, snapshot.status)
-            if post is not None:  # nothing may have been told if its first step was its last
-                await lives.shared.store.post(*post)
-            else:
+            if post is None:
                 await self.continued(run_id, 0)
+            # Nothing may have been told if its first step was its last.
+            elif not await lives.shared.store.post(*post) and not await self._is_told(run_id):
+                # 1. A node in a graph started it, and received its end. 2. The graph failed, and is tried again.
+                await lives.shared.store.post(*post._replace(key=f"{post.key} for {parent.seq}"))
+
+    async def _is_told(self, run_id: str) -> bool:
+        """Return whether this run has a message of a child's end that nothing has received."""
+        services, topic = self.attempt.services, self._starter.topic or topic_of(run_id)
+        inbox = await self.lives.shared.store.inbox([services.run_id])
+        told = [message.payload["topic"] for message in inbox if message.kind == "message"]
+        return topic in told or topic in services.run.snapshot.mailbox
 
     def _limit_depth(self, limits: LimitsRecord) -> None:
         """Let a child's limits allow no deeper tree than those of the run that starts it.

@@ -37,7 +37,7 @@ from graphengine.models.errors import BadRequest, ModelUnreachable
 from graphengine.reducers import extend
 from tests.crossing import program as p
 from tests.crossing.matrix import HAVE, NAMES
-from tests.crossing.world import COST_USD, HERE, Cell, World, around, attempts
+from tests.crossing.world import COST_USD, HERE, Cell, World, around, attempts, tries
 
 PAID = "paid"
 KNOWN = "known"
@@ -208,9 +208,8 @@ class Built:
         match op:
             case p.Act():
                 await self.lags(2)
-                self.world.act(
-                    cell._replace(what=f"{'node' if effect else 'plain'} {number}"), effect, ctx.idempotency_key
-                )
+                here = cell._replace(what=f"{'node' if effect else 'plain'} {number}")
+                self.world.act(here, effect, ctx.idempotency_key, tries(frame))
                 await self.lags(2)
             case p.Call():
 
@@ -218,7 +217,7 @@ class Built:
                     if op.asks:
                         await ctx.ask("inside?")
                     await self.lags(2)
-                    self.world.act(cell, op.effect, idempotency_key)
+                    self.world.act(cell, op.effect, idempotency_key, tries(frame))
                     await self.lags(2)
                     return PAID
 
@@ -297,7 +296,8 @@ class Built:
                 self.world.breaks(f"a tool was called that a person refused: {ctx.run_id} {ctx.path}")
             await self.lags(2)
             key = idempotency_key or ctx.idempotency_key
-            self.world.act(Cell(ctx.run_id, around(frame), f"pay{number}{spec.approve}"), spec.effect, key)
+            cell = Cell(ctx.run_id, around(frame), f"pay{number}{spec.approve}")
+            self.world.act(cell, spec.effect, key, tries(frame))
             await self.lags(2)
             return PAID
 

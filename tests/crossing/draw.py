@@ -37,7 +37,7 @@ class Draw:
         draw, processes = self.random, self.one(1, 1, 2)
         if self.chance(1 / LARGE):
             return self.large()
-        main: p.Graph | p.Chat = self.chat() if self.chance(0.2) else self.graph(self.one(1, 1, 2, 3), 2)
+        main: p.Graph | p.Chat = self.chat() if self.chance(0.3) else self.graph(self.one(1, 1, 2, 3), 2)
         while weight(main) > MOST:
             main = self.graph(self.one(1, 1, 2, 3), 2)
         last = min((2 if isinstance(main, p.Chat) else 4) * weight(main) + 4, 80)
@@ -89,9 +89,11 @@ class Draw:
         does: Any = self.talk() if kind == "talk" else self.graph(2, depth - 1) if kind == "graph" else self.ops(depth)
         effect = self.one(*EFFECTS) if kind == "ops" and self.chance(0.3) else ""
         width = self.one(0, 0, 0, 1, 2, 4, 6)
+        fallback = self.ops(0, most=1) if self.chance(0.25) else ()
+        if fallback and kind == "ops":
+            does += (p.Fail(3),)
         return p.Node(
-            does, effect, width, self.one(1, 2, 16), self.chance(0.3), self.one(1, 1, 1, 2, 3),
-            self.ops(0, most=1) if self.chance(0.2) else (),
+            does, effect, width, self.one(1, 2, 16), self.chance(0.3), self.one(1, 1, 1, 2, 3), fallback
         )  # fmt: skip
 
     def ops(self, depth: int, most: int = 3) -> tuple[p.Op, ...]:

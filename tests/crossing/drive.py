@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from math import inf
 from typing import Any, cast
 from unittest.mock import patch
@@ -86,6 +87,8 @@ class Play:
     accepted: list[str] = field(default_factory=list)
     """The runs whose start was acknowledged."""
     troubles: list[BaseException] = field(default_factory=list)
+    known: dict[str, tuple[int, Snapshot]] = field(default_factory=dict)
+    """The snapshot of each run at the last look, with its step."""
     posted: int = 0
     begun: int = 0
     chat: Any = None
@@ -187,6 +190,7 @@ class Play:
                     self.troubles.append(error)
 
         task = asyncio.get_running_loop().create_task(doing(), name="outside")
+        task.add_done_callback(lambda _: work.close())  # it may have been cancelled before it began
         self.outside.add(task)
         task.add_done_callback(self.outside.discard)
 
@@ -340,22 +344,33 @@ class Play:
             info for info in others if info.status == "stopped" and info.summary and info.summary.kind == "limit"
         ]
         ids = {info.id for info in others}
-        roots = [info for info in others if self.world.starters.get(info.id) not in ids]
+        roots = [info for info in others if self.world.starters.get(info.id) not in ids or info.due_at is not None]
         for info in limited or roots:  # a resume of a run resumes those that it started and waits for
             await self.revived(info, slot)
         return bool(todo)
 
+    async def snapshot(self, info: RunInfo) -> Snapshot:
+        """Return a run's snapshot, to be read: in a deep tree most runs have not moved since the last look."""
+        seq, known = self.known.get(info.id, (0, Snapshot()))
+        if seq != info.seq:
+            known = await load_snapshot(self.store, info.id, None)
+            self.known[info.id] = info.seq, known
+        return known
+
     async def asks(self, info: RunInfo) -> bool:
         """Return whether a run waits for a person who has not answered yet."""
-        snapshot = await load_snapshot(self.store, info.id, None)
+        if info.status != "waiting":
+            return False
+        snapshot = await self.snapshot(info)
         inbox = await self.store.inbox([info.id])
-        asked = [wait for frame in snapshot.frames.values() for wait in frame.waits.values() if wait.kind != "receive"]
-        return info.status == "waiting" and bool(asked) and not any(message.kind == "answer" for message in inbox)
+        waits = [wait for frame in snapshot.frames.values() for wait in frame.waits.values()]
+        asked = [wait for wait in waits if wait.kind not in ("receive", "sleep")]
+        return bool(asked) and not any(message.kind == "answer" for message in inbox)
 
     async def revived(self, info: RunInfo, slot: int) -> None:
         """Resume a run that was interrupted, stopped or failed, with higher limits if it met those it had."""
         limits = None
-        snapshot = await load_snapshot(self.store, info.id, None)
+        snapshot = await self.snapshot(info)
         if snapshot.failure is not None and any(text in snapshot.failure.message for text in REFUSED):
             self.refused = snapshot.failure.message
         if info.status == "failed":
@@ -369,30 +384,30 @@ class Play:
 
     async def heard(self, info: RunInfo, slot: int) -> bool:
         """Give a waiting run what it waits for. Return whether there was anything to give."""
-        snapshot = await load_snapshot(self.store, info.id, None)
+        snapshot = await self.snapshot(info)
         waits = [(frame, name, wait) for frame in snapshot.frames.values() for name, wait in frame.waits.items()]
         if not waits:
             raise Wrong(f"a run says not what it waits for: {info.id}")
         check_slots(snapshot)
         inbox = await self.store.inbox([info.id])
         pending = {message.payload["wait"] for message in inbox if message.kind == "answer"}
-        given: list[Coroutine[Any, Any, None]] = []
+        given: list[Callable[[], Coroutine[Any, Any, None]]] = []
         for frame, name, wait in waits:
             if given and len(waits) < MANY:
                 break  # one after another, so that others can come in between
             if wait.kind in ("ask", "unknown") and name not in pending:
                 value = self.knows(snapshot, frame, wait) if wait.kind == "unknown" else self.says(wait)
-                given.append(self.answer(info, name, value, slot))
+                given.append(partial(self.answer, info, name, value, slot))
             elif wait.topic == "t":
-                given.append(self.send(info.id, slot))
+                given.append(partial(self.send, info.id, slot))
         if given or inbox:
             self.aside(self.heeds(given, info, slot), slot)
         return bool(given or inbox)
 
-    async def heeds(self, given: list[Coroutine[Any, Any, None]], info: RunInfo, slot: int) -> None:
+    async def heeds(self, given: list[Callable[[], Coroutine[Any, Any, None]]], info: RunInfo, slot: int) -> None:
         """Give a run what it waits for, and let it go on."""
         for each in given:
-            await each
+            await each()
         await self.resume(info, slot)
 
     async def answer(self, info: RunInfo, name: str, value: Any, slot: int) -> None:

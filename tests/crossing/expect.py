@@ -26,8 +26,11 @@ def pattern(spec: p.Graph, place: str = "", item: int | None = None) -> str:
 def _stage(stage: p.Node | p.Fork, place: str, visit: int, item: int | None) -> str:
     if isinstance(stage, p.Node):
         return _node(stage, place, visit, item)
-    arms = [_node(node, f"{place}x{arm}", visit, item) for arm, node in enumerate(stage.arms)]
-    return "".join(_maybe(arm) for arm in arms) if stage.need else "".join(arms)
+    places = [(f"{place}x{arm}", node) for arm, node in enumerate(stage.arms)]
+    if not stage.need:
+        return "".join(_node(node, at, visit, item) for at, node in places)
+    visits = range(1, visit + 1)  # one that was cancelled does not count
+    return "".join(_maybe("|".join(_node(node, at, each, item) for each in visits)) for at, node in places)
 
 
 def _node(node: p.Node, place: str, visit: int, item: int | None) -> str:

