@@ -98,8 +98,8 @@ def runs(  # noqa: PLR0913 - options
     exceed.
     """
     from graphengine.cli.places import shown
-    from graphengine.history.load import as_answered
     from graphengine.records.json_document import runs_document
+    from graphengine.records.run_waits import as_answered
     from graphengine.records.search import wanted_of
     from graphengine.records.selection import Wanted, hint_of, newest
 

@@ -23,7 +23,6 @@ from graphengine.engine.stored import check_sound, decode_snapshot
 from graphengine.errors import InputError, StoreCorrupt, UnknownRun, UnknownStep
 from graphengine.history.visits import Visits
 from graphengine.stores.refusals import step_removed
-from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -133,18 +132,6 @@ async def load_now(store: RunStore, run_id: str) -> Snapshot:
     snapshot = await load_snapshot(store, run_id, None)
     snapshot.posted = posted_in(inbox, run_id)
     return snapshot
-
-
-async def as_answered(store: RunStore, runs: Sequence[RunInfo]) -> list[RunInfo]:
-    """Return the rows of a list with summaries in which only the waits count that have no answer yet."""
-    waiting = [info.id for info in runs if info.status == "waiting"]
-    inbox = await store.inbox(waiting) if waiting else ()
-    found: dict[str, RunInfo] = {}
-    for info in runs if inbox else ():
-        if info.status == "waiting" and posted_in(inbox, info.id):
-            with suppress(UnknownRun, StoreCorrupt):  # it was removed meanwhile, or is for `graphengine doctor`
-                found[info.id] = replace(info, summary=summary_of(await load_now(store, info.id), info.status))
-    return [found.get(info.id, info) for info in runs]
 
 
 async def graph_spec_of(store: RunStore, fingerprint: str) -> GraphSpec | None:

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from graphengine.errors import InputError, UnknownRun
-from graphengine.history.load import At, as_answered, load_now
+from graphengine.history.load import At, load_now
 from graphengine.records import retention as pruning
-from graphengine.records.run_waits import RunWait, run_waits_of
+from graphengine.records.run_waits import RunWait, as_answered, run_waits_of
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import STATUSES, Wanted, newest
 from graphengine.records.trends import Trends

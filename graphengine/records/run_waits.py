@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from graphengine.history.load import Wait
+from graphengine.errors import StoreCorrupt, UnknownRun
+from graphengine.history.load import Wait, load_now, posted_in
+from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.snapshot import Snapshot
+    from graphengine.stores.base import RunInfo, RunStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,3 +41,15 @@ def run_waits_of(snapshot: Snapshot) -> Sequence[RunWait]:
         for name, each in frame.waits.items()
         if each.id not in snapshot.posted
     ]
+
+
+async def as_answered(store: RunStore, runs: Sequence[RunInfo]) -> list[RunInfo]:
+    """Return the rows of a list with summaries in which only the waits count that have no answer yet."""
+    waiting = [info.id for info in runs if info.status == "waiting"]
+    inbox = await store.inbox(waiting) if waiting else ()
+    found: dict[str, RunInfo] = {}
+    for info in runs if inbox else ():
+        if info.status == "waiting" and posted_in(inbox, info.id):
+            with suppress(UnknownRun, StoreCorrupt):  # it was removed meanwhile, or is for `graphengine doctor`
+                found[info.id] = replace(info, summary=summary_of(await load_now(store, info.id), info.status))
+    return [found.get(info.id, info) for info in runs]

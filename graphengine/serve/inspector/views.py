@@ -19,10 +19,11 @@ from graphengine.agents.asked import turn_of
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.steps import Recorded
 from graphengine.errors import GraphEngineError, StoreError
-from graphengine.history.load import as_answered, graph_spec_of, load_now, load_snapshot, posted_in
+from graphengine.history.load import graph_spec_of, load_now, load_snapshot, posted_in
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.records.run_diff import diff, differences
+from graphengine.records.run_waits import as_answered
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import STATUSES, Wanted
 from graphengine.records.spending import spent_below

@@ -11,7 +11,8 @@ import pytest
 
 from graphengine import Runner, ask
 from graphengine.errors import AnsweredAlready, InputError
-from graphengine.history.load import as_answered, load_now, waits_of
+from graphengine.history.load import load_now, waits_of
+from graphengine.records.run_waits import as_answered
 from graphengine.runner import Posted
 from graphengine.serve.notifications import delegate
 from graphengine.stores.base import RunInfo, Summary

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, Runner
 from graphengine.cli.documents import Serving
 from graphengine.engine.snapshot import Snapshot
-from graphengine.history.load import load_snapshot
+from graphengine.history.load import load_now
 from graphengine.serve.callers import Caller, acting
 from graphengine.serve.service import app
 from tests.kit.runs import SOON
@@ -104,9 +104,9 @@ async def test_the_output_is_that_of_the_run_while_a_request_tries_to_start_it_a
 
         async def load(*args: Any) -> Snapshot:
             runner.start(graph, run_id="r", queue="default")
-            return await load_snapshot(*args)
+            return await load_now(*args)
 
-        monkeypatch.setattr(app, "load_snapshot", load)
+        monkeypatch.setattr(app, "load_now", load)
         served = service_of(runner, graph)
         with acting(Caller("")):
             answer = await served._now("r")  # noqa: SLF001 - what each endpoint of a run returns
