@@ -126,9 +126,9 @@ def test_a_run_that_was_cut_off_continues_at_the_next_start(
 
 def test_an_answer_that_was_recorded_just_before_a_kill_counts(serve: Callable[[str], Service]) -> None:
     """The next process resumes the run, though `recover` leaves runs that wait."""
-    answers = "    request.state.runner.resume(run_id, posts)  # in the background"
+    answers = ".answer(run_id, given, posts)"
     assert answers in SOURCE
-    first = serve(SOURCE.replace(answers, "    # in the background"))
+    first = serve(SOURCE.replace(answers, ".answer(run_id, given)"))  # which is killed before the run goes on
     run_id = json.loads(first.call("/posts", {"title": "Tides"})[1])["id"]
     assert first.events(run_id)[-1]["status"] == "waiting"
     assert first.call(f"/posts/{run_id}/answer", body=True)[0] == 202
