@@ -28,6 +28,7 @@ class Hunt:
 
     Args:
         seed: Where it begins.
+        shrinks: Whether a program that fails is made smaller.
 
     Attributes:
         counts: How often each pair of features was crossed.
@@ -35,6 +36,7 @@ class Hunt:
     """
 
     seed: int
+    shrinks: bool = True
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     played: int = 0
 
@@ -51,6 +53,8 @@ class Hunt:
         try:
             play.run()
         except Exception as error:
+            if not self.shrinks:
+                raise
             raise Wrong(told(program, error, f"seed {self.seed}, program {number}")) from error
         around = happenings(program) | play.world.happened
         for features in play.world.features.values():
