@@ -225,7 +225,10 @@ class _Start(Generic[S]):
             await journal_of(self.attempt).halt()
         except RunExists as error:
             snapshot = await load_snapshot(lives.shared.store, run_id, None)
-            if snapshot.starter != self._starter:
+            was = snapshot.starter
+            if was is not None and self.attempt.frame.named:  # a changed graph has renamed the node since it began
+                was = msgspec.structs.replace(was, node=self._starter.node)
+            if was != self._starter:
                 text = f"there is a run {run_id} that this call did not start"
                 raise InputError(text, where=_WHERE, repair="give another run_id, or none") from error
             post = told_end(snapshot, self._starter, snapshot.status)
