@@ -18,8 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
-from graphengine.errors import DefinitionError, GraphEngineError
-from graphengine.runner.context import Context  # noqa: TC001 - what calls the function reads the annotation
+from graphengine.kernel import (
+    Context,
+    DefinitionError,
+    GraphEngineError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

@@ -27,10 +27,23 @@ from graphengine.agents.tool_checks import findings
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
 from graphengine.engine.plan import Remembered
-from graphengine.errors import DefinitionError, InputError
-from graphengine.graph.elsewhere import with_our_keywords
-from graphengine.graph.question import bad_braces, holes
-from graphengine.graph.runnable import is_async
+from graphengine.kernel import (
+    NO_DEFAULT,
+    Audience,
+    DefinitionError,
+    Injected,
+    InputError,
+    StateType,
+    bad_braces,
+    did_you_mean,
+    holes,
+    is_async,
+    nearest,
+    parse,
+    type_name,
+    utf8_text,
+    with_our_keywords,
+)
 from graphengine.media import Media, joined
 from graphengine.models.base import Message, Model, RulesModel
 from graphengine.models.batches import lacks_batches
@@ -39,13 +52,9 @@ from graphengine.models.hosted import HostedTool, lacking
 from graphengine.models.names import model_of
 from graphengine.models.parts import citations_of
 from graphengine.models.settings import NO_SETTINGS, ChecksSettings, Settings
-from graphengine.runner.followers import Audience
 from graphengine.state import declared
-from graphengine.state.field import type_name
-from graphengine.state.injection import NO_DEFAULT, Injected, Parameter
-from graphengine.state.json_values import utf8_text
-from graphengine.state.path import did_you_mean, is_path, nearest, parse, type_at
-from graphengine.state.schema import StateType
+from graphengine.state.injection import Parameter
+from graphengine.state.path import is_path, type_at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Sequence
@@ -54,9 +63,8 @@ if TYPE_CHECKING:
     from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tool_checks import Finding
-    from graphengine.graph.definition import GraphDefinition
+    from graphengine.kernel import GraphDefinition, Usage
     from graphengine.models.parts import Citation
-    from graphengine.state.amounts import Usage
 
 T = TypeVar("T", default=str)
 U = TypeVar("U")

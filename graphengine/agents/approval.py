@@ -19,13 +19,9 @@ from pydantic import AfterValidator, JsonValue, TypeAdapter, ValidationInfo
 
 from graphengine.agents.arguments import repair_first
 from graphengine.agents.prompts import as_text
-from graphengine.errors import DefinitionError
-from graphengine.graph.options import is_seconds, none_for_ever
-from graphengine.graph.runnable import is_async
+from graphengine.graph.options import none_for_ever
+from graphengine.kernel import NO_DEFAULT, DefinitionError, Injected, did_you_mean, is_async, is_seconds, utf8_text
 from graphengine.runner.scope import Question
-from graphengine.state.injection import NO_DEFAULT, Injected
-from graphengine.state.json_values import utf8_text
-from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -20,8 +20,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticUndefined, from_json
 
 from graphengine.agents.json_text import repaired
-from graphengine.errors import DefinitionError
-from graphengine.state.json_values import clipped, utf8_text
+from graphengine.kernel import DefinitionError, clipped, utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence

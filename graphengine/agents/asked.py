@@ -14,20 +14,14 @@ from pydantic_core import to_jsonable_python
 
 from graphengine.agents.prompts import fill, with_note
 from graphengine.agents.records import response_of, result_message
-from graphengine.engine.steps import Recorded
-from graphengine.errors import GraphEngineError
-from graphengine.graph.question import holes
+from graphengine.kernel import GraphEngineError, Recorded, holes, parse
 from graphengine.models.base import Message
 from graphengine.models.hiding import hidden
-from graphengine.state.path import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.engine.graph_spec import GraphSpec, NodeSpec
-    from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.engine.steps import Step
-    from graphengine.state.json_values import JsonObject
+    from graphengine.kernel import Frame, GraphSpec, JsonObject, NodeSpec, Snapshot, Step
 
 _UNREADABLE: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError, GraphEngineError)
 """What a record that no graph wrote can raise."""

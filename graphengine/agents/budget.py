@@ -28,21 +28,16 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
-from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.ready import budgets, of_limit
-from graphengine.runner.followers import Follower
-from graphengine.state.amounts import allows_unknown_cost, is_cost_unknown
+from graphengine.kernel import Follower, add_usage, allows_unknown_cost, is_cost_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     from graphengine.agents.runtime import RunRuntime
-    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.kernel import AttemptFacts, Clock, Frame, Snapshot, Usage
     from graphengine.models.base import Model, Request
-    from graphengine.runner.clock import Clock
-    from graphengine.runner.scope import AttemptFacts
-    from graphengine.state.amounts import Usage
 
 BATCH_KEY: Final = "/batch||"
 """What comes after the key of a turn in the key of the record of its place in a batch."""

@@ -44,10 +44,9 @@ from graphengine.agents.records import (
 )
 from graphengine.agents.runtime import batched
 from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice, unhurried
-from graphengine.engine.frame_tree import add_usage
 from graphengine.errors import mark_repeating
-from graphengine.graph.effect import KEY_NAME, known_result, once_of
-from graphengine.graph.runnable import is_async
+from graphengine.graph.effect import known_result, once_of
+from graphengine.kernel import KEY_NAME, StepResult, add_usage, as_outcome, is_async, utf8_text
 from graphengine.media import Media
 from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
 from graphengine.models.errors import AnswerCut, AnswerRefused, ContextFull, ModelTransient
@@ -58,10 +57,7 @@ from graphengine.models.parts import Cited, with_citations
 from graphengine.models.placeholder import PLACEHOLDER, no_placeholder
 from graphengine.models.settings import NO_SETTINGS, Settings
 from graphengine.runner.recorded_work import Effecting
-from graphengine.runner.scope import StepResult
-from graphengine.runner.threads import Outcome, as_outcome
 from graphengine.state.immutable import digest_of
-from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -70,12 +66,10 @@ if TYPE_CHECKING:
     from graphengine.agents.agent import Agent, Parts
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tools import ToolSource
-    from graphengine.engine.steps import ModelCaller
     from graphengine.graph.effect import Once
+    from graphengine.kernel import Injected, JsonObject, JsonValue, ModelCaller, Usage
     from graphengine.models.base import Model, ToolCall, ToolSpec
-    from graphengine.state.amounts import Usage
-    from graphengine.state.injection import Injected
-    from graphengine.state.json_values import JsonObject, JsonValue
+    from graphengine.runner.threads import Outcome
 
 log = logging.getLogger("graphengine.agents")
 

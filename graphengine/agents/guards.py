@@ -23,8 +23,7 @@ from pydantic import BaseModel
 
 from graphengine.agents.errors import BadAnswer, GuardFailed
 from graphengine.agents.records import ToolOutcome
-from graphengine.errors import DefinitionError
-from graphengine.graph.runnable import is_async
+from graphengine.kernel import DefinitionError, is_async
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Sequence

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from graphengine.engine.redaction import Redactor
+    from graphengine.kernel import Audience, Redactor
     from graphengine.models.base import ToolCall
-    from graphengine.runner.followers import Audience
 
 MOST_KEPT: Final = 100_000
 """The most characters of a text in flight that a late watcher gets; of a longer one, its end."""

@@ -21,10 +21,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.tools import ToolsUnavailable
-from graphengine.engine.failures import text_of
-from graphengine.errors import install_command
+from graphengine.kernel import clipped, install_command, text_of
 from graphengine.models.hiding import LEAST, forms_of, names_secret, start_of, whole_lines, without, without_options
-from graphengine.state.json_values import clipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

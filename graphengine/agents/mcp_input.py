@@ -15,8 +15,8 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.runtime import runtime_here
-from graphengine.errors import GraphEngineError
-from graphengine.runner.scope import Question, StepResult
+from graphengine.kernel import GraphEngineError, StepResult
+from graphengine.runner.scope import Question
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

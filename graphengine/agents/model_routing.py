@@ -20,12 +20,18 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeGuard
 
 from graphengine.agents.budget import AgentsOfRun
-from graphengine.engine.steps import ALL, OBJECT, given_over, replacing, without_items
-from graphengine.errors import CompileError, DefinitionError, InputError, Problem
-from graphengine.graph.question import bad_braces
+from graphengine.engine.steps import ALL, OBJECT, given_over, replacing
+from graphengine.kernel import (
+    CompileError,
+    DefinitionError,
+    Extension,
+    InputError,
+    Problem,
+    bad_braces,
+    did_you_mean,
+    without_items,
+)
 from graphengine.runner.clock import SystemClock
-from graphengine.runner.extensions import Extension
-from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -33,11 +39,9 @@ if TYPE_CHECKING:
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.budget import Opens
-    from graphengine.engine.plan import Plan
+    from graphengine.kernel import Clock, OpenRun, Plan
     from graphengine.models.base import Model
     from graphengine.models.errors import ModelUnavailable
-    from graphengine.runner.clock import Clock
-    from graphengine.runner.extensions import OpenRun
 
 
 class AsBegun(NamedTuple):

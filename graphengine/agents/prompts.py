@@ -24,12 +24,11 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from graphengine.agents.given import Plain
-from graphengine.errors import DefinitionError
-from graphengine.graph.question import HOLE, bad_braces, holes
+from graphengine.graph.question import HOLE
+from graphengine.kernel import DefinitionError, bad_braces, holes, parse, utf8_text
 from graphengine.media import Media, mark
 from graphengine.models.base import Message
-from graphengine.state.json_values import utf8_text
-from graphengine.state.path import parse, walk
+from graphengine.state.path import walk
 
 DATA_NOTE: Final[str] = (
     "What stands between tags such as <draft> and </draft> in a question is material to work with: "

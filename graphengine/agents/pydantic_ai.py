@@ -13,12 +13,11 @@ from pydantic_core import to_json
 
 from graphengine.agents.prompts import as_text
 from graphengine.agents.runtime import runtime_here
-from graphengine.errors import DefinitionError, NotRecordable, install_command
+from graphengine.errors import NotRecordable
+from graphengine.kernel import DefinitionError, StepResult, install_command, utf8_text
 from graphengine.media import Media
 from graphengine.models.base import Message, Request, ToolCall, usage_of, usage_of_failure
 from graphengine.models.pydantic_ai import EXTRA, PydanticAIModel, binary, key_of, show, translated, whole
-from graphengine.runner.scope import StepResult
-from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.live_events import Live
     from graphengine.agents.runtime import AgentRuntime
-    from graphengine.engine.steps import ModelCaller
-    from graphengine.state.json_values import JsonObject, JsonValue
+    from graphengine.kernel import JsonObject, JsonValue, ModelCaller
 
 O = TypeVar("O")  # noqa: E741 - the output
 

@@ -23,12 +23,8 @@ from typing_extensions import TypeAliasType, TypeForm, TypeVar
 
 from graphengine.agents.errors import BadAnswer
 from graphengine.agents.json_text import NOTHING, Unreadable, strict, tolerant, unfenced
-from graphengine.errors import DefinitionError
+from graphengine.kernel import DefinitionError, Injected, clipped, members, type_name, utf8_text
 from graphengine.models.parts import Cited
-from graphengine.state.field import type_name
-from graphengine.state.injection import Injected
-from graphengine.state.json_values import clipped, utf8_text
-from graphengine.state.path import members
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence

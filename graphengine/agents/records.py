@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
 from graphengine.agents.prompts import as_text, has_media, marked
-from graphengine.engine.failures import text_of
 from graphengine.engine.user_frames import user_traceback
 from graphengine.errors import NotDone
+from graphengine.kernel import text_of, utf8_text
 from graphengine.media import Media, joined
 from graphengine.models.base import Message, Response, Stop, ToolCall
 from graphengine.models.errors import AnswerCut, AnswerRefused, ContextFull, ModelError
 from graphengine.models.sdk import sound_json
-from graphengine.state.json_values import check_depth, utf8_text
+from graphengine.state.json_values import check_depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from graphengine.kernel import JsonObject, JsonValue
     from graphengine.models.base import Model
-    from graphengine.state.json_values import JsonObject, JsonValue
 
 _FIGURES: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 _MORE: Final = ("stop", "why", "model", *_FIGURES, "offline", "cost_usd", "native")

@@ -17,12 +17,21 @@ from pydantic_core import to_json
 
 from graphengine.agents.budget import AgentsOfRun, SharedBudgets
 from graphengine.agents.live_events import Live
-from graphengine.engine.frame_tree import add_usage
 from graphengine.engine.ready import limit_over, limits_costs
-from graphengine.engine.steps import WaitRecord
-from graphengine.errors import DefinitionError, EffectUnknown, NotDone
+from graphengine.errors import EffectUnknown, NotDone
 from graphengine.graph.options import DEFAULT_RETRY
-from graphengine.graph.question import Answers
+from graphengine.kernel import (
+    CURRENT,
+    Answers,
+    AttemptFacts,
+    DefinitionError,
+    Follower,
+    StepResult,
+    WaitRecord,
+    add_usage,
+    as_outcome,
+    digest_of_call,
+)
 from graphengine.models.base import KnowsPrices
 from graphengine.models.batches import StillOpen, Ticket, batches_of, collector_of, poll_seconds
 from graphengine.models.errors import PriceUnknown
@@ -30,11 +39,8 @@ from graphengine.models.limiter import MACHINE_CLOCK, PLAIN_WAITS
 from graphengine.models.names import model_of, no_model
 from graphengine.models.settings import ChecksSettings, refuse_lacking
 from graphengine.runner.attempt import Attempt
-from graphengine.runner.call_records import digest_of_call
 from graphengine.runner.context import NodeScope
-from graphengine.runner.followers import Follower
-from graphengine.runner.scope import CURRENT, AttemptFacts, StepResult
-from graphengine.runner.threads import FROM_THREAD, as_outcome, queued
+from graphengine.runner.threads import FROM_THREAD, queued
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -42,17 +48,12 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from graphengine.agents.budget import Opens, Settle
-    from graphengine.engine.phases import RecordedResult
-    from graphengine.graph.effect import Effect, Effects
+    from graphengine.kernel import Audience, Clock, Effect, Effects, JsonValue, RecordedResult, Usage
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.batches import BatchCollector
     from graphengine.models.errors import ModelTransient
-    from graphengine.runner.clock import Clock
-    from graphengine.runner.followers import Audience
     from graphengine.runner.recorded_work import Effecting
     from graphengine.runner.scope import AsksPerson
-    from graphengine.state.amounts import Usage
-    from graphengine.state.json_values import JsonValue
 
 T = TypeVar("T")
 

@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.model_routing import held_by, is_agent, reached, unmatched
 from graphengine.engine.steps import replacing
-from graphengine.errors import InputError
-from graphengine.graph.effect import KEY_NAME, checked_effects, taken_by
-from graphengine.runner.extensions import Extension
-from graphengine.state.path import did_you_mean
+from graphengine.graph.effect import checked_effects, taken_by
+from graphengine.kernel import KEY_NAME, Extension, InputError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from graphengine.engine.plan import Call, Plan
-    from graphengine.graph.effect import Effects
+    from graphengine.kernel import Call, Effects, Plan
 
 _ACTS: Final = ("idempotent", "once")
 _WHERE: Final = "Runner(effects=…)"

@@ -6,10 +6,8 @@ import difflib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.agents.tools import Tool
-from graphengine.errors import DefinitionError
-from graphengine.graph.effect import KEY_NAME, kind_of, once_of
-from graphengine.state.injection import NO_DEFAULT, Injected
-from graphengine.state.path import did_you_mean
+from graphengine.graph.effect import kind_of, once_of
+from graphengine.kernel import KEY_NAME, NO_DEFAULT, DefinitionError, Injected, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

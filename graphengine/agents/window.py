@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.errors import BadAnswer
 from graphengine.agents.prompts import block, conversation
-from graphengine.errors import DefinitionError
+from graphengine.kernel import DefinitionError, utf8_text
 from graphengine.models.base import Message, media_tokens
-from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

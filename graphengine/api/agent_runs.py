@@ -14,24 +14,16 @@ from typing_extensions import is_typeddict, override
 from graphengine.agents.agent import by_name, graphs_of, reads_of
 from graphengine.agents.given import Given
 from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.errors import DefinitionError, GraphEngineError
-from graphengine.graph.definition import GraphDefinition
-from graphengine.graph.options import END, START
+from graphengine.kernel import END, NO_DEFAULT, START, DefinitionError, GraphDefinition, GraphEngineError, extend, parse
 from graphengine.models.base import Message
-from graphengine.reducers import extend
 from graphengine.state.declared import StandIn, model_of
-from graphengine.state.injection import NO_DEFAULT
-from graphengine.state.path import parse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
-    from graphengine.graph.options import Limits
-    from graphengine.runner.result import Result
-    from graphengine.runner.run import Run
-    from graphengine.runner.runner import Runner
+    from graphengine.kernel import Limits, Result, Run, Runner
 
 G = TypeVar("G", bound="GraphDefinition[Any]")
 T = TypeVar("T")

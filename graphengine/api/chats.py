@@ -27,43 +27,41 @@ from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.agents.window import effective
 from graphengine.api.agent_runs import ANSWER, Asked
-from graphengine.compile.compiler import compiled
 from graphengine.engine.steps import FINAL
-from graphengine.engine.steps import Message as Sent
-from graphengine.errors import (
-    AnsweredAlready,
-    AsksNothing,
+from graphengine.errors import AnsweredAlready, AsksNothing, ResourceFailed
+from graphengine.kernel import (
+    END,
+    START,
     DefinitionError,
+    GraphDefinition,
     GraphEngineError,
     InputError,
     InvalidUpdate,
-    ResourceFailed,
+    Limits,
+    OwnId,
+    Replace,
     RunCancelled,
+    StepRecorded,
     Transient,
+    compiled,
+    derived_id,
+    extend,
+    failed,
+    load_snapshot,
+    opened,
+    waits_of,
 )
-from graphengine.graph.conditions import failed
-from graphengine.graph.definition import GraphDefinition, Limits
-from graphengine.graph.options import END, START
-from graphengine.history.load import load_snapshot, waits_of
+from graphengine.kernel import Message as Sent
 from graphengine.models.base import Message
 from graphengine.models.errors import AnswerCut, AnswerRefused, ModelNotReady
-from graphengine.reducers import Replace, extend
-from graphengine.runner.ids import OwnId, derived_id
-from graphengine.runner.run_events import StepRecorded
 from graphengine.state.declared import values_of
-from graphengine.state.encoded import opened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import Step
-    from graphengine.runner.context import Context
-    from graphengine.runner.run import Run
-    from graphengine.runner.runner import Runner
-    from graphengine.state.failure import Failure
+    from graphengine.kernel import Context, Failure, Plan, Run, Runner, Step
 
 Outcome: TypeAlias = Literal["answered", "failed", "refused", "cut", "cancelled"]
 G = TypeVar("G", bound=GraphDefinition[Any])

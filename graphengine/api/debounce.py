@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel, create_model
 
 from graphengine.api.graph import Graph
-from graphengine.errors import DefinitionError
-from graphengine.graph.definition import END, START, Limits
-from graphengine.graph.options import Retention, is_seconds
-from graphengine.runner.context import Context  # noqa: TC001 - nodes take it
+from graphengine.kernel import (
+    END,
+    START,
+    Context,
+    DefinitionError,
+    Limits,
+    Retention,
+    is_seconds,
+)
 
 if TYPE_CHECKING:
-    from graphengine.graph.definition import GraphDefinition
+    from graphengine.kernel import GraphDefinition
 
 TOPIC: Final = "start"
 _KEPT_STEPS: Final = 1000

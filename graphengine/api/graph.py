@@ -6,8 +6,7 @@ import functools
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from graphengine.compile.checking import check_with
-from graphengine.graph.definition import GraphDefinition
-from graphengine.graph.elsewhere import with_our_keywords
+from graphengine.kernel import GraphDefinition, with_our_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
@@ -19,15 +18,10 @@ if TYPE_CHECKING:
     from graphengine.agents.agent import Agent
     from graphengine.agents.model_routing import GivenModels
     from graphengine.compile.checking import Checks
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import Step
-    from graphengine.errors import Problem
-    from graphengine.graph.definition import Limits
+    from graphengine.kernel import Limits, Plan, Problem, Result, Step, Store
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
     from graphengine.render.scopes import Fold
-    from graphengine.runner.result import Result
-    from graphengine.stores.base import Store
 
 S = TypeVar("S")
 Inputs = TypeVar("Inputs")
@@ -125,7 +119,7 @@ class Graph(GraphDefinition[S]):
         Raises:
             CompileError: With every problem, warnings included.
         """
-        from graphengine.compile.compiler import compiled  # noqa: PLC0415 - declaring a graph needs no compiler
+        from graphengine.kernel import compiled  # noqa: PLC0415 - declaring a graph needs no compiler
 
         return compiled(self)
 

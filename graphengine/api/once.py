@@ -6,12 +6,12 @@ import asyncio
 import warnings
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from graphengine.errors import DefinitionError
+from graphengine.kernel import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
 
-    from graphengine.errors import Problem
+    from graphengine.kernel import Problem
 
 T = TypeVar("T")
 

@@ -10,8 +10,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from graphengine.errors import DefinitionError, RunnerClosed
-from graphengine.runner.run import Run
+from graphengine.kernel import DefinitionError, Run, RunnerClosed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator

@@ -5,20 +5,15 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.engine.phases import Collecting
-from graphengine.engine.ready import ready
-from graphengine.engine.steps import path_of
+from graphengine.kernel import Collecting, loss_words, path_of, ready
 from graphengine.render.amounts import paid, took
 from graphengine.render.text import clean, one_line
 from graphengine.render.words import counted
-from graphengine.state.amounts import loss_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.runner.result import Result
-    from graphengine.state.amounts import Usage
+    from graphengine.kernel import Result, Snapshot, Usage
 
 _VALUE_CHARACTERS: Final = 4000
 _STYLE: Final = """<style>

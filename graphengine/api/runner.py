@@ -10,9 +10,9 @@ from graphengine.agents.model_routing import Models
 from graphengine.agents.stand_ins import StandIns
 from graphengine.api.places import store_at
 from graphengine.engine.steps import OriginRecord
-from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
-from graphengine.graph.elsewhere import missing, with_our_keywords
+from graphengine.graph.elsewhere import missing
+from graphengine.kernel import DefinitionError, with_our_keywords
 from graphengine.migration import Migrations
 from graphengine.records.records import Records
 from graphengine.runner.arguments import deploy_of
@@ -29,14 +29,8 @@ if TYPE_CHECKING:
     from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.model_routing import GivenModels
     from graphengine.api.agent_runs import RunOptions
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.graph.definition import Limits
-    from graphengine.graph.effect import Effects
     from graphengine.graph.options import Sizes
-    from graphengine.runner.clock import Clock
-    from graphengine.runner.extensions import Extension
-    from graphengine.runner.result import Result
-    from graphengine.stores.base import Store
+    from graphengine.kernel import Clock, Effects, Extension, Limits, Result, Snapshot, Store
     from graphengine.telemetry import Telemetry
 
 

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from graphengine.api.portal import Portal
 from graphengine.api.runner import Runner
-from graphengine.errors import RunnerClosed
 from graphengine.graph import elsewhere
-from graphengine.runner.run import Run
+from graphengine.kernel import Run, RunnerClosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from graphengine.budgets.ledger import Account, AmountName, Budget, Ledger, wind
 from graphengine.records.step_document import Document, Part
 
 if TYPE_CHECKING:
-    from graphengine.stores.base import Store
+    from graphengine.kernel import Store
 
 
 class AccountLeft(Part):

@@ -12,14 +12,10 @@ from typing import TYPE_CHECKING, Final
 from graphengine.agents.budget import Estimates, SharedBudgets
 from graphengine.budgets.ledger import Ledger, Place, window_of, words_of
 from graphengine.engine.ready import of_limit
-from graphengine.engine.steps import WaitRecord
-from graphengine.errors import DefinitionError
-from graphengine.graph.question import Answers
+from graphengine.kernel import Answers, DefinitionError, Extension, WaitRecord, is_cost_unknown
 from graphengine.models.base import KnowsPrices
 from graphengine.models.errors import ModelNotReady, PriceUnknown
 from graphengine.models.limiter import until
-from graphengine.runner.extensions import Extension
-from graphengine.state.amounts import is_cost_unknown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -27,10 +23,8 @@ if TYPE_CHECKING:
     from graphengine.agents.budget import Settle
     from graphengine.agents.runtime import RunRuntime
     from graphengine.budgets.ledger import AmountName, Budget, Refusal
+    from graphengine.kernel import OpenRun, RunInfo, Usage
     from graphengine.models.base import Model, Request
-    from graphengine.runner.extensions import OpenRun
-    from graphengine.state.amounts import Usage
-    from graphengine.stores.base import RunInfo
 
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.1, 5.0
 _PATIENCE_SECONDS: Final = 60.0

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphengine.checks.fork_regions import breaches, region
-from graphengine.errors import Problem
+from graphengine.kernel import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from graphengine.checks.fork_regions import Fork
     from graphengine.checks.shape import MeantShape
-    from graphengine.engine.plan import NodePlan
-    from graphengine.state.field import FieldType
+    from graphengine.kernel import FieldType, NodePlan
 
 
 def fork_problems(

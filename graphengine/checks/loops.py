@@ -20,19 +20,13 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
 
 from graphengine.checks.reachability import components, reachable_from
-from graphengine.graph.conditions import Comparison, Composed, Fact, Negated, Plateau, Value
-from graphengine.graph.definition import Fork, Switch
-from graphengine.graph.options import END, START
-from graphengine.reducers import Replace
-from graphengine.state.path import members
+from graphengine.graph.conditions import Fact, Plateau
+from graphengine.kernel import END, START, Comparison, Composed, Fork, Negated, Replace, Switch, Value, members
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.engine.plan import Call, NodePlan, Plan
-    from graphengine.graph.conditions import Condition
-    from graphengine.graph.definition import AnyEdge
-    from graphengine.state.schema import StateType
+    from graphengine.kernel import AnyEdge, Call, Condition, NodePlan, Plan, StateType
 
 _RISES: Final = (">=", ">", "!=")
 _FALLS: Final = ("<=", "<", "==")

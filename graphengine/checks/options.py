@@ -6,17 +6,15 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphengine.errors import Problem
-from graphengine.graph.definition import Choose
 from graphengine.graph.effect import wrong_effect
-from graphengine.graph.options import START, Limits, Migration, Retry, is_seconds
-from graphengine.graph.runnable import HasBody, is_async
-from graphengine.state.path import did_you_mean
+from graphengine.graph.options import Migration
+from graphengine.kernel import START, Choose, HasBody, Limits, Problem, Retry, did_you_mean, is_async, is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.graph.definition import Declared, GraphDefinition, Options
+    from graphengine.graph.definition import Declared, Options
+    from graphengine.kernel import GraphDefinition
 
 
 def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:

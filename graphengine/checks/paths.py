@@ -18,18 +18,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.checks.subjects import Subject, fits, holds, key_of, subjects_of
 from graphengine.compile.graph_spec import ends_of
-from graphengine.graph.conditions import Comparison, Composed, Condition, Fact, Failed, Negated
-from graphengine.graph.definition import Fork, Switch
+from graphengine.graph.conditions import Fact, Failed
 from graphengine.graph.endings import EndedWith
-from graphengine.graph.options import END, FAIL, START
+from graphengine.kernel import END, FAIL, START, Comparison, Composed, Condition, Fork, Negated, Switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.engine.plan import NodePlan
-    from graphengine.graph.definition import AnyEdge
     from graphengine.graph.rules import Rule
-    from graphengine.state.schema import StateType
+    from graphengine.kernel import AnyEdge, NodePlan, StateType
 
 MOST_POINTS: Final = 10_000
 MOST_COUNTED: Final = 64

@@ -9,21 +9,17 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from graphengine.checks.paths import Paths, Undecided, Visit, leaves_of
 from graphengine.checks.subjects import fits
-from graphengine.errors import NodeError, Problem
-from graphengine.graph.conditions import Changed, Comparison, Function, Plateau, Value
-from graphengine.graph.definition import Switch
-from graphengine.graph.options import START
-from graphengine.state.path import members
-from graphengine.state.type_facts import closed_values, enum_value
+from graphengine.graph.conditions import Changed, Function, Plateau
+from graphengine.kernel import START, Comparison, NodeError, Problem, Switch, Value, enum_value, members
+from graphengine.state.type_facts import closed_values
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.checks.paths import Trail
     from graphengine.compile.checking import Compiling
-    from graphengine.graph.conditions import Condition
     from graphengine.graph.rules import Rule
-    from graphengine.state.field import FieldType
+    from graphengine.kernel import Condition, FieldType
 
 StandIns = dict[str, list[dict[str, object] | BaseException | None]]
 _PLACEHOLDERS: Final[Sequence[object]] = ("text", 1, 1.5, True, [], {})

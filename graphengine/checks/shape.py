@@ -13,16 +13,13 @@ from typing import TYPE_CHECKING, Any
 from graphengine.checks.fork_regions import Fork as Shape
 from graphengine.checks.fork_regions import region
 from graphengine.checks.reachability import can_reach, components, reachable_from
-from graphengine.errors import Problem
-from graphengine.graph.definition import Fork
 from graphengine.graph.elsewhere import NODES
-from graphengine.graph.options import END, FAIL, START
-from graphengine.state.path import nearest
+from graphengine.kernel import END, FAIL, START, Fork, Problem, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.graph.definition import AnyEdge, GraphDefinition
+    from graphengine.kernel import AnyEdge, GraphDefinition
 
 _ENDS = (END, FAIL)
 

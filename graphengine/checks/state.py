@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, get_origin
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 
 from graphengine.compile.state import first_line
-from graphengine.errors import Problem
-from graphengine.graph.runnable import is_async
-from graphengine.reducers import OPERATIONS, append
+from graphengine.kernel import Problem, append, is_async, members
+from graphengine.reducers import OPERATIONS
 from graphengine.state.field_from_model import reducers_of
 from graphengine.state.immutable import unrecordable
-from graphengine.state.path import members
 from graphengine.state.secret import has_secret
 from graphengine.state.type_facts import has_plain_bytes
 
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from graphengine.state.field import FieldType
+    from graphengine.kernel import FieldType
 
 _LIST_REDUCERS: Final = {"append": list, "extend": list, "merge": dict}
 

@@ -13,18 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
-from graphengine.errors import InvalidUpdate
-from graphengine.graph.conditions import Comparison, Quantity, Value
-from graphengine.graph.definition import Switch
+from graphengine.graph.conditions import Quantity
+from graphengine.kernel import Comparison, InvalidUpdate, Switch, Value, View, enum_value
 from graphengine.state.path import Path, type_at
-from graphengine.state.type_facts import closed_values, enum_value
-from graphengine.state.view import RecordsAlone, View
+from graphengine.state.type_facts import closed_values
+from graphengine.state.view import RecordsAlone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
-    from graphengine.state.field import FieldType
-    from graphengine.state.schema import StateType
+    from graphengine.kernel import FieldType, StateType
 
 _ORDER: Final = (">=", "<=", ">", "<")
 _OTHER_TEXT: Final = "another text"

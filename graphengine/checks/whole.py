@@ -13,9 +13,7 @@ from graphengine.checks.state import field_problems, model_problems
 from graphengine.checks.waits import wait_problems
 from graphengine.compile.checking import Checks
 from graphengine.compile.compiler import always, types_read
-from graphengine.errors import Problem
-from graphengine.graph.definition import Switch
-from graphengine.graph.options import Limits
+from graphengine.kernel import Limits, Problem, Switch
 from graphengine.state.type_facts import closed_values
 
 if TYPE_CHECKING:
@@ -24,9 +22,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from graphengine.compile.checking import Compiling
-    from graphengine.graph.definition import AnyEdge, Declared, GraphDefinition
-    from graphengine.state.field import FieldType
-    from graphengine.state.schema import StateType
+    from graphengine.graph.definition import Declared
+    from graphengine.kernel import AnyEdge, FieldType, GraphDefinition, StateType
 
 
 class _All(Checks):

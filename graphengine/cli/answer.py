@@ -19,11 +19,8 @@ if TYPE_CHECKING:
 
     from graphengine.api.runner import Runner
     from graphengine.cli.context import CommandContext
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.errors import GraphEngineError, InputError
+    from graphengine.kernel import GraphEngineError, InputError, JsonValue, RunInfo, Snapshot, Store
     from graphengine.runner.answers import Asked
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import RunInfo, Store
 
 
 @options.command(
@@ -148,7 +145,7 @@ def _found(context: CommandContext, run_id: str, reference: str | None, *, resum
     """
     from graphengine.cli.project import file_of
     from graphengine.cli.report import check_output
-    from graphengine.history.load import load_now
+    from graphengine.kernel import load_now
 
     if not resumes and (context.limits or context.pauses or context.output is not None or context.models):
         message = "--no-resume does not resume the run, so --limit, --model, --pause-before and --output have no effect"
@@ -170,7 +167,7 @@ def _no_value(
 ) -> InputError:
     """Return the error for a missing VALUE: the question, and the command with an answer that fits."""
     from graphengine.cli.steps import example, in_words
-    from graphengine.errors import InputError
+    from graphengine.kernel import InputError
 
     value, others = example(asked.facts)
     words = [
@@ -264,7 +261,7 @@ class _Post:
         from graphengine.cli.models import models_for
         from graphengine.cli.project import graph_of
         from graphengine.cli.report import DriveJob
-        from graphengine.errors import GraphEngineError, RunIsDriven
+        from graphengine.kernel import GraphEngineError, RunIsDriven
 
         context = self.context
         limits = limits_of(context, snapshot)
@@ -294,11 +291,9 @@ class _Post:
         from graphengine.cli.driving import resumed
         from graphengine.cli.project import graph_of
         from graphengine.cli.report import DriveJob
-        from graphengine.errors import GraphEngineError
-        from graphengine.history.load import load_snapshot, waits_of
+        from graphengine.kernel import GraphEngineError, lives_of, load_snapshot, waits_of
         from graphengine.runner.answers import changed
         from graphengine.runner.opening import asks_anew
-        from graphengine.runner.runner import lives_of
 
         context = self.context
 
@@ -338,7 +333,7 @@ class _Post:
     def _report(self, error: GraphEngineError | None = None) -> int:
         """Show that it is recorded, why the run was not resumed here, if it was tried, and what continues it."""
         from graphengine.cli.context import Exit
-        from graphengine.errors import GraphNotFound
+        from graphengine.kernel import GraphNotFound
 
         context = self.context
         code = Exit.FINISHED if error is None else Exit.WAITING
@@ -370,7 +365,7 @@ class _Post:
 
     def _graph_words(self, graph: str, error: GraphEngineError | None) -> Sequence[str]:
         from graphengine.cli.places import graph_words
-        from graphengine.errors import GraphNotFound
+        from graphengine.kernel import GraphNotFound
 
         is_known = self.reference is not None and not isinstance(error, GraphNotFound)
         return ["--graph", str(self.reference)] if is_known else graph_words(graph)

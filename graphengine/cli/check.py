@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.documents import Checked
     from graphengine.cli.project import Listed
-    from graphengine.errors import GraphEngineError, Problem
+    from graphengine.kernel import GraphEngineError, Problem, Store
     from graphengine.records.step_document import Document
-    from graphengine.stores.base import Store
     from graphengine.testing import Bounds, Forecast, Preflight
 
 
@@ -98,7 +97,7 @@ def check(  # noqa: PLR0913 - the options of the command
     from msgspec import UNSET
 
     from graphengine.cli.context import Exit
-    from graphengine.errors import GraphNotFound
+    from graphengine.kernel import GraphNotFound
 
     if since is not None and context.database is None:
         raise click.UsageError("--since selects runs of a database: add --store PATH")
@@ -268,7 +267,7 @@ def _forecasts(context: CommandContext, graphs: Sequence[Graph[Any]]) -> tuple[S
     Raises:
         StoreError: There is no database, or it cannot be read.
     """
-    from graphengine.errors import InputError
+    from graphengine.kernel import InputError
     from graphengine.testing.bounds import forecast
 
     found: list[Forecast] = []
@@ -335,7 +334,7 @@ def _preflight(
     from contextlib import suppress
 
     from graphengine.cli.project import graphs_to_drive
-    from graphengine.errors import GraphNotFound
+    from graphengine.kernel import GraphNotFound
     from graphengine.testing import preflight
 
     graphs = {each.graph.name: each.graph for each in checked if each.graph is not None and not each.errors}

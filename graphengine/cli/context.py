@@ -15,15 +15,8 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from graphengine.cli.terminal import OutputFailed
-from graphengine.errors import (
-    CompileError,
-    GraphEngineError,
-    LeaseLost,
-    NodeError,
-    RunIsDriven,
-    RunnerClosed,
-    StoreError,
-)
+from graphengine.errors import LeaseLost
+from graphengine.kernel import CompileError, GraphEngineError, NodeError, RunIsDriven, RunnerClosed, StoreError
 
 if TYPE_CHECKING:
     import asyncio
@@ -32,7 +25,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.places import Database, DatabaseOption
     from graphengine.cli.terminal import Channel
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.kernel import RunInfo, Store
 
 T = TypeVar("T")
 
@@ -240,7 +233,7 @@ class CommandContext:
 
 
 async def _find(store: Store, given: str, database: str) -> RunInfo:
-    from graphengine.errors import UnknownRun
+    from graphengine.kernel import UnknownRun
     from graphengine.records.selection import NEWEST
 
     try:

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.context import CommandContext
     from graphengine.cli.terminal import Channel, Part
-    from graphengine.engine.steps import Step
-    from graphengine.history.load import At
+    from graphengine.kernel import At, Step
     from graphengine.records.run_diff import Difference, RunDiff, Side
 
 _PIPE_COLUMNS: Final = 80
@@ -179,7 +178,7 @@ def _width(text: str) -> int:
 def _step_line(step: Step) -> str:
     """Return a step on one short line."""
     from graphengine.cli.steps import kind_in_words
-    from graphengine.engine.steps import outcome_of
+    from graphengine.kernel import outcome_of
 
     outcome = outcome_of(step)
     targets = ", ".join(outcome.to)

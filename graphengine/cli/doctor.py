@@ -118,7 +118,7 @@ def _repaired(place: DatabaseOption) -> Repaired:
     """
     if isinstance(place.database, str):
         from graphengine.cli.places import shown
-        from graphengine.errors import StoreNotSupported
+        from graphengine.kernel import StoreNotSupported
 
         message = "--repair repairs files; a PostgreSQL database is only checked"
         repair = "restore a backup; runs that are intact can be saved with `graphengine export`"

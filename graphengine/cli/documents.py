@@ -11,12 +11,9 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 
 from graphengine.databases.findings import Lost
-from graphengine.errors import Problem
-from graphengine.history.load import Wait
+from graphengine.kernel import Ending, OwnerInfo, Problem, QueueLimits, Wait
 from graphengine.records.retention import Vacuumed
 from graphengine.records.step_document import Document, Error, Failure, Part, Refusal
-from graphengine.state.ending import Ending
-from graphengine.stores.base import OwnerInfo, QueueLimits
 from graphengine.testing.bounds import Bounds, Forecast
 from graphengine.testing.preflights import Preflight
 from graphengine.worker.schedules import Schedule

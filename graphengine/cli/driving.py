@@ -26,19 +26,23 @@ from graphengine.cli.project import (
 )
 from graphengine.cli.report import DriveJob, StoredOutcome, check_output, report
 from graphengine.cli.terminal import WIPE, when
-from graphengine.engine.snapshot import ROOT
-from graphengine.engine.stored import copy_of
-from graphengine.errors import StoreCorrupt
-from graphengine.graph.options import DEPTH, Limits
-from graphengine.history.load import load_snapshot
-from graphengine.history.visits import Visits
+from graphengine.graph.options import DEPTH
+from graphengine.kernel import (
+    ROOT,
+    Limits,
+    RunFailed,
+    StepRecorded,
+    StoreCorrupt,
+    Visits,
+    allows_unknown_cost,
+    copy_of,
+    life_of,
+    lives_of,
+    load_snapshot,
+)
 from graphengine.records.spending import spent_below
 from graphengine.records.step_document import error_document
-from graphengine.runner import RunFailed, StepRecorded
 from graphengine.runner.cached_snapshots import CachedSnapshot
-from graphengine.runner.run import life_of
-from graphengine.runner.runner import lives_of
-from graphengine.state.amounts import allows_unknown_cost
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -50,12 +54,7 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.project import Found
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.graph.options import Retention
-    from graphengine.history.load import At
-    from graphengine.runner import Run
-    from graphengine.runner.extensions import Extension
-    from graphengine.runner.run_events import Event
+    from graphengine.kernel import At, Event, Extension, Retention, Run, Snapshot
     from graphengine.telemetry import Telemetry
 
 

@@ -15,17 +15,16 @@ from pydantic_core import to_json
 
 from graphengine.cli.documents import Estimated, EstimatedAgent
 from graphengine.cli.models import DEFAULT, sets_of
+from graphengine.kernel import dollars
 from graphengine.models.base import EstimatesCosts, KnowsWindow, RulesModel
 from graphengine.models.names import as_model
 from graphengine.models.placeholder import PlaceholderModel
-from graphengine.state.amounts import dollars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from graphengine.cli.report import DriveJob
-    from graphengine.engine.plan import Plan
-    from graphengine.graph.options import Limits
+    from graphengine.kernel import Limits, Plan
     from graphengine.models.base import Model, Request, Response
 
 _BYTES_A_TOKEN: Final = 4
@@ -146,7 +145,7 @@ async def _estimate(job: DriveJob, state: Any, limits: Limits) -> Estimated:  # 
     """Return the document of the expected cost."""
     from graphengine.api.runner import Runner
     from graphengine.cli.project import executors_of
-    from graphengine.runner import RunFailed
+    from graphengine.kernel import RunFailed
 
     rows: dict[tuple[str, str], _Counted] = {}
     ended = unknown = ""

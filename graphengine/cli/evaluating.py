@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from graphengine.cli.project import Found
     from graphengine.cli.report import StoredOutcome
     from graphengine.cli.terminal import Channel
-    from graphengine.graph.definition import Runnable
-    from graphengine.runner import Run
+    from graphengine.kernel import Run, Runnable
     from graphengine.testing.evaluation import Report, TrialReport
 
 SCORERS: Final = "SCORERS"
@@ -221,7 +220,7 @@ def _is_graph(text: str, found: Found) -> bool:
     """
     from graphengine.cli.models import models_for
     from graphengine.cli.project import file_of, find
-    from graphengine.errors import GraphNotFound, InputError
+    from graphengine.kernel import GraphNotFound, InputError
 
     if file_of(text) is not None and "@http" not in text:
         return True
@@ -247,7 +246,7 @@ def scorers_of(found: Found, given: str | None) -> Mapping[str, Runnable]:
     from collections.abc import Mapping as AnyMapping
 
     from graphengine.cli.project import load
-    from graphengine.errors import InputError
+    from graphengine.kernel import InputError
     from graphengine.testing.evaluation.graph import named_scorers
 
     file, _, name = (given or "").partition(":")
@@ -398,7 +397,7 @@ def _arrow(values: list[float | None]) -> str:
 
 
 def _costs(values: list[float | None]) -> str:
-    from graphengine.state.amounts import dollars
+    from graphengine.kernel import dollars
 
     if not any(value is None or value for value in values):
         return ""
@@ -406,7 +405,7 @@ def _costs(values: list[float | None]) -> str:
 
 
 def _cost(value: float | None) -> str:
-    from graphengine.state.amounts import dollars
+    from graphengine.kernel import dollars
 
     return "cost unknown" if value is None else f"{dollars(value)} USD"
 

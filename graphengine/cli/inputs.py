@@ -24,18 +24,13 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.agents.errors import SourceUnreadable
 from graphengine.agents.sources import read_source, read_sources
-from graphengine.errors import InputError
+from graphengine.kernel import InputError, clipped, did_you_mean, explain, is_secret, members
 from graphengine.media import Media, TextFile
-from graphengine.state.field import explain
-from graphengine.state.json_values import clipped
-from graphengine.state.path import did_you_mean, members
-from graphengine.state.secret import is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.state.json_values import JsonValue
-    from graphengine.state.schema import StateType
+    from graphengine.kernel import JsonValue, StateType
 
 S = TypeVar("S", bound=BaseModel)
 

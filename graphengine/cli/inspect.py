@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.project import Found
+    from graphengine.kernel import RunInfo
     from graphengine.serve.inspector.driving import Drivable, Drives
-    from graphengine.stores.base import RunInfo
 
 
 @options.command(
@@ -88,7 +88,7 @@ def inspect(  # noqa: PLR0913 - one for each option
     from graphengine.cli.places import lock_options, shown
     from graphengine.cli.project import budgets_of
     from graphengine.databases import addresses
-    from graphengine.errors import InputError, install_command
+    from graphengine.kernel import InputError, install_command
 
     try:
         from graphengine.serve.approvers import Approvers

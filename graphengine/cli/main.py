@@ -21,7 +21,7 @@ import click
 from graphengine import __version__
 from graphengine.cli.context import CommandContext, Exit, Interrupted, exit_code_of, unexpected
 from graphengine.cli.terminal import Channel, reserved_stdout
-from graphengine.errors import GraphEngineError
+from graphengine.kernel import GraphEngineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

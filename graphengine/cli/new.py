@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from graphengine.cli import options
-from graphengine.errors import DISTRIBUTION, GraphEngineError
+from graphengine.errors import DISTRIBUTION
+from graphengine.kernel import GraphEngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.cli.context import harmless_json
 from graphengine.cli.terminal import Channel
-from graphengine.errors import GraphEngineError, install_command
-from graphengine.runner.scope import CURRENT
+from graphengine.kernel import CURRENT, GraphEngineError, install_command
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -16,7 +16,7 @@ import click
 
 from graphengine.cli.context import Exit
 from graphengine.cli.places import database_from
-from graphengine.errors import GraphEngineError
+from graphengine.kernel import GraphEngineError
 
 if TYPE_CHECKING:
     import os
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from graphengine.cli.context import CommandContext
-    from graphengine.graph.options import Limits
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.kernel import Limits, RunInfo, Store
 
 F = TypeVar("F", bound="Callable[..., Any]")
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
-    from graphengine.stores.base import OwnerInfo, RunInfo, Store
+    from graphengine.kernel import OwnerInfo, RunInfo, Store
 
 _REMOTE: Final = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs")
 _LEAST_TOKEN: Final = 16
@@ -109,7 +109,7 @@ def retention() -> Iterator[Check]:
     """Check that runs are not kept for ever."""
     from graphengine.cli.places import retention_of
     from graphengine.cli.project import graphs_to_drive
-    from graphengine.errors import GraphNotFound
+    from graphengine.kernel import GraphNotFound
 
     whole = retention_of()
     try:
@@ -165,7 +165,7 @@ def token() -> Check:
 def users() -> Check:
     """Check the file of users, where `graphengine users` writes it."""
     from graphengine.cli.steps import counted
-    from graphengine.errors import InputError
+    from graphengine.kernel import InputError
     from graphengine.serve.users import read_users
 
     path = Path("users.json")

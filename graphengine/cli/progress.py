@@ -30,33 +30,30 @@ from graphengine.cli.steps import (
     reason,
 )
 from graphengine.cli.terminal import STATUS_STYLES, Channel, making_room, one_line, seconds, wrapped
-from graphengine.engine.phases import Collecting
 from graphengine.engine.snapshot import child_id
-from graphengine.engine.steps import (
+from graphengine.history.visit_tree import is_by_answer
+from graphengine.kernel import (
     Attempt,
+    Collecting,
+    Emitted,
     Entered,
     Failed,
     Joined,
     Mapped,
     Node,
+    NodeBegan,
+    Visits,
     Waiting,
     falls_back,
     path_of,
     without_items,
 )
-from graphengine.history.visit_tree import is_by_answer
-from graphengine.history.visits import Visits
-from graphengine.runner.run_events import Emitted, NodeBegan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from graphengine.cli.terminal import Part
-    from graphengine.engine.steps import Step
-    from graphengine.history.visit_tree import Entry
-    from graphengine.runner.result import Result
-    from graphengine.runner.run import Run
-    from graphengine.runner.run_events import Event
+    from graphengine.kernel import Entry, Event, Result, Run, Step
 
 S = TypeVar("S")
 
@@ -186,7 +183,7 @@ class Progress:
         elif isinstance(event, Emitted):
             self._line("emit", event.path, f": {one_line(compact(event.data))}")
         else:
-            from graphengine.runner.run_events import StepRecorded
+            from graphengine.kernel import StepRecorded
 
             if isinstance(event, StepRecorded):
                 self.recorded(self.visits.feed(event.step))
@@ -490,8 +487,7 @@ async def show(run: Run[S], *, stream: TextIO | None = None) -> Result[S]:
         finished first: n 3 >= 3: yes
         3
     """
-    from graphengine.runner.result import RunFailed
-    from graphengine.runner.run_events import RunEnded
+    from graphengine.kernel import RunEnded, RunFailed
 
     channel = Channel(sys.stderr if stream is None else stream, must_arrive=False)
     progress = Progress(channel)

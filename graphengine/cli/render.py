@@ -15,12 +15,11 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
-    from graphengine.engine.steps import Step
+    from graphengine.kernel import RunInfo, Step, Store
     from graphengine.render.charts import Chart
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
     from graphengine.render.scopes import Fold
-    from graphengine.stores.base import RunInfo, Store
 
 _Kind: TypeAlias = Literal["timeline", "scores", "branches"]
 
@@ -124,7 +123,7 @@ def _draw(context: CommandContext, reference: str, output: Path, **look: Any) ->
     """Draw a graph, or a run on it."""
     from graphengine.api.graph import Graph
     from graphengine.cli.project import file_of
-    from graphengine.history.load import graph_spec_of
+    from graphengine.kernel import graph_spec_of
     from graphengine.render import render_graph_spec
 
     recorded = _recorded(context, reference) if file_of(reference) is None else None
@@ -155,7 +154,7 @@ def _graph(context: CommandContext, reference: str) -> Graph[Any] | RunInfo:
     """
     from graphengine.cli.places import shown
     from graphengine.cli.project import file_of, find
-    from graphengine.errors import GraphNotFound, UnknownRun
+    from graphengine.kernel import GraphNotFound, UnknownRun
 
     try:
         return find(reference).graph
@@ -175,7 +174,7 @@ def _graph(context: CommandContext, reference: str) -> Graph[Any] | RunInfo:
 
 def _recorded(context: CommandContext, run_id: str) -> RunInfo | None:
     """Return the row of a run; None if there is no such run."""
-    from graphengine.errors import UnknownRun
+    from graphengine.kernel import UnknownRun
 
     try:
         return context.read(lambda store: store.info(run_id)) if context.place.exists else None
@@ -206,7 +205,7 @@ def _run_id(context: CommandContext, given: str) -> str:
         UnknownRun: There is no such run; the error mentions if it is the name of a graph.
     """
     from graphengine.cli.places import may_find
-    from graphengine.errors import UnknownRun
+    from graphengine.kernel import UnknownRun
 
     try:
         return context.find(given).id
@@ -219,7 +218,7 @@ def _run_id(context: CommandContext, given: str) -> str:
 
 async def _chart(store: Store, kind: _Kind, run_id: str, path: str) -> Chart:
     """Return the chart of a run; the path is that of the scores, "" for those of the conditions."""
-    from graphengine.history.load import graph_spec_of
+    from graphengine.kernel import graph_spec_of
     from graphengine.render.charts import branches, family_of, scores, timeline
 
     if kind == "branches":

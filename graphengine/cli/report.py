@@ -17,10 +17,10 @@ from graphengine.cli.steps import all_waits, counted, explained, is_offline, sho
 from graphengine.cli.terminal import STATUS_STYLES, OutputFailed, clean, one_line, seconds
 from graphengine.engine.ready import limit_reached, spent
 from graphengine.engine.user_frames import is_user_code
-from graphengine.errors import GraphEngineError
+from graphengine.kernel import GraphEngineError, allows_unknown_cost, dollars, is_cost_unknown, loss_words, losses_of
 from graphengine.models.errors import ModelUnavailable, PriceUnknown
 from graphengine.output_file import write_file
-from graphengine.state.amounts import allows_unknown_cost, by_name, dollars, is_cost_unknown, loss_words, losses_of
+from graphengine.state.amounts import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,17 +31,10 @@ if TYPE_CHECKING:
     from graphengine.cli.models import Chosen
     from graphengine.cli.project import Found
     from graphengine.cli.terminal import Channel
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import FailureRecord, Step
-    from graphengine.graph.effect import Effects
-    from graphengine.graph.options import Limits
+    from graphengine.kernel import Effects, FailureRecord, JsonValue, Limits, Plan, Result, RunInfo, Snapshot, Step
     from graphengine.models.base import Model
     from graphengine.records.spending import SpentBelow
     from graphengine.records.step_document import Document
-    from graphengine.runner import Result
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import RunInfo
 
 OFFLINE: Final = "no model wrote this: rules or placeholders answered"
 _WITHOUT: Final = "no model could answer"

@@ -9,7 +9,7 @@ import click
 from msgspec import UNSET
 
 from graphengine.cli import options
-from graphengine.errors import GraphEngineError, StoreCorrupt
+from graphengine.kernel import GraphEngineError, StoreCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,10 +20,7 @@ if TYPE_CHECKING:
     from graphengine.cli.driving import Begin
     from graphengine.cli.project import Found
     from graphengine.cli.report import DriveJob
-    from graphengine.engine.plan import Plan
-    from graphengine.history.load import At
-    from graphengine.runner import Run
-    from graphengine.stores.base import RunInfo
+    from graphengine.kernel import At, Plan, Run, RunInfo
 
 
 _LISTED: Final = 5
@@ -238,8 +235,7 @@ def branch(  # noqa: PLR0913 - one for each option
 def _repeated(context: CommandContext, run_id: str, at: At) -> DryBranch:
     """Return the effects that a branch from a step can repeat: those that began after it."""
     from graphengine.cli.documents import DryBranch, RepeatedEffect
-    from graphengine.engine.steps import Begun
-    from graphengine.history.load import load_snapshot
+    from graphengine.kernel import Begun, load_snapshot
 
     seq = context.read(lambda store: load_snapshot(store, run_id, at)).seq
     found = [
@@ -383,7 +379,7 @@ def _check_needs(job: DriveJob, state: Any) -> None:  # noqa: ANN401 - a state, 
         InputError: It has nothing in such a field.
     """
     from graphengine.cli.models import ways_to_a_model
-    from graphengine.errors import InputError
+    from graphengine.kernel import InputError
 
     given = state if isinstance(state, dict) else vars(state)
     needs: dict[str, Sequence[str]] = getattr(job.found.module, "NEEDS", {})
@@ -402,7 +398,7 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
     from collections.abc import Mapping
 
     from graphengine.cli.inputs import forms_of, parse_pairs, state_from, update_forms_of
-    from graphengine.errors import InputError
+    from graphengine.kernel import InputError
     from graphengine.state.declared import is_state
 
     state = found.graph.state

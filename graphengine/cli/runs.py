@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 import click
 
 from graphengine.cli import options
-from graphengine.state.amounts import are_offline
+from graphengine.kernel import are_offline
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +17,8 @@ if TYPE_CHECKING:
 
     from graphengine.cli.context import CommandContext
     from graphengine.cli.terminal import Part
-    from graphengine.engine.snapshot import Snapshot
+    from graphengine.kernel import RunInfo, Snapshot, Store, Summary, Usage
     from graphengine.records.selection import Wanted
-    from graphengine.state.amounts import Usage
-    from graphengine.stores.base import RunInfo, Store, Summary
 
 _COUNTED: Final = ("finished", "failed", "stopped", "cancelled", "waiting", "running")
 _STATUSES: Final = ("queued", "running", "interrupted", "waiting", "finished", "stopped", "failed", "cancelled")
@@ -144,8 +142,8 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
     from datetime import UTC, datetime
 
     from graphengine.cli.terminal import padded, seconds
+    from graphengine.kernel import dollars
     from graphengine.records.trends import DAY, trends
-    from graphengine.state.amounts import dollars
 
     found = context.read(lambda store: trends(store, wanted, by=by, every_seconds=every))
     if context.json:
@@ -180,8 +178,7 @@ def _show_trends(context: CommandContext, wanted: Wanted, by: Literal["graph", "
 
 async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snapshot]:
     """Return the snapshots of the runs that wait: the schemas of their answers are only there."""
-    from graphengine.errors import StoreError
-    from graphengine.history.load import load_now
+    from graphengine.kernel import StoreError, load_now
 
     waiting: dict[str, Snapshot] = {}
     for info in found:
@@ -194,7 +191,7 @@ async def _waiting(store: Store, found: Sequence[RunInfo]) -> Mapping[str, Snaps
 def _show(context: CommandContext, runs: Sequence[RunInfo]) -> None:
     """Show a row for each run; on a terminal, below it why it waits, failed or stopped, and its losses."""
     from graphengine.cli.terminal import one_line, padded, short_time, when
-    from graphengine.stores.base import status_of
+    from graphengine.kernel import status_of
 
     out = context.out
     columns = out.columns
@@ -234,7 +231,7 @@ def _show_tree(context: CommandContext, tree: _Tree) -> None:
     import time
 
     from graphengine.cli.terminal import age, padded
-    from graphengine.stores.base import status_of
+    from graphengine.kernel import status_of
 
     now, drawn, sums = time.time(), list(tree.rows()), tree.sums()
     parents = {info.parent for _, info in drawn}
@@ -271,7 +268,7 @@ def _spent(usage: Usage | None) -> str:
 
 def _cost(summary: Summary | None) -> str:
     """Return what models cost; "" if nothing."""
-    from graphengine.state.amounts import dollars
+    from graphengine.kernel import dollars
 
     if summary is None or not (summary.tokens or summary.cost_usd):
         return ""
@@ -291,7 +288,7 @@ def _why(info: RunInfo, *, due: bool = False) -> str:
     is_plain = summary.reason == "otherwise" or (due and info.status == "finished")
     text = "" if is_plain else one_line(summary.reason, _WAIT_CHARACTERS)
     if summary.losses:
-        from graphengine.state.amounts import loss_words
+        from graphengine.kernel import loss_words
 
         text += f" ({loss_words(summary.losses)})" if text else loss_words(summary.losses)
     if due and info.due_at is not None:
@@ -342,7 +339,7 @@ class _Tree:
 
     def sums(self) -> Mapping[str, Usage]:
         """Return by id what each run and those below it spent together."""
-        from graphengine.engine.frame_tree import add_usage
+        from graphengine.kernel import add_usage
 
         below = self._below()
         found: dict[str, Usage] = {}
@@ -365,9 +362,7 @@ class _Tree:
 
 async def _tree_of(store: Store, found: Sequence[RunInfo]) -> _Tree:
     """Return the tree of runs, with those above them."""
-    from graphengine.engine.steps import Started
-    from graphengine.errors import StoreError
-    from graphengine.history.load import load_snapshot
+    from graphengine.kernel import Started, StoreError, load_snapshot
     from graphengine.records.spending import own_usage
 
     runs = {info.id: info for info in found}

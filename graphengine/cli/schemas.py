@@ -38,7 +38,7 @@ from graphengine.cli.documents import (
     WorkerEnded,
     Workers,
 )
-from graphengine.errors import InputError
+from graphengine.kernel import Emitted, InputError, NodeBegan, did_you_mean
 from graphengine.records.event_json import line_type
 from graphengine.records.export import RunFile
 from graphengine.records.json_document import (
@@ -54,8 +54,6 @@ from graphengine.records.json_document import (
 from graphengine.records.json_schema import schemas_of
 from graphengine.records.step_document import Failed, OneStep
 from graphengine.records.trends import Trends
-from graphengine.runner.run_events import Emitted, NodeBegan
-from graphengine.state.path import did_you_mean
 from graphengine.testing.evaluation.report import Report
 from graphengine.testing.evaluation.what_if import WhatIf
 from graphengine.testing.suites import Suite
@@ -65,7 +63,7 @@ if TYPE_CHECKING:
 
     from msgspec import Struct
 
-    from graphengine.state.json_values import JsonValue
+    from graphengine.kernel import JsonValue
 
 LIVE: Final = (NodeBegan, Emitted, *AGENT_EVENTS)
 """The events of what happens now; only a process that drives the run has them."""

@@ -113,7 +113,7 @@ def serve(  # noqa: PLR0913 - options
     from graphengine.cli.driving import fleet_of, until_stopped
     from graphengine.cli.places import lock_options
     from graphengine.cli.worker import show_event
-    from graphengine.errors import InputError, install_command
+    from graphengine.kernel import InputError, install_command
 
     chosen = [door for door in DOORS if given.pop(door.name.replace("-", "_"))]
     given["doors"] = [door.name for door in chosen]
@@ -184,7 +184,7 @@ def _show(context: CommandContext, settings: Settings, token: str | None, doors:
 
 def _retention_words(settings: Settings) -> str:
     """Return how long runs are kept, and where to change that."""
-    from graphengine.graph.options import Retention
+    from graphengine.kernel import Retention
 
     keep = settings.retention or Retention(None, None)
     days = [
@@ -204,7 +204,7 @@ def token_of(file: Path | None, *, is_needed: bool = True) -> tuple[str, bool]:
     """
     import secrets
 
-    from graphengine.errors import InputError
+    from graphengine.kernel import InputError
 
     where = f"--token-file {file}" if file is not None else TOKEN
     if file is not None:
@@ -230,7 +230,7 @@ def _webhook_key(variable: str | None) -> bytes | None:
     Raises:
         InputError: The variable is empty, or its secret cannot be used.
     """
-    from graphengine.errors import InputError
+    from graphengine.kernel import InputError
     from graphengine.serve.signatures import key_of
 
     if variable is None:

@@ -16,14 +16,11 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Step
-    from graphengine.history.load import At
-    from graphengine.history.visit_tree import DrivenTime, Entry
+    from graphengine.history.visit_tree import DrivenTime
+    from graphengine.kernel import At, Entry, RunInfo, Snapshot, Step, Store, Usage
     from graphengine.records.spending import Spent, SpentBelow
     from graphengine.records.step_document import Document
-    from graphengine.state.amounts import CountName, Usage
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.state.amounts import CountName
 
 _PIPE_COLUMNS: Final = 200  # the width of a line about a step without a terminal
 _STEPS: Final = 200
@@ -132,8 +129,7 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
     Raises:
         UnknownRun, UnknownStep, StoreError.
     """
-    from graphengine.engine.steps import Recorded
-    from graphengine.history.load import graph_spec_of, load_now, load_snapshot, load_start
+    from graphengine.kernel import Recorded, graph_spec_of, load_now, load_snapshot, load_start
     from graphengine.records.spending import spent_below
 
     async def reading(store: Store) -> _Recorded:
@@ -185,8 +181,8 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
     from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept
     from graphengine.cli.steps import is_offline, show_waits
     from graphengine.cli.terminal import when
+    from graphengine.kernel import status_of
     from graphengine.runner.starters import children_in
-    from graphengine.stores.base import status_of
 
     info, snapshot = recorded.info, recorded.snapshot
     is_past = snapshot.seq < info.seq
@@ -271,7 +267,7 @@ def _rows(recorded: _Recorded, first: int) -> Iterator[tuple[tuple[str, ...], St
     """Yield a row and its step, from a step on; for many consecutive items of a map, one row without a step."""
     from itertools import groupby
 
-    from graphengine.history.visits import Visits
+    from graphengine.kernel import Visits
 
     run = Visits.of(recorded.steps, recorded.start)
     shown = [entry for entry in run.entries if entry.step.seq >= first and entry.step.kind != "removed"]
@@ -298,7 +294,7 @@ def _is_news(step: Step) -> bool:
 
 
 def _items_row(path: str, entries: Sequence[Entry], time: DrivenTime) -> tuple[str, ...]:
-    from graphengine.engine.steps import falls_back
+    from graphengine.kernel import falls_back
 
     first, last = entries[0].step, entries[-1].step
     began = min(entry.began or entry.step.at for entry in entries)
@@ -318,7 +314,7 @@ def _items_row(path: str, entries: Sequence[Entry], time: DrivenTime) -> tuple[s
 
 def _row(entry: Entry) -> tuple[str, ...]:
     from graphengine.cli.steps import kind_in_words
-    from graphengine.engine.steps import falls_back, outcome_of
+    from graphengine.kernel import falls_back, outcome_of
 
     step = entry.step
     outcome, is_fallback = outcome_of(step), falls_back(step)
@@ -343,7 +339,7 @@ def _because(step: Step, *, is_last: bool) -> str:
     """Return a step's error and how its conditions evaluated; the error that ended the run is shown below the steps."""
     from graphengine.cli.steps import error_line, facts_of, is_reported_at_end, reason
     from graphengine.cli.terminal import one_line
-    from graphengine.engine.steps import Attempt, Stopped
+    from graphengine.kernel import Attempt, Stopped
 
     facts = step.data
     parts = [] if is_last and is_reported_at_end(step) else [error_line(step)]
@@ -360,8 +356,7 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
     from graphengine.cli.report import whole
     from graphengine.cli.steps import arrow, changes_of, facts_of, reason, tool_value
     from graphengine.cli.terminal import when
-    from graphengine.engine.steps import falls_back, ops_of
-    from graphengine.history.visits import Visits
+    from graphengine.kernel import Visits, falls_back, ops_of
 
     step, info = recorded.steps[-1], recorded.info
     out.line(f"step {step.seq} of run ", (info.id, "bold"), f" of {info.graph}")

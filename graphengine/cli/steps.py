@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import UNSET
 
 from graphengine.cli.terminal import one_line, seconds, when
-from graphengine.engine.steps import (
-    Answered,
-    AnyFacts,
+from graphengine.engine.steps import Answered, AnyFacts, Continued, own_name
+from graphengine.history.visit_tree import open_seconds
+from graphengine.kernel import (
     AttemptEnded,
     Begun,
-    Continued,
     Entered,
     Joined,
     Mapped,
@@ -29,17 +28,16 @@ from graphengine.engine.steps import (
     Started,
     Stopped,
     Waiting,
+    are_offline,
+    dollars,
     ops_of,
     outcome_of,
-    own_name,
     path_of,
     usage_of,
 )
-from graphengine.history.visit_tree import open_seconds
+from graphengine.kernel import in_words as wanted
 from graphengine.runner.answer_schema import choices
 from graphengine.runner.answer_schema import example as an_example
-from graphengine.runner.answer_schema import in_words as wanted
-from graphengine.state.amounts import are_offline, dollars
 from graphengine.stores.summaries import wait_words
 
 if TYPE_CHECKING:
@@ -47,10 +45,7 @@ if TYPE_CHECKING:
 
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import AnswerRecord, Step, WaitRecord
-    from graphengine.state.amounts import TokensName, Usage
-    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.kernel import AnswerRecord, JsonValue, Op, Snapshot, Step, TokensName, Usage, WaitRecord
 
 OTHERWISE: Final = "otherwise"
 """The explanation of an edge without a condition."""

@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias, cast
 
-from graphengine.errors import GraphEngineError
+from graphengine.kernel import GraphEngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

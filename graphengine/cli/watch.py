@@ -19,12 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from graphengine.cli.context import CommandContext
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.history.visit_tree import Entry
-    from graphengine.history.visits import Visits
+    from graphengine.kernel import Entry, NodeBegan, RunInfo, Snapshot, Store, Visits
     from graphengine.records.spending import SpentBelow
-    from graphengine.runner.run_events import NodeBegan
-    from graphengine.stores.base import RunInfo, Store
 
 _LAST: Final = 5
 """The number of past steps that are shown without --from."""
@@ -101,10 +97,8 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
     from contextlib import aclosing
 
     from graphengine.cli.report import CODES
-    from graphengine.engine.steps import OVER
-    from graphengine.history.load import load_start, polled
-    from graphengine.history.visits import Visits
-    from graphengine.stores.base import status_of
+    from graphengine.history.load import polled
+    from graphengine.kernel import OVER, Visits, load_start, status_of
 
     info = await store.info(run_id)
     shown = max(1, info.seq - _LAST + 1) if first is None else min(first, info.seq + 1)
@@ -135,9 +129,7 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
 
 def _at_work(info: RunInfo, snapshot: Snapshot, now: float) -> Iterator[NodeBegan]:
     """Yield the nodes that the driver has in flight, as far as the log shows."""
-    from graphengine.engine.ready import ready
-    from graphengine.engine.steps import path_of
-    from graphengine.runner.run_events import NodeBegan
+    from graphengine.kernel import NodeBegan, path_of, ready
 
     if info.status != "running" or info.driver is None:
         return
@@ -246,9 +238,8 @@ class _Documents:
 
     def status(self, info: RunInfo, snapshot: Snapshot) -> None:
         """Write a document if the run's status, driver or waits have changed."""
-        from graphengine.history.load import waits_of
+        from graphengine.kernel import status_of, waits_of
         from graphengine.records.json_document import StatusReported
-        from graphengine.stores.base import status_of
 
         reported = StatusReported(
             run_id=info.id, graph=info.graph, status=status_of(info), driver=info.driver, waits=waits_of(snapshot)

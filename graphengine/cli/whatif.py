@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.project import Found
     from graphengine.cli.terminal import Channel
-    from graphengine.history.load import At
+    from graphengine.kernel import At
     from graphengine.testing.evaluation.earlier import Tools
     from graphengine.testing.evaluation.what_if import BranchedRun, WhatIf
 
@@ -155,7 +155,7 @@ def ended_runs(
     """
     from graphengine.cli.places import shown
     from graphengine.cli.project import file_of, graph_of
-    from graphengine.errors import InputError
+    from graphengine.kernel import InputError
     from graphengine.records.search import wanted_of
     from graphengine.records.selection import Wanted, hint_of, is_compared, newest
 
@@ -233,7 +233,7 @@ def _show_runs(context: CommandContext, report: WhatIf) -> None:
 
 
 def _row(pair: BranchedRun, scorers: Sequence[str]) -> list[str]:
-    from graphengine.state.amounts import dollars
+    from graphengine.kernel import dollars
 
     before, after = pair.before, pair.after
     costs = ["?" if cost is None else dollars(cost) for cost in (before.cost_usd, after.cost_usd)]
@@ -258,7 +258,7 @@ def _score(value: float | None) -> str:
 def _show_rest(out: Channel, report: WhatIf) -> None:
     """Show what was not compared, and why."""
     from graphengine.cli.steps import counted
-    from graphengine.state.amounts import dollars
+    from graphengine.kernel import dollars
 
     if report.untouched:
         if report.runs:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.driving import Stopper
-    from graphengine.graph.options import Retention
+    from graphengine.kernel import OwnerInfo, QueueLimits, Retention
     from graphengine.records.step_document import Document
-    from graphengine.stores.base import OwnerInfo, QueueCount, QueueLimits, QueueStore
+    from graphengine.stores.base import QueueCount, QueueStore
     from graphengine.worker.worker import Refused, RunOutcome, WorkerEvent
 
 _WHY = {
@@ -203,7 +203,7 @@ def _show_end(context: CommandContext, event: RunOutcome) -> None:
 
 def _show_refusal(context: CommandContext, event: Refused) -> None:
     from graphengine.cli.context import unexpected
-    from graphengine.errors import GraphEngineError
+    from graphengine.kernel import GraphEngineError
 
     error = event.error if isinstance(event.error, GraphEngineError) else unexpected(event.error)
     what = (
@@ -218,7 +218,7 @@ def _document(event: WorkerEvent) -> Document:
 
     from graphengine.cli import documents
     from graphengine.cli.context import unexpected
-    from graphengine.errors import GraphEngineError
+    from graphengine.kernel import GraphEngineError
     from graphengine.records.step_document import failure_document, refusal_of
     from graphengine.worker.retention import Removed
     from graphengine.worker.worker import RunOutcome, Took
@@ -366,7 +366,7 @@ def queues_set(
     pause that is set before workers start holds from the first run on.
     """
     from graphengine.api.runner import Runner
-    from graphengine.stores.base import QueueLimits
+    from graphengine.kernel import QueueLimits
 
     is_alone = all(value is None for value in given.values())
     if is_alone and not no_limits and paused is None:

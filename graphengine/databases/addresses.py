@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
-from graphengine.errors import StoreNotSupported
+from graphengine.kernel import StoreNotSupported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,14 +12,13 @@ from zlib import crc32
 
 from pydantic_core import from_json
 
-from graphengine.engine.step_json import decode_step
+from graphengine.kernel import decode_step
 from graphengine.stores.refusals import damaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.steps import Step
+    from graphengine.kernel import GraphSpec, Step
 
 CHANGED: Final = "its checksum shows that it was changed since it was written"
 _LARGEST: Final = (1 << 32) - 1

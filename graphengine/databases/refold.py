@@ -10,20 +10,17 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from pydantic_core import from_json, to_json
 
 from graphengine.databases.findings import Finding
-from graphengine.engine.fold import evolve, fold
+from graphengine.engine.fold import fold
 from graphengine.engine.ready import next_due
-from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.stored import decode_snapshot, to_record
-from graphengine.errors import GraphEngineError, StoreCorrupt
+from graphengine.engine.stored import to_record
+from graphengine.kernel import GraphEngineError, Snapshot, StoreCorrupt, decode_snapshot, evolve
 from graphengine.stores.summaries import begun_as, differing_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from graphengine.databases.findings import Counted
-    from graphengine.engine.steps import Step
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import RunInfo
+    from graphengine.kernel import JsonValue, RunInfo, Step
 
 FOLD_ERRORS: Final = (ValueError, KeyError, TypeError, IndexError, AttributeError)
 """Exceptions from decoding or folding what is not what it should be."""

@@ -18,12 +18,10 @@ from msgspec import Struct
 from pydantic_core import from_json, to_json
 
 from graphengine.databases.closing import finish
-from graphengine.engine.step_json import encode_step
-from graphengine.errors import GraphEngineError, StoreReadOnly
+from graphengine.kernel import GraphEngineError, StoreReadOnly, encode_step, summary_text
 from graphengine.stores.base import QueueCount, StoredSchedule, check_page
 from graphengine.stores.dispatch import limits_text, read_limits
 from graphengine.stores.refusals import forked, lease_lost, not_dense, not_open
-from graphengine.stores.summaries import summary_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,10 +30,19 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from graphengine.databases.leases import LeaseThread
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.steps import Step
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, Page, QueueLimits, RunInfo, Status, StopMark
+    from graphengine.kernel import (
+        Append,
+        ClaimedRun,
+        ClaimQuery,
+        GraphSpec,
+        JsonValue,
+        Page,
+        QueueLimits,
+        RunInfo,
+        Status,
+        Step,
+    )
+    from graphengine.stores.base import StopMark
     from graphengine.stores.snapshots import Tail
 
 P = ParamSpec("P")

@@ -20,10 +20,7 @@ from typing import TYPE_CHECKING
 
 from graphengine.engine.failures import FailedElsewhere, failure_record
 from graphengine.errors import NotPicklable
-from graphengine.graph.runnable import is_async
-from graphengine.runner.scope import CURRENT
-from graphengine.runner.threads import as_outcome
-from graphengine.state.interrupts import reraise_interrupt
+from graphengine.kernel import CURRENT, as_outcome, is_async, reraise_interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

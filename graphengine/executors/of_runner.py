@@ -7,18 +7,16 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from graphengine.errors import DefinitionError, InputError, NodeTimeout, WorkerDied
-from graphengine.runner.extensions import Extension
+from graphengine.errors import NodeTimeout, WorkerDied
+from graphengine.kernel import DefinitionError, Extension, InputError, did_you_mean
 from graphengine.runner.threads import in_thread
-from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
-    from graphengine.engine.plan import Call, Plan
     from graphengine.executors.base import NodeExecutor
-    from graphengine.runner.context import Context
+    from graphengine.kernel import Call, Context, Plan
 
 # The other modules of this package are imported when a graph with heavy nodes is first run: most programs have none.
 

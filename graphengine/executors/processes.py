@@ -15,9 +15,9 @@ import threading
 from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
-from graphengine.errors import DefinitionError
 from graphengine.executors.base import ThreadedExecutor
 from graphengine.executors.calls import end_with_parent
+from graphengine.kernel import DefinitionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

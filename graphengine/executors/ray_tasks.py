@@ -8,8 +8,8 @@ import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from graphengine.errors import DefinitionError, install_command
 from graphengine.executors.base import ThreadedExecutor
+from graphengine.kernel import DefinitionError, install_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

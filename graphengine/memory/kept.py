@@ -25,14 +25,11 @@ from graphengine.api.places import store_at
 from graphengine.databases.memories import scope_of
 from graphengine.databases.sql import SQLStore
 from graphengine.databases.sqlite.in_process import InProcess
-from graphengine.errors import DefinitionError, InputError
+from graphengine.kernel import CURRENT, Context, DefinitionError, InputError, as_record, digest_of_call
 from graphengine.memory.tools import tools_of
 from graphengine.runner.attempt import Attempt
-from graphengine.runner.call_records import digest_of_call
-from graphengine.runner.context import Context
 from graphengine.runner.ids import RESERVED
-from graphengine.runner.scope import CURRENT
-from graphengine.state.json_values import as_record, checked_name
+from graphengine.state.json_values import checked_name
 from graphengine.stores.words import words_of
 
 if TYPE_CHECKING:

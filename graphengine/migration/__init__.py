@@ -5,13 +5,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from graphengine.runner.extensions import Extension
+from graphengine.kernel import Extension
 
 if TYPE_CHECKING:
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Shift
+    from graphengine.kernel import GraphSpec, Plan, Shift, Snapshot
 
 log = logging.getLogger("graphengine.runner")
 

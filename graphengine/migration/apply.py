@@ -13,25 +13,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 
-from graphengine.engine.graph_spec import GraphSpec
-from graphengine.engine.phases import Ended
-from graphengine.engine.snapshot import ROOT
-from graphengine.engine.steps import Shift
-from graphengine.errors import GraphChanged, InputError, MigrationFailed, NoChoice
-from graphengine.state.interrupts import reraise_interrupt
-from graphengine.state.json_values import as_record, clipped
+from graphengine.errors import MigrationFailed
+from graphengine.kernel import (
+    ROOT,
+    Ended,
+    GraphChanged,
+    GraphSpec,
+    InputError,
+    NoChoice,
+    Shift,
+    as_record,
+    clipped,
+    reraise_interrupt,
+)
 from graphengine.state.path import unknown_fields
 from graphengine.state.secret import clear_texts, is_sealed, scrubbed, worth_scrubbing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.engine.graph_spec import EdgeSpec, NodeSpec
-    from graphengine.engine.plan import NodePlan, Plan
-    from graphengine.engine.snapshot import Frame, Snapshot
     from graphengine.graph.options import Migration
-    from graphengine.state.json_values import JsonValue
-    from graphengine.state.schema import StateType
+    from graphengine.kernel import EdgeSpec, Frame, JsonValue, NodePlan, NodeSpec, Plan, Snapshot, StateType
 
 _SHOWN: Final = 1000
 """The maximum length of values in messages."""

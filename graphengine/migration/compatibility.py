@@ -14,26 +14,28 @@ from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
 from graphengine.engine.graph_migration import apply_shift
-from graphengine.engine.lookup import plan_of
-from graphengine.engine.snapshot import ROOT
-from graphengine.engine.steps import Shift, path_of
-from graphengine.engine.stored import copy_of
-from graphengine.errors import GraphChanged, InvalidUpdate, NoChoice
+from graphengine.kernel import (
+    ROOT,
+    GraphChanged,
+    InvalidUpdate,
+    NoChoice,
+    Shift,
+    View,
+    copy_of,
+    explain,
+    path_of,
+    plan_of,
+)
 from graphengine.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
 from graphengine.migration.draft import renamed_fields
 from graphengine.migration.positions import Mismatch, asks_anew, migration_hint, place_mismatches
 from graphengine.records.graph_spec_diff import differences
-from graphengine.state.field import explain
 from graphengine.state.secret import HIDDEN
-from graphengine.state.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.kernel import Frame, GraphSpec, JsonValue, Op, Plan, Snapshot
 
 
 _SHOWN: Final = 200

@@ -5,35 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.checks.fork_regions import region
-from graphengine.engine.lookup import plan_of, view_of
-from graphengine.engine.phases import (
+from graphengine.engine.phases import GivenUp, Phase, Waiting
+from graphengine.graph.question import AskBody
+from graphengine.kernel import (
+    START,
     Collecting,
     Ended,
     Fallback,
+    Fork,
     Forked,
-    GivenUp,
+    Frame,
+    GraphEngineError,
     Inside,
+    InvalidUpdate,
     Leaving,
-    Phase,
+    NoChoice,
     Ready,
-    Waiting,
+    View,
+    path_of,
+    plan_of,
+    reraise_interrupt,
+    view_of,
 )
-from graphengine.engine.snapshot import Frame
-from graphengine.engine.steps import path_of
-from graphengine.errors import GraphEngineError, InvalidUpdate, NoChoice
-from graphengine.graph.definition import Fork
-from graphengine.graph.options import START
-from graphengine.graph.question import AskBody
 from graphengine.records.replay.step_diff import plain
-from graphengine.state.interrupts import reraise_interrupt
-from graphengine.state.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.engine.plan import NodePlan, Plan
-    from graphengine.graph.definition import AnyEdge
-    from graphengine.state.json_values import JsonValue, Op
+    from graphengine.kernel import AnyEdge, JsonValue, NodePlan, Op, Plan
 
 Arm = tuple[str, str, str]
 """An arm of a fork: the node it leaves, its target, its join."""

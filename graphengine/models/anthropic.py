@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
+from graphengine.kernel import utf8_text
 from graphengine.models.anthropic_forms import (
     LEAST_COMPACTED,
     PROVIDER,
@@ -32,7 +33,6 @@ from graphengine.models.errors import AnswerTorn, BadRequest, ModelError
 from graphengine.models.prices import PricedModel, Prices
 from graphengine.models.sdk import Key, Server, http_address, kept_by_schema
 from graphengine.models.settings import refuse_lacking
-from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

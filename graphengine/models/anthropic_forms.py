@@ -13,13 +13,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from graphengine.kernel import utf8_text
 from graphengine.models.anthropic_hosted import container, hosted_tools
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.prices import Spent
 from graphengine.models.received import NoCount, NotThisApi, count, inside, is_count
 from graphengine.models.sdk import schema_in_words, sound_json
 from graphengine.models.settings import merged
-from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -28,10 +28,9 @@ from graphengine.models.settings import NO_SETTINGS, Settings
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
+    from graphengine.kernel import Clock, Usage
     from graphengine.models.hosted import HostedTool
     from graphengine.models.parts import Part
-    from graphengine.runner.clock import Clock
-    from graphengine.state.amounts import Usage
 
 Stop: TypeAlias = Literal["end", "tools", "cut", "refused", "full"]
 """Why an answer ends: it is complete; it calls tools; it reached `max_tokens`; it was refused; the context window is

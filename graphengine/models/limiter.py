@@ -26,8 +26,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from graphengine.errors import DefinitionError
-from graphengine.graph.options import is_seconds
+from graphengine.kernel import DefinitionError, is_seconds
 from graphengine.models.base import UNKNOWN_USAGE, estimated_tokens, usage_of_failure
 from graphengine.models.errors import ModelBusy, ModelError, ModelOverloaded, ModelTransient, RateLimited
 from graphengine.models.rates import PAUSES, RateController
@@ -35,9 +34,9 @@ from graphengine.models.rates import PAUSES, RateController
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
+    from graphengine.kernel import Clock
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.rates import Permit
-    from graphengine.runner.clock import Clock
 
 log = logging.getLogger("graphengine.models")
 

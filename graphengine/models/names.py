@@ -11,10 +11,9 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from graphengine.errors import DefinitionError
+from graphengine.kernel import DefinitionError, did_you_mean
 from graphengine.models.errors import ModelUnavailable
 from graphengine.models.hiding import hidden, struck
-from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
+from graphengine.kernel import utf8_text
 from graphengine.models.batches import SKEW_SECONDS
 from graphengine.models.errors import AnswerTorn, BadRequest, ModelError, NoModelServer, NotAuthenticated
 from graphengine.models.openai_parts import SAMPLING, thinks, used
@@ -16,7 +17,6 @@ from graphengine.models.prices import STANDARD_TIERS, PricedModel, Prices
 from graphengine.models.received import inside, read_json, text
 from graphengine.models.sdk import Key, Server, http_address, shown_address
 from graphengine.models.settings import refuse_lacking
-from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -12,10 +12,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from graphengine.kernel import utf8_text
 from graphengine.models.prices import Spent
 from graphengine.models.received import NoCount, count, inside
 from graphengine.models.sdk import kept_by_schema, schema_in_words
-from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

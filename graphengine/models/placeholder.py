@@ -16,9 +16,9 @@ from graphengine.models.errors import ModelUnavailable
 from graphengine.models.placeholder_values import Values
 
 if TYPE_CHECKING:
+    from graphengine.kernel import JsonObject
     from graphengine.models.base import Request
     from graphengine.models.hosted import HostedTool
-    from graphengine.state.json_values import JsonObject
 
 PLACEHOLDER: Final = "placeholder"
 """The model's name."""

@@ -21,7 +21,7 @@ from pydantic_core import to_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.state.json_values import JsonObject, JsonValue
+    from graphengine.kernel import JsonObject, JsonValue
 
 _ROOM: Final = 2
 """Of references, for what is optional."""

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.errors import DefinitionError
+from graphengine.kernel import DefinitionError, utf8_text
 from graphengine.models.base import Response, Stop, ToolCall
 from graphengine.models.errors import (
     AnswerRefused,
@@ -31,7 +31,6 @@ from graphengine.models.openai_parts import call_id, sendable
 from graphengine.models.prices import STANDARD_TIERS, Spent, prices_sound
 from graphengine.models.refusals import WHAT, advised, kind_of_status, shown
 from graphengine.models.sdk import check_allowed, load, schema_in_words, sound_json
-from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, cast
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from graphengine.kernel import explain
 from graphengine.models.base import Message, Response
 from graphengine.models.errors import ModelError, ModelUnavailable
 from graphengine.models.hiding import hidden
@@ -27,7 +28,6 @@ from graphengine.models.names import as_model
 from graphengine.models.router import OverModels
 from graphengine.models.scripted import shown, stream
 from graphengine.output_file import write_file
-from graphengine.state.field import explain
 
 if TYPE_CHECKING:
     import os

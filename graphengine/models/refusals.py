@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
+from graphengine.kernel import clipped, utf8_text
 from graphengine.models.base import usage_of_failure
 from graphengine.models.errors import (
     AnswerRefused,
@@ -35,7 +36,6 @@ from graphengine.models.errors import (
 )
 from graphengine.models.hiding import hidden, start_of
 from graphengine.models.received import inside, text
-from graphengine.state.json_values import clipped, utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from graphengine.errors import DefinitionError
+from graphengine.kernel import DefinitionError, did_you_mean
 from graphengine.models.base import Request, Response, ToolCall
 from graphengine.models.errors import ModelError
 from graphengine.models.hiding import hidden
-from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -23,8 +23,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from graphengine.errors import DefinitionError, install_command
-from graphengine.graph.options import is_seconds
+from graphengine.kernel import DefinitionError, install_command, is_seconds, utf8_text
 from graphengine.models.errors import (
     AnswerTorn,
     BadRequest,
@@ -45,7 +44,6 @@ from graphengine.models.refusals import (
     kind_of,
     shown,
 )
-from graphengine.state.json_values import utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

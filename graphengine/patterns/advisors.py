@@ -6,11 +6,8 @@ from pydantic import BaseModel, model_validator
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.graph.conditions import iterations, value
-from graphengine.graph.definition import END, START, Runnable
+from graphengine.kernel import END, START, Failure, Runnable, append, iterations, value
 from graphengine.patterns.parts import checked, part
-from graphengine.reducers import append
-from graphengine.state.failure import Failure
 
 
 class Attempt(BaseModel):

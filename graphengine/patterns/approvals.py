@@ -6,12 +6,9 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.errors import DefinitionError
-from graphengine.graph.conditions import iterations, value
-from graphengine.graph.definition import END, START, Runnable
 from graphengine.graph.question import ask
+from graphengine.kernel import END, START, DefinitionError, Runnable, append, iterations, value
 from graphengine.patterns.parts import part
-from graphengine.reducers import append
 
 
 class Decision(BaseModel):  # recorded questions have this docstring in their schema: a change shows in replays

@@ -12,15 +12,22 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.errors import DefinitionError
-from graphengine.graph.conditions import Condition, changed, iterations
-from graphengine.graph.definition import END, START, Runnable
+from graphengine.graph.conditions import changed
+from graphengine.kernel import (
+    END,
+    START,
+    Condition,
+    Context,
+    DefinitionError,
+    Failure,
+    Runnable,
+    append,
+    extend,
+    iterations,
+    parse,
+)
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
-from graphengine.reducers import append, extend
-from graphengine.runner import Context
-from graphengine.state.failure import Failure
-from graphengine.state.path import parse
 
 
 class Entry(BaseModel):

@@ -11,14 +11,19 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.errors import DefinitionError
-from graphengine.graph.conditions import failed, value
-from graphengine.graph.definition import END, START, Runnable
-from graphengine.graph.options import is_seconds
+from graphengine.kernel import (
+    END,
+    START,
+    Context,
+    DefinitionError,
+    Failure,
+    Runnable,
+    append,
+    failed,
+    is_seconds,
+    value,
+)
 from graphengine.patterns.parts import part
-from graphengine.reducers import append
-from graphengine.runner import Context
-from graphengine.state.failure import Failure
 
 
 class Circuit(BaseModel):

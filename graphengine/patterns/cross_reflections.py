@@ -10,13 +10,10 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.graph.conditions import iterations, value
-from graphengine.graph.definition import END, START, Runnable
+from graphengine.kernel import END, START, Failure, Runnable, append, iterations, value
 from graphengine.patterns.critiques import Critique
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import check_names, part
-from graphengine.reducers import append
-from graphengine.state.failure import Failure
 
 
 class CrossReflection(BaseModel):

@@ -11,13 +11,10 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.graph.conditions import iterations, value
-from graphengine.graph.definition import END, FAIL, START, Runnable
+from graphengine.kernel import END, FAIL, START, Failure, Runnable, append, iterations, value
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import check_names, part
 from graphengine.patterns.votes import folded
-from graphengine.reducers import append
-from graphengine.state.failure import Failure
 
 
 class Position(BaseModel):

@@ -6,9 +6,7 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.errors import DefinitionError
-from graphengine.graph.conditions import Condition, failed
-from graphengine.graph.definition import END, START, Runnable
+from graphengine.kernel import END, START, Condition, DefinitionError, Runnable, failed
 from graphengine.patterns.parts import part
 
 S = TypeVar("S", bound=BaseModel)

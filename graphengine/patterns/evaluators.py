@@ -3,17 +3,19 @@
 Source: the pattern of this name in Anthropic, "Building effective agents" (2024).
 """
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, Field
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.graph.conditions import Condition, failed, iterations, plateau, value
-from graphengine.graph.definition import END, START, Runnable, Writes
+from graphengine.graph.conditions import plateau
+from graphengine.kernel import END, START, Condition, Runnable, append, failed, iterations, value
 from graphengine.models.errors import ModelError
 from graphengine.patterns.parts import writing
-from graphengine.reducers import append
+
+if TYPE_CHECKING:
+    from graphengine.graph.definition import Writes
 
 
 class Evaluation(BaseModel):

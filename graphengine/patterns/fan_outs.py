@@ -4,8 +4,7 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.graph.conditions import value
-from graphengine.graph.definition import END, FAIL, START, Runnable
+from graphengine.kernel import END, FAIL, START, Runnable, value
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
 from graphengine.patterns.parts import part, writing
 

@@ -7,11 +7,9 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.graph.conditions import value
-from graphengine.graph.definition import END, START, Runnable
+from graphengine.kernel import END, START, Runnable, append, value
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
 from graphengine.patterns.parts import called, check_names, checked, part, validating
-from graphengine.reducers import append
 
 
 class Assignment(BaseModel):

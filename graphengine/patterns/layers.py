@@ -7,12 +7,9 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.graph.conditions import value
-from graphengine.graph.definition import END, FAIL, START, Runnable
+from graphengine.kernel import END, FAIL, START, Failure, Runnable, append, value
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
-from graphengine.reducers import append
-from graphengine.state.failure import Failure
 
 
 class Layers(BaseModel):

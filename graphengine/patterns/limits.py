@@ -5,9 +5,8 @@ from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
 from graphengine.errors import NodeTimeout, SubgraphLimit
-from graphengine.graph.conditions import failed
-from graphengine.graph.definition import END, START, Choose, Limits, Node, Runnable
-from graphengine.graph.runnable import HasBody
+from graphengine.graph.definition import Node
+from graphengine.kernel import END, START, Choose, HasBody, Limits, Runnable, failed
 from graphengine.patterns.parts import part
 
 S = TypeVar("S", bound=BaseModel)

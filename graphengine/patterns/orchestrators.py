@@ -12,12 +12,10 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.graph.conditions import iterations, value
-from graphengine.graph.definition import END, FAIL, START, Runnable
+from graphengine.kernel import END, FAIL, START, Failure, Runnable, iterations, value
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
 from graphengine.patterns.parts import called, check_names, checked, part, validating
 from graphengine.reducers import merge
-from graphengine.state.failure import Failure
 
 
 class Step(BaseModel):

@@ -10,8 +10,8 @@ from typing import Final
 from pydantic import BaseModel
 
 from graphengine.agents.prompts import as_text
-from graphengine.graph.conditions import Condition, failed
 from graphengine.graph.definition import UNSET, Node
+from graphengine.kernel import Condition, Failure, failed
 from graphengine.models.errors import (
     ModelNotReady,
     ModelUnavailable,
@@ -21,7 +21,6 @@ from graphengine.models.errors import (
     QuotaExceeded,
     UnknownModel,
 )
-from graphengine.state.failure import Failure
 
 SURVIVED: Final[Condition] = failed(Exception) & ~failed(ModelNotReady)
 """A failure that does not affect the others: of any kind except a model that cannot be called."""

@@ -14,16 +14,15 @@ from pydantic import TypeAdapter
 
 from graphengine.agents import Agent
 from graphengine.api.graph import Graph
-from graphengine.errors import DefinitionError
-from graphengine.graph.definition import Choose, Node, Writes
-from graphengine.graph.runnable import FunctionBody, HasBody
+from graphengine.graph.definition import Node, Writes
+from graphengine.kernel import Choose, DefinitionError, FunctionBody, HasBody
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from pydantic import BaseModel
 
-    from graphengine.graph.definition import Runnable
+    from graphengine.kernel import Runnable
 
 Source: TypeAlias = "str | Callable[..., object]"
 F = TypeVar("F", bound="Callable[..., Any]")

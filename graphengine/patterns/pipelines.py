@@ -6,8 +6,7 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.errors import DefinitionError
-from graphengine.graph.definition import END, START, Runnable
+from graphengine.kernel import END, START, DefinitionError, Runnable
 from graphengine.patterns.parts import writing
 
 

@@ -12,11 +12,9 @@ from typing_extensions import TypeVar
 
 from graphengine.agents.prompts import as_text
 from graphengine.api.graph import Graph
-from graphengine.graph.conditions import iterations, value
-from graphengine.graph.definition import END, START, UNSET, Runnable
+from graphengine.graph.definition import UNSET
+from graphengine.kernel import END, START, Failure, Runnable, append, iterations, value
 from graphengine.patterns.parts import checked, part
-from graphengine.reducers import append
-from graphengine.state.failure import Failure
 
 
 class Thought(BaseModel):

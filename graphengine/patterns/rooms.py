@@ -10,13 +10,9 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.graph.conditions import Condition, iterations, value
-from graphengine.graph.definition import END, FAIL, START, Runnable
+from graphengine.kernel import END, FAIL, START, Condition, Context, Failure, Runnable, append, iterations, value
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part, writing
-from graphengine.reducers import append
-from graphengine.runner.context import Context
-from graphengine.state.failure import Failure
 
 
 class View(BaseModel):

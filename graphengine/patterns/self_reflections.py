@@ -9,13 +9,10 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.graph.conditions import failed, iterations, value
-from graphengine.graph.definition import END, START, Runnable
+from graphengine.kernel import END, START, Failure, Runnable, append, failed, iterations, value
 from graphengine.models.errors import ModelError
 from graphengine.patterns.critiques import Critique
 from graphengine.patterns.parts import part
-from graphengine.reducers import append
-from graphengine.state.failure import Failure
 
 
 class SelfReflection(BaseModel):

@@ -7,11 +7,8 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.errors import DefinitionError
-from graphengine.graph.conditions import iterations, value
-from graphengine.graph.definition import END, FAIL, START, Runnable
+from graphengine.kernel import END, FAIL, START, DefinitionError, Runnable, append, iterations, value
 from graphengine.patterns.parts import checked, part
-from graphengine.reducers import append
 
 
 class Turn(BaseModel):

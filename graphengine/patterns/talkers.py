@@ -4,8 +4,7 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.graph.conditions import iterations, value
-from graphengine.graph.definition import END, START, Runnable
+from graphengine.kernel import END, START, Runnable, iterations, value
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
 

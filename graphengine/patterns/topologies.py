@@ -7,13 +7,9 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.errors import DefinitionError
-from graphengine.graph.conditions import iterations
-from graphengine.graph.definition import END, START, Runnable
+from graphengine.kernel import END, START, DefinitionError, Failure, Runnable, append, iterations
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import Source, part
-from graphengine.reducers import append
-from graphengine.state.failure import Failure
 
 
 class Network(BaseModel):

@@ -17,14 +17,9 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.errors import DefinitionError
-from graphengine.graph.conditions import value
-from graphengine.graph.definition import END, START, Runnable
+from graphengine.kernel import END, START, DefinitionError, Failure, Runnable, append, enum_value, value
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import check_names, checked, part
-from graphengine.reducers import append
-from graphengine.state.failure import Failure
-from graphengine.state.type_facts import enum_value
 
 Ending: TypeAlias = Literal["", "decided", "tie", "undecided", "no quorum"]
 # Ignored around a word; not - and +: -1 is not 1, C not C++.

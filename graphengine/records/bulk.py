@@ -11,21 +11,18 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
-from graphengine.errors import GraphEngineError, InputError, RunNotResumable
+from graphengine.errors import RunNotResumable
+from graphengine.kernel import GraphEngineError, InputError, checked_tags, did_you_mean, sought_words, status_of
 from graphengine.records.retention import ENDED, remove
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted, newest
-from graphengine.runner.arguments import by_name, checked_tags
-from graphengine.state.path import did_you_mean
-from graphengine.stores.base import status_of
-from graphengine.stores.words import sought_words
+from graphengine.runner.arguments import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.graph.definition import GraphDefinition
+    from graphengine.kernel import GraphDefinition, RunInfo
     from graphengine.records.records import Records
-    from graphengine.stores.base import RunInfo
 
 Action: TypeAlias = Literal["stop", "cancel", "resume", "retry", "tag", "untag", "prune"]
 ACTIONS: Final[Sequence[Action]] = get_args(Action)

@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_type_hints
 from msgspec import defstruct
 from pydantic_core import from_json, to_json
 
+from graphengine.kernel import Emitted, RunEnded, StatusChanged, StepRecorded
 from graphengine.records.json_document import StatusReported, Stepped, WatchEnded, WatchLine
 from graphengine.records.step_document import failure_document, plain, step_document
-from graphengine.runner.run_events import Emitted, RunEnded, StatusChanged, StepRecorded
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from graphengine.runner.run_events import Event
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import RunInfo
+    from graphengine.kernel import Event, JsonValue, RunInfo
 
 
 def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:

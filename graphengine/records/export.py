@@ -17,25 +17,36 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, cast
 from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, to_builtins
 from pydantic_core import from_json, to_json
 
-from graphengine.engine.fold import evolve, fold
+from graphengine.engine.fold import fold
 from graphengine.engine.graph_spec import check_graph_spec
-from graphengine.engine.ready import next_due, ready
-from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.step_json import decode_step, encode_step
-from graphengine.engine.steps import Branched, RunStatus, Step, fingerprint_of
-from graphengine.engine.stored import copy_of
-from graphengine.errors import GraphEngineError, RunExists, UnknownRun
-from graphengine.graph.options import is_tag
-from graphengine.stores.base import DEFAULT_QUEUE, LARGEST_PRIORITY, Append, RunInfo
-from graphengine.stores.summaries import begun_as, summary_of
+from graphengine.engine.ready import next_due
+from graphengine.engine.steps import fingerprint_of
+from graphengine.kernel import (
+    Append,
+    Branched,
+    GraphEngineError,
+    RunExists,
+    RunInfo,
+    RunStatus,
+    Snapshot,
+    Step,
+    UnknownRun,
+    copy_of,
+    decode_step,
+    encode_step,
+    evolve,
+    is_tag,
+    ready,
+    summary_of,
+)
+from graphengine.stores.base import DEFAULT_QUEUE, LARGEST_PRIORITY
+from graphengine.stores.summaries import begun_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import RunStore
+    from graphengine.kernel import GraphSpec, JsonValue, RunStore
 
 FORMAT: Final = 1
 """The version of the format; it rises when a reader of the old format would misread the new one."""

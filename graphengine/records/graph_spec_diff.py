@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from graphengine.engine.graph_spec import EdgeSpec, GraphSpec, NodeSpec
-    from graphengine.state.json_values import JsonValue
+    from graphengine.kernel import EdgeSpec, GraphSpec, JsonValue, NodeSpec
 
 _TEXT: Final = 80
 """The maximum length of a text; longer ones are cut around the first character that differs."""

@@ -15,9 +15,19 @@ import msgspec
 from msgspec import UNSET
 
 from graphengine.engine.map_items import lost_parts
-from graphengine.engine.steps import RunStatus
-from graphengine.history.load import Wait, waits_of
-from graphengine.history.usage import Usage, figures_of, usage_from
+from graphengine.history.usage import Usage, figures_of
+from graphengine.kernel import (
+    Ending,
+    RunStatus,
+    Status,
+    Summary,
+    Wait,
+    losses_of,
+    opened,
+    status_of,
+    usage_from,
+    waits_of,
+)
 from graphengine.records.run_diff import Difference, Shared
 from graphengine.records.spending import spending
 from graphengine.records.step_document import (
@@ -29,18 +39,13 @@ from graphengine.records.step_document import (
     failure_document,
     step_document,
 )
-from graphengine.state.amounts import losses_of
-from graphengine.state.encoded import opened
-from graphengine.state.ending import Ending
-from graphengine.stores.base import Status, Summary, status_of
 
 if TYPE_CHECKING:
     from graphengine.engine import steps as recorded
-    from graphengine.engine.snapshot import Snapshot
+    from graphengine.kernel import RunInfo, Snapshot
     from graphengine.records import run_diff
     from graphengine.records.spending import Spent, SpentBelow
     from graphengine.state import amounts
-    from graphengine.stores.base import RunInfo
 
 # --- Runs ------------------------------------------------------------------------------------------------------------
 

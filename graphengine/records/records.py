@@ -6,8 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from graphengine.errors import InputError, UnknownRun
-from graphengine.history.load import At, load_now
+from graphengine.kernel import At, InputError, UnknownRun, checked_tags, did_you_mean, load_now
 from graphengine.records import retention as pruning
 from graphengine.records.run_waits import RunWait, as_answered, run_waits_of
 from graphengine.records.search import wanted_of
@@ -15,19 +14,15 @@ from graphengine.records.selection import STATUSES, Wanted, newest
 from graphengine.records.trends import Trends
 from graphengine.records.trends import trends as trends_of
 from graphengine.runner import runner as core
-from graphengine.runner.arguments import checked_tags
 from graphengine.runner.runner import as_shown
-from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from graphengine.graph.definition import GraphDefinition
-    from graphengine.graph.options import Retention
+    from graphengine.kernel import GraphDefinition, Retention, RunInfo
     from graphengine.records.bulk import Action, Bulk
     from graphengine.records.run_diff import Difference
     from graphengine.records.spending import Spent
-    from graphengine.stores.base import RunInfo
 
 S = TypeVar("S")
 T = TypeVar("T")

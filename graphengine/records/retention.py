@@ -13,16 +13,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from graphengine.errors import InputError, UnknownRun
-from graphengine.graph.options import DAY_SECONDS, is_seconds
-from graphengine.runner.arguments import checked_tags
-from graphengine.state.path import did_you_mean
+from graphengine.graph.options import DAY_SECONDS
+from graphengine.kernel import InputError, UnknownRun, checked_tags, did_you_mean, is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 
-    from graphengine.graph.options import Retention
-    from graphengine.stores.base import RunInfo, Status, Store
+    from graphengine.kernel import Retention, RunInfo, Status, Store
 
 ENDED: Final = ("finished", "failed", "stopped", "cancelled")
 """The statuses of runs that may be pruned."""

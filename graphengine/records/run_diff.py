@@ -6,17 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.engine.frame_tree import spent_since
-from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import Step, outcome_of
-from graphengine.history.load import At, graph_spec_of, load_snapshot
+from graphengine.kernel import At, JsonValue, Snapshot, Step, graph_spec_of, load_snapshot, outcome_of, spent_since
 from graphengine.records.graph_spec_diff import differences as graph_differences
 from graphengine.records.spending import spending
-from graphengine.state.json_values import JsonValue
 
 if TYPE_CHECKING:
-    from graphengine.state.amounts import Usage
-    from graphengine.stores.base import RunInfo, RunStore
+    from graphengine.kernel import RunInfo, RunStore, Usage
 
 _ASIDE: Final = ("resumed", "stopped", "branched", "begun", "recorded", "waiting", "answered", "refused", "message")
 """Steps that decide no edge: two runs that differ only in these took the same path."""

@@ -6,15 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from graphengine.errors import StoreCorrupt, UnknownRun
-from graphengine.history.load import Wait, load_now, posted_in
-from graphengine.stores.summaries import summary_of
+from graphengine.kernel import StoreCorrupt, UnknownRun, Wait, load_now, posted_in, summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.stores.base import RunInfo, RunStore
+    from graphengine.kernel import RunInfo, RunStore, Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

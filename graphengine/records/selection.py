@@ -6,12 +6,12 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal, cast
 
-from graphengine.stores.base import status_of
+from graphengine.kernel import status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from graphengine.stores.base import Page, RunInfo, Status, Store
+    from graphengine.kernel import Page, RunInfo, Status, Store
 
 _PAGE: Final = 200
 NEWEST: Final = 1000
@@ -165,7 +165,7 @@ async def _all(store: Store, wanted: Wanted) -> AsyncIterator[RunInfo]:
 
 async def hint_of(store: Store, wanted: Wanted) -> str:
     """Return a hint about a graph or tag that no run has; "" if they are known."""
-    from graphengine.state.path import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
+    from graphengine.kernel import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
 
     words: Sequence[tuple[Literal["graph", "tag"], str | None]] = (("graph", wanted.graph), ("tag", wanted.tag))
     for what, given in words:

@@ -11,23 +11,28 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.engine.frame_tree import add_usage, spent_since
-from graphengine.engine.steps import Recorded, Removed, is_removed, usage_of, without_items
-from graphengine.engine.stored import decode_snapshot
-from graphengine.errors import UnknownRun
-from graphengine.history.load import load_snapshot
-from graphengine.state.amounts import LOSSES, are_offline, is_cost_unknown
-from graphengine.stores.summaries import summary_of
+from graphengine.engine.steps import Removed, is_removed
+from graphengine.kernel import (
+    Recorded,
+    UnknownRun,
+    add_usage,
+    are_offline,
+    decode_snapshot,
+    is_cost_unknown,
+    load_snapshot,
+    spent_since,
+    summary_of,
+    usage_of,
+    without_items,
+)
+from graphengine.state.amounts import LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
     from typing import TypeVar
 
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Step
+    from graphengine.kernel import RunInfo, RunStore, Snapshot, Step, Usage
     from graphengine.state import amounts
-    from graphengine.state.amounts import Usage
-    from graphengine.stores.base import RunInfo, RunStore
 
     K = TypeVar("K", bound=Hashable)
 

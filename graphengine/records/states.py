@@ -5,16 +5,12 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING
 
-from graphengine.engine.fold import evolve
-from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.stored import copy_of
+from graphengine.kernel import Snapshot, copy_of, evolve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.steps import Step
-    from graphengine.history.visit_tree import Entry
-    from graphengine.state.json_values import JsonValue
+    from graphengine.kernel import Entry, JsonValue, Step
 
 
 class States:

@@ -9,16 +9,13 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from graphengine.engine.step_json import facts_record
-from graphengine.engine.steps import Waiting, outcome_of, usage_of
-from graphengine.errors import CompileError, Problem
-from graphengine.history.load import Wait, wait_of
-from graphengine.history.usage import Usage, usage_from
-from graphengine.state.ending import Ending
+from graphengine.history.load import wait_of
+from graphengine.history.usage import Usage
+from graphengine.kernel import CompileError, Ending, Problem, Wait, Waiting, outcome_of, usage_from, usage_of
 
 if TYPE_CHECKING:
     from graphengine.engine import steps as recorded
-    from graphengine.engine.steps import FailureRecord
-    from graphengine.errors import GraphEngineError
+    from graphengine.kernel import FailureRecord, GraphEngineError
     from graphengine.state import failure
 
 

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 import msgspec
 from msgspec import Struct
 
-from graphengine.errors import InputError
+from graphengine.kernel import InputError, summary_text
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted
 from graphengine.records.step_document import Document, Part
-from graphengine.stores.summaries import summary_text
 
 if TYPE_CHECKING:
-    from graphengine.stores.base import Page, Store
+    from graphengine.kernel import Page, Store
 
 DAY: Final = 86_400.0
 _NONE_LOST: Final = b"{}"

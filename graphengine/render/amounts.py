@@ -8,9 +8,8 @@ from itertools import pairwise
 from math import floor, log10
 from typing import Final
 
-from graphengine.engine.frame_tree import add_usage
+from graphengine.kernel import Usage, add_usage, are_offline, dollars
 from graphengine.render.words import counted
-from graphengine.state.amounts import Usage, are_offline, dollars
 
 _MILLISECONDS_BELOW: Final = 0.0995
 _SHOWN_FROM: Final = 0.0005

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast, get_args
 
-from graphengine.graph.options import END, FAIL, START
+from graphengine.kernel import END, FAIL, START
 from graphengine.render.amounts import Account, cost
 from graphengine.render.edges import closing_edges
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line, Shape
@@ -36,9 +36,7 @@ from graphengine.render.words import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphengine.engine.graph_spec import GraphSpec, NodeSpec
-    from graphengine.engine.steps import Step
-    from graphengine.history.visit_tree import Place
+    from graphengine.kernel import GraphSpec, NodeSpec, Place, Step
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.parts import Detail, Tone
     from graphengine.render.scopes import Fold, Scope, Spot

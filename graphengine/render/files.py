@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from graphengine.errors import GraphEngineError, install_command
+from graphengine.kernel import GraphEngineError, install_command
 from graphengine.output_file import write_file
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
-from graphengine.graph.options import END, FAIL, START
+from graphengine.kernel import END, FAIL, START
 from graphengine.render.amounts import Account
 from graphengine.render.edges import closing_edges
 from graphengine.render.scopes import path_at, scopes_of
@@ -18,9 +18,7 @@ from graphengine.render.trace import trace_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.steps import Step
-    from graphengine.history.visit_tree import Place
+    from graphengine.kernel import GraphSpec, Place, Step
     from graphengine.render.scopes import Scope
     from graphengine.render.trace import Trace
 

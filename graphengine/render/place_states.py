@@ -6,9 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, GivenUp, Inside, Leaving, Ready, Waiting
-from graphengine.engine.snapshot import ROOT
-from graphengine.graph.options import END, FAIL
+from graphengine.engine.phases import GivenUp, Waiting
+from graphengine.kernel import END, FAIL, ROOT, Collecting, Ended, Fallback, Forked, Inside, Leaving, Ready
 from graphengine.render.amounts import moment
 from graphengine.render.text import one_line
 from graphengine.render.words import counted
@@ -16,9 +15,7 @@ from graphengine.render.words import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.engine.steps import WaitRecord
-    from graphengine.history.visit_tree import Place
+    from graphengine.kernel import Frame, Place, Snapshot, WaitRecord
     from graphengine.render.scopes import Spot
 
 How: TypeAlias = Literal["ended", "here", "waiting", "failed"]

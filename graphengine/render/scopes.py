@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
-from graphengine.graph.options import END, START
-from graphengine.history.visit_tree import Place
+from graphengine.kernel import END, START, Place
 from graphengine.render.edges import bounds_of, edges_of, joins_of
 from graphengine.render.files import RenderError
 from graphengine.render.place_states import SEVEREST
@@ -19,7 +18,7 @@ from graphengine.render.words import counted, listed
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from graphengine.engine.graph_spec import GraphSpec, NodeSpec
+    from graphengine.kernel import GraphSpec, NodeSpec
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.place_states import How, PlaceState
 

@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from graphengine.engine.steps import Attempt, Failed, Node, Shift, falls_back, usage_of
-from graphengine.graph.options import START
-from graphengine.history.visits import Visits
+from graphengine.kernel import START, Attempt, Failed, Node, Shift, Visits, falls_back, usage_of
 from graphengine.render.amounts import Account
 from graphengine.render.files import RenderError
 from graphengine.render.place_states import states_of
@@ -26,9 +24,8 @@ from graphengine.render.words import counted, times_in_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Step
-    from graphengine.history.visit_tree import Edge, Entry, Place
+    from graphengine.history.visit_tree import Edge
+    from graphengine.kernel import Entry, Place, Snapshot, Step
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.place_states import PlaceState
     from graphengine.render.scopes import Scope, Spot

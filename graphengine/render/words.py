@@ -13,7 +13,7 @@ from graphengine.render.text import one_line, wrap
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.graph_spec import NodeSpec
+    from graphengine.kernel import NodeSpec
 
 TITLE_COLUMNS = 26
 NOTE_COLUMNS = 28

@@ -10,14 +10,11 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.runtime import ChecksAnswers
 from graphengine.engine.steps import Answered
-from graphengine.runner.extensions import Extension
+from graphengine.kernel import Extension
 
 if TYPE_CHECKING:
-    from graphengine.engine.phases import RecordedResult
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.runner.extensions import OpenRun
+    from graphengine.kernel import OpenRun, RecordedResult, Snapshot, Store
     from graphengine.serve.users import Users
-    from graphengine.stores.base import Store
 
 _CHUNK: Final = 500
 """How many steps are read at a time, from the newest on: who answered is not in the state of a run."""

@@ -13,18 +13,16 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
-from graphengine.errors import GraphEngineError, InputError
-from graphengine.runner.ids import derived_id, tenants_id
-from graphengine.stores.refusals import unknown_run
+from graphengine.kernel import GraphEngineError, InputError, derived_id, unknown_run
+from graphengine.runner.ids import tenants_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from typing_extensions import Unpack
 
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.steps import Step
-    from graphengine.stores.base import Count, InboxMessage, Loaded, Page, RunInfo, Store
+    from graphengine.kernel import GraphSpec, InboxMessage, Page, RunInfo, Step, Store
+    from graphengine.stores.base import Count, Loaded
 
 Right: TypeAlias = Literal["start", "answer", "read", "operate"]
 RIGHTS: Final[tuple[Right, ...]] = get_args(Right)

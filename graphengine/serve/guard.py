@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from starlette.datastructures import Headers
 
-from graphengine.errors import GraphEngineError
+from graphengine.kernel import GraphEngineError
 from graphengine.serve.callers import NOBODY, Caller, acting
 from graphengine.serve.messages import (
     BODY_BYTES,

@@ -9,7 +9,7 @@ from msgspec import to_builtins
 from pydantic_core import to_json
 from starlette.responses import Response
 
-from graphengine.errors import (
+from graphengine.kernel import (
     GraphEngineError,
     GraphNotFound,
     InputError,

@@ -30,11 +30,18 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from graphengine.api.graph import Graph
-from graphengine.engine.steps import OVER
-from graphengine.errors import (
+from graphengine.errors import NotDelivered
+from graphengine.kernel import (
+    END,
+    OVER,
+    START,
+    Append,
+    Context,
     DefinitionError,
+    Extension,
     InputError,
-    NotDelivered,
+    OwnId,
+    Retry,
     RunExists,
     RunIsDriven,
     StoreCorrupt,
@@ -42,30 +49,25 @@ from graphengine.errors import (
     Transient,
     UnknownRun,
     UnknownStep,
+    derived_id,
+    is_seconds,
+    load_now,
+    load_snapshot,
+    losses_of,
+    value,
 )
-from graphengine.graph.conditions import value
-from graphengine.graph.definition import END, START, Retry
-from graphengine.graph.options import is_seconds
-from graphengine.history.load import load_now, load_snapshot
 from graphengine.records.bulk import OUTBOX
 from graphengine.runner import opening
 from graphengine.runner import runner as core
-from graphengine.runner.context import Context  # noqa: TC001 - nodes take it
-from graphengine.runner.extensions import Extension
-from graphengine.runner.ids import OwnId, derived_id
 from graphengine.serve.signatures import key_of, signed
-from graphengine.state.amounts import losses_of
-from graphengine.stores.base import Append, Post
+from graphengine.stores.base import Post
 from graphengine.worker.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
     from contextlib import AsyncExitStack
 
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import RunStatus
-    from graphengine.runner.extensions import OpenRun
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.kernel import OpenRun, RunInfo, RunStatus, Snapshot, Store
     from graphengine.worker.queue_runner import QueueRunner
 
 KINDS: Final = ("asked", "finished", "failed", "stopped", "cancelled", "losses")

@@ -10,7 +10,7 @@ It needs the extra `otel`: the API of OpenTelemetry. The SDK and its exporters a
 
 from __future__ import annotations
 
-from graphengine.errors import DefinitionError, install_command
+from graphengine.kernel import DefinitionError, install_command
 
 try:
     import opentelemetry.trace  # noqa: F401 - checked here, for one clear error

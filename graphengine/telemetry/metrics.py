@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from opentelemetry import metrics
 
 from graphengine.engine.frame_tree import priced
-from graphengine.state.amounts import are_offline, is_cost_unknown
+from graphengine.kernel import are_offline, is_cost_unknown
 from graphengine.telemetry import names, spans
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.util.types import AttributeValue
 
-    from graphengine.state.amounts import Usage
+    from graphengine.kernel import Usage
     from graphengine.stores.base import QueueCount
 
 _NODE_SECONDS: Final = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)

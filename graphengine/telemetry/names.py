@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.state.amounts import TokensName
+    from graphengine.kernel import TokensName
 
 # GenAI
 

@@ -11,15 +11,12 @@ import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.engine.phases import Collecting, Inside
-from graphengine.engine.steps import Resumed, Stopped, outcome_of, path_of
+from graphengine.kernel import Collecting, Inside, Resumed, Stopped, outcome_of, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from graphengine.engine.phases import RecordedResult
-    from graphengine.engine.snapshot import Frame
-    from graphengine.engine.steps import Step
+    from graphengine.kernel import Frame, RecordedResult, Step
 
 _INNER: Final = re.compile(r".*\|[0-9]+(?=/)", re.DOTALL)
 

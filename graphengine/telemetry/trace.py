@@ -24,29 +24,35 @@ from opentelemetry import context as contexts
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from graphengine.agents.asked import turn_of
-from graphengine.engine.frame_tree import spent_since
 from graphengine.engine.map_items import is_settled
-from graphengine.engine.phases import Collecting, Ended, Forked, Inside, Leaving
 from graphengine.engine.snapshot import children
-from graphengine.engine.steps import (
+from graphengine.engine.stored import encode_snapshot
+from graphengine.history.load import load_visits
+from graphengine.kernel import (
     OVER,
     Attempt,
     AttemptEnded,
     Branched,
+    Collecting,
+    Ended,
+    Extension,
+    Follower,
+    Forked,
+    Inside,
     Joined,
+    Leaving,
     Node,
     Recorded,
     Resumed,
     Started,
+    StoreError,
+    Visits,
     Waiting,
+    decode_snapshot,
+    spent_since,
     usage_of,
     without_items,
 )
-from graphengine.engine.stored import decode_snapshot, encode_snapshot
-from graphengine.errors import StoreError
-from graphengine.history.load import load_visits
-from graphengine.history.visits import Visits
-from graphengine.runner.extensions import Extension, Follower
 from graphengine.telemetry import names, spans
 from graphengine.telemetry.metrics import Metrics
 from graphengine.telemetry.place import AttemptPlace, Ids, key_around, see_resumes
@@ -60,13 +66,20 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext, TracerProvider
     from opentelemetry.util.types import AttributeValue
 
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.engine.steps import FailureRecord, Step
-    from graphengine.history.visit_tree import Entry, Milestone, Visit, Wait
-    from graphengine.runner.extensions import OpenRun
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.history.visit_tree import Milestone, Wait
+    from graphengine.kernel import (
+        Entry,
+        FailureRecord,
+        Frame,
+        GraphSpec,
+        OpenRun,
+        Plan,
+        RunInfo,
+        Snapshot,
+        Step,
+        Store,
+        Visit,
+    )
     from graphengine.telemetry.work import Described
 
 log = logging.getLogger("graphengine.telemetry")

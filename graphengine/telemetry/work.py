@@ -18,10 +18,8 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from graphengine.agents.asked import Asked
-    from graphengine.engine.phases import RecordedResult
-    from graphengine.engine.steps import ModelCaller, Recorded
+    from graphengine.kernel import ModelCaller, Recorded, RecordedResult, TokensName, Usage
     from graphengine.models.base import Message
-    from graphengine.state.amounts import TokensName, Usage
 
 _AGENT = "agent "
 _TOOL = "tool "

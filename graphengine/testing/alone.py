@@ -16,26 +16,36 @@ from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.agents.stand_ins import StandIns
-from graphengine.compile.compiler import compiled
-from graphengine.engine.events import AnswerArrived, MessageCame, NodeFailed, NodeFinished, WorkDone
-from graphengine.engine.redaction import Redactor
-from graphengine.engine.session import Session, in_memory
-from graphengine.engine.steps import AnswerRecord, Item, Node, Refused
-from graphengine.errors import InputError
+from graphengine.engine.events import AnswerArrived, MessageCame, NodeFinished, WorkDone
+from graphengine.engine.session import in_memory
+from graphengine.engine.steps import Item
 from graphengine.graph.effect import checked_effects
-from graphengine.graph.elsewhere import with_our_keywords
 from graphengine.graph.options import Sizes
 from graphengine.graph.question import NO_ANSWER
-from graphengine.history.load import waits_of
-from graphengine.history.usage import usage_from
+from graphengine.kernel import (
+    CURRENT,
+    AnswerRecord,
+    AttemptFacts,
+    Audience,
+    InputError,
+    Node,
+    NodeFailed,
+    Redactor,
+    Refused,
+    Session,
+    View,
+    as_record,
+    compiled,
+    usage_from,
+    waits_of,
+    with_our_keywords,
+)
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
 from graphengine.runner.attempt import Attempt
-from graphengine.runner.followers import Audience, Following
+from graphengine.runner.followers import Following
 from graphengine.runner.resources import Resources
-from graphengine.runner.scope import CURRENT, AttemptFacts, NodeServices
-from graphengine.state.json_values import as_record
-from graphengine.state.view import View
+from graphengine.runner.scope import NodeServices
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.done import (
     Done,
@@ -59,11 +69,8 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.engine.events import Event
     from graphengine.engine.snapshot import Task
-    from graphengine.engine.steps import Decided, WaitRecord
-    from graphengine.graph.effect import Effects
-    from graphengine.runner.clock import Clock
+    from graphengine.kernel import Clock, Decided, Effects, JsonValue, WaitRecord
     from graphengine.runner.result import PastRun
-    from graphengine.state.json_values import JsonValue
 
 S = TypeVar("S")
 

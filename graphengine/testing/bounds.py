@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.agents.model_routing import Models, by_agent, replacing
 from graphengine.api.places import reading
 from graphengine.checks.paths import Paths, Undecided, most_visits
-from graphengine.errors import InputError
-from graphengine.graph.definition import Fork, Switch
-from graphengine.graph.options import START
+from graphengine.kernel import START, Fork, InputError, Switch
 from graphengine.models.base import EstimatesCosts, KnowsWindow
 from graphengine.models.names import as_model
 from graphengine.records.selection import Wanted, newest
@@ -29,10 +27,8 @@ if TYPE_CHECKING:
     from graphengine.agents import Agent
     from graphengine.agents.model_routing import GivenModels
     from graphengine.api.graph import Graph
-    from graphengine.engine.plan import NodePlan, Plan
-    from graphengine.graph.definition import AnyEdge
+    from graphengine.kernel import AnyEdge, NodePlan, Plan, Store
     from graphengine.models.base import Model
-    from graphengine.stores.base import Store
 
 LEAST_RUNS: Final = 5
 """A forecast rests on this many ended runs or more."""

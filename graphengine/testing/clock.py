@@ -26,7 +26,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
-from graphengine.errors import DefinitionError
+from graphengine.kernel import DefinitionError
 from graphengine.stores.senders import SENDERS
 
 if TYPE_CHECKING:

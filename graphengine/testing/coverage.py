@@ -22,10 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from typing_extensions import override
 
 from graphengine.api.graph import Graph
-from graphengine.engine.session import Session
-from graphengine.errors import InputError
-from graphengine.graph.conditions import Composed, Condition, Negated
-from graphengine.graph.definition import Edge, Switch
+from graphengine.graph.definition import Edge
+from graphengine.kernel import Composed, Condition, InputError, Negated, Session, Switch
 from graphengine.testing.coverage_units import WHOLE, Shape, Unit, shape_of
 
 if TYPE_CHECKING:
@@ -33,10 +31,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from graphengine.engine.plan import Plan
-    from graphengine.graph.definition import AnyEdge
+    from graphengine.kernel import AnyEdge, Plan, View
     from graphengine.state.selector import Tracker
-    from graphengine.state.view import View
     from graphengine.testing.coverage_units import Place
 
 

@@ -6,24 +6,17 @@ import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from graphengine.engine.steps import Attempt, falls_back, outcome_of
-from graphengine.errors import NodeError
+from graphengine.kernel import Attempt, NodeError, Replace, falls_back, outcome_of, type_name
 from graphengine.models.scripted import OffScript, shortened, shown
-from graphengine.reducers import Replace
 from graphengine.state.encoded import opened_ops
-from graphengine.state.field import type_name
 from graphengine.state.update import Items, Put, Puts, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.engine.steps import Decided, FailureRecord, Outcome, Step
-    from graphengine.history.load import Wait
     from graphengine.history.usage import Usage
+    from graphengine.kernel import Decided, FailureRecord, FieldType, JsonValue, Op, Outcome, Step, View, Wait
     from graphengine.models.base import Request, Response
-    from graphengine.state.field import FieldType
-    from graphengine.state.json_values import JsonValue, Op
-    from graphengine.state.view import View
     from graphengine.testing.stage import Stage
 
 S = TypeVar("S")

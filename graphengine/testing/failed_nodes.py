@@ -12,13 +12,10 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.engine.events import NodeFailed
-from graphengine.engine.lookup import plan_of
-from graphengine.engine.redaction import Redactor
+from graphengine.kernel import NodeFailed, Redactor, opened, plan_of
 from graphengine.models.hiding import hidden
 from graphengine.models.scripted import shortened, shown
 from graphengine.runner.attempt import Attempt
-from graphengine.state.encoded import opened
 from graphengine.state.secret import HIDDEN
 from graphengine.testing.stage import RUN_ID
 
@@ -27,10 +24,8 @@ if TYPE_CHECKING:
 
     from graphengine.agents.conversation import Conversation
     from graphengine.engine.events import Event
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.kernel import Frame, JsonValue, Plan, Snapshot
     from graphengine.models.base import Request
-    from graphengine.state.json_values import JsonValue
 
 KEPT: Final = 5
 """The most failures of one test that are kept, including retries."""

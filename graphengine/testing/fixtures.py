@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
     from pathlib import Path
 
+    from graphengine.kernel import Store
     from graphengine.models.base import Request
     from graphengine.models.scripted import ScriptedModel
-    from graphengine.stores.base import Store
     from graphengine.testing.clock import FakeClock
     from graphengine.testing.open_runner import OpenRunner
     from graphengine.testing.recordings import Recordings

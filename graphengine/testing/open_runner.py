@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from graphengine.agents.model_routing import by_agent
 from graphengine.api.runner import Runner
-from graphengine.errors import DefinitionError
 from graphengine.executors.of_runner import ExecutorsByName
+from graphengine.kernel import DefinitionError
 from graphengine.runner.life import Lives
 
 if TYPE_CHECKING:
@@ -18,14 +18,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from graphengine.agents.model_routing import GivenModels
-    from graphengine.engine.claim import Claim
-    from graphengine.engine.plan import Plan
-    from graphengine.graph.effect import Effects
+    from graphengine.kernel import Claim, Clock, Effects, Plan, Store
     from graphengine.models.base import Model
-    from graphengine.runner.clock import Clock
     from graphengine.runner.life import Life, Opening
     from graphengine.runner.shared import Shared
-    from graphengine.stores.base import Store
 
 S = TypeVar("S")
 

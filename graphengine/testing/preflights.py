@@ -23,27 +23,32 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import msgspec
 
 from graphengine.api.places import reading
-from graphengine.engine.phases import Collecting, Ended, Forked, Inside
-from graphengine.engine.steps import path_of
-from graphengine.errors import GraphChanged, GraphEngineError, UnknownRun
-from graphengine.history.load import graph_spec_of, load_snapshot
+from graphengine.kernel import (
+    Collecting,
+    Ended,
+    Forked,
+    GraphChanged,
+    GraphEngineError,
+    Inside,
+    UnknownRun,
+    graph_spec_of,
+    load_snapshot,
+    path_of,
+    status_of,
+)
 from graphengine.migration.compatibility import field_changes
 from graphengine.migration.draft import draft_of, renamed_fields
 from graphengine.records.selection import unfinished
 from graphengine.render.words import counted
-from graphengine.stores.base import status_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
     from os import PathLike
 
     from graphengine.api.graph import Graph
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Frame, Snapshot
+    from graphengine.kernel import Frame, GraphSpec, Plan, RunInfo, RunStore, Snapshot, Store
     from graphengine.migration.apply import Walked
     from graphengine.migration.positions import Mismatch
-    from graphengine.stores.base import RunInfo, RunStore, Store
 
 Verdict: TypeAlias = Literal["unchanged", "fits", "migrates", "refused", "no_graph", "unreadable"]
 

@@ -10,25 +10,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphengine.engine.fold import evolve
 from graphengine.engine.rules.run import at_start
-from graphengine.engine.snapshot import Frame, Snapshot, item_id, sub_id
-from graphengine.engine.steps import Decided, Entered, Mapped, Started, Step, without_items
-from graphengine.errors import InputError, InvalidUpdate, NotRecordable
+from graphengine.engine.snapshot import item_id, sub_id
+from graphengine.errors import NotRecordable
+from graphengine.kernel import (
+    Decided,
+    Entered,
+    Frame,
+    InputError,
+    InvalidUpdate,
+    Mapped,
+    Snapshot,
+    Started,
+    Step,
+    View,
+    did_you_mean,
+    enum_value,
+    evolve,
+    opened,
+    without_items,
+)
 from graphengine.state.declared import is_state
-from graphengine.state.encoded import opened
-from graphengine.state.path import did_you_mean, unknown_fields
+from graphengine.state.path import unknown_fields
 from graphengine.state.schema import Initial
-from graphengine.state.type_facts import enum_value
-from graphengine.state.view import RecordsAlone, View
+from graphengine.state.view import RecordsAlone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.plan import Each, NodePlan, Plan
-    from graphengine.state.field import FieldType
-    from graphengine.state.json_values import JsonValue
-    from graphengine.state.schema import StateType
+    from graphengine.engine.plan import Each
+    from graphengine.kernel import FieldType, JsonValue, NodePlan, Plan, StateType
 
 RUN_ID: Final = "alone"
 

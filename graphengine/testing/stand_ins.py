@@ -16,13 +16,20 @@ from pydantic import BaseModel
 from graphengine.api.graph import Graph
 from graphengine.compile.binding import Binder
 from graphengine.engine.events import Written
-from graphengine.engine.plan import Argument, Call, NodePlan, Plan, Writer
-from graphengine.errors import CompileError, InputError
-from graphengine.graph.conditions import value
-from graphengine.graph.options import END, START
-from graphengine.graph.runnable import FunctionBody
-from graphengine.runner.context import Context  # noqa: TC001 - compile reads the annotation of `end`
-from graphengine.state.path import did_you_mean
+from graphengine.engine.plan import Argument, Writer
+from graphengine.kernel import (
+    END,
+    START,
+    Call,
+    CompileError,
+    Context,
+    FunctionBody,
+    InputError,
+    NodePlan,
+    Plan,
+    did_you_mean,
+    value,
+)
 from graphengine.state.selector import Reading
 from graphengine.testing.scripts import Script
 
@@ -30,8 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from graphengine.engine.plan import Updates
-    from graphengine.state.schema import StateType
-    from graphengine.state.view import View
+    from graphengine.kernel import StateType, View
     from graphengine.testing.scripts import Visits
 
 # The plan that a walk follows.

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine import __version__
 from graphengine.api.places import reading
-from graphengine.engine.steps import Node, Outcome, without_items
-from graphengine.errors import GraphEngineError, InputError
+from graphengine.kernel import GraphEngineError, InputError, Node, Outcome, without_items
 from graphengine.output_file import write_file
 from graphengine.records.export import export_run, read_file, to_json_text
 from graphengine.records.replay.replay import replay
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from graphengine.api.graph import Graph
-    from graphengine.engine.steps import Step
-    from graphengine.stores.base import Store
+    from graphengine.kernel import Step, Store
 
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST: Final = 100  # characters of a file's name

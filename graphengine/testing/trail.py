@@ -15,14 +15,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.graph.options import END, FAIL
+from graphengine.kernel import END, FAIL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from graphengine.engine.steps import RunStatus
-    from graphengine.history.visit_tree import Edge, Track, Visit
-    from graphengine.history.visits import Visits
+    from graphengine.history.visit_tree import Edge, Track
+    from graphengine.kernel import RunStatus, Visit, Visits
 
 _WORD: Final = re.compile(r"[^\s\[\]()|]+|[\[\]()|]")
 _ENDS: Final[dict[RunStatus, str]] = {

@@ -12,14 +12,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from graphengine.agents.model_routing import ALL, by_agent
 from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
-from graphengine.compile.compiler import compiled
-from graphengine.engine.steps import Failed, Node, RunStatus, without_items
-from graphengine.errors import CompileError, InputError
 from graphengine.graph.definition import Compiled
-from graphengine.history.visits import Visits as Run
+from graphengine.kernel import CompileError, Failed, InputError, Node, RunFailed, RunStatus, compiled, without_items
+from graphengine.kernel import Visits as Run
 from graphengine.models.errors import ModelUnavailable
 from graphengine.models.scripted import shortened
-from graphengine.runner import RunFailed
 from graphengine.state.declared import given_in
 from graphengine.testing.clock import FakeClock
 from graphengine.testing.coverage import introduce
@@ -31,14 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.agents.model_routing import GivenModels
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import Step
-    from graphengine.graph.options import Limits
-    from graphengine.history.visit_tree import Visit as Visited
+    from graphengine.kernel import Ending, Failure, Limits, Plan, Result, Step
+    from graphengine.kernel import Visit as Visited
     from graphengine.models.base import Request, Response
-    from graphengine.runner.result import Result
-    from graphengine.state.ending import Ending
-    from graphengine.state.failure import Failure
     from graphengine.testing.scripts import Script, Visits
 
 S = TypeVar("S")

@@ -21,52 +21,55 @@ from weakref import ref
 import msgspec
 from msgspec import Struct
 
-from graphengine.compile.compiler import compiled
-from graphengine.engine.claim import Claim, Stop
-from graphengine.engine.snapshot import ROOT, Frame, Snapshot
-from graphengine.engine.steps import FINAL, OVER, StarterRecord, WaitRecord
-from graphengine.errors import (
-    ChildFailed,
+from graphengine.engine.claim import Stop
+from graphengine.engine.steps import FINAL, StarterRecord
+from graphengine.errors import ChildFailed, TooDeep, TreeStopped
+from graphengine.graph.options import DEPTH
+from graphengine.kernel import (
+    OVER,
+    ROOT,
+    Answers,
+    Claim,
     DefinitionError,
+    Ending,
+    Extension,
+    Frame,
     InputError,
+    JsonValue,
     RunExists,
-    TooDeep,
-    TreeStopped,
+    Snapshot,
+    StepResult,
     UnknownRun,
     UnknownStep,
+    Usage,
+    WaitRecord,
+    checked_tags,
+    compiled,
+    derived_id,
+    digest_of_call,
+    lives_of,
+    load_snapshot,
+    opened,
+    result_of,
+    status_of,
 )
-from graphengine.graph.options import DEPTH
-from graphengine.graph.question import Answers
-from graphengine.history.load import load_snapshot
 from graphengine.runner import opening
-from graphengine.runner.arguments import as_limits, checked_tags, place_in
-from graphengine.runner.call_records import digest_of_call
-from graphengine.runner.extensions import Extension
-from graphengine.runner.ids import derived_id, tenants_id
+from graphengine.runner.arguments import as_limits, place_in
+from graphengine.runner.ids import tenants_id
 from graphengine.runner.life import Lives
 from graphengine.runner.recorded_work import journal_of
-from graphengine.runner.result import result_of
-from graphengine.runner.runner import lives_of
-from graphengine.runner.scope import StepResult
 from graphengine.runner.starters import STARTS, told_end, topic_of
-from graphengine.state.amounts import Number, Usage  # noqa: TC001 - msgspec reads them
-from graphengine.state.encoded import encode, opened
-from graphengine.state.ending import Ending  # noqa: TC001 - the same
-from graphengine.state.json_values import JsonValue  # noqa: TC001 - the same
-from graphengine.stores.base import status_of
+from graphengine.state.amounts import Number  # noqa: TC001 - msgspec reads them
+from graphengine.state.encoded import encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.graph.definition import GraphDefinition
+    from graphengine.kernel import AttemptFacts, GraphDefinition, Result, RunInfo, Runner
     from graphengine.runner.life import Life
-    from graphengine.runner.result import Result
-    from graphengine.runner.runner import Runner
-    from graphengine.runner.scope import AttemptFacts
     from graphengine.runner.shared import Shared
     from graphengine.state.amounts import LimitsRecord
     from graphengine.state.schema import Initial
-    from graphengine.stores.base import RunInfo
 
 S = TypeVar("S")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from graphengine.compile.compiler import compiled
+from graphengine.kernel import compiled
 from graphengine.runner import runner as core
 from graphengine.stores.dispatch import check_limits
 from graphengine.worker.schedules import Schedule, as_kept, as_schedule, checked, find, next_tick
@@ -13,8 +13,7 @@ from graphengine.worker.schedules import Schedule, as_kept, as_schedule, checked
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.graph.definition import GraphDefinition
-    from graphengine.stores.base import QueueLimits
+    from graphengine.kernel import GraphDefinition, QueueLimits
 
 S = TypeVar("S")
 

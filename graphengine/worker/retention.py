@@ -13,8 +13,7 @@ from graphengine.records.retention import bites, rules_of, trims
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from graphengine.graph.options import Retention
-    from graphengine.stores.base import Store
+    from graphengine.kernel import Retention, Store
 
 PASS_SECONDS: Final = 600.0
 """How long after one pass over the runs the next one begins."""

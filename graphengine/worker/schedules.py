@@ -11,18 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from pydantic_core import to_jsonable_python
 
-from graphengine.errors import InputError, RunExists
-from graphengine.graph.options import is_tag
-from graphengine.runner.runner import lives_of
+from graphengine.kernel import InputError, RunExists, is_tag, lives_of
 from graphengine.state.declared import given_in
 from graphengine.stores.base import DEFAULT_QUEUE, StoredSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.engine.plan import Plan
-    from graphengine.graph.definition import GraphDefinition
-    from graphengine.runner.runner import Runner
+    from graphengine.kernel import GraphDefinition, Plan, Runner
     from graphengine.stores.base import QueueStore
 
 Missed: TypeAlias = Literal["skip", "one", "all"]

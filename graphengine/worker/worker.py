@@ -16,27 +16,31 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine import __version__
-from graphengine.compile.compiler import compiled
-from graphengine.engine.claim import Claim
-from graphengine.errors import DefinitionError, LeaseLost, RunIsDriven, RunnerClosed, StoreError, StoreUnreachable
-from graphengine.graph.options import is_seconds
+from graphengine.errors import LeaseLost, StoreUnreachable
+from graphengine.kernel import (
+    Claim,
+    ClaimedRun,
+    ClaimQuery,
+    DefinitionError,
+    RunFailed,
+    RunIsDriven,
+    RunnerClosed,
+    StoreError,
+    compiled,
+    is_seconds,
+    life_of,
+    lives_of,
+)
 from graphengine.runner import opening
 from graphengine.runner.arguments import by_name
-from graphengine.runner.result import RunFailed
-from graphengine.runner.run import handle_on, life_of
-from graphengine.runner.runner import lives_of
-from graphengine.stores.base import ClaimedRun, ClaimQuery
+from graphengine.runner.run import handle_on
 from graphengine.worker.retention import PASS_SECONDS, Removed, Remover
 from graphengine.worker.schedules import Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-    from graphengine.graph.definition import GraphDefinition
-    from graphengine.graph.options import Retention
-    from graphengine.runner.result import Result
-    from graphengine.runner.run import Run
-    from graphengine.stores.base import RunInfo
+    from graphengine.kernel import GraphDefinition, Result, Retention, Run, RunInfo
     from graphengine.worker.queue_runner import QueueRunner
 
 _AGAIN_SECONDS: Final = 60.0

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from graphengine.agents.errors import SourceUnreadable
 from graphengine.agents.sources.kinds import source_from_bytes
-from graphengine.errors import GraphEngineError
+from graphengine.kernel import GraphEngineError
 from graphengine.media import Media, TextFile
 
 if TYPE_CHECKING:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from graphengine.errors import DefinitionError, install_command
-from graphengine.state.json_values import clipped
+from graphengine.kernel import DefinitionError, clipped, install_command
 
 SECONDS: Final = 5.0
 _GRACE_SECONDS: Final = 5.0

@@ -34,8 +34,7 @@ from graphengine.databases.postgres.writes import (
     were_written,
 )
 from graphengine.databases.sql import Promise
-from graphengine.errors import GraphEngineError, StoreError
-from graphengine.state.json_values import is_name
+from graphengine.kernel import GraphEngineError, StoreError, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

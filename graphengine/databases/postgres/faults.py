@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from graphengine.databases.addresses import secrets_of
-from graphengine.errors import (
+from graphengine.errors import StoreForbidden, StoreUnreachable
+from graphengine.kernel import (
     StoreAltered,
     StoreCorrupt,
     StoreError,
-    StoreForbidden,
     StoreFull,
     StoreLocked,
     StoreMissing,
     StoreReadOnly,
-    StoreUnreachable,
 )
 from graphengine.stores.refusals import Meaning
 

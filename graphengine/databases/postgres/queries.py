@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.databases.statements import named, text_of
-from graphengine.state.json_values import is_name
+from graphengine.kernel import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,12 +15,20 @@ from graphengine.databases import checksums
 from graphengine.databases.checksums import CHANGED, message_place, sum_of
 from graphengine.databases.long_texts import join
 from graphengine.databases.postgres.queries import LARGEST, SQL, clamped, known, signed
-from graphengine.errors import StoreCorrupt, StoreError
-from graphengine.state.json_values import is_name
-from graphengine.stores.base import PAGE_LIMIT, Count, InboxMessage, Loaded, OwnerInfo, RunInfo, StopOver
-from graphengine.stores.refusals import damaged, unknown_run, unknown_step
+from graphengine.kernel import (
+    InboxMessage,
+    OwnerInfo,
+    RunInfo,
+    StoreCorrupt,
+    StoreError,
+    is_name,
+    sought_words,
+    unknown_run,
+    unknown_step,
+)
+from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, StopOver
+from graphengine.stores.refusals import damaged
 from graphengine.stores.summaries import read_summary
-from graphengine.stores.words import sought_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -30,9 +38,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from graphengine.databases.postgres.sessions import Connection
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.steps import Step
-    from graphengine.stores.base import Page
+    from graphengine.kernel import GraphSpec, Page, Step
 
     Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
 

@@ -8,13 +8,13 @@ from graphengine.databases.postgres.queries import SQL, clamped, known
 from graphengine.databases.postgres.reads import Own, snapshot_at
 from graphengine.databases.postgres.writes import replace_steps
 from graphengine.engine.steps import removed
-from graphengine.stores.refusals import unknown_run
+from graphengine.kernel import unknown_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.databases.postgres.sessions import Connection
-    from graphengine.stores.base import RunInfo
+    from graphengine.kernel import RunInfo
 
 _ROWS_AT_ONCE: Final = 500
 _TABLES: Final = ("steps", "snapshots", "texts", "text_uses", "inbox", "tags", "runs", "trash", "graph_specs", "owners")

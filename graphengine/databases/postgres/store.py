@@ -25,8 +25,7 @@ from graphengine.databases.postgres.queries import SQL, known
 from graphengine.databases.postgres.reads import Own
 from graphengine.databases.postgres.sessions import Connection, Connector, Sessions
 from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page
-from graphengine.errors import DefinitionError, GraphEngineError, StoreError
-from graphengine.graph.options import is_seconds
+from graphengine.kernel import DefinitionError, GraphEngineError, StoreError, is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,10 +34,8 @@ if TYPE_CHECKING:
     from graphengine.databases.addresses import Address
     from graphengine.databases.postgres.writes import Command
     from graphengine.databases.sql import Claimed, TakenRuns
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.steps import Step
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, ClaimQuery, RunInfo, StopMark
+    from graphengine.kernel import Append, ClaimQuery, GraphSpec, JsonValue, RunInfo, Step
+    from graphengine.stores.base import StopMark
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")

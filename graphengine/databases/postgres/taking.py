@@ -13,8 +13,7 @@ from graphengine.databases.postgres import reads
 from graphengine.databases.postgres.queries import SQL, clamped
 from graphengine.databases.postgres.writes import tail_of
 from graphengine.databases.sql import Claimed, TakenRuns
-from graphengine.state.json_values import is_name
-from graphengine.stores.base import ClaimedRun
+from graphengine.kernel import ClaimedRun, is_name
 from graphengine.stores.dispatch import NO_LOAD, Candidate, Load, choose, each_tenant, read_limits
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from graphengine.databases.postgres.reads import Own
     from graphengine.databases.postgres.sessions import Connection
-    from graphengine.stores.base import ClaimQuery
+    from graphengine.kernel import ClaimQuery
 
 
 def take(  # noqa: PLR0913 - what a transaction needs to know

@@ -15,22 +15,17 @@ from graphengine.databases.checksums import message_place, sum_of
 from graphengine.databases.long_texts import cut
 from graphengine.databases.postgres.queries import SQL, clamped, known, signed
 from graphengine.databases.sql import Claimed
-from graphengine.engine.step_json import encode_step
-from graphengine.errors import RunIsDriven
-from graphengine.stores.refusals import lease_lost, not_dense, run_exists, tree_stopped, unknown_run, unknown_step
+from graphengine.kernel import RunIsDriven, encode_step, summary_text, unknown_run, unknown_step
+from graphengine.stores.refusals import lease_lost, not_dense, run_exists, tree_stopped
 from graphengine.stores.snapshots import Tail
-from graphengine.stores.summaries import read_summary, summary_text
+from graphengine.stores.summaries import read_summary
 from graphengine.stores.words import folded, input_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from graphengine.databases.postgres.sessions import Connection
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.steps import Step
-    from graphengine.errors import StoreError
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import RunInfo
+    from graphengine.kernel import GraphSpec, JsonValue, RunInfo, Step, StoreError
 
 T = TypeVar("T")
 

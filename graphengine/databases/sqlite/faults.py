@@ -9,7 +9,7 @@ import traceback
 from copy import copy
 from typing import TYPE_CHECKING, Final
 
-from graphengine.errors import (
+from graphengine.kernel import (
     StoreCorrupt,
     StoreError,
     StoreFull,

@@ -20,7 +20,8 @@ from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.owners import has_live_owner
 from graphengine.databases.sqlite.queries import latest_format, migration
 from graphengine.databases.sqlite.wal_recovery import refuse_damaged_log, sync_log
-from graphengine.errors import StoreError, StoreMissing, StoreMoved, StoreNotADatabase, StoreReadOnly, StoreTooNew
+from graphengine.errors import StoreTooNew
+from graphengine.kernel import StoreError, StoreMissing, StoreMoved, StoreNotADatabase, StoreReadOnly
 
 if TYPE_CHECKING:
     from pathlib import Path

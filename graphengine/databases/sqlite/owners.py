@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from graphengine.databases.leases import RENEWALS_PER_LEASE, LeaseThread
 from graphengine.databases.sqlite.checkpoints import connect_too
 from graphengine.databases.sqlite.queries import SQL
-from graphengine.errors import StoreMoved
+from graphengine.kernel import StoreMoved
 
 try:
     import fcntl

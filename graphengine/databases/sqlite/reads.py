@@ -18,11 +18,9 @@ from graphengine.databases.sqlite import words
 from graphengine.databases.sqlite.faults import end_statements
 from graphengine.databases.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.databases.sqlite.texts import Texts
-from graphengine.engine.step_json import decode_step
-from graphengine.engine.steps import Branched, Started
-from graphengine.state.json_values import is_name
-from graphengine.stores.base import PAGE_LIMIT, Count, InboxMessage, Loaded, RunInfo, StopOver
-from graphengine.stores.refusals import damaged, unknown_run, unknown_step
+from graphengine.kernel import Branched, InboxMessage, RunInfo, Started, decode_step, is_name, unknown_run, unknown_step
+from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, StopOver
+from graphengine.stores.refusals import damaged
 from graphengine.stores.summaries import read_summary
 
 if TYPE_CHECKING:
@@ -32,10 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from graphengine.databases.sqlite.owners import Onlooker
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.steps import Step
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Page
+    from graphengine.kernel import GraphSpec, JsonValue, Page, Step
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")

@@ -21,8 +21,8 @@ from graphengine.databases.sqlite.files import PAGE_BYTES, bytes_of_log
 from graphengine.databases.sqlite.queries import SQL, latest_format
 from graphengine.databases.sqlite.reads import KEY_BITS, find, from_row
 from graphengine.databases.sqlite.texts import Texts
-from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import removed
+from graphengine.kernel import encode_step
 from graphengine.stores.refusals import reason_to_stay
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from graphengine.databases.sqlite.checkpoints import Checkpoints
     from graphengine.databases.sqlite.owners import Lease, Onlooker
     from graphengine.databases.sqlite.worker import Worker
-    from graphengine.engine.steps import Step
-    from graphengine.stores.base import RunInfo
+    from graphengine.kernel import RunInfo, Step
 
 STRIDE_SECONDS: Final = 0.01
 """How long one stride works before it is committed."""

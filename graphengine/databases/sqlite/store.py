@@ -28,8 +28,7 @@ from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.owners import Lease, LeaseOptions, Onlooker
 from graphengine.databases.sqlite.readers import Reader
 from graphengine.databases.sqlite.worker import Worker
-from graphengine.errors import DefinitionError
-from graphengine.graph.options import is_seconds
+from graphengine.kernel import DefinitionError, is_seconds
 
 if TYPE_CHECKING:
     import asyncio
@@ -39,10 +38,7 @@ if TYPE_CHECKING:
     from graphengine.databases.accounts import Accounts
     from graphengine.databases.sql import Claimed, TakenRuns
     from graphengine.databases.sqlite.files import Synchronous
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.steps import Step
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Append, ClaimedRun, ClaimQuery, RunInfo
+    from graphengine.kernel import Append, ClaimedRun, ClaimQuery, GraphSpec, JsonValue, RunInfo, Step
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")

@@ -22,8 +22,7 @@ from graphengine.databases.sql import Claimed, TakenRuns
 from graphengine.databases.sqlite import reads
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.writes import tail
-from graphengine.errors import StoreError
-from graphengine.stores.base import ClaimedRun, OwnerInfo
+from graphengine.kernel import ClaimedRun, OwnerInfo, StoreError
 from graphengine.stores.dispatch import Candidate, Load, choose, each_tenant, read_limits
 
 if TYPE_CHECKING:
@@ -31,8 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.databases.sqlite.owners import Lease, Onlooker
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import ClaimQuery, QueueLimits, RunInfo
+    from graphengine.kernel import ClaimQuery, JsonValue, QueueLimits, RunInfo
 
 _LISTED: Final = 100
 

@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from graphengine.databases.sqlite.texts import Texts
 from graphengine.databases.statements import named
-from graphengine.stores.words import folded, has_all, joined, sought_words
+from graphengine.kernel import sought_words
+from graphengine.stores.words import folded, has_all, joined
 
 if TYPE_CHECKING:
     import sqlite3

@@ -19,19 +19,17 @@ from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, stop_over
 from graphengine.databases.sqlite.words import SQL as WORDS_SQL
-from graphengine.errors import RunIsDriven, UnknownRun
+from graphengine.kernel import RunIsDriven, UnknownRun, summary_text, unknown_step
 from graphengine.stores.base import DEFAULT_QUEUE
-from graphengine.stores.refusals import lease_lost, not_dense, run_exists, step_removed, tree_stopped, unknown_step
+from graphengine.stores.refusals import lease_lost, not_dense, run_exists, step_removed, tree_stopped
 from graphengine.stores.snapshots import Tail
-from graphengine.stores.summaries import summary_text
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
     from graphengine.databases.sqlite.owners import Lease
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.stores.base import RunInfo
+    from graphengine.kernel import GraphSpec, RunInfo
 
 _DRIVING: Final = SQL["driving"]
 _ADD_STEP: Final = SQL["add_step"]

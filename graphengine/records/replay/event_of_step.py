@@ -19,7 +19,6 @@ from graphengine.engine.events import (
     LimitMet,
     MessageCame,
     NodeEntered,
-    NodeFailed,
     NodeFinished,
     NodeLeft,
     NodeWaits,
@@ -33,25 +32,35 @@ from graphengine.engine.events import (
     Written,
 )
 from graphengine.engine.graph_migration import shifted
-from graphengine.engine.lookup import plan_of, view_of
 from graphengine.engine.snapshot import AttemptId
-from graphengine.engine.steps import AnswerRecord, AttemptEnded, Node, Shift, Started, falls_back, ops_of
-from graphengine.errors import GraphEngineError, InputError, InvalidUpdate, MutatedInput, NoChoice
-from graphengine.graph.options import START
+from graphengine.errors import MutatedInput
+from graphengine.kernel import (
+    START,
+    AnswerRecord,
+    AttemptEnded,
+    GraphEngineError,
+    InputError,
+    InvalidUpdate,
+    NoChoice,
+    Node,
+    NodeFailed,
+    Shift,
+    Started,
+    View,
+    falls_back,
+    ops_of,
+    plan_of,
+    view_of,
+)
 from graphengine.reducers import maximum
 from graphengine.state.field import why
-from graphengine.state.view import RecordsAlone, View
+from graphengine.state.view import RecordsAlone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.events import Event
-    from graphengine.engine.plan import NodePlan, Plan
-    from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.engine.steps import Step
-    from graphengine.state.field import FieldType
-    from graphengine.state.json_values import JsonValue, Op
-    from graphengine.state.schema import StateType
+    from graphengine.kernel import FieldType, Frame, JsonValue, NodePlan, Op, Plan, Snapshot, StateType, Step
 
 RESULT: Final = "a result that did not fit, which no log contains"
 FUNCTION: Final = "a part of a result that writes= extracts, which no log contains"

@@ -11,36 +11,34 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
 
-from graphengine.engine.lookup import view_of
-from graphengine.engine.phases import BEGUN, Fallback, Ready
+from graphengine.engine.phases import BEGUN
 from graphengine.engine.snapshot import CRASHES
-from graphengine.engine.steps import (
+from graphengine.engine.steps import Item
+from graphengine.errors import MissingInput
+from graphengine.graph.question import NO_ANSWER, AskBody
+from graphengine.kernel import (
     Attempt,
     Begun,
     Failed,
-    Item,
+    Fallback,
+    GraphEngineError,
     Node,
+    Ready,
     Waiting,
     WaitRecord,
     falls_back,
     outcome_of,
+    reraise_interrupt,
+    view_of,
 )
-from graphengine.errors import GraphEngineError, MissingInput
-from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.records.replay.step_diff import StepDifference, plain, short
 from graphengine.state.field import why
-from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.selector import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from graphengine.engine.graph_spec import NodeSpec
-    from graphengine.engine.plan import Call, Plan
-    from graphengine.engine.snapshot import Frame
-    from graphengine.engine.steps import Step
-    from graphengine.state.json_values import JsonValue
-    from graphengine.state.view import View
+    from graphengine.kernel import Call, Frame, JsonValue, NodeSpec, Plan, Step, View
 
 OF_ATTEMPTS: Final = ("node", "item", "attempt", "failed", "mapped", "entered", "begun", "recorded", "waiting")
 """Kinds of steps that belong to an attempt of a node, from its beginning to its end."""

@@ -15,21 +15,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from graphengine.compile.compiler import compiled
-from graphengine.engine.fold import evolve
 from graphengine.engine.lookup import StaleEvent
 from graphengine.engine.redaction import encrypted_today, hidden
-from graphengine.engine.session import Session
-from graphengine.engine.snapshot import Snapshot, sub_id
-from graphengine.engine.steps import (
-    Continued,
+from graphengine.engine.snapshot import sub_id
+from graphengine.engine.steps import Continued, fingerprint_of
+from graphengine.kernel import (
+    GraphChanged,
+    GraphEngineError,
     Outcome,
+    Session,
+    Snapshot,
     Started,
-    fingerprint_of,
+    StoreCorrupt,
+    compiled,
+    evolve,
     marks_in,
     outcome_of,
 )
-from graphengine.errors import GraphChanged, GraphEngineError, StoreCorrupt
 from graphengine.records.export import Exported
 from graphengine.records.replay.event_of_step import (
     RAW,
@@ -44,12 +46,7 @@ from graphengine.records.replay.step_diff import REASON, StepDifference, plain, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.engine.graph_spec import GraphSpec, NodeSpec
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Frame
-    from graphengine.engine.steps import Decided, Step
-    from graphengine.graph.definition import GraphDefinition
-    from graphengine.state.json_values import JsonValue
+    from graphengine.kernel import Decided, Frame, GraphDefinition, GraphSpec, JsonValue, NodeSpec, Plan, Step
 
 _LIMITS: Final = "limits of the run: whether the caller or the graph gave them is not recorded"
 _OLDER: Final = "recorded under version {} of the graph, which a migration replaced since"

@@ -13,15 +13,12 @@ from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
 from graphengine.engine.step_json import facts_record
-from graphengine.engine.steps import Node, Outcome, Stopped, marks_in, outcome_of
-from graphengine.state.encoded import opened
-from graphengine.state.json_values import clipped
+from graphengine.kernel import Node, Outcome, Stopped, clipped, marks_in, opened, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from graphengine.engine.steps import Step
-    from graphengine.state.json_values import JsonValue
+    from graphengine.kernel import JsonValue, Step
 
 REASON: Final = "reason"
 """What differs if the decision is the same and only its explanation differs."""

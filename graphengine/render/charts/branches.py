@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.engine.frame_tree import add_usage
-from graphengine.errors import StoreError, UnknownRun
-from graphengine.history.load import load_snapshot
+from graphengine.kernel import StoreError, UnknownRun, Usage, add_usage, load_snapshot
 from graphengine.records.spending import own_usage
 from graphengine.render.amounts import cost, nice, paid
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Ink, Paint, fit, measure
@@ -15,13 +13,12 @@ from graphengine.render.metrics import number
 from graphengine.render.text import one_line
 from graphengine.render.trace import ending
 from graphengine.render.words import counted
-from graphengine.state.amounts import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from graphengine.kernel import RunInfo, Store
     from graphengine.render.charts.canvas import Chart
-    from graphengine.stores.base import RunInfo, Store
 
 _LANES: Final = 360.0
 _TEXT_MOST: Final = 420.0

@@ -13,25 +13,19 @@ from math import ceil, floor, isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.engine.field_ops import held
-from graphengine.engine.snapshot import ROOT
-from graphengine.engine.steps import marks_in
-from graphengine.errors import DefinitionError
+from graphengine.kernel import ROOT, DefinitionError, did_you_mean, marks_in, parse
 from graphengine.render.amounts import nice, plain_number
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Ink, Paint, fit, measure
 from graphengine.render.files import RenderError
 from graphengine.render.scopes import path_at, scopes_of
 from graphengine.render.text import one_line
 from graphengine.render.trace import standing, visits_of
-from graphengine.state.path import did_you_mean, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Step
-    from graphengine.history.visit_tree import Entry, Place, Track
-    from graphengine.history.visits import Visits
+    from graphengine.history.visit_tree import Track
+    from graphengine.kernel import Entry, GraphSpec, Place, Snapshot, Step, Visits
     from graphengine.render.charts.canvas import Chart
     from graphengine.render.scopes import Scope
     from graphengine.state.path import Path

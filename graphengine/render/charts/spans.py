@@ -11,17 +11,14 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from graphengine.engine.frame_tree import add_usage
-from graphengine.engine.steps import Attempt, Failed, Node, Waiting, falls_back, usage_of
+from graphengine.kernel import Attempt, Failed, Node, Usage, Waiting, add_usage, falls_back, usage_of
 from graphengine.render.text import one_line
-from graphengine.state.amounts import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.history.visit_tree import Entry, Milestone, Nested, Visit, Wait
-    from graphengine.history.visits import Visits
+    from graphengine.history.visit_tree import Milestone, Nested, Wait
+    from graphengine.kernel import Entry, Snapshot, Visit, Visits
 
 What: TypeAlias = Literal["work", "failed", "fallback", "wait", "pause", "inside", "begun"]
 """Successful `work`, a `failed` attempt, the result of a `fallback`, a `wait` for a person, a message or a time, the

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.engine.frame_tree import add_usage
-from graphengine.engine.steps import without_items
+from graphengine.kernel import add_usage, without_items
 from graphengine.render.amounts import cost, moment, nice_seconds, paid, took
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Paint, fit, measure
 from graphengine.render.charts.spans import PathSpans, laid_out
@@ -24,10 +23,9 @@ from graphengine.render.words import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.engine.steps import Step
+    from graphengine.kernel import Step, Usage
     from graphengine.render.charts.canvas import Chart
     from graphengine.render.charts.spans import Span, Timeline, What
-    from graphengine.state.amounts import Usage
 
 ITEM_ROWS: Final = 12
 """The most items of one map that have a row each; with more, items that did not overlap share rows."""

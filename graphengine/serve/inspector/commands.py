@@ -9,18 +9,17 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.errors import InputError
-from graphengine.runner.runner import ask_anew, lives_of
+from graphengine.kernel import InputError, lives_of, status_of
+from graphengine.runner.runner import ask_anew
 from graphengine.serve.callers import signed_by
 from graphengine.serve.inspector.queries import flag_of, text_of, texts_of
-from graphengine.stores.base import status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from graphengine.api.runner import Runner
+    from graphengine.kernel import Store
     from graphengine.serve.inspector.driving import Drivable
-    from graphengine.stores.base import Store
 
 
 _STOP_SECONDS: Final = 2.0

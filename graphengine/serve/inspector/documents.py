@@ -7,11 +7,11 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from graphengine.kernel import Summary
 from graphengine.records.json_document import Compared, ListedRun, RunHead
 from graphengine.records.run_diff import Difference
 from graphengine.records.step_document import Failure, Part, Step
 from graphengine.render.place_states import PlaceState
-from graphengine.stores.base import Summary
 
 
 class Drivable(Part):

@@ -18,35 +18,33 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphengine.api.runner import Runner
-from graphengine.engine.fold import evolve
-from graphengine.errors import GraphEngineError, InputError
-from graphengine.history.load import load_snapshot
+from graphengine.kernel import (
+    GraphEngineError,
+    InputError,
+    OwnId,
+    Run,
+    RunFailed,
+    did_you_mean,
+    evolve,
+    life_of,
+    load_snapshot,
+)
 from graphengine.migration.compatibility import plan_at
 from graphengine.records.run_diff import differences
-from graphengine.runner import Run, RunFailed
-from graphengine.runner.ids import OwnId
-from graphengine.runner.run import life_of
 from graphengine.serve.callers import CallersStore, caller
 from graphengine.serve.inspector.live import LiveRun
 from graphengine.serve.inspector.queries import BadQuery, text_of, texts_of
-from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from concurrent.futures import Executor
 
     from graphengine.api.graph import Graph
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.engine.steps import Step
+    from graphengine.kernel import Event, Extension, Frame, GraphSpec, Plan, RunInfo, Snapshot, Step, Store
     from graphengine.models.base import Model
-    from graphengine.runner.extensions import Extension
-    from graphengine.runner.run_events import Event
     from graphengine.serve.inspector.feed import Feed
     from graphengine.serve.inspector.queries import Query
     from graphengine.serve.inspector.run_cache import RunCache
-    from graphengine.stores.base import RunInfo, Store
     from graphengine.telemetry import Telemetry
 
 _GRACE_SECONDS: Final = 5.0

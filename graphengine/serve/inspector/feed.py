@@ -12,12 +12,12 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from graphengine.errors import StoreError
+from graphengine.kernel import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.stores.base import RunInfo, Store
+    from graphengine.kernel import RunInfo, Store
 
 POLL_SECONDS: Final = 0.04
 _CALM_SECONDS: Final = 0.09

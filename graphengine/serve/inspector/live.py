@@ -11,13 +11,12 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.live_events import AnswerReset, TextDelta
-from graphengine.engine.steps import AttemptEnded, Recorded
-from graphengine.runner import NodeBegan, StepRecorded
+from graphengine.kernel import AttemptEnded, NodeBegan, Recorded, StepRecorded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.runner.run_events import Event
+    from graphengine.kernel import Event
 
 _CHARACTERS: Final = 200_000
 """How much of a text is kept; the whole answer is recorded."""

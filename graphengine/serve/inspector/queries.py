@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.errors import InputError
+from graphengine.kernel import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

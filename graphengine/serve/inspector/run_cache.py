@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import to_json
 
-from graphengine.engine.step_json import encode_step
-from graphengine.engine.steps import (
+from graphengine.kernel import (
     Attempt,
     Begun,
     Entered,
@@ -27,32 +26,31 @@ from graphengine.engine.steps import (
     Refused,
     Resumed,
     Stopped,
+    StoreError,
+    UnknownRun,
+    Visits,
     Waiting,
+    clipped,
+    encode_step,
     falls_back,
+    graph_spec_of,
+    load_start,
     ops_of,
     outcome_of,
     usage_of,
 )
-from graphengine.errors import StoreError, UnknownRun
-from graphengine.history.load import graph_spec_of, load_start
-from graphengine.history.visits import Visits
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
 from graphengine.runner.starters import children_in
 from graphengine.serve.inspector.documents import Chart, Row
 from graphengine.serve.inspector.pictures import GraphLayout
-from graphengine.state.json_values import clipped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.steps import Step
-    from graphengine.history.visit_tree import Entry
+    from graphengine.kernel import Entry, GraphSpec, JsonValue, RunInfo, Step, Store
     from graphengine.render.place_states import PlaceState
     from graphengine.render.trace import Counted
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import RunInfo, Store
 
 _KEPT: Final = 8
 _CHUNK: Final = 2000

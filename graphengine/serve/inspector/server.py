@@ -20,7 +20,7 @@ from starlette.routing import Route
 from graphengine.api.places import store_at
 from graphengine.budgets.left import left_of
 from graphengine.databases.addresses import shown
-from graphengine.errors import GraphEngineError, InputError
+from graphengine.kernel import GraphEngineError, InputError, status_of
 from graphengine.serve.callers import CallersStore, caller, require
 from graphengine.serve.guard import AccessMiddleware, PageAccess, SharedPageAccess
 from graphengine.serve.inspector.commands import Commands
@@ -31,7 +31,6 @@ from graphengine.serve.inspector.run_cache import RunCache
 from graphengine.serve.inspector.views import Views
 from graphengine.serve.listening import HOST, Server, listen, url_of
 from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, refused, stream_event
-from graphengine.stores.base import status_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -40,11 +39,11 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from graphengine.budgets.ledger import Budget
+    from graphengine.kernel import RunInfo, Store
     from graphengine.serve.callers import Right
     from graphengine.serve.inspector.driving import Driver, Drives
     from graphengine.serve.inspector.live import LiveRun
     from graphengine.serve.users import Users
-    from graphengine.stores.base import RunInfo, Store
 
 _Read: TypeAlias = "Callable[[Query], Awaitable[object]]"
 _Write: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]"

@@ -16,10 +16,18 @@ from msgspec import structs
 from msgspec.structs import asdict
 
 from graphengine.agents.asked import turn_of
-from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import Recorded
-from graphengine.errors import GraphEngineError, StoreError
-from graphengine.history.load import graph_spec_of, load_now, load_snapshot, posted_in
+from graphengine.kernel import (
+    GraphEngineError,
+    Recorded,
+    Snapshot,
+    StoreError,
+    graph_spec_of,
+    load_now,
+    load_snapshot,
+    posted_in,
+    status_of,
+    summary_of,
+)
 from graphengine.records.export import export_run, to_json_text
 from graphengine.records.json_document import diff_document, head_facts, runs_document, spending_of_run
 from graphengine.records.run_diff import diff, differences
@@ -57,21 +65,18 @@ from graphengine.serve.inspector.documents import (
 )
 from graphengine.serve.inspector.pictures import picture_of
 from graphengine.serve.inspector.queries import BadQuery
-from graphengine.stores.base import status_of
-from graphengine.stores.summaries import summary_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from graphengine.agents.asked import Asked
     from graphengine.budgets.left import BudgetsLeft
-    from graphengine.history.visit_tree import Entry, Visit
+    from graphengine.kernel import Entry, InboxMessage, RunInfo, Store, Summary, Visit
     from graphengine.records.json_document import Runs, SpendingOfRun
     from graphengine.records.trends import Trends
     from graphengine.serve.inspector.pictures import GraphLayout
     from graphengine.serve.inspector.queries import Query
     from graphengine.serve.inspector.run_cache import Book, RunCache
-    from graphengine.stores.base import InboxMessage, RunInfo, Store, Summary
 
 _PAGE: Final = 200
 _COLUMNS: Final = (200.0, 600.0, 20_000.0)

@@ -32,15 +32,24 @@ from starlette.routing import Route
 
 from graphengine.agents.sources.web import PageRefused, number_of
 from graphengine.api.graph import Graph
-from graphengine.compile.compiler import compiled
-from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import OVER
-from graphengine.errors import GraphEngineError, InputError, RunExists, UnknownRun
-from graphengine.graph.definition import Limits
-from graphengine.graph.options import END, START, Retry, is_tag
+from graphengine.kernel import (
+    END,
+    OVER,
+    START,
+    Context,
+    GraphEngineError,
+    InputError,
+    Limits,
+    OwnId,
+    Retry,
+    RunExists,
+    Snapshot,
+    UnknownRun,
+    compiled,
+    derived_id,
+    is_tag,
+)
 from graphengine.records.step_document import plain
-from graphengine.runner.context import Context  # noqa: TC001 - the graph reads the annotation
-from graphengine.runner.ids import OwnId, derived_id
 from graphengine.serve.callers import Caller, acting, caller
 from graphengine.serve.messages import json_answer
 from graphengine.serve.service.app import FAILED, answering, cancelled
@@ -64,10 +73,10 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+    from graphengine.kernel import RunInfo
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
     from graphengine.serve.service.turns import TextGraph
-    from graphengine.stores.base import RunInfo
 
 PATH: Final = "/a2a"
 """The agent of a graph is at `/a2a/GRAPH`, its card at `/a2a/GRAPH/.well-known/agent-card.json`."""

@@ -20,7 +20,7 @@ from ag_ui import core
 from pydantic import ValidationError
 from starlette.routing import Route
 
-from graphengine.errors import InputError
+from graphengine.kernel import InputError
 from graphengine.serve.messages import stream_event
 from graphengine.serve.service.app import answering
 from graphengine.serve.service.front_end import Thread
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from graphengine.errors import GraphEngineError
+    from graphengine.kernel import GraphEngineError
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
     from graphengine.serve.service.shown import FrontEvent, Question

@@ -15,24 +15,28 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from graphengine.compile.compiler import compiled
-from graphengine.engine.steps import OVER
-from graphengine.errors import (
+from graphengine.kernel import (
+    OVER,
     GraphEngineError,
     GraphNotFound,
     InputError,
+    OwnId,
+    RunEnded,
     RunExists,
+    StatusChanged,
+    StepRecorded,
     StoreCorrupt,
     StoreError,
     UnknownRun,
+    compiled,
+    did_you_mean,
+    load_now,
+    opened,
+    result_of,
 )
-from graphengine.history.load import load_now
 from graphengine.records.event_json import event_document
 from graphengine.records.json_document import run_now_document, runs_document
 from graphengine.records.step_document import error_document, plain
-from graphengine.runner.ids import OwnId
-from graphengine.runner.result import result_of
-from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
 from graphengine.serve.callers import NotAllowed, caller, require, signed_by
 from graphengine.serve.health import Health, health_of
 from graphengine.serve.messages import (
@@ -62,8 +66,6 @@ from graphengine.serve.service.requests import (
     json_body,
     parameters_of,
 )
-from graphengine.state.encoded import opened
-from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -73,10 +75,8 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
-    from graphengine.engine.plan import Plan
-    from graphengine.runner.run_events import Event
+    from graphengine.kernel import Event, Plan, RunInfo
     from graphengine.serve.callers import Right
-    from graphengine.stores.base import RunInfo
     from graphengine.worker.worker import Worker
 
     T = TypeVar("T")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
-from graphengine.errors import UnknownRun
+from graphengine.kernel import UnknownRun
 from graphengine.runner.runner import ask_anew
 from graphengine.serve.callers import CallersStore, caller, require, signed_by
 
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
-    from graphengine.engine.steps import Step
-    from graphengine.history.load import At
-    from graphengine.runner.run_events import Event
+    from graphengine.kernel import At, Event, RunInfo, Step
     from graphengine.serve.callers import Right
-    from graphengine.stores.base import RunInfo
 
 
 class CallersRunner:

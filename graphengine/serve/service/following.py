@@ -9,12 +9,23 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphengine.api.chats import TurnFailed, is_chat, turn_in
-from graphengine.compile.compiler import compiled
-from graphengine.engine.steps import OVER
-from graphengine.errors import AnsweredAlready, AsksNothing, GraphEngineError, InputError, RunCancelled
-from graphengine.history.load import load_now, load_snapshot, posted_in, wait_of
-from graphengine.runner.result import RunFailed, result_of
-from graphengine.runner.run_events import RunEnded, StatusChanged, StepRecorded
+from graphengine.errors import AnsweredAlready, AsksNothing
+from graphengine.history.load import wait_of
+from graphengine.kernel import (
+    OVER,
+    GraphEngineError,
+    InputError,
+    RunCancelled,
+    RunEnded,
+    RunFailed,
+    StatusChanged,
+    StepRecorded,
+    compiled,
+    load_now,
+    load_snapshot,
+    posted_in,
+    result_of,
+)
 from graphengine.serve.service.requests import RunStopped
 
 if TYPE_CHECKING:
@@ -22,10 +33,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from graphengine.api.graph import Graph
-    from graphengine.engine.snapshot import Frame, Snapshot
-    from graphengine.engine.steps import WaitRecord
-    from graphengine.history.load import Wait
-    from graphengine.runner.run_events import Event
+    from graphengine.kernel import Event, Frame, Snapshot, Wait, WaitRecord
     from graphengine.serve.service.app import Service
 
 

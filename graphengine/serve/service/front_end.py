@@ -15,29 +15,35 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from graphengine.api.agent_runs import ANSWER, QUESTION
 from graphengine.api.chats import TURN, is_chat, refuse_before
-from graphengine.compile.compiler import compiled
-from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import OVER, Message
-from graphengine.errors import InputError, RunExists, UnknownRun
-from graphengine.history.load import load_now, load_snapshot
-from graphengine.history.visits import Visits
+from graphengine.kernel import (
+    OVER,
+    InputError,
+    Message,
+    RunEnded,
+    RunExists,
+    Snapshot,
+    StepRecorded,
+    UnknownRun,
+    Visits,
+    compiled,
+    did_you_mean,
+    load_now,
+    load_snapshot,
+    opened,
+)
 from graphengine.models.base import Message as Remembered
 from graphengine.models.hiding import hidden
 from graphengine.records.step_document import plain
-from graphengine.runner.run_events import RunEnded, StepRecorded
 from graphengine.serve.callers import caller
 from graphengine.serve.service.following import answer, followed, rest_of, waits
 from graphengine.serve.service.shown import NOTHING, Ended, Fold, State, Visited, said_in
-from graphengine.state.encoded import opened
-from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
-    from graphengine.history.load import Wait
+    from graphengine.kernel import RunInfo, Wait
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.shown import FrontEvent, Have, Said
-    from graphengine.stores.base import RunInfo
 
 
 class Thread:

@@ -34,14 +34,18 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic_core import to_json, to_jsonable_python
 from starlette.routing import Route
 
-from graphengine.compile.compiler import compiled
-from graphengine.engine.snapshot import Snapshot
-from graphengine.errors import GraphEngineError, InputError
-from graphengine.history.load import load_now
+from graphengine.kernel import (
+    GraphEngineError,
+    InputError,
+    Snapshot,
+    StepRecorded,
+    compiled,
+    did_you_mean,
+    in_words,
+    load_now,
+    result_of,
+)
 from graphengine.records.step_document import error_document, plain
-from graphengine.runner.answer_schema import in_words
-from graphengine.runner.result import result_of
-from graphengine.runner.run_events import StepRecorded
 from graphengine.serve.callers import acting, caller
 from graphengine.serve.guard import CALLER
 from graphengine.serve.service.app import FAILED, cancelled
@@ -49,7 +53,7 @@ from graphengine.serve.service.following import answer as answered
 from graphengine.serve.service.following import failure_of, followed, waits
 from graphengine.serve.service.openapi import AnyJson
 from graphengine.serve.service.requests import ServiceFailed
-from graphengine.state.path import did_you_mean, unknown_fields
+from graphengine.state.path import unknown_fields
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -59,9 +63,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from graphengine.api.graph import Graph
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import Step
-    from graphengine.history.load import Wait
+    from graphengine.kernel import Plan, Step, Wait
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
 

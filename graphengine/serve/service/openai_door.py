@@ -24,15 +24,22 @@ from msgspec import Struct, ValidationError, convert
 from starlette.routing import Route
 
 from graphengine.api.chats import TurnFailed, is_chat
-from graphengine.compile.compiler import compiled
-from graphengine.engine.snapshot import Snapshot
-from graphengine.errors import GraphEngineError, InputError, RunCancelled, UnknownRun
-from graphengine.graph.options import is_tag
-from graphengine.history.load import load_snapshot
-from graphengine.history.usage import Usage, usage_from
+from graphengine.history.usage import Usage
+from graphengine.kernel import (
+    GraphEngineError,
+    InputError,
+    RunCancelled,
+    RunFailed,
+    Snapshot,
+    UnknownRun,
+    compiled,
+    did_you_mean,
+    is_tag,
+    load_snapshot,
+    usage_from,
+)
 from graphengine.models.base import Message
 from graphengine.models.hiding import hidden
-from graphengine.runner.result import RunFailed
 from graphengine.serve.callers import caller
 from graphengine.serve.messages import (
     RequestInvalid,
@@ -55,7 +62,6 @@ from graphengine.serve.service.turns import (
     output,
     text_graphs,
 )
-from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -69,9 +75,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
+    from graphengine.kernel import RunInfo
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
-    from graphengine.stores.base import RunInfo
 
     S = TypeVar("S", bound=Struct)
 

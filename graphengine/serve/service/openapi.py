@@ -10,12 +10,12 @@ from urllib.parse import quote
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
 from graphengine.agents.live_events import AGENT_EVENTS
+from graphengine.kernel import Emitted, NodeBegan
 from graphengine.records.event_json import line_type
 from graphengine.records.json_document import RunNow, Runs, StatusReported, Stepped, WatchEnded
 from graphengine.records.json_schema import schemas_of
 from graphengine.records.selection import STATUSES
 from graphengine.records.step_document import Failed
-from graphengine.runner.run_events import Emitted, NodeBegan
 from graphengine.serve.health import Health
 from graphengine.serve.service.requests import (
     Answer,

@@ -12,11 +12,9 @@ from msgspec import Meta, Struct, ValidationError, convert
 from msgspec.structs import fields
 from pydantic_core import from_json
 
-from graphengine.errors import GraphEngineError, InputError
-from graphengine.graph.options import is_tag
+from graphengine.kernel import GraphEngineError, InputError, did_you_mean, is_tag
 from graphengine.serve.guard import SIGNED
 from graphengine.serve.messages import RequestInvalid
-from graphengine.state.path import did_you_mean
 from graphengine.stores.base import LARGEST_PRIORITY
 
 if TYPE_CHECKING:

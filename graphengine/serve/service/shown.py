@@ -22,28 +22,32 @@ from graphengine.agents.live_events import AnswerReset, OfTurn, TextDelta, Think
 from graphengine.agents.prompts import as_text
 from graphengine.api.agent_runs import ANSWER, QUESTION
 from graphengine.api.chats import TURN, turn_in, turn_of
-from graphengine.engine.snapshot import READY, Snapshot
-from graphengine.engine.steps import Failed, Message, Recorded, path_of
-from graphengine.history.visits import Visits
+from graphengine.engine.snapshot import READY
+from graphengine.kernel import (
+    Emitted,
+    Failed,
+    Message,
+    NodeBegan,
+    Recorded,
+    Snapshot,
+    StepRecorded,
+    Visits,
+    digest_of_call,
+    opened,
+    path_of,
+)
 from graphengine.models.hiding import hidden
 from graphengine.records.event_json import event_document
 from graphengine.records.step_document import plain
-from graphengine.runner.call_records import digest_of_call
-from graphengine.runner.run_events import Emitted, LiveEvent, NodeBegan, StepRecorded
+from graphengine.runner.run_events import LiveEvent
 from graphengine.serve.service.following import open_in
-from graphengine.state.encoded import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from graphengine.api.chats import ChatTurn
-    from graphengine.engine.snapshot import Frame
-    from graphengine.engine.steps import Step
-    from graphengine.history.load import Wait
-    from graphengine.runner.result import Result
-    from graphengine.runner.run_events import Event
+    from graphengine.kernel import Event, Frame, Result, RunInfo, Step, Wait
     from graphengine.serve.service.following import Open
-    from graphengine.stores.base import RunInfo
 
 _PRINTED: Final = "".join(map(chr, range(ord("!"), ord("~") + 1)))
 """The characters of words, such as keys, in ASCII."""

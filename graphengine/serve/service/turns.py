@@ -25,16 +25,21 @@ from pydantic_core import to_json, to_jsonable_python
 from graphengine.agents.approval import BY_MESSAGE
 from graphengine.api.agent_runs import ANSWER
 from graphengine.api.chats import TURN, is_chat, refuse_before
-from graphengine.compile.compiler import compiled
-from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.steps import OVER
-from graphengine.errors import InputError, UnknownRun
-from graphengine.history.load import Wait, load_snapshot
+from graphengine.kernel import (
+    OVER,
+    InputError,
+    Snapshot,
+    StepRecorded,
+    UnknownRun,
+    Wait,
+    compiled,
+    in_words,
+    load_snapshot,
+    result_of,
+)
 from graphengine.models.base import Message
-from graphengine.runner.answer_schema import in_words, whats_wrong
+from graphengine.runner.answer_schema import whats_wrong
 from graphengine.runner.answers import fitting
-from graphengine.runner.result import result_of
-from graphengine.runner.run_events import StepRecorded
 from graphengine.serve.service.following import answer, followed, rest_of, waits
 from graphengine.serve.service.shown import NOTHING, Fold
 from graphengine.stores.refusals import check_not_cancelled
@@ -43,9 +48,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from graphengine.api.graph import Graph
+    from graphengine.kernel import RunInfo
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.shown import FrontEvent
-    from graphengine.stores.base import RunInfo
 
 _TAGS: Final = ("turn:", "late:")
 _KEPT: Final = 20

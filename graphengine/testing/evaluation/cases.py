@@ -11,15 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
 from graphengine.agents.sources import read_sources
-from graphengine.errors import GraphEngineError, InputError
-from graphengine.state.field import explain
-from graphengine.state.secret import is_secret
+from graphengine.kernel import GraphEngineError, InputError, explain, is_secret
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
-    from graphengine.graph.definition import GraphDefinition
+    from graphengine.kernel import GraphDefinition
 
 FILE: Final = "@"
 

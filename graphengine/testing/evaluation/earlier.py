@@ -12,23 +12,19 @@ from typing_extensions import override
 
 from graphengine.agents.model_routing import replacing
 from graphengine.agents.records import call_text
-from graphengine.engine.steps import AttemptEnded, Recorded, Waiting, without_items
-from graphengine.errors import EffectRefused, GraphEngineError
+from graphengine.errors import EffectRefused
 from graphengine.graph.effect import KnowsResults
+from graphengine.kernel import CURRENT, AttemptEnded, AttemptFacts, GraphEngineError, Recorded, Waiting, without_items
 from graphengine.models.names import as_model
 from graphengine.records.replay.replay import replay
-from graphengine.runner.scope import CURRENT, AttemptFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from graphengine.agents import Agent
     from graphengine.api.graph import Graph
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.engine.plan import Plan
-    from graphengine.engine.steps import Step
+    from graphengine.kernel import GraphSpec, JsonValue, Plan, Step
     from graphengine.models.base import Model
-    from graphengine.state.json_values import JsonValue
 
 Tools: TypeAlias = Literal["recorded", "live", "refuse"]
 """Where results of tools and recorded calls come from: the log if it has the call, else the call; always the call; or

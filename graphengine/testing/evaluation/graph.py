@@ -9,20 +9,27 @@ from pydantic_core import to_jsonable_python
 
 from graphengine.agents import Agent
 from graphengine.api.graph import Graph
-from graphengine.errors import DefinitionError
-from graphengine.graph.definition import END, START, Choose, Limits, Node
-from graphengine.graph.runnable import FunctionBody, HasBody
+from graphengine.graph.definition import Node
+from graphengine.kernel import (
+    END,
+    START,
+    Choose,
+    DefinitionError,
+    Failure,
+    FunctionBody,
+    HasBody,
+    Limits,
+    append,
+    is_secret,
+)
 from graphengine.patterns.outcomes import SURVIVED, surviving
-from graphengine.reducers import append, merge
-from graphengine.state.failure import Failure
-from graphengine.state.secret import is_secret
+from graphengine.reducers import merge
 from graphengine.testing.evaluation.cases import Case, Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.graph.definition import Runnable
-    from graphengine.state.ending import Ending
+    from graphengine.kernel import Ending, Runnable
 
 SUBJECT: Final = "trials"
 AGAINST: Final = "against"

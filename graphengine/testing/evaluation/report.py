@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET, UnsetType
 
-from graphengine.engine.frame_tree import add_usage
-from graphengine.engine.steps import usage_of
+from graphengine.kernel import add_usage, usage_of
 from graphengine.records.step_document import Document, Part
 from graphengine.render.words import counted
 from graphengine.testing.evaluation.graph import AGAINST, RUN, SUBJECT, EvaluationState, Trial
@@ -24,9 +23,7 @@ from graphengine.testing.evaluation.graph import AGAINST, RUN, SUBJECT, Evaluati
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from graphengine.engine.steps import Step
-    from graphengine.runner.result import Result
-    from graphengine.state.amounts import Usage
+    from graphengine.kernel import Result, Step, Usage
 
 _PLACE: Final = re.compile(rf"({SUBJECT}|{AGAINST})\[(\d+)\](/{RUN}(?=/|$))?")
 _NOTHING: Final[Usage] = {}

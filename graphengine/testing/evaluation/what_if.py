@@ -19,18 +19,26 @@ from pydantic_core import to_json
 from graphengine.agents.model_routing import AsBegun, Models, by_agent
 from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
-from graphengine.errors import GraphEngineError, InputError, UnknownRun
-from graphengine.graph.definition import END, START, Limits
-from graphengine.history.load import graph_spec_of, load_snapshot, waits_of
+from graphengine.kernel import (
+    END,
+    START,
+    GraphEngineError,
+    InputError,
+    Limits,
+    RunFailed,
+    UnknownRun,
+    allows_unknown_cost,
+    graph_spec_of,
+    is_secret,
+    load_snapshot,
+    status_of,
+    waits_of,
+)
 from graphengine.models.hiding import MARK
 from graphengine.models.names import as_model
 from graphengine.records.run_diff import diff
 from graphengine.records.selection import COMPARED
 from graphengine.records.step_document import Document, Part, plain
-from graphengine.runner import RunFailed
-from graphengine.state.amounts import allows_unknown_cost
-from graphengine.state.secret import is_secret
-from graphengine.stores.base import status_of
 from graphengine.testing.evaluation.cases import Case
 from graphengine.testing.evaluation.earlier import Answered, FromLogs, Tools, first_matter, first_of_visit
 from graphengine.testing.evaluation.evaluating import begin
@@ -43,12 +51,9 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from graphengine.agents.model_routing import GivenModels
-    from graphengine.graph.definition import GraphDefinition, Runnable
+    from graphengine.kernel import GraphDefinition, Result, Run, Runnable, Store
     from graphengine.models.base import Model
     from graphengine.records.run_diff import Side
-    from graphengine.runner.result import Result
-    from graphengine.runner.run import Run
-    from graphengine.stores.base import Store
 
 _LONGEST_NAME: Final = 80
 _LONGEST: Final = 150  # characters of a run's id

@@ -31,18 +31,14 @@ from graphengine.databases.sqlite.reads import (
 )
 from graphengine.databases.sqlite.reads import snapshot as snapshot_of
 from graphengine.databases.sqlite.texts import digest_of, keys_in
-from graphengine.errors import StoreAltered
-from graphengine.stores.summaries import summary_of, summary_text
+from graphengine.kernel import StoreAltered, summary_of, summary_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from graphengine.databases.findings import Counted, Progress
-    from graphengine.engine.snapshot import Snapshot
-    from graphengine.engine.steps import Step
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import RunInfo
+    from graphengine.kernel import JsonValue, RunInfo, Snapshot, Step
 
 Check: TypeAlias = "Callable[[sqlite3.Connection], Iterator[Finding]]"
 
