@@ -14,8 +14,21 @@ from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
 from graphengine.graph.definition import GraphDefinition, Limits
 from graphengine.graph.effect import Effects
-from graphengine.graph.options import Retention, Sizes
+from graphengine.graph.options import Sizes
 from graphengine.history.load import At
+from graphengine.kernel import (
+    At,
+    Clock,
+    Effects,
+    Extension,
+    GraphDefinition,
+    Limits,
+    QueueLimits,
+    Result,
+    Retention,
+    RunInfo,
+    Store,
+)
 from graphengine.records import retention as pruning
 from graphengine.records.bulk import Action, Bulk
 from graphengine.records.records import Page
@@ -29,7 +42,7 @@ from graphengine.runner.result import Result
 from graphengine.runner.run import Posted, Run
 from graphengine.runner.run_events import Event
 from graphengine.state.json_values import JsonValue
-from graphengine.stores.base import QueueLimits, RunInfo, Status, Store
+from graphengine.stores.base import RunInfo, Status, Store
 from graphengine.telemetry import Telemetry
 from graphengine.worker.schedules import Schedule
 

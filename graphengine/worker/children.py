@@ -240,6 +240,9 @@ class _Start(Generic[S]):
             # Nothing may have been told if its first step was its last.
             elif not await lives.shared.store.post(*post) and not await self._is_told(run_id):
                 # 1. A node in a graph started it, and received its end. 2. The graph failed, and is tried again.
+                if snapshot.status not in FINAL:
+                    await self.continued(run_id, snapshot.seq)  # another attempt resumes what failed
+                    return
                 await lives.shared.store.post(*post._replace(key=f"{post.key} for {parent.seq}"))
 
     async def _is_told(self, run_id: str) -> bool:

@@ -296,6 +296,7 @@ async def tidy(runner: Runner) -> None:
     Also look at queues and schedules, as a worker does; nothing is due.
     """
     store = runner.store
+    assert await store.stop_over("main") is None
     await store.limit_queue("default", QueueLimits(concurrency=9))
     await store.set_role({"queues": None})
     assert not await store.take(ClaimQuery(time.time(), 1, aside=await store.ids("")))

@@ -89,10 +89,10 @@ def test_a_dry_run_is_resumed_dry(command: Callable[..., Result]) -> None:
 
 
 def test_placeholders_never_continue_what_a_model_began(command: Callable[..., Result]) -> None:
-    """A run in which a language model answered has no default: it is refused until it is resumed with the model."""
+    """A run that was given a model has no default: where only its program can make it, it has to be named."""
     command("run", "talk.py", "--run-id", "cut", "--limit", "visits=1", "--model", "strong")
     refused = command("resume", "cut", "--limit", "visits=9")
-    assert "agent writer has no model" in refused.stderr
+    assert "the run was begun with the model 'paid', which its program made itself" in refused.stderr
     assert "placeholder" not in refused.stdout
     assert command("resume", "cut", "--limit", "visits=9", "--model", "strong").stdout == "paid for\n"
 

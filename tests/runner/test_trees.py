@@ -87,17 +87,17 @@ async def test_a_chain_of_500_child_runs_is_stopped_and_resumed(runner: Runner) 
     assert (await runner.info("top")).stop_asked == ""
 
 
-async def test_3000_children_of_one_run_are_stopped(runner: Runner) -> None:
+async def test_1000_children_of_one_run_are_stopped(runner: Runner) -> None:
     """A wide tree is stopped as a deep one is."""
 
     async def many(ctx: Context) -> int:
-        kids = [await ctx.start(deep, {"n": number, "last": number}) for number in range(3000)]
+        kids = [await ctx.start(deep, {"n": number, "last": number}) for number in range(1000)]
         return (await kids[0].result()).state.n
 
     runner.start(alone(Level, many, "n", name="many"), run_id="top", wait_out=False)
-    await grown(runner, 3001)
+    await grown(runner, 1001)
     await runner.stop("top")
-    assert await statuses(runner) == {"stopped": 3001}
+    assert await statuses(runner) == {"stopped": 1001}
 
 
 @pytest.mark.parametrize("how", ["waits", "background", "queued"])

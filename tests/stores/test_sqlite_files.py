@@ -252,8 +252,8 @@ SCANNING = {"inbox", "lineage", "spare_graph_specs", "drop_graph_specs", "counts
 SCANNING |= {"queues_with_work", "tenants_of_queue"}
 """Statements that scan their parameters or, once per prune, all runs; those that count scan an index, and the last two
 have a row for each queue or key, which they find by an index."""
-SORTING = {"driven_of", "driven_by", "running_runs", "counts_of_tenant"}
-"""Statements that sort the runs that are driven, or group those of one tenant."""
+SORTING = {"driven_of", "driven_by", "running_runs", "counts_of_tenant", "stop_over"}
+"""Statements that sort the runs that are driven, or the marks above one, or group those of one tenant."""
 
 
 def plan_of(connection: sqlite3.Connection, statement: str) -> list[str]:
@@ -275,6 +275,8 @@ async def test_no_query_reads_a_whole_table(store: SQLiteStore, path: Path) -> N
         "SCAN CONSTANT ROW",
         "SCAN drivers",
         "SCAN json_each",
+        "SCAN above VIRTUAL TABLE",  # a row for each run whose children are asked for
+        "SCAN line",  # the runs above one
         "SCAN seen VIRTUAL TABLE",  # a row for each sleeping run that is asked about
         "SCAN (subquery-",  # a page of runs
         "SCAN page",
