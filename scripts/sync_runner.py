@@ -81,8 +81,11 @@ def _functions(tree: ast.Module, name: str) -> list[ast.FunctionDef | ast.AsyncF
 
 
 def _imports(trees: list[ast.Module]) -> set[str]:
-    """Return the imports of the annotations; ruff removes those that are not needed."""
-    found = {
+    """Return the imports of the annotations; ruff removes those that are not needed.
+
+    Where the core has a name from its place and the Runner from the page of names, it is that of the page.
+    """
+    lines = {
         "from types import TracebackType",
         "from typing import Final, Generic, Self",
         "from collections.abc import Iterator",
@@ -94,8 +97,13 @@ def _imports(trees: list[ast.Module]) -> set[str]:
         blocks = [node.body for node in tree.body if isinstance(node, ast.If)]
         for node in [*tree.body, *(inner for block in blocks for inner in block)]:
             if isinstance(node, ast.ImportFrom) and node.module != "__future__":
-                found.add(ast.unparse(node))
-    return found
+                lines.add(ast.unparse(node))
+    found: dict[str, str] = {}
+    for line in sorted(lines, key=lambda line: (not line.startswith("from graphengine.kernel "), line)):
+        module, _, names = line.partition(" import ")
+        for name in names.split(", "):
+            found.setdefault(name.rpartition(" ")[2], f"{module} import {name}")
+    return set(found.values())
 
 
 def _methods(tree: ast.Module, name: str) -> list[str]:

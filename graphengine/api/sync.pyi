@@ -12,10 +12,7 @@ from graphengine.agents.model_routing import GivenModels
 from graphengine.api.agent_runs import RunOptions
 from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
-from graphengine.graph.definition import GraphDefinition, Limits
-from graphengine.graph.effect import Effects
 from graphengine.graph.options import Sizes
-from graphengine.history.load import At
 from graphengine.kernel import (
     At,
     Clock,
@@ -36,13 +33,10 @@ from graphengine.records.run_diff import Difference
 from graphengine.records.run_waits import RunWait
 from graphengine.records.spending import Spent
 from graphengine.records.trends import Trends
-from graphengine.runner.clock import Clock
-from graphengine.runner.extensions import Extension
-from graphengine.runner.result import Result
 from graphengine.runner.run import Posted, Run
 from graphengine.runner.run_events import Event
 from graphengine.state.json_values import JsonValue
-from graphengine.stores.base import RunInfo, Status, Store
+from graphengine.stores.base import Status
 from graphengine.telemetry import Telemetry
 from graphengine.worker.schedules import Schedule
 

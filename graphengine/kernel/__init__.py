@@ -14,7 +14,6 @@ _HOMES = {
         r"^from (\S+) import (\w+)", Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"), re.MULTILINE
     )
 }
-__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> object:
