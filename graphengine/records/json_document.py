@@ -29,7 +29,7 @@ from graphengine.kernel import (
     waits_of,
 )
 from graphengine.records.run_diff import Difference, Shared
-from graphengine.records.spending import spending
+from graphengine.records.spending import SpentBelow, spending
 from graphengine.records.step_document import (
     Document,
     Failure,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from graphengine.engine import steps as recorded
     from graphengine.kernel import RunInfo, Snapshot
     from graphengine.records import run_diff
-    from graphengine.records.spending import Spent, SpentBelow
+    from graphengine.records.spending import Spent
     from graphengine.state import amounts
 
 # --- Runs ------------------------------------------------------------------------------------------------------------
@@ -78,18 +78,6 @@ class Spending(Usage, frozen=True, kw_only=True):
     inherited: bool
 
 
-class Children(Part):
-    """What the runs cost that nodes of a run started, and the runs below them.
-
-    Attributes:
-        runs: How many there are in the store. Those that stay when others stop are trees of their own, and not counted.
-        cost_usd: What their own steps cost so far, US dollars; null if the cost of one is unknown.
-    """
-
-    runs: int = 0
-    cost_usd: float | None = 0.0
-
-
 class SpendingOfRun(Document):
     """What a run spent on models.
 
@@ -104,7 +92,7 @@ class SpendingOfRun(Document):
     run_id: str
     usage: Usage
     inherited: Usage
-    children: Children
+    children: SpentBelow
     spending: Sequence[Spending]
 
 
@@ -168,7 +156,7 @@ class Run(RunHead, kw_only=True):
     state: Mapping[str, Any]
     failures: Sequence[FailedPart]
     output: Any = UNSET
-    children: Children
+    children: SpentBelow
     spending: Sequence[Spending]
     steps: Sequence[Step]
 
@@ -220,7 +208,7 @@ def run_document(
         state=snapshot.root.values,
         failures=_failures(snapshot),
         output=output,
-        children=Children() if below is None else Children(*below),
+        children=below or SpentBelow(),
         spending=spending_document(spending(taken, info.parent_seq)),
         steps=[step_document(step) for step in taken],
     )
@@ -238,7 +226,7 @@ def spending_of_run(
         run_id=info.id,
         usage=usage_from(snapshot.usage),
         inherited=usage_from(snapshot.inherited),
-        children=Children() if below is None else Children(*below),
+        children=below or SpentBelow(),
         spending=spending_document(spending(steps, info.parent_seq)),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from graphengine.engine.steps import Removed, is_removed
 from graphengine.kernel import (
@@ -25,6 +25,7 @@ from graphengine.kernel import (
     usage_of,
     without_items,
 )
+from graphengine.records.step_document import Part
 from graphengine.state.amounts import LOSSES
 
 if TYPE_CHECKING:
@@ -102,12 +103,12 @@ def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, amounts
     return found
 
 
-class SpentBelow(NamedTuple):
+class SpentBelow(Part):
     """What the runs cost that nodes of a run started, and the runs below them.
 
     Attributes:
         runs: How many there are in the store. Those that stay when others stop are trees of their own, and not counted.
-        cost_usd: What their own steps cost so far, US dollars; None if the cost of one is unknown.
+        cost_usd: What their own steps cost so far, US dollars; null if the cost of one is unknown.
     """
 
     runs: int = 0

@@ -76,13 +76,6 @@ export interface Chart {
   words: string;
 }
 
-export interface Children {
-  /** How many there are in the store. Those that stay when others stop are trees of their own, and not counted. */
-  runs: number;
-  /** What their own steps cost so far, US dollars; null if the cost of one is unknown. */
-  cost_usd: number | null;
-}
-
 export interface Compared {
   /** the version of the documents */
   schema: 1;
@@ -549,9 +542,16 @@ export interface SpendingOfRun {
   /** The part of it that was spent before it branched off. */
   inherited: Usage;
   /** What its child runs cost; it is in no other figure. */
-  children: Children;
+  children: SpentBelow;
   /** The same as `usage` by agent, model and node. */
   spending: Spending[];
+}
+
+export interface SpentBelow {
+  /** How many there are in the store. Those that stay when others stop are trees of their own, and not counted. */
+  runs: number;
+  /** What their own steps cost so far, US dollars; null if the cost of one is unknown. */
+  cost_usd: number | null;
 }
 
 export interface SpentSince {
