@@ -9,10 +9,11 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
+from graphengine.agents.model_routing import Models
 from graphengine.api.runner import Runner
 from graphengine.cli import options
 from graphengine.cli.context import Exit, Interrupted, as_json
-from graphengine.cli.models import as_begun
+from graphengine.cli.models import as_begun, in_force
 from graphengine.cli.observing import line_of, observed
 from graphengine.cli.places import retention_of
 from graphengine.cli.progress import Progress
@@ -29,6 +30,7 @@ from graphengine.cli.terminal import WIPE, when
 from graphengine.graph.options import DEPTH
 from graphengine.kernel import (
     ROOT,
+    CompileError,
     Limits,
     RunFailed,
     StepRecorded,
@@ -215,7 +217,20 @@ def fleet_of(
         context.err.prose(("warning ", "bold yellow"), problem)
     context.use(file, writes=writes)
     models = as_begun(context.models, found)
+    _warn_of_lacking(context, models, found)
     return Fleet(found, unread, models, executors, extensions_of(file), retention_of(file))
+
+
+def _warn_of_lacking(context: CommandContext, models: AsBegun, graphs: Mapping[str, Found]) -> None:
+    """Warn of agents that have no model here: a run that was given none is refused, and left to other processes."""
+    for found in graphs.values():
+        plan = found.graph.compile()
+        try:
+            Models(in_force(models, found, None)).checked(plan)
+        except CompileError as error:
+            lacking = "; ".join(problem.message for problem in error.problems)
+            text = f"{lacking}: a run of {plan.graph} that was given none is refused here; {error.problems[0].repair}"
+            context.err.prose(("warning ", "bold yellow"), text)
 
 
 def last_words(context: CommandContext, error: Interrupted) -> list[tuple[int, str]]:

@@ -149,3 +149,13 @@ def test_a_run_without_any_model_is_refused_before_it_is_recorded(flow: Path, in
     refused = invoke("run", "flow", "--run-id", "r")
     assert (refused.exit_code, refused.stderr.count("no_model")) == (2, 2), refused.stderr
     assert invoke("show", "r").exit_code == 2
+
+
+def test_a_worker_warns_of_agents_without_a_model(flow: Path, project: Path) -> None:
+    """It works for runs that were given one."""
+    flow.write_text(
+        FLOW.replace('MODELS = {"default": {"*": "placeholder"}, ', "MODELS = {").replace(", by_rules=", ", check=")
+    )
+    process = start(project, "worker", "--poll", "0.05")
+    warning = " ".join(read_until(process, "worker for ").split())
+    assert "agent writer has no model; agent polisher has no model: a run of flow that was given none is" in warning
