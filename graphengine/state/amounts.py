@@ -50,7 +50,7 @@ if TYPE_CHECKING:
             unknown_calls: Calls that failed in progress, whose usage is not known.
             rejected_answers: Answers of models that did not fit, and were asked for again.
             failed_tools: Calls of tools whose result was an error.
-            failed_children: Ends of child runs that did not finish, as the nodes that wait for them were told.
+            failed_children: Ends of child runs that did not finish, as the nodes that wait for them received them.
         """
 
         calls: int

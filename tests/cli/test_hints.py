@@ -1,4 +1,4 @@
-"""What a command says is what works: each command that a page of the command line has is executed where it stands."""
+"""What a command says is what works: each command that a page of the command line has is tried where it stands."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ REFUSED: Final = (2, 5)
 """The exit codes of what is refused: wrong usage, no such run or graph, a graph that does not fit, no model."""
 HINT: Final = re.compile(rf"(?:^|`|: )(graphengine (?:{'|'.join(COMMANDS)})\b[^`\n]*)", re.MULTILINE)
 VALUE: Final = re.compile(r"(?<==)…")
-"""A value that is to be written by whoever follows a hint."""
+"""A value that one writes who follows a hint."""
 OTHERWISE: Final = re.compile(r"  \(or [^)]*\)$|; .*$|[.,]$| \(.*$")
 """What stands after a command on its line."""
 
