@@ -148,6 +148,7 @@ from graphengine.runner.clock import Clock as Clock
 from graphengine.runner.context import Context as Context
 from graphengine.runner.extensions import Extension as Extension
 from graphengine.runner.extensions import OpenRun as OpenRun
+from graphengine.runner.fake_clock import FakeClock as FakeClock
 from graphengine.runner.followers import Audience as Audience
 from graphengine.runner.followers import Follower as Follower
 from graphengine.runner.ids import OwnId as OwnId

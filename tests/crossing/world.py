@@ -19,9 +19,9 @@ from typing import Any, Final, NamedTuple, NoReturn
 
 from graphengine.engine.steps import Branched, Resumed, Started, Step, usage_of
 from graphengine.errors import RunIsDriven, StoreError, StoreFull
+from graphengine.runner.fake_clock import _threads
 from graphengine.stores.base import RunInfo
 from graphengine.stores.memory import MemoryStore, _Log
-from graphengine.testing.clock import _threads
 from tests.crossing.program import Effect, Event, Full, Kill
 
 COST_USD: Final = 0.25

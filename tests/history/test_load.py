@@ -18,9 +18,10 @@ from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import UnknownRun
 from graphengine.history.load import load_snapshot
 from graphengine.records.export import Exported, export_run, import_run, read_file, to_json_text
+from graphengine.runner.fake_clock import FakeClock
 from graphengine.stores.base import Store
 from graphengine.stores.memory import MemoryStore
-from graphengine.testing import FakeClock, replay
+from graphengine.testing import replay
 from tests.kit.facts import said
 from tests.kit.record import BEGAN, FOLDER, RUNS, graph_for, recorded
 from tests.kit.recorded import GRAPHS, Workshop

@@ -24,8 +24,8 @@ from graphengine import Graph, Runner, TextFile, __version__
 from graphengine.models.base import Request, Response, RulesModel
 from graphengine.models.placeholder import PlaceholderModel
 from graphengine.records.export import Exported, export_run, to_json_text
+from graphengine.runner.fake_clock import FakeClock
 from graphengine.stores.memory import MemoryStore
-from graphengine.testing import FakeClock
 from scripts.demo import ANSWERS
 from tests.kit.record import BEGAN, FOLDER, clean
 

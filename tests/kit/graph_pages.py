@@ -37,7 +37,7 @@ from graphengine.engine.steps import Step
 from graphengine.errors import DefinitionError, InputError
 from graphengine.models import Request, Response
 from graphengine.reducers import append
-from graphengine.testing import FakeClock
+from graphengine.runner.fake_clock import FakeClock
 from tests.kit import golden
 from tests.kit.facts import said
 from tests.kit.places import Place, in_order, place_here, steps_in_order

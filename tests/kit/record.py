@@ -21,9 +21,9 @@ from graphengine.databases.sqlite.files import APPLICATION_ID
 from graphengine.databases.sqlite.queries import latest_format
 from graphengine.errors import StoreError
 from graphengine.records.export import Exported, export_run, import_run, to_json_text
+from graphengine.runner.fake_clock import FakeClock
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
-from graphengine.testing import FakeClock
 from graphs.review_loop import example, review_loop
 from tests.kit.facts import resaid, said
 from tests.kit.recorded import GRAPHS, Talk, Text, Workshop

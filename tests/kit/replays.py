@@ -4,7 +4,7 @@ from typing import Any
 
 from graphengine import Graph, RunFailed, Runner
 from graphengine.records.export import Exported, export_run
-from graphengine.testing import FakeClock
+from graphengine.runner.fake_clock import FakeClock
 
 
 async def recorded(graph: Graph[Any], state: object = None, *answers: object) -> Exported:

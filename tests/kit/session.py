@@ -58,6 +58,7 @@ from graphengine.engine.steps import AnswerRecord, Decided, Shift, Step, WaitRec
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
 from graphengine.runner.attempt import Attempt
+from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.followers import Audience, Follower, Following
 from graphengine.runner.result import PastRun
 from graphengine.runner.scope import AttemptFacts, NodeServices
@@ -65,7 +66,6 @@ from graphengine.state.amounts import LimitsRecord, Usage
 from graphengine.state.interrupts import Interrupt
 from graphengine.state.json_values import JsonValue
 from graphengine.state.view import View
-from graphengine.testing import FakeClock
 
 
 @dataclass(frozen=True, slots=True)

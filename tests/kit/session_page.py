@@ -34,7 +34,7 @@ from graphengine import Run, RunFailed, Runner, ScriptedModel
 from graphengine.agents.live_events import OfTurn, PartialAnswer, TextDelta, ThinkingDelta
 from graphengine.models import Request, Response
 from graphengine.runner import NodeBegan, RunEnded, StepRecorded
-from graphengine.testing import FakeClock
+from graphengine.runner.fake_clock import FakeClock
 from tests.kit import expression_page, golden, graph_pages
 from tests.kit.places import Place, in_order, place_here, steps_in_order
 from tests.kit.runs import SOON

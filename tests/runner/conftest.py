@@ -16,7 +16,7 @@ import pytest
 
 from graphengine import Runner
 from graphengine.databases.sqlite import SQLiteStore
-from graphengine.testing import FakeClock
+from graphengine.runner.fake_clock import FakeClock
 from tests.kit.postgres import PostgresServer
 
 STORES = ["memory", "sqlite", "postgres"]

@@ -23,9 +23,9 @@ from typing import Any, Final
 from graphengine import Result, Run, RunFailed, Runner, errors, runner
 from graphengine.engine.steps import Step
 from graphengine.errors import GraphEngineError
+from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.run import Posted
 from graphengine.stores.base import QueueLimits, RunInfo
-from graphengine.testing import FakeClock
 from tests.kit import golden, runs
 from tests.kit.facts import said
 from tests.kit.runs import SOON

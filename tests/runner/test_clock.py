@@ -17,9 +17,9 @@ from pydantic import BaseModel
 from graphengine import END, Context, Graph, Limits, Runner, value
 from graphengine.databases.sqlite.worker import Worker
 from graphengine.errors import DefinitionError
+from graphengine.runner import fake_clock as clocks
 from graphengine.runner.clock import SystemClock
-from graphengine.testing import FakeClock
-from graphengine.testing import clock as clocks
+from graphengine.runner.fake_clock import FakeClock
 from tests.kit.runs import SOON, alone
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from graphengine import Agent, Limits, Runner
 from graphengine.models import Request, Response
+from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.runner import lives_of
-from graphengine.testing import FakeClock
 from tests.agents.run_kits import ADD, Stuck, Work, add, one, paid, within
 from tests.kit.runs import SOON, alone, arms, pass_time
 

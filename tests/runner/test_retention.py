@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from graphengine import Graph, Retention, RunFailed, Runner, ask, iterations
 from graphengine.records import retention
+from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.runner import lives_of
-from graphengine.testing import FakeClock
 from graphengine.worker.retention import PASS_SECONDS, Removed, Remover
 from graphengine.worker.worker import Worker, WorkerEvent
 from tests.kit.runs import SOON, alone, repeated

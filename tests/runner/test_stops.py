@@ -13,8 +13,8 @@ from pydantic import BaseModel, SecretStr
 from graphengine import END, START, Context, Graph, Runner, ask
 from graphengine.errors import DefinitionError
 from graphengine.runner import StepRecorded
+from graphengine.runner.fake_clock import FakeClock
 from graphengine.state.secret import HIDDEN
-from graphengine.testing import FakeClock
 from graphengine.worker.worker import RunOutcome, Took
 from tests.kit.facts import said
 from tests.kit.runs import alone

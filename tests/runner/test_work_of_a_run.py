@@ -13,10 +13,10 @@ from graphengine import END, START, Context, Graph, Runner
 from graphengine.engine.steps import Decided
 from graphengine.errors import RunnerClosed
 from graphengine.runner import NodeBegan
+from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.run import life_of
 from graphengine.stores.base import Loaded
 from graphengine.stores.memory import MemoryStore
-from graphengine.testing import FakeClock
 from tests.kit.runs import alone, arms
 
 

@@ -20,9 +20,9 @@ from typing import Protocol
 from unittest.mock import patch
 
 from graphengine.databases.sqlite import SQLiteStore
+from graphengine.runner.fake_clock import FakeClock
 from graphengine.stores.base import Store
 from graphengine.stores.memory import MemoryStore
-from graphengine.testing import FakeClock
 from tests.stateful.threads import lose
 
 LEASE_SECONDS = 30.0

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner
 from graphengine.reducers import append
-from graphengine.testing import FakeClock
+from graphengine.runner.fake_clock import FakeClock
 from tests.kit.runs import SOON
 
 

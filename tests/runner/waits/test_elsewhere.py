@@ -20,10 +20,10 @@ from graphengine.errors import RunIsDriven, StoreError
 from graphengine.runner import driving as drive
 from graphengine.runner import life, shared
 from graphengine.runner.driving import Driving
+from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.run import Run
 from graphengine.runner.run_events import StepRecorded
 from graphengine.stores.base import InboxMessage, RunInfo
-from graphengine.testing import FakeClock
 from tests.kit.runs import SOON, alone
 
 

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, Retry, Runner, ask
 from graphengine.errors import CompileError
 from graphengine.runner import Run, StepRecorded
+from graphengine.runner.fake_clock import FakeClock
 from graphengine.stores.memory import MemoryStore
-from graphengine.testing import FakeClock
 from tests.kit.runs import SOON, alone
 from tests.kit.turns import Turns
 from tests.kit.waiting import names

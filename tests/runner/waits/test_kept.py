@@ -8,10 +8,10 @@ import pytest
 
 from graphengine import Context, Limits, Runner, ask, iterations
 from graphengine.engine.snapshot import Snapshot
+from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.run_events import StepRecorded
 from graphengine.stores.base import Append
 from graphengine.stores.memory import MemoryStore
-from graphengine.testing import FakeClock
 from tests.kit.runs import SOON, WEEK, repeated
 from tests.kit.waiting import State, forked, path, waiting
 

@@ -4,8 +4,8 @@ import asyncio
 
 from graphengine import Context, Runner, ask
 from graphengine.runner import Posted
+from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.run_events import StepRecorded
-from graphengine.testing import FakeClock
 from tests.kit.runs import SOON
 from tests.kit.waiting import forked, names, path, resume_run, waiting
 
