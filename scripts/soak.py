@@ -100,7 +100,7 @@ KILLS = {"kills": r"(\d+) kills"}
 DAMAGES = {"damages": r"(?:flipped|truncations|repaired): (\d+)"}
 CUTS = {"cuts": r"'cuts [a-z ]+': (\d+)", "damages": r"bytes of the log flipped: (\d+)"}
 STORES, RUNS = "tests/stateful/test_stores.py", "tests/stateful/test_runs.py"
-DAMAGED = ("tests/stores/test_sqlite_damage.py", "-k", "flipped_byte or cut_off or repair_loses")
+DAMAGED = ("tests/databases/test_sqlite_damage.py", "-k", "flipped_byte or cut_off or repair_loses")
 
 
 def searches() -> Sequence[Search]:
@@ -115,7 +115,7 @@ def searches() -> Sequence[Search]:
         Search("crash points", ("tests/crash/test_crash_points.py",), KILLS, "CRASH_POINTS", 10, SEED),
         Search("prunes, killed", ("tests/crash/test_kill_prune.py",), {"kills": r"(\d+) kills,"}, extra=SEED),
         Search("damaged files", DAMAGED, DAMAGES, "DAMAGE", 150, SEED),
-        Search("power cuts", ("tests/stores/test_sqlite_power.py", "-k", "cut or damaged"), CUTS,
+        Search("power cuts", ("tests/databases/test_sqlite_power.py", "-k", "cut or damaged"), CUTS,
                extra={**SEED, "CUTS": "all"}),
         Search("hostile input", ("tests/fuzz",), {"bad inputs": r"(\d+) bad inputs"}, "FUZZ", 60),
         Search("the crossing", ("tests/crossing", "-k", "every_pair"), {"programs": r"(\d+) programs crossed"},

@@ -6,7 +6,7 @@ from tests.kit.clean_environment import ROOT
 
 NEEDS = ("jsonschema", "lazy-loader", "msgspec", "pydantic")
 """The distributions that the core needs."""
-TOOLS = ("hypothesis", "packaging", "pytest", "pytest-asyncio")
+TOOLS = ("hypothesis", "packaging", "pytest", "pytest-asyncio", "pytest-xdist")
 """Those that its tests need."""
 
 

@@ -12,11 +12,11 @@ as the attempt.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, Final, cast
 
 from msgspec import UNSET, convert
@@ -444,7 +444,7 @@ class Session:
 
     def followers(self) -> list[Follower]:
         """Return who follows the run: the agents, unless the tests run with the core alone."""
-        if "tests.kit.core_only" in sys.modules:
+        if find_spec("graphengine.agents") is None:
             return []
         from graphengine.agents.budget import AgentsOfRun  # noqa: PLC0415 - not behind the wall
         from graphengine.agents.model_routing import Models  # noqa: PLC0415

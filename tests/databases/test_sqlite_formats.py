@@ -13,9 +13,9 @@ from graphengine.databases.sqlite import SQLiteStore, doctor, files
 from graphengine.databases.sqlite.queries import latest_format
 from graphengine.errors import StoreError, StoreReadOnly
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
-from tests.stores import made_up
-from tests.stores.made_up import SECOND, THIRD
-from tests.stores.support import ROOT, OpenStore, opened, seqs_in
+from tests.databases import made_up
+from tests.databases.made_up import SECOND, THIRD
+from tests.databases.support import ROOT, OpenStore, opened, seqs_in
 
 FAILING = SECOND + "CREATE INDEX runs_by_time ON runs (id);"
 
@@ -81,7 +81,7 @@ async def test_a_process_that_dies_in_a_migration_leaves_the_old_format(path: Pa
     await old_database(path)
     before = contents(path)
     died = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.stores.made_up", path, str(count), cwd=ROOT
+        sys.executable, "-m", "tests.databases.made_up", path, str(count), cwd=ROOT
     )
     assert await died.wait() == -signal.SIGKILL
     assert contents(path) == before

@@ -15,7 +15,7 @@ import pytest
 from graphengine.databases.sqlite import SQLiteStore, files
 from graphengine.errors import StoreMoved
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
-from tests.stores.support import OpenStore, OtherProcess, queued
+from tests.databases.support import OpenStore, OtherProcess, queued
 
 
 def log_of(path: Path) -> Path:

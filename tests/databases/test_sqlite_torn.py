@@ -13,7 +13,7 @@ import pytest
 from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.errors import StoreCorrupt
 from tests.conformance.store_kit import append, batch, new_run, step
-from tests.stores.support import seqs_in
+from tests.databases.support import seqs_in
 
 FRAME = 24 + 4096
 

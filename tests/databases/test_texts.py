@@ -30,8 +30,8 @@ from graphengine.reducers import append
 from graphengine.stores.memory import MemoryStore
 from tests.conformance.store_kit import append as write
 from tests.conformance.store_kit import batch, new_run, refused, same, step
-from tests.stores.recorded import small_snapshots
-from tests.stores.support import OpenStore, change, opened, rows, together
+from tests.databases.recorded import small_snapshots
+from tests.databases.support import OpenStore, change, opened, rows, together
 
 LONG = 'She said: "No\\"." Then — nothing.\n' * 300
 MEGABYTE = "lorem ipsum dolor sit amet, " * 37_500

@@ -15,7 +15,7 @@ from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
 from graphengine.errors import StoreFull, StoreLocked
 from tests.conformance.store_kit import new_run
-from tests.stores.support import change, locked, opened
+from tests.databases.support import change, locked, opened
 
 
 def faults(path: Path) -> set[str]:

@@ -31,8 +31,8 @@ from tests.conformance.store_kit import (
     step,
     steps,
 )
+from tests.databases.support import OpenStore, OtherProcess, forging, locked, queued, seqs_in
 from tests.kit.facts import altered
-from tests.stores.support import OpenStore, OtherProcess, forging, locked, queued, seqs_in
 
 
 def change(path: Path, statement: str) -> None:

@@ -14,7 +14,7 @@ from graphengine.databases.sqlite.direct import Direct, NotWritten
 from graphengine.databases.sqlite.files import OpenFiles
 from graphengine.errors import LeaseLost, RunExists
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
-from tests.stores.support import OpenStore, locked, queued
+from tests.databases.support import OpenStore, locked, queued
 
 
 def last_id(path: Path) -> int:

@@ -30,7 +30,7 @@ from graphengine.errors import (
     StoreReadOnly,
 )
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
-from tests.stores.support import OpenStore, OtherProcess, content_of, opened
+from tests.databases.support import OpenStore, OtherProcess, content_of, opened
 
 NOBODY = 65534
 

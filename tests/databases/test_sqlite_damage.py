@@ -20,8 +20,8 @@ from graphengine.databases.sqlite import doctor
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import GraphEngineError, StoreCorrupt, StoreError, UnknownRun, UnknownStep
 from graphengine.history.load import load_snapshot
-from tests.stores.recorded import RUNS, Facts, facts_of
-from tests.stores.support import change, opened
+from tests.databases.recorded import RUNS, Facts, facts_of
+from tests.databases.support import change, opened
 
 PAGE = 4096
 LEAF = 13

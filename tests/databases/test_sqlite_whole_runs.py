@@ -18,8 +18,8 @@ from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import StoreLocked, StoreReadOnly
 from graphengine.runner import StepRecorded
-from tests.stores.recorded import State, everything, record
-from tests.stores.support import opened
+from tests.databases.recorded import State, everything, record
+from tests.databases.support import opened
 
 RUN = "whole"
 NOBODY = 65534

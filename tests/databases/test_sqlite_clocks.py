@@ -7,7 +7,7 @@ from random import Random
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import LeaseLost, RunIsDriven
 from tests.conformance.store_kit import append, batch, new_run, seqs, step
-from tests.stores.support import Clock, OpenStore
+from tests.databases.support import Clock, OpenStore
 
 OWNERS = 3
 RUNS = 20

@@ -12,7 +12,7 @@ import pytest
 
 from graphengine.databases.sqlite.files import file_state
 from graphengine.databases.sqlite.owners import Lease, LeaseOptions, lock_files, lock_shows_death, owner_of
-from tests.stores.support import OpenStore
+from tests.databases.support import OpenStore
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from graphengine.engine.graph_spec import GraphSpec
 from graphengine.stores.base import Append, Summary
 from graphengine.stores.words import folded
 from tests.conformance.store_kit import append, run_info, step
-from tests.stores.support import opened
+from tests.databases.support import opened
 
 UP_TO_DATE = """
 SELECT key FROM runs WHERE key <= (SELECT upto FROM words_due WHERE run = 0) AND key NOT IN (SELECT run FROM words_due)
@@ -96,7 +96,7 @@ def test_a_rebuilt_database_has_an_index_of_all_runs(made: Path, tmp_path: Path)
 KILLED = """
 import asyncio, sys
 from graphengine.databases.sqlite import SQLiteStore, words
-from tests.stores.test_sqlite_words import add
+from tests.databases.test_sqlite_words import add
 words.EVERY = 3
 async def main():
     store = SQLiteStore(sys.argv[1], synchronous="NORMAL")

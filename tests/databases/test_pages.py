@@ -1,4 +1,4 @@
-"""What stores say, as pages. `UPDATE_PAGES=1 pytest tests/stores` rewrites them."""
+"""What the stores in databases say, as pages. `UPDATE_PAGES=1 pytest tests/databases` rewrites them."""
 
 from pathlib import Path
 

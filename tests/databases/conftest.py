@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from graphengine.databases.sqlite import SQLiteStore
-from tests.stores.recorded import Facts, facts_of, record
-from tests.stores.support import Clock, OpenStore, OtherProcess
+from tests.databases.recorded import Facts, facts_of, record
+from tests.databases.support import Clock, OpenStore, OtherProcess
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import graphengine.databases.sqlite
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import StoreCorrupt
 from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
-from tests.stores.support import OpenStore, change, forging
+from tests.databases.support import OpenStore, change, forging
 
 
 async def a_run(open_store: OpenStore, path: Path) -> None:

@@ -21,7 +21,7 @@ from graphengine.reducers import append as appending
 from graphengine.stores.base import Append
 from tests.conformance.store_kit import append, batch, new_run, refused, same, step, steps
 from tests.conformance.stores_growing import ended_run, remove
-from tests.stores.support import OpenStore, locked, opened, rows
+from tests.databases.support import OpenStore, locked, opened, rows
 
 PAGE = "p" * 1_000
 LARGE = "l" * 300_000

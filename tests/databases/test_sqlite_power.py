@@ -27,8 +27,8 @@ from graphengine import Runner
 from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.engine.step_json import encode_step
 from graphengine.errors import StoreCorrupt, StoreMissing, StoreNotADatabase, UnknownRun
-from tests.stores import support
-from tests.stores.recorded import State, everything, finish, small_snapshots
+from tests.databases import support
+from tests.databases.recorded import State, everything, finish, small_snapshots
 
 ALL = os.environ.get("DAMAGE") == "all"
 SEED = os.environ.get("SEED", "")

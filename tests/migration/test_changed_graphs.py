@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from graphengine import Agent, Graph, Runner, ScriptedModel, ask
 from tests.kit.facts import said
 from tests.kit.runs import row
-from tests.runner.migration.page import check_page
+from tests.migration.page import check_page
 
 PAGES = sorted((Path(__file__).parent / "pages").glob("*.txt"))
 

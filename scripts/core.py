@@ -1,0 +1,54 @@
+"""Run the core's tests in a clone that has no other package, in an environment with what the core needs.
+
+`make core [ARGS="-x"]`. The clone is a temporary folder with the packages of the core, their tests and the kit of tests;
+the environment has the distributions that the core and its tests need, linked from the one that runs this.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.kit.clean_environment import ROOT, Environment, link
+from tests.kit.contracts import NEEDS, TOOLS, contract
+
+TESTS = ("claims", "compile", "conformance", "engine", "graph", "history", "runner", "scenarios", "state", "stores")
+"""The folders of the core's tests."""
+IGNORED = shutil.ignore_patterns("__pycache__")
+
+
+def clone(folder: Path) -> None:
+    """Copy the core, its tests and what these read into a folder."""
+    core, _ = contract()
+    (folder / "graphengine").mkdir(parents=True)
+    for name in ("__init__.py", "__init__.pyi", *(each.partition(".")[2] for each in core)):
+        source = ROOT / "graphengine" / name
+        if source.is_dir():
+            shutil.copytree(source, folder / "graphengine" / name, ignore=IGNORED)
+        else:
+            file = source if source.exists() else source.with_suffix(".py")
+            shutil.copy(file, folder / "graphengine" / file.name)
+    for name in ("kit", *TESTS):
+        shutil.copytree(ROOT / "tests" / name, folder / "tests" / name, ignore=IGNORED)
+    for file in ("pyproject.toml", "tests/conftest.py"):
+        shutil.copy(ROOT / file, folder / file)
+
+
+def main(arguments: list[str]) -> int:
+    """Return the exit code of pytest."""
+    with tempfile.TemporaryDirectory(prefix="core-") as name:
+        folder = Path(name)
+        clone(folder / "clone")
+        venv.create(folder / "environment", with_pip=False)
+        made = Environment(folder / "environment")
+        link(made.packages, *NEEDS, *TOOLS)
+        words = [str(made.folder / "bin" / "python"), "-m", "pytest", "-q", "-p", "tests.kit.core_only", *arguments]
+        return subprocess.run(words, cwd=folder / "clone", check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
