@@ -1,7 +1,7 @@
 """Run the core's tests in a clone that has no other package, in an environment with what the core needs.
 
-`make core [ARGS="-x"]`. The clone is a temporary folder with the packages of the core, their tests and the kit of tests;
-the environment has the distributions that the core and its tests need, linked from the one that runs this.
+`make core [ARGS="-x"]`. The clone is a temporary folder with the packages of the core, their tests and the kit of
+tests; the environment has the distributions that the core and its tests need, linked from the one that runs this.
 """
 
 import shutil

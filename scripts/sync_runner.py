@@ -1,6 +1,6 @@
 """Write graphengine/api/sync.pyi: the types of SyncRunner and SyncRun, from the methods of Runner and Run.
 
-Run it when a public method of these classes changes; tests/runner/test_sync.py checks that the file is up to date.
+Run it when a public method of these classes changes; tests/api/test_sync.py checks that the file is up to date.
 """
 
 from __future__ import annotations

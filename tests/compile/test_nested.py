@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from graphengine import (
     END,
     START,
-    Agent,
     CompileError,
     Graph,
     Runner,
@@ -110,16 +109,3 @@ def test_a_graph_used_at_many_places_is_compiled_once(monkeypatch: pytest.Monkey
         below = graph
     below.compile()
     assert sorted(compiled) == sorted(["inner", *(f"level{level}" for level in range(12))])
-
-
-async def test_an_agent_can_be_a_fallback() -> None:
-    """It runs like a function, with the fields that its prompt reads."""
-
-    async def breaks() -> str:
-        raise ValueError
-
-    cheap = Agent("cheap", prompt="{kind}", by_rules=lambda kind: f"cheap {kind}")
-    graph = Graph("g", State)
-    graph.add_node("b", breaks, writes="task", fallback=cheap)
-    graph.add_path(START, "b", END)
-    assert (await graph.run()).state.task == "cheap a"

@@ -7,16 +7,14 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from graphengine import END, START, Agent, Graph, Message, iterations
+from graphengine import END, START, Graph
 from graphengine.engine.fold import fold
 from graphengine.engine.plan import Remembered
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import GraphEngineError
 from graphengine.reducers import merge
 from graphengine.state.encoded import opened, opened_ops
-from graphengine.testing import replay
 from tests.kit.facts import altered, made_step, said
-from tests.kit.replays import recorded
 from tests.kit.runs import alone, repeated
 from tests.kit.session import Session, picture, unchanged
 from tests.kit.spec import Speaker, work
@@ -166,37 +164,6 @@ def test_an_arm_grows_a_list_of_its_own() -> None:
     run.join()
     assert opened(run.snapshot.root.values["memos"]) == {"k": [0, 1, 2, 3]}
     run.check_log()
-
-
-async def test_a_list_that_a_node_received_does_not_grow() -> None:
-    """This is true of the dict that it read whole, of a list in it, and of a list that it read by itself."""
-    dicts: list[dict[str, list[Message]]] = []
-    lists: list[list[Message]] = []
-
-    class Talk(BaseModel):
-        draft: str = ""
-        memories: dict[str, list[Message]] = {"b": []}
-
-    def keep(memories: dict[str, list[Message]], mine: list[Message] | None) -> dict[str, object]:
-        dicts.append(memories)
-        lists.append(mine or [])
-        return {}
-
-    graph = Graph("keeping", Talk)
-    graph.add_node("keep", keep, inputs={"mine": "memories[a]"}, thread=False)
-    for name in ("a", "b"):
-        graph.add_node(name, Agent(name, prompt="go", memory=f"memories[{name}]", by_rules=lambda: "."), writes="draft")
-    graph.add_path(START, "keep", "a", "b")
-    graph.add_edge("b", END, when=iterations("b") >= 3)
-    graph.add_edge("b", "keep")
-    result = await graph.run()
-    assert [len(kept) for kept in lists] == [0, 2, 4]
-    assert [{key: len(kept) for key, kept in each.items()} for each in dicts] == [
-        {"b": 0},
-        {"b": 2, "a": 2},
-        {"b": 4, "a": 4},
-    ]
-    assert {key: len(kept) for key, kept in result.state.memories.items()} == {"b": 6, "a": 6}
 
 
 # -- what must see the whole
@@ -401,26 +368,3 @@ def test_an_operation_of_a_newer_version_is_reported() -> None:
     step = made_step(2, "node", 0.0, node="a", visit=1, attempt=1, update=[("shrink", "memos", "a", 1)])
     with pytest.raises(ValueError, match="unknown operation 'shrink'; a newer version"):
         fold([step], run.snapshot)
-
-
-class Answer(BaseModel):
-    """An answer of two parts."""
-
-    text: str
-    score: int
-
-
-async def test_a_replay_knows_an_agents_messages_besides_its_result() -> None:
-    """This is also true if parts of the result are written besides the whole."""
-
-    class Talk(BaseModel):
-        whole: Answer | None = None
-        score: int = 0
-        memories: dict[str, list[Message]] = {}
-
-    graph = Graph("parts", Talk)
-    agent = Agent("a", prompt="go", output=Answer, memory="memories[a]", by_rules=lambda: Answer(text="x", score=3))
-    graph.add_node("ask", agent, writes={"whole": ".", "score": "score"})
-    graph.add_path(START, "ask", END)
-    run = await recorded(graph)
-    assert replay(graph, run).same

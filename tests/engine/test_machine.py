@@ -7,7 +7,6 @@ from typing import get_args
 from graphengine.engine.events import Event
 from graphengine.engine.machine import AFTER, TABLE
 from graphengine.engine.steps import AnyFacts, Continued, Message, Removed, Stopped
-from scripts import machine_docs
 from tests.kit.scenario import Scenario, played
 from tests.kit.type_checks import run_mypy
 
@@ -44,12 +43,6 @@ def test_the_pages_take_every_row_and_have_every_kind_of_step() -> None:
     rows = [(row.event, phase) for row in TABLE for phase in row.phases]
     unseen = {f"{event.__name__} in {phase.__name__}" for event, phase in rows if (event, phase) not in taken}
     assert unseen == UNSEEN, "\n  ".join(["rows that no page takes:", *sorted(unseen)])
-
-
-def test_the_docs_draw_the_table() -> None:
-    """The docs draw the table as scripts/machine_docs.py does."""
-    text = machine_docs.PAGE.read_text(encoding="utf-8")
-    assert machine_docs.drawn(text) == text, "run scripts/machine_docs.py"
 
 
 def test_the_type_checker_finds_unhandled_kinds_and_misspelt_names(tmp_path: Path) -> None:

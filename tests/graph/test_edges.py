@@ -2,8 +2,7 @@
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Graph, Limits, Node, value
-from graphengine.graph.definition import Edge, Fork, Switch
+from graphengine import END, START, Graph, Limits
 
 
 class State(BaseModel):
@@ -43,23 +42,3 @@ def test_a_replaced_edge_is_seen() -> None:
     assert outer.run_sync().state.text == "c"
     outer.limits = Limits(visits=0)
     assert outer.run_sync().status == "stopped"
-
-
-def test_every_edge_names_nodes_by_what_runs() -> None:
-    """Edges, switches and forks have the names of functions, agents, graphs and nodes of these."""
-    graph = Graph("all", State)
-    writer, inner = Agent("writer", prompt="{text}"), Graph("inner", State)
-    graph.add_edge(write, writer, when=value("text") == "")
-    graph.add_switch(writer, "text", {"a": inner, "b": END}, otherwise=check)
-    graph.add_fork(Node(check), [write, (inner, value("text") == "a"), "named"], join=writer)
-    plain, switch, fork = graph.edges
-    assert isinstance(plain, Edge)
-    assert (plain.source, plain.target) == ("write", "writer")
-    assert isinstance(switch, Switch)
-    assert (switch.source, switch.cases, switch.otherwise) == ("writer", {"a": "inner", "b": "END"}, "check")
-    assert isinstance(fork, Fork)
-    assert (fork.source, [target for target, _ in fork.arms], fork.join) == (
-        "check",
-        ["write", "inner", "named"],
-        "writer",
-    )

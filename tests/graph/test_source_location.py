@@ -5,10 +5,9 @@ from typing import final
 
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Graph, Node, value
+from graphengine import END, START, Graph, value
 from graphengine.errors import Problem
 from graphengine.graph.source_location import origin_of_field
-from graphengine.patterns import pipeline
 
 HERE = Path(__file__)
 
@@ -115,12 +114,6 @@ def test_an_undeclared_field_has_the_line_of_its_class() -> None:
     """An undeclared field has the nearest line that exists: that of its class."""
     place = origin_of_field(State, "nope")
     assert place == (str(HERE), inspect.getsourcelines(State)[1])
-
-
-def test_a_problem_in_a_pattern_has_the_line_of_the_users_call() -> None:
-    """A problem in a pattern has the line of the user's call, not a line of graphengine."""
-    graph = pipeline({"a": Node(lambda m: m, writes="n")}, state=State, result="n")
-    assert found(graph, "unknown_parameter").line == line(inspect.currentframe()) - 1
 
 
 def test_a_copy_keeps_the_lines_of_what_it_copied() -> None:

@@ -16,17 +16,11 @@ from graphengine.engine.phases import Collecting, Inside
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Shift, usage_of
 from graphengine.engine.stored import to_record
-from graphengine.errors import StoreCorrupt
-from graphengine.history.load import load_visits
 from graphengine.history.visits import Visits
-from graphengine.records.export import import_run, read_file
-from graphengine.records.states import States
-from graphengine.stores.memory import MemoryStore
 from tests.kit.drive import Drive
 from tests.kit.fork_graphs import outcome
 from tests.kit.graphs import cases
 from tests.kit.nest_graphs import Taste, begun, nest_spec
-from tests.kit.record import FOLDER
 from tests.kit.scenario import Scenario, played
 from tests.kit.schedule import Schedule
 from tests.kit.spec import Case, build
@@ -38,7 +32,6 @@ if TYPE_CHECKING:
     from graphengine.history.visit_tree import Visit
 
 PAGES = sorted((Path(__file__).parents[1] / "scenarios").glob("*.txt"))
-FILES = sorted(FOLDER.glob("format_1/*.json"))
 
 
 def log_of(path: Path) -> Sequence[Step]:
@@ -52,20 +45,6 @@ def brief(visits: Sequence[Visit]) -> list[tuple[str, int, str]]:
 
 
 # --- States ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_states_before_and_after_a_step_equal_those_of_the_fold() -> None:
-    """This is true at every step, in any order, and for selected fields; returned states do not change later."""
-    steps = log_of(PAGES[0].with_name("reducers.txt"))
-    run, states = Visits.of(steps), States(steps)
-    order = list(run.entries)
-    Random(1).shuffle(order)  # noqa: S311 - no secret
-    for entry in order:
-        seq = entry.step.seq
-        assert states.after(entry) == fold(steps[:seq]).root.values
-        if seq > 1:
-            name = next(iter(fold(steps[:seq]).root.values))
-            assert states.before(entry, name) == {name: fold(steps[: seq - 1]).root.values[name]}
 
 
 # --- Any run --------------------------------------------------------------------------------------------------------
@@ -150,26 +129,3 @@ def test_visits_agree_on_every_page(path: Path) -> None:
     """Visits agree on every page of the scenarios."""
     if log := log_of(path):
         agree(log)
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_visits_agree_on_every_recorded_run(file: Path) -> None:
-    """Imported runs are included."""
-    agree(read_file(file).steps)
-
-
-async def test_visits_are_loaded_from_a_store() -> None:
-    """They can be loaded up to a step; a log that does not fold is reported as damaged."""
-    store = MemoryStore()
-    await store.open()
-    await import_run(store, read_file(FOLDER / "format_1" / "loop.json"))
-    assert len((await load_visits(store, "loop", 3)).visits) == 3
-    run = await load_visits(store, "loop")
-    assert run.snapshot.status == "finished"
-
-    class Damaged(MemoryStore):
-        async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
-            return [entry.step for entry in run.entries[1:]]
-
-    with pytest.raises(StoreCorrupt, match="does not fold"):
-        await load_visits(Damaged(), "loop")

@@ -22,9 +22,9 @@ from graphengine.databases.sqlite.queries import latest_format
 from graphengine.errors import StoreError
 from graphengine.records.export import Exported, export_run, import_run, to_json_text
 from graphengine.runner.fake_clock import FakeClock
-from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
 from graphs.review_loop import example, review_loop
+from tests.kit.dying import Dying
 from tests.kit.facts import resaid, said
 from tests.kit.recorded import GRAPHS, Talk, Text, Workshop
 
@@ -34,25 +34,6 @@ BEGAN = 1_800_000_000.0
 _TRACE = re.compile(r'File "[^"]*/([^/"]+)", line \d+')
 
 Recording = Callable[[], Awaitable[Exported]]
-
-
-class Dying(MemoryStore):
-    """A store that fails after some number of appends, as if the process had died there."""
-
-    left = 10**9
-
-    def append(self, batch: Append) -> None:
-        """Append a batch, or fail."""
-        self.left -= 1
-        if self.left < 0:
-            raise StoreError("the process died")
-        super().append(batch)
-
-    async def info(self, run_id: str) -> RunInfo:
-        """Return what is known of a run; one whose process died was not released."""
-        return replace(await super().info(run_id), held=self.left < 0 or self.died)
-
-    died = False
 
 
 def runner(store: MemoryStore) -> Runner:

@@ -3,17 +3,12 @@
 import gc
 import secrets
 import tracemalloc
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel
 
 from graphengine import Graph, Runner, Secret
-from graphengine.databases.postgres.doctor import examine as examine_server
-from graphengine.databases.sqlite.doctor import examine
-from graphengine.records.export import export_run, import_run
 from graphengine.reducers import extend
-from graphengine.stores.memory import MemoryStore
 from tests.kit.runs import alone
 
 KEY, TOKEN = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
@@ -50,33 +45,6 @@ async def talk(runner: Runner, turns: int) -> None:
     await runner.start(graph, Talk(said=text_of(0), token=TOKEN), run_id="r0").result()
     for turn in range(1, turns):
         await runner.start(graph, {"said": text_of(turn)}, run_id=f"r{turn}", after=f"r{turn - 1}").result()
-
-
-async def test_runs_that_others_began_after_can_be_removed(runner: Runner) -> None:
-    """A run keeps all that it began with when the runs before it are removed."""
-    await talk(runner, 30)
-    pruned = await runner.prune(keep_last=1)
-    assert len(pruned.runs) == 29
-    result = await runner.start(talking(), {"said": "last"}, after="r29").result()
-    assert [entry.text for entry in result.state.entries] == [*map(text_of, range(30)), "last"]
-    assert result.state.token == TOKEN
-    exported = await export_run(runner.store, "r29")
-    other = MemoryStore()
-    await other.open()
-    assert await import_run(other, exported)
-    assert await other.steps("r29") == await runner.store.steps("r29")
-
-
-async def test_databases_are_sound_after_the_first_of_such_runs_are_removed(database: Path | str) -> None:
-    """No text is lost or left over, and no secret is in clear."""
-    async with Runner(database) as runner:
-        await talk(runner, 30)
-        await runner.prune(keep_last=2)
-    report = examine(database) if isinstance(database, Path) else examine_server(database)
-    assert report.is_sound, report
-    if isinstance(database, Path):
-        assert TOKEN.encode() not in b"".join(file.read_bytes() for file in database.parent.glob("runs.db*"))
-        assert database.stat().st_size < 8 * len(text_of(0)) * 30
 
 
 async def test_a_store_in_memory_keeps_what_such_runs_share_once() -> None:

@@ -1,6 +1,5 @@
 """A run with many open questions is loaded once: then an answer and a resume read only the steps since."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 from unittest.mock import patch
@@ -8,17 +7,16 @@ from unittest.mock import patch
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, Runner, Worker, ask
+from graphengine import END, START, Graph, Runner, ask
 from graphengine.engine.fold import fold
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.stored import encode_snapshot
-from graphengine.errors import InputError
 from graphengine.history.load import load_snapshot
 from graphengine.reducers import append
 from graphengine.runner import cached_snapshots
 from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.runner.result import result_of
-from graphengine.stores.base import RunInfo, Store
+from graphengine.stores.base import Store
 
 COUNT = 80
 LOAD = "graphengine.databases.sqlite.reads.load"
@@ -43,11 +41,6 @@ def labelling() -> Graph[Batch]:
     graph.add_node("label", ask("What is {item}?", str), each={"item": "items"}, writes="labels", concurrency=COUNT)
     graph.add_path(START, "label", END)
     return graph
-
-
-def waits(info: RunInfo) -> int:
-    """Return for how much a run waits."""
-    return COUNT if info.summary is None else info.summary.waits or COUNT
 
 
 STATE = Batch(items=list(range(COUNT)))
@@ -77,31 +70,6 @@ async def test_a_result_stays_as_it_was_when_its_run_goes_on_in_the_same_snapsho
     fold(steps[seqs[2] :], snapshot)
     assert snapshot.root.values["words"] == ["moon", "sun", "star"]
     assert (waiting.state.words, waiting.values["words"]) == (["moon", "sun"], ["moon", "sun"])
-
-
-async def test_answers_load_nothing(tmp_path: Path) -> None:
-    """Neither `answer` nor `resume` nor a worker loads the run again; double answers are refused without the inbox."""
-    graph = labelling()
-    async with Runner(tmp_path / "runs.db") as runner:
-        first = await runner.start(graph, STATE, run_id="r").result()
-        with patch(LOAD, side_effect=AssertionError):
-            await runner.answer("r", "moon", question="label[7]")
-            with pytest.raises(InputError, match="answered already"):
-                await runner.answer("r", "sun", question="label[7]")
-            await runner.resume("r", graph).result()
-            await runner.answer("r", "sun", question="label[8]")
-            worker = Worker(runner, graph)
-            working = asyncio.create_task(worker.run())
-            while waits(await runner.info("r")) > COUNT - 2:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-            worker.stop()
-            await working
-        assert len(await runner.waits("r")) == COUNT - 2
-        for wait in await runner.waits("r"):
-            await runner.answer("r", wait.name, question=wait.name)
-        last = await runner.resume("r", graph).result()
-    assert (last.status, last.state.labels[6:10]) == ("finished", ["label[6]", "moon", "sun", "label[9]"])
-    assert (first.status, len(first.waits), bytes(first.recorded["labels"])) == ("waiting", COUNT, b"[]")
 
 
 async def test_what_is_kept_follows_other_processes(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
-from click.testing import CliRunner
 from pydantic import BaseModel
 
 from graphengine import (
@@ -23,14 +22,10 @@ from graphengine import (
     RunFailed,
     Runner,
     Secret,
-    Worker,
     ask,
     value,
 )
-from graphengine.cli.main import main
-from graphengine.errors import EffectRefused
 from graphengine.stores.memory import MemoryStore
-from graphengine.testing import run_node
 from tests.kit.runs import alone, arms, failing
 
 
@@ -86,41 +81,6 @@ async def children(runner: Runner, run_id: str) -> list[str]:
     return [info.id for info in reversed(await runner.store.runs(starter=run_id))]
 
 
-async def test_a_worker_continues_a_parent_when_its_queued_child_has_ended(database: Path | str) -> None:
-    """Two workers in two Runners: one has the parents, one the children, queued with its tenant and user."""
-
-    async def queued(ctx: Context, words: list[str]) -> list[int]:
-        runs = [await ctx.start(child, {"word": word}, queue="words", priority=2, tags=["x"]) for word in words]
-        return [(await run.result()).state.length for run in runs]
-
-    graph = parent_of(queued)
-    async with Runner(database) as first, Runner(database) as second:
-        whose: Any = {"tenant": "acme", "user": "ada", "tags": ["y"]}
-        first.start(graph, {"words": ["a", "bb"]}, run_id="p", queue="default", **whose)
-        over = asyncio.Event()
-        workers = [
-            Worker(first, graph, poll_seconds=0.05, on_event=lambda event: over.set() if is_over(event) else None),
-            Worker(second, child, queues=["words"], poll_seconds=0.05),
-        ]
-        working = [asyncio.create_task(worker.run()) for worker in workers]
-        await asyncio.wait_for(over.wait(), 30)
-        for worker in workers:
-            worker.stop()
-        await asyncio.gather(*working)
-        infos = await first.store.runs(starter="p")
-        assert (await first.get("p", graph).result()).state.lengths == [1, 2]
-    assert {(info.queue, info.priority, info.tenant, info.user, info.tags) for info in infos} == {
-        ("words", 2, "acme", "ada", ("x",))
-    }
-    assert {(info.starter, info.root, info.depth) for info in infos} == {("p", "p", 1)}
-
-
-def is_over(event: object) -> bool:
-    """Return whether a worker's event is the end of a run."""
-    result = getattr(event, "result", None)
-    return result is not None and result.status == "finished"
-
-
 async def test_a_parent_waits_for_a_failed_child_only_once_it_is_resumed() -> None:
     """Else a process that dies in between leaves a parent that waits for a child that nobody resumes."""
     statuses = []
@@ -164,16 +124,6 @@ async def test_a_resumed_parent_looks_after_its_children_also_if_it_has_mail(dat
         assert (state.lengths, state.told) == ([5], "me")
 
 
-async def test_a_node_alone_has_something_stand_in_for_its_children() -> None:
-    """Without it, starting a child is refused, as other effects are."""
-    done = await run_node(
-        parent, "node", {"words": ["bee"]}, effects={"measures": lambda state: {**state, "length": 42}}
-    )
-    assert done.update == {"lengths": [42]}
-    with pytest.raises(EffectRefused, match="measures was not called"):
-        await run_node(parent, "node", {"words": ["bee"]})
-
-
 async def test_where_effects_are_refused_children_run_here_and_theirs_are_refused(runner: Runner) -> None:
     """Not in a queue, whose worker would let them act."""
 
@@ -189,26 +139,6 @@ async def test_where_effects_are_refused_children_run_here_and_theirs_are_refuse
         with pytest.raises(RunFailed, match="effect_refused"):
             await refusing.start(parent_of(one)).result()
         assert not await refusing.store.queue_counts()
-
-
-def invoked(*words: str) -> str:
-    """Return what a command writes."""
-    result = CliRunner().invoke(main, list(words))
-    assert result.exit_code == 0, result.output
-    return result.output
-
-
-async def test_the_tree_and_the_page_of_a_run_show_its_children(database: Path | str) -> None:
-    """A child is below the run that started it, and names its node; that run names its children."""
-    async with Runner(database) as runner:
-        await runner.start(parent, {"words": ["bee"]}, run_id="p").result()
-        (kid,) = await children(runner, "p")
-    tree = await asyncio.to_thread(invoked, "runs", "--tree", "child-of:p", "--store", str(database))
-    lines = [line.strip() for line in tree.splitlines() if "p" in line or kid in line]
-    assert [kid in line for line in lines if line.startswith(("p ", "└─"))] == [False, True]
-    shown, shown_kid = [await asyncio.to_thread(invoked, "show", each, "--store", str(database)) for each in ("p", kid)]
-    assert f"started {kid}" in shown
-    assert "started by run p in node, visit 1" in shown_kid
 
 
 @pytest.mark.parametrize("is_driven", [True, False])

@@ -3,24 +3,20 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from graphengine import Context, Graph, Runner, SyncRunner, ask
-from graphengine.databases.postgres import owners as postgres
-from graphengine.databases.sqlite import SQLiteStore
-from graphengine.databases.sqlite import owners as sqlite
-from graphengine.errors import RunIsDriven, RunnerClosed, UnknownRun
+from graphengine import Context, Graph, Runner
+from graphengine.errors import RunnerClosed, UnknownRun
 from graphengine.runner import RunEnded, StepRecorded
 from graphengine.runner.run_events import Event
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import said
-from tests.kit.runs import over, row
+from tests.kit.runs import over
 from tests.runner.gates import State, asking, chat, one
 
 
@@ -92,20 +88,6 @@ class Memory(MemoryStore, Between):
         return self.happens("resumed") if batch.steps and batch.steps[0].kind == "resumed" else None
 
 
-class File(SQLiteStore, Between):
-    """A file in the middle of whose reads something happens."""
-
-    def __init__(self, path: Path) -> None:
-        SQLiteStore.__init__(self, path)
-        Between.__init__(self)
-
-    async def inbox(self, run_ids: Any) -> Any:  # type: ignore[override]  # as `read` in databases/sql.py
-        """Read, then let something happen, then report what was read."""
-        found = await super().inbox(run_ids)
-        await self.happens("inbox")
-        return found
-
-
 async def asleep(runner: Runner, run_id: str) -> None:
     """Return when a run sleeps here."""
     while run_id not in runner._shared.asleep:  # noqa: ASYNC110, SLF001 - no event reports it
@@ -158,32 +140,6 @@ async def test_a_run_that_is_just_waking_up_is_stopped() -> None:
     async with Runner(store) as runner:
         store.calls["resumed"] = lambda: runner.stop("r")
         assert (await runner.start(one("naps", nap), run_id="r").result()).status == "stopped"
-
-
-async def test_resume_of_a_run_that_another_process_is_just_resuming_is_refused(tmp_path: Path) -> None:
-    """1. It waits, says its row. 2. Another process resumes it. 3. By its log it runs: that is not its result."""
-    entered, leave = asyncio.Event(), asyncio.Event()
-
-    async def last(n: int) -> int:
-        entered.set()
-        await leave.wait()
-        return n + 1
-
-    graph = row(State, ("a", ask("Which?", int), "n"), ("b", last, "n"), name="asks")
-    store = File(tmp_path / "runs.db")
-    async with Runner(tmp_path / "runs.db") as other, Runner(store) as runner:
-        await other.start(graph, run_id="r").result()
-
-        async def resume() -> None:
-            await other.answer("r", 5)
-            other.resume("r", graph)
-            await entered.wait()
-
-        store.calls["inbox"] = resume
-        with pytest.raises(RunIsDriven):
-            await runner.resume("r", graph).result()
-        leave.set()
-        assert (await other.get("r", graph).result()).state.n == 6
 
 
 async def test_get_returns_the_run_that_sleeps_and_not_a_start_that_is_about_to_fail(runner: Runner) -> None:
@@ -306,36 +262,6 @@ async def test_what_is_just_being_opened_is_closed_too(database: Path | str, is_
     assert not set(threading.enumerate()) - before
 
 
-async def test_an_opening_that_is_cancelled_leaves_no_lease(
-    database: Path | str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The thread that opens the store is just taking the lease; nothing would ever close that store."""
-    before = set(threading.enumerate())
-    owner, method = (sqlite.Lease, "register") if isinstance(database, Path) else (postgres.Lease, "_register")
-    register, begun, cancelled = getattr(owner, method), threading.Event(), threading.Event()
-
-    def late(*args: Any) -> None:
-        begun.set()
-        assert cancelled.wait(60)
-        register(*args)
-
-    runner = Runner(database)
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, method, late)
-        opening = asyncio.create_task(runner.__aenter__())
-        assert await asyncio.to_thread(begun.wait, 60)
-        opening.cancel()
-        await asyncio.sleep(0.01)
-        cancelled.set()
-        with pytest.raises(asyncio.CancelledError):
-            await opening
-    async with asyncio.timeout(60):
-        while {each.name for each in set(threading.enumerate()) - before} & {"graphengine-lease", "graphengine-read_0"}:  # noqa: ASYNC110 - no event reports it
-            await asyncio.sleep(0.01)
-    async with Runner(database) as other:
-        assert len(await other.store.owners()) == 1
-
-
 async def test_a_crash_is_counted_while_another_process_claims_the_run() -> None:
     """1. A run is found that a crash left. 2. Another process resumes it, and dies too. 3. It is claimed."""
     graph = one("graph", lambda: 1)
@@ -381,41 +307,3 @@ async def test_a_run_that_is_cancelled_before_it_is_opened_leaves_nothing_to_awa
             task.cancel()
         ends = await asyncio.gather(*(run.result() for run in runs), return_exceptions=True)
     assert [type(end) for end in ends] == [RunnerClosed] * 3
-
-
-def test_a_thread_that_waits_for_a_closed_sync_runner_gets_its_error() -> None:
-    """The thread gets RunnerClosed, not CancelledError."""
-    runner = SyncRunner()
-    runner.start(asking(), run_id="r").result()
-    begun, errors = threading.Event(), list[BaseException]()
-
-    def watch() -> None:
-        try:
-            for _ in runner.watch("r"):
-                begun.set()
-        except BaseException as error:  # noqa: BLE001 - whatever it is
-            errors.append(error)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    assert begun.wait(60)
-    runner.close()
-    thread.join(60)
-    assert [type(error) for error in errors] == [RunnerClosed]
-
-
-def test_a_call_that_a_close_overtakes_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """1. A thread is about to hand its call to the loop. 2. Another one closes it. 3. The call is made, or refused."""
-    runner: Any = SyncRunner()
-    submit = asyncio.run_coroutine_threadsafe
-
-    def late(*args: Any) -> Any:
-        monkeypatch.undo()
-        closing = threading.Thread(target=runner._portal.stop)  # noqa: SLF001 - the end of `close`
-        closing.start()
-        closing.join(0.2)
-        return submit(*args)
-
-    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", late)
-    with suppress(RunnerClosed):
-        runner.runs()

@@ -13,14 +13,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, Runner, failed, tool
-from graphengine.models.scripted import ScriptedModel, calls
+from graphengine import END, START, Context, Graph, Runner, failed
 from graphengine.state.interrupts import is_interrupt
 from graphengine.stores.memory import MemoryStore
-from graphengine.worker.worker import RunOutcome
 from tests.kit.facts import said
 from tests.kit.runs import SOON, alone, failing
-from tests.kit.workers import let_work
 
 
 class Panic(BaseException):
@@ -41,11 +38,6 @@ class State(BaseModel):
     n: int = 0
     xs: list[int] = [1, 2]
     text: str = ""
-
-
-def exits(n: int) -> int:
-    """Exit, as a script would."""
-    sys.exit(3)
 
 
 def one(runnable: Any, writes: Any = "n", **options: Any) -> Graph[State]:
@@ -146,44 +138,6 @@ def test_an_event_loop_that_ends_fails_no_node() -> None:
 
     asyncio.run(main())
     assert [step.kind for step in asyncio.run(store.steps("r"))] == ["started"]
-
-
-@pytest.mark.parametrize("seconds", [None, 60.0])
-@pytest.mark.parametrize("is_async", [True, False])
-async def test_an_exit_in_a_tool_fails_its_node(*, is_async: bool, seconds: float | None) -> None:
-    """It can run in the run's loop or in a thread, called from an async node or from a blocking one."""
-
-    async def leaves_async(x: int) -> int:
-        """Leave."""
-        sys.exit(x)
-
-    def leaves(x: int) -> int:
-        """Leave."""
-        sys.exit(x)
-
-    model = ScriptedModel(lambda _: calls(("leave", {"x": 3})))
-    made = tool(leaves_async if is_async else leaves, name="leave", timeout_seconds=seconds)
-    agent = Agent("writer", prompt="go", model=model, tools=[made])
-
-    async def through(text: str) -> str:
-        return await agent.run()
-
-    for node in (agent, through):
-        async with Runner() as runner:
-            assert (await failure_of(runner, one(node, writes="text")))[1] == "SystemExit"
-
-
-async def test_a_worker_survives_an_exit(database: Path | str) -> None:
-    """The run fails, and the same worker drives the next one."""
-    bad, good = one(exits, name="bad"), one(lambda n: n + 1, name="good")
-    async with Runner(database) as first:
-        for graph, run_id in ((bad, "bad"), (good, "good")):
-            first.start(graph, run_id=run_id)
-            await first.release(run_id)
-    async with Runner(database) as runner:
-        events = await let_work(runner, 2, bad, good, concurrency=1, poll_seconds=0.01)
-    ended = {event.info.id: event.result.status for event in events if isinstance(event, RunOutcome)}
-    assert ended == {"bad": "failed", "good": "finished"}
 
 
 def test_what_a_signal_raises_is_no_failure_of_the_interrupted_code() -> None:

@@ -7,17 +7,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, ChildFailed, Context, Graph, Runner, ScriptedModel, ask
-from graphengine.api.chats import ChatTurn, TurnFailed
+from graphengine import END, START, ChildFailed, Context, Graph, Runner, ask
 from graphengine.engine.claim import Stop
 from graphengine.errors import GraphEngineError, RunCancelled, RunExists
-from graphengine.graph.options import Retention
-from graphengine.records.export import export_run
-from graphengine.records.retention import rules_of
 from graphengine.runner import RunFailed, opening
 from graphengine.runner.runner import lives_of
 from graphengine.stores.memory import MemoryStore
-from graphengine.testing import replay
 from tests.kit.facts import said
 from tests.kit.runs import SOON, alone
 
@@ -152,13 +147,6 @@ async def test_a_branch_of_a_cancelled_run_goes_on(runner: Runner) -> None:
         assert (await runner.resume(f"b{at}", asking).result()).state.n == 7
 
 
-async def test_a_cancelled_run_replays(runner: Runner) -> None:
-    """A replay decides the same step again."""
-    await runner.start(asking, run_id="r", wait_out=False).result()
-    await runner.stop("r", "enough", final=True)
-    assert replay(asking, await export_run(runner.store, "r")).same
-
-
 async def test_children_are_cancelled_with_their_parent(runner: Runner) -> None:
     """A final stop reaches the whole tree, and no run of it is resumed by itself."""
 
@@ -201,33 +189,6 @@ async def test_a_resume_that_meets_a_final_stop_on_its_way_records_it(runner: Ru
     await opening.stop(lives_of(runner).shared, "p", Stop(final=True))
     await runner.answer("kid", 1)
     assert (await runner.resume("kid", asking).result()).status == "cancelled"
-
-
-async def test_a_message_to_a_cancelled_conversation_is_refused(runner: Runner) -> None:
-    """Its turn is `cancelled`, with a code; an earlier one keeps its answer."""
-    clerk = Agent("clerk", prompt="Say it", model=ScriptedModel(["one", "two"]))
-    assert await runner.run(clerk, chat="c", idempotency_key="a") == "one"
-    (info,) = await runner.store.runs()
-    await runner.stop(info.id, "it was abused", final=True)
-    with pytest.raises(TurnFailed) as failed:
-        await runner.run(clerk, chat="c", idempotency_key="b")
-    turn: ChatTurn = failed.value.turn
-    assert (turn.key, turn.outcome, turn.code) == ("b", "cancelled", "run_cancelled")
-    assert await runner.run(clerk, chat="c", idempotency_key="a") == "one"
-
-
-async def test_cancelled_runs_are_found_counted_pruned_and_cancelled_in_bulk(runner: Runner) -> None:
-    """`status:cancelled` finds them; retention keeps them as long as finished ones."""
-    for number in range(3):
-        await runner.start(asking, run_id=f"r{number}", wait_out=False).result()
-    await runner.stop("r0")
-    done = await runner.bulk("cancel", "graph:asking", why="all wrong")
-    assert sorted(done.runs) == ["r0", "r1", "r2"]
-    assert (await runner.bulk("cancel", "graph:asking")).runs == []
-    assert len(await runner.runs(status="cancelled")) == 3
-    assert [(each.status, each.runs) for each in await runner.store.counts()] == [("cancelled", 3)]
-    assert "cancelled" in next(rule for rule in rules_of(None, Retention()) if "finished" in rule.statuses).statuses
-    assert len((await runner.bulk("prune", "status:cancelled")).runs) == 3
 
 
 async def test_a_stop_that_is_asked_twice_stays_final() -> None:

@@ -9,11 +9,9 @@ from pydantic import BaseModel
 
 from graphengine import (
     END,
-    Agent,
     Context,
     Graph,
     Runner,
-    ScriptedModel,
 )
 from graphengine.reducers import append
 from tests.kit.runs import alone, row, watch
@@ -84,12 +82,3 @@ async def test_events_inside_have_their_paths(runner: Runner) -> None:
     assert shown == [("article/write", "ants")]
     assert recorded == ["", "article", "article/write", "article/rate", "article"]
     assert (await run.result()).state.text == "article/write write"
-
-
-async def test_usage_inside_counts_for_the_run(runner: Runner) -> None:
-    """Models are replaced by the agent's name at any depth."""
-    writer = Agent("writer", model=ScriptedModel(["no"]), prompt="{topic}")
-    inner = alone(Article, writer, "draft", name="inner", node="write", result="draft")
-    async with Runner(models={"writer": ScriptedModel(["x", "y"])}) as own:
-        result = await own.start(around(inner)).result()
-    assert (result.state.text, result.usage.calls) == ("x", 1)

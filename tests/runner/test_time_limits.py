@@ -8,9 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import Context, RunFailed, Runner
-from graphengine.agents import tool
-from graphengine.agents.tools import ToolOutcome
-from graphengine.runner.threads import TimeLimit, in_thread, queued
+from graphengine.runner.threads import TimeLimit, queued
 from tests.kit.runs import SOON, alone, pass_time
 
 LIMIT = 3600.0  # seconds that a call can take
@@ -85,24 +83,6 @@ async def test_recorded_calls_that_wait_for_a_thread_use_up_no_time_of_their_nod
         result = await runner.start(alone(State, many, "n", timeout_seconds=LIMIT)).result()
 
     assert (result.status, result.state.n) == ("finished", 10)
-
-
-async def test_tools_that_wait_for_a_thread_use_up_no_time() -> None:
-    """A tool's time begins when its function is called."""
-    slow, taken, over = tool(work, timeout_seconds=LIMIT), threading.Event(), threading.Event()
-
-    def take() -> None:
-        taken.set()
-        over.wait(SOON)
-
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(take)
-        taken.wait(SOON)
-        call = asyncio.create_task(slow.call("{}", {}, lambda function, _: in_thread(pool, function)))
-        await wait_for_calls(pool, 1)
-        await exceed_limit()
-        over.set()
-        assert await call == ToolOutcome("1")
 
 
 async def test_a_function_in_a_thread_is_limited() -> None:

@@ -3,17 +3,13 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import ChildFailed, Context, Graph, Limits, Run, Runner, Worker
-from graphengine.databases.sqlite import SQLiteStore
-from graphengine.errors import RunIsDriven, StoreError
+from graphengine import ChildFailed, Context, Limits, Run, Runner
+from graphengine.errors import RunIsDriven
 from graphengine.runner import RunFailed
 from graphengine.stores.memory import MemoryStore
 from tests.kit.runs import SOON, alone
@@ -68,19 +64,6 @@ def handle(runner: Runner, run_id: str) -> Run[Level]:
         return runner.get(run_id, deep)
 
 
-@asynccontextmanager
-async def at_work(graph: Graph[Level], *runners: Runner) -> AsyncIterator[None]:
-    """Let a worker of each Runner work meanwhile."""
-    workers = [Worker(runner, graph, queues=["default", "kids"], poll_seconds=0.05) for runner in runners]
-    working = [asyncio.create_task(worker.run()) for worker in workers]
-    try:
-        yield
-    finally:
-        for worker in workers:
-            worker.stop()
-        await asyncio.gather(*working)
-
-
 async def test_a_chain_of_500_child_runs_is_stopped_and_resumed(runner: Runner) -> None:
     """A stop of the first reaches them all, and a resume of the first resumes them all."""
     runner.start(deep, {"last": 500}, run_id="top", wait_out=False)
@@ -108,28 +91,6 @@ async def test_1000_children_of_one_run_are_stopped(runner: Runner) -> None:
     assert await statuses(runner) == {"stopped": 1001}
 
 
-@pytest.mark.parametrize("how", ["waits", "background", "queued"])
-async def test_a_graph_that_starts_itself_is_stopped_for_good(database: Path | str, how: str) -> None:
-    """While two processes drive the tree, a third stops it: nothing begins any more, whoever waits for whom."""
-    options: dict[str, Any] = {"topic": "told"} if how == "background" else {}
-    options |= {"queue": "kids"} if how == "queued" else {}
-
-    async def begin(ctx: Context, n: int) -> int:
-        kid = await ctx.start(endless, {"n": n + 1}, **options)
-        return 0 if how == "background" else (await kid.result()).state.n
-
-    endless = alone(Level, begin, "n", name="endless", node="begin", limits=Limits(depth=None))
-    async with Runner(database) as first, Runner(database) as second, Runner(database) as third:
-        first.start(endless, run_id="top", wait_out=False)
-        async with at_work(endless, first, second):
-            await until(third, lambda found: sum(found.values()) > 20)
-            await third.stop("top")
-            count = sum((await statuses(third)).values())
-            await until(third, lambda found: not {"running", "waiting"} & found.keys())
-        left = await statuses(third)
-        assert (sum(left.values()), left.keys() <= {"stopped", "finished"}) == (count, True)
-
-
 async def test_a_stop_in_the_middle_of_a_tree_stops_what_is_below(runner: Runner) -> None:
     """The runs above go on, and the node that waits for it is told."""
     runner.start(deep, {"last": 4}, run_id="top", wait_out=False)
@@ -140,39 +101,6 @@ async def test_a_stop_in_the_middle_of_a_tree_stops_what_is_below(runner: Runner
     assert found == {2: "not needed", 3: f"stopped with run {infos[2]}", 4: f"stopped with run {infos[2]}"}
     with pytest.raises(RunFailed, match="was stopped: not needed"):
         await handle(runner, infos[1]).result()
-
-
-@pytest.mark.parametrize("by", ["worker", "stop"])
-async def test_a_stop_that_died_on_its_way_is_completed(tmp_path: Path, by: str) -> None:
-    """A worker stops what it takes in the tree, and then what that run tells its end; a repeated stop stops all."""
-
-    class Dying(SQLiteStore):
-        left = 3
-
-        async def claim(self, run_id: str) -> int:
-            self.left -= 1
-            if self.left <= 0:
-                message = "the process died"
-                raise StoreError(message)
-            return await super().claim(run_id)
-
-    path = tmp_path / "runs.db"
-    async with Runner(path) as runner:
-        runner.start(deep, {"last": 5}, run_id="top", wait_out=False)
-        await grown(runner, 6)
-    async with Runner(Dying(path)) as dying:
-        with pytest.raises(StoreError):
-            await dying.stop("top")
-    async with Runner(path) as runner:
-        assert await statuses(runner) == {"stopped": 2, "waiting": 4}
-        if by == "worker":
-            last = next(each for each in await runner.store.runs() if each.depth == 5)
-            await runner.answer(last.id, value=True)
-            async with at_work(deep, runner):
-                await settled(runner, stopped=6)
-        else:
-            await runner.stop("top")
-        assert await statuses(runner) == {"stopped": 6}
 
 
 async def test_a_caller_that_resumes_a_run_of_a_stopped_tree_takes_the_stop_back(runner: Runner) -> None:

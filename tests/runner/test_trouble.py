@@ -11,7 +11,6 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import (
-    Agent,
     Context,
     Graph,
     Limits,
@@ -24,8 +23,8 @@ from graphengine import (
 from graphengine.errors import DefinitionError, InputError, RunnerClosed, StoreError
 from graphengine.runner import Emitted
 from graphengine.stores.memory import MemoryStore
-from tests.kit.record import Dying
-from tests.kit.runs import SOON, alone, outlast, over, pass_time, repeated
+from tests.kit.dying import Dying
+from tests.kit.runs import SOON, alone, over, pass_time, repeated
 
 
 class State(BaseModel):
@@ -56,25 +55,6 @@ async def test_an_event_emitted_by_a_sync_node_is_shown_at_once() -> None:
                 assert (event.path, event.data) == ("a", "half-way")
                 shown.set()
         assert (await run.result()).state.n == 1
-
-
-async def test_a_stand_in_that_times_out_is_waited_for() -> None:
-    """An agent's sync stand-in runs in the runner's pool: no two attempts run in parallel."""
-    running: list[int] = [0, 0]
-    loop = asyncio.get_running_loop()
-
-    def slow(n: int) -> str:
-        running[0] += 1
-        running[1] = max(running)
-        outlast(loop, 0.05)
-        running[0] -= 1
-        return str(n)
-
-    agent = Agent("slow", by_rules=slow)
-    again = Retry(attempts=3, initial_seconds=0)
-    graph = one(agent, writes="text", timeout_seconds=0.01, retry=again, fallback="late")
-    assert (await graph.run()).state.text == "late"
-    assert running == [0, 1]
 
 
 async def test_a_runner_that_closes_at_once_releases_everything(tmp_path: Path) -> None:
@@ -199,17 +179,6 @@ async def test_a_run_cannot_begin_after_one_that_is_not_over() -> None:
             await runner.start(graph, after="first").result()
         leave.set()
         await first.result()
-
-
-async def test_an_agent_in_a_sync_node_needs_no_second_thread() -> None:
-    """An agent in a sync node runs with one thread in the pool: it does not wait for itself."""
-    shout = Agent("shout", prompt="{word}", by_rules=lambda word: word.upper())
-
-    def work(text: str) -> str:
-        return asyncio.run(shout.run(word=text))
-
-    async with Runner(threads=1) as runner:
-        assert (await runner.start(one(work, writes="text"), State(text="a")).result()).state.text == "A"
 
 
 async def test_a_node_can_stop_its_own_run() -> None:

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel
-from graphengine.agents import TextDelta
+from graphengine import END, START, Context, Graph, Runner
 from graphengine.errors import RunIsDriven, RunnerClosed
 from graphengine.runner import Emitted, StepRecorded
 from graphengine.stores.memory import MemoryStore
@@ -25,31 +24,6 @@ class State(BaseModel):
 def one(runnable: Any, writes: str = "n") -> Graph[State]:
     """Return a graph START → a → END."""
     return alone(State, runnable, writes, node="a")
-
-
-def speaking() -> Graph[State]:
-    """Return a graph of an agent that answers at once."""
-    return one(Agent("writer", prompt="go"), writes="text")
-
-
-async def test_a_subscriber_one_turn_late_gets_the_whole_stream() -> None:
-    """A turn of the event loop between the start and the subscription loses no text of the first answer."""
-    async with Runner(models={"writer": ScriptedModel(["one two"])}) as runner:
-        run = runner.start(speaking())
-        await asyncio.sleep(0)
-        pieces = [event.text async for event in run.events() if isinstance(event, TextDelta)]
-    assert "".join(pieces) == "one two"
-
-
-async def test_a_subscriber_under_a_time_limit_gets_the_first_answer() -> None:
-    """`asyncio.wait_for` begins the iteration in its own task on older Pythons, which is a turn later."""
-    async with Runner(models={"writer": ScriptedModel(["one two"])}) as runner:
-        run = runner.start(speaking())
-        events = run.events()
-        first = await asyncio.wait_for(anext(events), 60)
-        assert isinstance(first, StepRecorded)
-        shown = [event.text async for event in events if isinstance(event, TextDelta)]
-    assert "".join(shown) == "one two"
 
 
 async def test_events_are_kept_from_the_call_on(runner: Runner) -> None:

@@ -21,10 +21,10 @@ from graphengine.serve.notifications import OUTBOX, Notifications, Webhook, dele
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
 from tests.kit import forks
-from tests.runner.test_trimming import endless, go_on
 from tests.serve import notified
 from tests.serve.notified import AT_ONCE, graph
 from tests.serve.webhook_receiver import SECRET, Receiver, receiving
+from tests.worker.test_trimming import endless, go_on
 
 KILLS = 4
 

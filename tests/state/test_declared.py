@@ -9,10 +9,9 @@ from typing import Annotated, Any, NotRequired, TypedDict, assert_type
 import pytest
 from pydantic import Field
 
-from graphengine import END, START, Agent, Graph, Limits, Node, Runner, ScriptedModel, iterations
+from graphengine import END, START, Graph, Limits, Runner, iterations
 from graphengine.errors import InputError
 from graphengine.reducers import append
-from graphengine.testing import run_node, walk
 
 
 class Keys(TypedDict):
@@ -94,16 +93,6 @@ async def test_runs_are_resumed_branched_and_continued(tmp_path: Path, made: Any
         assert type(further.state) is type(whole)
 
 
-async def test_nodes_and_paths_are_tested_alone() -> None:
-    """`run_node` and `walk` take an instance, or fields by name."""
-    graph = of_values()
-    assert (await run_node(graph, "louder", Values("a"))).update == {"text": "a!", "items": "a!"}
-    assert (await run_node(graph, "louder", {"text": "b"})).state == Values("b!", items=["b!"])
-    walked = await walk(graph, {"louder": [{"text": "x"}, {"text": "y"}]}, Values("a"))
-    walked.assert_path("seen louder seen louder END")
-    assert (await run_node(of_keys(), "louder", {"text": "b"})).update == {"text": "b!"}
-
-
 async def test_a_graph_of_one_is_a_node_of_another() -> None:
     """Its whole state is a value of the type that the user declared."""
 
@@ -170,15 +159,6 @@ def test_its_problems_name_the_line_of_the_field() -> None:
     assert problem.code == "bad_reducer"
     assert Path(problem.file or "").name == Path(__file__).name
     assert "number: Annotated" in Path(__file__).read_text("utf-8").splitlines()[(problem.line or 1) - 1]
-
-
-def test_a_function_an_agent_and_a_graph_name_their_nodes() -> None:
-    """A function, an agent and a graph name their nodes, also with options around them."""
-    graph = Graph("named", Keys)
-    graph.add_node(louder, writes="text")
-    graph.add_node(Agent("writer", prompt="{text}", model=ScriptedModel([])), writes="text")
-    graph.add_node(Node(of_values(), inputs={"text": "text"}), writes={"text": "text"})
-    assert [node.name for node in graph.nodes] == ["louder", "writer", "values"]
 
 
 class Text(TypedDict):

@@ -8,8 +8,6 @@ import pytest
 from graphengine import Context, Graph, Runner, ask
 from graphengine.errors import GraphChanged, QuestionChanged
 from graphengine.runner import Posted
-from graphengine.serve.callers import Caller, acting
-from graphengine.serve.service.callers_runner import CallersRunner
 from tests.kit.runs import SOON
 from tests.kit.waiting import State, forked, names, path, waiting
 
@@ -106,14 +104,3 @@ async def test_a_graph_that_does_not_fit_records_no_answer(runner: Runner) -> No
     with pytest.raises(GraphChanged):
         await runner.answer(run_id, "good", path(("other", ask("Well?", str), "word")))
     assert names(await runner.waits(run_id)) == ["q"]
-
-
-async def test_a_door_of_a_service_that_drives_asks_before_it_takes_an_answer(runner: Runner) -> None:
-    """A service that only records leaves that to its workers, which refuse the old answer."""
-    old, newer = other("Print {title}?", str), other("Print {title} twice?", str)
-    run_id = await waiting(runner, old)
-    with acting(Caller("")):
-        with pytest.raises(QuestionChanged):
-            await CallersRunner(runner, {"g": newer}, drives=True).answer(run_id, "5")
-        await CallersRunner(runner, {"g": newer}).answer(run_id, "5")
-    assert [each.kind for each in await runner.store.inbox([run_id])] == ["answer"]

@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 
 from graphengine import Runner, ask
-from graphengine.errors import AnsweredAlready, InputError
+from graphengine.errors import AnsweredAlready
 from graphengine.history.load import load_now, waits_of
-from graphengine.records.run_waits import as_answered
 from graphengine.runner import Posted
-from graphengine.serve.notifications import delegate
 from graphengine.stores.base import RunInfo, Summary
 from tests.kit.runs import SOON
 from tests.kit.waiting import forked, path, waiting
@@ -63,13 +61,6 @@ async def test_a_list_counts_only_what_is_open(runner: Runner) -> None:
     assert (shown.waits, shown.reason, shown.kind) == (0, "answered by ada, waits for a worker or a resume", "answered")
 
 
-async def test_a_list_of_runs_without_answers_is_as_it_is_stored(runner: Runner) -> None:
-    """Nothing but the inbox is read."""
-    await waiting(runner, ONE)
-    infos = await runner.store.runs()
-    assert await as_answered(runner.store, infos) == infos
-
-
 async def test_an_answer_that_the_run_refuses_opens_the_question_again(runner: Runner) -> None:
     """The log has the refusal."""
     old = path(("q", ask("Well?", str), "word"))
@@ -105,16 +96,6 @@ async def test_a_watcher_sees_the_answer(runner: Runner) -> None:
 
 def _waits(event: Any) -> Sequence[Any]:
     return event.result.waits if hasattr(event, "result") else ()
-
-
-async def test_an_answered_question_is_handed_on_to_nobody(runner: Runner) -> None:
-    """There is nothing to answer."""
-    run_id = await waiting(runner, ONE)
-    with pytest.raises(InputError, match="nothing is notified"):
-        await delegate(runner, run_id, "q", to="bob")
-    await runner.answer(run_id, "good", by="ada")
-    with pytest.raises(InputError, match="no open question"):
-        await delegate(runner, run_id, "q", to="bob")
 
 
 async def test_of_two_processes_that_answer_at_once_one_is_first(tmp_path: Path) -> None:

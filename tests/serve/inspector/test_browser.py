@@ -19,7 +19,6 @@ from graphengine.budgets.ledger import Ledger, Place, window_of
 from graphengine.cli.terminal import clean
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.runner import RunFailed
-from tests.runner.test_trimming import pass_over, rounds
 from tests.serve.inspector import driven
 from tests.serve.inspector.conftest import Opened, served
 from tests.serve.inspector.graphs import (
@@ -37,6 +36,7 @@ from tests.serve.inspector.graphs import (
     starting,
 )
 from tests.serve.inspector.test_events import driving
+from tests.worker.test_trimming import pass_over, rounds
 
 
 @pytest.fixture(scope="module")

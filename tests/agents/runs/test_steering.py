@@ -12,10 +12,10 @@ from graphengine.errors import UnknownRun
 from graphengine.models import Request
 from graphengine.models.scripted import calls
 from tests.agents.run_kits import forked, one, within
+from tests.agents.runs import steered
+from tests.agents.runs.steered import GRAPH, TEXT
 from tests.kit import forks
 from tests.kit.facts import said
-from tests.runner import steered
-from tests.runner.steered import GRAPH, TEXT
 
 LOOK: Any = calls(("look", {"what": "bees"}))
 

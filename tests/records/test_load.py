@@ -52,7 +52,7 @@ def test_every_kind_of_step_is_in_a_file() -> None:
     """Every recording has a file, and no file contains a path of the machine it was made on."""
     assert {file.stem for file in FILES} >= set(RUNS)
     kinds = {step.kind for file in FILES for step in read_file(file).steps}
-    assert kinds == set(get_args(Kind)) - {"removed"}  # a store removes steps: tests/runner/test_trimming.py
+    assert kinds == set(get_args(Kind)) - {"removed"}  # a store removes steps: tests/worker/test_trimming.py
     for file in (*FILES, *DUMPS):
         text = file.read_text(encoding="utf-8")
         assert not any(place in text for place in ("/home", "/root", "site-packages", "\\Users", str(Path.cwd()))), file

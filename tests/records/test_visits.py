@@ -1,0 +1,63 @@
+"""The read model of runs: visits compared with the pages of `tests/scenarios` and with recorded runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from graphengine.engine.fold import fold
+from graphengine.errors import StoreCorrupt
+from graphengine.history.load import load_visits
+from graphengine.history.visits import Visits
+from graphengine.records.export import import_run, read_file
+from graphengine.records.states import States
+from graphengine.stores.memory import MemoryStore
+from tests.kit.record import FOLDER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.engine.steps import Step
+from tests.history.test_visits import PAGES, agree, log_of
+
+FILES = sorted(FOLDER.glob("format_1/*.json"))
+
+
+def test_the_states_before_and_after_a_step_equal_those_of_the_fold() -> None:
+    """This is true at every step, in any order, and for selected fields; returned states do not change later."""
+    steps = log_of(PAGES[0].with_name("reducers.txt"))
+    run, states = Visits.of(steps), States(steps)
+    order = list(run.entries)
+    Random(1).shuffle(order)  # noqa: S311 - no secret
+    for entry in order:
+        seq = entry.step.seq
+        assert states.after(entry) == fold(steps[:seq]).root.values
+        if seq > 1:
+            name = next(iter(fold(steps[:seq]).root.values))
+            assert states.before(entry, name) == {name: fold(steps[: seq - 1]).root.values[name]}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_visits_agree_on_every_recorded_run(file: Path) -> None:
+    """Imported runs are included."""
+    agree(read_file(file).steps)
+
+
+async def test_visits_are_loaded_from_a_store() -> None:
+    """They can be loaded up to a step; a log that does not fold is reported as damaged."""
+    store = MemoryStore()
+    await store.open()
+    await import_run(store, read_file(FOLDER / "format_1" / "loop.json"))
+    assert len((await load_visits(store, "loop", 3)).visits) == 3
+    run = await load_visits(store, "loop")
+    assert run.snapshot.status == "finished"
+
+    class Damaged(MemoryStore):
+        async def steps(self, run_id: str, after: int = 0, upto: int | None = None) -> Sequence[Step]:
+            return [entry.step for entry in run.entries[1:]]
+
+    with pytest.raises(StoreCorrupt, match="does not fold"):
+        await load_visits(Damaged(), "loop")
