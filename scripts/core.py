@@ -25,17 +25,17 @@ def clone(folder: Path) -> None:
     """Copy the core, its tests and what these read into a folder."""
     core, _ = contract()
     (folder / "graphengine").mkdir(parents=True)
-    for name in ("__init__.py", "__init__.pyi", *(each.partition(".")[2] for each in core)):
-        source = ROOT / "graphengine" / name
+    for part in ("__init__.py", "__init__.pyi", *(each.partition(".")[2] for each in core)):
+        source = ROOT / "graphengine" / part
         if source.is_dir():
-            shutil.copytree(source, folder / "graphengine" / name, ignore=IGNORED)
+            shutil.copytree(source, folder / "graphengine" / part, ignore=IGNORED)
         else:
             file = source if source.exists() else source.with_suffix(".py")
             shutil.copy(file, folder / "graphengine" / file.name)
-    for name in ("kit", *TESTS):
-        shutil.copytree(ROOT / "tests" / name, folder / "tests" / name, ignore=IGNORED)
-    for file in ("pyproject.toml", "tests/conftest.py"):
-        shutil.copy(ROOT / file, folder / file)
+    for part in ("kit", *TESTS):
+        shutil.copytree(ROOT / "tests" / part, folder / "tests" / part, ignore=IGNORED)
+    for name in ("pyproject.toml", "tests/conftest.py"):
+        shutil.copy(ROOT / name, folder / name)
 
 
 def main(arguments: list[str]) -> int:

@@ -1,6 +1,8 @@
-"""The core stands alone: it runs, resumes and branches without the rest of the package and its dependencies."""
+"""The core stands alone: it runs, resumes and branches without the rest of the package and its dependencies.
 
-import os
+`make core` runs all of its tests so, see `scripts/core.py`.
+"""
+
 import shutil
 import subprocess
 import sys
@@ -50,49 +52,6 @@ asyncio.run(main())
 """
 
 
-COMPILED = ("conditions", "declared", "explanations", "fallbacks", "nodes")
-"""Pages of what compile says of graphs without agents and further checks."""
-SESSIONS = ("asking_nodes", "branches", "contexts", "maps", "messages", "pauses", "recorded_work")
-"""Pages of sessions that list no runs, and import nothing but the core."""
-TESTS = (
-    "compile/test_copies.py",
-    *(f"compile/test_pages.py::test_a_mistake_is_reported_as_its_page_says[{page}]" for page in COMPILED),
-    "engine/test_aliasing.py",
-    "engine/test_edges_of_the_engine.py",
-    "engine/test_nests_by_hand.py",
-    "engine/test_open_waits.py",
-    "engine/test_session.py",
-    "runner/recorded_work/test_calls.py",
-    "runner/recorded_work/test_errors.py",
-    "runner/test_clocks_that_are_set.py",
-    "runner/test_forks.py",
-    "runner/test_joins.py",
-    "runner/test_loop_time.py",
-    "runner/test_maps.py",
-    "runner/test_run_here.py",
-    "runner/test_runs.py",
-    *(f"runner/test_sessions.py::test_a_runner_does_what_a_page_says[{page}]" for page in SESSIONS),
-    "runner/test_work_of_a_run.py",
-    "runner/waits/test_in_races.py",
-    "scenarios",
-    "state/test_encoded.py",
-    "state/test_exact_models.py",
-    "state/test_initial.py",
-    "state/test_json_values.py",
-    "state/test_state_types.py",
-    "stores/test_snapshots.py",
-)
-"""Tests of the core, which run without the other packages, and without what only those need."""
-PAGES = (
-    *("agent_refused", "agent_turns", "fork_memory", "map_memory", "memory_keys"),  # agents
-    *("ask_changed", "changed_graph", "changed_graph_mismatch", "changed_waits_for_the_edge", "condition_failed_fixed"),
-    *("fail_target", "fork_condition_raises", "fork_fail_target", "map_bad_source", "map_duplicate_key"),
-    *("migrate_branch", "migrate_inside", "migrate_names", "migrate_nodes", "migrate_state", "no_way_out_fixed"),
-    "sub_ended",
-)
-"""Pages with agents, or on which a run continues under a changed graph."""
-
-
 def modules(folder: Path) -> set[str]:
     """Return the names of the packages and modules in a folder of the package."""
     parts = ".".join(folder.relative_to(ROOT).parts)
@@ -124,17 +83,3 @@ def test_the_core_runs_without_the_rest_of_the_package(tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     expected = "stopped finished 3 8 started node stopped resumed node node"
     assert done.stdout.split() == expected.split(), done.stderr
-
-
-def test_the_tests_of_the_core_pass_without_the_rest() -> None:
-    """They import no other package of graphengine, and no distribution that only those need."""
-    page = "tests/scenarios/test_scenarios.py::test_a_run_does_what_its_page_says"
-    others = [f"{page}[{each}]" for each in PAGES]
-    plugins = ("pytest_asyncio.plugin", "tests.kit.core_only", "no:cacheprovider")
-    options = ["-q", "--noconftest", *(f"-p{each}" for each in plugins), *(f"--deselect={each}" for each in others)]
-    words = [sys.executable, "-m", "pytest", *options, *(f"tests/{each}" for each in TESTS)]
-    variables = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    variables.pop("PYTEST_ADDOPTS", None)
-    done = subprocess.run(words, cwd=ROOT, env=variables, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stdout
-    assert f"{len(others)} deselected" in done.stdout, done.stdout[-200:]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graphengine import Runner
+from graphengine.runner import life, shared
 from graphengine.runner.fake_clock import FakeClock
 from graphengine.stores.base import Store
 from graphengine.stores.memory import MemoryStore
@@ -113,3 +114,11 @@ async def timed(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock
         store = SQLiteStore(store, synchronous="NORMAL")
     async with Runner(store, clock=clock) as made:
         yield made
+
+
+@pytest.fixture
+def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Poll all the time for what another process does."""
+    monkeypatch.setattr(shared, "LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(shared, "INBOX_SECONDS", 0.001)
+    monkeypatch.setattr(life, "INBOX_SECONDS", 0.001)

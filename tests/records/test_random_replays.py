@@ -34,8 +34,8 @@ UPSETS = 2
 
 
 def sibling(name: str) -> ModuleType:
-    """Import another file of this folder, for the graphs that it makes."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    """Import a file of the tests of the engine, for the graphs that it makes."""
+    spec = importlib.util.spec_from_file_location(name, PAGES.with_name("engine") / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -16,7 +16,6 @@ from graphengine.engine import ready
 from graphengine.engine.snapshot import Frame, Snapshot, Task
 from graphengine.errors import RunIsDriven
 from graphengine.runner import driving as drive
-from graphengine.runner import life, shared
 from graphengine.runner.driving import Driving
 from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.run import Run
@@ -44,14 +43,6 @@ async def until(run: Run[Any], kind: str) -> None:
 
 
 # -- runs that another process continues
-
-
-@pytest.fixture
-def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Poll all the time for what another process does."""
-    monkeypatch.setattr(shared, "LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(shared, "INBOX_SECONDS", 0.001)
-    monkeypatch.setattr(life, "INBOX_SECONDS", 0.001)
 
 
 async def rest(ctx: Context) -> str:
