@@ -113,7 +113,7 @@ pytest: .venv/ready-test ## the tests alone: make pytest [ARGS="-k plateau -x"]
 
 # The tests of those parts that import a package whose lowest version is not the newest, as another test compares; three
 # for pydantic, which all import. Not the tests that search, nor those of type checkers and linters: they have one version.
-LOWEST = agents cli compile graph models render runner/test_schedules.py state stores
+LOWEST = agents cli compile databases graph models render state worker/test_schedules.py
 lowest: .venv-lowest/ready ## the tests of what calls other packages, with the lowest versions that pyproject.toml allows
 	.venv-lowest/bin/pytest -q $(PARALLEL) -m 'not search' $(ARGS) --ignore tests/cli/test_new.py $(LOWEST:%=tests/%)
 

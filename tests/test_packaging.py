@@ -77,7 +77,7 @@ def test_the_lowest_versions_are_tried_where_they_are_called() -> None:
     lowest, pins = lowest_versions(), dict(line.split("==") for line in pin_lines())
     given = {module: names for module, names in packages_distributions().items() if len(names) == 1}  # not `google`
     everywhere = {"pydantic", "pydantic-core"}
-    homes = {"api": "render", "databases": "stores", "records": "agents", "worker": "worker/test_schedules.py"}
+    homes = {"api": "render", "records": "agents", "worker": "worker/test_schedules.py"}
     calling = set()
     for file in (ROOT / "graphengine").rglob("*.py"):
         part = file.relative_to(ROOT / "graphengine").parts[0]
