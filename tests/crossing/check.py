@@ -31,12 +31,15 @@ async def check(play: Play) -> None:
     for info in infos.values():
         await _run(play, info)
     _costs(play)
+    await play.medium.close()
+    for finding in await play.medium.findings():
+        raise Wrong(f"doctor finds {finding.code}: {finding.run_id}: {finding.what}")
 
 
 async def _run(play: Play, info: RunInfo) -> None:
     """Check one run."""
-    steps = await play.store.steps(info.id)
-    snapshot = await load_snapshot(play.store, info.id, None)
+    steps = await play.medium.view.steps(info.id)
+    snapshot = await load_snapshot(play.medium.view, info.id, None)
     if [step.seq for step in steps] != list(range(1, info.seq + 1)):
         raise Wrong(f"the log is not dense: {info.id}")
     if not any(map(is_removed, steps)):
@@ -46,7 +49,7 @@ async def _run(play: Play, info: RunInfo) -> None:
         graph = play.current.by_name.get(info.graph)
         if graph is not None:
             try:
-                testing.replay(graph, await export_run(play.store, info.id))
+                testing.replay(graph, await export_run(play.medium.view, info.id))
             except AssertionError as error:
                 raise Wrong(f"replay decides otherwise: {info.id}: {error}") from error
         await _accepted(play, info, steps)
@@ -56,7 +59,7 @@ async def _run(play: Play, info: RunInfo) -> None:
 
 async def _accepted(play: Play, info: RunInfo, steps: Sequence[Step]) -> None:
     """Check that every message and answer that was accepted is in the log, or in the inbox, once."""
-    inbox = await play.store.inbox([info.id])
+    inbox = await play.medium.view.inbox([info.id])
     said = [step.data.payload for step in steps if isinstance(step.data, Message)]
     said += [message.payload["payload"] for message in inbox if message.kind == "message"]
     answered = [step.data.wait for step in steps if isinstance(step.data, Answered) and step.data.by == "answer"]

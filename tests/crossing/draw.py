@@ -14,8 +14,8 @@ EFFECTS: tuple[p.Effect, ...] = ("", "idempotent", "once", "reconcile")
 HOWS: tuple[p.How, ...] = ("flaky", "refused", "cut", "bad")
 MOST = 40
 """The weight of a program at most, unless it is a large one."""
-LARGE = 100
-"""Of so many programs one has a map of up to 2,000 items, and one a chain of up to 600 child runs."""
+MOST_RUNS = 40
+"""How many child runs a tree has at most."""
 
 
 class Draw:
@@ -35,8 +35,6 @@ class Draw:
     def program(self) -> p.Program:
         """Return a program."""
         draw, processes = self.random, self.one(1, 1, 2)
-        if self.chance(1 / LARGE):
-            return self.large()
         main: p.Graph | p.Chat = self.chat() if self.chance(0.3) else self.graph(self.one(1, 1, 2, 3), 2)
         while weight(main) > MOST:
             main = self.graph(self.one(1, 1, 2, 3), 2)
@@ -53,15 +51,31 @@ class Draw:
             lag=self.one(0, 1, 2, 4, 7, 8),
         )
 
+    def tree(self) -> p.Program:
+        """Return a program with a deep and wide tree of child runs, which is stopped, most often while it grows."""
+        draw, main = self.random, p.Graph((p.Node(self.ops(0, most=2)),))
+        for most in self.one((30,), (12, 6), (6, 4, 3)):
+            start = p.Start(main, self.one(1, 1, 2, 3), draw.randint(2, most), self.chance(0.2), self.chance(0.1))
+            above = p.Graph((p.Node((start,), width=self.one(0, 0, 0, 2)),))
+            main = above if weight(above) <= MOST_RUNS else main
+        last = 3 * weight(main)
+        events: list[p.Event] = [p.Stop(draw.randint(1, last // 2), self.chance(0.3))]
+        events += [self.event(draw.randint(1, last)) for _ in range(self.one(0, 0, 1, 2))]
+        return p.Program(
+            main,
+            tuple(sorted(events, key=lambda event: event.at)),
+            processes=self.one(1, 1, 2),
+            lag=self.one(0, 1, 2, 4, 7, 8),
+        )
+
     def large(self) -> p.Program:
-        """Return a program with a wide map, or a deep chain of child runs, which is stopped."""
+        """Return a program with a map of up to 2,000 items, or a chain of up to 600 child runs, which is stopped."""
         draw = self.random
         if self.chance(0.5):
             width = draw.randint(100, 2000)
             node = p.Node(self.ops(0, most=2), width=width, concurrency=self.one(2, 16, 1000))
-            return p.Program(
-                p.Graph((node,)), tuple(self.event(draw.randint(1, 4 * width)) for _ in range(self.one(0, 1)))
-            )
+            events = tuple(self.event(draw.randint(1, 4 * width)) for _ in range(self.one(0, 1)))
+            return p.Program(p.Graph((node,)), events)
         deep = self.one(600, draw.randint(20, 600))
         chain = p.Node((p.Start(p.Graph((p.Node((self.op(0),)),)), deep=deep),))
         return p.Program(p.Graph((chain,)), (p.Stop(self.one(0, 0, draw.randint(1, 4 * deep))),))

@@ -41,10 +41,10 @@ from graphengine.stores.base import RunInfo, Store
 from tests.crossing import program as p
 from tests.crossing.build import KNOWN, PAID, Built
 from tests.crossing.draw import weight
+from tests.crossing.media import Medium, infos, medium_of
 from tests.crossing.world import (
     COST_USD,
     HERE,
-    Common,
     Door,
     Loop,
     LoopClock,
@@ -63,8 +63,10 @@ MOST_ROUNDS = 60
 """How often the world outside may go on before every run has ended, and twice as often as a program is large."""
 MANY = 6
 """From so many waits on all are answered at once."""
+LATE = 16
+"""How many writes may come between a stop and its mark, from when on no run begins below: those of some turns."""
 MOST_RESUMES = 12
-"""How often a run that failed is resumed; `Fail` lets it pass before."""
+"""How often a run that failed is resumed, and as often again as a program is large; `Fail` lets it pass before."""
 
 
 @dataclass
@@ -77,7 +79,7 @@ class Play:
 
     program: p.Program
     world: World = field(default_factory=World)
-    store: Common = field(default_factory=Common)
+    medium: Medium = field(init=False)
     refused: str = ""
     version: int = 1
     slots: dict[int, Process] = field(default_factory=dict)
@@ -100,6 +102,7 @@ class Play:
         from tests.crossing.check import check  # noqa: PLC0415 - it looks at what is here
 
         loop = Loop()
+        self.medium = medium_of(self.program, loop)
         logging.disable()
         yields = -1.0 if self.program.lag % 2 else inf  # else how busy the machine is decides
         try:
@@ -111,7 +114,7 @@ class Play:
             for task in asyncio.all_tasks(loop):
                 task.cancel()
             with contextlib.suppress(Wrong):
-                loop.run_until_complete(asyncio.sleep(0))
+                loop.run_until_complete(self.medium.remove())
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()
             logging.disable(logging.NOTSET)
@@ -120,7 +123,7 @@ class Play:
         self.world.events = dict(by_write(self.program.events))
         self.world.happens = self.happens
         self.world.most_writes = 2000 + 100 * weight(self.program.main)
-        await self.store.open()
+        await self.medium.open()
         try:
             self.main()
         except CompileError as error:
@@ -169,8 +172,10 @@ class Play:
             process = self.slots[slot] = Process(f"process {self.begun}")
             cost = self.program.budget * COST_USD
             budgets = [Budget(name="b", window="hour", cost_usd=cost, over=self.program.over)] if cost else []
-            door = Door(self.world, self.store, process, shared=self.program.processes > 1)
-            process.runner = Runner(cast("Store", door), clock=LoopClock(), extensions=[Budgets(*budgets)])
+            process.store = self.medium.store(process)
+            process.door = Door(self.world, process.store, process)
+            extensions = [Budgets(*budgets)] if budgets else []
+            process.runner = Runner(cast("Store", process.door), clock=LoopClock(), extensions=extensions)
         return self.slots[slot]
 
     def aside(self, work: Coroutine[Any, Any, None], slot: int = 0) -> None:
@@ -180,6 +185,7 @@ class Play:
         async def doing() -> None:
             HERE.set(process)
             try:
+                await process.door.open()
                 await work
             except Wrong as error:
                 self.troubles.append(error)
@@ -230,6 +236,8 @@ class Play:
         """Close a process's runner; one that is dead leaves no trace."""
 
         async def closing() -> None:
+            if process.is_dead:
+                await self.medium.kill(process.store)
             with contextlib.suppress(GraphEngineError):
                 await process.runner.close()
 
@@ -271,8 +279,14 @@ class Play:
         self.turns += 1
 
     async def stop(self, *, now: bool) -> None:
-        """Stop the first run."""
-        await self.at(self.peer).runner.stop(self.first, "enough", now=now)
+        """Stop the first run, and note that nothing begins below it from then on, unless it is resumed meanwhile."""
+        process, first = self.at(self.peer), self.first
+        self.world.stopped.setdefault(first, self.world.writes + LATE)
+        try:
+            await process.runner.stop(first, "enough", now=now)
+        except BaseException:
+            self.world.stopped.pop(first, None)
+            raise
 
     async def send(self, run_id: str, slot: int, topic: str = "t") -> None:
         """Send a message, and note it once it is accepted."""
@@ -295,12 +309,11 @@ class Play:
     async def trim(self) -> None:
         """Trim old steps of all runs."""
         for info in await self.infos():
-            await self.store.trim(info.id, 2, 100)
+            await self.medium.view.trim(info.id, 2, 100)
 
     async def infos(self) -> list[RunInfo]:
         """Return all runs, the oldest first."""
-        found = [self.store._info(log) for log in self.store._logs.values()]  # noqa: SLF001 - without a write
-        return sorted(found, key=lambda info: (info.created_at, info.id))
+        return await infos(self.medium.view)
 
     async def resume_all(self, slot: int) -> None:
         """Resume all that a process can have."""
@@ -323,6 +336,9 @@ class Play:
         """Do what the world outside has to do. Return whether there was anything."""
         slot = self.world.writes % self.program.processes
         infos, main = await self.infos(), self.program.main
+        for info in infos:
+            if self.world.trees.get(info.id) in self.world.stopped and (info.status == "waiting" or info.driver):
+                raise Wrong(f"a tree is stopped, and a run of it goes on: {info.id}: {info.status}")
         if not infos and isinstance(main, p.Graph):
             self.aside(self.begin())
             return True
@@ -353,7 +369,7 @@ class Play:
         """Return a run's snapshot, to be read: in a deep tree most runs have not moved since the last look."""
         seq, known = self.known.get(info.id, (0, Snapshot()))
         if seq != info.seq:
-            known = await load_snapshot(self.store, info.id, None)
+            known = await load_snapshot(self.medium.view, info.id, None)
             self.known[info.id] = info.seq, known
         return known
 
@@ -362,7 +378,7 @@ class Play:
         if info.status != "waiting":
             return False
         snapshot = await self.snapshot(info)
-        inbox = await self.store.inbox([info.id])
+        inbox = await self.medium.view.inbox([info.id])
         waits = [wait for frame in snapshot.frames.values() for wait in frame.waits.values()]
         asked = [wait for wait in waits if wait.kind not in ("receive", "sleep")]
         return bool(asked) and not any(message.kind == "answer" for message in inbox)
@@ -375,7 +391,7 @@ class Play:
             self.refused = snapshot.failure.message
         if info.status == "failed":
             self.resumes[info.id] += 1
-            if self.resumes[info.id] > MOST_RESUMES:
+            if self.resumes[info.id] > MOST_RESUMES + weight(self.program.main):
                 raise Wrong(f"a run fails for ever: {info.id}: {snapshot.failure}")
         if info.status == "stopped" and snapshot.ending is not None and snapshot.ending.reason == "limit":
             visits, cost = snapshot.limits.get("visits"), snapshot.limits.get("cost_usd")
@@ -389,7 +405,7 @@ class Play:
         if not waits:
             raise Wrong(f"a run says not what it waits for: {info.id}")
         check_slots(snapshot)
-        inbox = await self.store.inbox([info.id])
+        inbox = await self.medium.view.inbox([info.id])
         pending = {message.payload["wait"] for message in inbox if message.kind == "answer"}
         given: list[Callable[[], Coroutine[Any, Any, None]]] = []
         for frame, name, wait in waits:

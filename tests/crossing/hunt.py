@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.crossing import program as p
 from tests.crossing.draw import Draw, shrunk
@@ -20,6 +20,12 @@ from tests.crossing.world import Wrong
 
 CANDIDATES = 24
 """Of so many programs the one is played that crosses what was crossed least."""
+ON_FILES = 7
+"""One in so many programs has its runs in a SQLite file: it takes three times as long."""
+TREES = 12
+"""One in so many programs is a tree of child runs."""
+LARGE = 150
+"""One in so many programs is large: it takes seconds."""
 
 
 @dataclass
@@ -42,7 +48,13 @@ class Hunt:
 
     def program(self, number: int) -> p.Program:
         """Return the program of a number."""
-        drawn = [Draw(f"{self.seed} {number} {each}").program() for each in range(CANDIDATES)]
+        first, turn = Draw(f"{self.seed} {number}"), number + 1
+        if turn % LARGE == 0:
+            return first.large()
+        disk: p.Disk = "" if turn % ON_FILES else first.one("NORMAL", "FULL")
+        if turn % TREES == 0:
+            return replace(first.tree(), disk=disk)
+        drawn = [replace(Draw(f"{self.seed} {number} {each}").program(), disk=disk) for each in range(CANDIDATES)]
         return max(drawn, key=lambda program: sum(2.0 ** -self.counts[pair] for pair in crossed(features_of(program))))
 
     def play(self, number: int) -> None:

@@ -12,9 +12,10 @@ from tests.crossing import program as p
 FEATURES: Final = (
     "act", "call", "tool", "idempotent", "once", "reconcile", "ask", "message", "sleep", "approval", "map", "narrow",
     "keep", "fork", "need", "graph", "child", "deep", "rounds", "retry", "fallback", "flaky", "visits", "cost",
-    "budget", "chat", "stop", "branch", "migrate", "trim", "post", "kill", "full", "close", "two",
+    "budget", "chat", "stop", "branch", "migrate", "trim", "post", "kill", "full", "close", "two", "file",
 )  # fmt: skip
-"""What is crossed, in the order of the matrix; `narrow` is a map wider than its concurrency, `two` are processes."""
+"""What is crossed, in the order of the matrix; `narrow` is a map wider than its concurrency, `two` are processes,
+`file` is a SQLite file."""
 _NOT_IN_CHATS: Final = frozenset(FEATURES[FEATURES.index("map") : FEATURES.index("fallback") + 1]) | {
     "act", "call", "ask", "message", "sleep", "visits", "cost", "branch", "migrate",
 }  # fmt: skip
@@ -64,6 +65,7 @@ def happenings(program: p.Program) -> set[str]:
         "cost": program.quarters,
         "budget": program.budget,
         "two": program.processes > 1,
+        "file": program.disk,
     }
     return {name for name, is_there in wanted.items() if is_there}
 

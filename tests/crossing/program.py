@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 Effect: TypeAlias = Literal["", "idempotent", "once", "reconcile"]
 """What something does outside: `reconcile` is `Once(reconcile=…)`."""
+Disk: TypeAlias = Literal["", "NORMAL", "FULL"]
+"""How a SQLite file is synced that stores the runs; "" for a store in memory."""
 How: TypeAlias = Literal["answers", "flaky", "refused", "cut", "bad"]
 """How a model answers: for a moment not, or for good not, in one of three ways."""
 
@@ -235,7 +237,9 @@ class Program:
         budget: The budget of all runs in an hour, in calls of models; 0 for none.
         over: What a run does when the budget is spent.
         processes: How many processes share the store.
-        lag: How many turns of the event loop a call of a model takes: of one that acts, half as many.
+        lag: How many turns of the event loop a call of a model takes: of one that acts, half as many. So does a write
+            to a file by its thread.
+        disk: Where the runs are stored.
     """
 
     main: Graph | Chat
@@ -246,6 +250,7 @@ class Program:
     over: Literal["wait", "ask"] = "wait"
     processes: int = 1
     lag: int = 0
+    disk: Disk = ""
 
 
 def written(part: object) -> str:
@@ -267,10 +272,19 @@ def read(text: str) -> Program:
 
 
 def parts(part: object) -> Iterator[object]:
-    """Yield a part of a program and every part below it."""
-    yield part
-    below = part if isinstance(part, tuple) else ()
-    if is_dataclass(part):
-        below = tuple(getattr(part, each.name) for each in fields(part))
-    for each in below:
-        yield from parts(each)
+    """Yield a part of a program and every part below it that is more than a number or a text."""
+    left = [part]
+    while left:
+        part = left.pop()
+        yield part
+        below = part if isinstance(part, tuple) else [getattr(part, name) for name in _names(type(part))]
+        left += [each for each in reversed(below) if not isinstance(each, (int, str))]
+
+
+def _names(kind: type) -> tuple[str, ...]:
+    if kind not in _FIELDS:
+        _FIELDS[kind] = tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
+    return _FIELDS[kind]
+
+
+_FIELDS: Final[dict[type, tuple[str, ...]]] = {}

@@ -33,6 +33,32 @@ _BEGAN_AGAIN: Final = """\
     if not any(each.key.startswith(f"{UNKNOWN}|") for each in facts.waits.values()):
         _not_begun(frame, "")
     wait(snapshot"""
+_ONE_MARK: Final = """\
+    await store.mark_stop(run_id, "cancel" if asked.final else "stop")
+    await _stop_one(shared, run_id, asked)
+    asked = Stop(f"{STOPPED_WITH}{run_id}", now=asked.now, final=asked.final)
+    level, seen = [run_id], {run_id}
+    while level:
+        below = [info for info in await store.started(level) if info.id not in seen]
+        level = [info.id for info in below]
+        seen.update(level)
+        for info in below:
+            try:
+                await _stop_one(shared, info.id, asked)
+            except StoreCorrupt as error:
+                log.warning("run %s below run %s is not stopped with it: %s", info.id, run_id, error)
+"""
+_DEEPEST_FIRST: Final = """\
+    await stop_started(shared, run_id, asked)
+    await _stop_one(shared, run_id, asked)
+
+
+async def stop_started(shared: Shared[Any], run_id: str, asked: Stop) -> None:
+    asked = Stop(f"{STOPPED_WITH}{run_id}", now=asked.now, final=asked.final)
+    for info in await shared.store.started([run_id]):
+        if info.status in ("running", "waiting"):
+            await stop_tree(shared, info.id, asked)
+"""
 _HUNT: Final = """
 import sys
 from tests.crossing.hunt import Hunt
@@ -79,6 +105,9 @@ REVERTS: Final = {
     )),
     "items that wait": Revert("items_that_wait", (
         ("engine/map_items.py", "    for frame in frames:\n        map_ =", "    for frame in ():\n        map_ ="),
+    )),
+    "trees that are stopped": Revert("deep_tree_stopped", (
+        ("runner/opening.py", _ONE_MARK, _DEEPEST_FIRST),
     )),
 }  # fmt: skip
 

@@ -10,28 +10,24 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 from graphengine.engine.steps import Branched, Resumed, Started, Step, usage_of
-from graphengine.errors import RunIsDriven, StoreError, StoreFull
-from graphengine.runner.fake_clock import _threads
-from graphengine.stores.base import RunInfo
-from graphengine.stores.memory import MemoryStore, _Log
+from graphengine.errors import StoreError, StoreFull
+from graphengine.stores.base import Append, RunInfo, StopMark, Store
 from tests.crossing.program import Effect, Event, Full, Kill
 
+T = TypeVar("T")
 COST_USD: Final = 0.25
 """What each call of a model costs: sums of it are exact."""
 MOST_IDLE: Final = 20_000
 """How often in a row time may jump without a write: more is a run that polls for ever."""
 
-
-LOOK_SECONDS: Final = 0.0005
-"""How long a thread at work is waited for at a time."""
 LATEST: Final = 200_000.0
 """When every program has ended, in seconds."""
 
@@ -86,8 +82,6 @@ class _Jumps(selectors.SelectSelector):
         loop = self._loop
         if timeout is not None and timeout <= 0:
             return []
-        if any(_threads()):  # a function of the engine's own
-            return super().select(LOOK_SECONDS)
         if loop.now > LATEST:
             raise Wrong("time goes on for ever, and no run comes to its end")
         if timeout is None or loop.idle > MOST_IDLE:
@@ -134,6 +128,8 @@ class Process:
 
     name: str
     is_dead: bool = False
+    store: Any = None
+    door: Any = None
     runner: Any = None
 
 
@@ -175,8 +171,8 @@ class World:
         refused: How many calls failed for good.
         spent: What each run's own steps recorded, in US dollars.
         given: What was accepted by the first run: messages and answers, by run.
-        over: The pieces of work and visits whose end is durable.
-        marks: What was crossed.
+        stopped: From which write on nothing may begin in the trees of runs, until one of these is resumed.
+        trees: The first run of the tree of each child run that stops with it.
     """
 
     events: dict[int, list[Event]] = field(default_factory=dict)
@@ -194,8 +190,9 @@ class World:
     in_flight: dict[int, tuple[str, Process]] = field(default_factory=dict)
     refused: int = 0
     broken: str = ""
+    stopped: dict[str, int] = field(default_factory=dict)
+    trees: dict[str, str] = field(default_factory=dict)
     full: int = 0
-    deaths: int = 0
     happened: set[str] = field(default_factory=set)
     features: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
@@ -246,6 +243,10 @@ class World:
         if effect == "idempotent" and max(len(now), len(renamed)) > 1:
             self.breaks(f"two keys: {cell} is promised one key: {before}")
 
+    def is_stopped(self, run_id: str | None) -> bool:
+        """Return whether nothing may begin in the tree of a run."""
+        return run_id is not None and self.stopped.get(run_id, self.writes) < self.writes
+
     def did(self, key: str) -> bool:
         """Return whether anything was done with this key."""
         return any(each.key == key for acts in self.acts.values() for each in acts)
@@ -287,7 +288,7 @@ class World:
     def dies(self, process: Process) -> None:
         """End a process."""
         process.is_dead = True
-        self.deaths += 1
+        process.door.cut()
         self.happens(Kill(self.writes))
 
     def recorded(self, run_id: str, steps: Sequence[Step]) -> None:
@@ -296,8 +297,12 @@ class World:
         for step in steps:
             if isinstance(step.data, Started) and step.data.starter is not None:
                 self.starters[run_id] = step.data.starter.run_id
+                self.trees[run_id] = step.data.starter.root
             if isinstance(step.data, (Started, Resumed, Branched)):
                 self.limits[run_id] = step.data.limits.get("cost_usd") or inf
+            if isinstance(step.data, Resumed):
+                for stopped in (run_id, self.trees.get(run_id, "")):
+                    self.stopped.pop(stopped, None)
             cost = usage_of(step).get("cost_usd") or 0.0
             self.spent[run_id] += cost
             ended = round(cost / COST_USD) if step.kind not in ("resumed", "stopped", "branched") else None
@@ -305,37 +310,13 @@ class World:
                 del self.in_flight[number]
 
 
-class Common(MemoryStore):
-    """A store in memory that several processes share, of which each can die."""
-
-    def __init__(self) -> None:
-        super().__init__(clock=LoopClock().now)
-        self.drivers: dict[str, Process] = {}
-
-    def dead(self, run_id: str) -> bool:
-        """Return whether the driver of a run is dead."""
-        return run_id in self.drivers and self.drivers[run_id].is_dead
-
-    async def claim(self, run_id: str) -> int:
-        log = self._log(run_id)
-        if log.driver_fence is not None and self.dead(run_id):
-            log.driver_fence = None
-        elif log.driver_fence is not None:
-            raise RunIsDriven(run_id, self.drivers[run_id].name, float("inf"))
-        return await super().claim(run_id)
-
-    def _info(self, log: _Log) -> RunInfo:
-        info = super()._info(log)
-        if info.driver is None:
-            return info
-        return replace(info, driver=None if self.dead(info.id) else self.drivers[info.id].name)
-
-
 class Door:
     """The store as one process sees it: what it writes counts, and it is closed when the process dies."""
 
-    def __init__(self, world: World, store: Common, process: Process, *, shared: bool) -> None:
-        self._world, self._store, self._process, self.shared = world, store, process, shared
+    def __init__(self, world: World, store: Store, process: Process) -> None:
+        self._world, self._store, self._process = world, store, process
+        self._writing: set[asyncio.Future[Any]] = set()
+        self._is_closed = False
 
     def __getattr__(self, name: str) -> Any:
         if self._process.is_dead:
@@ -343,46 +324,88 @@ class Door:
         return getattr(self._store, name)
 
     async def open(self) -> None:
-        """Open the store."""
+        """Open the store, once.
+
+        Raises:
+            StoreError: Its process is dead, or closed it.
+        """
+        if self._process.is_dead or self._is_closed:
+            raise StoreError("its process is dead")
         await self._store.open()
 
     async def close(self) -> None:
-        """Release the runs of this process, if it lives."""
-        for run_id, process in list(self._store.drivers.items()):
-            if process is self._process and not process.is_dead:
-                del self._store.drivers[run_id]
-                if run_id in self._store._logs:  # noqa: SLF001 - as `MemoryStore.close` does
-                    self._store._free(self._store._logs[run_id])  # noqa: SLF001
+        """Close the store, if its process lives."""
+        self._is_closed = True
+        if not self._process.is_dead:
+            await self._store.close()
+
+    def cut(self) -> None:
+        """Let nothing wait any more: its process has died. What is being written may become durable or not."""
+        for each in [*self._writing]:
+            if not each.done():
+                each.set_exception(StoreError("its process is dead"))
 
     async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: Any) -> int:
         """Record a new run."""
-        dies = self._world.enters(self._process)
-        self._store.drivers.setdefault(info.id, self._process)
-        fence = await self._store.create(info, steps, graph_spec)
-        self._store.drivers[info.id] = self._process
-        self._done(info.id, steps, dies=dies)
+        is_late = self._world.is_stopped(info.root)
+        fence = await self._write(lambda: self._store.create(info, steps, graph_spec), info.id, steps)
+        if is_late and self._world.is_stopped(info.root):
+            self._world.breaks(f"a run begins in a tree that is stopped: {info.id}")
         return fence
 
     async def claim(self, run_id: str) -> int:
         """Claim a run."""
-        dies = self._world.enters(self._process)
-        fence = await self._store.claim(run_id)
-        self._store.drivers[run_id] = self._process
-        self._done(run_id, (), dies=dies)
-        return fence
-
-    def append(self, batch: Any) -> None:
-        """Add steps."""
-        dies = self._world.enters(self._process)
-        self._store.append(batch)
-        self._done(batch.run_id, batch.steps, dies=dies)
+        return await self._write(lambda: self._store.claim(run_id), run_id)
 
     async def post(self, run_id: str, kind: str, payload: Any, key: str) -> bool:
         """Post a message."""
+        return await self._write(lambda: self._store.post(run_id, kind, payload, key), run_id)
+
+    async def mark_stop(self, run_id: str, mark: StopMark) -> None:
+        """Mark a run as stopped, or not."""
+        await self._write(lambda: self._store.mark_stop(run_id, mark), run_id)
+
+    def append(self, batch: Append) -> asyncio.Future[None] | None:
+        """Add steps."""
         dies = self._world.enters(self._process)
-        found = await self._store.post(run_id, kind, payload, key)
-        self._done(run_id, (), dies=dies)
-        return found
+        durable = self._store.append(batch)
+        if durable is not None:
+            return self._until(durable, batch.run_id, batch.steps, dies=dies)
+        self._done(batch.run_id, batch.steps, dies=dies)
+        return None
+
+    async def _write(self, write: Callable[[], Awaitable[T]], run_id: str, steps: Sequence[Step] = ()) -> T:
+        dies = self._world.enters(self._process)
+        return await self._until(write(), run_id, steps, dies=dies)
+
+    def _until(self, write: Awaitable[T], run_id: str, steps: Sequence[Step], *, dies: bool) -> asyncio.Future[T]:
+        """Return the result of a write, once it is noted. A store may give back what a cancelled caller took."""
+        writing: asyncio.Future[T] = asyncio.ensure_future(write)
+        told: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._writing.add(told)
+
+        def written(_: object) -> None:
+            error = None if writing.cancelled() else writing.exception()
+            if error is None and not writing.cancelled():
+                try:
+                    self._done(run_id, steps, dies=dies)
+                except StoreError as death:
+                    error = death
+            if told.done():
+                return
+            if error is None:
+                told.set_result(writing.result())
+            else:
+                told.set_exception(error)
+
+        def left(_: object) -> None:
+            self._writing.discard(told)
+            if told.cancelled() and isinstance(writing, asyncio.Task) and not self._process.is_dead:
+                writing.cancel()
+
+        writing.add_done_callback(written)
+        told.add_done_callback(left)
+        return told
 
     def _done(self, run_id: str, steps: Sequence[Step], *, dies: bool) -> None:
         self._world.recorded(run_id, steps)

@@ -29,6 +29,27 @@ LEASE_SECONDS = 30.0
 PATIENCE_SECONDS = 20.0
 
 
+async def kill(store: SQLiteStore) -> None:
+    """Free a store's lock and end its threads, without any other cleanup."""
+    lease, writer, reader = store.lease, store._writer, store._reader  # noqa: SLF001
+    assert lease is not None
+    sweeping = store._sweeping  # noqa: SLF001
+    if sweeping is not None:
+        sweeping.cancel()
+    lose(writer)
+    checkpoints, direct = store._checkpoints, store._direct  # noqa: SLF001
+    if direct is not None:
+        direct.close()
+    await writer.run(lambda _: checkpoints.close())
+    await writer.close()  # work queued after the current transaction is lost with it
+    if sweeping is not None:
+        await asyncio.wait([sweeping])
+    await reader.close()
+    lease.stop()
+    assert lease._lock is not None  # noqa: SLF001
+    lease._lock.release(force=True)  # noqa: SLF001  # the file stays, as the system leaves it
+
+
 class Disk:
     """A slow disk that a store's commits wait for.
 
@@ -174,28 +195,9 @@ class File:
         return store
 
     async def kill(self, store: Store) -> None:
-        """Free its lock and end its threads, without any other cleanup."""
+        """Free its lock and end its threads; see `kill`."""
         assert isinstance(store, SQLiteStore)
-        lease, writer, reader = store.lease, store._writer, store._reader  # noqa: SLF001
-        assert lease is not None
-        assert writer is not None
-        assert reader is not None
-        sweeping = store._sweeping  # noqa: SLF001
-        if sweeping is not None:
-            sweeping.cancel()
-        lose(writer)
-        checkpoints, direct = store._checkpoints, store._direct  # noqa: SLF001
-        assert checkpoints is not None
-        assert direct is not None
-        direct.close()
-        await writer.run(lambda _: checkpoints.close())
-        await writer.close()  # work queued after the current transaction is lost with it
-        if sweeping is not None:
-            await asyncio.wait([sweeping])
-        await reader.close()
-        lease.stop()
-        assert lease._lock is not None  # noqa: SLF001
-        lease._lock.release(force=True)  # noqa: SLF001  # the file stays, as the system leaves it
+        await kill(store)
 
     def owner_id(self, store: Store) -> str:
         """Return the id of its lease."""

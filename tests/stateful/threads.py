@@ -3,7 +3,7 @@
 The speed of a thread decides which batches share a transaction, which of two runs continues first, and how much of an
 owner's work reached the file before it died. With real threads, that differs from one time to the next. Here each piece
 of work waits for a drawn number of turns of the event loop before it is done, and its answer for another number. It is
-done on its store's own thread, while everything else pauses. So no two threads write at the same moment: simultaneous
+done by the event loop, while everything else pauses. So no two threads write at the same moment: simultaneous
 writes are tested by `store_machine`, whose threads are real, and by tests/crash, with processes.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -22,7 +21,6 @@ from unittest.mock import patch
 from graphengine.databases.sqlite.worker import Job, Worker
 
 NEVER_SECONDS = 1e6
-PATIENCE_SECONDS = 20.0
 
 
 def no_sign_of_life() -> Any:
@@ -32,7 +30,7 @@ def no_sign_of_life() -> Any:
 
 def lose(worker: Worker) -> None:
     """Drop the work that a thread has not started, since its process is killed; a real thread is left alone."""
-    queue: object = worker._calls  # noqa: SLF001
+    queue = worker._calls  # noqa: SLF001
     if isinstance(queue, Line):
         queue.lose()
 
@@ -41,49 +39,30 @@ class Piece:
     """One piece of work of a thread.
 
     Attributes:
+        call: What is done.
         before: How many turns pass before it is done.
         after: How many more turns pass before its waiter learns of it.
+        is_done: Whether it is done.
     """
 
     def __init__(self, call: Job, before: int, after: int) -> None:
+        self.call = call
         self.before = before
         self.after = after
         self.is_done = False
-        self._call = call
-        self._has_ended = threading.Event()
-
-    def on_thread(self) -> Job:
-        """Return what the thread does."""
-        return Job(self._call.work, self._has_ended.set, is_last=self._call.is_last)
-
-    def wait(self) -> None:
-        """Wait until the thread has done it."""
-        assert self._has_ended.wait(PATIENCE_SECONDS), "a store's thread hangs"
-        self.is_done = True
-
-    def answer(self) -> None:
-        """Report to the waiter."""
-        if self._call.then is not None:
-            with suppress(RuntimeError):  # the loop is closed
-                self._call.then()
 
 
-class Line:
-    """The work of one thread, in order, as the queue of a connection."""
+class Line(SimpleQueue[Job]):
+    """The work of one thread, in order, as the queue of a connection: the thread itself only gets its end."""
 
     def __init__(self, threads: Threads) -> None:
         self._threads = threads
         self._held: deque[Piece] = deque()
-        self._queue: SimpleQueue[Job] = SimpleQueue()
 
     def put_nowait(self, call: Job) -> None:
         """Add work. Called on the event loop."""
         self._held.append(self._threads.piece(call))
         self._threads.wake(self)
-
-    def get(self) -> Job:
-        """Return the next piece whose turn has come. Called on the thread."""
-        return self._queue.get()
 
     def turn(self) -> bool:
         """Count a turn of the event loop. Return whether there is more to do."""
@@ -92,13 +71,17 @@ class Line:
             piece.before -= 1
             return True
         if not piece.is_done:
-            self._queue.put(piece.on_thread())
-            piece.wait()
+            piece.call.work()
+            piece.is_done = True
+            if piece.call.is_last:
+                self.put(Job(_nothing, is_last=True))
         if piece.after:
             piece.after -= 1
             return True
         self._held.popleft()
-        piece.answer()
+        if piece.call.then is not None:
+            with suppress(RuntimeError):  # the loop is closed
+                piece.call.then()
         return bool(self._held)
 
     def lose(self) -> None:
@@ -111,6 +94,10 @@ class Line:
         """Do all held work at once."""
         while self.turn():
             pass
+
+
+def _nothing() -> None:
+    """Do nothing: the thread ends."""
 
 
 class Threads:
