@@ -38,6 +38,7 @@ from graphengine.engine.map_items import (
     upwards,
 )
 from graphengine.engine.phases import (
+    ASKED,
     BEGUN,
     UNKNOWN,
     Collecting,
@@ -521,6 +522,10 @@ def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
     """End a wait, and keep its answer for the node, which runs again."""
     frame = snapshot.frames[step.frame]
     waits = frame.waits
+    if facts.wait not in waits:  # its item has no slot yet in which the node asks again
+        key = frame.asked[facts.wait][0]
+        frame.recorded_results[key] = RecordedResult(facts.answer.value, step.at, name=facts.wait, by=facts.by)
+        return
     over = waits[facts.wait]
     if facts.by == "message" and over.topic is not None:
         _take_message(snapshot, over.topic)
@@ -531,7 +536,7 @@ def _answered(snapshot: Snapshot, step: Step, facts: steps.Answered) -> None:
         )
         for name, other in waits.items():
             if other is not over:  # the node will ask it again: it keeps its name, id and due time
-                frame.recorded_results[f"asked {other.key}"] = RecordedResult(
+                frame.recorded_results[f"{ASKED}{other.key}"] = RecordedResult(
                     other.due, other.asked_at, name=name, id=other.id
                 )
     wake(snapshot, frame)
@@ -542,7 +547,7 @@ def _refused(snapshot: Snapshot, step: Step, facts: steps.Refused) -> None:
     frame = snapshot.frames.get(step.frame)
     if facts.key and frame is not None:
         given = frame.recorded_results.pop(facts.key, RecordedResult())
-        frame.recorded_results[f"asked {facts.key}"] = RecordedResult(given.due, name=given.name)
+        frame.recorded_results[f"{ASKED}{facts.key}"] = RecordedResult(given.due, name=given.name)
     elif frame is not None and facts.wait in frame.waits and isinstance(frame.phase, Waiting):
         asked = frame.phase.waits[facts.wait]
         again = replace(asked, id=asked.id + "+")  # so that the next answer has another key

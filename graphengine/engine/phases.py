@@ -43,6 +43,8 @@ class RecordedResult(Struct, omit_defaults=True, forbid_unknown_fields=True):
     begun: int = 0
 
 
+ASKED: Final = "asked "
+"""Prefix of the key of a wait that was interrupted: it keeps its name, id and due time until the node asks it again."""
 BEGUN: Final = "begun "
 """Prefix of the key of an effect that must not be repeated, from its beginning until its result is recorded."""
 UNKNOWN: Final = "unknown "

@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from msgspec import Struct, field
 
 from graphengine.engine.open_waits import OpenWaits
-from graphengine.engine.phases import Collecting, Ended, Fallback, Forked, Inside, LostItem, Phase, Ready, Waiting
+from graphengine.engine.phases import (
+    ASKED,
+    Collecting,
+    Ended,
+    Fallback,
+    Forked,
+    Inside,
+    LostItem,
+    Phase,
+    Ready,
+    Waiting,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -139,6 +150,13 @@ class Frame(Struct, eq=False):
     def waits(self) -> Mapping[str, WaitRecord]:
         """The waits of a waiting frame, by name."""
         return self.phase.waits if isinstance(self.phase, Waiting) else _NO_WAITS
+
+    @property
+    def asked(self) -> Mapping[str, tuple[str, RecordedResult]]:
+        """What its node has asked, has no answer to, and will ask again: each wait by its name, with its key."""
+        known = self.recorded_results
+        again = ((key.removeprefix(ASKED), asked) for key, asked in known.items() if key.startswith(ASKED))
+        return {asked.name or "": (key, asked) for key, asked in again if key not in known}
 
     @property
     def cause(self) -> FailureRecord | None:

@@ -28,7 +28,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from graphengine.engine.events import AnswerRefused, WorkBegun, WorkDone
-from graphengine.engine.phases import BEGUN, UNKNOWN, RecordedResult
+from graphengine.engine.phases import ASKED, BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.steps import WaitRecord, own_name, path_of
 from graphengine.errors import (
     DefinitionError,
@@ -71,8 +71,6 @@ T = TypeVar("T")
 _DECISION: Final[Mapping[str, JsonValue]] = {
     "anyOf": [{"enum": ["rerun", "fail"]}, {"type": "object", "required": ["result"], "maxProperties": 1}]
 }
-_ASKED: Final = "asked "
-"""Prefix of the key of a wait that was interrupted: it keeps its name, id and due time until the node asks it again."""
 
 
 class _Inside(NamedTuple):
@@ -167,7 +165,7 @@ class StepJournal:
     def unused(self) -> Sequence[str]:
         """The keys of recorded work that was not used; work inside a recorded call belongs to that call."""
         below = tuple(f"{key}/" for key in self._given)
-        apart = (_ASKED, BEGUN, UNKNOWN, *below)
+        apart = (ASKED, BEGUN, UNKNOWN, *below)
         return [k for k in self._frame.recorded_results if k not in self._used and not k.startswith(apart)]
 
     def refused(self, error: BaseException) -> Sequence[str]:
@@ -582,7 +580,7 @@ class StepJournal:
         While the question is made, the attempt does not end, so that several questions are asked together.
         """
         place, recorded_results = self._wait_key("ask", [identity, None]), self._frame.recorded_results
-        was_asked = place in recorded_results or f"{_ASKED}{place}" in recorded_results
+        was_asked = place in recorded_results or f"{ASKED}{place}" in recorded_results
         if not was_asked and self.has_begun(*record):
             return None
         self.in_flight.began(place, "a question")
@@ -619,7 +617,7 @@ class StepJournal:
                 return answers.read(found.value) if answers is not None else None
             except ValidationError as error:
                 await self._services.host.note(AnswerRefused(self._task, self._services.now(), place, explain(error)))
-        earlier = self._frame.recorded_results.get(f"{_ASKED}{place}", RecordedResult())
+        earlier = self._frame.recorded_results.get(f"{ASKED}{place}", RecordedResult())
         name = name or earlier.name or self._free_name(path)
         wait.question = str(wait.question)  # whatever the node gave
         if self._guard is not None:

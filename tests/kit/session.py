@@ -366,7 +366,11 @@ class Session:
 
     def answer(self, wait: str, value: JsonValue, *, identity: str | None = None) -> Step:
         """Answer an open question, or one that was asked before."""
-        known = identity or next((f.waits[wait].id for f in self.snapshot.frames.values() if wait in f.waits), "")
+        frames = self.snapshot.frames.values()
+        ids = [
+            f.waits[wait].id if wait in f.waits else f.asked[wait][1].id for f in frames if wait in {*f.waits, *f.asked}
+        ]
+        known = identity or next(filter(None, ids), "")
         return self.send(AnswerArrived(wait, known if identity is None else identity, self.now, AnswerRecord(value)))
 
     def message(self, topic: str, payload: JsonValue) -> Step:

@@ -17,6 +17,7 @@ from graphengine.engine import steps
 from graphengine.engine.events import NodeFailed, NodeFinished
 from graphengine.engine.failures import failure_record
 from graphengine.engine.lookup import StaleEvent, plan_of
+from graphengine.engine.phases import Fallback, Ready
 from graphengine.engine.rules.visit import node_failed, node_finished, step_of
 from graphengine.engine.size_limits import added, bytes_of
 from graphengine.engine.steps import (
@@ -61,10 +62,13 @@ def node_waits(snapshot: Snapshot, event: NodeWaits) -> Decided:
 def answered(run: RunState, event: AnswerArrived) -> Decided:
     """Return the step of an answer: it ends its wait, or is refused."""
     plan, snapshot = run.plan, run.snapshot
-    frame = waiting_for(snapshot, event.wait, event.id)
+    frame, answer = waiting_for(snapshot, event.wait, event.id), event.answer
     if frame is None:
-        return _refused(snapshot, event, _NOT_OPEN)
-    wait, answer = frame.waits[event.wait], event.answer
+        again = _asking_again(snapshot, event)
+        if again is None:
+            return _refused(snapshot, event, _NOT_OPEN)
+        return _answered(snapshot, again, event.now, steps.Answered(wait=event.wait, by="answer", answer=answer))
+    wait = frame.waits[event.wait]
     if wait.kind == "ask" and not wait.key:
         try:
             result = _question(plan, frame, wait).read(answer.value)
@@ -122,6 +126,19 @@ def message_came(run: RunState, event: MessageCame) -> Decided:
 def waiting_for(snapshot: Snapshot, name: str, identity: str) -> Frame | None:
     """Return the frame that has this wait; None if no frame has it."""
     return snapshot.open_waits.holder(name, identity)
+
+
+def _asking_again(snapshot: Snapshot, event: AnswerArrived) -> Frame | None:
+    """Return the frame whose node will ask this again.
+
+    1. The node of an item asks twice, and gives its slot up. 2. The first answer arrives; another item has the slot.
+    3. The second arrives. Nothing can move, and its wait is not open: the node opens it again once it has a slot.
+    """
+    for frame in snapshot.frames.values():
+        is_ready = isinstance(frame.phase, (Ready, Fallback)) and frame.failing is None
+        if is_ready and event.wait in (asked := frame.asked) and asked[event.wait][1].id == event.id:
+            return frame
+    return None
 
 
 def _question(plan: Plan[Any], frame: Frame, wait: WaitRecord) -> Any:  # noqa: ANN401 - the type of the answer

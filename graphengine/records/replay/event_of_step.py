@@ -145,7 +145,8 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
         case steps.Answered():
             frame, _ = _node_at(plan, snapshot, step)
             if facts.by == "answer":
-                return AnswerArrived(facts.wait, frame.waits[facts.wait].id, at, facts.answer)
+                asked = frame.waits.get(facts.wait) or frame.asked[facts.wait][1]
+                return AnswerArrived(facts.wait, asked.id or "", at, facts.answer)
             return WaitOver(step.frame, facts.wait, at, delivered=facts.by == "message")
         case steps.Refused():
             if facts.key:
