@@ -301,7 +301,8 @@ class Turn(Asked[T]):
             ended = ChatTurn(key=turn, agent=self.agent.name, outcome="cancelled", code=code)
             why = f"the conversation {how} before"
             raise TurnFailed(run.id, ended.model_copy(update={"why": why, "repair": repair}))
-        if result.waits and all(wait.kind == "receive" for wait in result.waits):
+        rests = result.waits and all(wait.kind == "receive" for wait in result.waits)
+        if rests and not any(isinstance(each, dict) and each["id"] == turn for each in await run.unread(TURN)):
             text, repair = f"run {run.id} has no record of the message {turn!r}", "send the message again"
             raise InputError(text, where=f"agent {self.agent.name}", repair=repair)
         again = f"runner.run(agent, chat={self.options['chat']!r}"
