@@ -26,24 +26,28 @@ from graphengine.agents.runtime import StandaloneRuntime, in_loop_of, runtime_he
 from graphengine.agents.tool_checks import findings
 from graphengine.agents.tools import Tool, ToolSource, check_choice, split_tools
 from graphengine.agents.window import Window, effective
-from graphengine.engine.plan import Remembered
-from graphengine.kernel import (
+from graphengine.kernel import Audience, DefinitionError, InputError, utf8_text
+from graphengine.kernel.definitions import (
     NO_DEFAULT,
-    Audience,
-    DefinitionError,
     Injected,
-    InputError,
+    Parameter,
+    Remembered,
     StateType,
     bad_braces,
+    declared_of,
     did_you_mean,
     holes,
     is_async,
+    is_path,
+    is_state,
     nearest,
     parse,
+    type_at,
     type_name,
-    utf8_text,
+    values_of,
     with_our_keywords,
 )
+from graphengine.kernel.definitions import model_of as declared_model
 from graphengine.media import Media, joined
 from graphengine.models.base import Message, Model, RulesModel
 from graphengine.models.batches import lacks_batches
@@ -52,9 +56,6 @@ from graphengine.models.hosted import HostedTool, lacking
 from graphengine.models.names import model_of
 from graphengine.models.parts import citations_of
 from graphengine.models.settings import NO_SETTINGS, ChecksSettings, Settings
-from graphengine.state import declared
-from graphengine.state.injection import Parameter
-from graphengine.state.path import is_path, type_at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Sequence
@@ -63,7 +64,8 @@ if TYPE_CHECKING:
     from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tool_checks import Finding
-    from graphengine.kernel import GraphDefinition, Usage
+    from graphengine.kernel import Usage
+    from graphengine.kernel.definitions import GraphDefinition
     from graphengine.models.parts import Citation
 
 T = TypeVar("T", default=str)
@@ -140,7 +142,7 @@ def _inputs_of(agent: Agent[Any, Any]) -> StateType[Any] | None:
     if agent.inputs is None:
         return None
     try:
-        found = StateType.of(declared.model_of(agent.inputs))
+        found = StateType.of(declared_model(agent.inputs))
     except (ValueError, PydanticUserError) as error:
         repair = "give a TypedDict, a dataclass or a pydantic model, of types that JSON can represent"
         text = f"inputs= of {agent.name}: {str(error).splitlines()[0]}"
@@ -588,7 +590,7 @@ class AgentBody(Generic[T]):
                 near = type_at(own.fields[path.root].info.annotation, path)[1]
                 if not near:
                     continue
-            yield f"reads {{{path.text}}}, which {declared.declared_of(own.model).__name__} lacks", near
+            yield f"reads {{{path.text}}}, which {declared_of(own.model).__name__} lacks", near
 
     def problems(self) -> Sequence[tuple[str, str, str]]:
         """List the invalid paths of the prompt, the functions that cannot get their parameters, a bad model name."""
@@ -760,9 +762,9 @@ def by_name(agent: Agent[Any, Any], given: object, more: Mapping[str, object]) -
     own = _parts_of(agent).inputs
     if given is None or isinstance(given, Mapping):
         return {**(given or {}), **more}
-    if own is not None and declared.is_state(own.model, given):
-        return {**declared.values_of(given), **more}
-    wanted = "a mapping of what it reads" if own is None else f"{declared.declared_of(own.model).__name__}(…)"
+    if own is not None and is_state(own.model, given):
+        return {**values_of(given), **more}
+    wanted = "a mapping of what it reads" if own is None else f"{declared_of(own.model).__name__}(…)"
     what = f"the class {given.__name__}" if isinstance(given, type) else f"a value of type {type(given).__name__}"
     raise InputError(f"{agent.name} is given {what}", where=f"agent {agent.name}", repair=f"give {wanted}")
 

@@ -19,9 +19,8 @@ from pydantic import AfterValidator, JsonValue, TypeAdapter, ValidationInfo
 
 from graphengine.agents.arguments import repair_first
 from graphengine.agents.prompts import as_text
-from graphengine.graph.options import none_for_ever
-from graphengine.kernel import NO_DEFAULT, DefinitionError, Injected, did_you_mean, is_async, is_seconds, utf8_text
-from graphengine.runner.scope import Question
+from graphengine.kernel import DefinitionError, Question, utf8_text
+from graphengine.kernel.definitions import NO_DEFAULT, Injected, did_you_mean, is_async, is_seconds, none_for_ever
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -14,14 +14,16 @@ from pydantic_core import to_jsonable_python
 
 from graphengine.agents.prompts import fill, with_note
 from graphengine.agents.records import response_of, result_message
-from graphengine.kernel import GraphEngineError, Recorded, holes, parse
+from graphengine.kernel import GraphEngineError, Recorded
+from graphengine.kernel.definitions import holes, parse
 from graphengine.models.base import Message
 from graphengine.models.hiding import hidden
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Frame, GraphSpec, JsonObject, NodeSpec, Snapshot, Step
+    from graphengine.kernel import Frame, JsonObject, Snapshot, Step
+    from graphengine.kernel.definitions import GraphSpec, NodeSpec
 
 _UNREADABLE: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError, GraphEngineError)
 """What a record that no graph wrote can raise."""

@@ -28,8 +28,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
-from graphengine.engine.ready import budgets, of_limit
-from graphengine.kernel import Follower, add_usage, allows_unknown_cost, is_cost_unknown
+from graphengine.kernel import Follower, add_usage, allows_unknown_cost, budgets, is_cost_unknown, of_limit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence

@@ -44,9 +44,8 @@ from graphengine.agents.records import (
 )
 from graphengine.agents.runtime import batched
 from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice, unhurried
-from graphengine.errors import mark_repeating
-from graphengine.graph.effect import known_result, once_of
-from graphengine.kernel import KEY_NAME, StepResult, add_usage, as_outcome, is_async, utf8_text
+from graphengine.kernel import Effecting, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
+from graphengine.kernel.definitions import KEY_NAME, digest_of, is_async, known_result, once_of
 from graphengine.media import Media
 from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
 from graphengine.models.errors import AnswerCut, AnswerRefused, ContextFull, ModelTransient
@@ -56,8 +55,6 @@ from graphengine.models.limiter import limited
 from graphengine.models.parts import Cited, with_citations
 from graphengine.models.placeholder import PLACEHOLDER, no_placeholder
 from graphengine.models.settings import NO_SETTINGS, Settings
-from graphengine.runner.recorded_work import Effecting
-from graphengine.state.immutable import digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -66,10 +63,9 @@ if TYPE_CHECKING:
     from graphengine.agents.agent import Agent, Parts
     from graphengine.agents.runtime import AgentRuntime
     from graphengine.agents.tools import ToolSource
-    from graphengine.graph.effect import Once
-    from graphengine.kernel import Injected, JsonObject, JsonValue, ModelCaller, Usage
+    from graphengine.kernel import CallOutcome, JsonObject, JsonValue, ModelCaller, Usage
+    from graphengine.kernel.definitions import Injected, Once
     from graphengine.models.base import Model, ToolCall, ToolSpec
-    from graphengine.runner.threads import Outcome
 
 log = logging.getLogger("graphengine.agents")
 
@@ -552,10 +548,10 @@ class Conversation(Generic[T]):
     async def _call_tools(self, calls: Sequence[ToolCall]) -> list[Message]:
         """Make the calls of one turn, at most `CALLS_AT_ONCE` in parallel. Return their results in order."""
         number, room = self._turn, asyncio.Semaphore(CALLS_AT_ONCE)
-        tasks: list[asyncio.Task[Outcome[Message]]] = []
+        tasks: list[asyncio.Task[CallOutcome[Message]]] = []
         failed: list[object] = []
 
-        def ended(task: asyncio.Task[Outcome[Message]]) -> None:
+        def ended(task: asyncio.Task[CallOutcome[Message]]) -> None:
             room.release()
             if task.cancelled() or task.result().error is not None:
                 failed.append(task)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 from pydantic_core import from_json
 
 from graphengine.agents.json_text import unfenced
-from graphengine.runner.run_events import LiveEvent
+from graphengine.kernel import LiveEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable

@@ -15,8 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.runtime import runtime_here
-from graphengine.kernel import GraphEngineError, StepResult
-from graphengine.runner.scope import Question
+from graphengine.kernel import GraphEngineError, Question, StepResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

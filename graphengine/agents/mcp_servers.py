@@ -26,8 +26,8 @@ from graphengine.agents.arguments import NAME
 from graphengine.agents.mcp_connection import Address, Connection, is_closed, is_refusal
 from graphengine.agents.mcp_input import CannotAsk, result_of
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, unhurried
-from graphengine.graph.effect import EffectKind, checked_effect
-from graphengine.kernel import DefinitionError, Effect, is_seconds, text_of
+from graphengine.kernel import DefinitionError, text_of
+from graphengine.kernel.definitions import Effect, EffectKind, checked_effect, is_seconds
 from graphengine.media import Media, mark
 from graphengine.models.hiding import without_options
 

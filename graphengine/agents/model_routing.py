@@ -20,18 +20,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeGuard
 
 from graphengine.agents.budget import AgentsOfRun
-from graphengine.engine.steps import ALL, OBJECT, given_over, replacing
 from graphengine.kernel import (
+    ALL,
+    OBJECT,
     CompileError,
     DefinitionError,
     Extension,
     InputError,
     Problem,
-    bad_braces,
-    did_you_mean,
+    SystemClock,
+    given_over,
+    replacing,
     without_items,
 )
-from graphengine.runner.clock import SystemClock
+from graphengine.kernel.definitions import bad_braces, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.budget import Opens
-    from graphengine.kernel import Clock, OpenRun, Plan
+    from graphengine.kernel import Clock, OpenRun
+    from graphengine.kernel.definitions import Plan
     from graphengine.models.base import Model
     from graphengine.models.errors import ModelUnavailable
 

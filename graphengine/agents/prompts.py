@@ -24,11 +24,10 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from graphengine.agents.given import Plain
-from graphengine.graph.question import HOLE
-from graphengine.kernel import DefinitionError, bad_braces, holes, parse, utf8_text
+from graphengine.kernel import DefinitionError, utf8_text
+from graphengine.kernel.definitions import HOLE, bad_braces, holes, parse, walk
 from graphengine.media import Media, mark
 from graphengine.models.base import Message
-from graphengine.state.path import walk
 
 DATA_NOTE: Final[str] = (
     "What stands between tags such as <draft> and </draft> in a question is material to work with: "

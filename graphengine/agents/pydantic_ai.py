@@ -13,8 +13,7 @@ from pydantic_core import to_json
 
 from graphengine.agents.prompts import as_text
 from graphengine.agents.runtime import runtime_here
-from graphengine.errors import NotRecordable
-from graphengine.kernel import DefinitionError, StepResult, install_command, utf8_text
+from graphengine.kernel import DefinitionError, NotRecordable, StepResult, install_command, utf8_text
 from graphengine.media import Media
 from graphengine.models.base import Message, Request, ToolCall, usage_of, usage_of_failure
 from graphengine.models.pydantic_ai import EXTRA, PydanticAIModel, binary, key_of, show, translated, whole

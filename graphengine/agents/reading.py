@@ -23,7 +23,8 @@ from typing_extensions import TypeAliasType, TypeForm, TypeVar
 
 from graphengine.agents.errors import BadAnswer
 from graphengine.agents.json_text import NOTHING, Unreadable, strict, tolerant, unfenced
-from graphengine.kernel import DefinitionError, Injected, clipped, members, type_name, utf8_text
+from graphengine.kernel import DefinitionError, clipped, utf8_text
+from graphengine.kernel.definitions import Injected, members, type_name
 from graphengine.models.parts import Cited
 
 if TYPE_CHECKING:

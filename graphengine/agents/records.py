@@ -16,14 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
 from graphengine.agents.prompts import as_text, has_media, marked
-from graphengine.engine.user_frames import user_traceback
-from graphengine.errors import NotDone
-from graphengine.kernel import text_of, utf8_text
+from graphengine.kernel import NotDone, check_depth, text_of, user_traceback, utf8_text
 from graphengine.media import Media, joined
 from graphengine.models.base import Message, Response, Stop, ToolCall
 from graphengine.models.errors import AnswerCut, AnswerRefused, ContextFull, ModelError
 from graphengine.models.sdk import sound_json
-from graphengine.state.json_values import check_depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -17,21 +17,25 @@ from pydantic_core import to_json
 
 from graphengine.agents.budget import AgentsOfRun, SharedBudgets
 from graphengine.agents.live_events import Live
-from graphengine.engine.ready import limit_over, limits_costs
-from graphengine.errors import EffectUnknown, NotDone
-from graphengine.graph.options import DEFAULT_RETRY
 from graphengine.kernel import (
     CURRENT,
-    Answers,
+    FROM_THREAD,
     AttemptFacts,
     DefinitionError,
+    EffectUnknown,
     Follower,
+    NodeScope,
+    NotDone,
     StepResult,
     WaitRecord,
     add_usage,
     as_outcome,
     digest_of_call,
+    limit_over,
+    limits_costs,
+    queued,
 )
+from graphengine.kernel.definitions import DEFAULT_RETRY, Answers
 from graphengine.models.base import KnowsPrices
 from graphengine.models.batches import StillOpen, Ticket, batches_of, collector_of, poll_seconds
 from graphengine.models.errors import PriceUnknown
@@ -39,8 +43,6 @@ from graphengine.models.limiter import MACHINE_CLOCK, PLAIN_WAITS
 from graphengine.models.names import model_of, no_model
 from graphengine.models.settings import ChecksSettings, refuse_lacking
 from graphengine.runner.attempt import Attempt
-from graphengine.runner.context import NodeScope
-from graphengine.runner.threads import FROM_THREAD, queued
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -48,12 +50,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from graphengine.agents.budget import Opens, Settle
-    from graphengine.kernel import Audience, Clock, Effect, Effects, JsonValue, RecordedResult, Usage
+    from graphengine.kernel import AsksPerson, Audience, Clock, Effecting, JsonValue, RecordedResult, Usage
+    from graphengine.kernel.definitions import Effect, Effects
     from graphengine.models.base import Model, Request, Response, Waits
     from graphengine.models.batches import BatchCollector
     from graphengine.models.errors import ModelTransient
-    from graphengine.runner.recorded_work import Effecting
-    from graphengine.runner.scope import AsksPerson
 
 T = TypeVar("T")
 

@@ -13,14 +13,13 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.agents.model_routing import held_by, is_agent, reached, unmatched
-from graphengine.engine.steps import replacing
-from graphengine.graph.effect import checked_effects, taken_by
-from graphengine.kernel import KEY_NAME, Extension, InputError, did_you_mean
+from graphengine.kernel import Extension, InputError, replacing
+from graphengine.kernel.definitions import KEY_NAME, checked_effects, did_you_mean, taken_by
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from graphengine.kernel import Call, Effects, Plan
+    from graphengine.kernel.definitions import Call, Effects, Plan
 
 _ACTS: Final = ("idempotent", "once")
 _WHERE: Final = "Runner(effects=…)"

@@ -6,8 +6,8 @@ import difflib
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from graphengine.agents.tools import Tool
-from graphengine.graph.effect import kind_of, once_of
-from graphengine.kernel import KEY_NAME, NO_DEFAULT, DefinitionError, Injected, did_you_mean
+from graphengine.kernel import DefinitionError
+from graphengine.kernel.definitions import KEY_NAME, NO_DEFAULT, Injected, did_you_mean, kind_of, once_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

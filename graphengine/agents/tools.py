@@ -38,26 +38,22 @@ from graphengine.agents.approval import Approval, as_approval
 from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object, repair_first
 from graphengine.agents.records import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
-from graphengine.errors import EffectUnknown
-from graphengine.graph.effect import checked_effect
-from graphengine.graph.options import none_for_ever
-from graphengine.kernel import (
+from graphengine.kernel import DefinitionError, EffectUnknown, RunnerClosed, StoreError, TimeLimit
+from graphengine.kernel.definitions import (
     KEY_NAME,
     NO_DEFAULT,
-    DefinitionError,
     Effect,
-    RunnerClosed,
-    StoreError,
+    Parameter,
+    checked_effect,
     did_you_mean,
     is_async,
+    is_path,
     is_seconds,
+    none_for_ever,
 )
 from graphengine.models.base import ToolSpec
 from graphengine.models.errors import ModelError, ModelNotReady, ModelTransient
 from graphengine.models.hosted import HostedTool
-from graphengine.runner.threads import TimeLimit
-from graphengine.state.injection import Parameter
-from graphengine.state.path import is_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence

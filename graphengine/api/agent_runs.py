@@ -14,16 +14,17 @@ from typing_extensions import is_typeddict, override
 from graphengine.agents.agent import by_name, graphs_of, reads_of
 from graphengine.agents.given import Given
 from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.kernel import END, NO_DEFAULT, START, DefinitionError, GraphDefinition, GraphEngineError, extend, parse
+from graphengine.kernel import DefinitionError, GraphEngineError
+from graphengine.kernel.definitions import END, NO_DEFAULT, START, GraphDefinition, StandIn, extend, model_of, parse
 from graphengine.models.base import Message
-from graphengine.state.declared import StandIn, model_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
-    from graphengine.kernel import Limits, Result, Run, Runner
+    from graphengine.kernel import Result, Run, Runner
+    from graphengine.kernel.definitions import Limits
 
 G = TypeVar("G", bound="GraphDefinition[Any]")
 T = TypeVar("T")

@@ -27,41 +27,46 @@ from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.agents.window import effective
 from graphengine.api.agent_runs import ANSWER, Asked
-from graphengine.engine.steps import FINAL
-from graphengine.errors import AnsweredAlready, AsksNothing, ResourceFailed
 from graphengine.kernel import (
-    END,
-    START,
+    FINAL,
+    AnsweredAlready,
+    AsksNothing,
     DefinitionError,
-    GraphDefinition,
     GraphEngineError,
     InputError,
     InvalidUpdate,
-    Limits,
     OwnId,
-    Replace,
+    ResourceFailed,
     RunCancelled,
     StepRecorded,
     Transient,
-    compiled,
     derived_id,
-    extend,
-    failed,
     load_snapshot,
     opened,
     waits_of,
 )
 from graphengine.kernel import Message as Sent
+from graphengine.kernel.definitions import (
+    END,
+    START,
+    GraphDefinition,
+    Limits,
+    Replace,
+    compiled,
+    extend,
+    failed,
+    values_of,
+)
 from graphengine.models.base import Message
 from graphengine.models.errors import AnswerCut, AnswerRefused, ModelNotReady
-from graphengine.state.declared import values_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
-    from graphengine.kernel import Context, Failure, Plan, Run, Runner, Step
+    from graphengine.kernel import Context, Failure, Run, Runner, Step
+    from graphengine.kernel.definitions import Plan
 
 Outcome: TypeAlias = Literal["answered", "failed", "refused", "cut", "cancelled"]
 G = TypeVar("G", bound=GraphDefinition[Any])

@@ -11,18 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel, create_model
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import (
-    END,
-    START,
-    Context,
-    DefinitionError,
-    Limits,
-    Retention,
-    is_seconds,
-)
+from graphengine.kernel import Context, DefinitionError
+from graphengine.kernel.definitions import END, START, Limits, Retention, is_seconds
 
 if TYPE_CHECKING:
-    from graphengine.kernel import GraphDefinition
+    from graphengine.kernel.definitions import GraphDefinition
 
 TOPIC: Final = "start"
 _KEPT_STEPS: Final = 1000

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from graphengine.compile.checking import check_with
-from graphengine.kernel import GraphDefinition, with_our_keywords
+from graphengine.kernel.definitions import GraphDefinition, check_with, with_our_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping, Sequence
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.model_routing import GivenModels
-    from graphengine.compile.checking import Checks
-    from graphengine.kernel import Limits, Plan, Problem, Result, Step, Store
+    from graphengine.kernel import Problem, Result, Step, Store
+    from graphengine.kernel.definitions import Checks, Limits, Plan
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail
     from graphengine.render.scopes import Fold
@@ -119,7 +118,7 @@ class Graph(GraphDefinition[S]):
         Raises:
             CompileError: With every problem, warnings included.
         """
-        from graphengine.kernel import compiled  # noqa: PLC0415 - declaring a graph needs no compiler
+        from graphengine.kernel.definitions import compiled  # noqa: PLC0415 - declaring a graph needs no compiler
 
         return compiled(self)
 
@@ -132,7 +131,7 @@ class Graph(GraphDefinition[S]):
             >>> [problem.code for problem in graph.check()]
             ['unknown_node']
         """
-        from graphengine.compile.compiler import problems_of  # noqa: PLC0415 - the same
+        from graphengine.kernel.definitions import problems_of  # noqa: PLC0415 - the same
 
         return problems_of(self)
 

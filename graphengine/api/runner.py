@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, Unpack, overload
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, Unpack, overload
 
 from graphengine import __version__
 from graphengine.agents.model_routing import Models
 from graphengine.agents.stand_ins import StandIns
 from graphengine.api.places import store_at
-from graphengine.engine.steps import OriginRecord
 from graphengine.executors.of_runner import ExecutorsByName
-from graphengine.graph.elsewhere import missing
-from graphengine.kernel import DefinitionError, with_our_keywords
+from graphengine.kernel import DefinitionError, OriginRecord, draw_with
+from graphengine.kernel.definitions import LONGEST_TAG, is_tag, missing, with_our_keywords
 from graphengine.migration import Migrations
 from graphengine.records.records import Records
-from graphengine.runner.arguments import deploy_of
-from graphengine.runner.result import draw_with
 from graphengine.worker.children import ChildRuns
 from graphengine.worker.queue_runner import QueueRunner
 
@@ -29,13 +26,15 @@ if TYPE_CHECKING:
     from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.model_routing import GivenModels
     from graphengine.api.agent_runs import RunOptions
-    from graphengine.graph.options import Sizes
-    from graphengine.kernel import Clock, Effects, Extension, Limits, Result, Snapshot, Store
+    from graphengine.kernel import Clock, Extension, Result, Snapshot, Store
+    from graphengine.kernel.definitions import Effects, Limits, Sizes
     from graphengine.telemetry import Telemetry
 
 
 T = TypeVar("T")
 Inputs = TypeVar("Inputs")
+
+_DEPLOY: Final = "GRAPHENGINE_DEPLOY"
 
 
 class Runner(QueueRunner, Records):
@@ -100,7 +99,7 @@ class Runner(QueueRunner, Records):
             sizes=sizes,
             grace_seconds=grace_seconds,
             effects=effects,
-            origin=OriginRecord(version=__version__, deploy=deploy_of(deploy), wings=wings),
+            origin=OriginRecord(version=__version__, deploy=_deploy_of(deploy), wings=wings),
             extensions=(
                 Models(models, clock),
                 ExecutorsByName(executors or {}),
@@ -260,6 +259,20 @@ if not TYPE_CHECKING:  # type checkers know what it has
         setattr(Runner, _name, with_our_keywords(getattr(Runner, _name)))
 
 
+def _deploy_of(given: str | None) -> str:
+    """Return the label of the deploy: the given one, or that of the environment.
+
+    Raises:
+        DefinitionError: It cannot be a label.
+    """
+    label = os.environ.get(_DEPLOY, "") if given is None else given
+    if label and not is_tag(label):
+        where = f"the environment variable {_DEPLOY}" if given is None else "Runner"
+        repair = f"use up to {LONGEST_TAG} printable characters"
+        raise DefinitionError(f"deploy={label!r} cannot be the label of a deploy", where=where, repair=repair)
+    return label
+
+
 def _html(result: Result[Any], snapshot: Snapshot | None) -> str:
     from graphengine.api.run_html import html_of  # noqa: PLC0415 - only notebooks need the renderer
 
@@ -267,5 +280,6 @@ def _html(result: Result[Any], snapshot: Snapshot | None) -> str:
 
 
 draw_with(_html)
+
 
 __all__ = ["Runner"]

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from graphengine.api.portal import Portal
 from graphengine.api.runner import Runner
-from graphengine.graph import elsewhere
 from graphengine.kernel import Run, RunnerClosed
+from graphengine.kernel.definitions import OF_A_RESULT, missing, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 C = TypeVar("C", bound="type[Any]")
 S = TypeVar("S")
 
-_HINTS: Final = dict.fromkeys(elsewhere.OF_A_RESULT, "its result has it: result = run.result()")
+_HINTS: Final = dict.fromkeys(OF_A_RESULT, "its result has it: result = run.result()")
 
 
 def without_loop(annotation: str) -> str:
@@ -56,7 +56,7 @@ def _forwarding(method: Callable[..., object]) -> Callable[..., Any]:
             signature.bind(self, *args, **kwargs)
         except TypeError as error:
             unfit = TypeError(f"{method.__name__}() {error}")
-            raise elsewhere.refusal(method, (self, *args), kwargs, unfit) from None
+            raise refusal(method, (self, *args), kwargs, unfit) from None
         # By its name: a handle can be of a class that overrides the method.
         called = functools.partial(getattr(self._async, method.__name__), *args, **kwargs)
         return _given(self._portal, self._portal.call(called))
@@ -129,7 +129,7 @@ class SyncRun(Generic[S]):
         return f"SyncRun({self.id!r})"
 
     def __getattr__(self, name: str) -> NoReturn:
-        elsewhere.missing(self, name, _HINTS)
+        missing(self, name, _HINTS)
 
 
 _forwards_to(Run)(SyncRun)

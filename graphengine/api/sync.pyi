@@ -12,20 +12,19 @@ from graphengine.agents.model_routing import GivenModels
 from graphengine.api.agent_runs import RunOptions
 from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
+from graphengine.graph.definition import GraphDefinition, Limits
+from graphengine.graph.effect import Effects
 from graphengine.graph.options import Sizes
 from graphengine.kernel import (
     At,
     Clock,
-    Effects,
     Extension,
-    GraphDefinition,
-    Limits,
     QueueLimits,
     Result,
-    Retention,
     RunInfo,
     Store,
 )
+from graphengine.kernel.definitions import Retention
 from graphengine.records import retention as pruning
 from graphengine.records.bulk import Action, Bulk
 from graphengine.records.records import Page

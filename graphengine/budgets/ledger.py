@@ -24,8 +24,7 @@ from weakref import WeakKeyDictionary
 
 from graphengine.databases.accounts import AMOUNTS, Account, AmountName, KeepsAccounts
 from graphengine.databases.sqlite.in_process import InProcess
-from graphengine.kernel import DefinitionError, dollars
-from graphengine.state.json_values import checked_name
+from graphengine.kernel import DefinitionError, checked_name, dollars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.budget import Estimates, SharedBudgets
 from graphengine.budgets.ledger import Ledger, Place, window_of, words_of
-from graphengine.engine.ready import of_limit
-from graphengine.kernel import Answers, DefinitionError, Extension, WaitRecord, is_cost_unknown
+from graphengine.kernel import DefinitionError, Extension, WaitRecord, is_cost_unknown, of_limit
+from graphengine.kernel.definitions import Answers
 from graphengine.models.base import KnowsPrices
 from graphengine.models.errors import ModelNotReady, PriceUnknown
 from graphengine.models.limiter import until

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from graphengine.checks.fork_regions import Fork
     from graphengine.checks.shape import MeantShape
-    from graphengine.kernel import FieldType, NodePlan
+    from graphengine.kernel.definitions import FieldType, NodePlan
 
 
 def fork_problems(

@@ -20,13 +20,25 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, get_args, get_origin
 
 from graphengine.checks.reachability import components, reachable_from
-from graphengine.graph.conditions import Fact, Plateau
-from graphengine.kernel import END, START, Comparison, Composed, Fork, Negated, Replace, Switch, Value, members
+from graphengine.kernel.definitions import (
+    END,
+    START,
+    Comparison,
+    Composed,
+    Fact,
+    Fork,
+    Negated,
+    Plateau,
+    Replace,
+    Switch,
+    Value,
+    members,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.kernel import AnyEdge, Call, Condition, NodePlan, Plan, StateType
+    from graphengine.kernel.definitions import AnyEdge, Call, Condition, NodePlan, Plan, StateType
 
 _RISES: Final = (">=", ">", "!=")
 _FALLS: Final = ("<=", "<", "==")

@@ -6,15 +6,24 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from graphengine.graph.effect import wrong_effect
-from graphengine.graph.options import Migration
-from graphengine.kernel import START, Choose, HasBody, Limits, Problem, Retry, did_you_mean, is_async, is_seconds
+from graphengine.kernel import Problem
+from graphengine.kernel.definitions import (
+    START,
+    Choose,
+    HasBody,
+    Limits,
+    Migration,
+    Retry,
+    did_you_mean,
+    is_async,
+    is_seconds,
+    wrong_effect,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.graph.definition import Declared, Options
-    from graphengine.kernel import GraphDefinition
+    from graphengine.kernel.definitions import Declared, GraphDefinition, Options
 
 
 def node_problems(declared: Declared) -> Iterator[tuple[str, str]]:

@@ -17,16 +17,26 @@ from itertools import product
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.checks.subjects import Subject, fits, holds, key_of, subjects_of
-from graphengine.compile.graph_spec import ends_of
-from graphengine.graph.conditions import Fact, Failed
-from graphengine.graph.endings import EndedWith
-from graphengine.kernel import END, FAIL, START, Comparison, Composed, Condition, Fork, Negated, Switch
+from graphengine.kernel.definitions import (
+    END,
+    FAIL,
+    START,
+    Comparison,
+    Composed,
+    Condition,
+    EndedWith,
+    Fact,
+    Failed,
+    Fork,
+    Negated,
+    Switch,
+    ends_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.graph.rules import Rule
-    from graphengine.kernel import AnyEdge, NodePlan, StateType
+    from graphengine.kernel.definitions import AnyEdge, NodePlan, Rule, StateType
 
 MOST_POINTS: Final = 10_000
 MOST_COUNTED: Final = 64

@@ -9,17 +9,25 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from graphengine.checks.paths import Paths, Undecided, Visit, leaves_of
 from graphengine.checks.subjects import fits
-from graphengine.graph.conditions import Changed, Function, Plateau
-from graphengine.kernel import START, Comparison, NodeError, Problem, Switch, Value, enum_value, members
-from graphengine.state.type_facts import closed_values
+from graphengine.kernel import NodeError, Problem
+from graphengine.kernel.definitions import (
+    START,
+    Changed,
+    Comparison,
+    Function,
+    Plateau,
+    Switch,
+    Value,
+    closed_values,
+    enum_value,
+    members,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.checks.paths import Trail
-    from graphengine.compile.checking import Compiling
-    from graphengine.graph.rules import Rule
-    from graphengine.kernel import Condition, FieldType
+    from graphengine.kernel.definitions import Compiling, Condition, FieldType, Rule
 
 StandIns = dict[str, list[dict[str, object] | BaseException | None]]
 _PLACEHOLDERS: Final[Sequence[object]] = ("text", 1, 1.5, True, [], {})

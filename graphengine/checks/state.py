@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING, Any, Final, get_origin
 
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 
-from graphengine.compile.state import first_line
-from graphengine.kernel import Problem, append, is_async, members
-from graphengine.reducers import OPERATIONS
-from graphengine.state.field_from_model import reducers_of
-from graphengine.state.immutable import unrecordable
-from graphengine.state.secret import has_secret
-from graphengine.state.type_facts import has_plain_bytes
+from graphengine.kernel import Problem, has_secret
+from graphengine.kernel.definitions import (
+    OPERATIONS,
+    append,
+    first_line,
+    has_plain_bytes,
+    is_async,
+    members,
+    reducers_of,
+    unrecordable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pydantic import BaseModel
 
-    from graphengine.kernel import FieldType
+    from graphengine.kernel.definitions import FieldType
 
 _LIST_REDUCERS: Final = {"append": list, "extend": list, "merge": dict}
 

@@ -13,16 +13,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
-from graphengine.graph.conditions import Quantity
-from graphengine.kernel import Comparison, InvalidUpdate, Switch, Value, View, enum_value
-from graphengine.state.path import Path, type_at
-from graphengine.state.type_facts import closed_values
-from graphengine.state.view import RecordsAlone
+from graphengine.kernel import InvalidUpdate
+from graphengine.kernel.definitions import (
+    Comparison,
+    Path,
+    Quantity,
+    RecordsAlone,
+    Switch,
+    Value,
+    View,
+    closed_values,
+    enum_value,
+    type_at,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
-    from graphengine.kernel import FieldType, StateType
+    from graphengine.kernel.definitions import FieldType, StateType
 
 _ORDER: Final = (">=", "<=", ">", "<")
 _OTHER_TEXT: Final = "another text"

@@ -11,15 +11,13 @@ import inspect
 from types import FunctionType
 from typing import TYPE_CHECKING, Final
 
-from graphengine.graph.effect import WAIT_ELSEWHERE
-from graphengine.graph.runnable import KnowsWaits
-from graphengine.graph.source_location import source_of
 from graphengine.kernel import Problem
+from graphengine.kernel.definitions import WAIT_ELSEWHERE, KnowsWaits, source_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from graphengine.kernel import NodePlan
+    from graphengine.kernel.definitions import NodePlan
 
 _WAITS: Final = ("ask", "receive", "sleep", "sleep_until")
 

@@ -11,19 +11,15 @@ from graphengine.checks.rules import rule_problems
 from graphengine.checks.shape import MeantShape
 from graphengine.checks.state import field_problems, model_problems
 from graphengine.checks.waits import wait_problems
-from graphengine.compile.checking import Checks
-from graphengine.compile.compiler import always, types_read
-from graphengine.kernel import Limits, Problem, Switch
-from graphengine.state.type_facts import closed_values
+from graphengine.kernel import Problem
+from graphengine.kernel.definitions import Checks, Limits, Switch, always, closed_values, types_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pydantic import BaseModel
 
-    from graphengine.compile.checking import Compiling
-    from graphengine.graph.definition import Declared
-    from graphengine.kernel import AnyEdge, FieldType, GraphDefinition, StateType
+    from graphengine.kernel.definitions import AnyEdge, Compiling, Declared, FieldType, GraphDefinition, StateType
 
 
 class _All(Checks):

@@ -66,7 +66,7 @@ def answer(  # noqa: PLR0913 - one for each option
     run is left to a worker or a later `resume`, and the exit code is 3. With --no-resume, or if another process drives
     the run, the run is left too, and the exit code is 0. Otherwise the exit code is that of `resume`.
     """
-    from graphengine.runner.answers import check_answer
+    from graphengine.kernel import check_answer
 
     info, snapshot = _found(context, run_id, reference, resumes=not no_resume)
     asked = check_answer(snapshot, question, snapshot.posted)
@@ -200,7 +200,7 @@ def value_from(raw: str, schema: Mapping[str, JsonValue] | None) -> JsonValue:
     Raises:
         InputError: A file cannot be read, or stdin is not text.
     """
-    from graphengine.runner.answers import parsed
+    from graphengine.kernel import parsed
 
     return parsed(_text(raw), schema)
 
@@ -291,9 +291,7 @@ class _Post:
         from graphengine.cli.driving import resumed
         from graphengine.cli.project import graph_of
         from graphengine.cli.report import DriveJob
-        from graphengine.kernel import GraphEngineError, lives_of, load_snapshot, waits_of
-        from graphengine.runner.answers import changed
-        from graphengine.runner.opening import asks_anew
+        from graphengine.kernel import GraphEngineError, asks_anew, changed, lives_of, load_snapshot, waits_of
 
         context = self.context
 

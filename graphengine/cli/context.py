@@ -15,8 +15,15 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from graphengine.cli.terminal import OutputFailed
-from graphengine.errors import LeaseLost
-from graphengine.kernel import CompileError, GraphEngineError, NodeError, RunIsDriven, RunnerClosed, StoreError
+from graphengine.kernel import (
+    CompileError,
+    GraphEngineError,
+    LeaseLost,
+    NodeError,
+    RunIsDriven,
+    RunnerClosed,
+    StoreError,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -259,7 +266,7 @@ async def _find(store: Store, given: str, database: str) -> RunInfo:
 def _traceback_of(error: GraphEngineError) -> str:
     """Return the traceback to show; of a graph's file that raised, from the first line of the file."""
     from graphengine.cli.project import GraphFileBroken
-    from graphengine.engine.user_frames import user_traceback
+    from graphengine.kernel import user_traceback
 
     cause: BaseException = error
     if isinstance(error, Unexpected | GraphFileBroken) and error.__cause__ is not None:

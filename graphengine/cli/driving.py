@@ -27,11 +27,10 @@ from graphengine.cli.project import (
 )
 from graphengine.cli.report import DriveJob, StoredOutcome, check_output, report
 from graphengine.cli.terminal import WIPE, when
-from graphengine.graph.options import DEPTH
 from graphengine.kernel import (
     ROOT,
+    CachedSnapshot,
     CompileError,
-    Limits,
     RunFailed,
     StepRecorded,
     StoreCorrupt,
@@ -42,9 +41,9 @@ from graphengine.kernel import (
     lives_of,
     load_snapshot,
 )
+from graphengine.kernel.definitions import DEPTH, Limits
 from graphengine.records.spending import spent_below
 from graphengine.records.step_document import error_document
-from graphengine.runner.cached_snapshots import CachedSnapshot
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
@@ -56,7 +55,8 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.project import Found
-    from graphengine.kernel import At, Event, Extension, Retention, Run, Snapshot
+    from graphengine.kernel import At, Event, Extension, Run, Snapshot
+    from graphengine.kernel.definitions import Retention
     from graphengine.telemetry import Telemetry
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from graphengine.cli.report import DriveJob
-    from graphengine.kernel import Limits, Plan
+    from graphengine.kernel.definitions import Limits, Plan
     from graphengine.models.base import Model, Request, Response
 
 _BYTES_A_TOKEN: Final = 4

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from graphengine.cli.project import Found
     from graphengine.cli.report import StoredOutcome
     from graphengine.cli.terminal import Channel
-    from graphengine.kernel import Run, Runnable
+    from graphengine.kernel import Run
+    from graphengine.kernel.definitions import Runnable
     from graphengine.testing.evaluation import Report, TrialReport
 
 SCORERS: Final = "SCORERS"
@@ -262,7 +263,7 @@ def scorers_of(found: Found, given: str | None) -> Mapping[str, Runnable]:
 def judges_in(scorers: Mapping[str, Runnable]) -> set[str]:
     """Return the names of the scorers that are agents."""
     from graphengine.agents import Agent
-    from graphengine.graph.definition import Node
+    from graphengine.kernel.definitions import Node
 
     inner = [scorer.runnable if isinstance(scorer, Node) else scorer for scorer in scorers.values()]
     return {scorer.name for scorer in inner if isinstance(scorer, Agent)}

@@ -24,13 +24,15 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.agents.errors import SourceUnreadable
 from graphengine.agents.sources import read_source, read_sources
-from graphengine.kernel import InputError, clipped, did_you_mean, explain, is_secret, members
+from graphengine.kernel import InputError, clipped, is_secret
+from graphengine.kernel.definitions import did_you_mean, explain, members
 from graphengine.media import Media, TextFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import JsonValue, StateType
+    from graphengine.kernel import JsonValue
+    from graphengine.kernel.definitions import StateType
 
 S = TypeVar("S", bound=BaseModel)
 

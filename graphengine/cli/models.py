@@ -25,8 +25,7 @@ from urllib.parse import urlsplit
 from graphengine.agents.model_routing import ALL, AsBegun, Models
 from graphengine.api.graph import Graph
 from graphengine.cli.project import GraphFileBroken
-from graphengine.engine.steps import given_over
-from graphengine.kernel import DefinitionError, InputError
+from graphengine.kernel import DefinitionError, InputError, given_over
 from graphengine.models.errors import ModelUnavailable
 from graphengine.models.hiding import struck
 from graphengine.models.names import SERVERS, model_of

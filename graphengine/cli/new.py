@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from graphengine.cli import options
-from graphengine.errors import DISTRIBUTION
-from graphengine.kernel import GraphEngineError
+from graphengine.kernel import DISTRIBUTION, GraphEngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

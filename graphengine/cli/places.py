@@ -22,7 +22,7 @@ from graphengine.kernel import GraphEngineError, InputError, StoreMissing
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from graphengine.kernel import Retention
+    from graphengine.kernel.definitions import Retention
 
 
 Database: TypeAlias = "Path | str"
@@ -98,7 +98,7 @@ def setting(root: Path, name: str, *, checks: bool = False) -> object:
 
         found = tomllib.loads(text).get("tool", {}).get("graphengine", {})
         for each in unknown.intersection(found):
-            from graphengine.kernel import did_you_mean
+            from graphengine.kernel.definitions import did_you_mean
 
             repair = MEANT.get(each) or did_you_mean(each, SETTINGS)
             raise InputError(f"[tool.graphengine] has {each} = …, which is not read", where=str(place), repair=repair)
@@ -135,7 +135,8 @@ def retention_of(file: Path | None = None) -> Retention | None:
     Raises:
         ProjectBroken: The setting cannot be used.
     """
-    from graphengine.kernel import DefinitionError, Retention, did_you_mean
+    from graphengine.kernel import DefinitionError
+    from graphengine.kernel.definitions import Retention, did_you_mean
 
     root = project_of(Path.cwd() if file is None else file.parent)
     found = setting(root, "retention") if root is not None else None

@@ -30,8 +30,6 @@ from graphengine.cli.steps import (
     reason,
 )
 from graphengine.cli.terminal import STATUS_STYLES, Channel, making_room, one_line, seconds, wrapped
-from graphengine.engine.snapshot import child_id
-from graphengine.history.visit_tree import is_by_answer
 from graphengine.kernel import (
     Attempt,
     Collecting,
@@ -44,7 +42,9 @@ from graphengine.kernel import (
     NodeBegan,
     Visits,
     Waiting,
+    child_id,
     falls_back,
+    is_by_answer,
     path_of,
     without_items,
 )

@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphengine.cli.places import ProjectBroken, graph_files, naming, project_of, setting
-from graphengine.kernel import CompileError, DefinitionError, GraphEngineError, GraphNotFound, did_you_mean, nearest
-from graphengine.runner.import_guard import RunAtImport, importing
+from graphengine.kernel import CompileError, DefinitionError, GraphEngineError, GraphNotFound, RunAtImport, importing
+from graphengine.kernel.definitions import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -403,8 +403,7 @@ def _outermost(graphs: list[Graph[Any]]) -> list[Graph[Any]]:
 def _nodes_of(graph: Graph[Any], seen: set[int]) -> Iterator[Graph[Any]]:
     """Yield the graphs that are nodes of a graph, and the graphs inside them, each once."""
     from graphengine.api.graph import Graph
-    from graphengine.graph.definition import Node
-    from graphengine.kernel import Choose
+    from graphengine.kernel.definitions import Choose, Node
 
     left: list[object] = [declared.runnable for declared in graph.nodes]
     while left:

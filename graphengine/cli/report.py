@@ -15,12 +15,20 @@ from graphengine.cli.context import Exit
 from graphengine.cli.places import can_inspect, program, shown
 from graphengine.cli.steps import all_waits, counted, explained, is_offline, show_waits, usage_line
 from graphengine.cli.terminal import STATUS_STYLES, OutputFailed, clean, one_line, seconds
-from graphengine.engine.ready import limit_reached, spent
-from graphengine.engine.user_frames import is_user_code
-from graphengine.kernel import GraphEngineError, allows_unknown_cost, dollars, is_cost_unknown, loss_words, losses_of
+from graphengine.kernel import (
+    GraphEngineError,
+    allows_unknown_cost,
+    amounts_by_name,
+    dollars,
+    is_cost_unknown,
+    is_user_code,
+    limit_reached,
+    loss_words,
+    losses_of,
+    spent,
+)
 from graphengine.models.errors import ModelUnavailable, PriceUnknown
 from graphengine.output_file import write_file
-from graphengine.state.amounts import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +39,8 @@ if TYPE_CHECKING:
     from graphengine.cli.models import Chosen
     from graphengine.cli.project import Found
     from graphengine.cli.terminal import Channel
-    from graphengine.kernel import Effects, FailureRecord, JsonValue, Limits, Plan, Result, RunInfo, Snapshot, Step
+    from graphengine.kernel import FailureRecord, JsonValue, Result, RunInfo, Snapshot, Step
+    from graphengine.kernel.definitions import Effects, Limits, Plan
     from graphengine.models.base import Model
     from graphengine.records.spending import SpentBelow
     from graphengine.records.step_document import Document
@@ -344,7 +353,7 @@ def raised_limit(snapshot: Snapshot) -> list[str]:
     is_unknown = is_cost_unknown(snapshot.usage) and not allows_unknown_cost(snapshot.limits)
     if name == "cost_usd" and is_unknown:  # raising the limit does not help
         return _UNKNOWN_COST
-    higher = 2 * max(spent(snapshot, name), by_name(snapshot.limits)[name] or 0) or 1
+    higher = 2 * max(spent(snapshot, name), amounts_by_name(snapshot.limits)[name] or 0) or 1
     return ["--limit", f"{name}={higher:.0f}" if name in ("visits", "tokens") else f"{name}={higher:g}"]
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from graphengine.cli.driving import Begin
     from graphengine.cli.project import Found
     from graphengine.cli.report import DriveJob
-    from graphengine.kernel import At, Plan, Run, RunInfo
+    from graphengine.kernel import At, Run, RunInfo
+    from graphengine.kernel.definitions import Plan
 
 
 _LISTED: Final = 5
@@ -399,7 +400,7 @@ def _state(notes: list[str], found: Found, pairs: tuple[str, ...], *, is_continu
 
     from graphengine.cli.inputs import forms_of, parse_pairs, state_from, update_forms_of
     from graphengine.kernel import InputError
-    from graphengine.state.declared import is_state
+    from graphengine.kernel.definitions import is_state
 
     state = found.graph.state
     if is_continued:

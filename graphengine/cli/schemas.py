@@ -38,7 +38,8 @@ from graphengine.cli.documents import (
     WorkerEnded,
     Workers,
 )
-from graphengine.kernel import Emitted, InputError, NodeBegan, did_you_mean
+from graphengine.kernel import Emitted, InputError, NodeBegan
+from graphengine.kernel.definitions import did_you_mean
 from graphengine.records.event_json import line_type
 from graphengine.records.export import RunFile
 from graphengine.records.json_document import (

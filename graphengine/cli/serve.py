@@ -184,7 +184,7 @@ def _show(context: CommandContext, settings: Settings, token: str | None, doors:
 
 def _retention_words(settings: Settings) -> str:
     """Return how long runs are kept, and where to change that."""
-    from graphengine.kernel import Retention
+    from graphengine.kernel.definitions import Retention
 
     keep = settings.retention or Retention(None, None)
     days = [

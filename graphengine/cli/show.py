@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.terminal import Channel, Part
-    from graphengine.history.visit_tree import DrivenTime
-    from graphengine.kernel import At, Entry, RunInfo, Snapshot, Step, Store, Usage
+    from graphengine.kernel import At, CountName, DrivenTime, Entry, RunInfo, Snapshot, Step, Store, Usage
     from graphengine.records.spending import Spent, SpentBelow
     from graphengine.records.step_document import Document
-    from graphengine.state.amounts import CountName
 
 _PIPE_COLUMNS: Final = 200  # the width of a line about a step without a terminal
 _STEPS: Final = 200
@@ -181,8 +179,7 @@ def _show_outcome(out: Channel, place: DatabaseOption, recorded: _Recorded) -> N
     from graphengine.cli.report import OFFLINE, show_cost, show_end, show_kept
     from graphengine.cli.steps import is_offline, show_waits
     from graphengine.cli.terminal import when
-    from graphengine.kernel import status_of
-    from graphengine.runner.starters import children_in
+    from graphengine.kernel import children_in, status_of
 
     info, snapshot = recorded.info, recorded.snapshot
     is_past = snapshot.seq < info.seq

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import UNSET
 
 from graphengine.cli.terminal import one_line, seconds, when
-from graphengine.engine.steps import Answered, AnyFacts, Continued, own_name
-from graphengine.history.visit_tree import open_seconds
 from graphengine.kernel import (
+    Answered,
+    AnyFacts,
     AttemptEnded,
     Begun,
+    Continued,
     Entered,
     Joined,
     Mapped,
@@ -29,16 +30,18 @@ from graphengine.kernel import (
     Stopped,
     Waiting,
     are_offline,
+    choices,
     dollars,
+    open_seconds,
     ops_of,
     outcome_of,
+    own_name,
     path_of,
     usage_of,
 )
+from graphengine.kernel import example as an_example
 from graphengine.kernel import in_words as wanted
-from graphengine.runner.answer_schema import choices
-from graphengine.runner.answer_schema import example as an_example
-from graphengine.stores.summaries import wait_words
+from graphengine.kernel.stores import wait_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -88,7 +88,8 @@ def users_add(  # noqa: PLR0913 - options
 @_FILE
 def users_remove(context: CommandContext, name: str, path: Path) -> int:
     """Remove a user: their token is not valid any more, and what they approved does not begin any more."""
-    from graphengine.kernel import InputError, did_you_mean
+    from graphengine.kernel import InputError
+    from graphengine.kernel.definitions import did_you_mean
     from graphengine.serve.users import UsersFile, read_users
 
     file = read_users(path)

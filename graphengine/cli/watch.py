@@ -97,8 +97,7 @@ async def follow(store: Store, run_id: str, view: _Lines | _Documents, first: in
     from contextlib import aclosing
 
     from graphengine.cli.report import CODES
-    from graphengine.history.load import polled
-    from graphengine.kernel import OVER, Visits, load_start, status_of
+    from graphengine.kernel import OVER, Visits, load_start, polled, status_of
 
     info = await store.info(run_id)
     shown = max(1, info.seq - _LAST + 1) if first is None else min(first, info.seq + 1)

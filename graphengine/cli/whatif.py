@@ -97,7 +97,7 @@ def whatif(  # noqa: PLR0913 - one for each option
     from graphengine.cli.models import as_begun, split
     from graphengine.cli.project import executors_of
     from graphengine.cli.steps import counted
-    from graphengine.runner.ids import new_id
+    from graphengine.kernel import new_id
     from graphengine.testing.evaluation.what_if import what_if
 
     if budget is not None and not budget > 0:

@@ -12,13 +12,14 @@ from zlib import crc32
 
 from pydantic_core import from_json
 
+from graphengine.databases.refusals import damaged
 from graphengine.kernel import decode_step
-from graphengine.stores.refusals import damaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from graphengine.kernel import GraphSpec, Step
+    from graphengine.kernel import Step
+    from graphengine.kernel.definitions import GraphSpec
 
 CHANGED: Final = "its checksum shows that it was changed since it was written"
 _LARGEST: Final = (1 << 32) - 1

@@ -5,16 +5,25 @@ The doctors of both databases use it. They differ in how rows are read and what 
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
 
 from graphengine.databases.findings import Finding
-from graphengine.engine.fold import fold
-from graphengine.engine.ready import next_due
-from graphengine.engine.stored import to_record
-from graphengine.kernel import GraphEngineError, Snapshot, StoreCorrupt, decode_snapshot, evolve
-from graphengine.stores.summaries import begun_as, differing_summary
+from graphengine.kernel import (
+    GraphEngineError,
+    Snapshot,
+    StoreCorrupt,
+    Summary,
+    decode_snapshot,
+    evolve,
+    fold,
+    next_due,
+    summary_of,
+    to_record,
+)
+from graphengine.kernel.stores import begun_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -138,3 +147,17 @@ def differences(info: RunInfo, snapshot: Snapshot) -> list[str]:
     ]
     listed = differing_summary(info.summary, info.status, snapshot)
     return [*found, f"a summary with {listed}"] if listed else found
+
+
+def differing_summary(stored: Summary | None, status: str, snapshot: Snapshot) -> str:
+    """Return how a stored summary differs from the one of a run's whole log; "" if it does not.
+
+    While a run is `running`, its summary is that of an earlier step. The words of the reason are not compared: another
+    version can choose others.
+    """
+    if stored is None or status == "running" or status != snapshot.status:
+        return ""
+    right = summary_of(snapshot)
+    names = [each.name for each in fields(Summary) if each.name != "reason"]
+    wrong = [name for name in names if getattr(stored, name) != getattr(right, name)]
+    return "; ".join(f"{name} {getattr(stored, name)!r} instead of {getattr(right, name)!r}" for name in wrong)

@@ -18,10 +18,19 @@ from msgspec import Struct
 from pydantic_core import from_json, to_json
 
 from graphengine.databases.closing import finish
-from graphengine.kernel import GraphEngineError, StoreReadOnly, encode_step, summary_text
-from graphengine.stores.base import QueueCount, StoredSchedule, check_page
-from graphengine.stores.dispatch import limits_text, read_limits
-from graphengine.stores.refusals import forked, lease_lost, not_dense, not_open
+from graphengine.databases.refusals import forked
+from graphengine.databases.row_json import limits_text, read_limits
+from graphengine.kernel import GraphEngineError, StoreReadOnly, encode_step
+from graphengine.kernel.stores import (
+    QueueCount,
+    StoredSchedule,
+    check_page,
+    lease_lost,
+    not_dense,
+    not_open,
+    summary_text,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,20 +39,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from graphengine.databases.leases import LeaseThread
-    from graphengine.kernel import (
-        Append,
-        ClaimedRun,
-        ClaimQuery,
-        GraphSpec,
-        JsonValue,
-        Page,
-        QueueLimits,
-        RunInfo,
-        Status,
-        Step,
-    )
-    from graphengine.stores.base import StopMark
-    from graphengine.stores.snapshots import Tail
+    from graphengine.kernel import JsonValue, Page, QueueLimits, RunInfo, Status, Step
+    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.stores import Append, ClaimedRun, ClaimQuery, StopMark, Tail
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -532,3 +530,16 @@ class SQLStore(ABC, Generic[ConnectionT, OwnT, LeaseT]):
             raise not_open()
         if self._pid != os.getpid():
             raise forked(self._where)
+
+
+def each_tenant(limits: QueueLimits | None, room: int) -> int | None:
+    """Return how many runs of each tenant at most begin at once; None if there are no limits for tenants."""
+    if limits is None or (limits.tenant_concurrency is None and limits.tenant_rate is None):
+        return None
+    counts = limits.tenant_concurrency, limits.tenant_rate and limits.tenant_rate[0]
+    return min(room, *(count for count in counts if count is not None))
+
+
+def folded(texts: Sequence[str | None]) -> str:
+    """Return the words of some texts, each once, with blanks between them."""
+    return " ".join(dict.fromkeys(words_of("\n".join(filter(None, texts)))))

@@ -206,7 +206,7 @@ class Settled(NamedTuple):
     chance: float = 0.5
 
 
-class Resumed(NamedTuple):
+class RunResumed(NamedTuple):
     """A run is resumed: after a crash (`crashed`), a stop, a failure, a wait, or with other limits.
 
     `change` lists the changes if the graph was changed since; `pause` the nodes before which the run waits from now on,
@@ -245,7 +245,7 @@ class StopAsked(NamedTuple):
 class BranchedOff(NamedTuple):
     """A child run begins after the parent's step `seq`, with these updates to the state of a frame.
 
-    `change` is as in `Resumed`; `frame` is the frame's id after those changes; `instructions` are as in `Branched`.
+    `change` is as in `RunResumed`; `frame` is the frame's id after those changes; `instructions` are as in `Branched`.
     """
 
     now: float
@@ -266,7 +266,7 @@ AttemptEvent: TypeAlias = NodeFinished | NodeFailed | NodeEntered | WorkBegun | 
 """An event of an attempt; it is stale once its frame is at another node, visit or attempt."""
 FrameEvent: TypeAlias = AttemptEvent | NodeLeft | Settled | LimitMet | WaitOver
 """An event of one frame."""
-Event: TypeAlias = FrameEvent | AnswerArrived | MessageCame | RunStarted | Resumed | StopAsked | BranchedOff
+Event: TypeAlias = FrameEvent | AnswerArrived | MessageCame | RunStarted | RunResumed | StopAsked | BranchedOff
 """Any event that `decide` turns into a step."""
 
 CAUSES: Final[Mapping[type[Event], Cause]] = {

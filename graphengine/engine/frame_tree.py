@@ -11,7 +11,7 @@ from graphengine.engine.phases import Ended, Failing, Fallback, Forked, Inside, 
 from graphengine.engine.snapshot import READY, Frame, children, sub_id
 from graphengine.engine.steps import WaitRecord, path_of
 from graphengine.graph.options import START
-from graphengine.state.amounts import by_name, is_cost_unknown
+from graphengine.state.amounts import amounts_by_name, is_cost_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -210,8 +210,8 @@ def fail_frame(snapshot: Snapshot, frame: Frame, phase: Phase, facts: Outcome) -
 
 def add_usage(total: Usage, spent: Usage) -> Usage:
     """Add two usages. An unknown cost makes the sum unknown; `priced_usd` then keeps the known part."""
-    sums = dict(by_name(total))
-    for name, amount in by_name(spent).items():
+    sums = dict(amounts_by_name(total))
+    for name, amount in amounts_by_name(spent).items():
         have = sums.get(name, 0)
         sums[name] = None if amount is None or have is None else have + amount
     joined = cast("Usage", sums)
@@ -223,8 +223,8 @@ def add_usage(total: Usage, spent: Usage) -> Usage:
 def spent_since(before: Usage, after: Usage) -> Usage:
     """Return what was spent between two points; a cost that is unknown at one of them is unknown."""
     differences: dict[str, float | None] = {}
-    known = by_name(before)
-    for name, amount in by_name(after).items():
+    known = amounts_by_name(before)
+    for name, amount in amounts_by_name(after).items():
         had = known.get(name, 0)
         differences[name] = None if amount is None or had is None else amount - had
     spent = cast("Usage", differences)

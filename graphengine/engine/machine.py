@@ -89,7 +89,7 @@ TABLE: Final = (
     Row(events.AnswerArrived, (), (steps.Answered, steps.Refused, *_ATTEMPT)),
     Row(events.MessageCame, (), (steps.Message,)),
     Row(events.RunStarted, (), (steps.Started,)),
-    Row(events.Resumed, (), (steps.Resumed,)),
+    Row(events.RunResumed, (), (steps.Resumed,)),
     Row(events.StopAsked, (), (steps.Stopped,)),
     Row(events.BranchedOff, (), (steps.Branched,)),
 )
@@ -172,7 +172,7 @@ def _decide(run: RunState, event: Event) -> Decided:  # noqa: C901, PLR0911, PLR
             return answered(run, event)
         case events.MessageCame():
             return message_came(run, event)
-        case events.Resumed():
+        case events.RunResumed():
             return resumed(run, event)
         case events.StopAsked():
             return stop_asked(snapshot, event)

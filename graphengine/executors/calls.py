@@ -18,9 +18,8 @@ import threading
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from graphengine.engine.failures import FailedElsewhere, failure_record
-from graphengine.errors import NotPicklable
-from graphengine.kernel import CURRENT, as_outcome, is_async, reraise_interrupt
+from graphengine.kernel import CURRENT, FailedElsewhere, NotPicklable, as_outcome, failure_record, reraise_interrupt
+from graphengine.kernel.definitions import is_async
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,16 +7,16 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from graphengine.errors import NodeTimeout, WorkerDied
-from graphengine.kernel import DefinitionError, Extension, InputError, did_you_mean
-from graphengine.runner.threads import in_thread
+from graphengine.kernel import DefinitionError, Extension, InputError, NodeTimeout, WorkerDied, in_thread
+from graphengine.kernel.definitions import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from concurrent.futures import Future
 
     from graphengine.executors.base import NodeExecutor
-    from graphengine.kernel import Call, Context, Plan
+    from graphengine.kernel import Context
+    from graphengine.kernel.definitions import Call, Plan
 
 # The other modules of this package are imported when a graph with heavy nodes is first run: most programs have none.
 

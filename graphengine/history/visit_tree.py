@@ -28,7 +28,7 @@ Status: TypeAlias = Literal["open", "done", "failed", "dropped"]
 """`open` until it ends; `failed` for good, until a resume opens it again; `dropped` with the frame it was in."""
 
 
-class Edge(Struct, eq=False):
+class TakenEdge(Struct, eq=False):
     """An outgoing edge that was taken, or a join's.
 
     Attributes:
@@ -50,7 +50,7 @@ class Edge(Struct, eq=False):
     arms: Sequence[Track] = ()
 
 
-class Wait(Struct, eq=False):
+class WaitTime(Struct, eq=False):
     """One thing that a visit waited for.
 
     Attributes:
@@ -117,7 +117,7 @@ class Track(Struct, eq=False):
     around: Visit | None = None
     index: int = 0
     choice: str = ""
-    edge: Edge | None = None
+    edge: TakenEdge | None = None
     visits: list[Visit] = []
     live: Frame | None = None
 
@@ -201,8 +201,8 @@ class Visit(Struct, eq=False):
     ended: float | None = None
     status: Status = "open"
     completed: bool = False
-    edge: Edge | None = None
-    waits: list[Wait] = []
+    edge: TakenEdge | None = None
+    waits: list[WaitTime] = []
     insides: list[Nested] = []
     entries: list[Entry] = []
 
@@ -215,7 +215,7 @@ class Visit(Struct, eq=False):
         return f"{track.path}/{self.node}" if track.path else self.node
 
     @property
-    def waiting(self) -> Sequence[Wait]:
+    def waiting(self) -> Sequence[WaitTime]:
         """What it waits for: its last waits, since those that began together end together."""
         return [*takewhile(lambda wait: wait.until is None, reversed(self.waits))][::-1] if self.waits else ()
 
@@ -257,7 +257,7 @@ class Entry(Struct, frozen=True, eq=False):
     step: Step
     track: Track | None
     visit: Visit | None
-    edge: Edge | None
+    edge: TakenEdge | None
     began: float
     took: float | None
     waited: float
@@ -370,15 +370,15 @@ def leave(visit: Visit, at: float, seq: int, ended: tuple[str, str]) -> None:
 
 __all__ = [
     "DrivenTime",
-    "Edge",
     "Entry",
     "Milestone",
     "Nested",
     "Place",
+    "TakenEdge",
     "Track",
     "Tried",
     "Visit",
-    "Wait",
+    "WaitTime",
     "is_by_answer",
     "open_seconds",
 ]

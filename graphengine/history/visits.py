@@ -38,13 +38,13 @@ from graphengine.engine.steps import (
 from graphengine.graph.options import END, FAIL, START
 from graphengine.history.visit_tree import (
     DrivenTime,
-    Edge,
     Entry,
     Milestone,
     Nested,
+    TakenEdge,
     Track,
     Visit,
-    Wait,
+    WaitTime,
     end_nested,
     end_waits,
     is_by_answer,
@@ -237,7 +237,7 @@ class Visits:
         if (visit.waits or frame.waits) and [wait.name for wait in visit.waiting] != list(frame.waits):
             end_waits(visit, at, seq, ended)
             visit.waits += [
-                Wait(name, each.kind, each.question, frame.since, seq) for name, each in frame.waits.items()
+                WaitTime(name, each.kind, each.question, frame.since, seq) for name, each in frame.waits.items()
             ]
         if type(phase) not in _AROUND:
             end_nested(visit, at, seq)
@@ -273,14 +273,14 @@ class Visits:
         if nested is not None and track.visit.completed and not self._keeps:
             del nested.tracks[track.index]
 
-    def _edge(self, step: Step, track: Track | None, visit: Visit | None) -> Edge | None:
+    def _edge(self, step: Step, track: Track | None, visit: Visit | None) -> TakenEdge | None:
         """Return the edge that a step records."""
         outcome, kind = outcome_of(step), type(step.data)
         if not outcome.to or track is None:
             return None
         source = START if visit is None or kind is Entered else visit.node
         source = "" if kind is Joined else source
-        edge = Edge(track, source, outcome.to, outcome.edge, outcome.why, kind is Failed)
+        edge = TakenEdge(track, source, outcome.to, outcome.edge, outcome.why, kind is Failed)
         if track.live is not None and isinstance(track.live.phase, Forked):
             edge.arms = [self._live[key] for key in track.live.phase.arms]
         if source == START:

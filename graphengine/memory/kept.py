@@ -25,12 +25,19 @@ from graphengine.api.places import store_at
 from graphengine.databases.memories import scope_of
 from graphengine.databases.sql import SQLStore
 from graphengine.databases.sqlite.in_process import InProcess
-from graphengine.kernel import CURRENT, Context, DefinitionError, InputError, as_record, digest_of_call
+from graphengine.kernel import (
+    CURRENT,
+    RESERVED,
+    Context,
+    DefinitionError,
+    InputError,
+    as_record,
+    checked_name,
+    digest_of_call,
+)
+from graphengine.kernel.stores import words_of
 from graphengine.memory.tools import tools_of
 from graphengine.runner.attempt import Attempt
-from graphengine.runner.ids import RESERVED
-from graphengine.state.json_values import checked_name
-from graphengine.stores.words import words_of
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -40,7 +47,7 @@ if TYPE_CHECKING:
     from graphengine.databases.memories import Memories, Scope
     from graphengine.databases.postgres import PostgresStore
     from graphengine.databases.sqlite import SQLiteStore
-    from graphengine.graph.effect import EffectKind
+    from graphengine.kernel.definitions import EffectKind
 
 P = ParamSpec("P")
 T = TypeVar("T")

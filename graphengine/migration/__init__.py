@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from graphengine.kernel import Extension
 
 if TYPE_CHECKING:
-    from graphengine.kernel import GraphSpec, Plan, Shift, Snapshot
+    from graphengine.kernel import Shift, Snapshot
+    from graphengine.kernel.definitions import GraphSpec, Plan
 
 log = logging.getLogger("graphengine.runner")
 

@@ -13,27 +13,29 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_core import from_json, to_json
 
-from graphengine.errors import MigrationFailed
 from graphengine.kernel import (
     ROOT,
     Ended,
     GraphChanged,
-    GraphSpec,
     InputError,
+    MigrationFailed,
     NoChoice,
     Shift,
     as_record,
+    clear_texts,
     clipped,
+    is_sealed,
     reraise_interrupt,
+    scrubbed,
+    worth_scrubbing,
 )
-from graphengine.state.path import unknown_fields
-from graphengine.state.secret import clear_texts, is_sealed, scrubbed, worth_scrubbing
+from graphengine.kernel.definitions import GraphSpec, unknown_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.graph.options import Migration
-    from graphengine.kernel import EdgeSpec, Frame, JsonValue, NodePlan, NodeSpec, Plan, Snapshot, StateType
+    from graphengine.kernel import Frame, JsonValue, Snapshot
+    from graphengine.kernel.definitions import EdgeSpec, Migration, NodePlan, NodeSpec, Plan, StateType
 
 _SHOWN: Final = 1000
 """The maximum length of values in messages."""

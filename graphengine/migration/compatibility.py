@@ -13,29 +13,29 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 from pydantic_core import PydanticUndefined
 
-from graphengine.engine.graph_migration import apply_shift
 from graphengine.kernel import (
+    HIDDEN,
     ROOT,
     GraphChanged,
     InvalidUpdate,
     NoChoice,
     Shift,
-    View,
+    apply_shift,
     copy_of,
-    explain,
     path_of,
     plan_of,
 )
+from graphengine.kernel.definitions import View, explain
 from graphengine.migration.apply import Walked, does_not_fit, in_new_names, moves_of, shift_of, state_of, walked
 from graphengine.migration.draft import renamed_fields
 from graphengine.migration.positions import Mismatch, asks_anew, migration_hint, place_mismatches
 from graphengine.records.graph_spec_diff import differences
-from graphengine.state.secret import HIDDEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Frame, GraphSpec, JsonValue, Op, Plan, Snapshot
+    from graphengine.kernel import Frame, JsonValue, Op, Snapshot
+    from graphengine.kernel.definitions import GraphSpec, Plan
 
 
 _SHOWN: Final = 200

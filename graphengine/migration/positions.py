@@ -5,34 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.checks.fork_regions import region
-from graphengine.engine.phases import GivenUp, Phase, Waiting
-from graphengine.graph.question import AskBody
+from graphengine.engine.phases import Waiting
 from graphengine.kernel import (
-    START,
     Collecting,
     Ended,
     Fallback,
-    Fork,
     Forked,
     Frame,
+    GivenUp,
     GraphEngineError,
     Inside,
     InvalidUpdate,
     Leaving,
     NoChoice,
+    Phase,
     Ready,
-    View,
     path_of,
     plan_of,
     reraise_interrupt,
     view_of,
 )
+from graphengine.kernel.definitions import START, AskBody, Fork, View
 from graphengine.records.replay.step_diff import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import AnyEdge, JsonValue, NodePlan, Op, Plan
+    from graphengine.kernel import JsonValue, Op
+    from graphengine.kernel.definitions import AnyEdge, NodePlan, Plan
 
 Arm = tuple[str, str, str]
 """An arm of a fork: the node it leaves, its target, its join."""

@@ -26,7 +26,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
-from graphengine.kernel import DefinitionError, is_seconds
+from graphengine.kernel import DefinitionError
+from graphengine.kernel.definitions import is_seconds
 from graphengine.models.base import UNKNOWN_USAGE, estimated_tokens, usage_of_failure
 from graphengine.models.errors import ModelBusy, ModelError, ModelOverloaded, ModelTransient, RateLimited
 from graphengine.models.rates import PAUSES, RateController

@@ -11,7 +11,8 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from graphengine.kernel import DefinitionError, did_you_mean
+from graphengine.kernel import DefinitionError
+from graphengine.kernel.definitions import did_you_mean
 from graphengine.models.errors import ModelUnavailable
 from graphengine.models.hiding import hidden, struck
 

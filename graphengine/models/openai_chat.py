@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final
 from uuid import uuid4
 
-from graphengine.kernel import utf8_text
+from graphengine.kernel import DEEPEST, utf8_text
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.errors import AnswerTorn, ModelError, ModelOverloaded
 from graphengine.models.hosted import HOSTS, unsupported
@@ -35,7 +35,6 @@ from graphengine.models.openai_parts import (
 from graphengine.models.received import NotThisApi, inside, listed, text
 from graphengine.models.sdk import sound_json
 from graphengine.models.settings import merged
-from graphengine.state.json_values import DEEPEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, cast
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from graphengine.kernel import explain
+from graphengine.kernel.definitions import explain
 from graphengine.models.base import Message, Response
 from graphengine.models.errors import ModelError, ModelUnavailable
 from graphengine.models.hiding import hidden

@@ -23,7 +23,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
-from graphengine.kernel import DefinitionError, install_command, is_seconds, utf8_text
+from graphengine.kernel import DefinitionError, install_command, utf8_text
+from graphengine.kernel.definitions import is_seconds
 from graphengine.models.errors import (
     AnswerTorn,
     BadRequest,

@@ -6,8 +6,8 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.graph.question import ask
-from graphengine.kernel import END, START, DefinitionError, Runnable, append, iterations, value
+from graphengine.kernel import DefinitionError
+from graphengine.kernel.definitions import END, START, Runnable, append, ask, iterations, value
 from graphengine.patterns.parts import part
 
 

@@ -12,20 +12,8 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.graph.conditions import changed
-from graphengine.kernel import (
-    END,
-    START,
-    Condition,
-    Context,
-    DefinitionError,
-    Failure,
-    Runnable,
-    append,
-    extend,
-    iterations,
-    parse,
-)
+from graphengine.kernel import Context, DefinitionError, Failure
+from graphengine.kernel.definitions import END, START, Condition, Runnable, append, changed, extend, iterations, parse
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
 

@@ -11,18 +11,8 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import (
-    END,
-    START,
-    Context,
-    DefinitionError,
-    Failure,
-    Runnable,
-    append,
-    failed,
-    is_seconds,
-    value,
-)
+from graphengine.kernel import Context, DefinitionError, Failure
+from graphengine.kernel.definitions import END, START, Runnable, append, failed, is_seconds, value
 from graphengine.patterns.parts import part
 
 

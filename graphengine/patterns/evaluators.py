@@ -9,13 +9,12 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.graph.conditions import plateau
-from graphengine.kernel import END, START, Condition, Runnable, append, failed, iterations, value
+from graphengine.kernel.definitions import END, START, Condition, Runnable, append, failed, iterations, plateau, value
 from graphengine.models.errors import ModelError
 from graphengine.patterns.parts import writing
 
 if TYPE_CHECKING:
-    from graphengine.graph.definition import Writes
+    from graphengine.kernel.definitions import Writes
 
 
 class Evaluation(BaseModel):

@@ -7,7 +7,8 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import END, FAIL, START, Failure, Runnable, append, value
+from graphengine.kernel import Failure
+from graphengine.kernel.definitions import END, FAIL, START, Runnable, append, value
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part
 

@@ -4,9 +4,8 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.errors import NodeTimeout, SubgraphLimit
-from graphengine.graph.definition import Node
-from graphengine.kernel import END, START, Choose, HasBody, Limits, Runnable, failed
+from graphengine.kernel import NodeTimeout, SubgraphLimit
+from graphengine.kernel.definitions import END, START, Choose, HasBody, Limits, Node, Runnable, failed
 from graphengine.patterns.parts import part
 
 S = TypeVar("S", bound=BaseModel)

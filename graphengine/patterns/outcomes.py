@@ -10,8 +10,8 @@ from typing import Final
 from pydantic import BaseModel
 
 from graphengine.agents.prompts import as_text
-from graphengine.graph.definition import UNSET, Node
-from graphengine.kernel import Condition, Failure, failed
+from graphengine.kernel import Failure
+from graphengine.kernel.definitions import UNSET, Condition, Node, failed
 from graphengine.models.errors import (
     ModelNotReady,
     ModelUnavailable,

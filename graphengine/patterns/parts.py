@@ -14,15 +14,15 @@ from pydantic import TypeAdapter
 
 from graphengine.agents import Agent
 from graphengine.api.graph import Graph
-from graphengine.graph.definition import Node, Writes
-from graphengine.kernel import Choose, DefinitionError, FunctionBody, HasBody
+from graphengine.kernel import DefinitionError
+from graphengine.kernel.definitions import Choose, FunctionBody, HasBody, Node, Writes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from pydantic import BaseModel
 
-    from graphengine.kernel import Runnable
+    from graphengine.kernel.definitions import Runnable
 
 Source: TypeAlias = "str | Callable[..., object]"
 F = TypeVar("F", bound="Callable[..., Any]")

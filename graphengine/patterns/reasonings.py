@@ -12,8 +12,8 @@ from typing_extensions import TypeVar
 
 from graphengine.agents.prompts import as_text
 from graphengine.api.graph import Graph
-from graphengine.graph.definition import UNSET
-from graphengine.kernel import END, START, Failure, Runnable, append, iterations, value
+from graphengine.kernel import Failure
+from graphengine.kernel.definitions import END, START, UNSET, Runnable, append, iterations, value
 from graphengine.patterns.parts import checked, part
 
 

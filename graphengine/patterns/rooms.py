@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import END, FAIL, START, Condition, Context, Failure, Runnable, append, iterations, value
+from graphengine.kernel import Context, Failure
+from graphengine.kernel.definitions import END, FAIL, START, Condition, Runnable, append, iterations, value
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import part, writing
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import END, FAIL, START, Runnable, append, iterations, value
+from graphengine.kernel.definitions import END, FAIL, START, Runnable, append, iterations, value
 from graphengine.patterns.outcomes import Outcome, outcome, surviving
 from graphengine.patterns.parts import check_names, checked, part, validating
 

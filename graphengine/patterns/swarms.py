@@ -7,7 +7,8 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import END, FAIL, START, DefinitionError, Runnable, append, iterations, value
+from graphengine.kernel import DefinitionError
+from graphengine.kernel.definitions import END, FAIL, START, Runnable, append, iterations, value
 from graphengine.patterns.parts import checked, part
 
 

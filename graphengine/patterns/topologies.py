@@ -7,7 +7,8 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import END, START, DefinitionError, Failure, Runnable, append, iterations
+from graphengine.kernel import DefinitionError, Failure
+from graphengine.kernel.definitions import END, START, Runnable, append, iterations
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import Source, part
 

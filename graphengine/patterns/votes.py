@@ -17,7 +17,8 @@ from pydantic import BaseModel
 from typing_extensions import TypeVar
 
 from graphengine.api.graph import Graph
-from graphengine.kernel import END, START, DefinitionError, Failure, Runnable, append, enum_value, value
+from graphengine.kernel import DefinitionError, Failure
+from graphengine.kernel.definitions import END, START, Runnable, append, enum_value, value
 from graphengine.patterns.outcomes import SURVIVED
 from graphengine.patterns.parts import check_names, checked, part
 

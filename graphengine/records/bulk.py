@@ -11,17 +11,18 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
-from graphengine.errors import RunNotResumable
-from graphengine.kernel import GraphEngineError, InputError, checked_tags, did_you_mean, sought_words, status_of
+from graphengine.kernel import GraphEngineError, InputError, RunNotResumable, checked_tags, graphs_by_name, status_of
+from graphengine.kernel.definitions import did_you_mean
+from graphengine.kernel.stores import sought_words
 from graphengine.records.retention import ENDED, remove
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted, newest
-from graphengine.runner.arguments import by_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from graphengine.kernel import GraphDefinition, RunInfo
+    from graphengine.kernel import RunInfo
+    from graphengine.kernel.definitions import GraphDefinition
     from graphengine.records.records import Records
 
 Action: TypeAlias = Literal["stop", "cancel", "resume", "retry", "tag", "untag", "prune"]
@@ -81,7 +82,7 @@ class Order:
             repair = "give a tag to tag and untag, and only to those"
             raise InputError(f"tag={self.tag!r}", where=f"bulk {self.action}", repair=repair)
         checked_tags([] if self.tag is None else [self.tag], "tag=")
-        by_name(self.graphs, "bulk(graphs=")
+        graphs_by_name(self.graphs, "bulk(graphs=")
 
 
 async def bulk(runner: Records, order: Order, *, dry_run: bool) -> Bulk:
@@ -103,7 +104,7 @@ async def bulk(runner: Records, order: Order, *, dry_run: bool) -> Bulk:
         going = {info.id: info for info in found if info.driver is None}
         pruned = await remove(runner.store, going, kept, dry_run=dry_run)
         return Bulk(order.action, pruned.runs, pruned.kept, dry_run)
-    graphs = by_name(order.graphs, "bulk(graphs=")
+    graphs = graphs_by_name(order.graphs, "bulk(graphs=")
     refused: dict[str, str] = {}
     if order.action in ("resume", "retry"):
         refused = {i.id: f"its graph {i.graph} is not given" for i in found if i.graph not in graphs}

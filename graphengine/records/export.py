@@ -17,12 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, cast
 from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, to_builtins
 from pydantic_core import from_json, to_json
 
-from graphengine.engine.fold import fold
-from graphengine.engine.graph_spec import check_graph_spec
-from graphengine.engine.ready import next_due
-from graphengine.engine.steps import fingerprint_of
 from graphengine.kernel import (
-    Append,
     Branched,
     GraphEngineError,
     RunExists,
@@ -35,18 +30,21 @@ from graphengine.kernel import (
     decode_step,
     encode_step,
     evolve,
-    is_tag,
+    fingerprint_of,
+    fold,
+    next_due,
     ready,
     summary_of,
 )
-from graphengine.stores.base import DEFAULT_QUEUE, LARGEST_PRIORITY
-from graphengine.stores.summaries import begun_as
+from graphengine.kernel.definitions import check_graph_spec, is_tag
+from graphengine.kernel.stores import DEFAULT_QUEUE, LARGEST_PRIORITY, Append, begun_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from graphengine.kernel import GraphSpec, JsonValue, RunStore
+    from graphengine.kernel import JsonValue, RunStore
+    from graphengine.kernel.definitions import GraphSpec
 
 FORMAT: Final = 1
 """The version of the format; it rises when a reader of the old format would misread the new one."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from graphengine.kernel import EdgeSpec, GraphSpec, JsonValue, NodeSpec
+    from graphengine.kernel import JsonValue
+    from graphengine.kernel.definitions import EdgeSpec, GraphSpec, NodeSpec
 
 _TEXT: Final = 80
 """The maximum length of a text; longer ones are cut around the first character that differs."""

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 from msgspec import UNSET
 
-from graphengine.engine.map_items import lost_parts
-from graphengine.history.usage import Usage, figures_of
+from graphengine.history.usage import Usage
 from graphengine.kernel import (
     Ending,
     RunStatus,
     Status,
     Summary,
     Wait,
+    figures_of,
     losses_of,
+    lost_parts,
     opened,
     status_of,
     usage_from,
@@ -41,11 +42,11 @@ from graphengine.records.step_document import (
 )
 
 if TYPE_CHECKING:
-    from graphengine.engine import steps as recorded
     from graphengine.kernel import RunInfo, Snapshot
+    from graphengine.kernel import Step as RecordedStep
+    from graphengine.kernel import Usage as UsageRecord
     from graphengine.records import run_diff
     from graphengine.records.spending import Spent
-    from graphengine.state import amounts
 
 # --- Runs ------------------------------------------------------------------------------------------------------------
 
@@ -191,7 +192,7 @@ def head_facts(info: RunInfo, snapshot: Snapshot) -> dict[str, Any]:
 
 
 def run_document(
-    info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Step], below: SpentBelow | None, output: object = UNSET
+    info: RunInfo, snapshot: Snapshot, steps: Iterable[RecordedStep], below: SpentBelow | None, output: object = UNSET
 ) -> Run:
     """Return the document of a run at a snapshot.
 
@@ -219,7 +220,7 @@ def _parent(info: RunInfo) -> Parent | None:
 
 
 def spending_of_run(
-    info: RunInfo, snapshot: Snapshot, steps: Iterable[recorded.Step], below: SpentBelow | None
+    info: RunInfo, snapshot: Snapshot, steps: Iterable[RecordedStep], below: SpentBelow | None
 ) -> SpendingOfRun:
     """Return what a run spent on models up to a snapshot, and what its child runs cost."""
     return SpendingOfRun(
@@ -385,7 +386,7 @@ def tree_document(
     runs: Iterable[RunInfo],
     waiting: Mapping[str, Snapshot],
     after: Mapping[str, str],
-    spent: tuple[Mapping[str, amounts.Usage], Mapping[str, amounts.Usage]],
+    spent: tuple[Mapping[str, UsageRecord], Mapping[str, UsageRecord]],
 ) -> Tree:
     """Return the document of runs and the runs they branched from.
 

@@ -6,20 +6,21 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from graphengine.kernel import At, InputError, UnknownRun, checked_tags, did_you_mean, load_now
+from graphengine.kernel import At, InputError, UnknownRun, as_shown, checked_tags, load_now
+from graphengine.kernel import Runner as CoreRunner
+from graphengine.kernel.definitions import did_you_mean
 from graphengine.records import retention as pruning
 from graphengine.records.run_waits import RunWait, as_answered, run_waits_of
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import STATUSES, Wanted, newest
 from graphengine.records.trends import Trends
 from graphengine.records.trends import trends as trends_of
-from graphengine.runner import runner as core
-from graphengine.runner.runner import as_shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from graphengine.kernel import GraphDefinition, Retention, RunInfo
+    from graphengine.kernel import RunInfo
+    from graphengine.kernel.definitions import GraphDefinition, Retention
     from graphengine.records.bulk import Action, Bulk
     from graphengine.records.run_diff import Difference
     from graphengine.records.spending import Spent
@@ -38,7 +39,7 @@ class Page(list[T]):
     more: bool = False
 
 
-class Records(core.Runner):
+class Records(CoreRunner):
     """A Runner that also lists, reads, compares, tags and removes recorded runs."""
 
     async def runs(  # noqa: PLR0913 - each selects runs

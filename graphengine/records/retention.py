@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from graphengine.graph.options import DAY_SECONDS
-from graphengine.kernel import InputError, UnknownRun, checked_tags, did_you_mean, is_seconds
+from graphengine.kernel import InputError, UnknownRun, checked_tags
+from graphengine.kernel.definitions import DAY_SECONDS, did_you_mean, is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 
-    from graphengine.kernel import Retention, RunInfo, Status, Store
+    from graphengine.kernel import RunInfo, Status, Store
+    from graphengine.kernel.definitions import Retention
 
 ENDED: Final = ("finished", "failed", "stopped", "cancelled")
 """The statuses of runs that may be pruned."""

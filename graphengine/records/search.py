@@ -107,7 +107,7 @@ def _number(name: str, value: float | None, given: Mapping[str, str]) -> float:
 
 
 def _wrong(name: str, value: str) -> InputError:
-    from graphengine.kernel import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
+    from graphengine.kernel.definitions import did_you_mean  # noqa: PLC0415 - listing runs must not load pydantic
 
     repair = did_you_mean(value, STATUSES) if name == "status" else f"give {FILTERS[name]}"
     return InputError(f"{name.rstrip('>')} cannot be {value!r}", where="search", repair=repair)

@@ -11,14 +11,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.engine.steps import Removed, is_removed
 from graphengine.kernel import (
+    LOSSES,
     Recorded,
+    Removed,
     UnknownRun,
     add_usage,
     are_offline,
     decode_snapshot,
     is_cost_unknown,
+    is_removed,
     load_snapshot,
     spent_since,
     summary_of,
@@ -26,14 +28,13 @@ from graphengine.kernel import (
     without_items,
 )
 from graphengine.records.step_document import Part
-from graphengine.state.amounts import LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
     from typing import TypeVar
 
     from graphengine.kernel import RunInfo, RunStore, Snapshot, Step, Usage
-    from graphengine.state import amounts
+    from graphengine.kernel import Usage as UsageRecord
 
     K = TypeVar("K", bound=Hashable)
 
@@ -59,7 +60,7 @@ class Spent:
     model: str
     node: str
     inherited: bool
-    usage: amounts.Usage
+    usage: UsageRecord
 
 
 def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
@@ -69,7 +70,7 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
         steps: Steps of a run.
         shared_seq: The last step that the run shares with its parent.
     """
-    found: dict[tuple[str, str, str, bool], amounts.Usage] = {}
+    found: dict[tuple[str, str, str, bool], UsageRecord] = {}
     for step in steps:
         if isinstance(step.data, Removed) and not is_removed(step):
             until = decode_snapshot(bytes(step.data.snapshot))
@@ -89,7 +90,7 @@ def spending(steps: Iterable[Step], shared_seq: int = 0) -> list[Spent]:
     return [Spent(*key, usage) for key, usage in found.items()]
 
 
-def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, amounts.Usage]:
+def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, UsageRecord]:
     """Return what was spent for each value of the key, in the order of the first calls.
 
     Example:
@@ -97,7 +98,7 @@ def summed(spent: Iterable[Spent], key: Callable[[Spent], K]) -> dict[K, amounts
         >>> summed([one, one], lambda spent: spent.model)
         {'openai:gpt-5': {'calls': 2, 'cost_usd': 1.0}}
     """
-    found: dict[K, amounts.Usage] = {}
+    found: dict[K, UsageRecord] = {}
     for each in spent:
         found[key(each)] = add_usage(found.get(key(each), {}), each.usage)
     return found

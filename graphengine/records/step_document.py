@@ -8,15 +8,24 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from graphengine.engine.step_json import facts_record
-from graphengine.history.load import wait_of
 from graphengine.history.usage import Usage
-from graphengine.kernel import CompileError, Ending, Problem, Wait, Waiting, outcome_of, usage_from, usage_of
+from graphengine.kernel import (
+    CompileError,
+    Ending,
+    Problem,
+    Wait,
+    Waiting,
+    facts_record,
+    outcome_of,
+    usage_from,
+    usage_of,
+    wait_of,
+)
 
 if TYPE_CHECKING:
-    from graphengine.engine import steps as recorded
-    from graphengine.kernel import FailureRecord, GraphEngineError
-    from graphengine.state import failure
+    from graphengine.kernel import AnyFacts, FailureRecord, GraphEngineError
+    from graphengine.kernel import Failure as RunFailure
+    from graphengine.kernel import Step as RecordedStep
 
 
 class Part(Struct):
@@ -96,7 +105,7 @@ def error_document(error: GraphEngineError) -> Failed:
     return Failed(error=refusal_of(error))
 
 
-def failure_document(failed: FailureRecord | failure.Failure) -> Failure:
+def failure_document(failed: FailureRecord | RunFailure) -> Failure:
     """Return a recorded failure."""
     return Failure(
         code=failed.kind,
@@ -253,7 +262,7 @@ class OneStep(Document):
     asked: Mapping[str, Any] | UnsetType = UNSET
 
 
-def step_document(step: recorded.Step) -> Step:
+def step_document(step: RecordedStep) -> Step:
     """Return the document of one step."""
     outcome, failed, usage = outcome_of(step), step.data.error, usage_of(step)
     return Step(
@@ -275,7 +284,7 @@ def step_document(step: recorded.Step) -> Step:
     )
 
 
-def _detail(facts: recorded.AnyFacts) -> Detail:
+def _detail(facts: AnyFacts) -> Detail:
     record = facts_record(facts)
     found: dict[str, Any] = {name: record[name] for name in Detail.__struct_fields__ if name in record}
     if isinstance(facts, Waiting):

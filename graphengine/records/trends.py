@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol, runtime_checkable
 import msgspec
 from msgspec import Struct
 
-from graphengine.kernel import InputError, summary_text
+from graphengine.kernel import InputError
+from graphengine.kernel.stores import summary_text
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted
 from graphengine.records.step_document import Document, Part

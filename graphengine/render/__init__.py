@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from os import PathLike
 
-    from graphengine.kernel import GraphSpec, Step
+    from graphengine.kernel import Step
+    from graphengine.kernel.definitions import GraphSpec
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Detail, Drawing
     from graphengine.render.scopes import Fold

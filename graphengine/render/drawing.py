@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, cast, get_args
 
-from graphengine.kernel import END, FAIL, START
+from graphengine.kernel.definitions import END, FAIL, START
 from graphengine.render.amounts import Account, cost
 from graphengine.render.edges import closing_edges
 from graphengine.render.parts import Arrow, Box, Cluster, Drawing, Line, Shape
@@ -36,7 +36,8 @@ from graphengine.render.words import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphengine.kernel import GraphSpec, NodeSpec, Place, Step
+    from graphengine.kernel import Place, Step
+    from graphengine.kernel.definitions import GraphSpec, NodeSpec
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.parts import Detail, Tone
     from graphengine.render.scopes import Fold, Scope, Spot

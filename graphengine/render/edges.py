@@ -11,13 +11,13 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.kernel import START
+from graphengine.kernel.definitions import START
 from graphengine.render.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from graphengine.kernel import EdgeSpec, GraphSpec
+    from graphengine.kernel.definitions import EdgeSpec, GraphSpec
 
 
 _CAP: Final = re.compile(r"iterations of (\w+)(?: since (\w+))? (>=?) (\d+)")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 
-from graphengine.kernel import END, FAIL, START
+from graphengine.kernel.definitions import END, FAIL, START
 from graphengine.render.amounts import Account
 from graphengine.render.edges import closing_edges
 from graphengine.render.scopes import path_at, scopes_of
@@ -18,7 +18,8 @@ from graphengine.render.trace import trace_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import GraphSpec, Place, Step
+    from graphengine.kernel import Place, Step
+    from graphengine.kernel.definitions import GraphSpec
     from graphengine.render.scopes import Scope
     from graphengine.render.trace import Trace
 

@@ -6,8 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from graphengine.engine.phases import GivenUp, Waiting
-from graphengine.kernel import END, FAIL, ROOT, Collecting, Ended, Fallback, Forked, Inside, Leaving, Ready
+from graphengine.engine.phases import Waiting
+from graphengine.kernel import ROOT, Collecting, Ended, Fallback, Forked, GivenUp, Inside, Leaving, Ready
+from graphengine.kernel.definitions import END, FAIL
 from graphengine.render.amounts import moment
 from graphengine.render.text import one_line
 from graphengine.render.words import counted

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, TypeAlias
 
-from graphengine.kernel import END, START, Place
+from graphengine.kernel import Place
+from graphengine.kernel.definitions import END, START
 from graphengine.render.edges import bounds_of, edges_of, joins_of
 from graphengine.render.files import RenderError
 from graphengine.render.place_states import SEVEREST
@@ -18,7 +19,7 @@ from graphengine.render.words import counted, listed
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from graphengine.kernel import GraphSpec, NodeSpec
+    from graphengine.kernel.definitions import GraphSpec, NodeSpec
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.place_states import How, PlaceState
 

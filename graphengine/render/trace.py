@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from graphengine.kernel import START, Attempt, Failed, Node, Shift, Visits, falls_back, usage_of
+from graphengine.kernel import Attempt, Failed, Node, Shift, Visits, falls_back, usage_of
+from graphengine.kernel.definitions import START
 from graphengine.render.amounts import Account
 from graphengine.render.files import RenderError
 from graphengine.render.place_states import states_of
@@ -24,8 +25,7 @@ from graphengine.render.words import counted, times_in_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from graphengine.history.visit_tree import Edge
-    from graphengine.kernel import Entry, Place, Snapshot, Step
+    from graphengine.kernel import Entry, Place, Snapshot, Step, TakenEdge
     from graphengine.render.edges import DrawnEdge
     from graphengine.render.place_states import PlaceState
     from graphengine.render.scopes import Scope, Spot
@@ -166,7 +166,7 @@ class _EdgeKey(NamedTuple):
     order: int
 
 
-def _key_of(place: Place, edge: Edge) -> _EdgeKey:
+def _key_of(place: Place, edge: TakenEdge) -> _EdgeKey:
     return _EdgeKey(place, edge.source, tuple(edge.to), edge.label, edge.is_failure, edge.why.count("; "))
 
 
@@ -261,7 +261,7 @@ class Tally:
         facts = scope.nodes.get(spot[1]) if scope is not None else None
         return facts is not None and facts.get("kind") == "ask"
 
-    def _take(self, place: Place, edge: Edge, seq: int) -> Sequence[int]:
+    def _take(self, place: Place, edge: TakenEdge, seq: int) -> Sequence[int]:
         """Count a taken edge, and return its drawn edges; a fork's arms count for themselves, so a join counts none."""
         taken = self._edge(_key_of(place, edge))
         taken.times += 1
@@ -390,7 +390,7 @@ class Tried(NamedTuple):
     is_taken: bool
 
 
-def tried_edges(scope: Scope, edge: Edge) -> list[Tried]:
+def tried_edges(scope: Scope, edge: TakenEdge) -> list[Tried]:
     """Return the edges among which a recorded one was chosen, in the order in which they are tried.
 
     Those after the one that was taken have no explanation: their conditions were not evaluated.

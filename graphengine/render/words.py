@@ -13,7 +13,7 @@ from graphengine.render.text import one_line, wrap
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import NodeSpec
+    from graphengine.kernel.definitions import NodeSpec
 
 TITLE_COLUMNS = 26
 NOTE_COLUMNS = 28

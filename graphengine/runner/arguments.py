@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from graphengine.stores.base import Store
 
 _SIZES: Final = Sizes()
-DEPLOY: Final = "GRAPHENGINE_DEPLOY"
-"""The environment variable with the label of the deploy."""
 
 
 def place_in(queue: str | None, priority: int, tenant: str | None, user: str | None = None) -> InQueue | None:
@@ -63,20 +61,6 @@ def store_of(given: Store | None) -> Store:
     return given
 
 
-def deploy_of(given: str | None) -> str:
-    """Return the label of the deploy: the given one, or that of the environment.
-
-    Raises:
-        DefinitionError: It cannot be a label.
-    """
-    label = os.environ.get(DEPLOY, "") if given is None else given
-    if label and not is_tag(label):
-        where = f"the environment variable {DEPLOY}" if given is None else "Runner"
-        repair = f"use up to {LONGEST_TAG} printable characters"
-        raise DefinitionError(f"deploy={label!r} cannot be the label of a deploy", where=where, repair=repair)
-    return label
-
-
 def sizes_of(given: object) -> Sizes:
     """Return the sizes that are given, or the default.
 
@@ -110,7 +94,7 @@ def checked_tags(tags: object, where: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def by_name(graphs: Sequence[GraphDefinition[Any]], call: str) -> dict[str, GraphDefinition[Any]]:
+def graphs_by_name(graphs: Sequence[GraphDefinition[Any]], call: str) -> dict[str, GraphDefinition[Any]]:
     """Return the graphs that a call was given one by one, by name.
 
     Raises:

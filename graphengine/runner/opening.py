@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from msgspec import Raw
 
 from graphengine.engine.claim import Moved, Stop
-from graphengine.engine.events import BranchedOff, Resumed, RunStarted, StopAsked
+from graphengine.engine.events import BranchedOff, RunResumed, RunStarted, StopAsked
 from graphengine.engine.field_ops import apply_ops
 from graphengine.engine.lookup import plan_of
 from graphengine.engine.ready import next_due, runnable_frame
@@ -427,7 +427,7 @@ async def _resumed(  # noqa: PLR0913 - what was seen, and what a caller asks
     # What moves now, or what an answer lets end, may handle a part that failed, as by a fallback or an edge.
     due = next_due(snapshot)
     is_idle = runnable_frame(snapshot) is None and not news and (due is None or due > shared.clock.now())
-    event = Resumed(
+    event = RunResumed(
         now=driving.time.now(),
         crashed=crashed,
         limits=limits if limits is not None else snapshot.limits,

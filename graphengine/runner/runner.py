@@ -21,8 +21,8 @@ from graphengine.history.load import load_snapshot
 from graphengine.runner import answers, opening
 from graphengine.runner.arguments import (
     as_limits,
-    by_name,
     checked_tags,
+    graphs_by_name,
     pauses_of,
     place_in,
     sizes_of,
@@ -506,7 +506,7 @@ class Runner:
             >>> asyncio.run(main())
         """
         self._lives.check_usable()
-        known = by_name(graphs, "recover(")
+        known = graphs_by_name(graphs, "recover(")
         for graph in graphs:
             compiled(graph)
         await self.store.open()

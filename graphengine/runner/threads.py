@@ -33,7 +33,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome(Generic[T_co]):
+class CallOutcome(Generic[T_co]):
     """The outcome of a call as data: its result, or the exception that it raised."""
 
     value: T_co | None = None
@@ -46,19 +46,19 @@ class Outcome(Generic[T_co]):
         return self.value  # type: ignore[return-value]  # None only where that is the result
 
 
-async def as_outcome(call: Callable[[], Awaitable[T]]) -> Outcome[T]:
+async def as_outcome(call: Callable[[], Awaitable[T]]) -> CallOutcome[T]:
     """Make a call in its own asyncio task, and return the exception that it raises as data.
 
     Otherwise SystemExit and KeyboardInterrupt would end the event loop: asyncio raises them out of it at once. The call
     is made here, as a task that is cancelled before it begins would leave a coroutine that is never awaited.
     """
     try:
-        return Outcome(await call())
+        return CallOutcome(await call())
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # noqa: BLE001 - the caller raises it again
         reraise_interrupt(error)
-        return Outcome(error=error)
+        return CallOutcome(error=error)
 
 
 @dataclass(slots=True, eq=False)
@@ -134,7 +134,7 @@ async def in_thread(pool: Executor, function: Callable[[], object]) -> object:
     return outcome.value
 
 
-async def _ended(thread: asyncio.Future[Outcome[object]]) -> None:
+async def _ended(thread: asyncio.Future[CallOutcome[object]]) -> None:
     """Return when the thread is done, even if this wait is cancelled meanwhile."""
     while not thread.done():
         try:
@@ -143,11 +143,11 @@ async def _ended(thread: asyncio.Future[Outcome[object]]) -> None:
             continue
 
 
-def _outcome_of(function: Callable[[], object]) -> Outcome[object]:
+def _outcome_of(function: Callable[[], object]) -> CallOutcome[object]:
     try:
-        return Outcome(function())
+        return CallOutcome(function())
     except BaseException as error:  # noqa: BLE001 - it is raised again on the event loop
-        return Outcome(error=error)
+        return CallOutcome(error=error)
 
 
 class TimeLimit:

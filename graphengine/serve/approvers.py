@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.runtime import ChecksAnswers
-from graphengine.engine.steps import Answered
-from graphengine.kernel import Extension
+from graphengine.kernel import Answered, Extension
 
 if TYPE_CHECKING:
     from graphengine.kernel import OpenRun, RecordedResult, Snapshot, Store

@@ -13,16 +13,17 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
-from graphengine.kernel import GraphEngineError, InputError, derived_id, unknown_run
-from graphengine.runner.ids import tenants_id
+from graphengine.kernel import GraphEngineError, InputError, derived_id, tenants_id
+from graphengine.kernel.stores import unknown_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from typing_extensions import Unpack
 
-    from graphengine.kernel import GraphSpec, InboxMessage, Page, RunInfo, Step, Store
-    from graphengine.stores.base import Count, Loaded
+    from graphengine.kernel import Page, RunInfo, Step, Store
+    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.stores import Count, InboxMessage, Loaded
 
 Right: TypeAlias = Literal["start", "answer", "read", "operate"]
 RIGHTS: Final[tuple[Right, ...]] = get_args(Right)

@@ -30,18 +30,14 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from graphengine.api.graph import Graph
-from graphengine.errors import NotDelivered
 from graphengine.kernel import (
-    END,
     OVER,
-    START,
-    Append,
     Context,
     DefinitionError,
     Extension,
     InputError,
+    NotDelivered,
     OwnId,
-    Retry,
     RunExists,
     RunIsDriven,
     StoreCorrupt,
@@ -50,17 +46,16 @@ from graphengine.kernel import (
     UnknownRun,
     UnknownStep,
     derived_id,
-    is_seconds,
     load_now,
     load_snapshot,
     losses_of,
-    value,
 )
+from graphengine.kernel import Runner as CoreRunner
+from graphengine.kernel.definitions import END, START, Retry, is_seconds, value
+from graphengine.kernel.stores import Append, Post
 from graphengine.records.bulk import OUTBOX
 from graphengine.runner import opening
-from graphengine.runner import runner as core
 from graphengine.serve.signatures import key_of, signed
-from graphengine.stores.base import Post
 from graphengine.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -255,7 +250,7 @@ class Notifications(Extension):
     async def _open_outbox(self, store: Store) -> None:
         if store not in self._known:
             with suppress(RunExists):
-                await core.Runner(store).start(_OUTBOX_GRAPH, run_id=OUTBOX, wait_out=False).result()
+                await CoreRunner(store).start(_OUTBOX_GRAPH, run_id=OUTBOX, wait_out=False).result()
             self._known.add(store)
 
     # --- from the outbox to runs that deliver -------------------------------------------------------------------------
@@ -385,7 +380,7 @@ async def deliver(extensions: Sequence[Extension], runner: QueueRunner, stack: A
             await stack.enter_async_context(each.delivering(runner))
 
 
-async def delegate(runner: core.Runner, run_id: str, question: str, *, to: str, by: str = "") -> None:
+async def delegate(runner: CoreRunner, run_id: str, question: str, *, to: str, by: str = "") -> None:
     """Hand an open question on to somebody else: the webhooks that want questions get it again, with that name.
 
     Args:

@@ -22,7 +22,8 @@ from urllib.request import HTTPRedirectHandler, build_opener
 import jwt
 from jwt import PyJWK
 
-from graphengine.kernel import GraphEngineError, InputError, is_tag
+from graphengine.kernel import GraphEngineError, InputError
+from graphengine.kernel.definitions import is_tag
 from graphengine.serve.callers import ALL, RIGHTS, Caller
 from graphengine.serve.messages import NotAuthorized
 from graphengine.serve.users import OIDC, rights_of

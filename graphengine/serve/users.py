@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct, field
 
-from graphengine.kernel import InputError, install_command, is_tag
+from graphengine.kernel import InputError, install_command
+from graphengine.kernel.definitions import is_tag
 from graphengine.output_file import write_file
 from graphengine.serve.callers import ALL, RIGHTS, Caller
 

@@ -91,10 +91,10 @@ else:
     LimitsRecord = dict[str, Number | bool | None]
 
 
-def by_name(amounts: Usage | LimitsRecord) -> Mapping[str, float | None]:
+def amounts_by_name(amounts: Usage | LimitsRecord) -> Mapping[str, float | None]:
     """Return all amounts by name, with those of other versions.
 
-    >>> dict(by_name({"calls": 1}))
+    >>> dict(amounts_by_name({"calls": 1}))
     {'calls': 1}
     """
     return cast("Mapping[str, float | None]", amounts)
@@ -106,7 +106,7 @@ def losses_of(usage: Usage, losses: Mapping[str, int]) -> dict[str, int]:
     >>> losses_of({"calls": 3, "failed_tools": 2}, {"failed_items": 1})
     {'failed_items': 1, 'failed_tools': 2}
     """
-    amounts = {**by_name(usage), **losses}
+    amounts = {**amounts_by_name(usage), **losses}
     return {name: int(amounts[name] or 0) for name in LOSSES if amounts.get(name)}
 
 
@@ -167,8 +167,8 @@ __all__ = [
     "TokensName",
     "Usage",
     "allows_unknown_cost",
+    "amounts_by_name",
     "are_offline",
-    "by_name",
     "dollars",
     "is_cost_unknown",
 ]

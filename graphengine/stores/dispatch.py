@@ -15,14 +15,10 @@ from collections import defaultdict
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
-
-from graphengine.errors import InputError
-from graphengine.graph.options import is_seconds, is_tag
-from graphengine.stores.base import QueueLimits
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from graphengine.stores.base import QueueLimits
 
 WHOLE: Final = ""
 """The tenant of runs without one, and the word for the limits of a whole queue."""
@@ -94,7 +90,6 @@ _SKEW_SECONDS: Final = 60.0
 """How far the clocks of workers may be apart."""
 
 NO_LOAD: Final = Load({}, {}, {})
-_ONLY_PAUSED: Final = QueueLimits(paused=True)
 
 
 class Chosen(NamedTuple):
@@ -175,44 +170,3 @@ def _left(whole_at: float, rate: tuple[int, float], now: float) -> int:
     if whole_at > now + 2 * seconds + _SKEW_SECONDS:  # the clock was set back: do not wait until it has caught up
         return count
     return count - max(0, math.ceil((whole_at - now) * count / seconds - 1e-6))
-
-
-def each_tenant(limits: QueueLimits | None, room: int) -> int | None:
-    """Return how many runs of each tenant at most begin at once; None if there are no limits for tenants."""
-    if limits is None or (limits.tenant_concurrency is None and limits.tenant_rate is None):
-        return None
-    counts = limits.tenant_concurrency, limits.tenant_rate and limits.tenant_rate[0]
-    return min(room, *(count for count in counts if count is not None))
-
-
-def check_limits(queue: str, limits: QueueLimits | None) -> None:
-    """Check the name and the limits of a queue.
-
-    Raises:
-        InputError: One is invalid.
-    """
-    where = f"queue {queue!r}"
-    if not is_tag(queue):
-        raise InputError(f"{queue!r} cannot be the name of a queue", where=where, repair="use printable characters")
-    if limits is not None and queue.startswith(("graph:", "tenant:")) and limits not in (_ONLY_PAUSED, QueueLimits()):
-        raise InputError(f"{queue} can only be paused", where=where, repair="limit the queue of its runs")
-    for name in ("concurrency", "tenant_concurrency") if limits is not None else ():
-        count = getattr(limits, name)
-        if count is not None and (type(count) is not int or count < 1):
-            raise InputError(f"{name}={count!r}", where=where, repair="give 1 or more, or None")
-    if limits is not None and type(limits.paused) is not bool:
-        raise InputError(f"paused={limits.paused!r}", where=where, repair="give True or False")
-    for name in ("rate", "tenant_rate") if limits is not None else ():
-        rate = getattr(limits, name)
-        if rate is not None and not (len(rate) == 2 and type(rate[0]) is int and rate[0] > 0 and is_seconds(rate[1])):  # noqa: PLR2004 - a pair
-            raise InputError(f"{name}={rate!r}", where=where, repair=f"give a count and seconds: {name}=(100, 60.0)")
-
-
-def limits_text(limits: QueueLimits) -> str:
-    """Return limits as stores keep them: JSON."""
-    return msgspec.json.encode(limits).decode()
-
-
-def read_limits(text: str) -> QueueLimits:
-    """Return the limits that a store kept."""
-    return msgspec.json.decode(text, type=QueueLimits)

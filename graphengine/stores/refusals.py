@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING
 
 from graphengine.errors import (
     LeaseLost,
     RunCancelled,
     RunExists,
     RunnerClosed,
-    StoreCorrupt,
     StoreError,
     TreeStopped,
     UnknownRun,
@@ -19,35 +18,10 @@ from graphengine.errors import (
 if TYPE_CHECKING:
     from graphengine.stores.base import RunInfo
 
-_BRANCH_BEFORE: Final = "restore a backup, or branch the run at a step before this one; other runs are not affected"
-
-
-class Meaning(NamedTuple):
-    """What an error of a database driver means: the kind of error that is raised for it, its message and the repair."""
-
-    error: type[StoreError]
-    message: str
-    repair: str
-
-    def explained(self, words: object, where: str) -> StoreError:
-        """Return the error, with the driver's own words."""
-        return self.error(f"{self.message} ({words})", where=where, repair=self.repair)
-
 
 def not_open() -> RunnerClosed:
     """Return the error for a store that is not open."""
     return RunnerClosed("the store is not open", repair="use it inside `async with Runner(...)`")
-
-
-def closed() -> RunnerClosed:
-    """Return the error for a store that was closed meanwhile."""
-    return RunnerClosed("the store is closed")
-
-
-def forked(where: str) -> RunnerClosed:
-    """Return the error for a store that was opened in the process of which this one is a fork."""
-    message = "the store was opened in another process, of which this one is a fork"
-    return RunnerClosed(message, where=where, repair="create a Runner in this process")
 
 
 def lease_lost(run_id: str, fence: int) -> LeaseLost:
@@ -123,8 +97,3 @@ def reason_to_stay(found: RunInfo, expected: RunInfo, driver: object, branch: st
     if (found.status, found.seq, found.tags) != (expected.status, expected.seq, expected.tags):
         return "changed meanwhile"
     return "" if branch is None else f"needed by branch {branch}"
-
-
-def damaged(what: str, why: str, repair: str = _BRANCH_BEFORE) -> StoreCorrupt:
-    """Return the error for a row that cannot be read."""
-    return StoreCorrupt(f"{what} cannot be read: {why}", where=what, repair=repair)

@@ -6,7 +6,6 @@ log.
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import TYPE_CHECKING, Final, TypedDict
 
 import msgspec
@@ -98,28 +97,6 @@ def summary_text(summary: Summary) -> str:
     return msgspec.json.encode(summary).decode()
 
 
-def read_summary(text: str | None) -> Summary | None:
-    """Return the summary that a store kept; None if there is none, or it cannot be read."""
-    try:
-        return None if text is None else msgspec.json.decode(text, type=Summary)
-    except ValueError:  # it is derived from the log, which can always be folded
-        return None
-
-
-def differing_summary(stored: Summary | None, status: str, snapshot: Snapshot) -> str:
-    """Return how a stored summary differs from the one of a run's whole log; "" if it does not.
-
-    While a run is `running`, its summary is that of an earlier step. The words of the reason are not compared: another
-    version can choose others.
-    """
-    if stored is None or status == "running" or status != snapshot.status:
-        return ""
-    right = summary_of(snapshot)
-    names = [each.name for each in fields(Summary) if each.name != "reason"]
-    wrong = [name for name in names if getattr(stored, name) != getattr(right, name)]
-    return "; ".join(f"{name} {getattr(stored, name)!r} instead of {getattr(right, name)!r}" for name in wrong)
-
-
 def wait_words(name: str, wait: WaitRecord, *, path: str = "", characters: int) -> str:
     """Return a wait on one line; its name is left out if it is the path."""
     named = "" if name == path or wait.kind in ("sleep", "pause") else f"{name}: "
@@ -146,8 +123,6 @@ def _one_line(text: str, characters: int) -> str:
 __all__ = [
     "BegunAs",
     "begun_as",
-    "differing_summary",
-    "read_summary",
     "summary_of",
     "summary_text",
     "wait_words",

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from graphengine.engine.steps import Step
     from graphengine.state.json_values import JsonValue
@@ -84,8 +84,3 @@ def _leaves(values: Iterable[JsonValue]) -> Iterator[str]:
             yield from _leaves(value.values())
         elif isinstance(value, (list, tuple)):
             yield from _leaves(value)
-
-
-def folded(texts: Sequence[str | None]) -> str:
-    """Return the words of some texts, each once, with blanks between them."""
-    return " ".join(dict.fromkeys(words_of("\n".join(filter(None, texts)))))

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry import metrics
 
-from graphengine.engine.frame_tree import priced
-from graphengine.kernel import are_offline, is_cost_unknown
+from graphengine.kernel import are_offline, is_cost_unknown, priced
 from graphengine.telemetry import names, spans
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from graphengine.kernel import Usage
-    from graphengine.stores.base import QueueCount
+    from graphengine.kernel.stores import QueueCount
 
 _NODE_SECONDS: Final = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 _CALL_SECONDS: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)

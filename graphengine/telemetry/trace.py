@@ -24,10 +24,6 @@ from opentelemetry import context as contexts
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from graphengine.agents.asked import turn_of
-from graphengine.engine.map_items import is_settled
-from graphengine.engine.snapshot import children
-from graphengine.engine.stored import encode_snapshot
-from graphengine.history.load import load_visits
 from graphengine.kernel import (
     OVER,
     Attempt,
@@ -48,7 +44,11 @@ from graphengine.kernel import (
     StoreError,
     Visits,
     Waiting,
+    children,
     decode_snapshot,
+    encode_snapshot,
+    is_settled,
+    load_visits,
     spent_since,
     usage_of,
     without_items,
@@ -66,20 +66,20 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, SpanContext, TracerProvider
     from opentelemetry.util.types import AttributeValue
 
-    from graphengine.history.visit_tree import Milestone, Wait
     from graphengine.kernel import (
         Entry,
         FailureRecord,
         Frame,
-        GraphSpec,
+        Milestone,
         OpenRun,
-        Plan,
         RunInfo,
         Snapshot,
         Step,
         Store,
         Visit,
+        WaitTime,
     )
+    from graphengine.kernel.definitions import GraphSpec, Plan
     from graphengine.telemetry.work import Described
 
 log = logging.getLogger("graphengine.telemetry")
@@ -443,7 +443,7 @@ class RunTrace(Follower):
         of = {**self._run, names.PATH: place.path, names.ATTEMPT: place.attempt, **piece.attributes, **more}
         self._export(piece.name, ids, times, of, kind=piece.kind, error=piece.error)
 
-    def _wait(self, place: AttemptPlace, wait: Wait, until: float) -> None:
+    def _wait(self, place: AttemptPlace, wait: WaitTime, until: float) -> None:
         """Export a wait that ended."""
         of: dict[str, AttributeValue] = {**self._graph, names.KIND: wait.kind, names.ENDED_BY: wait.by or "other"}
         self._metrics.wait_seconds.record(max(0.0, until - wait.since), of)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opentelemetry.trace import SpanKind
 from pydantic_core import to_json
 
-from graphengine.engine.steps import own_name
+from graphengine.kernel import own_name
 from graphengine.models.hiding import hidden
 from graphengine.telemetry import names
 from graphengine.telemetry.place import key_around, name_in

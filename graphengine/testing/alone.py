@@ -16,30 +16,28 @@ from pydantic import BaseModel  # noqa: TC002 - the example of run_node uses it
 
 from graphengine.agents.budget import AgentsOfRun
 from graphengine.agents.stand_ins import StandIns
-from graphengine.engine.events import AnswerArrived, MessageCame, NodeFinished, WorkDone
 from graphengine.engine.session import in_memory
-from graphengine.engine.steps import Item
-from graphengine.graph.effect import checked_effects
-from graphengine.graph.options import Sizes
-from graphengine.graph.question import NO_ANSWER
 from graphengine.kernel import (
     CURRENT,
+    AnswerArrived,
     AnswerRecord,
     AttemptFacts,
     Audience,
     InputError,
+    Item,
+    MessageCame,
     Node,
     NodeFailed,
+    NodeFinished,
     Redactor,
     Refused,
     Session,
-    View,
+    WorkDone,
     as_record,
-    compiled,
     usage_from,
     waits_of,
-    with_our_keywords,
 )
+from graphengine.kernel.definitions import NO_ANSWER, Sizes, View, checked_effects, compiled, with_our_keywords
 from graphengine.runner.answers import Asked as AskedOfUser
 from graphengine.runner.answers import check_against
 from graphengine.runner.attempt import Attempt
@@ -69,7 +67,8 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.engine.events import Event
     from graphengine.engine.snapshot import Task
-    from graphengine.kernel import Clock, Decided, Effects, JsonValue, WaitRecord
+    from graphengine.kernel import Clock, Decided, JsonValue, WaitRecord
+    from graphengine.kernel.definitions import Effects
     from graphengine.runner.result import PastRun
 
 S = TypeVar("S")

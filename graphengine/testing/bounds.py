@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.agents.model_routing import Models, by_agent, replacing
 from graphengine.api.places import reading
 from graphengine.checks.paths import Paths, Undecided, most_visits
-from graphengine.kernel import START, Fork, InputError, Switch
+from graphengine.kernel import InputError
+from graphengine.kernel.definitions import START, Fork, Switch
 from graphengine.models.base import EstimatesCosts, KnowsWindow
 from graphengine.models.names import as_model
 from graphengine.records.selection import Wanted, newest
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from graphengine.agents import Agent
     from graphengine.agents.model_routing import GivenModels
     from graphengine.api.graph import Graph
-    from graphengine.kernel import AnyEdge, NodePlan, Plan, Store
+    from graphengine.kernel import Store
+    from graphengine.kernel.definitions import AnyEdge, NodePlan, Plan
     from graphengine.models.base import Model
 
 LEAST_RUNS: Final = 5

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from typing_extensions import override
 
 from graphengine.api.graph import Graph
-from graphengine.graph.definition import Edge
-from graphengine.kernel import Composed, Condition, InputError, Negated, Session, Switch
+from graphengine.kernel import InputError, Session
+from graphengine.kernel.definitions import Composed, Condition, Edge, Negated, Switch
 from graphengine.testing.coverage_units import WHOLE, Shape, Unit, shape_of
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from graphengine.kernel import AnyEdge, Plan, View
-    from graphengine.state.selector import Tracker
+    from graphengine.kernel.definitions import AnyEdge, Plan, Tracker, View
     from graphengine.testing.coverage_units import Place
 
 

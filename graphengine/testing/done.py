@@ -6,16 +6,16 @@ import reprlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
-from graphengine.kernel import Attempt, NodeError, Replace, falls_back, outcome_of, type_name
+from graphengine.kernel import Attempt, NodeError, falls_back, opened_ops, outcome_of
+from graphengine.kernel.definitions import Items, Put, Puts, Replace, Unread, type_name
 from graphengine.models.scripted import OffScript, shortened, shown
-from graphengine.state.encoded import opened_ops
-from graphengine.state.update import Items, Put, Puts, Unread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.history.usage import Usage
-    from graphengine.kernel import Decided, FailureRecord, FieldType, JsonValue, Op, Outcome, Step, View, Wait
+    from graphengine.kernel import Decided, FailureRecord, JsonValue, Op, Outcome, Step, Wait
+    from graphengine.kernel.definitions import FieldType, View
     from graphengine.models.base import Request, Response
     from graphengine.testing.stage import Stage
 

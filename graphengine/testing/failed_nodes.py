@@ -12,11 +12,10 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from graphengine.kernel import NodeFailed, Redactor, opened, plan_of
+from graphengine.kernel import HIDDEN, NodeFailed, Redactor, opened, plan_of
 from graphengine.models.hiding import hidden
 from graphengine.models.scripted import shortened, shown
 from graphengine.runner.attempt import Attempt
-from graphengine.state.secret import HIDDEN
 from graphengine.testing.stage import RUN_ID
 
 if TYPE_CHECKING:
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
 
     from graphengine.agents.conversation import Conversation
     from graphengine.engine.events import Event
-    from graphengine.kernel import Frame, JsonValue, Plan, Snapshot
+    from graphengine.kernel import Frame, JsonValue, Snapshot
+    from graphengine.kernel.definitions import Plan
     from graphengine.models.base import Request
 
 KEPT: Final = 5

@@ -46,7 +46,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[Store]:
     """Provide an empty store: the test runs twice, once over memory and once over SQLite. The test opens it."""
     made: Store
     if request.param == "memory":
-        from graphengine.stores.memory import MemoryStore  # noqa: PLC0415
+        from graphengine.kernel.stores import MemoryStore  # noqa: PLC0415
 
         made = MemoryStore()
     else:
@@ -67,7 +67,7 @@ def runner(request: pytest.FixtureRequest) -> Generator[OpenRunner]:
     test takes `clock`, it uses that. `runner.use(models=…, resources=…)` replaces models and resources, before the
     first run is started. Nodes with `on=` run in place, unless `runner.use(executors=…)` names their executors.
     """
-    from graphengine.stores.memory import MemoryStore  # noqa: PLC0415
+    from graphengine.kernel.stores import MemoryStore  # noqa: PLC0415
     from graphengine.testing.clock import FakeClock  # noqa: PLC0415
     from graphengine.testing.open_runner import OpenRunner  # noqa: PLC0415
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from graphengine.agents.model_routing import GivenModels
-    from graphengine.kernel import Claim, Clock, Effects, Plan, Store
+    from graphengine.kernel import Claim, Clock, Store
+    from graphengine.kernel.definitions import Effects, Plan
     from graphengine.models.base import Model
     from graphengine.runner.life import Life, Opening
     from graphengine.runner.shared import Shared

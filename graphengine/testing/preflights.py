@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Frame, GraphSpec, Plan, RunInfo, RunStore, Snapshot, Store
+    from graphengine.kernel import Frame, RunInfo, RunStore, Snapshot, Store
+    from graphengine.kernel.definitions import GraphSpec, Plan
     from graphengine.migration.apply import Walked
     from graphengine.migration.positions import Mismatch
 

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import BaseModel
 
-from graphengine.compile.graph_spec import ends_of
-from graphengine.kernel import Injected, InputError, NodeError, did_you_mean
+from graphengine.kernel import InputError, NodeError
+from graphengine.kernel.definitions import Injected, Put, did_you_mean, ends_of
+from graphengine.kernel.definitions import Items as Appended
 from graphengine.models.scripted import is_raised
-from graphengine.state.update import Items as Appended
-from graphengine.state.update import Put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from graphengine.engine.plan import Updates
-    from graphengine.kernel import NodePlan, StateType
+    from graphengine.kernel.definitions import NodePlan, StateType
 
 Update: TypeAlias = "Mapping[str, object] | BaseModel | BaseException | type[BaseException] | None"
 """The update of a visit, by field; the exception with which it fails; or nothing."""

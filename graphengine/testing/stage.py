@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from graphengine.engine.rules.run import at_start
-from graphengine.engine.snapshot import item_id, sub_id
-from graphengine.errors import NotRecordable
 from graphengine.kernel import (
     Decided,
     Entered,
@@ -20,26 +18,32 @@ from graphengine.kernel import (
     InputError,
     InvalidUpdate,
     Mapped,
+    NotRecordable,
     Snapshot,
     Started,
     Step,
+    evolve,
+    item_id,
+    opened,
+    sub_id,
+    without_items,
+)
+from graphengine.kernel.definitions import (
+    Initial,
+    RecordsAlone,
     View,
     did_you_mean,
     enum_value,
-    evolve,
-    opened,
-    without_items,
+    is_state,
+    unknown_fields,
 )
-from graphengine.state.declared import is_state
-from graphengine.state.path import unknown_fields
-from graphengine.state.schema import Initial
-from graphengine.state.view import RecordsAlone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.plan import Each
-    from graphengine.kernel import FieldType, JsonValue, NodePlan, Plan, StateType
+    from graphengine.kernel import JsonValue
+    from graphengine.kernel.definitions import FieldType, NodePlan, Plan, StateType
 
 RUN_ID: Final = "alone"
 

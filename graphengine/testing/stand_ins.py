@@ -15,29 +15,16 @@ from pydantic import BaseModel
 
 from graphengine.api.graph import Graph
 from graphengine.compile.binding import Binder
-from graphengine.engine.events import Written
 from graphengine.engine.plan import Argument, Writer
-from graphengine.kernel import (
-    END,
-    START,
-    Call,
-    CompileError,
-    Context,
-    FunctionBody,
-    InputError,
-    NodePlan,
-    Plan,
-    did_you_mean,
-    value,
-)
-from graphengine.state.selector import Reading
+from graphengine.kernel import CompileError, Context, InputError, Written
+from graphengine.kernel.definitions import END, START, Call, FunctionBody, NodePlan, Plan, Reading, did_you_mean, value
 from graphengine.testing.scripts import Script
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from graphengine.engine.plan import Updates
-    from graphengine.kernel import StateType, View
+    from graphengine.kernel.definitions import StateType, View
     from graphengine.testing.scripts import Visits
 
 # The plan that a walk follows.

@@ -15,13 +15,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from graphengine.kernel import END, FAIL
+from graphengine.kernel.definitions import END, FAIL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from graphengine.history.visit_tree import Edge, Track
-    from graphengine.kernel import RunStatus, Visit, Visits
+    from graphengine.kernel import RunStatus, TakenEdge, Track, Visit, Visits
 
 _WORD: Final = re.compile(r"[^\s\[\]()|]+|[\[\]()|]")
 _ENDS: Final[dict[RunStatus, str]] = {
@@ -93,7 +92,7 @@ def _inside(visit: Visit, hidden: Collection[str]) -> Iterator[Word]:
         yield from _joined("(", parts, ")")
 
 
-def _fork(edge: Edge | None, hidden: Collection[str]) -> Iterator[Word]:
+def _fork(edge: TakenEdge | None, hidden: Collection[str]) -> Iterator[Word]:
     """Return the arms of a fork, if an edge is one."""
     if edge is not None and edge.arms:
         yield from _joined("[", [[*_row(arm, hidden)] for arm in edge.arms], "]")

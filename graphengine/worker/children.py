@@ -22,13 +22,11 @@ import msgspec
 from msgspec import Struct
 
 from graphengine.engine.claim import Stop
-from graphengine.engine.steps import FINAL, StarterRecord
-from graphengine.errors import ChildFailed, TooDeep, TreeStopped
-from graphengine.graph.options import DEPTH
 from graphengine.kernel import (
+    FINAL,
     OVER,
     ROOT,
-    Answers,
+    ChildFailed,
     Claim,
     DefinitionError,
     Ending,
@@ -36,40 +34,42 @@ from graphengine.kernel import (
     Frame,
     InputError,
     JsonValue,
+    Number,
     RunExists,
     Snapshot,
+    StarterRecord,
     StepResult,
+    TooDeep,
+    TreeStopped,
     UnknownRun,
     UnknownStep,
     Usage,
     WaitRecord,
     checked_tags,
-    compiled,
     derived_id,
     digest_of_call,
+    encode,
     lives_of,
     load_snapshot,
     opened,
     result_of,
     status_of,
+    tenants_id,
 )
+from graphengine.kernel.definitions import DEPTH, Answers, compiled
 from graphengine.runner import opening
 from graphengine.runner.arguments import as_limits, place_in
-from graphengine.runner.ids import tenants_id
 from graphengine.runner.life import Lives
 from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.starters import STARTS, told_end, topic_of
-from graphengine.state.amounts import Number  # noqa: TC001 - msgspec reads them
-from graphengine.state.encoded import encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.kernel import AttemptFacts, GraphDefinition, Result, RunInfo, Runner
+    from graphengine.kernel import AttemptFacts, LimitsRecord, Result, RunInfo, Runner
+    from graphengine.kernel.definitions import GraphDefinition, Initial
     from graphengine.runner.life import Life
     from graphengine.runner.shared import Shared
-    from graphengine.state.amounts import LimitsRecord
-    from graphengine.state.schema import Initial
 
 S = TypeVar("S")
 

@@ -13,7 +13,8 @@ from graphengine.records.retention import bites, rules_of, trims
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from graphengine.kernel import Retention, Store
+    from graphengine.kernel import Store
+    from graphengine.kernel.definitions import Retention
 
 PASS_SECONDS: Final = 600.0
 """How long after one pass over the runs the next one begins."""

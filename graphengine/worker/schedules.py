@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from pydantic_core import to_jsonable_python
 
-from graphengine.kernel import InputError, RunExists, is_tag, lives_of
-from graphengine.state.declared import given_in
-from graphengine.stores.base import DEFAULT_QUEUE, StoredSchedule
+from graphengine.kernel import InputError, RunExists, lives_of
+from graphengine.kernel.definitions import given_in, is_tag
+from graphengine.kernel.stores import DEFAULT_QUEUE, StoredSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from graphengine.kernel import GraphDefinition, Plan, Runner
-    from graphengine.stores.base import QueueStore
+    from graphengine.kernel import QueueStore, Runner
+    from graphengine.kernel.definitions import GraphDefinition, Plan
 
 Missed: TypeAlias = Literal["skip", "one", "all"]
 

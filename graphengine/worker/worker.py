@@ -16,31 +16,31 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from graphengine import __version__
-from graphengine.errors import LeaseLost, StoreUnreachable
 from graphengine.kernel import (
     Claim,
-    ClaimedRun,
-    ClaimQuery,
     DefinitionError,
+    LeaseLost,
     RunFailed,
     RunIsDriven,
     RunnerClosed,
     StoreError,
-    compiled,
-    is_seconds,
+    StoreUnreachable,
+    graphs_by_name,
+    handle_on,
     life_of,
     lives_of,
 )
+from graphengine.kernel.definitions import compiled, is_seconds
+from graphengine.kernel.stores import ClaimedRun, ClaimQuery
 from graphengine.runner import opening
-from graphengine.runner.arguments import by_name
-from graphengine.runner.run import handle_on
 from graphengine.worker.retention import PASS_SECONDS, Removed, Remover
 from graphengine.worker.schedules import Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
-    from graphengine.kernel import GraphDefinition, Result, Retention, Run, RunInfo
+    from graphengine.kernel import Result, Run, RunInfo
+    from graphengine.kernel.definitions import GraphDefinition, Retention
     from graphengine.worker.queue_runner import QueueRunner
 
 _AGAIN_SECONDS: Final = 60.0
@@ -147,7 +147,7 @@ class Worker:
         self._runner = runner
         self._lives = lives_of(runner)
         self._clock = self._lives.shared.clock
-        self._graphs = by_name(graphs, "Worker(runner, ")
+        self._graphs = graphs_by_name(graphs, "Worker(runner, ")
         self._queues = None if queues is None else tuple(queues)
         self._concurrency = concurrency
         self._poll_seconds = poll_seconds

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from graphengine.databases.sql import folded
 from graphengine.databases.sqlite import SQLiteStore, words
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
 from graphengine.engine.graph_spec import GraphSpec
 from graphengine.stores.base import Append, Summary
-from graphengine.stores.words import folded
 from tests.conformance.store_kit import append, run_info, step
 from tests.databases.support import opened
 

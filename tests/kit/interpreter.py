@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from graphengine.errors import ConditionFailed, CrashLoop, FailReached, InvalidUpdate, NodeError, NoEdge
-from graphengine.state.amounts import by_name
+from graphengine.state.amounts import amounts_by_name
 from tests.kit.spec import (
     EXCEPTIONS,
     Boom,
@@ -433,7 +433,7 @@ class Interpreter:
     def spend(self, outcome: Outcome) -> None:
         """Count the usage of an attempt, and the time since the last step."""
         self.pass_time()
-        for name, amount in by_name(outcome.usage or {}).items():
+        for name, amount in amounts_by_name(outcome.usage or {}).items():
             have = self.story.usage.get(name, 0)
             self.story.usage[name] = None if amount is None or have is None else have + amount
         self.priced += (outcome.usage or {}).get("cost_usd") or 0.0

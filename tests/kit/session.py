@@ -37,7 +37,7 @@ from graphengine.engine.events import (
     NodeFinished,
     NodeLeft,
     NodeWaits,
-    Resumed,
+    RunResumed,
     RunStarted,
     Settled,
     StopAsked,
@@ -444,7 +444,7 @@ class Session:
         wanted = self.snapshot.limits if limits is None else cast("LimitsRecord", limits)
         crashed = self.snapshot.status == "running"
         changed = (self.plan.fingerprint, pause, shift, shared_process, asked, retry_failed)
-        return self.send(Resumed(self.now, crashed, wanted.copy(), *changed))
+        return self.send(RunResumed(self.now, crashed, wanted.copy(), *changed))
 
     def followers(self) -> list[Follower]:
         """Return who follows the run: the agents, unless the tests run with the core alone."""

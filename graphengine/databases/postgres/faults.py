@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Final
 import psycopg
 
 from graphengine.databases.addresses import secrets_of
-from graphengine.errors import StoreForbidden, StoreUnreachable
+from graphengine.databases.refusals import Meaning
 from graphengine.kernel import (
     StoreAltered,
     StoreCorrupt,
     StoreError,
+    StoreForbidden,
     StoreFull,
     StoreLocked,
     StoreMissing,
     StoreReadOnly,
+    StoreUnreachable,
 )
-from graphengine.stores.refusals import Meaning
 
 if TYPE_CHECKING:
     from graphengine.databases.addresses import Address

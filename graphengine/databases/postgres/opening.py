@@ -9,8 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from graphengine.databases.postgres.queries import OLDEST, SQL, latest_format, migration
-from graphengine.errors import StoreForbidden, StoreTooNew
-from graphengine.kernel import StoreMissing, StoreNotADatabase, StoreNotSupported, StoreReadOnly
+from graphengine.kernel import (
+    StoreForbidden,
+    StoreMissing,
+    StoreNotADatabase,
+    StoreNotSupported,
+    StoreReadOnly,
+    StoreTooNew,
+)
 
 if TYPE_CHECKING:
     from graphengine.databases.addresses import Address

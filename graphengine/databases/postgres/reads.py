@@ -15,20 +15,19 @@ from graphengine.databases import checksums
 from graphengine.databases.checksums import CHANGED, message_place, sum_of
 from graphengine.databases.long_texts import join
 from graphengine.databases.postgres.queries import LARGEST, SQL, clamped, known, signed
-from graphengine.kernel import (
+from graphengine.databases.refusals import damaged
+from graphengine.databases.row_json import read_summary
+from graphengine.kernel import OwnerInfo, RunInfo, StoreCorrupt, StoreError, is_name
+from graphengine.kernel.stores import (
+    PAGE_LIMIT,
+    Count,
     InboxMessage,
-    OwnerInfo,
-    RunInfo,
-    StoreCorrupt,
-    StoreError,
-    is_name,
+    Loaded,
+    StopOver,
     sought_words,
     unknown_run,
     unknown_step,
 )
-from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, StopOver
-from graphengine.stores.refusals import damaged
-from graphengine.stores.summaries import read_summary
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -38,7 +37,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from graphengine.databases.postgres.sessions import Connection
-    from graphengine.kernel import GraphSpec, Page, Step
+    from graphengine.kernel import Page, Step
+    from graphengine.kernel.definitions import GraphSpec
 
     Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from graphengine.databases.postgres.queries import SQL, clamped, known
 from graphengine.databases.postgres.reads import Own, snapshot_at
 from graphengine.databases.postgres.writes import replace_steps
-from graphengine.engine.steps import removed
-from graphengine.kernel import unknown_run
+from graphengine.kernel import removed
+from graphengine.kernel.stores import unknown_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,8 +25,8 @@ from psycopg.types.array import ListBinaryDumper
 from psycopg.types.numeric import Int8BinaryDumper
 
 from graphengine.databases.postgres.faults import explain, is_lost, is_starting, is_undone, words_of
+from graphengine.databases.refusals import closed
 from graphengine.kernel import GraphEngineError
-from graphengine.stores.refusals import closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

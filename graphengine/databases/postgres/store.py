@@ -25,7 +25,8 @@ from graphengine.databases.postgres.queries import SQL, known
 from graphengine.databases.postgres.reads import Own
 from graphengine.databases.postgres.sessions import Connection, Connector, Sessions
 from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page
-from graphengine.kernel import DefinitionError, GraphEngineError, StoreError, is_seconds
+from graphengine.kernel import DefinitionError, GraphEngineError, StoreError
+from graphengine.kernel.definitions import is_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
     from graphengine.databases.addresses import Address
     from graphengine.databases.postgres.writes import Command
     from graphengine.databases.sql import Claimed, TakenRuns
-    from graphengine.kernel import Append, ClaimQuery, GraphSpec, JsonValue, RunInfo, Step
-    from graphengine.stores.base import StopMark
+    from graphengine.kernel import JsonValue, RunInfo, Step
+    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.stores import Append, ClaimQuery, StopMark
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")

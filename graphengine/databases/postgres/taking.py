@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 from graphengine.databases.postgres import reads
 from graphengine.databases.postgres.queries import SQL, clamped
 from graphengine.databases.postgres.writes import tail_of
-from graphengine.databases.sql import Claimed, TakenRuns
-from graphengine.kernel import ClaimedRun, is_name
-from graphengine.stores.dispatch import NO_LOAD, Candidate, Load, choose, each_tenant, read_limits
+from graphengine.databases.row_json import read_limits
+from graphengine.databases.sql import Claimed, TakenRuns, each_tenant
+from graphengine.kernel import is_name
+from graphengine.kernel.stores import NO_LOAD, Candidate, ClaimedRun, Load, choose
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from graphengine.databases.postgres.reads import Own
     from graphengine.databases.postgres.sessions import Connection
-    from graphengine.kernel import ClaimQuery
+    from graphengine.kernel.stores import ClaimQuery
 
 
 def take(  # noqa: PLR0913 - what a transaction needs to know

@@ -14,18 +14,27 @@ from graphengine.databases import sql
 from graphengine.databases.checksums import message_place, sum_of
 from graphengine.databases.long_texts import cut
 from graphengine.databases.postgres.queries import SQL, clamped, known, signed
-from graphengine.databases.sql import Claimed
-from graphengine.kernel import RunIsDriven, encode_step, summary_text, unknown_run, unknown_step
-from graphengine.stores.refusals import lease_lost, not_dense, run_exists, tree_stopped
-from graphengine.stores.snapshots import Tail
-from graphengine.stores.summaries import read_summary
-from graphengine.stores.words import folded, input_text
+from graphengine.databases.row_json import read_summary
+from graphengine.databases.sql import Claimed, folded
+from graphengine.kernel import RunIsDriven, encode_step
+from graphengine.kernel.stores import (
+    Tail,
+    input_text,
+    lease_lost,
+    not_dense,
+    run_exists,
+    summary_text,
+    tree_stopped,
+    unknown_run,
+    unknown_step,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from graphengine.databases.postgres.sessions import Connection
-    from graphengine.kernel import GraphSpec, JsonValue, RunInfo, Step, StoreError
+    from graphengine.kernel import JsonValue, RunInfo, Step, StoreError
+    from graphengine.kernel.definitions import GraphSpec
 
 T = TypeVar("T")
 

@@ -9,6 +9,7 @@ import traceback
 from copy import copy
 from typing import TYPE_CHECKING, Final
 
+from graphengine.databases.refusals import Meaning
 from graphengine.kernel import (
     StoreCorrupt,
     StoreError,
@@ -18,7 +19,6 @@ from graphengine.kernel import (
     StoreNotADatabase,
     StoreReadOnly,
 )
-from graphengine.stores.refusals import Meaning
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,12 +15,12 @@ import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from graphengine.databases.refusals import closed
 from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.files import file_state, has_changed, move_idle_log, set_up_reader, uri_to_read
 from graphengine.databases.sqlite.reads import in_snapshot
 from graphengine.databases.sqlite.worker import Worker
 from graphengine.kernel import StoreCorrupt, StoreError
-from graphengine.stores.refusals import closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

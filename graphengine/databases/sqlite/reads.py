@@ -14,14 +14,14 @@ from pydantic_core import to_json
 
 from graphengine.databases import checksums
 from graphengine.databases.checksums import message_place
+from graphengine.databases.refusals import damaged
+from graphengine.databases.row_json import read_summary
 from graphengine.databases.sqlite import words
 from graphengine.databases.sqlite.faults import end_statements
 from graphengine.databases.sqlite.queries import DOCTOR_SQL, SQL
 from graphengine.databases.sqlite.texts import Texts
-from graphengine.kernel import Branched, InboxMessage, RunInfo, Started, decode_step, is_name, unknown_run, unknown_step
-from graphengine.stores.base import PAGE_LIMIT, Count, Loaded, StopOver
-from graphengine.stores.refusals import damaged
-from graphengine.stores.summaries import read_summary
+from graphengine.kernel import Branched, RunInfo, Started, decode_step, is_name
+from graphengine.kernel.stores import PAGE_LIMIT, Count, InboxMessage, Loaded, StopOver, unknown_run, unknown_step
 
 if TYPE_CHECKING:
     import sqlite3
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from graphengine.databases.sqlite.owners import Onlooker
-    from graphengine.kernel import GraphSpec, JsonValue, Page, Step
+    from graphengine.kernel import JsonValue, Page, Step
+    from graphengine.kernel.definitions import GraphSpec
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")

@@ -21,9 +21,8 @@ from graphengine.databases.sqlite.files import PAGE_BYTES, bytes_of_log
 from graphengine.databases.sqlite.queries import SQL, latest_format
 from graphengine.databases.sqlite.reads import KEY_BITS, find, from_row
 from graphengine.databases.sqlite.texts import Texts
-from graphengine.engine.steps import removed
-from graphengine.kernel import encode_step
-from graphengine.stores.refusals import reason_to_stay
+from graphengine.kernel import encode_step, removed
+from graphengine.kernel.stores import reason_to_stay
 
 if TYPE_CHECKING:
     import sqlite3

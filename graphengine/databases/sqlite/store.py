@@ -28,7 +28,8 @@ from graphengine.databases.sqlite.faults import explain
 from graphengine.databases.sqlite.owners import Lease, LeaseOptions, Onlooker
 from graphengine.databases.sqlite.readers import Reader
 from graphengine.databases.sqlite.worker import Worker
-from graphengine.kernel import DefinitionError, is_seconds
+from graphengine.kernel import DefinitionError
+from graphengine.kernel.definitions import is_seconds
 
 if TYPE_CHECKING:
     import asyncio
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from graphengine.databases.accounts import Accounts
     from graphengine.databases.sql import Claimed, TakenRuns
     from graphengine.databases.sqlite.files import Synchronous
-    from graphengine.kernel import Append, ClaimedRun, ClaimQuery, GraphSpec, JsonValue, RunInfo, Step
+    from graphengine.kernel import JsonValue, RunInfo, Step
+    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.stores import Append, ClaimedRun, ClaimQuery
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")

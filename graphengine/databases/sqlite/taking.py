@@ -18,19 +18,21 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic_core import from_json
 
-from graphengine.databases.sql import Claimed, TakenRuns
+from graphengine.databases.row_json import read_limits
+from graphengine.databases.sql import Claimed, TakenRuns, each_tenant
 from graphengine.databases.sqlite import reads
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.writes import tail
-from graphengine.kernel import ClaimedRun, OwnerInfo, StoreError
-from graphengine.stores.dispatch import Candidate, Load, choose, each_tenant, read_limits
+from graphengine.kernel import OwnerInfo, StoreError
+from graphengine.kernel.stores import Candidate, ClaimedRun, Load, choose
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.databases.sqlite.owners import Lease, Onlooker
-    from graphengine.kernel import ClaimQuery, JsonValue, QueueLimits, RunInfo
+    from graphengine.kernel import JsonValue, QueueLimits, RunInfo
+    from graphengine.kernel.stores import ClaimQuery
 
 _LISTED: Final = 100
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from graphengine.databases.sql import folded
 from graphengine.databases.sqlite.texts import Texts
 from graphengine.databases.statements import named
-from graphengine.kernel import sought_words
-from graphengine.stores.words import folded, has_all, joined
+from graphengine.kernel.stores import has_all, joined, sought_words
 
 if TYPE_CHECKING:
     import sqlite3

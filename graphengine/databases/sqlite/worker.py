@@ -17,8 +17,8 @@ from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
+from graphengine.databases.refusals import closed
 from graphengine.databases.sql import Promise
-from graphengine.stores.refusals import closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

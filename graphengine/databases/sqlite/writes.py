@@ -19,17 +19,26 @@ from graphengine.databases.sqlite import texts, words
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK, find, lineage, stop_over
 from graphengine.databases.sqlite.words import SQL as WORDS_SQL
-from graphengine.kernel import RunIsDriven, UnknownRun, summary_text, unknown_step
-from graphengine.stores.base import DEFAULT_QUEUE
-from graphengine.stores.refusals import lease_lost, not_dense, run_exists, step_removed, tree_stopped
-from graphengine.stores.snapshots import Tail
+from graphengine.kernel import RunIsDriven, UnknownRun
+from graphengine.kernel.stores import (
+    DEFAULT_QUEUE,
+    Tail,
+    lease_lost,
+    not_dense,
+    run_exists,
+    step_removed,
+    summary_text,
+    tree_stopped,
+    unknown_step,
+)
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
     from graphengine.databases.sqlite.owners import Lease
-    from graphengine.kernel import GraphSpec, RunInfo
+    from graphengine.kernel import RunInfo
+    from graphengine.kernel.definitions import GraphSpec
 
 _DRIVING: Final = SQL["driving"]
 _ADD_STEP: Final = SQL["add_step"]

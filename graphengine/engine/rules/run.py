@@ -23,7 +23,7 @@ from graphengine.state.view import View
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from graphengine.engine.events import BranchedOff, Resumed, RunStarted, StopAsked
+    from graphengine.engine.events import BranchedOff, RunResumed, RunStarted, StopAsked
     from graphengine.engine.lookup import RunState
     from graphengine.engine.plan import Plan
     from graphengine.engine.snapshot import Snapshot
@@ -70,7 +70,7 @@ def at_start(plan: Plan[Any], frame: Frame, given: Iterable[str]) -> View:
     return view
 
 
-def resumed(run: RunState, event: Resumed) -> Decided:
+def resumed(run: RunState, event: RunResumed) -> Decided:
     """Return the step that resumes a run."""
     plan, snapshot = run.plan, run.snapshot
     facts = steps.Resumed(limits=event.limits, fingerprint=event.fingerprint, pause=event.pause, origin=event.origin)
@@ -118,7 +118,7 @@ def wants_alone(snapshot: Snapshot, *, crashed: bool) -> bool:
 
 
 def _under_changes(
-    plan: Plan[Any], snapshot: Snapshot, event: Resumed | BranchedOff, facts: steps.Continued
+    plan: Plan[Any], snapshot: Snapshot, event: RunResumed | BranchedOff, facts: steps.Continued
 ) -> Snapshot:
     """Record what a changed graph requires, and return the snapshot under that graph."""
     for name in Shift.__struct_fields__:

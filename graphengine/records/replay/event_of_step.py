@@ -12,55 +12,50 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, assert_never
 from pydantic import ValidationError
 
 from graphengine.engine import steps
-from graphengine.engine.events import (
+from graphengine.kernel import (
     AnswerArrived,
+    AnswerRecord,
     AnswerRefused,
+    AttemptEnded,
+    AttemptId,
     BranchedOff,
+    GraphEngineError,
+    InputError,
+    InvalidUpdate,
     LimitMet,
     MessageCame,
+    MutatedInput,
+    NoChoice,
+    Node,
     NodeEntered,
+    NodeFailed,
     NodeFinished,
     NodeLeft,
     NodeWaits,
-    Resumed,
+    RunResumed,
     RunStarted,
     Settled,
+    Shift,
+    Started,
     StopAsked,
     WaitOver,
     WorkBegun,
     WorkDone,
     Written,
-)
-from graphengine.engine.graph_migration import shifted
-from graphengine.engine.snapshot import AttemptId
-from graphengine.errors import MutatedInput
-from graphengine.kernel import (
-    START,
-    AnswerRecord,
-    AttemptEnded,
-    GraphEngineError,
-    InputError,
-    InvalidUpdate,
-    NoChoice,
-    Node,
-    NodeFailed,
-    Shift,
-    Started,
-    View,
     falls_back,
     ops_of,
     plan_of,
+    shifted,
     view_of,
 )
-from graphengine.reducers import maximum
-from graphengine.state.field import why
-from graphengine.state.view import RecordsAlone
+from graphengine.kernel.definitions import START, RecordsAlone, View, maximum, why
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.events import Event
-    from graphengine.kernel import FieldType, Frame, JsonValue, NodePlan, Op, Plan, Snapshot, StateType, Step
+    from graphengine.kernel import Frame, JsonValue, Op, Snapshot, Step
+    from graphengine.kernel.definitions import FieldType, NodePlan, Plan, StateType
 
 RESULT: Final = "a result that did not fit, which no log contains"
 FUNCTION: Final = "a part of a result that writes= extracts, which no log contains"
@@ -162,7 +157,7 @@ def _event(plan: Plan[Any], snapshot: Snapshot, step: Step) -> SourceEvent | Eve
             rest = (facts.limits, facts.fingerprint, facts.pause, _shift(facts), facts.shared_process, facts.retries)
             retries = facts.retries or snapshot.status == "failed"
             settled_too = retries and not facts.settled
-            return Resumed(at, facts.crashed, *rest, retry_failed=settled_too, origin=facts.origin)
+            return RunResumed(at, facts.crashed, *rest, retry_failed=settled_too, origin=facts.origin)
         case steps.Stopped():
             is_final = facts.status == "cancelled"
             return StopAsked(at, facts.ending.reason, facts.ending.why, facts.error, facts.usage or None, is_final)

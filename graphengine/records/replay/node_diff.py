@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
 
-from graphengine.engine.phases import BEGUN
-from graphengine.engine.snapshot import CRASHES
-from graphengine.engine.steps import Item
-from graphengine.errors import MissingInput
-from graphengine.graph.question import NO_ANSWER, AskBody
 from graphengine.kernel import (
+    BEGUN,
+    CRASHES,
     Attempt,
     Begun,
     Failed,
     Fallback,
     GraphEngineError,
+    Item,
+    MissingInput,
     Node,
     Ready,
     Waiting,
@@ -31,14 +30,14 @@ from graphengine.kernel import (
     reraise_interrupt,
     view_of,
 )
+from graphengine.kernel.definitions import NO_ANSWER, AskBody, Reading, why
 from graphengine.records.replay.step_diff import StepDifference, plain, short
-from graphengine.state.field import why
-from graphengine.state.selector import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from graphengine.kernel import Call, Frame, JsonValue, NodeSpec, Plan, Step, View
+    from graphengine.kernel import Frame, JsonValue, Step
+    from graphengine.kernel.definitions import Call, NodeSpec, Plan, View
 
 OF_ATTEMPTS: Final = ("node", "item", "attempt", "failed", "mapped", "entered", "begun", "recorded", "waiting")
 """Kinds of steps that belong to an attempt of a node, from its beginning to its end."""

@@ -15,23 +15,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from graphengine.engine.lookup import StaleEvent
-from graphengine.engine.redaction import encrypted_today, hidden
-from graphengine.engine.snapshot import sub_id
-from graphengine.engine.steps import Continued, fingerprint_of
 from graphengine.kernel import (
+    Continued,
     GraphChanged,
     GraphEngineError,
     Outcome,
     Session,
     Snapshot,
+    StaleEvent,
     Started,
     StoreCorrupt,
-    compiled,
+    encrypted_today,
     evolve,
+    fingerprint_of,
+    hidden,
     marks_in,
     outcome_of,
+    sub_id,
 )
+from graphengine.kernel.definitions import compiled
 from graphengine.records.export import Exported
 from graphengine.records.replay.event_of_step import (
     RAW,
@@ -46,7 +48,8 @@ from graphengine.records.replay.step_diff import REASON, StepDifference, plain, 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Decided, Frame, GraphDefinition, GraphSpec, JsonValue, NodeSpec, Plan, Step
+    from graphengine.kernel import Decided, Frame, JsonValue, Step
+    from graphengine.kernel.definitions import GraphDefinition, GraphSpec, NodeSpec, Plan
 
 _LIMITS: Final = "limits of the run: whether the caller or the graph gave them is not recorded"
 _OLDER: Final = "recorded under version {} of the graph, which a migration replaced since"

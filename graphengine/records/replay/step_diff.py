@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from msgspec.structs import replace
 from pydantic_core import from_json, to_json
 
-from graphengine.engine.step_json import facts_record
-from graphengine.kernel import Node, Outcome, Stopped, clipped, marks_in, opened, outcome_of
+from graphengine.kernel import Node, Outcome, Stopped, clipped, facts_record, marks_in, opened, outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

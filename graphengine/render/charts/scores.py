@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from math import ceil, floor, isfinite
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from graphengine.engine.field_ops import held
-from graphengine.kernel import ROOT, DefinitionError, did_you_mean, marks_in, parse
+from graphengine.kernel import ROOT, DefinitionError, marks_in
+from graphengine.kernel.definitions import did_you_mean, held, parse
 from graphengine.render.amounts import nice, plain_number
 from graphengine.render.charts.canvas import MARGIN, SMALL, Canvas, Ink, Paint, fit, measure
 from graphengine.render.files import RenderError
@@ -24,11 +24,10 @@ from graphengine.render.trace import standing, visits_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.history.visit_tree import Track
-    from graphengine.kernel import Entry, GraphSpec, Place, Snapshot, Step, Visits
+    from graphengine.kernel import Entry, Place, Snapshot, Step, Track, Visits
+    from graphengine.kernel.definitions import GraphSpec, Path
     from graphengine.render.charts.canvas import Chart
     from graphengine.render.scopes import Scope
-    from graphengine.state.path import Path
 
 PANELS: Final = 6
 """The most paths that are drawn; others are only named."""

@@ -17,8 +17,7 @@ from graphengine.render.text import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from graphengine.history.visit_tree import Milestone, Nested, Wait
-    from graphengine.kernel import Entry, Snapshot, Visit, Visits
+    from graphengine.kernel import Entry, Milestone, Nested, Snapshot, Visit, Visits, WaitTime
 
 What: TypeAlias = Literal["work", "failed", "fallback", "wait", "pause", "inside", "begun"]
 """Successful `work`, a `failed` attempt, the result of a `fallback`, a `wait` for a person, a message or a time, the
@@ -167,7 +166,7 @@ def _spans(entry: Entry) -> Iterator[Span]:
         yield Span("pause", step.at, facts.due_at, step.seq, "pause before another attempt")
 
 
-def _stays(visit: Visit) -> Iterator[tuple[What, str, Wait | Nested]]:
+def _stays(visit: Visit) -> Iterator[tuple[What, str, WaitTime | Nested]]:
     """Yield the times at which a visit waited, or had a map or graph inside; simultaneous waits are one."""
     for _, waits in groupby(visit.waits, key=lambda wait: wait.seq):
         every = list(waits)

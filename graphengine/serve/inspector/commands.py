@@ -9,8 +9,7 @@ import asyncio
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.kernel import InputError, lives_of, status_of
-from graphengine.runner.runner import ask_anew
+from graphengine.kernel import InputError, ask_anew, lives_of, status_of
 from graphengine.serve.callers import signed_by
 from graphengine.serve.inspector.queries import flag_of, text_of, texts_of
 

@@ -18,17 +18,8 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphengine.api.runner import Runner
-from graphengine.kernel import (
-    GraphEngineError,
-    InputError,
-    OwnId,
-    Run,
-    RunFailed,
-    did_you_mean,
-    evolve,
-    life_of,
-    load_snapshot,
-)
+from graphengine.kernel import GraphEngineError, InputError, OwnId, Run, RunFailed, evolve, life_of, load_snapshot
+from graphengine.kernel.definitions import did_you_mean
 from graphengine.migration.compatibility import plan_at
 from graphengine.records.run_diff import differences
 from graphengine.serve.callers import CallersStore, caller
@@ -40,7 +31,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Event, Extension, Frame, GraphSpec, Plan, RunInfo, Snapshot, Step, Store
+    from graphengine.kernel import Event, Extension, Frame, RunInfo, Snapshot, Step, Store
+    from graphengine.kernel.definitions import GraphSpec, Plan
     from graphengine.models.base import Model
     from graphengine.serve.inspector.feed import Feed
     from graphengine.serve.inspector.queries import Query

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from graphengine.kernel import END, FAIL, START
+from graphengine.kernel.definitions import END, FAIL, START
 from graphengine.render.drawing import drawing_of
 from graphengine.render.files import RenderError
 from graphengine.render.parts import plain_text
@@ -21,7 +21,8 @@ from graphengine.serve.inspector.documents import Arrow, Box, Picture
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from graphengine.kernel import GraphSpec, Place
+    from graphengine.kernel import Place
+    from graphengine.kernel.definitions import GraphSpec
     from graphengine.render.looks import Theme
     from graphengine.render.parts import Box as Part
     from graphengine.render.parts import Detail

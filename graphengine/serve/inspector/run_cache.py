@@ -30,6 +30,7 @@ from graphengine.kernel import (
     UnknownRun,
     Visits,
     Waiting,
+    children_in,
     clipped,
     encode_step,
     falls_back,
@@ -41,14 +42,14 @@ from graphengine.kernel import (
 )
 from graphengine.render.text import one_line
 from graphengine.render.trace import Tally
-from graphengine.runner.starters import children_in
 from graphengine.serve.inspector.documents import Chart, Row
 from graphengine.serve.inspector.pictures import GraphLayout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from graphengine.kernel import Entry, GraphSpec, JsonValue, RunInfo, Step, Store
+    from graphengine.kernel import Entry, JsonValue, RunInfo, Step, Store
+    from graphengine.kernel.definitions import GraphSpec
     from graphengine.render.place_states import PlaceState
     from graphengine.render.trace import Counted
 

@@ -71,7 +71,8 @@ if TYPE_CHECKING:
 
     from graphengine.agents.asked import Asked
     from graphengine.budgets.left import BudgetsLeft
-    from graphengine.kernel import Entry, InboxMessage, RunInfo, Store, Summary, Visit
+    from graphengine.kernel import Entry, RunInfo, Store, Summary, Visit
+    from graphengine.kernel.stores import InboxMessage
     from graphengine.records.json_document import Runs, SpendingOfRun
     from graphengine.records.trends import Trends
     from graphengine.serve.inspector.pictures import GraphLayout

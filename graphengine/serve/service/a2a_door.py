@@ -33,22 +33,17 @@ from starlette.routing import Route
 from graphengine.agents.sources.web import PageRefused, number_of
 from graphengine.api.graph import Graph
 from graphengine.kernel import (
-    END,
     OVER,
-    START,
     Context,
     GraphEngineError,
     InputError,
-    Limits,
     OwnId,
-    Retry,
     RunExists,
     Snapshot,
     UnknownRun,
-    compiled,
     derived_id,
-    is_tag,
 )
+from graphengine.kernel.definitions import END, START, Limits, Retry, compiled, is_tag
 from graphengine.records.step_document import plain
 from graphengine.serve.callers import Caller, acting, caller
 from graphengine.serve.messages import json_answer

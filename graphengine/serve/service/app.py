@@ -28,12 +28,11 @@ from graphengine.kernel import (
     StoreCorrupt,
     StoreError,
     UnknownRun,
-    compiled,
-    did_you_mean,
     load_now,
     opened,
     result_of,
 )
+from graphengine.kernel.definitions import compiled, did_you_mean
 from graphengine.records.event_json import event_document
 from graphengine.records.json_document import run_now_document, runs_document
 from graphengine.records.step_document import error_document, plain
@@ -75,7 +74,8 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.api.runner import Runner
-    from graphengine.kernel import Event, Plan, RunInfo
+    from graphengine.kernel import Event, RunInfo
+    from graphengine.kernel.definitions import Plan
     from graphengine.serve.callers import Right
     from graphengine.worker.worker import Worker
 

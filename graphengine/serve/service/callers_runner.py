@@ -8,8 +8,7 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
-from graphengine.kernel import UnknownRun
-from graphengine.runner.runner import ask_anew
+from graphengine.kernel import UnknownRun, ask_anew
 from graphengine.serve.callers import CallersStore, caller, require, signed_by
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from graphengine.api.chats import TurnFailed, is_chat, turn_in
-from graphengine.errors import AnsweredAlready, AsksNothing
-from graphengine.history.load import wait_of
 from graphengine.kernel import (
     OVER,
+    AnsweredAlready,
+    AsksNothing,
     GraphEngineError,
     InputError,
     RunCancelled,
@@ -20,12 +20,13 @@ from graphengine.kernel import (
     RunFailed,
     StatusChanged,
     StepRecorded,
-    compiled,
     load_now,
     load_snapshot,
     posted_in,
     result_of,
+    wait_of,
 )
+from graphengine.kernel.definitions import compiled
 from graphengine.serve.service.requests import RunStopped
 
 if TYPE_CHECKING:

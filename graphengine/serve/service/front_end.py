@@ -25,12 +25,11 @@ from graphengine.kernel import (
     StepRecorded,
     UnknownRun,
     Visits,
-    compiled,
-    did_you_mean,
     load_now,
     load_snapshot,
     opened,
 )
+from graphengine.kernel.definitions import compiled, did_you_mean
 from graphengine.models.base import Message as Remembered
 from graphengine.models.hiding import hidden
 from graphengine.records.step_document import plain

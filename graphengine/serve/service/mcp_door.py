@@ -34,17 +34,8 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic_core import to_json, to_jsonable_python
 from starlette.routing import Route
 
-from graphengine.kernel import (
-    GraphEngineError,
-    InputError,
-    Snapshot,
-    StepRecorded,
-    compiled,
-    did_you_mean,
-    in_words,
-    load_now,
-    result_of,
-)
+from graphengine.kernel import GraphEngineError, InputError, Snapshot, StepRecorded, in_words, load_now, result_of
+from graphengine.kernel.definitions import compiled, did_you_mean, unknown_fields
 from graphengine.records.step_document import error_document, plain
 from graphengine.serve.callers import acting, caller
 from graphengine.serve.guard import CALLER
@@ -53,7 +44,6 @@ from graphengine.serve.service.following import answer as answered
 from graphengine.serve.service.following import failure_of, followed, waits
 from graphengine.serve.service.openapi import AnyJson
 from graphengine.serve.service.requests import ServiceFailed
-from graphengine.state.path import unknown_fields
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -63,7 +53,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Plan, Step, Wait
+    from graphengine.kernel import Step, Wait
+    from graphengine.kernel.definitions import Plan
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
 

@@ -32,12 +32,10 @@ from graphengine.kernel import (
     RunFailed,
     Snapshot,
     UnknownRun,
-    compiled,
-    did_you_mean,
-    is_tag,
     load_snapshot,
     usage_from,
 )
+from graphengine.kernel.definitions import compiled, did_you_mean, is_tag
 from graphengine.models.base import Message
 from graphengine.models.hiding import hidden
 from graphengine.serve.callers import caller

@@ -12,10 +12,11 @@ from msgspec import Meta, Struct, ValidationError, convert
 from msgspec.structs import fields
 from pydantic_core import from_json
 
-from graphengine.kernel import GraphEngineError, InputError, did_you_mean, is_tag
+from graphengine.kernel import GraphEngineError, InputError
+from graphengine.kernel.definitions import did_you_mean, is_tag
+from graphengine.kernel.stores import LARGEST_PRIORITY
 from graphengine.serve.guard import SIGNED
 from graphengine.serve.messages import RequestInvalid
-from graphengine.stores.base import LARGEST_PRIORITY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,7 +13,8 @@ from starlette.staticfiles import StaticFiles
 
 from graphengine.api.places import store_at
 from graphengine.api.runner import Runner
-from graphengine.kernel import InputError, Retention, is_tag
+from graphengine.kernel import InputError
+from graphengine.kernel.definitions import Retention, is_tag
 from graphengine.serve.approvers import Approvers
 from graphengine.serve.guard import PAGES, AccessMiddleware, TokenAccess
 from graphengine.serve.listening import HOST, Server, listen, url_of

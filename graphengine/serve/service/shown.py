@@ -22,10 +22,11 @@ from graphengine.agents.live_events import AnswerReset, OfTurn, TextDelta, Think
 from graphengine.agents.prompts import as_text
 from graphengine.api.agent_runs import ANSWER, QUESTION
 from graphengine.api.chats import TURN, turn_in, turn_of
-from graphengine.engine.snapshot import READY
 from graphengine.kernel import (
+    READY,
     Emitted,
     Failed,
+    LiveEvent,
     Message,
     NodeBegan,
     Recorded,
@@ -39,7 +40,6 @@ from graphengine.kernel import (
 from graphengine.models.hiding import hidden
 from graphengine.records.event_json import event_document
 from graphengine.records.step_document import plain
-from graphengine.runner.run_events import LiveEvent
 from graphengine.serve.service.following import open_in
 
 if TYPE_CHECKING:

@@ -32,17 +32,17 @@ from graphengine.kernel import (
     StepRecorded,
     UnknownRun,
     Wait,
-    compiled,
+    fitting,
     in_words,
     load_snapshot,
     result_of,
+    whats_wrong,
 )
+from graphengine.kernel.definitions import compiled
+from graphengine.kernel.stores import check_not_cancelled
 from graphengine.models.base import Message
-from graphengine.runner.answer_schema import whats_wrong
-from graphengine.runner.answers import fitting
 from graphengine.serve.service.following import answer, followed, rest_of, waits
 from graphengine.serve.service.shown import NOTHING, Fold
-from graphengine.stores.refusals import check_not_cancelled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence

@@ -11,13 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from pydantic.json_schema import SkipJsonSchema
 
 from graphengine.agents.sources import read_sources
-from graphengine.kernel import GraphEngineError, InputError, explain, is_secret
+from graphengine.kernel import GraphEngineError, InputError, is_secret
+from graphengine.kernel.definitions import explain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
-    from graphengine.kernel import GraphDefinition
+    from graphengine.kernel.definitions import GraphDefinition
 
 FILE: Final = "@"
 

@@ -12,9 +12,17 @@ from typing_extensions import override
 
 from graphengine.agents.model_routing import replacing
 from graphengine.agents.records import call_text
-from graphengine.errors import EffectRefused
-from graphengine.graph.effect import KnowsResults
-from graphengine.kernel import CURRENT, AttemptEnded, AttemptFacts, GraphEngineError, Recorded, Waiting, without_items
+from graphengine.kernel import (
+    CURRENT,
+    AttemptEnded,
+    AttemptFacts,
+    EffectRefused,
+    GraphEngineError,
+    Recorded,
+    Waiting,
+    without_items,
+)
+from graphengine.kernel.definitions import KnowsResults
 from graphengine.models.names import as_model
 from graphengine.records.replay.replay import replay
 
@@ -23,7 +31,8 @@ if TYPE_CHECKING:
 
     from graphengine.agents import Agent
     from graphengine.api.graph import Graph
-    from graphengine.kernel import GraphSpec, JsonValue, Plan, Step
+    from graphengine.kernel import JsonValue, Step
+    from graphengine.kernel.definitions import GraphSpec, Plan
     from graphengine.models.base import Model
 
 Tools: TypeAlias = Literal["recorded", "live", "refuse"]

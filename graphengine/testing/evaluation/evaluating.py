@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from graphengine.agents.model_routing import GivenModels
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Effects, Limits, Run, Runnable, Store
+    from graphengine.kernel import Run, Store
+    from graphengine.kernel.definitions import Effects, Limits, Runnable
     from graphengine.models.base import Model
     from graphengine.testing.evaluation.cases import Case
     from graphengine.testing.evaluation.report import Report

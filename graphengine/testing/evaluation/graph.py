@@ -9,27 +9,16 @@ from pydantic_core import to_jsonable_python
 
 from graphengine.agents import Agent
 from graphengine.api.graph import Graph
-from graphengine.graph.definition import Node
-from graphengine.kernel import (
-    END,
-    START,
-    Choose,
-    DefinitionError,
-    Failure,
-    FunctionBody,
-    HasBody,
-    Limits,
-    append,
-    is_secret,
-)
+from graphengine.kernel import DefinitionError, Failure, is_secret
+from graphengine.kernel.definitions import END, START, Choose, FunctionBody, HasBody, Limits, Node, append, merge
 from graphengine.patterns.outcomes import SURVIVED, surviving
-from graphengine.reducers import merge
 from graphengine.testing.evaluation.cases import Case, Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from graphengine.kernel import Ending, Runnable
+    from graphengine.kernel import Ending
+    from graphengine.kernel.definitions import Runnable
 
 SUBJECT: Final = "trials"
 AGAINST: Final = "against"

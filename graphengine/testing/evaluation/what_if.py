@@ -20,11 +20,8 @@ from graphengine.agents.model_routing import AsBegun, Models, by_agent
 from graphengine.api.graph import Graph
 from graphengine.api.runner import Runner
 from graphengine.kernel import (
-    END,
-    START,
     GraphEngineError,
     InputError,
-    Limits,
     RunFailed,
     UnknownRun,
     allows_unknown_cost,
@@ -34,6 +31,7 @@ from graphengine.kernel import (
     status_of,
     waits_of,
 )
+from graphengine.kernel.definitions import END, START, Limits
 from graphengine.models.hiding import MARK
 from graphengine.models.names import as_model
 from graphengine.records.run_diff import diff
@@ -51,7 +49,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from graphengine.agents.model_routing import GivenModels
-    from graphengine.kernel import GraphDefinition, Result, Run, Runnable, Store
+    from graphengine.kernel import Result, Run, Store
+    from graphengine.kernel.definitions import GraphDefinition, Runnable
     from graphengine.models.base import Model
     from graphengine.records.run_diff import Side
 

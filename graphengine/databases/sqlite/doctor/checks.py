@@ -31,7 +31,8 @@ from graphengine.databases.sqlite.reads import (
 )
 from graphengine.databases.sqlite.reads import snapshot as snapshot_of
 from graphengine.databases.sqlite.texts import digest_of, keys_in
-from graphengine.kernel import StoreAltered, summary_of, summary_text
+from graphengine.kernel import StoreAltered, summary_of
+from graphengine.kernel.stores import summary_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,0 +1,37 @@
+"""The errors that stores in databases raise alike, besides those of every store."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from graphengine.kernel import RunnerClosed, StoreCorrupt, StoreError
+
+_BRANCH_BEFORE: Final = "restore a backup, or branch the run at a step before this one; other runs are not affected"
+
+
+class Meaning(NamedTuple):
+    """What an error of a database driver means: the kind of error that is raised for it, its message and the repair."""
+
+    error: type[StoreError]
+    message: str
+    repair: str
+
+    def explained(self, words: object, where: str) -> StoreError:
+        """Return the error, with the driver's own words."""
+        return self.error(f"{self.message} ({words})", where=where, repair=self.repair)
+
+
+def closed() -> RunnerClosed:
+    """Return the error for a store that was closed meanwhile."""
+    return RunnerClosed("the store is closed")
+
+
+def forked(where: str) -> RunnerClosed:
+    """Return the error for a store that was opened in the process of which this one is a fork."""
+    message = "the store was opened in another process, of which this one is a fork"
+    return RunnerClosed(message, where=where, repair="create a Runner in this process")
+
+
+def damaged(what: str, why: str, repair: str = _BRANCH_BEFORE) -> StoreCorrupt:
+    """Return the error for a row that cannot be read."""
+    return StoreCorrupt(f"{what} cannot be read: {why}", where=what, repair=repair)
