@@ -36,8 +36,8 @@ from graphengine import END, START, Graph, Limits, RunFailed, Runner, ask, value
 from graphengine.databases.sqlite import SQLiteStore, writes
 from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import Branched, Started
+from graphengine.kernel.testing.kit import append, new_run, step
 from graphengine.stores.base import Append, RunInfo
-from tests.conformance.store_kit import append, new_run, step
 
 if TYPE_CHECKING:
     from graphengine.engine.graph_spec import GraphSpec

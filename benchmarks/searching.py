@@ -15,11 +15,11 @@ from benchmarks.measure import MICRO, MILLI, Figure, Outcome, Settings, alternat
 from benchmarks.ours import Counter, chain
 from graphengine import Runner
 from graphengine.databases.sqlite import SQLiteStore, words, writes
+from graphengine.kernel.testing.kit import append, step
 from graphengine.records.search import wanted_of
 from graphengine.records.selection import Wanted, newest
 from graphengine.records.trends import trends
 from graphengine.stores.base import Append, RunInfo, Summary
-from tests.conformance.store_kit import append, step
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

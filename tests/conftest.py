@@ -21,7 +21,7 @@ from tests.kit.machine import IS_BARE, bare_path
 if TYPE_CHECKING:
     from tests.kit.postgres import PostgresServer
 
-pytest.register_assert_rewrite("tests.conformance")
+pytest.register_assert_rewrite("tests.conformance", "graphengine.kernel.testing")
 
 ROOT = Path(__file__).resolve().parent
 SKIPPED_FILE = ROOT.parent / "build" / "skipped.txt"

@@ -21,7 +21,7 @@ PAGES: Final = {
     "graphengine.kernel.definitions": "kernel/definitions.pyi",
     "graphengine.kernel.stores": "kernel/stores.pyi",
 }
-MOST_NAMES: Final = {"graphengine.kernel": 310, "graphengine.kernel.definitions": 141, "graphengine.kernel.stores": 40}
+MOST_NAMES: Final = {"graphengine.kernel": 312, "graphengine.kernel.definitions": 141, "graphengine.kernel.stores": 39}
 """How many names each page may have; this only shrinks, or rises with a reason in the commit."""
 
 
@@ -37,7 +37,7 @@ def imports_of_wings() -> Iterator[tuple[str, str]]:
     """Yield each module that a file of a wing imports a name from, and the name."""
     inside, package = core() | {"kernel"}, ROOT / "graphengine"
     for path in package.rglob("*.py"):
-        if path.relative_to(package).parts[0].removesuffix(".py") in inside:
+        if path.relative_to(package).parts[0].removesuffix(".py") in inside and "kernel/testing" not in str(path):
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("graphengine."):

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
     from graphengine.cli.driving import Stopper
-    from graphengine.kernel import OwnerInfo, QueueLimits, QueueStore
+    from graphengine.kernel import OwnerInfo, QueueCount, QueueLimits, QueueStore
     from graphengine.kernel.definitions import Retention
-    from graphengine.kernel.stores import QueueCount
     from graphengine.records.step_document import Document
     from graphengine.worker.worker import Refused, RunOutcome, WorkerEvent
 

@@ -20,9 +20,8 @@ from pydantic_core import from_json, to_json
 from graphengine.databases.closing import finish
 from graphengine.databases.refusals import forked
 from graphengine.databases.row_json import limits_text, read_limits
-from graphengine.kernel import GraphEngineError, StoreReadOnly, encode_step
+from graphengine.kernel import GraphEngineError, QueueCount, StoreReadOnly, encode_step
 from graphengine.kernel.stores import (
-    QueueCount,
     StoredSchedule,
     check_page,
     lease_lost,
@@ -39,9 +38,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from graphengine.databases.leases import LeaseThread
-    from graphengine.kernel import JsonValue, Page, QueueLimits, RunInfo, Status, Step
+    from graphengine.kernel import Append, JsonValue, Page, QueueLimits, RunInfo, Status, Step
     from graphengine.kernel.definitions import GraphSpec
-    from graphengine.kernel.stores import Append, ClaimedRun, ClaimQuery, StopMark, Tail
+    from graphengine.kernel.stores import ClaimedRun, ClaimQuery, StopMark, Tail
 
 P = ParamSpec("P")
 T = TypeVar("T")

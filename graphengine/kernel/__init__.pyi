@@ -298,8 +298,10 @@ from graphengine.state.secret import is_secret as is_secret
 from graphengine.state.secret import screened as screened
 from graphengine.state.secret import scrubbed as scrubbed
 from graphengine.state.secret import worth_scrubbing as worth_scrubbing
+from graphengine.stores.base import Append as Append
 from graphengine.stores.base import OwnerInfo as OwnerInfo
 from graphengine.stores.base import Page as Page
+from graphengine.stores.base import QueueCount as QueueCount
 from graphengine.stores.base import QueueLimits as QueueLimits
 from graphengine.stores.base import QueueStore as QueueStore
 from graphengine.stores.base import RunInfo as RunInfo

@@ -1,14 +1,12 @@
 from graphengine.stores.base import DEFAULT_QUEUE as DEFAULT_QUEUE
 from graphengine.stores.base import LARGEST_PRIORITY as LARGEST_PRIORITY
 from graphengine.stores.base import PAGE_LIMIT as PAGE_LIMIT
-from graphengine.stores.base import Append as Append
 from graphengine.stores.base import ClaimedRun as ClaimedRun
 from graphengine.stores.base import ClaimQuery as ClaimQuery
 from graphengine.stores.base import Count as Count
 from graphengine.stores.base import InboxMessage as InboxMessage
 from graphengine.stores.base import Loaded as Loaded
 from graphengine.stores.base import Post as Post
-from graphengine.stores.base import QueueCount as QueueCount
 from graphengine.stores.base import StopMark as StopMark
 from graphengine.stores.base import StopOver as StopOver
 from graphengine.stores.base import StoredSchedule as StoredSchedule
@@ -33,6 +31,7 @@ from graphengine.stores.snapshots import Tail as Tail
 from graphengine.stores.summaries import begun_as as begun_as
 from graphengine.stores.summaries import summary_text as summary_text
 from graphengine.stores.summaries import wait_words as wait_words
+from graphengine.stores.words import INPUT_WORDS as INPUT_WORDS
 from graphengine.stores.words import has_all as has_all
 from graphengine.stores.words import input_text as input_text
 from graphengine.stores.words import joined as joined

@@ -18,6 +18,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, ValidationError, convert, to
 from pydantic_core import from_json, to_json
 
 from graphengine.kernel import (
+    Append,
     Branched,
     GraphEngineError,
     RunExists,
@@ -37,7 +38,7 @@ from graphengine.kernel import (
     summary_of,
 )
 from graphengine.kernel.definitions import check_graph_spec, is_tag
-from graphengine.kernel.stores import DEFAULT_QUEUE, LARGEST_PRIORITY, Append, begun_as
+from graphengine.kernel.stores import DEFAULT_QUEUE, LARGEST_PRIORITY, begun_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -32,6 +32,7 @@ from pydantic_core import to_json
 from graphengine.api.graph import Graph
 from graphengine.kernel import (
     OVER,
+    Append,
     Context,
     DefinitionError,
     Extension,
@@ -52,7 +53,7 @@ from graphengine.kernel import (
 )
 from graphengine.kernel import Runner as CoreRunner
 from graphengine.kernel.definitions import END, START, Retry, is_seconds, value
-from graphengine.kernel.stores import Append, Post
+from graphengine.kernel.stores import Post
 from graphengine.records.bulk import OUTBOX
 from graphengine.runner import opening
 from graphengine.serve.signatures import key_of, signed

@@ -1,7 +1,7 @@
 """The protocol between the runner and a store of runs.
 
 A store keeps, for each run, one row of facts (`RunInfo`) and a dense append-only log of steps. It does not interpret
-the steps; that is the engine's part. `tests/conformance` tests any store against this specification.
+the steps; that is the engine's part. `graphengine.kernel.testing` tests any store against it.
 """
 
 from __future__ import annotations

@@ -21,10 +21,10 @@ from graphengine.databases import long_texts
 from graphengine.databases.sqlite import SQLiteStore, reads, removal
 from graphengine.databases.sqlite.doctor.checks import STRAYS
 from graphengine.engine.step_json import encode_step
+from graphengine.kernel.testing.kit import append, batch, branch, new_run, step
 from graphengine.records import retention
 from graphengine.records.retention import Rule, bites, prune
 from graphengine.stores.base import Append
-from tests.conformance.store_kit import append, batch, branch, new_run, step
 from tests.crash.in_turn import dies
 
 OLD, KEPT = ("old", "old child", "short"), ("parent", "child", "new")

@@ -19,10 +19,10 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, Runner, Worker, ask
 from graphengine.databases.postgres import PostgresStore, owners, sessions, taking
 from graphengine.errors import LeaseLost
+from graphengine.kernel.testing.kit import new_run
+from graphengine.kernel.testing.queued import ids, pick, queue_run
 from graphengine.stores import dispatch
 from graphengine.stores.base import QueueLimits
-from tests.conformance.store_kit import new_run
-from tests.conformance.stores_queued import ids, pick, queue_run
 from tests.crash import life_of_workers
 from tests.crash.deaths import done
 from tests.crash.life_of_workers import EFFECTS, effect

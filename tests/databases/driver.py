@@ -16,8 +16,8 @@ from pathlib import Path
 
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import GraphEngineError
+from graphengine.kernel.testing.kit import append, new_run, step
 from graphengine.stores.base import Append
-from tests.conformance.store_kit import append, new_run, step
 
 
 def take_descriptors() -> None:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from graphengine.databases.sqlite import SQLiteStore
-from tests.conformance.store_kit import append, batch, new_run, step
+from graphengine.kernel.testing.kit import append, batch, new_run, step
 
 store = SQLiteStore(Path(sys.argv[1]))
 

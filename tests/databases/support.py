@@ -12,7 +12,7 @@ from typing import Any
 from graphengine.databases.checksums import sum_of
 from graphengine.databases.long_texts import cut
 from graphengine.databases.sqlite import SQLiteStore
-from tests.conformance.store_kit import seqs
+from graphengine.kernel.testing.kit import seqs
 from tests.kit import forks
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,8 +17,8 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, Runner
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.sqlite import SQLiteStore
+from graphengine.kernel.testing.kit import new_run
 from graphengine.stores.base import Store
-from tests.conformance.store_kit import new_run
 
 
 @types.coroutine

@@ -11,7 +11,7 @@ import pytest
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.databases.sqlite.files import Synchronous
-from tests.conformance.stores import StoreConformance
+from graphengine.kernel.testing import StoreConformance
 from tests.kit.postgres import execute
 
 if TYPE_CHECKING:

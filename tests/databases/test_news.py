@@ -17,8 +17,8 @@ from graphengine.databases.addresses import is_postgres
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.databases.sqlite.announcements import Announcements
+from graphengine.kernel.testing.kit import append, batch, new_run, step
 from graphengine.worker.worker import RunOutcome, WorkerEvent
-from tests.conformance.store_kit import append, batch, new_run, step
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 30.0
@@ -30,7 +30,7 @@ import asyncio, sys
 from graphengine.databases.addresses import is_postgres
 from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.sqlite import SQLiteStore
-from tests.conformance.store_kit import new_run
+from graphengine.kernel.testing.kit import new_run
 
 async def main():
     store = PostgresStore(sys.argv[1])

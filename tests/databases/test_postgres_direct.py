@@ -13,8 +13,8 @@ from graphengine.databases.postgres import PostgresStore
 from graphengine.databases.postgres.direct import Direct
 from graphengine.databases.postgres.queries import SQL
 from graphengine.errors import LeaseLost, RunExists, StoreError
+from graphengine.kernel.testing.kit import append, batch, new_run, refused, run_info, same, step, steps
 from graphengine.stores.base import Append
-from tests.conformance.store_kit import append, batch, new_run, refused, run_info, same, step, steps
 from tests.kit.postgres import execute
 
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INTO steps%'"

@@ -24,8 +24,8 @@ from graphengine.errors import (
     StoreTooNew,
     StoreUnreachable,
 )
+from graphengine.kernel.testing.kit import append, batch, new_run, same, step, steps
 from graphengine.stores.base import Append
-from tests.conformance.store_kit import append, batch, new_run, same, step, steps
 from tests.kit.postgres import PostgresServer, execute
 from tests.kit.postgres_recipes import standby_of
 

@@ -12,8 +12,7 @@ import pytest
 from graphengine.databases.postgres import PostgresStore, sessions
 from graphengine.databases.postgres.direct import Direct
 from graphengine.errors import LeaseLost, RunExists, RunIsDriven, StoreUnreachable
-from graphengine.stores.base import Append, ClaimQuery
-from tests.conformance.store_kit import (
+from graphengine.kernel.testing.kit import (
     SnapshotProbe,
     append,
     batch,
@@ -26,7 +25,8 @@ from tests.conformance.store_kit import (
     step,
     steps,
 )
-from tests.conformance.stores_queued import ids, pick, queue_run
+from graphengine.kernel.testing.queued import ids, pick, queue_run
+from graphengine.stores.base import Append, ClaimQuery
 
 
 class Cuts:

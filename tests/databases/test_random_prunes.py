@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import Step
+from graphengine.kernel.testing.kit import append, batch, run_info, step, steps
 from graphengine.records.retention import Rule, prune
 from graphengine.stores.base import RunInfo, Status, Store
 from graphengine.stores.memory import MemoryStore
-from tests.conformance.store_kit import append, batch, run_info, step, steps
 from tests.kit.facts import altered
 
 TAGS = ("a", "b")

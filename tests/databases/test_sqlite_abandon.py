@@ -14,8 +14,8 @@ import pytest
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.databases.sqlite import worker as workers
 from graphengine.databases.sqlite.worker import Worker
+from graphengine.kernel.testing.kit import append, batch, new_run, steps
 from graphengine.stores.base import Store
-from tests.conformance.store_kit import append, batch, new_run, steps
 
 
 def threads() -> set[threading.Thread]:

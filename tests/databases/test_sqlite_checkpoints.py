@@ -11,7 +11,7 @@ import pytest
 
 from graphengine.databases.sqlite import SQLiteStore, checkpoints, removal
 from graphengine.errors import StoreLocked
-from tests.conformance.store_kit import append, batch, new_run, step
+from graphengine.kernel.testing.kit import append, batch, new_run, step
 from tests.databases.support import OpenStore, content_of, seqs_in
 
 PAGE_BYTES = 4096

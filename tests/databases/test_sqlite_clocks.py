@@ -6,7 +6,7 @@ from random import Random
 
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import LeaseLost, RunIsDriven
-from tests.conformance.store_kit import append, batch, new_run, seqs, step
+from graphengine.kernel.testing.kit import append, batch, new_run, seqs, step
 from tests.databases.support import Clock, OpenStore
 
 OWNERS = 3

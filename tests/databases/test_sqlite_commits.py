@@ -18,7 +18,7 @@ from graphengine.databases.sqlite.commits import GroupCommit
 from graphengine.databases.sqlite.files import OpenFiles
 from graphengine.databases.sqlite.worker import Worker
 from graphengine.errors import RunnerClosed, StoreCorrupt, StoreError
-from tests.conformance.store_kit import refused
+from graphengine.kernel.testing.kit import refused
 
 
 def note(connection: sqlite3.Connection, word: str) -> str:

@@ -13,7 +13,7 @@ from graphengine.databases.sqlite import SQLiteStore, checkpoints, direct
 from graphengine.databases.sqlite.direct import Direct, NotWritten
 from graphengine.databases.sqlite.files import OpenFiles
 from graphengine.errors import LeaseLost, RunExists
-from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
+from graphengine.kernel.testing.kit import append, batch, new_run, refused, seqs, step
 from tests.databases.support import OpenStore, locked, queued
 
 

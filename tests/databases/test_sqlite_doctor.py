@@ -14,7 +14,7 @@ import pytest
 from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
 from graphengine.errors import StoreFull, StoreLocked
-from tests.conformance.store_kit import new_run
+from graphengine.kernel.testing.kit import new_run
 from tests.databases.support import change, locked, opened
 
 

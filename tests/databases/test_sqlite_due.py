@@ -12,7 +12,7 @@ import pytest
 from graphengine.databases.sqlite import SQLiteStore, owners
 from graphengine.databases.sqlite.owners import LeaseOptions, Onlooker
 from graphengine.databases.sqlite.taking import due
-from tests.conformance.store_kit import due_ids, new_run, waiting_run
+from graphengine.kernel.testing.kit import due_ids, new_run, waiting_run
 from tests.databases.support import Clock, OpenStore, OtherProcess
 
 LEASE_SECONDS = 30.0

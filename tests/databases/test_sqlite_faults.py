@@ -19,8 +19,7 @@ from graphengine.errors import (
     StoreError,
     StoreLocked,
 )
-from graphengine.stores.base import Append
-from tests.conformance.store_kit import (
+from graphengine.kernel.testing.kit import (
     SnapshotProbe,
     append,
     batch,
@@ -31,6 +30,7 @@ from tests.conformance.store_kit import (
     step,
     steps,
 )
+from graphengine.stores.base import Append
 from tests.databases.support import OpenStore, OtherProcess, forging, locked, queued, seqs_in
 from tests.kit.facts import altered
 

@@ -29,7 +29,7 @@ from graphengine.errors import (
     StoreError,
     StoreReadOnly,
 )
-from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
+from graphengine.kernel.testing.kit import append, batch, new_run, refused, seqs, step
 from tests.databases.support import OpenStore, OtherProcess, content_of, opened
 
 NOBODY = 65534

@@ -12,7 +12,7 @@ import pytest
 from graphengine.databases.sqlite import SQLiteStore, doctor, files
 from graphengine.databases.sqlite.queries import latest_format
 from graphengine.errors import StoreError, StoreReadOnly
-from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
+from graphengine.kernel.testing.kit import append, batch, new_run, refused, seqs, step
 from tests.databases import made_up
 from tests.databases.made_up import SECOND, THIRD
 from tests.databases.support import ROOT, OpenStore, opened, seqs_in

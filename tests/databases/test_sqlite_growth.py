@@ -17,10 +17,10 @@ from graphengine import END, START, Graph, Limits, Runner, value
 from graphengine.databases.sqlite import SQLiteStore, removal
 from graphengine.databases.sqlite.files import migrate
 from graphengine.errors import LeaseLost, StoreFull, StoreLocked
+from graphengine.kernel.testing.growing import ended_run, remove
+from graphengine.kernel.testing.kit import append, batch, new_run, refused, same, step, steps
 from graphengine.reducers import append as appending
 from graphengine.stores.base import Append
-from tests.conformance.store_kit import append, batch, new_run, refused, same, step, steps
-from tests.conformance.stores_growing import ended_run, remove
 from tests.databases.support import OpenStore, locked, opened, rows
 
 PAGE = "p" * 1_000

@@ -17,7 +17,7 @@ import pytest
 import graphengine.databases.sqlite
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import StoreCorrupt
-from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
+from graphengine.kernel.testing.kit import append, batch, new_run, refused, seqs, step
 from tests.databases.support import OpenStore, change, forging
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from graphengine.databases.sqlite import SQLiteStore, files
 from graphengine.errors import StoreMoved
-from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
+from graphengine.kernel.testing.kit import append, batch, new_run, refused, seqs, step
 from tests.databases.support import OpenStore, OtherProcess, queued
 
 

@@ -23,7 +23,7 @@ from graphengine.databases.leases import LeaseThread
 from graphengine.databases.sqlite import SQLiteStore, owners
 from graphengine.databases.sqlite.owners import Lease
 from graphengine.errors import LeaseLost, RunIsDriven, RunnerClosed, StoreLocked
-from tests.conformance.store_kit import append, batch, new_run, refused, seqs, step
+from graphengine.kernel.testing.kit import append, batch, new_run, refused, seqs, step
 from tests.databases.support import ROOT, Clock, OpenStore, OtherProcess, change, locked, opened, rows
 
 LEASE_SECONDS = 30.0

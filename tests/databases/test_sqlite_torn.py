@@ -12,7 +12,7 @@ import pytest
 
 from graphengine.databases.sqlite import SQLiteStore, doctor
 from graphengine.errors import StoreCorrupt
-from tests.conformance.store_kit import append, batch, new_run, step
+from graphengine.kernel.testing.kit import append, batch, new_run, step
 from tests.databases.support import seqs_in
 
 FRAME = 24 + 4096

@@ -12,8 +12,8 @@ from graphengine.databases.sql import folded
 from graphengine.databases.sqlite import SQLiteStore, words
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
 from graphengine.engine.graph_spec import GraphSpec
+from graphengine.kernel.testing.kit import append, run_info, step
 from graphengine.stores.base import Append, Summary
-from tests.conformance.store_kit import append, run_info, step
 from tests.databases.support import opened
 
 UP_TO_DATE = """

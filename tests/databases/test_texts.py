@@ -25,11 +25,11 @@ from graphengine.databases.sqlite.doctor import examine
 from graphengine.databases.sqlite.queries import SQL
 from graphengine.databases.sqlite.reads import KEY_BITS, SEQ_MASK
 from graphengine.errors import GraphEngineError, StoreCorrupt
+from graphengine.kernel.testing.kit import append as write
+from graphengine.kernel.testing.kit import batch, new_run, refused, same, step
 from graphengine.records.export import export_run, import_run
 from graphengine.reducers import append
 from graphengine.stores.memory import MemoryStore
-from tests.conformance.store_kit import append as write
-from tests.conformance.store_kit import batch, new_run, refused, same, step
 from tests.databases.recorded import small_snapshots
 from tests.databases.support import OpenStore, change, opened, rows, together
 

@@ -6,7 +6,7 @@ import textwrap
 import psycopg
 
 from graphengine.databases.postgres import PostgresStore
-from tests.conformance.store_kit import append, batch, new_run, step
+from graphengine.kernel.testing.kit import append, batch, new_run, step
 from tests.docs.page import USE, blocks, names_of
 from tests.kit.postgres import PostgresServer
 

@@ -25,11 +25,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from graphengine import Limits, Runner
 from graphengine.errors import GraphEngineError, InputError, LeaseLost, RunIsDriven, StoreError
+from graphengine.kernel.testing.kit import same
 from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.run import Run, life_of
 from graphengine.runner.runner import lives_of
 from graphengine.stores.base import Append, RunInfo
-from tests.conformance.store_kit import same
 from tests.stateful.media import LEASE_SECONDS, File, Medium, Memory
 from tests.stateful.processes import Known, Mortal, Process, Witness
 from tests.stateful.round import Book, Boom, Gate, Gates, round_graph

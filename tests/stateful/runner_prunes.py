@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from graphengine.errors import UnknownRun
+from graphengine.kernel.testing.kit import refused
 from graphengine.runner.opening import is_better_alone
 from graphengine.runner.run import Run
 from graphengine.stores.base import RunInfo
-from tests.conformance.store_kit import refused
 from tests.stateful.media import File, Memory
 from tests.stateful.runner_machine import RunnerMachine, picks
 

@@ -16,8 +16,8 @@ from hypothesis.stateful import rule
 
 from graphengine.databases.long_texts import cut
 from graphengine.engine.step_json import encode_step
+from graphengine.kernel.testing.kit import run_info
 from graphengine.stores.base import RunInfo, Status, Store
-from tests.conformance.store_kit import run_info
 from tests.stateful.media import File, Memory
 from tests.stateful.store_machine import OUTLINE, StoreMachine, Wish, ids, places, tags, wishes
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from graphengine.errors import DefinitionError
+from graphengine.kernel.testing import StoreConformance
 from graphengine.stores.memory import MemoryStore
-from tests.conformance.stores import StoreConformance
 
 if TYPE_CHECKING:
     from graphengine.stores.base import Store

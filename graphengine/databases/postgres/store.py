@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from graphengine.databases.addresses import Address
     from graphengine.databases.postgres.writes import Command
     from graphengine.databases.sql import Claimed, TakenRuns
-    from graphengine.kernel import JsonValue, RunInfo, Step
+    from graphengine.kernel import Append, JsonValue, RunInfo, Step
     from graphengine.kernel.definitions import GraphSpec
-    from graphengine.kernel.stores import Append, ClaimQuery, StopMark
+    from graphengine.kernel.stores import ClaimQuery, StopMark
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")

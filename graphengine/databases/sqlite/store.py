@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from graphengine.databases.accounts import Accounts
     from graphengine.databases.sql import Claimed, TakenRuns
     from graphengine.databases.sqlite.files import Synchronous
-    from graphengine.kernel import JsonValue, RunInfo, Step
+    from graphengine.kernel import Append, JsonValue, RunInfo, Step
     from graphengine.kernel.definitions import GraphSpec
-    from graphengine.kernel.stores import Append, ClaimedRun, ClaimQuery
+    from graphengine.kernel.stores import ClaimedRun, ClaimQuery
 
 T = TypeVar("T")
 log = logging.getLogger("graphengine.stores")

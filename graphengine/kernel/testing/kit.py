@@ -12,17 +12,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 from pydantic_core import from_json, to_json
 
-from graphengine.engine.step_json import encode_step
-from graphengine.engine.steps import Node, Step
-from graphengine.errors import DefinitionError
-from graphengine.stores.base import Append, RunInfo
+from graphengine.kernel import Append, DefinitionError, Node, RunInfo, Step, encode_step
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
-    from graphengine.errors import GraphEngineError
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Loaded, Status, Store
+    from graphengine.kernel import GraphEngineError, JsonValue, Status, Store
+    from graphengine.kernel.stores import Loaded
 
 
 class StoreSuite(ABC):

@@ -9,9 +9,8 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from graphengine.errors import LeaseLost, RunIsDriven, StoreError
-from graphengine.stores.base import Append
-from tests.conformance.store_kit import (
+from graphengine.kernel import Append, LeaseLost, RunIsDriven, StoreError
+from graphengine.kernel.testing.kit import (
     StoreSuite,
     append,
     batch,
@@ -27,7 +26,7 @@ from tests.conformance.store_kit import (
 )
 
 if TYPE_CHECKING:
-    from graphengine.stores.base import Status, Store
+    from graphengine.kernel import Status, Store
 
 LATER: Final = 4e9
 """Epoch seconds, later than the store's clock during a test."""

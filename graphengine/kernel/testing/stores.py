@@ -8,8 +8,8 @@ Subclass `StoreConformance`, define how an empty store is made, and let pytest c
 
 Each test is a plain function that runs an event loop of its own, so no plugin is needed. Tests with two processes are
 skipped unless `make_second_store` is defined too. Each test's docstring is a sentence of `stores/base.py`. Tests of
-waiting runs and their messages are in `stores_waiting.py`; those of tags and removed runs in `stores_growing.py`,
-those of queues in `stores_queued.py`.
+waiting runs and their messages are in `waiting.py`; those of tags and removed runs in `growing.py`,
+those of queues in `queued.py`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,27 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import structs
 
-from graphengine.engine.steps import Decided, Failed, FailureRecord, Step
-from graphengine.errors import (
+from graphengine.kernel import (
+    Append,
+    Decided,
+    Failed,
+    FailureRecord,
     GraphEngineError,
     LeaseLost,
+    Page,
     RunExists,
+    RunInfo,
     RunIsDriven,
     RunnerClosed,
+    Step,
     StoreError,
+    Summary,
     TreeStopped,
     UnknownRun,
     UnknownStep,
 )
-from graphengine.stores.base import Append, Page, RunInfo, Summary
-from tests.conformance.store_kit import (
+from graphengine.kernel.testing.growing import GrowingStores
+from graphengine.kernel.testing.kit import (
     SnapshotProbe,
     append,
     batch,
@@ -48,16 +55,15 @@ from tests.conformance.store_kit import (
     step,
     steps,
 )
-from tests.conformance.stores_growing import GrowingStores
-from tests.conformance.stores_queued import QueuedRuns
-from tests.conformance.stores_waiting import WaitingRuns
+from graphengine.kernel.testing.queued import QueuedRuns
+from graphengine.kernel.testing.waiting import WaitingRuns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from graphengine.engine.graph_spec import GraphSpec
-    from graphengine.state.json_values import JsonValue
-    from graphengine.stores.base import Status, StopMark, Store
+    from graphengine.kernel import JsonValue, Status, Store
+    from graphengine.kernel.definitions import GraphSpec
+    from graphengine.kernel.stores import StopMark
 
 MANY_STEPS: Final = 1200
 """Enough steps for several snapshots."""

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from graphengine.errors import RunnerClosed, UnknownRun
-from graphengine.stores.base import Append, Summary
-from graphengine.stores.words import INPUT_WORDS
-from tests.conformance.store_kit import (
+from graphengine.kernel import Append, RunnerClosed, Summary, UnknownRun
+from graphengine.kernel.stores import INPUT_WORDS
+from graphengine.kernel.testing.kit import (
     StoreSuite,
     append,
     batch,
@@ -29,7 +28,7 @@ from tests.conformance.store_kit import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from graphengine.stores.base import Status, Store
+    from graphengine.kernel import Status, Store
 
 MANY: Final = 700
 """Enough steps for a store to free them in several batches."""

@@ -10,9 +10,9 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.errors import LeaseLost
-from graphengine.stores.base import Append, ClaimQuery, QueueCount, QueueLimits, StoredSchedule, Summary
-from tests.conformance.store_kit import (
+from graphengine.kernel import Append, LeaseLost, QueueCount, QueueLimits, Summary
+from graphengine.kernel.stores import ClaimQuery, StoredSchedule
+from graphengine.kernel.testing.kit import (
     StoreSuite,
     append,
     batch,
@@ -27,7 +27,7 @@ from tests.conformance.store_kit import (
 )
 
 if TYPE_CHECKING:
-    from graphengine.stores.base import Store
+    from graphengine.kernel import Store
 
 SUMMARY: Final = Summary("approved", "end", cost_usd=0.25, tokens=70, visits=3, seconds=1.5)
 
