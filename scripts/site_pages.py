@@ -127,6 +127,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Store": "stores.base.Store stores.base.RunStore stores.base.QueueStore",
             "Records of a store": "stores.base.Append stores.base.Post stores.base.Loaded stores.base.InboxMessage",
             "Extension": "runner.Extension runner.OpenRun runner.Follower",
+            "StoreConformance": "kernel.testing.StoreConformance",
             "write_file": "output_file.write_file",
         },
         "Testing": {
@@ -192,6 +193,15 @@ BRIEF: Final = ("MemoryStore", "SQLiteStore", "PostgresStore", "All errors")
 """Pages without members: those of a store are `Store`'s, those of an error `GraphEngineError`'s."""
 
 
+KERNEL: Final = ("kernel", "kernel.definitions", "kernel.stores")
+"""The pages of names by which extensions, stores and other wings import the core, as stubs."""
+
+FOR_AUTHORS: Final = """\
+# For authors of extensions and stores
+
+What extensions, stores and other wings may import of the core, each name once. These pages are provisional: a name can
+change with a minor version. Programs that define and run graphs need none of them."""
+
 ABOUT: Final = """\
 # API reference
 
@@ -251,7 +261,8 @@ def file_of(page: str) -> str:
 def overview() -> str:
     """Return the first page of the API reference: what is public, and each page with a line, by task."""
     sections = (f"## {task}\n\n" + "\n".join(map(_line, pages)) for task, pages in API.items())
-    return "\n\n".join([ABOUT, *sections]) + "\n"
+    authors = "- [For authors of extensions and stores](kernel.md): the names of `graphengine.kernel`, provisional"
+    return "\n\n".join([ABOUT, *sections, authors]) + "\n"
 
 
 def _line(page: str) -> str:
@@ -262,11 +273,29 @@ def _line(page: str) -> str:
     return f"- [`{page}`]({file_of(page)}): {about}"
 
 
+def for_authors() -> str:
+    """Return the page of the API reference that lists the names of `graphengine.kernel`, with a line about each."""
+    parts = [FOR_AUTHORS]
+    for page in KERNEL:
+        module = importlib.import_module(f"graphengine.{page}")
+        lines = (f"- `{name}`{_about(getattr(module, name))}" for name in sorted(dir(module)))
+        parts.append(f"## graphengine.{page}\n\n" + "\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _about(given: object) -> str:
+    """Return the first sentence about a class or a function of ours; what is neither has none."""
+    is_ours = str(getattr(given, "__module__", "")).startswith("graphengine.")
+    about = (inspect.getdoc(given) or "").partition("\n\n")[0] if is_ours and callable(given) else ""
+    return f": {' '.join(about.split())}" if about else ""
+
+
 def on_config(config: MutableMapping[str, Any]) -> None:
     """Put the pages of the API reference into the navigation, as a hook of mkdocs."""
     tasks = [{task: [{page: f"api/{file_of(page)}"} for page in pages]} for task, pages in API.items()]
     (section,) = (section for section in config["nav"] if "API reference" in section)
-    section["API reference"] = [{"Overview": "api/index.md"}, *tasks]
+    authors = {"For authors of extensions and stores": "api/kernel.md"}
+    section["API reference"] = [{"Overview": "api/index.md"}, *tasks, authors]
 
 
 def index_for_models() -> str:
@@ -325,6 +354,7 @@ def write(folder: Path = PAGES) -> None:
     (folder / "llms-full.txt").write_text(text_for_models(), encoding="utf-8")
     (folder / "api").mkdir()
     (folder / "api" / "index.md").write_text(overview(), encoding="utf-8")
+    (folder / "api" / "kernel.md").write_text(for_authors(), encoding="utf-8")
     for page in pages():
         (folder / "api" / file_of(page)).write_text(reference(page), encoding="utf-8")
 

@@ -17,7 +17,7 @@ from graphengine.kernel import Append, DefinitionError, Node, RunInfo, Step, enc
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Sequence
 
-    from graphengine.kernel import GraphEngineError, JsonValue, Status, Store
+    from graphengine.kernel import JsonValue, Status, Store
     from graphengine.kernel.stores import Loaded
 
 
@@ -54,6 +54,7 @@ class StoreSuite(ABC):
 
 
 C = TypeVar("C", bound=StoreSuite)
+E = TypeVar("E", bound=Exception)
 
 
 def scenario(test: Callable[[C, Store], Awaitable[None]]) -> Callable[[C], None]:
@@ -76,9 +77,9 @@ def scenario(test: Callable[[C, Store], Awaitable[None]]) -> Callable[[C], None]
 
 
 @contextmanager
-def refused(kind: type[GraphEngineError]) -> Generator[list[GraphEngineError]]:
+def refused(kind: type[E]) -> Generator[list[E]]:
     """Expect an error of this class or a subclass; it is the only item of the list that is yielded."""
-    caught: list[GraphEngineError] = []
+    caught: list[E] = []
     try:
         yield caught
     except kind as error:
