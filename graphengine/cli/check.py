@@ -167,7 +167,23 @@ def _check(listed: Listed) -> Iterator[_Checked]:
     if listed.error is not None:
         yield _Checked(listed.file, broken=listed.error)
     for graph in listed.graphs:
-        yield _Checked(listed.file, graph, graph.check(), module=listed.module)
+        problems = graph.check()
+        if all(problem.warning for problem in problems):
+            problems = [*problems, *_of_wings(graph, listed.file)]
+        yield _Checked(listed.file, graph, problems, module=listed.module)
+
+
+def _of_wings(graph: Graph[Any], file: Path) -> Sequence[Problem]:
+    """Return what the wings find in a graph that compiles."""
+    from graphengine.cli.places import settings_of
+    from graphengine.wings import guarded, load, wings
+
+    found: list[Problem] = []
+    for wing in wings():
+        if wing.checks:
+            with guarded(wing):
+                found += load(wing.checks)(graph.compile(), settings_of(wing.name, file))
+    return found
 
 
 def _split(error: GraphEngineError) -> tuple[str, int | None]:

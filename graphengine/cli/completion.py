@@ -68,8 +68,8 @@ def schema(context: CommandContext, name: tuple[str, ...]) -> int:
 
 def _words(ctx: click.Context, incomplete: str) -> list[str]:
     """Return the next words of the commands that begin like this."""
-    from graphengine.cli.main import COMMANDS
+    from graphengine.cli.main import commands
 
     begun = " ".join([*(ctx.params["name"] or ()), incomplete])
     at = len(begun) - len(incomplete)
-    return list(dict.fromkeys(name[at:].split()[0] for name in COMMANDS if name.startswith(begun)))
+    return list(dict.fromkeys(name[at:].split()[0] for name in commands() if name.startswith(begun)))

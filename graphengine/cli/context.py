@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from graphengine.cli.places import Database, DatabaseOption
     from graphengine.cli.terminal import Channel
     from graphengine.kernel import RunInfo, Store
+    from graphengine.wings import Settings
 
 T = TypeVar("T")
 
@@ -126,6 +127,12 @@ class CommandContext:
         if self._place is None:
             self.use()
         return cast("DatabaseOption", self._place)
+
+    def settings(self, wing: str) -> Settings:
+        """Return the settings of a wing in the current project. Raises: ProjectBroken, if they cannot be read."""
+        from graphengine.cli.places import settings_of
+
+        return settings_of(wing)
 
     @property
     def store(self) -> Store:

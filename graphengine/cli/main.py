@@ -1,8 +1,9 @@
 """The `graphengine` program: its commands by name, and the frame around each of them.
 
-`--help` imports only click; each command is a module of this package, imported when it is used. `Program.main`
-is the frame around every command: it reserves stdout under `--json`, and turns every exception into one screen
-of text, or one JSON document, and an exit code.
+`--help` imports only click; each command is imported when it is used. Commands of other packages are looked for only by
+`--help`, by completions, and for a name that is none of ours: see `graphengine.wings`. `Program.main` is the frame
+around every command: it reserves stdout under `--json`, and turns every exception into one screen of text, or one JSON
+document, and an exit code.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import os
 import sys
 from contextlib import ExitStack, closing, redirect_stderr
 from difflib import get_close_matches
-from importlib import import_module
 from io import StringIO
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
@@ -22,6 +22,7 @@ from graphengine import __version__
 from graphengine.cli.context import CommandContext, Exit, Interrupted, exit_code_of, unexpected
 from graphengine.cli.terminal import Channel, reserved_stdout
 from graphengine.kernel import GraphEngineError
+from graphengine.wings import Command, WingBroken, load, others
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -83,7 +84,15 @@ SECTIONS: Final = {
 }
 """Each command: its module, which has a function of its name, and what it does; in the sections of `--help`."""
 
-COMMANDS: Final = {name: found for section in SECTIONS.values() for name, found in section.items()}
+_TAKEN: Final = ("eval", "import")
+"""Names that a function cannot have, or that Python has; it has an underscore more."""
+
+COMMANDS: Final = {
+    name: Command(f"graphengine.cli.{module}:{name.replace(' ', '_')}{'_' * (name in _TAKEN)}", about, section=heading)
+    for heading, section in SECTIONS.items()
+    for name, (module, about) in section.items()
+}
+"""Our own commands."""
 
 GROUPS: Final = {
     "queues": "List the queues, and set their limits.",
@@ -98,13 +107,19 @@ _MEANT: Final = dict.fromkeys(("history", "log", "status"), "show RUN") | {"list
 DRIVING: Final = ("run", "resume", "branch", "eval")
 """The commands that drive a run."""
 
-_TAKEN: Final = ("eval", "import")
-"""Names that a function cannot have, or that Python has; it has an underscore more."""
-
 COMPLETES: Final = "_GRAPHENGINE_COMPLETE"
 """The environment variable with which a shell requests completions."""
 
 _NOTHING_YET: Final = "interrupted before the run began; nothing was recorded"
+
+
+def commands() -> Mapping[str, Command]:
+    """Return the commands, those of other packages included."""
+    return COMMANDS | {name: each for wing in others().values() for name, each in wing.commands.items()}
+
+
+def _groups() -> Mapping[str, str]:
+    return GROUPS | {word: about for wing in others().values() for word, about in wing.groups.items()}
 
 
 class Program(click.Group):
@@ -115,27 +130,32 @@ class Program(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the commands, as `--help` orders them."""
         del ctx
-        return list(self._texts(COMMANDS))
+        return list(self._texts(commands()))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; return None if it does not exist."""
+        """Import a command; return None if it does not exist.
+
+        Raises:
+            WingBroken: It is of another package, and cannot be imported.
+        """
         del ctx
         name = self.prefix + cmd_name
-        if name in GROUPS:
-            group = Program(cmd_name, help=GROUPS[name])
+        if name in COMMANDS:
+            return cast("click.Command", load(COMMANDS[name].load))
+        groups = GROUPS if name in GROUPS else _groups()
+        if name in groups:
+            group = Program(cmd_name, help=groups[name])
             group.prefix = f"{name} "
             return group
-        if name not in COMMANDS:
-            return None
-        module = import_module(f"graphengine.cli.{COMMANDS[name][0]}")
-        function = f"{name}_" if name in _TAKEN else name.replace(" ", "_")
-        return cast("click.Command", getattr(module, function))
+        return _of_another(name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command, or fail with the name of a similar one."""
-        name, known = args[0], self.list_commands(ctx)
+        name, known = args[0], list(self._texts(COMMANDS))
+        if name not in known:
+            known = self.list_commands(ctx)
         if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
             meant = None if self.prefix else _MEANT.get(name)
             near = [meant] if meant else get_close_matches(name, known, n=1)
@@ -146,8 +166,9 @@ class Program(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         del ctx
-        for heading, section in SECTIONS.items():
-            texts = self._texts(section)
+        known = commands()
+        for heading in dict.fromkeys(each.section for each in known.values()):
+            texts = self._texts({name: each for name, each in known.items() if each.section == heading})
             if texts:
                 with formatter.section("Commands" if self.prefix else heading):
                     formatter.write_dl(list(texts.items()))
@@ -158,16 +179,16 @@ class Program(click.Group):
             return super().shell_complete(ctx, incomplete)
         from click.shell_completion import CompletionItem
 
-        found = self._texts(COMMANDS).items()
+        found = self._texts(commands()).items()
         return [CompletionItem(name, help=text) for name, text in found if name.startswith(incomplete)]
 
-    def _texts(self, among: Mapping[str, tuple[str, str]]) -> dict[str, str]:
+    def _texts(self, among: Mapping[str, Command]) -> dict[str, str]:
         """Return the next words of those that begin with the words before, with what they do."""
         found: dict[str, str] = {}
-        for name, (_, text) in among.items():
+        for name, command in among.items():
             if name.startswith(self.prefix):
                 word, _, more = name.removeprefix(self.prefix).partition(" ")
-                found[word] = GROUPS[word] if more else text
+                found[word] = (GROUPS.get(word) or _groups().get(word, command.about)) if more else command.about
         return found
 
     def main(self, *args: Any, **options: Any) -> NoReturn:  # noqa: ANN401 - click's own
@@ -219,6 +240,28 @@ class Program(click.Group):
         except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback without --debug
             return _failed(context, unexpected(error))
         return found if isinstance(found, int) else Exit.FINISHED
+
+
+def _of_another(name: str) -> click.Command | None:
+    """Import a command of another package; return None if there is none.
+
+    Raises:
+        WingBroken: It cannot be imported, or is no command.
+    """
+    for wing in others().values():
+        if name not in wing.commands:
+            continue
+        where, repair = f"the wing {wing.name}", "repair or uninstall its package"
+        reference = wing.commands[name].load
+        try:
+            found = load(reference)
+        except Exception as error:
+            message = f"{reference} cannot be loaded: {type(error).__name__}: {error}"
+            raise WingBroken(message, where=where, repair=repair) from error
+        if not isinstance(found, click.Command):
+            raise WingBroken(f"{reference} is {found!r}, not a command of click", where=where, repair=repair)
+        return found
+    return None
 
 
 def _failed(context: CommandContext, error: GraphEngineError) -> int:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from graphengine.databases import addresses
 from graphengine.databases.addresses import is_postgres, parse, refuse_address
 from graphengine.kernel import GraphEngineError, InputError, StoreMissing
+from graphengine.wings import Settings, left_out, others
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,8 +31,8 @@ Database: TypeAlias = "Path | str"
 
 DATABASE: Final = Path("checkpoints", "runs.db")
 
-SETTINGS: Final = ("graphs", "store", "busy_timeout_seconds", "executors", "retention", "budgets", "notify")
-"""What a project's `[tool.graphengine]` can have."""
+SETTINGS: Final = ("graphs", "store", "busy_timeout_seconds", "executors", "retention", "budgets", "notify", "wings")
+"""What a project's `[tool.graphengine]` can have, besides the tables of wings of other packages."""
 
 MEANT: Final = {"db": 'write store = "runs.db"', "models": "give --model NAME to a command, or Runner(models=…)"}
 """What other names of settings are here."""
@@ -98,14 +99,25 @@ def setting(root: Path, name: str, *, checks: bool = False) -> object:
 
         found = tomllib.loads(text).get("tool", {}).get("graphengine", {})
         for each in unknown.intersection(found):
+            if each in others() or left_out(each):
+                continue
             from graphengine.kernel.definitions import did_you_mean
 
-            repair = MEANT.get(each) or did_you_mean(each, SETTINGS)
+            repair = MEANT.get(each) or did_you_mean(each, [*SETTINGS, *others()])
             raise InputError(f"[tool.graphengine] has {each} = …, which is not read", where=str(place), repair=repair)
         return found.get(name)
     except (OSError, ValueError, AttributeError) as error:
         repair = f"write [tool.graphengine] and below it {name} = …"
         raise ProjectBroken(f"pyproject.toml is invalid: {error}", where=str(place), repair=repair) from error
+
+
+def settings_of(wing: str, file: Path | None = None) -> Settings:
+    """Return the settings of a wing in the project of a graph's file, or in the current project.
+
+    Raises: as `setting`.
+    """
+    root = project_of(Path.cwd() if file is None else file.parent)
+    return Settings(None if root is None else setting(root, wing), root)
 
 
 def _database_in(root: Path) -> Database | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from graphengine.cli.documents import Check, Ready
+from graphengine.wings import guarded, load, wings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,6 +41,7 @@ def ready(context: CommandContext) -> Ready:
     before = list(durability(place))  # before the file is open here: a second opening would drop its locks
     found = context.read(_looked)
     checks = [*before, *disk(place), *retention(), *rescue(*found), token(), users(), versions(found[0]), backups()]
+    checks += context.read(_of_wings)
     return Ready(database=str(place.database), ready=all(each.state != "not" for each in checks), checks=checks)
 
 
@@ -54,6 +56,18 @@ async def _looked(store: Store) -> tuple[Sequence[OwnerInfo], Sequence[RunInfo],
         store, Wanted(_FAILED, "failed", newer_seconds=_DAY_SECONDS, begun_after=time.time() - _DAY_SECONDS)
     )
     return await store.owners(), interrupted, len(failed)
+
+
+async def _of_wings(store: Store) -> Sequence[Check]:
+    """Return what the wings answer."""
+    from graphengine.cli.places import settings_of
+
+    found: list[Check] = []
+    for wing in wings():
+        if wing.questions:
+            with guarded(wing):
+                found += [Check(*each) for each in await load(wing.questions)(store, settings_of(wing.name))]
+    return found
 
 
 def durability(place: DatabaseOption) -> Iterator[Check]:

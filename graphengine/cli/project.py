@@ -29,9 +29,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphengine.cli.places import ProjectBroken, graph_files, naming, project_of, setting
-from graphengine.kernel import CompileError, DefinitionError, GraphEngineError, GraphNotFound, RunAtImport, importing
+from graphengine.cli.places import ProjectBroken, graph_files, naming, project_of, setting, settings_of
+from graphengine.kernel import (
+    CompileError,
+    DefinitionError,
+    Extension,
+    GraphEngineError,
+    GraphNotFound,
+    RunAtImport,
+    importing,
+)
 from graphengine.kernel.definitions import did_you_mean, nearest
+from graphengine.wings import WingBroken, left_out, others
+from graphengine.wings import load as load_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -39,7 +49,6 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.budgets.ledger import Budget
-    from graphengine.kernel import Extension
     from graphengine.serve.notifications import Notifications
 
 
@@ -521,7 +530,50 @@ def extensions_of(file: Path | None = None) -> Sequence[Extension]:
         from graphengine.budgets.shared import Budgets
 
         extensions.append(Budgets(*budgets))
-    return extensions
+    return [*extensions, *named_wings(file)]
+
+
+def named_wings(file: Path | None = None) -> Iterator[Extension]:
+    """Yield the extensions of wings of other packages that the project names: `[tool.graphengine] wings`.
+
+    One that cannot be used is an error: its project counts on it.
+
+    Raises:
+        ProjectBroken: The setting is no list of names, or one is not installed.
+        WingBroken: One cannot be used.
+    """
+    root = project_of(Path.cwd() if file is None else file.parent)
+    found = None if root is None else setting(root, "wings")
+    if root is None or found is None:
+        return
+    place = str(root / "pyproject.toml")
+    if not (isinstance(found, list) and all(isinstance(each, str) for each in found)):
+        repair = 'write [tool.graphengine] and below it wings = ["name"]'
+        raise ProjectBroken(f"wings is {found!r}, not a list of names", where=place, repair=repair)
+    for name in found:
+        if reason := left_out(name):
+            raise WingBroken(f"the project names the wing {name!r}, which cannot be used: {reason}", where=place)
+        if name not in others():
+            repair = did_you_mean(name, others()) or "install the package that has it"
+            raise ProjectBroken(f"wings names {name!r}, which is not installed", where=place, repair=repair)
+        if others()[name].extension:
+            yield from _extension_of(name, file)
+
+
+def _extension_of(name: str, file: Path | None) -> Iterator[Extension]:
+    """Yield the extension of a wing of another package, if it has one for these settings. Raises: WingBroken."""
+    reference = others()[name].extension
+    try:
+        found = load_part(reference)(settings_of(name, file))
+    except GraphEngineError:
+        raise
+    except Exception as error:
+        message = f"{reference} of the wing {name!r} failed: {type(error).__name__}: {error}"
+        raise WingBroken(message, where="[tool.graphengine] wings") from error
+    if isinstance(found, Extension):
+        yield found
+    elif found is not None:
+        raise WingBroken(f"{reference} of the wing {name!r} returned {found!r}, not an Extension")
 
 
 # --- notifications ---

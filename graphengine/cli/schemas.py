@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.live_events import AGENT_EVENTS
@@ -58,31 +57,15 @@ from graphengine.records.trends import Trends
 from graphengine.testing.evaluation.report import Report
 from graphengine.testing.evaluation.what_if import WhatIf
 from graphengine.testing.suites import Suite
+from graphengine.wings import Kind, guarded, load, others
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from msgspec import Struct
 
     from graphengine.kernel import JsonValue
 
 LIVE: Final = (NodeBegan, Emitted, *AGENT_EVENTS)
 """The events of what happens now; only a process that drives the run has them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A document of a command.
-
-    Attributes:
-        model: What it looks like.
-        when: When the command writes it; "" if it is the only one.
-        lines: Whether it writes many, one per line.
-    """
-
-    model: type[Struct]
-    when: str = ""
-    lines: bool = False
 
 
 _WORKER: Final = (
@@ -154,21 +137,32 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
 """The documents that each command writes under `--json` on success; on failure it writes `Failed`."""
 
 
+def documents() -> Mapping[str, Sequence[Kind]]:
+    """Return the documents of all commands, those of other packages included."""
+    found = dict(DOCUMENTS)
+    for wing in others().values():
+        for name, command in wing.commands.items():
+            with guarded(wing):
+                found[name] = tuple(load(command.documents)) if command.documents else ()
+    return found
+
+
 def schema_of(command: str | None = None) -> dict[str, JsonValue]:
     """Return the JSON Schema of the documents of a command, or of all commands.
 
     Raises:
         InputError: There is no such command, or it writes no document of its own.
     """
-    if command is not None and command not in DOCUMENTS:
-        near = did_you_mean(command, DOCUMENTS)
+    known = DOCUMENTS if command in DOCUMENTS else documents()
+    if command is not None and command not in known:
+        near = did_you_mean(command, known)
         raise InputError(f"no command {command!r} writes documents", where=f"schema {command}", repair=near)
-    names = list(DOCUMENTS) if command is None else [command]
-    models = dict.fromkeys(kind.model for name in names for kind in DOCUMENTS[name])
+    names = list(known) if command is None else [command]
+    models = dict.fromkeys(kind.model for name in names for kind in known[name])
     references, schemas = schemas_of([*models, Failed])
     title = "graphengine --json" if command is None else f"graphengine {command} --json"
     about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
     return {**about, "anyOf": references, "$defs": schemas}
 
 
-__all__ = ["DOCUMENTS", "Kind", "schema_of"]
+__all__ = ["DOCUMENTS", "schema_of"]

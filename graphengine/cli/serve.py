@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from graphengine.cli import options
-from graphengine.serve.service.doors import DOORS
+from graphengine.serve.service.doors import doors as known_doors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ _LEAST_TOKEN: Final = 16
 
 def _door_options(function: Callable[..., int]) -> Callable[..., int]:
     """Add an option for each door."""
-    for door in reversed(DOORS):
+    for door in reversed(known_doors()):
         text = f"Also serve {door.about}, at {door.path}{door.more}."
         function = click.option(f"--{door.name}", is_flag=True, help=text)(function)
     return function
@@ -115,7 +115,7 @@ def serve(  # noqa: PLR0913 - options
     from graphengine.cli.worker import show_event
     from graphengine.kernel import InputError, install_command
 
-    chosen = [door for door in DOORS if given.pop(door.name.replace("-", "_"))]
+    chosen = [door for door in known_doors() if given.pop(door.name.replace("-", "_"))]
     given["doors"] = [door.name for door in chosen]
     try:
         from graphengine.serve.guard import TokenAccess
@@ -167,14 +167,14 @@ def _show(context: CommandContext, settings: Settings, token: str | None, doors:
     how = "driving the runs here" if settings.queue is None else f"for the workers of queue {settings.queue}"
     context.err.prose(f"serving {', '.join(graphs)} in {database}, {how}")
     context.out.line(url)
-    for door in DOORS:
+    for door in known_doors():
         if door.name in doors:
             context.out.line(f"{door.title}: ", doors[door.name] + door.more)
     if "pages" in doors:
         context.out.line("pages: ", doors["pages"] + "#TOKEN")
     if settings.queue is None:
         context.err.prose(_retention_words(settings))
-    others = [f"--{d.name}{'' if d.is_installed else ' (not installed)'}" for d in DOORS if d.name not in doors]
+    others = [f"--{d.name}{'' if d.is_installed else ' (not installed)'}" for d in known_doors() if d.name not in doors]
     if others:
         context.err.prose(f"other doors, by options: {', '.join(others)}")
     if token is not None:

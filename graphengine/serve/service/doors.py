@@ -5,16 +5,13 @@ A door is a few routes over `Service`, and loads when it is opened: what it need
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from graphengine.wings import Door, others
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from contextlib import AsyncExitStack
-
-    from starlette.routing import BaseRoute
 
     from graphengine.serve.guard import TokenAccess
     from graphengine.serve.service.app import Service
@@ -36,41 +33,6 @@ class Opening(NamedTuple):
     version: str
     secret: str
     stack: AsyncExitStack
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A door.
-
-    Attributes:
-        name: Its name, as the option `--NAME` and in documents.
-        title: Its protocol.
-        about: What it serves.
-        path: Where it is.
-        module: The module with its `routes(opening)`.
-        more: What clients add to the path.
-        extra: The extra that it needs; "" if the service's own is enough.
-        needs: The module that this extra installs.
-    """
-
-    name: str
-    title: str
-    about: str
-    path: str
-    module: str
-    more: str = ""
-    extra: str = ""
-    needs: str = ""
-
-    @property
-    def is_installed(self) -> bool:
-        """Whether it can be opened."""
-        return not self.needs or find_spec(self.needs) is not None
-
-    async def open(self, opening: Opening) -> Sequence[BaseRoute]:
-        """Return its routes."""
-        found: Sequence[BaseRoute] = await import_module(self.module).routes(opening)
-        return found
 
 
 _HERE: Final = "graphengine.serve.service"
@@ -100,4 +62,10 @@ DOORS: Final = (
     Door("mcp", "MCP", "the graphs as tools of an MCP server", "/mcp", f"{_HERE}.mcp_door", extra="mcp", needs="mcp"),
 )
 
-__all__ = ["DOORS", "Door", "Opening"]
+
+def doors() -> Sequence[Door]:
+    """Return the doors, those of other packages included."""
+    return [*DOORS, *(door for wing in others().values() for door in wing.doors)]
+
+
+__all__ = ["DOORS", "Opening", "doors"]

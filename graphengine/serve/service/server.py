@@ -20,7 +20,7 @@ from graphengine.serve.guard import PAGES, AccessMiddleware, TokenAccess
 from graphengine.serve.listening import HOST, Server, listen, url_of
 from graphengine.serve.notifications import deliver
 from graphengine.serve.service.app import Service, cancelled
-from graphengine.serve.service.doors import DOORS, Opening
+from graphengine.serve.service.doors import Opening, doors
 from graphengine.worker.worker import Worker
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Settings:
         telemetry: Makes spans and metrics of the runs; none if not given.
         extensions: What else acts in the runs.
         busy_timeout_seconds: How long it waits for another program's lock of a SQLite file.
-        doors: The names of the doors that are open besides HTTP; see `DOORS`.
+        doors: The names of the doors that are open besides HTTP; see `doors`.
         pages: A folder with the files of a front end, which anybody may read; `access.has_pages` says so, too.
         retention: How long runs of graphs without their own `retention=` are kept, if this process drives the runs;
             None for ever.
@@ -131,15 +131,15 @@ class Serving:
             listening = stack.enter_context(listen(settings.port, settings.host))
             service = await stack.enter_async_context(self._opened())
             url = url_of(listening)
-            doors, secret = {"http": url}, settings.access.token or str(settings.database)
+            urls, secret = {"http": url}, settings.access.token or str(settings.database)
             routes: list[BaseRoute] = []
-            for door in DOORS:
+            for door in doors():
                 if door.name in settings.doors:
                     routes += await door.open(Opening(service, settings.access, settings.version, secret, stack))
-                    doors[door.name] = url + door.path
+                    urls[door.name] = url + door.path
             if settings.pages is not None:
                 routes.append(Mount(PAGES, StaticFiles(directory=settings.pages, html=True)))
-                doors["pages"] = url + PAGES
+                urls["pages"] = url + PAGES
             config = uvicorn.Config(
                 AccessMiddleware(service.application(*routes), settings.access),
                 log_level="critical",
@@ -150,7 +150,7 @@ class Serving:
                 timeout_graceful_shutdown=_GRACE_SECONDS,
             )
             self._server = Server(config)
-            opened(doors)
+            opened(urls)
             await self._serve(self._server.serve([listening]))
 
     async def run_stdio(self, talk: Callable[[Service], Coroutine[Any, Any, None]]) -> None:
