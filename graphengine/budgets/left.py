@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence  # noqa: TC003 - what a document has is read at run time
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from graphengine.budgets.ledger import Account, AmountName, Budget, Ledger, window_of
 from graphengine.records.step_document import Document, Part
+from graphengine.wings import Kind
 
 if TYPE_CHECKING:
     from graphengine.kernel import Store
@@ -54,6 +55,10 @@ class BudgetsLeft(Document):
     """
 
     budgets: Sequence[BudgetLeft]
+
+
+DOCUMENTS: Final = (Kind(BudgetsLeft),)
+"""What `graphengine budgets` writes."""
 
 
 async def left_of(budgets: Sequence[Budget], store: Store) -> BudgetsLeft:

@@ -221,8 +221,8 @@ def _without_last_break(text: str) -> str:
 def _is_left_to_others(error: GraphEngineError) -> bool:
     """Return whether an error keeps the run from being resumed in this process, but perhaps not in another."""
     from graphengine import errors
-    from graphengine.cli.places import ProjectBroken
     from graphengine.cli.project import GraphFileBroken
+    from graphengine.wings import ProjectBroken
 
     own = (errors.SecretKeyWrong, errors.CompileError, errors.GraphChanged, errors.GraphNotFound)
     return isinstance(error, (*own, errors.InputError, errors.RunNotResumable, GraphFileBroken, ProjectBroken))

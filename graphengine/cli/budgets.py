@@ -30,9 +30,9 @@ def budgets(context: CommandContext) -> int:
     or its run was stopped, counts as in flight until its run makes it again, or the window ends.
     """
     from graphengine.budgets.left import BudgetsLeft, left_of
-    from graphengine.cli.project import budgets_of
+    from graphengine.budgets.settings import budgets_in
 
-    given = budgets_of()
+    given = budgets_in(context.settings("budgets"))
     found = context.read(lambda store: left_of(given, store)) if given else BudgetsLeft(budgets=[])
     if context.json:
         context.document(found)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from graphengine.cli.project import Found
     from graphengine.kernel import RunInfo
     from graphengine.serve.inspector.driving import Drivable, Drives
+    from graphengine.serve.inspector.server import Settings
 
 
 @options.command(
@@ -86,7 +87,6 @@ def inspect(  # noqa: PLR0913 - one for each option
     from graphengine.api.places import store_at
     from graphengine.cli.observing import observed
     from graphengine.cli.places import lock_options, shown
-    from graphengine.cli.project import budgets_of
     from graphengine.databases import addresses
     from graphengine.kernel import InputError, install_command
 
@@ -124,9 +124,16 @@ def inspect(  # noqa: PLR0913 - one for each option
         place.check_exists()
         reader = store_at(place.database, read_only=True, **lock_options())
         what = Settings(place.database, reader, paste, __version__, port, host or HOST, users, **lock_options())
-        for info in serve(replace(what, is_read_only=read_only, drives=drives, budgets=budgets_of()), opened):
+        for info in serve(_shown(context, what, drives, is_read_only=read_only), opened):
             context.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
     return 0
+
+
+def _shown(context: CommandContext, what: Settings, drives: Drives | None, *, is_read_only: bool) -> Settings:
+    from graphengine.budgets.settings import budgets_in
+
+    budgets = budgets_in(context.settings("budgets"))
+    return replace(what, is_read_only=is_read_only, drives=drives, budgets=budgets)
 
 
 def _check_options(

@@ -22,12 +22,14 @@ from graphengine import __version__
 from graphengine.cli.context import CommandContext, Exit, Interrupted, exit_code_of, unexpected
 from graphengine.cli.terminal import Channel, reserved_stdout
 from graphengine.kernel import GraphEngineError
-from graphengine.wings import Command, WingBroken, load, others
+from graphengine.wings import BUILT_IN, Command, WingBroken, load, others
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from click.shell_completion import CompletionItem
+
+    from graphengine.wings import Wing
 
 SECTIONS: Final = {
     "Define": {
@@ -35,9 +37,6 @@ SECTIONS: Final = {
         "graphs": ("check", "List the graphs of the project."),
         "check": ("check", "List the errors and warnings of graphs, by file and line."),
         "render": ("render", "Draw a graph or a run."),
-        "eval": ("evaluating", "Run a graph on a data set, and score and compare the results."),
-        "whatif": ("whatif", "Compare recorded runs with what they would have come to under a change."),
-        "suite": ("suite", "Export the fewest recorded runs that take all that occurred, as tests."),
     },
     "Run": {
         "run": ("run", "Run a graph and record every step."),
@@ -62,7 +61,6 @@ SECTIONS: Final = {
         "workers": ("worker", "List the processes that drive runs, and what they drive."),
         "queues list": ("worker", "List the queues with runs that are queued or driven."),
         "queues set": ("worker", "Set the limits of a queue."),
-        "budgets": ("budgets", "Show what the budgets across runs have left."),
         "schedule list": ("schedule", "List the schedules."),
         "schedule add": ("schedule", "Start runs at given times."),
         "schedule pause": ("schedule", "Pause a schedule."),
@@ -82,16 +80,27 @@ SECTIONS: Final = {
         "completion": ("completion", "Print a shell completion script."),
     },
 }
-"""Each command: its module, which has a function of its name, and what it does; in the sections of `--help`."""
+"""The commands that are no wing's: the module, which has a function of its name, and what it does, by section."""
 
-_TAKEN: Final = ("eval", "import")
-"""Names that a function cannot have, or that Python has; it has an underscore more."""
 
-COMMANDS: Final = {
-    name: Command(f"graphengine.cli.{module}:{name.replace(' ', '_')}{'_' * (name in _TAKEN)}", about, section=heading)
-    for heading, section in SECTIONS.items()
-    for name, (module, about) in section.items()
-}
+def _and_of(wings: Iterable[Wing], before: Mapping[str, Command]) -> Mapping[str, Command]:
+    """Return commands and those of wings, each of these after the one that it names, or at the end."""
+    names, added = list(before), {name: each for wing in wings for name, each in wing.commands.items()}
+    for name, each in added.items():
+        names.insert(names.index(each.after) + 1 if each.after in names else len(names), name)
+    return {name: added[name] if name in added else before[name] for name in names}
+
+
+COMMANDS: Final = _and_of(
+    BUILT_IN,
+    {
+        name: Command(
+            f"graphengine.cli.{module}:{name.replace(' ', '_').replace('import', 'import_')}", about, "", heading
+        )
+        for heading, section in SECTIONS.items()
+        for name, (module, about) in section.items()
+    },
+)
 """Our own commands."""
 
 GROUPS: Final = {
@@ -115,7 +124,7 @@ _NOTHING_YET: Final = "interrupted before the run began; nothing was recorded"
 
 def commands() -> Mapping[str, Command]:
     """Return the commands, those of other packages included."""
-    return COMMANDS | {name: each for wing in others().values() for name, each in wing.commands.items()}
+    return _and_of(others().values(), COMMANDS)
 
 
 def _groups() -> Mapping[str, str]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from graphengine.databases import addresses
 from graphengine.databases.addresses import is_postgres, parse, refuse_address
 from graphengine.kernel import GraphEngineError, InputError, StoreMissing
-from graphengine.wings import Settings, left_out, others
+from graphengine.wings import BUILT_IN, ProjectBroken, Settings, left_out, others
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,17 +31,14 @@ Database: TypeAlias = "Path | str"
 
 DATABASE: Final = Path("checkpoints", "runs.db")
 
-SETTINGS: Final = ("graphs", "store", "busy_timeout_seconds", "executors", "retention", "budgets", "notify", "wings")
+SETTINGS: Final = (
+    *("graphs", "store", "busy_timeout_seconds", "executors", "retention", "wings"),
+    *(wing.name for wing in BUILT_IN if wing.extension),
+)
 """What a project's `[tool.graphengine]` can have, besides the tables of wings of other packages."""
 
 MEANT: Final = {"db": 'write store = "runs.db"', "models": "give --model NAME to a command, or Runner(models=…)"}
 """What other names of settings are here."""
-
-
-class ProjectBroken(GraphEngineError):
-    """A pyproject.toml is invalid."""
-
-    code = "project_broken"
 
 
 def project_of(start: Path) -> Path | None:

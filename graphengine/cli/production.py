@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from graphengine.kernel import OwnerInfo, RunInfo, Store
 
 _REMOTE: Final = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs")
-_LEAST_TOKEN: Final = 16
 _LEAST_FREE_BYTES: Final = 1 << 30
 _FAILED: Final = 1000
 _DAY_SECONDS: Final = 86400.0
@@ -40,8 +38,8 @@ def ready(context: CommandContext) -> Ready:
     place.check_exists()
     before = list(durability(place))  # before the file is open here: a second opening would drop its locks
     found = context.read(_looked)
-    checks = [*before, *disk(place), *retention(), *rescue(*found), token(), users(), versions(found[0]), backups()]
-    checks += context.read(_of_wings)
+    checks = [*before, *disk(place), *retention(), *rescue(*found)]
+    checks += [*context.read(_of_wings), versions(found[0]), backups()]
     return Ready(database=str(place.database), ready=all(each.state != "not" for each in checks), checks=checks)
 
 
@@ -162,38 +160,6 @@ def rescue(owners: Sequence[OwnerInfo], interrupted: Sequence[RunInfo], failed: 
         yield Check("errors", "not", what, repair)
     else:
         yield Check("errors", "ok", "no run that began since a day ago failed", "")
-
-
-def token() -> Check:
-    """Check the token that `serve` would use."""
-    token = os.environ.get("GRAPHENGINE_TOKEN")
-    if token is None:
-        repair = "export GRAPHENGINE_TOKEN, or give --token-file: else each start of `serve` makes a new one"
-        return Check("token", "cannot say", "GRAPHENGINE_TOKEN is not set here", repair)
-    if len(token.strip()) < _LEAST_TOKEN:
-        repair = "make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
-        return Check("token", "not", f"GRAPHENGINE_TOKEN has less than {_LEAST_TOKEN} characters", repair)
-    return Check("token", "ok", "GRAPHENGINE_TOKEN is set", "")
-
-
-def users() -> Check:
-    """Check the file of users, where `graphengine users` writes it."""
-    from graphengine.cli.steps import counted
-    from graphengine.kernel import InputError
-    from graphengine.serve.users import read_users
-
-    path = Path("users.json")
-    if not path.exists():
-        repair = "if several people use it: graphengine users add NAME, then `serve --users users.json`, workers too"
-        return Check("users", "cannot say", "no users.json is here: who has the token of the server may do all", repair)
-    try:
-        found = counted(len(read_users(path).users), "user")
-    except InputError as error:
-        return Check("users", "not", error.message, error.repair)
-    if os.name == "posix" and path.stat().st_mode & 0o022:
-        repair = f"chmod 600 {path}: who can write it can make themselves a user"
-        return Check("users", "not", f"others can write {path}", repair)
-    return Check("users", "ok", f"{found} in {path}; give --users to `serve` and to workers", "")
 
 
 def versions(owners: Sequence[OwnerInfo]) -> Check:

@@ -23,13 +23,13 @@ import sys
 import traceback
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphengine.cli.places import ProjectBroken, graph_files, naming, project_of, setting, settings_of
+from graphengine.cli.places import graph_files, naming, project_of, setting, settings_of
 from graphengine.kernel import (
     CompileError,
     DefinitionError,
@@ -40,7 +40,7 @@ from graphengine.kernel import (
     importing,
 )
 from graphengine.kernel.definitions import did_you_mean, nearest
-from graphengine.wings import WingBroken, left_out, others
+from graphengine.wings import BUILT_IN, ProjectBroken, WingBroken, left_out, wings
 from graphengine.wings import load as load_part
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
     from types import CodeType, ModuleType
 
     from graphengine.api.graph import Graph
-    from graphengine.budgets.ledger import Budget
-    from graphengine.serve.notifications import Notifications
+    from graphengine.wings import Wing
 
 
 class GraphFileBroken(GraphEngineError):
@@ -496,119 +495,63 @@ def _near_path(path: Path) -> str:
         return str(path)
 
 
-# --- budgets across runs ---
-
-
-def budgets_of(file: Path | None = None) -> Sequence[Budget]:
-    """Return the budgets of the project of a graph's file, or of the current project.
-
-    Raises:
-        ProjectBroken: The settings are not a list of tables, or one has a key that a budget lacks.
-        DefinitionError: A budget is invalid.
-    """
-    root = project_of(Path.cwd() if file is None else file.parent)
-    found = None if root is None else setting(root, "budgets")
-    if root is None or found is None:
-        return ()
-    from graphengine.budgets.ledger import Budget
-
-    place, known = str(root / "pyproject.toml"), [each.name for each in fields(Budget)]
-    if not (isinstance(found, list) and all(isinstance(each, dict) for each in found)):
-        repair = 'write [[tool.graphengine.budgets]] and below it name = "day" and a limit, such as cost_usd = 20'
-        raise ProjectBroken(f"budgets is {found!r}, not a list of tables", where=place, repair=repair)
-    for name in (name for each in found for name in each if name not in known):
-        message = f"a budget has {name} = …, which is not read"
-        raise ProjectBroken(message, where=place, repair=did_you_mean(name, known))
-    return [Budget(**{"name": "", **each}) for each in found]
+# --- wings ---
 
 
 def extensions_of(file: Path | None = None) -> Sequence[Extension]:
-    """Return what acts in a project's runs besides its graphs: budgets, notifications. Raises: as the two below."""
-    budgets, found = budgets_of(file), notifications_of(file)
-    extensions: list[Extension] = [] if found is None else [found]
-    if budgets:
-        from graphengine.budgets.shared import Budgets
+    """Return what acts in a project's runs besides its graphs: our own wings that it sets, and others that it names.
 
-        extensions.append(Budgets(*budgets))
-    return [*extensions, *named_wings(file)]
+    One that cannot be used is an error: the project counts on it.
 
-
-def named_wings(file: Path | None = None) -> Iterator[Extension]:
-    """Yield the extensions of wings of other packages that the project names: `[tool.graphengine] wings`.
-
-    One that cannot be used is an error: its project counts on it.
+    Args:
+        file: A graph's file; None for the current project.
 
     Raises:
-        ProjectBroken: The setting is no list of names, or one is not installed.
+        ProjectBroken: The settings of one cannot be used, `wings` is no list of names, or one is not installed.
         WingBroken: One cannot be used.
     """
-    root = project_of(Path.cwd() if file is None else file.parent)
-    found = None if root is None else setting(root, "wings")
+    ours = [wing for wing in BUILT_IN if wing.extension and settings_of(wing.name, file).table is not None]
+    made = (_extension_of(wing, file) for wing in (*ours, *_named_wings(file)))
+    return [each for each in made if each is not None]
+
+
+def _named_wings(file: Path | None) -> Iterator[Wing]:
+    """Yield the wings of other packages that `[tool.graphengine] wings` names. Raises: as `extensions_of`."""
+    found, root = settings_of("wings", file)
     if root is None or found is None:
         return
-    place = str(root / "pyproject.toml")
+    place, known = str(root / "pyproject.toml"), {wing.name: wing for wing in wings()}
     if not (isinstance(found, list) and all(isinstance(each, str) for each in found)):
         repair = 'write [tool.graphengine] and below it wings = ["name"]'
         raise ProjectBroken(f"wings is {found!r}, not a list of names", where=place, repair=repair)
     for name in found:
         if reason := left_out(name):
-            raise WingBroken(f"the project names the wing {name!r}, which cannot be used: {reason}", where=place)
-        if name not in others():
-            repair = did_you_mean(name, others()) or "install the package that has it"
+            message, repair = f"the wing {name!r} cannot be used: {reason}", "repair its package, or do not name it"
+            raise WingBroken(message, where=place, repair=repair)
+        if name not in known:
+            repair = did_you_mean(name, known) or "install the package that has it"
             raise ProjectBroken(f"wings names {name!r}, which is not installed", where=place, repair=repair)
-        if others()[name].extension:
-            yield from _extension_of(name, file)
+        if known[name] not in BUILT_IN and known[name].extension:
+            yield known[name]
 
 
-def _extension_of(name: str, file: Path | None) -> Iterator[Extension]:
-    """Yield the extension of a wing of another package, if it has one for these settings. Raises: WingBroken."""
-    reference = others()[name].extension
+def _extension_of(wing: Wing, file: Path | None) -> Extension | None:
+    """Return the extension of a wing; None if it has none for these settings.
+
+    Raises:
+        ProjectBroken: The settings cannot be used. GraphEngineError: The same.
+        WingBroken: It cannot be made.
+    """
     try:
-        found = load_part(reference)(settings_of(name, file))
+        found = load_part(wing.extension)(settings_of(wing.name, file))
     except GraphEngineError:
         raise
     except Exception as error:
-        message = f"{reference} of the wing {name!r} failed: {type(error).__name__}: {error}"
+        message = f"{wing.extension} of the wing {wing.name!r} failed: {type(error).__name__}: {error}"
         raise WingBroken(message, where="[tool.graphengine] wings") from error
-    if isinstance(found, Extension):
-        yield found
-    elif found is not None:
-        raise WingBroken(f"{reference} of the wing {name!r} returned {found!r}, not an Extension")
-
-
-# --- notifications ---
-
-
-def notifications_of(file: Path | None = None) -> Notifications | None:
-    """Return what notifies of the runs of the project of a graph's file, or of the current one; None if nothing does.
-
-    Raises:
-        ProjectBroken: The settings are not a list of tables, one has a key that is not read, or lacks its secret.
-        DefinitionError: A webhook is invalid.
-    """
-    root = project_of(Path.cwd() if file is None else file.parent)
-    found = None if root is None else setting(root, "notify")
-    if root is None or found is None:
-        return None
-    from graphengine.serve.notifications import Notifications, Webhook
-
-    place, known = str(root / "pyproject.toml"), [each.name for each in fields(Webhook) if each.name != "secret"]
-    known.append("secret_env")
-    if not (isinstance(found, list) and all(isinstance(each, dict) for each in found)):
-        repair = 'write [[tool.graphengine.notify]] and below it name = …, url = … and secret_env = "VARIABLE"'
-        raise ProjectBroken(f"notify is {found!r}, not a list of tables", where=place, repair=repair)
-    webhooks: list[Webhook] = []
-    for each in found:
-        for name in each.keys() - set(known):
-            message = f"[[tool.graphengine.notify]] has {name} = …, which is not read"
-            raise ProjectBroken(message, where=place, repair=did_you_mean(name, known))
-        variable = each.get("secret_env", "")
-        if not variable or not os.environ.get(variable):
-            message = f"the webhook {each.get('name', '?')!r} has no secret: secret_env = {variable!r}"
-            raise ProjectBroken(message, where=place, repair="name a variable of the environment that has the secret")
-        given = {name: value for name, value in each.items() if name != "secret_env"}
-        webhooks.append(Webhook(**{"name": "", "url": "", **given, "secret": os.environ[variable]}))
-    return Notifications(*webhooks)
+    if found is None or isinstance(found, Extension):
+        return found
+    raise WingBroken(f"{wing.extension} of the wing {wing.name!r} returned {found!r}, not an Extension")
 
 
 # --- executors of heavy nodes ---

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.budgets.left import BudgetsLeft
 from graphengine.cli.documents import (
     AnswerDocument,
     BulkDone,
@@ -54,15 +53,13 @@ from graphengine.records.json_document import (
 from graphengine.records.json_schema import schemas_of
 from graphengine.records.step_document import Failed, OneStep
 from graphengine.records.trends import Trends
-from graphengine.testing.evaluation.report import Report
-from graphengine.testing.evaluation.what_if import WhatIf
-from graphengine.testing.suites import Suite
-from graphengine.wings import Kind, guarded, load, others
+from graphengine.wings import BUILT_IN, Kind, guarded, load, others
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from graphengine.kernel import JsonValue
+    from graphengine.wings import Wing
 
 LIVE: Final = (NodeBegan, Emitted, *AGENT_EVENTS)
 """The events of what happens now; only a process that drives the run has them."""
@@ -77,7 +74,7 @@ _WORKER: Final = (
 _DRIVEN: Final = "if it resumes the run"
 _POSTED: Final = "if it does not"
 
-DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
+_OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
     "new": [Kind(Made)],
     "graphs": [Kind(Graphs)],
     "run": [
@@ -86,9 +83,6 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(Queued, "with `--queue`"),
     ],
     "resume": [Kind(Run)],
-    "whatif": [Kind(WhatIf)],
-    "suite": [Kind(Suite)],
-    "eval": [Kind(Report, "if it finished"), Kind(Run, "if it did not")],
     "answer": [Kind(Run, _DRIVEN), Kind(AnswerDocument, _POSTED)],
     "send": [Kind(Run, _DRIVEN), Kind(Sent, _POSTED)],
     "branch": [Kind(Run, "without `--dry-run`"), Kind(DryBranch, "with `--dry-run`")],
@@ -104,7 +98,6 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "workers": [Kind(Workers)],
     "queues list": [Kind(Queues)],
     "queues set": [Kind(Queues)],
-    "budgets": [Kind(BudgetsLeft)],
     **{f"schedule {each}": [Kind(Schedules)] for each in ("list", "add", "pause", "resume", "remove")},
     **{f"users {each}": [Kind(UserList)] for each in ("list", "add", "remove", "oidc")},
     "stop": [Kind(Stopped)],
@@ -134,6 +127,13 @@ DOCUMENTS: Final[Mapping[str, Sequence[Kind]]] = {
     "render": [Kind(Drawn)],
     "completion": [Kind(Script)],
 }
+
+
+def _of_wing(wing: Wing) -> Mapping[str, Sequence[Kind]]:
+    return {name: load(each.documents) if each.documents else () for name, each in wing.commands.items()}
+
+
+DOCUMENTS: Final = {**_OF_RECORDS, **{name: kinds for wing in BUILT_IN for name, kinds in _of_wing(wing).items()}}
 """The documents that each command writes under `--json` on success; on failure it writes `Failed`."""
 
 
@@ -141,9 +141,10 @@ def documents() -> Mapping[str, Sequence[Kind]]:
     """Return the documents of all commands, those of other packages included."""
     found = dict(DOCUMENTS)
     for wing in others().values():
-        for name, command in wing.commands.items():
-            with guarded(wing):
-                found[name] = tuple(load(command.documents)) if command.documents else ()
+        with guarded(wing):
+            added = _of_wing(wing)
+            schemas_of([kind.model for kinds in added.values() for kind in kinds])  # it has one of each
+            found |= added
     return found
 
 

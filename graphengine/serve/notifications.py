@@ -17,9 +17,10 @@ import hashlib
 import http.client
 import logging
 import math
+import os
 import time
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -52,16 +53,17 @@ from graphengine.kernel import (
     losses_of,
 )
 from graphengine.kernel import Runner as CoreRunner
-from graphengine.kernel.definitions import END, START, Retry, is_seconds, value
+from graphengine.kernel.definitions import END, START, Retry, did_you_mean, is_seconds, value
 from graphengine.kernel.stores import Post
 from graphengine.records.bulk import OUTBOX
 from graphengine.runner import opening
 from graphengine.serve.signatures import key_of, signed
+from graphengine.wings import ProjectBroken
+from graphengine.wings import Settings as ProjectSettings
 from graphengine.worker.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
-    from contextlib import AsyncExitStack
+    from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
 
     from graphengine.kernel import OpenRun, RunInfo, RunStatus, Snapshot, Store
     from graphengine.worker.queue_runner import QueueRunner
@@ -374,11 +376,30 @@ class Notifications(Extension):
         return {"type": f"run.{news.kind}", "timestamp": at, "data": data}
 
 
-async def deliver(extensions: Sequence[Extension], runner: QueueRunner, stack: AsyncExitStack) -> None:
-    """Deliver what the extensions of a Runner notify of, until a stack is closed."""
-    for each in extensions:
-        if isinstance(each, Notifications):
-            await stack.enter_async_context(each.delivering(runner))
+def extension(settings: ProjectSettings) -> Notifications:
+    """Return what notifies of the runs of a project: `[[tool.graphengine.notify]]`.
+
+    Raises:
+        ProjectBroken: The settings are not a list of tables, one has a key that is not read, or lacks its secret.
+        DefinitionError: A webhook is invalid.
+    """
+    found, place = settings.table, settings.place
+    known = [*(each.name for each in fields(Webhook) if each.name != "secret"), "secret_env"]
+    if not (isinstance(found, list) and all(isinstance(each, dict) for each in found)):
+        repair = 'write [[tool.graphengine.notify]] and below it name = …, url = … and secret_env = "VARIABLE"'
+        raise ProjectBroken(f"notify is {found!r}, not a list of tables", where=place, repair=repair)
+    webhooks: list[Webhook] = []
+    for each in found:
+        for name in each.keys() - set(known):
+            message = f"[[tool.graphengine.notify]] has {name} = …, which is not read"
+            raise ProjectBroken(message, where=place, repair=did_you_mean(name, known))
+        variable = each.get("secret_env", "")
+        if not variable or not os.environ.get(variable):
+            message = f"the webhook {each.get('name', '?')!r} has no secret: secret_env = {variable!r}"
+            raise ProjectBroken(message, where=place, repair="name a variable of the environment that has the secret")
+        given = {name: value for name, value in each.items() if name != "secret_env"}
+        webhooks.append(Webhook(**{"name": "", "url": "", **given, "secret": os.environ[variable]}))
+    return Notifications(*webhooks)
 
 
 async def delegate(runner: CoreRunner, run_id: str, question: str, *, to: str, by: str = "") -> None:

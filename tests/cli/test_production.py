@@ -11,6 +11,7 @@ import pytest
 from graphengine.cli import production
 from graphengine.cli.places import DatabaseOption
 from graphengine.databases.postgres import doctor as postgres_doctor
+from graphengine.serve import questions
 from graphengine.serve.users import User, UsersFile, write_users
 from graphengine.stores.base import OwnerInfo
 from tests.cli.programs import Invoke, document, read_until, start
@@ -73,7 +74,7 @@ def test_each_check_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     other = OwnerInfo("o", "h", 1, {"version": "0.0.9"}, (), 0)
     assert production.versions([other]).state == "not"
     monkeypatch.setenv("GRAPHENGINE_TOKEN", "short")
-    assert production.token().state == "not"
+    assert questions.token().state == "not"
     errors = {each.name: each for each in production.rescue([other], (), 3)}["errors"]
     assert (errors.state, errors.what) == ("not", "3 runs that began within a day failed")
 
@@ -81,15 +82,15 @@ def test_each_check_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_users_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a file one token is for all; a broken one, and one that others can write, are not ready."""
     monkeypatch.chdir(tmp_path)
-    assert (production.users().state, "graphengine users add" in production.users().repair) == ("cannot say", True)
+    assert (questions.users().state, "graphengine users add" in questions.users().repair) == ("cannot say", True)
     path = tmp_path / "users.json"
     write_users(path, UsersFile([User("ada", ["all"], sha256="0" * 64)]))
-    assert (production.users().state, production.users().what.partition(";")[0]) == ("ok", "1 user in users.json")
+    assert (questions.users().state, questions.users().what.partition(";")[0]) == ("ok", "1 user in users.json")
     if os.name == "posix":
         path.chmod(0o666)
-        assert (production.users().state, production.users().what) == ("not", "others can write users.json")
+        assert (questions.users().state, questions.users().what) == ("not", "others can write users.json")
     path.write_text("{")
-    assert (production.users().state, "is no file of users" in production.users().what) == ("not", True)
+    assert (questions.users().state, "is no file of users" in questions.users().what) == ("not", True)
 
 
 def test_a_server_that_would_lose_steps_is_found(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:

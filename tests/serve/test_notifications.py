@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from graphengine import Retention, RunFailed, Runner, Worker
-from graphengine.cli.places import ProjectBroken
-from graphengine.cli.project import notifications_of
+from graphengine.cli.project import extensions_of
 from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.steps import Step
 from graphengine.errors import DefinitionError, InputError, StoreError
 from graphengine.serve.notifications import OUTBOX, Notifications, Webhook, delegate
 from graphengine.stores.base import Append, RunInfo
 from graphengine.stores.memory import MemoryStore
+from graphengine.wings import ProjectBroken
 from tests.kit import forks
 from tests.serve import notified
 from tests.serve.notified import AT_ONCE, graph
@@ -327,9 +327,9 @@ def test_a_project_names_its_webhooks(tmp_path: Path, monkeypatch: pytest.Monkey
     table = '[[tool.graphengine.notify]]\nname = "hook"\nurl = "https://example.org"\nsecret_env = "HOOK_SECRET"\n'
     project.write_text(table, encoding="utf-8")
     with pytest.raises(ProjectBroken, match="has no secret"):
-        notifications_of()
+        extensions_of()
     monkeypatch.setenv("HOOK_SECRET", SECRET)
-    assert notifications_of() is not None
+    assert [type(each) for each in extensions_of()] == [Notifications]
     project.write_text(table + 'kind = ["asked"]\n', encoding="utf-8")
     with pytest.raises(ProjectBroken, match="kind = …, which is not read"):
-        notifications_of()
+        extensions_of()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.wings import Door, others
+from graphengine.wings import BUILT_IN, Door, wings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,37 +35,12 @@ class Opening(NamedTuple):
     stack: AsyncExitStack
 
 
-_HERE: Final = "graphengine.serve.service"
-DOORS: Final = (
-    Door(
-        "ag-ui",
-        "AG-UI",
-        "front ends by AG-UI",
-        "/agui",
-        f"{_HERE}.ag_ui_door",
-        more="/GRAPH",
-        extra="ag-ui",
-        needs="ag_ui",
-    ),
-    Door("ai-sdk", "AI SDK", "front ends by useChat of the AI SDK", "/ai-sdk", f"{_HERE}.ai_sdk_door", more="/GRAPH"),
-    Door(
-        "a2a",
-        "A2A",
-        "the graphs as agents of the A2A protocol",
-        "/a2a",
-        f"{_HERE}.a2a_door",
-        more="/GRAPH",
-        extra="a2a",
-        needs="a2a",
-    ),
-    Door("openai", "OpenAI", "the graphs as models of OpenAI's API", "/v1", f"{_HERE}.openai_door"),
-    Door("mcp", "MCP", "the graphs as tools of an MCP server", "/mcp", f"{_HERE}.mcp_door", extra="mcp", needs="mcp"),
-)
+DOORS: Final = tuple(door for wing in BUILT_IN for door in wing.doors)
 
 
 def doors() -> Sequence[Door]:
     """Return the doors, those of other packages included."""
-    return [*DOORS, *(door for wing in others().values() for door in wing.doors)]
+    return [door for wing in wings() for door in wing.doors]
 
 
 __all__ = ["DOORS", "Opening", "doors"]

@@ -18,9 +18,9 @@ from graphengine.kernel.definitions import Retention, is_tag
 from graphengine.serve.approvers import Approvers
 from graphengine.serve.guard import PAGES, AccessMiddleware, TokenAccess
 from graphengine.serve.listening import HOST, Server, listen, url_of
-from graphengine.serve.notifications import deliver
 from graphengine.serve.service.app import Service, cancelled
 from graphengine.serve.service.doors import Opening, doors
+from graphengine.wings import deliver
 from graphengine.worker.worker import Worker
 
 if TYPE_CHECKING:

@@ -13,158 +13,32 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.kernel import GraphEngineError
+from graphengine.wings.own import BUILT_IN
+from graphengine.wings.wing import (
+    Command,
+    Delivers,
+    Door,
+    Kind,
+    ProjectBroken,
+    Readiness,
+    Settings,
+    Wing,
+    WingBroken,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AsyncExitStack
     from importlib.metadata import EntryPoint
-    from pathlib import Path
-
-    from msgspec import Struct
-    from starlette.routing import BaseRoute
 
 GROUP: Final = "graphengine.wings"
 _LEFT_OUT: Final[dict[str, str]] = {}
 """The wings that cannot be used, with the reason."""
-
-
-class WingBroken(GraphEngineError):
-    """A wing that a command or a project names cannot be used."""
-
-    code = "wing_broken"
-
-
-class Command(NamedTuple):
-    """A command of a wing.
-
-    Attributes:
-        load: The command of click, as `"module:attribute"`: `graphengine.cli.options.command` makes one.
-        about: What it does, in a sentence.
-        documents: What it writes under `--json`, a sequence of `Kind`, as `"module:attribute"`; "" if nothing.
-        section: The section of `--help` that lists it.
-    """
-
-    load: str
-    about: str
-    documents: str = ""
-    section: str = "Extensions"
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A document of a command.
-
-    Attributes:
-        model: What it looks like.
-        when: When the command writes it; "" if it is the only one.
-        lines: Whether it writes many, one per line.
-    """
-
-    model: type[Struct]
-    when: str = ""
-    lines: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """A door of `graphengine serve`: routes for another protocol, guarded and closed by the service.
-
-    Attributes:
-        name: Its name, as the option `--NAME` and in documents.
-        title: Its protocol.
-        about: What it serves.
-        path: Where it is.
-        module: The module with its `async def routes(opening)`; see `graphengine.serve.service.doors.Opening`.
-        more: What clients add to the path.
-        extra: The extra that it needs; "" if the service's own is enough.
-        needs: The module that this extra installs.
-    """
-
-    name: str
-    title: str
-    about: str
-    path: str
-    module: str
-    more: str = ""
-    extra: str = ""
-    needs: str = ""
-
-    @property
-    def is_installed(self) -> bool:
-        """Whether it can be opened."""
-        return not self.needs or find_spec(self.needs) is not None
-
-    async def open(self, opening: object) -> Sequence[BaseRoute]:
-        """Return its routes."""
-        found: Sequence[BaseRoute] = await import_module(self.module).routes(opening)
-        return found
-
-
-class Settings(NamedTuple):
-    """The settings of a wing in a project.
-
-    Attributes:
-        table: The value of `[tool.graphengine.NAME]` in pyproject.toml; None if there is none.
-        root: The project's folder; None outside of a project.
-    """
-
-    table: Any = None
-    root: Path | None = None
-
-
-class Readiness(NamedTuple):
-    """The answer to a question of `graphengine doctor --production`.
-
-    Attributes:
-        name: What was checked.
-        state: `ok`, `not` or `cannot say`.
-        what: What was found.
-        repair: What to do; "" if nothing.
-    """
-
-    name: str
-    state: Literal["ok", "not", "cannot say"]
-    what: str
-    repair: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wing:
-    """All that a package adds to graphengine; each part is imported when it is used.
-
-    Attributes:
-        name: Its name, also of its entry point and of its table `[tool.graphengine.NAME]`.
-        commands: Its commands, by one or two words; see `Command`.
-        groups: What the first words of commands of two words do.
-        extension: What makes its extension of a Runner, `(settings: Settings) -> Extension | None`, as
-            `"module:attribute"`. It is called in a project that names the wing.
-        checks: What checks a graph for `graphengine check`, `(plan: Plan, settings: Settings) -> Iterable[Problem]`.
-        questions: What answers `graphengine doctor --production`,
-            `async (store: Store, settings: Settings) -> Iterable[Readiness]`.
-        doors: Its doors of `graphengine serve`.
-
-    Example:
-        >>> wing = Wing(name="audit", commands={"audit": Command("run_audit.command:audit", "Show what runs did.")})
-    """
-
-    name: str
-    commands: Mapping[str, Command] = field(default_factory=dict)
-    groups: Mapping[str, str] = field(default_factory=dict)
-    extension: str = ""
-    checks: str = ""
-    questions: str = ""
-    doors: Sequence[Door] = ()
-
-
-BUILT_IN: Final[tuple[Wing, ...]] = ()
-"""Our own."""
 
 
 def wings() -> tuple[Wing, ...]:
@@ -184,6 +58,13 @@ def others() -> Mapping[str, Wing]:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the other package does
             leave_out(point.name, error)
     return found
+
+
+async def deliver(extensions: Sequence[object], runner: object, stack: AsyncExitStack) -> None:
+    """Let the extensions of a Runner that deliver something do so beside a worker, until a stack is closed."""
+    for each in extensions:
+        if isinstance(each, Delivers):
+            await stack.enter_async_context(each.delivering(runner))
 
 
 def left_out(name: str) -> str | None:
@@ -266,4 +147,22 @@ def _names_wings(folder: str) -> bool:
     return False
 
 
-__all__ = ["BUILT_IN", "Command", "Door", "Kind", "Readiness", "Settings", "Wing", "WingBroken", "guarded", "wings"]
+__all__ = [
+    "BUILT_IN",
+    "Command",
+    "Delivers",
+    "Door",
+    "Kind",
+    "ProjectBroken",
+    "Readiness",
+    "Settings",
+    "Wing",
+    "WingBroken",
+    "deliver",
+    "guarded",
+    "leave_out",
+    "left_out",
+    "load",
+    "others",
+    "wings",
+]

@@ -1,0 +1,168 @@
+"""What a wing consists of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+from graphengine.kernel import GraphEngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    from msgspec import Struct
+    from starlette.routing import BaseRoute
+
+
+class WingBroken(GraphEngineError):
+    """A wing that a command or a project names cannot be used."""
+
+    code = "wing_broken"
+
+
+class ProjectBroken(GraphEngineError):
+    """A pyproject.toml is invalid."""
+
+    code = "project_broken"
+
+
+class Command(NamedTuple):
+    """A command of a wing.
+
+    Attributes:
+        load: The command of click, as `"module:attribute"`: `graphengine.cli.options.command` makes one.
+        about: What it does, in a sentence.
+        documents: What it writes under `--json`, a sequence of `Kind`, as `"module:attribute"`; "" if nothing.
+        section: The section of `--help` that lists it.
+        after: The command after which it is listed there; "" for the end.
+    """
+
+    load: str
+    about: str
+    documents: str = ""
+    section: str = "Extensions"
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A document of a command.
+
+    Attributes:
+        model: What it looks like.
+        when: When the command writes it; "" if it is the only one.
+        lines: Whether it writes many, one per line.
+    """
+
+    model: type[Struct]
+    when: str = ""
+    lines: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A door of `graphengine serve`: routes for another protocol, guarded and closed by the service.
+
+    Attributes:
+        name: Its name, as the option `--NAME` and in documents.
+        title: Its protocol.
+        about: What it serves.
+        path: Where it is.
+        module: The module with its `async def routes(opening)`; see `graphengine.serve.service.doors.Opening`.
+        more: What clients add to the path.
+        extra: The extra that it needs; "" if the service's own is enough.
+        needs: The module that this extra installs.
+    """
+
+    name: str
+    title: str
+    about: str
+    path: str
+    module: str
+    more: str = ""
+    extra: str = ""
+    needs: str = ""
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether it can be opened."""
+        return not self.needs or find_spec(self.needs) is not None
+
+    async def open(self, opening: object) -> Sequence[BaseRoute]:
+        """Return its routes."""
+        found: Sequence[BaseRoute] = await import_module(self.module).routes(opening)
+        return found
+
+
+class Settings(NamedTuple):
+    """The settings of a wing in a project.
+
+    Attributes:
+        table: The value of `[tool.graphengine.NAME]` in pyproject.toml; None if there is none.
+        root: The project's folder; None outside of a project.
+    """
+
+    table: Any = None
+    root: Path | None = None
+
+    @property
+    def place(self) -> str:
+        """The file that has them, for errors; "" outside of a project."""
+        return "" if self.root is None else str(self.root / "pyproject.toml")
+
+
+class Readiness(NamedTuple):
+    """The answer to a question of `graphengine doctor --production`.
+
+    Attributes:
+        name: What was checked.
+        state: `ok`, `not` or `cannot say`.
+        what: What was found.
+        repair: What to do; "" if nothing.
+    """
+
+    name: str
+    state: Literal["ok", "not", "cannot say"]
+    what: str
+    repair: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wing:
+    """All that a package adds to graphengine; each part is imported when it is used.
+
+    Attributes:
+        name: Its name, also of its entry point and of its table `[tool.graphengine.NAME]`.
+        commands: Its commands, by one or two words; see `Command`.
+        groups: What the first words of commands of two words do.
+        extension: What makes its extension of a Runner, `(settings: Settings) -> Extension | None`, as
+            `"module:attribute"`. It is called in a project that names the wing.
+        checks: What checks a graph for `graphengine check`, `(plan: Plan, settings: Settings) -> Iterable[Problem]`.
+        questions: What answers `graphengine doctor --production`,
+            `async (store: Store, settings: Settings) -> Iterable[Readiness]`.
+        doors: Its doors of `graphengine serve`.
+
+    Example:
+        >>> wing = Wing(name="audit", commands={"audit": Command("run_audit.command:audit", "Show what runs did.")})
+    """
+
+    name: str
+    commands: Mapping[str, Command] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
+    extension: str = ""
+    checks: str = ""
+    questions: str = ""
+    doors: Sequence[Door] = ()
+
+
+@runtime_checkable
+class Delivers(Protocol):
+    """An extension of a Runner that works beside it in a worker, such as one that sends what it was notified of."""
+
+    def delivering(self, runner: Any) -> AbstractAsyncContextManager[None]:  # noqa: ANN401 - the program's Runner
+        """Work inside this block, while a worker drives the runs of a Runner."""
+        ...
