@@ -1,6 +1,8 @@
 """Debouncing: many starts with one key within a window become one run."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -37,9 +39,21 @@ async def ask_for(runner: Runner, key: str, url: str) -> None:
     await runner.start_or_send(LATER, key, "start", {"url": url})
 
 
+@asynccontextmanager
+async def shown_if_late(runner: Runner) -> AsyncIterator[None]:
+    """Fail after a minute with what there is."""
+    try:
+        async with asyncio.timeout(SOON):
+            yield
+    except TimeoutError:
+        infos = await runner.store.runs()
+        history = {info.id: [step.kind for step in await runner.history(info.id)] for info in infos}
+        pytest.fail(f"{infos}\n{await runner.store.inbox([info.id for info in infos])}\n{history}")
+
+
 async def begun(runner: Runner, count: int) -> list[str]:
     """Return what the runs of the graph were started with, once there are so many."""
-    async with asyncio.timeout(SOON):
+    async with shown_if_late(runner):
         while len(found := await runner.runs(graph="index", status="finished")) < count:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return sorted([(await runner.state_at(info.id))["url"] for info in found])
@@ -53,7 +67,7 @@ async def woken(runner: Runner, *keys: str) -> None:
 
 async def settled(runner: Runner, *keys: str) -> None:
     """Return once the runs of keys have received what was sent, and wait for the end of their windows."""
-    async with asyncio.timeout(SOON):
+    async with shown_if_late(runner):
         while True:
             inbox, infos = await runner.store.inbox(keys), await runner.store.infos(keys)  # taken first, then waiting
             if not inbox and all(info.status == "waiting" and info.due_at is not None for info in infos):
