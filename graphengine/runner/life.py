@@ -77,6 +77,11 @@ async def _whole(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
+def _first_time(result: Result[Any]) -> float:
+    """Return the first time at which something that it waits for is over; infinity if there is none."""
+    return min((wait.due_at for wait in result.waits if wait.due_at is not None), default=math.inf)
+
+
 class Life(Generic[S]):
     """The life of one run.
 
@@ -142,9 +147,9 @@ class Life(Generic[S]):
                     do, result = claim.step(Found(opened.status, self._due(opened) if opened.waits else None)), opened
                 del opened
                 if claim.state == "asleep" and result is not None:
-                    seq, kept = result.seq, result if do.wake is None else None
+                    seq, first, kept = result.seq, _first_time(result), result if do.wake is None else None
                     del result
-                    do, result = await self._sleep(seq, do.wake), kept
+                    do, result = await self._sleep(seq, do.wake, first), kept
                 if do.post is not None:
                     await opening.stop(self.shared, self.id, do.post)
                 if not do.open:
@@ -402,11 +407,14 @@ class Life(Generic[S]):
 
     # --- asleep -----------------------------------------------------------------------------------------------------
 
-    async def _sleep(self, seq: int, due: float | None) -> Do:
+    async def _sleep(self, seq: int, due: float | None, first: float) -> Do:
         """Wait for a message to a waiting run, or for its time, and return what the claim says then.
 
         The alarm is set up before the inbox is read: a message posted before that is found in the inbox, and one posted
         after it sets the alarm. In the other order, a message between the two would be missed.
+
+        1. It waits for a message until a time, which nothing awaits here. 2. That time comes. 3. A caller that wants it
+        driven finds this life, which has not parked yet, and leaves the run to it. So it looks at the time as well.
         """
         shared, store, claim = self.shared, self.shared.store, self.claim
         alarm = shared.asleep[self.id] = asyncio.get_running_loop().create_future()
@@ -414,7 +422,7 @@ class Life(Generic[S]):
             if not await store.inbox([self.id]):
                 if due is not None:
                     await shared.until(due, alarm, self.id, seq)
-                elif not alarm.done():
+                elif not (alarm.done() or first <= shared.clock.now()):
                     return claim.step(Quiet())
             return claim.step(Woken((await store.info(self.id)).status))
         except asyncio.CancelledError:
@@ -434,7 +442,7 @@ class Life(Generic[S]):
         moves = told and any((self.id, wait.topic) in told for wait in waits)
         if not moves and any(wait.kind != "sleep" for wait in waits):
             return None
-        return min((wait.due_at for wait in waits if wait.due_at is not None), default=math.inf)
+        return _first_time(result)
 
     def note_starter(self, starter: StarterRecord) -> None:
         """Note the run whose node started it: if that run waits for it, it sleeps here as long as this one moves."""

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from pydantic import BaseModel
@@ -101,8 +102,10 @@ async def test_a_stop_in_the_middle_of_a_tree_stops_what_is_below(runner: Runner
     await runner.stop(infos[2], "not needed")
     found = {each.depth: each.summary and each.summary.reason for each in await runner.store.runs(status="stopped")}
     assert found == {2: "not needed", 3: f"stopped with run {infos[2]}", 4: f"stopped with run {infos[2]}"}
-    with pytest.raises(RunFailed, match="was stopped: not needed"):
+    with suppress(RunFailed):  # if the child's end woke it before, it has failed already, and is tried again
         await handle(runner, infos[1]).result()
+    failures = [step.data.error.message for step in await runner.history(infos[1]) if step.data.error is not None]
+    assert failures[0].endswith("was stopped: not needed")
 
 
 async def test_a_caller_that_resumes_a_run_of_a_stopped_tree_takes_the_stop_back(runner: Runner) -> None:
