@@ -10,7 +10,7 @@ import pytest
 
 from graphengine import Agent, Context, tool
 from graphengine.checks.waits import wait_in
-from tests.compile.test_waits import State, asks, child, only_starts, sleeps
+from tests.checks.test_effects_that_wait import State, asks, child, only_starts, sleeps
 from tests.kit.runs import alone
 
 

@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from graphengine import (
     END,
     START,
-    CompileError,
     Graph,
     Runner,
     value,
@@ -42,19 +41,6 @@ def inner(**options: Any) -> Graph[Inner]:
     graph.add_edge("write", END, when=value("need") > 1, label="approved")
     graph.add_edge("write", END, label="given up")
     return graph
-
-
-def test_a_graph_with_problems_inside_does_not_compile() -> None:
-    """The error's text contains all of them."""
-    below = inner(result="drft")
-    below.add_node("lost", words, writes="task")
-    graph = Graph("g", State)
-    graph.add_node("b", below, writes="task")
-    graph.add_path(START, "b", END)
-    with pytest.raises(CompileError) as caught:
-        graph.compile()
-    assert {problem.where for problem in caught.value.problems} == {"node b: node lost", "node b: result="}
-    assert all(str(problem) in str(caught.value) for problem in caught.value.problems)
 
 
 def nested(levels: int) -> Graph[State]:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit import scenario
+
 ROOT = Path(__file__).resolve().parents[2]
 RULE = re.compile(r"^- \*\*([A-Z])(\d+)\*\* (.*?)(?=^- |^#|\Z)", re.DOTALL | re.MULTILINE)
 NAMED = re.compile(r"\*\(([^)]*)\)\*")
@@ -28,7 +30,7 @@ def rules() -> dict[str, list[str]]:
 
 def pages() -> set[str]:
     """The existing pages."""
-    return {path.stem for path in (ROOT / "tests/scenarios").glob("*.txt")}
+    return {path.stem for path in scenario.pages()}
 
 
 def test_the_rules_were_found() -> None:

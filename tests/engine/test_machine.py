@@ -7,7 +7,7 @@ from typing import get_args
 from graphengine.engine.events import Event
 from graphengine.engine.machine import AFTER, TABLE
 from graphengine.engine.steps import AnyFacts, Continued, Message, Removed, Stopped
-from tests.kit.scenario import Scenario, played
+from tests.kit.scenario import Scenario, pages, played
 from tests.kit.type_checks import run_mypy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,7 +16,6 @@ UNSEEN = {f"LimitMet in {name}" for name in ("Fallback", "Leaving", "Collecting"
     f"AnswerRefused in {name}" for name in ("Ready", "Fallback")
 }
 """Rows that no page takes yet."""
-PAGES = sorted((ROOT / "tests" / "scenarios").glob("*.txt"))
 
 
 def test_every_event_has_a_row() -> None:
@@ -37,7 +36,7 @@ def test_the_pages_take_every_row_and_have_every_kind_of_step() -> None:
 
     Every session checks that the steps follow the table.
     """
-    sessions = [played(Scenario.read(page), page.stem)[1] for page in PAGES]
+    sessions = [played(Scenario.read(page), page.stem)[1] for page in pages()]
     assert {type(step.data) for session in sessions for step in session.log} == {*get_args(AnyFacts)} - {Removed}
     taken = {each for session in sessions for each in session.taken}
     rows = [(row.event, phase) for row in TABLE for phase in row.phases]

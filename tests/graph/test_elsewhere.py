@@ -1,10 +1,9 @@
 """LangGraph's names: each raises an error with the graphengine equivalent."""
 
 import asyncio
-import inspect
 import operator
 import re
-from typing import Annotated, Any, TypedDict, cast
+from typing import Annotated, Any, TypedDict
 
 import pytest
 from pydantic import BaseModel
@@ -16,8 +15,7 @@ from graphengine import (
     Runner,
 )
 from graphengine.errors import DefinitionError, GraphEngineError, InputError
-from graphengine.graph import elsewhere
-from graphengine.graph.elsewhere import KEYWORDS, NAMES, NotCalledSo
+from graphengine.graph.elsewhere import NAMES, NotCalledSo
 
 
 class State(BaseModel):
@@ -52,13 +50,6 @@ def one(node: object, **options: Any) -> Any:
     return graph
 
 
-def test_the_signatures_of_runs_show_their_options() -> None:
-    """Of `run` and `run_sync` editors and `help` show the same options by name."""
-    of_run, of_run_sync = inspect.signature(Graph.run), inspect.signature(Graph.run_sync)
-    assert of_run == of_run_sync
-    assert list(of_run.parameters)[:5] == ["self", "state", "limits", "store", "run_id"]
-
-
 def test_other_names_are_unknown_as_in_python() -> None:
     """Other unknown names get Python's own suggestion; `hasattr` and copies work."""
     with pytest.raises(AttributeError, match="'Graph' object has no attribute 'add_nodes'") as caught:
@@ -67,15 +58,6 @@ def test_other_names_are_unknown_as_in_python() -> None:
     assert (caught.value.name, hasattr(three(), "invoke")) == ("add_nodes", False)
     assert not NAMES.keys() & {*dir(three()), *dir(one(work, writes="text").compile())}
     assert issubclass(NotCalledSo, AttributeError)
-
-
-def test_each_of_our_ways_exists() -> None:
-    """Methods of graphs and runners that the tables name are there."""
-    graph, text = three(), " ".join((*NAMES.values(), *KEYWORDS.values(), *elsewhere.RESULTS.values()))
-    for name in re.findall(r"graph\.(\w+)\(|\b(add_\w+)\(", text):
-        assert hasattr(graph, "".join(name))
-    for name in re.findall(r"(?:runner|Runner)\.(\w+)\(", text):
-        assert hasattr(Runner, name)
 
 
 async def test_a_run_that_is_awaited_is_a_coroutine() -> None:
@@ -112,15 +94,6 @@ def test_an_item_of_a_result_is_an_attribute_or_a_key_of_its_state(state: type[A
         result["text"]
     with pytest.raises(DefinitionError, match=re.escape("repair: result.waits")):
         result["__interrupt__"]
-
-
-async def test_a_runner_names_what_does_what_is_asked_of_a_graph_elsewhere() -> None:
-    """A method of LangGraph's graphs that is looked for in a Runner has the same repair, with a step's number."""
-    async with Runner() as runner:
-        with pytest.raises(NotCalledSo, match=re.escape("runner.state_at(run_id, step.seq)")):
-            cast("Any", runner).get_state_history("first")
-        with pytest.raises(AttributeError, match="no attribute 'foo'"):
-            _ = cast("Any", runner).foo
 
 
 async def test_a_step_is_its_number_or_a_visit() -> None:

@@ -5,7 +5,7 @@ from typing import final
 
 from pydantic import BaseModel, Field
 
-from graphengine import END, START, Graph, value
+from graphengine import END, START, Graph
 from graphengine.errors import Problem
 from graphengine.graph.source_location import origin_of_field
 
@@ -31,43 +31,6 @@ def found(graph: Graph[State], code: str) -> Problem:
     (problem,) = [each for each in graph.check() if each.code == code]
     assert problem.file == str(HERE)
     return problem
-
-
-def test_a_problem_has_the_line_of_its_declaration() -> None:
-    """A problem has the line of its node, edge, switch or fork; else the line of the graph."""
-    graph, begin = Graph("g", State, carry_over=("m",)), line(inspect.currentframe())
-    graph.add_node("a", lambda m: m, writes="n")
-    graph.add_edge(START, "a")
-    graph.add_edge(
-        "a",
-        "aa",
-        when=value("n") > 1,
-    )
-    graph.add_switch("a", "z", {1: END})
-    graph.add_fork("a", [], join=END)
-    graph.add_node("alone", lambda n: n, writes="n")
-    graph.add_edge("alone", END)
-    lines = {problem.code: problem.line for problem in graph.check()}
-    assert lines["unknown_parameter"] == begin + 1
-    assert lines["unknown_node"] == begin + 3
-    assert lines["bad_fork"] == begin + 9
-    assert found(graph, "unreachable").line == begin + 10
-    lines = {problem.message: problem.line for problem in graph.check() if problem.code == "unknown_field"}
-    assert lines == {"unknown field 'z'": begin + 8, "unknown field 'm'": begin}
-
-
-def test_an_invalid_option_has_the_line_of_its_node() -> None:
-    """An invalid option has the line of its node, even though the rest of the graph is not checked then."""
-    graph = Graph("g", State)
-    graph.add_node("a", lambda n: n, timeout_seconds=-1)
-    assert found(graph, "bad_option").line == line(inspect.currentframe()) - 1
-
-
-def test_a_field_has_its_line_in_the_class() -> None:
-    """A field has its line in the class, also if a base class of the state declares it."""
-    graph = Graph("g", State)
-    graph.add_path(START, END)
-    assert found(graph, "not_recordable").line == inspect.getsourcelines(Base)[1] + 1
 
 
 def test_a_class_inside_a_function_is_found_too() -> None:
@@ -97,17 +60,6 @@ def test_a_text_at_the_start_of_a_line_and_a_decorator_hide_no_line() -> None:
     begin = inspect.getsourcelines(Decorated)[1]
     assert origin_of_field(Decorated, "kept") == (str(HERE), begin + 7)
     assert origin_of_field(Decorated, "nope") == (str(HERE), begin + 1)
-
-
-def test_a_field_without_source_has_the_line_of_the_graph() -> None:
-    """A field without source, entered at a prompt for instance, has the line of the graph."""
-    names: dict[str, type[BaseModel]] = {"BaseModel": BaseModel, "excluded": Field(default=0, exclude=True)}  # type: ignore[dict-item]
-    exec("class Typed(BaseModel):\n    n: int = excluded", names)  # noqa: S102 - code of this test
-    graph = Graph("g", names["Typed"])
-    begin = line(inspect.currentframe()) - 1
-    graph.add_path(START, END)
-    assert origin_of_field(names["Typed"], "n") is None
-    assert [(problem.code, problem.line) for problem in graph.check()] == [("not_recordable", begin)]
 
 
 def test_an_undeclared_field_has_the_line_of_its_class() -> None:

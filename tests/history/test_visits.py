@@ -21,7 +21,7 @@ from tests.kit.drive import Drive
 from tests.kit.fork_graphs import outcome
 from tests.kit.graphs import cases
 from tests.kit.nest_graphs import Taste, begun, nest_spec
-from tests.kit.scenario import Scenario, played
+from tests.kit.scenario import Scenario, pages, played
 from tests.kit.schedule import Schedule
 from tests.kit.spec import Case, build
 
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from graphengine.engine.steps import Step
     from graphengine.history.visit_tree import Visit
-
-PAGES = sorted((Path(__file__).parents[1] / "scenarios").glob("*.txt"))
 
 
 def log_of(path: Path) -> Sequence[Step]:
@@ -124,7 +122,7 @@ def test_visits_agree_in_forks_maps_and_graphs(seed: int) -> None:
         agree(log[:end])
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
 def test_visits_agree_on_every_page(path: Path) -> None:
     """Visits agree on every page of the scenarios."""
     if log := log_of(path):

@@ -6,8 +6,8 @@ from tests.kit.clean_environment import ROOT
 
 NEEDS = ("jsonschema", "lazy-loader", "msgspec", "pydantic")
 """The distributions that the core needs."""
-TOOLS = ("hypothesis", "packaging", "pytest", "pytest-asyncio", "pytest-xdist")
-"""Those that its tests need."""
+TOOLS = ("cryptography", "hypothesis", "packaging", "pytest", "pytest-asyncio", "pytest-xdist")
+"""Those that its tests need: what a secret is encrypted with is an extra of it."""
 
 
 def contract() -> tuple[set[str], set[str]]:

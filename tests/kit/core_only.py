@@ -1,18 +1,29 @@
-"""A pytest plugin for a clone of the core: `graphengine.Graph` and `graphengine.Runner` are the core's own there.
+"""A pytest plugin for a clone of the core, whose `Graph` and `Runner` are then those of the package.
 
-`make core` makes the clone, see `scripts/core.py`.
+`make core` makes the clone, see `scripts/core.py`. It has no databases: a path is there the name of a store in memory.
 """
 
 import asyncio
 from contextlib import suppress
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Final, TypeVar
 
 import graphengine
 from graphengine.compile.compiler import compiled, problems_of
 from graphengine.graph.definition import GraphDefinition
-from graphengine.runner.runner import Runner
+from graphengine.runner import runner as drives
+from graphengine.stores.base import Store
+from graphengine.stores.memory import MemoryStore
 
 S = TypeVar("S")
+STORES: Final[dict[Path, MemoryStore]] = {}
+
+
+class Runner(drives.Runner):
+    """The Runner of the core, over a store, or the store in memory that has the name of a path."""
+
+    def __init__(self, store: Store | Path | None = None, **options: Any) -> None:
+        super().__init__(STORES.setdefault(store, MemoryStore()) if isinstance(store, Path) else store, **options)
 
 
 class Graph(GraphDefinition[S]):
@@ -24,8 +35,8 @@ class Graph(GraphDefinition[S]):
     def check(self) -> Any:
         return problems_of(self)
 
-    async def run(self, state: Any = None, **options: Any) -> Any:
-        async with Runner() as runner:
+    async def run(self, state: Any = None, *, store: Any = None, resources: Any = None, **options: Any) -> Any:
+        async with Runner(store, resources=resources) as runner:
             return await runner.start(self, state, **options).result()
 
     def run_sync(self, state: Any = None, **options: Any) -> Any:

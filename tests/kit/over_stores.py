@@ -20,7 +20,6 @@ from graphengine import Runner
 from graphengine.runner import life, shared
 from graphengine.runner.fake_clock import FakeClock
 from graphengine.stores.base import Store
-from graphengine.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
     from tests.kit.postgres import PostgresServer
@@ -70,7 +69,7 @@ def place_of(request: pytest.FixtureRequest, file: Path) -> Path | str | None:
 @pytest.fixture
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """Return where runs are that other Runners read too: a file, a schema of PostgreSQL; without these, memory."""
-    return place_of(request, tmp_path / "runs.db") or MemoryStore()
+    return place_of(request, tmp_path / "runs.db") or tmp_path / "runs.db"
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -76,6 +76,12 @@ class Scenario:
         player.session.check_log()
         page = [self.title + _PARTS[0], self.graph.strip("\n"), "", _PARTS[1], *lines, "", _PARTS[2]]
         return "\n".join([*page, *_snapshot(player.session), ""])
+
+
+def pages() -> Sequence[Path]:
+    """Return all pages: those of the core, and those of the wings that are there, in the folders of their tests."""
+    tests = Path(__file__).resolve().parents[1]
+    return sorted([*tests.glob("scenarios/*.txt"), *tests.glob("*/scenarios/*.txt")], key=lambda page: page.name)
 
 
 def played(scenario: Scenario, name: str) -> tuple[Graph[Any], Session]:

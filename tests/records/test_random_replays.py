@@ -22,20 +22,20 @@ from graphengine.records.replay.replay import replay
 from tests.kit.drive import Drive
 from tests.kit.facts import resaid, said
 from tests.kit.graphs import case, limits, script, state
-from tests.kit.scenario import Scenario, played
+from tests.kit.scenario import Scenario, pages, played
 from tests.kit.schedule import Schedule
 from tests.kit.session import Session
 from tests.kit.spec import build
 
 SCENES = max(6, int(os.environ.get("SCENES", "2000")) // 60)
 FIRST = int(os.environ.get("FIRST", "0"))
-PAGES = Path(__file__).parents[1] / "scenarios"
+ENGINE = Path(__file__).parents[1] / "engine"
 UPSETS = 2
 
 
 def sibling(name: str) -> ModuleType:
     """Import a file of the tests of the engine, for the graphs that it makes."""
-    spec = importlib.util.spec_from_file_location(name, PAGES.with_name("engine") / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, ENGINE / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -115,7 +115,7 @@ def unsure(graph: Graph[Any], log: Sequence[Step]) -> bool:
     return bool(replay(graph, log).unchecked)
 
 
-@pytest.mark.parametrize("page", sorted(PAGES.glob("*.txt")), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.stem)
 def test_every_page_is_replayed(page: Path) -> None:
     """All scenarios replay without a difference; pages whose graph changes on the way differ only before the change."""
     scenario = Scenario.read(page)

@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from graphengine.engine.steps import Step
-from tests.history.test_visits import PAGES, agree, log_of
+from tests.history.test_visits import agree, log_of
+from tests.kit.scenario import pages
 
 FILES = sorted(FOLDER.glob("format_1/*.json"))
 
 
 def test_the_states_before_and_after_a_step_equal_those_of_the_fold() -> None:
     """This is true at every step, in any order, and for selected fields; returned states do not change later."""
-    steps = log_of(PAGES[0].with_name("reducers.txt"))
+    steps = log_of(next(page for page in pages() if page.stem == "reducers"))
     run, states = Visits.of(steps), States(steps)
     order = list(run.entries)
     Random(1).shuffle(order)  # noqa: S311 - no secret

@@ -1,8 +1,6 @@
 """A run with many open questions is loaded once: then an answer and a resume read only the steps since."""
 
-from pathlib import Path
 from typing import Annotated
-from unittest.mock import patch
 
 import pytest
 from pydantic import BaseModel
@@ -10,16 +8,12 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, Runner, ask
 from graphengine.engine.fold import fold
 from graphengine.engine.snapshot import Snapshot
-from graphengine.engine.stored import encode_snapshot
-from graphengine.history.load import load_snapshot
 from graphengine.reducers import append
 from graphengine.runner import cached_snapshots
 from graphengine.runner.cached_snapshots import CachedSnapshots
 from graphengine.runner.result import result_of
-from graphengine.stores.base import Store
 
 COUNT = 80
-LOAD = "graphengine.databases.sqlite.reads.load"
 
 
 class Batch(BaseModel):
@@ -43,14 +37,6 @@ def labelling() -> Graph[Batch]:
     return graph
 
 
-STATE = Batch(items=list(range(COUNT)))
-
-
-async def same(kept: CachedSnapshots, store: Store, run_id: str) -> bool:
-    """Return whether what is kept of a run is what is recorded."""
-    return encode_snapshot(await kept.read(run_id)) == encode_snapshot(await load_snapshot(store, run_id, None))
-
-
 async def test_a_result_stays_as_it_was_when_its_run_goes_on_in_the_same_snapshot(runner: Runner) -> None:
     """Its state is made when it is looked at, from records that later steps do not change."""
     graph = Graph("asking", Said)
@@ -70,27 +56,6 @@ async def test_a_result_stays_as_it_was_when_its_run_goes_on_in_the_same_snapsho
     fold(steps[seqs[2] :], snapshot)
     assert snapshot.root.values["words"] == ["moon", "sun", "star"]
     assert (waiting.state.words, waiting.values["words"]) == (["moon", "sun"], ["moon", "sun"])
-
-
-async def test_what_is_kept_follows_other_processes(tmp_path: Path) -> None:
-    """Steps of another Runner are read before the snapshot is used; a run that was removed is loaded as a whole."""
-    graph = labelling()
-    async with Runner(tmp_path / "runs.db") as one, Runner(tmp_path / "runs.db") as other:
-        await one.start(graph, STATE, run_id="r").result()
-        mine = CachedSnapshots(one.store)
-        assert await same(mine, one.store, "r")
-        for number in (3, 60):
-            await other.answer("r", "moon", question=f"label[{number}]")
-            await other.resume("r", graph).result()
-            assert await same(mine, one.store, "r")
-        with patch(LOAD, side_effect=AssertionError):
-            taken = await mine.take("r")
-        assert (taken.snapshot.open_waits.count, mine.ids) == (COUNT - 2, frozenset())
-        mine.keep(taken.snapshot)
-        await one.stop("r")
-        await one.store.remove([await one.info("r")])
-        await one.start(graph, Batch(items=list(range(COUNT - 5))), run_id="r").result()
-        assert await same(mine, one.store, "r")
 
 
 async def test_few_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Failure, Graph, Retry, RunFailed, Runner, failed
 from graphengine.engine.steps import FailureRecord
-from graphengine.errors import CompileError, DefinitionError, InputError
+from graphengine.errors import InputError
 from graphengine.reducers import append
 from graphengine.stores.memory import MemoryStore
 from tests.kit.runs import alone
@@ -177,23 +177,3 @@ async def test_failures_are_compared_by_their_fields() -> None:
     assert kept == read
     assert hash(kept) == hash(read)
     assert (kept.traceback, read.traceback) == ("", "Traceback")
-
-
-def test_errors_of_run_sync_have_no_foreign_context() -> None:
-    """Neither a failed run nor a graph that does not compile has the missing event loop as its context."""
-    with pytest.raises(RunFailed) as caught:
-        one(breaks).run_sync()
-    assert isinstance(caught.value.__cause__, Odd)
-    assert caught.value.__context__ is None
-    graph = Graph("bad", State)
-    graph.add_edge(START, "missing")
-    with pytest.raises(CompileError) as broken:
-        graph.run_sync()
-    assert broken.value.__context__ is None
-
-
-async def test_run_sync_on_a_loop_has_no_context_either() -> None:
-    """The error explains the repair, and nothing else."""
-    with pytest.raises(DefinitionError) as caught:
-        one(breaks).run_sync()
-    assert caught.value.__context__ is None

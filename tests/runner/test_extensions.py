@@ -91,7 +91,7 @@ async def test_an_extension_can_refuse_a_graph() -> None:
     async with Runner(extensions=[notes]) as runner:
         with pytest.raises(InputError, match="not here"):
             runner.start(two(), queue="q")
-        assert await runner.runs() == []
+        assert await runner.store.runs() == []
     assert notes.seen == ["checked two queued", "closed"]
 
 

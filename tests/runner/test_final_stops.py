@@ -1,20 +1,17 @@
 """Final stops: a run that is cancelled has ended, and nothing continues it; branches of it can begin."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, ChildFailed, Context, Graph, Runner, ask
-from graphengine.engine.claim import Stop
+from graphengine import END, START, Graph, Runner, ask
 from graphengine.errors import GraphEngineError, RunCancelled, RunExists
-from graphengine.runner import RunFailed, opening
-from graphengine.runner.runner import lives_of
+from graphengine.runner import RunFailed
 from graphengine.stores.memory import MemoryStore
 from tests.kit.facts import said
-from tests.kit.runs import SOON, alone
+from tests.kit.runs import alone
 
 
 class Order(BaseModel):
@@ -88,24 +85,6 @@ async def test_a_run_that_is_not_over_for_good_can_be_cancelled(runner: Runner, 
     assert await refused(runner.resume("r", asking if how == "stopped" else graph).result()) == [RunCancelled.code]
 
 
-async def test_a_driven_run_is_cancelled_at_its_next_safe_point(database: Path | str) -> None:
-    """Also by another process, and with `now` while a node is in flight; what it had is recorded."""
-    begun = asyncio.Event()
-
-    async def hang(n: int) -> int:
-        begun.set()
-        await asyncio.Event().wait()
-        return n
-
-    graph = alone(Order, hang, "n", name="hangs")
-    async with Runner(database) as runner, Runner(database) as other:
-        run = runner.start(graph, run_id="r")
-        await begun.wait()
-        await other.stop("r", "too slow", now=True, final=True)
-        result = await asyncio.wait_for(run.result(), SOON)
-        assert (result.status, result.ending and result.ending.why) == ("cancelled", "too slow")
-
-
 async def test_an_effect_in_flight_is_recorded_as_unknown_and_nobody_is_asked(runner: Runner) -> None:
     """The step that ends the run names it; a branch before it can act."""
     begun = asyncio.Event()
@@ -145,50 +124,6 @@ async def test_a_branch_of_a_cancelled_run_goes_on(runner: Runner) -> None:
         await runner.branch("r", asking, at, run_id=f"b{at}").result()
         await runner.answer(f"b{at}", 7)
         assert (await runner.resume(f"b{at}", asking).result()).state.n == 7
-
-
-async def test_children_are_cancelled_with_their_parent(runner: Runner) -> None:
-    """A final stop reaches the whole tree, and no run of it is resumed by itself."""
-
-    async def parent(ctx: Context) -> int:
-        return (await (await ctx.start(asking, run_id="kid")).result()).state.n
-
-    graph = alone(Order, parent, "n", name="parents")
-    await runner.start(graph, run_id="p", wait_out=False).result()
-    await runner.stop("p", final=True)
-    assert [(await runner.info(each)).status for each in ("p", "kid")] == ["cancelled", "cancelled"]
-    assert await refused(runner.resume("kid", asking).result()) == [RunCancelled.code]
-
-
-async def test_a_cancelled_child_is_a_failure_that_no_retry_repairs(runner: Runner) -> None:
-    """The parent gets `ChildFailed` at once, also when it is resumed."""
-
-    async def parent(ctx: Context) -> int:
-        return (await (await ctx.start(asking, run_id="kid")).result()).state.n
-
-    graph = alone(Order, parent, "n", name="parents")
-    await runner.start(graph, run_id="p", wait_out=False).result()
-    await runner.stop("kid", "no", final=True)
-    for _ in range(2):
-        with pytest.raises(RunFailed, match="run kid was cancelled: no") as failed:
-            await asyncio.wait_for(runner.resume("p", graph).result(), SOON)
-        error = failed.value.result.error
-        assert error is not None
-        assert error.kind == ChildFailed.code
-    assert (await runner.info("kid")).status == "cancelled"
-
-
-async def test_a_resume_that_meets_a_final_stop_on_its_way_records_it(runner: Runner) -> None:
-    """A run below one that was cancelled, by a process that died before it came to that run, cannot be continued."""
-
-    async def parent(ctx: Context) -> int:
-        return (await (await ctx.start(asking, run_id="kid")).result()).state.n
-
-    await runner.start(alone(Order, parent, "n", name="parents"), run_id="p", wait_out=False).result()
-    await runner.store.mark_stop("p", "cancel")
-    await opening.stop(lives_of(runner).shared, "p", Stop(final=True))
-    await runner.answer("kid", 1)
-    assert (await runner.resume("kid", asking).result()).status == "cancelled"
 
 
 async def test_a_stop_that_is_asked_twice_stays_final() -> None:

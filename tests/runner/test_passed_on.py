@@ -225,20 +225,6 @@ async def test_a_change_while_a_node_runs_fails_that_node(late: Late) -> None:
     assert broken.state == Desk(docs=GIVEN, kept=GIVEN)
 
 
-async def test_changes_of_a_result_reach_no_record_and_no_other_result() -> None:
-    """The caller owns the state of a result: a second result, and a branch of the run, have the recorded values."""
-    async with Runner() as runner:
-        handle = runner.start(chain(("pass", pass_on, "kept"), ("n", lambda: 2, "n")), Desk(docs=GIVEN), run_id="one")
-        first = await handle.result()
-        first.state.kept[0]["text"] = "spoilt"
-        assert first.values["kept"] == GIVEN
-        assert (await handle.result()).state is first.state or (await handle.result()).state.kept == GIVEN
-        branch = await runner.branch(
-            "one", chain(("pass", pass_on, "kept"), ("n", texts, "seen"), n={"docs": "kept"}), 2
-        ).result()
-    assert branch.state.seen == "a b"
-
-
 async def test_without_checks_nothing_is_shared() -> None:
     """A Runner that does not look for changes keeps the values of all fields apart."""
 

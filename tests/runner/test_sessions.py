@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runner.session_page import Store, check_page
+from tests.kit.runner_page import Store, check_page
 
 PAGES = sorted((Path(__file__).parent / "sessions").glob("*.txt"))
 

@@ -117,30 +117,6 @@ async def test_start_or_send_does_not_retry_what_fails_in_another_process(databa
         assert [step.kind for step in await runner.history("r")].count("failed") == 1
 
 
-async def test_start_or_send_continues_a_run_that_another_process_leaves(database: Path | str) -> None:
-    """The message was not received there; a Runner that closes while it follows the run has the state so far."""
-    gate = Gate()
-
-    async def hear(n: int, ctx: Context) -> int:
-        gate.entered.set()
-        await gate.leave.wait()
-        return n + await ctx.receive("said", int)
-
-    graph = one("listens", hear)
-    async with Runner(database) as other:
-        async with Runner(database) as runner:
-            runner.start(graph, run_id="r")
-            await gate.entered.wait()
-            async with Runner(database) as third:
-                left = await third.start_or_send(graph, "r", "said", 0, idempotency_key="1")
-                await left.begun()
-            assert (await left.result()).status == "running"
-            theirs = await other.start_or_send(graph, "r", "said", 7, idempotency_key="1")
-            await theirs.begun()
-        gate.leave.set()
-        assert (await theirs.result()).state.n == 0
-
-
 async def test_a_message_that_arrives_while_a_run_is_being_parked_is_received() -> None:
     """1. The run waits, and reads its inbox: empty. 2. A message is posted. 3. The run notices, and does not park."""
 

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from graphengine import (
     Retry,
     RunFailed,
     Runner,
-    ask,
     value,
 )
 from graphengine.errors import DefinitionError, InputError, RunnerClosed, StoreError
@@ -55,40 +53,6 @@ async def test_an_event_emitted_by_a_sync_node_is_shown_at_once() -> None:
                 assert (event.path, event.data) == ("a", "half-way")
                 shown.set()
         assert (await run.result()).state.n == 1
-
-
-async def test_a_runner_that_closes_at_once_releases_everything(tmp_path: Path) -> None:
-    """A run that was not recorded yet gets an error, and no thread or file of the store remains."""
-    before = set(threading.enumerate())
-    async with Runner(tmp_path / "runs.db") as runner:
-        run = runner.start(one(lambda n: n + 1, writes="n"))
-    with pytest.raises(RunnerClosed):
-        await run.result()
-    left = {thread.name for thread in set(threading.enumerate()) - before}
-    assert not left
-    assert [path.name for path in tmp_path.iterdir()] == ["runs.db"]
-
-
-async def test_a_run_can_be_named_as_soon_as_it_was_started(runner: Runner) -> None:
-    """Every call that names a run waits until it is recorded."""
-    graph = one(lambda n: n + 1, writes="n")
-    uses: list[Callable[[str], Awaitable[object]]] = [
-        runner.waits,
-        runner.history,
-        runner.state_at,
-        runner.release,
-        lambda run_id: runner.send(run_id, "topic", 1),
-        lambda run_id: runner.diff(run_id, run_id),
-        lambda run_id: runner.branch(run_id, graph, at=1).result(),
-    ]
-    for use in uses:
-        run = runner.start(graph)
-        with contextlib.suppress(InputError):  # it may be over when the message is sent
-            await use(run.id)
-        await run.result()
-    run = runner.start(one(ask("Well?", int), writes="n"))
-    with contextlib.suppress(InputError):  # it may not have reached its question yet
-        await runner.answer(run.id, 5)
 
 
 async def test_the_store_is_closed_even_if_a_resource_raises(database: Path | str) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from graphengine.errors import EffectRefused
 from graphengine.testing import run_node
-from tests.runner.test_children import broken, parent
+from tests.worker.test_child_runs import broken, parent
 
 
 @pytest.fixture(autouse=True)

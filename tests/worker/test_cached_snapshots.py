@@ -9,7 +9,8 @@ import pytest
 from graphengine import Runner, Worker
 from graphengine.errors import InputError
 from graphengine.stores.base import RunInfo
-from tests.runner.test_cached_snapshots import COUNT, LOAD, STATE, labelling
+from tests.databases.runs.test_cached_snapshots import LOAD, STATE
+from tests.runner.test_cached_snapshots import COUNT, labelling
 
 
 def waits(info: RunInfo) -> int:

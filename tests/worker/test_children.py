@@ -11,7 +11,7 @@ from graphengine import (
     Runner,
     Worker,
 )
-from tests.runner.test_children import broken, child, parent_of
+from tests.worker.test_child_runs import broken, child, parent_of
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from graphengine.runner.runner import lives_of
 from graphengine.worker.retention import PASS_SECONDS, Removed, Remover
 from graphengine.worker.worker import Worker, WorkerEvent
 from tests.kit.runs import SOON, alone
-from tests.runner.test_retention import State, counting, end
+from tests.records.test_retention import State, counting, end
 
 DAY = 86_400.0
 

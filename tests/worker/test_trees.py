@@ -13,7 +13,7 @@ from graphengine import Context, Graph, Limits, Runner, Worker
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import StoreError
 from tests.kit.runs import alone
-from tests.runner.test_trees import Level, deep, grown, settled, statuses, until
+from tests.worker.test_run_trees import Level, deep, grown, settled, statuses, until
 
 
 @asynccontextmanager

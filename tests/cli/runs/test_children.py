@@ -10,7 +10,7 @@ from graphengine import (
     Runner,
 )
 from graphengine.cli.main import main
-from tests.runner.test_children import broken, children, parent
+from tests.worker.test_child_runs import broken, children, parent
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,12 @@
 """What is kept of the beginning of an effect: in a renamed node, in a graph that is retried, and if it did nothing."""
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Graph, Migration, NotDone, Once, Retry, RunFailed, Runner, Secret
+from graphengine import END, START, Context, Graph, NotDone, Once, Retry, RunFailed, Runner, Secret
 from graphengine.engine.steps import Begun
 from graphengine.graph.effect import Effect
 from tests.kit.runs import alone
@@ -60,26 +59,6 @@ class Bank:
 
 
 both = pytest.mark.parametrize("is_call", [True, False], ids=["call", "node"])
-
-
-@both
-@pytest.mark.parametrize("effect", ["once", "idempotent"])
-async def test_a_renamed_node_keeps_the_keys_of_its_effects(tmp_path: Path, effect: Effect, *, is_call: bool) -> None:
-    """An unknown effect is asked about also under the node's new name; a receiver sees the same key."""
-    bank = Bank(OSError("the line broke"))
-    async with Runner(tmp_path / "runs.db") as runner:
-        with pytest.raises(RunFailed):
-            await runner.start(bank.graph("pay", is_call=is_call, effect=effect), run_id="r").result()
-    renamed = bank.graph("charge", is_call=is_call, effect=effect)
-    renamed.version, renamed.migrate = 2, {1: Migration(renamed={"pay": "charge"})}
-    async with Runner(tmp_path / "runs.db") as runner:
-        result = await runner.resume("r", renamed).result()
-        assert [wait.kind for wait in result.waits] == (["unknown"] if effect == "once" else [])
-        assert len(set(bank.keys)) == 1
-        if effect == "once":
-            await runner.answer("r", "rerun")
-            result = await runner.resume("r", renamed).result()
-    assert (result.state.paid, len(bank.keys), len(set(bank.keys))) == (7, 2, 1)
 
 
 @both

@@ -5,11 +5,10 @@ import logging
 
 import pytest
 
-from graphengine import Context, Graph, Runner, ask
-from graphengine.errors import GraphChanged, QuestionChanged
+from graphengine import Context, Runner, ask
 from graphengine.runner import Posted
 from tests.kit.runs import SOON
-from tests.kit.waiting import State, forked, names, path, waiting
+from tests.kit.waiting import forked, path, waiting
 
 
 async def test_an_answer_with_the_graph_returns_the_run_that_goes_on(runner: Runner) -> None:
@@ -65,42 +64,3 @@ async def test_no_warning_where_a_worker_takes_the_answer_up(runner: Runner, cap
     await runner.store.set_role({})  # as a worker does
     await runner.answer(run_id, "good")
     assert not caplog.records
-
-
-def other(question: str, kind: type) -> Graph[State]:
-    """Return the graph after a deploy that changed its question."""
-    return path(("q", ask(question, kind), "word" if kind is str else "n"))
-
-
-@pytest.mark.parametrize("newer", [other("Print {title} twice?", str), other("Print {title}?", int)])
-async def test_a_deploy_that_changed_the_question_asks_before_it_takes_an_answer(
-    runner: Runner, newer: Graph[State]
-) -> None:
-    """The answer to the old question is not recorded; the run asks the new one, and takes its answer."""
-    run_id = await waiting(runner, other("Print {title}?", str))
-    with pytest.raises(QuestionChanged) as refused:
-        await runner.answer(run_id, "5", newer)
-    (asked,) = await runner.waits(run_id)
-    assert asked.question in str(refused.value)
-    assert "Print Ants?" in str(refused.value)
-    assert [step.kind for step in await runner.history(run_id)][-2:] == ["resumed", "waiting"]
-    assert not await runner.store.inbox([run_id])
-    run = await runner.answer(run_id, "5", newer)
-    async with asyncio.timeout(SOON):
-        assert (await run.result()).status == "finished"
-
-
-async def test_a_deploy_that_left_the_question_takes_the_answer(runner: Runner) -> None:
-    """The run is migrated with the answer."""
-    run_id = await waiting(runner, path(("q", ask("Well?", str), "word")))
-    newer = path(("q", ask("Well?", str), "word"), ("more", lambda word: word + "!", "word"))
-    async with asyncio.timeout(SOON):
-        assert (await (await runner.answer(run_id, "good", newer)).result()).state.word == "good!"
-
-
-async def test_a_graph_that_does_not_fit_records_no_answer(runner: Runner) -> None:
-    """The question is no longer there."""
-    run_id = await waiting(runner, path(("q", ask("Well?", str), "word")))
-    with pytest.raises(GraphChanged):
-        await runner.answer(run_id, "good", path(("other", ask("Well?", str), "word")))
-    assert names(await runner.waits(run_id)) == ["q"]

@@ -10,17 +10,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import Context, Graph, RunFailed, Runner
+from graphengine import Context, Graph, Runner
 from graphengine.engine import fold as evolve
 from graphengine.engine import ready
 from graphengine.engine.snapshot import Frame, Snapshot, Task
-from graphengine.errors import RunIsDriven
 from graphengine.runner import driving as drive
 from graphengine.runner.driving import Driving
 from graphengine.runner.fake_clock import FakeClock
-from graphengine.runner.run import Run
-from graphengine.runner.run_events import StepRecorded
-from tests.kit.runs import SOON, alone
+from tests.kit.runs import alone
 
 
 class State(BaseModel):
@@ -35,13 +32,6 @@ def one(work: Any, writes: str = "word", **options: Any) -> Graph[State]:
     return alone(State, work, writes, **options)
 
 
-async def until(run: Run[Any], kind: str) -> None:
-    """Return when a step of a kind is recorded."""
-    async for event in run.events():
-        if isinstance(event, StepRecorded) and event.step.kind == kind:
-            return
-
-
 # -- runs that another process continues
 
 
@@ -49,79 +39,6 @@ async def rest(ctx: Context) -> str:
     """Sleep, then return."""
     await ctx.sleep(60)
     return "rested"
-
-
-async def taken(path: Path | str, graph: Graph[State], *, fails: bool = False) -> Any:
-    """Return the result of a sleeping run that another runner continues meanwhile."""
-    clock = FakeClock(start=0.0, jumps=False)
-    async with Runner(path, clock=clock) as first, Runner(path, clock=FakeClock(start=100.0)) as second:
-        run = first.start(graph)
-        await until(run, "waiting")
-        async with asyncio.timeout(SOON):
-            other = second.resume(run.id, graph)
-            if fails:
-                with pytest.raises(RunFailed):
-                    await other.result()
-            else:
-                assert (await other.result()).state.word == "rested"
-            return await run.result()
-
-
-@pytest.mark.usefixtures("quick_polls")
-async def test_a_sleeping_run_that_another_process_finishes_has_its_result(database: Path | str) -> None:
-    """Its own runner does not wait for the time."""
-    result = await taken(database, one(rest))
-    assert (result.status, result.state.word) == ("finished", "rested")
-
-
-@pytest.mark.usefixtures("quick_polls")
-async def test_a_sleeping_run_that_fails_in_another_process_fails_here(database: Path | str) -> None:
-    """It raises as if it had failed here."""
-
-    async def breaks(ctx: Context) -> str:
-        await ctx.sleep(60)
-        raise ValueError
-
-    with pytest.raises(RunFailed):
-        await taken(database, one(breaks), fails=True)
-
-
-@pytest.mark.usefixtures("quick_polls")
-async def test_a_run_that_wakes_while_another_process_drives_it_is_followed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its time comes here too, it cannot be claimed, and its result is that of the other process."""
-    begun, leave, refused = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    async def work(ctx: Context) -> str:
-        await ctx.sleep(60)
-        begun.set()
-        await leave.wait()
-        return "there"
-
-    graph, clock = one(work), FakeClock(start=0.0, jumps=False)
-    path = tmp_path / "runs.db"
-    async with Runner(path, clock=clock) as first, Runner(path, clock=FakeClock(start=100.0)) as second:
-        claim = first.store.claim
-
-        async def claimed(run_id: str) -> int:
-            try:
-                return await claim(run_id)
-            except RunIsDriven:
-                refused.set()
-                raise
-
-        monkeypatch.setattr(first.store, "claim", claimed)
-        run = first.start(graph)
-        await until(run, "waiting")
-        async with asyncio.timeout(SOON):
-            other = second.resume(run.id, graph)
-            await begun.wait()
-            clock.move(60)
-            await refused.wait()
-            leave.set()
-            assert (await run.result()).state.word == "there"
-            assert (await other.result()).state.word == "there"
 
 
 # -- the cost of waiting

@@ -7,7 +7,7 @@ from graphengine.runner import Posted
 from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.run_events import StepRecorded
 from tests.kit.runs import SOON
-from tests.kit.waiting import forked, names, path, resume_run, waiting
+from tests.kit.waiting import path, resume_run, waiting
 
 
 async def test_of_two_answers_at_once_one_counts(runner: Runner) -> None:
@@ -19,31 +19,6 @@ async def test_of_two_answers_at_once_one_counts(runner: Runner) -> None:
     (taken,) = [word for word, outcome in zip(words, outcomes, strict=True) if isinstance(outcome, Posted)]
     assert all("was answered already" in str(error) for error in outcomes if isinstance(error, BaseException))
     assert (await resume_run(runner, graph, run_id)).state.word == taken
-
-
-async def test_an_arm_that_waits_is_answered_while_another_works(runner: Runner) -> None:
-    """The run is driven, and the answer reaches it there."""
-    begun, leave = asyncio.Event(), asyncio.Event()
-
-    async def work() -> str:
-        begun.set()
-        await leave.wait()
-        return "worked"
-
-    graph = forked(("q", ask("Well?", str), "log"), ("work", work, "log"))
-    run = runner.start(graph)
-    await begun.wait()
-    async for event in run.events():
-        if isinstance(event, StepRecorded) and event.step.kind == "waiting":
-            break
-    assert names(await runner.waits(run.id)) == ["q"]
-    await runner.answer(run.id, "answered")
-    async for event in run.events():
-        if isinstance(event, StepRecorded) and event.step.node == "q" and event.step.kind == "node":
-            break
-    leave.set()
-    async with asyncio.timeout(SOON):
-        assert (await run.result()).state.log == ["answered", "worked"]
 
 
 async def test_work_recorded_in_parallel_with_a_question_is_finished_first(runner: Runner) -> None:

@@ -7,7 +7,7 @@ from graphengine.errors import QuestionChanged
 from graphengine.serve.callers import Caller, acting
 from graphengine.serve.service.callers_runner import CallersRunner
 from tests.kit.waiting import waiting
-from tests.runner.waits.test_answers_given import other
+from tests.migration.test_answers_given import other
 
 
 async def test_a_door_of_a_service_that_drives_asks_before_it_takes_an_answer(runner: Runner) -> None:

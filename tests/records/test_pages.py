@@ -1,4 +1,4 @@
-"""What histories say, as pages. `UPDATE_PAGES=1 pytest tests/history` rewrites them."""
+"""What records of runs say, as pages. `UPDATE_PAGES=1 pytest tests/records` rewrites them."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ import pytest
 
 from tests.kit.expression_page import check_page
 
-PAGES = sorted(Path(__file__).parent.rglob("*.txt"))
+FOLDER = Path(__file__).parent
+PAGES = sorted([*FOLDER.glob("*.txt"), *FOLDER.glob("replay/*.txt")])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
