@@ -60,7 +60,7 @@ types_end = wait $$second || typed=1; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo check test coverage lint style types pytest lowest skipped soak format servers page bench pin docs dist clean
+.PHONY: help run demo check core test coverage lint style types pytest lowest skipped soak format servers page bench pin docs dist clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -78,10 +78,13 @@ run: .venv/ready-run ## the main job, the review loop; of your own: make run TAS
 demo: .venv/ready-demo ## run every bundled workflow without a key; results and pictures go to demo/
 	$(BIN)/python scripts/demo.py demo
 
-check: style ## the inner loop, under a minute: style, types by mypy, the scenarios and fewer tests of the engine
-	$(call check,mypy)
-	@printf '\n== %s\n' 'pytest tests/scenarios tests/engine, few random cases'
-	@SCENES=300 $(BIN)/pytest -q $(PARALLEL) $(ARGS) tests/scenarios tests/engine
+# What AREA names, as in AREA="budgets cli", or else what differs from the branch main; see scripts/check.py.
+check: .venv/ready-test ## the inner loop: style, types by mypy and tests of the areas you changed, or of AREA=budgets
+	@WORKERS=$(WORKERS) $(BIN)/python -m scripts.check $(AREA)
+
+core: .venv/ready-test ## the core's tests in a clone without the wings, with the core's own dependencies
+	@printf '\n== %s\n' "pytest of the core alone"
+	@SCENES=$${SCENES:-100} $(BIN)/python -m scripts.core $(PARALLEL) $(ARGS)
 
 # mypy comes first, since some tests run it too, with what it has learned here; basedpyright runs next to the tests.
 # SCENES is the number of random graphs; `make soak` and the tests alone take more.

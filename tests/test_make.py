@@ -26,7 +26,14 @@ def made(target: str, folder: Path, failing: str = "", **given: str) -> tuple[in
         tool.parent.mkdir(parents=True, exist_ok=True)
         tool.write_text(TOOL, encoding="utf-8")
         tool.chmod(0o755)
+    python = folder / ".venv" / "bin" / "python"
+    if not python.exists():
+        python.symlink_to(sys.executable)
+    for name in ("scripts", "graphengine/engine", "tests/engine"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     copy(ROOT / "Makefile", folder)
+    copy(ROOT / "scripts" / "check.py", folder / "scripts")
+    (folder / "tests" / "engine" / "test_nothing.py").touch()
     ready = folder / ".venv" / "ready-test"
     ready.touch()
     ready.with_name("ready-run").touch()
@@ -68,6 +75,17 @@ def test_any_failure_is_one_of_the_whole(tmp_path: Path, target: str, failing: s
     if target == "test" and named:
         assert f"== FAILED: {named}\n" in output
         assert "pytest" in called  # the tests ran all the same
+
+
+def test_an_area_has_its_package_and_its_tests(tmp_path: Path) -> None:
+    """`make check AREA=…` gives each tool the package and the tests of an area; an unknown one is named."""
+    code, output, _ = made("check", tmp_path / "known", AREA="engine")
+    assert code == 0, output
+    assert "areas: engine, scenarios\n" in output
+    assert "<mypy tests/engine>" in output  # the package is empty here
+    code, output, called = made("check", tmp_path / "unknown", AREA="engines")
+    assert "there is no area engines; there are: engine" in output
+    assert (code != 0, called) == (True, [])
 
 
 PIP = """Looking in indexes: https://index.example/simple
