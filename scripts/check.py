@@ -28,7 +28,6 @@ BESIDE: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "reducers": ("state",),
         "errors": ("compile", "graph"),
         "runner": ("claims",),
-        "stores": ("conformance",),
         "nodes": ("graphs",),
     }
 )
