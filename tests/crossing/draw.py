@@ -12,9 +12,9 @@ from tests.crossing import program as p
 T = TypeVar("T")
 EFFECTS: tuple[p.Effect, ...] = ("", "idempotent", "once", "reconcile")
 HOWS: tuple[p.How, ...] = ("flaky", "refused", "cut", "bad")
-MOST = 40
+MOST = 24
 """The weight of a program at most, unless it is a large one."""
-MOST_RUNS = 40
+MOST_RUNS = 30
 """How many child runs a tree has at most."""
 
 

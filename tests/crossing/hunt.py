@@ -18,11 +18,11 @@ from tests.crossing.drive import Play
 from tests.crossing.matrix import FEATURES, crossed, features_of, happenings, table
 from tests.crossing.world import Wrong
 
-CANDIDATES = 24
+CANDIDATES = 16
 """Of so many programs the one is played that crosses what was crossed least."""
-ON_FILES = 7
+ON_FILES = 11
 """One in so many programs has its runs in a SQLite file: it takes three times as long."""
-TREES = 12
+TREES = 16
 """One in so many programs is a tree of child runs."""
 LARGE = 150
 """One in so many programs is large: it takes seconds."""
