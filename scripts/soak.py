@@ -107,7 +107,7 @@ def searches() -> Sequence[Search]:
     """Return all searches."""
     return (
         Search("stores in a file", (STORES, "-k", "File"), EXAMPLES, "EXAMPLES", 20, MACHINES),
-        Search("runs in a file", (RUNS, "-k", "File"), EXAMPLES, "EXAMPLES", 10, MACHINES),
+        Search("runs in a file", (RUNS,), EXAMPLES, "EXAMPLES", 10, MACHINES),
         Search("one life, killed", ("tests/crash/test_kill_life.py",), KILLS, "KILLS", 4, SEED),
         Search("workers, killed", ("tests/crash/test_workers_life.py",), KILLS, "KILLS", 5, {**SEED, "RUNS": "30"}),
         Search("connections, cut", ("tests/crash/test_postgres_cuts.py", "-k", "cut"),
@@ -123,7 +123,6 @@ def searches() -> Sequence[Search]:
         Search("random nests", ("tests/engine/test_random_nests.py",), {"tests of nests": r"(\d+) passed"}, "SCENES",
                300, {"FIRST": "{seed}00000"}),
         Search("stores in memory", (STORES, "-k", "Memory"), EXAMPLES, "EXAMPLES", 60, MACHINES),
-        Search("runs in memory", (RUNS, "-k", "Memory"), EXAMPLES, "EXAMPLES", 30, MACHINES),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from tests.crossing import program as p
 T = TypeVar("T")
 EFFECTS: tuple[p.Effect, ...] = ("", "idempotent", "once", "reconcile")
 HOWS: tuple[p.How, ...] = ("flaky", "refused", "cut", "bad")
-MOST = 24
+MOST = 32
 """The weight of a program at most, unless it is a large one."""
 MOST_RUNS = 30
 """How many child runs a tree has at most."""
@@ -45,7 +45,7 @@ class Draw:
             tuple(sorted(events, key=lambda event: event.at)),
             visits=self.one(0, 0, 0, 0, 3),
             quarters=self.one(0, 0, 1, 2, 4),
-            budget=self.one(0, 0, 2, 5),
+            budget=self.one(0, 0, 2, 5, 50, 50),
             over=self.one("wait", "wait", "ask"),
             processes=processes,
             lag=self.one(0, 1, 2, 4, 7, 8),

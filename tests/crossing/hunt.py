@@ -18,7 +18,7 @@ from tests.crossing.drive import Play
 from tests.crossing.matrix import FEATURES, crossed, features_of, happenings, table
 from tests.crossing.world import Wrong
 
-CANDIDATES = 16
+CANDIDATES = 20
 """Of so many programs the one is played that crosses what was crossed least."""
 ON_FILES = 11
 """One in so many programs has its runs in a SQLite file: it takes three times as long."""

@@ -20,7 +20,7 @@ from graphengine.kernel.testing.kit import refused
 from graphengine.runner.opening import is_better_alone
 from graphengine.runner.run import Run
 from graphengine.stores.base import RunInfo
-from tests.stateful.media import File, Memory
+from tests.stateful.media import File
 from tests.stateful.runner_machine import RunnerMachine, picks
 
 KEEP = "keep"
@@ -117,12 +117,6 @@ class KeepingRunnerMachine(RunnerMachine):
             if run_id not in alone:
                 assert (begun == ["resumed"]) == (run_id in orphans), run_id
         event(f"{len(orphans)} orphans were recovered")
-
-
-class MemoryRuns(KeepingRunnerMachine):
-    """Runs in memory, under one owner after another."""
-
-    medium_class = Memory
 
 
 class FileRuns(KeepingRunnerMachine):

@@ -1,13 +1,9 @@
-"""Runs over both stores under random commands, compared with the story of their logs."""
-
-import pytest
-from hypothesis.stateful import RuleBasedStateMachine
+"""Runs in a file under random commands of hypothesis, against the story of their logs, which `story` tells."""
 
 from tests.stateful.budget import search
-from tests.stateful.runner_prunes import FileRuns, MemoryRuns
+from tests.stateful.runner_prunes import FileRuns
 
 
-@pytest.mark.parametrize(("machine", "examples"), [(MemoryRuns, 10), (FileRuns, 8)])
-def test_runs_follow_the_model(machine: type[RuleBasedStateMachine], examples: int) -> None:
+def test_runs_follow_the_model() -> None:
     """Crashed, resumed, branched, answered or stopped in any order, by two owners, a run does each thing once."""
-    search(machine, examples, 30)
+    search(FileRuns, 8, 30)
