@@ -132,7 +132,7 @@ async def _work(  # noqa: PLR0913 - how a worker works
 ) -> None:
     from graphengine.api.runner import Runner
     from graphengine.serve.health import serving_health
-    from graphengine.wings import deliver
+    from graphengine.wings.delivery import deliver
     from graphengine.worker.worker import Worker
 
     async with Runner(context.store, **of_runner) as runner:

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, Final
 from graphengine.wings.own import BUILT_IN
 from graphengine.wings.wing import (
     Command,
-    Delivers,
     Door,
     Kind,
     ProjectBroken,
@@ -33,7 +32,6 @@ from graphengine.wings.wing import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from contextlib import AsyncExitStack
     from importlib.metadata import EntryPoint
 
 GROUP: Final = "graphengine.wings"
@@ -58,13 +56,6 @@ def others() -> Mapping[str, Wing]:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the other package does
             leave_out(point.name, error)
     return found
-
-
-async def deliver(extensions: Sequence[object], runner: object, stack: AsyncExitStack) -> None:
-    """Let the extensions of a Runner that deliver something do so beside a worker, until a stack is closed."""
-    for each in extensions:
-        if isinstance(each, Delivers):
-            await stack.enter_async_context(each.delivering(runner))
 
 
 def left_out(name: str) -> str | None:
@@ -150,7 +141,6 @@ def _names_wings(folder: str) -> bool:
 __all__ = [
     "BUILT_IN",
     "Command",
-    "Delivers",
     "Door",
     "Kind",
     "ProjectBroken",
@@ -158,7 +148,6 @@ __all__ = [
     "Settings",
     "Wing",
     "WingBroken",
-    "deliver",
     "guarded",
     "leave_out",
     "left_out",

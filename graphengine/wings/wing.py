@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from graphengine.kernel import GraphEngineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from msgspec import Struct
@@ -48,8 +47,7 @@ class Command(NamedTuple):
     after: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(NamedTuple):
     """A document of a command.
 
     Attributes:
@@ -63,8 +61,7 @@ class Kind:
     lines: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
+class Door(NamedTuple):
     """A door of `graphengine serve`: routes for another protocol, guarded and closed by the service.
 
     Attributes:
@@ -131,7 +128,7 @@ class Readiness(NamedTuple):
     repair: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Wing:
     """All that a package adds to graphengine; each part is imported when it is used.
 
@@ -157,12 +154,3 @@ class Wing:
     checks: str = ""
     questions: str = ""
     doors: Sequence[Door] = ()
-
-
-@runtime_checkable
-class Delivers(Protocol):
-    """An extension of a Runner that works beside it in a worker, such as one that sends what it was notified of."""
-
-    def delivering(self, runner: Any) -> AbstractAsyncContextManager[None]:  # noqa: ANN401 - the program's Runner
-        """Work inside this block, while a worker drives the runs of a Runner."""
-        ...

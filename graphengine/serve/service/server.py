@@ -20,7 +20,7 @@ from graphengine.serve.guard import PAGES, AccessMiddleware, TokenAccess
 from graphengine.serve.listening import HOST, Server, listen, url_of
 from graphengine.serve.service.app import Service, cancelled
 from graphengine.serve.service.doors import Opening, doors
-from graphengine.wings import deliver
+from graphengine.wings.delivery import deliver
 from graphengine.worker.worker import Worker
 
 if TYPE_CHECKING:
