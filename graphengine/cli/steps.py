@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
 
+from graphengine.cli.example_answers import example as an_example
 from graphengine.cli.terminal import one_line, seconds, when
 from graphengine.kernel import (
     Answered,
@@ -39,7 +40,6 @@ from graphengine.kernel import (
     path_of,
     usage_of,
 )
-from graphengine.kernel import example as an_example
 from graphengine.kernel import in_words as wanted
 from graphengine.kernel.stores import wait_words
 

@@ -202,9 +202,10 @@ from graphengine.history.visit_tree import is_by_answer as is_by_answer
 from graphengine.history.visit_tree import open_seconds as open_seconds
 from graphengine.history.visits import Visits as Visits
 from graphengine.runner import RunFailed as RunFailed
+from graphengine.runner.answer_schema import branches_of as branches_of
 from graphengine.runner.answer_schema import choices as choices
-from graphengine.runner.answer_schema import example as example
 from graphengine.runner.answer_schema import in_words as in_words
+from graphengine.runner.answer_schema import resolved as resolved
 from graphengine.runner.answer_schema import whats_wrong as whats_wrong
 from graphengine.runner.answers import changed as changed
 from graphengine.runner.answers import check_answer as check_answer

@@ -1,7 +1,7 @@
 """Descriptions of the JSON Schema of an answer, for people.
 
-`in_words` describes the schema, `choices` returns its listed values, `example` a value that fits, and `whats_wrong`
-the reasons why a value does not fit.
+`in_words` describes the schema, `choices` returns its listed values, and `whats_wrong` the reasons why a value does not
+fit.
 """
 
 from __future__ import annotations
@@ -25,17 +25,8 @@ _SIMPLE: Final = {
     "integer": "a whole number",
     "number": "a number",
 }
-_EXAMPLES: Final[Mapping[str, JsonValue]] = {
-    "boolean": True,
-    "string": "TEXT",
-    "integer": 1,
-    "number": 1,
-    "array": [],
-    "object": {},
-    "date": "2030-01-31",
-    "date-time": "2030-01-31T12:00:00Z",
-}
-"""Values that often fit, by type or format."""
+
+
 _DEPTH: Final = 3
 _COLUMNS: Final = 80
 _LISTED: Final = 20
@@ -63,15 +54,6 @@ def choices(schema: Schema) -> list[str]:
         return []
 
 
-def example(schema: Schema) -> str | None:
-    """Return one value that fits, as a person types it: JSON, or plain text; None if none is found."""
-    try:
-        fitting = _example(schema, schema, _DEPTH)
-    except (TypeError, AttributeError, KeyError, ValueError, RecursionError, StopIteration):
-        return None
-    return fitting if isinstance(fitting, str) else to_json(fitting).decode()
-
-
 def whats_wrong(schema: Schema, value: Any) -> list[str]:  # noqa: ANN401 - jsonschema has a type of its own
     """Return the reasons why a value does not fit a schema; none if it fits.
 
@@ -91,11 +73,11 @@ def whats_wrong(schema: Schema, value: Any) -> list[str]:  # noqa: ANN401 - json
 
 def _in_words(schema: Schema, root: Schema, depth: int) -> str:
     """Describe a valid schema."""
-    schema = _resolved(schema, root)
+    schema = resolved(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if isinstance(values, Sequence):
         return _either([*map(_as_written, values[:_LISTED]), *(["…"] if len(values) > _LISTED else [])])
-    branches = _branches(schema)
+    branches = branches_of(schema)
     if branches:
         alone = _choices(schema, root, _DEPTH)[:_LISTED]
         others = [branch for branch in branches if not _choices(branch, root, _DEPTH)] if depth >= 0 else []
@@ -111,29 +93,10 @@ def _in_words(schema: Schema, root: Schema, depth: int) -> str:
 
 def _choices(schema: Schema, root: Schema, depth: int) -> list[str]:
     """Return the listed values of a valid schema."""
-    schema = _resolved(schema, root)
+    schema = resolved(schema, root)
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
-    branches = _branches(schema) if depth else ()
+    branches = branches_of(schema) if depth else ()
     return [*map(_as_written, values), *(word for branch in branches for word in _choices(branch, root, depth - 1))]
-
-
-def _example(schema: Schema, root: Schema, depth: int) -> JsonValue:
-    """Return an example for a valid schema: one of its own, of its parts, or one that often fits.
-
-    Raises:
-        StopIteration: None of them fits.
-    """
-    schema = {**_resolved(schema, root), "$defs": root.get("$defs", {})}
-    known = [schema[word] for word in ("const", "default", "minimum", "maximum") if word in schema]
-    known += [value for word in ("examples", "enum") for value in schema.get(word, ())[:1]]
-    properties = schema.get("properties", {})
-    if properties and depth > 0:
-        names = schema.get("required") or properties
-        known.append({name: _example(properties.get(name, {}), root, depth - 1) for name in names})
-    known += [_example(branch, root, depth - 1) for branch in _branches(schema)[:1] if depth > 0]
-    words = map(str, (schema.get("format"), schema.get("type")))
-    known += [_EXAMPLES[word] for word in words if word in _EXAMPLES]
-    return next(value for value in known if not whats_wrong(schema, value))
 
 
 def _meant(error: Any) -> Sequence[Any]:  # noqa: ANN401 - as `_reason`
@@ -156,11 +119,13 @@ def _reason(error: Any, root: Schema) -> str:  # noqa: ANN401 - of a library wit
     return f"{place}: {text}" if place else text
 
 
-def _branches(schema: Schema) -> Sequence[Schema]:
+def branches_of(schema: Schema) -> Sequence[Schema]:
+    """Return the schemas of which one fits; none if it does not branch."""
     return schema.get("anyOf") or schema.get("oneOf") or ()
 
 
-def _resolved(schema: object, root: object) -> Schema:
+def resolved(schema: object, root: object) -> Schema:
+    """Return a schema, or the definition of `root` that it refers to."""
     if not isinstance(schema, Mapping) or not isinstance(root, Mapping):  # read from a database, so it can be anything
         return {}
     name = str(schema.get("$ref", "")).rpartition("/")[2]
