@@ -112,16 +112,6 @@ RESULTS: Final[Mapping[str, str]] = {
 }
 """What nodes return elsewhere, by the name of its class."""
 
-IMPORTS: Final[Mapping[str, str]] = {
-    "StateGraph": "Graph('name', State)",
-    **dict.fromkeys(("MessagesState", "add_messages"), "a field messages: Annotated[list[Message], extend]"),
-    **dict.fromkeys(("ToolNode", "tools_condition", "create_react_agent"), "Agent('name', tools=[…])"),
-    "interrupt": "ask('…', bool) or await ctx.ask('…', bool), and await runner.answer(run_id, value, graph)",
-    **dict.fromkeys(("InMemorySaver", "SqliteSaver"), "Runner(), or Runner('runs.db')"),
-    "PostgresSaver": "Runner('postgresql://…')",
-    "RetryPolicy": "Retry(attempts=3)",
-}
-"""What is imported elsewhere, besides what nodes return."""
 
 RAISED: Final[Mapping[str, str]] = {
     r"^GraphInterrupt: ": RESULTS["Interrupt"],
@@ -144,16 +134,6 @@ class NotCalledSo(DefinitionError, AttributeError):
     """The attribute has another name here."""
 
     code = "not_called_so"
-
-
-def check_import(name: str) -> None:
-    """Check that this is no name that is imported elsewhere.
-
-    Raises:
-        ImportError: It is, with what to write here. An AttributeError would lose its text in an import.
-    """
-    if repair := IMPORTS.get(name) or RESULTS.get(name):
-        raise ImportError(f"graphengine has no {name!r}; here: {repair}", name="graphengine")
 
 
 def missing(owner: object, name: str, hints: Mapping[str, str] = NAMES) -> NoReturn:
