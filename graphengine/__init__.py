@@ -13,7 +13,7 @@ def __getattr__(name: str) -> object:
     try:
         return _loaded(name)
     except AttributeError:
-        from graphengine.api.imports import check_import  # noqa: PLC0415 - only a mistake needs it
+        from graphengine.imports import check_import  # noqa: PLC0415 - only a mistake needs it
 
         check_import(name)
         raise

@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from graphengine.api.imports import IMPORTS
 from graphengine.graph.elsewhere import KEYWORDS, NAMES, PARAMETERS, RESULTS
+from graphengine.imports import IMPORTS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "use" / "from_langgraph.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^(LangGraph|graphengine):\n\n```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
