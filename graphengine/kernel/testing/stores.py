@@ -70,7 +70,11 @@ MANY_STEPS: Final = 1200
 
 
 class StoreConformance(GrowingStores, QueuedRuns, WaitingRuns):
-    """All tests; a subclass defines how a store is made."""
+    """All tests; a subclass defines how a store is made.
+
+    Attributes:
+        vacuum_adds: The bytes that `vacuum` may add, of maps of what is free; 0 unless a subclass sets it.
+    """
 
     # -- opening and closing
 
