@@ -22,7 +22,7 @@ from graphengine import __version__
 from graphengine.cli.context import CommandContext, Exit, Interrupted, exit_code_of, unexpected
 from graphengine.cli.terminal import Channel, reserved_stdout
 from graphengine.kernel import GraphEngineError
-from graphengine.wings import BUILT_IN, Command, WingBroken, load, others
+from graphengine.wings import BUILT_IN, Command, WingBroken, guarded, load, others
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -124,7 +124,13 @@ _NOTHING_YET: Final = "interrupted before the run began; nothing was recorded"
 
 def commands() -> Mapping[str, Command]:
     """Return the commands, those of other packages included."""
-    return _and_of(others().values(), COMMANDS)
+    usable: list[Wing] = []
+    for wing in others().values():
+        with guarded(wing):
+            if taken := wing.commands.keys() & COMMANDS:
+                raise ValueError(f"{', '.join(sorted(taken))} is a command already")
+            usable.append(wing)
+    return _and_of(usable, COMMANDS)
 
 
 def _groups() -> Mapping[str, str]:
@@ -257,20 +263,18 @@ def _of_another(name: str) -> click.Command | None:
     Raises:
         WingBroken: It cannot be imported, or is no command.
     """
-    for wing in others().values():
-        if name not in wing.commands:
-            continue
-        where, repair = f"the wing {wing.name}", "repair or uninstall its package"
-        reference = wing.commands[name].load
-        try:
-            found = load(reference)
-        except Exception as error:
-            message = f"{reference} cannot be loaded: {type(error).__name__}: {error}"
-            raise WingBroken(message, where=where, repair=repair) from error
-        if not isinstance(found, click.Command):
-            raise WingBroken(f"{reference} is {found!r}, not a command of click", where=where, repair=repair)
-        return found
-    return None
+    if name not in commands():
+        return None
+    reference, repair = commands()[name].load, "repair or uninstall the package of this wing"
+    try:
+        found = load(reference)
+    except Exception as error:
+        message = f"{reference} cannot be loaded: {type(error).__name__}: {error}"
+        raise WingBroken(message, where=f"graphengine {name}", repair=repair) from error
+    if not isinstance(found, click.Command):
+        message = f"{reference} is {found!r}, not a command of click"
+        raise WingBroken(message, where=f"graphengine {name}", repair=repair)
+    return found
 
 
 def _failed(context: CommandContext, error: GraphEngineError) -> int:

@@ -18,7 +18,7 @@ from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.wings.own import BUILT_IN
+from graphengine.wings.own import BUILT_IN, SERVE_OPTIONS
 from graphengine.wings.wing import (
     Command,
     Door,
@@ -95,17 +95,22 @@ def _check(name: str, wing: object, known: Sequence[Wing]) -> None:
     """Check the wing of an entry point.
 
     Raises:
-        TypeError: It is no wing.
-        ValueError: Its name, a command or a door is another one's.
+        TypeError: It is no wing, or has a command or a door that is none.
+        ValueError: Its name, a command or a door is another one's, or a door an option of `serve`.
     """
     if not isinstance(wing, Wing):
         raise TypeError(f"its entry point names {wing!r}, not a Wing")
+    for part, kind in (*((each, Command) for each in wing.commands.values()), *((each, Door) for each in wing.doors)):
+        if not isinstance(part, kind):
+            raise TypeError(f"it has {part!r}, not a {kind.__name__}")
     if wing.name != name:
         raise ValueError(f"its entry point is named {name!r}, and the wing {wing.name!r}")
+    doors = {door.name for door in wing.doors}
+    if taken := doors & {*SERVE_OPTIONS}:
+        raise ValueError(f"{', '.join(sorted(taken))} is an option of `serve` already")
     for each in known:
         same = {wing.name} & {each.name} or wing.commands.keys() & each.commands.keys()
-        same = same or {door.name for door in wing.doors} & {door.name for door in each.doors}
-        if same:
+        if same := same or doors & {door.name for door in each.doors}:
             raise ValueError(f"{', '.join(sorted(same))} is of the wing {each.name!r} already")
 
 

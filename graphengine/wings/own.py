@@ -96,4 +96,10 @@ BUILT_IN: Final = (
 )
 """In the order in which they extend a Runner."""
 
-__all__ = ["BUILT_IN"]
+SERVE_OPTIONS: Final = (
+    *("model", "store", "otel", "log-format", "log-level", "json", "debug", "host", "port", "token-file", "users"),
+    *("queue", "concurrency", "poll", "webhook-secret-env", "pages", "body-bytes", "help"),
+)
+"""The options of `graphengine serve` besides its doors, whose names no door can have."""
+
+__all__ = ["BUILT_IN", "SERVE_OPTIONS"]
