@@ -15,11 +15,19 @@ from graphengine.kernel import Problem
 from graphengine.kernel.definitions import Checks, Limits, Switch, always, closed_values, types_read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pydantic import BaseModel
 
-    from graphengine.kernel.definitions import AnyEdge, Compiling, Declared, FieldType, GraphDefinition, StateType
+    from graphengine.kernel.definitions import (
+        AnyEdge,
+        Compiling,
+        Declared,
+        FieldType,
+        GraphDefinition,
+        NodePlan,
+        StateType,
+    )
 
 
 class _All(Checks):
@@ -62,17 +70,23 @@ def _whole_problems(found: Compiling) -> Iterator[Problem]:
     yield from forks
     yield from problems
     if not any(problem.code == "unreachable" for problem in problems):  # that edge is the missing one
-        for name in open_ends:
-            text = "if none of its conditions holds, the run fails with no_way_out"
-            yield Problem("no_otherwise", f"node {name}", text, "add an edge without a condition", warning=True)
+        yield from map(_no_otherwise, open_ends)
     names = {name.partition("/")[0] for rule in graph.rules for name in rule.names}
     if names and names <= {*nodes} and not (shape.unknown or wrong or found.doubtful or found.unclear or found.unsound):
         yield from rule_problems(found)
-    if isinstance(graph.own_limits, Limits):  # the user decided where it ends; visits=None declares that never
-        return
-    sound = (shape.reached() & ending) - {*found.doubtful, *(fork.source for fork in wrong)}
-    walked = {name: nodes[name] for name in shape.names if name in sound}
-    for loop in unbounded_loops(walked, state):
+    if not isinstance(graph.own_limits, Limits):  # else the user decided where it ends; visits=None declares that never
+        sound = (shape.reached() & ending) - {*found.doubtful, *(fork.source for fork in wrong)}
+        yield from _unbounded({name: nodes[name] for name in shape.names if name in sound}, state)
+
+
+def _no_otherwise(name: str) -> Problem:
+    text = "if none of its conditions holds, the run fails with no_way_out"
+    return Problem("no_otherwise", f"node {name}", text, "add an edge without a condition", warning=True)
+
+
+def _unbounded(nodes: Mapping[str, NodePlan], state: StateType[Any]) -> Iterator[Problem]:
+    """Yield the loops that nothing forces to end."""
+    for loop in unbounded_loops(nodes, state):
         text = f"nothing forces the loop {' → '.join(loop)} to end"
         repair = "before the edges back, add an edge that leaves the loop, with iterations(…) or plateau(…)"
         yield Problem("unbounded_loop", f"node {loop[0]}", text, repair, warning=True)

@@ -99,12 +99,7 @@ def check(  # noqa: PLR0913 - the options of the command
     from graphengine.cli.context import Exit
     from graphengine.kernel import GraphNotFound
 
-    if since is not None and context.database is None:
-        raise click.UsageError("--since selects runs of a database: add --store PATH")
-    if context.models and not bounds:
-        raise click.UsageError("--model names the models whose prices count: add --bounds")
-    if forecast and context.database is None:
-        raise click.UsageError("--forecast reads the runs of a database: add --store PATH")
+    _check_options(context, since, bounds=bounds, forecast=forecast)
     checked = [each for listed in _files(references) for each in _check(listed)]
     if not checked:
         where = ", ".join(references) or "[tool.graphengine] graphs"
@@ -132,6 +127,16 @@ def check(  # noqa: PLR0913 - the options of the command
     if errors or (strict and warnings):
         return Exit.USAGE
     return Exit.FINISHED if found is None or found.fits else Exit.WAITING
+
+
+def _check_options(context: CommandContext, since: float | None, *, bounds: bool, forecast: bool) -> None:
+    """Refuse options that need another one. Raises: click.UsageError."""
+    if since is not None and context.database is None:
+        raise click.UsageError("--since selects runs of a database: add --store PATH")
+    if context.models and not bounds:
+        raise click.UsageError("--model names the models whose prices count: add --bounds")
+    if forecast and context.database is None:
+        raise click.UsageError("--forecast reads the runs of a database: add --store PATH")
 
 
 def _files(references: Sequence[str]) -> Sequence[Listed]:
