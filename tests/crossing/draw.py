@@ -45,7 +45,7 @@ class Draw:
             tuple(sorted(events, key=lambda event: event.at)),
             visits=self.one(0, 0, 0, 0, 3),
             quarters=self.one(0, 0, 1, 2, 4),
-            budget=self.one(0, 0, 2, 5, 50, 50),
+            budget=self.one(0, 0, 2, 5),
             over=self.one("wait", "wait", "ask"),
             processes=processes,
             lag=self.one(0, 1, 2, 4, 7, 8),

@@ -174,7 +174,7 @@ class Play:
             budgets = [Budget(name="b", window="hour", cost_usd=cost, over=self.program.over)] if cost else []
             process.store = self.medium.store(process)
             process.door = Door(self.world, process.store, process)
-            extensions = [Budgets(*budgets)] if budgets else []
+            extensions = [Budgets(*budgets)] if budgets or self.program.quarters else []
             process.runner = Runner(cast("Store", process.door), clock=LoopClock(), extensions=extensions)
         return self.slots[slot]
 

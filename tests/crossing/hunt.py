@@ -20,7 +20,7 @@ from tests.crossing.world import Wrong
 
 CANDIDATES = 20
 """Of so many programs the one is played that crosses what was crossed least."""
-ON_FILES = 11
+ON_FILES = 9
 """One in so many programs has its runs in a SQLite file: it takes three times as long."""
 TREES = 16
 """One in so many programs is a tree of child runs."""

@@ -59,9 +59,9 @@ class Line(SimpleQueue[Job]):
         self._threads = threads
         self._held: deque[Piece] = deque()
 
-    def put_nowait(self, call: Job) -> None:
+    def put_nowait(self, item: Job) -> None:
         """Add work. Called on the event loop."""
-        self._held.append(self._threads.piece(call))
+        self._held.append(self._threads.piece(item))
         self._threads.wake(self)
 
     def turn(self) -> bool:
