@@ -8,7 +8,7 @@ program, with seeds 1 and 2:
 
     waits in an effect          24            4
     turns that fail for good    23           30
-    calls after the limit      159          166
+    calls after the limit      280          166
     items that wait              4            6
     trees that are stopped      32           32
 
