@@ -366,12 +366,11 @@ class Session:
 
     def answer(self, wait: str, value: JsonValue, *, identity: str | None = None) -> Step:
         """Answer an open question, or one that was asked before."""
-        frames = self.snapshot.frames.values()
-        ids = [
-            f.waits[wait].id if wait in f.waits else f.asked[wait][1].id for f in frames if wait in {*f.waits, *f.asked}
-        ]
-        known = identity or next(filter(None, ids), "")
-        return self.send(AnswerArrived(wait, known if identity is None else identity, self.now, AnswerRecord(value)))
+        if identity is None:
+            open_waits = [f.waits[wait].id for f in self.snapshot.frames.values() if wait in f.waits]
+            again = [f.asked[wait][1].id for f in self.snapshot.frames.values() if wait in f.asked]
+            identity = next(filter(None, (*open_waits, *again)), "")
+        return self.send(AnswerArrived(wait, identity, self.now, AnswerRecord(value)))
 
     def message(self, topic: str, payload: JsonValue) -> Step:
         """Send a message to the run."""

@@ -4,10 +4,10 @@ from importlib import import_module
 import pytest
 
 
-@pytest.mark.parametrize("name", ["alone", "walks", "coverage", "clock"])
+@pytest.mark.parametrize("name", ["testing.alone", "testing.walks", "testing.coverage", "runner.fake_clock"])
 def test_the_examples_run(name: str) -> None:
     """The examples in docstrings give the documented output."""
-    found = doctest.testmod(import_module(f"graphengine.testing.{name}"))
+    found = doctest.testmod(import_module(f"graphengine.{name}"))
 
     assert found.failed == 0
     assert found.attempted > 0

@@ -4,13 +4,11 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import ChildFailed, Context, Limits, Run, Runner
-from graphengine.errors import RunIsDriven
+from graphengine import ChildFailed, Context, Limits, Runner
 from graphengine.runner import RunFailed
 from graphengine.stores.memory import MemoryStore
 from tests.kit.runs import SOON, alone
@@ -57,14 +55,6 @@ async def grown(runner: Runner, count: int) -> None:
     await settled(runner, waiting=count)
 
 
-def handle(runner: Runner, run_id: str) -> Run[Level]:
-    """Return a run that a child's end may already have woken: its handle then, else a resume."""
-    try:
-        return runner.resume(run_id, deep)
-    except RunIsDriven:
-        return runner.get(run_id, deep)
-
-
 async def test_a_long_chain_of_child_runs_is_stopped_and_resumed(runner: Runner) -> None:
     """A stop of the first reaches them all, and a resume of the first resumes them all: 500 in memory."""
     levels = 500 if isinstance(runner.store, MemoryStore) else 60
@@ -92,20 +82,6 @@ async def test_many_children_of_one_run_are_stopped(runner: Runner) -> None:
     await grown(runner, count + 1)
     await runner.stop("top")
     assert await statuses(runner) == {"stopped": count + 1}
-
-
-async def test_a_stop_in_the_middle_of_a_tree_stops_what_is_below(runner: Runner) -> None:
-    """The runs above go on, and the node that waits for it is told."""
-    runner.start(deep, {"last": 4}, run_id="top", wait_out=False)
-    await grown(runner, 5)
-    infos = {each.depth: each.id for each in await runner.store.runs()}
-    await runner.stop(infos[2], "not needed")
-    found = {each.depth: each.summary and each.summary.reason for each in await runner.store.runs(status="stopped")}
-    assert found == {2: "not needed", 3: f"stopped with run {infos[2]}", 4: f"stopped with run {infos[2]}"}
-    with suppress(RunFailed):  # if the child's end woke it before, it has failed already, and is tried again
-        await handle(runner, infos[1]).result()
-    failures = [step.data.error.message for step in await runner.history(infos[1]) if step.data.error is not None]
-    assert failures[0].endswith("was stopped: not needed")
 
 
 async def test_a_caller_that_resumes_a_run_of_a_stopped_tree_takes_the_stop_back(runner: Runner) -> None:

@@ -88,3 +88,17 @@ async def test_a_stop_that_died_on_its_way_is_completed(tmp_path: Path, by: str)
 def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     """Log no errors of runs that are meant to fail."""
     caplog.set_level(logging.CRITICAL, "graphengine.runner")
+
+
+async def test_a_stop_in_the_middle_of_a_tree_stops_what_is_below(runner: Runner) -> None:
+    """The runs above go on, and the node that waits for it is told."""
+    runner.start(deep, {"last": 4}, run_id="top", wait_out=False)
+    await grown(runner, 5)
+    infos = {each.depth: each.id for each in await runner.store.runs()}
+    await runner.stop(infos[2], "not needed")
+    found = {each.depth: each.summary and each.summary.reason for each in await runner.store.runs(status="stopped")}
+    assert found == {2: "not needed", 3: f"stopped with run {infos[2]}", 4: f"stopped with run {infos[2]}"}
+    async with at_work(deep, runner):
+        await settled(runner, stopped=3, failed=2)
+    reasons = [each.summary and each.summary.reason for each in await runner.store.infos([infos[1]])]
+    assert reasons == [f"descend: child_failed: run {infos[2]} was stopped: not needed"]
