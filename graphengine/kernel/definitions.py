@@ -3,6 +3,6 @@
 See `graphengine.kernel`.
 """
 
-from graphengine.kernel import page_at
+from graphengine.kernel.pages import page_at
 
 __getattr__, __dir__ = page_at(__name__, __file__)
