@@ -1,4 +1,4 @@
-"""The table of the machine: it is complete, the scenario pages follow it, and the docs draw it."""
+"""The docs draw the table of the machine."""
 
 from scripts import machine_docs
 

@@ -336,17 +336,6 @@ def forked(state: type[BaseModel]) -> Graph[Any]:
     return graph
 
 
-def test_additions_of_arms_fit_a_tightened_type() -> None:
-    """The lists under the key are then written whole, for the current type to validate."""
-    run = Session(forked(State))
-    run.start({"memos": {"k": [0]}})
-    run.finish(remembered(1), of="a")
-    run.finish(remembered(2, value={}), of="b")
-    run.resume(graph=forked(Short))
-    run.join()
-    assert memo_ops(run) == [["put", "memos", "k", [0, 1]], ["put", "memos", "k", [0, 1, 2]]]
-
-
 def test_a_resume_refuses_additions_of_arms_that_no_longer_fit() -> None:
     """The field is not a dict of lists in the current graph."""
 

@@ -31,13 +31,3 @@ async def test_a_run_stuck_at_start_can_be_resumed_at_once() -> None:
             await run.result()
         with pytest.raises(RunFailed, match="no edge out of START"):
             await runner.resume(run.id, graph(repaired=False)).result()
-
-
-async def test_a_branch_under_a_repaired_graph_finds_an_edge() -> None:
-    """START is in every graph, so the branch needs no other position."""
-    async with Runner() as runner:
-        run = runner.start(graph(repaired=False))
-        with pytest.raises(RunFailed):
-            await run.result()
-        result = await runner.branch(run.id, graph(repaired=True), at=1).result()
-        assert result.label == "nothing to do"
