@@ -3,11 +3,14 @@
 `make core` runs all of its tests so, see `scripts/core.py`.
 """
 
+import ast
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from scripts.core import TESTS
 from tests.kit.clean_environment import ROOT, link
 from tests.kit.contracts import NEEDS, contract
 
@@ -83,3 +86,24 @@ def test_the_core_runs_without_the_rest_of_the_package(tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     expected = "stopped finished 3 8 started node stopped resumed node node"
     assert done.stdout.split() == expected.split(), done.stderr
+
+
+def imported(path: Path, public: Mapping[str, str]) -> Iterator[str]:
+    """Yield the modules that a file imports; of `graphengine`, those where its public names are."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "graphengine":
+            yield from (public.get(each.name, f"graphengine.{each.name}") for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield str(node.module)
+
+
+def test_the_tests_of_the_core_import_no_other_package() -> None:
+    """`make core` runs them where there is none, and `graphengine` has the core's own Graph and Runner."""
+    _, rest = contract()
+    stub = ast.parse((ROOT / "graphengine" / "__init__.pyi").read_text(encoding="utf-8"))
+    places = [(node.module, each.name) for node in stub.body if isinstance(node, ast.ImportFrom) for each in node.names]
+    public = {name: f"graphengine.{module}" for module, name in places} | dict.fromkeys(("Graph", "Runner"), "")
+    files = [path for folder in TESTS for path in sorted((ROOT / "tests" / folder).rglob("*.py"))]
+    found = [f"{path.relative_to(ROOT)}: {name}" for path in files for name in imported(path, public)
+             if ".".join(name.split(".")[:2]) in rest]  # fmt: skip
+    assert not found, f"move these tests to the folder of what they need: {', '.join(found)}"

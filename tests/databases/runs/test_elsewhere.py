@@ -12,9 +12,10 @@ from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import StoreError
 from graphengine.runner.fake_clock import FakeClock
 from graphengine.stores.base import InboxMessage, RunInfo
+from tests.databases.runs.test_held_asleep import rest
 from tests.databases.runs.test_woken_elsewhere import until
 from tests.kit.runs import SOON
-from tests.runner.waits.test_elsewhere import one, rest
+from tests.runner.waits.test_elsewhere import one
 
 
 class Interposed(SQLiteStore):

@@ -8,9 +8,10 @@ import pytest
 
 from graphengine import Context, Graph, RunFailed, Runner
 from graphengine.runner.fake_clock import FakeClock
+from tests.databases.runs.test_held_asleep import rest
 from tests.databases.runs.test_woken_elsewhere import until
 from tests.kit.runs import SOON
-from tests.runner.waits.test_elsewhere import State, one, rest
+from tests.runner.waits.test_elsewhere import State, one
 
 
 async def taken(path: Path | str, graph: Graph[State], *, fails: bool = False) -> Any:
