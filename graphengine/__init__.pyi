@@ -1,7 +1,6 @@
 from .agents import Agent as Agent, Window as Window, mcp as mcp, tool as tool
-from .api.agent_runs import RunWaits as RunWaits
-from .api.chats import ChatTurn as ChatTurn, TurnFailed as TurnFailed
-from .api.debounce import debounced as debounced
+from .agents.chats import ChatTurn as ChatTurn, TurnFailed as TurnFailed
+from .agents.runs import RunWaits as RunWaits
 from .api.graph import Graph as Graph
 from .api.runner import Runner as Runner
 from .api.sync import SyncRun as SyncRun, SyncRunner as SyncRunner
@@ -53,6 +52,7 @@ from .models import (
     web_fetch as web_fetch,
     web_search as web_search,
 )
+from .patterns.debounce import debounced as debounced
 from .records import Pruned as Pruned
 from .reducers import Replace as Replace
 from .runner import (

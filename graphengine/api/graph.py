@@ -86,7 +86,7 @@ class Graph(GraphDefinition[S]):
             >>> Graph.of(shout).run_sync({"word": "ho"}).output
             'HO'
         """
-        from graphengine.api.agent_runs import graph_of_agent  # noqa: PLC0415 - declaring a graph needs no agents
+        from graphengine.agents.runs import graph_of_agent  # noqa: PLC0415 - declaring a graph needs no agents
 
         return graph_of_agent(agent, cls)
 
@@ -103,7 +103,7 @@ class Graph(GraphDefinition[S]):
             >>> Graph.chat(Agent("assistant")).name
             'assistant-chat'
         """
-        from graphengine.api.chats import chat_of_agent  # noqa: PLC0415 - declaring a graph needs no agents
+        from graphengine.agents.chats import chat_of_agent  # noqa: PLC0415 - declaring a graph needs no agents
 
         return chat_of_agent(agent, cls.of(agent))
 

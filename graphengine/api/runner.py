@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
     from graphengine.agents.model_routing import GivenModels
-    from graphengine.api.agent_runs import RunOptions
+    from graphengine.agents.runs import RunOptions
     from graphengine.kernel import Clock, Extension, Result, Snapshot, Store
     from graphengine.kernel.definitions import Effects, Limits, Sizes
     from graphengine.telemetry import Telemetry
@@ -182,7 +182,7 @@ class Runner(QueueRunner, Records):
             HO
             ['finished']
         """
-        from graphengine.api.agent_runs import asked  # noqa: PLC0415 - other runs need no agents
+        from graphengine.agents.runs import asked  # noqa: PLC0415 - other runs need no agents
 
         options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags, "chat": chat}
         options |= {"idempotency_key": idempotency_key}
@@ -236,7 +236,7 @@ class Runner(QueueRunner, Records):
             tags: Tags of the run.
             more: What it reads, by name.
         """
-        from graphengine.api.agent_runs import asked  # noqa: PLC0415 - the same
+        from graphengine.agents.runs import asked  # noqa: PLC0415 - the same
 
         options = {"run_id": run_id, "limits": limits, "after": after, "tags": tags, "chat": chat}
         options |= {"idempotency_key": idempotency_key}
@@ -274,7 +274,7 @@ def _deploy_of(given: str | None) -> str:
 
 
 def _html(result: Result[Any], snapshot: Snapshot | None) -> str:
-    from graphengine.api.run_html import html_of  # noqa: PLC0415 - only notebooks need the renderer
+    from graphengine.render.run_html import html_of  # noqa: PLC0415 - only notebooks need the renderer
 
     return html_of(result, snapshot)
 

@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, Self, TypeVar, Unpack, overload
 from graphengine.agents.agent import Agent
 from graphengine.agents.live_events import AgentEvent
 from graphengine.agents.model_routing import GivenModels
-from graphengine.api.agent_runs import RunOptions
+from graphengine.agents.runs import RunOptions
 from graphengine.api.portal import Portal
 from graphengine.engine.steps import Step
 from graphengine.graph.definition import GraphDefinition, Limits

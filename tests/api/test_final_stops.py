@@ -3,7 +3,7 @@
 import pytest
 
 from graphengine import Agent, Runner, ScriptedModel
-from graphengine.api.chats import ChatTurn, TurnFailed
+from graphengine.agents.chats import ChatTurn, TurnFailed
 
 
 async def test_a_message_to_a_cancelled_conversation_is_refused(runner: Runner) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from graphengine import Agent, Runner
-from graphengine.api.chats import TurnFailed, turn_of
+from graphengine.agents.chats import TurnFailed, turn_of
 from graphengine.databases.sql import SQLStore
 from graphengine.models import Request, Response
 from tests.crash.in_turn import dies

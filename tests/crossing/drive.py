@@ -18,7 +18,7 @@ from typing import Any, cast
 from unittest.mock import patch
 
 from graphengine import Limits, RunFailed, Runner
-from graphengine.api.agent_runs import RunWaits
+from graphengine.agents.runs import RunWaits
 from graphengine.budgets import Budget, Budgets
 from graphengine.engine.phases import BEGUN, Collecting
 from graphengine.engine.ready import limit_reached

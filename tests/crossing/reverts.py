@@ -98,7 +98,11 @@ REVERTS: Final = {
         ("engine/fold.py", "    frame.crashes = 0\n    wait(snapshot", _BEGAN_AGAIN),
     )),
     "turns that fail for good": Revert("turn_that_fails_for_good", (
-        ("api/chats.py", "failed(BaseException) & ~failed(*_PASS)", "failed(BaseException) & ~failed(BaseException)"),
+        (
+            "agents/chats.py",
+            "failed(BaseException) & ~failed(*_PASS)",
+            "failed(BaseException) & ~failed(BaseException)",
+        ),
     )),
     "calls after the limit": Revert("call_after_the_limit", (
         ("agents/budget.py", "any(used >= limit for _, _, limit, used in limits)", "False"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from graphengine.api.chats import TurnFailed, is_chat, turn_in
+from graphengine.agents.chats import TurnFailed, is_chat, turn_in
 from graphengine.kernel import (
     OVER,
     AnsweredAlready,

@@ -13,8 +13,8 @@ import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from graphengine.api.agent_runs import ANSWER, QUESTION
-from graphengine.api.chats import TURN, is_chat, refuse_before
+from graphengine.agents.chats import TURN, is_chat, refuse_before
+from graphengine.agents.runs import ANSWER, QUESTION
 from graphengine.kernel import (
     OVER,
     InputError,

@@ -23,7 +23,7 @@ from uuid import uuid4
 from msgspec import Struct, ValidationError, convert
 from starlette.routing import Route
 
-from graphengine.api.chats import TurnFailed, is_chat
+from graphengine.agents.chats import TurnFailed, is_chat
 from graphengine.history.usage import Usage
 from graphengine.kernel import (
     GraphEngineError,

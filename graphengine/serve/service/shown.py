@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from pydantic_core import to_jsonable_python
 
+from graphengine.agents.chats import TURN, turn_in, turn_of
 from graphengine.agents.live_events import AnswerReset, OfTurn, TextDelta, ThinkingDelta, ToolCalled, ToolReturned
 from graphengine.agents.prompts import as_text
-from graphengine.api.agent_runs import ANSWER, QUESTION
-from graphengine.api.chats import TURN, turn_in, turn_of
+from graphengine.agents.runs import ANSWER, QUESTION
 from graphengine.kernel import (
     READY,
     Emitted,
@@ -45,7 +45,7 @@ from graphengine.serve.service.following import open_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from graphengine.api.chats import ChatTurn
+    from graphengine.agents.chats import ChatTurn
     from graphengine.kernel import Event, Frame, Result, RunInfo, Step, Wait
     from graphengine.serve.service.following import Open
 

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.agents.approval import BY_MESSAGE
-from graphengine.api.agent_runs import ANSWER
-from graphengine.api.chats import TURN, is_chat, refuse_before
+from graphengine.agents.chats import TURN, is_chat, refuse_before
+from graphengine.agents.runs import ANSWER
 from graphengine.kernel import (
     OVER,
     InputError,

@@ -282,7 +282,7 @@ def asked(
             text, repair = "idempotency_key= is of a turn of a conversation", "give chat= too, or run_id= in its place"
             raise DefinitionError(text, where=f"agent {agent.name}", repair=repair)
         return Asked(runner, agent, frozenset(resources), inputs, options)
-    from graphengine.api.chats import Turn  # noqa: PLC0415 - it needs this module
+    from graphengine.agents.chats import Turn  # noqa: PLC0415 - it needs this module
 
     if refused := sorted(options.keys() & {"run_id", "after"}):
         repair = f"leave {refused[0]} out: the run's id follows from chat=, and its memory goes on"

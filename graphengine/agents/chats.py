@@ -24,9 +24,9 @@ from typing_extensions import TypedDict
 from graphengine.agents.agent import graphs_of, reads_of
 from graphengine.agents.approval import BY_MESSAGE
 from graphengine.agents.live_events import AGENT_EVENTS
+from graphengine.agents.runs import ANSWER, Asked
 from graphengine.agents.tools import ToolsUnavailable
 from graphengine.agents.window import effective
-from graphengine.api.agent_runs import ANSWER, Asked
 from graphengine.kernel import (
     FINAL,
     AnsweredAlready,
