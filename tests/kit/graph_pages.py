@@ -38,7 +38,7 @@ from graphengine.errors import DefinitionError, InputError
 from graphengine.models import Request, Response
 from graphengine.reducers import append
 from graphengine.runner.fake_clock import FakeClock
-from tests.kit import golden
+from tests.kit import golden, page_code
 from tests.kit.facts import said
 from tests.kit.places import Place, in_order, place_here, steps_in_order
 
@@ -62,7 +62,7 @@ async def play_page(page: str, modules: Sequence[ModuleType]) -> str:
     for case in cases:
         head, _, body = case.partition("\n")
         if head == "== kit":
-            exec(compile(body, "page", "exec", dont_inherit=True), names)  # noqa: S102 - our own page
+            page_code.run(body, "page", names)
             shown.append(case)
             continue
         given = [line for line in body.splitlines() if line.startswith(">")]

@@ -32,6 +32,7 @@ from graphengine.engine.stored import to_record
 from graphengine.errors import GraphEngineError
 from graphengine.state.encoded import opened
 from graphengine.state.json_values import JsonValue
+from tests.kit import page_code
 from tests.kit.facts import said
 from tests.kit.session import Session
 
@@ -208,7 +209,7 @@ def namespace(graph: str, name: str, **more: Any) -> dict[str, Any]:
     of_pydantic = ("AfterValidator", "BaseModel", "Field", "field_validator", "model_validator")
     names |= {public: getattr(pydantic, public) for public in of_pydantic}
     names |= more
-    exec(compile(graph, name, "exec", dont_inherit=True), names)  # noqa: S102 - our own pages
+    page_code.run(graph, name, names)
     return names
 
 

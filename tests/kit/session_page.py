@@ -35,7 +35,7 @@ from graphengine.agents.live_events import OfTurn, PartialAnswer, TextDelta, Thi
 from graphengine.models import Request, Response
 from graphengine.runner import NodeBegan, RunEnded, StepRecorded
 from graphengine.runner.fake_clock import FakeClock
-from tests.kit import expression_page, golden, graph_pages
+from tests.kit import expression_page, golden, graph_pages, page_code
 from tests.kit.places import Place, in_order, place_here, steps_in_order
 from tests.kit.runs import SOON
 from tests.kit.scenario import namespace
@@ -126,7 +126,7 @@ class _Session:
         self.names |= {"clock": self.clock, "database": database, "start": self.start, "resume": self.resume}
         self.names |= {"after": self.after}
         self.names |= {"process": self.process, "model": self.model, "runs": self.runs, "shown": shown, "Lines": Lines}
-        exec(compile(kit, "page", "exec", dont_inherit=True), self.names)  # noqa: S102 - our own page
+        page_code.run(kit, "page", self.names)
 
     def model(self, *answers: object) -> ScriptedModel:
         """Return a model with these answers."""

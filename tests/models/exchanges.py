@@ -33,7 +33,7 @@ from graphengine.models import AnthropicModel, Message, OpenAIChatModel, OpenAIM
 from graphengine.models.base import usage_of_failure
 from graphengine.models.errors import ModelError
 from tests.conformance import model_scenes
-from tests.kit import golden
+from tests.kit import golden, page_code
 from tests.models import acts, wire
 from tests.models.adapters import KEY
 from tests.models.edge_server import EdgeServer
@@ -80,7 +80,7 @@ class _Exchange:
         for case in cases:
             head, _, body = case.partition("\n")
             if head == "== kit":
-                exec(compile(body, "page", "exec", dont_inherit=True), self.names)  # noqa: S102 - our own page
+                page_code.run(body, "page", self.names)
                 shown.append(case)
                 continue
             shown.append(f"{head}\n")
