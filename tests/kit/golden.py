@@ -3,16 +3,31 @@
 import difflib
 import os
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+MOST: Final = 60
+"""How many lines of a page `UPDATE_PAGES=1` replaces: what is more is rarely meant, and nobody reads it in a review."""
+
 
 def check(path: Path, played: str) -> None:
-    """Fail with the difference if a page reads otherwise than what was played; with `UPDATE_PAGES=1`, rewrite it."""
-    if os.environ.get("UPDATE_PAGES"):
-        path.write_text(played, encoding="utf-8")
-        return
+    """Fail with the difference if a page reads otherwise than what was played.
+
+    `UPDATE_PAGES=1` rewrites the page and fails once, to show what it changed; if more than `MOST` lines of it would
+    go, only `UPDATE_PAGES=all` does.
+    """
     written = path.read_text(encoding="utf-8")
-    if played != written:
-        diff = difflib.unified_diff(written.splitlines(), played.splitlines(), "the page", "played", lineterm="", n=6)
-        pytest.fail("\n".join([f"{path.name} (UPDATE_PAGES=1 rewrites it):", *diff]), pytrace=False)
+    if played == written:
+        return
+    lines = list(difflib.unified_diff(written.splitlines(), played.splitlines(), "the page", "played", "", "", 6, ""))
+    gone = sum(line.startswith("-") for line in lines[1:])
+    asked = os.environ.get("UPDATE_PAGES")
+    if asked == "all" or (asked and gone <= MOST):
+        path.write_text(played, encoding="utf-8")
+        said = "is rewritten; read what changed"
+    elif asked:
+        said = f"would lose {gone} lines; UPDATE_PAGES=all rewrites it all the same"
+    else:
+        said = "UPDATE_PAGES=1 rewrites it"
+    pytest.fail("\n".join([f"{path.name} ({said}):", *lines]), pytrace=False)

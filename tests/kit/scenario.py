@@ -196,12 +196,13 @@ class _Player:
         return eval(text, self.names)  # noqa: S307 - our own pages
 
 
+def work() -> Any:
+    """Stand in for a node's function that no page calls."""
+    raise AssertionError
+
+
 def namespace(graph: str, name: str, **more: Any) -> dict[str, Any]:
     """Return the names that the Python of a page defines, in addition to the public API and these."""
-
-    def work() -> Any:
-        raise AssertionError
-
     names: dict[str, Any] = {"__name__": "scenario", "work": work, "Annotated": Annotated, "Literal": Literal}
     names |= {"asyncio": asyncio, "Any": Any}
     names |= {public: getattr(graphengine, public) for public in dir(graphengine)}

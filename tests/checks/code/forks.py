@@ -1,0 +1,36 @@
+from typing import Annotated
+
+from pydantic import BaseModel
+
+from graphengine import END, START, Graph
+from graphengine.reducers import append
+from tests.kit.scenario import work
+
+
+class State(BaseModel):
+    x: int = 0
+    y: int = 0
+    slots: dict[str, int] = {}
+    log: Annotated[list[int], append] = []
+
+
+PLAIN = ((START, "p"), ("p", ["a", "b"], "j"), ("a", "j"), ("b", "j"), ("j", END))
+
+
+def fork(*edges, nodes="p a b j", **writes):
+    graph = Graph("forks", State)
+    for name in nodes.split():
+        graph.add_node(name, work, writes=writes.get(name, ()))
+    for source, target, *join in edges:
+        if join:
+            graph.add_fork(source, target, join=join[0])
+        else:
+            graph.add_edge(source, target)
+    return graph
+
+
+def arms(*forks):
+    graph = fork(PLAIN[0], *PLAIN[2:])
+    for targets, options in forks:
+        graph.add_fork("p", targets, join="j", **options)
+    return graph

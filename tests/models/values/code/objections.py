@@ -1,0 +1,42 @@
+from tests.models.edge_server import WIRES
+
+HELLO = {"role": "user", "content": "hi"}
+LOOSE = {"type": "object", "properties": {"a": {"type": "object", "properties": {"b": {}}}}}
+
+
+def messages(*sent):
+    return WIRES["/v1/messages"].objection({"messages": [*sent]}) or "nothing"
+
+
+def responses(*items, **more):
+    return WIRES["/v1/responses"].objection({"input": [*items], **more}) or "nothing"
+
+
+def chat(*sent, **more):
+    return WIRES["/v1/chat/completions"].objection({"messages": [*sent], **more}) or "nothing"
+
+
+def uses(*ids):
+    calls = [{"type": "tool_use", "id": each, "name": "f", "input": {}} for each in ids]
+    return {"role": "assistant", "content": calls}
+
+
+def result(called):
+    return {"role": "user", "content": [{"type": "tool_result", "tool_use_id": called}]}
+
+
+def call(called):
+    return {"type": "function_call", "call_id": called, "name": "f", "arguments": "{}"}
+
+
+def output(called):
+    return {"type": "function_call_output", "call_id": called, "output": ""}
+
+
+def calling(called):
+    made = {"id": called, "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    return {"role": "assistant", "content": None, "tool_calls": [made]}
+
+
+def done(called):
+    return {"role": "tool", "tool_call_id": called, "content": ""}

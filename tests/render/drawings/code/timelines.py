@@ -1,0 +1,59 @@
+import asyncio
+
+from graphengine.render.charts import branches, family_of, timeline
+from graphengine.render.charts.spans import laid_out
+from graphengine.render.trace import visits_of
+from tests.kit.facts import altered, made_step
+from tests.render.relatives import relatives
+from tests.render.samples import done, read_xml, started
+from tests.render.timed import paper_run
+
+SVG = {"s": "http://www.w3.org/2000/svg"}
+
+
+def rows(steps):
+    line = laid_out(visits_of(steps))
+    lines = [
+        f"{row.path}: "
+        + ", ".join(f"{s.what} {s.start - line.began:.2f} to {s.end - line.began:.2f}" for s in row.spans)
+        for row in line.rows
+    ]
+    gaps = [f"{gap.why} {gap.start - line.began:.2f} to {gap.end - line.began:.2f}" for gap in line.gaps]
+    return "\n".join([*lines, *(f"gap: {gap}" for gap in gaps)])
+
+
+def tips(steps):
+    svg = read_xml(timeline(steps).svg().encode())
+    return "\n".join(title.text for title in svg.iterfind(".//s:g/s:title", SVG))
+
+
+def paper(upto=""):
+    _, steps = asyncio.run(paper_run())
+    return steps[: next((at + 1 for at, step in enumerate(steps) if step.kind == upto), len(steps))]
+
+
+async def related(name):
+    async with relatives() as runner:
+        return await runner.history(name)
+
+
+async def family(name):
+    async with relatives() as runner:
+        return await family_of(runner.store, name)
+
+
+def worked(seq, name, to, began, at, **data):
+    return altered(done(seq, name, to, **data), began=began, at=at)
+
+
+def stopped():
+    stop = {"reason": "asked", "label": "", "condition": "", "why": "stopped by a person"}
+    back = {"limits": {}, "fingerprint": "f"}
+    return [
+        started("a"),
+        worked(2, "a", "b", 1.0, 3.0),
+        made_step(3, "stopped", 3.0, data={"status": "stopped", "ending": stop}),
+        made_step(4, "resumed", 903.0, data=back),
+        made_step(5, "resumed", 1003.0, data={**back, "crashed": True}),
+        worked(6, "b", "END", 1003.0, 1004.0),
+    ]
