@@ -17,7 +17,7 @@ import click
 from graphengine.cli.context import Exit
 from graphengine.cli.main import COMMANDS, main
 from graphengine.cli.options import Command
-from graphengine.cli.schemas import DOCUMENTS, schema_of
+from graphengine.cli.schemas import documents, schema_of
 from graphengine.records.export import RunFile
 from graphengine.records.step_document import Failed
 
@@ -188,7 +188,7 @@ def _cell(text: str) -> str:
 
 
 def _written(name: str) -> str:
-    kinds = DOCUMENTS.get(name)
+    kinds = documents().get(name)
     if kinds is None:
         return "It writes a JSON Schema, with and without `--json`."
     if not kinds:
@@ -206,7 +206,7 @@ def _models() -> Iterator[str]:
     """Yield the documents in the order of the commands, each before its parts that were not described yet."""
     schemas: Any = schema_of()["$defs"]
     seen: dict[str, None] = {}
-    for name in (*(kind.model.__name__ for kinds in DOCUMENTS.values() for kind in kinds), Failed.__name__):
+    for name in (*(kind.model.__name__ for kinds in documents().values() for kind in kinds), Failed.__name__):
         _collect(name, schemas, seen)
     for name in seen:
         schema = schemas[name]

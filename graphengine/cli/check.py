@@ -1,14 +1,14 @@
-"""`graphengine check` and `graphengine graphs`: the graphs of a project, with their problems, or in a line each."""
+"""`graphengine check`: the graphs of a project, with their problems, and what their runs can take."""
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from graphengine.cli import options
+from graphengine.cli.graphs import broken, file_and_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
     from graphengine.cli.context import CommandContext
-    from graphengine.cli.documents import Checked
     from graphengine.cli.project import Listed
     from graphengine.kernel import GraphEngineError, Problem, Store
-    from graphengine.records.step_document import Document
     from graphengine.testing import Bounds, Forecast, Preflight
+    from graphengine.testing.checked import Checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,7 @@ def _files(references: Sequence[str]) -> Sequence[Listed]:
         try:
             found = find(reference)
         except GraphFileBroken as error:
-            files.append(Listed(file or Path(_split(error)[0]), error=error))
+            files.append(Listed(file or Path(file_and_line(error)[0]), error=error))
             continue
         files.append(Listed(found.file, found.module, [found.graph]))
     return files
@@ -191,27 +190,16 @@ def _of_wings(graph: Graph[Any], file: Path) -> Sequence[Problem]:
     return found
 
 
-def _split(error: GraphEngineError) -> tuple[str, int | None]:
-    """Return the file and the line in an error's location."""
-    file, _, line = error.where.rpartition(":")
-    return (file, int(line)) if line.isdigit() else (error.where, None)
-
-
 def _check_document(checked: Sequence[_Checked], counts: tuple[int, int]) -> Checked:
-    from graphengine.cli.documents import Broken, Checked, CheckedGraph
-    from graphengine.records.step_document import refusal_of
+    from graphengine.testing.checked import Checked, CheckedGraph
 
     graphs = [
         CheckedGraph(name=each.graph.name, file=str(each.file), problems=each.problems)
         for each in checked
         if each.graph is not None
     ]
-    broken = [
-        Broken(file=str(each.file), line=_split(each.broken)[1], error=refusal_of(each.broken))
-        for each in checked
-        if each.broken is not None
-    ]
-    return Checked(errors=counts[0], warnings=counts[1], graphs=graphs, broken=broken)
+    files = [broken(each.file, each.broken) for each in checked if each.broken is not None]
+    return Checked(errors=counts[0], warnings=counts[1], graphs=graphs, broken=files)
 
 
 def _show_check(context: CommandContext, checked: Sequence[_Checked], errors: int, warnings: int) -> None:
@@ -258,7 +246,7 @@ def _show_broken(context: CommandContext, error: GraphEngineError) -> None:
 
     from graphengine.cli.places import shown
 
-    file, line = _split(error)
+    file, line = file_and_line(error)
     place = f"{shown(Path(file))}:{line}" if line is not None else shown(Path(file))
     context.out.prose(f"{place}: ", ("error", "bold red"), f" {error.code}: {error.message}")
     if error.repair:
@@ -383,99 +371,3 @@ def _show_runs(context: CommandContext, found: Preflight) -> None:
     if rows:
         context.out.table(headings, rows, expendable=("such as", "status"))
     context.out.prose((str(found), "" if found.fits else "red"))
-
-
-# --- graphs ---
-
-
-@options.command(
-    "graphs",
-    examples="""
-        graphengine graphs
-        graphengine graphs --json
-    """,
-    exits={0: "listed", 2: "a file cannot be run, two have one name, or there is no project; or wrong usage"},
-)
-def graphs(context: CommandContext) -> int:
-    """List the graphs of the project, which `graphengine run NAME` finds by name.
-
-    They are the graphs in the folders listed in pyproject.toml under [tool.graphengine] graphs, except those that are
-    nodes of other graphs in the same file. Each is described by the first sentence of its file. If a file has several
-    graphs, this sentence describes the graph named after the file, and the others refer to that graph. Files that
-    cannot be run, and names that graphs of two files have, are listed on stderr, and the exit code is then 2.
-    """
-    from graphengine.cli.context import Exit
-    from graphengine.cli.project import list_graphs
-
-    found = list_graphs()
-    if context.json:
-        context.document(_list_document(found))
-    else:
-        _show_list(context, found)
-    return Exit.USAGE if any(each.error is not None for each in found) else Exit.FINISHED
-
-
-def about(each: Listed, name: str) -> str:
-    """Return the description of a graph: the first sentence of its file, or the main graph of that file."""
-    if name != each.file.stem and any(graph.name == each.file.stem for graph in each.graphs):
-        return f"Next to {each.file.stem}, in {each.file.as_posix()}."
-    return first_sentence(each.module.__doc__ or "") if each.module is not None else ""
-
-
-def first_sentence(text: str) -> str:
-    """Return the first sentence of a docstring, on one line; "" if it is empty.
-
-    Only a full stop before a capital letter ends it, so that `END.` of code or `v1.2` do not.
-    """
-    paragraph = " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
-    words = paragraph.split(" ")
-    for place, word in enumerate(words[:-1]):
-        if word.endswith((".", "!", "?")) and words[place + 1][:1].isupper():
-            return " ".join(words[: place + 1])
-    return paragraph
-
-
-def _list_document(found: Sequence[Listed]) -> Document:
-    from graphengine.cli.documents import Broken, Graphs, ListedGraph
-    from graphengine.records.step_document import refusal_of
-
-    broken = [
-        Broken(file=str(each.file), line=_split(each.error)[1], error=refusal_of(each.error))
-        for each in found
-        if each.error
-    ]
-    graphs = [
-        ListedGraph(
-            name=graph.name,
-            file=str(each.file),
-            about=about(each, graph.name),
-            nodes=len(graph.nodes),
-            example=hasattr(each.module, "example"),
-            models=sorted(getattr(each.module, "MODELS", {})),
-            input=graph.state.model_json_schema(),
-        )
-        for each in found
-        if each.module is not None
-        for graph in each.graphs
-    ]
-    return Graphs(graphs=graphs, broken=broken)
-
-
-def _show_list(context: CommandContext, found: Sequence[Listed]) -> None:
-    from rich.cells import cell_len
-
-    from graphengine.cli.terminal import wrapped
-
-    rows = [(graph.name, about(each, graph.name)) for each in found for graph in each.graphs]
-    width = max((cell_len(name) for name, _ in rows), default=0)
-    columns = context.out.columns
-    for name, text in rows:
-        lines = wrapped(text, columns - width - 2) if columns is not None else [text]
-        context.out.line((name, "bold"), " " * (width - cell_len(name) + 2), lines[0] if lines else "")
-        for line in lines[1:]:
-            context.out.line(" " * (width + 2), line)
-    for each in found:
-        if each.error is not None:
-            context.show(each.error)
-    if not rows:
-        context.err.line("no graph found in the folders of [tool.graphengine] graphs")

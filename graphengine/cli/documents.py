@@ -11,12 +11,8 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 
 from graphengine.databases.findings import Lost
-from graphengine.kernel import Ending, OwnerInfo, Problem, QueueLimits, Wait
 from graphengine.records.retention import Vacuumed
-from graphengine.records.step_document import Document, Error, Failure, Part, Refusal
-from graphengine.testing.bounds import Bounds, Forecast
-from graphengine.testing.preflights import Preflight
-from graphengine.worker.schedules import Schedule
+from graphengine.records.step_document import Broken, Document, Part, Refusal
 
 
 class Otherwise(Part):
@@ -301,52 +297,6 @@ class Imported(Document):
     runs: Sequence[ImportedRun]
 
 
-class OneQueue(Part):
-    """A queue.
-
-    Attributes:
-        queue: Its name.
-        queued: How many of its runs were never driven.
-        driven: How many of its runs are driven now.
-        limits: Its limits.
-    """
-
-    queue: str
-    queued: int
-    driven: int
-    limits: QueueLimits | None
-
-
-class Queues(Document):
-    """The queues of a database.
-
-    Attributes:
-        queues: The queues, by name.
-    """
-
-    queues: Sequence[OneQueue]
-
-
-class Schedules(Document):
-    """The schedules of a database.
-
-    Attributes:
-        schedules: The schedules, by name.
-    """
-
-    schedules: Sequence[Schedule]
-
-
-class Workers(Document):
-    """The processes that are alive and drive runs.
-
-    Attributes:
-        workers: The processes.
-    """
-
-    workers: Sequence[OwnerInfo]
-
-
 class Queued(Document):
     """A run that a worker will drive.
 
@@ -365,82 +315,6 @@ class Queued(Document):
     priority: int
     tenant: str | None
     status: Literal["queued"] = "queued"
-
-
-class WorkerLine(Document):
-    """A line of a worker.
-
-    Attributes:
-        run_id: The run; null if it concerns none.
-    """
-
-    run_id: str | None
-
-
-class GoesOn(WorkerLine, kw_only=True):
-    """The worker takes a run.
-
-    Attributes:
-        event: The kind of this line.
-        graph: The name of its graph.
-        why: It was queued, its time has come, it received an answer or a message, or its process died.
-    """
-
-    event: Literal["goes_on"] = "goes_on"
-    graph: str
-    why: Literal["queued", "due", "sent", "orphan"]
-
-
-class WorkerEnded(WorkerLine, kw_only=True):
-    """The outcome of a run that the worker took.
-
-    Attributes:
-        event: The kind of this line.
-        graph: The name of its graph.
-        status: `left` if the worker was stopped.
-        seq: Its last step.
-        ending: Why it ended.
-        error: What it failed with.
-        waits: What it waits for.
-    """
-
-    event: Literal["ended"] = "ended"
-    graph: str
-    status: Literal["waiting", "finished", "stopped", "failed", "cancelled", "left"]
-    seq: int
-    ending: Ending | None
-    error: Failure | None
-    waits: Sequence[Wait]
-
-
-class Refused(WorkerLine, kw_only=True):
-    """A run that cannot be resumed.
-
-    Attributes:
-        event: The kind of this line.
-        graph: The name of its graph.
-        error: Why.
-    """
-
-    event: Literal["refused"] = "refused"
-    graph: str | UnsetType = UNSET
-    error: Refusal
-
-
-class Removed(WorkerLine, kw_only=True):
-    """Runs, or steps of runs that go on, were removed that the retention of their graph no longer keeps.
-
-    Attributes:
-        event: The kind of this line.
-        graph: The graph.
-        runs: How many runs.
-        steps: How many steps of runs that go on.
-    """
-
-    event: Literal["removed"] = "removed"
-    graph: str
-    runs: int
-    steps: int
 
 
 class AnswerDocument(Document):
@@ -533,20 +407,6 @@ class ListedGraph(Part):
     input: Mapping[str, Any]
 
 
-class Broken(Part):
-    """A file that cannot be run, or with a graph of another one's name.
-
-    Attributes:
-        file: The file.
-        line: The line of the error, from 1; null if unknown.
-        error: The reason.
-    """
-
-    file: str
-    line: int | None
-    error: Error
-
-
 class Graphs(Document):
     """The graphs of a project.
 
@@ -559,54 +419,6 @@ class Graphs(Document):
     broken: Sequence[Broken]
 
 
-class CheckedGraph(Part):
-    """A graph and its problems.
-
-    Attributes:
-        name: Its name.
-        file: Its file, as given or relative to the project's folder.
-        problems: Errors and warnings, in the order they were found.
-    """
-
-    name: str
-    file: str
-    problems: Sequence[Problem]
-
-
-class Checked(Document):
-    """The problems of graphs.
-
-    Attributes:
-        errors: The number of errors.
-        warnings: The number of warnings.
-        graphs: The checked graphs.
-        broken: Files that cannot be run, and later files of two that have graphs of one name.
-        runs: With `--store`: the runs that have not ended.
-        bounds: With `--bounds`: the most that a run of each graph can take.
-        forecasts: With `--forecast`: what recorded runs of each graph took.
-        no_forecast: Why there is none, by graph.
-    """
-
-    errors: int
-    warnings: int
-    graphs: Sequence[CheckedGraph]
-    broken: Sequence[Broken]
-    runs: Preflight | UnsetType = UNSET
-    bounds: Sequence[Bounds] | UnsetType = UNSET
-    forecasts: Sequence[Forecast] | UnsetType = UNSET
-    no_forecast: Mapping[str, str] | UnsetType = UNSET
-
-
-class Drawn(Document):
-    """A picture that was drawn.
-
-    Attributes:
-        file: The file.
-    """
-
-    file: str
-
-
 class Script(Document):
     """A shell completion script.
 
@@ -617,68 +429,6 @@ class Script(Document):
 
     shell: str
     script: str
-
-
-class KnownUser(Part):
-    """A user.
-
-    Attributes:
-        name: The name.
-        tenant: The tenant whose runs they see and start; null if those of all.
-        rights: What they may do.
-    """
-
-    name: str
-    tenant: str | None
-    rights: Sequence[str]
-
-
-class UserList(Document):
-    """Users of a file.
-
-    Attributes:
-        users: The users.
-        provider: The issuer whose tokens are taken as well; null if there is none.
-        token: The token of the user who was added; null otherwise.
-    """
-
-    users: Sequence[KnownUser]
-    provider: str | None
-    token: str | None
-
-
-class Serving(Document):
-    """A service that answers requests until it is stopped.
-
-    Attributes:
-        url: Its address.
-        doors: The address for each protocol: `http`, and those that options opened.
-        database: The database of its runs.
-        graphs: The graphs whose runs it starts.
-        queue: The queue of the runs that it starts.
-        token: The token, if it was generated; null if it was given.
-    """
-
-    url: str
-    doors: Mapping[str, str]
-    database: str
-    graphs: Sequence[str]
-    queue: str
-    token: str | None
-
-
-class Inspected(Document):
-    """A local page that is served until Ctrl-C.
-
-    Attributes:
-        url: The page, with the token that opens it.
-        database: The database that it shows.
-        read_only: Whether it writes nothing.
-    """
-
-    url: str
-    database: str
-    read_only: bool
 
 
 class EstimatedAgent(Part):

@@ -105,7 +105,7 @@ def inspect(  # noqa: PLR0913 - one for each option
 
     def opened(url: str) -> None:
         if context.json:
-            from graphengine.cli.documents import Inspected
+            from graphengine.serve.documents import Inspected
 
             context.line(Inspected(url=url, database=addresses.shown(place.database), read_only=read_only))
         else:

@@ -34,9 +34,7 @@ if TYPE_CHECKING:
 SECTIONS: Final = {
     "Define": {
         "new": ("new", "Create a project that runs and passes its tests."),
-        "graphs": ("check", "List the graphs of the project."),
-        "check": ("check", "List the errors and warnings of graphs, by file and line."),
-        "render": ("render", "Draw a graph or a run."),
+        "graphs": ("graphs", "List the graphs of the project."),
     },
     "Run": {
         "run": ("run", "Run a graph and record every step."),
@@ -50,26 +48,10 @@ SECTIONS: Final = {
         "runs": ("runs", "List the recorded runs."),
         "show": ("show", "Show a run: its steps, state and cost."),
         "watch": ("watch", "Follow a run live while another process drives it."),
-        "inspect": ("inspect", "Show the runs of a database live in a browser."),
         "diff": ("diff", "Show where two runs diverge, and how they differ."),
         "replay": ("replay", "Replay recorded runs on the current graph, and show the differences."),
     },
     "Operate": {
-        "worker": ("worker", "Continue the due runs of a database until stopped."),
-        "serve": ("serve", "Start, answer and follow runs over HTTP, until stopped."),
-        "mcp": ("mcp", "Serve graphs as tools of an MCP server over stdio."),
-        "workers": ("worker", "List the processes that drive runs, and what they drive."),
-        "queues list": ("worker", "List the queues with runs that are queued or driven."),
-        "queues set": ("worker", "Set the limits of a queue."),
-        "schedule list": ("schedule", "List the schedules."),
-        "schedule add": ("schedule", "Start runs at given times."),
-        "schedule pause": ("schedule", "Pause a schedule."),
-        "schedule resume": ("schedule", "Resume a schedule at its next time."),
-        "schedule remove": ("schedule", "Remove a schedule."),
-        "users list": ("users", "List the users of a server."),
-        "users add": ("users", "Add a user, and print their token."),
-        "users remove": ("users", "Remove a user."),
-        "users oidc": ("users", "Take the tokens of an OpenID provider."),
         "tag": ("runs", "Tag a run, or remove tags of it."),
         "bulk": ("bulk", "Stop, resume, retry, tag or prune all runs that a search finds."),
         "export": ("export", "Export a run to a JSON file."),
@@ -103,11 +85,7 @@ COMMANDS: Final = _and_of(
 )
 """Our own commands."""
 
-GROUPS: Final = {
-    "queues": "List the queues, and set their limits.",
-    "schedule": "Start runs at given times.",
-    "users": "Keep the users of a server, with their tenants and rights.",
-}
+GROUPS: Final = {word: about for wing in BUILT_IN for word, about in wing.groups.items()}
 """The words before commands of two words, and what these do."""
 
 _MEANT: Final = dict.fromkeys(("history", "log", "status"), "show RUN") | {"list": "runs", "help": "--help"}

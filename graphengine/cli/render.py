@@ -104,7 +104,7 @@ def render(  # noqa: PLR0913 - one for each option
         run_id = _run_id(context, reference)
         write_chart(output, lambda: context.read(lambda store: _chart(store, kind, run_id, scores or "")))
     if context.json:
-        from graphengine.cli.documents import Drawn
+        from graphengine.render.documents import Drawn
 
         context.document(Drawn(file=str(output)))
     else:

@@ -134,7 +134,7 @@ def _changed(context: CommandContext, name: str, change: Callable[[Runner], Coro
 
 def _listed(context: CommandContext, name: str | None = None) -> int:
     """Show the schedules, or the one that was changed."""
-    from graphengine.cli.documents import Schedules
+    from graphengine.worker.documents import Schedules
     from graphengine.worker.schedules import as_schedule
 
     async def kept(store: QueueStore) -> Sequence[Schedule]:

@@ -8,34 +8,23 @@ from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.cli.documents import (
     AnswerDocument,
     BulkDone,
-    Checked,
-    Drawn,
     DryBranch,
     Estimated,
     Examined,
     Exported,
-    GoesOn,
     Graphs,
     Imported,
-    Inspected,
     Made,
     Pruned,
     Queued,
-    Queues,
     Ready,
-    Refused,
-    Removed,
     Replays,
-    Schedules,
     Script,
     Sent,
-    Serving,
     Stopped,
     Tagged,
-    UserList,
-    WorkerEnded,
-    Workers,
 )
+from graphengine.cli.main import commands
 from graphengine.kernel import Emitted, InputError, NodeBegan
 from graphengine.kernel.definitions import did_you_mean
 from graphengine.records.event_json import line_type
@@ -53,7 +42,7 @@ from graphengine.records.json_document import (
 from graphengine.records.json_schema import schemas_of
 from graphengine.records.step_document import Failed, OneStep
 from graphengine.records.trends import Trends
-from graphengine.wings import BUILT_IN, Kind, guarded, load, others
+from graphengine.wings import BUILT_IN, Kind, guarded, load, wings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,12 +54,6 @@ LIVE: Final = (NodeBegan, Emitted, *AGENT_EVENTS)
 """The events of what happens now; only a process that drives the run has them."""
 
 
-_WORKER: Final = (
-    Kind(GoesOn, "when it takes a run", lines=True),
-    Kind(WorkerEnded, "when it is done with the run", lines=True),
-    Kind(Refused, "when a run cannot be resumed", lines=True),
-    Kind(Removed, "when it has removed old runs", lines=True),
-)
 _DRIVEN: Final = "if it resumes the run"
 _POSTED: Final = "if it does not"
 
@@ -92,14 +75,6 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(WatchEnded, "at the end", lines=True),
         *(Kind(line_type(event), "only in Python: `event_document` of a live event", lines=True) for event in LIVE),
     ],
-    "worker": _WORKER,
-    "serve": [Kind(Serving, "when it accepts requests", lines=True), *_WORKER],
-    "mcp": [],  # the protocol's
-    "workers": [Kind(Workers)],
-    "queues list": [Kind(Queues)],
-    "queues set": [Kind(Queues)],
-    **{f"schedule {each}": [Kind(Schedules)] for each in ("list", "add", "pause", "resume", "remove")},
-    **{f"users {each}": [Kind(UserList)] for each in ("list", "add", "remove", "oidc")},
     "stop": [Kind(Stopped)],
     "runs": [
         Kind(Runs, "without `--tree` and `--trends`"),
@@ -111,7 +86,6 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(OneStep, "with `--step`"),
         Kind(SpendingOfRun, "with `--usage`"),
     ],
-    "inspect": [Kind(Inspected)],
     "doctor": [Kind(Examined), Kind(Ready, "with `--production`")],
     "replay": [Kind(Replays)],
     "tag": [Kind(Tagged)],
@@ -123,29 +97,40 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
     "bulk": [Kind(BulkDone)],
     "prune": [Kind(Pruned)],
     "diff": [Kind(Compared)],
-    "check": [Kind(Checked)],
-    "render": [Kind(Drawn)],
     "completion": [Kind(Script)],
 }
+
+
+def documents() -> Mapping[str, Sequence[Kind]]:
+    """Return what each command writes under `--json` on success, in the order of `--help`; else it is `Failed`."""
+    found = dict(_OF_RECORDS)
+    for wing in wings():
+        with guarded(wing):
+            added = _of_wing(wing)
+            if wing not in BUILT_IN:
+                schemas_of([kind.model for kinds in added.values() for kind in kinds])  # it has one of each
+            found |= added
+    return {name: found[name] for name in commands() if name in found}
 
 
 def _of_wing(wing: Wing) -> Mapping[str, Sequence[Kind]]:
     return {name: load(each.documents) if each.documents else () for name, each in wing.commands.items()}
 
 
-DOCUMENTS: Final = {**_OF_RECORDS, **{name: kinds for wing in BUILT_IN for name, kinds in _of_wing(wing).items()}}
-"""The documents that each command writes under `--json` on success; on failure it writes `Failed`."""
+def _of_command(name: str) -> Sequence[Kind]:
+    """Return what a command writes; of our own wings, only the one that has it is loaded.
 
-
-def documents() -> Mapping[str, Sequence[Kind]]:
-    """Return the documents of all commands, those of other packages included."""
-    found = dict(DOCUMENTS)
-    for wing in others().values():
-        with guarded(wing):
-            added = _of_wing(wing)
-            schemas_of([kind.model for kinds in added.values() for kind in kinds])  # it has one of each
-            found |= added
-    return found
+    Raises:
+        InputError: There is no such command, or it writes no document of its own.
+    """
+    if name in _OF_RECORDS:
+        return _OF_RECORDS[name]
+    ours = (_of_wing(wing) for wing in BUILT_IN if name in wing.commands)
+    known = next(ours, None) or documents()
+    if name not in known:
+        repair = did_you_mean(name, known)
+        raise InputError(f"no command {name!r} writes documents", where=f"schema {name}", repair=repair)
+    return known[name]
 
 
 def schema_of(command: str | None = None) -> dict[str, JsonValue]:
@@ -154,16 +139,12 @@ def schema_of(command: str | None = None) -> dict[str, JsonValue]:
     Raises:
         InputError: There is no such command, or it writes no document of its own.
     """
-    known = DOCUMENTS if command in DOCUMENTS else documents()
-    if command is not None and command not in known:
-        near = did_you_mean(command, known)
-        raise InputError(f"no command {command!r} writes documents", where=f"schema {command}", repair=near)
-    names = list(known) if command is None else [command]
-    models = dict.fromkeys(kind.model for name in names for kind in known[name])
+    known = [*documents().values()] if command is None else [_of_command(command)]
+    models = dict.fromkeys(kind.model for kinds in known for kind in kinds)
     references, schemas = schemas_of([*models, Failed])
     title = "graphengine --json" if command is None else f"graphengine {command} --json"
     about = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title}
     return {**about, "anyOf": references, "$defs": schemas}
 
 
-__all__ = ["DOCUMENTS", "schema_of"]
+__all__ = ["documents", "schema_of"]

@@ -159,7 +159,7 @@ def _show(context: CommandContext, settings: Settings, token: str | None, doors:
 
     database, graphs, url = addresses.shown(settings.database), list(settings.graphs), doors["http"]
     if context.json:
-        from graphengine.cli.documents import Serving
+        from graphengine.serve.documents import Serving
 
         queue = settings.start_queue
         context.line(Serving(url=url, doors=doors, database=database, graphs=graphs, queue=queue, token=token))

@@ -152,7 +152,7 @@ def _listed(context: CommandContext, file: UsersFile, token: str | None = None) 
     """Show users, and the token of a new one."""
     provider = None if file.oidc is None else file.oidc.issuer
     if context.json:
-        from graphengine.cli.documents import KnownUser, UserList
+        from graphengine.serve.documents import KnownUser, UserList
 
         users = [KnownUser(name=each.name, tenant=each.tenant, rights=each.rights) for each in file.users]
         context.document(UserList(users=users, provider=provider, token=token))

@@ -216,10 +216,10 @@ def _show_refusal(context: CommandContext, event: Refused) -> None:
 def _document(event: WorkerEvent) -> Document:
     from msgspec import UNSET
 
-    from graphengine.cli import documents
     from graphengine.cli.context import unexpected
     from graphengine.kernel import GraphEngineError
     from graphengine.records.step_document import failure_document, refusal_of
+    from graphengine.worker import documents
     from graphengine.worker.retention import Removed
     from graphengine.worker.worker import RunOutcome, Took
 
@@ -262,7 +262,7 @@ def workers(context: CommandContext) -> int:
 
     A process that is not a worker drives the runs that it has started or resumed itself, as `graphengine run` does.
     """
-    from graphengine.cli.documents import Workers
+    from graphengine.worker.documents import Workers
 
     async def listed(store: QueueStore) -> Sequence[OwnerInfo]:
         return sorted(await store.owners(), key=lambda each: (each.role is None, each.host, each.pid))
@@ -388,7 +388,7 @@ def queues_set(
 
 def _list_queues(context: CommandContext, queue: str | None = None) -> int:
     """Show the queues, or the one that was changed."""
-    from graphengine.cli.documents import OneQueue, Queues
+    from graphengine.worker.documents import OneQueue, Queues
 
     counts, limits = context.read(_counted)
     here = {count.queue: (count.queued, count.driven) for count in counts}

@@ -70,6 +70,20 @@ class Refusal(Error):
     problems: Sequence[Problem] | UnsetType = UNSET
 
 
+class Broken(Part):
+    """A file that cannot be run, or with a graph of another one's name.
+
+    Attributes:
+        file: The file.
+        line: The line of the error, from 1; null if unknown.
+        error: The reason.
+    """
+
+    file: str
+    line: int | None
+    error: Error
+
+
 class Failed(Document):
     """A command or a request that could not do its work.
 

@@ -2,55 +2,132 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from graphengine.wings.wing import Command, Door, Wing
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _DOORS: Final = "graphengine.serve.service"
+_OF_SERVE: Final = "graphengine.serve.documents"
+_OF_WORKER: Final = "graphengine.worker.documents"
+
+
+def _commands(
+    section: str, after: str, documents: str, rows: Mapping[str, tuple[str, str, str]]
+) -> Mapping[str, Command]:
+    """Return commands that a section lists one after another: the module of each, what it does, and its documents."""
+    return {
+        name: Command(
+            f"graphengine.cli.{module}:{name.replace(' ', '_').replace('eval', 'eval_')}",
+            about,
+            written and f"{documents}:{written}",
+            section,
+            before,
+        )
+        for before, (name, (module, about, written)) in zip([after, *rows], rows.items(), strict=False)
+    }
+
 
 BUILT_IN: Final = (
+    Wing(
+        name="checks",
+        commands=_commands(
+            "Define",
+            "graphs",
+            "graphengine.testing.checked",
+            {"check": ("check", "List the errors and warnings of graphs, by file and line.", "DOCUMENTS")},
+        ),
+    ),
+    Wing(
+        name="render",
+        commands=_commands(
+            "Define",
+            "check",
+            "graphengine.render.documents",
+            {"render": ("render", "Draw a graph or a run.", "DOCUMENTS")},
+        ),
+    ),
+    Wing(
+        name="worker",
+        commands=_commands(
+            "Operate",
+            "replay",
+            _OF_WORKER,
+            {
+                "worker": ("worker", "Continue the due runs of a database until stopped.", "WORKER"),
+                "workers": ("worker", "List the processes that drive runs, and what they drive.", "WORKERS"),
+                "queues list": ("worker", "List the queues with runs that are queued or driven.", "QUEUES"),
+                "queues set": ("worker", "Set the limits of a queue.", "QUEUES"),
+                "schedule list": ("schedule", "List the schedules.", "SCHEDULES"),
+                "schedule add": ("schedule", "Start runs at given times.", "SCHEDULES"),
+                "schedule pause": ("schedule", "Pause a schedule.", "SCHEDULES"),
+                "schedule resume": ("schedule", "Resume a schedule at its next time.", "SCHEDULES"),
+                "schedule remove": ("schedule", "Remove a schedule.", "SCHEDULES"),
+            },
+        ),
+        groups={"queues": "List the queues, and set their limits.", "schedule": "Start runs at given times."},
+    ),
     Wing(name="notify", extension="graphengine.serve.notifications:extension"),
     Wing(
         name="budgets",
-        commands={
-            "budgets": Command(
-                "graphengine.cli.budgets:budgets",
-                "Show what the budgets across runs have left.",
-                "graphengine.budgets.left:DOCUMENTS",
-                "Operate",
-                "queues set",
-            ),
-        },
+        commands=_commands(
+            "Operate",
+            "queues set",
+            "graphengine.budgets.left",
+            {"budgets": ("budgets", "Show what the budgets across runs have left.", "DOCUMENTS")},
+        ),
         extension="graphengine.budgets.settings:extension",
     ),
     Wing(
         name="evaluation",
-        commands={
-            "eval": Command(
-                "graphengine.cli.evaluating:eval_",
-                "Run a graph on a data set, and score and compare the results.",
-                "graphengine.testing.evaluation.documents:OF_EVAL",
-                "Define",
-                "render",
-            ),
-            "whatif": Command(
-                "graphengine.cli.whatif:whatif",
-                "Compare recorded runs with what they would have come to under a change.",
-                "graphengine.testing.evaluation.documents:OF_WHATIF",
-                "Define",
-                "eval",
-            ),
-            "suite": Command(
-                "graphengine.cli.suite:suite",
-                "Export the fewest recorded runs that take all that occurred, as tests.",
-                "graphengine.testing.evaluation.documents:OF_SUITE",
-                "Define",
-                "whatif",
-            ),
-        },
+        commands=_commands(
+            "Define",
+            "render",
+            "graphengine.testing.evaluation.documents",
+            {
+                "eval": ("evaluating", "Run a graph on a data set, and score and compare the results.", "EVAL"),
+                "whatif": (
+                    "whatif",
+                    "Compare recorded runs with what they would have come to under a change.",
+                    "WHATIF",
+                ),
+                "suite": ("suite", "Export the fewest recorded runs that take all that occurred, as tests.", "SUITE"),
+            },
+        ),
     ),
     Wing(
         name="serve",
+        commands={
+            **_commands(
+                "Look",
+                "watch",
+                _OF_SERVE,
+                {"inspect": ("inspect", "Show the runs of a database live in a browser.", "INSPECT")},
+            ),
+            **_commands(
+                "Operate",
+                "worker",
+                _OF_SERVE,
+                {
+                    "serve": ("serve", "Start, answer and follow runs over HTTP, until stopped.", "SERVE"),
+                    "mcp": ("mcp", "Serve graphs as tools of an MCP server over stdio.", ""),
+                },
+            ),
+            **_commands(
+                "Operate",
+                "schedule remove",
+                _OF_SERVE,
+                {
+                    "users list": ("users", "List the users of a server.", "USERS"),
+                    "users add": ("users", "Add a user, and print their token.", "USERS"),
+                    "users remove": ("users", "Remove a user.", "USERS"),
+                    "users oidc": ("users", "Take the tokens of an OpenID provider.", "USERS"),
+                },
+            ),
+        },
+        groups={"users": "Keep the users of a server, with their tenants and rights."},
         questions="graphengine.serve.questions:questions",
         doors=(
             Door(

@@ -1,6 +1,6 @@
 import pytest
 
-from graphengine.cli.check import first_sentence
+from graphengine.cli.graphs import first_sentence
 from tests.cli.programs import ROOT, call
 
 

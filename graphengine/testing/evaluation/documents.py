@@ -10,8 +10,8 @@ from graphengine.testing.evaluation.what_if import WhatIf
 from graphengine.testing.suites import Suite
 from graphengine.wings import Kind
 
-OF_EVAL: Final = (Kind(Report, "if it finished"), Kind(Run, "if it did not"))
-OF_WHATIF: Final = (Kind(WhatIf),)
-OF_SUITE: Final = (Kind(Suite),)
+EVAL: Final = (Kind(Report, "if it finished"), Kind(Run, "if it did not"))
+WHATIF: Final = (Kind(WhatIf),)
+SUITE: Final = (Kind(Suite),)
 
-__all__ = ["OF_EVAL", "OF_SUITE", "OF_WHATIF"]
+__all__ = ["EVAL", "SUITE", "WHATIF"]

@@ -9,10 +9,10 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Graph, Runner
-from graphengine.cli.documents import Serving
 from graphengine.engine.snapshot import Snapshot
 from graphengine.history.load import load_now
 from graphengine.serve.callers import Caller, acting
+from graphengine.serve.documents import Serving
 from graphengine.serve.service import app
 from tests.kit.runs import SOON
 from tests.serve.exchanges import check_page, request

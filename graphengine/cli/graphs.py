@@ -1,0 +1,117 @@
+"""`graphengine graphs`: the graphs of a project, in a line each."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from graphengine.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from graphengine.cli.context import CommandContext
+    from graphengine.cli.project import Listed
+    from graphengine.kernel import GraphEngineError
+    from graphengine.records.step_document import Broken, Document
+
+
+@options.command(
+    "graphs",
+    examples="""
+        graphengine graphs
+        graphengine graphs --json
+    """,
+    exits={0: "listed", 2: "a file cannot be run, two have one name, or there is no project; or wrong usage"},
+)
+def graphs(context: CommandContext) -> int:
+    """List the graphs of the project, which `graphengine run NAME` finds by name.
+
+    They are the graphs in the folders listed in pyproject.toml under [tool.graphengine] graphs, except those that are
+    nodes of other graphs in the same file. Each is described by the first sentence of its file. If a file has several
+    graphs, this sentence describes the graph named after the file, and the others refer to that graph. Files that
+    cannot be run, and names that graphs of two files have, are listed on stderr, and the exit code is then 2.
+    """
+    from graphengine.cli.context import Exit
+    from graphengine.cli.project import list_graphs
+
+    found = list_graphs()
+    if context.json:
+        context.document(_list_document(found))
+    else:
+        _show_list(context, found)
+    return Exit.USAGE if any(each.error is not None for each in found) else Exit.FINISHED
+
+
+def about(each: Listed, name: str) -> str:
+    """Return the description of a graph: the first sentence of its file, or the main graph of that file."""
+    if name != each.file.stem and any(graph.name == each.file.stem for graph in each.graphs):
+        return f"Next to {each.file.stem}, in {each.file.as_posix()}."
+    return first_sentence(each.module.__doc__ or "") if each.module is not None else ""
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a docstring, on one line; "" if it is empty.
+
+    Only a full stop before a capital letter ends it, so that `END.` of code or `v1.2` do not.
+    """
+    paragraph = " ".join(inspect.cleandoc(text).partition("\n\n")[0].split())
+    words = paragraph.split(" ")
+    for place, word in enumerate(words[:-1]):
+        if word.endswith((".", "!", "?")) and words[place + 1][:1].isupper():
+            return " ".join(words[: place + 1])
+    return paragraph
+
+
+def _list_document(found: Sequence[Listed]) -> Document:
+    from graphengine.cli.documents import Graphs, ListedGraph
+
+    graphs = [
+        ListedGraph(
+            name=graph.name,
+            file=str(each.file),
+            about=about(each, graph.name),
+            nodes=len(graph.nodes),
+            example=hasattr(each.module, "example"),
+            models=sorted(getattr(each.module, "MODELS", {})),
+            input=graph.state.model_json_schema(),
+        )
+        for each in found
+        if each.module is not None
+        for graph in each.graphs
+    ]
+    return Graphs(graphs=graphs, broken=[broken(each.file, each.error) for each in found if each.error])
+
+
+def _show_list(context: CommandContext, found: Sequence[Listed]) -> None:
+    from rich.cells import cell_len
+
+    from graphengine.cli.terminal import wrapped
+
+    rows = [(graph.name, about(each, graph.name)) for each in found for graph in each.graphs]
+    width = max((cell_len(name) for name, _ in rows), default=0)
+    columns = context.out.columns
+    for name, text in rows:
+        lines = wrapped(text, columns - width - 2) if columns is not None else [text]
+        context.out.line((name, "bold"), " " * (width - cell_len(name) + 2), lines[0] if lines else "")
+        for line in lines[1:]:
+            context.out.line(" " * (width + 2), line)
+    for each in found:
+        if each.error is not None:
+            context.show(each.error)
+    if not rows:
+        context.err.line("no graph found in the folders of [tool.graphengine] graphs")
+
+
+def broken(file: Path, error: GraphEngineError) -> Broken:
+    """Return the document of a file that cannot be run."""
+    from graphengine.records.step_document import Broken, refusal_of
+
+    return Broken(file=str(file), line=file_and_line(error)[1], error=refusal_of(error))
+
+
+def file_and_line(error: GraphEngineError) -> tuple[str, int | None]:
+    """Return the file and the line in an error's location."""
+    file, _, line = error.where.rpartition(":")
+    return (file, int(line)) if line.isdigit() else (error.where, None)

@@ -1,0 +1,21 @@
+"""What `graphengine render` writes under `--json`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from graphengine.records.step_document import Document
+from graphengine.wings import Kind
+
+
+class Drawn(Document):
+    """A picture that was drawn.
+
+    Attributes:
+        file: The file.
+    """
+
+    file: str
+
+
+DOCUMENTS: Final = (Kind(Drawn),)

@@ -1,0 +1,77 @@
+"""What the commands about the servers and their users write under `--json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from graphengine.records.step_document import Document, Part
+from graphengine.wings import Kind
+from graphengine.worker.documents import WORKER
+
+
+class KnownUser(Part):
+    """A user.
+
+    Attributes:
+        name: The name.
+        tenant: The tenant whose runs they see and start; null if those of all.
+        rights: What they may do.
+    """
+
+    name: str
+    tenant: str | None
+    rights: Sequence[str]
+
+
+class UserList(Document):
+    """Users of a file.
+
+    Attributes:
+        users: The users.
+        provider: The issuer whose tokens are taken as well; null if there is none.
+        token: The token of the user who was added; null otherwise.
+    """
+
+    users: Sequence[KnownUser]
+    provider: str | None
+    token: str | None
+
+
+class Serving(Document):
+    """A service that answers requests until it is stopped.
+
+    Attributes:
+        url: Its address.
+        doors: The address for each protocol: `http`, and those that options opened.
+        database: The database of its runs.
+        graphs: The graphs whose runs it starts.
+        queue: The queue of the runs that it starts.
+        token: The token, if it was generated; null if it was given.
+    """
+
+    url: str
+    doors: Mapping[str, str]
+    database: str
+    graphs: Sequence[str]
+    queue: str
+    token: str | None
+
+
+class Inspected(Document):
+    """A local page that is served until Ctrl-C.
+
+    Attributes:
+        url: The page, with the token that opens it.
+        database: The database that it shows.
+        read_only: Whether it writes nothing.
+    """
+
+    url: str
+    database: str
+    read_only: bool
+
+
+SERVE: Final = (Kind(Serving, "when it accepts requests", lines=True), *WORKER)
+INSPECT: Final = (Kind(Inspected),)
+USERS: Final = (Kind(UserList),)
