@@ -15,16 +15,9 @@ from graphengine.cli import options
 from graphengine.cli.context import Exit, Interrupted, as_json
 from graphengine.cli.models import as_begun, in_force
 from graphengine.cli.observing import line_of, observed
-from graphengine.cli.places import retention_of
+from graphengine.cli.places import read_settings
 from graphengine.cli.progress import Progress
-from graphengine.cli.project import (
-    executors_of,
-    extensions_of,
-    file_of,
-    graph_of,
-    graphs_to_drive,
-    lacking_executors,
-)
+from graphengine.cli.project import extensions_of, file_of, graph_of, graphs_to_drive
 from graphengine.cli.report import DriveJob, StoredOutcome, check_output, report
 from graphengine.cli.terminal import WIPE, when
 from graphengine.kernel import (
@@ -46,7 +39,7 @@ from graphengine.records.spending import spent_below
 from graphengine.records.step_document import error_document
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from types import FrameType, TracebackType
     from typing import Self
@@ -208,7 +201,7 @@ def fleet_of(
         GraphNotFound: There is no graph. GraphEngineError: A given graph or model cannot be used.
     """
     file = file_of(references[0]) if references else None
-    (found, unread), executors = graphs_to_drive(references), executors_of(file)
+    (found, unread), executors = graphs_to_drive(references), read_settings("executors", file)
     if only_able and not references:
         lacking = lacking_executors(found, executors)
         found = {name: each for name, each in found.items() if name not in lacking}
@@ -218,7 +211,18 @@ def fleet_of(
     context.use(file, writes=writes)
     models = as_begun(context.models, found)
     _warn_of_lacking(context, models, found)
-    return Fleet(found, unread, models, executors, extensions_of(file), retention_of(file))
+    return Fleet(found, unread, models, executors, extensions_of(file), read_settings("retention", file))
+
+
+def lacking_executors(graphs: Mapping[str, Found], executors: Collection[str]) -> dict[str, str]:
+    """Return the graphs whose heavy nodes cannot run here, with the reason; if all lack something, a worker raises."""
+    lacking: dict[str, str] = {}
+    for name, found in graphs.items():
+        wanted = {on for plan in found.graph.compile().nest for _, on, _ in plan.heavy}.difference(executors)
+        if wanted:
+            names = ", ".join(sorted(map(repr, wanted)))
+            lacking[name] = f"{name} is left out: it needs the executor {names}, see [tool.graphengine.executors]"
+    return lacking if len(lacking) < len(graphs) else {}
 
 
 def _warn_of_lacking(context: CommandContext, models: AsBegun, graphs: Mapping[str, Found]) -> None:
@@ -247,7 +251,7 @@ async def _drive(job: DriveJob, begin: Begin, stopper: Stopper, telemetry: Telem
     async with Runner(
         job.context.store,
         models=job.models,
-        executors=executors_of(job.found.file),
+        executors=read_settings("executors", job.found.file),
         telemetry=telemetry,
         effects=job.effects,
         extensions=extensions_of(job.found.file),

@@ -144,7 +144,7 @@ def show_estimate(job: DriveJob, state: Any, limits: Limits) -> int:  # noqa: AN
 async def _estimate(job: DriveJob, state: Any, limits: Limits) -> Estimated:  # noqa: ANN401
     """Return the document of the expected cost."""
     from graphengine.api.runner import Runner
-    from graphengine.cli.project import executors_of
+    from graphengine.cli.places import read_settings
     from graphengine.kernel import RunFailed
 
     rows: dict[tuple[str, str], _Counted] = {}
@@ -155,7 +155,7 @@ async def _estimate(job: DriveJob, state: Any, limits: Limits) -> Estimated:  # 
         own = dict(_own_models(job.found.graph.compile()))
         models = {who: _Counting(own, model, rows) for who, model in job.chosen.items()}
         models.setdefault("*", _Counting(own, None, rows))
-        async with Runner(models=models, executors=executors_of(job.found.file), effects={}) as runner:
+        async with Runner(models=models, executors=read_settings("executors", job.found.file), effects={}) as runner:
             try:
                 result = await runner.start(job.found.graph, state).result()
                 ended, visits = result.status, result.visits

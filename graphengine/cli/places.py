@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from graphengine.databases import addresses
 from graphengine.databases.addresses import is_postgres, parse, refuse_address
 from graphengine.kernel import GraphEngineError, InputError, StoreMissing
-from graphengine.wings import BUILT_IN, ProjectBroken, Settings, left_out, others
+from graphengine.wings import BUILT_IN, ProjectBroken, Settings, installed, load, others
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from graphengine.kernel.definitions import Retention
 
 
 Database: TypeAlias = "Path | str"
@@ -32,10 +30,12 @@ Database: TypeAlias = "Path | str"
 DATABASE: Final = Path("checkpoints", "runs.db")
 
 SETTINGS: Final = (
-    *("graphs", "store", "busy_timeout_seconds", "executors", "retention", "wings"),
-    *(wing.name for wing in BUILT_IN if wing.extension),
+    *("graphs", "store", "busy_timeout_seconds", "wings"),
+    *(wing.name for wing in BUILT_IN if wing.extension or wing.settings),
 )
 """What a project's `[tool.graphengine]` can have, besides the tables of wings of other packages."""
+
+_TABLE: Final = re.compile(r"^\[\[?tool\.graphengine\.([\w-]+)", re.MULTILINE)
 
 MEANT: Final = {"db": 'write store = "runs.db"', "models": "give --model NAME to a command, or Runner(models=…)"}
 """What other names of settings are here."""
@@ -89,23 +89,33 @@ def setting(root: Path, name: str, *, checks: bool = False) -> object:
     try:
         text = place.read_text(encoding="utf-8")
         section = text.partition("[tool.graphengine]")[2].partition("\n[")[0]
-        unknown = set(re.findall(r"^(\w+) *=", section, re.MULTILINE)).difference(SETTINGS)
+        tables = _TABLE.findall(text)
+        unknown = {*re.findall(r"^([\w-]+)[\w. -]*=", section, re.MULTILINE), *tables}.difference(SETTINGS)
         if not checks and not unknown and not re.search(rf"\b{name}\b", text):
             return None
         import tomllib
 
         found = tomllib.loads(text).get("tool", {}).get("graphengine", {})
-        for each in unknown.intersection(found):
-            if each in others() or left_out(each):
-                continue
-            from graphengine.kernel.definitions import did_you_mean
-
-            repair = MEANT.get(each) or did_you_mean(each, [*SETTINGS, *others()])
-            raise InputError(f"[tool.graphengine] has {each} = …, which is not read", where=str(place), repair=repair)
+        for each in sorted(unknown.intersection(found) - installed()) if unknown else ():
+            raise _not_read(each, place, is_table=each in tables or isinstance(found[each], dict))
         return found.get(name)
     except (OSError, ValueError, AttributeError) as error:
         repair = f"write [tool.graphengine] and below it {name} = …"
         raise ProjectBroken(f"pyproject.toml is invalid: {error}", where=str(place), repair=repair) from error
+
+
+def _not_read(name: str, place: Path, *, is_table: bool) -> InputError:
+    """Return the error for a setting that nothing reads."""
+    from graphengine.kernel.definitions import did_you_mean
+
+    near = did_you_mean(name, [*SETTINGS, *others()])
+    if not is_table:
+        message, repair = f"[tool.graphengine] has {name} = …, which is not read", MEANT.get(name) or near
+    else:
+        message = f"[tool.graphengine.{name}] is read by no wing that is installed"
+        install = f"install the package that has the wing {name!r}, or remove the table"
+        repair = near if near.startswith("did you mean") else install
+    return InputError(message, where=str(place), repair=repair)
 
 
 def settings_of(wing: str, file: Path | None = None) -> Settings:
@@ -115,6 +125,16 @@ def settings_of(wing: str, file: Path | None = None) -> Settings:
     """
     root = project_of(Path.cwd() if file is None else file.parent)
     return Settings(None if root is None else setting(root, wing), root)
+
+
+def read_settings(wing: str, file: Path | None = None) -> Any:  # noqa: ANN401 - what the wing reads
+    """Return what one of our wings reads in its settings, see `settings_of`.
+
+    Raises:
+        ProjectBroken: They cannot be used. Others: as `setting`.
+    """
+    (reader,) = [each.settings for each in BUILT_IN if each.name == wing]
+    return load(reader)(settings_of(wing, file))
 
 
 def _database_in(root: Path) -> Database | None:
@@ -136,32 +156,6 @@ def lock_options() -> dict[str, Any]:
     root = project_of(Path.cwd())
     seconds = setting(root, "busy_timeout_seconds") if root is not None else None
     return {} if seconds is None else {"busy_timeout_seconds": seconds}
-
-
-def retention_of(file: Path | None = None) -> Retention | None:
-    """Return how long the project of a graph's file, or the current one, keeps runs; None if it does not say.
-
-    Raises:
-        ProjectBroken: The setting cannot be used.
-    """
-    from graphengine.kernel import DefinitionError
-    from graphengine.kernel.definitions import Retention, did_you_mean
-
-    root = project_of(Path.cwd() if file is None else file.parent)
-    found = setting(root, "retention") if root is not None else None
-    if root is None or found is None:
-        return None
-    where, repair = str(root / "pyproject.toml"), "write [tool.graphengine.retention] and below it keep_days = 30"
-    if not isinstance(found, dict):
-        raise ProjectBroken(f"retention is {found!r}, not a table", where=where, repair=repair)
-    known = list(Retention.__dataclass_fields__)
-    for name in found.keys() - set(known):
-        message = f"[tool.graphengine.retention] has {name} = …, which is not read"
-        raise ProjectBroken(message, where=where, repair=did_you_mean(name, known))
-    try:
-        return Retention(**found)
-    except DefinitionError as error:
-        raise ProjectBroken(error.message, where=where, repair=error.repair) from error
 
 
 def graph_files(root: Path) -> list[Path]:

@@ -119,11 +119,11 @@ def disk(place: DatabaseOption) -> Iterator[Check]:
 
 def retention() -> Iterator[Check]:
     """Check that runs are not kept for ever."""
-    from graphengine.cli.places import retention_of
+    from graphengine.cli.places import read_settings
     from graphengine.cli.project import graphs_to_drive
     from graphengine.kernel import GraphNotFound
 
-    whole = retention_of()
+    whole = read_settings("retention")
     try:
         graphs = graphs_to_drive(())[0]
     except GraphNotFound:

@@ -3,29 +3,18 @@
 A graph's file is run as a module named by its path in the project's folder, with that folder on `sys.path`. No
 bytecode of it is written, and it must not start a run. If the name is taken, the module gets a unique one, so that two
 files never replace each other.
-
-The executors of heavy nodes are settings of the project too:
-
-    [tool.graphengine.executors]
-    gpu = "places:gpu"
-
-`places:gpu` is an executor in the module `places`, or a function that makes one. It is loaded when a node needs it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import importlib.machinery
 import importlib.util
 import os
 import sys
 import traceback
-from concurrent.futures import Executor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +33,7 @@ from graphengine.wings import BUILT_IN, ProjectBroken, WingBroken, left_out, win
 from graphengine.wings import load as load_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from types import CodeType, ModuleType
 
     from graphengine.api.graph import Graph
@@ -552,69 +541,3 @@ def _extension_of(wing: Wing, file: Path | None) -> Extension | None:
     if found is None or isinstance(found, Extension):
         return found
     raise WingBroken(f"{wing.extension} of the wing {wing.name!r} returned {found!r}, not an Extension")
-
-
-# --- executors of heavy nodes ---
-
-
-def executors_of(file: Path | None = None) -> Mapping[str, Callable[[], Executor]]:
-    """Return the executors of the project of a graph's file, or of the current project, as a Runner takes them.
-
-    Raises:
-        ProjectBroken: The settings name something else than `module:name`.
-    """
-    root = project_of(Path.cwd() if file is None else file.parent)
-    if root is None:
-        return {}
-    place, found = root / "pyproject.toml", None
-    with suppress(ProjectBroken):  # commands that need the settings report it
-        found = setting(root, "executors")
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        repair = 'write [tool.graphengine.executors] and below it gpu = "module:name"'
-        raise ProjectBroken(f"executors is {found!r}, not a table", where=str(place), repair=repair)
-    for name, named in found.items():
-        if not (isinstance(named, str) and all(part.isidentifier() for part in named.replace(":", ".").split("."))):
-            message = f"the executor {name!r} is {named!r}, not the place of one"
-            raise ProjectBroken(message, where=str(place), repair=f'write {name} = "module:name"')
-    return {name: partial(_load_executor, root, name, named) for name, named in found.items()}
-
-
-def lacking_executors(graphs: Mapping[str, Found], executors: Mapping[str, Callable[[], Executor]]) -> dict[str, str]:
-    """Return the graphs whose heavy nodes cannot run here, with the reason; if all lack something, a worker raises."""
-    lacking: dict[str, str] = {}
-    for name, found in graphs.items():
-        wanted = {on for plan in found.graph.compile().nest for _, on, _ in plan.heavy} - set(executors)
-        if wanted:
-            names = ", ".join(sorted(map(repr, wanted)))
-            lacking[name] = f"{name} is left out: it needs the executor {names}, see [tool.graphengine.executors]"
-    return lacking if len(lacking) < len(graphs) else {}
-
-
-def _load_executor(root: Path, name: str, named: str) -> Executor:
-    """Return the executor that a setting names.
-
-    Raises:
-        DefinitionError: It cannot be loaded, or is not an executor.
-    """
-    where = f"[tool.graphengine.executors] {name}"
-    module, _, inner = named.partition(":")
-    if str(root) not in sys.path:
-        sys.path.insert(0, str(root))
-    try:
-        loaded = importlib.import_module(module)
-    except Exception as error:
-        text = f"the module {module} cannot be loaded: {type(error).__name__}: {error}"
-        raise DefinitionError(
-            text, where=where, repair="name a module that can be imported from the project"
-        ) from error
-    made: object = getattr(loaded, inner or name, None)
-    if made is None:
-        near = did_you_mean(inner or name, vars(loaded))
-        raise DefinitionError(f"{module} has no {inner or name}", where=where, repair=near)
-    made = made() if callable(made) and not isinstance(made, Executor) else made
-    if not isinstance(made, Executor):
-        repair = "name an executor, or a function that returns one"
-        raise DefinitionError(f"{named} is {made!r}, not an executor", where=where, repair=repair)
-    return made

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from graphengine.cli.context import CommandContext
+    from graphengine.kernel.definitions import Retention
     from graphengine.records import Pruned, Vacuumed
     from graphengine.records.step_document import Document
 
@@ -141,10 +142,10 @@ def _retentions() -> list[Mapping[str, Any]]:
     Raises:
         click.UsageError: Neither the project nor a graph has a retention.
     """
-    from graphengine.cli.places import retention_of
+    from graphengine.cli.places import read_settings
     from graphengine.cli.project import graphs_to_drive
 
-    whole = retention_of()
+    whole: Retention | None = read_settings("retention")
     found = {name: each.graph.retention or whole for name, each in graphs_to_drive(())[0].items()}
     kept: list[Mapping[str, Any]] = [{"retention": keep, "graph": name} for name, keep in found.items() if keep]
     if not kept:

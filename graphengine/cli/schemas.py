@@ -103,7 +103,7 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
 
 def documents() -> Mapping[str, Sequence[Kind]]:
     """Return what each command writes under `--json` on success, in the order of `--help`; else it is `Failed`."""
-    found = dict(_OF_RECORDS)
+    found: dict[str, Sequence[Kind]] = dict(_OF_RECORDS)
     for wing in wings():
         with guarded(wing):
             added = _of_wing(wing)

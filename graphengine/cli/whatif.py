@@ -95,7 +95,7 @@ def whatif(  # noqa: PLR0913 - one for each option
     from graphengine.cli.evaluating import judges_in, scorers_of
     from graphengine.cli.inputs import parse_pairs, texts_of, update_forms_of
     from graphengine.cli.models import as_begun, split
-    from graphengine.cli.project import executors_of
+    from graphengine.cli.places import read_settings
     from graphengine.cli.steps import counted
     from graphengine.kernel import new_id
     from graphengine.testing.evaluation.what_if import what_if
@@ -126,7 +126,7 @@ def whatif(  # noqa: PLR0913 - one for each option
             judges=dict(map(split, for_judges)),
             budget_usd=budget,
             concurrency=concurrency,
-            executors=executors_of(found.file),
+            executors=read_settings("executors", found.file),
         )
     )
     if context.json:

@@ -119,28 +119,32 @@ def _entry_points() -> Sequence[EntryPoint]:
 
     Python's own search imports and parses much, for 50 ms. So files that name no wing are sorted out before.
     """
-    if not any(map(_names_wings, sys.path)):
+    if not installed():
         return []
     from importlib.metadata import entry_points  # noqa: PLC0415 - as above
 
     return sorted(entry_points(group=GROUP), key=lambda point: point.name)
 
 
-def _names_wings(folder: str) -> bool:
-    """Return whether a package that is installed in a folder names a wing."""
+def installed() -> set[str]:
+    """Return the names of the wings of other packages, of which none is imported; one may not be usable."""
+    return {name for folder in sys.path for name in _named_in(folder)}
+
+
+def _named_in(folder: str) -> Iterator[str]:
+    """Yield the names of wings that the packages in a folder have."""
     try:
         names = os.listdir(folder or ".")  # noqa: PTH208 - many, quickly
     except OSError:
-        return False
+        return
     for name in names:
         if name.endswith((".dist-info", ".egg-info")):
             try:
-                with open(f"{folder or '.'}/{name}/entry_points.txt", "rb") as file:  # noqa: PTH123 - the same
-                    if f"[{GROUP}]".encode() in file.read():
-                        return True
+                with open(f"{folder or '.'}/{name}/entry_points.txt", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - the same
+                    section = file.read().partition(f"[{GROUP}]")[2].partition("\n[")[0]
             except OSError:
                 continue
-    return False
+            yield from (line.partition("=")[0].strip() for line in section.splitlines() if "=" in line)
 
 
 __all__ = [
@@ -154,6 +158,7 @@ __all__ = [
     "Wing",
     "WingBroken",
     "guarded",
+    "installed",
     "leave_out",
     "left_out",
     "load",

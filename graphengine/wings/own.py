@@ -69,6 +69,8 @@ BUILT_IN: Final = (
         ),
         groups={"queues": "List the queues, and set their limits.", "schedule": "Start runs at given times."},
     ),
+    Wing(name="executors", settings="graphengine.executors.settings:executors_in"),
+    Wing(name="retention", settings="graphengine.worker.retention:retention_in"),
     Wing(name="notify", extension="graphengine.serve.notifications:extension"),
     Wing(
         name="budgets",
@@ -78,6 +80,7 @@ BUILT_IN: Final = (
             "graphengine.budgets.left",
             {"budgets": ("budgets", "Show what the budgets across runs have left.", "DOCUMENTS")},
         ),
+        settings="graphengine.budgets.settings:budgets_in",
         extension="graphengine.budgets.settings:extension",
     ),
     Wing(

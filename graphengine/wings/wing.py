@@ -136,6 +136,7 @@ class Wing:
         name: Its name, also of its entry point and of its table `[tool.graphengine.NAME]`.
         commands: Its commands, by one or two words; see `Command`.
         groups: What the first words of commands of two words do.
+        settings: What reads its table, `(settings: Settings) -> object`, as `"module:attribute"`; "" if its parts do.
         extension: What makes its extension of a Runner, `(settings: Settings) -> Extension | None`, as
             `"module:attribute"`. It is called in a project that names the wing.
         checks: What checks a graph for `graphengine check`, `(plan: Plan, settings: Settings) -> Iterable[Problem]`.
@@ -150,6 +151,7 @@ class Wing:
     name: str
     commands: Mapping[str, Command] = field(default_factory=dict)
     groups: Mapping[str, str] = field(default_factory=dict)
+    settings: str = ""
     extension: str = ""
     checks: str = ""
     questions: str = ""

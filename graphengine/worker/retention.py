@@ -8,19 +8,44 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from graphengine.kernel import DefinitionError
+from graphengine.kernel.definitions import Retention, did_you_mean
 from graphengine.records.retention import bites, rules_of, trims
+from graphengine.wings import ProjectBroken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from graphengine.kernel import Store
-    from graphengine.kernel.definitions import Retention
+    from graphengine.wings import Settings
 
 PASS_SECONDS: Final = 600.0
 """How long after one pass over the runs the next one begins."""
 _RESTS: Final = 3.0
 """How many times as long as a bite took it rests, so that steps find the store free."""
 _LONGEST_REST_SECONDS: Final = 1.0
+
+
+def retention_in(settings: Settings) -> Retention | None:
+    """Return how long a project keeps runs; None if it does not say.
+
+    Raises:
+        ProjectBroken: The setting cannot be used.
+    """
+    found, where = settings.table, settings.place
+    repair = "write [tool.graphengine.retention] and below it keep_days = 30"
+    if found is None:
+        return None
+    if not isinstance(found, dict):
+        raise ProjectBroken(f"retention is {found!r}, not a table", where=where, repair=repair)
+    known = list(Retention.__dataclass_fields__)
+    for name in found.keys() - set(known):
+        message = f"[tool.graphengine.retention] has {name} = …, which is not read"
+        raise ProjectBroken(message, where=where, repair=did_you_mean(name, known))
+    try:
+        return Retention(**found)
+    except DefinitionError as error:
+        raise ProjectBroken(error.message, where=where, repair=error.repair) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +116,4 @@ async def _rested(removing: AsyncIterator[int]) -> int:
     return removed
 
 
-__all__ = ["PASS_SECONDS", "Removed", "Remover"]
+__all__ = ["PASS_SECONDS", "Removed", "Remover", "retention_in"]

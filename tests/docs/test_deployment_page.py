@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from graphengine import Runner
-from graphengine.cli.places import retention_of
+from graphengine.cli.places import read_settings
 from graphengine.errors import RunExists
 from graphengine.graph.options import Retention
 from tests.cli.programs import call
@@ -114,4 +114,4 @@ def test_its_checklist_is_what_the_doctor_prints(tmp_path: Path, monkeypatch: py
     assert [line for line in shown.splitlines() if line not in found.stdout.splitlines()] == []
     (tmp_path / "pyproject.toml").write_text(f'[tool.graphengine]\ngraphs = ["."]\n\n{SETTINGS}', encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    assert retention_of() == Retention(keep_days=30, keep_failed_days=90)
+    assert read_settings("retention") == Retention(keep_days=30, keep_failed_days=90)

@@ -1,0 +1,75 @@
+"""The executors of heavy nodes as settings of a project.
+
+    [tool.graphengine.executors]
+    gpu = "places:gpu"
+
+`places:gpu` is an executor in the module `places`, or a function that makes one. It is loaded when a node needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from concurrent.futures import Executor
+from functools import partial
+from typing import TYPE_CHECKING
+
+from graphengine.kernel import DefinitionError
+from graphengine.kernel.definitions import did_you_mean
+from graphengine.wings import ProjectBroken
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from graphengine.wings import Settings
+
+
+def executors_in(settings: Settings) -> Mapping[str, Callable[[], Executor]]:
+    """Return the executors of a project, as a Runner takes them.
+
+    Raises:
+        ProjectBroken: The settings name something else than `module:name`.
+    """
+    found, root = settings
+    if root is None or found is None:
+        return {}
+    if not isinstance(found, dict):
+        repair = 'write [tool.graphengine.executors] and below it gpu = "module:name"'
+        raise ProjectBroken(f"executors is {found!r}, not a table", where=settings.place, repair=repair)
+    for name, named in found.items():
+        if not (isinstance(named, str) and all(part.isidentifier() for part in named.replace(":", ".").split("."))):
+            message = f"the executor {name!r} is {named!r}, not the place of one"
+            raise ProjectBroken(message, where=settings.place, repair=f'write {name} = "module:name"')
+    return {name: partial(_load, root, name, named) for name, named in found.items()}
+
+
+def _load(root: Path, name: str, named: str) -> Executor:
+    """Return the executor that a setting names.
+
+    Raises:
+        DefinitionError: It cannot be loaded, or is not an executor.
+    """
+    where = f"[tool.graphengine.executors] {name}"
+    module, _, inner = named.partition(":")
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    try:
+        loaded = importlib.import_module(module)
+    except Exception as error:
+        text = f"the module {module} cannot be loaded: {type(error).__name__}: {error}"
+        raise DefinitionError(
+            text, where=where, repair="name a module that can be imported from the project"
+        ) from error
+    made: object = getattr(loaded, inner or name, None)
+    if made is None:
+        near = did_you_mean(inner or name, vars(loaded))
+        raise DefinitionError(f"{module} has no {inner or name}", where=where, repair=near)
+    made = made() if callable(made) and not isinstance(made, Executor) else made
+    if not isinstance(made, Executor):
+        repair = "name an executor, or a function that returns one"
+        raise DefinitionError(f"{named} is {made!r}, not an executor", where=where, repair=repair)
+    return made
+
+
+__all__ = ["executors_in"]
