@@ -15,9 +15,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 from uuid import NAMESPACE_URL, uuid5
 
+from graphengine.addresses import is_http
 from graphengine.kernel import (
     Context,
     DefinitionError,
@@ -61,7 +61,7 @@ def remote_agent(url: str, *, headers: Mapping[str, str] | None = None) -> Calla
         >>> graph = Graph("remote", Count)
         >>> graph.add_node("edit", ask_editor, inputs={"message": "n"}, writes="n")
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    if not is_http(url):
         raise DefinitionError(f"remote_agent({url!r})", repair="give the address of an agent: https://…")
     remote = _Remote(url, headers or {})
 

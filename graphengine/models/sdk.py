@@ -23,6 +23,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
+from graphengine.addresses import is_http
 from graphengine.kernel import DefinitionError, install_command, utf8_text
 from graphengine.kernel.definitions import is_seconds
 from graphengine.models.errors import (
@@ -118,14 +119,10 @@ def http_address(given: str) -> str:
         DefinitionError: It is not an http or https address.
     """
     address = given.strip().rstrip("/")
-    try:
-        parts = urlsplit(address)
-        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
-    except ValueError:
-        valid, parts = False, urlsplit("")
-    if not valid:
+    if not is_http(address):
         safe = struck(given) if "://" in given else struck(f"://{given}").removeprefix("://")
         raise DefinitionError(f"base_url={safe!r}", repair="give an address such as http://127.0.0.1:8080")
+    parts = urlsplit(address)
     if parts.query or parts.fragment:  # the path of each call is appended to it
         repair = "leave out the ? or # and what follows it; pass a key as api_key="
         raise DefinitionError(f"base_url={struck(given)!r} has a query or a fragment", repair=repair)

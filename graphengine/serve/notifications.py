@@ -14,22 +14,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import http.client
 import logging
 import math
 import os
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from weakref import WeakSet
 
 import msgspec
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from graphengine.addresses import is_http, request
 from graphengine.api.graph import Graph
 from graphengine.kernel import (
     OVER,
@@ -116,8 +117,7 @@ class Webhook:
 
     def __post_init__(self) -> None:
         where = f"webhook {self.name}"
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not is_http(self.url):
             raise DefinitionError(
                 "its url is no address of http or https", where=where, repair="give https://HOST/PATH"
             )
@@ -450,17 +450,12 @@ def _kinds_of(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
 
 def _post(webhook: Webhook, body: bytes, headers: Mapping[str, str]) -> int:
     """Post a body, and return the status of the answer. Raises: Transient, OSError."""
-    parts = urlsplit(webhook.url)
-    made = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = made(parts.hostname or "", parts.port, timeout=webhook.timeout_seconds)
+    sent = {**headers, "content-type": "application/json"}
     try:
-        target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
-        connection.request("POST", target, body, {**headers, "content-type": "application/json"})
-        return connection.getresponse().status
-    except http.client.HTTPException as error:
+        with closing(request("POST", webhook.url, sent, body, seconds=webhook.timeout_seconds, is_own=True)) as used:
+            return used.getresponse().status
+    except HTTPException as error:
         raise Transient(f"no answer of HTTP: {error}", where=f"webhook {webhook.name}") from error
-    finally:
-        connection.close()
 
 
 __all__ = ["KINDS", "OUTBOX", "News", "Notifications", "Webhook", "delegate"]

@@ -6,8 +6,7 @@ from typing import Final
 import pytest
 from pydantic import BaseModel
 
-from graphengine import Media, TextFile
-from graphengine.agents.sources import web
+from graphengine import Media, TextFile, addresses
 from graphengine.cli.inputs import forms_of, parse_pairs, state_from
 from graphengine.errors import InputError
 from tests.kit.pages import Page, serving
@@ -44,7 +43,7 @@ def test_a_file_of_a_picture_is_media_and_no_text(tmp_path: Path) -> None:
 def test_an_address_is_the_page_for_a_text_file_field(pair: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """HTML becomes Markdown whose path is the address; for a text field an address is a text."""
     pytest.importorskip("html_to_markdown")
-    monkeypatch.setattr(web, "PRIVATE", {"127.0.0.1"})
+    monkeypatch.setattr(addresses, "PRIVATE", {"127.0.0.1"})
     with serving({"/tides": Page("<title>Tides</title><p>The moon pulls.</p>")}) as site:
         url = f"{site.address}/tides"
         found = parsed(f"{pair}={url}")[pair]
@@ -57,7 +56,7 @@ def test_an_address_is_the_page_for_a_text_file_field(pair: str, monkeypatch: py
 
 def test_an_address_is_the_picture_for_a_field_of_media(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a field of media an address is the picture, fetched once before the run."""
-    monkeypatch.setattr(web, "PRIVATE", {"127.0.0.1"})
+    monkeypatch.setattr(addresses, "PRIVATE", {"127.0.0.1"})
     with serving({"/photo.png": Page(PNG, "image/png")}) as site:
         url = f"{site.address}/photo.png"
         found = parsed(f"picture={url}", f"pictures={url}")
@@ -75,6 +74,6 @@ def test_an_address_of_this_network_is_refused() -> None:
 
 def test_a_page_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the reason."""
-    monkeypatch.setattr(web, "PRIVATE", {"127.0.0.1"})
+    monkeypatch.setattr(addresses, "PRIVATE", {"127.0.0.1"})
     with serving({}) as site, pytest.raises(InputError, match="status 404"):
         parsed(f"files={site.address}/gone")

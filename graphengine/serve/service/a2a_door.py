@@ -13,13 +13,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from contextlib import aclosing, contextmanager, suppress
+from contextlib import aclosing, closing, contextmanager, suppress
 from functools import wraps
 from inspect import isasyncgenfunction
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-import httpx
 from a2a import types as a2a
 from a2a.helpers.proto_helpers import get_data_parts, new_data_part, new_text_part
 from a2a.server.request_handlers.request_handler import RequestHandler, validate_request_params
@@ -28,9 +27,10 @@ from a2a.server.routes import create_jsonrpc_routes
 from a2a.utils import errors, proto_utils
 from google.protobuf.json_format import MessageToDict, ParseDict
 from pydantic import BaseModel
+from pydantic_core import to_json
 from starlette.routing import Route
 
-from graphengine.agents.sources.web import PageRefused, number_of
+from graphengine.addresses import AddressRefused, is_http, number_of, request
 from graphengine.api.graph import Graph
 from graphengine.kernel import (
     OVER,
@@ -40,6 +40,7 @@ from graphengine.kernel import (
     OwnId,
     RunExists,
     Snapshot,
+    Transient,
     UnknownRun,
     derived_id,
 )
@@ -61,7 +62,7 @@ from graphengine.serve.service.turns import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 
     from a2a.server.context import ServerCallContext
     from starlette.requests import Request
@@ -443,12 +444,16 @@ class _Pushes:
     async def begin(self, task: RunInfo, given: a2a.TaskPushNotificationConfig) -> a2a.TaskPushNotificationConfig:
         """Send notifications to a place from now on. Raises: InputError, RunExists."""
         task_id = task.id
-        if urlsplit(given.url).scheme not in ("http", "https"):
+        if not is_http(given.url):
             raise InputError(f"{given.url!r} is no address", where="url", repair="give an http or https address")
         state = {"task": task_id, "place": MessageToDict(given), "is_of_user": bool(caller().name)}
         state["name"] = given.id or digest(state)
         if state["is_of_user"]:
-            await asyncio.to_thread(_public_number, given.url)
+            try:
+                await asyncio.to_thread(number_of, given.url)
+            except (AddressRefused, OSError) as error:
+                repair = "give a public address; who has the token of the server itself may name others"
+                raise InputError(getattr(error, "message", str(error)), where="url", repair=repair) from error
         run_id = _push_id(task_id, state["name"])
         try:
             await self._runner.start(self._graph, state, run_id=OwnId(run_id), tenant=task.tenant).result()
@@ -520,13 +525,8 @@ class _Pushes:
             auth = given.authentication
             headers = {"X-A2A-Notification-Token": given.token} if given.token else {}
             headers |= {"Authorization": f"{auth.scheme} {auth.credentials}"} if auth.scheme else {}
-            url, more = httpx.URL(given.url), dict[str, Any]()
-            if is_of_user:  # connects to the number that was checked, so that a name cannot lead elsewhere meanwhile
-                headers["Host"], more["sni_hostname"] = url.netloc.decode(), url.host
-                url = url.copy_with(host=await asyncio.to_thread(_public_number, given.url))
-            async with httpx.AsyncClient(timeout=_POST_SECONDS) as client:
-                content = MessageToDict(proto_utils.to_stream_response(found))
-                (await client.post(url, json=content, headers=headers, extensions=more)).raise_for_status()
+            content = to_json(MessageToDict(proto_utils.to_stream_response(found)))
+            await asyncio.to_thread(_post, given.url, headers, content, is_own=not is_of_user)
         return found.status.state not in (_WORKING, _INPUT)
 
 
@@ -535,18 +535,13 @@ def _push_id(task_id: str, name: str) -> str:
     return derived_id("push", digest(task_id), name)
 
 
-def _public_number(url: str) -> str:
-    """Return the number of a host, which must be of the public internet: a user must not reach the service's own net.
-
-    Raises:
-        InputError: It is none, or there is no such host.
-    """
-    try:
-        return number_of(url)
-    except (PageRefused, ValueError) as error:  # a port that is none
-        why = error.message if isinstance(error, PageRefused) else str(error)
-        repair = "give a public address; who has the token of the server itself may name others"
-        raise InputError(why, where="url", repair=repair) from error
+def _post(url: str, headers: Mapping[str, str], content: bytes, *, is_own: bool) -> None:
+    """Post a notification. Raises: AddressRefused, OSError, HTTPException."""
+    sent = {**headers, "Content-Type": "application/json"}
+    with closing(request("POST", url, sent, content, seconds=_POST_SECONDS, is_own=is_own)) as connection:
+        status = connection.getresponse().status
+    if not 200 <= status < 300:  # noqa: PLR2004 - of HTTP
+        raise Transient(f"it answered {status}", where=url)
 
 
 def _context_of(info: RunInfo) -> str:

@@ -1,7 +1,6 @@
 import tempfile
 from pathlib import Path
 
-from graphengine.agents.sources import web
 from graphengine.agents.toolbox import calculate, skills
 from graphengine.errors import DefinitionError
 
@@ -28,7 +27,3 @@ def skill(text):
             return repr(skills(folder)[0].description.partition("- tides: ")[2])
         except DefinitionError as error:
             return f"line {error.where.removeprefix(str(file) + ':')}: {error.message.replace(folder, '')}"
-
-
-def public(*numbers):
-    return {number: web.is_public(number) for number in numbers}

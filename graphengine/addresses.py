@@ -1,0 +1,138 @@
+"""Addresses of the web: which are called, and how. Who wrote one decides.
+
+- The author or the operator of the program, in its code or its settings: it is called as it is, in a private network
+  too.
+- Anybody else, such as a model, a page that redirects, or a user of the service: it is called if its host is of the
+  public internet, so that it does not reach the services of this machine or network. The connection is made to the
+  number that was checked: a second answer of the name server cannot change it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+from functools import cache
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlsplit
+
+from graphengine.kernel import GraphEngineError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from http.client import HTTPConnection
+
+PRIVATE: Final[set[str]] = set()
+"""Hosts that are called although their addresses are private; a test adds its own server."""
+QUOTED: Final = "%/:?#[]@!$&'()*+,;="
+"""What is no part of a name in an address, or is encoded already."""
+_PORTS: Final = {"http": 80, "https": 443}
+_GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+class AddressRefused(GraphEngineError):
+    """An address that is not called: none of http or https, or one of a private network that a stranger gave."""
+
+    code = "address_refused"
+
+
+def is_http(url: str) -> bool:
+    """Return whether a text is an address of http or https.
+
+    >>> is_http("https://example.org/a"), is_http("ftp://example.org"), is_http("http://"), is_http("http://a:b/")
+    (True, False, False, False)
+    """
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is none, or a bracket without the other one
+        return False
+
+
+def is_public(number: str) -> bool:
+    """Return whether an IP address belongs to the public internet.
+
+    An IPv6 address that carries an IPv4 one is judged by that. Of the others only those are public that the internet
+    uses (2000::/3).
+
+    >>> is_public("93.184.216.34"), is_public("127.0.0.1"), is_public("10.0.0.1"), is_public("::ffff:10.0.0.1")
+    (True, False, False, False)
+    """
+    address = ipaddress.ip_address(number.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if address in _NAT64:
+            inner = ipaddress.IPv4Address(address.packed[-4:])
+        if inner is not None:
+            return is_public(str(inner))
+        if address not in _GLOBAL_UNICAST:
+            return False
+    return address.is_global and not address.is_multicast
+
+
+def number_of(url: str) -> str:
+    """Return the number of the host of an address that a stranger gave.
+
+    Raises:
+        AddressRefused: It is no address of http or https, has a user, or its host is not of the public internet.
+        OSError: There is no such host.
+    """
+    if not is_http(url) or "@" in urlsplit(url).netloc:
+        text, repair = "only http and https addresses without a user are called", "give https://HOST/PATH"
+        raise AddressRefused(text, where=url, repair=repair)
+    parsed = urlsplit(url)
+    host = parsed.hostname or ""
+    try:
+        found = socket.getaddrinfo(host, parsed.port or _PORTS[parsed.scheme], type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label is empty or too long
+        message = f"there is no host {host}"
+        raise OSError(message) from error
+    numbers = [str(each[4][0]) for each in found]
+    if host not in PRIVATE and not all(is_public(number) for number in numbers):
+        raise AddressRefused(f"{host} is an address of a private network", where=url, repair="give a public address")
+    return numbers[0]
+
+
+def request(  # noqa: PLR0913 - the parts of a request
+    method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, seconds: float, is_own: bool = False
+) -> HTTPConnection:
+    """Send a request, and return the connection, to read the answer from and to close. Redirects are not followed.
+
+    Args:
+        method: Its method.
+        url: Where it goes.
+        headers: Its headers, besides `Host`.
+        body: What is sent.
+        seconds: How long to wait for the connection, and then for each piece of the answer.
+        is_own: Whether the author or the operator of the program gave the address.
+
+    Raises:
+        AddressRefused, OSError: As `number_of`; OSError also if there is no connection.
+    """
+    import http.client  # noqa: PLC0415 - who only checks an address needs none
+
+    parsed = urlsplit(url)
+    number = (parsed.hostname or "") if is_own else number_of(url)
+    port = parsed.port or _PORTS[parsed.scheme]
+    connection = http.client.HTTPConnection(parsed.hostname or "", port)
+    connection.sock = socket.create_connection((number, port), timeout=seconds)
+    try:
+        if parsed.scheme == "https":
+            connection.sock = _trusted().wrap_socket(connection.sock, server_hostname=parsed.hostname)
+        target = parsed._replace(scheme="", netloc="", fragment="", path=parsed.path or "/").geturl()
+        host = parsed.netloc.rpartition("@")[2].encode("idna").decode()
+        connection.request(method, quote(target, QUOTED), body or None, {**headers, "Host": host})
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Return the authorities that the system trusts. Reading them takes 20 ms."""
+    return ssl.create_default_context()
+
+
+__all__ = ["PRIVATE", "QUOTED", "AddressRefused", "is_http", "is_public", "number_of", "request"]

@@ -1,0 +1,96 @@
+"""Addresses: one that a stranger gave is called if it is of the public internet; there is one rule, and one place."""
+
+import ast
+import socket
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from graphengine import addresses
+from graphengine.addresses import AddressRefused, is_public, number_of, request
+from tests.kit.pages import Page, serving
+
+PACKAGE: Final = Path(addresses.__file__).parent
+CALLERS: Final = {
+    "addresses.py": "the place",
+    "agents/a2a.py": "the author names remote agents, and the SDK talks to them",
+    "agents/mcp_connection.py": "the author names servers, and the SDK talks to them",
+    "cli/models.py": "asks servers of this machine which models they have",
+    "serve/listening.py": "listens",
+    "serve/oidc.py": "the operator names the provider of users",
+}
+"""The files that connect to an address, and who gave it. The SDKs of models call those that the author names."""
+CLIENTS: Final = {"AsyncClient", "HTTPConnection", "HTTPSConnection", "build_opener", "urlopen"}
+CONNECTS: Final = CLIENTS | {"create_connection", "getaddrinfo", "ip_address"}
+
+
+def connects(path: Path) -> bool:
+    """Return whether a file looks hosts up, or makes a client of HTTP."""
+    found = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call))
+    names = {call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "") for call in found}
+    return bool(names & CONNECTS)
+
+
+def test_one_place_connects_to_addresses_of_strangers() -> None:
+    """What else connects does so to an address that the author or the operator of the program gave."""
+    assert {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if connects(path)} == {*CALLERS}
+
+
+@pytest.mark.parametrize("number", ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"])
+def test_a_number_of_the_internet_is_public(number: str) -> None:
+    """Also behind a translator of addresses."""
+    assert is_public(number)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "169.254.169.254",  # the metadata of clouds
+        *("192.168.0.1", "100.64.0.1", "224.0.0.1", "0.0.0.0", "fec0::1", "fe80::1%eth0", "fd00::1"),  # noqa: S104
+        *("::ffff:127.0.0.1", "2002:7f00:1::", "64:ff9b::7f00:1"),  # 127.0.0.1: mapped, in 6to4, behind a translator
+        *("64:ff9b:1::808:808", "2001:0:0:0:0:0:80ff:fffe"),  # behind one of a private network, and in Teredo
+        *("::7f00:1", "::ffff:0:7f00:1"),
+    ],
+)
+def test_a_number_is_not_public_if_it_is_or_contains_a_private_one(number: str) -> None:
+    """Numbers of clouds, of private networks, and of this machine in the forms of IPv6."""
+    assert not is_public(number)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/", "http://localhost:1/", "http://[::1]:1/", "http://0.0.0.0:1/", "http://2130706433/"]
+)
+def test_an_address_of_a_stranger_in_a_private_network_is_refused(url: str) -> None:
+    """By number and by name; nothing is asked of it."""
+    with pytest.raises((AddressRefused, OSError), match=r"private network|no host"):
+        request("GET", url, {}, seconds=1)
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "tides", "http://", "http://a:b/", "http://[::1/", "http://a@b/"]
+)
+def test_what_is_no_address_of_http_is_refused(url: str) -> None:
+    """So is one with a user, whose password would be sent."""
+    with pytest.raises(AddressRefused, match="only http and https addresses without a user"):
+        number_of(url)
+
+
+def test_a_name_with_one_private_number_among_others_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server can give several."""
+    rows = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (number, 80)) for number in ("93.184.216.34", "10.0.0.5")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: rows)
+    with pytest.raises(AddressRefused, match=r"example\.org is an address of a private network"):
+        number_of("http://example.org/")
+
+
+def test_the_number_that_was_checked_is_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server sees the name; an address of the operator is called without a check."""
+    with serving({"/tides": Page("The moon.")}) as site:
+        port = site.address.rpartition(":")[2]
+        with request("GET", f"{site.address}/tides", {}, seconds=5, is_own=True).getresponse() as answer:
+            assert (answer.status, answer.read()) == (200, b"The moon.")
+        monkeypatch.setattr(addresses, "number_of", lambda _: "127.0.0.1")
+        with request("GET", f"http://tides.example:{port}/tides?a=1#b", {}, seconds=5).getresponse() as answer:
+            assert answer.status == 200
+        assert (site.asked[-1], site.headers[-1]["host"]) == ("/tides?a=1", f"tides.example:{port}")
