@@ -124,16 +124,15 @@ def inspect(  # noqa: PLR0913 - one for each option
         place.check_exists()
         reader = store_at(place.database, read_only=True, **lock_options())
         what = Settings(place.database, reader, paste, __version__, port, host or HOST, users, **lock_options())
-        for info in serve(_shown(context, what, drives, is_read_only=read_only), opened):
+        for info in serve(_shown(what, drives, is_read_only=read_only), opened):
             context.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
     return 0
 
 
-def _shown(context: CommandContext, what: Settings, drives: Drives | None, *, is_read_only: bool) -> Settings:
-    from graphengine.budgets.settings import budgets_in
+def _shown(what: Settings, drives: Drives | None, *, is_read_only: bool) -> Settings:
+    from graphengine.cli.places import read_settings
 
-    budgets = budgets_in(context.settings("budgets"))
-    return replace(what, is_read_only=is_read_only, drives=drives, budgets=budgets)
+    return replace(what, is_read_only=is_read_only, drives=drives, budgets=read_settings("budgets"))
 
 
 def _check_options(

@@ -28,7 +28,7 @@ from graphengine.kernel import (
     RunAtImport,
     importing,
 )
-from graphengine.kernel.definitions import did_you_mean, nearest
+from graphengine.kernel.definitions import HasBody, did_you_mean, nearest
 from graphengine.wings import BUILT_IN, ProjectBroken, WingBroken, left_out, wings
 from graphengine.wings import load as load_part
 
@@ -367,9 +367,12 @@ def _only_graph(module: ModuleType, file: Path, inner: str, name: str) -> Graph[
     graphs = dict(graphs_of(module))
     where = _near_path(file)
     if not graphs:
-        from graphengine.agents.agent import Agent
-
-        agents = {each.name: variable for variable, each in vars(module).items() if isinstance(each, Agent)}
+        bodies = {
+            variable: value.__body__()
+            for variable, value in vars(module).items()
+            if isinstance(value, HasBody) and not isinstance(value, type)
+        }
+        agents = {body.name: variable for variable, body in bodies.items() if body.kind == "agent"}
         agent = agents.get(name) or next(iter(agents.values()), "")
         made = f"Graph.of({agent}), the graph of its runs" if agent else 'Graph("name", State)'
         repair = f"define one at the top level of the file, as graph = {made}"

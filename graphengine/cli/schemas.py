@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphengine.agents.live_events import AGENT_EVENTS
 from graphengine.cli.documents import (
     AnswerDocument,
     BulkDone,
@@ -25,9 +24,9 @@ from graphengine.cli.documents import (
     Tagged,
 )
 from graphengine.cli.main import commands
-from graphengine.kernel import Emitted, InputError, NodeBegan
+from graphengine.kernel import InputError
 from graphengine.kernel.definitions import did_you_mean
-from graphengine.records.event_json import line_type
+from graphengine.records.event_json import live_lines
 from graphengine.records.export import RunFile
 from graphengine.records.json_document import (
     Compared,
@@ -50,10 +49,6 @@ if TYPE_CHECKING:
     from graphengine.kernel import JsonValue
     from graphengine.wings import Wing
 
-LIVE: Final = (NodeBegan, Emitted, *AGENT_EVENTS)
-"""The events of what happens now; only a process that drives the run has them."""
-
-
 _DRIVEN: Final = "if it resumes the run"
 _POSTED: Final = "if it does not"
 
@@ -73,7 +68,6 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(Stepped, "for each step", lines=True),
         Kind(StatusReported, "when its status changes", lines=True),
         Kind(WatchEnded, "at the end", lines=True),
-        *(Kind(line_type(event), "only in Python: `event_document` of a live event", lines=True) for event in LIVE),
     ],
     "stop": [Kind(Stopped)],
     "runs": [
@@ -103,7 +97,7 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
 
 def documents() -> Mapping[str, Sequence[Kind]]:
     """Return what each command writes under `--json` on success, in the order of `--help`; else it is `Failed`."""
-    found: dict[str, Sequence[Kind]] = dict(_OF_RECORDS)
+    found: dict[str, Sequence[Kind]] = {**_OF_RECORDS, "watch": _of_command("watch")}
     for wing in wings():
         with guarded(wing):
             added = _of_wing(wing)
@@ -124,7 +118,9 @@ def _of_command(name: str) -> Sequence[Kind]:
         InputError: There is no such command, or it writes no document of its own.
     """
     if name in _OF_RECORDS:
-        return _OF_RECORDS[name]
+        lines = live_lines() if name == "watch" else ()
+        live = [Kind(each, "only in Python: `event_document` of a live event", lines=True) for each in lines]
+        return [*_OF_RECORDS[name], *live]
     ours = (_of_wing(wing) for wing in BUILT_IN if name in wing.commands)
     known = next(ours, None) or documents()
     if name not in known:

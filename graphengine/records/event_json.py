@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_type_hints
 from msgspec import defstruct
 from pydantic_core import from_json, to_json
 
-from graphengine.kernel import Emitted, RunEnded, StatusChanged, StepRecorded
+from graphengine.kernel import Emitted, NodeBegan, RunEnded, StatusChanged, StepRecorded
 from graphengine.records.json_document import StatusReported, Stepped, WatchEnded, WatchLine
 from graphengine.records.step_document import failure_document, plain, step_document
+from graphengine.wings import guarded, load, wings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from _typeshed import DataclassInstance
 
     from graphengine.kernel import Event, JsonValue, RunInfo
@@ -75,6 +78,16 @@ def _line_of(event: Event, run_id: str, graph: str) -> WatchLine:
                 facts["data"] = from_json(to_json(event.data, inf_nan_mode="strings", serialize_unknown=True))
             line: WatchLine = line_type(cast("Any", type(event)))(run_id=run_id, graph=graph, **facts)
             return line
+
+
+def live_lines() -> Sequence[type[Any]]:
+    """Return the structs of the lines of live events, which only a process that drives the run has; wings have some."""
+    found = [line_type(NodeBegan), line_type(Emitted)]
+    for wing in wings():
+        if wing.events:
+            with guarded(wing):
+                found += [line_type(event) for event in load(wing.events)]
+    return found
 
 
 @cache

@@ -31,6 +31,7 @@ def _commands(
 
 
 BUILT_IN: Final = (
+    Wing(name="agents", events="graphengine.agents.live_events:AGENT_EVENTS"),
     Wing(
         name="checks",
         commands=_commands(

@@ -139,6 +139,8 @@ class Wing:
         settings: What reads its table, `(settings: Settings) -> object`, as `"module:attribute"`; "" if its parts do.
         extension: What makes its extension of a Runner, `(settings: Settings) -> Extension | None`, as
             `"module:attribute"`. It is called in a project that names the wing.
+        events: The live events that it shows in runs, a sequence of classes, as `"module:attribute"`. Watchers get a
+            line of each, whose schema `graphengine schema watch` and the service's OpenAPI have.
         checks: What checks a graph for `graphengine check`, `(plan: Plan, settings: Settings) -> Iterable[Problem]`.
         questions: What answers `graphengine doctor --production`,
             `async (store: Store, settings: Settings) -> Iterable[Readiness]`.
@@ -153,6 +155,7 @@ class Wing:
     groups: Mapping[str, str] = field(default_factory=dict)
     settings: str = ""
     extension: str = ""
+    events: str = ""
     checks: str = ""
     questions: str = ""
     doors: Sequence[Door] = ()

@@ -9,9 +9,7 @@ from urllib.parse import quote
 
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 
-from graphengine.agents.live_events import AGENT_EVENTS
-from graphengine.kernel import Emitted, NodeBegan
-from graphengine.records.event_json import line_type
+from graphengine.records.event_json import live_lines
 from graphengine.records.json_document import RunNow, Runs, StatusReported, Stepped, WatchEnded
 from graphengine.records.json_schema import schemas_of
 from graphengine.records.selection import STATUSES
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
 
     from graphengine.api.graph import Graph
 
-_EVENTS: Final = (Stepped, StatusReported, WatchEnded, *map(line_type, (NodeBegan, Emitted, *AGENT_EVENTS)))
 _INPUT: Final = "#/components/schemas/input.{model}"
 _PLAIN: Final = "#/components/schemas/{name}"
 
@@ -123,8 +120,9 @@ class AnyJson(GenerateJsonSchema):
 def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhooks: bool) -> dict[str, Any]:
     """Return the description of a service of these graphs."""
     inputs, schemas = _inputs(graphs)
-    references, found = schemas_of([*_EVENTS, RunNow, Runs, Failed, Answer, SentMessage, StopRequest, Health], _PLAIN)
-    schemas |= found | {"Event": {"anyOf": references[: len(_EVENTS)]}}
+    events = (Stepped, StatusReported, WatchEnded, *live_lines())
+    references, found = schemas_of([*events, RunNow, Runs, Failed, Answer, SentMessage, StopRequest, Health], _PLAIN)
+    schemas |= found | {"Event": {"anyOf": references[: len(events)]}}
     schemes: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}
     if takes_webhooks:
         schemes["webhook"] = {"type": "apiKey", "in": "header", "name": "webhook-signature"}
