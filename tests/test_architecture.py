@@ -12,6 +12,9 @@ import grimp
 import networkx as nx
 import pytest
 
+from graphengine.wings import BUILT_IN
+from tests.test_wings import core
+
 CORE = Path(__file__).resolve().parent.parent / "graphengine" / "engine"
 FILES = sorted(path.relative_to(CORE).as_posix() for path in CORE.rglob("*.py"))
 IMPURE_METHODS = {"now", "utcnow", "today", "uuid1", "uuid4"}
@@ -97,3 +100,49 @@ def test_no_circle_of_imports_has_more_than_two_files() -> None:
     inward = {(homes[one], homes[other]) for one, other in files.edges if homes[other].startswith(f"{homes[one]}.")}
     outward = {(homes[other], homes[one]) for one, other in files.edges}
     assert {part.partition(".")[2] for whole, part in inward & outward if whole != "graphengine"} == {*PARTS}
+
+
+FRAME = {"api", "cli", "databases", "output_file", "records", "serve", "wings"}
+"""The packages besides the core that are no wings, or go through what all wings say of themselves."""
+NAMED = {
+    "api.graph": ("agents checks render", "its methods of(), chat(), compile() and render() do what these packages do"),
+    "api.runner": ("agents executors migration render telemetry worker", "its arguments say what it makes of them"),
+    "cli.driving": ("agents telemetry", "`--model`: agents without a model are named before a worker begins; `--otel`"),
+    "cli.estimate": ("models", "`run --estimate` counts calls of models"),
+    "cli.inputs": ("agents media", "an input can be a file or a page, which become sources of agents"),
+    "cli.models": ("agents models", "`--model`"),
+    "cli.observing": ("telemetry", "`--otel`"),
+    "cli.progress": ("agents", "the text of agents is shown while it is written"),
+    "cli.report": ("agents models", "a run that lacks a model is told how to get one"),
+    "cli.show": ("agents", "the calls of agents are shown with their prompts and answers"),
+    "serve.approvers": ("agents", "who approved a call of a tool is asked of its agent"),
+    "serve.health": ("worker", "a service that drives runs is as well as its worker"),
+    "serve.service.app": ("worker", "a service drives runs as a worker does"),
+    "serve.service.following": ("agents", "turns of a chat, for the doors of front ends"),
+    "serve.service.front_end": ("agents models", "turns of a chat, for the doors of front ends"),
+    "serve.service.server": ("models telemetry worker", "a service drives runs as a worker does, by its arguments"),
+    "serve.service.shown": ("agents models", "turns of a chat, for the doors of front ends"),
+    "serve.service.turns": ("agents models", "turns of a chat, for the doors of front ends"),
+}
+"""The modules of the frame that name wings, and why; this list only shrinks."""
+
+
+def test_the_frame_names_no_wing() -> None:
+    """Commands, schemas, options, settings and doors come from `Wing` objects: none is added by an edit of the frame.
+
+    What a wing of ours names as its own, and the inspector, which draws runs, import what they need.
+    """
+    package = CORE.parent
+    parts = [part for wing in BUILT_IN for part in (wing.settings, wing.extension, wing.events, wing.questions)]
+    parts += [part for wing in BUILT_IN for each in wing.commands.values() for part in (each.load, each.documents)]
+    own = {part.partition(":")[0] for part in (*parts, *(door.module for wing in BUILT_IN for door in wing.doors))}
+    named = dict[str, str]()
+    for path in sorted(file for folder in ("api", "cli", "serve") for file in (package / folder).rglob("*.py")):
+        module = ".".join(path.relative_to(package).with_suffix("").parts)
+        if f"graphengine.{module}" in own or module.startswith("serve.inspector"):
+            continue
+        nodes = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)]
+        found = {(node.module or "").split(".")[1] for node in nodes if (node.module or "").startswith("graphengine.")}
+        if wings := found - core() - FRAME - {"kernel"}:
+            named[module] = " ".join(sorted(wings))
+    assert named == {module: wings for module, (wings, _) in NAMED.items()}

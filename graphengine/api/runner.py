@@ -89,6 +89,7 @@ class Runner(QueueRunner, Records):
         deploy: str | None = None,
     ) -> None:
         self._given, children = frozenset(resources or ()), ChildRuns()
+        has_executors = any(each.executors is not None for each in extensions)
         wings = [type(each).__name__ for each in (*([] if telemetry is None else [telemetry]), *extensions)]
         super().__init__(
             store_at(store) if isinstance(store, (str, os.PathLike)) else store,
@@ -102,7 +103,7 @@ class Runner(QueueRunner, Records):
             origin=OriginRecord(version=__version__, deploy=_deploy_of(deploy), wings=wings),
             extensions=(
                 Models(models, clock),
-                ExecutorsByName(executors or {}),
+                *(() if executors is None and has_executors else (ExecutorsByName(executors or {}),)),
                 Migrations(),
                 children,
                 *(() if effects == "act" else (StandIns(effects),)),

@@ -10,6 +10,7 @@ import pytest
 from graphengine import END, START, Agent, Context, Graph, Runner, ScriptedModel, choose
 from graphengine.errors import DefinitionError, InputError
 from graphengine.executors import ProcessExecutor
+from graphengine.executors.of_runner import ExecutorsByName
 from graphengine.runner import attempt
 from graphengine.testing import run_node
 from graphengine.testing.evaluation import Case, evaluate
@@ -36,6 +37,16 @@ async def thread_name(ctx: Context) -> int:
     """Emit the name of the thread."""
     ctx.emit(threading.current_thread().name, record=True)
     return 5
+
+
+async def test_an_extension_can_have_the_executors() -> None:
+    """As one of another package: then the Runner needs none of its own."""
+    with ThreadPoolExecutor(1) as threads:
+        async with Runner(extensions=[ExecutorsByName({"gpu": threads})]) as runner:
+            assert (await runner.start(graph(heavy.double), heavy.Job(n=4)).result()).state.out == 8
+        async with Runner(extensions=[ExecutorsByName({"gpu": threads})], executors={"tpu": threads}) as runner:
+            with pytest.raises(InputError, match="unknown executor 'gpu'; the Runner has 'tpu'"):
+                await runner.start(graph(heavy.double), heavy.Job(n=4)).result()
 
 
 async def test_a_run_and_an_evaluation_of_their_own_take_executors() -> None:
