@@ -32,6 +32,7 @@ ELSEWHERE = {
     "docs/use/evidence.md": "test_evidence_page.py: its commands are typed, and git bisects",
     "docs/use/deploying.md": "test_deploying_page.py: its files are written and its commands typed",
     "docs/use/extensions.md": "tests/wings/test_package_of_others.py: its package is installed, and its commands typed",
+    "docs/project/maintain/*.md": "test_maintain.py: it is applied to a copy of the package",
     "docs/use/heavy.md": "test_heavy_page.py: its file runs as a program, and on the command line",
     "docs/use/telemetry.md": "test_telemetry_page.py: its program exports to a receiver, from two processes",
     "docs/use/a2a.md": "test_served_pages.py: its client and its second graph use its agent",

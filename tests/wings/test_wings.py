@@ -3,13 +3,15 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 import pytest
 
 from graphengine import wings
 from graphengine.cli.main import COMMANDS, commands, main
+from graphengine.cli.schemas import schema_of
+from graphengine.kernel import LiveEvent
 from graphengine.wings import BUILT_IN, Command, Door, Wing
 from graphengine.wings.own import SERVE_OPTIONS
 
@@ -79,6 +81,30 @@ def test_the_name_of_a_command_of_ours_stays_ours(points: list[Point], caplog: p
     points.append(Point("theirs", Wing(name="theirs", commands={"run": SHOW, "show it": SHOW})))
     assert commands() == COMMANDS
     assert "ValueError: run is a command already" in caplog.text
+
+
+@dataclass(frozen=True)
+class Sounded(LiveEvent):
+    """A bell rang.
+
+    Attributes:
+        times: How often.
+    """
+
+    event: ClassVar[str] = "sounded"
+    times: int
+
+
+EVENTS = [Sounded]
+
+
+def test_live_events_of_others_have_schemas(points: list[Point], caplog: pytest.LogCaptureFixture) -> None:
+    """Of the lines that watchers get; what is no event leaves its wing out."""
+    points.append(Point("bells", Wing(name="bells", events=f"{__name__}:EVENTS")))
+    points.append(Point("wrong", Wing(name="wrong", events=f"{__name__}:SHOW")))
+    found: Any = schema_of("watch")["$defs"]
+    assert found["Sounded"]["properties"]["times"] == {"type": "integer", "description": "How often."}
+    assert "the wing wrong is left out" in caplog.text
 
 
 def test_an_error_of_our_own_wing_is_raised() -> None:
