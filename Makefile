@@ -60,7 +60,7 @@ types_end = wait $$second || typed=1; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help run demo check core test coverage lint style types pytest lowest skipped soak format servers page bench pin docs dist clean
+.PHONY: help run demo check core test coverage lint style types pytest lowest skipped soak format hook servers page bench pin docs dist clean
 
 # --- targets --------------------------------------------------------------------------------------------------
 
@@ -129,6 +129,11 @@ soak: .venv/ready-test ## random commands, crashes and inputs until the time is 
 format: .venv/ready-test ## let ruff format and fix what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+HOOK = $(shell git rev-parse --git-path hooks)/pre-commit
+hook: .venv/ready-test ## from now on, check style and layers of what is committed: seconds
+	@[ ! -e "$(HOOK)" ] || grep -q 'make hook' "$(HOOK)" || { echo '$(HOOK) is there already' >&2; exit 1; }
+	@mkdir -p "$(dir $(HOOK))" && cp scripts/pre-commit "$(HOOK)"
 
 servers: $(SERVERS) ## install what some tests use by npm: servers, axe-core, the page's tools (else they are skipped)
 

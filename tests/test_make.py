@@ -88,6 +88,29 @@ def test_an_area_has_its_package_and_its_tests(tmp_path: Path) -> None:
     assert (code != 0, called) == (True, [])
 
 
+def test_a_hook_checks_the_python_of_a_commit(tmp_path: Path) -> None:
+    """It refuses a commit that a tool refuses, runs none for other files, and replaces no hook of somebody else."""
+
+    def git(*words: str, failing: str = "") -> int:
+        given = {"CALLS": str(tmp_path / "calls"), "FAILING": failing, "GIT_CONFIG_GLOBAL": os.devnull}
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.org")
+        return subprocess.run(("git", *who, *words), cwd=tmp_path, env={**os.environ, **given}, check=False).returncode
+
+    assert git("init", "--quiet") == 0
+    (tmp_path / "scripts").mkdir()
+    copy(ROOT / "scripts" / "pre-commit", tmp_path / "scripts")
+    assert made("hook", tmp_path)[0] == 0
+    assert (git("add", "Makefile"), git("commit", "--quiet", "-m", "one", failing="ruff")) == (0, 0)
+    assert (tmp_path / "calls").read_text() == ""
+    (tmp_path / "a file.py").touch()
+    assert git("add", "a file.py") == 0
+    assert [git("commit", "--quiet", "-m", "two", failing=name) for name in ("ruff", "lint-imports", "")] == [1, 1, 0]
+    assert "<ruff check --quiet --force-exclude a file.py>" in (tmp_path / "calls").read_text()
+    (tmp_path / ".git" / "hooks" / "pre-commit").write_text("theirs")
+    code, output, _ = made("hook", tmp_path)
+    assert (code != 0, "is there already" in output) == (True, True)
+
+
 PIP = """Looking in indexes: https://index.example/simple
 Obtaining file:///project
   Installing build dependencies: started

@@ -12,7 +12,7 @@ from tests.docs.page import FENCE, ROOT, printed
 
 PAGES = sorted((ROOT / "docs" / "project" / "maintain").glob("*.md"))
 PLACE = re.compile(r"`((?:graphengine|tests|docs|scripts)/[\w/.]*)`")
-MADE = re.compile(r"(?:tests|graphengine)/(?:capped|lines)[\w/.]*")
+MADE = re.compile(r"tests/capped/")
 TALK = """
 from pydantic import BaseModel
 from graphengine import END, START, Agent, Graph
@@ -79,7 +79,7 @@ def test_the_provider_answers(copy: Path) -> None:
 
 def test_the_store_passes_the_suite(copy: Path) -> None:
     """Its tests are collected and pass, without those of two processes."""
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/lines"]
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/databases"]
     done = subprocess.run(words, cwd=copy, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
 
