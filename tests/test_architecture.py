@@ -133,7 +133,9 @@ def test_the_frame_names_no_wing() -> None:
     What a wing of ours names as its own, and the inspector, which draws runs, import what they need.
     """
     package = CORE.parent
-    parts = [part for wing in BUILT_IN for part in (wing.settings, wing.extension, wing.events, wing.questions)]
+    parts = [
+        part for wing in BUILT_IN for part in (wing.settings, wing.extension, wing.events, wing.questions, wing.tables)
+    ]
     parts += [part for wing in BUILT_IN for each in wing.commands.values() for part in (each.load, each.documents)]
     own = {part.partition(":")[0] for part in (*parts, *(door.module for wing in BUILT_IN for door in wing.doors))}
     named = dict[str, str]()

@@ -1,4 +1,4 @@
-"""What budgets have left: the document of `graphengine budgets`, which the inspector shows too."""
+"""What budgets have left: the document and the table of `graphengine budgets`; the inspector shows the table too."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence  # noqa: TC003 - what a document h
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from graphengine.budgets.ledger import Account, AmountName, Budget, Ledger, window_of
+from graphengine.budgets.ledger import Account, AmountName, Budget, Ledger, window_of, words_of
+from graphengine.budgets.settings import budgets_in
 from graphengine.records.step_document import Document, Part
-from graphengine.wings import Kind
+from graphengine.wings import Kind, Table
 
 if TYPE_CHECKING:
     from graphengine.kernel import Store
+    from graphengine.wings import Settings
 
 
 class AccountLeft(Part):
@@ -67,6 +69,43 @@ async def left_of(budgets: Sequence[Budget], store: Store) -> BudgetsLeft:
     return BudgetsLeft(budgets=[BudgetLeft(budget=each, accounts=_left(each, accounts)) for each in budgets])
 
 
+def table_of(left: BudgetsLeft) -> Table:
+    """Return a line for each limit of each account, or for each limit of a budget of which nothing was spent."""
+    rows = [row for each in left.budgets for row in _rows(each.budget, each.accounts)]
+    return Table("Budgets", ("budget", "of", "spent", "in flight", "until (UTC)", "then"), rows)
+
+
+async def tables(store: Store, settings: Settings, tenant: str | None) -> Sequence[Table]:
+    """Return what the budgets of a project have left; for a tenant, what budgets by tenant have left for it alone.
+
+    Raises:
+        ProjectBroken: The settings cannot be used.
+    """
+    given = [each for each in budgets_in(settings) if tenant is None or each.by == "tenant"]
+    left = await left_of(given, store)
+    if tenant is not None:
+        for each in left.budgets:
+            each.accounts = [account for account in each.accounts if account.key == tenant]
+    return [table_of(left)] if given else ()
+
+
+def _rows(budget: Budget, accounts: Sequence[AccountLeft]) -> Sequence[Sequence[str]]:
+    def row(of: str, name: AmountName, spent: float, held: float | None, end: float) -> Sequence[str]:
+        until = time.strftime("%Y-%m-%d %H:%M", time.gmtime(end))
+        flying = "unknown" if held is None else words_of(name, held) if held else ""
+        return budget.name, of, words_of(name, spent, budget.limits[name]), flying, until, budget.over
+
+    if not accounts:
+        end = window_of(budget.window, time.time())[1]
+        return [row(budget.by, name, 0, 0, end) for name in budget.limits]
+    none = "all" if budget.by == "all" else f"(no {budget.by})"
+    return [
+        row(each.key or none, name, each.spent[name], each.in_flight[name], each.end)
+        for each in accounts
+        for name in budget.limits
+    ]
+
+
 def _left(budget: Budget, accounts: Sequence[Account]) -> Sequence[AccountLeft]:
     """Return the accounts of a budget in the present window."""
     begin, end = window_of(budget.window, time.time())
@@ -90,4 +129,4 @@ def _left(budget: Budget, accounts: Sequence[Account]) -> Sequence[AccountLeft]:
     return found
 
 
-__all__ = ["AccountLeft", "BudgetLeft", "BudgetsLeft", "left_of"]
+__all__ = ["AccountLeft", "BudgetLeft", "BudgetsLeft", "left_of", "table_of", "tables"]

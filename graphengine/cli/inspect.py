@@ -12,14 +12,15 @@ import click
 from graphengine.cli import options
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from pathlib import Path
 
     from graphengine.cli.context import CommandContext
     from graphengine.cli.places import DatabaseOption
     from graphengine.cli.project import Found
-    from graphengine.kernel import RunInfo
+    from graphengine.kernel import RunInfo, Store
     from graphengine.serve.inspector.driving import Drivable, Drives
-    from graphengine.serve.inspector.server import Settings
+    from graphengine.wings import Settings, Table, Wing
 
 
 @options.command(
@@ -124,15 +125,37 @@ def inspect(  # noqa: PLR0913 - one for each option
         place.check_exists()
         reader = store_at(place.database, read_only=True, **lock_options())
         what = Settings(place.database, reader, paste, __version__, port, host or HOST, users, **lock_options())
-        for info in serve(_shown(what, drives, is_read_only=read_only), opened):
+        what = replace(what, is_read_only=read_only, drives=drives, tables=_tables(context))
+        for info in serve(what, opened):
             context.err.line("run ", (info.id, "bold"), " was released; resume: ", paste(info, "resume"))
     return 0
 
 
-def _shown(what: Settings, drives: Drives | None, *, is_read_only: bool) -> Settings:
-    from graphengine.cli.places import read_settings
+def _tables(context: CommandContext) -> Sequence[Callable[[Store, str | None], Awaitable[Iterable[Table]]]]:
+    """Return what the wings show in the page.
 
-    return replace(what, is_read_only=is_read_only, drives=drives, budgets=read_settings("budgets"))
+    Raises:
+        ProjectBroken: The settings of one cannot be used.
+    """
+    from graphengine.wings import guarded, load, wings
+
+    found = []
+    for wing in wings():
+        with guarded(wing):
+            settings = context.settings(wing.name)
+            if wing.tables and wing.settings:
+                load(wing.settings)(settings)  # which refuses what it cannot use
+            found += [partial(_tables_of, wing, settings)] if wing.tables else []
+    return found
+
+
+async def _tables_of(wing: Wing, settings: Settings, store: Store, tenant: str | None) -> Iterable[Table]:
+    from graphengine.wings import guarded, load
+
+    with guarded(wing):
+        found: Iterable[Table] = await load(wing.tables)(store, settings, tenant)
+        return found
+    return ()
 
 
 def _check_options(

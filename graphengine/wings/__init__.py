@@ -26,6 +26,7 @@ from graphengine.wings.wing import (
     ProjectBroken,
     Readiness,
     Settings,
+    Table,
     Wing,
     WingBroken,
 )
@@ -155,6 +156,7 @@ __all__ = [
     "ProjectBroken",
     "Readiness",
     "Settings",
+    "Table",
     "Wing",
     "WingBroken",
     "guarded",

@@ -83,6 +83,7 @@ BUILT_IN: Final = (
         ),
         settings="graphengine.budgets.settings:budgets_in",
         extension="graphengine.budgets.settings:extension",
+        tables="graphengine.budgets.left:tables",
     ),
     Wing(
         name="evaluation",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence  # noqa: TC003 - what a table has is read at run time
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from graphengine.kernel import GraphEngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from msgspec import Struct
@@ -128,6 +129,21 @@ class Readiness(NamedTuple):
     repair: str = ""
 
 
+@dataclass(frozen=True)
+class Table:
+    """A table in the page of `graphengine inspect`.
+
+    Attributes:
+        title: What it shows.
+        columns: What its columns are.
+        rows: A text for each column.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wing:
     """All that a package adds to graphengine; each part is imported when it is used.
@@ -144,6 +160,8 @@ class Wing:
         checks: What checks a graph for `graphengine check`, `(plan: Plan, settings: Settings) -> Iterable[Problem]`.
         questions: What answers `graphengine doctor --production`,
             `async (store: Store, settings: Settings) -> Iterable[Readiness]`.
+        tables: What the page of `graphengine inspect` shows above the trends, `async (store: Store, settings: Settings,
+            tenant: str | None) -> Iterable[Table]`; a tenant may see only its own.
         doors: Its doors of `graphengine serve`.
 
     Example:
@@ -158,4 +176,5 @@ class Wing:
     events: str = ""
     checks: str = ""
     questions: str = ""
+    tables: str = ""
     doors: Sequence[Door] = ()

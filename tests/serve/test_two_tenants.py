@@ -100,7 +100,7 @@ READS = (
     *("branches", "run", "rows", "usage", "state", "find&text=a", "scores&path=text", "export", "fields"),
     *("step&seq=1",),
 )
-LISTS = ("runs", "overview", "trends", "budgets", "all_graphs", "session", "form&graph=desk", "problems&graph=desk")
+LISTS = ("runs", "overview", "trends", "tables", "all_graphs", "session", "form&graph=desk", "problems&graph=desk")
 PAGES = ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/trends")
 INSPECTOR: Mapping[str, list[Try]] = {
     **{f"GET {page}": [plain(page)] for page in PAGES},
@@ -224,14 +224,11 @@ async def test_a_tenant_sees_its_own_account_of_a_budget_alone(tmp_path: Path, d
         await ledger.settle(places[:1], "a call", {"calls": 1})
         seen = {}
         for who in ("acme", "globex", "chief"):
-            got = (await request(here.inspector, token_of(who), "GET", "/api/budgets", origin="http://here")).json
-            seen[who] = [
-                (each["budget"]["name"], account["key"], account["spent"], account["in_flight"])
-                for each in got["budgets"]
-                for account in each["accounts"]
-            ]
-        own = [("tenants", "acme", {"calls": 1}, {"calls": 0}), ("tenants", "globex", {"calls": 0}, {"calls": 1})]
-        people = ("people", "acme", {"tokens": 0}, {"tokens": None})
+            got = (await request(here.inspector, token_of(who), "GET", "/api/tables", origin="http://here")).json
+            (table,) = got["tables"]
+            seen[who] = [tuple(row[:4]) for row in table["rows"]]
+        own = [("tenants", "acme", "1 of 9 calls", ""), ("tenants", "globex", "0 of 9 calls", "1 calls")]
+        people = ("people", "acme", "0 of 9 tokens", "unknown")
         assert seen == {"acme": own[:1], "globex": own[1:], "chief": [*own, people]}
 
 

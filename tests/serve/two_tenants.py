@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from graphengine import END, START, Graph, Runner, ask
 from graphengine.api.places import store_at
 from graphengine.budgets import Budget
+from graphengine.budgets.left import tables
 from graphengine.serve.approvers import Approvers
 from graphengine.serve.guard import AccessMiddleware, SharedPageAccess, TokenAccess
 from graphengine.serve.inspector import server
@@ -22,6 +23,8 @@ from graphengine.serve.inspector.driving import Drivable, Drives
 from graphengine.serve.service.app import Service
 from graphengine.serve.service.doors import DOORS, Opening
 from graphengine.serve.users import User, Users, UsersFile, hash_of, write_users
+from graphengine.stores.base import Store
+from graphengine.wings import Settings, Table
 from graphengine.worker.worker import Worker
 from tests.serve import exchanges
 from tests.serve.exchanges import Answer
@@ -117,6 +120,12 @@ def routes_of(routes: Any, prefix: str = "") -> set[str]:
     return found
 
 
+async def _budgets(store: Store, tenant: str | None) -> Sequence[Table]:
+    """Return what is shown of budgets."""
+    settings = [{"name": each.name, "by": each.by, **each.limits} for each in BUDGETS]
+    return await tables(store, Settings(settings), tenant)
+
+
 BUDGETS = (Budget(name="tenants", by="tenant", calls=9), Budget(name="people", by="user", tokens=9))
 
 
@@ -143,7 +152,7 @@ async def place(folder: Path, database: Path | str, graphs: Mapping[str, Graph[A
         stack.push_async_callback(reader.close)
         command = lambda info, *words: " ".join(["graphengine", *words, *([info.id] if info else [])])  # noqa: E731
         page = server.application(
-            server.Settings(database, reader, command, "1", users=users, drives=drives, budgets=BUDGETS)
+            server.Settings(database, reader, command, "1", users=users, drives=drives, tables=[_budgets])
         )
         await stack.enter_async_context(page.router.lifespan_context(page))
         yield Place(

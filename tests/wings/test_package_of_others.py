@@ -108,6 +108,24 @@ def test_its_door_is_guarded_as_ours_are(theirs: Environment, project: Path) -> 
     assert serving.returncode == 0
 
 
+def test_its_table_is_in_the_page_of_the_inspector(theirs: Environment, project: Path) -> None:
+    """Who has opened the page gets it with those of others."""
+    said(theirs, "run count.py --run-id one", project)
+    words = [str(theirs.folder / "bin" / "graphengine"), "inspect", "--no-open", "--json"]
+    with subprocess.Popen(words, cwd=project, stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        url, _, token = json.loads(serving.stdout.readline())["url"].partition("/#token=")
+        headers = {"Origin": url, "X-Graphengine": "1", "Content-Type": "application/json"}
+        with urlopen(Request(f"{url}/api/session", json.dumps({"token": token}).encode(), headers)) as answer:  # noqa: S310
+            cookie = answer.headers["Set-Cookie"].partition(";")[0]
+        with urlopen(Request(f"{url}/api/tables", headers={"Cookie": cookie})) as answer:  # noqa: S310
+            assert json.load(answer)["tables"] == [
+                {"title": "Audited runs", "columns": ["run", "steps"], "rows": [["one", "2"]]}
+            ]
+        serving.send_signal(signal.SIGINT)
+    assert serving.returncode == 0
+
+
 def test_it_acts_in_runs_only_where_the_project_names_it(theirs: Environment, project: Path) -> None:
     """Installed and with settings it does nothing; named, it acts, and the run records its name."""
     (project / "pyproject.toml").write_text(SETTINGS.replace('wings = ["audit"]\n', ""), encoding="utf-8")

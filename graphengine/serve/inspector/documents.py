@@ -12,6 +12,7 @@ from graphengine.records.json_document import Compared, ListedRun, RunHead
 from graphengine.records.run_diff import Difference
 from graphengine.records.step_document import Failure, Part, Step
 from graphengine.render.place_states import PlaceState
+from graphengine.wings import Table
 
 
 class Drivable(Part):
@@ -35,6 +36,12 @@ class Page(Part):
 
     runs: Sequence[ListedRun]
     next: str | None
+
+
+class Tables(Part):
+    """What wings show above the trends."""
+
+    tables: Sequence[Table]
 
 
 class Line(Part):

@@ -18,7 +18,6 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from graphengine.api.places import store_at
-from graphengine.budgets.left import left_of
 from graphengine.databases.addresses import shown
 from graphengine.kernel import GraphEngineError, InputError, status_of
 from graphengine.serve.callers import CallersStore, caller, require
@@ -33,17 +32,17 @@ from graphengine.serve.listening import HOST, Server, listen, url_of
 from graphengine.serve.messages import HEARTBEAT, HEARTBEAT_SECONDS, STREAM_HEADERS, json_answer, refused, stream_event
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from starlette.requests import Request
 
-    from graphengine.budgets.ledger import Budget
     from graphengine.kernel import RunInfo, Store
     from graphengine.serve.callers import Right
     from graphengine.serve.inspector.driving import Driver, Drives
     from graphengine.serve.inspector.live import LiveRun
     from graphengine.serve.users import Users
+    from graphengine.wings import Table
 
 _Read: TypeAlias = "Callable[[Query], Awaitable[object]]"
 _Write: TypeAlias = "Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any] | None]]"
@@ -75,7 +74,7 @@ class Settings:
         is_read_only: Whether nothing can be answered, sent, stopped or tagged; it then drives nothing either.
         drives: The graphs whose runs the page can start, resume and branch; None for none.
         busy_timeout_seconds: How long a write waits for another program's lock of a SQLite file.
-        budgets: The budgets across runs, of which it shows what is left.
+        tables: Return the tables that wings show to a tenant, or to those who see all if it is None.
     """
 
     database: Path | str
@@ -88,7 +87,7 @@ class Settings:
     is_read_only: bool = False
     drives: Drives | None = None
     busy_timeout_seconds: float = 10.0
-    budgets: Sequence[Budget] = ()
+    tables: Sequence[Callable[[Store, str | None], Awaitable[Iterable[Table]]]] = ()
 
 
 class _Server(Server):
@@ -148,8 +147,8 @@ def application(settings: Settings) -> Starlette:
         drivable = Drivable(sorted(drives.graphs), [*drives.left_out])
     seen = CallersStore.of(store)
     about = Session(settings.version, shown(settings.database), settings.is_read_only, drivable)
-    left = partial(left_of, settings.budgets, store)
-    views = Views(seen, books, settings.command, about, left, {} if driver is None else driver.fingerprints)
+    tables = [partial(each, store) for each in settings.tables]
+    views = Views(seen, books, settings.command, about, tables, {} if driver is None else driver.fingerprints)
     acts = Commands(
         writer, seen, None if driver is None else lambda: driver.runner, {} if drives is None else drives.graphs
     )

@@ -60,6 +60,7 @@ from graphengine.serve.inspector.documents import (
     Seen,
     Session,
     State,
+    Tables,
     Tried,
     Unused,
 )
@@ -67,10 +68,9 @@ from graphengine.serve.inspector.pictures import picture_of
 from graphengine.serve.inspector.queries import BadQuery
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from graphengine.agents.asked import Asked
-    from graphengine.budgets.left import BudgetsLeft
     from graphengine.kernel import Entry, RunInfo, Store, Summary, Visit
     from graphengine.kernel.stores import InboxMessage
     from graphengine.records.json_document import Runs, SpendingOfRun
@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from graphengine.serve.inspector.pictures import GraphLayout
     from graphengine.serve.inspector.queries import Query
     from graphengine.serve.inspector.run_cache import Book, RunCache
+    from graphengine.wings import Table
 
 _PAGE: Final = 200
 _COLUMNS: Final = (200.0, 600.0, 20_000.0)
@@ -100,7 +101,7 @@ class Views:
         books: Its runs that were looked at.
         command: Returns a command line to paste, given the run or None, the command and its further words.
         about: What the page shows of the database itself.
-        left: Returns what the budgets across runs have left, for all callers.
+        wings: Return the tables that wings show to a tenant; to those who see all if it is None.
         graphs: The fingerprints of the graphs whose runs can be driven here, by name.
     """
 
@@ -108,7 +109,7 @@ class Views:
     books: RunCache
     command: Callable[..., str]
     about: Session
-    left: Callable[[], Awaitable[BudgetsLeft]]
+    wings: Sequence[Callable[[str | None], Awaitable[Iterable[Table]]]] = ()
     graphs: Mapping[str, str] = field(default_factory=dict)
     _lines: dict[tuple[str, int, float], tuple[Summary, Sequence[str]]] = field(default_factory=dict)
 
@@ -117,7 +118,7 @@ class Views:
         """The reads, each under its name."""
         first = (self.session, self.runs, self.overview, self.lines, self.branches, self.run, self.rows, self.questions)
         more = (self.usage, self.state, self.step, self.find, self.scores, self.picture, self.compare)
-        return *first, *more, self.graph, self.all_graphs, self.trends, self.budgets
+        return *first, *more, self.graph, self.all_graphs, self.trends, self.tables
 
     async def session(self, query: Query) -> Session:
         """Return what does not change while the server runs."""
@@ -174,18 +175,11 @@ class Views:
         by = cast("Literal['graph', 'tag']", query.one_of("by", ("graph", "tag")) or "graph")
         return await trends(self.store, _wanted(query), by=by, every_seconds=query.number("every") or _DAY)
 
-    async def budgets(self, query: Query) -> BudgetsLeft:
-        """Return what the budgets have left; to a caller with a tenant, the tenant's accounts alone."""
+    async def tables(self, query: Query) -> Tables:
+        """Return what wings show; to a caller with a tenant, what is of that tenant alone."""
         del query
-        found, tenant = await self.left(), caller().tenant
-        if tenant is None:
-            return found
-        own = [
-            structs.replace(each, accounts=[account for account in each.accounts if account.key == tenant])
-            for each in found.budgets
-            if each.budget.by == "tenant"
-        ]
-        return structs.replace(found, budgets=own)
+        found = [table for each in self.wings for table in await each(caller().tenant)]
+        return Tables(found)
 
     async def lines(self, query: Query) -> Mapping[str, Line]:
         """Return the status of runs and its reason, for the visible part of the list.

@@ -1,7 +1,6 @@
 import asyncio
 import sqlite3
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp
 
 from graphengine import END, START, Agent, Graph, Runner
-from graphengine.budgets.left import left_of
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.models.scripted import ScriptedModel
 from graphengine.records.export import import_run, parse
@@ -47,7 +45,7 @@ async def test_the_arrows_of_a_picture_are_parts_of_it(app: ASGIApp) -> None:
 
 def views_of(store: Store) -> Views:
     """Return the reads of a store."""
-    return Views(store, RunCache(store), lambda *_: "", Session("", "", False, None), partial(left_of, (), store))  # noqa: FBT003
+    return Views(store, RunCache(store), lambda *_: "", Session("", "", False, None))  # noqa: FBT003
 
 
 async def test_a_run_and_the_one_that_started_it_name_each_other() -> None:

@@ -36,7 +36,7 @@ export function TrendsPage({ parameters }: { parameters: Record<string, string> 
         <ThemeButton />
       </header>
       <div class="in">
-        <Budgets />
+        <Tables />
         <div class="acts">
           <Tabs
             small
@@ -73,52 +73,39 @@ export function TrendsPage({ parameters }: { parameters: Record<string, string> 
   );
 }
 
-const AMOUNTS = ["cost_usd", "tokens", "calls"] as const;
-
-const amount = (name: string, number: number | null | undefined): string =>
-  typeof number !== "number"
-    ? "unknown"
-    : name === "cost_usd"
-      ? dollars(number)
-      : `${number.toLocaleString("en")} ${name}`;
-
-/** What of each budget across runs is spent in its present window; one without an account has nothing spent. */
-function Budgets() {
-  const [found, error] = useDocument("budgets", {});
+/** What wings show, such as what is left of budgets. */
+function Tables() {
+  const [found, error] = useDocument("tables", {});
   if (error) return <Failure error={error} />;
-  if (!found?.budgets.length) return null;
   return (
-    <table class="sums" aria-label="Budgets">
-      <thead>
-        <tr>
-          {["budget", "spent", "in flight", "limit", "until"].map((name) => (
-            <th scope="col" key={name}>
-              {name}
-            </th>
-          ))}
-        </tr>
-      </thead>
-      <tbody>
-        {found.budgets.flatMap(({ budget, accounts }) =>
-          (accounts.length ? accounts : [null]).flatMap((account) =>
-            AMOUNTS.filter((name) => budget[name] !== null).map((name) => (
-              <tr key={`${budget.name} ${account?.key} ${name}`}>
-                <th scope="row">
-                  {budget.name}{" "}
-                  <span class="soft">
-                    {account?.key || (account && budget.by !== "all" ? `(no ${budget.by})` : budget.by)}
-                  </span>
-                </th>
-                <td>{amount(name, account ? account.spent[name] : 0)}</td>
-                <td>{amount(name, account ? account.in_flight[name] : 0)}</td>
-                <td>{amount(name, budget[name])}</td>
-                <td>{account ? new Date(account.end * 1000).toLocaleString() : `end of the ${budget.window}`}</td>
+    <>
+      {found?.tables
+        .filter((table) => table.rows.length)
+        .map(({ title, columns, rows }) => (
+          <table class="sums" key={title}>
+            <caption>{title}</caption>
+            <thead>
+              <tr>
+                {columns.map((name) => (
+                  <th scope="col" key={name}>
+                    {name}
+                  </th>
+                ))}
               </tr>
-            )),
-          ),
-        )}
-      </tbody>
-    </table>
+            </thead>
+            <tbody>
+              {rows.map(([first, ...more], row) => (
+                <tr key={row}>
+                  <th scope="row">{first}</th>
+                  {more.map((text, column) => (
+                    <td key={column}>{text}</td>
+                  ))}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        ))}
+    </>
   );
 }
 

@@ -1,20 +1,5 @@
 // What the server answers, by the name of the read. `python -m scripts.page_types` writes this file.
 
-export interface AccountLeft {
-  /** Whose account it is; "" for all, and for runs without such a key. */
-  key: string;
-  /** When the window began, epoch seconds. */
-  begin: number;
-  /** When it ends. */
-  end: number;
-  /** What was spent, by the names of limits. */
-  spent: Record<string, number>;
-  /** What calls that are in flight or were cut off may take, by the names of limits; null if not known. */
-  in_flight: Record<string, number | null>;
-  /** How many calls these are. */
-  calls_in_flight: number;
-}
-
 export interface Arrow {
   edges: number[];
   to: string;
@@ -32,37 +17,6 @@ export interface Box {
   spot: number | null;
   name: string;
   shape: string;
-}
-
-export interface Budget {
-  /** Its name, unique among the budgets. */
-  name: string;
-  by: "agent" | "all" | "graph" | "tenant" | "user";
-  /** An hour, a day or a month of the calendar, in UTC. */
-  window: "day" | "hour" | "month";
-  /** US dollars. */
-  cost_usd: number | null;
-  /** Tokens of questions and answers. */
-  tokens: number | null;
-  /** Calls of models. */
-  calls: number | null;
-  over: "ask" | "fail" | "wait";
-  /** Whether a model whose price is not known may be called under `cost_usd`; it counts nothing. */
-  unknown_cost: boolean;
-}
-
-export interface BudgetLeft {
-  /** The budget. */
-  budget: Budget;
-  /** What was spent of it, by key; those of earlier windows are left out. */
-  accounts: AccountLeft[];
-}
-
-export interface BudgetsLeft {
-  /** the version of the documents */
-  schema: 1;
-  /** The budgets, as the settings list them. */
-  budgets: BudgetLeft[];
 }
 
 export interface Call {
@@ -635,6 +589,19 @@ export interface Summary {
   losses?: Record<string, number>;
 }
 
+export interface Table {
+  /** What it shows. */
+  title: string;
+  /** What its columns are. */
+  columns: string[];
+  /** A text for each column. */
+  rows: string[][];
+}
+
+export interface Tables {
+  tables: Table[];
+}
+
 export interface Trend {
   /** The graph or tag. */
   name: string;
@@ -745,7 +712,6 @@ export interface Waypoint {
 export interface Answers {
   all_graphs: Record<string, Record<string, number>>;
   branches: Runs;
-  budgets: BudgetsLeft;
   compare: Comparison;
   find: number[];
   graph: Graph;
@@ -760,6 +726,7 @@ export interface Answers {
   session: Session;
   state: State;
   step: Seen;
+  tables: Tables;
   trends: Trends;
   usage: SpendingOfRun;
 }
