@@ -1,6 +1,7 @@
 """Addresses: one that a stranger gave is called if it is of the public internet; there is one rule, and one place."""
 
 import ast
+import re
 import socket
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,16 @@ def connects(path: Path) -> bool:
 def test_one_place_connects_to_addresses_of_strangers() -> None:
     """What else connects does so to an address that the author or the operator of the program gave."""
     assert {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if connects(path)} == {*CALLERS}
+
+
+def test_pages_and_the_outbox_alone_send_requests() -> None:
+    """What goes out to webhooks goes through one outbox."""
+    texts = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+    users = [path for path, text in texts.items() if re.search(r"addresses import .*\brequest\b", text)]
+    assert {path.relative_to(PACKAGE).as_posix() for path in users} == {
+        "agents/sources/web.py",
+        "serve/notifications.py",
+    }
 
 
 @pytest.mark.parametrize("number", ["8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"])

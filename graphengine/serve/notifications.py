@@ -7,7 +7,8 @@
 3. That run posts to the webhook, and tries again by the `Retry` of its node; it is in lists like any other. It reminds,
    if the question is still open, after a sleep.
 
-A webhook's address and secret are in no log: a run has its name.
+A webhook's address and secret are in no log: a run has its name. What else goes out, as push notifications of A2A do,
+finds its news and makes its posts in a class of its own, and the rest is here.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ import time
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import partial
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlencode
 from weakref import WeakSet
 
@@ -64,7 +66,7 @@ from graphengine.wings import Settings as ProjectSettings
 from graphengine.worker.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 
     from graphengine.kernel import OpenRun, RunInfo, RunStatus, Snapshot, Store
     from graphengine.worker.queue_runner import QueueRunner
@@ -75,8 +77,9 @@ _ASKS: Final = ("ask", "pause", "unknown")
 _LOG: Final = logging.getLogger("graphengine")
 _TEXT_CHARACTERS: Final = 4000
 _LOOK_SECONDS: Final = 1.0
+_AT_ONCE: Final = 16
 _REMINDERS: Final = 10
-_RETRY: Final = Retry(attempts=14, initial_seconds=5.0, multiplier=2.5, max_seconds=3600.0, on=(Transient, OSError))
+_RETRY: Final = Retry(attempts=17, initial_seconds=1.0, multiplier=2.5, max_seconds=3600.0, on=(Transient, OSError))
 """Some eight hours."""
 _TRY_LATER: Final = (408, 425, 429)
 """Statuses below 500 that pass, so that the webhook is tried again."""
@@ -170,15 +173,16 @@ class _Message(msgspec.Struct):
     payload: _Told
 
 
-async def _rest(ctx: Context) -> int:
+async def rest(ctx: Context) -> None:
+    """Do nothing: what a run is for is in its inbox, or in its state."""
     await ctx.sleep(math.inf)
-    return 0
 
 
 _OUTBOX_GRAPH: Final = Graph("outbox", News)
-_OUTBOX_GRAPH.add_node("rest", _rest, writes="seq")
+_OUTBOX_GRAPH.add_node("rest", rest)
 _OUTBOX_GRAPH.add_path(START, "rest", END)
-_OWN: Final = ("outbox", "notification")
+_OWN: Final = ("outbox", "notification", "a2a push", "a2a notification")
+"""The graphs of runs that deliver, or that say where to."""
 
 
 class _Deliverer(Worker):
@@ -207,6 +211,9 @@ class Notifications(Extension):
         >>> asyncio.run(main())
     """
 
+    name: ClassVar = "notification"
+    """The name of the graph whose runs deliver."""
+
     def __init__(self, *webhooks: Webhook, retry: Retry = _RETRY) -> None:
         self._retry = retry
         self._webhooks: Mapping[str, Webhook] = {webhook.name: webhook for webhook in webhooks}
@@ -219,7 +226,7 @@ class Notifications(Extension):
 
     async def opened(self, run: OpenRun) -> None:
         """Make sure that there is an outbox before a run can post to it."""
-        await self._open_outbox(run.store)
+        await self.open_outbox(run.store)
 
     def told(self, snapshot: Snapshot, status: RunStatus) -> Post | None:
         """Return the news of a run that gets a status."""
@@ -240,8 +247,8 @@ class Notifications(Extension):
         """Deliver news inside this block: also that of other processes, and what an earlier one left."""
         await runner.store.open()
         self._store, self._has_news = runner.store, asyncio.Event()  # of this event loop
-        await self._open_outbox(runner.store)
-        worker = _Deliverer(runner, self.graph(), queues=[OUTBOX], poll_seconds=_LOOK_SECONDS)
+        await self.open_outbox(runner.store)
+        worker = _Deliverer(runner, self.graph(), queues=[OUTBOX], concurrency=_AT_ONCE, poll_seconds=_LOOK_SECONDS)
         tasks = [asyncio.create_task(each) for each in (worker.run(), self._hand_on(runner, worker))]
         try:
             yield
@@ -250,7 +257,8 @@ class Notifications(Extension):
             tasks[1].cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _open_outbox(self, store: Store) -> None:
+    async def open_outbox(self, store: Store) -> None:
+        """Begin the run whose inbox has the news. It rests before news comes: what drove it would take that up."""
         if store not in self._known:
             with suppress(RunExists):
                 await CoreRunner(store).start(_OUTBOX_GRAPH, run_id=OUTBOX, wait_out=False).result()
@@ -302,19 +310,21 @@ class Notifications(Extension):
                     continue
                 news = News(webhook=webhook.name, kind=kind, run_id=info.id, seq=snapshot.seq, to=found.to, by=found.by)
                 news.wait_id = wait_id
-                what = [webhook.name, info.id, kind, wait_id or str(snapshot.seq), found.to]
-                run_id = OwnId(derived_id("notice", hashlib.sha256(to_json(what)).hexdigest()[:20]))
-                with suppress(RunExists):
-                    tags = [f"about:{info.id}"[:100], f"to:{webhook.name}"[:100]]
-                    await runner.start(
-                        self.graph(), news, run_id=run_id, queue=OUTBOX, tags=tags, tenant=info.tenant
-                    ).result()
+                await self.deliver(runner, news, info.tenant)
+
+    async def deliver(self, runner: QueueRunner, news: News, tenant: str | None) -> None:
+        """Start the run that delivers news, unless it was started."""
+        what = [news.webhook, news.run_id, news.kind, news.wait_id or str(news.seq), news.to]
+        run_id = OwnId(derived_id("notice", hashlib.sha256(to_json(what)).hexdigest()[:20]))
+        tags = [f"about:{news.run_id}"[:100], f"to:{news.webhook}"[:100]]
+        with suppress(RunExists):
+            await runner.start(self.graph(), news, run_id=run_id, queue=OUTBOX, tags=tags, tenant=tenant).result()
 
     # --- a run that delivers ------------------------------------------------------------------------------------------
 
     def graph(self) -> Graph[News]:
         """Return the graph of a notification, which sends it, and reminds."""
-        graph = Graph("notification", News)
+        graph = Graph(self.name, News)
         graph.add_node("send", self._send, writes="reminders", retry=self._retry)
         graph.add_node("remind", self._remind, writes="is_open")
         graph.add_edge(START, "send")
@@ -332,17 +342,24 @@ class Notifications(Extension):
 
     async def _send(self, ctx: Context, state: News) -> int:
         """Send a notification; return how many reminders may follow."""
-        webhook = self._webhook(state.webhook)
-        body = to_json(await self._body(webhook, state))
-        headers = signed(key_of(webhook.secret), ctx.idempotency_key, time.time(), body)
-        status = await asyncio.to_thread(_post, webhook, body, headers)
+        posting, where = await self.post_of(state, ctx.idempotency_key), f"webhook {state.webhook}"
+        if posting is None:
+            return 0
+        status = await asyncio.to_thread(posting)
         if status >= 500 or status in _TRY_LATER:  # noqa: PLR2004 - of HTTP
-            raise Transient(f"it answered {status}", where=f"webhook {webhook.name}", repair="see what it reports")
+            raise Transient(f"it answered {status}", where=where, repair="see what it reports")
         if not 200 <= status < 300:  # noqa: PLR2004 - of HTTP
             repair = "look at its address, which is not redirected, and its secret; then resume this run"
-            raise NotDelivered(f"it answered {status}", where=f"webhook {webhook.name}", repair=repair)
-        is_reminded = state.kind == "asked" and webhook.remind_seconds is not None
+            raise NotDelivered(f"it answered {status}", where=where, repair=repair)
+        is_reminded = state.kind == "asked" and self._webhook(state.webhook).remind_seconds is not None
         return _REMINDERS - ctx.visit if is_reminded else 0
+
+    async def post_of(self, news: News, number: str) -> Callable[[], int] | None:
+        """Return what posts news under an id; None if there is no news any more."""
+        webhook = self._webhook(news.webhook)
+        body = to_json(await self._body(webhook, news))
+        headers = signed(key_of(webhook.secret), number, time.time(), body)
+        return partial(post, webhook.url, headers, body, seconds=webhook.timeout_seconds, is_own=True)
 
     async def _remind(self, ctx: Context, state: News) -> int:
         """Wait, and return whether the question is still open."""
@@ -448,14 +465,14 @@ def _kinds_of(snapshot: Snapshot) -> Iterator[tuple[str, str]]:
         yield from (("asked", wait.id) for _, _, wait in _questions(snapshot))
 
 
-def _post(webhook: Webhook, body: bytes, headers: Mapping[str, str]) -> int:
-    """Post a body, and return the status of the answer. Raises: Transient, OSError."""
+def post(url: str, headers: Mapping[str, str], body: bytes, *, seconds: float, is_own: bool) -> int:
+    """Post JSON, and return the status of the answer. Raises: AddressRefused, Transient, OSError."""
     sent = {**headers, "content-type": "application/json"}
     try:
-        with closing(request("POST", webhook.url, sent, body, seconds=webhook.timeout_seconds, is_own=True)) as used:
+        with closing(request("POST", url, sent, body, seconds=seconds, is_own=is_own)) as used:
             return used.getresponse().status
     except HTTPException as error:
-        raise Transient(f"no answer of HTTP: {error}", where=f"webhook {webhook.name}") from error
+        raise Transient(f"no answer of HTTP: {error}") from error
 
 
-__all__ = ["KINDS", "OUTBOX", "News", "Notifications", "Webhook", "delegate"]
+__all__ = ["KINDS", "OUTBOX", "News", "Notifications", "Webhook", "delegate", "post", "rest"]

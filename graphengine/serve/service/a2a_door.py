@@ -4,8 +4,8 @@ A task is a run, and nothing else is kept: what a client reads of it is made fro
 answers for it. A message starts a run whose id has the message's id, answers the open question of its task, or is
 received by it; `turns` says how it is delivered once. Bindings, versions and errors on the wire are the SDK's.
 
-A request for push notifications is a run too, of a graph of this door: it waits for news of its task, posts
-the task, and ends with it. So a notification is repeated until it arrives, whichever process lives, and may come twice.
+A request for push notifications is a run too, which has the place and ends with its task. What is sent there goes
+through the outbox, as webhooks do: it is repeated until it arrives, whichever process lives, and may come twice.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from contextlib import aclosing, closing, contextmanager, suppress
-from functools import wraps
+import time
+from contextlib import aclosing, contextmanager, suppress
+from functools import partial, wraps
 from inspect import isasyncgenfunction
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import quote
 
 from a2a import types as a2a
@@ -29,26 +30,26 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from pydantic import BaseModel
 from pydantic_core import to_json
 from starlette.routing import Route
+from typing_extensions import override
 
-from graphengine.addresses import AddressRefused, is_http, number_of, request
+from graphengine.addresses import AddressRefused, is_http, number_of
 from graphengine.api.graph import Graph
 from graphengine.kernel import (
     OVER,
-    Context,
     GraphEngineError,
     InputError,
     OwnId,
     RunExists,
     Snapshot,
-    Transient,
     UnknownRun,
     derived_id,
 )
-from graphengine.kernel.definitions import END, START, Limits, Retry, compiled, is_tag
+from graphengine.kernel.definitions import END, START, compiled, is_tag
 from graphengine.records.step_document import plain
 from graphengine.serve.callers import Caller, acting, caller
 from graphengine.serve.messages import json_answer
-from graphengine.serve.service.app import FAILED, answering, cancelled
+from graphengine.serve.notifications import News, Notifications, post, rest
+from graphengine.serve.service.app import FAILED, answering
 from graphengine.serve.service.following import failure_of, waits
 from graphengine.serve.service.shown import Dropped, Text, Visited
 from graphengine.serve.service.turns import (
@@ -60,19 +61,21 @@ from graphengine.serve.service.turns import (
     output,
     text_graphs,
 )
+from graphengine.serve.signatures import signed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
     from a2a.server.context import ServerCallContext
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute
 
-    from graphengine.kernel import RunInfo
+    from graphengine.kernel import RunInfo, Store
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
     from graphengine.serve.service.turns import TextGraph
+    from graphengine.worker.queue_runner import QueueRunner
 
 PATH: Final = "/a2a"
 """The agent of a graph is at `/a2a/GRAPH`, its card at `/a2a/GRAPH/.well-known/agent-card.json`."""
@@ -81,12 +84,7 @@ _LOG: Final = logging.getLogger("graphengine")
 _BLANKS: Final = re.compile(r"\s+")
 _TOP: Final = re.compile(r"[/\[#]")
 _CONTEXT: Final = "context:"
-_PUSH: Final = "a2a push"
-_CHANGED: Final = "changed"
-_LOOK_SECONDS: Final = 1.0
 _POST_SECONDS: Final = 30.0
-_RETRY: Final = Retry(attempts=12, initial_seconds=1.0, max_seconds=3600.0)
-"""For about an hour; then the run of the place fails, and can be resumed."""
 _STATES: Final = {
     "finished": a2a.TaskState.TASK_STATE_COMPLETED,
     "failed": a2a.TaskState.TASK_STATE_FAILED,
@@ -101,8 +99,7 @@ _WORKING: Final = a2a.TaskState.TASK_STATE_WORKING
 async def routes(opening: Opening) -> Sequence[BaseRoute]:
     """Return the routes of the door, which sends push notifications until it closes."""
     door = A2aDoor(opening.service, opening.version)
-    looking = asyncio.create_task(door.pushes.look(), name="graphengine a2a push")
-    opening.stack.push_async_callback(cancelled, looking)
+    await opening.stack.enter_async_context(door.pushes.delivering(opening.service.unguarded))
     return door.routes()
 
 
@@ -414,12 +411,15 @@ class _Push(BaseModel):
     name: str
     place: dict[str, Any]
     is_of_user: bool = False
-    heard: int = 0
-    is_over: bool = False
 
 
-class _Pushes:
-    """The push notifications, each place a run.
+_PLACES: Final = Graph("a2a push", _Push)
+_PLACES.add_node("rest", rest)
+_PLACES.add_path(START, "rest", END)
+
+
+class _Pushes(Notifications):
+    """The push notifications. Each place is a run, which rests until the task is over.
 
     Args:
         service: What has the runs.
@@ -428,18 +428,15 @@ class _Pushes:
         agents: The agents of the tasks, by graph.
     """
 
+    name: ClassVar = "a2a notification"
+
     def __init__(self, service: Service) -> None:
+        super().__init__()
         self._service = service
         self._runner = service.unguarded
         self.agents: dict[str, _Agent] = {}
         self._tasks: dict[str, str] = {}  # of places, by the ids of their runs
-        graph = Graph(_PUSH, _Push, limits=Limits(visits=None))
-        graph.add_node("listen", self._listen, writes="heard")
-        graph.add_node("post", self._post, writes="is_over", retry=_RETRY)
-        graph.add_path(START, "listen", "post")
-        graph.add_edge("post", END, when=lambda is_over: is_over, label="the task is over")
-        graph.add_edge("post", "listen")
-        self._graph = graph
+        self._told: dict[str, int] = {}  # the last steps that were news, likewise
 
     async def begin(self, task: RunInfo, given: a2a.TaskPushNotificationConfig) -> a2a.TaskPushNotificationConfig:
         """Send notifications to a place from now on. Raises: InputError, RunExists."""
@@ -456,7 +453,8 @@ class _Pushes:
                 raise InputError(getattr(error, "message", str(error)), where="url", repair=repair) from error
         run_id = _push_id(task_id, state["name"])
         try:
-            await self._runner.start(self._graph, state, run_id=OwnId(run_id), tenant=task.tenant).result()
+            run = self._runner.start(_PLACES, state, run_id=OwnId(run_id), tenant=task.tenant, wait_out=False)
+            await run.result()
         except RunExists:
             if not state.items() <= (await self._runner.state_at(run_id, 1)).items():
                 raise
@@ -478,70 +476,62 @@ class _Pushes:
     async def of_task(self, task_id: str) -> Sequence[a2a.TaskPushNotificationConfig]:
         """Return the places for a task."""
         prefix = _push_id(task_id, "")
-        every = await self._runner.store.runs(graph=_PUSH, text=prefix, limit=100)
+        every = await self._runner.store.runs(graph=_PLACES.name, text=prefix, limit=100)
         own = [info for info in every if info.id.startswith(prefix) and info.status not in OVER]
         return [await self._read(info) for info in own]
 
     async def end(self, task_id: str, name: str) -> None:
         """Send no more notifications to a place."""
-        await self._runner.stop(_push_id(task_id, name), "it was deleted")
+        await self._runner.stop(_push_id(task_id, name), "it was deleted", final=True)
 
-    async def look(self) -> None:
-        """Tell the places when their tasks have changed, and continue those whose process died."""
-        told: dict[str, int] = {}
-        while True:
-            try:
-                for status in ("waiting", "interrupted"):
-                    for info in await self._runner.runs(graph=_PUSH, status=status, limit=1000):
-                        with suppress(GraphEngineError):  # it has just ended
-                            await self._tell(info, told)
-            except Exception:  # noqa: BLE001 - it is asked again
-                _LOG.exception("push notifications are late: their runs cannot be read")
-            await asyncio.sleep(_LOOK_SECONDS)
+    @override
+    async def open_outbox(self, store: Store) -> None:
+        """Do nothing: the runs of places have the news."""
 
-    async def _tell(self, push: RunInfo, told: dict[str, int]) -> None:
-        if push.id not in self._tasks:
-            self._tasks[push.id] = (await self._runner.state_at(push.id))["task"]
-        found = await self._runner.store.infos([self._tasks[push.id]])
-        if not found:
-            await self._runner.stop(push.id, "its task was removed")
-        elif push.status == "interrupted":
-            await self._runner.drive(push.id, self._graph)
-        elif found[0].status in (*OVER, "waiting") and told.get(push.id) != found[0].seq:
-            told[push.id] = found[0].seq  # a second server's message is the same, by its key
-            await self._runner.send(push.id, _CHANGED, found[0].seq, idempotency_key=f"{found[0].seq}")
-            await self._runner.drive(push.id, self._graph)
+    @override
+    async def hand_on(self, runner: QueueRunner) -> int:
+        found = 0
+        for status in ("waiting", "interrupted"):
+            for place in await self._runner.runs(graph=_PLACES.name, status=status, limit=1000):
+                with suppress(GraphEngineError):  # it has just ended
+                    found += await self._hand_to(place)
+        return found
 
-    async def _listen(self, ctx: Context) -> int:
-        return await ctx.receive(_CHANGED, int)
+    async def _hand_to(self, place: RunInfo) -> bool:
+        """Start the run that posts the task to its place, if it has changed; return whether it has."""
+        if place.id not in self._tasks:
+            self._tasks[place.id] = (await self._runner.state_at(place.id))["task"]
+        task = next(iter(await self._runner.store.infos([self._tasks[place.id]])), None)
+        is_new = task is not None and task.status in (*OVER, "waiting") and self._told.get(place.id) != task.seq
+        if task is not None and is_new:
+            await self.deliver(self._runner, News(webhook=place.id, run_id=task.id, seq=task.seq), task.tenant)
+            self._told[place.id] = task.seq
+        if task is None or task.status in OVER:
+            await self._runner.stop(place.id, "its task is over" if task is not None else "its task was removed")
+        return is_new
 
-    async def _post(self, task: str, place: dict[str, Any], is_of_user: bool) -> bool:  # noqa: FBT001 - fields
-        """Post a task; return whether it is over."""
-        given = ParseDict(place, a2a.TaskPushNotificationConfig())
+    @override
+    async def post_of(self, news: News, number: str) -> Callable[[], int] | None:
+        places, tasks = [await self._runner.store.infos([each]) for each in (news.webhook, news.run_id)]
+        if not places or places[0].status == "cancelled" or not tasks or tasks[0].seq != news.seq:
+            return None  # it was deleted, or a newer notification takes the place of this one
+        state = await self._runner.state_at(news.webhook)
+        given = ParseDict(state["place"], a2a.TaskPushNotificationConfig())
         with acting(Caller("")):  # who asked for it could read the task
-            agent = self.agents[(await self._service.info_of(task)).graph]
-            found = await agent.task(task)
-        if found.status.state != _WORKING:
-            auth = given.authentication
-            headers = {"X-A2A-Notification-Token": given.token} if given.token else {}
-            headers |= {"Authorization": f"{auth.scheme} {auth.credentials}"} if auth.scheme else {}
-            content = to_json(MessageToDict(proto_utils.to_stream_response(found)))
-            await asyncio.to_thread(_post, given.url, headers, content, is_own=not is_of_user)
-        return found.status.state not in (_WORKING, _INPUT)
+            found = await self.agents[tasks[0].graph].task(news.run_id)
+        if found.status.state == _WORKING:
+            return None
+        auth, token = given.authentication, given.token
+        body = to_json(MessageToDict(proto_utils.to_stream_response(found)))
+        headers = {"Authorization": f"{auth.scheme} {auth.credentials}"} if auth.scheme else {}
+        if token:
+            headers |= {"X-A2A-Notification-Token": token, **signed(token.encode(), number, time.time(), body)}
+        return partial(post, given.url, headers, body, seconds=_POST_SECONDS, is_own=not state["is_of_user"])
 
 
 def _push_id(task_id: str, name: str) -> str:
     """Return the id of the run of a place; all of a task begin with that of the name ""."""
     return derived_id("push", digest(task_id), name)
-
-
-def _post(url: str, headers: Mapping[str, str], content: bytes, *, is_own: bool) -> None:
-    """Post a notification. Raises: AddressRefused, OSError, HTTPException."""
-    sent = {**headers, "Content-Type": "application/json"}
-    with closing(request("POST", url, sent, content, seconds=_POST_SECONDS, is_own=is_own)) as connection:
-        status = connection.getresponse().status
-    if not 200 <= status < 300:  # noqa: PLR2004 - of HTTP
-        raise Transient(f"it answered {status}", where=url)
 
 
 def _context_of(info: RunInfo) -> str:

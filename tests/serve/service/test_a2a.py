@@ -13,8 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.datastructures import Headers
 
 from graphengine import Runner
+from graphengine.serve.signatures import is_signed
 from tests.serve.service.client import TOKEN, Service, exists
 from tests.serve.service.conftest import Services
 
@@ -182,6 +184,7 @@ class Receiver(http.server.ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.got: list[tuple[str, str, int]] = []
+        self.ids: list[str] = []
         self.refused = 1
         super().__init__(("127.0.0.1", 0), Receiving)
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -199,12 +202,15 @@ class Receiving(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Take a notification."""
-        task = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["task"]
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        token, task = self.headers["X-A2A-Notification-Token"] or "", json.loads(body)["task"]
+        if token and is_signed(Headers(dict(self.headers.items())), body, token.encode(), time.time()):
+            self.server.ids.append(self.headers["webhook-id"])
         if self.server.refused:
             self.server.refused -= 1
             self.send_response(503)
         else:
-            found = (self.headers["X-A2A-Notification-Token"], task["status"]["state"], len(task.get("artifacts", ())))
+            found = (token, task["status"]["state"], len(task.get("artifacts", ())))
             self.server.got.append(found)
             self.send_response(200)
         self.end_headers()
@@ -235,6 +241,7 @@ async def test_push_notifications_survive_a_kill(
         (listed,) = (await client.list_task_push_notification_configs(given)).configs
         assert (listed.url, listed.token, listed.id) == (receiver.url, "secret", "p")
         await until(lambda: len(receiver.got) == 1)
+    assert receiver.ids[0] == receiver.ids[1]
     await asyncio.to_thread(service.end, signal.SIGKILL)
     async with Runner(database) as runner:
         await runner.answer(task.id, value=True)
