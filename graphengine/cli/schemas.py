@@ -4,25 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from graphengine.cli.documents import (
-    AnswerDocument,
-    BulkDone,
-    DryBranch,
-    Estimated,
-    Examined,
-    Exported,
-    Graphs,
-    Imported,
-    Made,
-    Pruned,
-    Queued,
-    Ready,
-    Replays,
-    Script,
-    Sent,
-    Stopped,
-    Tagged,
-)
+from graphengine.cli import documents as own
 from graphengine.cli.main import commands
 from graphengine.kernel import InputError
 from graphengine.kernel.definitions import did_you_mean
@@ -53,23 +35,23 @@ _DRIVEN: Final = "if it resumes the run"
 _POSTED: Final = "if it does not"
 
 _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
-    "new": [Kind(Made)],
-    "graphs": [Kind(Graphs)],
+    "new": [Kind(own.Made)],
+    "graphs": [Kind(own.Graphs)],
     "run": [
         Kind(Run, "without the options below"),
-        Kind(Estimated, "with `--estimate`"),
-        Kind(Queued, "with `--queue`"),
+        Kind(own.Estimated, "with `--estimate`"),
+        Kind(own.Queued, "with `--queue`"),
     ],
     "resume": [Kind(Run)],
-    "answer": [Kind(Run, _DRIVEN), Kind(AnswerDocument, _POSTED)],
-    "send": [Kind(Run, _DRIVEN), Kind(Sent, _POSTED)],
-    "branch": [Kind(Run, "without `--dry-run`"), Kind(DryBranch, "with `--dry-run`")],
+    "answer": [Kind(Run, _DRIVEN), Kind(own.AnswerDocument, _POSTED)],
+    "send": [Kind(Run, _DRIVEN), Kind(own.Sent, _POSTED)],
+    "branch": [Kind(Run, "without `--dry-run`"), Kind(own.DryBranch, "with `--dry-run`")],
     "watch": [
         Kind(Stepped, "for each step", lines=True),
         Kind(StatusReported, "when its status changes", lines=True),
         Kind(WatchEnded, "at the end", lines=True),
     ],
-    "stop": [Kind(Stopped)],
+    "stop": [Kind(own.Stopped)],
     "runs": [
         Kind(Runs, "without `--tree` and `--trends`"),
         Kind(Tree, "with `--tree`"),
@@ -80,18 +62,18 @@ _OF_RECORDS: Final[Mapping[str, Sequence[Kind]]] = {
         Kind(OneStep, "with `--step`"),
         Kind(SpendingOfRun, "with `--usage`"),
     ],
-    "doctor": [Kind(Examined), Kind(Ready, "with `--production`")],
-    "replay": [Kind(Replays)],
-    "tag": [Kind(Tagged)],
+    "doctor": [Kind(own.Examined), Kind(own.Ready, "with `--production`")],
+    "replay": [Kind(own.Replays)],
+    "tag": [Kind(own.Tagged)],
     "export": [
-        Kind(Exported, "with `-o FILE`"),
+        Kind(own.Exported, "with `-o FILE`"),
         Kind(RunFile, "without `-o`; this is the file itself, with its own version"),
     ],
-    "import": [Kind(Imported)],
-    "bulk": [Kind(BulkDone)],
-    "prune": [Kind(Pruned)],
+    "import": [Kind(own.Imported)],
+    "bulk": [Kind(own.BulkDone)],
+    "prune": [Kind(own.Pruned)],
     "diff": [Kind(Compared)],
-    "completion": [Kind(Script)],
+    "completion": [Kind(own.Script)],
 }
 
 

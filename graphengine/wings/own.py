@@ -9,65 +9,65 @@ from graphengine.wings.wing import Command, Door, Wing
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DOORS: Final = "graphengine.serve.service"
 _OF_SERVE: Final = "graphengine.serve.documents"
-_OF_WORKER: Final = "graphengine.worker.documents"
+_CHECK: Final = {"check": ("check", "List the errors and warnings of graphs, by file and line.", "DOCUMENTS")}
+_RENDER: Final = {"render": ("render", "Draw a graph or a run.", "DOCUMENTS")}
+_EVALUATE: Final = {
+    "eval": ("evaluating", "Run a graph on a data set, and score and compare the results.", "EVAL"),
+    "whatif": ("whatif", "Compare recorded runs with what they would have come to under a change.", "WHATIF"),
+    "suite": ("suite", "Export the fewest recorded runs that take all that occurred, as tests.", "SUITE"),
+}
+_INSPECT: Final = {"inspect": ("inspect", "Show the runs of a database live in a browser.", "INSPECT")}
+_WORK: Final = {
+    "worker": ("worker", "Continue the due runs of a database until stopped.", "WORKER"),
+    "workers": ("worker", "List the processes that drive runs, and what they drive.", "WORKERS"),
+    "queues list": ("worker", "List the queues with runs that are queued or driven.", "QUEUES"),
+    "queues set": ("worker", "Set the limits of a queue.", "QUEUES"),
+    "schedule list": ("schedule", "List the schedules.", "SCHEDULES"),
+    "schedule add": ("schedule", "Start runs at given times.", "SCHEDULES"),
+    "schedule pause": ("schedule", "Pause a schedule.", "SCHEDULES"),
+    "schedule resume": ("schedule", "Resume a schedule at its next time.", "SCHEDULES"),
+    "schedule remove": ("schedule", "Remove a schedule.", "SCHEDULES"),
+}
+_SERVE: Final = {
+    "serve": ("serve", "Start, answer and follow runs over HTTP, until stopped.", "SERVE"),
+    "mcp": ("mcp", "Serve graphs as tools of an MCP server over stdio.", ""),
+}
+_BUDGETS: Final = {"budgets": ("budgets", "Show what the budgets across runs have left.", "DOCUMENTS")}
+_USERS: Final = {
+    "users list": ("users", "List the users of a server.", "USERS"),
+    "users add": ("users", "Add a user, and print their token.", "USERS"),
+    "users remove": ("users", "Remove a user.", "USERS"),
+    "users oidc": ("users", "Take the tokens of an OpenID provider.", "USERS"),
+}
+
+_AT: Final = "graphengine.serve.service"
+_DOORS: Final = (  # the last three: what clients add to the path, the extra that it needs, and what that installs
+    Door("ag-ui", "AG-UI", "front ends by AG-UI", "/agui", f"{_AT}.ag_ui_door", "/GRAPH", "ag-ui", "ag_ui"),
+    Door("ai-sdk", "AI SDK", "front ends by useChat of the AI SDK", "/ai-sdk", f"{_AT}.ai_sdk_door", "/GRAPH"),
+    Door("a2a", "A2A", "the graphs as agents of the A2A protocol", "/a2a", f"{_AT}.a2a_door", "/GRAPH", "a2a", "a2a"),
+    Door("openai", "OpenAI", "the graphs as models of OpenAI's API", "/v1", f"{_AT}.openai_door"),
+    Door("mcp", "MCP", "the graphs as tools of an MCP server", "/mcp", f"{_AT}.mcp_door", "", "mcp", "mcp"),
+)
 
 
-def _commands(
-    section: str, after: str, documents: str, rows: Mapping[str, tuple[str, str, str]]
-) -> Mapping[str, Command]:
+def _commands(section: str, after: str, documents: str, rows: Mapping[str, tuple[str, str, str]]) -> dict[str, Command]:
     """Return commands that a section lists one after another: the module of each, what it does, and its documents."""
-    return {
-        name: Command(
-            f"graphengine.cli.{module}:{name.replace(' ', '_').replace('eval', 'eval_')}",
-            about,
-            written and f"{documents}:{written}",
-            section,
-            before,
-        )
-        for before, (name, (module, about, written)) in zip([after, *rows], rows.items(), strict=False)
-    }
+    found: dict[str, Command] = {}
+    for name, (module, about, written) in rows.items():
+        load = f"graphengine.cli.{module}:{name.replace(' ', '_').replace('eval', 'eval_')}"
+        found[name] = Command(load, about, written and f"{documents}:{written}", section, after)
+        after = name
+    return found
 
 
 BUILT_IN: Final = (
     Wing(name="agents", events="graphengine.agents.live_events:AGENT_EVENTS"),
-    Wing(
-        name="checks",
-        commands=_commands(
-            "Define",
-            "graphs",
-            "graphengine.testing.checked",
-            {"check": ("check", "List the errors and warnings of graphs, by file and line.", "DOCUMENTS")},
-        ),
-    ),
-    Wing(
-        name="render",
-        commands=_commands(
-            "Define",
-            "check",
-            "graphengine.render.documents",
-            {"render": ("render", "Draw a graph or a run.", "DOCUMENTS")},
-        ),
-    ),
+    Wing(name="checks", commands=_commands("Define", "graphs", "graphengine.testing.checked", _CHECK)),
+    Wing(name="render", commands=_commands("Define", "check", "graphengine.render.documents", _RENDER)),
     Wing(
         name="worker",
-        commands=_commands(
-            "Operate",
-            "replay",
-            _OF_WORKER,
-            {
-                "worker": ("worker", "Continue the due runs of a database until stopped.", "WORKER"),
-                "workers": ("worker", "List the processes that drive runs, and what they drive.", "WORKERS"),
-                "queues list": ("worker", "List the queues with runs that are queued or driven.", "QUEUES"),
-                "queues set": ("worker", "Set the limits of a queue.", "QUEUES"),
-                "schedule list": ("schedule", "List the schedules.", "SCHEDULES"),
-                "schedule add": ("schedule", "Start runs at given times.", "SCHEDULES"),
-                "schedule pause": ("schedule", "Pause a schedule.", "SCHEDULES"),
-                "schedule resume": ("schedule", "Resume a schedule at its next time.", "SCHEDULES"),
-                "schedule remove": ("schedule", "Remove a schedule.", "SCHEDULES"),
-            },
-        ),
+        commands=_commands("Operate", "replay", "graphengine.worker.documents", _WORK),
         groups={"queues": "List the queues, and set their limits.", "schedule": "Start runs at given times."},
     ),
     Wing(name="executors", settings="graphengine.executors.settings:executors_in"),
@@ -75,105 +75,23 @@ BUILT_IN: Final = (
     Wing(name="notify", extension="graphengine.serve.notifications:extension"),
     Wing(
         name="budgets",
-        commands=_commands(
-            "Operate",
-            "queues set",
-            "graphengine.budgets.left",
-            {"budgets": ("budgets", "Show what the budgets across runs have left.", "DOCUMENTS")},
-        ),
+        commands=_commands("Operate", "queues set", "graphengine.budgets.left", _BUDGETS),
         settings="graphengine.budgets.settings:budgets_in",
         extension="graphengine.budgets.settings:extension",
         tables="graphengine.budgets.left:tables",
     ),
     Wing(
         name="evaluation",
-        commands=_commands(
-            "Define",
-            "render",
-            "graphengine.testing.evaluation.documents",
-            {
-                "eval": ("evaluating", "Run a graph on a data set, and score and compare the results.", "EVAL"),
-                "whatif": (
-                    "whatif",
-                    "Compare recorded runs with what they would have come to under a change.",
-                    "WHATIF",
-                ),
-                "suite": ("suite", "Export the fewest recorded runs that take all that occurred, as tests.", "SUITE"),
-            },
-        ),
+        commands=_commands("Define", "render", "graphengine.testing.evaluation.documents", _EVALUATE),
     ),
     Wing(
         name="serve",
-        commands={
-            **_commands(
-                "Look",
-                "watch",
-                _OF_SERVE,
-                {"inspect": ("inspect", "Show the runs of a database live in a browser.", "INSPECT")},
-            ),
-            **_commands(
-                "Operate",
-                "worker",
-                _OF_SERVE,
-                {
-                    "serve": ("serve", "Start, answer and follow runs over HTTP, until stopped.", "SERVE"),
-                    "mcp": ("mcp", "Serve graphs as tools of an MCP server over stdio.", ""),
-                },
-            ),
-            **_commands(
-                "Operate",
-                "schedule remove",
-                _OF_SERVE,
-                {
-                    "users list": ("users", "List the users of a server.", "USERS"),
-                    "users add": ("users", "Add a user, and print their token.", "USERS"),
-                    "users remove": ("users", "Remove a user.", "USERS"),
-                    "users oidc": ("users", "Take the tokens of an OpenID provider.", "USERS"),
-                },
-            ),
-        },
+        commands=_commands("Look", "watch", _OF_SERVE, _INSPECT)
+        | _commands("Operate", "worker", _OF_SERVE, _SERVE)
+        | _commands("Operate", "schedule remove", _OF_SERVE, _USERS),
         groups={"users": "Keep the users of a server, with their tenants and rights."},
         questions="graphengine.serve.questions:questions",
-        doors=(
-            Door(
-                "ag-ui",
-                "AG-UI",
-                "front ends by AG-UI",
-                "/agui",
-                f"{_DOORS}.ag_ui_door",
-                more="/GRAPH",
-                extra="ag-ui",
-                needs="ag_ui",
-            ),
-            Door(
-                "ai-sdk",
-                "AI SDK",
-                "front ends by useChat of the AI SDK",
-                "/ai-sdk",
-                f"{_DOORS}.ai_sdk_door",
-                more="/GRAPH",
-            ),
-            Door(
-                "a2a",
-                "A2A",
-                "the graphs as agents of the A2A protocol",
-                "/a2a",
-                f"{_DOORS}.a2a_door",
-                more="/GRAPH",
-                extra="a2a",
-                needs="a2a",
-            ),
-            Door("openai", "OpenAI", "the graphs as models of OpenAI's API", "/v1", f"{_DOORS}.openai_door"),
-            Door(
-                "mcp",
-                "MCP",
-                "the graphs as tools of an MCP server",
-                "/mcp",
-                f"{_DOORS}.mcp_door",
-                extra="mcp",
-                needs="mcp",
-            ),
-        ),
+        doors=_DOORS,
     ),
 )
 """In the order in which they extend a Runner."""
