@@ -158,7 +158,7 @@ def _at_node(plan: Plan[Any], frame: Frame, version: int, hint: str) -> Iterator
             yield Mismatch(text, f"each= of {path}", hint)
     elif isinstance(phase, Inside) and frame.kind != "item" and node.each is not None:
         yield Mismatch(f"the run is inside the graph at {path}, which is a map now", f"node {path!r}", hint)
-    elif isinstance(phase, Fallback) and (node.fallback is None or node.fallback.call is None):
+    elif _is_in_fallback(frame) and (node.fallback is None or node.fallback.call is None):
         yield Mismatch(
             f"the fallback of {path} is in progress, and it has no function to run now", f"fallback= of {path}", hint
         )
@@ -285,10 +285,10 @@ def _items(
 
 
 def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
-    """Check that the node of each wait can still take its answer."""
+    """Check that the node of each wait can still take its answer; a fallback that waits can, whatever its node is."""
     path = path_of(frame.id, frame.at)
     for name, facts in frame.waits.items():
-        if facts.kind == "pause":
+        if facts.kind == "pause" or _is_in_fallback(frame):
             continue
         try:
             body = plan.nodes[frame.at].chosen(facts.choice).body
@@ -302,6 +302,12 @@ def _asks(plan: Plan[Any], frame: Frame, hint: str) -> Iterator[Mismatch]:
             kind = "a map" if _is_map(plan, frame) else _KINDS[body.kind]
             text = f"the run waits inside {path} for {facts.question!r}, and that node is {kind} now"
             yield Mismatch(text, f"what {path} was", hint)
+
+
+def _is_in_fallback(frame: Frame) -> bool:
+    """Return whether a frame is about to run its node's fallback, or to run it again once it has waited."""
+    phase = frame.phase
+    return isinstance(phase.then if isinstance(phase, Waiting) else phase, Fallback)
 
 
 def _is_map(plan: Plan[Any], frame: Frame) -> bool:
