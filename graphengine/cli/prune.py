@@ -75,9 +75,9 @@ def prune(
 ) -> int:
     """Remove old runs with all their records, and show how much space that frees.
 
-    Runs that are running or waiting are kept, and so are runs whose steps a kept branch needs. Bytes are an estimate:
-    the texts of steps, snapshots and messages. The file keeps its size, and the space is reused, unless --vacuum
-    shrinks the file.
+    Runs that are running or waiting are kept, and so are runs that a kept branch or parent needs. Bytes are an
+    estimate: the texts of steps, snapshots and messages. The file keeps its size, and the space is reused, unless
+    --vacuum shrinks the file.
     """
     from graphengine.api.runner import Runner
 
@@ -216,7 +216,7 @@ def _show(context: CommandContext, pruned: Pruned) -> None:
 def _kind(reason: str) -> str:
     """Return a reason without the id of a branch or the name of a process, so that equal kinds are counted together."""
     return re.sub(
-        r"^(needed by) branch .*|^(driven by) .*", lambda m: "needed by a branch" if m[1] else "driven", reason
+        r"^(needed by) (branch|parent) .*|^driven by .*", lambda m: f"{m[1]} a {m[2]}" if m[1] else "driven", reason
     )
 
 

@@ -208,10 +208,10 @@ class Records(CoreRunner):
     ) -> pruning.Pruned:
         """Remove old runs, with everything that is recorded of them. This cannot be undone.
 
-        A run is always kept if it is running or waiting, if a live process holds it, or if a kept branch needs its
-        steps. When this returns, the runs are removed and their space can be reused; other processes can work
-        meanwhile. If it is interrupted, no kept run is lost, and the next process that opens the store for writing
-        frees the rest.
+        A run is always kept if it is running or waiting, if a live process holds it, if a kept branch needs its steps,
+        or if a kept run that started it can still read its end. When this returns, the runs are removed and their space
+        can be reused; other processes can work meanwhile. If it is interrupted, no kept run is lost, and the next
+        process that opens the store for writing frees the rest.
 
         Args:
             keep_last: Keep this many of the newest runs of each graph, in any status.

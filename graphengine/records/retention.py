@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.kernel import InputError, UnknownRun, checked_tags
 from graphengine.kernel.definitions import DAY_SECONDS, did_you_mean, is_seconds
+from graphengine.records.kept_children import Starters
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 
     from graphengine.kernel import RunInfo, Status, Store
     from graphengine.kernel.definitions import Retention
@@ -142,8 +143,10 @@ async def bites(store: Store, wanted: Rule, now: float) -> AsyncIterator[int]:
     """Remove what a rule allows, and yield how many runs each bite removed; the caller rests in between.
 
     Unlike `prune`, it holds only a page of runs at a time, the newest first, so that branches come before their
-    parents. A parent of a run that is kept is refused by the store, and met again by the next pass.
+    parents. A parent of a run that is kept is refused by the store, and met again by the next pass; so is a child of a
+    run that this pass removes later, if that could have been resumed.
     """
+    starters = Starters(store)
     newest = await _newest(store, wanted.graph or "", wanted.keep_last)
     for status in wanted.statuses:
         before, end = None, now - (wanted.older_than or 0.0)  # it began before its last step
@@ -156,7 +159,9 @@ async def bites(store: Store, wanted: Rule, now: float) -> AsyncIterator[int]:
                 continue
             if not page:
                 break
-            going = [info for info in page if info.updated_at <= oldest and not _reason_to_stay(info, wanted, newest)]
+            old = [info for info in page if info.updated_at <= oldest and not _reason_to_stay(info, wanted, newest)]
+            needed = await starters.needing(old)
+            going = [info for info in old if info.id not in needed]
             stay = await store.remove(going) if going else {}
             yield len(going) - len(stay)
             # 1. The last run of the page is removed, and cannot be named as the one before the next page. 2. So the
@@ -190,12 +195,22 @@ async def prune(store: Store, wanted: Rule, now: float, *, dry_run: bool) -> Pru
 
 
 async def remove(store: Store, found: dict[str, RunInfo], kept: dict[str, str], *, dry_run: bool) -> Pruned:
-    """Remove runs, branches before their parents, except those that a kept run needs; add those to `kept`."""
-    going = await _in_order(store, found, kept)
+    """Remove runs, branches before their parents, except those that a kept run needs; add those to `kept`.
+
+    A child run that the run which started it can still need goes after that one, in a later transaction:
+
+    1. Both have failed, and are to be removed. 2. Another process resumes the one that started the other. 3. The store
+    keeps it, since it has changed, and so the child is kept as well.
+    """
+    starters = Starters(store)
+    going = await _in_order(store, found, kept, starters)
+    needed = await starters.needing(going)
     runs: list[str] = []
     steps = db_bytes = 0
-    for at in range(0, len(going), _BATCH):
-        batch = going[at : at + _BATCH]
+    for part in _batches(going, needed):
+        waits = {info.id: _needed_by(needed[info.id]) for info in part if needed.get(info.id) in kept}
+        kept.update(waits)
+        batch = [info for info in part if info.id not in waits]
         weights = await store.size_of([info.id for info in batch])
         stay = {} if dry_run else await store.remove(batch)
         kept.update(stay)
@@ -225,13 +240,41 @@ async def _going(store: Store, wanted: Rule, now: float, kept: dict[str, str]) -
     return found
 
 
-async def _in_order(store: Store, found: dict[str, RunInfo], kept: dict[str, str]) -> list[RunInfo]:
-    """Return the runs, branches before their parents, except those that a kept run needs; add those to `kept`."""
-    await _keep_parents(store, found, kept)
+async def _in_order(store: Store, found: dict[str, RunInfo], kept: dict[str, str], starters: Starters) -> list[RunInfo]:
+    """Return the runs in the order of their removal, except those that a kept run needs; add those to `kept`.
+
+    Branches come before their parents, and runs before those that they started.
+    """
+    count = -1
+    while len(found) != count:  # a run that is kept for one reason may need others for the other one
+        count = len(found)
+        await _keep_parents(store, found, kept)
+        for run_id, starter in (await starters.needing(found.values())).items():
+            if starter not in found:
+                del found[run_id]
+                kept[run_id] = _needed_by(starter)
     depths: dict[str, int] = {}
     for info in found.values():
         _measure(info, found, depths)
-    return sorted(found.values(), key=lambda info: (-depths[info.id], info.created_at, info.id))
+    return sorted(found.values(), key=lambda info: (-depths[info.id], info.depth, info.created_at, info.id))
+
+
+def _needed_by(starter: str) -> str:
+    return f"needed by parent {starter}"
+
+
+def _batches(going: Sequence[RunInfo], needed: Mapping[str, str]) -> Iterator[list[RunInfo]]:
+    """Yield the runs in parts, of which none has a run and another one that it can still need."""
+    batch: list[RunInfo] = []
+    ids: set[str] = set()
+    for info in going:
+        if len(batch) == _BATCH or needed.get(info.id) in ids:
+            yield batch
+            batch, ids = [], set()
+        batch.append(info)
+        ids.add(info.id)
+    if batch:
+        yield batch
 
 
 async def _ended(store: Store, wanted: Rule) -> AsyncIterator[RunInfo]:

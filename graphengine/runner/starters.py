@@ -52,27 +52,32 @@ def told_end(snapshot: Snapshot, starter: StarterRecord, status: RunStatus) -> P
     return Post(starter.run_id, "message", payload, f"end {snapshot.run_id} {snapshot.seq}")
 
 
-def told_again(snapshot: Snapshot, info: RunInfo) -> Post:
+def told_again(snapshot: Snapshot, run_id: str, info: RunInfo | None) -> Post:
     """Return a message that lets a run look after one that its node started and waits for, once a step."""
-    told: dict[str, Any] = {"run_id": info.id, "graph": info.graph, "status": status_of(info), "seq": info.seq}
-    payload = {"topic": topic_of(info.id), "payload": told}
-    return Post(snapshot.run_id, "message", payload, f"look {info.id} {snapshot.seq}")
+    told: dict[str, Any] = {"run_id": run_id, "seq": 0}
+    if info is not None:
+        told |= {"graph": info.graph, "status": status_of(info), "seq": info.seq}
+    payload = {"topic": topic_of(run_id), "payload": told}
+    return Post(snapshot.run_id, "message", payload, f"look {run_id} {snapshot.seq}")
 
 
 async def looks_after(store: RunStore, snapshot: Snapshot) -> bool:
-    """Let a waiting run look after those that it waits for and that no process drives, or that another run started.
+    """Let a waiting run look after those that it waits for and that no process drives, or that are not its own.
 
-    The latter were started before it branched off. Return whether there are any.
+    Those that another run started were started before it branched off; they may be removed by now. Return whether there
+    are any.
     """
     waits = [wait for frame in snapshot.frames.values() for wait in frame.waits.values()]
     children = [child for child in (child_of(wait.topic) for wait in waits) if child]
+    there = {info.id: info for info in (await store.infos(children) if children else ())}
     left = [
-        info
-        for info in (await store.infos(children) if children else ())
-        if status_of(info) == "interrupted"
+        child
+        for child in children
+        if (info := there.get(child)) is None
+        or status_of(info) == "interrupted"
         or (info.status == "waiting" and info.due_at is not None)
         or info.starter != snapshot.run_id
     ]
-    for info in left:
-        await store.post(*told_again(snapshot, info))
+    for child in left:
+        await store.post(*told_again(snapshot, child, there.get(child)))
     return bool(left)

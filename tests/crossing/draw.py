@@ -40,6 +40,8 @@ class Draw:
             main = self.graph(self.one(1, 1, 2, 3), 2)
         last = min((2 if isinstance(main, p.Chat) else 4) * weight(main) + 4, 80)
         events = tuple(self.event(draw.randint(1, last)) for _ in range(self.one(0, 1, 1, 2, 3)))
+        if isinstance(main, p.Chat):  # it ends only if it is stopped
+            events = tuple(each for event in events for each in _ended_before(event))
         return p.Program(
             main,
             tuple(sorted(events, key=lambda event: event.at)),
@@ -67,6 +69,17 @@ class Draw:
             processes=self.one(1, 1, 2),
             lag=self.one(0, 1, 2, 4, 7, 8),
         )
+
+    def spending(self) -> p.Program:
+        """Return a program whose agents spend side by side, under a limit of the run and a budget of all."""
+        draw, count = self.random, self.one(1, 2, 3)
+        arms = tuple(
+            p.Node(self.talk(), width=self.one(0, 2, 6), concurrency=self.one(1, 2, 16), attempts=self.one(1, 2))
+            for _ in range(count)
+        )
+        main = p.Graph((p.Fork(arms) if count > 1 else arms[0],))
+        events = tuple(self.event(draw.randint(1, 4 * weight(main))) for _ in range(self.one(0, 0, 1)))
+        return p.Program(main, events, quarters=self.one(1, 2, 4), budget=self.one(2, 5), lag=self.one(0, 1, 4))
 
     def large(self) -> p.Program:
         """Return a program with a map of up to 2,000 items, or a chain of up to 600 child runs, which is stopped."""
@@ -158,8 +171,14 @@ class Draw:
             lambda: p.Branch(at, self.random.randint(0, 12)),
             lambda: p.Migrate(at),
             lambda: p.Trim(at),
+            lambda: p.Prune(at, failed=self.chance(0.5)),
         )
         return self.one(*kinds)()
+
+
+def _ended_before(event: p.Event) -> tuple[p.Event, ...]:
+    """Return an event, and if it prunes, before it a stop."""
+    return (p.Stop(event.at, now=True), p.Prune(event.at + 4, failed=True)) if isinstance(event, p.Prune) else (event,)
 
 
 # --- Shrinking --------------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from graphengine.errors import (
     UnknownRun,
 )
 from graphengine.history.load import load_snapshot
+from graphengine.records.retention import ENDED
 from graphengine.runner.ids import derived_id
 from graphengine.runner.runner import lives_of
 from graphengine.stores.base import RunInfo, Store
@@ -89,8 +90,8 @@ class Play:
     accepted: list[str] = field(default_factory=list)
     """The runs whose start was acknowledged."""
     troubles: list[BaseException] = field(default_factory=list)
-    known: dict[str, tuple[int, Snapshot]] = field(default_factory=dict)
-    """The snapshot of each run at the last look, with its step."""
+    known: dict[str, tuple[tuple[float, int], Snapshot]] = field(default_factory=dict)
+    """The snapshot of each run at the last look, with when the run began, and its step."""
     posted: int = 0
     begun: int = 0
     chat: Any = None
@@ -139,7 +140,7 @@ class Play:
                 raise Wrong(self.world.broken)
             first = self.world.events.pop(0, ())
             for event in first:
-                self.world.happened.add(type(event).__name__.lower())
+                self.world.notes(event)
                 self.happens(event)
             if not first and (self.refused or not await self.goes_on()):
                 break
@@ -203,11 +204,10 @@ class Play:
     def happens(self, event: p.Event) -> None:
         """Let something happen from outside, beside what made the write."""
         match event:
-            case p.Kill() | p.Close():
-                for slot, process in list(self.slots.items()):
-                    if process.is_dead or (isinstance(event, p.Close) and process is HERE.get(None)):
-                        del self.slots[slot]
-                        self.close(process)
+            case p.Kill():
+                self.ends(None)
+            case p.Close():
+                self.ends(HERE.get(None))
             case p.Stop(now=now):
                 self.aside(self.stop(now=now), self.peer)
             case p.Peer():
@@ -221,6 +221,8 @@ class Play:
                 self.main()
             case p.Trim():
                 self.aside(self.trim())
+            case p.Prune(failed=failed):
+                self.aside(self.prune(failed=failed), self.peer)
 
     @property
     def first(self) -> str:
@@ -231,6 +233,13 @@ class Play:
     def peer(self) -> int:
         """The slot of the process through which others act."""
         return self.program.processes - 1
+
+    def ends(self, closed: Process | None) -> None:
+        """Let a process go that is to be closed, and those that are dead."""
+        for slot, process in list(self.slots.items()):
+            if process.is_dead or process is closed:
+                del self.slots[slot]
+                self.close(process)
 
     def close(self, process: Process) -> None:
         """Close a process's runner; one that is dead leaves no trace."""
@@ -272,7 +281,8 @@ class Play:
         except (RunWaits, StoreError, RunnerClosed, RunIsDriven, DefinitionError):
             return  # a person is asked first, or its run did not end here
         except GraphEngineError as error:
-            if process.is_dead:
+            is_gone = isinstance(error, UnknownRun) and self.first in self.world.pruned
+            if process.is_dead or is_gone:
                 return
             if chat.turns[number].how not in FOR_GOOD:
                 self.world.breaks(f"turn {number} got the failure of another one: {error}")
@@ -292,8 +302,8 @@ class Play:
         """Send a message, and note it once it is accepted."""
         self.posted += 1
         word = f"message {self.posted}"
-        await self.at(slot).runner.send(run_id, topic, word, idempotency_key=word)
-        self.world.given[run_id].append(("message", word))
+        said = self.at(slot).runner.send(run_id, topic, word, idempotency_key=word)
+        await self.world.accepts(run_id, said, "message", word)
 
     async def branch(self, back: int) -> None:
         """Branch off the first run."""
@@ -310,6 +320,12 @@ class Play:
         """Trim old steps of all runs."""
         for info in await self.infos():
             await self.medium.view.trim(info.id, 2, 100)
+
+    async def prune(self, *, failed: bool) -> None:
+        """Remove runs that have ended; one that is kept because another one needs it counts as well."""
+        done = await self.at(self.peer).runner.prune(keep_last=0, statuses=ENDED if failed else ("finished",))
+        if any(why.startswith("needed") for why in done.kept.values()):
+            self.world.happened.add("prune")
 
     async def infos(self) -> list[RunInfo]:
         """Return all runs, the oldest first."""
@@ -340,8 +356,7 @@ class Play:
             if self.world.trees.get(info.id) in self.world.stopped and (info.status == "waiting" or info.driver):
                 raise Wrong(f"a tree is stopped, and a run of it goes on: {info.id}: {info.status}")
         if not infos and isinstance(main, p.Graph):
-            self.aside(self.begin())
-            return True
+            return self.begins()
         asking = [info for info in infos if await self.asks(info)]
         if isinstance(main, p.Chat) and not asking:
             if self.turns < len(main.turns):
@@ -365,12 +380,19 @@ class Play:
             await self.revived(info, slot)
         return bool(todo)
 
+    def begins(self) -> bool:
+        """Start the first run, unless it had ended and was removed. Return whether it is started."""
+        is_new = self.first not in self.world.pruned
+        if is_new:
+            self.aside(self.begin())
+        return is_new
+
     async def snapshot(self, info: RunInfo) -> Snapshot:
         """Return a run's snapshot, to be read: in a deep tree most runs have not moved since the last look."""
-        seq, known = self.known.get(info.id, (0, Snapshot()))
-        if seq != info.seq:
+        seen, known = self.known.get(info.id, (None, Snapshot()))
+        if seen != (info.created_at, info.seq):
             known = await load_snapshot(self.medium.view, info.id, None)
-            self.known[info.id] = info.seq, known
+            self.known[info.id] = (info.created_at, info.seq), known
         return known
 
     async def asks(self, info: RunInfo) -> bool:
@@ -393,6 +415,8 @@ class Play:
             self.resumes[info.id] += 1
             if self.resumes[info.id] > MOST_RESUMES + weight(self.program.main):
                 raise Wrong(f"a run fails for ever: {info.id}: {snapshot.failure}")
+            if snapshot.failure is not None and "was removed: its end" in snapshot.failure.message:
+                raise Wrong(f"a run needed what was removed: {info.id}: {snapshot.failure}")
         if info.status == "stopped" and snapshot.ending is not None and snapshot.ending.reason == "limit":
             visits, cost = snapshot.limits.get("visits"), snapshot.limits.get("cost_usd")
             limits = Limits(visits=visits and 2 * visits, cost_usd=cost and cost + 2 * COST_USD, unknown_cost=True)
@@ -429,8 +453,8 @@ class Play:
     async def answer(self, info: RunInfo, name: str, value: Any, slot: int) -> None:
         """Answer a question, and note that it was accepted."""
         with contextlib.suppress(InputError):
-            await self.at(slot).runner.answer(info.id, value, question=name)
-            self.world.given[info.id].append(("answer", name.replace("n", "m")))
+            said = self.at(slot).runner.answer(info.id, value, question=name)
+            await self.world.accepts(info.id, said, "answer", name.replace("n", "m"))
 
     def says(self, wait: Any) -> Any:
         """Return a person's answer."""

@@ -24,6 +24,8 @@ ON_FILES = 9
 """One in so many programs has its runs in a SQLite file: it takes three times as long."""
 TREES = 16
 """One in so many programs is a tree of child runs."""
+SPENDING = 14
+"""One in so many programs spends under a limit and a budget."""
 LARGE = 150
 """One in so many programs is large: it takes seconds."""
 
@@ -54,6 +56,8 @@ class Hunt:
         disk: p.Disk = "" if turn % ON_FILES else first.one("NORMAL", "FULL")
         if turn % TREES == 0:
             return replace(first.tree(), disk=disk)
+        if turn % SPENDING == 0:
+            return replace(first.spending(), disk=disk)
         drawn = [replace(Draw(f"{self.seed} {number} {each}").program(), disk=disk) for each in range(CANDIDATES)]
         return max(drawn, key=lambda program: sum(2.0 ** -self.counts[pair] for pair in crossed(features_of(program))))
 

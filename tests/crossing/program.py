@@ -222,7 +222,15 @@ class Trim:
     at: int
 
 
-Event: TypeAlias = Kill | Full | Stop | Close | Peer | Post | Branch | Migrate | Trim
+@dataclass(frozen=True)
+class Prune:
+    """Runs that have finished are removed; with `failed` also those that failed, were stopped or cancelled."""
+
+    at: int
+    failed: bool = False
+
+
+Event: TypeAlias = Kill | Full | Stop | Close | Peer | Post | Branch | Migrate | Trim | Prune
 
 
 @dataclass(frozen=True)

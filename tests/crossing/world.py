@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from graphengine.engine.steps import Branched, Resumed, Started, Step, usage_of
 from graphengine.errors import StoreError, StoreFull
 from graphengine.runner.fake_clock import _threads
 from graphengine.stores.base import Append, RunInfo, StopMark, Store
-from tests.crossing.program import Effect, Event, Full, Kill
+from tests.crossing.program import Effect, Event, Full, Kill, Prune
 
 T = TypeVar("T")
 COST_USD: Final = 0.25
@@ -178,6 +178,7 @@ class World:
         given: What was accepted by the first run: messages and answers, by run.
         stopped: From which write on nothing may begin in the trees of runs, until one of these is resumed.
         trees: The first run of the tree of each child run that stops with it.
+        pruned: How often a run with this id had ended and was removed.
     """
 
     events: dict[int, list[Event]] = field(default_factory=dict)
@@ -197,6 +198,7 @@ class World:
     broken: str = ""
     stopped: dict[str, int] = field(default_factory=dict)
     trees: dict[str, str] = field(default_factory=dict)
+    pruned: Counter[str] = field(default_factory=Counter)
     full: int = 0
     happened: set[str] = field(default_factory=set)
     features: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -248,6 +250,23 @@ class World:
         if effect == "idempotent" and max(len(now), len(renamed)) > 1:
             self.breaks(f"two keys: {cell} is promised one key: {before}")
 
+    def removed(self, run_ids: Collection[str]) -> None:
+        """Note runs that were removed, and what is promised of them no more."""
+        if run_ids:
+            self.happened.add("prune")
+        self.pruned.update(run_ids)
+        for cell in [cell for cell in self.acts if cell.run_id in run_ids]:
+            del self.acts[cell]
+        for run_id in run_ids:
+            self.given.pop(run_id, None)
+
+    async def accepts(self, run_id: str, said: Awaitable[object], kind: str, what: str) -> None:
+        """Say something to a run, and note it once it is accepted, unless the run was removed meanwhile."""
+        before = self.pruned[run_id]
+        await said
+        if self.pruned[run_id] == before:
+            self.given[run_id].append((kind, what))
+
     def is_stopped(self, run_id: str | None) -> bool:
         """Return whether nothing may begin in the tree of a run."""
         return run_id is not None and self.stopped.get(run_id, self.writes) < self.writes
@@ -274,7 +293,7 @@ class World:
             loop.idle = 0
         dies = False
         for event in self.events.pop(self.writes, ()):
-            self.happened.add(type(event).__name__.lower())
+            self.notes(event)
             if isinstance(event, Full):
                 self.full += event.writes
             elif isinstance(event, Kill):
@@ -289,6 +308,11 @@ class World:
             self.full -= 1
             raise StoreFull("the disk is full")
         return dies
+
+    def notes(self, event: Event) -> None:
+        """Note that something happens; of a prune counts what it removes."""
+        if not isinstance(event, Prune):
+            self.happened.add(type(event).__name__.lower())
 
     def dies(self, process: Process) -> None:
         """End a process."""
@@ -352,11 +376,23 @@ class Door:
 
     async def create(self, info: RunInfo, steps: Sequence[Step], graph_spec: Any) -> int:
         """Record a new run."""
+        if info.starter is not None and info.id in self._world.pruned:
+            self._world.breaks(f"a child run begins again that had ended and was removed: {info.id}")
         is_late = self._world.is_stopped(info.root)
         fence = await self._write(lambda: self._store.create(info, steps, graph_spec), info.id, steps)
         if is_late and self._world.is_stopped(info.root):
             self._world.breaks(f"a run begins in a tree that is stopped: {info.id}")
         return fence
+
+    async def remove(self, runs: Sequence[RunInfo]) -> Mapping[str, str]:
+        """Remove runs."""
+
+        async def removing() -> Mapping[str, str]:
+            kept = await self._store.remove(runs)
+            self._world.removed({info.id for info in runs} - kept.keys())
+            return kept
+
+        return await self._write(removing, "")
 
     async def claim(self, run_id: str) -> int:
         """Claim a run."""
