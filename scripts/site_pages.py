@@ -127,7 +127,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "Store": "stores.base.Store stores.base.RunStore stores.base.QueueStore",
             "Records of a store": "stores.base.Append stores.base.Post stores.base.Loaded stores.base.InboxMessage",
             "Extension": "runner.Extension runner.OpenRun runner.Follower",
-            "Wing": "wings.Wing wings.Command wings.Kind wings.Door wings.Settings wings.Readiness "
+            "Wing": "wings.Wing wings.Command wings.Kind wings.Door wings.Settings wings.Readiness wings.Table "
             "wings.delivery.Delivers wings.WingBroken wings.ProjectBroken serve.service.doors.Opening "
             "cli.options.command cli.context.CommandContext records.step_document.Document",
             "StoreConformance": "kernel.testing.StoreConformance",

@@ -52,8 +52,8 @@ def used(program: str) -> Iterator[str]:
 
 
 def documented() -> Iterator[tuple[str, str]]:
-    """Yield each name that a page, a template or the example of a public name uses, and where."""
-    for page in (*PAGES, SKILL):
+    """Yield each name that a page for users, a template or the example of a public name uses, and where."""
+    for page in (*(each for each in PAGES if each.parent.name != "maintain"), SKILL):
         yield from ((name, named(page)) for program in blocks(page, "python") for name in used(program))
     for template in TEMPLATES:
         yield from ((name, named(template)) for name in used(re.sub(r"\{\{(\w+)\}\}", r"\1", template.read_text())))
