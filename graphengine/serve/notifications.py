@@ -201,6 +201,9 @@ class Notifications(Extension):
         webhooks: Where news goes.
         retry: How often, and how long, a webhook is tried that does not answer; by default for some eight hours.
 
+    Attributes:
+        name: The name of the graph whose runs deliver.
+
     Example:
         >>> approver = Webhook("approver", "https://example.org/asked", "whsec_c2VjcmV0", link="https://runs.example.org")
         >>> async def main() -> None:
@@ -212,7 +215,6 @@ class Notifications(Extension):
     """
 
     name: ClassVar = "notification"
-    """The name of the graph whose runs deliver."""
 
     def __init__(self, *webhooks: Webhook, retry: Retry = _RETRY) -> None:
         self._retry = retry
