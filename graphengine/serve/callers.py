@@ -1,4 +1,4 @@
-"""Who calls a server, and what they may see and do. Rights and tenants are checked here, and nowhere else.
+"""Who calls a server, and what they may see and do. Rights and tenants are compared here, and nowhere else.
 
 The guard of a server says who sent a request (`acting`), for as long as it is served, with the streams and tasks that
 it begins. A call without a caller is refused, so a door that does not say who calls opens nothing.
@@ -54,9 +54,18 @@ class Caller:
     tenant: str | None = None
     rights: frozenset[Right] = frozenset(RIGHTS)
 
-    def sees(self, info: RunInfo) -> bool:
-        """Return whether a run exists for the caller."""
-        return self.tenant is None or info.tenant == self.tenant
+    @property
+    def sees_all(self) -> bool:
+        """Whether the runs of all tenants exist for the caller."""
+        return self.tenant is None
+
+    def sees(self, tenant: str | None) -> bool:
+        """Return whether the runs of a tenant exist for the caller."""
+        return self.tenant in (None, tenant)
+
+    def may(self, *rights: Right) -> bool:
+        """Return whether the caller has one of these rights."""
+        return not self.rights.isdisjoint(rights)
 
     def own_id(self, run_id: str) -> str:
         """Return the id of the run that the caller calls so; see `tenants_id`. Raises: InputError."""
@@ -80,11 +89,34 @@ def caller() -> Caller:
 def require(right: Right) -> Caller:
     """Return who calls. Raises: NotAllowed: They have not this right."""
     found = _CALLER.get()
-    if right not in found.rights:
+    if not found.may(right):
         who, what = found.name or "this caller", f"no right to {right} here: they have {_listed(found.rights)}"
         repair = "ask who runs the server, for whom `graphengine users add` sets the rights of a user"
         raise NotAllowed(f"{who} has {what}", where=f"right {right}", repair=repair)
     return found
+
+
+def starting(tenant: str | None = None, user: str | None = None, *, goes_before: bool = False) -> dict[str, Any]:
+    """Return for which tenant, and in whose name, the caller starts a run: options of `Runner.start`.
+
+    Args:
+        tenant: The tenant that was asked for.
+        user: The name that was asked for.
+        goes_before: Whether the run would go before those of others.
+
+    Raises:
+        NotAllowed: They may not start it, or not so.
+        InputError: It would be in another user's name.
+    """
+    who = require("start")
+    if who.tenant is not None:
+        if tenant not in (None, who.tenant):
+            text, repair = f"{who.name} starts runs of tenant {who.tenant} only", "leave tenant out"
+            raise NotAllowed(text, where="parameter tenant", repair=repair)
+        if goes_before:
+            require("operate")
+        tenant = who.tenant
+    return {"tenant": tenant, "user": signed_by(user or "", "start a run", "parameter user") or None}
 
 
 def signed_by(by: str, what: str = "answer", where: str = "by") -> str:
@@ -131,21 +163,21 @@ class CallersStore:
     async def info(self, run_id: str) -> RunInfo:
         """Return the facts about a run."""
         info = await self._store.info(run_id)
-        if not caller().sees(info):
+        if not caller().sees(info.tenant):
             raise unknown_run(run_id)
         return info
 
     async def infos(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
         """Return the facts about each of these runs."""
-        return [info for info in await self._store.infos(run_ids) if caller().sees(info)]
+        return [info for info in await self._store.infos(run_ids) if caller().sees(info.tenant)]
 
     async def branches(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
         """Return the direct branches of these runs."""
-        return [info for info in await self._store.branches(run_ids) if caller().sees(info)]
+        return [info for info in await self._store.branches(run_ids) if caller().sees(info.tenant)]
 
     async def started(self, run_ids: Sequence[str]) -> Sequence[RunInfo]:
         """Return the runs that nodes of these runs started."""
-        return [info for info in await self._store.started(run_ids) if caller().sees(info)]
+        return [info for info in await self._store.started(run_ids) if caller().sees(info.tenant)]
 
     async def load(self, run_id: str, upto: int | None = None) -> Loaded:
         """Return a snapshot and the steps after it."""
@@ -179,7 +211,7 @@ class CallersStore:
 
     async def graph_spec(self, fingerprint: str) -> GraphSpec | None:
         """Return the spec of a graph of which a run exists for the caller."""
-        if caller().tenant is not None:
+        if not caller().sees_all:
             newest = await self.runs(limit=_NEWEST)
             if all(info.fingerprint != fingerprint for info in newest):
                 return None
@@ -206,4 +238,5 @@ __all__ = [
     "caller",
     "require",
     "signed_by",
+    "starting",
 ]

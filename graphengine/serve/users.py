@@ -213,9 +213,9 @@ class Users:
             has_gone = bool(name) and not (name.startswith(OIDC) and self._provider is not None)
             return f"{name} is no user any more" if has_gone else ""
         caller = _caller(user)
-        if right not in caller.rights:
+        if not caller.may(right):
             return f"{name} has no right to {right} any more"
-        return "" if caller.tenant in (None, tenant) else f"{name} is not of the run's tenant any more"
+        return "" if caller.sees(tenant) else f"{name} is not of the run's tenant any more"
 
 
 def _caller(user: User) -> Caller:

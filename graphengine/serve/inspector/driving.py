@@ -22,7 +22,7 @@ from graphengine.kernel import GraphEngineError, InputError, OwnId, Run, RunFail
 from graphengine.kernel.definitions import did_you_mean
 from graphengine.migration.compatibility import plan_at
 from graphengine.records.run_diff import differences
-from graphengine.serve.callers import CallersStore, caller
+from graphengine.serve.callers import CallersStore, caller, starting
 from graphengine.serve.inspector.live import LiveRun
 from graphengine.serve.inspector.queries import BadQuery, text_of, texts_of
 
@@ -166,8 +166,8 @@ class Driver:
         """Start a run."""
         state, graph = _object(body, "state"), self.graph(text_of(body, "graph"))
         run_id = caller().own_id(text_of(body, "id")) if body.get("id") else None
-        place: Any = {"tags": texts_of(body, "tags"), "tenant": caller().tenant, "user": caller().name or None}
-        return await self._begun(self.runner.start(graph.graph, state, run_id=run_id, **place))
+        run = self.runner.start(graph.graph, state, run_id=run_id, tags=texts_of(body, "tags"), **starting())
+        return await self._begun(run)
 
     async def resume(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Resume a run; one that failed is retried."""

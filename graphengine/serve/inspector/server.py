@@ -246,7 +246,7 @@ def _events(
         run_id, after = query.text("id"), query.seq("after") or 0
         last = request.headers.get("last-event-id", "")
         after = max(after, int(last)) if last.isdecimal() and len(last) < len(str(1 << 32)) else after
-        if run_id is not None and caller().tenant is not None and not await views.store.infos([run_id]):
+        if run_id is not None and not caller().sees_all and not await views.store.infos([run_id]):
             run_id = ""  # which no run has
         now = _Now(feed, live, run_id or "")
         stream = _list_events(views, feed) if run_id is None else _run_events(views, books, now, after)
@@ -289,7 +289,7 @@ async def _list_events(views: Views, feed: Feed) -> AsyncIterator[bytes]:
         while True:
             if await listener.changed(HEARTBEAT_SECONDS):
                 trouble = listener.trouble
-                if caller().tenant is not None and not trouble:
+                if not caller().sees_all and not trouble:
                     found = [
                         (info.id, info.seq, status_of(info), info.tags) for info in await views.store.runs(limit=200)
                     ]

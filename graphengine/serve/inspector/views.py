@@ -124,9 +124,9 @@ class Views:
         """Return what does not change while the server runs."""
         del query
         who = caller()
-        database = self.about.database if who.tenant is None else f"runs of {who.tenant}"
-        drives = self.about.drives if "start" in who.rights else None
-        read_only = self.about.read_only or not who.rights & {"answer", "operate"}
+        database = self.about.database if who.sees_all else f"runs of {who.tenant}"
+        drives = self.about.drives if who.may("start") else None
+        read_only = self.about.read_only or not who.may("answer", "operate")
         return structs.replace(self.about, database=database, drives=drives, read_only=read_only)
 
     async def runs(self, query: Query) -> Page:
@@ -300,7 +300,7 @@ class Views:
         fingerprint = query.id("fingerprint")
         detail = query.one_of("detail", get_args(Detail)) or "brief"
         theme = query.one_of("theme", get_args(Theme)) or "light"
-        is_known = caller().tenant is None or fingerprint in self.graphs.values()
+        is_known = caller().sees_all or fingerprint in self.graphs.values()
         is_known = is_known or await self.store.graph_spec(fingerprint) is not None
         atlas = await self.books.atlas(fingerprint if is_known else "")
         return await asyncio.to_thread(picture_of, atlas, cast("Detail", detail), cast("Theme", theme))

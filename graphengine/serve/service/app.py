@@ -36,7 +36,7 @@ from graphengine.kernel.definitions import compiled, did_you_mean
 from graphengine.records.event_json import event_document
 from graphengine.records.json_document import run_now_document, runs_document
 from graphengine.records.step_document import error_document, plain
-from graphengine.serve.callers import NotAllowed, caller, require, signed_by
+from graphengine.serve.callers import caller, starting
 from graphengine.serve.health import Health, health_of
 from graphengine.serve.messages import (
     HEARTBEAT,
@@ -222,15 +222,8 @@ class Service:
             InputError: The state does not fit, the id cannot be one, or it would be in another user's name.
             RunExists: It was started with another graph or state.
         """
-        who = require("start")
-        if who.tenant is not None:
-            if place.get("tenant") not in (None, who.tenant):
-                text, repair = f"{who.name} starts runs of tenant {who.tenant} only", "leave tenant out"
-                raise NotAllowed(text, where="parameter tenant", repair=repair)
-            if queue is not None or place.get("priority"):
-                require("operate")
-            place["tenant"] = who.tenant
-        place["user"] = signed_by(place.get("user") or "", "start a run", "parameter user") or None
+        goes_before = queue is not None or bool(place.get("priority"))
+        place |= starting(place.get("tenant"), place.get("user"), goes_before=goes_before)
         place |= {"queue": queue or self._queue, "tags": tags, "run_id": None if run_id is None else OwnId(run_id)}
         run = self.unguarded.start(graph, state, **place)
         try:
@@ -263,12 +256,6 @@ class Service:
         """Let the worker of this process take what was just made due: live events come from where a run is driven."""
         if self._worker is not None:
             self._worker.look()
-
-    async def revive(self, run_id: str) -> None:
-        """Resume a run that failed or was stopped, if this process drives runs: workers leave it alone."""
-        info = await self.info_of(run_id, "answer")
-        if self._worker is not None:
-            await self.unguarded.drive(run_id, self.graphs[info.graph])
 
     async def list_runs(self, request: Request) -> Response:
         """Return the newest runs of the graphs."""
@@ -356,7 +343,7 @@ class Service:
 
     async def _now(self, run_id: str, status: int = 200) -> Response:
         """Return a run as it is now; but its id to a caller who may not read it."""
-        if "read" not in caller().rights:
+        if not caller().may("read"):
             return json_answer({"run_id": run_id}, status)
         info = await self.info_of(run_id)
         snapshot = await load_now(self.runner.store, run_id)

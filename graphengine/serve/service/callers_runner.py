@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
+from graphengine.agents.chats import refuse_before
 from graphengine.kernel import UnknownRun, ask_anew
 from graphengine.serve.callers import CallersStore, caller, require, signed_by
 
@@ -46,7 +47,7 @@ class CallersRunner:
         require(right)
         with suppress(UnknownRun):
             info = await self._runner.info(run_id)
-            if info.graph in self._graphs and caller().sees(info):
+            if info.graph in self._graphs and caller().sees(info.tenant):
                 return info
         message = f"this service has no run {run_id!r}"
         raise UnknownRun(message, where=f"run {run_id!r}", repair="GET /runs lists its runs")
@@ -96,6 +97,22 @@ class CallersRunner:
         """Send a message to a run."""
         await self.info(run_id, "answer")
         await self._runner.send(run_id, topic, payload, idempotency_key=idempotency_key)
+
+    async def refuse_before(self, run_id: str, key: str) -> None:
+        """Refuse what a conversation asks before a new message is sent, as `agents.chats.refuse_before`."""
+        await self.info(run_id, "answer")
+        await refuse_before(self._runner, run_id, key)
+
+    async def revive(self, run_id: str) -> None:
+        """Resume a run that failed or was stopped, if this process drives runs: workers leave it alone."""
+        info = await self.info(run_id, "answer")
+        if self._drives:
+            await self._runner.drive(run_id, self._graphs[info.graph])
+
+    async def tag(self, run_id: str, add: Sequence[str], remove: Sequence[str]) -> None:
+        """Note in the tags of a run what was said to it."""
+        await self.info(run_id, "answer")
+        await self._runner.store.tag(run_id, add, remove)
 
     async def stop(self, run_id: str, why: str, *, now: bool = False, final: bool = False) -> None:
         """Stop a run."""

@@ -13,7 +13,7 @@ import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from graphengine.agents.chats import TURN, is_chat, refuse_before
+from graphengine.agents.chats import TURN, is_chat
 from graphengine.agents.runs import ANSWER, QUESTION
 from graphengine.kernel import (
     OVER,
@@ -133,14 +133,13 @@ class Thread:
             await service.begin(self._graph, {}, self.run_id)
         payload = {"id": message.id, "given": {name: opened(given.values[name]) for name in given.given}}
         if info is not None and info.status == "waiting":
-            await service.info_of(self.run_id, "answer")
-            await refuse_before(service.unguarded, self.run_id, message.id)
+            await service.runner.refuse_before(self.run_id, message.id)
         await service.runner.send(self.run_id, TURN, payload, idempotency_key=message.id)
         service.look()
         if info is None:
             return 0
         if info.status in ("failed", "stopped"):
-            await service.revive(self.run_id)
+            await service.runner.revive(self.run_id)
         unread = await service.runner.store.inbox([self.run_id])
         fresh = [each.payload.get("payload") for each in unread]
         fresh += [

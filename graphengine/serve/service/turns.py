@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.agents.approval import BY_MESSAGE
-from graphengine.agents.chats import TURN, is_chat, refuse_before
+from graphengine.agents.chats import TURN, is_chat
 from graphengine.agents.runs import ANSWER
 from graphengine.kernel import (
     OVER,
@@ -194,7 +194,7 @@ class Turns:
         """Tag a run with a turn, and remove the tags of its oldest turns."""
         tags = [tag for tag in (await self._service.info_of(turn.run_id)).tags if tag.startswith(_TAGS)]
         old = sorted(tags, key=lambda tag: int(tag.split(":")[1]))[: max(len(tags) + 1 - _KEPT, 0)]
-        await self._service.unguarded.store.tag(turn.run_id, [_tag(turn, key)], old)
+        await self._runner.tag(turn.run_id, [_tag(turn, key)], old)
 
     async def deliver(self, turn: Turn, message: object, key: str) -> None:
         """Answer the question that was open at the place of a turn, or send the message, unless that was done.
@@ -224,7 +224,7 @@ class Turns:
                 if info.status not in OVER or goes_on:
                     await self._runner.send(run_id, wait.topic or "", payload, idempotency_key=f"{turn.after}:{key}")
                 if goes_on:
-                    await self._service.revive(run_id)
+                    await self._runner.revive(run_id)
                 return
         asked = ", ".join(wait.question for wait in found.values())
         raise InputError(
@@ -236,8 +236,7 @@ class Turns:
         schemas = [wait.schema or {} for wait in found.values()]
         is_refusal = any(BY_MESSAGE in each and whats_wrong(each, fitting(message, each)) for each in schemas)
         if is_refusal:
-            await self._service.info_of(run_id, "answer")
-            await refuse_before(self._service.unguarded, run_id, key)
+            await self._runner.refuse_before(run_id, key)
         return is_refusal
 
     async def rest(self, turn: Turn) -> Snapshot | None:
