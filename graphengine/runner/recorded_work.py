@@ -19,7 +19,7 @@ import inspect
 import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
@@ -39,7 +39,7 @@ from graphengine.errors import (
     TooLarge,
     WaitTimeout,
 )
-from graphengine.graph.effect import KEY_NAME, WAIT_ELSEWHERE, checked_effect, known_result, once_of
+from graphengine.graph.effect import KEY_NAME, WAIT_ELSEWHERE, Once, checked_effect, known_result, once_of
 from graphengine.graph.question import NO_ANSWER, Answers
 from graphengine.graph.runnable import is_async
 from graphengine.runner.call_records import (
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 
     from graphengine.engine.steps import OutputKind, Outputs
-    from graphengine.graph.effect import Effect, Once
+    from graphengine.graph.effect import Effect
     from graphengine.runner.scope import AsksPerson, AttemptFacts, Question
     from graphengine.state.json_values import JsonValue
 
@@ -368,30 +368,55 @@ class StepJournal:
                 return cast("T", await self._run(functools.partial(once.reconcile, **given)))
             except NotDone:
                 if why is None:
-                    return await self._begin(effect)
+                    return await self._begin_again(effect)
                 await self._note_begun(effect, not_done=True)
                 raise
             except EffectUnknown as error:
                 told = f"{told}; {error.message}"
-        what = f"{effect.name} in {path}" if effect.place else path
-        text = f"{what} began, and nobody knows how it ended{told}"
+        key, decision = await self._decision(effect, told, why)
+        if decision == "rerun":
+            return await self._begin_again(effect)
+        self.answer = key, decision[0]
+        return cast("T", decision[0])
+
+    async def _decision(self, effect: Effecting[Any], told: str, why: BaseException | None) -> tuple[str, Any]:
+        """Return what a person says of how an effect ended that began, and the key of that answer.
+
+        Raises:
+            EffectUnknown: The answer is `fail`, or there is none, and nobody is to be asked, or can be asked here.
+        """
+        path, begun = path_of(self._frame.id, self._frame.at), self._begun(effect)
+        text = f"{f'{effect.name} in ' * bool(effect.place)}{path} began, and nobody knows how it ended{told}"
         repair = "look what happened, and resume; or say how it can be found out: effect=Once(reconcile=…)"
         unknown = EffectUnknown(text, where=f"node {path}", repair=repair)
-        begun = self._begun(effect)
-        if once.unknown == "fail" or not self.may_wait or begun is None:
+        key = f"{UNKNOWN}{effect.place}|{begun.begun}" if begun is not None else ""
+        is_asked = key in self._frame.recorded_results or (effect.once.unknown != "fail" and self.may_wait)
+        if begun is None or not is_asked:
             raise unknown from why
         arguments = "" if begun.value is UNSET else f"\n{to_json(begun.value).decode()}"
         question = f'{text}.{arguments}\nAnswer rerun if it did not happen, {{"result": …}} if it did, or fail.'
         wait = WaitRecord(kind="unknown", question=question, schema=_DECISION)
-        key = f"{UNKNOWN}{effect.place}|{begun.begun}"
-        decision = await self._wait_at(key, wait, Decisions(effect.read))
-        if decision == "rerun":
-            return await self._begin(effect)
+        try:
+            decision = await self._wait_at(key, wait, Decisions(effect.read))
+        except DefinitionError:  # what was answered is no result of the effect, and here nothing can wait for another
+            raise unknown from why
         if decision == "fail":
             self._refused.append((unknown, key))
             raise unknown from why
-        self.answer = key, decision[0]
-        return cast("T", decision[0])
+        return key, decision
+
+    async def _begin_again(self, effect: Effecting[T]) -> T:
+        """Begin an effect again, once a person has said how each effect inside ended: in there nothing can wait.
+
+        1. A call inside of an effect is cut off: both began. 2. A person says that the outer one is to run again.
+        3. Asked only then, it would fail at the call, and the person would be asked of the outer one for ever.
+        """
+        above = BEGUN + (f"{effect.place}/" if effect.place else "")
+        for key, begun in [*self._frame.recorded_results.items()]:
+            if key.startswith(above) and (place := key.removeprefix(BEGUN)):
+                asked = replace(effect, once=Once(), place=place, key=str(begun.id), name=str(begun.name))
+                await self._decision(replace(cast("Effecting[Any]", asked), read=lambda record: record), "", None)
+        return await self._begin(effect)
 
     def idempotency_key(self, place: str) -> str:
         """Return the key by which others can recognise a piece of work."""
@@ -604,7 +629,6 @@ class StepJournal:
         """Return the answer to the wait of this key; without one, end the attempt. Raises: as `wait`."""
         self.check_not_over(f"ctx.{wait.kind}")
         path = path_of(self._frame.id, self._frame.at)
-        self.check_may_wait(f"ctx.{wait.kind}")
         found = self._frame.recorded_results.get(place)
         if found is not None and found.timeout:
             text = f"no answer to {wait.question!r} in time"
@@ -617,6 +641,7 @@ class StepJournal:
                 return answers.read(found.value) if answers is not None else None
             except ValidationError as error:
                 await self._services.host.note(AnswerRefused(self._task, self._services.now(), place, explain(error)))
+        self.check_may_wait(f"ctx.{wait.kind}")
         earlier = self._frame.recorded_results.get(f"{ASKED}{place}", RecordedResult())
         name = name or earlier.name or self._free_name(path)
         wait.question = str(wait.question)  # whatever the node gave

@@ -54,10 +54,7 @@ def told_end(snapshot: Snapshot, starter: StarterRecord, status: RunStatus) -> P
 
 def told_again(snapshot: Snapshot, run_id: str, info: RunInfo | None) -> Post:
     """Return a message that lets a run look after one that its node started and waits for, once a step."""
-    told: dict[str, Any] = {"run_id": run_id, "seq": 0}
-    if info is not None:
-        told |= {"graph": info.graph, "status": status_of(info), "seq": info.seq}
-    payload = {"topic": topic_of(run_id), "payload": told}
+    payload = {"topic": topic_of(run_id), "payload": {"run_id": run_id, "seq": 0 if info is None else info.seq}}
     return Post(snapshot.run_id, "message", payload, f"look {run_id} {snapshot.seq}")
 
 
@@ -67,8 +64,8 @@ async def looks_after(store: RunStore, snapshot: Snapshot) -> bool:
     Those that another run started were started before it branched off; they may be removed by now. Return whether there
     are any.
     """
-    waits = [wait for frame in snapshot.frames.values() for wait in frame.waits.values()]
-    children = [child for child in (child_of(wait.topic) for wait in waits) if child]
+    waits = (wait for frame in snapshot.frames.values() for wait in frame.waits.values())
+    children = [child for wait in waits if (child := child_of(wait.topic))]
     there = {info.id: info for info in (await store.infos(children) if children else ())}
     left = [
         child

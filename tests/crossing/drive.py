@@ -20,7 +20,7 @@ from unittest.mock import patch
 from graphengine import Limits, RunFailed, Runner
 from graphengine.agents.runs import RunWaits
 from graphengine.budgets import Budget, Budgets
-from graphengine.engine.phases import BEGUN, Collecting
+from graphengine.engine.phases import Collecting
 from graphengine.engine.ready import limit_reached
 from graphengine.engine.snapshot import Snapshot, item_id
 from graphengine.errors import (
@@ -468,9 +468,7 @@ class Play:
         place = wait.key.partition(" ")[2].rpartition("|")[0]
         if place:
             return {"result": PAID} if any(cell.what in place for cell in there) else "rerun"
-        # A call inside that began has no question of its own: the node that runs again would fail there for ever.
-        begun = any(key.startswith(BEGUN) and key != BEGUN for key in frame.recorded_results)
-        return {"result": [KNOWN]} if begun or any(cell.what.startswith("node ") for cell in there) else "rerun"
+        return {"result": [KNOWN]} if any(cell.what.startswith("node ") for cell in there) else "rerun"
 
 
 def check_slots(snapshot: Snapshot) -> None:
