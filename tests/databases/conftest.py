@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +45,19 @@ def truth(recorded_bytes: bytes, tmp_path_factory: pytest.TempPathFactory) -> Fa
     file = tmp_path_factory.mktemp("truth") / "runs.db"
     file.write_bytes(recorded_bytes)
     return asyncio.run(facts_of(file))
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[Path]:
+    """A folder that everybody can read, and a user who can write nothing in it once its mode forbids it."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    os.seteuid(os.getuid())
+    folder.chmod(0o700)
+    for each in folder.iterdir():
+        each.chmod(0o700)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

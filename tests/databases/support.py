@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -17,6 +18,8 @@ from tests.kit import forks
 
 ROOT = Path(__file__).resolve().parents[2]
 
+NOBODY = 65534
+"""The user `nobody`."""
 OpenStore = Callable[..., Awaitable[SQLiteStore]]
 """Opens a store, by default on the test's path, with keyword options."""
 
@@ -58,6 +61,15 @@ def together(body: bytes, *, repeats: bool = False) -> bytes:
 def content_of(path: Path) -> bytes:
     """Return the bytes of a file, read by another process: closing it here would free this process's locks on it."""
     return subprocess.check_output(["cat", path])
+
+
+def lock_down(folder: Path, mode: int = 0o555) -> None:
+    """Remove the right to write, for this process too; another mode removes other rights to the folder."""
+    for each in folder.iterdir():
+        each.chmod(0o444)
+    folder.chmod(mode)
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)
 
 
 @asynccontextmanager

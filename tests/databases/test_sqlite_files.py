@@ -9,11 +9,9 @@ import gc
 import os
 import re
 import resource
-import shutil
 import sqlite3
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -30,37 +28,13 @@ from graphengine.errors import (
     StoreReadOnly,
 )
 from graphengine.kernel.testing.kit import append, batch, new_run, refused, seqs, step
-from tests.databases.support import OpenStore, OtherProcess, content_of, opened
-
-NOBODY = 65534
+from tests.databases.support import OpenStore, OtherProcess, content_of, lock_down, opened
 
 
 async def finished_run(path: Path, count: int = 3) -> None:
     """Return a closed database with one run."""
     async with opened(path) as store:
         await new_run(store, count=count)
-
-
-@pytest.fixture
-def as_nobody() -> Iterator[Path]:
-    """A folder that everybody can read, and a user who can write nothing in it once its mode forbids it."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o755)
-    yield folder
-    os.seteuid(os.getuid())
-    folder.chmod(0o700)
-    for each in folder.iterdir():
-        each.chmod(0o700)
-    shutil.rmtree(folder)
-
-
-def lock_down(folder: Path, mode: int = 0o555) -> None:
-    """Remove the right to write, for this process too; another mode removes other rights to the folder."""
-    for each in folder.iterdir():
-        each.chmod(0o444)
-    folder.chmod(mode)
-    if os.geteuid() == 0:
-        os.seteuid(NOBODY)
 
 
 # -- new files

@@ -3,11 +3,8 @@
 # these tests are alone on their loop
 
 import asyncio
-import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +16,10 @@ from graphengine.engine.step_json import encode_step
 from graphengine.errors import StoreLocked, StoreReadOnly
 from graphengine.runner import StepRecorded
 from tests.databases.recorded import State, everything, record
-from tests.databases.support import opened
+from tests.databases.support import lock_down, opened
+from tests.kit.runs import alone
 
 RUN = "whole"
-NOBODY = 65534
 HOLD = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -99,26 +96,21 @@ async def test_a_lock_that_is_held_for_less_is_waited_out(path: Path, holders: l
         assert (await waiting).status == "finished"
 
 
-async def test_a_run_in_a_read_only_folder_is_refused_before_it_begins() -> None:
+async def test_a_run_in_a_read_only_folder_is_refused_before_it_begins(as_nobody: Path) -> None:
     """No node runs, and recorded runs can still be read and examined."""
-    if os.getuid() != 0:
-        pytest.skip("only root can take the right to write from this process for a while")
-    folder = Path(tempfile.mkdtemp())
-    path = folder / "runs.db"
+    path = as_nobody / "runs.db"
     await record(path)
+    async with opened(path) as store:
+        recorded = [info.id for info in await store.runs()]
     begun: list[str] = []
-    graph = everything()
-    graph.add_node("never", lambda: begun.append("never"), writes=())
-    try:
-        folder.chmod(0o555)
-        path.chmod(0o444)
-        os.seteuid(NOBODY)
-        with pytest.raises(StoreReadOnly) as caught:
-            await Runner(SQLiteStore(path)).start(everything(), run_id=RUN).result()
-        assert caught.value.repair
-        assert {finding.code for finding in doctor.examine(path).faults} == {"mode"}
-        with pytest.raises(StoreReadOnly):
-            doctor.repair(path)
-    finally:
-        os.seteuid(0)
-        shutil.rmtree(folder)
+    graph = alone(State, lambda: begun.append("acts"), ())
+    lock_down(as_nobody)
+    with pytest.raises(StoreReadOnly) as caught:
+        await Runner(SQLiteStore(path)).start(graph, run_id=RUN).result()
+    assert caught.value.repair
+    assert begun == []
+    async with opened(path, read_only=True) as reader:
+        assert [info.id for info in await reader.runs()] == recorded
+    assert {finding.code for finding in doctor.examine(path).faults} == {"mode"}
+    with pytest.raises(StoreReadOnly):
+        doctor.repair(path)
