@@ -18,7 +18,17 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from graphengine.api.runner import Runner
-from graphengine.kernel import GraphEngineError, InputError, OwnId, Run, RunFailed, evolve, life_of, load_snapshot
+from graphengine.kernel import (
+    GraphEngineError,
+    InputError,
+    OwnId,
+    Run,
+    RunFailed,
+    evolve,
+    life_of,
+    load_snapshot,
+    opened,
+)
 from graphengine.kernel.definitions import did_you_mean
 from graphengine.migration.compatibility import plan_at
 from graphengine.records.run_diff import differences
@@ -210,7 +220,7 @@ class Driver:
         evolve(after, step)
         name = step.frame or ""
         frame = before.frames.get(name)
-        changes = differences(frame.values if frame is not None else {}, after.frames[name].values)
+        changes = differences(frame.values if frame is not None else {}, opened(after.frames[name].values))
         return {"changes": [{"path": each.path, "before": each.before, "after": each.after} for each in changes]}
 
     async def _branching(self, body: Mapping[str, Any]) -> tuple[RunInfo, int, Mapping[str, Any], str | None]:
