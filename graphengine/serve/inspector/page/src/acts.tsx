@@ -4,6 +4,7 @@ import { useState } from "preact/hooks";
 
 import { post, query } from "./api";
 import { Field, type Schema, blank, branchesOf, clicksOf, problemOf, resolved } from "./form";
+import { readJson } from "./json";
 import { Chip, Command, Copy, Sign, canDrive, useAct } from "./parts";
 import type { Head, ListedRun, Session, Wait } from "./types";
 import { Markdown } from "./text";
@@ -125,7 +126,7 @@ function Question({
     return (
       <div class="question quiet">
         <header>
-          <Sign status="waiting" /> <b>{wait.name}</b> answered{by && ` by ${by}`}: {brief(JSON.stringify(given))}{" "}
+          <Sign status="waiting" /> <b>{wait.name}</b> answered{by && ` by ${by}`}: {brief(given)}{" "}
           <span class="soft small">{ago(at)}, waits for a worker or a resume</span>
         </header>
         <div class="asked">
@@ -297,7 +298,7 @@ export function Acts({
     event.preventDefault();
     let value: unknown = payload;
     try {
-      value = JSON.parse(payload);
+      value = readJson(payload);
     } catch {
       // as text
     }

@@ -1,5 +1,6 @@
 // Requests to the inspector's server, and its streams of events.
 
+import { readJson, writeJson } from "./json";
 import type { Answers, Session } from "./types";
 
 export type Query = Record<string, string | number | null | undefined | (string | number)[]>;
@@ -17,7 +18,7 @@ export class Refused extends Error {
 }
 
 async function answer(response: Response): Promise<any> {
-  const body = await response.json().catch(() => null);
+  const body = await response.text().then(readJson).catch(() => null);
   if (!response.ok) throw new Refused(response.status, body?.error);
   return body;
 }
@@ -40,7 +41,7 @@ export async function read<Shape>(name: string, parameters: Query): Promise<Shap
 
 export async function post(name: string, body: object): Promise<any> {
   const headers = { "Content-Type": "application/json", "X-Graphengine": "1" };
-  return answer(await reached(fetch(`/api/${name}`, { method: "POST", headers, body: JSON.stringify(body) })));
+  return answer(await reached(fetch(`/api/${name}`, { method: "POST", headers, body: writeJson(body) })));
 }
 
 export function query(parameters: Query): string {
@@ -68,7 +69,7 @@ export function follow(where: () => Query, handlers: Record<string, (data: any) 
     source = new EventSource(`/api/events?${query(where())}`);
     for (const [name, handle] of Object.entries(handlers)) {
       source.addEventListener(name, (event: MessageEvent) =>
-        handle(event.data === undefined ? null : JSON.parse(event.data)),
+        handle(event.data === undefined ? null : readJson(event.data)),
       );
     }
     source.onopen = () => handlers.live?.(true);

@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { post, query, read } from "./api";
 import { Field, type Schema, blank, changedFields } from "./form";
+import { writeJson } from "./json";
 import { Copy, Failure, type Problem, go, runAddress, useAct, useDocument, useRead } from "./parts";
 import { agentOf } from "./step";
 import { Diff, Value } from "./text";
@@ -207,7 +208,7 @@ export function Branch({
       stale = true;
       clearTimeout(timer);
     };
-  }, [id, at, path, JSON.stringify(edits)]);
+  }, [id, at, path, writeJson(edits)]);
   useEffect(() => {
     const escape = (event: KeyboardEvent) => event.key === "Escape" && close();
     addEventListener("keydown", escape);
@@ -361,7 +362,7 @@ function commandOf(
 ): string {
   const quoted = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
   const sets = Object.entries(edits).map(
-    ([name, value]) => `--set ${quoted(`${name}=${typeof value === "string" ? value : JSON.stringify(value)}`)}`,
+    ([name, value]) => `--set ${quoted(`${name}=${typeof value === "string" ? value : writeJson(value)}`)}`,
   );
   const told = Object.entries(instructions).map(([agent, text]) => `--instructions ${quoted(`${agent}=${text}`)}`);
   const once = [command.replace(/--at \d+/, `--at ${at}`), ...sets, ...told].join(" ");

@@ -1,5 +1,7 @@
 // A form made from a JSON Schema: as far as answers of people go. Anything else is a field for JSON.
 
+import { numberOf, readJson, writeJson } from "./json";
+
 export interface Schema {
   $ref?: string;
   anyOf?: Schema[];
@@ -65,18 +67,25 @@ function suits(branch: Schema, value: any): boolean {
   }
   if (branch.type === "array") return Array.isArray(value);
   if (branch.type === "null") return value === null;
-  return typeof value === (branch.type === "string" ? "string" : "number");
+  return (branch.type === "string" ? ["string"] : ["number", "bigint"]).includes(typeof value);
 }
 
 /** The members of an object that differ from their defaults, or have none: so that the server knows what was set. */
 export function changedFields(schema: Schema, value: Record<string, any>): Record<string, unknown> {
   const isSame = (name: string, each: unknown) =>
-    JSON.stringify(schema.properties?.[name]?.default) === JSON.stringify(each);
+    writeJson(schema.properties?.[name]?.default) === writeJson(each);
   return Object.fromEntries(
     Object.entries(value).filter(
       ([name, each]) => each !== undefined && each?.broken === undefined && !isSame(name, each),
     ),
   );
+}
+
+/** An object with a changed member, which is then one of the set fields, if the record of a model has them. */
+function withMember(value: any, name: string, made: unknown): object {
+  const others = value?.__fields_set__?.filter((each: string) => each !== name);
+  const given = others && { __fields_set__: made === undefined ? others : [...others, name] };
+  return { ...value, [name]: made, ...given };
 }
 
 /** What is missing before an answer can be sent; "" if nothing. */
@@ -159,7 +168,7 @@ export function Field({
                 root={root}
                 value={value?.[key]}
                 name={key}
-                set={(made) => set({ ...value, [key]: made })}
+                set={(made) => set(withMember(value, key, made))}
               />
             </div>
           </div>
@@ -178,7 +187,7 @@ export function Field({
           min={found.minimum}
           max={found.maximum}
           value={value ?? ""}
-          onInput={({ currentTarget: { value: text } }) => set(text === "" ? undefined : Number(text))}
+          onInput={({ currentTarget: { value: text } }) => set(text === "" ? undefined : numberOf(text))}
         />{" "}
         {about}
       </>
@@ -218,12 +227,12 @@ export function Field({
   const parse = (text: string) => {
     if (!text.trim()) return set(undefined);
     try {
-      return set(JSON.parse(text));
+      return set(readJson(text));
     } catch {
       return set({ broken: text });
     }
   };
-  const shown = value?.broken ?? (value === undefined ? "" : JSON.stringify(value, null, 2));
+  const shown = value?.broken ?? (value === undefined ? "" : writeJson(value, 2));
   return (
     <>
       <textarea

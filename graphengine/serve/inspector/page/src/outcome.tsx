@@ -5,6 +5,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get, query } from "./api";
 import { Acts, Questions } from "./acts";
 import { Scores } from "./chart";
+import { numberOf, writeJson } from "./json";
 import { Chip, Failure, Link, Sign, Tabs, isUnderWay, runAddress, useDocument, useMoving, useRead } from "./parts";
 import { type Doing, Trouble } from "./step";
 import { Reading, Value } from "./text";
@@ -204,10 +205,10 @@ function Result({ id, head, end }: { id: string; head: Head; end: Row }) {
   const [last] = useDocument("step", { id, seq: end.seq });
   const [first] = useDocument("step", { id, seq: 1 });
   if (!state || !last || !first) return <div class="room-for-result" aria-busy="true" />;
-  const given = new Map((first.step.update as unknown[][]).map((op) => [op[1], JSON.stringify(op.at(-1))]));
+  const given = new Map((first.step.update as unknown[][]).map((op) => [op[1], writeJson(op.at(-1))]));
   const written = new Set(last.changes.map((each) => each.path.replace(/[.[].*$/, "")));
   const changed = Object.entries(state.state).filter(
-    ([name, value]) => written.has(name) || given.get(name) !== JSON.stringify(value),
+    ([name, value]) => written.has(name) || given.get(name) !== writeJson(value),
   );
   const texts = changed.filter(([, value]) => typeof value === "string" && value.trim()) as [string, string][];
   const size = ([name, text]: [string, string]) => text.length + (written.has(name) ? 1e9 : 0);
@@ -246,7 +247,7 @@ function Input({ id }: { id: string }) {
   const [first] = useDocument("step", { id, seq: 1 });
   const ops = (first?.step.update || []) as [string, string, unknown][];
   const full = ops.filter((op) => op[2] && !(Array.isArray(op[2]) && !op[2].length));
-  const given = full.length ? full : ops.filter((op) => typeof op[2] === "number");
+  const given = full.length ? full : ops.filter((op) => ["number", "bigint"].includes(typeof op[2]));
   if (!given.length) return null;
   return (
     <>
@@ -412,11 +413,13 @@ function Tries({ id, runs, tick }: { id: string; runs: ListedRun[]; tick: number
   if (!found) return <div aria-busy="true" />;
   const [then, original, ...others] = found as [Found, Found, ...Found[]];
   const numbers = (head: Head) =>
-    Object.fromEntries([...(head.ending?.why || "").matchAll(ALL_COMPARED)].map(([, path, each]) => [path, +each!]));
+    Object.fromEntries(
+      [...(head.ending?.why || "").matchAll(ALL_COMPARED)].map(([, path, each]) => [path, numberOf(each!)]),
+    );
   const paths = [...new Set(others.flatMap((head) => Object.keys(numbers(head))))].slice(0, 2);
   const spent = (head: Head) => (head.usage.cost_usd ?? NaN) - (then.usage.cost_usd ?? NaN);
   const took = (head: Head) => head.took - then.took;
-  const columns: [string, (head: Head) => number | undefined, (each: number) => string][] = [
+  const columns: [string, (head: Head) => number | bigint | undefined, (each: any) => string][] = [
     ...paths.map((path): (typeof columns)[0] => [path, (head) => numbers(head)[path], String]),
     ["cost since", spent, dollars],
     ["time since", took, seconds],
@@ -439,7 +442,7 @@ function Tries({ id, runs, tick }: { id: string; runs: ListedRun[]; tick: number
         <Sign status={head.shown} /> {ended(head)} <span class="soft">{lost(head.losses)}</span>
       </td>
       {columns.map(([name, value, words]) => (
-        <td key={name}>{Number.isFinite(value(head)) ? words(value(head)!) : ""}</td>
+        <td key={name}>{isFinite(Number(value(head))) ? words(value(head)) : ""}</td>
       ))}
     </tr>
   );
@@ -487,11 +490,12 @@ function Tries({ id, runs, tick }: { id: string; runs: ListedRun[]; tick: number
 }
 
 /** The median of some numbers, and the least and the greatest. */
-function Spread({ values, words }: { values: (number | undefined)[]; words: (each: number) => string }) {
-  const sorted = (values.filter((each) => Number.isFinite(each)) as number[]).sort((one, other) => one - other);
+function Spread({ values, words }: { values: (number | bigint | undefined)[]; words: (each: any) => string }) {
+  const sorted = values.filter((each) => isFinite(Number(each))).sort((one, other) => (one! < other! ? -1 : 1));
   if (!sorted.length) return null;
-  const middle = (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
-  const [least, most] = [words(sorted[0]!), words(sorted.at(-1)!)];
+  const [below, above] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
+  const middle = below === above ? below : (Number(below) + Number(above)) / 2;
+  const [least, most] = [words(sorted[0]), words(sorted.at(-1))];
   return (
     <>
       {words(middle)}

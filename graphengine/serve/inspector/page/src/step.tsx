@@ -3,6 +3,7 @@
 import { type ComponentChildren, Fragment } from "preact";
 
 import { Notes } from "./acts";
+import { writeJson } from "./json";
 import { Chip, Command, Copy, Failure, Tabs, useDocument } from "./parts";
 import { Answer, Block, Change, Json, Prompt, Value } from "./text";
 import { type Line, nameOf } from "./trace";
@@ -318,7 +319,7 @@ function Changes({ found }: { found: Seen }) {
                 <span class="soft">{before === null || before === undefined ? "new" : ""}</span>
               )}
               <span class="end">
-                <Copy text={typeof after === "string" ? after : JSON.stringify(after, null, 2)} />
+                <Copy text={typeof after === "string" ? after : writeJson(after, 2)} />
               </span>
             </header>
             <div>

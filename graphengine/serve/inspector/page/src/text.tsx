@@ -5,6 +5,7 @@ import { type Token, type Tokens, lexer } from "marked";
 import type { ComponentChildren, JSX } from "preact";
 import { useMemo, useState } from "preact/hooks";
 
+import { readJson, writeJson } from "./json";
 import { Copy } from "./parts";
 import { brief, wordsOf } from "./words";
 
@@ -219,11 +220,11 @@ export function Block({
   );
 }
 
-const PARTS = /("(?:[^"\\]|\\.)*")(\s*:)?|\b(true|false|null|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)\b/g;
+const PARTS = /"__fields_set__": \[[^\]]*\]|("(?:[^"\\]|\\.)*")(\s*:)?|\b(true|false|null|-?\d[\d.eE+-]*)\b/g;
 
-/** JSON, indented, with keys, texts and numbers set off. */
+/** JSON, indented, with keys, texts and numbers set off; the set fields of models are dim. */
 export function Json({ value }: { value: unknown }) {
-  const text = typeof value === "string" ? value : (JSON.stringify(value, null, 2) ?? "");
+  const text = typeof value === "string" ? value : writeJson(value, 2);
   if (text.length > LONG / 4)
     return (
       <pre class="json" tabIndex={0}>
@@ -235,7 +236,7 @@ export function Json({ value }: { value: unknown }) {
   for (const each of text.matchAll(PARTS)) {
     found.push(text.slice(last, each.index));
     if (each[1]) found.push(<span class={each[2] ? "key" : "string"}>{each[1]}</span>, each[2] || "");
-    else found.push(<span class="number-like">{each[3]}</span>);
+    else found.push(<span class={each[3] ? "number-like" : "soft"}>{each[0]}</span>);
     last = each.index + each[0].length;
   }
   return (
@@ -252,25 +253,28 @@ const IS_MARKDOWN = /^#{1,6} |\n\n|\n[-*] |\n\d+\. |\*\*|^[-*] /;
 function parsed(text: string): unknown {
   if (!/^\s*[[{]/.test(text)) return undefined;
   try {
-    return JSON.parse(text);
+    return readJson(text);
   } catch {
     return undefined;
   }
 }
+
+/** The names of the members of an object, without where the record of a model has its set fields. */
+const fieldsOf = (value: object): string[] => Object.keys(value).filter((name) => name !== "__fields_set__");
 
 /** A value, to be read: a text as Markdown if it has any, a list or an object as JSON. */
 export function Value({ value, fold = 900 }: { value: unknown; fold?: number }) {
   if (value === null || value === undefined) return <span class="soft">none</span>;
   if (value === "") return <span class="soft">empty text</span>;
   if (typeof value === "boolean") return <b>{value ? "yes" : "no"}</b>;
-  if (typeof value === "number") return <b class="num">{String(value)}</b>;
+  if (typeof value === "number" || typeof value === "bigint") return <b class="num">{String(value)}</b>;
   if (typeof value === "string") {
     if (value.length > fold) return <Block text={value} />;
     const inner = parsed(value);
     if (inner !== undefined) return <Json value={inner} />;
     return IS_MARKDOWN.test(value) ? <Markdown text={value} /> : <span class="pre">{value}</span>;
   }
-  const text = JSON.stringify(value, null, 2);
+  const text = writeJson(value, 2);
   if (Array.isArray(value) && !value.length) return <span class="soft">empty list</span>;
   if (Array.isArray(value) && value.length < 30 && value.every((each) => typeof each === "string")) {
     return (
@@ -289,7 +293,7 @@ export function Value({ value, fold = 900 }: { value: unknown; fold?: number }) 
       <summary>
         <span class="peek">{brief(value, 120)}</span>
         <span class="end">
-          {Array.isArray(value) ? `${value.length} items` : `${Object.keys(value).length} fields`}
+          {Array.isArray(value) ? `${value.length} items` : `${fieldsOf(value).length} fields`}
         </span>
       </summary>
       <div>
@@ -372,7 +376,7 @@ export function Change({ before, after }: { before: unknown; after: unknown }) {
         </del>
       </>
     );
-  return <Diff before={JSON.stringify(before, null, 2)} after={JSON.stringify(after, null, 2)} />;
+  return <Diff before={writeJson(before, 2)} after={writeJson(after, 2)} />;
 }
 
 /** A result that is read: as Markdown or as it is, copied, or over the whole page. */

@@ -1,5 +1,6 @@
 // Numbers, times and statuses in words.
 
+import { writeJson } from "./json";
 import type { Usage } from "./types";
 
 export const STATUSES = ["queued", "running", "interrupted", "waiting", "failed", "stopped", "cancelled", "finished"];
@@ -79,8 +80,11 @@ export function likeness(text: string): string {
   return text.replace(/'[^']*'|"[^"]*"/g, "‘…’").replace(/\d+/g, "#");
 }
 
+const SET_FIELDS = /,?"__fields_set__":\[[^\]]*\]/g; // a model's, which a record has beside them
+
 /** A value on one line, at most so long. */
 export function brief(value: unknown, limit = 160): string {
-  const text = (typeof value === "string" ? value : (JSON.stringify(value) ?? "")).replace(/\s+/g, " ");
+  const line = typeof value === "string" ? value : writeJson(value).replace(SET_FIELDS, "");
+  const text = line.replace(/\s+/g, " ");
   return text.length > limit ? `${text.slice(0, limit)}…` : text;
 }
