@@ -24,7 +24,7 @@ from typing_extensions import TypeAliasType, TypeForm, TypeVar
 from graphengine.agents.errors import BadAnswer
 from graphengine.agents.json_text import NOTHING, Unreadable, strict, tolerant, unfenced
 from graphengine.kernel import DefinitionError, clipped, utf8_text
-from graphengine.kernel.definitions import Injected, members, type_name
+from graphengine.kernel.definitions import Injected, marked, members, read_json, type_name
 from graphengine.models.parts import Cited
 
 if TYPE_CHECKING:
@@ -145,11 +145,12 @@ class Output(Generic[T]):
     def recorded(self, value: object) -> JsonValue:
         """Return a value of the type as JSON. Raises: PydanticSerializationError: It is none."""
         dumped = self._adapter.dump_json(cast("T", value), by_alias=False, round_trip=True, warnings="error")
-        return cast("JsonValue", from_json(dumped))
+        return cast("JsonValue", from_json(marked(value, dumped)))
 
     def from_record(self, record: JsonValue) -> T:
         """Return the value that was recorded as this JSON."""
-        return self._adapter.validate_json(to_json(record), by_name=True, by_alias=False)
+        validate = functools.partial(self._adapter.validate_json, by_name=True, by_alias=False)
+        return read_json(validate, to_json(record))
 
     def feedback(self, error: Exception) -> str:
         """Return the message to the model about an answer that could not be used, so that it can correct it.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import DefinitionError
 from graphengine.graph.elsewhere import with_our_keywords
@@ -18,6 +18,7 @@ from graphengine.graph.options import is_seconds, none_for_ever
 from graphengine.state.field import explain
 from graphengine.state.injection import Injected, Parameter
 from graphengine.state.json_values import utf8_text
+from graphengine.state.marks import marked, read_json
 from graphengine.state.path import is_path, parse, walk
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ class Answers:
         Raises:
             ValidationError: The record does not fit the type.
         """
-        return self._adapter.validate_json(to_json(record), by_name=True, by_alias=True)
+        validate = functools.partial(self._adapter.validate_json, by_name=True, by_alias=True)
+        return read_json(validate, to_json(record))
 
     def record(self, value: object) -> JsonValue:
         """Return the record of an answer.
@@ -75,7 +77,8 @@ class Answers:
         """
         try:
             answer = self._adapter.validate_python(value)
-            return self._adapter.dump_python(answer, mode="json", by_alias=False, round_trip=True)
+            dumped = self._adapter.dump_json(answer, by_alias=False, round_trip=True)
+            return from_json(marked(answer, dumped))
         except (ValidationError, PydanticSerializationError) as error:
             reason = explain(error) if isinstance(error, ValidationError) else str(error)
             raise DefinitionError(

@@ -25,6 +25,8 @@ from graphengine.errors import NotRecordable
 from graphengine.graph.effect import KEY_NAME
 from graphengine.graph.elsewhere import shown
 from graphengine.state.json_values import check_depth, clipped, utf8_text
+from graphengine.state.marks import read_json
+from graphengine.state.same import Changed, kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,24 +49,31 @@ class Returned:
             NotRecordable: JSON cannot represent the result, or the value read back differs from it.
         """
         try:
-            made = self._adapter.dump_python(value, mode="json", by_alias=False, round_trip=True, warnings="error")
-            body = to_json(made)
+            body = self._dump(value)
             check_depth(body)
-            back = self._read(body)
+            body, back = kept(body, value, self._read(body), dump=self._dump, again=self._again)
+        except Changed as error:
+            text = f"the record of {value!r} "
+            text += f"cannot carry {error.lost}" if error.lost else f"would be read back as {error.back!r}"
+            raise NotRecordable(text, where=f"ctx.call({name})", repair=_ANNOTATE) from None
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             text = f"the record cannot carry what {name} returned: {text_of(error).splitlines()[0]}"
             raise NotRecordable(text, where=f"ctx.call({name})", repair=_ANNOTATE) from error
-        if back != value:
-            text = f"the record of {value!r} would be read back as {back!r}"
-            raise NotRecordable(text, where=f"ctx.call({name})", repair=_ANNOTATE)
-        return made, back, len(body)
+        return from_json(body), back, len(body)
 
     def read(self, record: JsonValue) -> object:
         """Return the result of a record."""
         return self._read(to_json(record))
 
     def _read(self, body: bytes) -> object:
-        return self._adapter.validate_json(body, by_name=True, by_alias=False)
+        return read_json(functools.partial(self._adapter.validate_json, by_name=True, by_alias=False), body)
+
+    def _dump(self, value: object) -> bytes:
+        return self._adapter.dump_json(value, by_alias=False, round_trip=True, warnings="error")
+
+    def _again(self, value: object) -> object:
+        alone = self._adapter.dump_python(value, by_alias=False, round_trip=True)
+        return self._adapter.validate_python(alone, by_name=True, by_alias=False)
 
 
 _SHOWN_CHARACTERS: Final = 4000  # of an argument of an effect

@@ -401,7 +401,7 @@ class Context:
 
     def _record(self, value: object, what: str) -> JsonValue:
         try:
-            return as_record(value, what, self._attempt.services.sizes.message_bytes)
+            return as_record(value, what, self._attempt.services.sizes.message_bytes, marks=True)
         except InputError as error:
             kind = TooLarge if error.code == TooLarge.code else NotRecordable
             raise kind(error.message, where=self._attempt.where, repair=error.repair) from error

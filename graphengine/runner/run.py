@@ -199,7 +199,7 @@ class Run(Generic[S]):
         checked_name(reason, "the reason of an answer", f"run {run_id}")
         await self._lives.known(run_id)
         wait = await asked(shared.store, shared.kept, run_id, question)
-        record = as_record(fitting(value, wait.facts.schema), "the answer", shared.sizes.message_bytes)
+        record = as_record(fitting(value, wait.facts.schema), "the answer", shared.sizes.message_bytes, marks=True)
         check_against(wait, record)
         facts = AnswerRecord(record, by=by, through=through, reason=reason, at=shared.clock.now())
         payload = {"wait": wait.name, "id": wait.facts.id, **msgspec.to_builtins(facts)}
@@ -234,7 +234,7 @@ class Run(Generic[S]):
         check_not_cancelled(info)
         if info.status == "finished":
             raise InputError(f"run {self.id} is over", where=where, repair="send to a run that is not over")
-        message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes)}
+        message = {"topic": topic, "payload": as_record(payload, "the message", shared.sizes.message_bytes, marks=True)}
         key = idempotency_key or secrets.token_hex(8)
         await shared.store.post(self.id, "message", message, key=f"message {topic} {key}")
         await self._look()

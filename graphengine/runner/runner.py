@@ -671,7 +671,7 @@ class Runner:
             CompileError, StoreError; InputError: The run is over, or JSON cannot represent the payload.
         """
         lives, run_id = self._lives, chosen_id(run_id)
-        record = as_record(payload, "the message", self._shared.sizes.message_bytes)
+        record = as_record(payload, "the message", self._shared.sizes.message_bytes, marks=True)
         await lives.known(run_id)
         if not await self.store.infos([run_id]):
             await lives.known(run_id)  # another caller may have started it here meanwhile, and it may rest already

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import marshal
 import operator
 from contextlib import suppress
 from itertools import chain
@@ -23,6 +24,7 @@ from typing import (
     Required,
     TypeVar,
     Union,
+    cast,
     get_args,
     get_origin,
     get_type_hints,
@@ -145,12 +147,17 @@ class Exact:
         items: The containers of which any JSON value can be an item of its lists: `list`, `dict`, both or none.
     """
 
-    __slots__ = ("_decode", "_levels", "items")
+    __slots__ = ("_decode", "_is_open", "_levels", "items")
 
     def __init__(
-        self, decode: msgspec.json.Decoder[Any], items: Collection[type], levels: Sequence[frozenset[object]]
+        self,
+        decode: msgspec.json.Decoder[Any],
+        items: Collection[type],
+        levels: Sequence[frozenset[object]],
+        *,
+        is_open: bool,
     ) -> None:
-        self._decode, self.items, self._levels = decode.decode, items, levels
+        self._decode, self.items, self._levels, self._is_open = decode.decode, items, levels, is_open
 
     def decode(self, body: bytes) -> object:
         """Return the value of JSON.
@@ -173,6 +180,10 @@ class Exact:
         if later and len(body) >= LARGE and self._levels and _proves(value, body, self._levels):
             return body, Unread(Raw(body))
         try:
+            if self._is_open:
+                marshal.dumps(
+                    cast("Any", value)
+                )  # refuses instances of subclasses, which under Any have no type to become
             back = self.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
@@ -237,6 +248,8 @@ def _are_scalars(values: list[Any], known: frozenset[object]) -> bool:
 @functools.cache
 def _list_of(known: frozenset[object]) -> Any:  # noqa: ANN401 - a type
     """Return the type of a list of those of these scalars that no value of another type becomes, as a float may."""
+    if known.issuperset(_CONTAINERS):  # Any: an enum or an instance of a subclass has no type to become
+        return None
     scalars = known & _EXACT_SCALARS
     return GenericAlias(list, (functools.reduce(operator.or_, scalars),)) if scalars else None
 
@@ -263,8 +276,17 @@ def _codec(annotation: object) -> Exact | None:
     if has_lists and _is_exact(annotation):
         items = [_item(member) for member in _members(annotation)]
         opens = frozenset(kind for item in items for kind in _open(item))
-        return Exact(msgspec.json.Decoder(annotation), opens, _levels(annotation))
+        return Exact(msgspec.json.Decoder(annotation), opens, _levels(annotation), is_open=_has_any(annotation))
     return None
+
+
+def _has_any(annotation: object) -> bool:
+    """Return whether a value of any type can be in one of this type."""
+    if annotation in (Any, object, list, dict):
+        return True
+    if _is_typed_dict(annotation):
+        return any(map(_has_any, get_type_hints(annotation, include_extras=True).values()))
+    return get_origin(annotation) is not Literal and any(map(_has_any, get_args(annotation)))
 
 
 def _levels(annotation: object) -> Sequence[frozenset[object]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
@@ -33,6 +33,7 @@ class Failure(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __unrecorded__: ClassVar = ("_traceback", "_where", "_repair")
 
     path: str
     kind: str

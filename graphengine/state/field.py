@@ -31,6 +31,8 @@ from graphengine.reducers import Replace
 from graphengine.state.encoded import LARGE, decoded, encode, items_of, keys_of, record_of
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import clipped, parsed
+from graphengine.state.marks import bare, marked, read_json, restored
+from graphengine.state.same import Changed, is_same, kept
 from graphengine.state.secret import HIDDEN
 from graphengine.state.update import Items, Put, Puts, RecordedUpdate, Unread
 
@@ -121,6 +123,9 @@ class FieldType:
             validator = self.models.single.__pydantic_validator__
             made = validator.validate_python({self.name: value}, by_name=True, by_alias=True)
         except ValidationError as error:
+            plain = bare(value)
+            if plain is not value:  # recorded JSON, with its marks
+                return restored(self.validate(plain, view), value)
             raise self._unfit(error) from (None if self.secret else error)
         return made.__dict__[self.name]
 
@@ -189,20 +194,33 @@ class FieldType:
         try:
             whole = self._dump(value)
             body = self._inner(whole)
-            is_proven = len(body) >= LARGE and self.exact_models is not None and self.exact_models.proves(value, whole)
-            record = Raw(body) if is_proven else record_of(body)  # a type has no more levels than its text
-            back = Unread(record) if is_proven and later else self._load(whole, view)
+            if len(body) >= LARGE and self.exact_models is not None and self.exact_models.proves(value, whole):
+                body = body if self.exact_models.set_fields(value) is None else marked(value, body)
+                record = Raw(body)  # a type has no more levels than its text
+                back = Unread(record) if later else self.build(record, view)
+            else:
+                body, back = self._kept(value, body, self._load(whole, view))
+                record = record_of(body)
+        except Changed as error:
+            raise self._changed(value, error) from None
         except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
             raise self._uncarried(value, error) from (None if self.secret else error)
-        if not is_proven and back != value:
-            raise self._changed(back, value)
         if len(body) > LONG:
             view.update_bytes += 2 * len(body) + _AROUND if self.secret else len(body) + _AROUND
         return (record if self.cipher is None else self.cipher.seal(self.name, bytes(body))), back
 
-    def _inner(self, whole: bytes) -> memoryview:
+    def _kept(self, value: object, body: bytes, back: object) -> tuple[bytes, object]:
+        """Return a value's JSON with its marks, and what it is read back as."""
+        if self.exact_models is not None and back == value:  # of a type that decides that equal is the same
+            sets = self.exact_models.set_fields(value)
+            for model, names in zip(self.exact_models.models([back]), sets or (), strict=False):
+                object.__setattr__(model, "__pydantic_fields_set__", {*names})
+            return body if sets is None else marked(value, body), back
+        return kept(body, value, back, dump=lambda each: self._inner(self._dump(each)), again=self._again)
+
+    def _inner(self, whole: bytes) -> bytes:
         """Return the value's part of the JSON of an object with only this field."""
-        return memoryview(whole)[len(encode(self.name)) + 2 : -1]
+        return whole[len(encode(self.name)) + 2 : -1]
 
     def _uncarried(self, value: object, error: Exception) -> NotRecordable:
         return NotRecordable(
@@ -211,15 +229,18 @@ class FieldType:
             repair="return values that JSON can carry and that validate again when read",
         )
 
-    def _changed(self, back: object, value: object) -> NotRecordable:
-        read, given = self._text_of(back), self._text_of(value)
+    def _changed(self, value: object, error: Changed) -> NotRecordable:
+        given = self._text_of(value)
+        read = self._text_of(error.back)
         text = f"{given} would read back from the record as {read}"
-        if read == given and not self.secret:
-            text = f"{given} would read back from the record as a value that has the same repr and is not equal"
+        if error.lost:
+            text = f"the record of {given} cannot carry {error.lost}"
+        elif read == given and not self.secret:
+            text = f"{given} would read back from the record as another value with the same repr"
         return NotRecordable(
             text,
             where=f"field {self.name}",
-            repair="use a type whose JSON reads back as an equal value (no NaN, no private attributes, no fields "
+            repair="use a type whose JSON reads back as the same value (no NaN, no private attributes, no fields "
             "outside the declared type)",
         )
 
@@ -255,11 +276,16 @@ class FieldType:
         """Return whether a typed value was changed in place since it was read from this record."""
         try:
             body = self.body(value)
-            if self.cipher is None and body == encode(record):
+            known = encode(record)
+            if self.cipher is None and (body == known or self._marked(value, body) == known):
                 return False
-            return body != self.body(self.build(record, view))  # equal JSON values can differ in their bytes
+            made = self.build(record, view)  # equal JSON values can differ in their bytes
+            return bool(from_json(self._marked(value, body)) != from_json(self._marked(made, self.body(made))))
         except (PydanticSerializationError, MsgspecError, InvalidUpdate, ValueError, TypeError, RecursionError):
             return True
+
+    def _marked(self, value: object, body: bytes) -> bytes:
+        return body if self.exact is not None else marked(value, body)
 
     def reduce(self, view: View, update: object) -> tuple[Op, object]:
         """Return the operation for an update, and the typed value that it adds or sets.
@@ -349,15 +375,24 @@ class FieldType:
         model = self.models.loose
         try:
             made = model.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
-            body = model.__pydantic_serializer__.to_json(made, by_alias=False, round_trip=True, warnings="error")
+            dump = partial(model.__pydantic_serializer__.to_json, by_alias=False, round_trip=True, warnings="error")
+            body = dump(made)
             back = model.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
-            record = parsed(body)[self.name]
+            held, read_back = vars(made)[self.name], vars(back)[self.name]
+            body, _ = kept(
+                self._inner(body),
+                held,
+                read_back,
+                dump=lambda each: self._inner(dump(holding(model, {self.name: each}))),
+                again=self._again,
+            )
+            record = parsed(body)
+        except Changed as error:
+            raise self._changed(value, error) from None
         except ValidationError as error:
             raise self._unfit(error) from error
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             raise self._uncarried(value, error) from error
-        if back != made:
-            raise self._changed(vars(back)[self.name], value)
         if len(body) > LONG:
             view.update_bytes += len(body) + _AROUND
         return record
@@ -398,7 +433,7 @@ class FieldType:
         """Return a reducer's update as the type of its annotation or of the field; unchanged if it does not fit."""
         try:
             if self.given is not None:
-                return self.given.validate_json(encode(raw))
+                return read_json(self.given.validate_json, encode(raw))
             return self._bare([raw])[0] if self.operation == "append" else self._bare(raw)  # type: ignore[index]
         except ValidationError:
             return raw
@@ -409,8 +444,8 @@ class FieldType:
             with suppress(MsgspecError):  # as in `build`
                 return self.exact.decode(encode(value))
         body = encode({self.name: value})
-        made = self.models.loose.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
-        return made.__dict__[self.name]
+        validate = self.models.loose.__pydantic_validator__.validate_json
+        return read_json(partial(validate, by_name=True, by_alias=False), body).__dict__[self.name]
 
     def _of_key(self, key: str, value: JsonValue) -> object:
         """Return the value under one of its keys, without those rules."""
@@ -481,7 +516,7 @@ class FieldType:
             old = view.get(self.name) or {}
             record, typed = self.take({**old, **part}, view)  # type: ignore[dict-item]
             key = update.key
-            if isinstance(typed, dict) and key in typed and typed == {**old, key: typed[key]}:  # type: ignore[dict-item]
+            if isinstance(typed, dict) and key in typed and is_same(typed, {**old, key: typed[key]}):  # type: ignore[dict-item]
                 return ("put", self.name, key, keys_of(record)[key]), {key: typed[key]}
             return ("set", self.name, record), typed
         record, typed = self.take(part, view)
@@ -505,6 +540,14 @@ class FieldType:
         alone = holding(model, {self.name: value})
         return model.__pydantic_serializer__.to_json(alone, by_alias=False, round_trip=True, warnings="error")
 
+    def _again(self, value: object) -> object:
+        """Validate a value once more, with all that is in it."""
+        model = self.models.loose
+        alone = holding(model, {self.name: value})
+        whole = model.__pydantic_serializer__.to_python(alone, by_alias=False, round_trip=True)
+        made = model.__pydantic_validator__.validate_python(whole, by_name=True, by_alias=False)
+        return vars(made)[self.name]
+
     def _assigned(self, value: object, view: View) -> object:
         """Return the value after the state's validators for the field, which may read the other fields."""
         model = self.models.checked
@@ -520,8 +563,8 @@ class FieldType:
         the type from a serialiser's output).
         """
         try:
-            read = self.models.single.__pydantic_validator__.validate_json
-            made = decoded(partial(read, by_name=True, by_alias=False), body)
+            validate = self.models.single.__pydantic_validator__.validate_json
+            made = decoded(partial(read_json, partial(validate, by_name=True, by_alias=False)), body)
         except ValidationError:
             if not self.own:
                 raise
@@ -549,9 +592,9 @@ def _bytes_of_records(record: Raw | Sequence[Raw]) -> int:
 
 
 def _is_longer(new: list[object], old: object) -> bool:
-    """Return whether a list equals another one plus one item at the end."""
+    """Return whether a list is another one plus one item at the end."""
     before = old if isinstance(old, list) else []
-    return len(new) == len(before) + 1 and new[:-1] == before
+    return len(new) == len(before) + 1 and is_same(new[:-1], before)
 
 
 def is_plain(value: object) -> bool:

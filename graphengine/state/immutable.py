@@ -9,12 +9,13 @@ import enum
 import hashlib
 import json
 import math
+import operator
 import uuid
 from collections.abc import Mapping
 from itertools import chain
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Literal, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import to_jsonable_python
@@ -136,6 +137,7 @@ class ExactModels:
         choices: The values of a Literal.
         parts: The types of a model's fields by name, or of the items under "".
         unproven: Whether it, or a part of it, is a model or a Literal.
+        flat: Whether it is a model without models in it.
     """
 
     kind: Any
@@ -143,6 +145,7 @@ class ExactModels:
     choices: frozenset[object] = frozenset()
     parts: Mapping[str, ExactModels] = dataclasses.field(default_factory=dict)
     unproven: bool = False
+    flat: bool = False
 
     def proves(self, value: object, body: bytes) -> bool:
         """Return whether a value reads back equal from the JSON that pydantic's serialiser wrote."""
@@ -173,6 +176,24 @@ class ExactModels:
             part.fits(map(itemgetter(name), held), has_null=has_null) for name, part in self.parts.items()
         )
 
+    def models(self, values: Iterable[Any]) -> Iterable[BaseModel]:
+        """Return the models among these values and in them, always in one order."""
+        if not self.unproven or self.kind is Literal:
+            return ()
+        found = [value for value in values if value is not None]
+        if self.kind in (list, dict):
+            return self.parts[""].models(chain.from_iterable(found if self.kind is list else map(dict.values, found)))
+        parts = [(name, part) for name, part in self.parts.items() if part.unproven]
+        return chain(found, *(part.models(map(itemgetter(name), map(vars, found))) for name, part in parts))
+
+    def set_fields(self, value: object) -> Sequence[set[str]] | None:
+        """Return the set fields of the models in a value; None if all fields of all are set."""
+        is_one = self.flat and type(value) is self.kind
+        models = [cast("BaseModel", value)] if is_one else list(self.models([value]))
+        sets = [model.__pydantic_fields_set__ for model in models]
+        most = map(len, map(attrgetter("__pydantic_fields__"), models))
+        return None if all(map(operator.eq, map(len, sets), most)) else sets
+
 
 def exact_models(annotation: object) -> ExactModels | None:
     """Return an annotation's type; None if it can have other values, or has no models, for which `Exact` is faster."""
@@ -199,7 +220,8 @@ def _type_of(annotation: object, around: Sequence[type[BaseModel]]) -> ExactMode
         return None
     parts = {name: _type_of(info.annotation, (*around, kind)) for name, info in kind.model_fields.items()}
     known = {name: part for name, part in parts.items() if part is not None}
-    return ExactModels(kind, optional, parts=known, unproven=True) if len(known) == len(parts) > 0 else None
+    flat = not any(part.unproven and part.kind is not Literal for part in known.values())
+    return ExactModels(kind, optional, parts=known, unproven=True, flat=flat) if len(known) == len(parts) > 0 else None
 
 
 def _is_plain(model: type[BaseModel]) -> bool:

@@ -10,6 +10,7 @@ from msgspec import Raw
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import InputError
+from graphengine.state.marks import marked
 
 DEEPEST: Final = 128
 """The deepest nesting of lists and objects in a value. The JSON parser reads to a depth of about 200, and a step or a
@@ -73,19 +74,21 @@ def check_depth(body: bytes | memoryview, levels: int = DEEPEST) -> None:
             check_depth(view, levels - 1)
 
 
-def as_record(value: object, what: str, most_bytes: int | None = None) -> JsonValue:
+def as_record(value: object, what: str, most_bytes: int | None = None, *, marks: bool = False) -> JsonValue:
     """Return a value as JSON values.
 
     Args:
         value: The value.
         what: What it is, for errors.
         most_bytes: The maximum size.
+        marks: Whether it is read by a type, so that it has marks; see `graphengine.state.marks`.
 
     Raises:
         InputError: JSON cannot represent it, or it is too large.
     """
     try:
         body = to_json(value, inf_nan_mode="constants")
+        body = marked(value, body) if marks else body
         if most_bytes is not None and len(body) > most_bytes:
             text = f"{what} takes {len(body):,} bytes, {most_bytes:,} are allowed"
             repair = "send the name of a file that holds it, or raise Sizes(message_bytes=…)"

@@ -41,6 +41,7 @@ from graphengine.state.immutable import has_own_code
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import check_depth
 from graphengine.state.path import LISTED, nearest, unknown_fields
+from graphengine.state.same import Changed, is_same, kept
 from graphengine.state.view import RecordsAlone, View
 
 if TYPE_CHECKING:
@@ -134,22 +135,39 @@ class StateType(Generic[S]):
             validate = partial(self.model.__pydantic_validator__.validate_json, by_name=True, by_alias=False)
             back = decoded(validate, body)
             check_depth(body)
-            typed = {name: back.__dict__[name] for name in self.fields}
+            whole, read = (dict(vars(each), **(each.__pydantic_extra__ or {})) for each in (instance, back))
+            body, _ = kept(body, whole, read, dump=self._dump, again=self._again)
+            typed = {name: read[name] for name in self.fields}
             records = (
                 typed.copy()
                 if self._is_plain(typed)
                 else {name: record_of(memoryview(raw)) for name, raw in keys_of(Raw(body)).items()}
             )
-        except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
-            raise InputError(f"the state does not fit {self.model.__name__}: {why(error)}", where=where) from error
-        if back != instance:
-            differing = [n for n in self.fields if getattr(back, n, None) != getattr(instance, n, None)]
+        except Changed as error:
+            given = vars(instance)
+            differing = [name for name in self.fields if not is_same(error.back.get(name), given.get(name))]
+            lost = f"; it cannot carry {error.lost}" if error.lost else ""
             raise InputError(
-                f"the state would read back from the record different; fields: {', '.join(differing) or '?'}",
+                f"the state would read back from the record different; fields: {', '.join(differing) or '?'}{lost}",
                 where=where,
                 repair="pass values that JSON can carry and that validate again when read",
-            )
+            ) from None
+        except (PydanticSerializationError, ValidationError, ValueError, RecursionError) as error:
+            raise InputError(f"the state does not fit {self.model.__name__}: {why(error)}", where=where) from error
+        if not is_same(instance.__pydantic_private__, back.__pydantic_private__):
+            raise InputError("the state's private attributes are not recorded", where=where, repair="make them fields")
         return Initial(records, typed, named, len(body))
+
+    def _dump(self, values: dict[str, Any]) -> bytes:
+        whole = holding(self.model, values)
+        return self.model.__pydantic_serializer__.to_json(whole, by_alias=False, round_trip=True, warnings="error")
+
+    def _again(self, values: dict[str, Any]) -> dict[str, Any]:
+        whole = self.model.__pydantic_serializer__.to_python(
+            holding(self.model, values), by_alias=False, round_trip=True
+        )
+        made: BaseModel = self.model.__pydantic_validator__.validate_python(whole, by_name=True, by_alias=False)
+        return vars(made)
 
     def _is_plain(self, values: Mapping[str, object]) -> bool:
         """Return whether these values of the fields are their own records."""

@@ -197,7 +197,7 @@ class _Alone:
         )
         for topic, payloads in self._topics.items():
             for payload in payloads:
-                record = as_record(payload, f"the message for {topic}")
+                record = as_record(payload, f"the message for {topic}", marks=True)
                 self._decide(MessageCame(self._clock.now(), topic, record))
         frame = stage.frame
         for key, value in self.known.items():
@@ -284,7 +284,7 @@ class _Alone:
             if found is NO_ANSWER:
                 self._time_out(name, wait)
                 return None
-            record = as_record(found, f"the answer to {wait.question!r}")
+            record = as_record(found, f"the answer to {wait.question!r}", marks=True)
             check_against(AskedOfUser(name, wait), record)
             self.returned = found
             step = self._decide(AnswerArrived(name, wait.id, self._clock.now(), AnswerRecord(record)))

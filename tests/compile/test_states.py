@@ -160,7 +160,7 @@ def remembering() -> Line:
     return line
 
 
-@pytest.mark.parametrize(("make", "says"), [(changed, "total=10"), (remembering, "has the same repr and is not equal")])
+@pytest.mark.parametrize(("make", "says"), [(changed, "total=10"), (remembering, "private attribute '_seen'")])
 def test_values_that_their_hooks_would_change_are_refused(make: Callable[[], Line], says: str) -> None:
     """A value that would differ when its record is read fails its node, with the cause."""
     with pytest.raises(RunFailed, match=says) as caught:

@@ -1,0 +1,202 @@
+"""What JSON lacks and a record keeps, as marks amid the JSON of a value, which stay with it wherever it is moved.
+
+- An object has a model's set fields under `__fields_set__`, unless all of them are set.
+- A time in a zone has the zone's name, as RFC 9557 writes it: `2026-10-25T02:30:00+01:00[Europe/Berlin]`. A time of
+  `fold=1` that no offset tells from the other has `[_fold=1]`.
+- The items of a set are in the order of their JSON.
+
+A mark counts where a model or a time is read; the text of one is left elsewhere, and the key left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+from collections import deque
+from collections.abc import Set as AbstractSet
+from functools import lru_cache
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Raw
+from pydantic import BaseModel, RootModel
+from pydantic_core import from_json, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+FIELDS_SET: Final = "__fields_set__"
+"""The key of an object with the names of a model's set fields."""
+
+_KEY: Final = FIELDS_SET.encode()
+_ZONED: Final = re.compile(r"([\dT:.+Z-]+)\[(_fold=1|[A-Za-z_][\w+/-]*)\](\[_fold=1\])?")
+_FOLD: Final = "[_fold=1]"
+_BARE: Final = frozenset((str, int, bool, float, NoneType, bytes))
+"""Types of values without parts."""
+
+_LISTS: Final = (list, tuple, deque, set, frozenset)
+_items: Final = msgspec.json.Decoder(list[Raw]).decode
+_members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+def marked(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - any value
+    """Return the JSON of a value with its marks.
+
+    Args:
+        value: The value.
+        body: Its JSON, as pydantic wrote it. Only parts that can need a mark are taken apart.
+    """
+    if type(value) in _BARE:
+        return body
+    if isinstance(value, RootModel):
+        return marked(value.root, body)
+    if isinstance(value, (datetime.datetime, datetime.time)):
+        return body[:-1] + _suffix(value) + body[-1:]
+    if body[:1] == b"{":
+        return _marked_object(value, body)
+    return _marked_list(value, body) if body[:1] == b"[" and isinstance(value, _LISTS) else body
+
+
+def _marked_list(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
+    is_set = isinstance(value, AbstractSet)
+    if _BARE.issuperset(map(type, value)) and not is_set:
+        return body
+    parts = list(map(bytes, _items(body)))
+    if len(parts) == len(value):
+        parts = list(map(marked, value, parts))
+    return b"[" + b",".join(sorted(parts) if is_set else parts) + b"]"
+
+
+def _marked_object(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
+    """Return the same for a model, a dataclass or a dict."""
+    suffix = b""
+    if isinstance(value, BaseModel):
+        held = vars(value)
+        given = value.__pydantic_fields_set__
+        if value.__pydantic_extra__:
+            held = {**held, **value.__pydantic_extra__}
+        if not given.issuperset(held):
+            suffix = _set_fields(tuple(held), frozenset(given))
+    else:
+        held = value if isinstance(value, dict) else _fields(value)
+    if not _BARE.issuperset(map(type, held.values())):
+        parts = _members(body)
+        if isinstance(value, dict):  # whose keys JSON has as texts, in the same order
+            held = dict(zip(parts, held.values(), strict=len(held) == len(parts)))
+        made = [b"%b:%b" % (to_json(name), marked(held.get(name), bytes(part))) for name, part in parts.items()]
+        body = b"{" + b",".join(made) + b"}"
+    comma = b"," if suffix and len(body) > len(b"{}") else b""
+    return body[:-1] + comma + suffix + b"}"
+
+
+@lru_cache
+def _set_fields(names: tuple[str, ...], given: frozenset[str]) -> bytes:
+    """Return the mark of a model's set fields."""
+    return b'"%b":%b' % (_KEY, to_json([name for name in names if name in given]))
+
+
+def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - perhaps a dataclass
+    if not dataclasses.is_dataclass(value):
+        return {}
+    return {each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)}
+
+
+def _suffix(value: datetime.datetime | datetime.time) -> bytes:
+    key = value.tzinfo.key if isinstance(value.tzinfo, ZoneInfo) else None
+    zone = f"[{key}]" if key else ""
+    return (zone + _FOLD if value.fold else zone).encode()
+
+
+def read_json(validate: Callable[[bytes], T], body: bytes) -> T:
+    """Return the value that a validator makes of JSON with marks."""
+    if _KEY not in body and b']"' not in body:
+        return validate(body)
+    json = from_json(body)
+    plain = bare(json)
+    return validate(body) if plain is json else restored(validate(to_json(plain)), json)
+
+
+def bare(json: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return JSON without its marks; the very object if it has none."""
+    if isinstance(json, str):
+        found = _ZONED.fullmatch(json)
+        return found[1] if found else json
+    if isinstance(json, dict):
+        made = {name: bare(part) for name, part in json.items() if name != FIELDS_SET}
+        is_bare = len(made) == len(json) and all(made[name] is part for name, part in json.items())
+        return json if is_bare else made
+    if isinstance(json, list):
+        items = list(map(bare, json))
+        return json if all(made is item for made, item in zip(items, json, strict=True)) else items
+    return json
+
+
+def restored(value: Any, json: Any) -> Any:  # noqa: ANN401 - any value, and its JSON
+    """Return a value with what the marks of its JSON say; a text that only looks like one stays.
+
+    Args:
+        value: What was read from the JSON without marks; models, lists and dicts are changed in place.
+        json: The JSON.
+    """
+    if isinstance(json, str):
+        if isinstance(value, (datetime.datetime, datetime.time)):
+            return _zoned(value, json)
+        return json if type(value) is str and _ZONED.fullmatch(json) else value
+    if isinstance(value, RootModel):
+        value.__dict__["root"] = restored(value.root, json)
+    elif isinstance(json, dict):
+        _restore_parts(value, json)
+    elif isinstance(json, list) and isinstance(value, (list, tuple, deque)) and len(json) == len(value):
+        items = list(map(restored, value, json))
+        if isinstance(value, tuple):
+            return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+        for at, item in enumerate(items):
+            value[at] = item
+    elif isinstance(json, list) and isinstance(value, (set, frozenset)):
+        by_json = {to_json(item): item for item in value}
+        found = [(by_json.get(to_json(bare(item))), item) for item in json]
+        if not any(item is None for item, _ in found):
+            return type(value)(restored(item, with_marks) for item, with_marks in found)
+    return value
+
+
+def _restore_parts(value: Any, json: dict[str, Any]) -> None:  # noqa: ANN401 - as above
+    if isinstance(value, BaseModel):
+        held, extra = vars(value), value.__pydantic_extra__ or {}
+        for name, part in json.items():
+            for parts in (held, extra):
+                if name in parts:
+                    parts[name] = restored(parts[name], part)
+        if FIELDS_SET in json:
+            object.__setattr__(value, "__pydantic_fields_set__", set(json[FIELDS_SET]))
+    elif isinstance(value, dict):
+        keys = [name for name in json if name != FIELDS_SET]
+        for key, name in zip(list(value), keys, strict=False):
+            value[key] = restored(value[key], json[name])
+    else:
+        for name, part in _fields(value).items():
+            if name in json:
+                object.__setattr__(value, name, restored(part, json[name]))
+
+
+def _zoned(value: Any, json: str) -> Any:  # noqa: ANN401 - a datetime or time
+    """Return a time in the zone that its JSON names."""
+    found = _ZONED.fullmatch(json)
+    if found is None:
+        return value
+    fold = 1 if json.endswith(_FOLD) else 0
+    if found[2].startswith("_fold"):
+        return value.replace(fold=fold)
+    try:
+        return value.replace(tzinfo=ZoneInfo(found[2]), fold=fold)
+    except ZoneInfoNotFoundError as error:
+        message = f"this machine does not know the time zone {found[2]} (pip install tzdata)"
+        raise ValueError(message) from error
+
+
+__all__ = ["FIELDS_SET", "bare", "marked", "read_json", "restored"]

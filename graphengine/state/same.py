@@ -1,0 +1,226 @@
+"""Whether a value that was read back from its record is the same as the value that was recorded.
+
+Equal is not the same: `True == 1`, two times of one instant are equal in any zones, and a model is equal to one with
+other set fields. What a record cannot carry is found here, so that it is refused and never lost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, RootModel
+from pydantic_core import TzInfo, from_json
+
+from graphengine.state.marks import marked, restored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+T = TypeVar("T")
+
+_ATOMS: Final = frozenset((str, int, bool, float, bytes, NoneType, datetime.date, datetime.timedelta))
+_OF_JSON: Final = (str, int, bool, float, list, dict)
+_LISTS: Final = (list, tuple, deque)
+_FIXED: Final = (datetime.timezone, TzInfo)
+
+
+class Comparison:
+    """What differs between a value and the one that its record is read back as.
+
+    Attributes:
+        unset: Whether models have other set fields, which a mark keeps. Those of `back` become those of the value.
+        times: Whether what a mark keeps of a time differs: its zone, `fold`.
+        sets: Whether it has sets, of which JSON has no order.
+        converted: Whether a value of JSON's is of another type: right if that is the declared one, wrong under `Any`.
+        foreign: Whether a value is of a type that cannot say whether it is the same.
+        lost: What the record cannot carry; "" if not known more closely than by the two values.
+    """
+
+    __slots__ = ("converted", "foreign", "lost", "sets", "times", "unset")
+
+    def __init__(self) -> None:
+        self.unset = self.times = self.sets = self.converted = self.foreign = False
+        self.lost = ""
+
+    def same(self, back: object, value: object) -> bool:  # noqa: PLR0911 - one return for each kind of value
+        """Return whether both are the same, apart from what the attributes say."""
+        kind = type(back)
+        if type(value) is not kind:
+            return self._converted(back, value)
+        if kind in _ATOMS:
+            return back == value
+        if isinstance(back, BaseModel):
+            return self._models(back, cast("BaseModel", value))
+        if isinstance(back, _LISTS):
+            return self._lists(back, cast("list[object]", value))
+        if isinstance(back, Mapping):
+            return self._mappings(back, cast("Mapping[object, object]", value))
+        if isinstance(back, AbstractSet):
+            return self._sets(back, cast("AbstractSet[object]", value))
+        return back is value or self._others(back, value)
+
+    def _loses(self, what: str) -> bool:
+        self.lost = self.lost or what
+        return False
+
+    def _converted(self, back: object, value: object) -> bool:
+        kind = type(back)
+        if not isinstance(value, kind) and not (kind is float and isinstance(value, int)):
+            return False
+        self.converted = self.converted or kind in _OF_JSON  # no other type is read back but where it is declared
+        if isinstance(back, list):
+            return self._items(back, cast("list[object]", value))
+        if isinstance(back, dict):
+            return self._mappings(back, cast("dict[object, object]", value))
+        if isinstance(back, (datetime.datetime, datetime.time)):
+            return self._times(back, cast("datetime.datetime", value))
+        return (back == value) is True
+
+    def _lists(self, back: Sequence[object], value: Sequence[object]) -> bool:
+        if isinstance(back, deque) and back.maxlen != cast("deque[object]", value).maxlen:
+            return self._loses("the maxlen of a deque, which Field(max_length=…) gives to each")
+        kinds = list(map(type, back))
+        if _ATOMS.issuperset(kinds) and list(map(type, value)) == kinds:
+            return back == value
+        return self._items(back, value)
+
+    def _items(self, back: Iterable[object], value: Iterable[object]) -> bool:
+        held, given = list(back), list(value)
+        return len(held) == len(given) and all(map(self.same, held, given))
+
+    def _mappings(self, back: Mapping[Any, object], value: Mapping[Any, object]) -> bool:
+        if (
+            isinstance(back, defaultdict)
+            and back.default_factory is not cast("defaultdict[Any, Any]", value).default_factory
+        ):
+            return self._loses("the default_factory of a defaultdict")
+        return self._items(back, value) and self._items(back.values(), value.values())
+
+    def _sets(self, back: AbstractSet[object], value: AbstractSet[object]) -> bool:
+        self.sets = self.sets or len(back) > 1
+        held = {each: each for each in back}
+        return len(back) == len(value) and all(each in held and self.same(held[each], each) for each in value)
+
+    def _models(self, back: BaseModel, value: BaseModel) -> bool:
+        given = value.__pydantic_fields_set__
+        if back.__pydantic_fields_set__ != given and not isinstance(back, RootModel):
+            self.unset = True
+            object.__setattr__(back, "__pydantic_fields_set__", {*given})
+        fields = type(back).__pydantic_fields__
+        if not self._attributes(vars(back), vars(value), fields):
+            if any(each.exclude for each in fields.values()):
+                return self._loses(f"fields of {type(back).__name__} that are excluded from its JSON")
+            return False
+        if not self.same(back.__pydantic_extra__, value.__pydantic_extra__):
+            return self._loses(f"what {type(back).__name__} has beyond its fields")
+        private, own = back.__pydantic_private__ or {}, value.__pydantic_private__ or {}
+        for name in (private.keys() | own.keys()).difference(getattr(back, "__unrecorded__", ())):
+            if not self.same(private.get(name, _ABSENT), own.get(name, _ABSENT)):
+                return self._loses(f"the private attribute {name!r} of {type(back).__name__}")
+        return True
+
+    def _attributes(self, back: Mapping[str, object], value: Mapping[str, object], names: Collection[str]) -> bool:
+        kinds = list(map(type, back.values()))
+        if (
+            len(names) == len(back) == len(value)
+            and _ATOMS.issuperset(kinds)
+            and list(map(type, value.values())) == kinds
+        ):
+            return back == value
+        return all(self.same(back.get(name, _ABSENT), value.get(name, _ABSENT)) for name in names)
+
+    def _times(self, back: datetime.datetime | datetime.time, value: datetime.datetime | datetime.time) -> bool:
+        self.times = self.times or back.fold != value.fold
+        zone, given = back.tzinfo, value.tzinfo
+        if isinstance(zone, _FIXED) and isinstance(given, _FIXED):
+            return back == value and back.utcoffset() == value.utcoffset()
+        if isinstance(given, ZoneInfo) and given.key is not None:
+            self.times = self.times or not (isinstance(zone, ZoneInfo) and zone.key == given.key)
+        elif not (zone is None and given is None):
+            return self._loses(f"a tzinfo of type {type(given).__name__}, unlike one of zoneinfo.ZoneInfo")
+        return back.replace(tzinfo=None, fold=0) == value.replace(tzinfo=None, fold=0)
+
+    def _others(self, back: object, value: object) -> bool:
+        if isinstance(back, (datetime.datetime, datetime.time)):
+            return self._times(back, cast("datetime.datetime", value))
+        if dataclasses.is_dataclass(back):
+            names = [each.name for each in dataclasses.fields(back)]
+            return self._items(*([getattr(each, name, _ABSENT) for name in names] for each in (back, value)))
+        if isinstance(back, decimal.Decimal):
+            return str(back) == str(value)
+        if type(value).__eq__ is not object.__eq__:
+            try:
+                answer = back == value
+            except Exception:  # noqa: BLE001 - code of a type of others
+                answer = None
+            if isinstance(answer, bool):
+                return answer
+        self.foreign = True
+        return True
+
+
+_ABSENT: Final = ("absent",)
+
+
+class Changed(ValueError):
+    """A value would be read back as another one.
+
+    Attributes:
+        back: What it would be read back as.
+        lost: What the record cannot carry; "" if the two values show it.
+    """
+
+    def __init__(self, back: Any, lost: str) -> None:  # noqa: ANN401 - any value
+        super().__init__(f"the record cannot carry {lost}" if lost else "it would be read back as another value")
+        self.back, self.lost = back, lost
+
+
+def is_same(one: object, other: object) -> bool:
+    """Return whether two values are the same in all that a record keeps."""
+    found = Comparison()
+    return found.same(one, other) and not (found.unset or found.times or found.converted or found.foreign)
+
+
+def kept(
+    body: bytes, value: T, back: T, *, dump: Callable[[T], bytes], again: Callable[[T], object]
+) -> tuple[bytes, T]:
+    """Return a value's JSON with its marks, and what it is read back as.
+
+    Args:
+        body: The value's JSON.
+        value: The value.
+        back: What its JSON is read back as; changed in place by its marks.
+        dump: What writes a value's JSON.
+        again: What validates a value once more, so that instances of subclasses become what a field declares.
+
+    Raises:
+        Changed: It would be read back as another value.
+    """
+    found = Comparison()
+    same = found.same(back, value)
+    if same and found.converted:
+        strict = Comparison()
+        same = strict.same(back, again(value)) and not strict.converted
+    if same and (found.unset or found.times or found.sets or found.foreign):
+        with_marks = marked(value, body)
+        if found.times:
+            strict = Comparison()
+            back = restored(back, from_json(with_marks))
+            same = strict.same(back, value) and not strict.times
+        if found.foreign:
+            same = same and marked(value, dump(back)) == with_marks
+        body = with_marks
+    if not same:
+        raise Changed(back, found.lost)
+    return body, back
+
+
+__all__ = ["Changed", "Comparison", "is_same", "kept"]
