@@ -367,6 +367,12 @@ class InvalidUpdate(NodeError):
     code = "invalid_update"
 
 
+class RecordUnreadable(InvalidUpdate):
+    """A value that was recorded cannot be read as the type that its field has now."""
+
+    code = "record_unreadable"
+
+
 class NotRecordable(NodeError):
     """A value would read back from the record different from what the node returned."""
 

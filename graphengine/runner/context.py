@@ -360,7 +360,7 @@ class Context:
     def send(self, topic: str, payload: object) -> None:
         """Send a message to a topic of this run. It is delivered exactly once, in order, with the node's step."""
         self._check_topic(topic)
-        self._attempt.add_output("sent", [topic, self._record(payload, "the message")])
+        self._attempt.add_output("sent", [topic, self._record(payload, "the message", marks=True)])
 
     async def runs(
         self, graph: GraphDefinition[Any] | str, last: int = 20, *, fields: Collection[str] | None = None
@@ -399,9 +399,9 @@ class Context:
         services = self._attempt.services
         services.host.emitted(self.path, data if services.guard is None else services.guard.hide(data))
 
-    def _record(self, value: object, what: str) -> JsonValue:
+    def _record(self, value: object, what: str, *, marks: bool = False) -> JsonValue:
         try:
-            return as_record(value, what, self._attempt.services.sizes.message_bytes, marks=True)
+            return as_record(value, what, self._attempt.services.sizes.message_bytes, marks=marks)
         except InputError as error:
             kind = TooLarge if error.code == TooLarge.code else NotRecordable
             raise kind(error.message, where=self._attempt.where, repair=error.repair) from error

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.errors import PydanticUserError
 from typing_extensions import ReadOnly, is_typeddict, override
 
+from graphengine.state.same import is_same
+
 _MODEL: Final = "__graphengine_model__"
 _EMPTY: Final = (list, dict, set)
 
@@ -31,7 +33,7 @@ class StandIn(BaseModel):
     def model_construct(cls, _fields_set: set[str] | None = None, **values: Any) -> Any:
         """Return what the user declared, with these values."""
         if is_typeddict(cls.__declared__):
-            return {name: each for name, each in values.items() if each is not None or name not in cls.__optional__}
+            return values
         made = cls.__declared__.__new__(cls.__declared__)
         for name, each in values.items():
             object.__setattr__(made, name, each)
@@ -81,6 +83,11 @@ def declared_of(model: type[Any]) -> type[Any]:
     return declared
 
 
+def optional_in(model: type[Any]) -> frozenset[str]:
+    """Return the fields that a state can be without: the keys of a TypedDict that are not required."""
+    return model.__optional__ if issubclass(model, StandIn) else frozenset()
+
+
 def is_state(model: type[Any], given: object) -> bool:
     """Return whether a value is an instance of a state's declaration; never true for a TypedDict."""
     declared = declared_of(model)
@@ -105,7 +112,7 @@ def given_in(state: object) -> dict[str, Any]:
     for each in dataclasses.fields(state):
         value = getattr(state, each.name)
         default = each.default_factory() if callable(each.default_factory) else each.default
-        if default is dataclasses.MISSING or (value is not default and value != default):
+        if default is dataclasses.MISSING or not is_same(value, default):
             found[each.name] = value
     return found
 

@@ -26,7 +26,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from graphengine.errors import InvalidUpdate, NotRecordable
+from graphengine.errors import InvalidUpdate, NotRecordable, RecordUnreadable
 from graphengine.reducers import Replace
 from graphengine.state.encoded import LARGE, decoded, encode, items_of, keys_of, record_of
 from graphengine.state.interrupts import reraise_interrupt
@@ -251,7 +251,7 @@ class FieldType:
         """Return the typed value of a record.
 
         Raises:
-            InvalidUpdate: The record does not fit the field's current type.
+            RecordUnreadable: The record does not fit the field's current type.
         """
         if self.plain is type(record):
             return record
@@ -262,10 +262,11 @@ class FieldType:
                     return self.exact.decode(body)
             return self._load(b"{" + encode(self.name) + b":" + body + b"}", view)
         except (ValidationError, ValueError) as error:
-            raise InvalidUpdate(
+            raise RecordUnreadable(
                 f"the recorded value of {self.name!r} does not fit its type: {why(error, hide=self.secret)}",
                 where=f"field {self.name}",
-                repair="the state's type was changed since this was recorded; give the field its old type or a default",
+                repair="if the state's type was changed since this was recorded, give the field its old type or a "
+                "default; if not, one of its validators no longer accepts what it once did: let it accept that",
             ) from (None if self.secret else error)
 
     def body(self, value: object) -> bytes:
@@ -325,7 +326,7 @@ class FieldType:
         value = update.value if isinstance(update, Replace) else update
         if self.dumped or (self.reducer is not None and self.operation not in ("append", "extend", "merge")):
             self.reduce(view, value)  # an update that cannot be reduced fails here, not at the join of all items
-            return ("raw", self.name, self._given_record(to_json(value, fallback=repr, inf_nan_mode="strings"), view))
+            return ("raw", self.name, self._given_record(value, view))
         if self.one:
             return (self.one, self.name, self._alone([value], view)[0])
         return (str(self.operation), self.name, self._alone(value, view))
@@ -358,12 +359,13 @@ class FieldType:
             added.setdefault(op[2], []).extend(op[3])
         return [Put(key, self._of_key(key, items), adds=True) for key, items in added.items()]
 
-    def _given_record(self, body: bytes, view: View) -> JsonValue:
+    def _given_record(self, value: object, view: View) -> JsonValue:
         """Return the record of an update as passed to the reducer; it is recorded next to the result.
 
         Raises:
             NotRecordable: The update is nested too deep.
         """
+        body = marked(value, to_json(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64"))
         view.update_bytes += len(body) + _AROUND
         try:
             return parsed(body)
@@ -488,8 +490,7 @@ class FieldType:
             return ("add", self.name, value), typed
         if self.operation == "append" and isinstance(typed, list) and _is_longer(typed, old):
             return ("append", self.name, items_of(record)[-1]), typed[-1]
-        raw = to_json(value, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
-        return ("reduce", self.name, self._given_record(raw, view), record), typed
+        return ("reduce", self.name, self._given_record(value, view), record), typed
 
     def _several(self, view: View, update: Put | Puts | Items | RecordedUpdate) -> tuple[Op, object]:
         if isinstance(update, Put):
@@ -506,8 +507,7 @@ class FieldType:
         record, typed = self.take(joined, view)
         if isinstance(update, Puts):
             return ("set", self.name, record), typed
-        raw = to_json(update.values, fallback=repr, inf_nan_mode="strings", bytes_mode="base64")
-        return ("reduce", self.name, self._given_record(raw, view), record), typed
+        return ("reduce", self.name, self._given_record(update.values, view), record), typed
 
     def _put(self, view: View, update: Put) -> tuple[Op, object]:
         update = self._fitting(view, update)
@@ -566,10 +566,19 @@ class FieldType:
             validate = self.models.single.__pydantic_validator__.validate_json
             made = decoded(partial(read_json, partial(validate, by_name=True, by_alias=False)), body)
         except ValidationError:
+            with suppress(PydanticSerializationError, ValueError):
+                return read_json(self._unchecked, body)
             if not self.own:
                 raise
             return self._assigned(from_json(body)[self.name], view)
         return made.__dict__[self.name]
+
+    def _unchecked(self, body: bytes) -> object:
+        """Return the value that this JSON was once recorded of. Raises: ValueError: It is no JSON of the type."""
+        made = vars(self.models.unchecked.validate_json(body, by_name=True, by_alias=False))[self.name]
+        if from_json(self._dump(made)) != from_json(body):
+            raise ValueError(self.name)
+        return made
 
     def _expected(self) -> str:
         declared = f"{self.name} is declared as {type_name(self.info.annotation)}"

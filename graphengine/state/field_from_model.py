@@ -27,9 +27,12 @@ from graphengine.state.field import FieldType
 from graphengine.state.immutable import EXACT_CONFIG, exact_models, is_immutable
 from graphengine.state.path import members
 from graphengine.state.secret import Secret, is_secret, revealed
+from graphengine.state.unchecked import unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from pydantic_core import SchemaValidator
 
 _PLAIN: Final = (int, str, bool, float)
 
@@ -182,6 +185,11 @@ class FieldModels:
         if not self._has_rules:
             return self.single
         return self._made(self._info.annotation, FieldInfo(annotation=self._checked_type))
+
+    @cached_property
+    def unchecked(self) -> SchemaValidator:
+        """The validator of `single` without what asks the world."""
+        return unchecked(self.single)
 
     def make(self) -> None:
         """Make all of them now.

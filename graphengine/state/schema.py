@@ -33,7 +33,7 @@ from pydantic_core import PydanticSerializationError
 from typing_extensions import is_typeddict
 
 from graphengine.errors import InputError, InvalidUpdate, NotRecordable
-from graphengine.state.declared import declared_of, given_in, is_state
+from graphengine.state.declared import declared_of, given_in, is_state, optional_in
 from graphengine.state.encoded import body_of, decoded, encode, keys_of, record_of
 from graphengine.state.field import LONG, FieldType, explain, holding, is_plain, most_bytes, why
 from graphengine.state.field_from_model import field_type
@@ -137,11 +137,12 @@ class StateType(Generic[S]):
             check_depth(body)
             whole, read = (dict(vars(each), **(each.__pydantic_extra__ or {})) for each in (instance, back))
             body, _ = kept(body, whole, read, dump=self._dump, again=self._again)
-            typed = {name: read[name] for name in self.fields}
+            missing = optional_in(self.model) - instance.model_fields_set
+            typed = {name: read[name] for name in self.fields if name not in missing}
             records = (
                 typed.copy()
                 if self._is_plain(typed)
-                else {name: record_of(memoryview(raw)) for name, raw in keys_of(Raw(body)).items()}
+                else {name: record_of(memoryview(raw)) for name, raw in keys_of(Raw(body)).items() if name in typed}
             )
         except Changed as error:
             given = vars(instance)
@@ -182,7 +183,10 @@ class StateType(Generic[S]):
         view = View(self, RecordsAlone({}, {name: getattr(instance, name, None) for name in self.fields}))
         values: dict[str, JsonValue] = {}
         typed: dict[str, object] = {}
+        missing = optional_in(self.model) - instance.model_fields_set
         for name, field in self.fields.items():
+            if name in missing:
+                continue
             try:
                 values[name], typed[name] = field.record(getattr(instance, name), view)
             except (NotRecordable, AttributeError) as error:
@@ -283,7 +287,7 @@ class StateType(Generic[S]):
             if done and field.body(value) == after[name]:
                 ops += [op for op, _ in done]
                 typed += [new for _, new in done]
-            elif done or value != before[name]:
+            elif done or not is_same(value, before[name]):
                 record, new = field.record(value, view)
                 last = done[-1][0] if done else None
                 if field.reducer is None or last is None or last[0] in ("set", "put", "grow"):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from msgspec import Raw, Struct
 
+from graphengine.state.declared import optional_in
 from graphengine.state.encoded import body_of, encode, items_of, keys_of
 from graphengine.state.path import walk
 from graphengine.state.update import Unread
@@ -388,8 +389,13 @@ class View(Struct, eq=False):
 
     def instance(self, read: Callable[[str], object] | None = None) -> object:
         """Return the whole state as an instance of its model, sharing the fields' values."""
-        values: dict[str, Any] = {name: (read or self.get)(name) for name in self.names}
+        optional = optional_in(self._state.model)
+        names = (name for name in self.names if name not in optional or self._pending(name) or self._is_recorded(name))
+        values: dict[str, Any] = {name: (read or self.get)(name) for name in names}
         return self._state.model.model_construct(**values)
+
+    def _is_recorded(self, name: str) -> bool:
+        return name in _frame_of(self._frame, name).values
 
 
 def part_of(record: Any, parts: Sequence[Part]) -> Any:  # noqa: ANN401 - records

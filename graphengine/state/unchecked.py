@@ -1,0 +1,35 @@
+"""Reading what was recorded once without what asks the world: the clock, the files, a database.
+
+A path that exists, a date in the future, a name that a validator looks up were right when they were recorded, and need
+not be when the record is read. Checks after a value was made are left out; what makes another value of it is noticed,
+since its JSON is then another one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_core import SchemaValidator
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_CLOCK: Final = ("now_op", "now_utc_offset")
+
+
+def unchecked(model: type[BaseModel]) -> SchemaValidator:
+    """Return a validator of a model that checks types only."""
+    return SchemaValidator(_without_checks(model.__pydantic_core_schema__), _use_prebuilt=False)
+
+
+def _without_checks(schema: Any) -> Any:  # noqa: ANN401 - a part of a core schema of pydantic
+    if isinstance(schema, dict):
+        if schema.get("type") == "function-after" and "schema" in schema:
+            return _without_checks(schema["schema"])
+        return {key: _without_checks(part) for key, part in schema.items() if key not in _CLOCK}
+    if isinstance(schema, list):
+        return [_without_checks(part) for part in schema]
+    return tuple(map(_without_checks, schema)) if type(schema) is tuple else schema
+
+
+__all__ = ["unchecked"]
