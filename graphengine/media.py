@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -68,6 +68,7 @@ class Media(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __unrecorded__: ClassVar = ("model_fields_set",)
 
     data: Annotated[str, BeforeValidator(_as_base64)]
     type: Annotated[str, Field(validate_default=True)] = ""

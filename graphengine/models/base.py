@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from operator import not_
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, TypeAlias, cast, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -51,6 +51,7 @@ class ToolCall(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __unrecorded__: ClassVar = ("model_fields_set",)
 
     id: str
     name: str
@@ -78,6 +79,7 @@ class Message(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __unrecorded__: ClassVar = ("model_fields_set",)
 
     role: Literal["user", "assistant", "tool", "summary"]
     text: str = Field(default="", exclude_if=not_)  # what is the default is not written: states have many messages

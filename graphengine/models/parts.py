@@ -7,7 +7,7 @@ read from these, so nothing is stored twice; what is not known here is a `Native
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -59,6 +59,7 @@ class Citation(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __unrecorded__: ClassVar = ("model_fields_set",)
 
     text: str = ""
     title: str = ""
@@ -77,6 +78,7 @@ class Cited(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True)
+    __unrecorded__: ClassVar = ("model_fields_set",)
 
     text: str
     citations: tuple[Citation, ...] = ()

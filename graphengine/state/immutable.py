@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Union, cast, get_args, ge
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import to_jsonable_python
 
+from graphengine.state.marks import keeps_set_fields
 from graphengine.state.path import members
 
 if TYPE_CHECKING:
@@ -192,7 +193,9 @@ class ExactModels:
         models = [cast("BaseModel", value)] if is_one else list(self.models([value]))
         sets = [model.__pydantic_fields_set__ for model in models]
         most = map(len, map(attrgetter("__pydantic_fields__"), models))
-        return None if all(map(operator.eq, map(len, sets), most)) else sets
+        if all(map(operator.eq, map(len, sets), most)) or not any(map(keeps_set_fields, set(map(type, models)))):
+            return None
+        return sets
 
 
 def exact_models(annotation: object) -> ExactModels | None:

@@ -44,6 +44,12 @@ _items: Final = msgspec.json.Decoder(list[Raw]).decode
 _members: Final = msgspec.json.Decoder(dict[str, Raw]).decode
 
 
+@lru_cache
+def keeps_set_fields(model: type[BaseModel]) -> bool:
+    """Return whether records keep the set fields of instances: not if its `__unrecorded__` has `model_fields_set`."""
+    return not issubclass(model, RootModel) and "model_fields_set" not in getattr(model, "__unrecorded__", ())
+
+
 def marked(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - any value
     """Return the JSON of a value with its marks.
 
@@ -80,7 +86,7 @@ def _marked_object(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
         given = value.__pydantic_fields_set__
         if value.__pydantic_extra__:
             held = {**held, **value.__pydantic_extra__}
-        if not given.issuperset(held):
+        if not given.issuperset(held) and keeps_set_fields(type(value)):
             suffix = _set_fields(tuple(held), frozenset(given))
     else:
         held = value if isinstance(value, dict) else _fields(value)
@@ -199,4 +205,4 @@ def _zoned(value: Any, json: str) -> Any:  # noqa: ANN401 - a datetime or time
         raise ValueError(message) from error
 
 
-__all__ = ["FIELDS_SET", "bare", "marked", "read_json", "restored"]
+__all__ = ["FIELDS_SET", "bare", "keeps_set_fields", "marked", "read_json", "restored"]

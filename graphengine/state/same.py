@@ -16,10 +16,10 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel
 from pydantic_core import TzInfo, from_json
 
-from graphengine.state.marks import marked, restored
+from graphengine.state.marks import keeps_set_fields, marked, restored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -111,7 +111,7 @@ class Comparison:
 
     def _models(self, back: BaseModel, value: BaseModel) -> bool:
         given = value.__pydantic_fields_set__
-        if back.__pydantic_fields_set__ != given and not isinstance(back, RootModel):
+        if back.__pydantic_fields_set__ != given and keeps_set_fields(type(back)):
             self.unset = True
             object.__setattr__(back, "__pydantic_fields_set__", {*given})
         fields = type(back).__pydantic_fields__
