@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_core import to_json
 
 from graphengine import Graph, Limits, Result, Runner, ScriptedModel
+from graphengine.kernel.definitions import read_json
 from graphengine.models import Request
 from graphs.event_bus import LETTERS, MEMBERS, Letter, Member, Office, event_bus, graph
 from nodes.review.agents import Review
@@ -52,7 +54,7 @@ def letters_in(steps: Any) -> dict[str, list[Letter]]:
     for step in steps:
         for _, field, value in step.update:
             if field == "letter" and step.path.endswith("/inbox"):
-                found.setdefault(step.path.split("/")[0], []).append(Letter.model_validate(value))
+                found.setdefault(step.path.split("/")[0], []).append(read_json(Letter.model_validate_json, to_json(value)))
     return found
 
 
