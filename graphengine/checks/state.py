@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import TYPE_CHECKING, Any, Final, get_origin
 
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
@@ -73,6 +74,10 @@ def field_problems(where: str, field: FieldType) -> Iterator[Problem]:
 
 def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
     """Yield the parts of a field's type that JSON cannot represent, or from which they cannot be read back."""
+    if field.constrained or "Annotated[" in str(field.info.annotation):
+        for name in sorted(set(_with_context(field.models.checked.__pydantic_core_schema__))):
+            text = f"its validator {name} reads info.context, which is None here"
+            yield Problem("bad_function", where, text, "check it in a node, which can use a resource of the graph")
     lost = "" if field.secret else unrecordable(field.info.annotation)
     if lost:
         yield Problem("not_recordable", where, f"{lost} cannot be read back from JSON", "use another type")
@@ -81,7 +86,27 @@ def _json_problems(where: str, field: FieldType) -> Iterator[Problem]:
     try:
         field.models.single.model_json_schema(mode="serialization")
     except (PydanticInvalidForJsonSchema, PydanticUserError) as error:
-        yield Problem("not_recordable", where, first_line(error), "use a type that JSON can represent")
+        repair = (
+            "use a type that JSON can represent; a type of your own needs WithJsonSchema({…}) in its Annotated, or "
+        )
+        repair += "json_schema_input_type=… in its validator"
+        yield Problem("not_recordable", where, re.sub(r" at 0x\w+", "", first_line(error)), repair)
     if has_plain_bytes(field.models.single.__pydantic_core_schema__) and not has_secret(field.info.annotation):
         repair = "set ConfigDict(ser_json_bytes='base64', val_json_bytes='base64') on the model that has them"
         yield Problem("not_recordable", where, "bytes have no reliable form in JSON", repair)
+
+
+def _with_context(schema: object) -> Iterator[str]:
+    """Yield the names of the validators in a core schema that read the context of a validation."""
+    if isinstance(schema, dict):
+        function = schema.get("function")
+        if isinstance(function, dict) and function.get("type") == "with-info":
+            code = getattr(function.get("function"), "__code__", None)
+            if code is not None and "context" in code.co_names:
+                yield code.co_name
+        for key, part in schema.items():
+            if key not in ("metadata", "cls", "serialization"):
+                yield from _with_context(part)
+    elif isinstance(schema, (list, tuple)):
+        for part in schema:
+            yield from _with_context(part)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from copy import copy
-from functools import cached_property
+from functools import cached_property, partial
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
@@ -27,7 +27,7 @@ from graphengine.state.field import FieldType
 from graphengine.state.immutable import EXACT_CONFIG, exact_models, is_immutable
 from graphengine.state.path import members
 from graphengine.state.secret import Secret, is_secret, revealed
-from graphengine.state.unchecked import unchecked
+from graphengine.state.unchecked import has_made_fields, unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,4 +204,8 @@ class FieldModels:
         config = ConfigDict(**{**model.model_config, "extra": "forbid", "frozen": False})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a field may shadow a name of BaseModel; the user's model warned already
-            return create_model(f"{model.__name__}.{name}", __config__=config, **{name: (annotation, info)})  # type: ignore[call-overload,no-any-return]
+            make = partial(create_model, f"{model.__name__}.{name}", **{name: (annotation, info)})
+            made: type[BaseModel] = make(__config__=config)
+            if has_made_fields(made.__pydantic_core_schema__):  # which are in its JSON, and no argument of its class
+                made = make(__config__=ConfigDict(**{**config, "extra": "ignore"}))
+            return made

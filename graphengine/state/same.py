@@ -75,6 +75,9 @@ class Comparison:
         kind = type(back)
         if not isinstance(value, kind) and not (kind is float and isinstance(value, int)):
             return False
+        if isinstance(back, BaseModel):
+            kinds = f"{type(value).__name__}, a subclass of {kind.__name__}"
+            return self._loses(f"{kinds}: declare a union of its subclasses with a discriminator")
         self.converted = self.converted or kind in _OF_JSON  # no other type is read back but where it is declared
         if isinstance(back, list):
             return self._items(back, cast("list[object]", value))

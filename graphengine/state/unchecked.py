@@ -32,4 +32,12 @@ def _without_checks(schema: Any) -> Any:  # noqa: ANN401 - a part of a core sche
     return tuple(map(_without_checks, schema)) if type(schema) is tuple else schema
 
 
-__all__ = ["unchecked"]
+def has_made_fields(schema: object) -> bool:
+    """Return whether a core schema has a dataclass with a field that its `__init__` does not take."""
+    if isinstance(schema, dict):
+        is_made = schema.get("type") == "dataclass-field" and schema.get("init") is False
+        return is_made or any(map(has_made_fields, schema.values()))
+    return isinstance(schema, (list, tuple)) and any(map(has_made_fields, schema))
+
+
+__all__ = ["has_made_fields", "unchecked"]

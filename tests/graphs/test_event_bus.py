@@ -54,7 +54,9 @@ def letters_in(steps: Any) -> dict[str, list[Letter]]:
     for step in steps:
         for _, field, value in step.update:
             if field == "letter" and step.path.endswith("/inbox"):
-                found.setdefault(step.path.split("/")[0], []).append(read_json(Letter.model_validate_json, to_json(value)))
+                found.setdefault(step.path.split("/")[0], []).append(
+                    read_json(Letter.model_validate_json, to_json(value))
+                )
     return found
 
 
