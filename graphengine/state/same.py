@@ -10,7 +10,7 @@ import dataclasses
 import datetime
 import decimal
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ATOMS: Final = frozenset((str, int, bool, float, bytes, NoneType, datetime.date, datetime.timedelta))
-_OF_JSON: Final = (str, int, bool, float, list, dict)
+_OF_JSON: Final = (str, int, bool, float)
 _LISTS: Final = (list, tuple, deque)
 _FIXED: Final = (datetime.timezone, TzInfo)
 
@@ -79,17 +79,17 @@ class Comparison:
             kinds = f"{type(value).__name__}, a subclass of {kind.__name__}"
             return self._loses(f"{kinds}: declare a union of its subclasses with a discriminator")
         self.converted = self.converted or kind in _OF_JSON  # no other type is read back but where it is declared
-        if isinstance(back, list):
-            return self._items(back, cast("list[object]", value))
-        if isinstance(back, dict):
-            return self._mappings(back, cast("dict[object, object]", value))
+        if isinstance(back, (list, dict)):
+            return False  # pydantic made a list or dict of it wherever that is the type
         if isinstance(back, (datetime.datetime, datetime.time)):
             return self._times(back, cast("datetime.datetime", value))
         return (back == value) is True
 
     def _lists(self, back: Sequence[object], value: Sequence[object]) -> bool:
         if isinstance(back, deque) and back.maxlen != cast("deque[object]", value).maxlen:
-            return self._loses("the maxlen of a deque, which Field(max_length=…) gives to each")
+            return self._loses(
+                "the maxlen of a deque, unless a validator in its type sets it: AfterValidator(lambda d: deque(d, maxlen=…))"
+            )
         kinds = list(map(type, back))
         if _ATOMS.issuperset(kinds) and list(map(type, value)) == kinds:
             return back == value
@@ -157,6 +157,8 @@ class Comparison:
         if dataclasses.is_dataclass(back):
             names = [each.name for each in dataclasses.fields(back)]
             return self._items(*([getattr(each, name, _ABSENT) for name in names] for each in (back, value)))
+        if isinstance(value, Iterator):
+            return self._loses(f"a {type(value).__name__}, which can be read once: return a list")
         if isinstance(back, decimal.Decimal):
             return str(back) == str(value)
         if type(value).__eq__ is not object.__eq__:
