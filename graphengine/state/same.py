@@ -88,7 +88,7 @@ class Comparison:
     def _lists(self, back: Sequence[object], value: Sequence[object]) -> bool:
         if isinstance(back, deque) and back.maxlen != cast("deque[object]", value).maxlen:
             return self._loses(
-                "the maxlen of a deque, unless a validator in its type sets it: AfterValidator(lambda d: deque(d, maxlen=…))"
+                "the maxlen of a deque; AfterValidator(lambda d: deque(d, maxlen=…)) in its type sets it"
             )
         kinds = list(map(type, back))
         if _ATOMS.issuperset(kinds) and list(map(type, value)) == kinds:
