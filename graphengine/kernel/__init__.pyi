@@ -221,7 +221,7 @@ from graphengine.runner.context import Context as Context
 from graphengine.runner.context import NodeScope as NodeScope
 from graphengine.runner.extensions import Extension as Extension
 from graphengine.runner.extensions import OpenRun as OpenRun
-from graphengine.runner.fake_clock import FakeClock as FakeClock
+from graphengine.kernel.fake_clock import FakeClock as FakeClock
 from graphengine.runner.followers import Audience as Audience
 from graphengine.runner.followers import Follower as Follower
 from graphengine.runner.ids import OwnId as OwnId

@@ -173,7 +173,7 @@ def restored(value: Any, json: Any) -> Any:  # noqa: ANN401 - any value, and its
 
 def _restore_parts(value: Any, json: dict[str, Any]) -> None:  # noqa: ANN401 - as above
     if isinstance(value, BaseModel):
-        held, extra = vars(value), value.__pydantic_extra__ or {}
+        held, extra = value.__dict__, value.__pydantic_extra__ or {}
         for name, part in json.items():
             for parts in (held, extra):
                 if name in parts:

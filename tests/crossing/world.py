@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 from graphengine.engine.steps import Branched, Resumed, Started, Step, usage_of
 from graphengine.errors import StoreError, StoreFull
-from graphengine.runner.fake_clock import _threads
+from graphengine.kernel.fake_clock import _threads
 from graphengine.stores.base import Append, RunInfo, StopMark, Store
 from tests.crossing.program import Effect, Event, Full, Kill, Prune
 

@@ -9,8 +9,8 @@ import aiosqlite
 import pytest
 
 from graphengine.databases.sqlite.worker import Worker
-from graphengine.runner import fake_clock as clocks
-from graphengine.runner.fake_clock import FakeClock
+from graphengine.kernel import fake_clock as clocks
+from graphengine.kernel.fake_clock import FakeClock
 from tests.kit.runs import SOON
 
 

@@ -21,10 +21,10 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from graphengine import Graph, Runner, TextFile, __version__
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.models.base import Request, Response, RulesModel
 from graphengine.models.placeholder import PlaceholderModel
 from graphengine.records.export import Exported, export_run, to_json_text
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.stores.memory import MemoryStore
 from scripts.demo import ANSWERS
 from tests.kit.record import BEGAN, FOLDER, clean

@@ -35,9 +35,9 @@ import graphengine
 from graphengine import CompileError, Result, Run, RunFailed, Runner, ScriptedModel, models, patterns
 from graphengine.engine.steps import Step
 from graphengine.errors import DefinitionError, InputError
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.models import Request, Response
 from graphengine.reducers import append
-from graphengine.runner.fake_clock import FakeClock
 from tests.kit import golden, page_code
 from tests.kit.facts import said
 from tests.kit.places import Place, in_order, place_here, steps_in_order

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from graphengine import Runner
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner import life, shared
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.stores.base import Store
 
 if TYPE_CHECKING:

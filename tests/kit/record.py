@@ -20,8 +20,8 @@ from graphengine.databases.sqlite import SQLiteStore
 from graphengine.databases.sqlite.files import APPLICATION_ID
 from graphengine.databases.sqlite.queries import latest_format
 from graphengine.errors import StoreError
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.records.export import Exported, export_run, import_run, to_json_text
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.stores.memory import MemoryStore
 from graphs.review_loop import example, review_loop
 from tests.kit.dying import Dying

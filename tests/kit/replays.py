@@ -3,8 +3,8 @@
 from typing import Any
 
 from graphengine import Graph, RunFailed, Runner
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.records.export import Exported, export_run
-from graphengine.runner.fake_clock import FakeClock
 
 
 async def recorded(graph: Graph[Any], state: object = None, *answers: object) -> Exported:

@@ -23,7 +23,7 @@ from typing import Any, Final
 from graphengine import Result, Run, RunFailed, Runner, errors, runner
 from graphengine.engine.steps import Step
 from graphengine.errors import GraphEngineError
-from graphengine.runner.fake_clock import FakeClock
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner.run import Posted
 from graphengine.stores.base import QueueLimits, RunInfo
 from tests.kit import golden, runs

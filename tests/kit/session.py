@@ -57,8 +57,8 @@ from graphengine.engine.step_json import decode_step, encode_step
 from graphengine.engine.steps import AnswerRecord, Decided, Shift, Step, WaitRecord, path_of
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import CrashLoop
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner.attempt import Attempt
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.followers import Audience, Follower, Following
 from graphengine.runner.result import PastRun
 from graphengine.runner.scope import AttemptFacts, NodeServices

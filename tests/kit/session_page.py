@@ -32,9 +32,9 @@ from typing import Any, Final
 
 from graphengine import Run, RunFailed, Runner, ScriptedModel
 from graphengine.agents.live_events import OfTurn, PartialAnswer, TextDelta, ThinkingDelta
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.models import Request, Response
 from graphengine.runner import NodeBegan, RunEnded, StepRecorded
-from graphengine.runner.fake_clock import FakeClock
 from tests.kit import expression_page, golden, graph_pages, page_code
 from tests.kit.places import Place, in_order, place_here, steps_in_order
 from tests.kit.runs import SOON

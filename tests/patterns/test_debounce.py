@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from graphengine import Graph, Runner, Worker, debounced
 from graphengine.errors import DefinitionError
-from graphengine.runner.fake_clock import FakeClock
+from graphengine.kernel.fake_clock import FakeClock
 from tests.kit.runs import SOON, alone
 
 

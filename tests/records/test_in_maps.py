@@ -12,8 +12,8 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import Context, Graph, Runner
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner import Run, StepRecorded
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.stores.memory import MemoryStore
 from tests.kit.runs import SOON, alone
 from tests.kit.turns import Turns

@@ -17,8 +17,8 @@ from graphengine.engine.steps import Kind, Step
 from graphengine.engine.stored import from_record, to_record
 from graphengine.errors import UnknownRun
 from graphengine.history.load import load_snapshot
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.records.export import Exported, export_run, import_run, read_file, to_json_text
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.stores.base import Store
 from graphengine.stores.memory import MemoryStore
 from graphengine.testing import replay

@@ -14,9 +14,9 @@ from pydantic import BaseModel
 
 from graphengine import END, Context, Graph, Limits, Runner, value
 from graphengine.errors import DefinitionError
-from graphengine.runner import fake_clock as clocks
+from graphengine.kernel import fake_clock as clocks
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner.clock import SystemClock
-from graphengine.runner.fake_clock import FakeClock
 from tests.kit.runs import SOON, alone
 
 

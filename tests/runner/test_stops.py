@@ -12,7 +12,7 @@ from pydantic import BaseModel, SecretStr
 
 from graphengine import END, START, Graph, Runner, ask
 from graphengine.errors import DefinitionError
-from graphengine.runner.fake_clock import FakeClock
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.state.secret import HIDDEN
 from tests.kit.facts import said
 from tests.kit.runs import alone

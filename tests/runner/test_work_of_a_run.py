@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from graphengine import END, START, Context, Graph, Runner
 from graphengine.engine.steps import Decided
 from graphengine.errors import RunnerClosed
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner import NodeBegan
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.run import life_of
 from graphengine.stores.base import Loaded
 from graphengine.stores.memory import MemoryStore

@@ -20,7 +20,7 @@ from typing import Protocol
 from unittest.mock import patch
 
 from graphengine.databases.sqlite import SQLiteStore
-from graphengine.runner.fake_clock import FakeClock
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.stores.base import Store
 from graphengine.stores.memory import MemoryStore
 from tests.stateful.threads import lose

@@ -25,8 +25,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from graphengine import Limits, Runner
 from graphengine.errors import GraphEngineError, InputError, LeaseLost, RunIsDriven, StoreError
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.kernel.testing.kit import same
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.run import Run, life_of
 from graphengine.runner.runner import lives_of
 from graphengine.stores.base import Append, RunInfo

@@ -27,8 +27,8 @@ from graphengine.engine.graph_spec import GraphSpec
 from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import Step
 from graphengine.errors import GraphEngineError, UnknownRun, UnknownStep
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.kernel.testing.kit import append, refused, same, seqs, step
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.state.json_values import JsonValue
 from graphengine.stores.base import Append, Loaded, RunInfo, Status, Store
 from tests.kit.facts import altered

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from graphengine import END, START, Context, Graph, Limits, RunFailed, Runner
-from graphengine.runner.fake_clock import FakeClock
+from graphengine.kernel.fake_clock import FakeClock
 from tests.kit.runs import SOON
 from tests.runner.waits.test_at_limits import State, asks, graph_of, sleeps
 

@@ -9,8 +9,8 @@ from unittest.mock import patch
 import pytest
 
 from graphengine import Retention, Runner, ask
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.records import retention
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.runner import lives_of
 from graphengine.worker.retention import PASS_SECONDS, Removed, Remover
 from graphengine.worker.worker import Worker, WorkerEvent

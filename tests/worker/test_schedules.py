@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from graphengine import Graph, Runner
 from graphengine.errors import InputError
-from graphengine.runner.fake_clock import FakeClock
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.worker import Schedule, schedules
 from graphengine.worker.schedules import Ticker, next_tick, ticks, ticks_around
 from tests.kit.runs import alone

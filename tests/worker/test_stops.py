@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from graphengine import Context, Runner
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner import StepRecorded
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.worker.worker import RunOutcome, Took
 from tests.kit.runs import alone
 from tests.kit.workers import let_work

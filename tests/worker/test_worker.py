@@ -10,8 +10,8 @@ from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, RunFailed, Runner
 from graphengine.errors import DefinitionError, LeaseLost, RunnerClosed, StoreMissing
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.reducers import append
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.runner import lives_of
 from graphengine.stores.base import ClaimedRun, ClaimQuery, InboxMessage
 from graphengine.stores.memory import MemoryStore

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from graphengine import Agent, Limits, Runner
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.models import Request, Response
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.runner import lives_of
 from tests.agents.run_kits import ADD, Stuck, Work, add, one, paid, within
 from tests.kit.runs import SOON, alone, arms, pass_time

@@ -10,7 +10,7 @@ import pytest
 from graphengine import Runner
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import StoreError
-from graphengine.runner.fake_clock import FakeClock
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.stores.base import InboxMessage, RunInfo
 from tests.databases.runs.test_held_asleep import rest
 from tests.databases.runs.test_woken_elsewhere import until

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from graphengine import Context, Graph, Runner
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner.driving import Driving
-from graphengine.runner.fake_clock import FakeClock
 from tests.kit.runs import alone
 
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from graphengine import END, START, Graph, Runner
 from graphengine.databases.sqlite import SQLiteStore
 from graphengine.errors import LeaseLost
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.kernel.testing.kit import refused
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.stores.base import Append
 
 AWAY_SECONDS = 60.0

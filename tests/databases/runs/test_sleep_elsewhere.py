@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from graphengine import Context, Graph, RunFailed, Runner
-from graphengine.runner.fake_clock import FakeClock
+from graphengine.kernel.fake_clock import FakeClock
 from tests.databases.runs.test_held_asleep import rest
 from tests.databases.runs.test_woken_elsewhere import until
 from tests.kit.runs import SOON

@@ -8,7 +8,7 @@ import pytest
 
 from graphengine import Context, Runner
 from graphengine.errors import RunIsDriven
-from graphengine.runner.fake_clock import FakeClock
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner.run import Run
 from graphengine.runner.run_events import StepRecorded
 from tests.kit.runs import SOON

@@ -8,8 +8,8 @@ import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Limits, Retry, RunFailed, Runner
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.reducers import append
-from graphengine.runner.fake_clock import FakeClock
 from tests.kit.runs import SOON
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Retry, Runner, ask
-from graphengine.runner.fake_clock import FakeClock
+from graphengine.kernel.fake_clock import FakeClock
 from tests.kit.runs import SOON, alone
 from tests.kit.waiting import names
 

@@ -8,7 +8,7 @@ import pytest
 
 from graphengine import Context, Limits, Runner, ask, iterations
 from graphengine.engine.snapshot import Snapshot
-from graphengine.runner.fake_clock import FakeClock
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner.run_events import StepRecorded
 from graphengine.stores.base import Append
 from graphengine.stores.memory import MemoryStore

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner.context import Context
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.runner import Runner
 from graphengine.stores.base import InboxMessage
 from graphengine.stores.memory import MemoryStore

@@ -3,8 +3,8 @@
 import asyncio
 
 from graphengine import Context, Runner, ask
+from graphengine.kernel.fake_clock import FakeClock
 from graphengine.runner import Posted
-from graphengine.runner.fake_clock import FakeClock
 from graphengine.runner.run_events import StepRecorded
 from tests.kit.runs import SOON
 from tests.kit.waiting import path, resume_run, waiting
