@@ -564,4 +564,4 @@ def mark_repeating(error: BaseException) -> None:
 
 def is_repeating(error: BaseException) -> bool:
     """Return whether an error was marked by `mark_repeating`."""
-    return getattr(error, _REPEATING, False) is True
+    return vars(error).get(_REPEATING) is True

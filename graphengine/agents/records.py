@@ -266,11 +266,13 @@ def failed(error: Exception) -> ToolOutcome:
 
 def leaves(error: Exception) -> Iterator[Exception]:
     """Yield the errors of a group, and of the groups in it; or the error itself."""
-    if not isinstance(error, ExceptionGroup):
-        yield error
-        return
-    for each in error.exceptions:
-        yield from leaves(each)
+    left = [error]
+    while left:
+        here = left.pop()
+        if isinstance(here, ExceptionGroup):
+            left += reversed(here.exceptions)
+        else:
+            yield here
 
 
 def traceback_text(error: BaseException) -> str:

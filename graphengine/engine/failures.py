@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from pydantic import BaseModel
 
 from graphengine.engine.steps import FailureRecord
-from graphengine.engine.user_frames import has_user_code, user_traceback
+from graphengine.engine.user_frames import has_user_code, user_traceback, without_middle
 from graphengine.errors import GraphEngineError, InvalidUpdate, NodeError, NotAwaited, is_repeating
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.elsewhere import RESULTS, repair_of
@@ -52,8 +52,19 @@ def failure_record(error: BaseException, path: str, attempt: int) -> FailureReco
         return failure
     kind = type(error)
     names = [exception_name(base) for base in kind.__mro__ if issubclass(base, BaseException)]
-    failure = FailureRecord(path, names[0], "", attempt, names=names, repeats=is_repeating(error))
+    failure = FailureRecord(path, names[0], "", attempt, names=names)
     failure.raised = error
+    try:
+        return _described(failure, error)
+    except BaseException as raised:  # noqa: BLE001 - an attribute of the user's
+        reraise_interrupt(raised)
+        failure.traceback = f"could not be described: {type(raised).__name__}"
+        failure.message = failure.message or f"{failure.kind}, which {failure.traceback}"
+        return failure
+
+
+def _described(failure: FailureRecord, error: BaseException) -> FailureRecord:
+    kind, failure.repeats = type(error), is_repeating(error)
     if isinstance(error, NodeError):
         asked = getattr(error, "retry_after_seconds", None)  # a model's
         failure.kind, failure.message = error.code, _utf8(error.message)
@@ -64,13 +75,13 @@ def failure_record(error: BaseException, path: str, attempt: int) -> FailureReco
         if has_user_code(error.__cause__) and error.__cause__:
             failure.traceback = _utf8(user_traceback(error.__cause__))
         return failure
-    failure.traceback = _utf8(user_traceback(error))
     if isinstance(error, GraphEngineError) and kind.__str__ is GraphEngineError.__str__:
-        failure.message = _utf8(error.message) or names[0]
+        failure.message = _utf8(error.message) or failure.kind
         failure.where, failure.repair = _utf8(error.where), _utf8(error.repair)
     else:
-        failure.message = text_of(error) or names[0]
+        failure.message = text_of(error) or failure.kind
         failure.repair = repair_of(kind.__name__, failure.message) if isinstance(error, Exception) else _NO_EXIT
+    failure.traceback = _utf8(user_traceback(error))
     return failure
 
 
@@ -85,7 +96,7 @@ def text_of(error: BaseException) -> str:
 
 
 def _utf8(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
+    return without_middle(text).encode("utf-8", "backslashreplace").decode()
 
 
 def attempt_of(frame: Frame) -> int:

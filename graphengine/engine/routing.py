@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from graphengine.engine.failures import attempt_of, fail_with, failure_record
+from graphengine.engine.failures import attempt_of, fail_with, failure_record, text_of
 from graphengine.engine.steps import FailureRecord, ForkRecord, path_of
 from graphengine.engine.trackers import note_changes
 from graphengine.errors import ConditionFailed, FailReached, NodeError, NoEdge, RuleBroken
@@ -120,7 +120,7 @@ def _condition_failed(error: BaseException, what: str, where: str, view: View) -
     near = nearest(error.name or "", known) if isinstance(error, AttributeError | NameError) else ""
     hint = f" (did you mean {near!r}?)" if near else ""
     repair = f"fix the function{hint} and resume; the node's work is recorded and is not done again"
-    return ConditionFailed(f"{what} raised {type(error).__name__}: {error}", where=where, repair=repair)
+    return ConditionFailed(f"{what} raised {type(error).__name__}: {text_of(error)}", where=where, repair=repair)
 
 
 def keep_rules(

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _PACKAGE: Final = __file__.rpartition("engine")[0]
 _PATTERNS: Final = f"{_PACKAGE}patterns{_PACKAGE[-1]}"
 """Patterns make graphs of functions of their own, which are nodes like those of a user."""
+_SHOWN: Final = 10  # exceptions at each end of a long chain
+_MOST_CHARACTERS: Final = 65_536  # of a text of a failure
 
 
 def is_engine_code(file: str) -> bool:
@@ -45,21 +47,31 @@ def user_traceback(error: BaseException) -> str:
     """Return the traceback as text without frames of the engine.
 
     An exception that passed through the engine alone keeps its last frame. Libraries that the user's code calls are
-    kept.
+    kept. Of a long chain of exceptions the first and the last ones are shown, and the others are counted.
     """
-    shown = traceback.TracebackException.from_exception(error)
-    _cut_shown(shown, set())
+    shown = traceback.TracebackException.from_exception(error, compact=True)
+    left = [shown]
+    for first in left:  # of a chain
+        chain = [first]
+        while link := chain[-1].__cause__ or chain[-1].__context__:
+            chain.append(link)
+        if len(chain) > 2 * _SHOWN:
+            last, next_ = chain[_SHOWN - 1], chain[-_SHOWN]
+            last.__cause__, last.__context__ = next_, None
+            next_.__notes__ = [*(next_.__notes__ or ()), f"… {len(chain) - 2 * _SHOWN:,} more exceptions …"]
+            del chain[_SHOWN:-_SHOWN]
+        for each in chain:
+            frames = [frame for frame in each.stack if not is_engine_code(frame.filename)] or each.stack[-1:]
+            each.stack = traceback.StackSummary.from_list(frames)
+            vars(each)["_str"] = without_middle(str(each))  # it is formatted line by line, 1 s for 1,000,000 lines
+            left += each.exceptions or ()
     return "".join(shown.format())
 
 
-def _cut_shown(shown: traceback.TracebackException | None, seen: set[int]) -> None:
-    if shown is None or id(shown) in seen:
-        return
-    seen.add(id(shown))
-    frames = [frame for frame in shown.stack if not is_engine_code(frame.filename)] or shown.stack[-1:]
-    shown.stack = traceback.StackSummary.from_list(frames)
-    for below in (shown.__cause__, shown.__context__, *(shown.exceptions or ())):
-        _cut_shown(below, seen)
+def without_middle(text: str) -> str:
+    """Return a text that fits a failure: the middle of a very long one is counted."""
+    more, half = len(text) - _MOST_CHARACTERS, _MOST_CHARACTERS // 2
+    return text if more <= 0 else f"{text[:half]} … ({more:,} more characters) … {text[-half:]}"
 
 
 def cut_to_user_code(error: BaseException) -> None:

@@ -68,6 +68,8 @@ log = logging.getLogger("graphengine.runner")
 
 BLOCKED_SECONDS: Final = 2.0
 """A step that takes longer blocks the loop: well above the pauses of a busy but healthy one."""
+_OF_LOOP: Final = "make it a plain function (def, without thread=False), which runs in a thread, or await what blocks"
+_OF_THREAD: Final = "its code has a thread, so its values took long: keep large data in files, their names in the state"
 
 
 class Attempt(AttemptFacts):
@@ -124,13 +126,9 @@ class Attempt(AttemptFacts):
             finally:
                 held = monotonic() - began
                 if held > BLOCKED_SECONDS:
-                    log.warning(
-                        "%s (run %s) held the event loop for %.1f s, so that nothing else ran\n  repair: make it "
-                        "a plain function (def, without thread=False), which runs in a thread, or await what blocks",
-                        self.where,
-                        self.services.run_id,
-                        held,
-                    )
+                    repair = _OF_THREAD if self.call is not None and (self.call.thread or self.call.on) else _OF_LOOP
+                    text = "%s (run %s) held the event loop for %.1f s, so that nothing else ran\n  repair: %s"
+                    log.warning(text, self.where, self.services.run_id, held, repair)
             try:
                 step, given = work.send, (yield awaited)
             except BaseException as error:  # noqa: BLE001 - it is thrown into the coroutine, which may handle it
@@ -162,6 +160,7 @@ class Attempt(AttemptFacts):
                 if stand_in is not None:
                     extras = tuple(taken_by(stand_in, call.extras))
                     call = replace(call, function=stand_in, extras=extras, thread=not is_async(stand_in), on="")
+            self.call = call
             if task.mode == "run" and node.once is not None and services.effects == "act":
                 result: object = self._once(node.once, call)
             else:

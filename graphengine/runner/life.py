@@ -30,6 +30,7 @@ from graphengine.engine.claim import (
     Refused,
     Woken,
 )
+from graphengine.engine.failures import text_of
 from graphengine.engine.snapshot import Snapshot
 from graphengine.engine.user_frames import cut_to_user_code
 from graphengine.errors import DefinitionError, GraphEngineError, RunIsDriven, RunnerClosed
@@ -171,7 +172,7 @@ class Life(Generic[S]):
                 raise
             reraise_interrupt(error)  # SystemExit would end the event loop, and all other runs with it
             raise DefinitionError(
-                f"code of graph {self.plan.graph} raised {type(error).__name__}: {error}",
+                f"code of graph {self.plan.graph} raised {type(error).__name__}: {text_of(error)}",
                 where=f"run {self.id}",
                 repair="raise an Exception instead; the attempt to drive the run recorded nothing",
             ) from error

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.engine.failures import text_of
 from graphengine.errors import InputError, ResourceFailed
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.path import did_you_mean
@@ -113,7 +114,7 @@ class Resources:
                 if isinstance(error, asyncio.CancelledError) and current is not None and current.cancelling():
                     raise
                 raise ResourceFailed(
-                    f"resource {name!r} could not be built: {type(error).__name__}: {error}",
+                    f"resource {name!r} could not be built: {type(error).__name__}: {text_of(error)}",
                     where=f"resource {name}",
                     repair="fix what the factory needs, and resume the run",
                 ) from error

@@ -33,8 +33,13 @@ def reraise_interrupt(error: BaseException) -> None:
 
 def is_interrupt(error: BaseException) -> bool:
     """Return whether an exception came from outside the code: from Ctrl-C, a signal handler, or a closed coroutine."""
-    if isinstance(error, BaseExceptionGroup):
-        return any(is_interrupt(each) for each in error.exceptions)
+    found = [error]
+    for each in found:
+        found += each.exceptions if isinstance(each, BaseExceptionGroup) else ()
+    return any(map(_came_from_outside, found))
+
+
+def _came_from_outside(error: BaseException) -> bool:
     if isinstance(error, Interrupt):
         return True
     entries = list(_entries(error.__traceback__))

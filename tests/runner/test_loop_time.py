@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from pydantic import BaseModel
 
-from graphengine import END, START, Graph, RunFailed, Runner
+from graphengine import END, START, Graph, RunFailed, Runner, choose
+from graphengine.engine.failures import failure_record
+from graphengine.engine.steps import FailureRecord
 from graphengine.runner import attempt
 from tests.kit.runs import alone
 
@@ -91,6 +94,27 @@ async def test_a_node_that_holds_the_event_loop_is_named(
         graph.add_path(START, "work", END)
     (warning,) = await warnings_of(graph, caplog)
     assert warning.startswith("node work (run r) held the event loop for 2.5 s, so that nothing else ran\n  repair: ")
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+async def test_a_function_in_a_thread_is_not_blamed(
+    watch: Watch, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, *, chosen: bool
+) -> None:
+    """What holds the loop is not its code, which runs in a thread: the repair is about its values."""
+    hold = nodes(watch)["hold"]
+
+    def described(*given: Any) -> FailureRecord:
+        hold()
+        return failure_record(*given)
+
+    def fail() -> str:
+        raise ValueError
+
+    monkeypatch.setattr("graphengine.runner.attempt.failure_record", described)
+    work = choose("text", {"": fail}) if chosen else fail
+    (warning,) = await warnings_of(alone(State, work, "text", name="watched"), caplog)
+    assert "its code has a thread, so its values took long" in warning
+    assert "make it a plain function" not in warning
 
 
 async def test_a_node_that_waits_is_not_named(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
