@@ -1,4 +1,6 @@
-"""Rules that import-linter cannot check: no impure calls in the engine, no circles, runs move only by `Session.commit`.
+"""Rules that import-linter cannot check: no impure calls in the engine, no circles, one place for what has one place.
+
+Runs move only by `Session.commit`; costs are summed by the functions that know of unknown ones.
 
 The contracts in pyproject.toml keep impure modules out of graphengine/engine. `datetime` and `uuid` stay
 allowed, since values of their types pass through, and `open` needs no import; so the calls are searched for.
@@ -149,3 +151,48 @@ def test_the_frame_names_no_wing() -> None:
         if wings := found - core() - FRAME - {"kernel"}:
             named[module] = " ".join(sorted(wings))
     assert named == {module: wings for module, (wings, _) in NAMED.items()}
+
+
+COSTS = {"cost_usd", "priced_usd", "spent_usd", "most_usd"}
+SUMS_OF_COSTS = {
+    "records/trends.py": "the known part of many runs, beside of how many it is unknown",
+    "testing/evaluation/what_if.py": "the known part, for what is left of a budget",
+}
+"""The files that add or subtract costs themselves. All others call `add_usage`, `spent_since` or `sum_of`."""
+
+
+def is_cost(node: ast.AST) -> bool:
+    """Return whether an expression is a cost, or another value where there is none."""
+    match node:
+        case ast.Attribute(attr=name) | ast.Subscript(slice=ast.Constant(value=str(name))):
+            return name in COSTS
+        case ast.Call(func=ast.Attribute(attr="get"), args=[ast.Constant(value=str(name)), *_]):
+            return name in COSTS
+        case ast.BoolOp(values=[first, *_]):
+            return is_cost(first)
+    return False
+
+
+def sums_of_costs(source: str) -> Iterator[int]:
+    """Yield the line of each sum or difference of costs."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.BinOp(left=one, op=ast.Add() | ast.Sub(), right=other) | ast.AugAssign(target=one, value=other):
+                parts: list[ast.AST] = [one, other]
+            case ast.Call(func=ast.Name(id="sum") | ast.Attribute(attr="fsum"), args=[ast.GeneratorExp(elt=each), *_]):
+                parts = [each]
+            case _:
+                continue
+        if any(map(is_cost, parts)):
+            yield node.lineno
+
+
+def test_costs_are_summed_in_one_place() -> None:
+    """One unknown cost makes a sum unknown, never less: so there is one function for each kind of sum."""
+    package = CORE.parent
+    found = {path: [*sums_of_costs(path.read_text("utf-8"))] for path in package.rglob("*.py")}
+    assert {path.relative_to(package).as_posix() for path, lines in found.items() if lines} == {*SUMS_OF_COSTS}
+    assert [*sums_of_costs("a = sum(x.cost_usd or 0.0 for x in y)\nb = u['cost_usd'] - v\nc = f(1) + u.calls")] == [
+        1,
+        2,
+    ]

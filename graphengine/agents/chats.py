@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, make_dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Optional, TypeAlias, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Optional, Protocol, TypeAlias, TypeVar, cast, get_args
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 
     from graphengine.agents.agent import Agent
     from graphengine.agents.live_events import AgentEvent
-    from graphengine.kernel import Context, Failure, Run, Runner, Step
+    from graphengine.kernel import Context, Failure, Run, Step, Store
     from graphengine.kernel.definitions import Plan
 
 Outcome: TypeAlias = Literal["answered", "failed", "refused", "cut", "cancelled"]
@@ -330,7 +330,24 @@ class Turn(Asked[T]):
         return made[key]
 
 
-async def refuse_before(runner: Runner, run_id: str, key: str) -> None:
+class Answers(Protocol):
+    """A Runner, or what stands between one and those who may not do everything."""
+
+    @property
+    def store(self) -> Store:
+        """Where the runs are."""
+        ...
+
+    async def history(self, run_id: str) -> Sequence[Step]:
+        """Return the steps of a run."""
+        ...
+
+    async def answer(self, run_id: str, value: object, *, question: str) -> object:
+        """Answer a question of a run."""
+        ...
+
+
+async def refuse_before(runner: Answers, run_id: str, key: str) -> None:
     """Refuse what a conversation asks before a new message is sent, where `Approval(refused_by_message=True)` says so.
 
     A message that was sent before, by its key, refuses nothing: what is asked may be asked because of it.

@@ -19,9 +19,10 @@ from graphengine.kernel import dollars
 from graphengine.models.base import EstimatesCosts, KnowsWindow, RulesModel
 from graphengine.models.names import as_model
 from graphengine.models.placeholder import PlaceholderModel
+from graphengine.records.spending import sum_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from graphengine.cli.report import DriveJob
     from graphengine.kernel.definitions import Limits, Plan
@@ -177,8 +178,8 @@ async def _estimate(job: DriveJob, state: Any, limits: Limits) -> Estimated:  # 
     return Estimated(
         graph=job.found.graph.name,
         agents=agents,
-        cost_usd=None if unknown else _sum(row.cost_usd for row in agents),
-        most_usd=None if unknown else _sum(row.most_usd for row in agents),
+        cost_usd=None if unknown else sum_of(row.cost_usd for row in agents),
+        most_usd=None if unknown else sum_of(row.most_usd for row in agents),
         unknown=unknown,
         ended=ended,
         visits=visits,
@@ -191,11 +192,6 @@ def _own_models(plan: Plan[Any]) -> list[tuple[str, str | Model | None]]:
     bodies = [node.call.body for here in plan.nest for node in here.nodes.values() if node.call is not None]
     agents = [getattr(body, "agent", None) for body in bodies if body.kind == "agent"]
     return [(agent.name, agent.model) for agent in agents if agent is not None]
-
-
-def _sum(amounts: Iterable[float | None]) -> float | None:
-    listed = list(amounts)
-    return None if None in listed else sum(amount for amount in listed if amount is not None)
 
 
 def _usd(amount: float | None) -> str:

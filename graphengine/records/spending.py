@@ -126,7 +126,17 @@ async def spent_below(store: RunStore, run_id: str) -> SpentBelow:
                 summary = info.summary or summary_of(await load_snapshot(store, info.id, None))
                 costs.append(summary.cost_usd)
         level = [info.id for info in found]
-    return SpentBelow(len(costs), None if None in costs else math.fsum(each or 0.0 for each in costs))
+    return SpentBelow(len(costs), sum_of(costs))
+
+
+def sum_of(costs: Iterable[float | None]) -> float | None:
+    """Return the sum of costs; None, which is unknown, if one of them is.
+
+    >>> sum_of([0.5, 0.25]), sum_of([0.5, None]), sum_of([])
+    (0.75, None, 0.0)
+    """
+    known = [*costs]
+    return None if None in known else math.fsum(each for each in known if each is not None)
 
 
 async def own_usage(store: RunStore, info: RunInfo, snapshot: Snapshot) -> Usage:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from msgspec import structs
 
 from graphengine.kernel import Collecting, loss_words, path_of, ready
 from graphengine.render.amounts import paid, took
@@ -74,13 +76,7 @@ def _facts(result: Result[Any]) -> Iterator[tuple[str, str]]:
     if result.error is not None:
         yield "failure", f"{result.error.path}: {result.error.kind}: {result.error.message}"
     used = [counted(result.visits, "visit"), took(result.elapsed_seconds)]
-    usage = result.usage
-    spent: Usage = {
-        "calls": usage.calls,
-        "offline_calls": usage.offline_calls,
-        "cost_usd": usage.cost_usd,
-        "priced_usd": usage.priced_usd,
-    }
+    spent = cast("Usage", structs.asdict(result.usage))
     yield "used", ", ".join([*used, *filter(None, (paid(spent),))])
     if result.losses:
         yield "lost", loss_words(result.losses)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any
 
-from graphengine.agents.chats import refuse_before
 from graphengine.kernel import UnknownRun, ask_anew
 from graphengine.serve.callers import CallersStore, caller, require, signed_by
 
@@ -97,11 +96,6 @@ class CallersRunner:
         """Send a message to a run."""
         await self.info(run_id, "answer")
         await self._runner.send(run_id, topic, payload, idempotency_key=idempotency_key)
-
-    async def refuse_before(self, run_id: str, key: str) -> None:
-        """Refuse what a conversation asks before a new message is sent, as `agents.chats.refuse_before`."""
-        await self.info(run_id, "answer")
-        await refuse_before(self._runner, run_id, key)
 
     async def revive(self, run_id: str) -> None:
         """Resume a run that failed or was stopped, if this process drives runs: workers leave it alone."""

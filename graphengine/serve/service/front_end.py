@@ -13,7 +13,7 @@ import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from graphengine.agents.chats import TURN, is_chat
+from graphengine.agents.chats import TURN, is_chat, refuse_before
 from graphengine.agents.runs import ANSWER, QUESTION
 from graphengine.kernel import (
     OVER,
@@ -133,7 +133,7 @@ class Thread:
             await service.begin(self._graph, {}, self.run_id)
         payload = {"id": message.id, "given": {name: opened(given.values[name]) for name in given.given}}
         if info is not None and info.status == "waiting":
-            await service.runner.refuse_before(self.run_id, message.id)
+            await refuse_before(service.runner, self.run_id, message.id)
         await service.runner.send(self.run_id, TURN, payload, idempotency_key=message.id)
         service.look()
         if info is None:

@@ -33,6 +33,7 @@ from graphengine.kernel import (
     Snapshot,
     UnknownRun,
     load_snapshot,
+    spent_since,
     usage_from,
 )
 from graphengine.kernel.definitions import compiled, did_you_mean, is_tag
@@ -365,11 +366,8 @@ class OpenAiDoor:
 
     async def _ended(self, model: TextGraph, turn: Turn, reply: _Reply, end: Snapshot) -> _Reply:
         """Return the reply of a run that rests."""
-        reply.usage = usage_from(end.usage)
-        if turn.after:
-            began = usage_from((await load_snapshot(self._runner.store, turn.run_id, turn.after)).usage)
-            names = "input_tokens", "output_tokens", "cache_read_tokens", "reasoning_tokens"
-            reply.usage = Usage(**{name: getattr(reply.usage, name) - getattr(began, name) for name in names})
+        began = await load_snapshot(self._runner.store, turn.run_id, turn.after) if turn.after else Snapshot()
+        reply.usage = usage_from(spent_since(began.usage, end.usage))
         reply.failure = failure_of(model.graph, end)
         if reply.failure is not None:
             return reply

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from pydantic_core import to_json, to_jsonable_python
 
 from graphengine.agents.approval import BY_MESSAGE
-from graphengine.agents.chats import TURN, is_chat
+from graphengine.agents.chats import TURN, is_chat, refuse_before
 from graphengine.agents.runs import ANSWER
 from graphengine.kernel import (
     OVER,
@@ -236,7 +236,7 @@ class Turns:
         schemas = [wait.schema or {} for wait in found.values()]
         is_refusal = any(BY_MESSAGE in each and whats_wrong(each, fitting(message, each)) for each in schemas)
         if is_refusal:
-            await self._runner.refuse_before(run_id, key)
+            await refuse_before(self._runner, run_id, key)
         return is_refusal
 
     async def rest(self, turn: Turn) -> Snapshot | None:

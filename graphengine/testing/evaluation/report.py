@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import UNSET, UnsetType
 
 from graphengine.kernel import add_usage, usage_of
+from graphengine.records.spending import sum_of
 from graphengine.records.step_document import Document, Part
 from graphengine.render.words import counted
 from graphengine.testing.evaluation.graph import AGAINST, RUN, SUBJECT, EvaluationState, Trial
@@ -217,9 +218,7 @@ def _version(name: str, scorers: Sequence[str], trials: Sequence[TrialReport]) -
     for scorer in scorers:
         values = [value for trial in trials if (value := trial.value(scorer)) is not None]
         means[scorer] = sum(values) / len(values) if values else None
-    costs = [trial.cost_usd for trial in trials]
-    cost_usd = None if None in costs else sum(cost for cost in costs if cost is not None)
-    return VersionReport(name, means, cost_usd, trials)
+    return VersionReport(name, means, sum_of(trial.cost_usd for trial in trials), trials)
 
 
 def _pairs(versions: Sequence[VersionReport], scorer: str) -> Iterator[tuple[float | None, ...]]:

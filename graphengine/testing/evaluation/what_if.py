@@ -28,6 +28,8 @@ from graphengine.kernel import (
     graph_spec_of,
     is_secret,
     load_snapshot,
+    priced,
+    spent_since,
     status_of,
     waits_of,
 )
@@ -36,6 +38,7 @@ from graphengine.models.hiding import MARK
 from graphengine.models.names import as_model
 from graphengine.records.run_diff import diff
 from graphengine.records.selection import COMPARED
+from graphengine.records.spending import sum_of
 from graphengine.records.step_document import Document, Part, plain
 from graphengine.testing.evaluation.cases import Case
 from graphengine.testing.evaluation.earlier import Answered, FromLogs, Tools, first_matter, first_of_visit
@@ -211,7 +214,6 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
     scored = list(dict.fromkeys(scorer for each in compared for end in each.ends for scorer in end.scores))
     worth = scored[0] if scored else "cost_usd"
     endings = Counter(" → ".join(end.ending for end in each.ends) for each in compared)
-    costs = [each.after.cost_usd for each in compared]
     return WhatIf(
         name=name,
         graph=graph.name,
@@ -227,7 +229,7 @@ async def what_if(  # noqa: PLR0913 - runs, a change, and how to repeat them
             figure: difference_of(tuple(end.figure(figure) for end in each.ends) for each in compared)
             for figure in ("cost_usd", "seconds", "visits", *scored)
         },
-        spent_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+        spent_usd=sum_of(each.after.cost_usd for each in compared),
     )
 
 
@@ -341,7 +343,7 @@ class _Job:
             return None
         store = self.runner.store
         own = (await load_snapshot(store, run_id, None)).limits
-        had = (await load_snapshot(store, run_id, seq)).usage.get("cost_usd") or 0.0
+        had = priced((await load_snapshot(store, run_id, seq)).usage)
         limit = own.get("cost_usd")
         most = min(inf if limit is None else limit, had + self.budget_usd - self.spent_usd)
         return Limits(
@@ -358,8 +360,8 @@ class _Job:
             if not known:
                 break
             run = self.runner.resume(run.id, self.graph, wait_out=False)
-        spent, had = result.usage.cost_usd, result.inherited.cost_usd
-        self.spent_usd += (spent or 0.0) - (had or 0.0)
+        end = await load_snapshot(self.runner.store, run.id, None)
+        self.spent_usd += priced(spent_since(end.inherited, end.usage))
 
     def _outcome(self, side: Side) -> RunEnd:
         snapshot, ending = side.snapshot, side.snapshot.ending

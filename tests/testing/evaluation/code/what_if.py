@@ -95,6 +95,17 @@ def graded(least, prompt="go"):
     return graph
 
 
+def twice():
+    """Return a graph of two agents; the cost of the second one is unknown."""
+    graph = Graph("twice", Desk, result="final")
+    first = Agent("first", prompt="go", model=ScriptedModel(lambda _: Response("facts", cost_usd=0.5)))
+    writer = Agent("writer", system="short", prompt="go", model=ScriptedModel(lambda _: Response("draft")))
+    graph.add_node("look", first, writes="facts")
+    graph.add_node("write", writer, writes="final")
+    graph.add_path(START, "look", "write", END)
+    return graph
+
+
 async def recorded(names, graph=None):
     """Record runs, each answered by a person; then forget what was called."""
     store, graph = MemoryStore(), graph or desk()
