@@ -10,7 +10,7 @@ import { agentOf } from "./step";
 import { Diff, Value } from "./text";
 import type { Row } from "./trace";
 import type { Seen } from "./types";
-import { count, dollars } from "./words";
+import { both, count, dollars } from "./words";
 
 const MOST = 20; // branches that are begun at once
 
@@ -144,8 +144,7 @@ function keptOf(rows: Row[], at: number) {
   const calls = rows.filter((row) => row.kind === "recorded");
   const sum = (each: Row[]) => {
     const number = each.filter((row) => row.agent).length;
-    const isKnown = each.every((row) => row.cost_usd !== null);
-    const cost = isKnown ? each.reduce((all, row) => all + row.cost_usd!, 0) : null;
+    const cost = each.map((row) => row.cost_usd).reduce(both, 0);
     return number ? `${count(number, "model call")} (${dollars(cost)})` : "";
   };
   return {

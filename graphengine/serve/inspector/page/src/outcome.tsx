@@ -11,7 +11,7 @@ import { type Doing, Trouble } from "./step";
 import { Reading, Value } from "./text";
 import { type Row, TROUBLES, nameOf } from "./trace";
 import type { Head, ListedRun, Run as Found, Session, SpendingOfRun } from "./types";
-import { brief, dollars, kilo, likeness, lost, seconds } from "./words";
+import { both, brief, dollars, kilo, likeness, lost, seconds } from "./words";
 
 /** The tab Run: an open question first, then the result, how it ended, what went wrong, and the input. */
 export function Outcome({
@@ -374,7 +374,7 @@ function summed(found: SpendingOfRun, by: By): [string, Sum][] {
     sum.calls += each.calls;
     sum.input_tokens += each.input_tokens;
     sum.output_tokens += each.output_tokens;
-    sum.cost_usd = each.cost_usd === null || sum.cost_usd === null ? null : sum.cost_usd + each.cost_usd;
+    sum.cost_usd = both(sum.cost_usd, each.cost_usd);
     sums.set(key, sum);
   }
   return [...sums].sort(

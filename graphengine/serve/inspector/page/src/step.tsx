@@ -8,7 +8,7 @@ import { Chip, Command, Copy, Failure, Tabs, useDocument } from "./parts";
 import { Answer, Block, Change, Json, Prompt, Value } from "./text";
 import { type Line, nameOf } from "./trace";
 import type { Attempt, Call, Failure as Wrong, Seen, Session, Step as Recorded, Tried as Way } from "./types";
-import { cost, dollars, kilo, seconds, when, wordsOf } from "./words";
+import { both, cost, dollars, kilo, seconds, when, wordsOf } from "./words";
 
 /** What streams in for the visits that run now. */
 export interface Doing {
@@ -61,7 +61,7 @@ export function StepView({
   const wanted = sub || (step.error && !isAgent ? "talk" : "");
   const first = talks ? "talk" : changes.length || !why ? "changes" : "why";
   const now = names.some(([name]) => name === wanted) ? wanted : first;
-  const spent = calls.reduce((sum, each) => sum + (each.step.usage?.cost_usd || 0), 0);
+  const spent = calls.map((each) => (each.step.usage ? each.step.usage.cost_usd : 0)).reduce(both, 0);
   return (
     <article class={step.seq === seq ? "" : "stale"}>
       <div class="title">
@@ -73,7 +73,7 @@ export function StepView({
           step {step.seq}
           {step.path.includes("/") && ` in ${step.path}`}
           {found.took !== null && ` · ${seconds(found.took)}`}
-          {spent > 0 && ` · ${dollars(spent)}`}
+          {spent !== 0 && ` · ${dollars(spent)}`}
           {found.waited > 0 && ` · open for ${seconds(found.waited)}`}
           {step.targets.length > 0 && ` · → ${step.targets.join(", ")}`}
         </span>

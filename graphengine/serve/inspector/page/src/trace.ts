@@ -1,6 +1,7 @@
 // The tree of a run: visits of nodes, the calls in them, the items of maps, and what happened to the run itself.
 
 import type { Row as Sent } from "./types";
+import { both } from "./words";
 
 export type Row = Required<Sent>;
 
@@ -142,7 +143,7 @@ export function linesOf(rows: Row[]): Line[] {
     if (parent && index !== null) tell(parent, index, row);
     for (let up = parent, path = outer; up; [path] = around(path), up = path ? open.get(path) : undefined) {
       if (TROUBLES.includes(row.tone)) up.tone = worse(up.tone, row.tone);
-      up.cost = row.cost_usd === null || up.cost === null ? null : up.cost + row.cost_usd;
+      up.cost = both(up.cost, row.cost_usd);
       up.from = Math.min(up.from, visit.from);
       up.to = Math.max(up.to, visit.to);
     }
@@ -162,7 +163,7 @@ function take(visit: Line, row: Row): void {
   visit.from = Math.min(visit.from, row.at - (row.took || 0));
   visit.to = Math.max(visit.to, row.at);
   visit.seq = row.seq;
-  visit.cost = row.cost_usd === null || visit.cost === null ? null : visit.cost + row.cost_usd;
+  visit.cost = both(visit.cost, row.cost_usd);
   if (row.kind === "mapped") Object.assign(visit, { kind: "map", count: row.count });
   if (ENDS.includes(row.kind)) visit.isOpen = false;
   else if (!EVENTS.includes(row.kind)) visit.isOpen = true;

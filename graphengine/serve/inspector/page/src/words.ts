@@ -38,6 +38,11 @@ export function cost(usage: Usage | null | undefined): string {
   return dollars(usage.cost_usd);
 }
 
+/** The sum of two costs, which is unknown if one of them is. */
+export function both(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? null : one + other;
+}
+
 export function kilo(number: number): string {
   return number < 1000 ? `${number}` : `${(number / 1000).toFixed(1)} k`;
 }
