@@ -120,7 +120,6 @@ NAMED = {
     "serve.approvers": ("agents", "who approved a call of a tool is asked of its agent"),
     "serve.health": ("worker", "a service that drives runs is as well as its worker"),
     "serve.service.app": ("worker", "a service drives runs as a worker does"),
-    "serve.service.callers_runner": ("agents", "a message to a chat is refused before it is sent, as agents' chats do"),
     "serve.service.following": ("agents", "turns of a chat, for the doors of front ends"),
     "serve.service.front_end": ("agents models", "turns of a chat, for the doors of front ends"),
     "serve.service.server": ("models telemetry worker", "a service drives runs as a worker does, by its arguments"),
