@@ -31,7 +31,7 @@ from graphengine.reducers import Replace
 from graphengine.state.encoded import LARGE, decoded, encode, items_of, keys_of, record_of
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import clipped, parsed
-from graphengine.state.marks import bare, marked, read_json, restored
+from graphengine.state.marks import bare, has_marks, marked, read_json, restored
 from graphengine.state.same import Changed, is_same, kept
 from graphengine.state.secret import HIDDEN
 from graphengine.state.update import Items, Put, Puts, RecordedUpdate, Unread
@@ -195,7 +195,7 @@ class FieldType:
             whole = self._dump(value)
             body = self._inner(whole)
             if len(body) >= LARGE and self.exact_models is not None and self.exact_models.proves(value, whole):
-                body = body if self.exact_models.set_fields(value) is None else marked(value, body)
+                body = body if self.exact_models.all_set(value) else marked(value, body)
                 record = Raw(body)  # a type has no more levels than its text
                 back = Unread(record) if later else self.build(record, view)
             else:
@@ -212,10 +212,12 @@ class FieldType:
     def _kept(self, value: object, body: bytes, back: object) -> tuple[bytes, object]:
         """Return a value's JSON with its marks, and what it is read back as."""
         if self.exact_models is not None and back == value:  # of a type that decides that equal is the same
+            if self.exact_models.all_set(value):
+                return body, back
             sets = self.exact_models.set_fields(value)
-            for model, names in zip(self.exact_models.models([back]), sets or (), strict=False):
+            for model, names in zip(self.exact_models.models([back]), sets, strict=True):
                 object.__setattr__(model, "__pydantic_fields_set__", {*names})
-            return body if sets is None else marked(value, body), back
+            return marked(value, body), back
         return kept(body, value, back, dump=lambda each: self._inner(self._dump(each)), again=self._again)
 
     def _inner(self, whole: bytes) -> bytes:
@@ -563,8 +565,8 @@ class FieldType:
         the type from a serialiser's output).
         """
         try:
-            validate = self.models.single.__pydantic_validator__.validate_json
-            made = decoded(partial(read_json, partial(validate, by_name=True, by_alias=False)), body)
+            validate = partial(self.models.single.__pydantic_validator__.validate_json, by_name=True, by_alias=False)
+            made = decoded(partial(read_json, validate) if has_marks(body) else validate, body)
         except ValidationError:
             with suppress(PydanticSerializationError, ValueError):
                 return read_json(self._unchecked, body)

@@ -9,13 +9,12 @@ import enum
 import hashlib
 import json
 import math
-import operator
 import uuid
 from collections.abc import Mapping
 from itertools import chain
 from operator import attrgetter, itemgetter
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Final, Literal, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 from pydantic_core import to_jsonable_python
@@ -65,6 +64,7 @@ EXACT_CONFIG: Final = frozenset(
 _OWN_CODE: Final = ("__init__", "__eq__", "__get_pydantic_core_schema__", "model_construct", "model_post_init")
 
 _SCALARS: Final = (int, str, bool, float)
+_set_fields: Final = attrgetter("__pydantic_fields_set__")
 _DIGITS: Final = 2000  # half of those that JSON readers take in an int
 
 
@@ -139,6 +139,7 @@ class ExactModels:
         parts: The types of a model's fields by name, or of the items under "".
         unproven: Whether it, or a part of it, is a model or a Literal.
         flat: Whether it is a model without models in it.
+        counts: Whether the set fields of its instances count.
     """
 
     kind: Any
@@ -147,6 +148,7 @@ class ExactModels:
     parts: Mapping[str, ExactModels] = dataclasses.field(default_factory=dict)
     unproven: bool = False
     flat: bool = False
+    counts: bool = True
 
     def proves(self, value: object, body: bytes) -> bool:
         """Return whether a value reads back equal from the JSON that pydantic's serialiser wrote."""
@@ -187,15 +189,20 @@ class ExactModels:
         parts = [(name, part) for name, part in self.parts.items() if part.unproven]
         return chain(found, *(part.models(map(itemgetter(name), map(vars, found))) for name, part in parts))
 
-    def set_fields(self, value: object) -> Sequence[set[str]] | None:
-        """Return the set fields of the models in a value; None if all fields of all are set."""
-        is_one = self.flat and type(value) is self.kind
-        models = [cast("BaseModel", value)] if is_one else list(self.models([value]))
-        sets = [model.__pydantic_fields_set__ for model in models]
-        most = map(len, map(attrgetter("__pydantic_fields__"), models))
-        if all(map(operator.eq, map(len, sets), most)) or not any(map(keeps_set_fields, set(map(type, models)))):
-            return None
-        return sets
+    def set_fields(self, value: object) -> Sequence[set[str]]:
+        """Return the set fields of the models in a value, in that order."""
+        return list(map(_set_fields, self.models([value])))
+
+    def all_set(self, value: Any) -> bool:  # noqa: ANN401 - of this type
+        """Return whether all fields of the models in a value are set, of those whose set fields count."""
+        if self.flat:
+            return value is None or not self.counts or len(value.__pydantic_fields_set__) == len(self.parts)
+        if self.kind is list and value and self.parts[""].flat and not self.parts[""].optional:
+            return {*map(len, map(_set_fields, value))} == {len(self.parts[""].parts)} or not self.parts[""].counts
+        return not any(
+            len(model.__pydantic_fields_set__) < len(type(model).__pydantic_fields__) and keeps_set_fields(type(model))
+            for model in self.models([value])
+        )
 
 
 def exact_models(annotation: object) -> ExactModels | None:
@@ -224,7 +231,8 @@ def _type_of(annotation: object, around: Sequence[type[BaseModel]]) -> ExactMode
     parts = {name: _type_of(info.annotation, (*around, kind)) for name, info in kind.model_fields.items()}
     known = {name: part for name, part in parts.items() if part is not None}
     flat = not any(part.unproven and part.kind is not Literal for part in known.values())
-    return ExactModels(kind, optional, parts=known, unproven=True, flat=flat) if len(known) == len(parts) > 0 else None
+    made = ExactModels(kind, optional, parts=known, unproven=True, flat=flat, counts=keeps_set_fields(kind))
+    return made if len(known) == len(parts) > 0 else None
 
 
 def _is_plain(model: type[BaseModel]) -> bool:

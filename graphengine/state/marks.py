@@ -118,9 +118,14 @@ def _suffix(value: datetime.datetime | datetime.time) -> bytes:
     return (zone + _FOLD if value.fold else zone).encode()
 
 
+def has_marks(body: bytes) -> bool:
+    """Return whether JSON can have marks."""
+    return _KEY in body or b']"' in body
+
+
 def read_json(validate: Callable[[bytes], T], body: bytes) -> T:
     """Return the value that a validator makes of JSON with marks."""
-    if _KEY not in body and b']"' not in body:
+    if not has_marks(body):
         return validate(body)
     json = from_json(body)
     plain = bare(json)
@@ -205,4 +210,4 @@ def _zoned(value: Any, json: str) -> Any:  # noqa: ANN401 - a datetime or time
         raise ValueError(message) from error
 
 
-__all__ = ["FIELDS_SET", "bare", "keeps_set_fields", "marked", "read_json", "restored"]
+__all__ = ["FIELDS_SET", "bare", "has_marks", "keeps_set_fields", "marked", "read_json", "restored"]
