@@ -135,8 +135,8 @@ def read_json(validate: Callable[[bytes], T], body: bytes) -> T:
 def bare(json: Any) -> Any:  # noqa: ANN401 - JSON
     """Return JSON without its marks; the very object if it has none."""
     if isinstance(json, str):
-        found = _ZONED.fullmatch(json)
-        return found[1] if found else json
+        found = _ZONED.fullmatch(json)  # a zone that this machine does not know stays, and is refused as no time
+        return found[1] if found and (f"[{found[2]}]" == _FOLD or _zone_of(found[2])) else json
     if isinstance(json, dict):
         made = {name: bare(part) for name, part in json.items() if name != FIELDS_SET}
         is_bare = len(made) == len(json) and all(made[name] is part for name, part in json.items())
@@ -159,7 +159,8 @@ def restored(value: Any, json: Any) -> Any:  # noqa: ANN401 - any value, and its
             return _zoned(value, json)
         return json if type(value) is str and _ZONED.fullmatch(json) else value
     if isinstance(value, RootModel):
-        value.__dict__["root"] = restored(value.root, json)
+        attributes: Any = value.__dict__
+        attributes["root"] = restored(value.root, json)
     elif isinstance(json, dict):
         _restore_parts(value, json)
     elif isinstance(json, list) and isinstance(value, (list, tuple, deque)) and len(json) == len(value):
@@ -178,13 +179,15 @@ def restored(value: Any, json: Any) -> Any:  # noqa: ANN401 - any value, and its
 
 def _restore_parts(value: Any, json: dict[str, Any]) -> None:  # noqa: ANN401 - as above
     if isinstance(value, BaseModel):
-        held, extra = value.__dict__, value.__pydantic_extra__ or {}
+        held: Any = value.__dict__
+        extra = value.__pydantic_extra__ or {}
         for name, part in json.items():
             for parts in (held, extra):
                 if name in parts:
                     parts[name] = restored(parts[name], part)
-        if FIELDS_SET in json:
-            object.__setattr__(value, "__pydantic_fields_set__", set(json[FIELDS_SET]))
+        if isinstance(names := json.get(FIELDS_SET), list):
+            given = {name for name in names if isinstance(name, str) and (name in held or name in extra)}
+            object.__setattr__(value, "__pydantic_fields_set__", given)
     elif isinstance(value, dict):
         keys = [name for name in json if name != FIELDS_SET]
         for key, name in zip(list(value), keys, strict=False):
@@ -198,16 +201,16 @@ def _restore_parts(value: Any, json: dict[str, Any]) -> None:  # noqa: ANN401 - 
 def _zoned(value: Any, json: str) -> Any:  # noqa: ANN401 - a datetime or time
     """Return a time in the zone that its JSON names."""
     found = _ZONED.fullmatch(json)
-    if found is None:
-        return value
-    fold = 1 if json.endswith(_FOLD) else 0
-    if found[2].startswith("_fold"):
-        return value.replace(fold=fold)
+    zone = _zone_of(found[2]) if found else None
+    return value.replace(tzinfo=zone or value.tzinfo, fold=int(json.endswith(_FOLD))) if found else value
+
+
+@lru_cache
+def _zone_of(key: str) -> ZoneInfo | None:
     try:
-        return value.replace(tzinfo=ZoneInfo(found[2]), fold=fold)
-    except ZoneInfoNotFoundError as error:
-        message = f"this machine does not know the time zone {found[2]} (pip install tzdata)"
-        raise ValueError(message) from error
+        return ZoneInfo(key)
+    except (ZoneInfoNotFoundError, ValueError):
+        return None
 
 
 __all__ = ["FIELDS_SET", "bare", "has_marks", "keeps_set_fields", "marked", "read_json", "restored"]
