@@ -35,6 +35,8 @@ _HELD: Final = 30
 """How often a task is looked at before the run is stored as waiting, for longer each time."""
 _LONGEST_SLEEP: Final = 600.0
 _TIMEOUT_SECONDS: Final = 60.0
+ROUNDED: Final = 2**53
+"""From here on a data part, whose numbers are doubles, rounds whole numbers."""
 
 
 class RemoteAgentFailed(GraphEngineError):
@@ -83,6 +85,15 @@ def remote_agent(url: str, *, headers: Mapping[str, str] | None = None) -> Calla
     return ask_agent
 
 
+def exact(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return JSON for a data part: whole numbers that it would round are texts."""
+    if isinstance(value, dict):
+        return {name: exact(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return list(map(exact, value))
+    return str(value) if isinstance(value, int) and abs(value) >= ROUNDED else value
+
+
 class _Remote:
     """A remote agent.
 
@@ -107,7 +118,7 @@ class _Remote:
         from a2a import types  # noqa: PLC0415 - an extra, and slow
         from a2a.helpers.proto_helpers import get_artifact_text, new_data_part, new_text_part  # noqa: PLC0415 - the same
 
-        part = new_text_part(message) if isinstance(message, str) else new_data_part(message)
+        part = new_text_part(message) if isinstance(message, str) else new_data_part(exact(message))
         name = str(uuid5(NAMESPACE_URL, idempotency_key))
         said = types.Message(message_id=name, role=types.Role.ROLE_USER, parts=[part])
         said.task_id, said.context_id = task, context

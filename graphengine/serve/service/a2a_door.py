@@ -33,6 +33,7 @@ from starlette.routing import Route
 from typing_extensions import override
 
 from graphengine.addresses import AddressRefused, is_http, number_of
+from graphengine.agents.a2a import ROUNDED, exact
 from graphengine.api.graph import Graph
 from graphengine.kernel import (
     OVER,
@@ -311,6 +312,7 @@ class _Agent(RequestHandler):
         data, texts = get_data_parts(message.parts), [part.text for part in message.parts if part.HasField("text")]
         if len(data) + len(texts) != len(message.parts) or len(data) > 1 or not message.parts:
             raise errors.ContentTypeNotSupportedError("send text parts and at most one data part: files are not read")
+        _check_numbers(data)
         key, text = digest(message.message_id), "\n".join(texts)
         if message.task_id:
             turn = await self._next(message, key, data[0] if data else text)
@@ -389,7 +391,7 @@ class _Agent(RequestHandler):
         if failure is None:
             value = output(self._graph, rest)
         if rest.status == "finished":
-            part = new_text_part(value) if isinstance(value, str) else new_data_part(value)
+            part = new_text_part(value) if isinstance(value, str) else new_data_part(exact(value))
             task.artifacts.add(artifact_id="result", name="result", parts=[part])
             return task
         found = waits(rest)
@@ -400,8 +402,20 @@ class _Agent(RequestHandler):
         text = "\n".join(questions) or as_text(value)
         said.parts.append(new_text_part(text if failure is None else str(failure)))
         for wait in found.values() if questions else ():
-            said.parts.append(new_data_part({"question": wait.question, "schema": plain(dict(wait.schema or {}))}))
+            question = {"question": wait.question, "schema": plain(dict(wait.schema or {}))}
+            said.parts.append(new_data_part(exact(question)))
         return task
+
+
+def _check_numbers(value: object) -> None:
+    """Raise InvalidParamsError if data has a number that was perhaps rounded on its way."""
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_numbers(part)
+    if isinstance(value, (int, float)) and abs(value) >= ROUNDED:
+        text = (
+            f"a number of about {value:.0f}: data parts round numbers from 2**53 on; send it as a text, with its digits"
+        )
+        raise errors.InvalidParamsError(text)
 
 
 class _Push(BaseModel):

@@ -43,6 +43,16 @@ posts.add_node("approve", ask("Publish {title}?", bool), writes="approved")
 posts.add_path(START, "write", "approve", END)
 
 
+class Ids(BaseModel):
+    ids: list[int]
+    chosen: int = 0
+
+
+picking = Graph("picking", Ids)
+picking.add_node("pick", ask("Which id?", int), writes="chosen")
+picking.add_path(START, "pick", END)
+
+
 class Slow(BaseModel):
     file: str
     done: int = 0

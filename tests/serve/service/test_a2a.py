@@ -25,6 +25,7 @@ from a2a import types
 from a2a.client import A2AClientError, Client, ClientConfig, ClientFactory
 from a2a.helpers.proto_helpers import get_artifact_text, get_message_text, new_data_message, new_text_message
 from a2a.utils import errors
+from google.protobuf.json_format import MessageToDict
 
 ROOT = Path(__file__).resolve().parents[3]
 FLOWS = str(ROOT / "tests" / "serve" / "service" / "a2a_flows.py")
@@ -118,6 +119,21 @@ async def test_data_starts_and_answers_a_task(serve: Callable[..., Service], tmp
         task = await sent(client, said("Hi"))
         assert (task.status.state, text_of(task)) == (ASKS, "Hi")
         assert text_of(await sent(client, said("There", task, "m2"))) == "There"
+
+
+async def test_large_numbers_in_data_are_texts(serve: Callable[..., Service], database: Any) -> None:
+    """A number of a data part is a double: whole numbers from 2**53 on are texts both ways, and refused as numbers."""
+    service, large, less = await asyncio.to_thread(serve, database), 2**53 + 1, 2**53 - 1
+    async with connected(service, "picking") as client:
+        task = await sent(client, said({"ids": [str(large), less]}))
+        for name, answer in (("m2", large), ("m3", float(2**53))):
+            with pytest.raises(errors.InvalidParamsError, match="send it as a text"):
+                await sent(client, said(answer, task, name))
+        done = await sent(client, said(str(large), task, "m4"))
+        found = MessageToDict(done.artifacts[0].parts[0].data)
+        assert found == {"ids": [str(large), less], "chosen": str(large)}
+    async with Runner(database) as runner:
+        assert await runner.state_at(task.id) == {"ids": [large, less], "chosen": large}
 
 
 @BOTH
