@@ -139,7 +139,7 @@ class RunRuntime(NodeScope):
         around, frame, work = self.around, self.frame, self.work
         if around.run.snapshot.frames.get(frame.id) is not frame:
             self.attempt.state = "over"
-        work.check_not_over("an agent")
+        self.attempt.check_not_over("an agent")
         around.host.check()
         if self.must_stop and not work.is_inside:
             await self.halt()

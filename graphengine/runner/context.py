@@ -358,8 +358,13 @@ class Context:
         return self._work("start").track("start", children.start(self._attempt, graph, state, options))
 
     def send(self, topic: str, payload: object) -> None:
-        """Send a message to a topic of this run. It is delivered exactly once, in order, with the node's step."""
+        """Send a message to a topic of this run. It is delivered exactly once, in order, with the node's step.
+
+        Raises:
+            DefinitionError: The node has ended.
+        """
         self._check_topic(topic)
+        self._attempt.check_not_over("ctx.send")
         self._attempt.add_output("sent", [topic, self._record(payload, "the message", marks=True)])
 
     async def runs(
@@ -395,6 +400,7 @@ class Context:
             record: Whether to keep it with the node's step too; then JSON must be able to represent it.
         """
         if record:
+            self._attempt.check_not_over("ctx.emit(record=True)")
             self._attempt.add_output("emitted", self._record(data, "what is shown"))
         services = self._attempt.services
         services.host.emitted(self.path, data if services.guard is None else services.guard.hide(data))

@@ -216,19 +216,6 @@ class StepJournal:
     def _pass(self, memo: RecordedResult) -> None:
         self._time = max(self._time, memo.at)
 
-    def check_not_over(self, what: str) -> None:
-        """Check that the attempt has not ended.
-
-        Raises:
-            DefinitionError: It has ended.
-        """
-        if self._attempt.state == "over":
-            raise DefinitionError(
-                f"{what} was called after its node had ended",
-                where=self._attempt.where,
-                repair="await what the node begins before it returns",
-            )
-
     async def call(
         self,
         function: Callable[..., object],
@@ -253,7 +240,7 @@ class StepJournal:
         place = self.key_of(name, checked_name(what, "the key of a call", where))
         if self._guard is not None:
             self._guard.refuse(place, f"the key of {own_name(name)}", where)
-        self.check_not_over(where)
+        self._attempt.check_not_over(where)
         if place in self._frame.recorded_results:
             return kind.read(self._known(place))
         known = known_result(self._services.effects, f"{name}|{what}")
@@ -438,7 +425,7 @@ class StepJournal:
             TooLarge: The record takes too many bytes. Also raises whatever `make` raises.
         """
         where = where or f"the {name} of an agent"
-        self.check_not_over(where)
+        self._attempt.check_not_over(where)
         place = self.key_of(name, what)
         if place in self._frame.recorded_results:
             return self._known(place)
@@ -508,7 +495,7 @@ class StepJournal:
 
     async def halt(self) -> None:
         """End the attempt here; it runs again, with its recorded work, when the run is resumed. Never returns."""
-        self.check_not_over("an agent")
+        self._attempt.check_not_over("an agent")
         self.in_flight.halts = True
         await self.in_flight.park(self._here.around)
 
@@ -596,7 +583,7 @@ class StepJournal:
             WaitTimeout: It timed out, and has no default.
             DefinitionError: It is inside a recorded call, which would never finish, or an effect that would act twice.
         """
-        self.check_not_over(f"ctx.{wait.kind}")
+        self._attempt.check_not_over(f"ctx.{wait.kind}")
         return await self._wait_at(self._wait_key(wait.kind, what), wait, answers, name)
 
     async def approved(self, identity: str, record: tuple[str, str], ask: AsksPerson) -> Any:  # noqa: ANN401 - as read
@@ -627,7 +614,7 @@ class StepJournal:
         self, place: str, wait: WaitRecord, answers: Answers | Question | Decisions | None, name: str | None = None
     ) -> Any:  # noqa: ANN401 - of the type of the answer
         """Return the answer to the wait of this key; without one, end the attempt. Raises: as `wait`."""
-        self.check_not_over(f"ctx.{wait.kind}")
+        self._attempt.check_not_over(f"ctx.{wait.kind}")
         path = path_of(self._frame.id, self._frame.at)
         found = self._frame.recorded_results.get(place)
         if found is not None and found.timeout:

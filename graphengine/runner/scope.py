@@ -13,7 +13,7 @@ from msgspec import Struct, field
 
 from graphengine.engine.frame_tree import add_usage, place_of
 from graphengine.engine.steps import path_of, replacing, without_items
-from graphengine.errors import EffectRefused
+from graphengine.errors import DefinitionError, EffectRefused
 from graphengine.graph.effect import kind_of
 from graphengine.graph.options import Sizes
 from graphengine.runner.followers import NOBODY, Following
@@ -344,6 +344,19 @@ class AttemptFacts:
         """Check that a record which is kept outside the run's steps contains no secret. Raises: NotRecordable."""
         if self.services.guard is not None:
             self.services.guard.refuse(record, what, self.where)
+
+    def check_not_over(self, what: str) -> None:
+        """Check that the attempt has not ended.
+
+        Raises:
+            DefinitionError: It has ended.
+        """
+        if self.state == "over":
+            raise DefinitionError(
+                f"{what} was called after its node had ended",
+                where=self.where,
+                repair="await what the node begins before it returns",
+            )
 
     def add_output(self, what: OutputKind, record: JsonValue) -> None:
         """Add a message or live data for the node's step, and for the recorded calls that the caller runs inside."""

@@ -122,7 +122,7 @@ class ChildRuns(Extension):
     ) -> StartedRun[S]:
         """Start a run once, and return a handle on it; see `Context.start`."""
         plan, journal = compiled(graph), journal_of(attempt)
-        journal.check_not_over(_WHERE)
+        attempt.check_not_over(_WHERE)
         given: Any = {} if state is None else state
         initial = plan.state.initial(given, f"{_WHERE}({graph.name})")
         shown = {name: opened(initial.values[name]) for name in initial.given if name not in plan.state.secrets}
@@ -308,7 +308,7 @@ class StartedRun(Generic[S]):
     async def result(self) -> Result[S]:
         """Wait until it has ended, and return its result; see `ChildRun.result`."""
         start, attempt = self._start, self._start.attempt
-        journal_of(attempt).check_not_over("child.result")
+        attempt.check_not_over("child.result")
         if self._made.state is not None:
             return self._as_result(_End(values=self._made.state))
         if start.topic:

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from pydantic import BaseModel
 
 from graphengine import END, START, Context, Graph, Runner
+from graphengine.errors import DefinitionError
 from graphengine.history.load import load_snapshot
 from tests.kit.facts import said
 from tests.kit.runs import SOON, alone
@@ -73,6 +75,32 @@ async def test_a_wait_after_its_node_has_ended_is_an_error_of_the_caller(runner:
     async with asyncio.timeout(SOON):
         (error,) = await asyncio.gather(*late, return_exceptions=True)
     assert "ctx.ask was called after its node had ended" in str(error)
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+async def test_a_message_after_its_node_has_ended_is_an_error_of_the_caller(runner: Runner, *, in_thread: bool) -> None:
+    """Nothing that would have been recorded with the node's step is lost in silence; what is only shown is shown."""
+    ended = asyncio.Event()
+    late: list[asyncio.Task[object]] = []
+
+    async def work(ctx: Context) -> str:
+        async def late_call(call: Callable[[], None]) -> None:
+            await ended.wait()
+            await asyncio.to_thread(call) if in_thread else call()
+
+        calls = (lambda: ctx.send("t", 1), lambda: ctx.emit(2, record=True), lambda: ctx.emit(3))
+        late.extend(asyncio.create_task(late_call(call)) for call in calls)
+        return "done"
+
+    assert (await runner.start(one(work)).result()).state.text == "done"
+    ended.set()
+    async with asyncio.timeout(SOON):
+        sent, recorded, shown = await asyncio.gather(*late, return_exceptions=True)
+    assert isinstance(sent, DefinitionError)
+    assert isinstance(recorded, DefinitionError)
+    assert sent.message == "ctx.send was called after its node had ended"
+    assert recorded.message == "ctx.emit(record=True) was called after its node had ended"
+    assert shown is None
 
 
 async def test_a_question_that_lost_a_race_is_not_asked(runner: Runner) -> None:
