@@ -47,6 +47,7 @@ from graphengine.state.declared import values_of
 from graphengine.state.failure import Failure
 from graphengine.state.immutable import digest_of
 from graphengine.state.interrupts import reraise_interrupt
+from graphengine.state.json_values import in_utf8, utf8_text
 from graphengine.state.view import View
 
 if TYPE_CHECKING:
@@ -222,11 +223,11 @@ class Attempt(AttemptFacts):
 
     def _asks(self, body: AskBody, question: object) -> NodeWaits:
         ask, now = body.ask, self.services.now()
-        wait = WaitRecord(kind="ask", question=str(question), schema=ask.answers.schema, choice=self.choice)
+        wait = WaitRecord(kind="ask", question=utf8_text(str(question)), schema=ask.answers.schema, choice=self.choice)
         if ask.timeout_seconds is not None:
             wait.due = self.services.wall() + ask.timeout_seconds
         if ask.default is not NO_ANSWER:
-            wait.default = ask.answers.record(ask.default)
+            wait.default = in_utf8(ask.answers.record, ask.default)
         self.refuse_secrets([wait.question, wait.schema, wait.default], "the question")
         return NodeWaits(self.task, self.began, now, {self.path: wait})
 

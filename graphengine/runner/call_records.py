@@ -24,7 +24,7 @@ from graphengine.engine.steps import own_name
 from graphengine.errors import NotRecordable
 from graphengine.graph.effect import KEY_NAME
 from graphengine.graph.elsewhere import shown
-from graphengine.state.json_values import check_depth, clipped, utf8_text
+from graphengine.state.json_values import check_depth, clipped, in_utf8, utf8_text
 from graphengine.state.marks import read_json
 from graphengine.state.same import Changed, kept
 
@@ -48,6 +48,9 @@ class Returned:
         Raises:
             NotRecordable: JSON cannot represent the result, or the value read back differs from it.
         """
+        return in_utf8(functools.partial(self._record, name=name), value)
+
+    def _record(self, value: object, name: str) -> tuple[JsonValue, object, int]:
         try:
             body = self._dump(value)
             check_depth(body)
@@ -211,7 +214,7 @@ def digest_of_call(name: str, args: Sequence[object], kwargs: Mapping[str, objec
         NotRecordable: JSON cannot represent an argument, or reading it would consume it.
     """
     try:
-        body = to_json([_steady(args), _steady(dict(sorted(kwargs.items())))])
+        body = in_utf8(lambda given: to_json(_steady(given)), [args, dict(sorted(kwargs.items()))])
     except PydanticSerializationError as error:
         raise NotRecordable(
             f"the arguments of {own_name(name)} cannot identify the call: {error}",

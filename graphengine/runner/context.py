@@ -19,7 +19,7 @@ from graphengine.runner.ids import check_unreserved
 from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import PastRun  # noqa: TC001 - ctx.call reads the annotation of a call when it is made
 from graphengine.runner.threads import FROM_THREAD, in_thread
-from graphengine.state.json_values import as_record, checked_name
+from graphengine.state.json_values import as_record, checked_name, in_utf8, utf8_text
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class Context:
         answers = _answers_of(output)
         if name is not None:
             self._check_name(name, "the name of a question")
-        wait = WaitRecord(kind="ask", question=question, schema=answers.schema)
+        wait = WaitRecord(kind="ask", question=utf8_text(question), schema=answers.schema)
         self._limit(wait, timeout_seconds, answers, default)
         work = self._work("ask")
         return work.track("ask", work.wait(wait, [question, name], answers, name))
@@ -444,7 +444,7 @@ class Context:
         if timeout_seconds is not None:
             wait.due = self._attempt.services.wall() + timeout_seconds
         if default is not NO_ANSWER:
-            wait.default = answers.record(default)
+            wait.default = in_utf8(answers.record, default)
 
 
 class NodeScope:

@@ -47,6 +47,7 @@ from graphengine.runner.result import Result, result_of
 from graphengine.runner.starters import looks_after
 from graphengine.state.declared import given_in, values_of
 from graphengine.state.encoded import encode, items_of
+from graphengine.state.json_values import utf8_value
 from graphengine.state.path import did_you_mean
 from graphengine.state.schema import Initial
 from graphengine.state.secret import is_sealed
@@ -177,7 +178,7 @@ async def _continued(shared: Shared[Any], plan: Plan[S], after: str, given: obje
             f"run {after} is not over, so it has no final state", where=where, repair="wait for it, or resume it"
         )
     records = _own_secrets(plan, left)
-    update = given_in(given)
+    update = utf8_value(given_in(given))
     written = sorted(update)
     kept = plan.carry_over if plan.carry_over is not None else tuple(plan.state.fields)
     encoded = {name: _encoded(plan, name, record) for name, record in records.items()}
@@ -250,7 +251,7 @@ async def branch_off(  # noqa: PLR0913 - what a branch begins with
         run_id=life.id,
         parent=parent,
         seq=seq,
-        updates=list(update.items()),
+        updates=list(utf8_value(update).items()),
         fingerprint=plan.fingerprint,
         limits=limits if limits is not None else await _limits_of(store, parent, snapshot),
         frame=frame.id,

@@ -39,7 +39,7 @@ from graphengine.state.field import LONG, FieldType, explain, holding, is_plain,
 from graphengine.state.field_from_model import field_type
 from graphengine.state.immutable import has_own_code
 from graphengine.state.interrupts import reraise_interrupt
-from graphengine.state.json_values import check_depth
+from graphengine.state.json_values import check_depth, in_utf8
 from graphengine.state.path import LISTED, nearest, unknown_fields
 from graphengine.state.same import Changed, is_same, kept
 from graphengine.state.view import RecordsAlone, View
@@ -119,6 +119,9 @@ class StateType(Generic[S]):
         Raises:
             InputError: The state does not validate, names unknown fields, or cannot be recorded.
         """
+        return in_utf8(partial(self._initial, where=where), given)
+
+    def _initial(self, given: S | Mapping[str, object], where: str) -> Initial:
         if not isinstance(given, self.model) and is_state(self.model, given):
             given = given_in(given)
         instance = given if isinstance(given, self.model) else self._validated(given, where)

@@ -15,7 +15,8 @@ HEAD: Final = """# Types of values
 What becomes of a value that a node writes, for the next node, a process that resumes the run, a branch, an export and a
 replay. A test makes this page: it writes each value, records it, reads the record, and compares all that there is to
 see, set fields, zones and private attributes included. Nothing changes in silence: a value is kept, or converted to
-what the field declares, or refused with what to do.
+what the field declares, or refused with what to do. Only a lone surrogate in a text, as scraped pages have them, which
+no database takes, becomes U+FFFD.
 
 The record of a value is its JSON, with all fields of a model, so that a default that changes later changes no recorded
 value. What JSON lacks is a mark in it: the names of a model's set fields are under `__fields_set__` unless all are set,

@@ -38,6 +38,7 @@ from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import MISTAKES, START
 from graphengine.state.failure import Failure
 from graphengine.state.interrupts import reraise_interrupt
+from graphengine.state.json_values import utf8_value
 from graphengine.state.schema import NO_CHANGE
 from graphengine.state.view import View
 
@@ -184,6 +185,8 @@ def _refused(
     run: RunState, frame: Frame, event: NodeFinished, failed: NodeFailed | None, error: BaseException
 ) -> Decided:
     """Return the step of a result that did not fit, or of a failure whose fallback's value (the result) did not."""
+    if (made := utf8_value(event.result)) is not event.result:  # it has lone surrogates
+        return node_finished(run, frame, replace(event, result=made), failed=failed)
     raised = failure_record(error, path_of(event.id.frame, event.id.node), event.id.attempt)
     if failed is not None:
         return _mismatch(run, frame, failed, raised)
