@@ -199,10 +199,14 @@ def _restore_parts(value: Any, json: dict[str, Any]) -> None:  # noqa: ANN401 - 
 
 
 def _zoned(value: Any, json: str) -> Any:  # noqa: ANN401 - a datetime or time
-    """Return a time in the zone that its JSON names."""
+    """Return a time in the zone that its JSON names; it is the moment that its offset says."""
     found = _ZONED.fullmatch(json)
-    zone = _zone_of(found[2]) if found else None
-    return value.replace(tzinfo=zone or value.tzinfo, fold=int(json.endswith(_FOLD))) if found else value
+    if found is None:
+        return value
+    zone = _zone_of(found[2])
+    made = value.replace(tzinfo=zone or value.tzinfo, fold=int(json.endswith(_FOLD)))
+    is_another_moment = isinstance(made, datetime.datetime) and value.utcoffset() not in (None, made.utcoffset())
+    return value.astimezone(zone) if is_another_moment else made
 
 
 @lru_cache

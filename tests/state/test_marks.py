@@ -66,6 +66,30 @@ def test_an_unknown_zone_is_no_time(zone: str) -> None:
         read_json(READ, TypeAdapter(Any).dump_json({"parts": [{"at": f"2026-01-01T00:00:00Z[{zone}]"}]}))
 
 
+@pytest.mark.parametrize(
+    ("given", "read", "fold"),
+    [
+        ("02:30:00+02:00[Europe/Berlin]", "02:30:00+02:00", 0),
+        ("02:30:00+01:00[Europe/Berlin][_fold=1]", "02:30:00+01:00", 1),
+        ("02:30:00+01:00[Europe/Berlin]", "02:30:00+01:00", 1),
+        ("14:00:00Z[Europe/Berlin]", "15:00:00+01:00", 0),
+        ("15:00:00[Europe/Berlin]", "15:00:00+01:00", 0),
+    ],
+)
+def test_a_time_of_others_is_the_moment_of_its_offset(given: str, read: str, fold: int) -> None:
+    """A time that a person or another program wrote has no mark of its fold, or the offset of another zone."""
+    made = read_json(TypeAdapter(dt.datetime).validate_json, f'"2026-10-25T{given}"'.encode())
+    assert (made.isoformat(), made.fold, made.tzinfo) == (f"2026-10-25T{read}", fold, BERLIN)
+
+
+def test_a_time_that_the_clocks_skip_is_kept() -> None:
+    """02:30 does not exist on that day, and is not moved."""
+    value = dt.datetime(2026, 3, 29, 2, 30, tzinfo=BERLIN)
+    for each in (value, value.replace(fold=1)):
+        body = marked(each, TypeAdapter(dt.datetime).dump_json(each))
+        assert is_same(read_json(TypeAdapter(dt.datetime).validate_json, body), each)
+
+
 def test_only_marks_are_taken_away() -> None:
     """JSON without any is the very object."""
     plain = {"a": ["2026-01-01T00:00:00Z", {"b": "[x]"}]}
