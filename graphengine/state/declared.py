@@ -26,7 +26,7 @@ class StandIn(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
     __declared__: ClassVar[Any]
-    __optional__: ClassVar[frozenset[str]]
+    __optional__: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     @override

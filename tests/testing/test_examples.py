@@ -4,7 +4,7 @@ from importlib import import_module
 import pytest
 
 
-@pytest.mark.parametrize("name", ["testing.alone", "testing.walks", "testing.coverage", "runner.fake_clock"])
+@pytest.mark.parametrize("name", ["testing.alone", "testing.walks", "testing.coverage", "kernel.fake_clock"])
 def test_the_examples_run(name: str) -> None:
     """The examples in docstrings give the documented output."""
     found = doctest.testmod(import_module(f"graphengine.{name}"))

@@ -247,7 +247,7 @@ class Service:
             return False
         new, recorded = plan.state.initial(state, f"run {run_id}"), await self.unguarded.state_at(run_id, 1)
         return all(
-            opened(new.values[name]) == opened(recorded.get(name))
+            opened(new.values.get(name)) == opened(recorded.get(name))
             for name, field in plan.state.fields.items()
             if name in new.given or field.info.default_factory is None
         )
