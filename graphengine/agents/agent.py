@@ -385,7 +385,8 @@ class Agent(Generic[T_co, Inputs]):
             return by_name(self, inputs, more)
         named = {name: value for name, value in more.items() if name in own.fields}
         found = own.initial(by_name(self, inputs, named), f"agent {self.name}").typed
-        return {**dict.fromkeys(own.fields), **found, **{name: value for name, value in more.items() if name not in named}}
+        others = {name: value for name, value in more.items() if name not in named}
+        return {**dict.fromkeys(own.fields), **found, **others}
 
     def _called(self, inputs: Mapping[str, object]) -> Awaitable[Answer[T_co]]:
         """Call it in the event loop of the run, from any thread or loop.
