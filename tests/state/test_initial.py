@@ -60,10 +60,10 @@ def test_a_state_that_would_read_back_different_is_refused(state: BaseModel) -> 
         StateType.of(type(state)).initial(state, "here")
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), "\ud800", None, "1"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, "1"])
 def test_a_value_that_its_field_cannot_record_is_refused(value: Any) -> None:
     """An instance that was made without validation is checked too."""
-    name = "text" if value == "\ud800" else "ratio" if isinstance(value, float) else "n"
+    name = "ratio" if isinstance(value, float) else "n"
     with pytest.raises(InputError):
         StateType.of(Plain).initial(Plain().model_copy(update={name: value}), "here")
 

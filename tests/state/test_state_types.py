@@ -131,10 +131,6 @@ def test_a_stored_snapshot_continues_independently(updates: list[dict[str, Any]]
         ("anything", [float("nan")]),
         ("point", (1, float("inf"))),
         ("price", Decimal("NaN")),
-        ("tidy", "lone \ud800"),
-        ("either", "lone \udfff"),
-        ("by_number", {1: "\ud800"}),
-        ("anything", {"deep": ["\ud800"]}),
         ("anything", (1, 2)),
         ("anything", {1: 2}),
         ("anything", dt.date(2026, 1, 1)),
@@ -160,7 +156,7 @@ def test_a_value_that_cannot_be_recorded_fails_its_node(name: str, value: object
     assert to_record(session.snapshot)["frames"][""]["values"] == before
 
 
-@pytest.mark.parametrize("value", [{"ratio": float("nan")}, {"tidy": "\ud800"}, {"anything": (1, 2)}, {"day": "never"}])
+@pytest.mark.parametrize("value", [{"ratio": float("nan")}, {"anything": (1, 2)}, {"day": "never"}])
 def test_a_state_that_cannot_be_recorded_starts_no_run(value: dict[str, object]) -> None:
     """The same holds for an initial state."""
     with pytest.raises(InputError):
