@@ -195,3 +195,27 @@ def test_costs_are_summed_in_one_place() -> None:
         1,
         2,
     ]
+
+
+SENDS = {
+    "agents/chats.py": "`runner.run(agent, chat=…)`, whose first message begins the run, in one transaction",
+    "serve/inspector/commands.py": "the form of the page, by the key of the request",
+    "serve/service/app.py": "`POST /runs/RUN/messages`, by the key of the request",
+    "serve/service/callers_runner.py": "the same, to those who have the right",
+    "serve/service/following.py": "`say`, of all doors",
+}
+"""The files that send messages of people and clients to runs, which an inbox takes once for each key."""
+
+
+def test_messages_are_delivered_once_by_the_keys_of_inboxes() -> None:
+    """Each call has a key: what is sent again is known by it, in whichever process."""
+    package, found = CORE.parent, dict[str, list[bool]]()
+    for path in (file for folder in ("agents", "serve") for file in sorted((package / folder).rglob("*.py"))):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Call(func=ast.Attribute(attr="send" | "start_or_send", value=by), keywords=given):
+                    if ast.unparse(by).endswith("runner"):
+                        has_key = any(each.arg == "idempotency_key" for each in given)
+                        found.setdefault(path.relative_to(package).as_posix(), []).append(has_key)
+    assert found.keys() == {*SENDS}
+    assert all(all(keys) for keys in found.values())

@@ -1,4 +1,4 @@
-"""How every door follows a run until it rests, and answers it.
+"""How every door follows a run until it rests, answers it, and sends it messages.
 
 A run rests once it is over, or waits for a person or a message and has got nothing that no process has taken yet.
 """
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from graphengine.api.graph import Graph
-    from graphengine.kernel import Event, Frame, Snapshot, Wait, WaitRecord
+    from graphengine.kernel import Event, Frame, RunInfo, Snapshot, Wait, WaitRecord
     from graphengine.serve.service.app import Service
 
 
@@ -135,6 +135,14 @@ async def answer(service: Service, run_id: str, given: Mapping[str, object]) -> 
     return refused
 
 
+async def say(service: Service, info: RunInfo, topic: str, payload: object, key: str) -> None:
+    """Send a message to a run, once for each key of its inbox; a run that failed or was stopped takes it up, too."""
+    await service.runner.send(info.id, topic, payload, idempotency_key=key)
+    service.look()
+    if info.status in ("failed", "stopped"):
+        await service.runner.revive(info.id)
+
+
 def failure_of(graph: Graph[Any], end: Snapshot) -> GraphEngineError | None:
     """Return the error of a run that failed or was stopped, or of a chat whose newest turn failed; None for others."""
     plan = compiled(graph)
@@ -150,4 +158,4 @@ def failure_of(graph: Graph[Any], end: Snapshot) -> GraphEngineError | None:
     return RunStopped(f"run {result.run_id} was stopped: {why}", where=f"run {result.run_id}", repair=repair)
 
 
-__all__ = ["Open", "answer", "failure_of", "followed", "open_in", "rest_of", "waits"]
+__all__ = ["Open", "answer", "failure_of", "followed", "open_in", "rest_of", "say", "waits"]

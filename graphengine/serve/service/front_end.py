@@ -34,7 +34,7 @@ from graphengine.models.base import Message as Remembered
 from graphengine.models.hiding import hidden
 from graphengine.records.step_document import plain
 from graphengine.serve.callers import caller
-from graphengine.serve.service.following import answer, followed, rest_of, waits
+from graphengine.serve.service.following import answer, followed, rest_of, say, waits
 from graphengine.serve.service.shown import NOTHING, Ended, Fold, State, Visited, said_in
 
 if TYPE_CHECKING:
@@ -134,12 +134,9 @@ class Thread:
         payload = {"id": message.id, "given": {name: opened(given.values[name]) for name in given.given}}
         if info is not None and info.status == "waiting":
             await refuse_before(service.runner, self.run_id, message.id)
-        await service.runner.send(self.run_id, TURN, payload, idempotency_key=message.id)
-        service.look()
+        await say(service, info or await self.existing(), TURN, payload, message.id)
         if info is None:
             return 0
-        if info.status in ("failed", "stopped"):
-            await service.runner.revive(self.run_id)
         unread = await service.runner.store.inbox([self.run_id])
         fresh = [each.payload.get("payload") for each in unread]
         fresh += [

@@ -3,7 +3,9 @@
 A message starts a run, is received by it, or answers its question. The run has replied once it rests: it is over, or
 waits for a person or a message. What was said between two rests is a turn.
 
-A turn is known by its place, the step of the run after which its message came, which is kept as a tag of the run:
+A message is delivered once by the key under which it is in the run's inbox, an answer by the id of its question. Both
+depend on the place of the turn, the step of the run after which its message came. What is sent again can find another
+question open; so the place is kept, as a tag of the run:
 
 1. A client sends a message; it is delivered, and this process dies before it replies.
 2. The client sends the message again, to any process: it finds the tag. What was delivered at that place is not
@@ -41,7 +43,7 @@ from graphengine.kernel import (
 from graphengine.kernel.definitions import compiled
 from graphengine.kernel.stores import check_not_cancelled
 from graphengine.models.base import Message
-from graphengine.serve.service.following import answer, followed, rest_of, waits
+from graphengine.serve.service.following import answer, followed, rest_of, say, waits
 from graphengine.serve.service.shown import NOTHING, Fold
 
 if TYPE_CHECKING:
@@ -210,7 +212,6 @@ class Turns:
         graph = self._service.graphs[info.graph]
         found = waits(await load_snapshot(store, run_id, turn.after))
         in_chat = is_chat(compiled(graph))
-        goes_on = in_chat and info.status in ("failed", "stopped")
         if in_chat and (not found or await self._refuses(run_id, found, message, key)):
             found = {"": Wait("", "receive", "", topic=TURN)}  # it is received next
         for wait_id, wait in found.items():
@@ -221,10 +222,8 @@ class Turns:
         for wait in found.values():
             payload = _payload(wait, graph, message, key)
             if payload is not None:
-                if info.status not in OVER or goes_on:
-                    await self._runner.send(run_id, wait.topic or "", payload, idempotency_key=f"{turn.after}:{key}")
-                if goes_on:
-                    await self._runner.revive(run_id)
+                if info.status not in OVER or (in_chat and info.status in ("failed", "stopped")):
+                    await say(self._service, info, wait.topic or "", payload, f"{turn.after}:{key}")
                 return
         asked = ", ".join(wait.question for wait in found.values())
         raise InputError(
