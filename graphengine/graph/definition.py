@@ -20,7 +20,7 @@ from graphengine.graph.rules import Rule
 from graphengine.graph.source_location import Origin, origin_of_call
 from graphengine.state.declared import declared_of, model_of
 from graphengine.state.injection import NO_DEFAULT, Parameter
-from graphengine.state.json_values import WITHOUT_NUL, is_name
+from graphengine.state.json_values import WITHOUT_NUL, clipped, is_name
 from graphengine.state.path import parse, type_at
 from graphengine.state.selector import Reading
 
@@ -231,7 +231,7 @@ class GraphDefinition(Generic[S]):
         secret_key: Keys | None = None,
     ) -> None:
         if not is_name(name) or not name:
-            raise DefinitionError(f"{name!r} cannot be the name of a graph", repair=WITHOUT_NUL)
+            raise DefinitionError(f"{clipped(str(name), 100)!r} cannot be the name of a graph", repair=WITHOUT_NUL)
         self.name = name
         self.state: type[Any] = _model(state)
         self.result = result

@@ -34,6 +34,7 @@ from graphengine.kernel import (
     as_record,
     checked_name,
     digest_of_call,
+    utf8_text,
 )
 from graphengine.kernel.stores import words_of
 from graphengine.memory.tools import tools_of
@@ -59,8 +60,6 @@ MOST_BYTES: Final = 1_000_000
 """The maximum size of a value with its text, as JSON."""
 _RESERVED: Final = (RESERVED, "\U0010ffff")
 """What no namespace begins with: the names of the engine's own, and the character after which no scope reaches."""
-MOST_NAME_BYTES: Final = 1_000
-"""The maximum size of a namespace, and of a key: PostgreSQL's index takes both in 2,704 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +185,7 @@ class Memory:
         record = as_record(value, "a memory")
         if text is None:
             text = record if isinstance(record, str) else to_json(record).decode()
+        text = utf8_text(text)
         body = to_json(as_record({"value": record, "text": text}, "a memory"))
         if len(body) > MOST_BYTES:
             message = f"the memory takes {len(body):,} bytes, {MOST_BYTES:,} are allowed"
@@ -342,9 +342,8 @@ def _checked(namespace: str, key: str = "key") -> None:
     """Check the names of an entry."""
     for name, what in ((namespace, "a namespace"), (key, "a key")):
         checked_name(name, what, "memory")
-        if not name or len(name.encode()) > MOST_NAME_BYTES:
-            repair = f"give a text of 1 to {MOST_NAME_BYTES:,} bytes"
-            raise InputError(f"{what} of {len(name.encode()):,} bytes", where="memory", repair=repair)
+        if not name:
+            raise InputError(f"{what} is empty", where="memory", repair="give a text")
     if namespace.startswith(_RESERVED):
         text, repair = f"the namespace {namespace!r} is reserved for the engine", "give it another beginning"
         raise InputError(text, where="memory", repair=repair)

@@ -54,7 +54,7 @@ from graphengine.runner.call_records import (
 from graphengine.runner.scope import InFlight, StepResult
 from graphengine.runner.threads import in_thread
 from graphengine.state.field import explain
-from graphengine.state.json_values import checked_name
+from graphengine.state.json_values import checked_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
@@ -237,7 +237,7 @@ class StepJournal:
         checked_effect(effect, where)
         if key is None:
             self._one_function(name, what, identity)
-        place = self.key_of(name, checked_name(what, "the key of a call", where))
+        place = self.key_of(name, checked_text(what, "the key of a call", where))
         if self._guard is not None:
             self._guard.refuse(place, f"the key of {own_name(name)}", where)
         self._attempt.check_not_over(where)

@@ -36,7 +36,7 @@ from graphengine.runner.ids import check_unreserved, chosen_id, new_id
 from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
 from graphengine.runner.scope import CURRENT
-from graphengine.state.json_values import as_record, checked_name, utf8_text
+from graphengine.state.json_values import as_record, checked_name, checked_text, utf8_text
 from graphengine.stores.base import status_of
 from graphengine.stores.refusals import check_not_cancelled
 
@@ -196,7 +196,7 @@ class Run(Generic[S]):
         """
         shared, run_id = self._lives.shared, self.id
         checked_name(by, "who answers", f"run {run_id}")
-        checked_name(reason, "the reason of an answer", f"run {run_id}")
+        checked_text(reason, "the reason of an answer", f"run {run_id}")
         await self._lives.known(run_id)
         wait = await asked(shared.store, shared.kept, run_id, question)
         record = as_record(fitting(value, wait.facts.schema), "the answer", shared.sizes.message_bytes, marks=True)

@@ -7,7 +7,7 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import partial
-from typing import Any, Final, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeGuard, TypeVar, cast
 
 import msgspec
 from msgspec import Raw
@@ -24,8 +24,11 @@ DEEPEST: Final = 128
 """The deepest nesting of lists and objects in a value. The JSON parser reads to a depth of about 200, and a step or a
 snapshot holds a value up to ten levels deep: every recorded value must stay readable."""
 
-WITHOUT_NUL: Final = "give a text without NUL and lone surrogates"
+LONGEST_NAME: Final = 1000
+"""The most bytes of a name. PostgreSQL indexes up to 2,704 bytes; a message is found by its topic and its key."""
+WITHOUT_NUL: Final = f"give a text of at most {LONGEST_NAME:,} bytes, without NUL and lone surrogates"
 """The repair for a name that a store cannot carry."""
+_SHOWN: Final = 100  # characters of it
 
 _OPENING: Final = (b"[", b"{")
 _items: Final = msgspec.json.Decoder(list[Raw]).decode
@@ -110,7 +113,11 @@ def as_record(value: object, what: str, most_bytes: int | None = None, *, marks:
 
 
 def is_name(given: object) -> bool:
-    """Return whether every store can carry this as a name: a text without NUL and lone surrogates."""
+    """Return whether every store can carry this as a name: a short text without NUL and lone surrogates."""
+    return _is_plain(given) and len(given.encode()) <= LONGEST_NAME
+
+
+def _is_plain(given: object) -> TypeGuard[str]:
     return isinstance(given, str) and "\0" not in given and (given.isascii() or utf8_text(given) == given)
 
 
@@ -121,7 +128,16 @@ def checked_name(given: str, what: str, where: str) -> str:
         InputError: Not every store can carry it.
     """
     if not is_name(given):
-        raise InputError(f"{given!r} cannot be {what}", where=where, repair=WITHOUT_NUL)
+        raise InputError(f"{clipped(given, _SHOWN)!r} cannot be {what}", where=where, repair=WITHOUT_NUL)
+    return given
+
+
+def checked_text(given: str, what: str, where: str) -> str:
+    """Return a text of any length that is no name. Raises: InputError: Not every store can carry it."""
+    if not _is_plain(given):
+        raise InputError(
+            f"{given!r} cannot be {what}", where=where, repair="give a text without NUL and lone surrogates"
+        )
     return given
 
 

@@ -1,5 +1,7 @@
 """Texts that a store cannot carry: one error for all of them, the same over every store, and nothing is written."""
 
+import random
+import string
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,7 +10,10 @@ from pydantic import BaseModel
 
 from graphengine import Context, Graph, Runner
 from graphengine.errors import DefinitionError, GraphEngineError, InputError, UnknownRun
+from graphengine.state.json_values import LONGEST_NAME
 from tests.kit.runs import alone
+
+LETTERS = string.ascii_letters + string.digits
 
 
 class State(BaseModel):
@@ -91,11 +96,13 @@ EMPTY: dict[str, Callable[[Runner, str], Awaitable[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("text", ["a\0b", "a\ud800"], ids=["NUL", "surrogate"])
+@pytest.mark.parametrize("text", ["a\0b", "a\ud800", "é" * 501], ids=["NUL", "surrogate", "long"])
 async def test_a_text_that_no_store_can_carry_is_refused_as_input(runner: Runner, text: str) -> None:
     """As the name of what is written it is `invalid_input`, and as that of what is read there is nothing."""
     await runner.start(path_of(asks), run_id="r").result()
     for what, call in REFUSED.items():
+        if len(text) > 100 and what == "ctx.call(key)":
+            continue  # nothing is found by it, and it can be as long as a prompt
         with pytest.raises(GraphEngineError) as caught:
             await call(runner, text)
         kinds = [type(caught.value), type(caught.value.__cause__)]
@@ -107,4 +114,24 @@ async def test_a_text_that_no_store_can_carry_is_refused_as_input(runner: Runner
     assert {what: list(await call(runner, text)) for what, call in EMPTY.items()} == {what: [] for what in EMPTY}
     await runner.stop("r", text)
     (step,) = [step for step in await runner.history("r") if step.kind == "stopped"]
-    assert step.data.ending.why in {"a\0b", "a\ufffd"}  # type: ignore[union-attr]
+    assert step.data.ending.why in {"a\0b", "a\ufffd", text}  # type: ignore[union-attr]
+
+
+async def test_names_as_long_as_a_name_can_be_are_carried(runner: Runner) -> None:
+    """1,000 bytes each, also together in one index, and as varied as no database can compress."""
+    draw = random.Random(7)  # noqa: S311 - the same each time
+    tag, graph, topic, key, tenant, queue, place = ("".join(draw.choices(LETTERS, k=LONGEST_NAME)) for _ in range(7))
+
+    async def work(ctx: Context) -> str:
+        await ctx.call(str, key=place * 9)
+        return await ctx.receive(topic, str)
+
+    run_id = "r" * 200
+    named = path_of(work, graph)
+    await runner.start(named, run_id=run_id, tags=[tag[:100]]).result()
+    await runner.start(named, queue=queue[:100], tenant=tenant[:100]).begun()
+    for _ in range(2):
+        await runner.send(run_id, topic, "sent", idempotency_key=key)
+    assert (await runner.resume(run_id, named).result()).state.text == "sent"
+    assert [each.id for each in await runner.runs(tag=tag[:100], graph=graph)] == [run_id]
+    assert len(await runner.runs(graph=graph)) == 2
