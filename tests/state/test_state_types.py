@@ -156,6 +156,24 @@ def test_a_value_that_cannot_be_recorded_fails_its_node(name: str, value: object
     assert to_record(session.snapshot)["frames"][""]["values"] == before
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("tidy", "lone \ud800", "lone \ufffd"),
+        ("either", "lone \udfff", "lone \ufffd"),
+        ("by_number", {1: "\ud800"}, {"1": "\ufffd"}),
+        ("anything", {"deep": ["\ud800"]}, {"deep": ["\ufffd"]}),
+    ],
+)
+def test_a_lone_surrogate_is_struck(name: str, value: object, kept: object) -> None:
+    """From an update, and from an initial state."""
+    for begun, update in (({name: value}, {}), ({}, {name: value})):
+        session = Session(GRAPH)
+        session.start(begun)
+        assert session.finish({"flag": True, **update}).kind == "node"
+        assert opened(session.snapshot.root.values[name]) == kept
+
+
 @pytest.mark.parametrize("value", [{"ratio": float("nan")}, {"anything": (1, 2)}, {"day": "never"}])
 def test_a_state_that_cannot_be_recorded_starts_no_run(value: dict[str, object]) -> None:
     """The same holds for an initial state."""
