@@ -31,7 +31,7 @@ from graphengine.reducers import Replace
 from graphengine.state.encoded import LARGE, decoded, encode, items_of, keys_of, record_of
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import clipped, parsed
-from graphengine.state.marks import bare, has_marks, marked, read_json, restored
+from graphengine.state.marks import has_marks, marked, read_json, restored, unmarked
 from graphengine.state.same import Changed, is_same, kept
 from graphengine.state.secret import HIDDEN
 from graphengine.state.update import Items, Put, Puts, RecordedUpdate, Unread
@@ -117,14 +117,18 @@ class FieldType:
         Raises:
             InvalidUpdate: The value does not fit.
         """
+        first = value[0] if type(value) is list and value else value
+        plain = unmarked(value) if type(first) is dict else value  # a validator would drop the marks
+        if plain is not value:
+            return restored(self.validate(plain, view), value)
         try:
             if self.own:
                 return self._assigned(value, view)
             validator = self.models.single.__pydantic_validator__
             made = validator.validate_python({self.name: value}, by_name=True, by_alias=True)
         except ValidationError as error:
-            plain = bare(value)
-            if plain is not value:  # recorded JSON, with its marks
+            plain = unmarked(value)
+            if plain is not value:  # a recorded time
                 return restored(self.validate(plain, view), value)
             raise self._unfit(error) from (None if self.secret else error)
         return made.__dict__[self.name]

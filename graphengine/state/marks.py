@@ -132,6 +132,14 @@ def read_json(validate: Callable[[bytes], T], body: bytes) -> T:
     return validate(body) if plain is json else restored(validate(to_json(plain)), json)
 
 
+def unmarked(value: Any) -> Any:  # noqa: ANN401 - any value
+    """Return a value without the marks that it has as recorded JSON; the very value if it has none."""
+    try:
+        return bare(value) if has_marks(msgspec.json.encode(value)) else value
+    except (TypeError, ValueError, RecursionError):  # it is no JSON
+        return value
+
+
 def bare(json: Any) -> Any:  # noqa: ANN401 - JSON
     """Return JSON without its marks; the very object if it has none."""
     if isinstance(json, str):
@@ -217,4 +225,4 @@ def _zone_of(key: str) -> ZoneInfo | None:
         return None
 
 
-__all__ = ["FIELDS_SET", "bare", "has_marks", "keeps_set_fields", "marked", "read_json", "restored"]
+__all__ = ["FIELDS_SET", "bare", "has_marks", "keeps_set_fields", "marked", "read_json", "restored", "unmarked"]

@@ -40,6 +40,7 @@ from graphengine.state.field_from_model import field_type
 from graphengine.state.immutable import has_own_code
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import check_depth, in_utf8
+from graphengine.state.marks import restored, unmarked
 from graphengine.state.path import LISTED, nearest, unknown_fields
 from graphengine.state.same import Changed, is_same, kept
 from graphengine.state.view import RecordsAlone, View
@@ -207,7 +208,9 @@ class StateType(Generic[S]):
         if unknown:
             raise self._of_unknown(given, unknown, where)
         try:
-            return self.model.model_validate(given, by_name=True, by_alias=True)
+            plain = unmarked(given)
+            made = self.model.model_validate(plain, by_name=True, by_alias=True)
+            return made if plain is given else restored(made, given)
         except ValidationError as error:
             problem = explain(error, hide=bool(self.secrets))
             cause = None if self.secrets else error

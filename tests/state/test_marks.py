@@ -1,12 +1,14 @@
 """Marks amid recorded JSON count where they belong, and nothing that only looks like one breaks a reader."""
 
 import datetime as dt
-from typing import Any
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from graphengine import END, START, Graph, Runner
+from graphengine.reducers import append
 from graphengine.state.marks import bare, marked, read_json
 from graphengine.state.same import is_same
 
@@ -88,6 +90,28 @@ def test_a_time_that_the_clocks_skip_is_kept() -> None:
     for each in (value, value.replace(fold=1)):
         body = marked(each, TypeAdapter(dt.datetime).dump_json(each))
         assert is_same(read_json(TypeAdapter(dt.datetime).validate_json, body), each)
+
+
+class Held(BaseModel):
+    part: Part = Part()
+    parts: list[Part] = []
+    more: Annotated[list[Part], append] = []
+
+
+async def test_recorded_values_are_inputs_and_updates() -> None:
+    """What a record has can be the input of a run, and the change of a branch, with its marks."""
+    graph = Graph("held", Held)
+    graph.add_node("look", lambda part: None, thread=False)
+    graph.add_path(START, "look", END)
+    part = {"name": "a", "at": None, "__fields_set__": ["name"]}
+    late = {"name": "", "at": "2026-10-25T02:30:00+01:00[Europe/Berlin][_fold=1]", "__fields_set__": ["at"]}
+    given = {"part": part, "parts": [late, part], "more": [late]}
+    async with Runner() as runner:
+        await runner.start(graph, given, run_id="r").result()
+        assert await runner.state_at("r") == given
+        changed = {"part": late, "parts": [part], "more": part}
+        await runner.branch("r", graph, 1, update=changed, run_id="s").result()
+        assert await runner.state_at("s") == {**changed, "more": [late, part]}
 
 
 def test_only_marks_are_taken_away() -> None:
