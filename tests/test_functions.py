@@ -20,7 +20,6 @@ BRANCHED = {
     "records/bulk.py bulk",
     "runner/attempt.py run",
     "state/field_from_model.py field_type",
-    "testing/evaluation/what_if.py what_if",
 }
 MANY_PARAMETERS = {
     "agents/mcp_servers.py mcp",

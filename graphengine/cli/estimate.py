@@ -53,14 +53,9 @@ class _Counted:
             return 0.0
         if not isinstance(self.asked, EstimatesCosts):
             return None
-        usd = 0.0
-        for call in self.calls:
-            tokens = call[answer]
-            price = None if tokens is None else await self.asked.price_of(call[0], tokens)
-            if price is None:
-                return None
-            usd += price
-        return usd
+        price = self.asked.price_of
+        known = [(call[0], call[answer]) for call in self.calls]
+        return sum_of([None if tokens is None else await price(size, tokens) for size, tokens in known])
 
     async def document(self) -> EstimatedAgent:
         """Return what it adds to the document."""
