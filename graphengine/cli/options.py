@@ -262,9 +262,8 @@ class _Database(click.Path):
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
         """Return the address unchanged; refuse one of another kind before it is converted to a path."""
-        if isinstance(value, str) and isinstance(database_from(value), str):
-            return value
-        return super().convert(value, param, ctx)
+        found = database_from(value) if isinstance(value, str) else value
+        return found if isinstance(found, str) else super().convert(found, param, ctx)
 
 
 def _kept(ctx: click.Context, param: click.Parameter, value: object) -> None:

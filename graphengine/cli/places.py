@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from graphengine.databases import addresses
-from graphengine.databases.addresses import is_postgres, parse, refuse_address
+from graphengine.databases.addresses import is_postgres, parse, path_of
 from graphengine.kernel import GraphEngineError, InputError, StoreMissing
 from graphengine.wings import BUILT_IN, ProjectBroken, Settings, installed, load, others
 
@@ -68,8 +68,8 @@ def database_from(given: str, folder: Path | None = None) -> Database:
     if is_postgres(given):
         parse(given)
         return given
-    refuse_address(given)
-    return Path(given) if folder is None else folder / given
+    path = path_of(given)
+    return path if folder is None else folder / path
 
 
 def setting(root: Path, name: str, *, checks: bool = False) -> object:

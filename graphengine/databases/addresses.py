@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
@@ -26,6 +27,7 @@ _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):/(/?)")
 _POSTGRES: Final = ("postgresql", "postgres")
 _LIKE_ADDRESS: Final = re.compile(r"^postgres(ql)?:|[^\s/\\:@]{2,}:[^/\\@]*@|\bpassword\s*=", re.IGNORECASE)
 """What no path has, as far as anyone knows, but an address with a typo, or libpq's other form: `host=… password=…`."""
+_VARIABLE: Final = re.compile(r"\$(\w+|\{\w+\})")
 _EXAMPLE: Final = "postgresql://user@host:5432/database"
 
 _HOST: Final = re.compile(r"([A-Za-z0-9._\-]*|\[[0-9A-Fa-f:.%]+\]|(?:%2[Ff])[^@/?#:\s]*)(:\d{0,5})?")
@@ -150,6 +152,35 @@ def refuse_address(given: str | PathLike[str]) -> None:
         message = "this is neither a file path nor a valid address; it is not shown because it may have a password"
         repair = f"give the path of a file, such as runs.db, or an address: {_EXAMPLE}"
         raise StoreNotSupported(message, where="the name of the database", repair=repair)
+
+
+def path_of(given: str | PathLike[str]) -> Path:
+    """Return the path of a file that a caller names; a `~` in front is the home folder.
+
+    Raises:
+        StoreNotSupported: It is an address (see `refuse_address`), a name that only SQLite knows, or has a variable of
+            the shell.
+
+    Example:
+        >>> path_of(":memory:")
+        Traceback (most recent call last):
+        ...
+        graphengine.errors.StoreNotSupported: ':memory:' is a name that only SQLite knows, and not the path of a file
+          at: ':memory:'
+          repair: Runner() keeps runs in memory; for a file give its path, such as runs.db
+    """
+    refuse_address(given)
+    path, text = Path(os.path.expanduser(given)), os.fsdecode(given)  # noqa: PTH111 - keeps ~x if there is no user x
+    if text == ":memory:" or text.startswith("file:"):
+        message = f"{text!r} is a name that only SQLite knows, and not the path of a file"
+        repair = "Runner() keeps runs in memory; for a file give its path, such as runs.db"
+        raise StoreNotSupported(message, where=repr(text), repair=repair)
+    variable = _VARIABLE.search(text)
+    if variable is not None and not (path.is_absolute() and path.parent.is_dir()):
+        message = f"{text!r} has the variable {variable[0]}, which only a shell replaces"
+        repair = "write the folder itself, ~ for the home folder, or os.path.expandvars(…)"
+        raise StoreNotSupported(message, where=repr(text), repair=repair)
+    return path
 
 
 def parse(given: str) -> Address:

@@ -12,12 +12,11 @@ import sqlite3
 import threading
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic_core import to_json
 
-from graphengine.databases.addresses import refuse_address
+from graphengine.databases.addresses import path_of
 from graphengine.databases.sql import SQLStore, encoded, read, read_as_owner, read_page, rows_of
 from graphengine.databases.sqlite import files, reads, removal, taking, trends, writes
 from graphengine.databases.sqlite.announcements import Announcements
@@ -71,7 +70,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         path: The file.
 
     Raises:
-        StoreNotSupported: The path is an address, `scheme://…`.
+        StoreNotSupported: The path is an address, `scheme://…`, `:memory:`, or has a variable such as `$HOME`.
         DefinitionError: An option is invalid.
         StoreMissing: By `open`: it is opened read-only, and there is no database.
         StoreNotADatabase: By `open`: the file is not a database, or another application's.
@@ -108,8 +107,7 @@ class SQLiteStore(SQLStore[sqlite3.Connection, Onlooker, Lease]):
         clock: Callable[[], float] = time.time,
         read_only: bool = False,
     ) -> None:
-        refuse_address(path)
-        self.path: Final = Path(path).absolute()
+        self.path: Final = path_of(path).absolute()
         super().__init__(str(self.path), reads.rows)
         if synchronous not in ("FULL", "NORMAL"):
             raise DefinitionError(f"SQLiteStore(synchronous={synchronous!r})", repair="give 'FULL' or 'NORMAL'")
