@@ -107,8 +107,9 @@ class Common(MemoryStore):
 
     def _info(self, log: _Log) -> RunInfo:
         info = super()._info(log)
-        driver = self.drivers.get(info.id)
-        return replace(info, driver=None if driver is None or driver.is_dead or not info.held else driver.name)
+        driver = self.drivers.get(info.id) if info.held else None
+        name = None if driver is None or driver.is_dead else driver.name
+        return info if name == info.driver else replace(info, driver=name)  # a copy takes as long as all else
 
 
 class Seat:
