@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from scripts import changes, install, package_metadata, release
-from tests.kit.clean_environment import built, metadata_of
+from tests.kit.clean_environment import built, metadata_of, own_archive, own_wheel
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -33,13 +33,13 @@ def unpacked(archive: Path, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout."""
-    return built(tmp_path_factory.mktemp("wheel"))
+    return own_wheel(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution of this checkout."""
-    return built(tmp_path_factory.mktemp("sdist"), target="sdist")
+    return own_archive(tmp_path_factory)
 
 
 def test_code_and_absolute_links_stay_as_they_are() -> None:

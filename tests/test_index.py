@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from referencing import Registry, Resource
 
-from tests.kit.clean_environment import built, metadata_of
+from tests.kit.clean_environment import metadata_of, own_archive, own_wheel
 from tests.kit.extras import skip_without
 
 skip_without("check_wheel_contents", "comrak", "cyclonedx", "readme_renderer", "twine")
@@ -35,7 +35,7 @@ SCHEMAS: Final = Path(pytest.importorskip("cyclonedx.schema").__file__).parent /
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this checkout."""
-    return built(tmp_path_factory.mktemp("wheel"))
+    return own_wheel(tmp_path_factory)
 
 
 class Links(HTMLParser):
@@ -73,9 +73,9 @@ def test_each_link_of_the_rendered_page_leads_to_a_file_of_the_version(wheel: Pa
     assert repository not in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_checks_of_an_index_pass(wheel: Path, tmp_path: Path) -> None:
+def test_the_checks_of_an_index_pass(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """`twine check --strict`, which renders the README too, and check-wheel-contents find nothing."""
-    archive = built(tmp_path, target="sdist")
+    archive = own_archive(tmp_path_factory)
     for words in (["twine", "check", "--strict", wheel, archive], ["check_wheel_contents", wheel]):
         done = subprocess.run(
             [sys.executable, "-m", *map(str, words)], capture_output=True, text=True, check=False, timeout=120

@@ -1,18 +1,15 @@
 """The wheel alone, without extras, in a clean environment: what it has, what it can do, and what it says is missing."""
 
 import json
-import os
 import re
-import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from graphengine.cli.new import names
 from graphengine.errors import install_command
-from tests.kit.clean_environment import ROOT, Environment, built, environment, link
+from tests.kit.clean_environment import ROOT, Environment, environment, link, own_wheel, shared
 
 EXTRAS = {  # a module of each extra
     "anthropic": "anthropic",
@@ -100,29 +97,15 @@ for name in sys.argv[1:]:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for all test processes, locked while one of them makes what is missing there."""
-    own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "wheel"
-    with FileLock(folder.with_suffix(".lock")):
-        if not (folder / "made").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            environment(folder / "venv", built(folder))
-            (folder / "made").touch()
-    return folder
-
-
-@pytest.fixture(scope="session")
-def wheel(shared: Path) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this source tree."""
-    (found,) = shared.glob("*.whl")
-    return found
+    return own_wheel(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
-def clean(shared: Path) -> Environment:
+def clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """An environment with the wheel and what it requires without extras."""
-    return Environment(shared / "venv")
+    return Environment(shared(tmp_path_factory, "clean", lambda folder: environment(folder / "venv", wheel)) / "venv")
 
 
 @pytest.fixture

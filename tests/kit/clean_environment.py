@@ -5,15 +5,18 @@ environment that runs the tests: each of their top-level files and folders is li
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PathDistribution, distribution
 from pathlib import Path
 from zipfile import Path as ZipPath
 
+import pytest
+from filelock import FileLock
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -64,6 +67,30 @@ def built(folder: Path, source: Path = ROOT, target: str = "wheel", **variables:
     subprocess.run(command, cwd=source, check=True, capture_output=True, env=env)
     (made,) = folder.glob("*.whl" if target == "wheel" else "*.tar.gz")
     return made
+
+
+def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder of all test processes of a session; the first of them makes what is in it, the others wait."""
+    own = factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "made").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            (folder / "made").touch()
+    return folder
+
+
+def own_wheel(factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel of this source tree, built once in a session."""
+    (found,) = shared(factory, "wheel", built).glob("*.whl")
+    return found
+
+
+def own_archive(factory: pytest.TempPathFactory) -> Path:
+    """Return the source distribution of this source tree, built once in a session."""
+    (found,) = shared(factory, "sdist", lambda folder: built(folder, target="sdist")).glob("*.tar.gz")
+    return found
 
 
 def metadata_of(wheel: Path) -> Distribution:

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.docs.page import USE, blocks
-from tests.kit.clean_environment import Environment, built, environment, link
+from tests.kit.clean_environment import Environment, built, environment, link, own_wheel, shared
 
 PAGE = USE / "extensions.md"
 PACKAGE = {
@@ -52,11 +52,13 @@ def installed(folder: Path, files: dict[str, str], *words: str) -> None:
 @pytest.fixture(scope="module")
 def theirs(tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """An environment with graphengine, what `serve` needs, and the package of the page."""
-    folder = tmp_path_factory.mktemp("theirs")
-    made = environment(folder / "venv", built(folder))
-    link(made.packages, "starlette", "uvicorn")
-    installed(folder / "run-audit", PACKAGE, "--python", str(made.folder / "bin" / "python"), "install")
-    return made
+
+    def make(folder: Path) -> None:
+        made = environment(folder / "venv", own_wheel(tmp_path_factory))
+        link(made.packages, "starlette", "uvicorn")
+        installed(folder / "run-audit", PACKAGE, "--python", str(made.folder / "bin" / "python"), "install")
+
+    return Environment(shared(tmp_path_factory, "theirs", make) / "venv")
 
 
 @pytest.fixture
