@@ -277,7 +277,10 @@ def leaves(error: Exception) -> Iterator[Exception]:
 
 def traceback_text(error: BaseException) -> str:
     """Return the traceback for the record; only the end of a long one, which names the line that raised."""
-    text = utf8_text(user_traceback(error))
+    try:
+        text = utf8_text(user_traceback(error))
+    except Exception as raised:  # noqa: BLE001 - an attribute of the user's
+        text = f"could not be described: {type(raised).__name__}"
     return text if len(text) <= MAX_ERROR_CHARACTERS else f"…{text[-MAX_ERROR_CHARACTERS:]}"
 
 

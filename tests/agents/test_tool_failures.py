@@ -15,6 +15,7 @@ from graphengine.models.scripted import calls
 from tests.agents.run_kits import one, within
 from tests.agents.tool_kits import called
 from tests.kit.facts import said
+from tests.kit.odd_errors import ERRORS, LONGEST_TEXT
 
 
 async def test_a_model_error_that_is_about_the_question_goes_back_to_the_model() -> None:
@@ -55,6 +56,26 @@ async def test_what_a_tool_raised_is_recorded_and_logged(function: Any, caplog: 
     assert line.exc_info is not None
     assert isinstance(line.exc_info[1], KeyError)
     assert model.requests[1].messages[-1].text == "KeyError: 'tide'"
+
+
+@pytest.mark.parametrize("name", [name for name, make in ERRORS.items() if isinstance(make(), Exception)])
+async def test_every_exception_of_a_tool_goes_back_to_the_model(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever it takes to describe it, the run goes on, and its record stays small."""
+    caplog.set_level(logging.CRITICAL, "graphengine.agents")  # pytest's own handler cannot write every exception
+
+    def fail() -> None:
+        """Fail."""
+        error = ERRORS[name]()
+        raise error
+
+    model = ScriptedModel([calls(("fail", {})), "done"])
+    async with Runner(models={"writer": model}) as runner:
+        run = runner.start(one(Agent("writer", prompt="{task}", tools=[fail]), retry=None))
+        await within(run)
+        (record,) = [said(s)["value"] for s in await runner.history(run.id) if said(s).get("name") == "tool fail"]
+    assert record["error"]
+    assert record["traceback"]
+    assert len(str(record)) < 2 * LONGEST_TEXT
 
 
 async def test_arguments_that_do_not_fit_leave_no_traceback(caplog: pytest.LogCaptureFixture) -> None:

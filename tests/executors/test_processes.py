@@ -20,6 +20,7 @@ from graphengine.executors import ProcessExecutor
 from graphengine.runner import StepRecorded
 from graphengine.testing import FakeClock
 from tests.kit import heavy_nodes as heavy
+from tests.kit.odd_errors import ERRORS
 from tests.kit.runs import failing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,6 +83,16 @@ async def test_a_heavy_node_is_recorded_as_in_place(processes: ProcessExecutor) 
     here, there = await records(), await records(on="cpu")
     assert there == here
     assert "int(deeper[" in str(there)  # the traceback
+
+
+@pytest.mark.parametrize("name", ERRORS)
+async def test_every_exception_is_described_in_the_child(processes: ProcessExecutor, name: str) -> None:
+    """Whether or not it can be pickled, its kind and its text arrive."""
+    kind = type(ERRORS[name]()).__name__
+    async with Runner(executors={"cpu": processes}) as runner:
+        result = await failing(runner.start(graph(heavy.fail_as, "out", on="cpu"), {"folder": name}).result())
+    assert result.error.kind.rpartition(".")[2] == kind
+    assert result.error.message
 
 
 async def test_a_dead_child_is_a_failure_to_retry(pool: Executor, tmp_path: Path) -> None:

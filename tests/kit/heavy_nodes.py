@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from graphengine import Agent, Context, ScriptedModel
 from graphengine.errors import DefinitionError
+from tests.kit.odd_errors import ERRORS
 
 
 class Job(BaseModel):
@@ -71,6 +72,12 @@ def fail(n: int) -> int:
     """Raise."""
     deeper = {"n": n}
     return int(deeper["missing"])
+
+
+def fail_as(folder: str) -> int:
+    """Raise one of the exceptions that are hard to describe."""
+    error = ERRORS[folder]()
+    raise error
 
 
 def fail_oddly(n: int) -> int:
