@@ -4,10 +4,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import BaseModel
 
-from graphengine import Graph, RunFailed, Runner, iterations
-from tests.kit.runs import repeated
+from graphengine import Context, Graph, RunFailed, Runner, iterations
+from graphengine.errors import RunExists
+from tests.kit.runs import alone, repeated
 
 
 class State(BaseModel):
@@ -43,3 +45,21 @@ async def test_a_vacuum_returns_two_sizes(tmp_path: Path) -> None:
         assert found.after_bytes == path.stat().st_size
         assert found.after_bytes < found.before_bytes
         assert (await runner.history("r119"))[-1].seq == 4
+
+
+async def test_a_start_under_the_id_of_a_removed_run_begins_anew() -> None:
+    """Its effects have the same keys again, by which a service that still knows them does not repeat them."""
+    keys: list[str] = []
+
+    async def pays(ctx: Context) -> int:
+        keys.append(ctx.idempotency_key)
+        return len(keys)
+
+    graph = alone(State, pays, "n", effect="idempotent")
+    async with Runner() as runner:
+        for times in (1, 2):
+            assert (await runner.start(graph, run_id="order-7").result()).state.n == times
+            with pytest.raises(RunExists):
+                await runner.start(graph, run_id="order-7").result()
+            assert (await runner.prune(older_than=0)).runs == ("order-7",)
+    assert keys[0] == keys[1]
