@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
+from string import Template
 from types import ModuleType
 from typing import Any
 
@@ -165,10 +166,15 @@ def commands(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=named)
 def test_a_command_on_a_page_can_be_typed(page: Path) -> None:
-    """The command exists and accepts these options and arguments; those of docs/use/cli.md are also run."""
+    """The command exists and accepts these options and arguments; those of docs/use/cli.md are also run.
+
+    A shell replaces the variables that the page exports.
+    """
     context = click.Context(main, info_name="graphengine")
+    exported = dict(re.findall(r"export ([A-Z_]+)=(\S+)", page.read_text(encoding="utf-8")))
     for line in commands(page):
-        _, name, *words = shlex.split(line.partition(" > ")[0], comments=True)
+        typed = Template(line.partition(" > ")[0]).safe_substitute(exported)
+        _, name, *words = shlex.split(typed, comments=True)
         if name in GROUPS:
             name = f"{name} {words.pop(0)}"
         if name.startswith(("-", "COMMAND")) or (page.name == "cli.md" and "[OPTIONS]" in words):
