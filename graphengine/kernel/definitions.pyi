@@ -117,6 +117,7 @@ from graphengine.state.immutable import unrecordable as unrecordable
 from graphengine.state.injection import NO_DEFAULT as NO_DEFAULT
 from graphengine.state.injection import Injected as Injected
 from graphengine.state.injection import Parameter as Parameter
+from graphengine.state.marks import bare as bare
 from graphengine.state.marks import marked as marked
 from graphengine.state.marks import read_json as read_json
 from graphengine.state.path import Path as Path

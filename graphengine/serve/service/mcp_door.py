@@ -35,7 +35,7 @@ from pydantic_core import to_json, to_jsonable_python
 from starlette.routing import Route
 
 from graphengine.kernel import GraphEngineError, InputError, Snapshot, StepRecorded, in_words, load_now, result_of
-from graphengine.kernel.definitions import compiled, did_you_mean, unknown_fields
+from graphengine.kernel.definitions import bare, compiled, did_you_mean, unknown_fields
 from graphengine.records.step_document import error_document, plain
 from graphengine.serve.callers import acting, caller
 from graphengine.serve.guard import CALLER
@@ -364,9 +364,9 @@ def _result(tool: _Tool, snapshot: Snapshot, meta: dict[str, Any]) -> types.Call
         raise failure
     result = result_of(tool.plan, snapshot)
     if tool.plan.result is None:
-        shown = {name: value for name, value in result.values.items() if name not in tool.plan.state.secrets}
+        shown = {name: bare(value) for name, value in result.values.items() if name not in tool.plan.state.secrets}
         return _content(to_json(shown).decode(), shown, meta)
-    value = result.values.get(tool.field) if tool.field is not None else _json(result.output)
+    value = bare(result.values.get(tool.field)) if tool.field is not None else _json(result.output)
     return _content(value if isinstance(value, str) else to_json(value).decode(), {"result": value}, meta)
 
 
