@@ -15,7 +15,6 @@ from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from graphengine.errors import InputError
-from graphengine.state.marks import marked
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -99,7 +98,10 @@ def as_record(value: object, what: str, most_bytes: int | None = None, *, marks:
     """
     try:
         body = in_utf8(partial(to_json, inf_nan_mode="constants"), value)
-        body = marked(value, body) if marks else body
+        if marks:
+            from graphengine.state.marks import marked  # noqa: PLC0415 - pydantic, which commands over records do without
+
+            body = marked(value, body)
         if most_bytes is not None and len(body) > most_bytes:
             text = f"{what} takes {len(body):,} bytes, {most_bytes:,} are allowed"
             repair = "send the name of a file that holds it, or raise Sizes(message_bytes=…)"
