@@ -285,7 +285,7 @@ from graphengine.state.json_values import DEEPEST as DEEPEST
 from graphengine.state.json_values import JsonObject as JsonObject
 from graphengine.state.json_values import JsonValue as JsonValue
 from graphengine.state.json_values import Op as Op
-from graphengine.state.json_values import as_record as as_record
+from graphengine.state.given import as_record as as_record
 from graphengine.state.json_values import check_depth as check_depth
 from graphengine.state.json_values import checked_name as checked_name
 from graphengine.state.json_values import clipped as clipped

@@ -45,9 +45,10 @@ from graphengine.runner.scope import CURRENT, AttemptFacts
 from graphengine.runner.threads import TimeLimit, in_thread
 from graphengine.state.declared import values_of
 from graphengine.state.failure import Failure
+from graphengine.state.given import in_utf8
 from graphengine.state.immutable import digest_of
 from graphengine.state.interrupts import reraise_interrupt
-from graphengine.state.json_values import in_utf8, utf8_text
+from graphengine.state.json_values import utf8_text
 from graphengine.state.view import View
 
 if TYPE_CHECKING:

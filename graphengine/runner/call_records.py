@@ -24,7 +24,8 @@ from graphengine.engine.steps import own_name
 from graphengine.errors import NotRecordable
 from graphengine.graph.effect import KEY_NAME
 from graphengine.graph.elsewhere import shown
-from graphengine.state.json_values import check_depth, clipped, in_utf8, utf8_text
+from graphengine.state.given import in_utf8
+from graphengine.state.json_values import check_depth, clipped, utf8_text
 from graphengine.state.marks import read_json
 from graphengine.state.same import Changed, kept
 

@@ -19,7 +19,8 @@ from graphengine.runner.ids import check_unreserved
 from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import PastRun  # noqa: TC001 - ctx.call reads the annotation of a call when it is made
 from graphengine.runner.threads import FROM_THREAD, in_thread
-from graphengine.state.json_values import as_record, checked_name, in_utf8, utf8_text
+from graphengine.state.given import as_record, in_utf8
+from graphengine.state.json_values import checked_name, utf8_text
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:

@@ -47,7 +47,7 @@ from graphengine.runner.result import Result, result_of
 from graphengine.runner.starters import looks_after
 from graphengine.state.declared import given_in, values_of
 from graphengine.state.encoded import encode, items_of
-from graphengine.state.json_values import utf8_value
+from graphengine.state.given import utf8_value
 from graphengine.state.path import did_you_mean
 from graphengine.state.schema import Initial
 from graphengine.state.secret import is_sealed

@@ -36,7 +36,8 @@ from graphengine.runner.ids import check_unreserved, chosen_id, new_id
 from graphengine.runner.result import RunFailed, html_of, result_of
 from graphengine.runner.run_events import NodeBegan, RunEnded, StatusChanged, StepRecorded
 from graphengine.runner.scope import CURRENT
-from graphengine.state.json_values import as_record, checked_name, checked_text, utf8_text
+from graphengine.state.given import as_record
+from graphengine.state.json_values import checked_name, checked_text, utf8_text
 from graphengine.stores.base import status_of
 from graphengine.stores.refusals import check_not_cancelled
 

@@ -35,7 +35,7 @@ from graphengine.runner.resources import Resources
 from graphengine.runner.result import RunFailed
 from graphengine.runner.run import Run, handle_on, is_inside, life_of
 from graphengine.runner.shared import Shared
-from graphengine.state.json_values import as_record
+from graphengine.state.given import as_record
 from graphengine.stores.base import status_of
 
 if TYPE_CHECKING:

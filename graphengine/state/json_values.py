@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import operator
-from collections.abc import Callable, Mapping, Sequence
-from copy import copy
-from functools import partial
-from typing import Any, Final, TypeAlias, TypeGuard, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias, TypeGuard
 
 import msgspec
 from msgspec import Raw
-from pydantic import BaseModel
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import from_json
 
 from graphengine.errors import InputError
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 DEEPEST: Final = 128
 """The deepest nesting of lists and objects in a value. The JSON parser reads to a depth of about 200, and a step or a
@@ -84,36 +76,6 @@ def check_depth(body: bytes | memoryview, levels: int = DEEPEST) -> None:
             check_depth(view, levels - 1)
 
 
-def as_record(value: object, what: str, most_bytes: int | None = None, *, marks: bool = False) -> JsonValue:
-    """Return a value as JSON values.
-
-    Args:
-        value: The value.
-        what: What it is, for errors.
-        most_bytes: The maximum size.
-        marks: Whether it is read by a type, so that it has marks; see `graphengine.state.marks`.
-
-    Raises:
-        InputError: JSON cannot represent it, or it is too large.
-    """
-    try:
-        body = in_utf8(partial(to_json, inf_nan_mode="constants"), value)
-        if marks:
-            from graphengine.state.marks import marked  # noqa: PLC0415 - pydantic, which commands over records do without
-
-            body = marked(value, body)
-        if most_bytes is not None and len(body) > most_bytes:
-            text = f"{what} takes {len(body):,} bytes, {most_bytes:,} are allowed"
-            repair = "send the name of a file that holds it, or raise Sizes(message_bytes=…)"
-            raise InputError(text, repair=repair, code="too_large")
-        check_depth(body)
-        return from_json(body, allow_inf_nan=False)
-    except (PydanticSerializationError, ValueError) as error:
-        raise InputError(
-            f"JSON cannot carry {what}: {error}", repair="give plain values or a pydantic model"
-        ) from error
-
-
 def is_name(given: object) -> bool:
     """Return whether every store can carry this as a name: a short text without NUL and lone surrogates."""
     return _is_plain(given) and len(given.encode()) <= LONGEST_NAME
@@ -167,48 +129,3 @@ def utf8_text(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
-
-
-def in_utf8(take: Callable[[T], R], value: T) -> R:
-    """Return what a function makes of a value; if it raises, of the value with `utf8_text` for each text in it."""
-    try:
-        return take(value)
-    except Exception:
-        made = utf8_value(value)
-        if made is value:
-            raise
-        return take(made)
-
-
-def utf8_value(value: T) -> T:
-    """Return a value with `utf8_text` for each text in it; the very object if UTF-8 can encode all of them."""
-    try:
-        return cast("T", _utf8_value(value))
-    except RecursionError:  # it contains itself
-        return value
-
-
-def _utf8_value(value: Any) -> Any:  # noqa: ANN401 - any value
-    if isinstance(value, str):
-        return utf8_text(value)
-    if isinstance(value, (list, tuple, set, frozenset)):
-        items = list(map(_utf8_value, value))
-        if all(map(operator.is_, items, value)):
-            return value
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    if isinstance(value, dict):
-        pairs = list(value.items())
-        made = _utf8_value(pairs)
-        return value if made is pairs else dict(made)
-    if isinstance(value, BaseModel):
-        held = {**vars(value), "__pydantic_extra__": value.__pydantic_extra__}
-    else:
-        fields = dataclasses.fields(value) if dataclasses.is_dataclass(value) else ()
-        held = {each.name: getattr(value, each.name, None) for each in fields}
-    made = _utf8_value(held)
-    if made is held:
-        return value
-    new = copy(value)
-    for name, part in made.items():
-        object.__setattr__(new, name, part)
-    return new

@@ -37,9 +37,10 @@ from graphengine.state.declared import declared_of, given_in, is_state, optional
 from graphengine.state.encoded import body_of, decoded, encode, keys_of, record_of
 from graphengine.state.field import LONG, FieldType, explain, holding, is_plain, most_bytes, why
 from graphengine.state.field_from_model import field_type
+from graphengine.state.given import in_utf8
 from graphengine.state.immutable import has_own_code
 from graphengine.state.interrupts import reraise_interrupt
-from graphengine.state.json_values import check_depth, in_utf8
+from graphengine.state.json_values import check_depth
 from graphengine.state.marks import restored, unmarked
 from graphengine.state.path import LISTED, nearest, unknown_fields
 from graphengine.state.same import Changed, is_same, kept

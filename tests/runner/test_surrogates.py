@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 from graphengine import Context, Runner, ask
 from graphengine.kernel.fake_clock import FakeClock
 from graphengine.reducers import append, extend, merge
-from graphengine.state.json_values import utf8_value
+from graphengine.state.given import utf8_value
 from tests.kit.runs import alone, row
 
 TEXT = "a\ud800b \ud83d\ude00"

@@ -37,8 +37,8 @@ from graphengine.errors import EffectUnknown, NoEdge
 from graphengine.graph.conditions import exception_name
 from graphengine.graph.options import MISTAKES, START
 from graphengine.state.failure import Failure
+from graphengine.state.given import utf8_value
 from graphengine.state.interrupts import reraise_interrupt
-from graphengine.state.json_values import utf8_value
 from graphengine.state.schema import NO_CHANGE
 from graphengine.state.view import View
 
