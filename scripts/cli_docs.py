@@ -97,6 +97,42 @@ What the [commands](cli.md) write with `--json`. Every document has the key `sch
 reader of the old documents would misread the new ones. Keys can be added without a new number, so readers should
 ignore unknown keys. Times are epoch seconds. Keys marked with * are present only if the condition next to them
 applies. A command that fails writes [`Failed`](#failed).
+
+## Whole numbers in JavaScript
+
+Whole numbers of states, answers and messages have all their digits, in these documents and through each door of
+`graphengine serve`. JavaScript reads numbers as doubles, which round them from 2**53 on: an id is then another one, and
+is sent back so. These functions keep it, as a `bigint`, in browsers since 2025 and in Node.js 22:
+
+```js
+const read = (text) =>
+  JSON.parse(text, (_, value, { source }) =>
+    typeof value === "number" && !Number.isSafeInteger(value) && /^-?\\d+$/.test(source) ? BigInt(source) : value,
+  );
+const write = (value) =>
+  JSON.stringify(value, (_, each) => (typeof each === "bigint" ? JSON.rawJSON(String(each)) : each));
+```
+
+| door | numbers that JavaScript rounds | texts instead |
+|---|---|---|
+| [HTTP](serve.md) | answers and events; use `read(await response.text())` | inputs and answers, if sent so |
+| [AG-UI](front_ends.md) | `STATE_SNAPSHOT`, `STATE_DELTA`, results | arguments of tools; answers, if sent so |
+| [AI SDK](front_ends.md) | `data-state`, `data-output`, inputs of tools | answers, if sent so |
+| [MCP](mcp_server.md) | `structuredContent` | the text of a result; arguments and answers, if sent so |
+| [OpenAI](openai_endpoint.md) | none but counts of tokens | messages, arguments of tools |
+| [A2A](a2a.md) | none: data parts have doubles | whole numbers of data parts from 2**53 on |
+
+A field of type `int` reads the text `"9007199254740993"`. Where a client's library parses the JSON, give what it shows
+the type `str`. A script writes `1.0` as `1`: a `float` field reads it as 1.0, a field of type `Any` as a whole number.
+
+## Marks in values
+
+Recorded values have what JSON lacks as [marks](types.md). An object of a model has the names of its set fields under
+`"__fields_set__"`, unless all are set. A time has the name of its zone after it,
+`2026-10-25T02:30:00+01:00[Europe/Berlin][_fold=1]`, with `[_fold=1]` for the second of two equal times. An input, an
+answer or a change of a branch can have them too: send back what is not changed as it came, and add a field that is
+changed to the names. Without the key all fields that are sent are set. Of a time whose zone and offset differ the
+offset counts.
 """
 
 

@@ -57,6 +57,7 @@ _KEPT: Final = 8
 _CHUNK: Final = 2000
 _TEXT: Final = 110
 _LISTED: Final = 3
+_SET_FIELDS: Final = "__fields_set__"  # a mark in the record of a model, as docs/use/json.md has it
 _RECENT: Final = 300
 _NO_GRAPH: Final = GraphLayout({"graph": "", "nodes": [], "ways": []})
 
@@ -256,7 +257,8 @@ def _value(value: JsonValue) -> str:
     if isinstance(value, str):
         return value[:_TEXT]
     if isinstance(value, dict):
-        return "{" + ", ".join([*islice(value, _LISTED), *["…"] * (len(value) > _LISTED)]) + "}"
+        names = [name for name in islice(value, _LISTED + 1) if name != _SET_FIELDS]
+        return "{" + ", ".join([*names[:_LISTED], *["…"] * (len(value) - (_SET_FIELDS in value) > _LISTED)]) + "}"
     if isinstance(value, list):
         return f"[{len(value)}]"
     return to_json(value).decode()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from graphengine import Runner
 from tests.serve.inspector import exact
@@ -82,7 +82,7 @@ def test_a_typed_number_is_recorded_as_typed(url: str, database: Path, visit: Op
 def test_a_message_and_an_input_are_recorded_as_typed(url: str, database: Path, visit: Opened) -> None:
     """A payload and the fields of a new run keep their digits."""
     page = visit(url, "/graphs")
-    page.get_by_role("link", name="start a run").click()
+    page.get_by_role("link", name="start a run").first.click()
     form = page.locator("form.start")
     expect(form.get_by_label("post")).to_have_value(str(LARGE))
     form.get_by_label("post").fill(str(LARGE + 2))
@@ -113,10 +113,18 @@ def test_a_branch_has_what_was_recorded_and_typed(url: str, database: Path, visi
     """A change of one member of an object keeps the digits of the others, and a typed number its own."""
     page = visit(url, "/run?id=done&at=1&branch=1")
     drawer = page.get_by_role("dialog")
-    drawer.get_by_role("button", name="change held").click()
+    expect(drawer.get_by_label("Preview")).to_contain_text("are shared")
+    previews: list[Route] = []
+    page.route("**/api/preview", lambda route: previews.append(route))  # noqa: PLW0108 - it wants a function
+    with page.expect_request("**/api/preview"):
+        drawer.get_by_role("button", name="change held").click()
     held = drawer.get_by_label("held, as JSON")
     expect(held).to_have_value(holds(f'{{ "id": {LARGE}, "text": "{LARGE}", "part": 0.5 }}'))
     held.fill(held.input_value().replace("0.5", "0.25"))
+    with page.expect_response("**/api/preview"):
+        previews[0].continue_()
+    page.unroute_all()
+    expect(held).to_have_value(re.compile("0.25"))  # the form, drawn again, keeps what is typed
     drawer.get_by_role("button", name="change post").click()
     expect(drawer.get_by_label("post", exact=True)).to_have_value(str(LARGE))
     drawer.get_by_label("post", exact=True).press_sequentially("0")
@@ -135,6 +143,18 @@ def test_a_branch_has_what_was_recorded_and_typed(url: str, database: Path, visi
 
 
 ZONED = "2026-10-25T02:30:00+01:00[Europe/Berlin][_fold=1]"
+
+
+def test_the_guide_says_how_scripts_keep_digits(url: str, visit: Opened) -> None:
+    """Its two functions read and write what a script of a page gets."""
+    text = (Path(__file__).resolve().parents[3] / "docs" / "use" / "json.md").read_text(encoding="utf-8")
+    code = text.split("```js\n")[1].split("```")[0]
+    given = f'{{"id":{LARGE},"many":[-{LARGER},1.5,12,null,{{}}],"text":"{LARGE}"}}'
+    page = visit(url, "/run?id=done")
+    assert page.evaluate(f"(given) => {{ {code}; return [write(read(given)), typeof read(given).id] }}", given) == [
+        given,
+        "bigint",
+    ]
 
 
 def test_set_fields_are_dim(url: str, visit: Opened) -> None:
@@ -162,7 +182,6 @@ def test_a_branch_keeps_set_fields_and_zones(url: str, database: Path, visit: Op
 
     page = visit(url, "/run?id=patch&at=1&branch=1")
     drawer.get_by_role("button", name="change person").click()
-    drawer.get_by_role("button", name="string").click()
     drawer.get_by_label("phone", exact=True).fill("7")
     expect(drawer.get_by_label("Preview").locator(".changes .soft", has_text="person.__fields_set__")).to_be_visible()
     branch(page, "phone", "Patch?")

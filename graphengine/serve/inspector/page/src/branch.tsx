@@ -7,7 +7,7 @@ import { Field, type Schema, blank, changedFields } from "./form";
 import { writeJson } from "./json";
 import { Copy, Failure, type Problem, go, runAddress, useAct, useDocument, useRead } from "./parts";
 import { agentOf } from "./step";
-import { Diff, Value } from "./text";
+import { Diff, Path, Value } from "./text";
 import type { Row } from "./trace";
 import type { Seen } from "./types";
 import { both, count, dollars } from "./words";
@@ -408,7 +408,9 @@ function PreviewView({ preview, rows, at }: { preview: Preview; rows: Row[]; at:
         <dl class="changes fields">
           {preview.changes.map((each) => (
             <>
-              <dt class="mono">{each.path}</dt>
+              <dt class="mono">
+                <Path path={each.path} />
+              </dt>
               <dd>
                 <span>{each.before === null ? <span class="soft">none</span> : <Value value={each.before} />}</span>→
                 <b>

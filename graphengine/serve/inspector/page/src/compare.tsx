@@ -8,7 +8,7 @@ import { Failure, Link, Sign, ThemeButton, go, isUnderWay, runAddress, useDocume
 import { useMoving } from "./parts";
 import { Picture } from "./picture";
 import { agentOf } from "./step";
-import { Change } from "./text";
+import { Change, Path } from "./text";
 import { type Row, countsOf, whole } from "./trace";
 import type { Comparison, Head, Side } from "./types";
 import { brief, cost, count, isLossy, lost, seconds, wordsOf } from "./words";
@@ -64,7 +64,7 @@ export function Compare({ a, b }: { a: string; b: string }) {
           diff.differences.slice(0, MOST).map(({ path, before, after }) => (
             <section class="change" key={path}>
               <header>
-                <code>{path}</code>
+                <Path path={path} />
                 {typeof before === "string" && typeof after === "string" && (
                   <span class="soft">
                     words {wordsOf(before)} → {wordsOf(after)}
@@ -168,7 +168,7 @@ function Began({ id, seq }: { id: string; seq: number }) {
       {found.changes.map(({ path, before, after }) => (
         <section class="change" key={path}>
           <header>
-            <code>{path}</code>
+            <Path path={path} />
           </header>
           <div>
             <Change before={before} after={after} />

@@ -1,5 +1,8 @@
 // A form made from a JSON Schema: as far as answers of people go. Anything else is a field for JSON.
 
+import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
+
 import { numberOf, readJson, writeJson } from "./json";
 
 export interface Schema {
@@ -83,9 +86,11 @@ export function changedFields(schema: Schema, value: Record<string, any>): Recor
 
 /** An object with a changed member, which is then one of the set fields, if the record of a model has them. */
 function withMember(value: any, name: string, made: unknown): object {
-  const others = value?.__fields_set__?.filter((each: string) => each !== name);
-  const given = others && { __fields_set__: made === undefined ? others : [...others, name] };
-  return { ...value, [name]: made, ...given };
+  const names = value?.__fields_set__;
+  const isLeft = !Array.isArray(names) || (names.includes(name) && made !== undefined);
+  if (isLeft) return { ...value, [name]: made };
+  const others = names.filter((each) => each !== name);
+  return { ...value, [name]: made, __fields_set__: made === undefined ? others : [...others, name] };
 }
 
 /** What is missing before an answer can be sent; "" if nothing. */
@@ -224,7 +229,24 @@ export function Field({
       </>
     );
   }
+  return <JsonField {...{ value, set, name, about }} />;
+}
+
+/** A field for JSON, which is read once it is left: a form that is drawn again meanwhile keeps what is typed. */
+function JsonField({
+  value,
+  set,
+  name,
+  about,
+}: {
+  value: any;
+  set: (value: any) => void;
+  name: string;
+  about: ComponentChildren;
+}) {
+  const [typed, setTyped] = useState<string | null>(null);
   const parse = (text: string) => {
+    setTyped(null);
     if (!text.trim()) return set(undefined);
     try {
       return set(readJson(text));
@@ -232,13 +254,13 @@ export function Field({
       return set({ broken: text });
     }
   };
-  const shown = value?.broken ?? (value === undefined ? "" : writeJson(value, 2));
   return (
     <>
       <textarea
         aria-label={`${name}, as JSON`}
         rows={Array.isArray(value) && !value.length ? 1 : 3}
-        value={shown}
+        value={typed ?? value?.broken ?? writeJson(value, 2)}
+        onInput={(event) => setTyped(event.currentTarget.value)}
         onChange={(event) => parse(event.currentTarget.value)}
       />{" "}
       <small class="soft">JSON</small> {about}

@@ -5,7 +5,7 @@ import { type ComponentChildren, Fragment } from "preact";
 import { Notes } from "./acts";
 import { writeJson } from "./json";
 import { Chip, Command, Copy, Failure, Tabs, useDocument } from "./parts";
-import { Answer, Block, Change, Json, Prompt, Value } from "./text";
+import { Answer, Block, Change, Json, Path, Prompt, Value } from "./text";
 import { type Line, nameOf } from "./trace";
 import type { Attempt, Call, Failure as Wrong, Seen, Session, Step as Recorded, Tried as Way } from "./types";
 import { both, cost, dollars, kilo, seconds, when, wordsOf } from "./words";
@@ -310,7 +310,7 @@ function Changes({ found }: { found: Seen }) {
         return (
           <section class="change" key={path}>
             <header>
-              <code>{path}</code>
+              <Path path={path} />
               {texts ? (
                 <Chip>
                   words {wordsOf(before)} → {wordsOf(after)}

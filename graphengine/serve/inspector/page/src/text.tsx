@@ -259,6 +259,11 @@ function parsed(text: string): unknown {
   }
 }
 
+/** The path of a change, dim if it is that of a model's set fields. */
+export function Path({ path }: { path: string }) {
+  return <code class={path.includes("__fields_set__") ? "soft" : ""}>{path}</code>;
+}
+
 /** The names of the members of an object, without where the record of a model has its set fields. */
 const fieldsOf = (value: object): string[] => Object.keys(value).filter((name) => name !== "__fields_set__");
 
