@@ -36,6 +36,7 @@ FIELDS_SET: Final = "__fields_set__"
 _KEY: Final = FIELDS_SET.encode()
 _ZONED: Final = re.compile(r"([\dT:.+Z-]+)\[(_fold=1|[A-Za-z_][\w+/-]*)\](\[_fold=1\])?")
 _FOLD: Final = "[_fold=1]"
+_MINUTE: Final = datetime.timedelta(minutes=1)
 _BARE: Final = frozenset((str, int, bool, float, NoneType, bytes))
 """Types of values without parts."""
 
@@ -213,8 +214,10 @@ def _zoned(value: Any, json: str) -> Any:  # noqa: ANN401 - a datetime or time
         return value
     zone = _zone_of(found[2])
     made = value.replace(tzinfo=zone or value.tzinfo, fold=int(json.endswith(_FOLD)))
-    is_another_moment = isinstance(made, datetime.datetime) and value.utcoffset() not in (None, made.utcoffset())
-    return value.astimezone(zone) if is_another_moment else made
+    if not isinstance(made, datetime.datetime) or value.utcoffset() is None:
+        return made
+    gap = abs(value.utcoffset() - made.utcoffset())
+    return value.astimezone(zone) if gap >= _MINUTE else made  # an old offset has seconds, which JSON has not
 
 
 @lru_cache
