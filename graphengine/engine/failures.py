@@ -10,7 +10,7 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from graphengine.engine.steps import FailureRecord
 from graphengine.engine.user_frames import has_user_code, user_traceback, without_middle
@@ -19,6 +19,7 @@ from graphengine.graph.conditions import exception_name
 from graphengine.graph.elsewhere import RESULTS, repair_of
 from graphengine.graph.options import is_seconds
 from graphengine.state.ending import Ending
+from graphengine.state.field import explain
 from graphengine.state.interrupts import reraise_interrupt
 
 if TYPE_CHECKING:
@@ -93,6 +94,14 @@ def text_of(error: BaseException) -> str:
         reraise_interrupt(raised)
         text = f"{type(error).__name__}, whose text cannot be read"
     return _utf8(text)
+
+
+def why_refused(error: BaseException) -> str:
+    """Return what made an answer unusable, as the log records it: its type's rules, or an exception of their code."""
+    reraise_interrupt(error)
+    if isinstance(error, ValidationError):
+        return _utf8(explain(error))
+    return f"{type(error).__name__}: {text_of(error)}"
 
 
 def _utf8(text: str) -> str:

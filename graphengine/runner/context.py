@@ -20,7 +20,7 @@ from graphengine.runner.recorded_work import journal_of
 from graphengine.runner.result import PastRun  # noqa: TC001 - ctx.call reads the annotation of a call when it is made
 from graphengine.runner.threads import FROM_THREAD, in_thread
 from graphengine.state.given import as_record, in_utf8
-from graphengine.state.json_values import checked_name, utf8_text
+from graphengine.state.json_values import checked_name
 from graphengine.state.path import did_you_mean
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ class Context:
         answers = _answers_of(output)
         if name is not None:
             self._check_name(name, "the name of a question")
-        wait = WaitRecord(kind="ask", question=utf8_text(question), schema=answers.schema)
+        wait = WaitRecord(kind="ask", question=question, schema=answers.schema)
         self._limit(wait, timeout_seconds, answers, default)
         work = self._work("ask")
         return work.track("ask", work.wait(wait, [question, name], answers, name))

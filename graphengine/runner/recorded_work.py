@@ -24,10 +24,10 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from msgspec import UNSET
-from pydantic import ValidationError
 from pydantic_core import to_json
 
 from graphengine.engine.events import AnswerRefused, WorkBegun, WorkDone
+from graphengine.engine.failures import why_refused
 from graphengine.engine.phases import ASKED, BEGUN, UNKNOWN, RecordedResult
 from graphengine.engine.steps import WaitRecord, own_name, path_of
 from graphengine.errors import (
@@ -53,8 +53,7 @@ from graphengine.runner.call_records import (
 )
 from graphengine.runner.scope import InFlight, StepResult
 from graphengine.runner.threads import in_thread
-from graphengine.state.field import explain
-from graphengine.state.json_values import checked_text
+from graphengine.state.json_values import checked_text, utf8_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
@@ -626,12 +625,13 @@ class StepJournal:
             self._pass(found)
             try:
                 return answers.read(found.value) if answers is not None else None
-            except ValidationError as error:
-                await self._services.host.note(AnswerRefused(self._task, self._services.now(), place, explain(error)))
+            except BaseException as error:  # noqa: BLE001 - a validator of the user's
+                why = why_refused(error)
+                await self._services.host.note(AnswerRefused(self._task, self._services.now(), place, why))
         self.check_may_wait(f"ctx.{wait.kind}")
         earlier = self._frame.recorded_results.get(f"{ASKED}{place}", RecordedResult())
         name = name or earlier.name or self._free_name(path)
-        wait.question = str(wait.question)  # whatever the node gave
+        wait.question = utf8_text(str(wait.question))  # whatever the node gave
         if self._guard is not None:
             shown = [name, wait.question, wait.topic, wait.schema, wait.default]
             self._guard.refuse(shown, f"ctx.{wait.kind}", f"node {path}")

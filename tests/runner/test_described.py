@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from pydantic import BaseModel, field_validator
 
-from graphengine import END, START, Context, Failure, Graph, Runner
+from graphengine import END, START, Context, Failure, Graph, Runner, ask
 from tests.kit.odd_errors import ERRORS, LINKS, LONGEST_TEXT, linked
 from tests.kit.runs import alone, arms, failing
 
@@ -176,3 +176,32 @@ async def test_a_failure_that_cannot_be_described_says_why() -> None:
     error = await record_of(Lost("what happened"))
     assert (error.kind.rpartition(".")[2], error.message) == ("Lost", "what happened")
     assert error.traceback == "could not be described: LookupError"
+
+
+@pytest.mark.parametrize("in_node", [False, True], ids=["ask node", "ctx.ask"])
+@pytest.mark.parametrize("name", ERRORS)
+async def test_why_an_answer_is_refused_can_be_recorded(name: str, *, in_node: bool) -> None:
+    """Whatever the code of its type raises, the person is asked again."""
+
+    class Ruled(BaseModel):
+        n: int
+
+        @field_validator("n")
+        @classmethod
+        def even(cls, n: int) -> int:
+            error = ERRORS[name]()
+            raise error
+
+    class Answered(BaseModel):
+        given: Ruled | None = None
+
+    async def work(ctx: Context) -> Ruled:
+        return await ctx.ask("Which?", Ruled)
+
+    graph = alone(Answered, work if in_node else ask("Which?", Ruled), "given")
+    async with Runner() as runner:
+        await runner.start(graph, run_id="r").result()
+        result = await (await runner.answer("r", {"n": 1}, graph)).result()
+        steps = await runner.history("r")
+    assert result.status == "waiting"
+    assert sum(len(msgspec.json.encode(step)) for step in steps) < 2 * LONGEST_TEXT

@@ -11,11 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import UNSET
-from pydantic import ValidationError
 
 from graphengine.engine import steps
 from graphengine.engine.events import NodeFailed, NodeFinished
-from graphengine.engine.failures import failure_record
+from graphengine.engine.failures import failure_record, why_refused
 from graphengine.engine.lookup import StaleEvent, plan_of
 from graphengine.engine.phases import Fallback, Ready
 from graphengine.engine.rules.visit import node_failed, node_finished, step_of
@@ -31,7 +30,6 @@ from graphengine.engine.steps import (
 )
 from graphengine.errors import WaitTimeout
 from graphengine.graph.question import AskBody
-from graphengine.state.field import explain
 
 _NOT_OPEN: Final = (
     "this question is no longer open: another answer came first, its time was over, or a changed graph asks anew; "
@@ -70,10 +68,11 @@ def answered(run: RunState, event: AnswerArrived) -> Decided:
         return _answered(snapshot, again, event.now, steps.Answered(wait=event.wait, by="answer", answer=answer))
     wait = frame.waits[event.wait]
     if wait.kind == "ask" and not wait.key:
+        answers = _question(plan, frame, wait)
         try:
-            result = _question(plan, frame, wait).read(answer.value)
-        except ValidationError as error:
-            return _refused(snapshot, event, explain(error), frame)
+            result = answers.read(answer.value)
+        except BaseException as error:  # noqa: BLE001 - a validator of the user's
+            return _refused(snapshot, event, why_refused(error), frame)
         more = Node(wait=event.wait, by="answer", answer=answer, choice=wait.choice)
         return _finished(run, frame, event.now, result, more)
     return _answered(snapshot, frame, event.now, steps.Answered(wait=event.wait, by="answer", answer=answer))
