@@ -22,7 +22,7 @@ from graphengine.agents.runs import RunWaits
 from graphengine.budgets import Budget, Budgets
 from graphengine.engine.phases import Collecting
 from graphengine.engine.ready import limit_reached
-from graphengine.engine.snapshot import Snapshot, item_id
+from graphengine.engine.snapshot import Frame, Snapshot, item_id
 from graphengine.errors import (
     CompileError,
     DefinitionError,
@@ -471,13 +471,22 @@ class Play:
         return {"result": [KNOWN]} if any(cell.what.startswith("node ") for cell in there) else "rerun"
 
 
+def is_in_turn(frame: Frame) -> bool:
+    """Return whether a frame is in an item of a map that was woken, and waits for its turn for a slot."""
+    above = frame.up
+    if above is None:
+        return False
+    woken = above.phase.woken if isinstance(above.phase, Collecting) else ()
+    return any(frame.id == item_id(above, at) for at in woken) or is_in_turn(above)
+
+
 def check_slots(snapshot: Snapshot) -> None:
     """Check that no item of a map needs a slot while those that have one only wait, but for waits that keep it."""
     if limit_reached(snapshot):
         return
     for frame in snapshot.frames.values():
         phase = frame.phase
-        if not isinstance(phase, Collecting):
+        if not isinstance(phase, Collecting) or is_in_turn(frame):
             continue
         can_begin = phase.next < phase.count or phase.again
         if phase.woken or (can_begin and len(phase.live) + len(phase.idle) < phase.max_open):
