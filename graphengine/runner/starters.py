@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from graphengine.engine.steps import OVER, Recorded
 from graphengine.runner.ids import RESERVED
+from graphengine.state.encoded import opened
 from graphengine.stores.base import Post, status_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def told_end(snapshot: Snapshot, starter: StarterRecord, status: RunStatus) -> P
     if starter.topic:
         failure = snapshot.failure
         told["error"] = None if failure is None else f"{failure.kind}: {failure.message}"
-        told["state"] = dict(snapshot.root.values) if status == "finished" else None
+        told["state"] = {k: opened(v) for k, v in snapshot.root.values.items()} if status == "finished" else None
     payload = {"topic": starter.topic or topic_of(snapshot.run_id), "payload": told}
     return Post(starter.run_id, "message", payload, f"end {snapshot.run_id} {snapshot.seq}")
 

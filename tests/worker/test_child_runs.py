@@ -257,3 +257,18 @@ async def test_a_secret_is_not_given_to_a_child_that_would_record_it(runner: Run
     assert over.error.kind == "not_recordable"
     assert [info.id for info in await runner.store.runs()] == ["p"]
     assert "sk-very-secret" not in repr(await runner.history("p"))
+
+
+async def test_the_end_of_a_child_is_told_with_its_lists(runner: Runner) -> None:
+    """Also within one process, where its state is still partly encoded."""
+
+    async def starts(ctx: Context) -> list[int]:
+        await ctx.start(lists, {"words": ["bee", "wasp"]}, topic="ends")
+        told = await ctx.receive("ends", dict[str, Any])
+        return list(told["state"]["lengths"])
+
+    lists = alone(Words, lambda words: [len(word) for word in words], "lengths", name="lists", node="measure")
+    result = await runner.start(parent_of(starts), run_id="p").result()
+    if result.status == "waiting":
+        result = await runner.resume("p", parent_of(starts)).result()
+    assert result.state.lengths == [3, 4]
