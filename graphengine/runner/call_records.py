@@ -6,6 +6,7 @@ recorded as the type of the function's return annotation, and the value read bac
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import inspect
@@ -27,7 +28,7 @@ from graphengine.graph.elsewhere import shown
 from graphengine.state.given import in_utf8
 from graphengine.state.json_values import check_depth, clipped, utf8_text
 from graphengine.state.marks import read_json
-from graphengine.state.same import Changed, kept
+from graphengine.state.same import Changed, Ways, kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,7 @@ class Returned:
         try:
             body = self._dump(value)
             check_depth(body)
-            body, back = kept(body, value, self._read(body), dump=self._dump, again=self._again)
+            body, back = kept(body, value, self._read(body), Ways(self._read, self._dump, self._again))
         except Changed as error:
             text = f"the record of {value!r} "
             text += f"cannot carry {error.lost}" if error.lost else f"would be read back as {error.back!r}"
@@ -75,9 +76,9 @@ class Returned:
     def _dump(self, value: object) -> bytes:
         return self._adapter.dump_json(value, by_alias=False, round_trip=True, warnings="error")
 
-    def _again(self, value: object) -> object:
-        alone = self._adapter.dump_python(value, by_alias=False, round_trip=True)
-        return self._adapter.validate_python(alone, by_name=True, by_alias=False)
+    def _again(self, value: object, plain: bool) -> object:  # noqa: FBT001 - as `Ways.again`
+        whole = self._adapter.dump_python(value, by_alias=False, round_trip=True) if plain else value
+        return self._adapter.validate_python(whole, by_name=True, by_alias=False)
 
 
 _SHOWN_CHARACTERS: Final = 4000  # of an argument of an effect
@@ -242,6 +243,8 @@ def _steady(value: object) -> object:
         return [_steady(item) for item in value]
     if isinstance(value, BaseModel):
         return _steady(dict(value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _steady({each.name: getattr(value, each.name, None) for each in dataclasses.fields(value)})
     return value
 
 

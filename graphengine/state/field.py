@@ -31,8 +31,8 @@ from graphengine.reducers import Replace
 from graphengine.state.encoded import LARGE, decoded, encode, items_of, keys_of, record_of
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import clipped, parsed
-from graphengine.state.marks import has_marks, marked, read_json, restored, unmarked
-from graphengine.state.same import Changed, is_same, kept
+from graphengine.state.marks import bare, has_marks, marked, read_json, restored, unmarked
+from graphengine.state.same import Changed, Ways, is_same, kept
 from graphengine.state.secret import HIDDEN
 from graphengine.state.update import Items, Put, Puts, RecordedUpdate, Unread
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from pydantic.fields import FieldInfo
+    from pydantic_core import SchemaValidator
 
     from graphengine.state.encoded import Exact
     from graphengine.state.field_from_model import FieldModels
@@ -203,7 +204,7 @@ class FieldType:
                 record = Raw(body)  # a type has no more levels than its text
                 back = Unread(record) if later else self.build(record, view)
             else:
-                body, back = self._kept(value, body, self._load(whole, view))
+                body, back = self._kept(value, body, self._load(whole, view), view)
                 record = record_of(body)
         except Changed as error:
             raise self._changed(value, error) from None
@@ -213,7 +214,7 @@ class FieldType:
             view.update_bytes += 2 * len(body) + _AROUND if self.secret else len(body) + _AROUND
         return (record if self.cipher is None else self.cipher.seal(self.name, bytes(body))), back
 
-    def _kept(self, value: object, body: bytes, back: object) -> tuple[bytes, object]:
+    def _kept(self, value: object, body: bytes, back: object, view: View) -> tuple[bytes, object]:
         """Return a value's JSON with its marks, and what it is read back as."""
         if self.exact_models is not None and back == value:  # of a type that decides that equal is the same
             if self.exact_models.all_set(value):
@@ -222,7 +223,16 @@ class FieldType:
             for model, names in zip(self.exact_models.models([back]), sets, strict=True):
                 object.__setattr__(model, "__pydantic_fields_set__", {*names})
             return marked(value, body), back
-        return kept(body, value, back, dump=lambda each: self._inner(self._dump(each)), again=self._again)
+        return kept(
+            body, value, back, Ways(lambda part: self._load(self._object(part), view), self._plain, self._again)
+        )
+
+    def _plain(self, value: object) -> bytes:
+        return self._inner(self._dump(value))
+
+    def _object(self, part: bytes) -> bytes:
+        """Return the JSON of an object with only this field."""
+        return b"{" + encode(self.name) + b":" + part + b"}"
 
     def _inner(self, whole: bytes) -> bytes:
         """Return the value's part of the JSON of an object with only this field."""
@@ -384,16 +394,14 @@ class FieldType:
         try:
             made = model.__pydantic_validator__.validate_python({self.name: value}, by_name=True, by_alias=True)
             dump = partial(model.__pydantic_serializer__.to_json, by_alias=False, round_trip=True, warnings="error")
-            body = dump(made)
-            back = model.__pydantic_validator__.validate_json(body, by_name=True, by_alias=False)
-            held, read_back = vars(made)[self.name], vars(back)[self.name]
-            body, _ = kept(
-                self._inner(body),
-                held,
-                read_back,
-                dump=lambda each: self._inner(dump(holding(model, {self.name: each}))),
-                again=self._again,
+            load = partial(model.__pydantic_validator__.validate_json, by_name=True, by_alias=False)
+            ways = Ways(
+                lambda part: vars(read_json(load, self._object(part)))[self.name],
+                lambda each: self._inner(dump(holding(model, {self.name: each}))),
+                self._again,
             )
+            body = self._inner(dump(made))
+            body, _ = kept(body, vars(made)[self.name], ways.load(body), ways)
             record = parsed(body)
         except Changed as error:
             raise self._changed(value, error) from None
@@ -444,7 +452,9 @@ class FieldType:
                 return read_json(self.given.validate_json, encode(raw))
             return self._bare([raw])[0] if self.operation == "append" else self._bare(raw)  # type: ignore[index]
         except ValidationError:
-            return raw
+            with suppress(ValidationError, TypeError, LookupError):
+                return self._bare([raw])[0]  # type: ignore[index]
+            return bare(raw)
 
     def _bare(self, value: JsonValue) -> object:
         """Return a value of the field's type, without the rules of the field as a whole."""
@@ -546,11 +556,13 @@ class FieldType:
         alone = holding(model, {self.name: value})
         return model.__pydantic_serializer__.to_json(alone, by_alias=False, round_trip=True, warnings="error")
 
-    def _again(self, value: object) -> object:
-        """Validate a value once more, with all that is in it."""
+    def _again(self, value: object, plain: bool) -> object:  # noqa: FBT001 - as `Ways.again`
+        """Validate a value once more."""
         model = self.models.loose
-        alone = holding(model, {self.name: value})
-        whole = model.__pydantic_serializer__.to_python(alone, by_alias=False, round_trip=True)
+        whole: Any = {self.name: value}
+        if plain:
+            alone = holding(model, whole)
+            whole = model.__pydantic_serializer__.to_python(alone, by_alias=False, round_trip=True)
         made = model.__pydantic_validator__.validate_python(whole, by_name=True, by_alias=False)
         return vars(made)[self.name]
 
@@ -572,17 +584,18 @@ class FieldType:
             validate = partial(self.models.single.__pydantic_validator__.validate_json, by_name=True, by_alias=False)
             made = decoded(partial(read_json, validate) if has_marks(body) else validate, body)
         except ValidationError:
-            with suppress(PydanticSerializationError, ValueError):
-                return read_json(self._unchecked, body)
+            for validator in self.models.unchecked:
+                with suppress(PydanticSerializationError, ValueError):
+                    return read_json(partial(self._unchecked, validator), body)
             if not self.own:
                 raise
             return self._assigned(from_json(body)[self.name], view)
         return made.__dict__[self.name]
 
-    def _unchecked(self, body: bytes) -> object:
+    def _unchecked(self, validator: SchemaValidator, body: bytes) -> object:
         """Return the value that this JSON was once recorded of. Raises: ValueError: It is no JSON of the type."""
-        made = vars(self.models.unchecked.validate_json(body, by_name=True, by_alias=False))[self.name]
-        if from_json(self._dump(made)) != from_json(body):
+        made = vars(validator.validate_json(body, by_name=True, by_alias=False))[self.name]
+        if from_json(marked(made, self._plain(made))) != from_json(body)[self.name]:
             raise ValueError(self.name)
         return made
 

@@ -30,7 +30,7 @@ from graphengine.state.secret import Secret, is_secret, revealed
 from graphengine.state.unchecked import has_made_fields, unchecked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pydantic_core import SchemaValidator
 
@@ -57,7 +57,8 @@ def _given(reducer: Callable[[Any, Any], object]) -> TypeAdapter[Any] | None:
         return None  # a built-in reducer: its updates have the field's type
     try:
         names = list(inspect.signature(reducer).parameters)
-        return TypeAdapter(get_type_hints(reducer)[names[1]])
+        kind = get_type_hints(reducer)[names[1]]
+        return None if kind in (Any, object) else TypeAdapter(kind)
     except Exception:  # noqa: BLE001 - any annotation may raise anything, or be missing
         return None
 
@@ -187,9 +188,9 @@ class FieldModels:
         return self._made(self._info.annotation, FieldInfo(annotation=self._checked_type))
 
     @cached_property
-    def unchecked(self) -> SchemaValidator:
-        """The validator of `single` without what asks the world."""
-        return unchecked(self.single)
+    def unchecked(self) -> Sequence[SchemaValidator]:
+        """The validators of `single` without what asks the world, and without checks of users' code either."""
+        return unchecked(self.single, own=False), unchecked(self.single, own=True)
 
     def make(self) -> None:
         """Make all of them now.

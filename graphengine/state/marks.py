@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import operator
 import re
 from collections import deque
 from collections.abc import Set as AbstractSet
@@ -26,7 +27,7 @@ from pydantic import BaseModel, RootModel
 from pydantic_core import from_json, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 
@@ -34,7 +35,9 @@ FIELDS_SET: Final = "__fields_set__"
 """The key of an object with the names of a model's set fields."""
 
 _KEY: Final = FIELDS_SET.encode()
-_ZONED: Final = re.compile(r"([\dT:.+Z-]+)\[(_fold=1|[A-Za-z_][\w+/-]*)\](\[_fold=1\])?")
+_ZONED: Final = re.compile(
+    r"((?:\d{4}-\d\d-\d\dT)?\d\d:\d\d[\d:.+Z-]*)\[(_fold=1|[A-Za-z][\w+/-]{0,60})\](\[_fold=1\])?"
+)
 _FOLD: Final = "[_fold=1]"
 _MINUTE: Final = datetime.timedelta(minutes=1)
 _BARE: Final = frozenset((str, int, bool, float, NoneType, bytes))
@@ -63,6 +66,8 @@ def marked(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - any value
     if isinstance(value, RootModel):
         return marked(value.root, body)
     if isinstance(value, (datetime.datetime, datetime.time)):
+        if body[:1] != b'"':
+            return body
         return body[:-1] + _suffix(value) + body[-1:]
     if body[:1] == b"{":
         return _marked_object(value, body)
@@ -95,7 +100,11 @@ def _marked_object(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
         parts = _members(body)
         if isinstance(value, dict):  # whose keys JSON has as texts, in the same order
             held = dict(zip(parts, held.values(), strict=len(held) == len(parts)))
-        made = [b"%b:%b" % (to_json(name), marked(held.get(name), bytes(part))) for name, part in parts.items()]
+        names_of = _names_of(type(value)) if isinstance(value, BaseModel) else {}
+        made = [
+            b"%b:%b" % (to_json(key), marked(held.get(names_of.get(key, key)), bytes(part)))
+            for key, part in parts.items()
+        ]
         body = b"{" + b",".join(made) + b"}"
     comma = b"," if suffix and len(body) > len(b"{}") else b""
     return body[:-1] + comma + suffix + b"}"
@@ -105,6 +114,13 @@ def _marked_object(value: Any, body: bytes) -> bytes:  # noqa: ANN401 - as above
 def _set_fields(names: tuple[str, ...], given: frozenset[str]) -> bytes:
     """Return the mark of a model's set fields."""
     return b'"%b":%b' % (_KEY, to_json([name for name in names if name in given]))
+
+
+@lru_cache
+def _names_of(model: type[BaseModel]) -> Mapping[str, str]:
+    """Return the fields of a model by the other names that they have in its JSON."""
+    fields = model.__pydantic_fields__.items()
+    return {alias: name for name, each in fields for alias in (each.alias, each.serialization_alias) if alias}
 
 
 def _fields(value: Any) -> dict[str, Any]:  # noqa: ANN401 - perhaps a dataclass
@@ -174,23 +190,32 @@ def restored(value: Any, json: Any) -> Any:  # noqa: ANN401 - any value, and its
         _restore_parts(value, json)
     elif isinstance(json, list) and isinstance(value, (list, tuple, deque)) and len(json) == len(value):
         items = list(map(restored, value, json))
+        if all(map(operator.is_, items, value)):
+            return value
         if isinstance(value, tuple):
-            return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+            return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
         for at, item in enumerate(items):
             value[at] = item
-    elif isinstance(json, list) and isinstance(value, (set, frozenset)):
-        by_json = {to_json(item): item for item in value}
-        found = [(by_json.get(to_json(bare(item))), item) for item in json]
-        if not any(item is None for item, _ in found):
-            return type(value)(restored(item, with_marks) for item, with_marks in found)
+    elif isinstance(json, list) and isinstance(value, (set, frozenset)) and bare(json) is not json:
+        return _restored_set(value, json)
     return value
+
+
+def _restored_set(value: Any, json: list[Any]) -> Any:  # noqa: ANN401 - as above
+    by_json = {to_json(item, by_alias=False, round_trip=True, fallback=repr): item for item in value}
+    found = [(by_json.get(to_json(bare(item))), item) for item in json]
+    if any(item is None for item, _ in found):
+        return value
+    return type(value)(restored(item, with_marks) for item, with_marks in found)
 
 
 def _restore_parts(value: Any, json: dict[str, Any]) -> None:  # noqa: ANN401 - as above
     if isinstance(value, BaseModel):
         held: Any = value.__dict__
         extra = value.__pydantic_extra__ or {}
-        for name, part in json.items():
+        names_of = _names_of(type(value))
+        for key, part in json.items():
+            name = names_of.get(key, key)
             for parts in (held, extra):
                 if name in parts:
                     parts[name] = restored(parts[name], part)
@@ -199,7 +224,8 @@ def _restore_parts(value: Any, json: dict[str, Any]) -> None:  # noqa: ANN401 - 
             object.__setattr__(value, "__pydantic_fields_set__", given)
     elif isinstance(value, dict):
         keys = [name for name in json if name != FIELDS_SET]
-        for key, name in zip(list(value), keys, strict=False):
+        is_text = value.keys() == set(keys)  # else each key was made of its text, in the same order
+        for key, name in zip(keys if is_text else list(value), keys, strict=False):
             value[key] = restored(value[key], json[name])
     else:
         for name, part in _fields(value).items():
@@ -224,7 +250,7 @@ def _zoned(value: Any, json: str) -> Any:  # noqa: ANN401 - a datetime or time
 def _zone_of(key: str) -> ZoneInfo | None:
     try:
         return ZoneInfo(key)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # a folder of zones, a name that is no file's
         return None
 
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import decimal
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
-from pydantic_core import TzInfo, from_json
+from pydantic_core import TzInfo
 
-from graphengine.state.marks import keeps_set_fields, marked, restored
+from graphengine.state.marks import keeps_set_fields, marked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -36,18 +36,20 @@ class Comparison:
     """What differs between a value and the one that its record is read back as.
 
     Attributes:
-        unset: Whether models have other set fields, which a mark keeps. Those of `back` become those of the value.
+        unset: Whether models have other set fields, which a mark keeps.
         times: Whether what a mark keeps of a time differs: its zone, `fold`.
         sets: Whether it has sets, of which JSON has no order.
-        converted: Whether a value of JSON's is of another type: right if that is the declared one, wrong under `Any`.
+        converted: Whether a number or text is of another type: right if that is the declared one, wrong under `Any`.
+        shaped: Whether a list or dict is, in the same way.
+        held: Whether it has models or dataclasses, whose contents may not have been validated.
         foreign: Whether a value is of a type that cannot say whether it is the same.
         lost: What the record cannot carry; "" if not known more closely than by the two values.
     """
 
-    __slots__ = ("converted", "foreign", "lost", "sets", "times", "unset")
+    __slots__ = ("converted", "foreign", "held", "lost", "sets", "shaped", "times", "unset")
 
     def __init__(self) -> None:
-        self.unset = self.times = self.sets = self.converted = self.foreign = False
+        self.unset = self.times = self.sets = self.converted = self.shaped = self.held = self.foreign = False
         self.lost = ""
 
     def same(self, back: object, value: object) -> bool:  # noqa: PLR0911 - one return for each kind of value
@@ -76,11 +78,16 @@ class Comparison:
         if not isinstance(value, kind) and not (kind is float and isinstance(value, int)):
             return False
         if isinstance(back, BaseModel):
+            of = cast("BaseModel", value)
+            if of.__pydantic_generic_metadata__["origin"] is kind:  # Box[int] where Box is declared
+                return self._models(back, of)
             kinds = f"{type(value).__name__}, a subclass of {kind.__name__}"
             return self._loses(f"{kinds}: declare a union of its subclasses with a discriminator")
         self.converted = self.converted or kind in _OF_JSON  # no other type is read back but where it is declared
         if isinstance(back, (list, dict)):
-            return False  # pydantic made a list or dict of it wherever that is the type
+            self.shaped = True
+            given: Any = value
+            return self._mappings(back, given) if isinstance(back, dict) else self._items(back, given)
         if isinstance(back, (datetime.datetime, datetime.time)):
             return self._times(back, cast("datetime.datetime", value))
         return (back == value) is True
@@ -105,7 +112,12 @@ class Comparison:
             and back.default_factory is not cast("defaultdict[Any, Any]", value).default_factory
         ):
             return self._loses("the default_factory of a defaultdict")
-        return self._items(back, value) and self._items(back.values(), value.values())
+        if not self._items(back, value):  # pydantic has the keys of a TypedDict in the order of its declaration
+            is_ordered = (
+                isinstance(back, OrderedDict) or len(back) != len(value) or any(key not in back for key in value)
+            )
+            return not is_ordered and all(self.same(back[key], part) for key, part in value.items())
+        return self._items(back.values(), value.values())
 
     def _sets(self, back: AbstractSet[object], value: AbstractSet[object]) -> bool:
         self.sets = self.sets or len(back) > 1
@@ -116,7 +128,7 @@ class Comparison:
         given = value.__pydantic_fields_set__
         if back.__pydantic_fields_set__ != given and keeps_set_fields(type(back)):
             self.unset = True
-            object.__setattr__(back, "__pydantic_fields_set__", {*given})
+        self.held = True
         fields = type(back).__pydantic_fields__
         if not self._attributes(vars(back), vars(value), fields):
             if any(each.exclude for each in fields.values()):
@@ -155,6 +167,7 @@ class Comparison:
         if isinstance(back, (datetime.datetime, datetime.time)):
             return self._times(back, cast("datetime.datetime", value))
         if dataclasses.is_dataclass(back):
+            self.held = True
             names = [each.name for each in dataclasses.fields(back)]
             return self._items(*([getattr(each, name, _ABSENT) for name in names] for each in (back, value)))
         if isinstance(value, Iterator):
@@ -191,41 +204,65 @@ class Changed(ValueError):
 def is_same(one: object, other: object) -> bool:
     """Return whether two values are the same in all that a record keeps."""
     found = Comparison()
-    return found.same(one, other) and not (found.unset or found.times or found.converted or found.foreign)
+    is_like = found.same(one, other) and not (found.unset or found.times)
+    return is_like and not (found.converted or found.shaped or found.foreign)
 
 
-def kept(
-    body: bytes, value: T, back: T, *, dump: Callable[[T], bytes], again: Callable[[T], object]
-) -> tuple[bytes, T]:
+class Ways(NamedTuple):
+    """How values of a type are written and read.
+
+    Attributes:
+        load: Reads JSON with marks.
+        dump: Writes JSON without marks.
+        again: Validates a value once more; if its second argument is True, what the value is made of, so that what
+            is in instances is validated too.
+    """
+
+    load: Callable[[bytes], Any]
+    dump: Callable[[Any], bytes]
+    again: Callable[[Any, bool], Any]
+
+
+def kept(body: bytes, value: T, back: T, ways: Ways) -> tuple[bytes, T]:
     """Return a value's JSON with its marks, and what it is read back as.
+
+    Set fields of a model whose own serialiser leaves no place for them are not kept: all count as set.
 
     Args:
         body: The value's JSON.
         value: The value.
-        back: What its JSON is read back as; changed in place by its marks.
-        dump: What writes a value's JSON.
-        again: What validates a value once more, so that instances of subclasses become what a field declares.
+        back: What its JSON is read back as.
+        ways: How values of its type are written and read.
 
     Raises:
         Changed: It would be read back as another value.
     """
     found = Comparison()
-    same = found.same(back, value)
-    if same and found.converted:
-        strict = Comparison()
-        same = strict.same(back, again(value)) and not strict.converted
-    if same and (found.unset or found.times or found.sets or found.foreign):
+    same = found.same(back, value) and _is_declared(found, value, back, ways)
+    if same and (found.unset or found.times):
         with_marks = marked(value, body)
-        if found.times:
-            strict = Comparison()
-            back = restored(back, from_json(with_marks))
-            same = strict.same(back, value) and not strict.times
-        if found.foreign:
-            same = same and marked(value, dump(back)) == with_marks
-        body = with_marks
+        fresh, strict = ways.load(with_marks), Comparison()
+        if strict.same(fresh, value) and not (strict.unset or strict.times):
+            body, back = with_marks, fresh
+        else:
+            same = not found.times
+    elif same and (found.sets or found.foreign):
+        body = marked(value, body)
+    if same and found.foreign:
+        same = marked(back, ways.dump(back)) == marked(value, ways.dump(value))
     if not same:
         raise Changed(back, found.lost)
     return body, back
 
 
-__all__ = ["Changed", "Comparison", "is_same", "kept"]
+def _is_declared(found: Comparison, value: T, back: T, ways: Ways) -> bool:
+    """Return whether instances of subclasses are where a field declares what they become."""
+    plain = [False] * found.shaped + [True] * (found.held if found.shaped else found.converted)
+    for each in plain:
+        strict = Comparison()
+        if strict.same(back, ways.again(value, each)) and not (strict.converted or strict.shaped):
+            return True
+    return not plain
+
+
+__all__ = ["Changed", "Comparison", "Ways", "is_same", "kept"]

@@ -41,9 +41,9 @@ from graphengine.state.given import in_utf8
 from graphengine.state.immutable import has_own_code
 from graphengine.state.interrupts import reraise_interrupt
 from graphengine.state.json_values import check_depth
-from graphengine.state.marks import restored, unmarked
+from graphengine.state.marks import read_json, restored, unmarked
 from graphengine.state.path import LISTED, nearest, unknown_fields
-from graphengine.state.same import Changed, is_same, kept
+from graphengine.state.same import Changed, Ways, is_same, kept
 from graphengine.state.view import RecordsAlone, View
 
 if TYPE_CHECKING:
@@ -140,8 +140,7 @@ class StateType(Generic[S]):
             validate = partial(self.model.__pydantic_validator__.validate_json, by_name=True, by_alias=False)
             back = decoded(validate, body)
             check_depth(body)
-            whole, read = (dict(vars(each), **(each.__pydantic_extra__ or {})) for each in (instance, back))
-            body, _ = kept(body, whole, read, dump=self._dump, again=self._again)
+            body, read = kept(body, self._whole(instance), self._whole(back), Ways(self._load, self._dump, self._again))
             missing = optional_in(self.model) - instance.model_fields_set
             typed = {name: read[name] for name in self.fields if name not in missing}
             records = (
@@ -164,16 +163,26 @@ class StateType(Generic[S]):
             raise InputError("the state's private attributes are not recorded", where=where, repair="make them fields")
         return Initial(records, typed, named, len(body))
 
+    def _whole(self, instance: BaseModel) -> dict[str, Any]:
+        """Return the values of the fields in their order, and what an instance has besides."""
+        held = vars(instance)
+        return {name: held[name] for name in self.fields if name in held} | (instance.__pydantic_extra__ or {})
+
+    def _load(self, body: bytes) -> dict[str, Any]:
+        validate = partial(self.model.__pydantic_validator__.validate_json, by_name=True, by_alias=False)
+        return self._whole(read_json(validate, body))
+
     def _dump(self, values: dict[str, Any]) -> bytes:
         whole = holding(self.model, values)
         return self.model.__pydantic_serializer__.to_json(whole, by_alias=False, round_trip=True, warnings="error")
 
-    def _again(self, values: dict[str, Any]) -> dict[str, Any]:
-        whole = self.model.__pydantic_serializer__.to_python(
-            holding(self.model, values), by_alias=False, round_trip=True
-        )
+    def _again(self, values: dict[str, Any], plain: bool) -> dict[str, Any]:  # noqa: FBT001 - as `Ways.again`
+        whole: Any = values
+        if plain:
+            alone = holding(self.model, values)
+            whole = self.model.__pydantic_serializer__.to_python(alone, by_alias=False, round_trip=True)
         made: BaseModel = self.model.__pydantic_validator__.validate_python(whole, by_name=True, by_alias=False)
-        return vars(made)
+        return self._whole(made)
 
     def _is_plain(self, values: Mapping[str, object]) -> bool:
         """Return whether these values of the fields are their own records."""

@@ -17,19 +17,29 @@ if TYPE_CHECKING:
 _CLOCK: Final = ("now_op", "now_utc_offset")
 
 
-def unchecked(model: type[BaseModel]) -> SchemaValidator:
-    """Return a validator of a model that checks types only."""
-    return SchemaValidator(_without_checks(model.__pydantic_core_schema__), _use_prebuilt=False)
+def unchecked(model: type[BaseModel], *, own: bool) -> SchemaValidator:
+    """Return a validator of a model without checks of paths and times, and without those of `own` code either."""
+    schema = _without_checks(model.__pydantic_core_schema__, own)
+    try:
+        return SchemaValidator(schema, _use_prebuilt=False)
+    except TypeError:  # before pydantic 2.13: models inside keep their own validators, with their checks
+        return SchemaValidator(schema)
 
 
-def _without_checks(schema: Any) -> Any:  # noqa: ANN401 - a part of a core schema of pydantic
+def _without_checks(schema: Any, own: bool) -> Any:  # noqa: ANN401, FBT001 - a part of a core schema of pydantic
     if isinstance(schema, dict):
-        if schema.get("type") == "function-after" and "schema" in schema:
-            return _without_checks(schema["schema"])
-        return {key: _without_checks(part) for key, part in schema.items() if key not in _CLOCK}
+        if schema.get("type") == "function-after" and _is_check(schema["function"]["function"], own):
+            return _without_checks(schema["schema"], own)
+        return {key: _without_checks(part, own) for key, part in schema.items() if key not in _CLOCK}
     if isinstance(schema, list):
-        return [_without_checks(part) for part in schema]
-    return tuple(map(_without_checks, schema)) if type(schema) is tuple else schema
+        return [_without_checks(part, own) for part in schema]
+    return tuple(_without_checks(part, own) for part in schema) if type(schema) is tuple else schema
+
+
+def _is_check(function: Any, own: bool) -> bool:  # noqa: ANN401, FBT001 - any function
+    if getattr(function, "__qualname__", "").startswith("PathType."):
+        return True
+    return own and not getattr(function, "__module__", "").startswith("pydantic.")
 
 
 def has_made_fields(schema: object) -> bool:
