@@ -27,6 +27,10 @@ set when it is read.
 
 What is valid only in its time, a path that exists or a date in the future, is checked when it is written, and not when
 it is read. If a record cannot be read as its field, the error is `record_unreadable`.
+
+Three things are not looked for, and go: the name of a fixed offset (`BST` of `timezone(timedelta(hours=1), "BST")`),
+attributes that a dataclass has besides its fields, and the subclass of a list or dict that an attribute of a dataclass
+or model holds without validation, other than what the attribute declares.
 """
 ROWS: Final = list(rows())
 
