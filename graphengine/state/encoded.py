@@ -180,10 +180,8 @@ class Exact:
         if later and len(body) >= LARGE and self._levels and _proves(value, body, self._levels):
             return body, Unread(Raw(body))
         try:
-            if self._is_open:
-                marshal.dumps(
-                    cast("Any", value)
-                )  # refuses instances of subclasses, which under Any have no type to become
+            if self._is_open:  # under Any an instance of a subclass has no type to become: marshal refuses it
+                marshal.dumps(cast("Any", value))
             back = self.decode(body)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
