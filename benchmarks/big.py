@@ -341,7 +341,7 @@ async def _steps(folder: Path, path: Path, size: Size) -> dict[str, Figure]:
 
 async def _prune(path: Path) -> dict[str, Figure]:
     """Measure a prune of the oldest runs while another process writes."""
-    pruned, seconds, waits = await _during_writes(path, lambda runner: runner.prune(keep_last=0, graph=_OLD))
+    pruned, seconds, waits = await _during_writes(path, lambda runner: runner.admin.prune(keep_last=0, graph=_OLD))
     took = Figure(f"prune of {len(pruned.runs):,} runs, a run", "ms", (seconds * MILLI / len(pruned.runs),))
     return {"prune": took, "prune waits": Figure("a step of another process meanwhile", "ms", waits)}
 
@@ -349,8 +349,8 @@ async def _prune(path: Path) -> dict[str, Figure]:
 async def _halve(path: Path, size: Size) -> dict[str, Figure]:
     """Measure a prune of half of all runs, and a vacuum, while another process writes."""
     kept = size.runs // _GRAPHS // 2
-    pruned, seconds, waits = await _during_writes(path, lambda runner: runner.prune(keep_last=kept))
-    found, vacuum_seconds, vacuum_waits = await _during_writes(path, lambda runner: runner.vacuum())
+    pruned, seconds, waits = await _during_writes(path, lambda runner: runner.admin.prune(keep_last=kept))
+    found, vacuum_seconds, vacuum_waits = await _during_writes(path, lambda runner: runner.admin.vacuum())
     sizes = f"from {found.before_bytes / MEGA:,.0f} to {found.after_bytes / MEGA:,.0f} MB"
     return {
         "half": Figure(f"prune of {len(pruned.runs):,} runs with {pruned.steps:,} steps", "s", (seconds,)),

@@ -282,7 +282,7 @@ async def measure(address: str, kind: Kind, runs: int) -> Cost:
             await _drive(runner, graph, runs)
             client = time.process_time() - began
             after = Server.read(connection, place)
-            await runner.prune(keep_last=1)
+            await runner.admin.prune(keep_last=1)
             pruned = Server.read(connection, place)
     rows, step_rows, kept, search, steps, wal, cpu, commits = (
         (late - early) / runs for early, late in zip(before, after, strict=True)

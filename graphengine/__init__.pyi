@@ -3,7 +3,7 @@ from .agents.chats import ChatTurn as ChatTurn, TurnFailed as TurnFailed
 from .agents.runs import RunWaits as RunWaits
 from .api.graph import Graph as Graph
 from .api.runner import Runner as Runner
-from .api.sync import SyncRun as SyncRun, SyncRunner as SyncRunner
+from .api.sync import SyncAdmin as SyncAdmin, SyncRun as SyncRun, SyncRunner as SyncRunner
 from .cli.progress import show as show
 from .engine.steps import Step as Step
 from .errors import (
@@ -69,6 +69,6 @@ from .runner import (
 from .state.ending import Ending as Ending
 from .state.failure import Failure as Failure
 from .state.secret import Secret as Secret
-from .worker import Worker as Worker
+from .worker import Admin as Admin, Worker as Worker
 
 __version__: str

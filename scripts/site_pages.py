@@ -45,6 +45,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         },
         "Runs": {
             "Runner": "Runner",
+            "Admin": "Admin SyncAdmin",
             "Run": "Run",
             "Context": "Context",
             "ChildRun": "ChildRun",

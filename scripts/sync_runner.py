@@ -1,4 +1,4 @@
-"""Write graphengine/api/sync.pyi: the types of SyncRunner and SyncRun, from the methods of Runner and Run.
+"""Write graphengine/api/sync.pyi: the types of SyncRunner, SyncAdmin and SyncRun, from Runner, Admin and Run.
 
 Run it when a public method of these classes changes; tests/api/test_sync.py checks that the file is up to date.
 """
@@ -18,7 +18,7 @@ FILE = ROOT / "graphengine" / "api" / "sync.pyi"
 SOURCES = {
     "Runner": "runner/runner.py",
     "Records": "records/records.py",
-    "QueueRunner": "worker/queue_runner.py",
+    "Admin": "worker/admin.py",
     "Run": "runner/run.py",
 }
 
@@ -30,8 +30,14 @@ S = TypeVar("S")
 T = TypeVar("T")
 Inputs = TypeVar("Inputs")
 
+class SyncAdmin:
+    def __init__(self, portal: Portal, admin: Admin) -> None: ...
+{admin}
+
 class SyncRunner:
 {init}
+    @property
+    def admin(self) -> SyncAdmin: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -55,12 +61,13 @@ def source() -> str:
     facade = ast.parse((ROOT / "graphengine" / "api" / "runner.py").read_text())
     methods = {name: "\n".join(_methods(tree, name)) for name, tree in trees.items()}
     (init,) = (_method(each) for each in _functions(facade, "Runner") if each.name == "__init__")
-    runner = [*(methods[name] for name in ("Runner", "Records", "QueueRunner")), *_methods(facade, "Runner")]
+    runner = [*(methods[name] for name in ("Runner", "Records")), *_methods(facade, "Runner")]
     text = HEAD.format(
         imports="\n".join(sorted(_imports([*trees.values(), facade]))),
         init=init,
         runner="\n".join(runner),
         run=methods["Run"],
+        admin=methods["Admin"],
     )
     ruff = [sys.executable, "-m", "ruff"]
     for command in (["check", "--fix-only", "--quiet", "--select", "F401,I"], ["format"]):
@@ -89,6 +96,7 @@ def _imports(trees: list[ast.Module]) -> set[str]:
         "from types import TracebackType",
         "from typing import Final, Generic, Self",
         "from collections.abc import Iterator",
+        "from graphengine.worker.admin import Admin",
         "from graphengine.api.portal import Portal",
         "from graphengine.records.records import Page",
         "from graphengine.runner.run import Run",
@@ -107,10 +115,14 @@ def _imports(trees: list[ast.Module]) -> set[str]:
 
 
 def _methods(tree: ast.Module, name: str) -> list[str]:
-    public = [each for each in _functions(tree, name) if not each.name.startswith("_")]
+    public = [each for each in _functions(tree, name) if not each.name.startswith("_") and not _is_property(each)]
     overloaded = {each.name for each in public if _is_overload(each)}
     kept = [each for each in public if _is_overload(each) or each.name not in overloaded | {"close"}]
     return [_method(each) for each in kept]
+
+
+def _is_property(method: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return "property" in [ast.unparse(each) for each in method.decorator_list]
 
 
 def _is_overload(method: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:

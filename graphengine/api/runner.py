@@ -14,8 +14,8 @@ from graphengine.kernel import DefinitionError, OriginRecord, draw_with
 from graphengine.kernel.definitions import LONGEST_TAG, is_tag, missing, with_our_keywords
 from graphengine.migration import Migrations
 from graphengine.records.records import Records
+from graphengine.worker.admin import Admin
 from graphengine.worker.children import ChildRuns
-from graphengine.worker.queue_runner import QueueRunner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ Inputs = TypeVar("Inputs")
 _DEPLOY: Final = "GRAPHENGINE_DEPLOY"
 
 
-class Runner(QueueRunner, Records):
+class Runner(Records):
     """Drives runs and records them in a store. Use it as an async context manager.
 
     Args:
@@ -112,6 +112,11 @@ class Runner(QueueRunner, Records):
             ),
         )
         children.live_in(self)
+
+    @property
+    def admin(self) -> Admin:
+        """What operators do with the store: schedules, limits of queues, pruning, many runs at once, sums."""
+        return Admin(self)
 
     @overload
     async def run(
@@ -252,7 +257,8 @@ class Runner(QueueRunner, Records):
         __exit__ = __enter__
 
         def __getattr__(self, name: str) -> NoReturn:
-            missing(self, name)
+            hints = ({name: f"write runner.admin.{name}(…)"},) if hasattr(Admin, name) else ()
+            missing(self, name, *hints)
 
 
 if not TYPE_CHECKING:  # type checkers know what it has
@@ -283,4 +289,4 @@ def _html(result: Result[Any], snapshot: Snapshot | None) -> str:
 draw_with(_html)
 
 
-__all__ = ["Runner"]
+__all__ = ["Admin", "Runner"]

@@ -14,7 +14,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from graphengine.api.portal import Portal
-from graphengine.api.runner import Runner
+from graphengine.api.runner import Admin, Runner
 from graphengine.kernel import Run, RunnerClosed
 from graphengine.kernel.definitions import OF_A_RESULT, missing, refusal
 
@@ -76,6 +76,14 @@ def _given(portal: Portal, result: Any) -> Any:
     return [_given(portal, each) for each in result] if type(result) is list else result
 
 
+@_forwards_to(Admin)
+class SyncAdmin:
+    """What operators do with a store, as `Admin`; `runner.admin` of a SyncRunner is one."""
+
+    def __init__(self, portal: Portal, admin: Admin) -> None:
+        self._portal, self._async = portal, admin
+
+
 @_forwards_to(Runner)
 class SyncRunner:
     """A Runner for scripts, threads of a web server, task queues and notebooks. Any thread may use it.
@@ -94,6 +102,11 @@ class SyncRunner:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._portal = Portal()
         self._async: Runner = self._portal.call(lambda: Runner(*args, **kwargs))
+
+    @property
+    def admin(self) -> SyncAdmin:
+        """What operators do with the store, as `Runner.admin`."""
+        return SyncAdmin(self._portal, self._async.admin)
 
     def __enter__(self) -> Self:
         self._portal.call(self._async.__aenter__)
@@ -134,4 +147,4 @@ class SyncRun(Generic[S]):
 
 _forwards_to(Run)(SyncRun)
 
-__all__ = ["SyncRun", "SyncRunner"]
+__all__ = ["SyncAdmin", "SyncRun", "SyncRunner"]

@@ -37,11 +37,49 @@ from graphengine.runner.run_events import Event
 from graphengine.state.json_values import JsonValue
 from graphengine.stores.base import Status
 from graphengine.telemetry import Telemetry
+from graphengine.worker.admin import Admin
 from graphengine.worker.schedules import Schedule
 
 S = TypeVar("S")
 T = TypeVar("T")
 Inputs = TypeVar("Inputs")
+
+class SyncAdmin:
+    def __init__(self, portal: Portal, admin: Admin) -> None: ...
+    def schedule(self, schedule: Schedule, graph: GraphDefinition[Any], state: object = None) -> Schedule: ...
+    def schedules(self) -> Sequence[Schedule]: ...
+    def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule: ...
+    def unschedule(self, name: str) -> None: ...
+    def limit_queue(self, queue: str, limits: QueueLimits | None) -> None: ...
+    def prune(
+        self,
+        *,
+        keep_last: int | None = None,
+        older_than: float | timedelta | None = None,
+        keep_tags: Iterable[str] = (),
+        graph: str | None = None,
+        statuses: Iterable[str] = ("finished",),
+        retention: Retention | None = None,
+        dry_run: bool = False,
+    ) -> pruning.Pruned: ...
+    def vacuum(self) -> pruning.Vacuumed: ...
+    def bulk(
+        self,
+        action: Action,
+        search: str,
+        *,
+        graphs: Sequence[GraphDefinition[Any]] = (),
+        tag: str | None = None,
+        why: str = "asked",
+        dry_run: bool = False,
+    ) -> Bulk: ...
+    def trends(
+        self, search: str = "", *, by: Literal["graph", "tag"] = "graph", every: timedelta | None = None
+    ) -> Trends: ...
+    def spending(self, run_id: str) -> Sequence[Spent]: ...
+    def diff(
+        self, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
+    ) -> Sequence[Difference]: ...
 
 class SyncRunner:
     def __init__(
@@ -61,6 +99,8 @@ class SyncRunner:
         extensions: Sequence[Extension] = (),
         deploy: str | None = None,
     ) -> None: ...
+    @property
+    def admin(self) -> SyncAdmin: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -170,44 +210,10 @@ class SyncRunner:
         limit: int = 100,
         before: str | None = None,
     ) -> Page[RunInfo]: ...
-    def trends(
-        self, search: str = "", *, by: Literal["graph", "tag"] = "graph", every: timedelta | None = None
-    ) -> Trends: ...
     def waits(
         self, run_id: str | None = None, *, graph: str | None = None, limit: int = 100, before: str | None = None
     ) -> Page[RunWait]: ...
-    def diff(
-        self, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
-    ) -> Sequence[Difference]: ...
     def tag(self, run_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> Sequence[str]: ...
-    def prune(
-        self,
-        *,
-        keep_last: int | None = None,
-        older_than: float | timedelta | None = None,
-        keep_tags: Iterable[str] = (),
-        graph: str | None = None,
-        statuses: Iterable[str] = ("finished",),
-        retention: Retention | None = None,
-        dry_run: bool = False,
-    ) -> pruning.Pruned: ...
-    def bulk(
-        self,
-        action: Action,
-        search: str,
-        *,
-        graphs: Sequence[GraphDefinition[Any]] = (),
-        tag: str | None = None,
-        why: str = "asked",
-        dry_run: bool = False,
-    ) -> Bulk: ...
-    def vacuum(self) -> pruning.Vacuumed: ...
-    def spending(self, run_id: str) -> Sequence[Spent]: ...
-    def schedule(self, schedule: Schedule, graph: GraphDefinition[Any], state: object = None) -> Schedule: ...
-    def schedules(self) -> Sequence[Schedule]: ...
-    def unschedule(self, name: str) -> None: ...
-    def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule: ...
-    def limit_queue(self, queue: str, limits: QueueLimits | None) -> None: ...
     @overload
     def run(
         self,

@@ -64,7 +64,7 @@ def bulk(  # noqa: PLR0913 - options
 
     async def done(*, dry_run: bool) -> Bulk:
         found = [each.graph for each in graphs.values()]
-        return await Runner(context.store).bulk(action, " ".join(words), graphs=found, dry_run=dry_run, **given)
+        return await Runner(context.store).admin.bulk(action, " ".join(words), graphs=found, dry_run=dry_run, **given)
 
     if dry_run or not yes:
         found = context.run(done(dry_run=True))

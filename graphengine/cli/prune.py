@@ -100,7 +100,7 @@ def prune(
     if vacuum and not is_kept:
         if not context.json:
             context.err.line("shrinking the database")
-        vacuumed = context.run(Runner(context.store).vacuum())
+        vacuumed = context.run(Runner(context.store).admin.vacuum())
     if context.json:
         context.document(_document(pruned, vacuumed))
         return 0
@@ -167,7 +167,7 @@ async def _prune(
     runner = Runner(context.store)
 
     async def pruned(*, dry_run: bool) -> Pruned:
-        return merged([await runner.prune(**rule, dry_run=dry_run) for rule in rules], dry_run=dry_run)
+        return merged([await runner.admin.prune(**rule, dry_run=dry_run) for rule in rules], dry_run=dry_run)
 
     if dry_run or consents is not None:
         found = await pruned(dry_run=True)

@@ -96,7 +96,7 @@ def schedule_add(
     added = Schedule(name=name, graph=found.graph.name, **given)
 
     async def add() -> None:
-        await Runner(context.store).schedule(added, found.graph, state)
+        await Runner(context.store).admin.schedule(added, found.graph, state)
 
     context.use(found.file, writes=True)
     context.run(add())
@@ -107,21 +107,21 @@ def schedule_add(
 @_NAME
 def schedule_pause(context: CommandContext, name: str) -> int:
     """Pause a schedule: it starts nothing."""
-    return _changed(context, name, lambda runner: runner.pause_schedule(name))
+    return _changed(context, name, lambda runner: runner.admin.pause_schedule(name))
 
 
 @options.command("resume", options.DATABASE, examples="graphengine schedule resume nightly")
 @_NAME
 def schedule_resume(context: CommandContext, name: str) -> int:
     """Resume a schedule at its next time; what it missed is not started."""
-    return _changed(context, name, lambda runner: runner.pause_schedule(name, paused=False))
+    return _changed(context, name, lambda runner: runner.admin.pause_schedule(name, paused=False))
 
 
 @options.command("remove", options.DATABASE, examples="graphengine schedule remove nightly")
 @_NAME
 def schedule_remove(context: CommandContext, name: str) -> int:
     """Remove a schedule; the runs that it started stay."""
-    return _changed(context, name, lambda runner: runner.unschedule(name))
+    return _changed(context, name, lambda runner: runner.admin.unschedule(name))
 
 
 def _changed(context: CommandContext, name: str, change: Callable[[Runner], Coroutine[Any, Any, object]]) -> int:

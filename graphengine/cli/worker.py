@@ -380,7 +380,7 @@ def queues_set(
         await runner.store.open()
         had = (await runner.store.queue_limits()).get(queue, QueueLimits())
         limits = replace(had if is_alone else QueueLimits(**given), paused=had.paused if paused is None else paused)
-        await runner.limit_queue(queue, None if no_limits or limits == QueueLimits() else limits)
+        await runner.admin.limit_queue(queue, None if no_limits or limits == QueueLimits() else limits)
 
     context.run(setting())
     return _list_queues(context, queue)

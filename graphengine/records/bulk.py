@@ -61,7 +61,7 @@ class Bulk:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An action with what it needs; see `Runner.bulk`."""
+    """An action with what it needs; see `Admin.bulk`."""
 
     action: Action
     search: str

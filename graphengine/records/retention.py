@@ -1,4 +1,4 @@
-"""Pruning of old runs: at once, by `Runner.prune`, and a few at a time, by workers.
+"""Pruning of old runs: at once, by `Admin.prune`, and a few at a time, by workers.
 
 The runs selected here are only a proposal, with branches before their parents: the reads can be out of date when a run
 is removed. So the store checks each run again while it removes it (`Store.remove`). Therefore any number of processes
@@ -43,7 +43,7 @@ class Pruned:
         runs: The ids of the removed runs, in order of removal.
         steps: How many steps they had themselves, without those of their parents.
         db_bytes: The approximate size of their steps, snapshots and messages. The file does not shrink: the space is
-            reused, or returned by `Runner.vacuum`.
+            reused, or returned by `Admin.vacuum`.
         kept: The runs that are old enough and have such a status but were kept, by id, each with the reason.
         dry_run: Whether nothing was removed.
     """

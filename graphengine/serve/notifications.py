@@ -69,7 +69,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping
 
     from graphengine.kernel import OpenRun, RunInfo, RunStatus, Snapshot, Store
-    from graphengine.worker.queue_runner import QueueRunner
 
 KINDS: Final = ("asked", "finished", "failed", "stopped", "cancelled", "losses")
 """What news is about: a question to a person, or an end; `losses` is a run that finished and lost something."""
@@ -245,7 +244,7 @@ class Notifications(Extension):
         return status in self._kinds or (status == "finished" and "losses" in self._kinds)
 
     @asynccontextmanager
-    async def delivering(self, runner: QueueRunner) -> AsyncGenerator[None]:
+    async def delivering(self, runner: CoreRunner) -> AsyncGenerator[None]:
         """Deliver news inside this block: also that of other processes, and what an earlier one left."""
         await runner.store.open()
         self._store, self._has_news = runner.store, asyncio.Event()  # of this event loop
@@ -268,7 +267,7 @@ class Notifications(Extension):
 
     # --- from the outbox to runs that deliver -------------------------------------------------------------------------
 
-    async def _hand_on(self, runner: QueueRunner, worker: Worker) -> None:
+    async def _hand_on(self, runner: CoreRunner, worker: Worker) -> None:
         """Hand on news, until it is cancelled; what the store cannot do now is tried again."""
         while True:
             with suppress(StoreError):
@@ -280,7 +279,7 @@ class Notifications(Extension):
                     await self._has_news.wait()
                     await asyncio.sleep(_LOOK_SECONDS / 20)  # it is being recorded
 
-    async def hand_on(self, runner: QueueRunner) -> int:
+    async def hand_on(self, runner: CoreRunner) -> int:
         """Start the runs that deliver the news in the outbox, once; return how much news there was."""
         store = runner.store
         inbox = await store.inbox([OUTBOX])
@@ -303,7 +302,7 @@ class Notifications(Extension):
                     await opening.release(store, OUTBOX, fence)
         return len(inbox)
 
-    async def _start(self, runner: QueueRunner, found: _Told) -> None:
+    async def _start(self, runner: CoreRunner, found: _Told) -> None:
         info = await runner.store.info(found.run_id)
         snapshot = await load_snapshot(runner.store, info.id, found.seq)
         for webhook in self._webhooks.values():
@@ -314,7 +313,7 @@ class Notifications(Extension):
                 news.wait_id = wait_id
                 await self.deliver(runner, news, info.tenant)
 
-    async def deliver(self, runner: QueueRunner, news: News, tenant: str | None) -> None:
+    async def deliver(self, runner: CoreRunner, news: News, tenant: str | None) -> None:
         """Start the run that delivers news, unless it was started."""
         what = [news.webhook, news.run_id, news.kind, news.wait_id or str(news.seq), news.to]
         run_id = OwnId(derived_id("notice", hashlib.sha256(to_json(what)).hexdigest()[:20]))

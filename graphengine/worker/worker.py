@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from graphengine.kernel import Result, Run, RunInfo
+    from graphengine.kernel import Runner as CoreRunner
     from graphengine.kernel.definitions import GraphDefinition, Retention
-    from graphengine.worker.queue_runner import QueueRunner
 
 _AGAIN_SECONDS: Final = 60.0
 """How long to leave a run alone that could not be resumed. The cause, a changed graph for instance, usually needs a
@@ -132,7 +132,7 @@ class Worker:
 
     def __init__(  # noqa: PLR0913 - what a worker takes, and how
         self,
-        runner: QueueRunner,
+        runner: CoreRunner,
         *graphs: GraphDefinition[Any],
         queues: Sequence[str] | None = None,
         concurrency: int = 4,

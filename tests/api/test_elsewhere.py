@@ -36,5 +36,7 @@ async def test_a_runner_names_what_does_what_is_asked_of_a_graph_elsewhere() -> 
     async with Runner() as runner:
         with pytest.raises(NotCalledSo, match=re.escape("runner.state_at(run_id, step.seq)")):
             cast("Any", runner).get_state_history("first")
+        with pytest.raises(NotCalledSo, match=re.escape("runner.admin.prune(…)")):
+            cast("Any", runner).prune(keep_last=1)
         with pytest.raises(AttributeError, match="no attribute 'foo'"):
             _ = cast("Any", runner).foo

@@ -80,7 +80,7 @@ async def test_nothing_shows_a_secret_while_a_run_is_driven(
         for run_id in ("r", "b"):
             print(await runner.history(run_id), await runner.state_at(run_id), file=message)
             print(await load_snapshot(runner.store, run_id, None), file=message)
-        print([str(line) for line in await runner.diff("r", "b")], file=message)
+        print([str(line) for line in await runner.admin.diff("r", "b")], file=message)
         with pytest.raises(Exception, match="does not fit") as refused:
             runner.start(graph, {"word": "bad" + CANARY, "token": [CANARY]})
         print(refused.value, repr(refused.value.__cause__), file=message)

@@ -198,7 +198,7 @@ async def test_a_run_that_is_removed_while_watched_is_reported(tmp_path: Path) -
         await follower.until("answer r TEXT")
         with follower.held():  # else it may see the stopped run, and end
             await runner.stop("r")
-            await runner.prune(keep_last=0, statuses=["stopped"])
+            await runner.admin.prune(keep_last=0, statuses=["stopped"])
             await runner.start(graph, Work(), run_id="r").result()
         with pytest.raises(UnknownRun):
             await watching

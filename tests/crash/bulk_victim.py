@@ -46,7 +46,7 @@ async def fail(database: str, round_number: int) -> None:
 async def retry(database: str) -> None:
     """Retry all of them."""
     async with Runner(database) as runner:
-        await runner.bulk("retry", "graph:broken status:failed", graphs=[broken()])
+        await runner.admin.bulk("retry", "graph:broken status:failed", graphs=[broken()])
 
 
 async def check(database: str, round_number: int) -> None:

@@ -315,8 +315,8 @@ async def tidy(runner: Runner) -> None:
     await runner.tag("main", add=["kept"])
     await to_the_end(runner, SPARE, "spare", lambda: runner.start(SPARE, run_id="spare"))
     await store.trim("spare", 0, 100)
-    await runner.prune(keep_last=0, graph="spare")
-    await runner.vacuum()
+    await runner.admin.prune(keep_last=0, graph="spare")
+    await runner.admin.vacuum()
 
 
 async def to_the_end(runner: Runner, graph: Graph[State], run_id: str, begin: Callable[[], Run[State]]) -> None:

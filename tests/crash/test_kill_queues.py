@@ -31,7 +31,7 @@ async def test_killed_workers_lose_no_queued_run(database: str, tmp_path: Path) 
     notes = tmp_path / "notes"
     chance = random.Random(7)  # noqa: S311 - not a secret
     async with Runner(database) as runner:
-        await runner.limit_queue("work", QueueLimits(concurrency=MOST))
+        await runner.admin.limit_queue("work", QueueLimits(concurrency=MOST))
         for number in range(RUNS):
             await runner.start(
                 flow(), {"name": f"r{number}"}, run_id=f"r{number}", queue="work", tenant=f"k{number % 3}"

@@ -323,7 +323,7 @@ class Play:
 
     async def prune(self, *, failed: bool) -> None:
         """Remove runs that have ended; one that is kept because another one needs it counts as well."""
-        done = await self.at(self.peer).runner.prune(keep_last=0, statuses=ENDED if failed else ("finished",))
+        done = await self.at(self.peer).runner.admin.prune(keep_last=0, statuses=ENDED if failed else ("finished",))
         if any(why.startswith("needed") for why in done.kept.values()):
             self.world.happened.add("prune")
 

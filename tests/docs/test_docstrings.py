@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 import graphengine
-from graphengine import Runner, patterns, reducers
+from graphengine import Admin, Runner, patterns, reducers
 from graphengine.agents import guards
 
 PACKAGE = Path(graphengine.__file__).parent
@@ -88,7 +88,8 @@ OWNERS: dict[object, str] = {
     graphengine: "Agent Context Graph Limits Node Replace Retry Router Runner ScriptedModel TextFile Worker ask "
     "changed choose elapsed_seconds ended_with failed iterations plateau usage value",
     graphengine.Graph: "add_node add_edge add_path add_switch add_fork check but",
-    Runner: "start resume branch answer recover spending",
+    Runner: "start resume branch answer recover",
+    Admin: "spending",
     reducers: "add append extend maximum merge",
     patterns: " ".join(name for name in dir(patterns) if name.islower()),
     guards: "guard",

@@ -128,7 +128,7 @@ async def _branch_and_prune(databases: Any, parent: str) -> None:
     child = f"{parent}@again"
     await databases.of(child).branch(parent, graph, 1, run_id=child).result()
     assert (await store.info(child)).parent == parent
-    pruned, missing = await databases.each(lambda runner: runner.prune(older_than=0), None)
+    pruned, missing = await databases.each(lambda runner: runner.admin.prune(older_than=0), None)
     assert not missing
     kept = {info.id for info in (await databases.newest())[0]}
     assert kept == {child, parent}  # the branch waits, and needs the steps of its parent

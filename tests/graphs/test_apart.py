@@ -130,7 +130,7 @@ async def test_readers_ask_one_model_and_the_merger_another(provider: EdgeServer
     models = {"*": "anthropic:claude-haiku-4-5", "merger": "anthropic:claude-opus-4-5"}
     async with Runner(models=models) as runner:
         result = await runner.start(research, READING).result()
-        spent = {row.agent: row.usage for row in await runner.spending(result.run_id)}
+        spent = {row.agent: row.usage for row in await runner.admin.spending(result.run_id)}
     assert "## Not read\n\n- neap.md: " in str(result.output)
     asked = [(str(each.body["model"]), each.max_tokens) for each in provider.received()]
     assert sorted(asked) == [("claude-haiku-4-5", 1024)] * 3 + [("claude-opus-4-5", 4096)]
@@ -143,7 +143,7 @@ async def test_through_a_server_caps_caching_and_cost(provider: EdgeServer) -> N
     style = "Write plainly. " * 400
     async with Runner(models={"*": "anthropic:claude-haiku-4-5"}) as runner:
         result = await runner.start(handoff.handoff(writer.but(system=f"{style}\n\n{writer.system}")), GIVEN).result()
-        spent = {row.agent: row.usage for row in await runner.spending(result.run_id)}
+        spent = {row.agent: row.usage for row in await runner.admin.spending(result.run_id)}
     assert result.output == EDITED.text
     received = provider.received()
     assert [each.max_tokens for each in received] == [8192, 4096, 4096]

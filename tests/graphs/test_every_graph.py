@@ -138,7 +138,7 @@ async def test_it_runs_over_two_wires(name: str, provider: EdgeServer) -> None:
     async with Runner(models={"*": "anthropic:claude-haiku-4-5", unpriced: "openai-chat:own"}) as runner:
         run = runner.start(of(name).graph, scene.given)
         result = await run.result()
-        rows = await runner.spending(run.id)
+        rows = await runner.admin.spending(run.id)
     calls, costs = Counter[str](), dict[str, float | None]()
     for row in rows:
         calls[row.agent] += row.usage.get("calls", 0)

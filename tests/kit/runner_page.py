@@ -2,11 +2,11 @@
 
 A page is a title (lines with `#`), Python under `== kit`, and cases. A case is its truth after `==`, and calls, each a
 line that begins with `>`, with what it returns or raises below. Each case has a store, a Runner on a fake clock and the
-kit's names of its own. The methods of the Runner are names (`> start(graph, run_id="r")`), beside the public API,
-errors, `clock`, `runner`, and `store`, what another Runner can open. What can be awaited is awaited; of a run that is
-its result. `NAME = …` keeps what comes of a call and shows nothing; after ` | ` are the parts that are shown.
-`each(call, …)` calls with each of these, and after `> Runner(…)` this one is used. A line that begins with `#` is a
-comment. `UPDATE_PAGES=1` rewrites the pages.
+kit's names of its own. The methods of the Runner and its `admin` are names (`> start(graph, run_id="r")`), beside the
+public API, errors, `clock`, `runner`, and `store`, what another Runner can open. What can be awaited is awaited; of a
+run that is its result. `NAME = …` keeps what comes of a call and shows nothing; after ` | ` are the parts that are
+shown. `each(call, …)` calls with each of these, and after `> Runner(…)` this one is used. A line that begins with `#`
+is a comment. `UPDATE_PAGES=1` rewrites the pages.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ async def _played(lines: Iterable[str], kit: str, store: Store) -> list[str]:
 
 def _methods(own: Runner) -> dict[str, Any]:
     """Return what calls a Runner."""
-    return {"runner": own} | {name: getattr(own, name) for name in dir(own) if not name.startswith("_")}
+    names = {name: getattr(each, name) for each in (own, own.admin) for name in dir(each) if not name.startswith("_")}
+    return names | {"runner": own}
 
 
 def _each(call: Callable[[Any], Any], *values: object) -> Iterator[Any]:

@@ -46,7 +46,7 @@ async def test_a_migration_is_not_called_a_second_time(runner: Runner) -> None:
     for step in await runner.history(run_id):
         await runner.state_at(run_id, step.seq)
     assert (await runner.state_at(run_id, 1))["name"] == "ants"
-    assert [each.path for each in await runner.diff(run_id, run_id, first_at=1)] == ["name", "score", "title"]
+    assert [each.path for each in await runner.admin.diff(run_id, run_id, first_at=1)] == ["name", "score", "title"]
     assert len(calls) == 2
 
 

@@ -23,9 +23,9 @@ async def test_a_run_that_was_asked_to_stop_is_not_asked_again(database: Path | 
         run = runner.start(graph, run_id="r")
         await runner.release("r")
         assert (await run.result()).status == "running"
-        assert (await runner.bulk("stop", "graph:mail", why="a wrong input")).runs == ["r"]
+        assert (await runner.admin.bulk("stop", "graph:mail", why="a wrong input")).runs == ["r"]
         for dry_run in (True, False):
-            assert (await runner.bulk("stop", "graph:mail", dry_run=dry_run)).runs == []
+            assert (await runner.admin.bulk("stop", "graph:mail", dry_run=dry_run)).runs == []
         assert len(await runner.store.inbox(["r"])) == 1
         await let_work(runner, 1, graph)
         assert (await runner.info("r")).status == "stopped"
@@ -46,7 +46,7 @@ async def test_two_processes_do_the_same_at_once(database: Path | str, monkeypat
     async with Runner(database) as first, Runner(database) as second:
         for number in range(8):
             await failing(first.start(graph, run_id=f"r{number}").result())
-        await asyncio.gather(*(each.bulk("retry", "status:failed", graphs=[graph]) for each in (first, second)))
+        await asyncio.gather(*(each.admin.bulk("retry", "status:failed", graphs=[graph]) for each in (first, second)))
         assert {info.status for info in await first.runs()} == {"interrupted"}
         broken.clear()
         await let_work(first, 8, graph)

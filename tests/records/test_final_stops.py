@@ -20,10 +20,10 @@ async def test_cancelled_runs_are_found_counted_pruned_and_cancelled_in_bulk(run
     for number in range(3):
         await runner.start(asking, run_id=f"r{number}", wait_out=False).result()
     await runner.stop("r0")
-    done = await runner.bulk("cancel", "graph:asking", why="all wrong")
+    done = await runner.admin.bulk("cancel", "graph:asking", why="all wrong")
     assert sorted(done.runs) == ["r0", "r1", "r2"]
-    assert (await runner.bulk("cancel", "graph:asking")).runs == []
+    assert (await runner.admin.bulk("cancel", "graph:asking")).runs == []
     assert len(await runner.runs(status="cancelled")) == 3
     assert [(each.status, each.runs) for each in await runner.store.counts()] == [("cancelled", 3)]
     assert "cancelled" in next(rule for rule in rules_of(None, Retention()) if "finished" in rule.statuses).statuses
-    assert len((await runner.bulk("prune", "status:cancelled")).runs) == 3
+    assert len((await runner.admin.bulk("prune", "status:cancelled")).runs) == 3

@@ -19,7 +19,7 @@ async def test_a_run_that_is_removed_while_it_is_watched_is_reported(runner: Run
         if isinstance(event, StatusChanged):
             break
     await runner.stop("r")
-    await runner.prune(keep_last=0, statuses=["stopped"])
+    await runner.admin.prune(keep_last=0, statuses=["stopped"])
     with pytest.raises(UnknownRun):
         await anext(events)
 

@@ -18,5 +18,5 @@ async def test_the_age_of_runs_that_go_is_finite(number: float) -> None:
     """With an infinite age, nothing is pruned."""
     async with Runner() as runner:
         with pytest.raises(InputError, match="older_than"):
-            await runner.prune(older_than=number)
-        assert (await runner.prune(older_than=timedelta(0))).runs == ()
+            await runner.admin.prune(older_than=number)
+        assert (await runner.admin.prune(older_than=timedelta(0))).runs == ()

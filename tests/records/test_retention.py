@@ -40,8 +40,8 @@ async def test_a_vacuum_returns_two_sizes(tmp_path: Path) -> None:
     async with Runner(path) as runner:
         for number in range(120):
             await end(runner, f"r{number}")
-        await runner.prune(keep_last=1)
-        found = await runner.vacuum()
+        await runner.admin.prune(keep_last=1)
+        found = await runner.admin.vacuum()
         assert found.after_bytes == path.stat().st_size
         assert found.after_bytes < found.before_bytes
         assert (await runner.history("r119"))[-1].seq == 4
@@ -61,5 +61,5 @@ async def test_a_start_under_the_id_of_a_removed_run_begins_anew() -> None:
             assert (await runner.start(graph, run_id="order-7").result()).state.n == times
             with pytest.raises(RunExists):
                 await runner.start(graph, run_id="order-7").result()
-            assert (await runner.prune(older_than=0)).runs == ("order-7",)
+            assert (await runner.admin.prune(older_than=0)).runs == ("order-7",)
     assert keys[0] == keys[1]

@@ -20,7 +20,7 @@ async def test_a_run_can_be_named_as_soon_as_it_was_started(runner: Runner) -> N
         runner.state_at,
         runner.release,
         lambda run_id: runner.send(run_id, "topic", 1),
-        lambda run_id: runner.diff(run_id, run_id),
+        lambda run_id: runner.admin.diff(run_id, run_id),
         lambda run_id: runner.branch(run_id, graph, at=1).result(),
     ]
     for use in uses:

@@ -216,7 +216,7 @@ async def test_a_stop_of_all_runs_stops_no_notifications(place: str, receiver: R
     notifications = to(receiver)
     async with Runner(place, extensions=[notifications]) as runner:
         await runner.start(graph, run_id="p").result()
-        assert (await runner.bulk("stop", "since:1d")).runs == ["p"]
+        assert (await runner.admin.bulk("stop", "since:1d")).runs == ["p"]
         await runner.stop(OUTBOX)
         async with notifications.delivering(runner):
             await until(lambda: receiver.of("p"))

@@ -61,11 +61,11 @@ class KeepingRunnerMachine(RunnerMachine):
         old = [info for info in infos if info.id not in newest and info.updated_at <= old_at]
         expected = self.may_go(old, statuses, keeps=keeps)
         rules |= {"keep_tags": [KEEP] if keeps else [], "statuses": statuses}
-        planned = self.do(process.runner.prune(**rules, dry_run=True))
+        planned = self.do(process.runner.admin.prune(**rules, dry_run=True))
         assert set(planned.runs) == expected
         assert not expected & planned.kept.keys()
         if not dry_run:
-            assert replace(self.do(process.runner.prune(**rules)), dry_run=True) == planned
+            assert replace(self.do(process.runner.admin.prune(**rules)), dry_run=True) == planned
         event(f"{'a look at a prune' if dry_run else 'a prune'} of {len(expected)} runs")
         if not dry_run:
             for run_id in expected:

@@ -17,12 +17,12 @@ Removing = Callable[[Runner], Coroutine[Any, Any, object]]
 
 async def prunes(runner: Runner) -> None:
     """Prune at once."""
-    await runner.prune(older_than=0)
+    await runner.admin.prune(older_than=0)
 
 
 async def prunes_found(runner: Runner) -> None:
     """Prune what a search finds."""
-    await runner.bulk("prune", "status:finished")
+    await runner.admin.bulk("prune", "status:finished")
 
 
 async def works(runner: Runner) -> None:
@@ -127,17 +127,17 @@ async def test_a_tree_that_failed_goes_at_once(runner: Runner, prune: Removing) 
         ("kid", "finished"), ("middle", "failed"), ("top", "failed"),
     ]  # fmt: skip
     every = ("finished", "failed")
-    kept = (await runner.prune(older_than=0, keep_tags=["keep"], statuses=every)).kept
+    kept = (await runner.admin.prune(older_than=0, keep_tags=["keep"], statuses=every)).kept
     assert kept == {
         "top": "tag 'keep'", "middle": "needed by parent top", "kid": "needed by parent middle",
     }  # fmt: skip
-    assert (await runner.prune(older_than=0)).kept == {"kid": "needed by parent middle"}
-    planned = await runner.prune(older_than=0, statuses=every, dry_run=True)
+    assert (await runner.admin.prune(older_than=0)).kept == {"kid": "needed by parent middle"}
+    planned = await runner.admin.prune(older_than=0, statuses=every, dry_run=True)
     assert planned.runs == ("top", "middle", "kid")
     if prune is prunes:
-        assert (await runner.prune(older_than=0, statuses=every)).runs == planned.runs
+        assert (await runner.admin.prune(older_than=0, statuses=every)).runs == planned.runs
     else:
-        assert [*(await runner.bulk("prune", "since:9999d")).runs] == [*planned.runs]
+        assert [*(await runner.admin.bulk("prune", "since:9999d")).runs] == [*planned.runs]
     assert await ids(runner) == []
 
 
@@ -176,7 +176,7 @@ async def test_a_child_stays_if_its_parent_is_resumed_meanwhile(
     graph = alone(Words, fails, "lengths", name="parents", node="node")
     await failing(runner.start(graph, run_id="p").result())
     monkeypatch.setattr(runner.store, "size_of", resumes)
-    done = await runner.prune(older_than=0, statuses=("finished", "failed"))
+    done = await runner.admin.prune(older_than=0, statuses=("finished", "failed"))
     assert (done.runs, done.kept["kid"]) == ((), "needed by parent p")
     assert await ids(runner) == ["kid", "p"]
 
@@ -208,7 +208,7 @@ async def test_a_branch_starts_its_own_child_though_the_other_was_removed(runner
     waited = (await runner.info("p")).seq
     await runner.resume("kid", child).result()
     await runner.resume("p", graph).result()
-    await runner.bulk("prune", "graph:measures")
+    await runner.admin.bulk("prune", "graph:measures")
     assert await ids(runner) == ["p"]
     await runner.branch("p", graph, waited, run_id="b").result()
     await runner.resume("kid", child).result()

@@ -37,8 +37,8 @@ async def test_the_doctor_finds_no_fault_in_queued_runs(tmp_path: Path, postgres
     for place in (tmp_path / "runs.db", postgres):
         async with Runner(place) as runner:
             await runner.start(counting(), run_id="r", queue="mail", tenant="ann").result()
-            await runner.limit_queue("mail", QueueLimits(concurrency=1, rate=(1, 9.0)))
-            await runner.schedule(Schedule("daily", "0 7 * * *", "counting"), counting())
+            await runner.admin.limit_queue("mail", QueueLimits(concurrency=1, rate=(1, 9.0)))
+            await runner.admin.schedule(Schedule("daily", "0 7 * * *", "counting"), counting())
             await let_work(runner, 1, counting())
             await runner.start(counting(), queue="mail").result()
         assert (sqlite_doctor.examine(place) if isinstance(place, Path) else examine(place)).is_sound

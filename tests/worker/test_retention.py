@@ -31,7 +31,7 @@ async def test_more_runs_than_a_page_are_pruned(runner: Runner, monkeypatch: pyt
     monkeypatch.setattr(retention, "_BATCH", 4)
     for number in range(33):
         await runner.start(counting(), run_id=f"r{number}").result()
-    done = await runner.prune(keep_last=5)
+    done = await runner.admin.prune(keep_last=5)
     assert (len(done.runs), done.steps, len(done.kept)) == (28, 112, 5)
     assert len(await listed(runner)) == 5
 

@@ -55,7 +55,7 @@ async def test_a_month_of_missed_seconds_is_not_walked(
 
     monkeypatch.setattr(schedules, "ticks", counted)
     async with Runner(clock=noon) as runner:
-        await runner.schedule(Schedule("often", "* * * * * *", "report", missed=missed), report())
+        await runner.admin.schedule(Schedule("often", "* * * * * *", "report", missed=missed), report())
         ticking = Ticker(runner, {"report": report()})
         for seconds in (30 * DAY, 60.0):
             noon.move(seconds)

@@ -138,7 +138,7 @@ async def test_a_run_with_branches_keeps_its_steps(runner: Runner) -> None:
     assert kinds[5:7] == ["branched", "removed"]
     assert (await runner.state_at("child"))["n"] == 2 * ROUND
     await runner.stop("child")
-    await runner.prune(keep_last=0, statuses=["stopped"])
+    await runner.admin.prune(keep_last=0, statuses=["stopped"])
     (later,) = await pass_over(runner)
     assert passed.steps > 0 < later.steps
 

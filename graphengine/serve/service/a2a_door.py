@@ -73,10 +73,10 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from graphengine.kernel import RunInfo, Store
+    from graphengine.kernel import Runner as CoreRunner
     from graphengine.serve.service.app import Service
     from graphengine.serve.service.doors import Opening
     from graphengine.serve.service.turns import TextGraph
-    from graphengine.worker.queue_runner import QueueRunner
 
 PATH: Final = "/a2a"
 """The agent of a graph is at `/a2a/GRAPH`, its card at `/a2a/GRAPH/.well-known/agent-card.json`."""
@@ -503,7 +503,7 @@ class _Pushes(Notifications):
         """Do nothing: the runs of places have the news."""
 
     @override
-    async def hand_on(self, runner: QueueRunner) -> int:
+    async def hand_on(self, runner: CoreRunner) -> int:
         found = 0
         for status in ("waiting", "interrupted"):
             for place in await self._runner.runs(graph=_PLACES.name, status=status, limit=1000):

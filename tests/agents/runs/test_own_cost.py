@@ -46,7 +46,7 @@ async def test_what_a_branch_shares_is_counted_once(database: Path | str) -> Non
         assert own == {"parent": (0.75, 8), "branch": (0.125, 4), "below": (0.0625, 4)}
         assert [result.usage.cost_usd for result in (parent, branch, below)] == [0.75, 0.625, 0.5625]
         assert [info.id for info in await runner.runs("cost>0.1")] == ["branch", "parent"]
-        assert sum(trend.cost_usd or 0.0 for trend in (await runner.trends()).trends) == 0.9375
+        assert sum(trend.cost_usd or 0.0 for trend in (await runner.admin.trends()).trends) == 0.9375
 
 
 async def test_a_limit_of_a_branch_counts_what_it_shares() -> None:

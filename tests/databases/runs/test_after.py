@@ -12,7 +12,7 @@ async def test_databases_are_sound_after_the_first_of_such_runs_are_removed(data
     """No text is lost or left over, and no secret is in clear."""
     async with Runner(database) as runner:
         await talk(runner, 30)
-        await runner.prune(keep_last=2)
+        await runner.admin.prune(keep_last=2)
     report = examine(database) if isinstance(database, Path) else examine_server(database)
     assert report.is_sound, report
     if isinstance(database, Path):

@@ -1,0 +1,303 @@
+"""What operators do with the runs, queues and schedules of a store, from Python."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from graphengine.kernel import At, InputError, lives_of
+from graphengine.kernel.definitions import compiled, missing
+from graphengine.records import retention as pruning
+from graphengine.records.trends import Trends
+from graphengine.records.trends import trends as trends_of
+from graphengine.worker.queue_limits import check_limits
+from graphengine.worker.schedules import Schedule, as_kept, as_schedule, checked, find, next_tick
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from graphengine.kernel import QueueLimits
+    from graphengine.kernel.definitions import GraphDefinition, Retention
+    from graphengine.records.bulk import Action, Bulk
+    from graphengine.records.records import Records
+    from graphengine.records.run_diff import Difference
+    from graphengine.records.spending import Spent
+
+
+class Admin:
+    """What operators do with a store: schedule runs, limit queues, remove runs, change many at once, and sum them up.
+
+    `runner.admin` is one.
+
+    Args:
+        runner: The Runner over the store.
+
+    Example:
+        >>> async def main() -> None:
+        ...     async with Runner() as runner:
+        ...         await runner.start(count, run_id="first").result()
+        ...         print((await runner.admin.prune(keep_last=0, dry_run=True)).runs)
+        >>> asyncio.run(main())
+        ('first',)
+    """
+
+    def __init__(self, runner: Records) -> None:
+        self._runner, self._store, self._lives = runner, runner.store, lives_of(runner)
+
+    async def schedule(self, schedule: Schedule, graph: GraphDefinition[Any], state: object = None) -> Schedule:
+        """Start runs of a graph at given times: workers that have the graph start and drive them, each time once.
+
+        Args:
+            schedule: The times, and where the runs are queued; it replaces an earlier one of its name.
+            graph: The graph.
+            state: The initial state, or a mapping of its fields, as for `start`.
+
+        Returns:
+            The schedule with its next time.
+
+        Raises:
+            CompileError; InputError: The times, the zone or the state are invalid.
+
+        Example:
+            >>> from graphengine.worker import Schedule
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         daily = Schedule("daily", "0 7 * * *", count.name, zone="Europe/Berlin", missed="one")
+            ...         print((await runner.admin.schedule(daily, count, {"n": 1})).input)
+            >>> asyncio.run(main())
+            {'n': 1}
+        """
+        self._lives.check_usable()
+        plan = compiled(graph)
+        found = checked(replace(schedule, graph=plan.graph), plan, state, self._lives.shared.clock.now())
+        await self._store.open()
+        await self._store.keep_schedule(as_kept(found))
+        return found
+
+    async def schedules(self) -> Sequence[Schedule]:
+        """Return the schedules, by name."""
+        self._lives.check_usable()
+        await self._store.open()
+        return [as_schedule(kept) for kept in await self._store.schedules()]
+
+    async def pause_schedule(self, name: str, *, paused: bool = True) -> Schedule:
+        """Pause a schedule, or resume it at its next time. Missed runs are not started.
+
+        Raises:
+            InputError: There is no schedule of this name.
+        """
+        self._lives.check_usable()
+        await self._store.open()
+        found = replace(await find(self._store, name), paused=paused)
+        found = replace(found, next_at=None if paused else next_tick(found, self._lives.shared.clock.now()))
+        await self._store.keep_schedule(as_kept(found))
+        return found
+
+    async def unschedule(self, name: str) -> None:
+        """Remove a schedule; the runs that it started are not affected.
+
+        Raises:
+            InputError: There is no schedule of this name.
+        """
+        self._lives.check_usable()
+        await self._store.open()
+        await find(self._store, name)
+        await self._store.drop_schedule(name)
+
+    async def limit_queue(self, queue: str, limits: QueueLimits | None) -> None:
+        """Set how much of a queue is driven at a time, and begins in a time, over all workers; None: no limits.
+
+        Instead of a queue, `graph:NAME` or `tenant:NAME` can be paused: workers take none of their runs from any queue,
+        a second later at most.
+
+        Example:
+            >>> from graphengine.stores.base import QueueLimits
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         await runner.admin.limit_queue("mail", QueueLimits(concurrency=20, tenant_rate=(10, 60.0)))
+            >>> asyncio.run(main())
+        """
+        self._lives.check_usable()
+        check_limits(queue, limits)
+        await self._store.open()
+        await self._store.limit_queue(queue, limits)
+
+    async def prune(  # noqa: PLR0913 - one parameter for each reason to keep a run
+        self,
+        *,
+        keep_last: int | None = None,
+        older_than: float | timedelta | None = None,
+        keep_tags: Iterable[str] = (),
+        graph: str | None = None,
+        statuses: Iterable[str] = ("finished",),
+        retention: Retention | None = None,
+        dry_run: bool = False,
+    ) -> pruning.Pruned:
+        """Remove old runs, with everything that is recorded of them. This cannot be undone.
+
+        A run is always kept if it is running or waiting, if a live process holds it, if a kept branch needs its steps,
+        or if a kept run that started it can still read its end. When this returns, the runs are removed and their space
+        can be reused; other processes can work meanwhile. If it is interrupted, no kept run is lost, and the next
+        process that opens the store for writing frees the rest.
+
+        Args:
+            keep_last: Keep this many of the newest runs of each graph, in any status.
+            older_than: Remove only runs whose last step is at least this old: seconds, or a timedelta.
+            keep_tags: Keep runs with one of these tags.
+            graph: Remove only runs of this graph, by name.
+            statuses: Remove only runs in these statuses; `failed` and `stopped` runs can still be resumed, so they must
+                be named.
+            retention: In place of all others but `graph`: remove what workers would remove.
+            dry_run: Only report what would be removed.
+
+        Returns:
+            The removed runs, and the runs that were old enough but kept, with the reasons.
+
+        Raises:
+            InputError: Neither keep_last, older_than nor retention is given, or a value is invalid.
+        """
+        self._lives.check_usable()
+        if retention is not None and (keep_last, older_than, *keep_tags) != (None, None):
+            repair = "give prune(retention=…) alone, or with graph="
+            raise InputError("retention= is given with other reasons to keep a run", where="prune", repair=repair)
+        rules = (
+            [pruning.rule(keep_last, older_than, keep_tags, graph, statuses)]
+            if retention is None
+            else pruning.rules_of(graph, retention)
+        )
+        await self._store.open()
+        now = self._lives.shared.clock.now()
+        done = [await pruning.prune(self._store, rule, now, dry_run=dry_run) for rule in rules]
+        return pruning.merged(done, dry_run=dry_run)
+
+    async def vacuum(self) -> pruning.Vacuumed:
+        """Return the space of pruned runs to the disk.
+
+        It works in chunks between which other processes can write, and returns when all space is returned. A database
+        that was restored from a dump is rewritten once: that needs twice its size of free space, and processes that
+        write meanwhile wait, and fail with `store_locked` if it takes longer than their timeout (10 s by default);
+        their runs can then be resumed. Choose a quiet time for that.
+
+        Raises:
+            StoreLocked: Another process was writing all the time.
+            StoreFull: The disk has no space for the copy; nothing has changed.
+        """
+        self._lives.check_usable()
+        await self._store.open()
+        return pruning.Vacuumed(*await self._store.vacuum())
+
+    async def bulk(  # noqa: PLR0913 - an action and what it needs
+        self,
+        action: Action,
+        search: str,
+        *,
+        graphs: Sequence[GraphDefinition[Any]] = (),
+        tag: str | None = None,
+        why: str = "asked",
+        dry_run: bool = False,
+    ) -> Bulk:
+        """Do something to every run that a search finds, such as stop all that began today.
+
+        Runs that an action is not for are left alone, so it can be repeated: after a crash it does what is left.
+
+        Args:
+            action: `stop` runs that have not ended, or `cancel` them for good, also failed and stopped ones;
+                `resume` stopped ones, or `retry` failed ones: that is recorded, and workers drive them; `tag` or
+                `untag` them; `prune` those that have ended, as `prune` does.
+            search: Words and filters, as for `runs`; at least one.
+            graphs: The graphs of the runs to resume or retry.
+            tag: The tag to add or remove.
+            why: The reason of a stop, final or not, for people.
+            dry_run: Only report which runs would be changed.
+
+        Raises:
+            InputError: An argument is not valid.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         for run_id in ("first", "second"):
+            ...             await runner.start(count, run_id=run_id, queue="later").result()
+            ...         print((await runner.admin.bulk("stop", "graph:count since:1h", dry_run=True)).runs)
+            ...         await runner.admin.bulk("stop", "graph:count since:1h", why="a wrong input")
+            ...         print([info.status for info in await runner.runs()])
+            >>> asyncio.run(main())
+            ['second', 'first']
+            ['stopped', 'stopped']
+        """
+        from graphengine.records.bulk import Order, bulk  # noqa: PLC0415 - few programs do it
+
+        self._lives.check_usable()
+        order = Order(action, search, graphs, tag, why)
+        await self._store.open()
+        return await bulk(self._runner, order, dry_run=dry_run)
+
+    async def trends(
+        self, search: str = "", *, by: Literal["graph", "tag"] = "graph", every: timedelta | None = None
+    ) -> Trends:
+        """Return how many runs there were, how they ended, and what they lost, cost and took, over time.
+
+        They are computed from the summaries of the runs, which are written when a run's status changes: what a running
+        run spends is not in them yet.
+
+        Args:
+            search: Only runs that these words find, as for `runs`.
+            by: Group them by graph or by tag; a run with several tags counts for each, one without tags for none.
+            every: The length of an interval, a day if not given; a run belongs to the one in which it began.
+
+        Raises:
+            InputError: An argument is not valid.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         for _ in range(2):
+            ...             await runner.start(count).result()
+            ...         for each in (await runner.admin.trends("since:1d")).trends:
+            ...             print(each.name, each.runs, dict(each.statuses), each.cost_usd)
+            >>> asyncio.run(main())
+            count 2 {'finished': 2} 0.0
+        """
+        self._lives.check_usable()
+        await self._store.open()
+        return await trends_of(self._store, search, by=by, every_seconds=(every or timedelta(days=1)).total_seconds())
+
+    async def spending(self, run_id: str) -> Sequence[Spent]:
+        """Return what a run spent on models so far, by agent, model and node; what it inherited is separate.
+
+        Raises:
+            UnknownRun: No run with this id is recorded.
+
+        Example:
+            >>> async def main() -> None:
+            ...     async with Runner() as runner:
+            ...         run = await runner.start(count).result()
+            ...         print([spent.model for spent in await runner.admin.spending(run.run_id)])
+            >>> asyncio.run(main())
+            []
+        """
+        from graphengine.records.spending import spending  # noqa: PLC0415 - the same
+
+        await self._lives.known(run_id)
+        return spending(await self._store.steps(run_id), (await self._store.info(run_id)).parent_seq)
+
+    async def diff(
+        self, first: str, second: str, *, first_at: At | None = None, second_at: At | None = None
+    ) -> Sequence[Difference]:
+        """Compare the states of two runs, or of one run at two steps, each given as for `state_at`.
+
+        Raises:
+            UnknownRun; UnknownStep: There is no such step or visit.
+        """
+        from graphengine.records.run_diff import differences  # noqa: PLC0415 - few programs compare runs
+
+        return differences(await self._runner.state_at(first, first_at), await self._runner.state_at(second, second_at))
+
+    if not TYPE_CHECKING:  # type checkers know what it has
+
+        def __getattr__(self, name: str) -> NoReturn:
+            missing(self, name)
+
+
+__all__ = ["Admin"]

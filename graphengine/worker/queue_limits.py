@@ -1,0 +1,36 @@
+"""Which limits a queue can have."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from graphengine.kernel import InputError, QueueLimits
+from graphengine.kernel.definitions import is_seconds, is_tag
+
+_ONLY_PAUSED: Final = QueueLimits(paused=True)
+
+
+def check_limits(queue: str, limits: QueueLimits | None) -> None:
+    """Check the name and the limits of a queue.
+
+    Raises:
+        InputError: One is invalid.
+    """
+    where = f"queue {queue!r}"
+    if not is_tag(queue):
+        raise InputError(f"{queue!r} cannot be the name of a queue", where=where, repair="use printable characters")
+    if limits is not None and queue.startswith(("graph:", "tenant:")) and limits not in (_ONLY_PAUSED, QueueLimits()):
+        raise InputError(f"{queue} can only be paused", where=where, repair="limit the queue of its runs")
+    for name in ("concurrency", "tenant_concurrency") if limits is not None else ():
+        count = getattr(limits, name)
+        if count is not None and (type(count) is not int or count < 1):
+            raise InputError(f"{name}={count!r}", where=where, repair="give 1 or more, or None")
+    if limits is not None and type(limits.paused) is not bool:
+        raise InputError(f"paused={limits.paused!r}", where=where, repair="give True or False")
+    for name in ("rate", "tenant_rate") if limits is not None else ():
+        rate = getattr(limits, name)
+        if rate is not None and not (len(rate) == 2 and type(rate[0]) is int and rate[0] > 0 and is_seconds(rate[1])):  # noqa: PLR2004 - a pair
+            raise InputError(f"{name}={rate!r}", where=where, repair=f"give a count and seconds: {name}=(100, 60.0)")
+
+
+__all__ = ["check_limits"]
