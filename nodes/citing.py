@@ -245,7 +245,7 @@ def is_whole(text: str) -> bool:
 
 
 def faults(draft: str, findings: Sequence[Passage], word_budget: int) -> list[str]:
-    """Return the faults of form of a brief: its title, its places, its length."""
+    """Return the faults of form of a brief: its title, its places, its length, and that it breaks off."""
     found = claims(draft, findings)
     strange = [*dict.fromkeys(place for claim in found for place in claim.strange)] if findings else []
     words = sum(size(claim.text) for claim in found)
@@ -253,11 +253,18 @@ def faults(draft: str, findings: Sequence[Passage], word_budget: int) -> list[st
         *([] if _is_titled(draft) else ["it has no title: begin with # and a title, and write nothing else before it"]),
         *([f"nothing was found at {', '.join(strange[:COMPLAINTS])}"] if strange else []),
         *([f"it has {words} words, and {word_budget} were asked for"] if words > LONGER * word_budget else []),
+        *(["it breaks off in a sentence"] if _breaks_off(draft) else []),
     ]
 
 
 def _cites(draft: str, findings: Sequence[Passage]) -> bool:
     return any(claim.places for claim in claims(draft, findings))
+
+
+def _breaks_off(draft: str) -> bool:
+    """Return whether a text ends in a sentence, as one does that was cut off; items and titles have no full stop."""
+    last = draft.rstrip().rpartition("\n")[2].lstrip()
+    return last[-1:].isalnum() and not last.startswith(("#", "-", "*", "+", "|", ">", "`"))
 
 
 def _is_titled(draft: str) -> bool:

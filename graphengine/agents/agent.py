@@ -13,12 +13,13 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, cast, get_args, overload
 
 from pydantic.errors import PydanticUserError
 from typing_extensions import TypeForm, TypeVar
 
 from graphengine.agents.conversation import Conversation
+from graphengine.agents.cut import OnCut
 from graphengine.agents.guards import Guard, as_guards, check_text, misplaced
 from graphengine.agents.prompts import fill, labelled, with_note
 from graphengine.agents.reading import Output, OutputFunction
@@ -129,6 +130,9 @@ def _made_parts(agent: Agent[T, Any]) -> Parts[T]:
         check_choice(settings.tool_choice, [*named, *(each.name for each in hosted)], where=where)
     checker, best = (Injected.of(each) if each is not None else None for each in (agent.check, agent.best_effort))
     reader, guards = Output(agent.output, where=where), as_guards(agent.guards)
+    if agent.on_cut != "fail" and (reader.schema is not None or agent._function is not None):  # noqa: SLF001 - of this module
+        text = f"Agent({agent.name!r}, on_cut={agent.on_cut!r}), whose answers are {type_name(agent.output)}"
+        raise DefinitionError(text, where=where, repair="it is for texts; raise max_tokens=, or ask for less")
     maker = None if agent._function is None else Tool(agent._function.function)  # noqa: SLF001 - of this module
     return Parts(reader, checker, best, kit, hosted, guards, settings, _inputs_of(agent), maker)
 
@@ -176,7 +180,10 @@ class Agent(Generic[T_co, Inputs]):
         check: Validates each answer, `check(answer, **fields)`; its ValueError is sent to the model.
         best_effort: What is kept of answers that the check still refuses after the last retry:
             `best_effort(answers, **fields)` gets them, the latest first, and returns the answer; its ValueError says
-            that none can be kept. Without it the call fails.
+            that none can be kept. Without it the call fails. A text that was cut off is among them.
+        on_cut: What becomes of a text that reaches `max_tokens`: with `"keep"` it is the answer, with `"continue"` the
+            model is asked up to three times to go on with it, with `"fail"` the call fails with `AnswerCut`. Then, and
+            if it is not whole after that, `best_effort=` is asked first.
         tools: What the model may call: functions, `tool(function, …)`, `mcp(…)`; and what its provider may run:
             `web_search()`, `web_fetch()`, `code_execution()`.
         guards: Checks of questions, answers and tool results: functions of a text, or `guard(function, …)`.
@@ -217,6 +224,7 @@ class Agent(Generic[T_co, Inputs]):
     output: TypeForm[T_co] = str  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     check: Callable[..., object] | None = None
     best_effort: Callable[..., T_co | Awaitable[T_co]] | None = None
+    on_cut: OnCut = "fail"
     tools: Sequence[ToolLike] = ()
     guards: Sequence[GuardLike] = ()
     hooks: Sequence[Hooks] = ()
@@ -662,6 +670,8 @@ def _invalid(agent: Agent[Any, Any]) -> Sequence[tuple[str, str]]:
             found.append((f"{name}={number!r}", f"give a whole number from {least} on"))
     if not isinstance(agent.settings, Settings):
         found.append((f"settings={agent.settings!r}", "write settings=Settings(…)"))
+    if agent.on_cut not in get_args(OnCut):
+        found.append((f"on_cut={agent.on_cut!r}", 'give "fail", "keep" or "continue"'))
     if not isinstance(agent.memory, str):
         found.append((f"memory={agent.memory!r}", "name a field of the state: memory='messages'"))
     if isinstance(agent.output, (dict, list, tuple, set)):

@@ -89,9 +89,8 @@ def turn_of(step: Step, snapshot: Snapshot, spec: GraphSpec | None) -> Asked | N
 
 
 def _before(record: JsonObject, summary: Any) -> Iterator[Message]:  # noqa: ANN401 - as recorded
-    """Yield what was added before a turn: why the last answer was sent back, messages to the agent, and a summary."""
-    if "feedback" in record:
-        yield Message(role="user", text=record["feedback"])
+    """Yield what was added before a turn: on the answer before it, messages to the agent, and a summary."""
+    yield from (Message(role="user", text=record[name]) for name in ("feedback", "goes_on") if name in record)
     yield from (Message(role="user", text=text) for text in record.get("steered", ()))
     if summary is not None:
         yield Message(role="summary", text=summary["text"], covers=summary.get("covers", 0))

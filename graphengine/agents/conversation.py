@@ -27,13 +27,13 @@ from graphengine.agents import window
 from graphengine.agents.approval import Asking
 from graphengine.agents.arguments import repair_first
 from graphengine.agents.asked import differing
+from graphengine.agents.cut import MOST_PARTS, go_on, has_text, is_short, joined, unusable
 from graphengine.agents.errors import BadAnswer, GuardFailed, TooManyTurns
 from graphengine.agents.guards import apply_to_value, around, check_text
 from graphengine.agents.prompts import DATA_NOTE, as_text
 from graphengine.agents.reading import KEY, Output
 from graphengine.agents.records import (
     call_text,
-    check_usable,
     checked,
     outcome_in,
     outcome_of,
@@ -48,7 +48,7 @@ from graphengine.kernel import Effecting, StepResult, add_usage, as_outcome, mar
 from graphengine.kernel.definitions import KEY_NAME, digest_of, is_async, known_result, once_of
 from graphengine.media import Media
 from graphengine.models.base import Compacts, Message, Request, Response, RulesModel, usage_of
-from graphengine.models.errors import AnswerCut, AnswerRefused, ContextFull, ModelTransient
+from graphengine.models.errors import AnswerCut, ContextFull, ModelTransient
 from graphengine.models.hiding import MARK
 from graphengine.models.hosted import refuse_lacking_tools
 from graphengine.models.limiter import limited
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from graphengine.kernel import CallOutcome, JsonObject, JsonValue, ModelCaller, Usage
     from graphengine.kernel.definitions import Injected, Once
     from graphengine.models.base import Model, ToolCall, ToolSpec
+    from graphengine.models.errors import ModelError
 
 log = logging.getLogger("graphengine.agents")
 
@@ -129,6 +130,8 @@ class Conversation(Generic[T]):
         self._specs: Sequence[ToolSpec] = ()
         self._turn = 0
         self._feedback = ""  # on the answer of the turn before
+        self._go_on = ""  # with the answer of the turn before, which was cut
+        self._cut: list[Message] = []  # the parts so far of an answer that the model goes on with
         self._steered: Sequence[str] = ()
         self._is_last = False
         self._refused: list[T] = []  # by the check, the latest first
@@ -201,27 +204,21 @@ class Conversation(Generic[T]):
             await self._begin_turn()
             response = await self._ask(self._model, self._request(), "turn")
             self._end_turn(response)
+            response = self._whole(response)
+            lost = self._unusable(response, self._model)
+            if lost is not None and self._goes_on(response):
+                continue
+            if lost is not None and not (agent.on_cut == "keep" and has_text(response)):
+                return await self._kept_of(response, lost)
             if response.calls:
                 tool_turns += 1
-                if tool_turns > agent.turns + 1:
-                    raise TooManyTurns(
-                        f"{self._model.name} called tools for {agent.turns} turns and again when it had to answer",
-                        where=f"agent {agent.name}",
-                        repair="raise turns=…, or state in the instructions when it has enough",
-                    )
-                if tool_turns > agent.turns:
-                    self._is_last = True
-                    self.messages += [
-                        result_message(call, {"text": _NO_TURNS, "error": True}) for call in response.calls
-                    ]
-                else:
-                    self.messages += await self._call_tools(response.calls)
+                await self._take_turn(response, tool_turns)
                 continue
             try:
                 with self._refusing(GuardFailed, *_OF_RULES):
                     value = await self._value(response)
                 if isinstance(value, Cited):
-                    value = with_citations(value, self.messages[-1])
+                    value = with_citations(value, *self._cut, self.messages[-1])
                 self._runtime.answered("turn", str(self._turn), value)
                 return value  # noqa: TRY300 - the whole
             except BadAnswer as error:
@@ -230,19 +227,82 @@ class Conversation(Generic[T]):
                     self._runtime.answered("turn", str(self._turn), value)
                     return value
                 retries += 1
+                self._cut = []
                 self._feedback = utf8_text(self._reader.feedback(error))
                 if self._live is not None:
                     self._live.retract(error.message)
                 self.messages.append(Message(role="user", text=self._feedback, agent=agent.name))
 
+    async def _take_turn(self, response: Response, number: int) -> None:
+        """Make the calls of a turn, if it may call tools still; else say so to the model, which may answer once more.
+
+        Raises:
+            TooManyTurns: It was told so before.
+        """
+        agent = self._agent
+        if number > agent.turns + 1:
+            raise TooManyTurns(
+                f"{self._model.name} called tools for {agent.turns} turns and again when it had to answer",
+                where=f"agent {agent.name}",
+                repair="raise turns=…, or state in the instructions when it has enough",
+            )
+        if number > agent.turns:
+            self._is_last = True
+            self.messages += [result_message(call, {"text": _NO_TURNS, "error": True}) for call in response.calls]
+        else:
+            self.messages += await self._call_tools(response.calls)
+
     @contextmanager
-    def _refusing(self, *errors: type[BaseException], name: str = "turn") -> Iterator[None]:
+    def _refusing(self, *errors: type[BaseException]) -> Iterator[None]:
         """Refuse the answer of this turn if one of these is raised: the next attempt asks the model again."""
         try:
             yield
         except errors as error:
-            self._runtime.refuse(error, name, str(self._turn))
+            self._runtime.refuse(error, "turn", str(self._turn))
             raise
+
+    # Answers that are cut off.
+
+    def _whole(self, response: Response) -> Response:
+        """Return an answer with the parts before it."""
+        if not self._cut or response.calls:
+            return response
+        texts = [*(part.text for part in self._cut), str(response.content)]
+        return replace(response, content=functools.reduce(joined, texts))
+
+    def _unusable(self, response: Response, model: Model, name: str = "turn") -> ModelError | None:
+        """Return why an answer is not complete, None if it is; its record is refused if that is raised."""
+        most = self._parts.settings.max_tokens
+        is_text = has_text(response) and self._reader.schema is None and name == "turn"
+        lost = unusable(response, response.model or model.name, self._agent.name, most, is_text=is_text)
+        if lost is not None:
+            self._runtime.refuse(lost, name, str(self._turn))
+        return lost
+
+    def _goes_on(self, response: Response) -> bool:
+        """Ask the model to go on with a text that was cut. Return whether it was asked."""
+        may_go_on = self._agent.on_cut == "continue" and has_text(response) and response.stop == "cut"
+        if not may_go_on or is_short(response, self._parts.settings.max_tokens) or len(self._cut) + 1 == MOST_PARTS:
+            return False
+        self._cut.append(self.messages[-1])
+        self._go_on = utf8_text(go_on(str(response.content)))
+        self.messages.append(Message(role="user", text=self._go_on, agent=self._agent.name))
+        return True
+
+    async def _kept_of(self, response: Response, lost: ModelError) -> T:
+        """Return what the best effort keeps of answers that the check refused, and of a text that was cut.
+
+        Raises:
+            ModelError: The given one: it keeps nothing of them.
+        """
+        if not isinstance(lost, (AnswerCut, ContextFull)):
+            raise lost
+        if self._parts.best_effort is not None and self._reader.schema is None and has_text(response):
+            with suppress(BadAnswer), self._refusing(GuardFailed):  # the check has put it among those that it refused
+                self._refused.insert(0, await self._value(response))
+        value = await self._best_effort(lost)
+        self._runtime.answered("turn", str(self._turn), value)
+        return value
 
     # One turn of the model.
 
@@ -258,7 +318,7 @@ class Conversation(Generic[T]):
 
     def _end_turn(self, response: Response) -> None:
         """Add the model's answer to the conversation."""
-        self._feedback = ""
+        self._feedback = self._go_on = ""
         if self._live is not None:
             self._live.end()
         message = Message(
@@ -277,7 +337,7 @@ class Conversation(Generic[T]):
         """Return a model's answer, from its record if there is one; `extra` is recorded with it.
 
         Raises:
-            AnswerCut, AnswerRefused, ContextFull: The answer cannot be used. Errors of the model are raised too.
+            ModelError: The model gave none.
         """
         await self._runtime.may_call(model)
         fresh: list[Response] = []
@@ -301,8 +361,6 @@ class Conversation(Generic[T]):
             record = await self._runtime.step_result(name, str(self._turn), make)
         response = fresh[0] if fresh else response_of(record)
         self.usage = add_usage(self.usage, usage_of(response))
-        with self._refusing(AnswerCut, AnswerRefused, ContextFull, name=name):
-            check_usable(response, response.model or model.name, self._agent.name, self._parts.settings.max_tokens)
         return response
 
     def _recorded_too(self, request: Request) -> dict[str, JsonValue]:
@@ -318,6 +376,8 @@ class Conversation(Generic[T]):
                 found["media"] = [one.model_dump() for one in self.messages[0].media]
         elif self._feedback:
             found["feedback"] = self._recordable(self._feedback)
+        elif self._go_on:
+            found["goes_on"] = self._recordable(self._go_on)
         return found
 
     def _texts(self) -> dict[str, JsonValue]:
@@ -500,11 +560,11 @@ class Conversation(Generic[T]):
             repair = "state in the prompt what the check requires"
             raise BadAnswer(str(error) or type(error).__name__, where=where, repair=repair) from error
 
-    async def _best_effort(self, error: BadAnswer) -> T:
+    async def _best_effort(self, error: BadAnswer | ModelError) -> T:
         """Return what the agent keeps of the answers that its check refused, after the last retry.
 
         Raises:
-            BadAnswer: The given one: it keeps nothing of them.
+            BadAnswer, ModelError: The given one: it keeps nothing of them.
         """
         if self._parts.best_effort is not None and self._refused:
             with suppress(ValueError):
@@ -712,6 +772,8 @@ class Conversation(Generic[T]):
         settings = Settings(**of_server) if limit.model is None else NO_SETTINGS
         request = Request(self._agent.name, DATA_NOTE, [asked], settings=settings)
         response = await self._ask(model, request, "summary", extra)
+        if (lost := self._unusable(response, model, "summary")) is not None:
+            raise lost
         self.messages.append(window.with_summary(str(response.content), count))
 
     def _place(self) -> str:

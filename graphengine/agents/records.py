@@ -19,7 +19,7 @@ from graphengine.agents.prompts import as_text, has_media, marked
 from graphengine.kernel import NotDone, check_depth, text_of, user_traceback, utf8_text
 from graphengine.media import Media, joined
 from graphengine.models.base import Message, Response, Stop, ToolCall
-from graphengine.models.errors import AnswerCut, AnswerRefused, ContextFull, ModelError
+from graphengine.models.errors import ModelError
 from graphengine.models.sdk import sound_json
 
 if TYPE_CHECKING:
@@ -97,26 +97,6 @@ def _problem(response: object) -> str:
     if not all(isinstance(call, ToolCall) for call in response.calls):
         return "an answer whose calls are not ToolCalls"
     return ""
-
-
-def check_usable(response: Response, name: str, agent: str, max_tokens: int | None) -> None:
-    """Check that an answer is complete.
-
-    Raises:
-        AnswerCut, AnswerRefused, ContextFull: It is not.
-    """
-    where = f"agent {agent}"
-    if response.stop == "cut":
-        most = f"max_tokens={max_tokens}" if max_tokens else "the model's most tokens"
-        message = f"the answer of {name} was cut off at {most}, after {response.output_tokens} tokens"
-        raise AnswerCut(message, where=where, repair="raise max_tokens=…, or ask for a shorter answer")
-    if response.stop == "refused":
-        message = f"{name} refused to answer" + (f": {response.why}" if response.why else "")
-        raise AnswerRefused(message, where=where, repair="change the question, or give the agent another model")
-    if response.stop == "full":
-        message = f"the question and the answer exceed the context window of {name} ({response.input_tokens} tokens)"
-        repair = "give it less input, window=Window(…), or a model with a larger context window"
-        raise ContextFull(message, where=where, repair=repair)
 
 
 def record_of(response: Response) -> dict[str, JsonValue]:
@@ -332,7 +312,6 @@ __all__ = [
     "MAX_RESULT_CHARACTERS",
     "ToolOutcome",
     "call_text",
-    "check_usable",
     "checked",
     "failed",
     "leaves",

@@ -180,6 +180,7 @@ def recorded(step: Step, facts: Recorded | Begun, limit: int) -> list[str]:
     told = reply.get("steered")
     steered = told if isinstance(told, list) else []
     again = [one_line(f"asked again: {reply['feedback']}", limit)] if "feedback" in reply else []
+    again += ["was asked to go on with its answer, which was cut"] if "goes_on" in reply else []
     again += [one_line(f"was sent: {text}", limit) for text in steered]
     return [*again, request, one_line(f"its reply: {'; '.join([*texts, *calls])}", limit) + ended]
 

@@ -280,12 +280,12 @@ def citations_of(message: Message) -> tuple[Citation, ...]:
     return tuple(part for part in message.parts if isinstance(part, Citation))
 
 
-def with_citations(value: C, message: Message) -> C:
-    """Return an answer with the sources of its message; without places if its text was changed."""
+def with_citations(value: C, *messages: Message) -> C:
+    """Return an answer with the sources of its messages; without places if its text is not that of one."""
     changes: dict[str, object] = {"native": {}}
-    if value.text != message.text:
+    if value.text != messages[-1].text:
         changes |= {"start": None, "end": None}
-    found = tuple(each.model_copy(update=changes) for each in citations_of(message))
+    found = tuple(each.model_copy(update=changes) for message in messages for each in citations_of(message))
     return value.model_copy(update={"citations": found})
 
 

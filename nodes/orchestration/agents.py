@@ -140,5 +140,6 @@ synthesiser = Agent(
     guards=[bare_markdown],
     check=check_answer,
     best_effort=best,
+    on_cut="keep",
     settings=Settings(max_tokens=8_192),
 )

@@ -70,7 +70,7 @@ def text_of(result: str, needed: Mapping[str, str], word_budget: int) -> str:
 def worker(name: str, max_tokens: int) -> Agent[str]:
     """Return a worker that does what its duty says."""
     system = f"You are the {name} of a team, who {DUTIES[name]}. Answer with the result alone.\n{DATA_NOTE}"
-    return Agent(name, system=system, prompt=ask, settings=Settings(max_tokens=max_tokens))
+    return Agent(name, system=system, prompt=ask, on_cut="keep", settings=Settings(max_tokens=max_tokens))
 
 
 writer = worker("writer", 8_192).but(guards=[bare_markdown], check=check_text, best_effort=best)

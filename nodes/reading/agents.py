@@ -66,5 +66,6 @@ merger = Agent(
     guards=[bare_markdown],
     check=check_merged,
     best_effort=best,
+    on_cut="keep",
     settings=Settings(max_tokens=4_096),
 )

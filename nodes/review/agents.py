@@ -203,6 +203,7 @@ writer = Agent(
     guards=[bare_markdown],
     check=check_brief,
     best_effort=best,
+    on_cut="keep",
     settings=Settings(max_tokens=8_192, cache=True),
 )
 

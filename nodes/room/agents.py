@@ -101,6 +101,7 @@ outliner = Agent(
     guards=[bare_markdown],
     check=check_outline,
     best_effort=best,
+    on_cut="keep",
     output_retries=1,  # by a strong model: what one hint does not mend is named
     settings=Settings(max_tokens=8_192),
 )

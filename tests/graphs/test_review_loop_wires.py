@@ -14,7 +14,7 @@ from graphengine.cli.main import main
 from graphs.review_loop import example
 from nodes.citing import KNOWLEDGE, Passage, Quotations
 from tests.cli.programs import ROOT, call, document, start
-from tests.conformance.model_scenes import Babbles, Fails, Received, Says, Scene
+from tests.conformance.model_scenes import Babbles, Counted, Fails, Received, Says, Scene
 from tests.kit.extras import skip_without
 from tests.kit.review_team import answers, asked
 from tests.models.edge_server import EdgeServer
@@ -85,6 +85,21 @@ def test_a_key_and_a_task_are_enough(provider: EdgeServer, tmp_path: Path, model
     assert done.exit_code == 0, done.stderr
     assert f"The moon does it [{place}]" in done.stdout
     assert note in done.stdout
+
+
+@pytest.mark.parametrize("model", WIRES)
+def test_a_brief_that_is_cut_is_kept_and_says_so(provider: EdgeServer, tmp_path: Path, model: str) -> None:
+    """What was paid for is the brief, with a note; the reviewer sees the fault, and no draft is asked for twice."""
+    text = TEXTS["writer"][0]
+    short = f"{text[: text.index(']') + 1]}\n\nThe log is the"
+    cut = Says(short, stop="cut", counted=Counted(output_tokens=8_192))
+    team = Team(writer=[cut], reviewer=[Says(TEXTS["reviewer"][-1])])
+    provider.answer(team)
+    done = run(tmp_path, "run", LOOP, "--model", model)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith(f"{short}\n")
+    assert "To be mended: it breaks off in a sentence." in done.stdout
+    assert team.asked.count("writer") == 1
 
 
 def test_a_refusal_for_ever_fails_the_run_and_says_what_is_wrong(provider: EdgeServer, tmp_path: Path) -> None:

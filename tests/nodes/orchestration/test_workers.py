@@ -65,7 +65,7 @@ def test_a_text_rests_on_what_was_found(text: str, fault: str) -> None:
 def test_an_answer_rests_on_the_results_that_there_are() -> None:
     """It may be twice as long as a text; without findings it cites nothing."""
     check_answer("# Tides\n\nThe moon [https://tides.example/a:b].", {"a": Outcome(text=lines_of(FOUND)), "b": LOST})
-    code = "# Code\n\n" + "word " * 150
+    code = "# Code\n\n" + "word " * 149 + "word."
     check_answer(code, {"a": Outcome(text="x = 1\n[1] A note.")})
     assert answer_of(code, {"a": Outcome(text="x = 1")}, 100) == code
     assert answer_of(code, {}, 50).endswith("> To be mended: it has 150 words, and 100 were asked for.\n")

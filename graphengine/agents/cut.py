@@ -1,0 +1,99 @@
+"""Answers that are cut off: why, what an agent does with one, and how the parts of one become a text.
+
+A model that goes on with an answer is asked to begin with the last words that it wrote. They are where the parts are
+joined: models begin a message with a word and without blanks, so that the parts alone do not say whether the first was
+cut inside of a word.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from graphengine.models.errors import AnswerCut, AnswerRefused, ContextFull
+
+if TYPE_CHECKING:
+    from graphengine.models.base import Response
+    from graphengine.models.errors import ModelError
+
+OnCut: TypeAlias = Literal["fail", "keep", "continue"]
+
+MOST_PARTS: Final = 4
+"""The most parts of one answer: the first, and three that go on with it."""
+_LAST_WORDS: Final = 8
+_BEGINNING: Final = 100  # characters that only the same text begins with
+
+
+def unusable(response: Response, name: str, agent: str, max_tokens: int | None, *, is_text: bool) -> ModelError | None:
+    """Return why an answer is not complete; None if it is.
+
+    Args:
+        response: The answer.
+        name: The model's name.
+        agent: The agent's name.
+        max_tokens: The most tokens that were asked for; None if none were.
+        is_text: Whether it is a text, which `on_cut=` can keep.
+    """
+    where = f"agent {agent}"
+    if response.stop == "cut" and is_short(response, max_tokens):
+        asked, made = response.input_tokens, response.output_tokens
+        message = (
+            f"the answer of {name} was cut off after {made:,} tokens, before max_tokens={max_tokens}: question and "
+            f"answer have {asked:,} + {made:,} = {asked + made:,} tokens, so a full window, or a limit of the server, "
+            "ended it"
+        )
+        repair = "raise the window of its server; or give it less input, window=Window(…), or another model"
+        return AnswerCut(message, where=where, repair=repair)
+    if response.stop == "cut":
+        most = f"max_tokens={max_tokens}" if max_tokens else "the model's most tokens"
+        message = f"the answer of {name} was cut off at {most}, after {response.output_tokens} tokens"
+        repair = "raise max_tokens=…, or ask for a shorter answer"
+        repair += '; on_cut="keep" keeps what there is, "continue" goes on with it' if is_text else ""
+        return AnswerCut(message, where=where, repair=repair)
+    if response.stop == "refused":
+        message = f"{name} refused to answer" + (f": {response.why}" if response.why else "")
+        return AnswerRefused(message, where=where, repair="change the question, or give the agent another model")
+    if response.stop == "full":
+        message = f"the question and the answer exceed the context window of {name} ({response.input_tokens} tokens)"
+        repair = "give it less input, window=Window(…), or a model with a larger context window"
+        return ContextFull(message, where=where, repair=repair)
+    return None
+
+
+def is_short(response: Response, max_tokens: int | None) -> bool:
+    """Return whether an answer that was cut has fewer tokens than were asked for: something else ended it."""
+    return max_tokens is not None and 0 < response.output_tokens < max_tokens
+
+
+def has_text(response: Response) -> bool:
+    """Return whether an answer that was cut has a text to keep; the arguments of a call would be cut too."""
+    return response.stop in ("cut", "full") and not response.calls and bool(str(response.content).strip())
+
+
+def go_on(text: str) -> str:
+    """Return the message to the model that asks it to go on with a text."""
+    words = " ".join(text.split()[-_LAST_WORDS:])
+    return (
+        "Your answer was cut off at the token limit. Go on with it where it stopped. Begin with its last words, "
+        f"exactly as they are: <last_words>{words}</last_words> Do not begin it anew, and write nothing about this."
+    )
+
+
+def joined(before: str, after: str) -> str:
+    """Return a text with the part that goes on with it.
+
+    Example:
+        >>> joined("It rains in Ber", "rains in Bern today.")
+        'It rains in Bern today.'
+    """
+    if len(before) > _BEGINNING and after.startswith(before[:_BEGINNING]):
+        return after  # the model began anew
+    words = before.split()[-_LAST_WORDS:]
+    for first in range(len(words)):
+        repeated = r"\s*" + r"\s+".join(map(re.escape, words[first:]))
+        if (found := re.match(repeated, after)) and (len(words) - first > 1 or first == 0):
+            return before.rstrip() + after[found.end() :]
+    return before + after
+
+
+__all__ = ["MOST_PARTS", "OnCut", "go_on", "has_text", "is_short", "joined", "unusable"]
