@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from graphengine.models.base import Model
 
 _FIGURES: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
-_MORE: Final = ("stop", "why", "model", *_FIGURES, "offline", "cost_usd", "native")
+_MORE: Final = ("stop", "why", "model", *_FIGURES, "offline", "cost_usd", "native", "form")
 _STOPS: Final = get_args(Stop)
 _UNWRITABLE: Final = (PydanticSerializationError, ValueError, RecursionError)
 

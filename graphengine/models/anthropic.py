@@ -7,9 +7,11 @@ that each attempt is counted and recorded once.
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from urllib.parse import urlsplit
 
 from graphengine.kernel import utf8_text
 from graphengine.models.anthropic_forms import (
@@ -20,6 +22,7 @@ from graphengine.models.anthropic_forms import (
     Parts,
     body,
     can_be_held_to,
+    has_room,
     headers,
     joined,
     paused,
@@ -31,6 +34,7 @@ from graphengine.models.base import usage_of_failure
 from graphengine.models.batches import SKEW_SECONDS, StillOpen
 from graphengine.models.errors import AnswerTorn, BadRequest, ModelError
 from graphengine.models.prices import PricedModel, Prices
+from graphengine.models.schema_forms import SchemaForms
 from graphengine.models.sdk import Key, Server, http_address, kept_by_schema
 from graphengine.models.settings import refuse_lacking
 
@@ -65,6 +69,9 @@ class AnthropicModel(PricedModel):
         timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
         price: Its price, if the price tables do not have it or do not apply.
         limiter: Its rate limiter; None for the one that all models with this name, address and key share.
+        native_schema: Whether the schema of a typed answer is sent in the API's own form, which holds the model to it:
+            None to do so at Anthropic's own address, and to put it into the instructions at others. A server that
+            refuses the form gets the schema in the instructions.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -85,9 +92,12 @@ class AnthropicModel(PricedModel):
         timeout_seconds: float = 600.0,
         price: Price | None = None,
         limiter: RateLimiter | None = None,
+        native_schema: bool | None = None,
     ) -> None:
         address = http_address(base_url or os.environ.get("ANTHROPIC_BASE_URL") or ADDRESS).removesuffix("/v1")
         self._model = model
+        self._forms = SchemaForms(native_schema)
+        self._has_forms = urlsplit(address).hostname == urlsplit(ADDRESS).hostname
         self._set_up(address, Key(api_key, "ANTHROPIC_API_KEY"), timeout_seconds, price, limiter)
 
     def _set_up(
@@ -118,7 +128,11 @@ class AnthropicModel(PricedModel):
         """
         refuse_lacking(self, request.settings, request.agent)
         await self._server.client()  # loads the SDK, which transforms schemas
-        sent, parts = self._body(request), Parts()
+        ask = functools.partial(self._answered, request)
+        return await self._forms.answered(request, ask, is_native=self._is_native(request))
+
+    async def _answered(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - as `SchemaForms` asks
+        sent, parts = self._body(request, is_native=is_native), Parts()
         try:
             message = await self._whole(sent, request, parts)
             with self._server.failing():
@@ -135,7 +149,7 @@ class AnthropicModel(PricedModel):
     @property
     def batches(self) -> Batches:
         """Its batches."""
-        return AnthropicBatches(self._server.client, self._body, self._of_batch, self._server.failing)
+        return AnthropicBatches(self._server.client, self._batched, self._of_batch, self._server.failing)
 
     def _needs(self) -> list[tuple[str, str]]:
         """Return the modules to load, each with the extra that installs it."""
@@ -161,13 +175,20 @@ class AnthropicModel(PricedModel):
 
     # -- calls
 
-    def _body(self, request: Request) -> JsonObject:
+    def _is_native(self, request: Request) -> bool:
+        """Return whether the schema of a request is sent in the API's own form."""
+        return self._forms.is_native(request, by_server=self._has_forms) and _native_schema(request) is not None
+
+    def _batched(self, request: Request) -> JsonObject:
+        return self._body(request, is_native=self._is_native(request))
+
+    def _body(self, request: Request, *, is_native: bool) -> JsonObject:
         """Return the body of a call.
 
         Raises:
             BadRequest: The request is empty.
         """
-        sent = body(self._model, request, _native_schema(request))
+        sent = body(self._model, request, _native_schema(request) if is_native else None)
         if not sent["messages"]:
             raise BadRequest(
                 f"the question of agent {request.agent} to {self.name} is empty",
@@ -258,7 +279,8 @@ def _transformed(schema: JsonObject) -> JsonObject | None:
     import anthropic  # noqa: PLC0415 - `answer` has loaded it
 
     try:
-        return cast("JsonObject", anthropic.transform_schema(schema))
+        made = cast("JsonObject", anthropic.transform_schema(schema))
+        return made if has_room(made) else None
     except (AssertionError, AttributeError, TypeError, ValueError):  # the API does not support a part of it
         return None
 

@@ -44,6 +44,11 @@ STREAM_FROM_TOKENS: Final = 21_333
 """Answers that may be longer are always streamed: they may take over ten minutes, and a connection without traffic for
 that long is cut. The SDK has the same limit."""
 
+MOST_OPTIONAL: Final = 24
+MOST_UNIONS: Final = 16
+"""The most optional properties, and the most values of several types, of a schema in the API's own form. Source:
+Anthropic's documentation of structured outputs."""
+
 _NO_END: Final = "it has no stop reason, so its end is missing"
 
 _IN_MESSAGES: Final = {"type", "text", "id", "name", "input"}
@@ -270,6 +275,20 @@ def can_be_held_to(schema: Mapping[str, JsonValue]) -> bool:
     It supports no objects with arbitrary keys, which would stay empty, no tuples, and no recursive types.
     """
     return not _open(schema) and not _contains_itself(schema)
+
+
+def has_room(schema: JsonObject) -> bool:
+    """Return whether a schema in the API's form has at most the optional properties and unions that the API takes."""
+    optional = unions = 0
+    waiting: list[Mapping[str, JsonValue]] = [schema]
+    while waiting:
+        part = waiting.pop()
+        waiting += _parts(part)
+        properties, required = part.get("properties"), part.get("required")
+        optional += len(properties if isinstance(properties, dict) else ())
+        optional -= len(required if isinstance(required, list) else ())
+        unions += "anyOf" in part or isinstance(part.get("type"), list)
+    return optional <= MOST_OPTIONAL and unions <= MOST_UNIONS
 
 
 def _parts(schema: Mapping[str, JsonValue]) -> list[Mapping[str, JsonValue]]:
@@ -569,6 +588,7 @@ __all__ = [
     "body",
     "can_be_held_to",
     "conversation",
+    "has_room",
     "headers",
     "joined",
     "paused",

@@ -36,6 +36,9 @@ Stop: TypeAlias = Literal["end", "tools", "cut", "refused", "full"]
 """Why an answer ends: it is complete; it calls tools; it reached `max_tokens`; it was refused; the context window is
 full."""
 
+Form: TypeAlias = Literal["", "native", "words"]
+"""How the schema of an answer was sent: not at all, in the API's own form, or in words in the instructions."""
+
 
 def _is_none(value: object) -> bool:
     return value is None
@@ -242,6 +245,7 @@ class Response:
         cost_usd: The cost in US dollars; None if it is unknown.
         offline: Whether no language model was involved.
         native: The answer in the provider's own form; see `Message.native`.
+        form: How the schema of a typed answer was sent; "" if there is none, or the adapter does not say.
     """
 
     content: object
@@ -257,6 +261,7 @@ class Response:
     cost_usd: float | None = None
     offline: bool = False
     native: dict[str, JsonValue] | None = None
+    form: Form = ""
 
     def __post_init__(self) -> None:
         if isinstance(self.content, str) and type(self.content) is not str:  # a str Enum's member formats as its name
@@ -438,6 +443,7 @@ __all__ = [
     "Closes",
     "Compacts",
     "EstimatesCosts",
+    "Form",
     "KnowsPrices",
     "KnowsWindow",
     "Message",

@@ -14,6 +14,7 @@ from graphengine.models.hosted import HOSTS
 from graphengine.models.openai_calls import OpenAIServer
 from graphengine.models.openai_chat import OpenAIChatModel
 from graphengine.models.prices import Prices
+from graphengine.models.schema_forms import SchemaForms
 from graphengine.models.sdk import Key, http_address
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ class _CloudModel(_NoBatches, AnthropicModel):
     _module: ClassVar[str]
     _hosted: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, model: str, place: dict[str, str | None]) -> None:
-        self._model = model
+    def __init__(self, model: str, place: dict[str, str | None], forms: SchemaForms, *, has_forms: bool) -> None:
+        self._model, self._forms, self._has_forms = model, forms, has_forms
         self._place = place
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
@@ -101,6 +102,7 @@ class BedrockModel(_CloudModel):
         timeout_seconds: As for `AnthropicModel`.
         price: As for `AnthropicModel`.
         limiter: As for `AnthropicModel`.
+        native_schema: As for `AnthropicModel`; None for the API's own form at the cloud's own address.
 
     Raises:
         ModelUnavailable: The region is missing.
@@ -120,11 +122,13 @@ class BedrockModel(_CloudModel):
         timeout_seconds: float = 600.0,
         price: Price | None = None,
         limiter: RateLimiter | None = None,
+        native_schema: bool | None = None,
     ) -> None:
         region = _needed(f"bedrock:{model}", region, "AWS_REGION", "AWS_DEFAULT_REGION")
         address = base_url or f"https://bedrock-runtime.{region}.amazonaws.com"
         key = Key(api_key, "AWS_BEARER_TOKEN_BEDROCK", unless=_OWN)
-        super().__init__(model, {"aws_region": region, "api_key": api_key})
+        place = {"aws_region": region, "api_key": api_key}
+        super().__init__(model, place, SchemaForms(native_schema), has_forms=base_url is None)
         self._set_up(http_address(address), key, timeout_seconds, price, limiter)
         self._prices = Prices("aws", model, given=price, address=self._server.address)
 
@@ -162,6 +166,7 @@ class VertexModel(_CloudModel):
         timeout_seconds: As for `AnthropicModel`.
         price: The price, which is unknown without one.
         limiter: As for `AnthropicModel`.
+        native_schema: As for `AnthropicModel`; None for the API's own form at the cloud's own address.
 
     Raises:
         ModelUnavailable: The project or the region is missing.
@@ -183,13 +188,14 @@ class VertexModel(_CloudModel):
         timeout_seconds: float = 600.0,
         price: Price | None = None,
         limiter: RateLimiter | None = None,
+        native_schema: bool | None = None,
     ) -> None:
         project = _needed(f"vertex:{model}", project, "ANTHROPIC_VERTEX_PROJECT_ID", "GOOGLE_CLOUD_PROJECT")
         region = _needed(f"vertex:{model}", region, "CLOUD_ML_REGION", "GOOGLE_CLOUD_LOCATION")
         host = "aiplatform" if region == "global" else f"{region}-aiplatform"
         address = base_url or f"https://{host}.googleapis.com/v1"
         place = {"project_id": project, "region": region, "access_token": access_token}
-        super().__init__(model, place)
+        super().__init__(model, place, SchemaForms(native_schema), has_forms=base_url is None)
         self._set_up(http_address(address), Key(access_token, "", unless=_OWN), timeout_seconds, price, limiter)
         self._prices = Prices("", model, given=price)
 

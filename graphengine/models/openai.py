@@ -85,6 +85,9 @@ class OpenAIModel(ServedModel):
         timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
         price: Its price, if the price tables do not have it or do not apply.
         limiter: Its rate limiter; None for the one that all models with this name, address and key share.
+        native_schema: Whether the schema of a typed answer is sent in the API's own form, which holds the model to it,
+            or put into the instructions: None to send it, but at addresses that are not OpenAI's or Azure's not beside
+            tools, which many servers then ignore. A server that refuses the form gets the schema in the instructions.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -110,10 +113,10 @@ class OpenAIModel(ServedModel):
     def _reads(self, request: Request) -> _Events:
         return _Events(self._server, request)
 
-    def _body(self, request: Request) -> JsonObject:
+    def _body(self, request: Request, *, is_native: bool) -> JsonObject:
         """Return the request. It omits settings that are not set, so that the provider's defaults apply."""
         body: JsonObject = {"model": self.model, "store": False}
-        system = instructions(request)
+        system = instructions(request, native_schema=is_native)
         if system:
             body["instructions"] = system
         body["input"] = _after_compaction([item for message in request.messages for item in self._items(message)])
@@ -121,7 +124,7 @@ class OpenAIModel(ServedModel):
             body["context_management"] = [{"type": "compaction", "compact_threshold": request.compact_from}]
         if request.tools or request.hosted:
             body["tools"] = [*map(_tool, request.tools), *map(_hosted, request.hosted)]
-        form = form_of_answer(request)
+        form = form_of_answer(request) if is_native else None
         if form is not None:
             wanted: JsonObject = {"type": "json_schema", "name": form.name, "schema": form.schema}
             body["text"] = {"format": {**wanted, "strict": form.strict}}

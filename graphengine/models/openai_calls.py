@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -15,6 +17,7 @@ from graphengine.models.errors import AnswerTorn, BadRequest, ModelError, NoMode
 from graphengine.models.openai_parts import SAMPLING, thinks, used
 from graphengine.models.prices import STANDARD_TIERS, PricedModel, Prices
 from graphengine.models.received import inside, read_json, text
+from graphengine.models.schema_forms import SchemaForms
 from graphengine.models.sdk import Key, Server, http_address, shown_address
 from graphengine.models.settings import refuse_lacking
 
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 OWN_URL: Final = "https://api.openai.com/v1"
 OWN_HOST: Final = "api.openai.com"
+_ABOUT_TOOLS: Final = re.compile(r"\b(tools?|tool_\w+|functions?)\b", re.IGNORECASE)
+"""What the message of a refusal has if it may be about tools."""
 AZURE_HOSTS: Final = ".openai.azure.com", ".services.ai.azure.com"
 KEY: Final = "OPENAI_API_KEY"
 URL: Final = "OPENAI_BASE_URL"
@@ -151,8 +156,10 @@ class ServedModel(PricedModel, ABC):
         timeout_seconds: float = 600.0,
         price: Price | None = None,
         limiter: RateLimiter | None = None,
+        native_schema: bool | None = None,
     ) -> None:
         self.model = model
+        self._forms = SchemaForms(native_schema)
         self.name = f"{self._api}:{model}"
         server = self._server_type(
             self.name, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds, limiter=limiter
@@ -169,7 +176,19 @@ class ServedModel(PricedModel, ABC):
             ModelError: The call failed; the class states how.
         """
         refuse_lacking(self, request.settings, request.agent)
-        body, headers = self._body(request), request.settings.headers
+        ask = functools.partial(self._answered, request)
+        return await self._forms.answered(request, ask, is_native=self._is_native(request))
+
+    def _is_native(self, request: Request) -> bool:
+        """Return whether the schema of a request is sent in the API's own form.
+
+        Where a grammar holds a whole answer to the schema, as on many servers of open models, a model that gets both a
+        schema and tools can call none: it makes the answer up.
+        """
+        return self._forms.is_native(request, by_server=self._server.knows_new_names or not request.tools)
+
+    async def _answered(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - as `SchemaForms` asks
+        body, headers = self._body(request, is_native=is_native), request.settings.headers
         reader = self._reads(request)
         whole: JsonObject | None = None
         try:
@@ -183,7 +202,7 @@ class ServedModel(PricedModel, ABC):
                 return await self._counted(self._response(whole), whole, heard=self._hears(request))
         except ModelError as error:
             if isinstance(error, BadRequest):
-                error.repair = self._repair(request, error.repair)
+                error.repair = self._repair(request, error)
             if reader.head.get("usage"):
                 spent = self._spent(reader.head)
                 error.usage = await self._prices.usage(spent if spent.input_tokens else None, is_torn=whole is None)
@@ -204,7 +223,7 @@ class ServedModel(PricedModel, ABC):
         if request.settings.headers:
             repair = "leave out Settings(headers=…), or batch=True"
             raise BadRequest("a batch of OpenAI has no headers", where=f"agent {request.agent}", repair=repair)
-        return self._body(request)
+        return self._body(request, is_native=self._is_native(request))
 
     async def _of_batch(self, whole: JsonObject) -> Response:
         """Return an answer of a batch as a response, at the price of batches."""
@@ -215,8 +234,13 @@ class ServedModel(PricedModel, ABC):
         """Return whether the question has sound."""
         return False
 
-    def _repair(self, request: Request, repair: str) -> str:  # noqa: ARG002 - of an API with more causes
-        """Return the repair for a refused request."""
+    def _repair(self, request: Request, error: BadRequest) -> str:
+        """Return the repair for a refused request, as some servers support no schemas, and some no tools."""
+        repair = error.repair
+        if request.schema is not None and self._is_native(request):
+            repair += "; a server without schemas of answers needs native_schema=False"
+        if request.tools and _ABOUT_TOOLS.search(error.message):
+            repair += "; a model that cannot call tools needs an agent without tools="
         return repair
 
     @abstractmethod
@@ -224,8 +248,8 @@ class ServedModel(PricedModel, ABC):
         """Return the reader of a streamed answer."""
 
     @abstractmethod
-    def _body(self, request: Request) -> JsonObject:
-        """Return the body of a request."""
+    def _body(self, request: Request, *, is_native: bool) -> JsonObject:
+        """Return the body of a request, with the schema of the answer in the API's own form or in words."""
 
     @abstractmethod
     def _response(self, whole: JsonObject) -> Response:

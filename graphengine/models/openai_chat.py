@@ -43,9 +43,8 @@ if TYPE_CHECKING:
 
     from graphengine.models.base import Message, Request, Stop, ToolSpec
     from graphengine.models.hosted import HostedTool
-    from graphengine.models.limiter import RateLimiter
     from graphengine.models.openai_calls import OpenAIServer
-    from graphengine.models.prices import Price, Spent
+    from graphengine.models.prices import Spent
     from graphengine.models.received import JsonObject
 
 _PATH: Final = "/chat/completions"
@@ -97,8 +96,9 @@ class OpenAIChatModel(ServedModel):
         timeout_seconds: How long the server may send nothing before the call fails with `ModelTimeout`.
         price: Its price, if the price tables do not have it or do not apply.
         limiter: Its rate limiter; None for the one that all models with this name, address and key share.
-        native_schema: Whether the server supports answers that fit a JSON Schema; if not, the schema is put into the
-            instructions.
+        native_schema: Whether the schema of a typed answer is sent as `response_format`, which holds the model to it,
+            or put into the instructions: None to send it, but at addresses that are not OpenAI's or Azure's not beside
+            tools, which many servers then ignore. A server that refuses the form gets the schema in the instructions.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -115,30 +115,6 @@ class OpenAIChatModel(ServedModel):
     _lacking: ClassVar[Mapping[str, str]] = {
         "thinking": "give effort=, or in extra={…} the field that this server has for it",
     }
-
-    def __init__(  # noqa: PLR0913 - each is a separate setting of the server
-        self,
-        model: str,
-        *,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        timeout_seconds: float = 600.0,
-        price: Price | None = None,
-        limiter: RateLimiter | None = None,
-        native_schema: bool = True,
-    ) -> None:
-        super().__init__(
-            model, api_key=api_key, base_url=base_url, timeout_seconds=timeout_seconds, price=price, limiter=limiter
-        )
-        self._native_schema = native_schema
-
-    def _repair(self, request: Request, repair: str) -> str:
-        """Return the repair for a refused request, as some servers support no schemas, and some no tools."""
-        if request.schema is not None and self._native_schema:
-            repair += "; a server without response_format json_schema needs native_schema=False"
-        if request.tools:
-            repair += "; a model that cannot call tools needs an agent without tools="
-        return repair
 
     def lacks_tool(self, tool: HostedTool) -> str:
         """Return the repair if the model does not have this tool, "" if it has it."""
@@ -160,13 +136,13 @@ class OpenAIChatModel(ServedModel):
 
     # -- the request
 
-    def _body(self, request: Request) -> JsonObject:
-        system = instructions(request, native_schema=self._native_schema)
+    def _body(self, request: Request, *, is_native: bool) -> JsonObject:
+        system = instructions(request, native_schema=is_native)
         first: list[JsonValue] = [{"role": "system", "content": system}] if system else []
         body: JsonObject = {"model": self.model, "messages": [*first, *self._messages(request.messages)]}
         if request.tools:
             body["tools"] = [_tool(tool) for tool in request.tools]
-        form = form_of_answer(request) if self._native_schema else None
+        form = form_of_answer(request) if is_native else None
         if form is not None:
             wanted: JsonObject = {"name": form.name, "schema": form.schema, "strict": form.strict}
             body["response_format"] = {"type": "json_schema", "json_schema": wanted}

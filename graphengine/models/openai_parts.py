@@ -124,7 +124,7 @@ def form_of_tool(tool: ToolSpec) -> Form:
     return Form(tool.name, dict(tool.schema) if strict is None else strict, strict is not None)
 
 
-def instructions(request: Request, *, native_schema: bool = True) -> str:
+def instructions(request: Request, *, native_schema: bool) -> str:
     """Return the standing instructions, with the schema if the server has no native support for it."""
     if request.schema is None or native_schema:
         return request.system

@@ -35,10 +35,10 @@ async def model(request: pytest.FixtureRequest, edge: EdgeServer) -> AsyncIterat
     """Return each adapter in turn."""
     made: Made
     if request.param == "anthropic":
-        made = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=edge.url)
+        made = AnthropicModel("claude-sonnet-5-5", api_key="k", base_url=edge.url, native_schema=True)
     else:
         kind = OpenAIModel if request.param == "openai" else OpenAIChatModel
-        made = kind("gpt-6", base_url=edge.openai_url)
+        made = kind("gpt-6", base_url=edge.openai_url, native_schema=True)
     yield made
     await made.close()
 

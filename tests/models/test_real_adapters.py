@@ -91,5 +91,5 @@ async def test_a_function_makes_the_answer(number: int, edge: EdgeServer) -> Non
     agent = Agent("payer", prompt="Pay.", model=every_model(edge)[number], output=result_of(double))
     assert await agent.run() == "Bo: 8"
     first, second = (json.dumps(each.body) for each in edge.received())
-    assert '"euros": {"type": "integer"' in first
+    assert '"euros": {"type": "integer"' in first.replace("\\", "")  # in words, or in the API's own form
     assert "at most 10 euros" in second

@@ -36,7 +36,11 @@ def request(settings: Settings, *messages: Message, **more: Any) -> Request:
 async def test_headers_and_further_fields_are_passed_on(model: Made, edge: EdgeServer, *, streamed: bool) -> None:
     """Objects are merged with those of the request, lists are appended, other values are added."""
     wanted = {"type": "object", "properties": {"score": {"type": "integer"}}, "required": ["score"]}
-    search = {"type": "web_search", "name": "search", "function": {"name": "search", "parameters": {}}}
+    search = {
+        "type": "web_search",
+        "name": "search",
+        "function": {"name": "search", "parameters": {"type": "object", "properties": {}}},
+    }
     merges = {"anthropic": "output_config", "openai": "text", "openai-chat": "response_format"}[api(model)]
     extra: dict[str, Any] = {merges: {"verbosity": "low"}, "tools": [search], "seed": 7}
     settings = Settings(headers={"x-project": "tides", "anthropic-beta": "new-2026"}, extra=extra)

@@ -6,7 +6,7 @@ each have one; `edge_server.py` implements all three.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from tests.conformance.model_scenes import Fails, Noise, Received, Says, Scene
@@ -85,17 +85,10 @@ def unanswered(called: Sequence[str], answered: Sequence[str]) -> str:
     return ""
 
 
-def loose(schema: object) -> str:
-    """Return why a schema is not strict in OpenAI's sense, "" if it is."""
-    if isinstance(schema, list):
-        return next(filter(None, map(loose, schema)), "")
-    if not isinstance(schema, dict):
-        return ""
-    if schema.get("type") == "object":
-        names = list(schema.get("properties") or {})
-        if schema.get("additionalProperties") is not False or sorted(schema.get("required") or ()) != sorted(names):
-            return f"'additionalProperties' must be false and 'required' must name each property: {schema}"
-    return next(filter(None, map(loose, schema.values())), "")
+def first_of(*objections: str | Iterable[str]) -> str:
+    """Return the first objection that is not empty, "" for none."""
+    found = (each for group in objections for each in ([group] if isinstance(group, str) else group))
+    return next(filter(None, found), "")
 
 
 def key_of(headers: Mapping[str, str]) -> str:

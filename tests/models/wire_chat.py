@@ -1,11 +1,13 @@
 """The server's side of OpenAI's Chat Completions API."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from graphengine.models.base import ToolCall
 from tests.conformance.model_scenes import Counted, Fails, Noise, Received, Says, Scene, Turn
-from tests.models.wire import Event, Json, key_of, loose, pieces, text_of, unanswered
+from tests.models.wire import Event, Json, first_of, key_of, pieces, text_of, unanswered
+from tests.models.wire_schemas import NAME, not_arguments, not_strict
 
 _STOPS: Final = {"end": "stop", "tools": "tool_calls", "cut": "length", "refused": "stop"}
 _ERRORS: Final = {  # status, type, code
@@ -24,11 +26,29 @@ _ERRORS: Final = {  # status, type, code
     "overloaded": (529, "overloaded_error", None),
 }
 
+MOST_TOOLS: Final = 128
+
 
 def openai_error(fails: Fails) -> tuple[int, Json]:
     """Return the status and the content of an error, equal in both of OpenAI's APIs."""
     status, kind, code = _ERRORS[fails.trouble]
     return status, {"message": fails.message, "type": kind, "param": None, "code": code}
+
+
+def _unreadable(message: Json) -> str:
+    """Return what is wrong with a message: it has no content, or calls whose arguments are no JSON object."""
+    calls = message.get("tool_calls") or ()
+    if message.get("content") is None and not calls:
+        return f"Invalid value for 'content': expected a string, got null: {message}"
+    for call in calls:
+        name, written = call["function"]["name"], call["function"]["arguments"]
+        try:
+            readable = isinstance(json.loads(written), dict)
+        except ValueError:
+            readable = False
+        if not readable or not NAME.fullmatch(name):
+            return f"Invalid call of {name!r}: its arguments must be a JSON object: {written}"
+    return ""
 
 
 class ChatWire:
@@ -45,7 +65,7 @@ class ChatWire:
         return ""
 
     def objection(self, body: Json) -> str:
-        """Require results right after their calls, and schemas that are strict if marked so."""
+        """Require results right after their calls, arguments that are objects, few tools, and schemas."""
         waiting: list[str] = []
         answered: list[str] = []
         for message in [*body["messages"], {"role": "user"}]:
@@ -58,8 +78,14 @@ class ChatWire:
             waiting, answered = [call["id"] for call in message.get("tool_calls") or ()], []
         form = (body.get("response_format") or {}).get("json_schema") or {}
         tools = [tool["function"] for tool in body.get("tools") or ()]
-        strict = [form.get("schema")] if form.get("strict") else []
-        return loose(strict + [tool["parameters"] for tool in tools if tool.get("strict")])
+        if len(tools) > MOST_TOOLS:
+            return f"Invalid 'tools': array too long. Expected an array with maximum length {MOST_TOOLS}"
+        return first_of(
+            map(_unreadable, body["messages"]),
+            not_strict(form["schema"]) if form.get("strict") else "",
+            (not_arguments(tool["name"], tool["parameters"], api="chat") for tool in tools),
+            (not_strict(tool["parameters"]) for tool in tools if tool.get("strict")),
+        )
 
     def whole(self, says: Says) -> Json:
         """Return a completion with one choice."""

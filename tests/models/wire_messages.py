@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from graphengine.models.base import ToolCall
 from tests.conformance.model_scenes import Counted, Fails, Noise, Received, Says, Scene, Turn
-from tests.models.wire import Event, Json, key_of, pieces, text_of, unanswered
+from tests.models.wire import Event, Json, first_of, key_of, pieces, text_of, unanswered
+from tests.models.wire_schemas import not_arguments, not_compiled
 
 _STOPS: Final = {
     "end": "end_turn",
@@ -31,6 +32,7 @@ _ERRORS: Final = {
     "unavailable": (503, "api_error"),
     "overloaded": (529, "overloaded_error"),
 }
+LEAST_BUDGET: Final = 1024
 _PLAIN_ID: Final = re.compile(r"[a-zA-Z0-9_-]+")
 _OWN_WORDS: Final = {
     "no_quota": "Your credit balance is too low to access the Anthropic API. ",
@@ -50,7 +52,7 @@ class MessagesWire:
         return ""
 
     def objection(self, body: Json) -> str:
-        """Require text in each text, content in each message, plain ids, and results right after their calls."""
+        """Require text in each text, content in each message, plain ids, results right after their calls, schemas."""
         called: list[str] = []
         for message in body["messages"]:
             content = message["content"]
@@ -64,7 +66,14 @@ class MessagesWire:
             odd = [each for each in called if not _PLAIN_ID.fullmatch(each)]
             if wrong or odd:
                 return wrong or f"ids must match {_PLAIN_ID.pattern}: {odd}"
-        return "" if body["messages"][0]["role"] == "user" else "the first message must be a user's"
+        form = (body.get("output_config") or {}).get("format") or {}
+        tools = [tool for tool in body.get("tools") or () if "input_schema" in tool]
+        return first_of(
+            "" if body["messages"][0]["role"] == "user" else "the first message must be a user's",
+            not_compiled(form["schema"]) if form else "",
+            (not_arguments(tool["name"], tool["input_schema"], api="messages") for tool in tools),
+            _unthinkable(body),
+        )
 
     def whole(self, says: Says) -> Json:
         """Return a message."""
@@ -117,6 +126,20 @@ class MessagesWire:
             max_tokens=body.get("max_tokens"),
             body=body,
         )
+
+
+def _unthinkable(body: Json) -> str:
+    """Return what is wrong with the settings of a call that thinks."""
+    thinking = body.get("thinking") or {}
+    if thinking.get("type", "disabled") == "disabled":
+        return ""
+    budget = thinking.get("budget_tokens", LEAST_BUDGET)
+    if not LEAST_BUDGET <= budget < body["max_tokens"]:
+        return f"thinking.budget_tokens must be at least {LEAST_BUDGET} and less than max_tokens"
+    if body.get("temperature", 1) != 1:
+        return "`temperature` may only be set to 1 when thinking is enabled."
+    forced = (body.get("tool_choice") or {}).get("type") in {"any", "tool"}
+    return "Thinking may not be enabled when tool_choice forces tool use." if forced else ""
 
 
 def _event(kind: str, piece: str = "", **data: Any) -> Event:

@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from graphengine.models.base import ToolCall
 from tests.conformance.model_scenes import Counted, Fails, Noise, Received, Says, Scene, Turn
-from tests.models.wire import Event, Json, key_of, loose, pieces, text_of, unanswered
+from tests.models.wire import Event, Json, first_of, key_of, pieces, text_of, unanswered
 from tests.models.wire_chat import openai_error
+from tests.models.wire_schemas import not_arguments, not_strict
 
 LONGEST_ID: Final = 64
 
@@ -23,7 +24,7 @@ class ResponsesWire:
         return ""
 
     def objection(self, body: Json) -> str:
-        """Require a result for each call, ids of at most 64 characters, and schemas that are strict if marked so."""
+        """Require a result for each call, short ids, sealed reasoning before what it is about, and schemas."""
         items = body["input"] if isinstance(body["input"], list) else []
         called = [item["call_id"] for item in items if item.get("type") == "function_call"]
         wrong = unanswered(called, [item["call_id"] for item in items if item.get("type") == "function_call_output"])
@@ -31,8 +32,13 @@ class ResponsesWire:
         if wrong or long:
             return wrong or f"ids must have 1 to {LONGEST_ID} characters: {long}"
         form = (body.get("text") or {}).get("format") or {}
-        strict = [form.get("schema")] if form.get("strict") else []
-        return loose(strict + [tool["parameters"] for tool in body.get("tools") or () if tool.get("strict")])
+        tools = [tool for tool in body.get("tools") or () if tool["type"] == "function" and "parameters" in tool]
+        return first_of(
+            map(_unfollowed, items, [*items[1:], {}]),
+            not_strict(form["schema"]) if form.get("strict") else "",
+            (not_arguments(tool["name"], tool["parameters"], api="responses") for tool in tools),
+            (not_strict(tool["parameters"]) for tool in tools if tool.get("strict")),
+        )
 
     def whole(self, says: Says) -> Json:
         """Return a response that is completed, or incomplete."""
@@ -87,6 +93,17 @@ class ResponsesWire:
             max_tokens=body.get("max_output_tokens"),
             body=body,
         )
+
+
+def _unfollowed(item: Json, after: Json) -> str:
+    """Return what is wrong with an item of reasoning: its seal is missing, or what it was about."""
+    if item.get("type") != "reasoning":
+        return ""
+    if not item.get("encrypted_content"):
+        return f"Item with id '{item.get('id')}' not found. Items are not persisted when `store` is set to false."
+    follows = after.get("type", "message") if after.get("role", "assistant") == "assistant" and after else ""
+    known = follows in {"message", "reasoning", "compaction"} or follows.endswith("_call")
+    return "" if known else f"Item '{item['id']}' of type 'reasoning' was provided without its required following item."
 
 
 def _frame(status: str) -> Json:

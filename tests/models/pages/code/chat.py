@@ -13,6 +13,8 @@ REVIEW = {
     "required": ["score"],
 }
 REFUSED = Raw(400, {"error": {"message": "unknown field", "type": "invalid_request_error"}})
+NO_FORM = Raw(400, {"error": {"message": "This response_format type is unavailable now"}})
+NO_TOOLS = Raw(400, {"error": "registry.ollama.ai/library/m does not support tools"})
 DONE = Message(role="tool", text="5", call_id="call_1")
 SIGNED = {
     "id": "call_1",

@@ -1,5 +1,6 @@
 from graphengine import Message
 from graphengine.models import ToolCall, ToolSpec
+from tests.conformance.model_scenes import Fails
 from tests.models.acts import Raw
 from tests.models.wire import Event
 
@@ -52,3 +53,13 @@ USER, DONE = Message(role="user", text="hello"), Message(role="tool", text="5", 
 CUT = {"type": "tool_use", "id": "t", "name": "add", "input": {"a": 1}}
 THOUGHT = {"type": "thinking", "thinking": "hm", "signature": "s"}
 QUOTED = {"type": "text", "text": "yes", "citations": [{"type": "page_location"}]}
+
+TOO_LARGE = "output_config.format.schema: The compiled grammar is too large. Simplify your tool schemas."
+GRAMMAR = Fails("bad_request", TOO_LARGE)
+NO_FORM = Fails("bad_request", "output_config: Extra inputs are not permitted")
+
+
+def fields(count, *kinds, required=False):
+    made = {"type": kinds[0]} if len(kinds) == 1 else {"anyOf": [{"type": kind} for kind in kinds]}
+    names = [f"f{number}" for number in range(count)]
+    return {"type": "object", "properties": dict.fromkeys(names, made), "required": names if required else []}

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import jsonschema
 from pydantic import BaseModel, ConfigDict, Field
 
-from graphengine.models.anthropic_forms import can_be_held_to
+from graphengine.models.anthropic_forms import can_be_held_to, has_room
 from graphengine.models.openai_parts import DEEPEST, strict_schema
 
 
@@ -50,9 +50,8 @@ Part.model_rebuild()
 
 
 def model(**named):
-    """Return a type with one field."""
-    [(name, kind)] = named.items()
-    return type("Made", (BaseModel,), {"__annotations__": {name: kind}})
+    """Return a type with these fields."""
+    return type("Made", (BaseModel,), {"__annotations__": named})
 
 
 def strict(given, optional=True):
@@ -82,4 +81,10 @@ def deep(levels):
 
 
 def enforced(kind):
-    return can_be_held_to(kind.model_json_schema())
+    schema = kind.model_json_schema()
+    return can_be_held_to(schema) and has_room(schema)
+
+
+def wide(count, kind, **default):
+    fields = {f"f{number}": Annotated[kind, Field(**default)] for number in range(count)}
+    return model(**fields)

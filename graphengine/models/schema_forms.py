@@ -1,0 +1,85 @@
+"""How the schema of a typed answer is sent: in the API's own form, or in words in the instructions.
+
+An API's own form holds the model to the schema, but not every server, model and schema has one: servers that do not
+know the field ignore it or refuse it, and a provider refuses schemas whose grammar is too large. In words every model
+reads it. The reader of the answer validates it in both cases.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from graphengine.models.errors import BadRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from graphengine.models.base import Request, Response
+
+_ABOUT_FORM: Final = re.compile(
+    r"grammar|schema|output_config|(output|response)[ _]format|text\.format|structured|json_object|json_validate_failed"
+    r"|(generate|validate) json",
+    re.IGNORECASE,
+)
+"""What a refusal names if it is about the form, with what providers say of an answer that did not come out in it."""
+
+
+class SchemaForms:
+    """The forms in which one model object sends schemas. It remembers which schemas its server refused.
+
+    Args:
+        native: Whether the API's own form is sent; None to decide by the server.
+    """
+
+    def __init__(self, native: bool | None) -> None:  # noqa: FBT001 - the adapters' own argument
+        self._native = native
+        self._refused: set[str] = set()
+
+    def is_native(self, request: Request, *, by_server: bool) -> bool:
+        """Return whether the schema of a request is sent in the API's own form.
+
+        Args:
+            request: The request.
+            by_server: What holds for this server if the user did not decide.
+        """
+        if request.schema is None or not (by_server if self._native is None else self._native):
+            return False
+        return not self._refused or _identity(request) not in self._refused
+
+    async def answered(
+        self, request: Request, ask: Callable[[bool], Awaitable[Response]], *, is_native: bool
+    ) -> Response:
+        """Return the answer with the form that was used. If the server refuses the native form, ask once more in words.
+
+        Args:
+            request: The request.
+            ask: Makes the call; gets whether the native form is sent.
+            is_native: Whether it is sent at first.
+
+        Raises:
+            ModelError: The call failed.
+        """
+        if request.schema is None:
+            return await ask(False)  # noqa: FBT003 - what `ask` takes
+        if is_native:
+            try:
+                return replace(await ask(True), form="native")  # noqa: FBT003
+            except BadRequest as error:
+                if not _ABOUT_FORM.search(error.message):
+                    raise
+        response = await ask(False)  # noqa: FBT003
+        if is_native:  # the form was at fault, as the same request in words was accepted
+            self._refused.add(_identity(request))
+        return replace(response, form="words")
+
+
+def _identity(request: Request) -> str:
+    """Return what distinguishes the schema of a request."""
+    return hashlib.sha256(json.dumps(request.schema, sort_keys=True).encode("utf-8", "replace")).hexdigest()
+
+
+__all__ = ["SchemaForms"]

@@ -1,0 +1,86 @@
+"""Public reports about providers' APIs, each rebuilt with an agent and a server that objects as the provider does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from graphengine import Agent, Runner
+from graphengine.models import Model, OpenAIChatModel, ToolCall
+from tests.conformance.model_scenes import Fails, Received, Says, Scene
+from tests.kit.facts import said
+from tests.models.adapters import PATHS, adapter
+from tests.models.edge_server import EdgeServer
+
+pytestmark = pytest.mark.usefixtures("own_hosts")
+
+
+class Weather(BaseModel):
+    """The weather in a city."""
+
+    city: str
+    degrees: int
+
+
+BERN = Weather(city="Bern", degrees=7)
+GRAMMAR = "output_config.format.schema: The compiled grammar is too large. Simplify your tool schemas."
+
+
+def own(edge: EdgeServer, path: str, **options: Any) -> Model:
+    """Return the adapter of an API, for its provider's own host."""
+    host = "api.anthropic.com" if path == PATHS[0] else "api.openai.com"
+    return adapter(path, edge.url.replace("127.0.0.1", host), **options)
+
+
+def chat(edge: EdgeServer, name: str, **options: Any) -> OpenAIChatModel:
+    """Return a model of a server with the Chat Completions API that is not OpenAI's."""
+    return OpenAIChatModel(name, base_url=edge.openai_url, **options)
+
+
+async def turns(agent: Agent[Any]) -> tuple[object, list[dict[str, Any]]]:
+    """Return an agent's answer in a run, and the records of its turns."""
+    async with Runner() as runner:
+        answer = await runner.run(agent, question="go", run_id="r")
+        recorded = [said(step) for step in await runner.history("r")]
+    return answer, [step["value"] for step in recorded if step.get("name") == "turn"]
+
+
+async def test_a_schema_that_is_refused_is_sent_in_words(edge: EdgeServer) -> None:
+    """anthropic-sdk#1185, TanStack/ai#682: the compiled grammar is too large. The step says which form was used."""
+    edge.play(Fails("bad_request", GRAMMAR), Says(BERN.model_dump_json()))
+    answer, [turn] = await turns(Agent("a", output=Weather, model=own(edge, PATHS[0])))
+    assert (answer, turn["form"]) == (BERN, "words")
+    edge.play(Says(BERN.model_dump_json()))
+    answer, [turn] = await turns(Agent("a", output=Weather, model=own(edge, PATHS[0])))
+    assert (answer, turn["form"]) == (BERN, "native")
+
+
+async def test_a_compatible_server_reads_the_names_of_the_type(edge: EdgeServer) -> None:
+    """ollama#8162: a server that ignores the field for a schema never sees a name of the type."""
+    edge.play(Says(BERN.model_dump_json()))
+    answer, [turn] = await turns(Agent("a", output=Weather, model=adapter(PATHS[0], edge.url)))
+    assert (answer, turn["form"]) == (BERN, "words")
+    assert "degrees" in edge.received()[0].system
+
+
+async def test_a_server_whose_grammar_forbids_calls_is_sent_no_schema_beside_tools(edge: EdgeServer) -> None:
+    """ollama#13750, #8095: with both, the tool is never called and the answer is made up."""
+    called: list[str] = []
+
+    def thermometer(city: str) -> int:
+        """Read the thermometer."""
+        called.append(city)
+        return 7
+
+    def scene(received: Received) -> Scene:
+        if received.schema is not None:
+            return Says('{"city": "Bern", "degrees": 42}')
+        if received.turns[-1].role == "tool":
+            return Says(BERN.model_dump_json())
+        return Says(calls=(ToolCall(id="c", name="thermometer", arguments='{"city": "Bern"}'),))
+
+    edge.answer(scene)
+    answer, _ = await turns(Agent("a", output=Weather, tools=[thermometer], model=chat(edge, "qwen3:8b")))
+    assert (answer, called) == (BERN, ["Bern"])
