@@ -13,7 +13,6 @@ from graphengine.kernel import (
     GraphEngineError,
     GraphNotFound,
     InputError,
-    RunCancelled,
     RunExists,
     RunIsDriven,
     RunnerClosed,
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from starlette.types import Message, Receive, Send
+
+_OUTCOMES: Final = frozenset(("run_failed", "run_stopped", "run_cancelled", "turn_failed"))
 
 BODY_BYTES: Final = 1 << 20
 """The largest body of a request."""
@@ -102,8 +103,21 @@ def json_answer(content: object, status: int = 200) -> Response:
     return Response(body, status, media_type="application/json", headers={"Cache-Control": "no-store"})
 
 
-def refused(error: GraphEngineError, other: int = 500) -> Response:
-    """Return the answer to a request that cannot be served; `other` is the status for kinds that have none."""
+def is_outcome(error: GraphEngineError) -> bool:
+    """Return whether an error is how a run, or a turn of a chat, ended: the same request would only end so again."""
+    return error.code in _OUTCOMES
+
+
+def refused(error: GraphEngineError, other: int = 500, document: object = None) -> Response:
+    """Return the answer to a request that cannot be served.
+
+    Args:
+        error: Why.
+        other: The status for kinds that have none.
+        document: The answer in the shape of a protocol; None for this service's own.
+
+    Clients send a request again by themselves after 408, 409, 425, 429 and 5xx. So the end of a run has none of these.
+    """
     is_later = isinstance(error, StoreError | RunnerClosed) or error.code == "provider_unreachable"
     status = 503 if is_later else other
     if isinstance(error, RequestInvalid | NotAuthorized):
@@ -112,11 +126,14 @@ def refused(error: GraphEngineError, other: int = 500) -> Response:
         status = 403
     elif isinstance(error, UnknownRun | UnknownStep | GraphNotFound):
         status = 404
-    elif isinstance(error, RunExists | RunIsDriven | RunCancelled):
+    elif isinstance(error, RunExists | RunIsDriven):
         status = 409
-    elif isinstance(error, InputError):
+    elif isinstance(error, InputError) or is_outcome(error):
         status = 413 if error.code == "too_large" else 422
-    return json_answer(error_document(error), status)
+    answer = json_answer(error_document(error) if document is None else document, status)
+    if is_outcome(error):
+        answer.headers["x-should-retry"] = "false"  # what the official clients of OpenAI and Anthropic read
+    return answer
 
 
 STREAM_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -143,6 +160,7 @@ __all__ = [
     "NotAuthorized",
     "RequestInvalid",
     "body_of",
+    "is_outcome",
     "is_same",
     "json_answer",
     "refused",

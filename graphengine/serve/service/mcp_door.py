@@ -62,6 +62,8 @@ PATH: Final = "/mcp"
 """Where the door is over HTTP."""
 RUN_ID: Final = "graphengine/run_id"
 """The key in `_meta` of a call that starts a run once, and of what is returned."""
+ERROR: Final = "graphengine/error"
+"""The key in `_meta` of a result that is an error: its document. Structured content must fit the tool's own schema."""
 
 _LOG: Final = logging.getLogger("graphengine")
 _NAME: Final = "graphengine"
@@ -134,28 +136,36 @@ class McpDoor:
         if tool is None:
             near = did_you_mean(params.name, self._tools)
             raise MCPError(types.INVALID_PARAMS, f"there is no tool {params.name!r}; {near}")
+        run_id = ""
         try:
             with acting(caller() if ctx.request is None else ctx.request.scope[CALLER]):  # a session may have several
-                return await self._called(ctx, params, tool)
+                call = await self._begun(ctx, params, tool)
+                run_id = call.run_id
+                return await self._outcome(call, params)
         except GraphEngineError as error:
-            return _refused(error)
+            return _refused(error, run_id)
         except MCPError:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of one request must not end the others
             _LOG.exception("the tool %s failed with %s", params.name, type(error).__name__)
-            return _refused(ServiceFailed(FAILED, where=f"tool {params.name}"))
+            return _refused(ServiceFailed(FAILED, where=f"tool {params.name}"), run_id)
 
-    async def _called(
-        self, ctx: ServerRequestContext[Any], params: types.CallToolRequestParams, tool: _Tool
-    ) -> types.CallToolResult | types.InputRequiredResult:
-        is_modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
-        hold = _FIRST_SECONDS if params.request_state is None else _HOLD_SECONDS
+    async def _begun(self, ctx: ServerRequestContext[Any], params: types.CallToolRequestParams, tool: _Tool) -> _Call:
+        """Start the run of a call, unless the call goes on with one."""
         run_id, is_new = params.request_state or "", False
         if params.request_state is None:
             given = (params.meta or {}).get(RUN_ID)
             chosen = None if given is None else caller().own_id(str(given))
             run_id, is_new = await self._service.begin(tool.graph, _arguments(tool, params), chosen)
-        call = _Call(ctx, tool, run_id, 0 if is_new else (await self._service.info_of(run_id)).seq)
+        return _Call(ctx, tool, run_id, 0 if is_new else (await self._service.info_of(run_id)).seq)
+
+    async def _outcome(
+        self, call: _Call, params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
+        """Return the result of a call, or what it still needs."""
+        ctx, run_id = call.ctx, call.run_id
+        is_modern = ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+        hold = _FIRST_SECONDS if params.request_state is None else _HOLD_SECONDS
         wrong = await self._answer(run_id, params.input_responses or {})
         meta = {RUN_ID: run_id}
         while True:
@@ -169,7 +179,7 @@ class McpDoor:
                 continue
             questions = waits(found, ())
             if not questions:
-                return _result(tool, found, meta)
+                return _result(call.tool, found, meta)
             if not _can_ask(ctx.session.client_capabilities):
                 raise _still_open(run_id, next(iter(questions.values())), "this client cannot ask a person")
             forms = {key: _elicitation(wait, wrong.get(key, "")) for key, wait in questions.items()}
@@ -374,14 +384,14 @@ def _json(value: object) -> Any:  # noqa: ANN401 - any JSON
     return to_jsonable_python(value, by_alias=False, fallback=str)
 
 
-def _content(text: str, structured: object, meta: dict[str, Any], *, is_error: bool = False) -> types.CallToolResult:
-    block = types.TextContent(text=text)
-    return types.CallToolResult(content=[block], structured_content=structured, is_error=is_error, _meta=meta or None)
+def _content(text: str, structured: object, meta: dict[str, Any]) -> types.CallToolResult:
+    return types.CallToolResult(content=[types.TextContent(text=text)], structured_content=structured, _meta=meta)
 
 
-def _refused(error: GraphEngineError) -> types.CallToolResult:
-    """Return an error as the result of a tool, which a model can read."""
-    return _content(f"{error.code}: {error}", plain(error_document(error)), {}, is_error=True)
+def _refused(error: GraphEngineError, run_id: str) -> types.CallToolResult:
+    """Return an error as the result of a tool: a text, which a model can read, and its document in `_meta`."""
+    meta = {ERROR: plain(error_document(error))} | ({RUN_ID: run_id} if run_id else {})
+    return types.CallToolResult(content=[types.TextContent(text=f"{error.code}: {error}")], is_error=True, _meta=meta)
 
 
 # --- Questions -------------------------------------------------------------------------------------------------------

@@ -92,11 +92,16 @@ _HEADERS: Final = ("x-conversation-id", "x-openwebui-chat-id")
 _TASK: Final = "### Task:"
 """What the prompts begin with by which Open WebUI asks for titles, tags and follow-up questions."""
 _LONGEST_KEY: Final = 64
+_OWN_RESULT: Final = "a graph has a result of its own: leave it out, or POST /graphs/GRAPH/runs for its JSON"
+_OWN_TOOLS: Final = "a graph calls its own tools"
 _LATE: Final = "This was answered elsewhere meanwhile, so your message was not used."
 
 
 class _ChatRequest(Struct):
-    """A request for a chat completion. Further parameters, such as those of sampling, are left to the graph."""
+    """A request for a chat completion. Further parameters, such as those of sampling, are left to the graph.
+
+    Those that a reply has to keep are refused: see `_check_kept`.
+    """
 
     model: str
     messages: list[dict[str, Any]]
@@ -104,10 +109,15 @@ class _ChatRequest(Struct):
     stream_options: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     n: int | None = None
+    response_format: dict[str, Any] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    function_call: str | dict[str, Any] | None = None
+    modalities: list[str] | None = None
+    logprobs: bool | None = None
 
 
 class _ResponseRequest(Struct):
-    """A request for a response."""
+    """A request for a response; see `_ChatRequest`."""
 
     model: str
     input: str | list[dict[str, Any]]
@@ -115,6 +125,11 @@ class _ResponseRequest(Struct):
     background: bool | None = None
     previous_response_id: str | None = None
     conversation: str | dict[str, Any] | None = None
+    instructions: str | list[dict[str, Any]] | None = None
+    metadata: dict[str, Any] | None = None
+    text: dict[str, Any] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    prompt: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +202,7 @@ class OpenAiDoor:
         """Return the routes of the endpoints."""
         found = (
             ("models", self.models, "GET"),
+            ("models/{name:path}", self.model, "GET"),
             ("chat/completions", self.complete, "POST"),
             ("responses", self.respond, "POST"),
             ("responses/{id}", self.response, "GET"),
@@ -197,15 +213,24 @@ class OpenAiDoor:
     async def models(self, request: Request) -> Response:
         """Return the models."""
         del request
-        found = [{"id": n, "object": "model", "created": 0, "owned_by": "graphengine"} for n in self._models]
-        return json_answer({"object": "list", "data": found})
+        return json_answer({"object": "list", "data": list(map(_described, self._models))})
+
+    async def model(self, request: Request) -> Response:
+        """Return one of the models."""
+        return json_answer(_described(self._named(request.path_params["name"]).name))
 
     async def complete(self, request: Request) -> Response:
         """Return a chat completion, or stream it."""
         body = await _body(request, _ChatRequest)
         model, messages = self._named(body.model), _messages(body.messages, "messages")
-        if body.n not in (None, 1):
-            raise InputError(f"n is {body.n}", where="n", repair="leave it out: a run replies once")
+        _check_kept(
+            ("n", body.n, body.n not in (None, 1), "a run replies once"),
+            ("response_format", body.response_format, _is_form(body.response_format), _OWN_RESULT),
+            ("tool_choice", body.tool_choice, _is_forced(body.tool_choice), _OWN_TOOLS),
+            ("function_call", body.function_call, _is_forced(body.function_call), _OWN_TOOLS),
+            ("modalities", body.modalities, set(body.modalities or ()) > {"text"}, "a graph replies with text"),
+            ("logprobs", body.logprobs, bool(body.logprobs), "a graph has none"),
+        )
         given = _conversation_in(request) or str((body.metadata or {}).get("conversation_id") or "")
         said = await self._said(request, messages, given, is_thread=True)
         turn = await self._turn(model, said)
@@ -226,6 +251,12 @@ class OpenAiDoor:
         body = await _body(request, _ResponseRequest)
         model, messages = self._named(body.model), [{"content": body.input}]
         given = body.conversation.get("id") if isinstance(body.conversation, dict) else body.conversation
+        form = (body.text or {}).get("format")
+        _check_kept(
+            ("text.format", form, _is_form(form), _OWN_RESULT),
+            ("tool_choice", body.tool_choice, _is_forced(body.tool_choice), _OWN_TOOLS),
+            ("prompt", body.prompt, body.prompt is not None, "send its text as input: prompts are not kept here"),
+        )
         if given and body.previous_response_id:
             repair = "send one of them: each says which run continues"
             raise InputError("previous_response_id and conversation exclude each other", where="body", repair=repair)
@@ -234,7 +265,10 @@ class OpenAiDoor:
         thread = "" if given or previous is not None else _conversation_in(request)
         said = await self._said(request, texts, str(given or thread), previous=previous, is_thread=bool(thread))
         turn = await self._turn(model, said)
-        return await self._response(model, turn, is_stream=bool(body.stream), is_awaited=not body.background)
+        echoed = {"instructions": body.instructions, "metadata": {**(body.metadata or {}), "run_id": turn.run_id}}
+        return await self._response(
+            model, turn, is_stream=bool(body.stream), is_awaited=not body.background, echoed=echoed
+        )
 
     async def response(self, request: Request) -> Response:
         """Return a response as it is now, or stream it from its beginning."""
@@ -414,7 +448,7 @@ class OpenAiDoor:
                         yield stream_event({**head, "choices": [], "usage": usage})
         yield b"data: [DONE]\n\n"
 
-    async def _events(self, model: TextGraph, turn: Turn) -> AsyncGenerator[bytes, None]:
+    async def _events(self, model: TextGraph, turn: Turn, echoed: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
         """Yield the events of a response: its text live, then the calls of tools, which the run made itself."""
         number = count()
         place = {"item_id": f"msg_{_name_of(turn)}", "output_index": 0, "content_index": 0}
@@ -423,7 +457,9 @@ class OpenAiDoor:
             name = f"response.{kind}"
             return stream_event({"type": name, "sequence_number": next(number), **more}, name=name)
 
-        yield event("created", response=_document(model, turn, None))
+        begun = _document(model, turn, None, echoed)
+        yield event("created", response=begun)
+        yield event("in_progress", response=begun)
         yield event("output_item.added", output_index=0, item=_item(turn, None))
         yield event("content_part.added", **place, part=_part(""))
         async with aclosing(self._reply(model, turn)) as pieces:
@@ -433,24 +469,38 @@ class OpenAiDoor:
                     yield event("output_text.delta", **place, delta=text, logprobs=[])
                 if isinstance(piece, str):
                     continue
+                done = _document(model, turn, piece, echoed)
+                if piece.failure is not None:
+                    yield event("failed", response=done)
+                    return
                 piece.text = piece.shown + piece.rest
                 yield event("output_text.done", **place, text=piece.text, logprobs=[])
                 yield event("content_part.done", **place, part=_part(piece.text))
-                done = _document(model, turn, piece)
+                done = _document(model, turn, piece, echoed)
                 for index, item in enumerate(done["output"]):
                     if index:
                         yield event("output_item.added", output_index=index, item=item)
                     yield event("output_item.done", output_index=index, item=item)
-                yield event(done["status"], response=done)
+                yield event("completed", response=done)
 
     async def _response(
-        self, model: TextGraph, turn: Turn, *, is_stream: bool = False, is_awaited: bool = True
+        self,
+        model: TextGraph,
+        turn: Turn,
+        *,
+        is_stream: bool = False,
+        is_awaited: bool = True,
+        echoed: Mapping[str, Any] | None = None,
     ) -> Response:
-        """Return a response: as it comes, once the run rests, or as it is now."""
+        """Return a response: as it comes, once the run rests, or as it is now.
+
+        Only the answer to the request that made it has what that request `echoed`: it is not recorded.
+        """
+        echoed = echoed or {}
         if is_stream:
-            return self._streamed(turn, self._events(model, turn))
+            return self._streamed(turn, self._events(model, turn, echoed))
         is_over = is_awaited or await self._turns.rest(turn) is not None
-        return json_answer(_document(model, turn, await self._replied(model, turn) if is_over else None))
+        return json_answer(_document(model, turn, await self._replied(model, turn) if is_over else None, echoed))
 
     def _streamed(self, turn: Turn, events: AsyncGenerator[bytes, None]) -> Response:
         return self._service.stream(events, turn.run_id, _trouble, says_stop=True)
@@ -465,6 +515,31 @@ async def _body(request: Request, kind: type[S]) -> S:
         return convert(await json_body(request), kind)
     except ValidationError as error:
         raise InputError(str(error), where="body", repair="send what the API of OpenAI has there") from error
+
+
+def _check_kept(*asked_for: tuple[str, object, bool, str]) -> None:
+    """Refuse what a reply would have to keep, and a graph cannot promise.
+
+    Args:
+        asked_for: Parameters: the name, the value, whether it is refused, and why.
+
+    Raises:
+        InputError: At least one is refused; it names all of them.
+    """
+    wrong = [(f"{name} is {value!r}", name, why) for name, value, is_refused, why in asked_for if is_refused]
+    if wrong:
+        texts, names, reasons = zip(*wrong, strict=True)
+        raise InputError("; ".join(texts), where=", ".join(names), repair="; ".join(dict.fromkeys(reasons)))
+
+
+def _is_form(form: object) -> bool:
+    """Return whether a form of the reply is asked for that is not any text."""
+    return isinstance(form, dict) and form.get("type", "text") != "text"
+
+
+def _is_forced(choice: object) -> bool:
+    """Return whether a reply has to call a tool."""
+    return choice not in (None, "auto", "none")
 
 
 def _conversation_in(request: Request) -> str:
@@ -535,6 +610,10 @@ def _usage(used: Usage, asked_for: str, answered: str) -> Mapping[str, Any]:
     }
 
 
+def _described(name: str) -> Mapping[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "graphengine"}
+
+
 def _part(text: str) -> Mapping[str, Any]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
@@ -553,8 +632,8 @@ def _calls(model: TextGraph, reply: _Reply) -> Iterator[Mapping[str, Any]]:
             yield {**item, "status": "completed", **call}
 
 
-def _document(model: TextGraph, turn: Turn, reply: _Reply | None) -> dict[str, Any]:
-    """Return a response; None: the run is at work."""
+def _document(model: TextGraph, turn: Turn, reply: _Reply | None, echoed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a response; without a reply, the run is at work."""
     failure = None if reply is None else reply.failure
     status = "in_progress" if reply is None else "completed"
     if failure is not None:
@@ -565,7 +644,7 @@ def _document(model: TextGraph, turn: Turn, reply: _Reply | None) -> dict[str, A
         "created_at": int(time.time()),
         "status": status,
         "model": model.name,
-        "output": [] if reply is None else [_item(turn, reply), *_calls(model, reply)],
+        "output": [] if reply is None else [*([_item(turn, reply)] if failure is None else []), *_calls(model, reply)],
         "error": {"code": "server_error", "message": str(failure)} if status == "failed" else None,
         "usage": None if reply is None else _usage(reply.usage, "input", "output"),
         "metadata": {"run_id": turn.run_id},
@@ -573,6 +652,7 @@ def _document(model: TextGraph, turn: Turn, reply: _Reply | None) -> dict[str, A
         "tool_choice": "auto",
         "tools": [],
         **dict.fromkeys(("incomplete_details", "instructions", "temperature", "top_p")),
+        **echoed,
     }
 
 
@@ -588,10 +668,9 @@ def _trouble(error: GraphEngineError) -> bytes:
 
 
 def _refused(error: GraphEngineError) -> Response:
-    status = refused(error).status_code
-    answer = json_answer(_error(error), 400 if status == 422 else status)  # noqa: PLR2004
-    if isinstance(error, RunFailed | RunStopped | RunCancelled | TurnFailed):
-        answer.headers["x-should-retry"] = "false"  # the official clients would send it again
+    answer = refused(error, document=_error(error))
+    if isinstance(error, InputError) and answer.status_code == 422:  # noqa: PLR2004
+        answer.status_code = 400  # which this API has for a request that does not fit
     return answer
 
 

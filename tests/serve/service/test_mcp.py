@@ -5,13 +5,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import mcp_types as types
 import pytest
 from mcp import Client, MCPError
 
 from graphengine import Graph, Runner
 from graphengine.serve.service import mcp_door
-from graphengine.serve.service.mcp_door import RUN_ID, McpDoor
+from graphengine.serve.service.mcp_door import ERROR, RUN_ID, McpDoor
 from graphengine.worker.worker import Worker
 from tests.serve.service import mcp_flows as flows
 from tests.serve.service.client import exists, service_of
@@ -28,6 +29,18 @@ def named(run_id: object) -> Any:
 def accepted(**content: Any) -> types.ElicitResult:
     """Return an answer."""
     return types.ElicitResult(action="accept", content=content)
+
+
+class Strict(Client):
+    """A client that reads results as the official TypeScript SDK does: one that breaks the tool's schema is refused."""
+
+    async def call_tool(self, name: str, *args: Any, **words: Any) -> Any:
+        """Return a result, which fits what the tool was listed with."""
+        result: Any = await super().call_tool(name, *args, **words)
+        schemas = {tool.name: tool.output_schema for tool in (await self.list_tools()).tools}
+        if isinstance(result, types.CallToolResult) and result.structured_content is not None:
+            jsonschema.validate(result.structured_content, schemas[name] or {})
+        return result
 
 
 class Tools:
@@ -49,7 +62,7 @@ class Tools:
             found = answer(params.message, params.requested_schema)
             return found if isinstance(found, types.ElicitResult) else await found
 
-        return Client(self.door.server, mode=mode, elicitation_callback=None if answer is None else ask)
+        return Strict(self.door.server, mode=mode, elicitation_callback=None if answer is None else ask)
 
 
 @asynccontextmanager
@@ -66,11 +79,18 @@ async def serving(*graphs: Graph[Any], store: Any = None) -> AsyncIterator[Tools
             await working
 
 
+def error_of(result: Any) -> Any:
+    """Return the document of the error of a tool."""
+    return result.meta[ERROR]["error"]
+
+
 def code_of(result: Any) -> str:
     """Return the code of the error of a tool."""
     assert result.is_error
-    assert result.content[0].text.startswith(result.structured_content["error"]["code"])
-    return str(result.structured_content["error"]["code"])
+    error = error_of(result)
+    assert result.content[0].text.startswith(error["code"])
+    assert error["repair"] in result.content[0].text
+    return str(error["code"])
 
 
 BOTH = pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -169,8 +189,8 @@ async def test_a_client_that_cannot_ask_is_told_so(mode: str) -> None:
     async with serving(flows.publish) as tools, tools.client(None, mode) as client:
         result = await client.call_tool("publish_it", TOPIC, meta=named("r"))
         assert code_of(result) == "question_open"
-        assert "Publish it?" in result.structured_content["error"]["message"]
-        assert "graphengine answer r VALUE" in result.structured_content["error"]["repair"]
+        assert "Publish it?" in error_of(result)["message"]
+        assert "graphengine answer r VALUE" in error_of(result)["repair"]
         await tools.runner.answer("r", {"ok": False})
         result = await client.call_tool("publish_it", TOPIC, meta=named("r"))
     assert result.structured_content == {"result": "draft about tides: False calm None"}

@@ -21,7 +21,7 @@ from mcp.client.streamable_http import streamable_http_client
 
 from graphengine import Runner
 from graphengine.cli.main import main
-from graphengine.serve.service.mcp_door import RUN_ID
+from graphengine.serve.service.mcp_door import ERROR, RUN_ID
 from tests.serve.service.client import TOKEN, Service, exists
 from tests.serve.service.conftest import Services
 
@@ -176,7 +176,7 @@ async def test_a_server_that_ends_lets_its_clients_go(serve: Callable[..., Servi
         assert await asyncio.to_thread(service.process.wait, 60) == 0
         assert time.monotonic() - began < 4  # seconds; what is left open is cut off after 5
     if mode == "legacy":
-        assert result.structured_content["error"]["code"] == "service_failed"
+        assert result.meta[ERROR]["error"]["code"] == "service_failed"
     else:
         assert isinstance(result, types.InputRequiredResult)
 
@@ -245,7 +245,7 @@ async def test_a_run_asks_over_stdio(database: Any, tmp_path: Path, mode: str) -
     calls = {"CALLS": str(tmp_path / "calls")}
     async with over_stdio(command(database), None, mode, **calls) as client:
         result: Any = await client.call_tool("publish_it", TOPIC, meta=NAMED)
-        assert result.structured_content["error"]["code"] == "question_open"
+        assert result.meta[ERROR]["error"]["code"] == "question_open"
     async with over_stdio(command(database), answer, mode, **calls) as client:
         result = await client.call_tool("publish_it", TOPIC, meta=NAMED)
     assert (result.structured_content, Path(calls["CALLS"]).read_text()) == (DONE, "x")
@@ -307,7 +307,7 @@ def test_stdout_has_nothing_but_the_protocol(tmp_path: Path, words: list[str]) -
     out, err = process.communicate(timeout=60)
     assert (out, process.returncode) == ("", 0), err
     assert all(line["jsonrpc"] == "2.0" for line in shown)
-    assert shown[-1]["result"]["structuredContent"]["error"]["code"] == "question_open"
+    assert shown[-1]["result"]["_meta"][ERROR]["error"]["code"] == "question_open"
     assert "a graph's file writes to stdout" in err
     assert "a node writes to stdout" in err
     assert "Publish it?" in err

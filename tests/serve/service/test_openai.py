@@ -279,12 +279,70 @@ def test_bad_input_is_one_error(serve: Callable[..., Service], tmp_path: Path) -
         client.responses.retrieve("resp_nothing")
     with pytest.raises(openai.BadRequestError, match="exclude each other"):
         client.responses.create(model="own", input="a", conversation="c", previous_response_id="resp_x")
-    with pytest.raises(openai.InternalServerError, match="no x"):
+    with pytest.raises(openai.UnprocessableEntityError, match="no x"):
         said(client, "x", model="broken", extra_headers={})
     assert client.responses.create(model="broken", input="x").status == "failed"
+    assert client.models.retrieve("own").id == "own"
+    with pytest.raises(openai.NotFoundError, match="there is no model 'owns'"):
+        client.models.retrieve("owns")
     with pytest.raises(openai.AuthenticationError, match="token"):
         openai.OpenAI(base_url=service.opened["doors"]["openai"], api_key="wrong", max_retries=0).models.list()
     assert len(service.call("GET", "/runs?graph=broken")[1]["runs"]) == 2
+
+
+FORM: Any = {"type": "json_schema", "json_schema": {"name": "City", "schema": {"type": "object"}}}
+FORCED: Any = {"type": "function", "function": {"name": "weather"}}
+
+
+def test_what_a_graph_cannot_promise_is_refused(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """All parameters are named at once, and no run begins. What may be left to the graph is."""
+    service = serve(tmp_path / "runs.db")
+    client = client_of(service)
+    given: Any = {"model": "own", "messages": [user("a")]}
+    with pytest.raises(openai.BadRequestError, match=r"response_format is .*; tool_choice is 'required'") as caught:
+        client.chat.completions.create(**given, response_format=FORM, tool_choice="required")
+    assert caught.value.param == "response_format, tool_choice"
+    for more in ({"tool_choice": FORCED}, {"logprobs": True}, {"modalities": ["text", "audio"]}, {"n": 2}):
+        with pytest.raises(openai.BadRequestError, match=next(iter(more))):
+            client.chat.completions.create(**given, **more)
+    text: Any = {"format": {"type": "json_schema", "name": "City", "schema": {"type": "object"}}}
+    for more in ({"text": text}, {"tool_choice": "required"}, {"prompt": {"id": "p"}}):
+        with pytest.raises(openai.BadRequestError, match=next(iter(more))):
+            client.responses.create(model="own", input="a", **more)
+    assert service.call("GET", "/runs")[1]["runs"] == []
+    left: Any = {"response_format": {"type": "text"}, "tool_choice": "auto", "temperature": 0, "max_tokens": 9}
+    assert client.chat.completions.create(**given, **left).choices[0].message.content == "1"
+
+
+def test_a_response_repeats_what_its_request_said_of_it(serve: Callable[..., Service], tmp_path: Path) -> None:
+    """Metadata and instructions come back, beside the id of the run; a failed one ends its stream as failed."""
+    client = client_of(serve(tmp_path / "runs.db"))
+    given: Any = {"instructions": "Be kind.", "metadata": {"ticket": "7"}}
+    done = client.responses.create(model="assistant-chat", input="Hi", **given)
+    assert (done.instructions, (done.metadata or {})["ticket"]) == ("Be kind.", "7")
+    assert (done.metadata or {})["run_id"].startswith("ge:thread:assistant-chat:")
+    events = list(client.responses.create(model="broken", input="x", stream=True, **given))
+    assert [event.type.removeprefix("response.") for event in events] == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "content_part.added",
+        "failed",
+    ]
+    failed = events[-1]
+    assert failed.type == "response.failed"
+    assert (failed.response.status, failed.response.output, failed.response.instructions) == ("failed", [], "Be kind.")
+
+
+@pytest.mark.parametrize("retries", [0, 3])
+def test_a_failed_run_is_not_sent_again(serve: Callable[..., Service], tmp_path: Path, retries: int) -> None:
+    """No client repeats its status by itself; a client of chats that names no conversation would start another run."""
+    service = serve(tmp_path / "runs.db")
+    with pytest.raises(openai.UnprocessableEntityError) as caught:
+        said(client_of(service, retries), "x", model="broken", extra_headers={})
+    assert caught.value.response.headers["x-should-retry"] == "false"
+    assert caught.value.code == "run_failed"
+    assert len(service.call("GET", "/runs?graph=broken")[1]["runs"]) == 1
 
 
 def test_a_turn_that_fails_for_good_ends_only_itself(serve: Callable[..., Service], database: Any) -> None:
@@ -292,7 +350,7 @@ def test_a_turn_that_fails_for_good_ends_only_itself(serve: Callable[..., Servic
     client = client_of(serve(database), retries=2)
     assert said(client, "Hi") == "1: Hi"
     for _ in range(2):
-        with pytest.raises(openai.InternalServerError, match="answer_refused"):
+        with pytest.raises(openai.UnprocessableEntityError, match="answer_refused"):
             said(client, "Hi", "forbidden")
     assert said(client, "Hi", "forbidden", "There") == "2: There"
     first = client.responses.create(model="assistant-chat", input="forbidden")
@@ -319,7 +377,7 @@ def test_a_turn_whose_failure_can_pass_is_resumed(serve: Callable[..., Service],
     """By the same request, or before the next message."""
     client = client_of(serve(database))
     for thread in ("ada", "bob"):
-        with pytest.raises(openai.InternalServerError, match="the model is down"):
+        with pytest.raises(openai.UnprocessableEntityError, match="the model is down"):
             said(client, "down", extra_headers={"X-Conversation-Id": thread})
     (tmp_path / "calls.up").touch()
     assert said(client, "down", extra_headers={"X-Conversation-Id": "ada"}) == "1: down"
