@@ -79,6 +79,14 @@ def _door_options(function: Callable[..., int]) -> Callable[..., int]:
     help="Also serve the files of a front end, at /pages/, to anybody: only the doors need the token.",
 )
 @click.option(
+    "--origin",
+    "origins",
+    metavar="ADDRESS",
+    multiple=True,
+    help="An address by which browsers reach the service, such as https://flows.example.com of a proxy; can be "
+    "repeated. Pages from elsewhere are refused (403), except for those of this machine.",
+)
+@click.option(
     "--body-bytes", type=click.IntRange(min=1), default=1 << 20, show_default=True, help="The largest request body."
 )
 def serve(  # noqa: PLR0913 - options
@@ -89,6 +97,7 @@ def serve(  # noqa: PLR0913 - options
     users_file: Path | None,
     webhook_secret_env: str | None,
     body_bytes: int,
+    origins: tuple[str, ...],
     **given: Any,  # noqa: ANN401 - host, port, queue, concurrency, poll_seconds, the doors
 ) -> int:
     """Start, answer and follow runs of graphs over HTTP, until stopped.
@@ -134,7 +143,8 @@ def serve(  # noqa: PLR0913 - options
         repair = "give the folder with the built files of a front end, such as app/built"
         raise InputError(f"there is no folder {given['pages']}", where="--pages", repair=repair)
     key, has_pages = _webhook_key(webhook_secret_env), given["pages"] is not None
-    access = TokenAccess(token, key, body_bytes, has_pages=has_pages, users=users)
+    pages_of = frozenset(each.rstrip("/").lower() for each in origins)
+    access = TokenAccess(token, key, body_bytes, has_pages=has_pages, users=users, origins=pages_of)
     fleet = fleet_of(context, references, only_able=given["queue"] is None)
     given |= fleet.for_runner
     if fleet.retention is not None:

@@ -4,7 +4,7 @@ Two kinds of servers have different enemies:
 
 `TokenAccess`, for a service: anybody may reach its port. A request needs the token of the service or of a user, or the
 signature of a webhook, which only starts runs. A browser sends none by itself, so a page of another site can do nothing
-here.
+here; one whose name resolves to this machine (DNS rebinding) is refused by its `Origin` all the same, at every door.
 
 `PageAccess`, for a local page: any program and any web page on this machine can send requests to a local port. So:
 
@@ -28,7 +28,9 @@ import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, ClassVar, Final
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
@@ -204,6 +206,7 @@ class TokenAccess(Access):
         body_bytes: The largest body of a request.
         has_pages: Whether the files below `PAGES` are read without the token: pages get it in the URL's fragment.
         users: The users; None if there is but the token.
+        origins: Where pages may come from besides this machine's names and plain addresses: `https://name[:port]`.
     """
 
     token: str = field(repr=False)
@@ -211,10 +214,16 @@ class TokenAccess(Access):
     body_bytes: int = BODY_BYTES
     has_pages: bool = False
     users: Users | None = None
+    origins: frozenset[str] = frozenset()
     send_less: ClassVar[str] = "send less, or start the service with a larger --body-bytes"
 
     async def check(self, scope: Scope, headers: Headers) -> Caller:
         """Check the token of a request that has no signature; to read /health, or pages, needs none."""
+        origin = headers.get("origin")
+        if origin is not None and origin.lower() not in self.origins and not _is_own_page(origin, headers):
+            repair = f"if {origin} is a page of yours, start the service with --origin {origin}"
+            message = f"the request comes from a page of {origin}, or names {headers.get('host', 'no host')}"
+            raise RequestInvalid(message, status=403, where="header Origin", repair=repair)
         is_page = self.has_pages and scope["path"].startswith(PAGES)
         if (scope["path"] == "/health" or is_page) and scope["method"] in _READS:
             return NOBODY
@@ -236,6 +245,27 @@ class TokenAccess(Access):
 
     def _is_by_signature(self, headers: Headers) -> bool:
         return self.webhook_key is not None and "authorization" not in headers and has_signature(headers)
+
+
+def _is_own_page(origin: str, headers: Headers) -> bool:
+    """Return whether a page has a name that only this machine can have, or an address that needs no name at all."""
+    try:
+        page, here = urlsplit(origin), urlsplit(f"//{headers.get('host', '')}")
+        names = page.hostname or "", here.hostname or ""
+    except ValueError:
+        return False
+    if page.scheme not in ("http", "https"):
+        return False
+    is_address = page.netloc.lower() == here.netloc.lower() and _is_plain(names[0])
+    return is_address or all(name in (*_LOCAL, "localhost") for name in names)
+
+
+def _is_plain(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 async def caller_of(headers: Headers, token: str, users: Users | None) -> Caller:

@@ -76,8 +76,9 @@ _SEAL_SECONDS: Final = 10 * 365 * 86400.0
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _REFERENCE: Final = re.compile(r'"#/\$defs/([^"]+)"')
 _ANSWER: Final = "answer"
+_ABOUT: Final = ("title", "description", "default")
 _KEYWORDS: Final = (
-    *("type", "title", "description", "default", "enum", "minLength", "maxLength", "minimum", "maximum"),
+    *("type", *_ABOUT, "enum", "minLength", "maxLength", "minimum", "maximum"),
     *("items", "minItems", "maxItems"),
 )
 """What a field of a form may say, besides `format`."""
@@ -433,12 +434,21 @@ def _fields(schema: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
+def _titled(options: object) -> bool:
+    """Return whether a form can show some options as choices with titles: each is a text."""
+    listed = options if isinstance(options, list) else []
+    return bool(listed) and all(isinstance(each.get("const"), str) and "title" in each for each in listed)
+
+
 def _field(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return a field of a form, which is plain: a text, a number, yes or no, a choice; None if it cannot be one."""
     name = schema.get("$ref", "").removeprefix("#/$defs/")
     schema = {**root.get("$defs", {}).get(name, {}), **schema}
     kind, items = schema.get("type"), schema.get("items", {})
-    is_choices = kind == "array" and items.get("type") == "string" and "enum" in items
+    if _titled(schema.get("oneOf")):  # choices that have a title each
+        return {"type": "string"} | {word: schema[word] for word in (*_ABOUT, "oneOf") if word in schema}
+    is_choices = kind == "array" and (items.get("type") == "string" and "enum" in items)
+    is_choices = is_choices or (kind == "array" and _titled(items.get("anyOf")))
     is_plain = kind in ("string", "boolean") or (kind in ("integer", "number") and "enum" not in schema) or is_choices
     if not is_plain or "const" in schema:
         return None
@@ -446,4 +456,4 @@ def _field(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any]
     return field | ({"format": schema["format"]} if schema.get("format") in _FORMATS else {})
 
 
-__all__ = ["PATH", "RUN_ID", "McpDoor", "QuestionOpen"]
+__all__ = ["ERROR", "PATH", "RUN_ID", "McpDoor", "QuestionOpen"]

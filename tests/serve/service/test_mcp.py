@@ -114,6 +114,18 @@ async def test_a_graph_is_a_tool() -> None:
     assert nested.input_schema["properties"]["token"]["writeOnly"]
 
 
+def test_choices_have_their_titles() -> None:
+    """A form shows them: one of several texts, or several of them; choices without titles are as before."""
+    titled = [{"const": "r", "title": "Red"}, {"const": "g", "title": "Green"}]
+    one = {"oneOf": titled, "title": "Colour", "default": "r"}
+    schema: Any = {"type": "object", "properties": {"one": one, "some": {"type": "array", "items": {"anyOf": titled}}}}
+    found = mcp_door._fields(schema)  # noqa: SLF001
+    assert found["one"] == {"type": "string", **one}
+    assert found["some"] == {"type": "array", "items": {"anyOf": titled}}
+    assert mcp_door._fields({"properties": {"one": {"oneOf": [{"type": "null"}, *titled]}}}) == {}
+    types.ElicitRequestFormParams(message="?", requested_schema={"type": "object", "properties": found})
+
+
 def test_two_graphs_are_not_one_tool() -> None:
     """Names that become the same are numbered."""
     graphs = {name: flows.slow.but(name=name) for name in ("a b", "a_b", "a/b")}
