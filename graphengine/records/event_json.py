@@ -47,11 +47,13 @@ def event_document(event: Event, info: RunInfo) -> dict[str, JsonValue]:
         step None
         ended {'n': 3}
     """
-    found: dict[str, JsonValue] = plain(_line_of(event, info.id, info.graph))
+    found: dict[str, JsonValue] = plain(line_of(event, info))
     return found
 
 
-def _line_of(event: Event, run_id: str, graph: str) -> WatchLine:
+def line_of(event: Event, info: RunInfo) -> WatchLine:
+    """Return an event of a run as a document."""
+    run_id, graph = info.id, info.graph
     match event:
         case StepRecorded():
             return Stepped(run_id=run_id, graph=graph, step=step_document(event.step))

@@ -1,7 +1,8 @@
 """JSON Schemas of structs and dataclasses that are written as JSON; their docstrings are the descriptions.
 
 What is written always has every key of its struct, except those that are UNSET, or left out with their default by a
-struct with `omit_defaults`. So all others are required.
+struct with `omit_defaults`. So all others are required. What is read, such as the body of a request, may leave out
+whatever has a default.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ if TYPE_CHECKING:
 _SCHEMA_KEY = {"enum": [1], "description": "the version of the documents"}
 
 
-def schemas_of(kinds: Sequence[Any], ref_template: str = "#/$defs/{name}") -> tuple[list[Any], dict[str, Any]]:
+def schemas_of(
+    kinds: Sequence[Any], ref_template: str = "#/$defs/{name}", *, is_read: bool = False
+) -> tuple[list[Any], dict[str, Any]]:
     """Return a reference to the schema of each type, and all schemas by name.
 
     Args:
         kinds: The types.
         ref_template: The form of a reference.
+        is_read: Whether they are read from what others write.
     """
     hook: Any = {object: {"description": "any JSON value"}}.__getitem__
     references, schemas = schema_components(kinds, schema_hook=hook, ref_template=ref_template)
@@ -31,7 +35,8 @@ def schemas_of(kinds: Sequence[Any], ref_template: str = "#/$defs/{name}") -> tu
     for kind in kinds:
         _collect(kind, classes)
     for name, schema in schemas.items():
-        _describe(schema, classes[name])
+        _describe(schema, classes[name], is_read=is_read)
+        _complete(schema)
     return list(references), schemas
 
 
@@ -46,7 +51,19 @@ def _collect(kind: Any, classes: dict[str, type]) -> None:  # noqa: ANN401 - any
         _collect(argument, classes)
 
 
-def _describe(schema: dict[str, Any], kind: type) -> None:
+def _complete(schema: Any) -> None:  # noqa: ANN401 - a part of a schema
+    """Say of each list of any values that it has items, which generators of clients want to read."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "array":
+            schema.setdefault("items", {})
+        for part in schema.values():
+            _complete(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _complete(part)
+
+
+def _describe(schema: dict[str, Any], kind: type, *, is_read: bool) -> None:
     """Add the descriptions of a type and its keys to its schema, and which keys are always there."""
     from docstring_parser import parse  # noqa: PLC0415 - a core without the command line needs no schemas
 
@@ -57,7 +74,7 @@ def _describe(schema: dict[str, Any], kind: type) -> None:
     keys: dict[str, Any] = schema.get("properties", {})
     if keys.get("schema") == {"enum": [1]}:
         keys["schema"] = dict(_SCHEMA_KEY)
-    is_whole = not (issubclass(kind, Struct) and kind.__struct_config__.omit_defaults)
+    is_whole = not (is_read or (issubclass(kind, Struct) and kind.__struct_config__.omit_defaults))
     required = set(schema.get("required", ()))
     for name, key in keys.items():
         if name in texts:

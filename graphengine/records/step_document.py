@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from graphengine.kernel import AnyFacts, FailureRecord, GraphEngineError
     from graphengine.kernel import Failure as RunFailure
     from graphengine.kernel import Step as RecordedStep
+
+T = TypeVar("T")
 
 
 class Part(Struct):
@@ -92,6 +94,17 @@ class Failed(Document):
     """
 
     error: Refusal
+
+
+class Trouble(Failed, kw_only=True):
+    """What a stream of events sends in place of further ones.
+
+    Attributes:
+        event: What it is.
+        error: Why.
+    """
+
+    event: Literal["trouble"] = "trouble"
 
 
 class Failure(Error):
@@ -274,6 +287,21 @@ class OneStep(Document):
     run_id: str
     step: Step
     asked: Mapping[str, Any] | UnsetType = UNSET
+
+
+def for_clients(part: T) -> T:
+    """Return a document, or a part of one, without what only those who run the program should see.
+
+    That is where an exception came from: its traceback, which has paths, and the module in its code.
+    """
+    if isinstance(part, Failure):
+        return msgspec.structs.replace(part, code=part.code.rpartition(".")[2], traceback=UNSET)
+    if isinstance(part, Part):
+        parts = {name: for_clients(getattr(part, name)) for name in part.__struct_fields__}
+        return msgspec.structs.replace(part, **parts)
+    if isinstance(part, (list, tuple)) and any(isinstance(each, Part) for each in part):
+        return cast("T", type(part)(map(for_clients, part)))
+    return part
 
 
 def step_document(step: RecordedStep) -> Step:

@@ -33,9 +33,9 @@ from graphengine.kernel import (
     result_of,
 )
 from graphengine.kernel.definitions import compiled, did_you_mean
-from graphengine.records.event_json import event_document
+from graphengine.records.event_json import line_of
 from graphengine.records.json_document import run_now_document, runs_document
-from graphengine.records.step_document import error_document, plain
+from graphengine.records.step_document import Trouble, for_clients, refusal_of
 from graphengine.serve.callers import caller, starting
 from graphengine.serve.health import Health, health_of
 from graphengine.serve.messages import (
@@ -296,7 +296,7 @@ class Service:
         run_id = request.path_params["run_id"]
         await self.info_of(run_id, "answer")
         body = fields_of(await json_body(request), Answer)
-        await self.runner.answer(run_id, body.value, question=body.question, by=body.by)
+        await self.runner.answer(run_id, body.value, question=body.question, by=body.by or "")
         return await self._now(run_id, 202)
 
     async def send(self, request: Request) -> Response:
@@ -351,7 +351,7 @@ class Service:
         if graph.result is not None and snapshot.status == "finished":
             result = result_of(compiled(graph), snapshot)
             output = to_jsonable_python(result.output, by_alias=False, fallback=str)
-        return json_answer(run_now_document(info, snapshot, output), status)
+        return json_answer(for_clients(run_now_document(info, snapshot, output)), status)
 
     async def _settled(self, info: RunInfo, after: int) -> None:
         """Return when a run is over or waits, and has a step after this seq."""
@@ -384,7 +384,7 @@ class Service:
         yield b"retry: 1000\n\n"
         async with aclosing(self.runner.watch(info.id, self.graphs[info.graph], after=after)) as events:
             async for event in events:
-                yield stream_event(event_document(event, info), number=_number(event))
+                yield stream_event(for_clients(line_of(event, info)), number=_number(event))
 
     def stream(
         self,
@@ -446,7 +446,7 @@ class Service:
 
 def _trouble(error: GraphEngineError) -> bytes:
     """Return what a stream sends in place of further events."""
-    return stream_event({**plain(error_document(error)), "event": "trouble"})
+    return stream_event(Trouble(error=refusal_of(error)))
 
 
 async def _next(events: AsyncGenerator[T, None]) -> T | None:
@@ -489,7 +489,9 @@ async def _no_endpoint(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     what = f"the method {request.method} is not allowed" if status == 405 else "there is nothing"  # noqa: PLR2004
     message, repair = f"{what} at {request.url.path}", "GET /openapi.json lists the endpoints"
-    return refused(RequestInvalid(message, status=status, where=request.url.path, repair=repair))
+    answer = refused(RequestInvalid(message, status=status, where=request.url.path, repair=repair))
+    answer.headers.update(getattr(error, "headers", None) or {})  # 405: the methods that are allowed
+    return answer
 
 
 __all__ = ["FAILED", "Service", "answering", "cancelled"]

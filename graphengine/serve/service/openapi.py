@@ -13,7 +13,7 @@ from graphengine.records.event_json import live_lines
 from graphengine.records.json_document import RunNow, Runs, StatusReported, Stepped, WatchEnded
 from graphengine.records.json_schema import schemas_of
 from graphengine.records.selection import STATUSES
-from graphengine.records.step_document import Failed
+from graphengine.records.step_document import Failed, Trouble
 from graphengine.serve.health import Health
 from graphengine.serve.service.requests import (
     Answer,
@@ -120,9 +120,10 @@ class AnyJson(GenerateJsonSchema):
 def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhooks: bool) -> dict[str, Any]:
     """Return the description of a service of these graphs."""
     inputs, schemas = _inputs(graphs)
-    events = (Stepped, StatusReported, WatchEnded, *live_lines())
-    references, found = schemas_of([*events, RunNow, Runs, Failed, Answer, SentMessage, StopRequest, Health], _PLAIN)
-    schemas |= found | {"Event": {"anyOf": references[: len(events)]}}
+    events = (Stepped, StatusReported, WatchEnded, Trouble, *live_lines())
+    references, found = schemas_of([*events, RunNow, Runs, Failed, Health], _PLAIN)
+    _, read = schemas_of([Answer, SentMessage, StopRequest], _PLAIN, is_read=True)
+    schemas |= read | found | {"Event": {"anyOf": references[: len(events)]}}
     schemes: dict[str, Any] = {"token": {"type": "http", "scheme": "bearer"}}
     if takes_webhooks:
         schemes["webhook"] = {"type": "apiKey", "in": "header", "name": "webhook-signature"}
@@ -143,7 +144,7 @@ def description(graphs: Mapping[str, Graph[Any]], version: str, *, takes_webhook
     choices = {"graph": sorted(graphs), "status": list(STATUSES)}
     for parameter in paths["/runs"]["get"]["parameters"]:
         if parameter["name"] in choices:
-            parameter["schema"] = {"enum": choices[parameter["name"]]}
+            parameter["schema"] = {"type": "string", "enum": choices[parameter["name"]]}
     return {
         "openapi": "3.1.1",
         "info": {"title": "graphengine serve", "version": version},
@@ -176,9 +177,9 @@ def _inputs(graphs: Mapping[str, Graph[Any]]) -> tuple[dict[str, Any], dict[str,
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     """Return the description of an endpoint."""
-    (_,), schemas = schemas_of([endpoint.query])
+    (_,), schemas = schemas_of([endpoint.query], is_read=True)
     parameters = [
-        {"name": name, "in": "query", "description": schema.pop("description"), "schema": schema}
+        {"name": name, "in": "query", "description": schema.pop("description"), "schema": _given(schema)}
         for name, schema in schemas[endpoint.query.__name__]["properties"].items()
     ]
     text = {"type": "string"}
@@ -197,6 +198,12 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     if endpoint.body is not None:
         found["requestBody"] = {"required": endpoint.body is not StopRequest, **_body(endpoint.body)}
     return found
+
+
+def _given(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a parameter that can be left out; it is a text, which cannot be null."""
+    given = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    return given[0] if len(given) == 1 else schema
 
 
 def _content(text: str, document: type[Struct] | None) -> dict[str, Any]:

@@ -126,7 +126,7 @@ class Answer(Struct, forbid_unknown_fields=True):
 
     value: Any
     question: str | None = None
-    by: Text = ""
+    by: Text | None = None
 
 
 class SentMessage(Struct, forbid_unknown_fields=True):

@@ -119,7 +119,7 @@ def test_choices_have_their_titles() -> None:
     titled = [{"const": "r", "title": "Red"}, {"const": "g", "title": "Green"}]
     one = {"oneOf": titled, "title": "Colour", "default": "r"}
     schema: Any = {"type": "object", "properties": {"one": one, "some": {"type": "array", "items": {"anyOf": titled}}}}
-    found = mcp_door._fields(schema)  # noqa: SLF001
+    found = mcp_door._fields(schema)
     assert found["one"] == {"type": "string", **one}
     assert found["some"] == {"type": "array", "items": {"anyOf": titled}}
     assert mcp_door._fields({"properties": {"one": {"oneOf": [{"type": "null"}, *titled]}}}) == {}

@@ -44,7 +44,7 @@ async def test_a_fault_of_a_stream_is_logged(monkeypatch: pytest.MonkeyPatch, ca
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(app, "event_document", broken)
+    monkeypatch.setattr(app, "line_of", broken)
     async with Runner() as runner:
         run = runner.start(flows.vault, {"token": "hunter-2-hunter"})
         await run.result()
