@@ -1,9 +1,21 @@
-from .agents import Agent as Agent, Window as Window, mcp as mcp, tool as tool
+from .agents import (
+    Agent as Agent,
+    AnswerReset as AnswerReset,
+    PartialAnswer as PartialAnswer,
+    TextDelta as TextDelta,
+    ThinkingDelta as ThinkingDelta,
+    ToolCalled as ToolCalled,
+    ToolReturned as ToolReturned,
+    Window as Window,
+    mcp as mcp,
+    tool as tool,
+)
 from .agents.chats import ChatTurn as ChatTurn, TurnFailed as TurnFailed
 from .agents.runs import RunWaits as RunWaits
 from .api.graph import Graph as Graph
 from .api.runner import Runner as Runner
 from .api.sync import SyncAdmin as SyncAdmin, SyncRun as SyncRun, SyncRunner as SyncRunner
+from .budgets import Budget as Budget, Budgets as Budgets, BudgetSpent as BudgetSpent
 from .cli.progress import show as show
 from .engine.steps import Step as Step
 from .errors import (
@@ -33,6 +45,7 @@ from .graph.definition import (
     Node as Node,
     Retry as Retry,
     Runnable as Runnable,
+    Writes as Writes,
     choose as choose,
 )
 from .graph.effect import Once as Once
@@ -40,6 +53,7 @@ from .graph.endings import ended_with as ended_with
 from .graph.options import Retention as Retention, Sizes as Sizes
 from .graph.question import ask as ask
 from .media import Media as Media, TextFile as TextFile
+from .memory import Memory as Memory, MemoryEntry as MemoryEntry
 from .models import (
     Cited as Cited,
     RateLimiter as RateLimiter,
@@ -52,23 +66,39 @@ from .models import (
     web_fetch as web_fetch,
     web_search as web_search,
 )
+from .output_file import write_file as write_file
 from .patterns.debounce import debounced as debounced
-from .records import Pruned as Pruned
+from .records import (
+    Bulk as Bulk,
+    Page as Page,
+    Pruned as Pruned,
+    RunWait as RunWait,
+    Vacuumed as Vacuumed,
+)
 from .reducers import Replace as Replace
+from .render import RenderError as RenderError
 from .runner import (
     ChildRun as ChildRun,
     Context as Context,
+    Emitted as Emitted,
     FailedPart as FailedPart,
+    LiveEvent as LiveEvent,
+    NodeBegan as NodeBegan,
     PastRun as PastRun,
+    Posted as Posted,
     Result as Result,
     Run as Run,
+    RunEnded as RunEnded,
     RunFailed as RunFailed,
+    StatusChanged as StatusChanged,
+    StepRecorded as StepRecorded,
     Usage as Usage,
     Wait as Wait,
 )
 from .state.ending import Ending as Ending
 from .state.failure import Failure as Failure
 from .state.secret import Secret as Secret
-from .worker import Admin as Admin, Worker as Worker
+from .stores.base import QueueLimits as QueueLimits, RunInfo as RunInfo
+from .worker import Admin as Admin, Schedule as Schedule, Worker as Worker
 
 __version__: str

@@ -16,8 +16,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from graphengine import END, FAIL, START, Agent, Failure, Graph, NotDone, ask, iterations, value
-from graphengine.graph.definition import Writes
+from graphengine import END, FAIL, START, Agent, Failure, Graph, NotDone, Writes, ask, iterations, value
 from graphengine.patterns import Decision
 from graphengine.reducers import append
 from nodes.citing import Passage, size, uncited

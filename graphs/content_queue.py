@@ -16,8 +16,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel
 
-from graphengine import END, START, Context, Failure, Graph, Limits, iterations, value
-from graphengine.graph.definition import Node
+from graphengine import END, START, Context, Failure, Graph, Limits, Node, iterations, value
 from graphengine.reducers import append
 from nodes.press import agents as press
 from nodes.press.publishing import page_of, save

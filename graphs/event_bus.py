@@ -27,7 +27,7 @@ from graphengine import (
     iterations,
     value,
 )
-from graphengine.models.errors import ModelNotReady
+from graphengine.models import ModelNotReady
 from graphengine.reducers import append, extend
 from nodes.board.agents import wishes
 from nodes.citing import Passage, located, marked

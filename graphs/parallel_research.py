@@ -13,10 +13,8 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from graphengine import Agent, Graph, TextFile
-from graphengine.graph.definition import Node
-from graphengine.patterns import FanOut, fan_out_fan_in
-from graphengine.patterns.outcomes import Outcome
+from graphengine import Agent, Graph, Node, TextFile
+from graphengine.patterns import FanOut, Outcome, fan_out_fan_in
 from nodes.citing import Quotations, located, marked
 from nodes.reading import agents as team
 from nodes.review.agents import search

@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic import BaseModel, Field
 
 from graphengine import Retry, TextFile, failed
-from graphengine.models.errors import ModelNotReady, ModelTransient
+from graphengine.models import ModelNotReady, ModelTransient
 
 AGAIN: Final = Retry(attempts=4, initial_seconds=1, max_seconds=60, on=(OSError, ModelTransient))
 UNUSABLE: Final = failed(Exception) & ~failed(ModelNotReady, ModelTransient)  # those fail the run, and can be resumed

@@ -31,7 +31,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "Graphs": {
             "Graph": "Graph",
             "Start and end": "START END FAIL",
-            "Node": "Node Runnable",
+            "Node": "Node Runnable Writes",
             "Conditions": "value changed plateau iterations elapsed_seconds usage failed ended_with Condition",
             "Questions and choices": "ask choose",
             "Retry": "Retry",
@@ -51,39 +51,37 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "ChildRun": "ChildRun",
             "Result": "Result",
             "Ending": "Ending",
-            "Wait": "Wait records.RunWait runner.Posted",
+            "Wait": "Wait RunWait Posted",
             "Usage": "Usage",
             "Failures": "Failure FailedPart RunFailed RunWaits TurnFailed ChatTurn",
-            "Events": "runner.StepRecorded runner.StatusChanged runner.RunEnded runner.NodeBegan runner.Emitted "
-            "runner.LiveEvent records.event_document",
+            "Events": "StepRecorded StatusChanged RunEnded NodeBegan Emitted LiveEvent records.event_document",
             "Step": "Step",
-            "RunInfo": "stores.base.RunInfo records.Page",
+            "RunInfo": "RunInfo Page",
             "PastRun": "PastRun",
-            "Pruned": "Pruned records.Vacuumed records.Bulk",
+            "Pruned": "Pruned Vacuumed Bulk",
             "SyncRunner": "SyncRunner",
             "SyncRun": "SyncRun",
             "show": "show",
-            "Exported runs": "records.export.export_run records.export.to_json_text records.export.Exported",
+            "Exported runs": "records.export_run records.to_json_text records.Exported",
         },
         "Agents": {
             "Agent": "Agent",
             "Answer": "agents.Answer agents.result_of",
-            "block": "agents.block",
+            "block": "agents.block agents.labelled agents.DATA_NOTE",
             "Tools": "tool agents.Tool agents.ToolSource mcp agents.remote_agent agents.toolbox.calculate "
             "agents.toolbox.sql_reader agents.toolbox.run_python agents.toolbox.skills",
             "Approval": "agents.Approval agents.Edit agents.Refuse agents.file_diff",
             "Guards and hooks": "agents.guard agents.Guard agents.bare_markdown agents.Hooks",
-            "Memory": "memory.Memory memory.Entry",
-            "Budgets": "budgets.Budget budgets.Budgets budgets.BudgetSpent",
+            "Memory": "Memory MemoryEntry",
+            "Budgets": "Budget Budgets BudgetSpent",
             "Window": "Window agents.effective agents.without_tools",
-            "Live text": "agents.TextDelta agents.ThinkingDelta agents.PartialAnswer agents.ToolCalled "
-            "agents.ToolReturned agents.AnswerReset",
+            "Live text": "TextDelta ThinkingDelta PartialAnswer ToolCalled ToolReturned AnswerReset",
             "TextFile": "TextFile",
             "Media": "Media",
             "Cited": "Cited models.Citation",
             "Sources": "agents.sources.read_source agents.sources.read_sources agents.sources.source_from_bytes "
-            "agents.sources.read_resources agents.sources.web.read_page agents.sources.web.read_media "
-            "agents.sources.web.PageRefused "
+            "agents.sources.read_resources agents.sources.read_page agents.sources.read_media "
+            "agents.sources.PageRefused "
             "agents.sources.quoted_at agents.sources.Sources agents.sources.MAX_FILE_BYTES "
             "agents.sources.MAX_TEXT_CHARACTERS",
             "pydantic_ai_node": "agents.pydantic_ai_node",
@@ -112,27 +110,26 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         },
         "Workers and stores": {
             "Worker": "Worker",
-            "Schedule": "worker.Schedule",
+            "Schedule": "Schedule",
             "debounced": "debounced",
-            "QueueLimits": "stores.base.QueueLimits",
+            "QueueLimits": "QueueLimits",
             "ProcessExecutor": "executors.ProcessExecutor",
             "RayExecutor": "executors.RayExecutor",
             "NodeExecutor": "executors.NodeExecutor",
             "Telemetry": "telemetry.Telemetry",
-            "Signatures": "serve.signatures.is_signed serve.signatures.key_of",
-            "Notifications": "serve.notifications.Notifications serve.notifications.Webhook "
-            "serve.notifications.delegate",
-            "MemoryStore": "stores.memory.MemoryStore",
-            "SQLiteStore": "databases.sqlite.SQLiteStore",
-            "PostgresStore": "databases.postgres.PostgresStore",
-            "Store": "stores.base.Store stores.base.RunStore stores.base.QueueStore",
-            "Records of a store": "stores.base.Append stores.base.Post stores.base.Loaded stores.base.InboxMessage",
-            "Extension": "runner.Extension runner.OpenRun runner.Follower",
+            "Signatures": "serve.is_signed serve.key_of",
+            "Notifications": "serve.Notifications serve.Webhook serve.delegate",
+            "MemoryStore": "kernel.stores.MemoryStore",
+            "SQLiteStore": "databases.SQLiteStore",
+            "PostgresStore": "databases.PostgresStore",
+            "Store": "kernel.Store kernel.RunStore kernel.QueueStore",
+            "Records of a store": "kernel.Append kernel.stores.Post kernel.stores.Loaded kernel.stores.InboxMessage",
+            "Extension": "kernel.Extension kernel.OpenRun kernel.Follower",
             "Wing": "wings.Wing wings.Command wings.Kind wings.Door wings.Settings wings.Readiness wings.Table "
-            "wings.delivery.Delivers wings.WingBroken wings.ProjectBroken serve.service.doors.Opening "
-            "cli.options.command cli.context.CommandContext records.step_document.Document",
+            "wings.Delivers wings.WingBroken wings.ProjectBroken serve.Opening "
+            "cli.command cli.CommandContext records.Document",
             "StoreConformance": "kernel.testing.StoreConformance",
-            "write_file": "output_file.write_file",
+            "write_file": "write_file",
         },
         "Testing": {
             "run_node": "testing.run_node testing.NO_ANSWER",
@@ -184,7 +181,7 @@ API: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "GraphEngineError": "GraphEngineError",
             "CompileError": "CompileError errors.Problem",
             "Deprecations": "GraphEngineDeprecationWarning",
-            "All errors": "errors.* models.errors.* agents.errors.* render.RenderError",
+            "All errors": "errors.* models.* agents.* RenderError",
         },
     }
 )
@@ -230,11 +227,14 @@ def _paths(name: str) -> list[str]:
     module, _, last = name.rpartition(".")
     if last != "*":
         return [name]
-    others, made = {"GraphEngineError", "CompileError"}, vars(importlib.import_module(module))
+    others, names = {"GraphEngineError", "CompileError"}, importlib.import_module(module)
     return [
         f"{module}.{each}"
-        for each, kind in made.items()
-        if isinstance(kind, type) and issubclass(kind, Exception) and kind.__module__ == module and each not in others
+        for each in dir(names)
+        if isinstance(kind := getattr(names, each), type)
+        and issubclass(kind, Exception)
+        and kind.__module__ in (module, f"{module}.errors")
+        and each not in others
     ]
 
 

@@ -334,7 +334,7 @@ class Agent(Generic[T_co, Inputs]):
                 agents show. What `run` raises is raised when iterated.
 
         Example:
-            >>> from graphengine.agents import TextDelta
+            >>> from graphengine import TextDelta
             >>> async def main() -> None:
             ...     async for shown in Agent("echo", model=ScriptedModel(["Hello."]), prompt="Greet.").stream():
             ...         print(shown.text if isinstance(shown, TextDelta) else f"answer: {shown}")

@@ -60,7 +60,7 @@ class Hooks:
         ...         response = await call(request)
         ...         print(f"{request.agent}: {response.content}")
         ...         return response
-        >>> from graphengine.models import ScriptedModel
+        >>> from graphengine import ScriptedModel
         >>> asyncio.run(Agent("greeter", model=ScriptedModel(["hello"]), prompt="Greet.", hooks=[Audit()]).run())
         greeter: hello
         'hello'

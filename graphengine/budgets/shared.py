@@ -51,7 +51,7 @@ class Budgets(Extension):
         DefinitionError: Two have the same name.
 
     Example:
-        >>> from graphengine.budgets import Budget
+        >>> from graphengine import Budget
         >>> daily = Budget(name="day", by="tenant", cost_usd=5)
         >>> budgets = Budgets(daily, Budget(name="month", window="month", calls=10_000, over="ask"))
     """

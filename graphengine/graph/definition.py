@@ -40,6 +40,7 @@ UNSET: Final = object()
 
 WriteSource: TypeAlias = "str | Callable[..., object]"
 Writes: TypeAlias = "str | Sequence[str] | Mapping[str, WriteSource]"
+"""What a node writes: a field, several, or fields, each with an attribute of the result or a function of it."""
 Each: TypeAlias = "Mapping[str, str | Callable[..., object]]"
 OnItemError: TypeAlias = 'Literal["fail", "keep"]'
 Migrate: TypeAlias = "Callable[[dict[str, JsonValue]], Mapping[str, JsonValue]] | Migration"

@@ -1,2 +1,2 @@
-from .kept import Entry as Entry
+from .kept import MemoryEntry as MemoryEntry
 from .kept import Memory as Memory

@@ -63,7 +63,7 @@ _RESERVED: Final = (RESERVED, "\U0010ffff")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MemoryEntry:
     """What a memory keeps under one key.
 
     Attributes:
@@ -199,7 +199,7 @@ class Memory:
         await store.write(work, 2 * len(body) + 4 * len(vector or ()))
 
     @_recorded("read")
-    async def get(self, namespace: str, key: str) -> Entry | None:
+    async def get(self, namespace: str, key: str) -> MemoryEntry | None:
         """Return what a key has; None if it has nothing."""
         _checked(namespace, key)
         store, memories = await self._open()
@@ -221,7 +221,7 @@ class Memory:
     @_recorded("read")
     async def search(
         self, namespace: str, query: str, *, limit: int = 5, by: Literal["words", "meaning"] = "words"
-    ) -> Sequence[Entry]:
+    ) -> Sequence[MemoryEntry]:
         """Return the entries of a namespace and of those below it that fit a text best, the best first.
 
         Args:
@@ -247,7 +247,9 @@ class Memory:
         return _entries(await store.read(lambda c, _: memories.by_meaning(c, scope, vector, most)))
 
     @_recorded("read")
-    async def list(self, namespace: str = "", *, limit: int = 100, after: Entry | None = None) -> Sequence[Entry]:
+    async def list(
+        self, namespace: str = "", *, limit: int = 100, after: MemoryEntry | None = None
+    ) -> Sequence[MemoryEntry]:
         """Return the entries of a namespace and of those below it, by namespace and key.
 
         Args:
@@ -324,10 +326,10 @@ def statements_for(store: object) -> Memories[Any]:
     return OF_POSTGRES
 
 
-def _entries(rows: Sequence[tuple[Any, ...]]) -> Sequence[Entry]:
+def _entries(rows: Sequence[tuple[Any, ...]]) -> Sequence[MemoryEntry]:
     bodies = [from_json(body) for _, _, body, _, _ in rows]
     return [
-        Entry(namespace, key, body["value"], body["text"], updated_at, score)
+        MemoryEntry(namespace, key, body["value"], body["text"], updated_at, score)
         for (namespace, key, _, updated_at, score), body in zip(rows, bodies, strict=True)
     ]
 

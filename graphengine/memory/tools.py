@@ -11,14 +11,14 @@ from graphengine.kernel import InputError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from graphengine.memory.kept import Entry
+    from graphengine.memory.kept import MemoryEntry
 
 _NOTHING: Final = "Nothing that is remembered fits."
 
 
 def tools_of(
     put: Callable[[str, str, str], Awaitable[None]],
-    search: Callable[[str, str], Awaitable[Sequence[Entry]]],
+    search: Callable[[str, str], Awaitable[Sequence[MemoryEntry]]],
     namespace: str,
     of: str,
 ) -> Sequence[Tool[..., Any]]:

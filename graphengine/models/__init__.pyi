@@ -10,6 +10,27 @@ from .base import (
     ToolSpec as ToolSpec,
 )
 from .clouds import AzureModel as AzureModel, BedrockModel as BedrockModel, VertexModel as VertexModel
+from .errors import (
+    AnswerCut as AnswerCut,
+    AnswerRefused as AnswerRefused,
+    AnswerTorn as AnswerTorn,
+    BadRequest as BadRequest,
+    ContextFull as ContextFull,
+    ModelBusy as ModelBusy,
+    ModelError as ModelError,
+    ModelNotReady as ModelNotReady,
+    ModelOverloaded as ModelOverloaded,
+    ModelTimeout as ModelTimeout,
+    ModelTransient as ModelTransient,
+    ModelUnavailable as ModelUnavailable,
+    ModelUnreachable as ModelUnreachable,
+    NoModelServer as NoModelServer,
+    NotAuthenticated as NotAuthenticated,
+    PriceUnknown as PriceUnknown,
+    QuotaExceeded as QuotaExceeded,
+    RateLimited as RateLimited,
+    UnknownModel as UnknownModel,
+)
 from .hosted import (
     HostedTool as HostedTool,
     HostsTools as HostsTools,

@@ -311,7 +311,7 @@ def usage_of_failure(error: BaseException) -> Usage:
     """Return the usage of a failed call: what its provider reported, else unknown if it may be billed, else {}.
 
     Example:
-        >>> from graphengine.models.errors import ModelTimeout, RateLimited
+        >>> from graphengine.models import ModelTimeout, RateLimited
         >>> usage_of_failure(RateLimited("later")), usage_of_failure(ModelTimeout("late"))["cost_usd"]
         ({}, None)
     """

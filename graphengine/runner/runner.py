@@ -405,7 +405,7 @@ class Runner:
             CompileError: At once. `UnknownRun` when iterated.
 
         Example:
-            >>> from graphengine.runner import RunEnded, StepRecorded
+            >>> from graphengine import RunEnded, StepRecorded
             >>> async def main() -> None:
             ...     async with Runner() as runner:
             ...         runner.start(count, run_id="first")

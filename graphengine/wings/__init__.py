@@ -18,6 +18,7 @@ from importlib import import_module
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from graphengine.wings.delivery import Delivers
 from graphengine.wings.own import BUILT_IN, SERVE_OPTIONS
 from graphengine.wings.wing import (
     Command,
@@ -151,6 +152,7 @@ def _named_in(folder: str) -> Iterator[str]:
 __all__ = [
     "BUILT_IN",
     "Command",
+    "Delivers",
     "Door",
     "Kind",
     "ProjectBroken",

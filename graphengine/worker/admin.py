@@ -60,7 +60,7 @@ class Admin:
             CompileError; InputError: The times, the zone or the state are invalid.
 
         Example:
-            >>> from graphengine.worker import Schedule
+            >>> from graphengine import Schedule
             >>> async def main() -> None:
             ...     async with Runner() as runner:
             ...         daily = Schedule("daily", "0 7 * * *", count.name, zone="Europe/Berlin", missed="one")
@@ -112,7 +112,7 @@ class Admin:
         a second later at most.
 
         Example:
-            >>> from graphengine.stores.base import QueueLimits
+            >>> from graphengine import QueueLimits
             >>> async def main() -> None:
             ...     async with Runner() as runner:
             ...         await runner.admin.limit_queue("mail", QueueLimits(concurrency=20, tenant_rate=(10, 60.0)))

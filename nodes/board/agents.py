@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from graphengine import Agent, Settings, TextFile
-from graphengine.agents.prompts import DATA_NOTE, block
+from graphengine.agents import DATA_NOTE, block
 from nodes.citing import Passage, Quotations, lines_of
 from nodes.review.agents import Review, listed, research
 

@@ -5,11 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, WithJsonSchema
 
-from graphengine import Agent, Settings, TextFile
-from graphengine.agents import bare_markdown
-from graphengine.agents.prompts import DATA_NOTE, block, labelled
+from graphengine import Agent, Replace, Settings, TextFile
+from graphengine.agents import DATA_NOTE, bare_markdown, block, labelled
 from graphengine.patterns import Outcome, Step
-from graphengine.reducers import Replace
 from nodes.citing import best, check_brief, marked
 from nodes.orchestration.workers import DUTIES, findings_in
 

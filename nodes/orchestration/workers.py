@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from graphengine import Agent, Node, Settings, TextFile
-from graphengine.agents import bare_markdown
-from graphengine.agents.prompts import DATA_NOTE, labelled
+from graphengine.agents import DATA_NOTE, bare_markdown, labelled
 from nodes.citing import Passage, best, check_brief, lines_of, located, marked
 from nodes.review.agents import length, research
 from nodes.tasks import AGAIN

@@ -9,10 +9,8 @@ from typing import Final
 
 from pydantic import BaseModel, Field
 
-from graphengine import Agent, Failure, Settings
-from graphengine.agents import bare_markdown
-from graphengine.agents.prompts import DATA_NOTE
-from graphengine.graph.definition import Node, Writes
+from graphengine import Agent, Failure, Node, Settings, Writes
+from graphengine.agents import DATA_NOTE, bare_markdown
 from nodes.citing import Passage, claims, located, marked, refuse, size
 from nodes.press.publishing import CHARACTERS, TAGS, Listing, Post, post_of
 from nodes.review import agents as review

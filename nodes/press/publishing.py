@@ -18,8 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from graphengine import Context, NotDone, TextFile
-from graphengine.output_file import write_file
+from graphengine import Context, NotDone, TextFile, write_file
 from nodes.citing import CITED, FROM_KNOWLEDGE, KNOWLEDGE, Passage, named
 
 CHARACTERS: Final = {"title": (1, 69), "description": (150, 160)}  # search engines show some 160

@@ -7,9 +7,8 @@ sees what was found, each passage once as a line of text, and no source.
 from collections.abc import Sequence
 
 from graphengine import Agent, Settings
-from graphengine.agents import bare_markdown
-from graphengine.agents.prompts import DATA_NOTE, block
-from graphengine.patterns.outcomes import Outcome
+from graphengine.agents import DATA_NOTE, bare_markdown, block
+from graphengine.patterns import Outcome
 from nodes.citing import Passage, Quotations, best, check_brief, lines_of
 from nodes.review.agents import length, researcher
 

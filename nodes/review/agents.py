@@ -9,11 +9,9 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from graphengine import Agent, Settings, TextFile
-from graphengine.agents import bare_markdown
-from graphengine.agents.prompts import DATA_NOTE, block
-from graphengine.models import web_search
-from graphengine.models.errors import BadRequest
+from graphengine import Agent, Settings, TextFile, web_search
+from graphengine.agents import DATA_NOTE, bare_markdown, block
+from graphengine.models import BadRequest
 from nodes.citing import (
     KNOWLEDGE,
     Passage,

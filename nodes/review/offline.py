@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Final
 
 from graphengine import TextFile
-from graphengine.agents.prompts import block
-from graphengine.models.errors import ModelUnavailable
+from graphengine.agents import block
+from graphengine.models import ModelUnavailable
 from nodes.citing import Passage, Quotations, claims, invented, quoted, refuse_invented, size, without
 from nodes.comparing import doubtful
 from nodes.passages import extract, read

@@ -4,8 +4,7 @@ import re
 from collections.abc import Mapping
 
 from graphengine import Agent, Settings
-from graphengine.agents import bare_markdown
-from graphengine.agents.prompts import DATA_NOTE, labelled
+from graphengine.agents import DATA_NOTE, bare_markdown, labelled
 from graphengine.patterns import View
 from nodes.citing import best, refuse
 

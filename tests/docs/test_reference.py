@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from itertools import pairwise
+from types import ModuleType
 from typing import Any
 
 from scripts import site_pages
@@ -17,23 +18,8 @@ from tests.docs.test_skill import SKILL
 
 PUBLIC = site_pages.public()
 TEMPLATES = sorted((SKILL.parents[3] / "cli" / "new_project").rglob("*.py.in"))
-PACKAGES = [
-    "graphengine",
-    "graphengine.agents",
-    "graphengine.agents.sources",
-    "graphengine.agents.toolbox",
-    "graphengine.executors",
-    "graphengine.models",
-    "graphengine.patterns",
-    "graphengine.runner",
-    "graphengine.databases.postgres",
-    "graphengine.databases.sqlite",
-    "graphengine.telemetry",
-    "graphengine.testing",
-    "graphengine.testing.evaluation",
-    "graphengine.worker",
-]
-"""The packages from which programs import; some names are in several of them, and have one entry."""
+PACKAGES = re.findall(r"\| `(graphengine[\w.]*)` \|", (ROOT / "docs" / "use" / "imports.md").read_text("utf-8"))
+"""The modules from which programs import; a name that is in several has its place in the first of them."""
 KERNEL = [f"graphengine.{page}" for page in site_pages.KERNEL]
 """The pages of names of the core, which list what is defined elsewhere."""
 
@@ -107,9 +93,28 @@ def test_every_documented_name_has_an_entry() -> None:
     assert sorted((name, where) for name, where in names if not has_entry(name)) == []
 
 
+def test_a_documented_name_is_imported_from_its_place() -> None:
+    """From the first module of `imports.md` that has it, on each page, in templates, examples and bundled workflows."""
+    bundled = [file for folder in ("graphs", "nodes", "evals") for file in (ROOT / folder).rglob("*.py")]
+    names = [*documented(), *named_in_text()]
+    names += [(name, named(file)) for file in bundled for name in used(file.read_text(encoding="utf-8"))]
+    assert sorted({(name, where) for name, where in names if place(name) not in (name, None)}) == []
+
+
+def place(name: str) -> str | None:
+    """Return where a name is to be imported from; None for a module."""
+    module, _, last = name.rpartition(".")
+    given = found(module, last)
+    if isinstance(given, ModuleType):
+        return None
+    offers = (each for each in PACKAGES if last in dir(importlib.import_module(each)))
+    return next((f"{each}.{last}" for each in offers if found(each, last) is given), "nowhere")
+
+
 def test_every_exported_name_has_an_entry() -> None:
-    """What a package offers to import is public."""
-    exported = {f"{package}.{name}" for package in PACKAGES for name in importlib.import_module(package).__all__}
+    """What a module offers to programs is public; `graphengine.wings` also has what the command line needs of it."""
+    modules = {each: importlib.import_module(each) for each in PACKAGES if each != "graphengine.wings"}
+    exported = {f"{each}.{name}" for each, module in modules.items() for name in getattr(module, "__all__", ())}
     assert sorted(name for name in exported if not has_entry(name)) == []
 
 

@@ -20,7 +20,7 @@ from graphengine.databases.sqlite import SQLiteStore
 from graphengine.databases.sqlite.doctor import examine
 from graphengine.databases.sqlite.doctor.rebuild import rebuild
 from graphengine.errors import DefinitionError, InputError, StoreFull, StoreLocked
-from graphengine.memory import Entry, Memory
+from graphengine.memory import Memory, MemoryEntry
 from graphengine.models import Request, calls
 from graphengine.runner.scope import CURRENT
 from tests.kit.runs import alone
@@ -71,7 +71,7 @@ async def execute(program: str, *words: str, **variables: str) -> int:
     return ended.returncode
 
 
-def keys(found: Sequence[Entry]) -> list[str]:
+def keys(found: Sequence[MemoryEntry]) -> list[str]:
     """Return where entries are."""
     return [f"{entry.namespace}:{entry.key}" for entry in found]
 
@@ -118,7 +118,7 @@ async def test_a_list_has_pages(memory: Memory) -> None:
         for key in ("1", "10", "2"):
             await memory.put(space, key, 0)
     found: list[str] = []
-    last: Entry | None = None
+    last: MemoryEntry | None = None
     while page := await memory.list(limit=2, after=last):
         found += keys(page)
         last = page[-1]

@@ -15,24 +15,10 @@
 | HTML, DOCX | Markdown with headings, lists and tables; the title of the document is its first heading |
 | PDF | plain text with blank lines between paragraphs; the title of the document is its first heading |
 
-HTML, DOCX and PDF need the libraries of the extra `sources`, which are imported on first use. The module `web` next to
-this one reads pages of the web.
+HTML, DOCX and PDF need the libraries of the extra `sources`, which are imported on first use. `read_page`
+and `read_media` read the web.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from graphengine.agents.sources.files import Sources, read_source, read_sources
-from graphengine.agents.sources.kinds import MAX_FILE_BYTES, MAX_TEXT_CHARACTERS, source_from_bytes
-from graphengine.agents.sources.quotations import quoted_at
-from graphengine.agents.sources.resources import read_resources
-
-__all__ = [
-    "MAX_FILE_BYTES",
-    "MAX_TEXT_CHARACTERS",
-    "Sources",
-    "quoted_at",
-    "read_resources",
-    "read_source",
-    "read_sources",
-    "source_from_bytes",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

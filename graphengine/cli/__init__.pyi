@@ -1,0 +1,2 @@
+from .context import CommandContext as CommandContext
+from .options import command as command

@@ -1,0 +1,2 @@
+from .postgres import PostgresStore as PostgresStore
+from .sqlite import SQLiteStore as SQLiteStore
