@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import logging
 import re
 import typing
 from dataclasses import dataclass
@@ -21,9 +22,12 @@ from pydantic_core import PydanticUndefined, from_json
 
 from graphengine.agents.json_text import repaired
 from graphengine.kernel import DefinitionError, clipped, utf8_text
+from graphengine.models.tool_schemas import sent_schema
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+
+log = logging.getLogger("graphengine.agents")
 
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """Names of tools and arguments that every provider accepts."""
@@ -37,6 +41,7 @@ MAX_REPAIR_CHARACTERS: Final = 20_000
 _NONE: Final = inspect.Parameter.empty
 _MAX_PROBLEMS: Final = 20
 _SHOWN: Final = 80
+_LONGER: Final = 300
 _BEGINNING: Final = 20
 _KEPT: Final = 64  # repaired arguments: those of the calls of a turn, which are read several times
 _MISSING: Final = ("missing_argument", "missing_keyword_only_argument")
@@ -128,7 +133,7 @@ class Signature:
         for name, text in self.described.items():
             if name in properties:
                 properties[name].setdefault("description", text)
-        return schema
+        return sent_schema(schema).schema
 
     def _blamed(self, asked: Sequence[Taken], error: Exception) -> DefinitionError:
         """Return the error that names the parameter whose type has no JSON Schema."""
@@ -172,7 +177,7 @@ class Form:
 
     def _explained(self, error: ValidationError) -> str:
         takes = ", ".join(cast("dict[str, JsonValue]", self.schema["properties"])) or "nothing"
-        lines = []
+        lines: list[str] = []
         found = error.errors(include_url=False)
         for item in found[:_MAX_PROBLEMS]:
             place = ".".join(str(part) for part in item["loc"]) or "value"
@@ -182,13 +187,40 @@ class Form:
                 lines.append(f"- {place}: there is no such argument; {self.tool} takes {takes}")
             else:
                 lines.append(f"- {place}: {item['msg']} (got {_short(item['input'])})")
-        if len(found) > _MAX_PROBLEMS:
-            lines.append(f"- and {len(found) - _MAX_PROBLEMS} more")
-        problems = "\n".join(lines)
-        return (
-            f"The arguments of {self.tool} do not fit, so it was not called:\n{problems}\n"
-            "Call it again with these fixed."
-        )
+        return _do_not_fit(self.tool, lines, len(found))
+
+
+def check_fit(tool: str, schema: Mapping[str, JsonValue], arguments: Mapping[str, object]) -> None:
+    """Check arguments against a declared schema. One that cannot check anything is left to who declared it.
+
+    Raises:
+        BadArguments: They do not fit.
+    """
+    from jsonschema import exceptions, validators  # noqa: PLC0415 - heavy, and needed for such calls alone
+    from referencing import Registry  # noqa: PLC0415 - as jsonschema
+
+    checker: Any = validators.validator_for(schema, default=validators.Draft202012Validator)
+    try:
+        checker.check_schema(schema)
+        found = list(checker(schema, registry=Registry()).iter_errors(arguments))
+        found = [exceptions.best_match([each]) for each in found]
+    except Exception as error:  # noqa: BLE001 - jsonschema raises errors of any kind for invalid schemas
+        log.debug("the schema of %s checks nothing: %s", tool, error)
+        return
+    if found:
+        lines = []
+        for each in found[:_MAX_PROBLEMS]:
+            place = ".".join(map(str, each.absolute_path)) or "value"
+            lines.append(f"- {place}: {clipped(utf8_text(each.message), _LONGER)}")
+        raise BadArguments(_do_not_fit(tool, lines, len(found)))
+
+
+def _do_not_fit(tool: str, lines: list[str], count: int) -> str:
+    """Return the text about arguments that do not fit, from a line for each of the first problems."""
+    if count > len(lines):
+        lines = [*lines, f"- and {count - len(lines)} more"]
+    problems = "\n".join(lines)
+    return f"The arguments of {tool} do not fit, so it was not called:\n{problems}\nCall it again with these fixed."
 
 
 async def repair_first(text: str, in_thread: Callable[[Callable[[], object]], Awaitable[object]]) -> None:
@@ -343,4 +375,14 @@ _CHANGE: Final = (
     "make it a resource of the graph, which the run fills in"
 )
 
-__all__ = ["ALWAYS_GIVEN", "NAME", "BadArguments", "Form", "Signature", "Taken", "as_object", "repair_first"]
+__all__ = [
+    "ALWAYS_GIVEN",
+    "NAME",
+    "BadArguments",
+    "Form",
+    "Signature",
+    "Taken",
+    "as_object",
+    "check_fit",
+    "repair_first",
+]

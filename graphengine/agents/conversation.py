@@ -43,7 +43,8 @@ from graphengine.agents.records import (
     result_record,
 )
 from graphengine.agents.runtime import batched
-from graphengine.agents.tools import Tool, ToolOutcome, by_name, check_choice, unhurried
+from graphengine.agents.tool_names import named_apart
+from graphengine.agents.tools import Tool, ToolOutcome, check_choice, unhurried
 from graphengine.kernel import Effecting, StepResult, add_usage, as_outcome, mark_repeating, utf8_text
 from graphengine.kernel.definitions import KEY_NAME, digest_of, is_async, known_result, once_of
 from graphengine.media import Media
@@ -128,6 +129,7 @@ class Conversation(Generic[T]):
             self._reader = Output(object, where=f"agent {agent.name}", form=self._maker.form(self._given))
         self._tools: dict[str, Tool] = {}
         self._specs: Sequence[ToolSpec] = ()
+        self._names: Mapping[str, JsonValue] = {}  # those of tools that have another name than their source's
         self._turn = 0
         self._feedback = ""  # on the answer of the turn before
         self._go_on = ""  # with the answer of the turn before, which was cut
@@ -154,8 +156,8 @@ class Conversation(Generic[T]):
         if self._is_by_rules:
             return await self._by_rules()
         async with AsyncExitStack() as stack:
-            await self._open_tools(stack)
             self._key = self._place()
+            await self._open_tools(stack)
             with self._runtime.group(self._key), self._showing():
                 return await self._to_the_answer()
 
@@ -371,6 +373,8 @@ class Conversation(Generic[T]):
         if request.settings != NO_SETTINGS:
             found["settings"] = request.settings.recorded()
         if self._turn == 1:
+            if self._names:
+                found["names"] = {**self._names}
             found |= self._texts()
             if self._makes_question and self.messages[0].media and found["question"] != MARK:
                 found["media"] = [one.model_dump() for one in self.messages[0].media]
@@ -585,14 +589,20 @@ class Conversation(Generic[T]):
         if not (self._parts.kit or self._parts.hosted):
             return
         self._given = self._runtime.given()
-        tools: list[Tool] = []
-        for source in self._parts.kit:
-            tools += [source] if isinstance(source, Tool) else await self._opened(source, stack)
-        self._tools = by_name(tools)
+        kit: list[tuple[int | None, Tool]] = []
+        for place, source in enumerate(self._parts.kit):
+            if isinstance(source, Tool):
+                kit.append((None, source))
+            else:
+                kit += [(place, tool) for tool in await self._opened(source, stack)]
+        has_source = any(place is not None for place, _ in kit)
+        records: Sequence[Any] = self._runtime.recorded(self._key) if has_source else ()
+        known: JsonObject = next((each["names"] for each in records if isinstance(each, dict) and "names" in each), {})
+        self._tools, self._names = named_apart(kit, known)
         named = [*self._tools, *(tool.name for tool in self._parts.hosted)]
         check_choice(self._parts.settings.tool_choice, named, where=f"agent {self._agent.name}")
         refuse_lacking_tools(self._model, self._parts.hosted, self._agent.name)
-        self._specs = [tool.spec(self._given_to(tool).keys()) async for tool in unhurried(tools)]
+        self._specs = [tool.spec(self._given_to(tool).keys()) async for tool in unhurried(self._tools.values())]
 
     def _given_to(self, tool: Tool) -> Mapping[str, object]:
         """Return what a tool gets besides the model's arguments."""

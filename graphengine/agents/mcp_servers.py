@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 import os
 import re
 import shlex
@@ -22,7 +23,6 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from graphengine.agents.approval import Approval
-from graphengine.agents.arguments import NAME
 from graphengine.agents.mcp_connection import Address, Connection, is_closed, is_refusal
 from graphengine.agents.mcp_input import CannotAsk, result_of
 from graphengine.agents.tools import Tool, ToolOutcome, ToolsUnavailable, unhurried
@@ -30,6 +30,7 @@ from graphengine.kernel import DefinitionError, text_of
 from graphengine.kernel.definitions import Effect, EffectKind, checked_effect, is_seconds
 from graphengine.media import Media, mark
 from graphengine.models.hiding import without_options
+from graphengine.models.tool_schemas import LONGEST_NAME, fitting_names
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     P = TypeVar("P", bound=types.PaginatedResult)
     T = TypeVar("T")
 
+log = logging.getLogger("graphengine.agents")
+
+_LEFT_OUT: Final = "the tool %r of the MCP server %s is left out: %s"
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 _MAX_PAGES: Final = 1_000
 _LISTED: Final = 20
@@ -79,7 +83,7 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
         auth: Authorizes requests to `url`, as an `OAuthClientProvider` of `mcp.client.auth` does, which stores and
             renews its tokens.
         only: The tools to use, by the server's names; all if not given.
-        prefix: Put before each name, so that tools of two servers do not clash.
+        prefix: Put before each name, to distinguish tools of two servers.
         timeout_seconds: How long the server may take to start and list its tools, and for each call.
         approve: Whether a person has to approve each call, or under which rule, as for `tool`; or the tools whose calls
             need that, by the server's names, or a dict of them with the rule of each.
@@ -110,6 +114,8 @@ def mcp(  # noqa: PLR0913 - keyword options of a call that is written once
         raise _refused("env= is for a command, headers= and auth= for a url", "use the other one")
     if isinstance(only, str) or isinstance(approve, str) or isinstance(serial, str):
         raise _refused("only=, approve= and serial= take several names", "give a list: only=['read_file']")
+    if _UNFIT.search(prefix) or len(prefix) > LONGEST_NAME // 2:
+        raise _refused(f"prefix={prefix!r}", f"give at most {LONGEST_NAME // 2} of A-Z a-z 0-9 _ -")
     if on_error not in ("report", "raise"):
         raise _refused(f"on_error={on_error!r}", 'give "report", for the model, or "raise"')
     if not is_seconds(timeout_seconds):
@@ -141,6 +147,7 @@ class McpServer:
     serial: bool | tuple[str, ...] = False
     effect: Effect | Mapping[str, Effect] | None = None
     on_error: OnError = "report"
+    _left_out: dict[str, str] = field(init=False, repr=False, default_factory=dict)
     _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared] = field(
         init=False, repr=False, default_factory=WeakKeyDictionary
     )
@@ -154,9 +161,8 @@ class McpServer:
         """Start the server, unless it runs for this event loop, and list its current tools.
 
         Raises:
-            ToolsUnavailable: The package mcp is missing, or the server does not start or answer, or lists a name twice.
-            DefinitionError: A tool's name is invalid, or two become the same, or `only`, `approve` or `serial` has an
-                unknown one.
+            ToolsUnavailable: The package mcp is missing, or the server does not start or answer.
+            DefinitionError: `only`, `approve`, `serial` or `effect` has a name that the server does not list.
         """
         shared = self._entered()
         try:
@@ -197,8 +203,6 @@ class McpServer:
             await shared.end()
 
     async def _tools(self, found: Sequence[types.Tool], shared: _Shared) -> Sequence[Tool]:
-        # What can only be called as a task of the revision 2025-11-25 is not supported here.
-        found = [each for each in found if each.execution is None or each.execution.task_support != "required"]
         known = {each.name: each for each in reversed(found)}
         named = [*(self.only or ()), *(self.approve if isinstance(self.approve, Mapping) else ())]
         named += self.serial if isinstance(self.serial, tuple) else ()
@@ -207,34 +211,37 @@ class McpServer:
             text = f"the MCP server {self.name} has no tool {', '.join(missing)}"
             listed = ", ".join([*reversed(known)][:_LISTED]) + (", …" if len(known) > _LISTED else "")
             raise DefinitionError(text, where=f"mcp {self.name}", repair=f"it has {listed or 'none'}")
-        made: dict[str, Tool] = {}
-        theirs: dict[str, str] = {}
-        async for each in unhurried(found):
-            if self.only is not None and each.name not in self.only:
-                continue
-            tool = self._tool(each, shared)
-            other = theirs.setdefault(tool.name, each.name)
-            if other != each.name:
-                raise DefinitionError(
-                    f"{other!r} and {each.name!r} of the MCP server {self.name} would both be called {tool.name!r}",
-                    where=f"mcp {self.name}",
-                    repair="take one of them: only=[…]",
-                )
-            if each is not known[each.name] and each != known[each.name]:
-                raise ToolsUnavailable(
-                    f"the MCP server {self.name} lists two different tools called {each.name!r}",
-                    where=f"mcp {self.name}",
-                    repair="tell those who make the server, or leave this tool out: only=[…]",
-                )
-            made[tool.name] = tool
-        return list(made.values())
+        left = _unusable(found)
+        names = fitting_names(known, _UNFIT, self.prefix)
+        made: list[Tool] = []
+        async for name in unhurried(reversed(known)):
+            if (self.only is None or name in self.only) and name not in left:
+                try:
+                    made.append(self._tool(known[name], names[name], shared))
+                except DefinitionError as error:
+                    left[name] = error.message.partition(": ")[2]
+        self._leave_out({name: why for name, why in left.items() if self.only is None or name in self.only})
+        return made
 
-    def _tool(self, spec: types.Tool, shared: _Shared) -> Tool:
-        name = self.prefix + _UNFIT.sub("_", spec.name)
-        if not NAME.fullmatch(name):
-            repair = "exclude it with only=[…], or give a shorter prefix"
-            text = f"{name!r}, a tool of the MCP server {self.name}, is not a name that all providers accept"
-            raise DefinitionError(text, where=f"mcp {self.name}", repair=repair)
+    def _leave_out(self, left: Mapping[str, str]) -> None:
+        """Keep which tools are left out, and log those that were not before."""
+        for name, why in left.items():
+            if self._left_out.get(name) != why:
+                log.warning(_LEFT_OUT, name, self.name, why)
+        self._left_out.clear()
+        self._left_out.update(left)
+
+    async def left_out(self) -> Mapping[str, str]:
+        """Return its tools that no model can call, by the server's names, each with the reason; it is opened for that.
+
+        Raises:
+            ToolsUnavailable, DefinitionError: As for `open`.
+        """
+        await self.open()
+        await self.close()
+        return dict(self._left_out)
+
+    def _tool(self, spec: types.Tool, name: str, shared: _Shared) -> Tool:
         effect = self.effect.get(spec.name) if isinstance(self.effect, Mapping) else self.effect
         return Tool(
             functools.partial(shared.call, spec.name),
@@ -246,7 +253,20 @@ class McpServer:
             effect=effect or _hinted(spec.annotations),
             on_error=self.on_error,
             schema=spec.input_schema,
+            origin=self.prefix + spec.name,
         )
+
+
+def _unusable(found: Sequence[types.Tool]) -> dict[str, str]:
+    """Return the tools that cannot be called by the name that a server lists, each with the reason."""
+    first = {each.name: each for each in reversed(found)}
+    left = {
+        each.name: "the server lists two different tools of this name" for each in found if each != first[each.name]
+    }
+    for each in found:
+        if each.execution is not None and each.execution.task_support == "required":
+            left[each.name] = "it can only be called as a task of the revision 2025-11-25"
+    return left
 
 
 def _hinted(hints: types.ToolAnnotations | None) -> EffectKind | None:

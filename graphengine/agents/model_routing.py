@@ -305,24 +305,23 @@ def _user(model: Model) -> tuple[int, int]:
 
 
 def _agents_of(plan: Plan[Any]) -> Iterator[str]:
-    """Return the names of the agents in a graph: nodes, fallbacks, and agents that functions refer to."""
+    """Return the names of the agents in a graph, with their summaries."""
+    for agent in agents_in(plan):
+        yield agent.name
+        if agent.window is not None and agent.window.model is not None:
+            yield f"{agent.name} summary"
+
+
+def agents_in(plan: Plan[Any]) -> Iterator[Agent[Any, Any]]:
+    """Return the agents in a graph: nodes, fallbacks, and agents that functions refer to."""
     for here in plan.nest:
         for factory in here.resources.values():
-            yield from _names_in(factory)
+            yield from filter(is_agent, reached(factory))
         for node in here.nodes.values():
             fallback = node.fallback.call if node.fallback is not None else None
             for call in (node.call, *node.choices.values(), fallback):
                 if call is not None and call.body.kind in ("agent", "function"):
-                    yield from _names_in(getattr(call.body, "agent", call.body.call))
-
-
-def _names_in(thing: object) -> Iterator[str]:
-    """Return the names of the agents that an object refers to, with their summaries."""
-    for agent in reached(thing):
-        if is_agent(agent):
-            yield agent.name
-            if agent.window is not None and agent.window.model is not None:
-                yield f"{agent.name} summary"
+                    yield from filter(is_agent, reached(getattr(call.body, "agent", call.body.call)))
 
 
 def is_agent(thing: object) -> TypeGuard[Agent[Any, Any]]:

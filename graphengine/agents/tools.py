@@ -35,7 +35,7 @@ from pydantic_core import from_json
 from typing_extensions import ParamSpec, TypeVar
 
 from graphengine.agents.approval import Approval, as_approval
-from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object, repair_first
+from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object, check_fit, repair_first
 from graphengine.agents.records import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
 from graphengine.kernel import DefinitionError, EffectUnknown, RunnerClosed, StoreError, TimeLimit
@@ -54,6 +54,7 @@ from graphengine.kernel.definitions import (
 from graphengine.models.base import ToolSpec
 from graphengine.models.errors import ModelError, ModelNotReady, ModelTransient
 from graphengine.models.hosted import HostedTool
+from graphengine.models.tool_schemas import SentSchema, sent_schema
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
@@ -110,7 +111,9 @@ class Tool(Generic[P, R_co]):
         inputs: The parameters that are read from the state, not described to models: their names, if they are those of
             fields, or a dict of parameter to path.
         schema: JSON Schema of the arguments (an object), to use instead of the signature. The function then gets them
-            unvalidated, as one dict.
+            as one dict, validated by it. Models get a form of it that all providers accept, with other names for
+            properties whose own are not.
+        origin: The name that it has where it is from, as at a server, which its `name` may differ from; "" for none.
 
     Raises:
         DefinitionError: A model could not call this function.
@@ -131,8 +134,10 @@ class Tool(Generic[P, R_co]):
     on_error: OnError = "report"
     inputs: Mapping[str, str] | Sequence[str] = ()
     schema: Mapping[str, JsonValue] | None = field(default=None, compare=False)
+    origin: str = field(default="", repr=False, compare=False)
     approval: Approval | None = field(init=False, repr=False, compare=False)
     _signature: Signature | None = field(init=False, repr=False, compare=False, default=None)
+    _sent: SentSchema | None = field(init=False, repr=False, compare=False, default=None)
     _forms: dict[frozenset[str], Form] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -152,6 +157,8 @@ class Tool(Generic[P, R_co]):
             object.__setattr__(self, "_signature", signature)
             if not self.description:
                 object.__setattr__(self, "description", signature.summary)
+        else:
+            object.__setattr__(self, "_sent", _sent(self.schema, f"tool {self.name}"))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Call the function."""
@@ -167,7 +174,7 @@ class Tool(Generic[P, R_co]):
             DefinitionError: A remaining parameter has a type without a JSON form, or a name that providers do not
                 accept, or is `ctx` outside a run.
         """
-        schema = self.schema if self.schema is not None else self.form(given).schema
+        schema = self._sent.schema if self._sent is not None else self.form(given).schema
         return ToolSpec(self.name, self.description, schema)
 
     @property
@@ -267,8 +274,10 @@ class Tool(Generic[P, R_co]):
     def _bound(self, arguments: str, given: Mapping[str, object]) -> Callable[[], object]:
         """Bind the model's arguments and the run's values to the function."""
         function = cast("Callable[..., object]", self.function)
-        if self.schema is not None:
-            return functools.partial(function, as_object(arguments, _plain_object))
+        if self._sent is not None:
+            found = self._sent.declared(as_object(arguments, _plain_object))
+            check_fit(self.name, cast("Mapping[str, JsonValue]", self.schema), found)
+            return functools.partial(function, found)
         form = self.form(given)
         provided = {name: given[name] for name in form.injected if name in given}
         return functools.partial(function, **form.read(arguments), **provided)
@@ -367,6 +376,15 @@ class ToolSource(Protocol):
 
     async def close(self) -> None:
         """Undo one `open` of the running event loop; the last one releases everything. Never fails."""
+        ...
+
+
+@runtime_checkable
+class LeavesOut(ToolSource, Protocol):
+    """A source that leaves out the tools that no model can call."""
+
+    async def left_out(self) -> Mapping[str, str]:
+        """Open it, and return these, by the names that it lists, each with the reason."""
         ...
 
 
@@ -550,6 +568,14 @@ def check_choice(choice: str | None, tools: Collection[str], *, where: str) -> N
     raise DefinitionError(f"tool_choice={choice!r} names no tool", where=where, repair=repair)
 
 
+def _sent(schema: Mapping[str, JsonValue], where: str) -> SentSchema:
+    """Return a schema as models get it. Raises: DefinitionError: No model could give such arguments."""
+    try:
+        return sent_schema(schema)
+    except ValueError as error:
+        raise DefinitionError(f"{where}: {error}", where=where, repair="give the schema of an object") from error
+
+
 def _plain_object(text: str) -> dict[str, object]:
     return cast("dict[str, object]", from_json(text, allow_inf_nan=False))
 
@@ -608,6 +634,7 @@ def _check_inputs(made: Tool[Any, Any], signature: Signature) -> None:
 
 __all__ = [
     "MAX_RESULT_CHARACTERS",
+    "LeavesOut",
     "Tool",
     "ToolOutcome",
     "ToolSource",

@@ -52,6 +52,7 @@ class _Checked:
         graphengine check                     # every graph of the project
         graphengine check review              # one of them
         graphengine check flows/review.py     # all graphs of a file
+        graphengine check review --servers    # and the tools of its MCP servers
         graphengine check --strict --json     # for CI: a warning is an error too
         graphengine check --store checkpoints/runs.db --since 30d   # before a deploy
         graphengine check review --bounds     # the most that a run can take
@@ -65,6 +66,7 @@ class _Checked:
 )
 @click.argument("references", metavar="[FILE[:NAME]|NAME]…", nargs=-1, shell_complete=options.complete_graphs)
 @click.option("--strict", is_flag=True, help="Count warnings as errors.")
+@click.option("--servers", is_flag=True, help="Start the MCP servers of agents, and list tools that no model can call.")
 @click.option("--bounds", is_flag=True, help="Show the most visits, calls, tokens and cost that a run can take.")
 @click.option("--forecast", is_flag=True, help="With --store: show what recorded runs took that have ended.")
 @click.option(
@@ -75,6 +77,7 @@ def check(  # noqa: PLR0913 - the options of the command
     references: tuple[str, ...],
     *,
     strict: bool,
+    servers: bool,
     bounds: bool,
     forecast: bool,
     since: float | None,
@@ -89,6 +92,9 @@ def check(  # noqa: PLR0913 - the options of the command
     whether a resume would continue it, with which migrations, or where and why not, with a draft of migrate=. Without
     an argument, a run whose graph is not in the project does not fit either.
 
+    With --servers, the MCP servers of the graphs' agents are started, and a warning names each tool that no model can
+    call, with the reason.
+
     With --bounds, the conditions, caps and limits of each graph show the most visits of each node, the most calls,
     tokens and cost of a run, and the edges that no run takes. With --forecast, the runs of the database that have ended
     show how often a run ended how, and the cost and time that 50, 90 and 99 % of them did not exceed.
@@ -100,6 +106,8 @@ def check(  # noqa: PLR0913 - the options of the command
 
     _check_options(context, since, bounds=bounds, forecast=forecast)
     checked = [each for listed in _files(references) for each in _check(listed)]
+    if servers:
+        checked = [_with_servers(context, each) for each in checked]
     if not checked:
         where = ", ".join(references) or "[tool.graphengine] graphs"
         repair = 'define a graph at the top level of a file, as graph = Graph("name", State)'
@@ -175,6 +183,16 @@ def _check(listed: Listed) -> Iterator[_Checked]:
         if all(problem.warning for problem in problems):
             problems = [*problems, *_of_wings(graph, listed.file)]
         yield _Checked(listed.file, graph, problems, module=listed.module)
+
+
+def _with_servers(context: CommandContext, checked: _Checked) -> _Checked:
+    """Return a graph with the problems of its agents' servers, if it compiles."""
+    from graphengine.agents.tool_checks import of_servers
+
+    if checked.graph is None or checked.errors:
+        return checked
+    found = context.run(of_servers(checked.graph.compile()))
+    return replace(checked, problems=[*checked.problems, *found])
 
 
 def _of_wings(graph: Graph[Any], file: Path) -> Sequence[Problem]:

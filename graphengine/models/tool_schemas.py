@@ -1,0 +1,343 @@
+"""Schemas and names of tools in the one form that all providers' wires accept.
+
+A tool that somebody else has made, as one of an MCP server, may have any name, and any JSON Schema of its arguments.
+Each wire refuses parts of that, with a status 400 for the whole call: Messages property names outside
+`[A-Za-z0-9_.-]{1,64}`, Responses and Chat Completions an object without `properties` and an array without `items`, all
+of them alternatives at the top, and what is no JSON Schema of the draft 2020-12. One form for all of them lets a
+conversation go on with a fallback of another provider. It accepts at least the arguments that the declared schema
+accepts, which is what validates them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import unquote
+
+from graphengine.models.sdk import sound_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from pydantic import JsonValue
+
+    from graphengine.models.received import JsonObject
+
+_DEEPEST: Final = 60
+"""How deeply a schema may be nested: each level takes several frames of Python's stack, here and in jsonschema."""
+LONGEST_NAME: Final = 64
+_DIGEST: Final = 8
+_SHOWN: Final = 2_000
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9_.-]")
+_KINDS: Final = ("array", "boolean", "integer", "null", "number", "object", "string")
+_MEANT: Final = {
+    "bool": "boolean",
+    "dict": "object",
+    "double": "number",
+    "float": "number",
+    "int": "integer",
+    "list": "array",
+    "long": "integer",
+    "str": "string",
+    "text": "string",
+}
+"""Types of other languages that servers write, and those of JSON Schema that they mean."""
+_BRANCHES: Final = ("allOf", "anyOf", "oneOf")
+_SERIES: Final = (*_BRANCHES, "prefixItems")
+_NOT_AT_THE_TOP: Final = (*_BRANCHES, "const", "enum", "not")
+_NAMED: Final = ("dependentSchemas", "patternProperties", "properties")
+_SINGLE: Final = frozenset(
+    {"additionalProperties", "contains", "contentSchema", "else", "if", "items", "not", "propertyNames", "then"}
+    | {"unevaluatedItems", "unevaluatedProperties"}
+)
+_DROPPED: Final = frozenset(
+    {"$anchor", "$defs", "$dynamicAnchor", "$dynamicRef", "$id", "$recursiveAnchor", "$recursiveRef", "$schema"}
+    | {"$vocabulary", "additionalItems", "definitions", "dependencies", "id"}
+)
+"""Keywords that say where a schema is, of which each reference is made one into the definitions, or of old drafts."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentSchema:
+    """A schema of arguments as models get it.
+
+    Attributes:
+        schema: JSON Schema of an object.
+        names: The properties that have another name in it: that name, and the declared one.
+    """
+
+    schema: JsonObject
+    names: Mapping[str, str]
+
+    def declared(self, arguments: Mapping[str, object]) -> dict[str, object]:
+        """Return a model's arguments under the declared names."""
+        return {self.names.get(name, name): value for name, value in arguments.items()}
+
+
+def sent_schema(schema: Mapping[str, JsonValue]) -> SentSchema:
+    """Return the form of a tool's schema that all wires accept.
+
+    Args:
+        schema: The schema of its arguments, as it was declared.
+
+    Raises:
+        ValueError: No model could give its arguments; the text says why.
+
+    Example:
+        >>> sent_schema({"type": "object", "properties": {"user id": {"type": "str"}}}).schema
+        {'type': 'object', 'properties': {'user_id': {'type': 'string'}}}
+    """
+    try:
+        return _Form(sound_json(dict(schema), levels=_DEEPEST)).sent()
+    except RecursionError as error:
+        text = f"the schema of its arguments is nested more than {_DEEPEST} levels deep"
+        raise ValueError(text) from error
+
+
+def fitting_names(names: Collection[str], unfit: re.Pattern[str] = _UNFIT, prefix: str = "") -> dict[str, str]:
+    """Return for each name one that fits: 1 to 64 characters, none of them unfit, and no two alike.
+
+    What is unfit becomes an underscore. If the name is too long then, or could be that of another one too, it ends in a
+    digest of the whole.
+
+    Example:
+        >>> fitting_names(["a b", "b c", "b/c", ""])
+        {'a b': 'a_b', 'b c': 'b_c_8e8bcc63', 'b/c': 'b_c_04e698ba', '': '_1271cf25'}
+    """
+    made = {name: prefix + unfit.sub("_", name) for name in names}
+    counts = Counter(made.values())
+    found = {
+        name: short
+        for name, short in made.items()
+        if name and len(short) <= LONGEST_NAME and (counts[short] == 1 or short == prefix + name)
+    }
+    taken = set(found.values())
+    for name in names:
+        if name not in found:
+            found[name] = unlike(made[name], name, taken)
+            taken.add(found[name])
+    return {name: found[name] for name in names}
+
+
+def unlike(name: str, by: str, taken: Collection[str]) -> str:
+    """Return a name of at most 64 characters that ends in a digest of a text, and is none of these."""
+    digest = hashlib.blake2b(by.encode("utf-8", "replace"), digest_size=_DIGEST // 2).hexdigest()
+    found = f"{name[: LONGEST_NAME - _DIGEST - 1]}_{digest}"
+    return unlike(name, f"{by}\n", taken) if found in taken else found
+
+
+class _Form:
+    """The form of one schema."""
+
+    def __init__(self, declared: JsonObject) -> None:
+        self._declared = declared
+        self._definitions: JsonObject = {}
+        self._references: dict[str, str] = {}
+
+    def sent(self) -> SentSchema:
+        top = self._flat(self._declared, frozenset())
+        kinds = _kinds(top.get("type"))
+        if kinds and "object" not in kinds:
+            text = f"its arguments are of type {' or '.join(kinds)}, not an object"
+            raise ValueError(text)
+        properties, required = _named(top.pop("properties")), _texts(top.pop("required"))
+        properties = {**properties, **{name: {} for name in required if name not in properties}}
+        names = fitting_names(properties)
+        renamed = {short: name for name, short in names.items() if short != name}
+        made = {"type": "object", **cast("JsonObject", self._clean(top))}
+        if renamed:
+            made = {key: value for key, value in made.items() if not key.startswith("dependent")}
+        made |= {"type": "object", "properties": {names[name]: self._clean(properties[name]) for name in properties}}
+        if required:
+            made["required"] = [names[name] for name in required]
+        if not properties:
+            made.setdefault("additionalProperties", True)
+        if self._definitions:
+            order = {**_named(self._declared.get("$defs")), **self._definitions}
+            made["$defs"] = {name: self._definitions[name] for name in order if name in self._definitions}
+        return SentSchema({key: made[key] for key in {**self._declared, **made} if key in made}, renamed)
+
+    def _flat(self, schema: JsonObject, seen: frozenset[str]) -> JsonObject:
+        """Return a schema of an object without a reference or alternatives at its top, which accepts at least as much.
+
+        Its properties are those of all alternatives, and what any of them leaves out is not required. Its description
+        has what is lost.
+        """
+        reference = schema.get("$ref")
+        if isinstance(reference, str):
+            target = None if reference in seen else self._at(reference)
+            flat = self._flat(target if isinstance(target, dict) else {}, seen | {reference})
+            schema = {**flat, **{key: value for key, value in schema.items() if key != "$ref"}}
+        parts = _Parts(dict(_named(schema.get("properties"))), dict.fromkeys(_texts(schema.get("required"))))
+        for key in _BRANCHES:
+            branches = [self._flat(each, seen) for each in _listed(schema.get(key)) if isinstance(each, dict)]
+            parts.add(key, [each for each in branches if "object" in (_kinds(each.get("type")) or ["object"])])
+        for inside in (schema.get("then"), schema.get("else")):
+            if isinstance(inside, dict):
+                parts.add("anyOf", [{**self._flat(inside, seen), "required": []}])
+        lost = {key: schema[key] for key in _NOT_AT_THE_TOP if key in schema}
+        kept: JsonObject = {key: value for key, value in schema.items() if key not in lost}
+        if lost:
+            words = json.dumps(lost, ensure_ascii=False)[:_SHOWN]
+            given = kept.get("description")
+            kept["description"] = f"{given} (and {words})" if isinstance(given, str) and given else words
+        return {**kept, "properties": parts.properties, "required": [*parts.required]}
+
+    def _at(self, reference: str) -> JsonValue:
+        """Return the part of the schema that a reference names; None if it is elsewhere, or does not exist."""
+        path, found = reference.partition("#"), cast("JsonValue", self._declared)
+        if path[0] or (path[2] and not path[2].startswith("/")):
+            return None
+        for part in path[2].split("/")[1:]:
+            key = unquote(part).replace("~1", "/").replace("~0", "~")
+            if isinstance(found, dict):
+                found = found.get(key)
+            elif isinstance(found, list) and key.isdigit() and int(key) < len(found):
+                found = found[int(key)]
+            else:
+                return None
+        return found
+
+    def _reference(self, reference: str) -> JsonObject:
+        """Return a reference into the definitions; anything fits one that is elsewhere, or does not exist."""
+        if reference not in self._references:
+            target = self._at(reference)
+            if target is None:
+                return {}
+            name = _UNFIT.sub("_", reference.rpartition("/")[2]).strip("_") or "arguments"
+            if name in self._references.values():
+                name = unlike(name, reference, self._references.values())
+            self._references[reference] = name
+            self._definitions[name] = {}
+            self._definitions[name] = self._clean(target)
+        return {"$ref": f"#/$defs/{self._references[reference]}"}
+
+    def _clean(self, schema: JsonValue) -> JsonValue:
+        """Return a schema of the draft 2020-12, without the keywords whose values are none."""
+        if schema is False:
+            return {"not": {}}
+        if not isinstance(schema, dict):
+            return {}
+        made: JsonObject = {}
+        for key, value in _of_2020(schema).items():
+            made |= self._keyword(key, value)
+        if "array" in _kinds(made.get("type")):
+            made.setdefault("items", {})
+        return made
+
+    def _keyword(self, key: str, value: JsonValue) -> JsonObject:
+        """Return what becomes of a keyword."""
+        if key == "$ref":
+            return self._reference(value) if isinstance(value, str) else {}
+        if key in _NAMED:
+            return {key: {name: self._clean(each) for name, each in _named(value).items()}}
+        if key in _SINGLE:
+            return {key: value if isinstance(value, bool) else self._clean(value)}
+        if key in _SERIES:
+            return {key: [self._clean(each) for each in _listed(value)]} if _listed(value) else {}
+        if key == "type":
+            kinds = _kinds(value)
+            return {key: kinds[0] if len(kinds) == 1 and value != kinds else [*kinds]} if kinds else {}
+        return {key: value} if key not in _DROPPED and _FITS.get(key, _anything)(value) else {}
+
+
+class _Parts:
+    """The properties of an object with alternatives."""
+
+    def __init__(self, properties: JsonObject, required: dict[str, None]) -> None:
+        self.properties = properties
+        self.required = required
+        self._own = set(properties)
+
+    def add(self, key: str, branches: Sequence[JsonObject]) -> None:
+        """Add the properties of the alternatives under a keyword."""
+        joint = "allOf" if key == "allOf" else "anyOf"
+        for branch in branches:
+            for name, each in _named(branch["properties"]).items():
+                before = self.properties.setdefault(name, each)
+                if name not in self._own and before != each:
+                    earlier = _listed(before.get(joint)) if isinstance(before, dict) and len(before) == 1 else []
+                    self.properties[name] = {joint: [*(earlier or [before]), each]}
+        sets = [set(_texts(branch["required"])) for branch in branches]
+        if sets:
+            every = set.union(*sets) if key == "allOf" else set.intersection(*sets)
+            self.required |= {name: None for branch in branches for name in _texts(branch["required"]) if name in every}
+
+
+def _of_2020(schema: JsonObject) -> JsonObject:
+    """Return a schema with what older drafts say in another way."""
+    made = dict(schema)
+    if isinstance(made.get("items"), list):
+        made["prefixItems"] = made.pop("items")
+        if "additionalItems" in made:
+            made["items"] = made["additionalItems"]
+    for limit, without in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if isinstance(made.get(without), bool):
+            is_without = made.pop(without)
+            if is_without and limit in made:
+                made[without] = made.pop(limit)
+    return made
+
+
+def _kinds(value: JsonValue) -> list[str]:
+    """Return the types that a schema names."""
+    names = [each.lower() for each in _listed(value if isinstance(value, list) else [value]) if isinstance(each, str)]
+    return [*dict.fromkeys(kind for name in names if (kind := _MEANT.get(name, name)) in _KINDS)]
+
+
+def _named(value: JsonValue) -> JsonObject:
+    return value if isinstance(value, dict) else {}
+
+
+def _listed(value: JsonValue) -> list[JsonValue]:
+    return value if isinstance(value, list) else []
+
+
+def _texts(value: JsonValue) -> list[str]:
+    return [*dict.fromkeys(each for each in _listed(value) if isinstance(each, str))]
+
+
+def _anything(_: JsonValue) -> bool:
+    return True
+
+
+def _is_number(value: JsonValue) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_size(value: JsonValue) -> bool:
+    return _is_number(value) and cast("float", value) >= 0 and cast("float", value) % 1 == 0
+
+
+def _is_pattern(value: JsonValue) -> bool:
+    try:
+        return isinstance(value, str) and bool(re.compile(value))
+    except (re.error, RecursionError, OverflowError):
+        return False
+
+
+def _is_text(value: JsonValue) -> bool:
+    return isinstance(value, str)
+
+
+_FITS: Final[Mapping[str, Callable[[JsonValue], bool]]] = {
+    **dict.fromkeys(("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum"), _is_number),
+    **dict.fromkeys(("maxContains", "maxItems", "maxLength", "maxProperties", "minContains"), _is_size),
+    **dict.fromkeys(("minItems", "minLength", "minProperties"), _is_size),
+    **dict.fromkeys(("$comment", "contentEncoding", "contentMediaType", "description", "format", "title"), _is_text),
+    **dict.fromkeys(("deprecated", "readOnly", "uniqueItems", "writeOnly"), lambda value: isinstance(value, bool)),
+    "$ref": lambda _: False,  # none that is text
+    "dependentRequired": lambda value: isinstance(value, dict) and all(_texts(v) == v for v in value.values()),
+    "enum": lambda value: bool(_listed(value)),
+    "examples": lambda value: isinstance(value, list),
+    "multipleOf": lambda value: _is_number(value) and cast("float", value) > 0,
+    "pattern": _is_pattern,
+    "required": lambda value: isinstance(value, list) and _texts(value) == value,
+}
+"""For each keyword that is no schema, whether a value is one that the draft allows."""
+
+__all__ = ["LONGEST_NAME", "SentSchema", "fitting_names", "sent_schema", "unlike"]

@@ -1,0 +1,195 @@
+"""Any name and any schema of a tool is sent in a form that each provider accepts, and comes back as it was declared."""
+
+import json
+import logging
+import string
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graphengine import Agent, Runner, mcp
+from graphengine.agents.tools import Tool
+from graphengine.errors import DefinitionError
+from graphengine.models import ToolCall
+from graphengine.models.tool_schemas import fitting_names, sent_schema
+from tests.conformance.model_scenes import Says
+from tests.models import tool_objections
+from tests.models.adapters import Made
+from tests.models.edge_server import EdgeServer
+
+SERVER = Path(__file__).parents[1] / "agents" / "wild_mcp_server.py"
+TEXT = {"type": "string"}
+PAIR = {"properties": {"a": TEXT}, "required": ["a"]}, {"properties": {"b": TEXT}, "required": ["b"]}
+NODE = {"type": "object", "properties": {"name": TEXT, "next": {"$ref": "#/definitions/node"}}}
+
+FITTING: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "nothing": ({}, {}),
+    "no properties": ({"type": "object"}, {"any": 1}),
+    "null in places": ({"type": "object", "properties": None, "required": None}, {"any": 1}),
+    "no type": ({"properties": {"a": {}}}, {"a": 1}),
+    "an object or null": ({"type": ["object", "null"], "properties": {"a": TEXT}}, {"a": "x"}),
+    "alternatives": ({"type": "object", "oneOf": [*PAIR]}, {"b": "x"}),
+    "alternatives of required": ({"properties": {"a": TEXT, "b": TEXT}, "anyOf": [{"required": ["a"]}]}, {"a": "x"}),
+    "alternatives and null": ({"anyOf": [*PAIR, {"type": "null"}]}, {"a": "x"}),
+    "all of": ({"allOf": [*PAIR]}, {"a": "x", "b": "y"}),
+    "variants": (
+        {"oneOf": [{"properties": {"kind": {"const": kind}}, "required": ["kind"]} for kind in ("tea", "milk")]},
+        {"kind": "milk"},
+    ),
+    "a condition": (
+        {"properties": {"a": TEXT}, "if": PAIR[0], "then": PAIR[1], "not": {"required": ["c"]}},
+        {"b": "x"},
+    ),
+    "all by reference": ({"$ref": "#/$defs/args", "$defs": {"args": {"type": "object", **PAIR[0]}}}, {"a": "x"}),
+    "a recursive type": (
+        {"type": "object", "properties": {"n": {"$ref": "#/definitions/node"}}, "definitions": {"node": NODE}},
+        {"n": {"name": "x", "next": {"name": "y"}}},
+    ),
+    "itself": ({"type": "object", "properties": {"child": {"$ref": "#"}, "name": TEXT}}, {"child": {"name": "x"}}),
+    "a place in itself": (
+        {"type": "object", "properties": {"from": NODE["properties"]["name"], "to": {"$ref": "#/properties/from"}}},  # type: ignore[index]
+        {"from": "x", "to": "y"},
+    ),
+    "a list of anything": ({"type": "object", "properties": {"ids": {"type": "array"}}}, {"ids": [1, "x"]}),
+    "a list or null": ({"properties": {"ids": {"type": ["array", "null"]}}}, {"ids": None}),
+    "draft 7": (
+        {
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "$id": "https://example.org/pair",
+            "type": "object",
+            "properties": {"pair": {"type": "array", "items": [TEXT, TEXT], "additionalItems": False}},
+        },
+        {"pair": ["x", "y"]},
+    ),
+    "an enum without a type": ({"properties": {"size": {"enum": ["S", 1, None]}}}, {"size": None}),
+    "free keys": ({"type": "object", "additionalProperties": TEXT, "patternProperties": {"^x": {}}}, {"x": "y"}),
+    "odd properties": (
+        {
+            "properties": {"user id": TEXT, "user_id": TEXT, "": TEXT, "$f": TEXT, "ß" * 80: TEXT},
+            "required": ["user id"],
+        },
+        {"user id": "a", "user_id": "b", "": "c", "$f": "d", "ß" * 80: "e"},
+    ),
+    "required and undeclared": ({"type": "object", "required": ["a"]}, {"a": 1}),
+}
+"""Schemas as servers declare them, each with arguments that fit."""
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "draft 4": {"type": "object", "properties": {"n": {"type": "number", "minimum": 0, "exclusiveMinimum": True}}},
+    "types of other languages": {"properties": {"a": {"type": "str"}, "b": {"type": "any"}, "c": {"type": None}}},
+    "required at the property": {"properties": {"a": {"type": "string", "required": True}}, "required": True},
+    "empty lists": {"properties": {"a": {"enum": [], "anyOf": [], "type": []}, "b": {"type": "array", "items": []}}},
+    "a pattern of another language": {"properties": {"a": {"type": "string", "pattern": "(?<year>\\p{Nd}+)"}}},
+    "numbers as texts": {"properties": {"a": {"type": "integer", "minimum": "1", "maxLength": -1, "multipleOf": 0}}},
+    "no schemas": {"properties": {"a": "string", "b": None, "c": [1]}, "additionalProperties": None},
+    "elsewhere": {"properties": {"a": {"$ref": "https://example.org/a.json"}, "b": {"$ref": "#/$defs/gone"}}},
+    "texts that are none": {"properties": {"a": {"type": "string", "description": ["x"], "title": 1, "format": {}}}},
+}
+"""What is no JSON Schema: the provider must not see that, and it checks no arguments."""
+
+
+@pytest.mark.parametrize("name", [*FITTING, *BROKEN])
+def test_each_provider_accepts_it(name: str) -> None:
+    """Whatever was declared."""
+    schema = FITTING[name][0] if name in FITTING else BROKEN[name]
+    sent = sent_schema(schema).schema
+    assert not tool_objections.found("/v1/messages", [{"name": "t", "input_schema": sent}])
+    assert not tool_objections.found("/v1/responses", [{"name": "t", "parameters": sent}])
+    assert sent_schema(sent).schema == sent
+
+
+@pytest.mark.parametrize("name", FITTING)
+def test_arguments_that_fit_the_declared_schema_fit_the_sent_one(name: str) -> None:
+    """So that a model can write them; and they come back under the declared names."""
+    schema, arguments = FITTING[name]
+    valid = {key: value for key, value in schema.items() if value is not None}
+    jsonschema.validate(arguments, valid)
+    sent = sent_schema(schema)
+    theirs = {declared: short for short, declared in sent.names.items()}
+    written = {theirs.get(name, name): value for name, value in arguments.items()}
+    jsonschema.Draft202012Validator(sent.schema).validate(written)
+    assert sent.declared(written) == arguments
+
+
+@pytest.mark.parametrize("schema", [{"type": "string"}, {"type": ["array", "null"]}])
+def test_arguments_that_are_no_object_cannot_be_asked_for(schema: Any) -> None:
+    """They are refused where the tool is made."""
+    with pytest.raises(DefinitionError, match="not an object"):
+        Tool(print, schema=schema)
+
+
+def test_a_schema_that_is_too_deep_cannot_be_asked_for() -> None:
+    """Rather than to end in Python's limit of recursion at a call."""
+    with pytest.raises(ValueError, match="nested more than"):
+        sent_schema(_deep())
+
+
+def _deep() -> Any:
+    schema: Any = {}
+    for _ in range(70):
+        schema = {"type": "object", "properties": {"a": schema}}
+    return schema
+
+
+@given(st.lists(st.text(string.printable + "ß\ud83d", max_size=70), unique=True, max_size=12))
+def test_names_fit_and_are_never_alike(names: list[str]) -> None:
+    """Also those that differ in unfit characters alone; a name that fits stays."""
+    found = fitting_names(names)
+    assert len(set(found.values())) == len(names)
+    for name, short in found.items():
+        assert 0 < len(short) <= 64
+        assert set(short) <= set(string.ascii_letters + string.digits + "_.-")
+        assert short == name or name not in found.values()
+
+
+def test_a_name_that_looks_like_a_digest_is_another_one() -> None:
+    """Somebody may choose the name that another one gets."""
+    chosen = fitting_names(["b c", "b/c"])["b c"]
+    again = fitting_names(["b c", "b/c", chosen])
+    assert len(set(again.values())) == 3
+    assert again[chosen] == chosen
+
+
+async def test_a_server_with_any_tools_takes_no_call_down(
+    tmp_path: Path, edge: EdgeServer, model: Made, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each is called back under its own name with its own properties; what no model can call is left out by name."""
+    file = tmp_path / "tools.json"
+    declared = {name: {**schema, "type": "object"} for name, (schema, _) in FITTING.items() if name != "null in places"}
+    names = ["a.b", "a/b", "a_b", "Get File", "", "x" * 100, *declared]
+    schemas = [{"type": "object"}] * 6 + [*declared.values()]
+    tools = [{"name": n, "inputSchema": s} for n, s in zip(names, schemas, strict=True)]
+    tools += [{"name": "deep", "inputSchema": _deep()}]
+    tools += [{"name": "twin", "inputSchema": {"type": "object"}, "title": title} for title in "ab"]
+    file.write_text(json.dumps({"tools": tools}))
+    source = mcp([sys.executable, "-S", str(SERVER), str(file)])
+    sent = {each.origin: each.name for each in await source.open()}
+    await source.close()
+    theirs = {declared: short for short, declared in sent_schema(FITTING["odd properties"][0]).names.items()}
+    written = {theirs.get(name, name): value for name, value in FITTING["odd properties"][1].items()}
+    calls = [
+        ToolCall(id=f"c{n}", name=short, arguments="{}") for n, short in enumerate(sent[name] for name in names[:6])
+    ]
+    calls += [ToolCall(id="c7", name=sent["odd properties"], arguments=json.dumps(written))]
+    calls += [ToolCall(id="c8", name="alternatives", arguments='{"a": "x", "b": "y"}')]
+    edge.play(Says(calls=tuple(calls)), Says("done"))
+    with caplog.at_level(logging.WARNING):
+        async with Runner() as runner:
+            assert await runner.run(Agent("a", model=model, tools=[source]), question="go") == "done"
+    results = [turn.text for turn in edge.received()[1].turns if turn.role == "tool"]
+    assert [text.rpartition(" ")[0] for text in results[:6]] == names[:6]
+    assert json.loads(results[6].partition(" ")[2].partition(" ")[2]) == FITTING["odd properties"][1]
+    assert "is valid under each of" in results[7]  # as declared; the server was not called
+    assert "alternatives" not in Path(f"{file}.log").read_text().splitlines()
+    left = [record.getMessage() for record in caplog.records]
+    assert [text.partition(" of ")[0] for text in left] == ["the tool 'twin'", "the tool 'deep'"]
+    assert await source.left_out() == {
+        "twin": "the server lists two different tools of this name",
+        "deep": "the schema of its arguments is nested more than 60 levels deep",
+    }
+    assert all(source.name in text for text in left)
