@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from graphengine.agents.model_routing import agents_in
-from graphengine.agents.tools import LeavesOut, Tool
-from graphengine.kernel import DefinitionError, GraphEngineError, Problem
+from graphengine.agents.tools import Tool
+from graphengine.kernel import DefinitionError
 from graphengine.kernel.definitions import KEY_NAME, NO_DEFAULT, Injected, did_you_mean, kind_of, once_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-
-    from graphengine.kernel.definitions import Plan
+    from collections.abc import Collection, Iterable, Iterator
 
 _ALIKE: Final = 0.8
 """How similar a parameter's name and a resource's are if one is taken for the other misspelt; 1 for equal names."""
@@ -141,28 +138,4 @@ def _of_effect(tool: Tool, resources: Collection[str]) -> Iterator[Finding]:
         yield Finding("bad_tool", text, did_you_mean(lacks[0], {*tool.parameters, KEY_NAME}), is_warning=False)
 
 
-async def of_servers(plan: Plan[Any]) -> Sequence[Problem]:
-    """Return what the servers of a graph's agents have that no model can call; they are started for that.
-
-    Args:
-        plan: The graph.
-    """
-    found: dict[Problem, None] = {}
-    for agent in agents_in(plan):
-        where = f"agent {agent.name}"
-        for server in agent.tools:
-            if not isinstance(server, LeavesOut):
-                continue
-            try:
-                left = await server.left_out()
-            except GraphEngineError as error:
-                found[Problem("tools_unavailable", where, error.message, error.repair, warning=True)] = None
-                continue
-            for name, why in left.items():
-                text = f"no model can call {name!r} of the MCP server {server.name}: {why}"
-                repair = "leave it out: only=[…]; or report it to those who make the server"
-                found[Problem("tool_left_out", where, text, repair, warning=True)] = None
-    return list(found)
-
-
-__all__ = ["Finding", "findings", "of_servers"]
+__all__ = ["Finding", "findings"]

@@ -187,7 +187,7 @@ def _check(listed: Listed) -> Iterator[_Checked]:
 
 def _with_servers(context: CommandContext, checked: _Checked) -> _Checked:
     """Return a graph with the problems of its agents' servers, if it compiles."""
-    from graphengine.agents.tool_checks import of_servers
+    from graphengine.agents.server_checks import of_servers
 
     if checked.graph is None or checked.errors:
         return checked

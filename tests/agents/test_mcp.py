@@ -504,10 +504,8 @@ async def test_a_name_that_a_server_lists_twice_is_its_mistake(caplog: pytest.Lo
     await source.close()
     await source.close()
     (warned,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert (
-        warned
-        == f"the tool 'act' of the MCP server {source.name} is left out: the server lists two different tools of this name"
-    )
+    why = "the server lists two different tools of this name"
+    assert warned == f"the tool 'act' of the MCP server {source.name} is left out: {why}"
 
 
 async def test_the_event_loop_goes_on_while_many_tools_are_made(monkeypatch: pytest.MonkeyPatch) -> None:

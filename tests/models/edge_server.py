@@ -28,7 +28,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from tests.conformance.model_scenes import Fails, Received, Scene
-from tests.models import tool_objections
 from tests.models.acts import Act, Raw, raw, stage
 from tests.models.wire import Json, Wire
 from tests.models.wire_chat import ChatWire
@@ -171,7 +170,7 @@ class EdgeServer:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         call = Call(wire.path, headers, json.loads(body))
         scene = self._next(call)
-        objection = wire.objection(call.body) or tool_objections.found(call.path, call.body.get("tools") or ())
+        objection = wire.objection(call.body)
         if objection:
             self.objections.append(objection)
             scene = Fails("bad_request", objection)

@@ -4,9 +4,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from jsonschema import Draft202012Validator, FormatChecker
+
 Schema = Mapping[str, Any]
 NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _KEY: Final = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+_REGEX: Final = FormatChecker(["regex"])
 _FORMATS: Final = {"date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid"}
 _NOT_STRICT: Final = {"oneOf", "allOf", "not", "default", "minLength", "maxLength", "prefixItems", "patternProperties"}
 _NOT_STRICT_EITHER: Final = {"uniqueItems", "if", "contains", "minProperties", "discriminator"}
@@ -83,14 +86,36 @@ def not_arguments(name: str, schema: Schema, *, api: str) -> str:
     """
     if not NAME.fullmatch(name):
         return f"Invalid name of a tool: {name!r}"
+    wrong = next((_of_messages if api == "messages" else _of_openai)(schema), "") or next(_invalid(schema), "")
+    return f"Invalid schema for function '{name}': {wrong}" if wrong else ""
+
+
+def _of_messages(schema: Schema) -> Iterator[str]:
     if schema.get("type") != "object":
-        return f"Invalid schema for function '{name}': it must be of type object"
-    if api != "messages" and "properties" not in schema:
-        return f"Invalid schema for function '{name}': object schema missing properties"
+        yield "type: Field required"
     if odd := schema.keys() & {"oneOf", "anyOf", "allOf"}:
-        return f"Invalid schema for function '{name}': {sorted(odd)} at the top level"
-    keys = [key for key in schema.get("properties") or () if api == "messages" and not _KEY.fullmatch(key)]
-    return f"Property keys should match pattern {_KEY.pattern!r}: {keys}" if keys else ""
+        yield f"{sorted(odd)} at the top level"
+    if keys := [key for key in schema.get("properties") or () if not _KEY.fullmatch(key)]:
+        yield f"Property keys should match pattern {_KEY.pattern!r}: {keys}"
+
+
+def _of_openai(schema: Schema) -> Iterator[str]:
+    if schema.get("type") != "object":
+        yield "it must be of type object"
+    if "properties" not in schema:
+        yield "object schema missing properties"
+    if odd := schema.keys() & {"oneOf", "anyOf", "allOf", "enum", "not"}:
+        yield f"{sorted(odd)} at the top level"
+    for path, part in parts(schema):
+        if "array" in (part.get("type") or ()) and "items" not in part:
+            yield f"In context=({path}), array schema missing items"
+        if not part.get("$ref", "#/$defs/").startswith("#/$defs/"):
+            yield f"In context=({path}), reference to another place than the definitions at the top"
+
+
+def _invalid(schema: Schema) -> Iterator[str]:
+    checker = Draft202012Validator(Draft202012Validator.META_SCHEMA, format_checker=_REGEX)
+    yield from (f"{list(error.absolute_path)}: {error.message}" for error in checker.iter_errors(schema))
 
 
 def _is_recursive(schema: Schema) -> bool:

@@ -1,0 +1,37 @@
+"""What the servers of a graph's agents have that no model can call, for `graphengine check --servers`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from graphengine.agents.model_routing import agents_in
+from graphengine.agents.tools import LeavesOut
+from graphengine.kernel import GraphEngineError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from graphengine.kernel.definitions import Plan
+
+
+async def of_servers(plan: Plan[Any]) -> Sequence[Problem]:
+    """Return a warning for each such tool of the servers, which are started for that."""
+    found: dict[Problem, None] = {}
+    for agent in agents_in(plan):
+        where = f"agent {agent.name}"
+        for server in agent.tools:
+            if not isinstance(server, LeavesOut):
+                continue
+            try:
+                left = await server.left_out()
+            except GraphEngineError as error:
+                found[Problem("tools_unavailable", where, error.message, error.repair, warning=True)] = None
+                continue
+            for name, why in left.items():
+                text = f"no model can call {name!r} of the MCP server {server.name}: {why}"
+                repair = "leave it out: only=[…]; or report it to those who make the server"
+                found[Problem("tool_left_out", where, text, repair, warning=True)] = None
+    return list(found)
+
+
+__all__ = ["of_servers"]
