@@ -12,16 +12,19 @@ import json
 import logging
 import re
 import typing
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import PydanticUndefined, from_json
+from pydantic_core import PydanticUndefined, from_json, to_json
 
 from graphengine.agents.json_text import repaired
+from graphengine.agents.nested_texts import texts_read
 from graphengine.kernel import DefinitionError, clipped, utf8_text
+from graphengine.models.sdk import plain_arguments
 from graphengine.models.tool_schemas import sent_schema
 
 if TYPE_CHECKING:
@@ -173,6 +176,8 @@ class Form:
         except ValidationError as error:
             if any(item["type"] == "json_invalid" for item in error.errors(include_url=False, include_input=False)):
                 raise
+            if (read := texts_read(from_json(text), self.schema)) is not None:
+                return self._validated(to_json(read).decode())
             raise BadArguments(self._explained(error)) from error
 
     def _explained(self, error: ValidationError) -> str:
@@ -349,7 +354,13 @@ def _json_problem(text: str, error: ValueError) -> str:
 
 
 def _written(text: str) -> str:
-    return utf8_text(text).strip() or "{}"
+    """Return arguments as a text of JSON; some models write a text of a text."""
+    written = plain_arguments(utf8_text(text)).strip()
+    if written.startswith('"'):
+        with suppress(ValueError):
+            inner = from_json(written)
+            return inner.strip() if isinstance(inner, str) and inner.lstrip().startswith("{") else written
+    return written
 
 
 @functools.lru_cache(_KEPT)

@@ -23,6 +23,7 @@ from typing_extensions import TypeAliasType, TypeForm, TypeVar
 
 from graphengine.agents.errors import BadAnswer
 from graphengine.agents.json_text import NOTHING, Unreadable, strict, tolerant, unfenced
+from graphengine.agents.nested_texts import texts_read
 from graphengine.kernel import DefinitionError, clipped, utf8_text
 from graphengine.kernel.definitions import Injected, marked, members, read_json, type_name
 from graphengine.models.parts import Cited
@@ -251,10 +252,22 @@ class Output(Generic[T]):
         try:
             value = self._adapter.validate_json(body, by_name=True, by_alias=False)
         except ValidationError as error:
+            if (read := self._read_texts(body)) is not None:
+                return self._loaded(read, place)
             raise self._bad(self._mistakes(error.errors(include_url=False), place)) from error
         if counted := self._counted(body):
             raise self._bad(self._mistakes(counted, place))
         return value
+
+    def _read_texts(self, body: bytes) -> bytes | None:
+        """Return an answer with the lists and objects that it has as texts; None if it has none."""
+        root = self.schema or {}
+        schema = cast("Mapping[str, JsonValue]", root["properties"])[KEY] if self.wrapped else root
+        try:
+            read = texts_read(from_json(body), cast("Mapping[str, JsonValue]", schema), root)
+        except ValueError:
+            return None
+        return None if read is None else to_json(read)
 
     def _counted(self, body: bytes) -> list[ErrorDetails]:
         """Find true, false or the text NaN in place of a number: pydantic accepts them as 1, 0 and NaN."""

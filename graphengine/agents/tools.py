@@ -36,6 +36,7 @@ from typing_extensions import ParamSpec, TypeVar
 
 from graphengine.agents.approval import Approval, as_approval
 from graphengine.agents.arguments import NAME, BadArguments, Form, Signature, as_object, check_fit, repair_first
+from graphengine.agents.nested_texts import texts_read
 from graphengine.agents.records import MAX_RESULT_CHARACTERS, ToolOutcome, failed, leaves, outcome_of
 from graphengine.agents.tool_threads import MOST_LEFT, CallThread, threads_of
 from graphengine.kernel import DefinitionError, EffectUnknown, RunnerClosed, StoreError, TimeLimit
@@ -251,7 +252,14 @@ class Tool(Generic[P, R_co]):
 
     def values(self, arguments: str, given: Collection[str]) -> Mapping[str, object]:
         """Return a model's arguments, which fit, as the function gets them, without the names in `given`."""
-        return self.written(arguments) if self.schema is not None else self.form(given).read(arguments)
+        return self.form(given).read(arguments) if self._sent is None else self._declared(self._sent, arguments)
+
+    def _declared(self, sent: SentSchema, arguments: str) -> dict[str, object]:
+        """Return a model's arguments under the declared names, with the lists and objects that it wrote as texts."""
+        found = sent.declared(as_object(arguments, _plain_object))
+        schema = cast("Mapping[str, JsonValue]", self.schema)
+        read = texts_read(cast("dict[str, JsonValue]", found), schema)
+        return found if read is None else cast("dict[str, object]", read)
 
     def mismatch(self, arguments: str, given: Mapping[str, object]) -> ToolOutcome | None:
         """Validate a model's arguments without calling the function.
@@ -275,7 +283,7 @@ class Tool(Generic[P, R_co]):
         """Bind the model's arguments and the run's values to the function."""
         function = cast("Callable[..., object]", self.function)
         if self._sent is not None:
-            found = self._sent.declared(as_object(arguments, _plain_object))
+            found = self._declared(self._sent, arguments)
             check_fit(self.name, cast("Mapping[str, JsonValue]", self.schema), found)
             return functools.partial(function, found)
         form = self.form(given)

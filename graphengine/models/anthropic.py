@@ -32,7 +32,7 @@ from graphengine.models.anthropic_forms import (
 from graphengine.models.anthropic_hosted import container_id, lacks_tool
 from graphengine.models.base import usage_of_failure
 from graphengine.models.batches import SKEW_SECONDS, StillOpen
-from graphengine.models.errors import AnswerTorn, BadRequest, ModelError
+from graphengine.models.errors import BadRequest, ModelError
 from graphengine.models.prices import PricedModel, Prices
 from graphengine.models.schema_forms import SchemaForms
 from graphengine.models.sdk import Key, Server, http_address, kept_by_schema
@@ -57,6 +57,7 @@ ADDRESS: Final = "https://api.anthropic.com"
 MOST_PAUSES: Final = 8
 """How often one answer may pause; each time it is sent back, for the provider to continue it."""
 PATH: Final = "/v1/messages"
+_LACKING: Final = ("seed", "presence_penalty", "frequency_penalty", "verbosity")
 
 
 class AnthropicModel(PricedModel):
@@ -157,9 +158,11 @@ class AnthropicModel(PricedModel):
 
     def lacks(self, settings: Settings) -> Mapping[str, str]:
         """Return the repair for each setting that the API does not have, by name."""
-        if settings.effort not in {"none", "minimal"}:
-            return {}
-        return {"effort": "give thinking=False, or an effort from low on"}
+        given = settings.given()
+        found: dict[str, str] = {name: "leave it out: the API has none" for name in _LACKING if name in given}
+        if settings.effort in {"none", "minimal"}:
+            found["effort"] = "give thinking=False, or an effort from low on"
+        return found
 
     def lacks_tool(self, tool: HostedTool) -> str:
         """Return the repair if the model does not have this tool, "" if it has it."""
@@ -240,7 +243,9 @@ class AnthropicModel(PricedModel):
             used = message.get("container")
             if isinstance(used, dict) and (earlier := container_id(used)):
                 sent["container"] = earlier
-        raise self._server.error(AnswerTorn, f"paused more than {MOST_PAUSES} times in one answer")
+        endless = self._server.error(ModelError, f"paused more than {MOST_PAUSES} times in one answer")
+        endless.repair = "limit the tools that the provider runs, as web_search(max_uses=…), or ask for less"
+        raise endless
 
     async def _streamed(
         self, sent: JsonObject, named: Mapping[str, str], request: Request, gathered: Gathered

@@ -18,7 +18,7 @@ from graphengine.models.anthropic_hosted import container, hosted_tools
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
 from graphengine.models.prices import Spent
 from graphengine.models.received import NoCount, NotThisApi, count, inside, is_count
-from graphengine.models.sdk import schema_in_words, sound_json
+from graphengine.models.sdk import called_name, plain_arguments, schema_in_words, sound_json
 from graphengine.models.settings import merged
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def body(model: str, request: Request, schema: JsonObject | None) -> dict[str, A
     if settings.stop:
         made["stop_sequences"] = list(settings.stop)
     given = settings.given()
-    made |= {name: given[name] for name in ("service_tier", "temperature", "top_p") if name in given}
+    made |= {name: given[name] for name in ("service_tier", "temperature", "top_p", "top_k") if name in given}
     if request.compact_from is not None:
         trigger = {"type": "input_tokens", "value": request.compact_from}
         made["context_management"] = {"edits": [{"type": "compact_20260112", "trigger": trigger}]}
@@ -128,8 +128,11 @@ def _of_tools(request: Request, *, cites: bool) -> dict[str, Any]:
     if not (request.tools or request.hosted):
         return {}
     made: dict[str, Any] = {"tools": _tools(request, cites=cites)}
-    if request.settings.tool_choice is not None:
-        made["tool_choice"] = _tool_choice(request.settings.tool_choice)
+    settings = request.settings
+    alone = settings.parallel_tool_calls is False and settings.tool_choice != "none"
+    if settings.tool_choice is not None or alone:
+        one: JsonObject = {"disable_parallel_tool_use": True} if alone else {}
+        made["tool_choice"] = _tool_choice(settings.tool_choice or "auto") | one
     if request.hosted and (earlier := container(request.messages)):
         made["container"] = earlier
     return made
@@ -197,7 +200,7 @@ def _content(message: Message) -> list[JsonValue]:
         return [block for block in content if not _is_empty(block)]
     text: list[JsonValue] = [_text(utf8_text(message.text))] if message.text.strip() else []
     return [*text, *_media(message)] + [
-        {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": _input(call.arguments)}
+        {"type": "tool_use", "id": _id(call.id), "name": called_name(call.name), "input": _input(call.arguments)}
         for call in message.calls
     ]
 
@@ -243,7 +246,7 @@ def _id(given: str) -> str:
 
 def _input(arguments: str) -> JsonValue:
     """Return a tool's arguments as an object, which the API requires."""
-    found = _as_json(arguments)
+    found = _as_json(plain_arguments(arguments))
     return sound_json(found) if isinstance(found, dict) else {"unreadable": utf8_text(arguments)}
 
 

@@ -22,11 +22,13 @@ class ModelError(NodeError):
     Attributes:
         usage: What the failed call used as far as its provider reported it, by the names that steps record; {} for
             nothing, None if unknown.
+        unread_call: The call of a tool that the model wrote and the server could not read; "" for none.
     """
 
     code = "model_error"
     retryable = False
     usage: Mapping[str, object] | None = None
+    unread_call = ""
 
     def __init__(
         self, message: str, *, where: str = "", repair: str = "", retry_after_seconds: float | None = None

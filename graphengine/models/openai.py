@@ -33,7 +33,7 @@ from graphengine.models.openai_parts import (
     unknown,
 )
 from graphengine.models.received import NotThisApi, inside, listed, text
-from graphengine.models.sdk import sound_json
+from graphengine.models.sdk import called_name, sound_json
 from graphengine.models.settings import merged
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ class OpenAIModel(ServedModel):
     _lacking: ClassVar[Mapping[str, str]] = {
         "stop": "leave it out, or use the Chat Completions API: openai-chat:MODEL",
         "thinking": "give effort= instead; effort='none' for none",
+        **dict.fromkeys(("seed", "presence_penalty", "frequency_penalty", "top_k"), "leave it out: the API has none"),
     }
 
     def compacts(self, tokens: int) -> bool:  # noqa: ARG002 - from any number on
@@ -128,7 +129,7 @@ class OpenAIModel(ServedModel):
         if form is not None:
             wanted: JsonObject = {"type": "json_schema", "name": form.name, "schema": form.schema}
             body["text"] = {"format": {**wanted, "strict": form.strict}}
-        return sound_json(merged(body | self._settings(request), request.settings.extra))
+        return sound_json(merged(merged(body, self._settings(request)), request.settings.extra))
 
     def _settings(self, request: Request) -> JsonObject:
         """Return the settings. Some are only for OpenAI's own server, as others may refuse fields they do not know."""
@@ -139,6 +140,8 @@ class OpenAIModel(ServedModel):
             found["max_output_tokens"] = settings.max_tokens
         if settings.effort is not None:
             found["reasoning"] = {"effort": settings.effort}
+        if settings.verbosity is not None:
+            found["text"] = {"verbosity": settings.verbosity}
         include = [_SEALED] if thinking else []
         include += [_INCLUDED[tool.name] for tool in request.hosted if tool.name in _INCLUDED]
         if include:
@@ -178,13 +181,18 @@ class OpenAIModel(ServedModel):
             yield {"role": "user", "content": message.text}
 
     def _sealed(self, message: Message) -> list[JsonValue]:
-        """Return the answer as it came; [] if it is another provider's, differs from the message, or lost its seal."""
+        """Return the answer as it came; [] if it is another provider's, differs from the message, or lost its seal.
+
+        Reasoning at its end is left out: the provider refuses it without the item that was to follow.
+        """
         native = message.native or {}
         items = listed(native, "content")
         if native.get("provider") != self._provider or _text(items) != message.text:
             return []
         if [call.id for call in _calls(items)] != [call.id for call in message.calls]:
             return []
+        while items and items[-1].get("type") == "reasoning":
+            items.pop()
         thoughts = [item for item in items if item.get("type") == "reasoning"]
         return [*items] if all(text(item, "encrypted_content") for item in thoughts) else []
 
@@ -289,7 +297,12 @@ def _assembled(message: Message) -> Iterator[JsonValue]:
         yield {"role": "assistant", "content": message.text}
     for call in message.calls:
         written = sendable(call.arguments)
-        yield {"type": "function_call", "call_id": call_id(call.id), "name": call.name, "arguments": written}
+        yield {
+            "type": "function_call",
+            "call_id": call_id(call.id),
+            "name": called_name(call.name),
+            "arguments": written,
+        }
 
 
 def _tool(tool: ToolSpec) -> JsonObject:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from graphengine.kernel import utf8_text
+from graphengine.models.base import Response, ToolCall
 from graphengine.models.batches import SKEW_SECONDS
 from graphengine.models.errors import AnswerTorn, BadRequest, ModelError, NoModelServer, NotAuthenticated
-from graphengine.models.openai_parts import SAMPLING, thinks, used
+from graphengine.models.openai_parts import SAMPLING, call_in, thinks, used
 from graphengine.models.prices import STANDARD_TIERS, PricedModel, Prices
 from graphengine.models.received import inside, read_json, text
 from graphengine.models.schema_forms import SchemaForms
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from openai import AsyncOpenAI
 
-    from graphengine.models.base import Request, Response
+    from graphengine.models.base import Request
     from graphengine.models.batches import Batches, Ticket
     from graphengine.models.limiter import RateLimiter
     from graphengine.models.prices import Price, Spent
@@ -39,6 +40,10 @@ OWN_HOST: Final = "api.openai.com"
 _ABOUT_TOOLS: Final = re.compile(r"\b(tools?|tool_\w+|functions?)\b", re.IGNORECASE)
 """What the message of a refusal has if it may be about tools."""
 AZURE_HOSTS: Final = ".openai.azure.com", ".services.ai.azure.com"
+_UNREAD: Final = "call_unread"
+"""The id of a call that a server could not read; an agent gives each its own."""
+MOST_TOOLS: Final = 128
+"""The most tools of a request. Source: OpenAI's API reference; most compatible servers have the same."""
 KEY: Final = "OPENAI_API_KEY"
 URL: Final = "OPENAI_BASE_URL"
 
@@ -176,6 +181,12 @@ class ServedModel(PricedModel, ABC):
             ModelError: The call failed; the class states how.
         """
         refuse_lacking(self, request.settings, request.agent)
+        if len(request.tools) > MOST_TOOLS:
+            raise BadRequest(
+                f"{self.name} takes at most {MOST_TOOLS} tools, and agent {request.agent} has {len(request.tools)}",
+                where=f"agent {request.agent}",
+                repair="give it fewer: only=[…] of an MCP server, or several agents with some of them each",
+            )
         ask = functools.partial(self._answered, request)
         return await self._forms.answered(request, ask, is_native=self._is_native(request))
 
@@ -201,12 +212,22 @@ class ServedModel(PricedModel, ABC):
             with self._server.failing():
                 return await self._counted(self._response(whole), whole, heard=self._hears(request))
         except ModelError as error:
+            if error.unread_call and request.tools:
+                return self._broken(request, error)
             if isinstance(error, BadRequest):
                 error.repair = self._repair(request, error)
             if reader.head.get("usage"):
                 spent = self._spent(reader.head)
                 error.usage = await self._prices.usage(spent if spent.input_tokens else None, is_torn=whole is None)
             raise
+
+    def _broken(self, request: Request, error: ModelError) -> Response:
+        """Return the call that the server could not read, so that the model is told what is wrong and tries again."""
+        if request.on_reset is not None:
+            request.on_reset(error.message)
+        name, written = call_in(error.unread_call, [tool.name for tool in request.tools])
+        call = ToolCall(id=_UNREAD, name=utf8_text(name), arguments=utf8_text(written))
+        return Response("", calls=(call,), stop="tools", cost_usd=0.0)
 
     @property
     def batches(self) -> Batches:
@@ -262,6 +283,8 @@ class ServedModel(PricedModel, ABC):
     def lacks(self, settings: Settings) -> Mapping[str, str]:
         """Return the repair for each setting that the API does not have, by name."""
         lacking = dict(self._lacking)
+        if self._server.knows_new_names:
+            lacking["top_k"] = "leave it out: OpenAI's models have none"
         if self._server.is_own and thinks(self.model) and settings.effort != "none":
             lacking |= dict.fromkeys(SAMPLING, "leave it out: a model that thinks has none; or give effort='none'")
         return {name: repair for name, repair in lacking.items() if name in settings.given()}

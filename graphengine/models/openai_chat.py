@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from graphengine.kernel import DEEPEST, utf8_text
 from graphengine.models.base import PDF, Response, ToolCall, cannot_show
-from graphengine.models.errors import AnswerTorn, ModelError, ModelOverloaded
+from graphengine.models.errors import AnswerTorn, BadRequest, ModelError, ModelOverloaded
 from graphengine.models.hosted import HOSTS, unsupported
 from graphengine.models.openai_calls import ServedModel, StreamReader
 from graphengine.models.openai_parts import (
@@ -33,8 +33,9 @@ from graphengine.models.openai_parts import (
     unknown,
 )
 from graphengine.models.received import NotThisApi, inside, listed, text
-from graphengine.models.sdk import sound_json
+from graphengine.models.sdk import called_name, sound_json
 from graphengine.models.settings import merged
+from graphengine.models.think_tags import Splitter, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,8 +44,9 @@ if TYPE_CHECKING:
 
     from graphengine.models.base import Message, Request, Stop, ToolSpec
     from graphengine.models.hosted import HostedTool
+    from graphengine.models.limiter import RateLimiter
     from graphengine.models.openai_calls import OpenAIServer
-    from graphengine.models.prices import Spent
+    from graphengine.models.prices import Price, Spent
     from graphengine.models.received import JsonObject
 
 _PATH: Final = "/chat/completions"
@@ -77,6 +79,9 @@ _KNOWN: Final = ("role", "content", "refusal", "tool_calls", "function_call", "a
 _THINKING: Final = ("reasoning_content", "reasoning")
 """Fields of a piece with thinking, by server: DeepSeek, vLLM and llama.cpp; OpenRouter and Ollama."""
 
+_RETURNED: Final = "reasoning_content"
+"""The field of thinking that DeepSeek and Moonshot want back with each turn that has calls, be it empty."""
+
 _HEAD: Final = ("model", "usage", "service_tier")
 """Fields of pieces that are about the whole answer."""
 
@@ -100,6 +105,9 @@ class OpenAIChatModel(ServedModel):
             or put into the instructions: None to send it, but at addresses that are not OpenAI's or Azure's not beside
             tools, which many servers then ignore. A server that refuses the form gets the schema in the instructions.
 
+        think_tags: Whether `<think>…</think>` at the start of an answer's text is thinking and no part of the answer;
+            None for yes, but not at OpenAI's or Azure's addresses.
+
     Raises:
         DefinitionError: An argument is invalid.
 
@@ -115,6 +123,44 @@ class OpenAIChatModel(ServedModel):
     _lacking: ClassVar[Mapping[str, str]] = {
         "thinking": "give effort=, or in extra={…} the field that this server has for it",
     }
+
+    def __init__(  # noqa: PLR0913 - each is a separate setting of the server
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout_seconds: float = 600.0,
+        price: Price | None = None,
+        limiter: RateLimiter | None = None,
+        native_schema: bool | None = None,
+        think_tags: bool | None = None,
+    ) -> None:
+        super().__init__(
+            model,
+            base_url=base_url,
+            api_key=api_key,
+            timeout_seconds=timeout_seconds,
+            price=price,
+            limiter=limiter,
+            native_schema=native_schema,
+        )
+        self._has_tags = not self._server.knows_new_names if think_tags is None else think_tags
+        self._returns_thoughts = False
+
+    async def _answered(self, request: Request, is_native: bool) -> Response:  # noqa: FBT001 - the base's
+        """Return the answer. If the server wants all thinking back, as some do, call it once more with it."""
+        try:
+            return await super()._answered(request, is_native)
+        except BadRequest as error:
+            if _RETURNED not in error.message or self._returns_thoughts:
+                raise
+        self._returns_thoughts = True
+        try:
+            return await super()._answered(request, is_native)
+        except BadRequest:
+            self._returns_thoughts = False
+            raise
 
     def lacks_tool(self, tool: HostedTool) -> str:
         """Return the repair if the model does not have this tool, "" if it has it."""
@@ -132,7 +178,7 @@ class OpenAIChatModel(ServedModel):
         return any(one.type in _SOUNDS for message in request.messages for one in message.media)
 
     def _reads(self, request: Request) -> _Chunks:
-        return _Chunks(self._server, request)
+        return _Chunks(self._server, request, has_tags=self._has_tags)
 
     # -- the request
 
@@ -151,29 +197,38 @@ class OpenAIChatModel(ServedModel):
     def _messages(self, messages: Sequence[Message]) -> Iterator[JsonObject]:
         """Yield the messages. A tool's result is text alone, so the media of a turn's results follow in a question."""
         shown: list[JsonValue] = []
+        thinks = self._returns_thoughts or any(self._fields(message).get(_RETURNED) for message in messages)
         for message in messages:
             if message.role != "tool" and shown:
                 yield {"role": "user", "content": shown}
                 shown = []
-            yield self._message(message)
+            yield self._message(message, thinks=thinks)
             if message.role == "tool" and message.media:
                 shown += [_text(f"Shown by the result of call {call_id(message.call_id)}:"), *_media(message)]
         if shown:
             yield {"role": "user", "content": shown}
 
-    def _message(self, message: Message) -> JsonObject:
-        made = _message(message)
+    def _fields(self, message: Message) -> JsonObject:
+        """Return the fields of one of this provider's answers that are not read here."""
+        native = message.native or {}
+        return inside(native.get("content"), "message") if native.get("provider") == self._provider else {}
+
+    def _message(self, message: Message, *, thinks: bool) -> JsonObject:
+        """Return a message. A turn with calls carries its thinking, if any turn has some: a server wants it of each."""
+        made, fields = _message(message), self._fields(message)
         native = message.native or {}
         if message.calls and native.get("provider") == self._provider:
             content = native.get("content")
             more = listed(content, "tool_calls")
             if len(more) == len(message.calls):
                 calls = zip(listed(made, "tool_calls"), more, strict=True)
-                made = {**inside(content, "message"), **made, "tool_calls": [{**own, **call} for call, own in calls]}
+                made = {**fields, **made, "tool_calls": [{**own, **call} for call, own in calls]}
+        if message.role == "assistant" and thinks and (message.calls or self._returns_thoughts):
+            made[_RETURNED] = fields.get(_RETURNED, "")
         return made
 
-    def _native(self, message: JsonObject, calls: tuple[ToolCall, ...]) -> dict[str, JsonValue] | None:
-        """Return the fields that are not read here, as thinking, and the citations.
+    def _native(self, message: JsonObject, calls: tuple[ToolCall, ...], thought: str) -> dict[str, JsonValue] | None:
+        """Return the fields that are not read here, as thinking, the citations, and the thinking in the text.
 
         Those of an answer with calls go back with the results. Those of other answers do not: no server needs them, and
         some refuse them (DeepSeek's first reasoning models).
@@ -181,9 +236,10 @@ class OpenAIChatModel(ServedModel):
         found: JsonObject = {"message": unknown(message, _KNOWN)}
         of_calls = [unknown(call, _KNOWN_OF_CALL) for call in listed(message, "tool_calls")] if calls else []
         found["tool_calls"] = [*of_calls]
-        if annotations := listed(message, "annotations"):
-            found["annotations"] = [*annotations]
-        if not (found["message"] or any(of_calls) or annotations):
+        annotations = listed(message, "annotations")
+        found |= {"annotations": [*annotations]} if annotations else {}
+        found |= {"thinking": thought} if thought else {}
+        if not (found["message"] or any(of_calls) or annotations or thought):
             return None
         content = sound_json(found, levels=DEEPEST)
         return {"provider": self._provider, "content": content}
@@ -196,6 +252,8 @@ class OpenAIChatModel(ServedModel):
             found["max_completion_tokens" if server.knows_new_names else "max_tokens"] = settings.max_tokens
         if settings.effort is not None:
             found["reasoning_effort"] = settings.effort
+        given = settings.given()
+        found |= {name: given[name] for name in ("seed", "top_k", "verbosity") if name in given}
         if settings.stop:
             found["stop"] = list(settings.stop)
         choice = settings.tool_choice
@@ -216,12 +274,14 @@ class OpenAIChatModel(ServedModel):
         calls = _calls(listed(message, "tool_calls"))
         stop, why = self._stop(choice, calls)
         wanted = calls if stop == "tools" else ()
+        content = utf8_text(_content(message.get("content")))
+        thought, content = split(content) if self._has_tags else ("", content)
         return Response(
-            utf8_text(_content(message.get("content"))),
+            content,
             calls=wanted,
             stop=stop,
             why=utf8_text(why),
-            native=self._native(message, wanted),
+            native=self._native(message, wanted, thought),
         )
 
     def _choice(self, whole: JsonObject) -> JsonObject:
@@ -260,8 +320,9 @@ class OpenAIChatModel(ServedModel):
 class _Chunks(StreamReader):
     """Assembles a stream into the form of an answer that was not streamed."""
 
-    def __init__(self, server: OpenAIServer, request: Request) -> None:
+    def __init__(self, server: OpenAIServer, request: Request, *, has_tags: bool) -> None:
         super().__init__(server, request)
+        self._split = Splitter() if has_tags else None
         self._text: list[str] = []
         self._refusal: list[str] = []
         self._calls: list[_Begun] = []
@@ -294,6 +355,8 @@ class _Chunks(StreamReader):
         """
         if not self._reason:
             raise self._server.torn("ended its answer before it was complete")
+        if self._split is not None:
+            self._emit(*self._split.rest())
         message = {key: _joined(pieces) for key, pieces in self._more.items()}
         message |= {"content": "".join(self._text), "refusal": "".join(self._refusal)}
         message["tool_calls"] = [call.whole() for call in self._calls]
@@ -303,7 +366,7 @@ class _Chunks(StreamReader):
         content = _content(delta.get("content"))
         if content:
             self._text.append(content)
-            self._request.emit_text(utf8_text(content))
+            self._emit(*(("", content) if self._split is None else self._split.add(content)))
         for name in _THINKING:
             if thought := text(delta, name):
                 self._request.emit_thinking(utf8_text(thought))
@@ -315,6 +378,13 @@ class _Chunks(StreamReader):
             self._more.setdefault(key, []).append(value)
         for piece in listed(delta, "tool_calls"):
             self._add_call(piece)
+
+    def _emit(self, thought: str, said: str) -> None:
+        """Pass on thinking and text."""
+        if thought:
+            self._request.emit_thinking(utf8_text(thought))
+        if said:
+            self._request.emit_text(utf8_text(said))
 
     def _add_call(self, piece: JsonObject) -> None:
         """Add a piece to its call.
@@ -394,7 +464,7 @@ def _media(message: Message) -> Iterator[JsonValue]:
 
 
 def _call(call: ToolCall) -> JsonObject:
-    function: JsonObject = {"name": call.name, "arguments": sendable(call.arguments)}
+    function: JsonObject = {"name": called_name(call.name), "arguments": sendable(call.arguments)}
     return {"id": call_id(call.id), "type": "function", "function": function}
 
 

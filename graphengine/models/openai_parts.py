@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from graphengine.kernel import utf8_text
 from graphengine.models.prices import Spent
-from graphengine.models.received import NoCount, count, inside
-from graphengine.models.sdk import kept_by_schema, schema_in_words
+from graphengine.models.received import NoCount, count, inside, text
+from graphengine.models.sdk import LONGEST_NAME, kept_by_schema, plain_arguments, schema_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -27,11 +27,9 @@ if TYPE_CHECKING:
     from graphengine.models.hosted import HostedTool
     from graphengine.models.received import JsonObject
 
+_UNREADABLE: Final = "unreadable_call"
 LONGEST_ID: Final = 64
 """The longest id of a tool call; other providers write longer ones."""
-
-LONGEST_NAME: Final = 64
-"""The longest name of an answer's schema."""
 
 
 def unknown(item: JsonObject, known: Collection[str]) -> JsonObject:
@@ -71,11 +69,38 @@ def arguments(written: JsonValue) -> str:
 
 def sendable(written: str) -> str:
     """Return a call's arguments in a form that servers accept: many parse them, and require a JSON object."""
+    written = plain_arguments(written)
     try:
         read = json.loads(written)
     except (ValueError, RecursionError):
         read = None
     return written if isinstance(read, dict) else json.dumps({"not_json": written}, ensure_ascii=False)
+
+
+def call_in(written: str, tools: Sequence[str]) -> tuple[str, str]:
+    """Return the tool and the arguments of a call that a server could not read.
+
+    Arguments that are not in a complete call come unread, so that the model is told what they are.
+
+    Args:
+        written: What the model wrote.
+        tools: The names of the tools that it may call.
+
+    Example:
+        >>> call_in('{"name": "add", "parameters": {"a": "1"}}', ["add"]), call_in("<function=add{a: 1", ["add", "sum"])
+        (('add', '{"a": "1"}'), ('add', '<function=add{a: 1'))
+    """
+    try:
+        found = json.loads(written)
+    except (ValueError, RecursionError):
+        found = None
+    call = found[0] if isinstance(found, list) and found else found
+    call = inside(call, "function") or call
+    if isinstance(call, dict) and (name := text(call, "name")):
+        return name, arguments(call.get("arguments", call.get("parameters")))
+    words = re.findall(r"[A-Za-z0-9_-]+", written)
+    named = [name for name in tools if name in words]
+    return (named or (tools if len(tools) == 1 else [_UNREADABLE]))[0], written
 
 
 def call_id(given: str) -> str:
@@ -142,14 +167,17 @@ CHOICES: Final = ("auto", "none", "required")
 """Choices of tools; any other is the name of a tool."""
 
 
-SAMPLING: Final = ("temperature", "top_p")
+SAMPLING: Final = ("temperature", "top_p", "presence_penalty", "frequency_penalty")
 """Settings that OpenAI's models have only if they do not think."""
 
 
 def common_settings(request: Request) -> JsonObject:
     """Return the settings that both APIs call by the same name."""
     given = request.settings.given()
-    return {name: given[name] for name in (*SAMPLING, "service_tier") if name in given}
+    found: JsonObject = {name: given[name] for name in (*SAMPLING, "service_tier") if name in given}
+    if request.tools and "parallel_tool_calls" in given:
+        found["parallel_tool_calls"] = given["parallel_tool_calls"]
+    return found
 
 
 def cache_key(system: str, tools: Sequence[ToolSpec]) -> str:
@@ -297,12 +325,12 @@ __all__ = [
     "CHOICES",
     "DEEPEST",
     "LONGEST_ID",
-    "LONGEST_NAME",
     "SAMPLING",
     "Form",
     "arguments",
     "cache_key",
     "call_id",
+    "call_in",
     "common_settings",
     "data_url",
     "file_name",

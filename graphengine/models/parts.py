@@ -268,6 +268,7 @@ def _of_chat(message: Message, native: JsonObject) -> Iterator[Part]:
     content = inside(native, "content")
     found = dict(inside(content, "message"))
     thinking = [found.pop(key) for key in _THINKING if isinstance(found.get(key), str)]
+    thinking += [text] if (text := _str(content, "thinking")) else []
     yield from (Thinking(str(text)) for text in thinking[:1])
     yield from _text(message.text)
     yield from _annotations(listed(content, "annotations"), 0)

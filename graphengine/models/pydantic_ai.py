@@ -31,6 +31,7 @@ from graphengine.models.openai_parts import call_id, sendable
 from graphengine.models.prices import STANDARD_TIERS, Spent, prices_sound
 from graphengine.models.refusals import WHAT, advised, kind_of_status, shown
 from graphengine.models.sdk import check_allowed, load, schema_in_words, sound_json
+from graphengine.models.settings import refuse_lacking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,10 +42,12 @@ if TYPE_CHECKING:
     from pydantic_ai.settings import ModelSettings
 
     from graphengine.media import Media
-    from graphengine.models.base import Message, Request
+    from graphengine.models.base import Form, Message, Request
     from graphengine.models.limiter import RateLimiter
+    from graphengine.models.settings import Settings
 
 EXTRA: Final = "pydantic-ai"
+_SAME: Final = ("seed", "presence_penalty", "frequency_penalty", "parallel_tool_calls")
 _STOPS: Final[dict[str, Stop]] = {"length": "cut", "content_filter": "refused"}
 _KINDS: Final[dict[str, type[ModelError]]] = {  # the first that matches; subclasses come before their bases
     "ModelContextWindowExceededError": ContextFull,
@@ -106,6 +109,7 @@ class PydanticAIModel:
         Raises:
             ModelError: The call failed; the class states how.
         """
+        refuse_lacking(self, request.settings, request.agent)
         await load("pydantic_ai", EXTRA)
         await load("pydantic_ai.direct", EXTRA)
         from pydantic_ai import direct  # noqa: PLC0415 - loaded now
@@ -130,7 +134,13 @@ class PydanticAIModel:
                 found = whole(stream)
         except (AgentRunError, UserError, NotImplementedError, LookupError, TypeError, ValueError) as error:
             raise translated(error, self.name, began=began, key=key_of(self._model)) from None
-        return self.response_of(found)
+        form: Form = "" if request.schema is None else "native" if _takes_schema(model) else "words"
+        return replace(self.response_of(found), form=form)
+
+    def lacks(self, settings: Settings) -> Mapping[str, str]:
+        """Return the repair for each setting that pydantic-ai does not pass on, by name."""
+        repair = "give in extra={…} the field that its provider has for it"
+        return {"verbosity": repair} if settings.verbosity is not None else {}
 
     async def close(self) -> None:
         """Close the connections of the model's provider, if they are its own."""
@@ -279,7 +289,7 @@ def _object(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _settings(request: Request) -> ModelSettings:
     given = request.settings.given()
-    names = ("max_tokens", "temperature", "top_p", "tool_choice", "service_tier")
+    names = ("max_tokens", "temperature", "top_p", "top_k", "tool_choice", "service_tier", *_SAME)
     found: dict[str, Any] = {name: given[name] for name in names if name in given}
     if "stop" in given:
         found["stop_sequences"] = list(given["stop"])

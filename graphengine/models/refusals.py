@@ -35,7 +35,7 @@ from graphengine.models.errors import (
     UnknownModel,
 )
 from graphengine.models.hiding import hidden, start_of
-from graphengine.models.received import inside, text
+from graphengine.models.received import inside, listed, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -146,6 +146,13 @@ _BY_CODE: Final[dict[str, type[ModelError]]] = {
     "model_not_found": UnknownModel,
     "rate_limit_error": RateLimited,
     "rate_limit_exceeded": RateLimited,
+    "api_key_invalid": NotAuthenticated,
+    "permission_denied": NotAuthenticated,
+    "unauthenticated": NotAuthenticated,
+    "resource_exhausted": RateLimited,
+    "deadline_exceeded": ModelTimeout,
+    "internal": ModelOverloaded,
+    "unavailable": ModelOverloaded,
     "api_error": ModelOverloaded,
     "engine_overloaded": ModelOverloaded,
     "internal_error": ModelOverloaded,
@@ -176,7 +183,23 @@ _OUT_OF_CREDIT = re.compile(
 )
 _NO_MONEY = re.compile(r"credit balance|usage limits?\b|spend(ing)?[ _]limit|billing", re.IGNORECASE)
 """The same in a refusal that its status calls a bad request or a bad key."""
+_BAD_KEY = re.compile(
+    r"\bapi[ _-]?key\b.{0,12}\b(not valid|invalid|incorrect|not found|expired|missing)"
+    r"|\b(invalid|incorrect|expired|missing|no) api[ _-]?key\b",
+    re.IGNORECASE,
+)
+"""A key that is refused, in what its status calls a bad request."""
+_OF_ANSWER = re.compile(r"\bmax_?(completion_?|output_?|new_?)?tokens\b", re.IGNORECASE)
+_MOST = re.compile(r"(?:>|at most|maximum[^.\d]*|up to|less than or equal to|limit of)\s*`?(\d[\d,]*)", re.IGNORECASE)
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TIME: Final = r"(\d+(?:\.\d+)?)\s*(ms|milliseconds?|s|sec(?:ond)?s?|m|min(?:ute)?s?|h|hours?)"
+_WAIT = re.compile(
+    rf"\b(?:try again|retry|wait)(?: (?:in|after|for|about|at least))*:?\s+((?:{_TIME}\b\s*,?\s*|{_TIME}(?=\d))+)",
+    re.IGNORECASE,
+)
 _NEVER_SMALL_ENOUGH = re.compile(r"request too large", re.IGNORECASE)
+_CALL = re.compile(r"error parsing tool call: raw='(.*)', err=|^Failed to parse input at pos \d+: (.+)", re.DOTALL)
+"""What Ollama and llama.cpp answer if they cannot read the model's call of a tool."""
 _PAGE = re.compile(r"\s*(<!doctype|<html|<head|<\?xml)", re.IGNORECASE)
 _REFUSED: Final = 400  # statuses from here on are the caller's errors
 _FAILED: Final = 500  # and from here on the server's
@@ -193,12 +216,16 @@ class Complaint:
         codes: The server's codes, the more specific one first.
         about: The part of the request that it is about.
         message: The server's message.
+        wait_seconds: How long the message asks to wait; None if it does not.
+        call: A call of a tool that the model wrote and the server could not read; "" for none.
     """
 
     status: int = 0
     codes: tuple[str, ...] = ()
     about: str = ""
     message: str = ""
+    wait_seconds: float | None = None
+    call: str = ""
 
     @property
     def is_page(self) -> bool:
@@ -214,8 +241,11 @@ def complaint(body: JsonValue, status: int = 0) -> Complaint:
         status: The HTTP status; 0 if it has none of its own. A number as the object's code then takes its place.
     """
     if not isinstance(body, dict):
-        return Complaint(status, message=str(body or ""))
-    codes = tuple(filter(None, (text(inside(body, "details"), "error_code"), text(body, "code"), text(body, "type"))))
+        words = str(body or "")
+        return Complaint(status, message=words, wait_seconds=_asked(words), call=_unread(words))
+    details = [inside(body, "details"), *listed(body, "details")]
+    named = [text(each, key) for each in details for key in ("error_code", "reason")]
+    codes = tuple(filter(None, (*named, text(body, "code"), text(body, "type"), text(body, "status").lower())))
     number = int(codes[0]) if codes and re.fullmatch(r"[0-9]{3}", codes[0]) else 0
     words = text(body, "message") or text(body, "detail") or text(body, "error")
     return Complaint(
@@ -223,7 +253,30 @@ def complaint(body: JsonValue, status: int = 0) -> Complaint:
         tuple(code for code in codes if not code.isdecimal()),
         text(body, "param"),
         words or (json.dumps(body, ensure_ascii=False) if body else ""),
+        _asked(f"retry in {text(details[-1], 'retryDelay')}") or _asked(words),
+        text(body, "failed_generation") if "tool_use_failed" in codes else _unread(words),
     )
+
+
+def _asked(words: str) -> float | None:
+    """Return how many seconds a text asks to wait, None if it does not.
+
+    Example:
+        >>> _asked("Please try again in 6m0.5s."), _asked("Please retry after 26 seconds."), _asked("Try again later.")
+        (360.5, 26.0, None)
+    """
+    found = _WAIT.search(words)
+    times = re.findall(_TIME, found[1]) if found else []
+    seconds = 0.0
+    for number, unit in times:
+        seconds += float(number) * _UNITS["ms" if unit.lower().startswith(("ms", "mil")) else unit[0].lower()]
+    return min(seconds, LONGEST_WAIT_SECONDS) if times else None
+
+
+def _unread(words: str) -> str:
+    """Return the call of a tool that a server could not read, as its message quotes it, "" for none."""
+    found = _CALL.search(words)
+    return "" if found is None else next(filter(None, found.groups()), "")
 
 
 def kind_of(report: Complaint) -> type[ModelError]:
@@ -231,8 +284,10 @@ def kind_of(report: Complaint) -> type[ModelError]:
     coded = next(filter(None, map(_of_code, report.codes)), None)
     found = coded if coded is not None and coded not in _VAGUE else _of_status(report, coded)
     words = " ".join((*report.codes, report.message))
-    if found is RateLimited and _OUT_OF_CREDIT.search(words):
+    if found is RateLimited and _OUT_OF_CREDIT.search(words) and report.wait_seconds is None:
         return QuotaExceeded
+    if found is BadRequest and not report.about and _BAD_KEY.search(report.message):
+        return NotAuthenticated
     if found in {BadRequest, NotAuthenticated} and not report.about and _NO_MONEY.search(words):
         return QuotaExceeded
     if found is RateLimited and _NEVER_SMALL_ENOUGH.search(report.message):
@@ -243,7 +298,7 @@ def kind_of(report: Complaint) -> type[ModelError]:
 
 
 def _of_code(code: str) -> type[ModelError] | None:
-    return _BY_CODE.get(code) or (BadRequest if _CALLERS_FAULT.match(code) else None)
+    return _BY_CODE.get(code.lower()) or (BadRequest if _CALLERS_FAULT.match(code) else None)
 
 
 def _of_status(report: Complaint, coded: type[ModelError] | None) -> type[ModelError]:
@@ -276,12 +331,28 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     return None if seconds is None else min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
 
 
-def advised(error: ModelError, headers: Mapping[str, str]) -> ModelError:
+def repaired(error: ModelError, report: Complaint) -> ModelError:
+    """Return the error with what its message makes plain: the number of tokens that an answer may have."""
+    if _OF_ANSWER.search(f"{report.about} {report.message}"):
+        most = None if _TOO_LONG.search(report.message) else _MOST.search(report.message)
+        repair = f"give Settings(max_tokens={most[1].replace(',', '') if most else '…'}), the most tokens of an answer"
+        if isinstance(error, BadRequest):
+            error.repair = repair
+        elif isinstance(error, ContextFull):
+            error.repair = f"{error.repair}; or {repair}"
+    return error
+
+
+def advised(error: ModelError, headers: Mapping[str, str], wait_seconds: float | None = None) -> ModelError:
     """Return the error for a refusal with these headers: how long the server asks to wait, and whether to try again.
+
+    A wait that only the message asks for counts if the error is one that passes.
 
     `x-should-retry` decides, also against the status, unless the error's class says why another try cannot help.
     """
     error.retry_after_seconds = retry_after(headers)
+    if error.retry_after_seconds is None and isinstance(error, ModelTransient):
+        error.retry_after_seconds = wait_seconds
     advice = headers.get("x-should-retry")
     kind: type[ModelError] | None = None
     if advice == "false" and isinstance(error, ModelTransient):
@@ -322,6 +393,7 @@ __all__ = [
     "complaint",
     "kind_of",
     "kind_of_status",
+    "repaired",
     "retry_after",
     "shown",
 ]

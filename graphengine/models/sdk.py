@@ -18,6 +18,7 @@ import hashlib
 import importlib
 import json
 import os
+import re
 import threading
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Generic, ParamSpec, TypeVar, cast
@@ -44,6 +45,7 @@ from graphengine.models.refusals import (
     advised,
     complaint,
     kind_of,
+    repaired,
     shown,
 )
 
@@ -68,6 +70,10 @@ KEPT_OPEN: Final = 100
 CONNECT_SECONDS: Final = 10.0
 """The longest time to connect to a server."""
 
+LONGEST_NAME: Final = 64
+"""The longest name of a tool, and of an answer's schema, that every API takes."""
+
+_NOT_IN_NAMES: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _MOST_SCHEMAS: Final = 256
 
 P = ParamSpec("P")
@@ -276,6 +282,16 @@ class Key:
 
     def _found(self) -> str:
         return (self._given if self._given is not None else os.environ.get(self.variable, "")).strip()
+
+
+def plain_arguments(written: str) -> str:
+    """Return a call's arguments, an empty object for a text without any: some models write null for none."""
+    return "{}" if written.strip() in {"", "null", "None"} else written
+
+
+def called_name(name: str) -> str:
+    """Return a called tool's name in the characters that every API takes back: a model may have made the name up."""
+    return _NOT_IN_NAMES.sub("_", name)[:LONGEST_NAME] or "unnamed"
 
 
 def sound_json(value: J, *, levels: int | None = None) -> J:
@@ -533,7 +549,10 @@ class Server:
         how = [f"HTTP {report.status}"] if report.status else []
         how += [f"request {request_id}"] if request_id else []
         what = WHAT[kind] + (f" ({', '.join(how)})" if how else "")
-        return advised(self.error(kind, what, "a page of HTML" if report.is_page else report.message), headers or {})
+        error = self.error(kind, what, "a page of HTML" if report.is_page else report.message)
+        error = advised(repaired(error, report), headers or {}, report.wait_seconds)
+        error.unread_call = report.call
+        return error
 
     def failing(self, *, began: bool = False) -> AbstractContextManager[None]:
         """Return a block that raises the SDK's errors, and those of reading, as `ModelError`s.
@@ -583,6 +602,8 @@ class Server:
 
 def _error_in(body: object) -> JsonValue:
     """Return the error object of a body that the SDK read as JSON, or kept as text; None for any other value."""
+    if isinstance(body, list) and len(body) == 1:  # Gemini's endpoint
+        body = body[0]
     inner = body.get("error") if isinstance(body, dict) else None
     found = inner if isinstance(inner, dict) else body
     return cast("JsonValue", found) if isinstance(found, (dict, list, str, int, float)) else None
@@ -591,12 +612,15 @@ def _error_in(body: object) -> JsonValue:
 __all__ = [
     "CALLS_AT_ONCE",
     "CONNECT_SECONDS",
+    "LONGEST_NAME",
     "Clients",
     "Key",
     "Server",
+    "called_name",
     "http_address",
     "kept_by_schema",
     "load",
+    "plain_arguments",
     "schema_in_words",
     "shown_address",
     "sound_json",

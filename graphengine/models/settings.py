@@ -19,12 +19,15 @@ from graphengine.models.errors import BadRequest
 from graphengine.models.hiding import MARK, hidden
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pydantic import JsonValue
 
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 """How much a model thinks before it answers."""
+
+Verbosity: TypeAlias = Literal["low", "medium", "high"]
+"""How long a model's answers are."""
 
 Cache: TypeAlias = "bool | Literal['conversation']"
 """What the provider should cache: nothing, the shared beginning, or the conversation in every case."""
@@ -32,6 +35,8 @@ Cache: TypeAlias = "bool | Literal['conversation']"
 _EFFORTS: Final = get_args(Effort)
 _LEAST_BUDGET: Final = 1024
 """The smallest budget for thinking. Source: Anthropic's documentation of extended thinking."""
+_LEAST_TOP_P: Final = 0.95
+"""The smallest `top_p` beside thinking. Source: the same page."""
 _MOST_STOPS: Final = 4
 _HOTTEST: Final = 2
 _OWN_FIELDS: Final = ("model", "messages", "input", "system", "instructions", "stream", "stream_options", "max_tokens")
@@ -51,9 +56,15 @@ class Settings:
             apply to the first turn alone, since the model could never answer otherwise.
         temperature: How varied answers are, from 0 to 2; many models that think refuse it.
         top_p: From which share of the most probable tokens to choose, above 0 and at most 1.
+        top_k: From how many of the most probable tokens to choose, 1 or more. Messages, and servers of open models.
         max_tokens: The most tokens of one answer, thinking included. Without it Anthropic's is 16,384, and others have
             the server's default.
         stop: Texts at which an answer ends, without them; at most 4. Not for OpenAI's Responses API.
+        seed: A number that makes answers to equal requests alike, as far as the provider can. Only Chat Completions.
+        presence_penalty: How much less probable a token is that has occurred, from -2 to 2. Only Chat Completions.
+        frequency_penalty: The same, each time that it has occurred. Only Chat Completions.
+        verbosity: How long answers are: `low`, `medium` or `high`. Only OpenAI.
+        parallel_tool_calls: False for at most one call of a tool in each turn.
         cache: Whether the provider should cache what calls share: with True instructions and tools, and the
             conversation of an agent with tools or a memory, which sends it again; with "conversation" always that too.
             Of parallel calls with the same beginning, the first goes alone, since it writes what the others read.
@@ -61,7 +72,7 @@ class Settings:
             standard one is unknown unless the model has a price of its own.
         headers: Further headers of the request, as `{"anthropic-beta": …}`. Their values are not recorded, except
             those of headers with `beta` or `version` in their name.
-        extra: Further fields of the request's body, in the provider's own form: `{"verbosity": "low"}`. Objects are
+        extra: Further fields of the request's body, in the provider's own form: `{"user": "ada"}`. Objects are
             merged with those of the request, lists are appended to its lists, other values replace its values.
 
     Raises:
@@ -77,8 +88,14 @@ class Settings:
     tool_choice: str | None = None
     temperature: float | None = None
     top_p: float | None = None
+    top_k: int | None = None
     max_tokens: int | None = None
     stop: Sequence[str] = ()
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    verbosity: Verbosity | None = None
+    parallel_tool_calls: bool | None = None
     cache: Cache = False
     service_tier: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -161,34 +178,69 @@ def merged(body: Mapping[str, Any], extra: Mapping[str, JsonValue]) -> dict[str,
     return made
 
 
-def _is_number(value: object, least: float, most: float) -> bool:
-    return type(value) in (int, float) and least <= value <= most  # type: ignore[operator]
+def _number(least: float, most: float) -> Callable[[object], bool]:
+    return lambda value: type(value) in (int, float) and least <= value <= most  # type: ignore[operator]
 
 
-def _invalid(settings: Settings) -> Sequence[tuple[str, str]]:
-    """List the invalid settings with one value, each with its repair."""
-    found: list[tuple[str, str]] = []
-    if settings.effort is not None and settings.effort not in _EFFORTS:
-        found.append(("effort", f"give one of {', '.join(_EFFORTS)}"))
-    budget = settings.thinking
-    if budget is not None and not isinstance(budget, bool) and not (type(budget) is int and budget >= _LEAST_BUDGET):
-        found.append(("thinking", f"give True, False, or a number of tokens from {_LEAST_BUDGET} on"))
-    if settings.temperature is not None and not _is_number(settings.temperature, 0, _HOTTEST):
-        found.append(("temperature", "give a number from 0 to 2"))
-    if settings.top_p is not None and not (_is_number(settings.top_p, 0, 1) and settings.top_p > 0):
-        found.append(("top_p", "give a number above 0, at most 1"))
-    most = settings.max_tokens
-    if most is not None and not (type(most) is int and most >= 1):
-        found.append(("max_tokens", "give a whole number from 1 on"))
-    elif most is not None and not isinstance(budget, bool) and isinstance(budget, int) and budget >= most:
-        found.append(("max_tokens", f"give more than thinking={budget}: the tokens of thinking count too"))
-    if settings.cache not in (True, False, "conversation"):
-        found.append(("cache", 'give True, False or "conversation"'))
-    for name in ("tool_choice", "service_tier"):
-        text = getattr(settings, name)
-        if text is not None and not (isinstance(text, str) and text.strip()):
-            found.append((name, "give a text"))
-    return found
+def _whole(least: float) -> Callable[[object], bool]:
+    return lambda value: type(value) is int and value >= least
+
+
+def _one_of(*values: object) -> Callable[[object], bool]:
+    return lambda value: value in values
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.strip() != ""
+
+
+def _is_budget(value: object) -> bool:
+    return isinstance(value, bool) or (type(value) is int and value >= _LEAST_BUDGET)
+
+
+_VALID: Final[Mapping[str, tuple[Callable[[object], bool], str]]] = {
+    "effort": (_one_of(*_EFFORTS), f"give one of {', '.join(_EFFORTS)}"),
+    "thinking": (_is_budget, f"give True, False, or a number of tokens from {_LEAST_BUDGET} on"),
+    "temperature": (_number(0, _HOTTEST), "give a number from 0 to 2"),
+    "top_p": (lambda value: value != 0 and _number(0, 1)(value), "give a number above 0, at most 1"),
+    "top_k": (_whole(1), "give a whole number from 1 on"),
+    "max_tokens": (_whole(1), "give a whole number from 1 on"),
+    "seed": (_whole(float("-inf")), "give a whole number"),
+    "presence_penalty": (_number(-_HOTTEST, _HOTTEST), "give a number from -2 to 2"),
+    "frequency_penalty": (_number(-_HOTTEST, _HOTTEST), "give a number from -2 to 2"),
+    "verbosity": (_one_of(*get_args(Verbosity)), f"give one of {', '.join(get_args(Verbosity))}"),
+    "parallel_tool_calls": (lambda value: isinstance(value, bool), "give True or False"),
+    "cache": (lambda value: isinstance(value, bool) or value == "conversation", 'give True, False or "conversation"'),
+    "tool_choice": (_is_text, "give a text"),
+    "service_tier": (_is_text, "give a text"),
+}
+"""What each setting with one value may be, and the repair for others."""
+
+
+def _invalid(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the invalid settings with one value, each with its repair."""
+    for name, (is_valid, repair) in _VALID.items():
+        value = getattr(settings, name)
+        if value is not None and not is_valid(value):
+            yield name, repair
+            return  # the rules below are about valid values
+    most, budget = settings.max_tokens, settings.thinking
+    if most is not None and budget is not None and not isinstance(budget, bool) and budget >= most:
+        yield "max_tokens", f"give more than thinking={budget}: the tokens of thinking count too"
+    if budget:
+        yield from _unthinkable(settings)
+
+
+def _unthinkable(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the settings that Anthropic refuses beside thinking, each with its repair."""
+    if settings.temperature not in (None, 1):
+        yield "temperature", "leave it out: a model that thinks has none"
+    if settings.top_k is not None:
+        yield "top_k", "leave it out: a model that thinks has none"
+    if settings.top_p is not None and settings.top_p < _LEAST_TOP_P:
+        yield "top_p", f"give {_LEAST_TOP_P} or more, or leave it out: a model that thinks takes no less"
+    if settings.tool_choice not in (None, "auto", "none"):
+        yield "tool_choice", "leave it out: a model that thinks chooses itself whether it calls a tool"
 
 
 def _invalid_parts(settings: Settings) -> Sequence[tuple[str, str]]:
@@ -225,4 +277,4 @@ NO_SETTINGS: Final = Settings()
 """All choices left to the provider."""
 
 
-__all__ = ["NO_SETTINGS", "Cache", "ChecksSettings", "Effort", "Settings", "merged", "refuse_lacking"]
+__all__ = ["NO_SETTINGS", "Cache", "ChecksSettings", "Effort", "Settings", "Verbosity", "merged", "refuse_lacking"]

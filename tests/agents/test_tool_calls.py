@@ -1,6 +1,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,18 @@ def test_a_tool_is_still_a_function() -> None:
     assert (add(2, 3), add.function(2, 3), add.approve, add.timeout_seconds) == (5, 5, False, None)
     assert (other.name, other.description, other.approve, other.timeout_seconds) == ("plus", "Adds.", True, 3)
     assert asyncio.run(other(4)) == 4
+
+
+def test_lists_as_texts_are_read_where_a_declared_schema_allows_no_text() -> None:
+    """As for functions; where it allows one, or nothing is said, the text stays."""
+    items = {"$ref": "#/$defs/Items"}
+    properties: Any = {"tags": items, "note": {"type": ["string", "array"]}, "any": {}}
+    tags: Any = {"type": "array", "items": {"type": "string"}}
+    taken = Tool(print, schema={"type": "object", "properties": properties, "$defs": {"Items": tags}}, name="t")
+    written = '{"tags": "[\\"a\\"]", "note": "[1]", "any": "[2]"}'
+    assert taken.values(written, ()) == {"tags": ["a"], "note": "[1]", "any": "[2]"}
+    assert taken.mismatch(written, {}) is None
+    assert taken.mismatch('{"tags": "a, b"}', {}) is not None
 
 
 async def test_sync_functions_run_in_a_thread_and_async_ones_do_not() -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from graphengine import Agent, Runner
+from graphengine import Agent, RunFailed, Runner, tool
 from graphengine.models import Model, OpenAIChatModel, ToolCall
 from tests.conformance.model_scenes import Fails, Received, Says, Scene
 from tests.kit.facts import said
+from tests.models.acts import Raw
 from tests.models.adapters import PATHS, adapter
 from tests.models.edge_server import EdgeServer
 
@@ -84,3 +85,25 @@ async def test_a_server_whose_grammar_forbids_calls_is_sent_no_schema_beside_too
     edge.answer(scene)
     answer, _ = await turns(Agent("a", output=Weather, tools=[thermometer], model=chat(edge, "qwen3:8b")))
     assert (answer, called) == (BERN, ["Bern"])
+
+
+async def test_an_answer_that_pauses_for_ever_is_asked_for_nine_times(edge: EdgeServer) -> None:
+    """gsd-2#2869: its error is none that passes, so the node does not try again."""
+    edge.always(Raw(body={"type": "message", "content": [], "stop_reason": "pause_turn"}))
+    with pytest.raises(RunFailed, match="paused more than 8 times"):
+        await turns(Agent("a", model=adapter(PATHS[0], edge.url)))
+    assert len(edge.calls) == 9
+
+
+async def test_a_call_that_the_server_could_not_read_is_made_again(edge: EdgeServer) -> None:
+    """pydantic-ai#2759, smolagents#1119: Groq answers the model's broken call with an error."""
+    failed = {"message": "Failed to call a function.", "code": "tool_use_failed"}
+    broken = {"error": failed | {"failed_generation": "<function=ping={}</function>"}}
+    ping = ToolCall(id="c", name="ping", arguments="null")
+    edge.play(Raw(400, broken), Raw(400, broken), Says(calls=(ping,)), Says("done"))
+    agent = Agent("a", tools=[tool(lambda: "pong", name="ping", description="Ping.")], model=chat(edge, "llama-3.3"))
+    answer, recorded = await turns(agent)
+    assert (answer, len(recorded)) == ("done", 4)
+    told = [turn.text for turn in edge.received()[-1].turns if turn.role == "tool"]
+    assert [text.partition(":")[0] for text in told] == ["Error", "Error", "pong"]
+    assert "<function=ping" in told[0]

@@ -15,6 +15,8 @@ REVIEW = {
 REFUSED = Raw(400, {"error": {"message": "unknown field", "type": "invalid_request_error"}})
 NO_FORM = Raw(400, {"error": {"message": "This response_format type is unavailable now"}})
 NO_TOOLS = Raw(400, {"error": "registry.ollama.ai/library/m does not support tools"})
+WANTS_THINKING = Raw(400, {"error": {"message": "The `reasoning_content` in the thinking mode must be passed back"}})
+ODD = ToolCall(id="call_1", name="add it", arguments="null")
 DONE = Message(role="tool", text="5", call_id="call_1")
 SIGNED = {
     "id": "call_1",
@@ -51,3 +53,8 @@ def chunks(*deltas, finish="stop"):
 
 def pieces(*calls):
     return chunks(*({"tool_calls": [each]} for each in calls), finish="tool_calls")
+
+
+def thinking(thought):
+    message = {"content": None, "reasoning_content": thought, "tool_calls": [call("add", "{}", id="call_1")]}
+    return whole(message, "tool_calls")

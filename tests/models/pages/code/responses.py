@@ -29,3 +29,7 @@ def message(text, **more):
 
 def events(*given, broken=False):
     return Raw(events=tuple(Event(dict(event), str(event["type"])) for event in given), broken=broken)
+
+
+REASONING = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "sealed"}
+CALL = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "add", "arguments": "{}"}

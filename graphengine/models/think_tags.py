@@ -1,0 +1,73 @@
+"""The thinking that models of open weights write into the text of an answer, between `<think>` and `</think>`.
+
+Servers that know the model send it in a field of its own; others leave it in the text. It counts at the start of an
+answer only. Some templates put `<think>` into the question, so that the answer has only the end, on a line of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_OPEN: Final = re.compile(r"\s*<(think|thinking)>")
+_OPENS: Final = ("<think>", "<thinking>")
+_UNOPENED: Final = re.compile(r"((?:(?!<think).)*\n)</think>[ \t]*(?:\n\s*|\Z)", re.DOTALL)
+
+
+def split(text: str) -> tuple[str, str]:
+    r"""Return the thinking in an answer's text, "" for none, and the answer.
+
+    Example:
+        >>> split("<think>hm</think>\n\nHello"), split("hm\n</think>\nHello"), split("What <think> means")
+        (('hm', 'Hello'), ('hm', 'Hello'), ('', 'What <think> means'))
+    """
+    found = _UNOPENED.match(text)
+    if found is not None:
+        return found[1].strip(), text[found.end() :]
+    pieces = Splitter()
+    thought, said = pieces.add(text)
+    more, rest = pieces.rest()
+    return (thought + more).strip(), said + rest
+
+
+class Splitter:
+    """Splits an answer that arrives in pieces. It holds back what may be the beginning of a tag."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._close = ""  # the tag that ends the thinking; "" before it and after it
+        self._begun = False  # whether it is known how the answer begins
+        self._strips = False  # whether white space follows that is not the answer's
+
+    def add(self, piece: str) -> tuple[str, str]:
+        """Return the thinking and the text that are known with this piece."""
+        self._held += piece
+        if not self._begun:
+            bare = self._held.lstrip()
+            if any(tag.startswith(bare) for tag in _OPENS):
+                return "", ""
+            self._begun = True
+            if found := _OPEN.match(self._held):
+                self._close, self._held = f"</{found[1]}>", self._held[found.end() :]
+        if not self._close:
+            return "", self._text()
+        thought, close, after = self._held.partition(self._close)
+        if close:
+            self._held, self._close, self._strips = after, "", True
+            return thought, self._text()
+        kept = next((n for n in range(len(self._close) - 1, 0, -1) if thought.endswith(self._close[:n])), 0)
+        self._held = thought[len(thought) - kept :]
+        return thought[: len(thought) - kept], ""
+
+    def rest(self) -> tuple[str, str]:
+        """Return the thinking and the text that were held back, at the end of the answer."""
+        held, self._held = self._held, ""
+        return (held, "") if self._close else ("", held)
+
+    def _text(self) -> str:
+        text, self._held = self._held.lstrip() if self._strips else self._held, ""
+        self._strips = self._strips and not text
+        return text
+
+
+__all__ = ["Splitter", "split"]
