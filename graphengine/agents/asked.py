@@ -14,7 +14,7 @@ from pydantic_core import to_jsonable_python
 
 from graphengine.agents.prompts import fill, with_note
 from graphengine.agents.records import response_of, result_message
-from graphengine.kernel import GraphEngineError, Recorded
+from graphengine.kernel import AttemptEnded, GraphEngineError, Recorded, graph_spec_of, load_snapshot
 from graphengine.kernel.definitions import holes, parse
 from graphengine.models.base import Message
 from graphengine.models.hiding import hidden
@@ -22,7 +22,7 @@ from graphengine.models.hiding import hidden
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from graphengine.kernel import Frame, JsonObject, Snapshot, Step
+    from graphengine.kernel import Frame, JsonObject, RunInfo, Snapshot, Step, Store
     from graphengine.kernel.definitions import GraphSpec, NodeSpec
 
 _UNREADABLE: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError, GraphEngineError)
@@ -40,16 +40,40 @@ class Asked:
     """What a model was asked in one turn, without the remembered messages of earlier calls; secrets are struck.
 
     Attributes:
+        agent: The agent that asked.
+        model: The model.
         system: The instructions, "" for none.
         messages: The question, and what followed: answers, results of tools, and why an answer was sent back.
         new: The first of them that the turn before did not have.
-        answer: The answer to them.
+        answer: The answer to them; None if the call failed.
     """
 
+    agent: str
+    model: str
     system: str
     messages: Sequence[Message]
     new: int
-    answer: Message
+    answer: Message | None
+
+
+async def asked_in(store: Store, info: RunInfo, step: Step) -> Sequence[Asked]:
+    """Return what models were asked in a step: in the turn that it records, or in the calls that failed in it."""
+    facts = step.data
+    failed = facts.lost if isinstance(facts, AttemptEnded) else {}
+    if not failed and not (isinstance(facts, Recorded) and facts.by is not None):
+        return []
+    try:
+        spec = await graph_spec_of(store, info.fingerprint)
+        snapshot = await load_snapshot(store, info.id, step.seq - bool(failed))
+    except GraphEngineError:  # the steps before were removed
+        return []
+    if not failed:
+        turn = turn_of(step, snapshot, spec)
+        return [turn] if turn is not None else []
+    frame = snapshot.frames.get(step.frame)
+    records = {key: memo.value for key, memo in frame.recorded_results.items()} if frame is not None else {}
+    made = [_asked(frame, spec, key, record, records) for key, record in failed.items() if frame is not None]
+    return [each for each in made if each is not None]
 
 
 def turn_of(step: Step, snapshot: Snapshot, spec: GraphSpec | None) -> Asked | None:
@@ -63,29 +87,47 @@ def turn_of(step: Step, snapshot: Snapshot, spec: GraphSpec | None) -> Asked | N
     facts, frame = step.data, snapshot.frames.get(step.frame)
     if not isinstance(facts, Recorded) or facts.by is None or frame is None:
         return None
-    around, _, place = facts.key.rpartition("/")
+    records = {key: memo.value for key, memo in frame.recorded_results.items()}
+    return _asked(frame, spec, facts.key, facts.value, records, facts.by)
+
+
+def _asked(  # noqa: PLR0913 - a record, and what is around it
+    frame: Frame,
+    spec: GraphSpec | None,
+    key: str,
+    found: Any,  # noqa: ANN401 - as recorded
+    records: Mapping[str, Any],
+    by: Mapping[str, Any] | None = None,
+) -> Asked | None:
+    """Return what was asked in a turn with this record; if `by` is None, in a call that failed."""
+    around, _, place = key.rpartition("/")
     name, _, number = place.partition("|")
     if name != "turn":
         return None
-    records = {key: memo.value for key, memo in frame.recorded_results.items()} | {facts.key: facts.value}
+    records = {**records, key: found}
     with suppress(*_UNREADABLE):
-        first: Any = records[f"{around}/turn|1|1"]
-        system, question = _texts(first, frame, spec)
+        who = found if by is None else by
+        system, question = _texts(records[f"{around}/turn|1|1"], frame, spec)
         messages = [] if question is None else [Message(role="user", text=question)]
         new = 0
         for turn in range(1, int(number.partition("|")[0]) + 1):
             record: Any = records[f"{around}/turn|{turn}|1"]
             messages += _before(record, records.get(f"{around}/summary|{turn}|1"))
-            response = response_of(record)
-            answer = Message(role="assistant", text=str(response.content), calls=response.calls)
-            if record is facts.value:
-                return Asked(hidden(system), [hidden(each) for each in messages], new, hidden(answer))
+            answer = None if record is found and by is None else _answer(record)
+            if answer is None or record is found:
+                shown, last = [hidden(each) for each in messages], None if answer is None else hidden(answer)
+                return Asked(who["agent"], who["model"], hidden(system), shown, new, last)
             messages.append(answer)
             new = len(messages)
-            for index, call in enumerate(response.calls):
+            for index, call in enumerate(answer.calls):
                 result: Any = records.get(f"{around}/tool {call.name}|{turn}.{index}|1")
                 messages.append(result_message(call, _NOT_MADE if result is None else result))
     return None
+
+
+def _answer(record: JsonObject) -> Message:
+    response = response_of(record)
+    return Message(role="assistant", text=str(response.content), calls=response.calls)
 
 
 def _before(record: JsonObject, summary: Any) -> Iterator[Message]:  # noqa: ANN401 - as recorded
@@ -156,4 +198,4 @@ def differing(templates: tuple[str, str], values: Mapping[str, object], system: 
     return {name: text for (name, text), again in zip(found.items(), made, strict=True) if text != again}
 
 
-__all__ = ["Asked", "differing", "refilled", "turn_of", "with_names"]
+__all__ = ["Asked", "asked_in", "differing", "refilled", "turn_of", "with_names"]

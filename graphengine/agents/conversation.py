@@ -347,10 +347,11 @@ class Conversation(Generic[T]):
         async def make() -> StepResult:
             used = await reserved.enter_async_context(self._runtime.reserved(model, request))
             answered: list[Response] = []
-            with self._counting(answered):
-                call = functools.partial(self._called, model, answered)
-                given = await around(self._agent.hooks, "around_model", call)(request)
-            fresh.append(checked(given, model, request.agent, self._ids()))
+            with self._losing(model, request, extra):
+                with self._counting(answered):
+                    call = functools.partial(self._called, model, answered)
+                    given = await around(self._agent.hooks, "around_model", call)(request)
+                fresh.append(checked(given, model, request.agent, self._ids()))
             await used(usage_of(fresh[0]))
             record = {**record_of(fresh[0]), **extra, **self._recorded_too(request)}
             by: ModelCaller = {"agent": utf8_text(request.agent), "model": utf8_text(fresh[0].model or model.name)}
@@ -402,6 +403,16 @@ class Conversation(Generic[T]):
     def _recordable(self, text: str) -> str:
         """Return a text, or what stands for one with a secret."""
         return text if self._runtime.may_record(text) else MARK
+
+    @contextmanager
+    def _losing(self, model: Model, request: Request, extra: Mapping[str, JsonValue]) -> Iterator[None]:
+        """Note what is asked in this block if it fails, as the record of its answer would have it."""
+        try:
+            yield
+        except BaseException:
+            by: dict[str, JsonValue] = {"agent": utf8_text(request.agent), "model": utf8_text(model.name)}
+            self._runtime.lose({**by, **extra, **self._recorded_too(request)})
+            raise
 
     @contextmanager
     def _counting(self, answered: list[Response]) -> Iterator[None]:

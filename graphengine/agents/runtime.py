@@ -214,6 +214,10 @@ class RunRuntime(NodeScope):
                     return why
         return ""
 
+    def lose(self, facts: JsonValue) -> None:
+        """Note what was asked in the call that failed here, below whose key this runs."""
+        self.work.lost[self.below] = facts
+
     def live(self, agent: str) -> Live | None:
         """Return what shows the live events of a call of an agent."""
         attempt = self.attempt
@@ -395,6 +399,9 @@ class StandaloneRuntime:
         """Do nothing, as nothing is recorded."""
 
     def answered(self, name: str, what: str, value: object) -> None:
+        """Do nothing, as nothing is recorded."""
+
+    def lose(self, facts: JsonValue) -> None:
         """Do nothing, as nothing is recorded."""
 
     async def may_call(self, model: Model) -> None:

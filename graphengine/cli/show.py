@@ -91,7 +91,7 @@ class _Recorded:
         snapshot: The run after the last of the steps.
         steps: All steps up to that one, or the last of them.
         start: The run before the first of the steps; None if that is step 1.
-        asked: What a model was asked in the last of the steps; None if it records no call of one.
+        asked: What models were asked in the last of the steps; empty if it records no call of one.
         below: What its child runs cost; None if that was not asked for.
     """
 
@@ -99,7 +99,7 @@ class _Recorded:
     snapshot: Snapshot
     steps: Sequence[Step]
     start: Snapshot | None = None
-    asked: Asked | None = None
+    asked: Sequence[Asked] = ()
     below: SpentBelow | None = None
 
 
@@ -112,11 +112,18 @@ def _document(recorded: _Recorded, *, is_usage: bool, is_step: bool) -> Document
         return spending_of_run(recorded.info, recorded.snapshot, recorded.steps, recorded.below)
     if is_step:
         document = OneStep(run_id=recorded.info.id, step=step_document(recorded.steps[-1]))
-        if recorded.asked is not None:
-            messages = [each.model_dump(mode="json") for each in recorded.asked.messages]
-            document.asked = {"system": recorded.asked.system, "messages": messages}
+        asked = [(one, _as_document(one)) for one in recorded.asked]
+        if failed := [{"agent": one.agent, "model": one.model, **each} for one, each in asked if one.answer is None]:
+            document.failed_calls = failed
+        elif asked:
+            document.asked = asked[0][1]
         return document
     return run_document(recorded.info, recorded.snapshot, recorded.steps, recorded.below)
+
+
+def _as_document(asked: Asked) -> dict[str, Any]:
+    """Return what a model was asked as a part of a document."""
+    return {"system": asked.system, "messages": [each.model_dump(mode="json") for each in asked.messages]}
 
 
 def _read(context: CommandContext, run_id: str, at: At | None, count: int | None) -> _Recorded:
@@ -127,20 +134,21 @@ def _read(context: CommandContext, run_id: str, at: At | None, count: int | None
     Raises:
         UnknownRun, UnknownStep, StoreError.
     """
-    from graphengine.kernel import Recorded, graph_spec_of, load_now, load_snapshot, load_start
+    from graphengine.kernel import load_now, load_snapshot, load_start
     from graphengine.records.spending import spent_below
 
     async def reading(store: Store) -> _Recorded:
         snapshot = await (load_now(store, run_id) if at is None else load_snapshot(store, run_id, at))
         start = None if count is None else await load_start(store, run_id, snapshot.seq - count - _BEFORE)
         steps = await store.steps(run_id, 0 if start is None else start.seq, snapshot.seq)
-        turn = None
-        if count == 1 and isinstance(steps[-1].data, Recorded) and steps[-1].data.by is not None:
-            from graphengine.agents.asked import turn_of
+        info = await store.info(run_id)
+        asked: Sequence[Asked] = ()
+        if count == 1 and (getattr(steps[-1].data, "by", None) or getattr(steps[-1].data, "lost", None)):
+            from graphengine.agents.asked import asked_in
 
-            turn = turn_of(steps[-1], snapshot, await graph_spec_of(store, snapshot.fingerprint))
+            asked = await asked_in(store, info, steps[-1])
         below = None if count == 1 else await spent_below(store, run_id)
-        return _Recorded(await store.info(run_id), snapshot, steps, start, turn, below)
+        return _Recorded(info, snapshot, steps, start, asked, below)
 
     return context.read(reading)
 
@@ -364,8 +372,8 @@ def _show_step(out: Channel, recorded: _Recorded) -> None:
     took, began = entry.took, entry.began
     start = f", {'asked' if took is None else 'began'} {when(began)}" if began else ""
     out.line(f"recorded {when(step.at)}{start}" + (f", took {_seconds(took)}" if took is not None else ""))
-    if recorded.asked is not None:
-        _show_asked(out, recorded.asked)
+    for asked in recorded.asked:
+        _show_asked(out, asked)
     for fact in (*facts_of(step, 100_000), *changes_of(step), reason(step)):
         if fact:
             out.prose(fact)

@@ -185,6 +185,11 @@ def recorded(step: Step, facts: Recorded | Begun, limit: int) -> list[str]:
     return [*again, request, one_line(f"its reply: {'; '.join([*texts, *calls])}", limit) + ended]
 
 
+def lost_call(lost: Mapping[str, JsonValue]) -> str:
+    """Return that an agent called a model that gave no answer; the step alone shows what it was asked."""
+    return f"{lost.get('agent')} asked {lost.get('model')}, which gave no answer"
+
+
 def tool_value(step: Step) -> Mapping[str, JsonValue]:
     """Return an agent's recorded tool call: its `text`, whether it is an `error`, `traceback`; {} for other steps."""
     facts = step.data
@@ -196,8 +201,9 @@ def tool_value(step: Step) -> Mapping[str, JsonValue]:
 
 
 def _extras(facts: AnyFacts, limit: int) -> list[str]:
-    """Return what a node records in addition to its result."""
-    found: list[str] = []
+    """Return what an attempt records in addition to its result or error."""
+    lost = facts.lost.values() if isinstance(facts, AttemptEnded) else ()
+    found = [lost_call(each) for each in lost if isinstance(each, dict)]
     if isinstance(facts, Node) and facts.inside is not None and facts.inside.label:
         found.append(f"its graph ended [{facts.inside.label}]")
     if isinstance(facts, Outcome) and facts.choice:

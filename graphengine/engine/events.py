@@ -85,7 +85,8 @@ class NodeFailed(Worked):
     """An attempt (or a fallback) failed.
 
     `chance` is a random number from 0 to 1 for the jitter of a retry. `refused` are the keys of the recorded work that
-    caused it: answers that cannot be used, and questions that nobody answered in time.
+    caused it: answers that cannot be used, and questions that nobody answered in time. `lost` describes work that began
+    and has no record.
     """
 
     error: FailureRecord
@@ -93,6 +94,7 @@ class NodeFailed(Worked):
     choice: str = ""
     chance: float = 0.5
     refused: Sequence[str] = ()
+    lost: Mapping[str, JsonValue] = {}
 
 
 class Written(NamedTuple):
@@ -285,4 +287,6 @@ def with_cause(step: Decided, event: Event) -> Decided:
     cause = CAUSES[type(event)]
     if isinstance(step.data, AttemptEnded) and (cause != "failed" or isinstance(step.data, Node)):
         step.data.cause = cause
+    if isinstance(event, NodeFailed) and event.lost and isinstance(step.data, AttemptEnded):
+        step.data.lost = event.lost
     return step

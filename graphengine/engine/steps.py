@@ -318,6 +318,7 @@ class AttemptEnded(Outcome, kw_only=True):
         chance: The random number from 0 to 1 from which the jitter of its retry was computed, if there is any.
         keep_results: Whether recorded work is kept for the next attempt.
         refused: The keys of the recorded work that is not, because it caused the failure.
+        lost: What is known of work that began in it and has no record, by the key that its record would have.
         wait: The name of the wait that ended.
         by: What ended it.
         answer: What was answered.
@@ -327,6 +328,7 @@ class AttemptEnded(Outcome, kw_only=True):
     chance: float | None = None
     keep_results: bool = False
     refused: Sequence[str] = ()
+    lost: Mapping[str, JsonValue] = {}
     wait: str = ""
     by: Literal["", "answer", "message", "time", "default"] = ""
     answer: AnswerRecord | None = None

@@ -177,6 +177,8 @@ class Detail(Part):
         outputs: recorded: what it `sent` and `emitted`; its node's step has them too, and delivers them.
         unused: node: recorded work that it did not use again.
         refused: attempt, failed: recorded work that caused the failure, and is not kept.
+        lost: attempt, failed, node: calls of models that failed, by their keys: which `agent` called which `model`, and
+            what the graph and the state do not give again of what was asked.
         pause: started, resumed, branched: the nodes before which the run waits.
         retries: resumed: whether failed parts are retried although others wait.
         settled: resumed, branched: maps with `on_item_error="keep"` whose failed items are not retried.
@@ -215,6 +217,7 @@ class Detail(Part):
     outputs: Mapping[str, Any] | UnsetType = UNSET
     unused: Sequence[str] | UnsetType = UNSET
     refused: Sequence[str] | UnsetType = UNSET
+    lost: Mapping[str, Any] | UnsetType = UNSET
     pause: Sequence[str] | UnsetType = UNSET
     retries: bool | UnsetType = UNSET
     settled: Sequence[str] | UnsetType = UNSET
@@ -282,11 +285,14 @@ class OneStep(Document):
         step: The step.
         asked: recorded: what the model was asked that answered: `system`, the instructions, and `messages`, oldest
             first, each with `role`, `text`, `calls`, and more where it is set.
+        failed_calls: attempt, failed, node: what models were asked in its calls that failed: each with `agent`,
+            `model`, `system` and `messages`.
     """
 
     run_id: str
     step: Step
     asked: Mapping[str, Any] | UnsetType = UNSET
+    failed_calls: Sequence[Mapping[str, Any]] | UnsetType = UNSET
 
 
 def for_clients(part: T) -> T:

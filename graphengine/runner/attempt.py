@@ -240,8 +240,10 @@ class Attempt(AttemptFacts):
         chance = random.random()  # noqa: S311 - jitter
         ended = self.services.now()
         record = failure_record(error, self.path, self.task.attempt)
-        refused = self.journal.refused(error) if self.journal is not None else ()
-        return NodeFailed(self.task, self.began, ended, record, self.usage, self.choice, chance, refused=refused)
+        failed = NodeFailed(self.task, self.began, ended, record, self.usage, self.choice, chance)
+        if self.journal is not None:
+            failed.refused, failed.lost = self.journal.refused(error), self.journal.lost
+        return failed
 
     def _changed_by_items(self) -> FailureRecord | None:
         """Return the error if an item of a map changed an input in place that all items share; None otherwise."""

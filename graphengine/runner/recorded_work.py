@@ -142,6 +142,7 @@ class StepJournal:
     Attributes:
         in_flight: What is in flight, and what it waits for.
         answer: The last recorded answer: its key, and its value as the node gets it.
+        lost: What is known of work that failed or was cut off, by its key; recorded if the attempt fails.
     """
 
     def __init__(self, attempt: AttemptFacts) -> None:
@@ -150,6 +151,7 @@ class StepJournal:
         self._services, self._guard = attempt.services, attempt.services.guard
         self.in_flight = InFlight(attempt)
         self.answer: tuple[str, object] | None = None
+        self.lost: dict[str, JsonValue] = {}
         self._counts: dict[str, int] = {}
         self._functions: dict[str, object] = {}
         self._used: set[str] = set()

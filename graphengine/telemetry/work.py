@@ -104,7 +104,7 @@ def _call_of_model(facts: Recorded, by: ModelCaller, turn: Asked | None) -> Desc
     stop = names.STOPS.get(str(record.get("stop")))
     if stop is not None:
         attributes[names.FINISH_REASONS] = [stop]
-    if turn is not None:
+    if turn is not None and turn.answer is not None:
         if turn.system:
             attributes[names.SYSTEM] = to_json([_text(turn.system)]).decode()
         if turn.messages:

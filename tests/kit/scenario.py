@@ -304,6 +304,7 @@ _ORDER: Final = (
         "choice",
         "keep_results",
         "refused",
+        "lost",
         "due_at",
         "then",
         "sent",

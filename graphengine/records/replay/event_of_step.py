@@ -251,7 +251,7 @@ def _ended(plan: Plan[Any], snapshot: Snapshot, step: Step, facts: AttemptEnded)
             return SourceEvent(None, [RESULT])
         return AnswerArrived(name, frame.waits[name].id, step.at, facts.answer)
     if first is not None and (facts.cause or not isinstance(facts, Node)):
-        failed = NodeFailed(of, step.began, step.at, first, usage, facts.choice, chance, facts.refused)
+        failed = NodeFailed(of, step.began, step.at, first, usage, facts.choice, chance, facts.refused, facts.lost)
         return SourceEvent(failed, [RESULT] if facts.cause == "finished" else ())
     updates, unsure = _written(inner, frame, step, node)
     more = facts if isinstance(facts, Node) else None

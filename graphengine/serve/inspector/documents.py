@@ -143,21 +143,30 @@ class Tried(Part):
     taken: bool
 
 
+class Said(Part):
+    """A text that a model was sent: the instructions, a question, or why its answer was sent back."""
+
+    role: str
+    text: str
+
+
+class Lost(Part):
+    """A call of a model that failed, with the question and what came before it."""
+
+    agent: str
+    model: str
+    asked: Sequence[Said]
+
+
 class Attempt(Part):
-    """An attempt of a visit."""
+    """An attempt of a visit, with the calls that failed in it."""
 
     number: int
     seq: int
     took: float | None
     error: Failure | None
     fallback: bool
-
-
-class Said(Part):
-    """A text that a model was sent: the instructions, a question, or why its answer was sent back."""
-
-    role: str
-    text: str
+    lost: Sequence[Lost] = ()
 
 
 class Call(Part):

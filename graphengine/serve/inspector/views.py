@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 from msgspec import structs
 from msgspec.structs import asdict
 
-from graphengine.agents.asked import turn_of
+from graphengine.agents.asked import asked_in
 from graphengine.kernel import (
     GraphEngineError,
     Recorded,
     Snapshot,
     StoreError,
-    graph_spec_of,
     load_now,
     load_snapshot,
     posted_in,
@@ -51,6 +50,7 @@ from graphengine.serve.inspector.documents import (
     Graph,
     Head,
     Line,
+    Lost,
     Overview,
     Page,
     Picture,
@@ -271,7 +271,11 @@ class Views:
             agents = (
                 scope.nodes[visit.node].get("details", {}) if scope is not None and visit.node in scope.nodes else {}
             )
-            more = {"attempts": _attempts(visit), "calls": await self._calls(info, visit), "agents": agents}
+            more = {
+                "attempts": await self._attempts(info, visit),
+                "calls": await self._calls(info, visit),
+                "agents": agents,
+            }
         return Seen(
             step=step_document(entry.step),
             took=entry.took,
@@ -284,15 +288,28 @@ class Views:
 
     async def _calls(self, info: RunInfo, visit: Visit) -> list[Call]:
         """Return the recorded work of a visit: the turns of models with what they were asked, tools, other steps."""
-        spec = await graph_spec_of(self.store, info.fingerprint)
         found: list[Call] = []
         for each in visit.entries:
-            if isinstance(facts := each.step.data, Recorded):
-                asks = facts.by is not None
-                turn = (
-                    turn_of(each.step, await load_snapshot(self.store, info.id, each.step.seq), spec) if asks else None
-                )
-                found.append(Call(each.took, step_document(each.step), _turn(turn) if turn is not None else ()))
+            if isinstance(each.step.data, Recorded):
+                texts = [said for turn in await asked_in(self.store, info, each.step) for said in _turn(turn)]
+                found.append(Call(each.took, step_document(each.step), texts))
+        return found
+
+    async def _attempts(self, info: RunInfo, visit: Visit) -> list[Attempt]:
+        """Return the attempts of a visit."""
+        steps = {each.step.seq: each.step for each in visit.entries}
+        found: list[Attempt] = []
+        for each in visit.attempts:
+            asked = await asked_in(self.store, info, steps[each.seq]) if each.seq in steps else ()
+            attempt = Attempt(
+                number=each.number,
+                seq=each.seq,
+                took=each.ended - each.began if each.began else None,
+                error=failure_document(each.failure) if each.failure is not None else None,
+                fallback=each.is_fallback,
+                lost=[Lost(one.agent, one.model, _turn(one)) for one in asked],
+            )
+            found.append(attempt)
         return found
 
     async def picture(self, query: Query) -> Picture:
@@ -400,20 +417,6 @@ def _tried(entry: Entry, book: Book) -> list[Tried]:
     return [
         Tried(each.edge.target, each.edge.label, each.edge.condition or each.edge.fork, each.why, each.is_taken)
         for each in tried_edges(scope, edge)
-    ]
-
-
-def _attempts(visit: Visit) -> list[Attempt]:
-    """Return the attempts of a visit."""
-    return [
-        Attempt(
-            number=each.number,
-            seq=each.seq,
-            took=each.ended - each.began if each.began else None,
-            error=failure_document(each.failure) if each.failure is not None else None,
-            fallback=each.is_fallback,
-        )
-        for each in visit.attempts
     ]
 
 

@@ -7,8 +7,9 @@ import pytest
 from starlette.datastructures import QueryParams
 from starlette.types import ASGIApp
 
-from graphengine import END, START, Agent, Graph, Runner
+from graphengine import END, START, Agent, Graph, Retry, RunFailed, Runner
 from graphengine.databases.sqlite import SQLiteStore
+from graphengine.models.errors import ContextFull, ModelTimeout
 from graphengine.models.scripted import ScriptedModel
 from graphengine.records.export import import_run, parse
 from graphengine.serve.inspector.documents import Session
@@ -117,6 +118,25 @@ async def test_a_call_has_what_the_model_was_asked() -> None:
     assert "too quiet" in second.asked[0].text
     assert found.agents[""]["system"] == "Be loud."
     assert [row.tone for row in rows if row.agent == "shout"] == ["call", "rejected"]
+
+
+async def test_a_call_that_failed_has_what_the_model_was_asked() -> None:
+    """Each attempt has the calls that failed in it, also the one that is tried again."""
+    graph = Graph("shouts", State)
+    model = ScriptedModel([ModelTimeout("late"), ContextFull("prompt is too long")])
+    shout = Agent("shout", system="Be loud.", prompt="Shout: {text}", model=model)
+    graph.add_node("shout", shout, writes="text", retry=Retry(attempts=2, initial_seconds=0, jitter=0))
+    graph.add_path(START, "shout", END)
+    async with Runner() as runner:
+        with pytest.raises(RunFailed):
+            await runner.start(graph, State(text="hello"), run_id="r").result()
+        found = await views_of(runner.store).step(Query(QueryParams({"id": "r", "seq": "3"})))
+    for attempt in found.attempts:
+        (lost,) = attempt.lost
+        assert (lost.agent, lost.model) == ("shout", "scripted")
+        assert [each.role for each in lost.asked] == ["system", "user"]
+        assert lost.asked[1].text == "Shout: <text>hello</text>"
+    assert len(found.attempts) == 2
 
 
 async def test_a_book_continues_where_it_ended() -> None:

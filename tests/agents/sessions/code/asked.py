@@ -1,15 +1,20 @@
+import asyncio
 import datetime
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, SecretStr
 
-from graphengine import END, START, Agent, Graph, ScriptedModel, choose
-from graphengine.agents.asked import turn_of
+from graphengine import END, START, Agent, Graph, Retry, RunFailed, ScriptedModel, choose
+from graphengine.agents.asked import asked_in, turn_of
 from graphengine.agents.prompts import DATA_NOTE
+from graphengine.engine.step_json import encode_step
 from graphengine.engine.steps import Recorded
 from graphengine.history.load import graph_spec_of, load_snapshot
 from graphengine.models import Response, ToolCall
+from graphengine.models.errors import ContextFull, ModelTimeout
+from tests.agents.run_kits import Stuck
 from tests.kit.runs import alone
 from tests.kit.session_page import Lines
 
@@ -110,3 +115,42 @@ async def asked(graph, *answers, given=None):
         lines.append(f"{system}{len(turn.messages)} messages, {new} -> {turn.answer.text!r}")
         lines += [] if same else ["  but it was asked otherwise"]
     return Lines(" ".join(line.split()) for line in lines)
+
+
+async def lost(graph, *answers, **options):
+    """Return what is read of the calls that failed in each step of a run, from its store alone."""
+    await process(*answers, **options)
+    run = runner.start(graph)
+    with suppress(RunFailed):
+        await run.result()
+    info = await runner.store.info(run.id)
+    lines = []
+    for step in await runner.store.steps(run.id):
+        found = [each for each in await asked_in(runner.store, info, step) if each.answer is None]
+        for each in found:
+            new = " | ".join(f"{one.role}: {one.text}" for one in each.messages[each.new :])
+            lines.append(f"{step.kind}: {each.agent} asked {each.model}: {len(each.messages)} messages, {new}")
+    return Lines(" ".join(line.split()) for line in lines)
+
+
+async def bytes_of(*answers):
+    """Return how many bytes the last step but one has, or the last if the call fails, and the question."""
+    await process(models=ScriptedModel(answers))
+    run = runner.start(TEMPLATE, {"text": "long " * 1000})
+    with suppress(RunFailed):
+        await run.result()
+    steps = await runner.store.steps(run.id)
+    return len(encode_step(next(step for step in steps if step.kind in ("recorded", "failed"))))
+
+
+async def two(text):
+    async with asyncio.TaskGroup() as group:
+        for word in "ab":
+            group.create_task(FINDER.run(topic=word))
+
+
+async def handled(text):
+    try:
+        return await FINDER.run(topic=text)
+    except ContextFull:
+        return "too long"

@@ -196,6 +196,24 @@ function Failed({
       <p class="message" tabIndex={0}>
         <b>{error.code}</b>: {error.message}
       </p>
+      {attempt.lost.map((call, index) => (
+        <details key={index}>
+          <summary>
+            what {call.agent} asked {call.model}
+          </summary>
+          {call.asked.map((each, number) => (
+            <div class="msg" key={number}>
+              <header>
+                <b>{each.role}</b> {kilo(each.text.length)} characters
+                <span class="end">
+                  <Copy text={each.text} />
+                </span>
+              </header>
+              <Prompt text={each.text} />
+            </div>
+          ))}
+        </details>
+      ))}
       <p class="soft">
         {attempt.fallback ? "its fallback stands for the result" : next ? "tried again" : "not tried again"}
       </p>

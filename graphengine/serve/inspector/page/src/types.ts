@@ -11,6 +11,7 @@ export interface Attempt {
   took: number | null;
   error: Failure | null;
   fallback: boolean;
+  lost: Lost[];
 }
 
 export interface Box {
@@ -105,6 +106,7 @@ export interface Detail {
   unused?: string[];
   /** attempt, failed: recorded work that caused the failure, and is not kept. */
   refused?: string[];
+  lost?: Record<string, unknown>;
   /** started, resumed, branched: the nodes before which the run waits. */
   pause?: string[];
   /** resumed: whether failed parts are retried although others wait. */
@@ -275,6 +277,12 @@ export interface ListedRun {
   summary: Summary | null;
   /** What it waits for. */
   waits: Wait[];
+}
+
+export interface Lost {
+  agent: string;
+  model: string;
+  asked: Said[];
 }
 
 export interface Overview {
