@@ -221,7 +221,7 @@ async def test_a_process_that_disappears_in_a_transaction_keeps_no_lock(
     proxy: Proxy, postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its network freezes while it takes a run from a queue with a limit; the server ends the session."""
-    monkeypatch.setattr(sessions, "_OPTIONS", sessions._OPTIONS.replace("=10s", "=300ms"))  # noqa: SLF001 - no waiting
+    monkeypatch.setitem(sessions._SETTINGS, "idle_in_transaction_session_timeout", "300ms")  # noqa: SLF001 - no waiting
     gone, other = PostgresStore(proxy.address(postgres.partition("?schema=")[2])), PostgresStore(postgres)
     await gone.open()
     await other.open()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 IS_BARE = os.environ.get("BARE") == "1"
 _HIDDEN = re.compile(
-    r"actionlint|node|npm|npx|corepack|chrom.*|google-chrome.*|dot|neato|postgres|psql|initdb|pg_.*|cc|gcc|clang|curl|sqlite3|ray"
+    r"actionlint|node|npm|npx|corepack|chrom.*|google-chrome.*|dot|neato|postgres|pgbouncer|psql|initdb|pg_.*|cc|gcc|clang|curl|sqlite3|ray"
 )
 
 

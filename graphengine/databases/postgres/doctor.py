@@ -40,12 +40,13 @@ def examine(address: str, *, progress: Progress | None = None) -> Report:
         progress: Called with the progress.
 
     Raises:
-        StoreUnreachable, StoreForbidden, StoreMissing, StoreNotADatabase, StoreTooNew: It cannot be opened.
+        StoreUnreachable, StoreForbidden, StoreMissing, StoreNotADatabase, StoreTooNew, StoreNotSupported: It cannot
+            be opened.
     """
     place = parse(address)
     counted = Counted()
     try:
-        with Connector(place, 0.0, read_only=True).connect() as connection:
+        with Connector(place, 0.0, read_only=True).first_connect() as connection:
             opening.check_readable(connection, place)
             return report_of(place.shown, _all(connection, counted, progress), counted)
     except (psycopg.Error, OSError) as error:
@@ -56,11 +57,11 @@ def settings(address: str, names: Sequence[str]) -> dict[str, str]:
     """Return settings of the server, as sessions of this address have them.
 
     Raises:
-        StoreUnreachable, StoreForbidden: It cannot be asked.
+        StoreUnreachable, StoreForbidden, StoreNotSupported: It cannot be asked.
     """
     place = parse(address)
     try:
-        with Connector(place, 0.0, read_only=True).connect() as connection:
+        with Connector(place, 0.0, read_only=True).first_connect() as connection:
             return dict(connection.execute(SQL["settings"], (list(names),)))
     except (psycopg.Error, OSError) as error:
         raise explain(error, place) from None

@@ -20,6 +20,7 @@ from graphengine.kernel import (
     StoreFull,
     StoreLocked,
     StoreMissing,
+    StoreNotSupported,
     StoreReadOnly,
     StoreUnreachable,
 )
@@ -66,6 +67,11 @@ _ALTERED: Final = Meaning(
     "a table or function of graphengine is missing from the schema or was changed",
     "restore a backup, or use another schema: ?schema=NAME",
 )
+_POOLED: Final = Meaning(
+    StoreNotSupported,
+    "a pooler between this process and the database does not keep a session for each client",
+    "connect directly, or set pool_mode = session for this database in the pooler, and leave ?options= out",
+)
 _OTHER: Final = Meaning(StoreError, "the database operation failed", "the server's log says more")
 
 _MEANINGS: Final = {
@@ -92,6 +98,7 @@ _WORDS: Final = {
     "role ": _WRONG_PASSWORD,
     "database ": _NO_DATABASE,
     "permission denied for database": _NO_RIGHT,
+    "unsupported startup parameter": _POOLED,
     "session is read-only": _READ_ONLY,
     "session is not read-only": _READ_ONLY,
 }
@@ -143,6 +150,11 @@ def explain(error: Exception, address: Address) -> StoreError:
     # Not as its cause: a traceback would print libpq's own words.
     found.__suppress_context__ = True
     return found
+
+
+def pooled(address: Address) -> StoreError:
+    """Return the error for statements that a pooler has sent to the session of another client."""
+    return _POOLED.explained("its mode is transaction or statement, or it resets no session", address.shown)
 
 
 def words_of(error: Exception, address: Address) -> str:

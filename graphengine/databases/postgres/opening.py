@@ -26,6 +26,7 @@ OLDEST_READ: Final = 1
 """The oldest format that is read without migrating it."""
 
 _OLDEST_SERVER: Final = 130_000
+_HERE: Final = "SELECT set_config('search_path', %s, true)"
 _LOCK: Final = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
@@ -46,6 +47,7 @@ def prepare(connection: Connection, address: Address) -> None:
         return
     with connection.transaction():
         connection.execute(_LOCK, (f"graphengine {address.schema}",))
+        connection.execute(_HERE, (address.schema,))  # also in a session that a pooler has just exchanged
         _check_writable(connection, address)
         version = format_of(connection, address)  # another process may just have migrated it
         if version == 0 and not _count(connection, "schema_exists", address.schema):

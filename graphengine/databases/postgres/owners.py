@@ -26,6 +26,7 @@ import psycopg
 from graphengine.databases.leases import RENEWALS_PER_LEASE, LeaseThread
 from graphengine.databases.postgres.faults import words_of
 from graphengine.databases.postgres.queries import SQL
+from graphengine.kernel import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +78,7 @@ class Lease(LeaseThread):
         """Open the session: register this owner, take its lock, listen.
 
         Raises:
-            psycopg.Error: The server cannot be reached, or refuses.
+            psycopg.Error, StoreNotSupported: As `Connector.connect`.
         """
         connection = self._server.connect()
         try:
@@ -124,7 +125,7 @@ class Lease(LeaseThread):
             self._look(self._connection)
             if is_due:
                 self._renew(self._connection)
-        except (psycopg.Error, OSError) as error:
+        except (psycopg.Error, OSError, StoreError) as error:
             if self._connection is None:
                 self._stopped.wait(_PAUSE_SECONDS)
                 return False

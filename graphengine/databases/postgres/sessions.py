@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
@@ -24,12 +24,12 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.types.array import ListBinaryDumper
 from psycopg.types.numeric import Int8BinaryDumper
 
-from graphengine.databases.postgres.faults import explain, is_lost, is_starting, is_undone, words_of
+from graphengine.databases.postgres.faults import explain, is_lost, is_starting, is_undone, pooled, words_of
 from graphengine.databases.refusals import closed
 from graphengine.kernel import GraphEngineError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from graphengine.databases.addresses import Address
 
@@ -41,13 +41,20 @@ log = logging.getLogger("graphengine.stores")
 _FIRST_PAUSE_SECONDS: Final = 0.02
 _LONGEST_PAUSE_SECONDS: Final = 1.0
 _STARTING_PAUSE_SECONDS: Final = 0.1
-_OPTIONS: Final = (
-    "-csearch_path={schema} -cenable_seqscan=off -cjit=off -cdefault_transaction_isolation=read\\ committed"
-    " -cidle_in_transaction_session_timeout=10s"
-)
+_SETTINGS: Final = {
+    "enable_seqscan": "off",
+    "jit": "off",
+    "default_transaction_isolation": "read committed",
+    "idle_in_transaction_session_timeout": "10s",
+}
 """Every statement is made for an index. A plan made while a table is small would read it whole ever after.
 
 A process that disappears in the middle of a transaction, as with its host, must not keep its locks."""
+_CLIENT: Final = "graphengine.client"
+"""A setting of our own: whose session it is. What a pooler gives to a second client has the first one's mark."""
+_WHOSE: Final = f"SELECT current_setting('{_CLIENT}', true)".encode()
+_ELSEWHERE: Final = frozenset({"26000", "42P01", "42P05", "42883"})
+"""A prepared statement, table or function is missing, or there already: as in the session of another client."""
 _KEEPALIVES: Final[dict[str, Any]] = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -86,34 +93,76 @@ class Connector:
         """Open the first connection: wait for a server that is just starting, and for no other.
 
         Raises:
-            psycopg.Error: As `connect`.
+            psycopg.Error, StoreNotSupported: As `connect`.
         """
         deadline = time.monotonic() + self.patience_seconds
         while True:
             try:
-                return self.connect()
+                connection, is_pooled = self._open()
             except psycopg.Error as error:
                 if not is_starting(error) or time.monotonic() > deadline or self.stopped.wait(_STARTING_PAUSE_SECONDS):
                     raise
+                continue
+            with _closed_on_error(connection):
+                if is_pooled:  # does a second client get the same session, or is this one exchanged then?
+                    self.connect().close()
+                    self.check(connection)
+            return connection
 
     def connect(self) -> Connection:
         """Open a connection in autocommit.
 
         Raises:
             psycopg.Error: The server cannot be reached, or refuses.
+            StoreNotSupported: The session is that of another client.
         """
-        options = _OPTIONS.format(schema=self.address.schema)
-        if self.read_only:
-            options += " -cdefault_transaction_read_only=on"
+        return self._open()[0]
+
+    def _open(self) -> tuple[Connection, bool]:
+        """Open a connection, make its settings, and return it and whether a pooler is between.
+
+        The settings are not options of the start of the session, since poolers refuse or drop those.
+        """
         given = conninfo_to_dict(self.address.url)
         chosen = {name: value for name, value in _KEEPALIVES.items() if name not in given}
-        options = f"{given.pop('options', '') or ''} {options}".strip()
-        connection = psycopg.connect(**{**given, **chosen}, autocommit=True, options=options)
+        connection = psycopg.connect(**{**given, **chosen}, autocommit=True)
+        settings = {_CLIENT: _mark(connection), "search_path": self.address.schema, **_SETTINGS}
+        if self.read_only:
+            settings["default_transaction_read_only"] = "on"
+        asked = _WHOSE + b", pg_backend_pid()" + b", set_config(%s, %s, false)" * len(settings)
+        with _closed_on_error(connection):
+            row = connection.execute(asked, [word for each in settings.items() for word in each]).fetchone()
+            if row is None or row[0]:
+                raise pooled(self.address)
         connection.prepare_threshold = 2
         # Always the same type and format, whatever the numbers: a statement is prepared once for each.
         connection.adapters.register_dumper(int, Int8BinaryDumper)
         connection.adapters.register_dumper(list, ListBinaryDumper)
-        return connection
+        return connection, row[1] != connection.info.backend_pid
+
+    def check(self, connection: Connection) -> None:
+        """Check that a connection still has the session in which its settings were made.
+
+        Raises:
+            psycopg.Error: The server cannot be reached.
+            StoreNotSupported: A pooler gave it another one.
+        """
+        if connection.execute(_WHOSE).fetchone() != (_mark(connection),):
+            raise pooled(self.address)
+
+
+@contextmanager
+def _closed_on_error(connection: Connection) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _mark(connection: Connection) -> str:
+    """Return what marks the session of a connection: the number of its process, which each pooler makes up."""
+    return str(connection.info.backend_pid)
 
 
 class ServerConnection:
@@ -141,6 +190,8 @@ class ServerConnection:
                 return work(self._connection, again=again)
             except (psycopg.Error, OSError) as error:
                 if not self._can_repeat(error):
+                    if self._connection is not None and getattr(error, "sqlstate", None) in _ELSEWHERE:
+                        server.check(self._connection)
                     raise
                 if time.monotonic() + pause > deadline or server.stopped.is_set():
                     raise explain(error, server.address) from None

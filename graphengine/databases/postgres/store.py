@@ -64,7 +64,8 @@ class PostgresStore(SQLStore[Connection, Own, Lease]):
         address: The address; as text it has no password.
 
     Raises:
-        StoreNotSupported: The address is not one of PostgreSQL, or cannot be read.
+        StoreNotSupported: The address is not one of PostgreSQL, or cannot be read; by `open`: the server is too old, or
+            a pooler in between keeps no session for each client.
         StoreUnreachable: By `open`: the server cannot be reached.
         StoreForbidden: By `open`: it refuses the user, or a right is missing.
         StoreMissing: By `open`: there is no such database; or it is opened read-only, and has no runs.
