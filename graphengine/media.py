@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import mimetypes
 import re
+from operator import not_
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -32,8 +35,9 @@ _KILOBYTE: Final = 1000
 _ADDRESSES: Final = ("http://", "https://")
 _NO_ADDRESS: Final = (
     "media are bytes, not an address: fetch it once, in a node of its own, with `read_media(url)` of "
-    "graphengine.agents.sources.web"
+    "graphengine.agents.sources.web; or give Media(url=…), which the provider fetches at each call"
 )
+_PLACES: Final = ("data", "url", "file_id")
 
 
 def _as_base64(given: object) -> object:
@@ -52,15 +56,19 @@ def _as_base64(given: object) -> object:
 
 
 class Media(BaseModel):
-    """A picture, a PDF document or a piece of sound.
+    """A picture, a PDF document or a piece of sound: its bytes, its address, or its id among a provider's files.
 
     A field of the state, a prompt (`{picture}`) and the result of a tool may hold it. A store keeps the data once,
-    however many steps and runs hold it.
+    however many steps and runs hold it. What is at an address or among a provider's files is not recorded: the provider
+    reads it at each call.
 
     Args:
         data: Its bytes; recorded, and given back, as base64.
-        type: Its MIME type, as `image/png`; found by the data if it is a PNG, JPEG, GIF, WebP, PDF, WAV or MP3 file.
+        type: Its MIME type, as `image/png`; found by the data if it is a PNG, JPEG, GIF, WebP, PDF, WAV or MP3 file,
+            and by the end of an address.
         name: A name for people and models, as `receipt.png`.
+        url: Its address, in place of the data.
+        file_id: Its id among the provider's files, in place of the data.
 
     Example:
         >>> Media(data=b"%PDF-1.7", name="report.pdf")
@@ -70,22 +78,40 @@ class Media(BaseModel):
     model_config = ConfigDict(frozen=True)
     __unrecorded__: ClassVar = ("model_fields_set",)
 
-    data: Annotated[str, BeforeValidator(_as_base64)]
+    data: Annotated[str, BeforeValidator(_as_base64)] = ""
     type: Annotated[str, Field(validate_default=True)] = ""
     name: str = ""
+    url: str = Field(default="", exclude_if=not_)
+    file_id: str = Field(default="", exclude_if=not_)
 
     if TYPE_CHECKING:  # the validator of `data` takes bytes, which checkers cannot see
 
-        def __init__(self, *, data: bytes | str, type: str = "", name: str = "") -> None: ...  # noqa: A002 - the field
+        def __init__(
+            self,
+            *,
+            data: bytes | str = "",
+            type: str = "",  # noqa: A002 - the field
+            name: str = "",
+            url: str = "",
+            file_id: str = "",
+        ) -> None: ...
 
     @model_validator(mode="before")
     @classmethod
-    def _no_address(cls, given: object) -> object:
-        """Refuse an address in place of the data."""
-        address = given.get("url") if isinstance(given, dict) and "data" not in given else given
-        if isinstance(address, str) and address.startswith(_ADDRESSES):
+    def _in_one_place(cls, given: object) -> object:
+        """Require the data, an address or an id; find the type by an address."""
+        if isinstance(given, str) and given.startswith(_ADDRESSES):
             raise ValueError(_NO_ADDRESS)
-        return given
+        if not isinstance(given, dict):
+            return given
+        places = [name for name in _PLACES if given.get(name)]
+        url = given.get("url") or ""
+        if len(places) > 1 or not (places or "data" in given):
+            raise ValueError("give one of data=, url= and file_id=")
+        if url and not (isinstance(url, str) and url.startswith(_ADDRESSES)):
+            raise ValueError(f"{url!r} is not an http or https address")
+        found = given.get("type") or (url and mimetypes.guess_type(urlsplit(url).path)[0]) or ""
+        return {**given, "type": found}
 
     @field_validator("type")
     @classmethod
@@ -94,13 +120,15 @@ class Media(BaseModel):
         data = info.data.get("data")
         found = given or ("" if data is None else _type_of(data))
         if not _TYPE.fullmatch(found) and data is not None:
-            message = f"{given!r} is not a MIME type" if given else "the type cannot be found by the data: give type="
+            message = f"{given!r} is not a MIME type" if given else "the type cannot be found: give type="
             raise ValueError(message)
         return found
 
     @property
     def content(self) -> bytes:
-        """Its bytes."""
+        """Its bytes. Raises ValueError: It is elsewhere."""
+        if self.url or self.file_id:
+            raise ValueError(f"the bytes of {self!r} are not here")
         return base64.b64decode(self.data)
 
     @property
@@ -115,11 +143,13 @@ class Media(BaseModel):
 
     def __repr__(self) -> str:
         name = f", name={self.name!r}" if self.name else ""
-        return f"Media({self.type!r}, {self.size_bytes:,} bytes{name})"
+        place = f"url={self.url!r}" if self.url else f"file_id={self.file_id!r}" if self.file_id else ""
+        return f"Media({self.type!r}, {place or f'{self.size_bytes:,} bytes'}{name})"
 
     def __str__(self) -> str:
         size = self.size_bytes
         shown = f"{size} bytes" if size < _KILOBYTE else f"{size / _KILOBYTE:,.0f} KB"
+        shown = self.url or self.file_id or shown
         return f"[{self.name or self.type}, {shown}]"
 
 

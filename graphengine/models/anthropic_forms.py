@@ -40,6 +40,8 @@ LEAST_COMPACTED: Final = 50_000
 """The least number of tokens from which the provider compacts. Source: Anthropic's documentation of compaction."""
 _BETA: Final = "anthropic-beta"
 _COMPACTS: Final = "compact-2026-01-12"
+_FILES: Final = "files-api-2025-04-14"
+"""Needed for media by the id of a file. Source: Anthropic's documentation of its Files API."""
 STREAM_FROM_TOKENS: Final = 21_333
 """Answers that may be longer are always streamed: they may take over ten minutes, and a connection without traffic for
 that long is cut. The SDK has the same limit."""
@@ -117,9 +119,12 @@ def body(model: str, request: Request, schema: JsonObject | None) -> dict[str, A
 def headers(request: Request) -> dict[str, str]:
     """Return the headers of a call, besides those of the SDK."""
     found = dict(request.settings.headers)
-    if request.compact_from is not None:
+    betas = [_COMPACTS] if request.compact_from is not None else []
+    if any(one.file_id for message in request.messages for one in message.media):
+        betas.append(_FILES)
+    if betas:
         given = next((name for name in found if name.lower() == _BETA), _BETA)
-        found[given] = ",".join(filter(None, (found.get(given), _COMPACTS)))
+        found[given] = ",".join(filter(None, (found.get(given), *betas)))
     return found
 
 
@@ -217,6 +222,10 @@ def _media(message: Message) -> Iterator[JsonValue]:
     """
     for text, one in message.labelled_media():
         source: JsonObject = {"type": "base64", "media_type": one.type, "data": one.data}
+        if one.url:
+            source = {"type": "url", "url": one.url}
+        elif one.file_id:
+            source = {"type": "file", "file_id": one.file_id}
         if one.kind == "image":
             yield _text(text)
             yield {"type": "image", "source": source}

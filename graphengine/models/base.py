@@ -124,7 +124,10 @@ _BYTES_PER_TOKEN: Final = 30
 def cannot_show(one: Media) -> BadRequest:
     """Return the error for a medium that a model's API does not take."""
     repair = "give the media to another model, or turn them into text or pictures in a node before"
-    return BadRequest(f"the model's API takes no {one.type} ({one})", repair=repair)
+    if one.url or one.file_id:
+        repair = "give the data: Media(data=…); or the media to another model"
+    how = " by its address" if one.url else " by an id" if one.file_id else ""
+    return BadRequest(f"the model's API takes no {one.type}{how} ({one})", repair=repair)
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,7 +284,12 @@ def _media(message: Message) -> Iterator[JsonValue]:
     for mark, one in message.labelled_media():
         yield {"type": "input_text", "text": mark}
         if one.kind == "image":
-            yield {"type": "input_image", "image_url": data_url(one), "detail": "auto"}
+            place = {"file_id": one.file_id} if one.file_id else {"image_url": one.url or data_url(one)}
+            yield {"type": "input_image", **place, "detail": "auto"}
+        elif one.file_id:
+            yield {"type": "input_file", "file_id": one.file_id}
+        elif one.url and one.kind != "audio":
+            yield {"type": "input_file", "file_url": one.url}
         elif one.type == PDF:
             yield {"type": "input_file", "filename": file_name(one), "file_data": data_url(one)}
         else:

@@ -453,8 +453,12 @@ def _media(message: Message) -> Iterator[JsonValue]:
     """
     for mark, one in message.labelled_media():
         yield _text(mark)
-        if one.kind == "image":
-            yield {"type": "image_url", "image_url": {"url": data_url(one)}}
+        if one.kind == "image" and not one.file_id:
+            yield {"type": "image_url", "image_url": {"url": one.url or data_url(one)}}
+        elif one.file_id and one.kind != "image":
+            yield {"type": "file", "file": {"file_id": one.file_id}}
+        elif one.url:
+            raise cannot_show(one)
         elif one.type == PDF:
             yield {"type": "file", "file": {"filename": file_name(one), "file_data": data_url(one)}}
         elif one.type in _SOUNDS:

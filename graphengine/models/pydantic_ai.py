@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from graphengine.kernel import DefinitionError, utf8_text
-from graphengine.models.base import Response, Stop, ToolCall
+from graphengine.models.base import Response, Stop, ToolCall, cannot_show
 from graphengine.models.errors import (
     AnswerRefused,
     AnswerTorn,
@@ -327,10 +327,19 @@ def _media(message: Message) -> list[Any]:
     return found
 
 
-def binary(one: Media) -> parts.BinaryContent:
-    """Return a medium in the form of pydantic-ai."""
-    from pydantic_ai.messages import BinaryContent  # noqa: PLC0415 - loaded by the caller
+def binary(one: Media) -> parts.BinaryContent | parts.ImageUrl | parts.AudioUrl | parts.DocumentUrl:
+    """Return a medium in the form of pydantic-ai.
 
+    Raises:
+        BadRequest: It has no form for a file's id.
+    """
+    from pydantic_ai.messages import AudioUrl, BinaryContent, DocumentUrl, ImageUrl  # noqa: PLC0415 - as the caller
+
+    if one.file_id:
+        raise cannot_show(one)
+    if one.url:
+        kind = ImageUrl if one.kind == "image" else AudioUrl if one.kind == "audio" else DocumentUrl
+        return kind(one.url, media_type=one.type)
     return BinaryContent(one.content, media_type=one.type)
 
 

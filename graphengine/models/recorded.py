@@ -208,10 +208,14 @@ def _message(message: Message) -> dict[str, object]:
     """Return what is sent of a message; media by the digest of their data."""
     found = message.model_dump(mode="json", include=_SENT)
     media = [
-        {"type": one.type, "name": one.name, "digest": hashlib.blake2b(one.data.encode(), digest_size=18).hexdigest()}
+        {"type": one.type, "name": one.name, "digest": _digest(one.url or one.file_id or one.data)}
         for one in message.media
     ]
     return {**found, "media": media} if media else found
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=18).hexdigest()
 
 
 def _key(asked: dict[str, JsonValue]) -> str:
