@@ -9,18 +9,23 @@
 
 from __future__ import annotations
 
+import io
 import ipaddress
+import select
 import socket
 import ssl
+import time
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import quote, urlsplit
 
 from graphengine.kernel import GraphEngineError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from http.client import HTTPConnection
+    from http.client import HTTPResponse
+
+    from typing_extensions import Buffer
 
 PRIVATE: Final[set[str]] = set()
 """Hosts that are called although their addresses are private; a test adds its own server."""
@@ -48,6 +53,15 @@ def is_http(url: str) -> bool:
         return parts.scheme in _PORTS and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is none, or a bracket without the other one
         return False
+
+
+def is_number(host: str) -> bool:
+    """Return whether a host is a number, which no name server looks up."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_public(number: str) -> bool:
@@ -96,37 +110,98 @@ def number_of(url: str) -> str:
 
 def request(  # noqa: PLR0913 - the parts of a request
     method: str, url: str, headers: Mapping[str, str], body: bytes = b"", *, seconds: float, is_own: bool = False
-) -> HTTPConnection:
-    """Send a request, and return the connection, to read the answer from and to close. Redirects are not followed.
+) -> HTTPResponse:
+    """Send a request, and return the answer, to be read and closed. Redirects are not followed.
 
     Args:
         method: Its method.
         url: Where it goes.
         headers: Its headers, besides `Host`.
         body: What is sent.
-        seconds: How long to wait for the connection, and then for each piece of the answer.
+        seconds: How long all of it may take, to the last byte of the answer that is read.
         is_own: Whether the author or the operator of the program gave the address.
 
     Raises:
-        AddressRefused, OSError: As `number_of`; OSError also if there is no connection.
+        AddressRefused, OSError: As `number_of`; OSError also if there is no connection. Reading raises TimeoutError.
+        HTTPException: The answer is no HTTP.
     """
     import http.client  # noqa: PLC0415 - who only checks an address needs none
 
-    parsed = urlsplit(url)
+    parsed, deadline = urlsplit(url), time.monotonic() + seconds
     number = (parsed.hostname or "") if is_own else number_of(url)
     port = parsed.port or _PORTS[parsed.scheme]
     connection = http.client.HTTPConnection(parsed.hostname or "", port)
-    connection.sock = socket.create_connection((number, port), timeout=seconds)
+    used = socket.create_connection((number, port), timeout=left(deadline))
     try:
         if parsed.scheme == "https":
-            connection.sock = _trusted().wrap_socket(connection.sock, server_hostname=parsed.hostname)
+            used = _trusted().wrap_socket(used, server_hostname=parsed.hostname, do_handshake_on_connect=False)
+            _shake_hands(used, deadline)
         target = parsed._replace(scheme="", netloc="", fragment="", path=parsed.path or "/").geturl()
         host = parsed.netloc.rpartition("@")[2].encode("idna").decode()
+        connection.sock = there = cast("socket.socket", _Until(used, deadline))
         connection.request(method, quote(target, QUOTED), body or None, {**headers, "Host": host})
+        answer = http.client.HTTPResponse(there, method=method)
+        answer.begin()
     except BaseException:
-        connection.close()
+        used.close()
         raise
-    return connection
+    return answer
+
+
+def left(deadline: float) -> float:
+    """Return the seconds until a time of `time.monotonic`.
+
+    Raises:
+        TimeoutError: There are none.
+    """
+    if (found := deadline - time.monotonic()) <= 0:
+        message = "it took longer than it may"
+        raise TimeoutError(message)
+    return found
+
+
+class _Until(io.RawIOBase):
+    """A connection until a deadline; a limit on each read would never end a server that sends bit by bit."""
+
+    def __init__(self, used: socket.socket, deadline: float) -> None:
+        self._used, self._deadline = used, deadline
+
+    def sendall(self, data: Buffer) -> None:
+        """Send all of it."""
+        self._used.settimeout(left(self._deadline))
+        self._used.sendall(data)
+
+    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002 - as `http.client` calls a socket's
+        """Return a file to read from."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        """Read what has arrived. Raises: TimeoutError: The deadline is over."""
+        self._used.settimeout(left(self._deadline))
+        return self._used.recv_into(buffer)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._used.close()
+        super().close()
+
+
+def _shake_hands(used: ssl.SSLSocket, deadline: float) -> None:
+    """Begin TLS before a deadline, however small the pieces are in which the server does its part."""
+    used.settimeout(0.0)
+    while True:
+        try:
+            used.do_handshake()
+        except ssl.SSLWantReadError:
+            select.select([used], [], [], left(deadline))
+        except ssl.SSLWantWriteError:
+            select.select([], [used], [], left(deadline))
+        else:
+            return
 
 
 @cache
@@ -135,4 +210,4 @@ def _trusted() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-__all__ = ["PRIVATE", "QUOTED", "AddressRefused", "is_http", "is_public", "number_of", "request"]
+__all__ = ["PRIVATE", "QUOTED", "AddressRefused", "is_http", "is_number", "is_public", "left", "number_of", "request"]

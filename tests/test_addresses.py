@@ -3,6 +3,9 @@
 import ast
 import re
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +22,6 @@ CALLERS: Final = {
     "agents/mcp_connection.py": "the author names servers, and the SDK talks to them",
     "cli/models.py": "asks servers of this machine which models they have",
     "serve/listening.py": "listens",
-    "serve/oidc.py": "the operator names the provider of users",
 }
 """The files that connect to an address, and who gave it. The SDKs of models call those that the author names."""
 CLIENTS: Final = {"AsyncClient", "HTTPConnection", "HTTPSConnection", "build_opener", "urlopen"}
@@ -38,13 +40,14 @@ def test_one_place_connects_to_addresses_of_strangers() -> None:
     assert {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if connects(path)} == {*CALLERS}
 
 
-def test_pages_and_the_outbox_alone_send_requests() -> None:
+def test_pages_the_outbox_and_keys_alone_send_requests() -> None:
     """What goes out to webhooks goes through one outbox."""
     texts = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
     users = [path for path, text in texts.items() if re.search(r"addresses import .*\brequest\b", text)]
     assert {path.relative_to(PACKAGE).as_posix() for path in users} == {
         "agents/sources/web.py",
         "serve/notifications.py",
+        "serve/oidc.py",
     }
 
 
@@ -99,9 +102,50 @@ def test_the_number_that_was_checked_is_called(monkeypatch: pytest.MonkeyPatch) 
     """The server sees the name; an address of the operator is called without a check."""
     with serving({"/tides": Page("The moon.")}) as site:
         port = site.address.rpartition(":")[2]
-        with request("GET", f"{site.address}/tides", {}, seconds=5, is_own=True).getresponse() as answer:
+        with request("GET", f"{site.address}/tides", {}, seconds=5, is_own=True) as answer:
             assert (answer.status, answer.read()) == (200, b"The moon.")
         monkeypatch.setattr(addresses, "number_of", lambda _: "127.0.0.1")
-        with request("GET", f"http://tides.example:{port}/tides?a=1#b", {}, seconds=5).getresponse() as answer:
+        with request("GET", f"http://tides.example:{port}/tides?a=1#b", {}, seconds=5) as answer:
             assert answer.status == 200
         assert (site.asked[-1], site.headers[-1]["host"]) == ("/tides?a=1", f"tides.example:{port}")
+
+
+@contextmanager
+def trickling(first: bytes) -> Iterator[int]:
+    """Serve on a port whose server sends some bytes at once, and then one by one for as long as it is read."""
+    listening, ends = socket.create_server(("127.0.0.1", 0)), threading.Event()
+
+    def serve() -> None:
+        used, _ = listening.accept()
+        with used, suppress(OSError):
+            used.sendall(first)
+            while not ends.wait(0.01):
+                used.sendall(b"x")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        ends.set()
+        thread.join()
+        listening.close()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "first"),
+    [
+        ("http", b""),
+        ("http", b"HTTP/1.1 200 OK\r\nX-Long: "),
+        ("http", b"HTTP/1.1 200 OK\r\n\r\n"),
+        ("https", b"\x16\x03\x03\x40\x00\x02"),  # a record of TLS that begins the server's part
+    ],
+)
+def test_a_server_that_sends_bit_by_bit_is_left_in_time(scheme: str, first: bytes) -> None:
+    """In its part of TLS, in the head of its answer, and in the body: the time is that of the whole request."""
+    with (
+        trickling(first) as port,
+        pytest.raises(TimeoutError),
+        request("GET", f"{scheme}://127.0.0.1:{port}/", {}, seconds=0.2, is_own=True) as answer,
+    ):
+        answer.read()

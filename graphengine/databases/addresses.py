@@ -25,8 +25,9 @@ SCHEMA: Final = "graphengine"
 # A `Path` drops one of the two slashes. A single letter before the colon is a Windows drive.
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+):/(/?)")
 _POSTGRES: Final = ("postgresql", "postgres")
-_LIKE_ADDRESS: Final = re.compile(r"^postgres(ql)?:|[^\s/\\:@]{2,}:[^/\\@]*@|\bpassword\s*=", re.IGNORECASE)
+_LIKE_ADDRESS: Final = re.compile(r"^postgres(ql)?:|\bpassword\s*=", re.IGNORECASE)
 """What no path has, as far as anyone knows, but an address with a typo, or libpq's other form: `host=… password=…`."""
+_NAMED: Final = re.compile(r"[^\s:]{2}:")
 _VARIABLE: Final = re.compile(r"\$(\w+|\{\w+\})")
 _EXAMPLE: Final = "postgresql://user@host:5432/database"
 
@@ -116,6 +117,12 @@ def scheme_of(given: str | PathLike[str]) -> str:
     return "" if found is None or (isinstance(given, str) and not found[2]) else found[1]
 
 
+def _is_like_address(text: str) -> bool:
+    """Return whether a text may be an address: it has `NAME:…@` in one part of a path, or `_LIKE_ADDRESS`."""
+    before_at = (part for name in re.split(r"[/\\]", text) for part in name.split("@")[:-1])
+    return any(map(_NAMED.search, before_at)) or _LIKE_ADDRESS.search(text) is not None
+
+
 def is_postgres(given: str | PathLike[str]) -> bool:
     """Return whether it is the address of a PostgreSQL database."""
     return isinstance(given, str) and scheme_of(given).lower() in _POSTGRES
@@ -148,7 +155,7 @@ def refuse_address(given: str | PathLike[str]) -> None:
             message += ": this needs the path of a file"
         repair = f"give the path of a file, such as runs.db, or an address: {_EXAMPLE}"
         raise StoreNotSupported(message, where=shown, repair=repair)
-    if _LIKE_ADDRESS.search(os.fsdecode(given)):
+    if _is_like_address(os.fsdecode(given)):
         message = "this is neither a file path nor a valid address; it is not shown because it may have a password"
         repair = f"give the path of a file, such as runs.db, or an address: {_EXAMPLE}"
         raise StoreNotSupported(message, where="the name of the database", repair=repair)

@@ -8,9 +8,10 @@ A run of another tenant is answered exactly like one that does not exist: `Calle
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast, get_args
 
 from graphengine.kernel import GraphEngineError, InputError, derived_id, tenants_id
@@ -48,11 +49,13 @@ class Caller:
         name: The name of the user; "" for one who has the token of the server.
         tenant: The tenant whose runs are all that there is for the caller; None for the runs of all.
         rights: What the caller may do.
+        until: When their token is over, epoch seconds; a stream ends then.
     """
 
     name: str
     tenant: str | None = None
     rights: frozenset[Right] = frozenset(RIGHTS)
+    until: float = field(default=math.inf, compare=False)
 
     @property
     def sees_all(self) -> bool:

@@ -2,17 +2,31 @@
 
 Whoever can reach a port can open connections and send nothing, or half a request. Each takes a file descriptor from the
 whole process, which then cannot open a file, call a model or answer a health check. A token does not help: it comes
-with the request.
+with the request. From then on a connection is the caller's: `Shares` is how many requests each can have in progress,
+such as streams of events, which last for days.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Final
+from collections import Counter
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from graphengine.serve.callers import NOBODY
+from graphengine.serve.messages import RequestInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from graphengine.serve.callers import Caller
 
 REQUEST_SECONDS: Final = 40.0
 """How long a client can take to send a whole request, or to read what was sent to it."""
+RETRY_SECONDS: Final = "5"
+"""When a client that has too many requests in progress can try again."""
 _SHARE: Final = 4
 _MOST_DESCRIPTORS: Final = 1 << 16
 _WITHOUT_LIMIT: Final = 2048
@@ -66,6 +80,56 @@ class Connections:
             transport.abort()
 
 
+class Shares:
+    """The requests in progress, by caller. A new one beyond the share of its caller is refused; none is interrupted.
+
+    Of the connections, a user can have a quarter and a tenant half. All users together have three quarters, beyond
+    which only those are served who have fewer than the others on average. Operators, who may do everything, have seven
+    eighths with them. The rest is for health checks and for requests that are not let in.
+
+    Args:
+        most: How many connections there can be.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._users: Counter[Caller] = Counter()
+        self._tenants: Counter[str | None] = Counter()
+
+    def check(self, who: Caller) -> None:
+        """Check that a caller can have one more request in progress.
+
+        Raises:
+            RequestInvalid: They cannot, with the status 429.
+        """
+        if who is NOBODY:
+            return
+        most, total, own = self._most, self._users.total(), self._users[who]
+        is_over = total >= most * 7 // 8
+        if not (who.sees_all and who.may("operate")):
+            is_over = is_over or own >= most // 4 or (not who.sees_all and self._tenants[who.tenant] >= most // 2)
+            is_over = is_over or (total >= most * 3 // 4 and own * len(self._users) >= total)
+        if is_over:
+            repair = f"end some, such as streams of events, or try again in {RETRY_SECONDS} seconds"
+            text = f"{who.name or 'this caller'} has {own} requests in progress, and all have {total}"
+            raise RequestInvalid(text, status=HTTPStatus.TOO_MANY_REQUESTS, repair=repair)
+
+    @contextmanager
+    def held(self, who: Caller) -> Iterator[None]:
+        """Count a request as one in progress during a block."""
+        if who is NOBODY:
+            yield
+            return
+        self._users[who] += 1
+        self._tenants[who.tenant] += 1
+        try:
+            yield
+        finally:
+            self._users[who] -= 1
+            self._tenants[who.tenant] -= 1
+            self._users, self._tenants = +self._users, +self._tenants  # without those that have none
+
+
 def most_connections() -> int:
     """Return how many connections a server can have: a quarter of the descriptors that the process can have."""
     if sys.platform == "win32":
@@ -76,4 +140,4 @@ def most_connections() -> int:
     return (_MOST_DESCRIPTORS if soft < 0 else min(soft, _MOST_DESCRIPTORS)) // _SHARE
 
 
-__all__ = ["REQUEST_SECONDS", "Connections", "most_connections"]
+__all__ = ["REQUEST_SECONDS", "RETRY_SECONDS", "Connections", "Shares", "most_connections"]

@@ -27,15 +27,17 @@ import secrets
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, ClassVar, Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
+from graphengine.addresses import is_number
 from graphengine.kernel import GraphEngineError
 from graphengine.serve.callers import NOBODY, Caller, acting
+from graphengine.serve.connections import RETRY_SECONDS, Shares, most_connections
 from graphengine.serve.messages import (
     BODY_BYTES,
     NotAuthorized,
@@ -125,6 +127,7 @@ class AccessMiddleware:
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
+        self._shares = Shares(most_connections())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or pass it on."""
@@ -136,6 +139,7 @@ class AccessMiddleware:
         who, answer = NOBODY, None
         try:
             who = await self._access.check(scope, headers)
+            self._shares.check(who)
             if scope["method"] not in _READS:
                 body = await self._body(headers, receive)
                 answer = await self._access.answer(scope, headers, body)
@@ -143,12 +147,14 @@ class AccessMiddleware:
             answer = refused(error)
             if answer.status_code == NotAuthorized.status:
                 answer.headers["WWW-Authenticate"] = "Bearer"
+            if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+                answer.headers["Retry-After"] = RETRY_SECONDS
         if answer is not None:
             await answer(scope, receive, send)
             return
         users = self._access.users if who.name and SIGNED not in scope else None
         ending = send if users is None else _Ending(send, users, who)
-        with acting(who):
+        with self._shares.held(who), acting(who):
             scope[CALLER] = who
             try:
                 await self._app(scope, receive if scope["method"] in _READS else replayed(body, receive), ending)
@@ -177,7 +183,7 @@ class AccessMiddleware:
 
 
 class _Ending:
-    """Sends an answer, and ends one that is a stream when its user is removed or has other rights.
+    """Sends an answer, and ends one that is a stream when its user is removed or has other rights, or the token ends.
 
     A stream lasts for days, and sends something every few seconds, if only a heartbeat.
     """
@@ -191,7 +197,7 @@ class _Ending:
         if message.get("more_body") and not self._users.still_has(self._who):
             self.has_ended = True
             await self._send({"type": "http.response.body"})
-            text = f"{self._who.name} is no user any more, or has other rights"
+            text = f"{self._who.name} is no user any more, has other rights, or a token that is over"
             raise OSError(text)
         await self._send(message)
 
@@ -256,16 +262,8 @@ def _is_own_page(origin: str, headers: Headers) -> bool:
         return False
     if page.scheme not in ("http", "https"):
         return False
-    is_address = page.netloc.lower() == here.netloc.lower() and _is_plain(names[0])
+    is_address = page.netloc.lower() == here.netloc.lower() and is_number(names[0])
     return is_address or all(name in (*_LOCAL, "localhost") for name in names)
-
-
-def _is_plain(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 async def caller_of(headers: Headers, token: str, users: Users | None) -> Caller:

@@ -33,6 +33,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from graphengine.addresses import is_http, request
+from graphengine.agents.tool_threads import CallThread, threads_of
 from graphengine.api.graph import Graph
 from graphengine.kernel import (
     OVER,
@@ -77,6 +78,7 @@ _LOG: Final = logging.getLogger("graphengine")
 _TEXT_CHARACTERS: Final = 4000
 _LOOK_SECONDS: Final = 1.0
 _AT_ONCE: Final = 16
+_LONGEST_PAUSE: Final = 60.0
 _REMINDERS: Final = 10
 _RETRY: Final = Retry(attempts=17, initial_seconds=1.0, multiplier=2.5, max_seconds=3600.0, on=(Transient, OSError))
 """Some eight hours."""
@@ -99,7 +101,7 @@ class Webhook:
         link: The address of an inspector, as of `graphengine inspect --shared`, where people answer and look at runs.
         state: Whether the run's state is sent too, as it is recorded, so that secret fields are encrypted.
         remind_seconds: After how long a question that is still open is sent again, up to ten times; None for never.
-        timeout_seconds: How long one request may take.
+        timeout_seconds: How long one request may take, to the last byte of the answer's head.
 
     Raises:
         DefinitionError: An argument is invalid.
@@ -223,6 +225,7 @@ class Notifications(Extension):
         self._kinds = {kind for webhook in webhooks for kind in webhook.kinds}
         self._known: WeakSet[Store] = WeakSet()  # stores that have an outbox
         self._has_news = asyncio.Event()
+        self._posting: dict[str, str] = {}  # the webhooks whose answers are awaited, by run
         self._store: Store
 
     async def opened(self, run: OpenRun) -> None:
@@ -256,6 +259,8 @@ class Notifications(Extension):
         finally:
             worker.stop()
             tasks[1].cancel()
+            for run_id in list(self._posting):  # its request is sent again, by the next process
+                await runner.release(run_id, now=True)
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def open_outbox(self, store: Store) -> None:
@@ -346,7 +351,16 @@ class Notifications(Extension):
         posting, where = await self.post_of(state, ctx.idempotency_key), f"webhook {state.webhook}"
         if posting is None:
             return 0
-        status = await asyncio.to_thread(posting)
+        pause = _LOOK_SECONDS
+        while self._has_no_place(state.webhook):
+            await ctx.sleep(pause)  # which gives up this run's own place in the worker
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        self._posting[ctx.run_id] = state.webhook
+        try:  # in a daemon thread, for which nothing waits when this process ends
+            thread = CallThread(threads_of(where))
+            status = await asyncio.get_running_loop().run_in_executor(thread, posting)
+        finally:
+            del self._posting[ctx.run_id]
         if status >= 500 or status in _TRY_LATER:  # noqa: PLR2004 - of HTTP
             raise Transient(f"it answered {status}", where=where, repair="see what it reports")
         if not 200 <= status < 300:  # noqa: PLR2004 - of HTTP
@@ -354,6 +368,10 @@ class Notifications(Extension):
             raise NotDelivered(f"it answered {status}", where=where, repair=repair)
         is_reminded = state.kind == "asked" and self._webhook(state.webhook).remind_seconds is not None
         return _REMINDERS - ctx.visit if is_reminded else 0
+
+    def _has_no_place(self, webhook: str) -> bool:
+        """Return whether a webhook has as many requests in progress as are left for the others: one that is slow."""
+        return list(self._posting.values()).count(webhook) >= _AT_ONCE - len(self._posting)
 
     async def post_of(self, news: News, number: str) -> Callable[[], int] | None:
         """Return what posts news under an id; None if there is no news any more."""
@@ -470,8 +488,8 @@ def post(url: str, headers: Mapping[str, str], body: bytes, *, seconds: float, i
     """Post JSON, and return the status of the answer. Raises: AddressRefused, Transient, OSError."""
     sent = {**headers, "content-type": "application/json"}
     try:
-        with closing(request("POST", url, sent, body, seconds=seconds, is_own=is_own)) as used:
-            return used.getresponse().status
+        with closing(request("POST", url, sent, body, seconds=seconds, is_own=is_own)) as answer:
+            return answer.status
     except HTTPException as error:
         raise Transient(f"no answer of HTTP: {error}") from error
 

@@ -14,14 +14,16 @@ import json
 import logging
 import math
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
+from http import HTTPStatus
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, build_opener
 
 import jwt
 from jwt import PyJWK
 
+from graphengine.addresses import request
 from graphengine.kernel import GraphEngineError, InputError
 from graphengine.kernel.definitions import is_tag
 from graphengine.serve.callers import ALL, RIGHTS, Caller
@@ -94,7 +96,7 @@ class Provider:
         name = _text(claims, settings.name_claim)
         tenant = _text(claims, settings.tenant_claim) if settings.tenant_claim else settings.tenant
         rights = _rights(claims, settings.rights_claim) if settings.rights_claim else settings.rights
-        return Caller(OIDC + name, tenant, rights_of(rights, "users, oidc"))
+        return Caller(OIDC + name, tenant, rights_of(rights, "users, oidc"), float(claims["exp"]) + _LEEWAY_SECONDS)
 
     async def _key(self, kid: str) -> PyJWK:
         """Return the key of this id; the only one, if the token names none."""
@@ -152,17 +154,18 @@ def _keys_of(issuer: str) -> Mapping[str, PyJWK]:
     return known
 
 
-class _Stay(HTTPRedirectHandler):
-    """Follows no redirect: it could lead to an address that is not encrypted."""
-
-    def redirect_request(self, *_: object, **__: object) -> None:
-        """Return nothing to follow."""
-
-
 def _document(address: str) -> Mapping[str, Any]:
+    """Return the JSON object at an address. A redirect is refused: it could lead to one that is not encrypted."""
     _check_address(address)
-    with build_opener(_Stay).open(address, timeout=_READ_SECONDS) as answer:
-        found = json.loads(answer.read(_MOST_BYTES))
+    try:
+        with closing(request("GET", address, {}, seconds=_READ_SECONDS, is_own=True)) as answer:
+            if answer.status != HTTPStatus.OK:
+                message = f"{address} answered {answer.status}"
+                raise OSError(message)
+            found = json.loads(answer.read(_MOST_BYTES))
+    except HTTPException as error:
+        message = f"{address} does not answer as HTTP does: {error}"
+        raise OSError(message) from error
     if not isinstance(found, dict):
         message = f"{address} is no JSON object"
         raise ValueError(message)

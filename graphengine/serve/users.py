@@ -10,6 +10,8 @@ import hashlib
 import logging
 import re
 import secrets
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -191,13 +193,15 @@ class Users:
             return None
         caller = await self._provider.caller_of(token)
         known = next((user for user in file.users if user.name == caller.name), None)
-        return caller if known is None else _caller(known)
+        return caller if known is None else replace(_caller(known), until=caller.until)
 
     def still_has(self, who: Caller) -> bool:
         """Return whether a user has the tenant and the rights with which they came.
 
-        What the token of an OpenID provider allowed then holds, unless the file names its user.
+        What the token of an OpenID provider allowed then holds until it is over, unless the file names its user.
         """
+        if time.time() > who.until:
+            return False
         user = next((user for user in self._now().users if user.name == who.name), None)
         if user is None:
             return who.name.startswith(OIDC) and self._provider is not None

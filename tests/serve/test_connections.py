@@ -2,9 +2,12 @@
 
 import asyncio
 import socket
+from contextlib import ExitStack
 
-from graphengine.serve.connections import Connections
+from graphengine.serve.callers import NOBODY, Caller, Right
+from graphengine.serve.connections import Connections, Shares
 from graphengine.serve.listening import listen
+from graphengine.serve.messages import RequestInvalid
 
 
 class Opened(asyncio.WriteTransport):
@@ -67,3 +70,49 @@ async def test_an_answer_does_not_wait_for_an_acknowledgement() -> None:
         for each in (writer, client):
             each.close()
             await each.wait_closed()
+
+
+USERS: frozenset[Right] = frozenset(("start", "read"))
+
+
+def admitted(shares: Shares, holding: ExitStack, who: Caller, number: int) -> int:
+    """Begin so many requests of a caller; return how many are let in."""
+    for count in range(number):
+        try:
+            shares.check(who)
+        except RequestInvalid as error:
+            return count if error.status == 429 else -1
+        holding.enter_context(shares.held(who))
+    return number
+
+
+def test_each_caller_has_a_share_of_the_requests() -> None:
+    """A user a quarter, a tenant half; then the modest before the greedy; the operator is always served."""
+    shares, operator = Shares(64), Caller("")
+    ada, bob, eve = (Caller(name, "north", USERS) for name in ("ada", "bob", "eve"))
+    sam, new = Caller("sam", "south", USERS), Caller("new", "west", USERS)
+    with ExitStack() as holding:
+        for _ in range(100):
+            shares.check(NOBODY)  # what is read without a token does not count
+            holding.enter_context(shares.held(NOBODY))
+        assert admitted(shares, holding, ada, 99) == 16
+        assert admitted(shares, holding, bob, 99) == 16
+        assert admitted(shares, holding, eve, 1) == 0
+        assert admitted(shares, holding, sam, 99) == 16
+        assert admitted(shares, holding, new, 99) == 8
+        assert admitted(shares, holding, sam, 1) == 0
+        assert admitted(shares, holding, operator, 1) == 0
+    assert admitted(shares, holding, operator, 99) == 56
+    assert admitted(shares, holding, ada, 1) == 0
+    holding.close()
+    with ExitStack() as again:
+        assert admitted(shares, again, ada, 99) == 16
+
+
+def test_the_operator_has_a_reserve() -> None:
+    """Users cannot take the connections that are left for those who run the server."""
+    shares = Shares(64)
+    with ExitStack() as holding:
+        for number in range(3):
+            assert admitted(shares, holding, Caller(f"u{number}", f"t{number}", USERS), 99) == 16
+        assert admitted(shares, holding, Caller(""), 99) == 8

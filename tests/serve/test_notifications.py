@@ -121,6 +121,21 @@ async def test_news_of_a_step_that_is_gone_does_not_keep_that_of_others(
     assert said == ["news is not sent", *["a message to run notifications is no news"] * 2]
 
 
+async def test_a_webhook_that_does_not_answer_leaves_places_to_others(place: str, receiver: Receiver) -> None:
+    """Its requests take no more places than they leave; nothing waits for their threads at the end."""
+    with receiving() as slow:
+        slow.may_answer.clear()
+        hooks = [
+            Webhook(name, each.url, SECRET, timeout_seconds=600.0) for name, each in (("a", slow), ("b", receiver))
+        ]
+        notifications = Notifications(*hooks, retry=AT_ONCE)
+        async with Runner(place, extensions=[notifications]) as runner, notifications.delivering(runner):
+            runs = [runner.start(graph, run_id=f"p{number}") for number in range(24)]
+            await asyncio.gather(*(run.result() for run in runs))
+            await until(lambda: len(set(receiver.ids)) == 24)
+            assert 0 < len(set(slow.ids)) <= 8
+
+
 async def test_two_processes_deliver_each_news_once(place: str, receiver: Receiver) -> None:
     """Each of two Runners delivers, and both see all news."""
     both = to(receiver), to(receiver)

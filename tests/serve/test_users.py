@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -22,6 +23,7 @@ from graphengine import Agent, Runner, ScriptedModel, addresses, tool
 from graphengine.cli.main import main
 from graphengine.errors import InputError
 from graphengine.models.scripted import calls
+from graphengine.serve import guard
 from graphengine.serve.approvers import Approvers
 from graphengine.serve.callers import Caller
 from graphengine.serve.inspector import server as inspector
@@ -85,6 +87,36 @@ async def test_an_open_stream_ends_when_its_user_goes(
             assert ((await ended).status, (await other).status) == (200, 200)
             assert len((await ended).text) < 1_000_000
             assert len((await other).text) > 2000
+
+
+async def test_a_user_with_too_many_streams_is_answered_with_429(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By every door, until one ends; another user is served, and the answer says when to try again."""
+    monkeypatch.setattr(app, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(guard, "most_connections", lambda: 8)
+    async with place(tmp_path, tmp_path / "runs.db", {"desk": desk()}) as here:
+        people = [user("ada", tenant="acme"), user("bob", tenant="acme")]
+        write_users(here.users, UsersFile(people))
+        await here.send("ada", "POST", "/graphs/desk/runs", {"text": "a"}, idempotency_key="k")
+        events, began, ends = f"/runs/{OF_RUN}/events", [asyncio.Event(), asyncio.Event()], asyncio.Event()
+
+        def is_enough(index: int, text: str) -> bool:
+            began[index].set()
+            return bool(text) and ends.is_set()
+
+        streams = [
+            asyncio.create_task(here.send("ada", "GET", events, until=partial(is_enough, index))) for index in range(2)
+        ]
+        for each in began:
+            await each.wait()
+        for path in ("/runs", events, f"/runs/{OF_RUN}?wait=30", "/v1/models"):
+            refused = await here.send("ada", "GET", path)
+            assert (refused.status, refused.headers["retry-after"]) == (429, "5")
+        assert (await here.send("bob", "GET", "/runs")).status == 200
+        ends.set()
+        assert [(await each).status for each in streams] == [200, 200]
+        assert (await here.send("ada", "GET", "/runs")).status == 200
 
 
 def _is_long(began: asyncio.Event, most: int, text: str) -> bool:
@@ -210,7 +242,11 @@ async def test_the_tokens_of_a_provider(tmp_path: Path, issuer: str) -> None:
         claims = {name: value for name, value in {**good, **more}.items() if value is not None}
         return jwt.encode(claims, key, algorithm=algorithm, headers={"kid": kid})
 
-    assert await users.caller_of(token()) == Caller("oidc:ada", "acme", frozenset(["read", "answer"]))
+    caller = await users.caller_of(token())
+    assert caller == Caller("oidc:ada", "acme", frozenset(["read", "answer"]))
+    assert users.still_has(caller)
+    assert not users.still_has(replace(caller, until=time.time() - 1)), "a stream ends with its token"
+    assert 30 < caller.until - time.time() < 150
     stranger = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     secret = "0123456789abcdef0123456789abcdef"  # noqa: S105 - of no service
     wrong = [token(key=stranger), token(kid="two"), token(aud="other"), token(iss="https://a.org"), token(org=None)]

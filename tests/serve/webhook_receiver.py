@@ -22,6 +22,8 @@ class Receiver:
         self.ids: list[str] = []
         self.bodies: list[dict[str, Any]] = []
         self.answers: list[int] = []
+        self.may_answer = threading.Event()
+        self.may_answer.set()
 
     def of(self, run_id: str) -> list[str]:
         """Return the types of what was received of a run."""
@@ -40,6 +42,7 @@ def receiving() -> Iterator[Receiver]:
             if is_signed(Headers(dict(self.headers.items())), body, key_of(SECRET), now):
                 kept.ids.append(self.headers["webhook-id"])
                 kept.bodies.append(json.loads(body))
+            kept.may_answer.wait()
             self.send_response(kept.answers.pop(0) if kept.answers else 200)
             self.send_header("location", f"{kept.url}/elsewhere")
             self.end_headers()
@@ -54,6 +57,7 @@ def receiving() -> Iterator[Receiver]:
     try:
         yield kept
     finally:
+        kept.may_answer.set()
         server.shutdown()
         thread.join()
         server.server_close()

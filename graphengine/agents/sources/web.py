@@ -6,25 +6,19 @@ crawled; models search with tools of their providers.
 
 from __future__ import annotations
 
-import io
 import time
 from contextlib import closing
-from http.client import HTTPException, HTTPResponse
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from http.client import HTTPException
+from typing import Final, NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from pydantic import ValidationError
 
-from graphengine.addresses import QUOTED, AddressRefused, request
+from graphengine.addresses import QUOTED, AddressRefused, left, request
 from graphengine.agents.errors import SourceUnreadable
 from graphengine.agents.sources.kinds import source_from_bytes
 from graphengine.kernel import GraphEngineError
 from graphengine.media import Media, TextFile
-
-if TYPE_CHECKING:
-    import socket
-
-    from typing_extensions import Buffer
 
 MAX_PAGE_BYTES: Final = 5_000_000
 MAX_MEDIA_BYTES: Final = 20_000_000
@@ -105,6 +99,8 @@ def _fetched(url: str, max_bytes: int) -> tuple[str, bytes]:
             raise PageRefused(error.message, where=at, repair="name a page of the public web") from error
         except (OSError, HTTPException, ValueError) as error:
             message = f"it could not be fetched: {type(error).__name__}: {error}"
+            if isinstance(error, TimeoutError):
+                message = f"it could not be fetched: it took longer than {MAX_SECONDS:g} seconds"
             raise PageRefused(message, where=at, repair="name another page") from error
         if answer.status in _REDIRECTS and answer.target:
             at = answer.target
@@ -119,10 +115,7 @@ def _fetched(url: str, max_bytes: int) -> tuple[str, bytes]:
 def _answer(url: str, max_bytes: int, deadline: float) -> _Answer:
     """Return one answer, without following redirects."""
     headers = {"User-Agent": "graphengine (durable-graphengine)"}
-    with closing(request("GET", url, headers, seconds=_left(deadline))) as connection:
-        used = connection.sock
-        answer = HTTPResponse(cast("socket.socket", _Until(used, deadline)), method="GET")
-        answer.begin()
+    with closing(request("GET", url, headers, seconds=left(deadline))) as answer:
         content = bytearray()
         while piece := answer.read1(_PIECE_BYTES):
             content += piece
@@ -131,39 +124,3 @@ def _answer(url: str, max_bytes: int, deadline: float) -> _Answer:
         found = quote(answer.getheader("Location", "").encode("latin-1"), QUOTED)
         target = urljoin(url, found) if found else ""
         return _Answer(answer.status, answer.getheader("Content-Type", ""), target, bytes(content))
-
-
-class _Until(io.RawIOBase):
-    """Reads from a connection until a deadline; a limit on each read would never end a server that sends bit by bit."""
-
-    def __init__(self, used: socket.socket, deadline: float) -> None:
-        self._used, self._deadline = used, deadline
-
-    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002 - as `http.client` calls a socket's
-        """Return a file to read from."""
-        return io.BufferedReader(self)
-
-    def readable(self) -> bool:
-        """Return that it can be read."""
-        return True
-
-    def readinto(self, buffer: Buffer) -> int:
-        """Read what has arrived.
-
-        Raises:
-            TimeoutError: The deadline is over.
-        """
-        self._used.settimeout(_left(self._deadline))
-        return self._used.recv_into(buffer)
-
-
-def _left(deadline: float) -> float:
-    """Return the seconds that are left.
-
-    Raises:
-        TimeoutError: None are.
-    """
-    if (left := deadline - time.monotonic()) <= 0:
-        message = f"it took longer than {MAX_SECONDS:g} seconds"
-        raise TimeoutError(message)
-    return left
