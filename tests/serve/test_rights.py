@@ -21,7 +21,13 @@ UNGUARDED: Final = {
 """The files that use the Runner without its guard, and for what."""
 RUN: Final = "acme/ge:key:desk:k"
 OPEN: Final = {
-    *("GET /health", "GET /openapi.json", "GET /v1/models", "GET /a2a/{graph}/.well-known/agent-card.json"),
+    *(
+        "GET /health",
+        "GET /openapi.json",
+        "GET /v1/models",
+        "GET /v1/models/{name:path}",
+        "GET /a2a/{graph}/.well-known/agent-card.json",
+    ),
     *(f"GET {path}" for path in ("/", "/run", "/compare", "/graph", "/graphs", "/questions", "/trends")),
     "GET /static/{name:path}",
 }
@@ -77,7 +83,7 @@ async def test_no_route_does_anything_for_a_user_without_a_right(tmp_path: Path)
                 app = here.inspector if route in INSPECTOR else here.service
                 path = path.replace("TURN", "resp_MDowOmE")
                 until = bool if each.waits else None  # a stream that begins is enough
-                got = await request(app, token_of("guest"), method, path, body, until=until, origin="http://here")
+                got = await request(app, token_of("guest"), method, path, body, until=until, origin="http://localhost")
                 texts.append(f"{route} {got.status} {got.text[:200]}")
                 wrong += [] if got.status >= 400 or "no right to" in got.text else texts[-1:]
             wrong += texts if texts and not any("no right to" in text for text in texts) else []

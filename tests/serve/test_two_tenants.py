@@ -85,6 +85,7 @@ SERVICE: Mapping[str, list[Try]] = {
     "GET /ai-sdk/{graph}/{chat}": [plain(f"/ai-sdk/desk/{KEY}"), plain("/ai-sdk/desk/RUN")],
     "GET /ai-sdk/{graph}/{chat}/stream": [plain(f"/ai-sdk/desk/{KEY}/stream"), plain("/ai-sdk/desk/RUN/stream")],
     "GET /v1/models": [plain("/v1/models")],
+    "GET /v1/models/{name:path}": [plain("/v1/models/desk")],
     "POST /v1/chat/completions": [plain("/v1/chat/completions", TALK | {"metadata": {"conversation_id": KEY}})],
     "POST /v1/responses": [
         plain("/v1/responses", {"model": "desk", "input": "mine", "conversation": KEY}),
@@ -169,7 +170,9 @@ async def both(here: Place, each: Try, turn: str, other_turn: str, print_: str) 
         until = "gone" if each.waits and path.startswith("/api") else "\n\n\n"
         app = here.of(path) if path.partition("?")[0] not in PAGES else here.inspector
         found.append(
-            await request(app, token_of("globex"), method, path, body, until=partial(_has, until), origin="http://here")
+            await request(
+                app, token_of("globex"), method, path, body, until=partial(_has, until), origin="http://localhost"
+            )
         )
         found[-1].text = (
             found[-1]
@@ -224,7 +227,7 @@ async def test_a_tenant_sees_its_own_account_of_a_budget_alone(tmp_path: Path, d
         await ledger.settle(places[:1], "a call", {"calls": 1})
         seen = {}
         for who in ("acme", "globex", "chief"):
-            got = (await request(here.inspector, token_of(who), "GET", "/api/tables", origin="http://here")).json
+            got = (await request(here.inspector, token_of(who), "GET", "/api/tables", origin="http://localhost")).json
             (table,) = got["tables"]
             seen[who] = [tuple(row[:4]) for row in table["rows"]]
         own = [("tenants", "acme", "1 of 9 calls", ""), ("tenants", "globex", "0 of 9 calls", "1 calls")]
@@ -236,7 +239,7 @@ async def test_no_user_starts_a_run_in_the_name_of_another(tmp_path: Path, datab
     """Else it would count for the other's budget; a run knows who started it."""
     async with opened(tmp_path, database) as here:
         path = "/graphs/desk/runs?user=bob"
-        got = await request(here.of(path), token_of("acme"), "POST", path, STARTED, origin="http://here")
+        got = await request(here.of(path), token_of("acme"), "POST", path, STARTED, origin="http://localhost")
         assert "acme cannot start a run in the name of bob" in got.text
         assert {info.user for info in await here.runner.runs()} == {"acme"}
 

@@ -60,7 +60,7 @@ async def request(  # noqa: PLR0913 - what a request is
     **headers: str,
 ) -> Answer:
     """Send a request with a token, and return the whole answer, or as much of it as is waited for."""
-    given = {"host": "here", "content-type": "application/json", "x-graphengine": "1"}
+    given = {"host": "localhost", "content-type": "application/json", "x-graphengine": "1"}
     given |= {name.replace("_", "-"): text for name, text in headers.items()}
     given |= {"authorization": f"Bearer {token}" if token else ""}
     text = b"" if body is None else json.dumps(body).encode()
